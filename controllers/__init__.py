@@ -1,0 +1,1 @@
+"""The decisions: networks, models, solvers, coordination, certificates. Knows nothing of mosaik."""

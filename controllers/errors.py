@@ -1,0 +1,27 @@
+"""Exceptions of the decision layers; see `stackelgrid.profiles.errors` for the root of the tree."""
+
+from stackelgrid.profiles.errors import StackelgridError
+
+__all__ = [
+    "ModelError",
+    "NetworkError",
+    "PowerFlowError",
+    "SolverError",
+    "StackelgridError",
+]
+
+
+class NetworkError(StackelgridError):
+    """A grid cannot be used; the message names the offending elements."""
+
+
+class PowerFlowError(StackelgridError):
+    """An AC power flow diverged; the message names the grid and the bus with the worst mismatch."""
+
+
+class ModelError(StackelgridError):
+    """An optimisation model is not of a kind that can be compiled; the message names the component."""
+
+
+class SolverError(StackelgridError):
+    """A solver failed, or returned a point that does not satisfy the program it was given."""

@@ -1,0 +1,153 @@
+"""An active distribution network (ADN): DistFlow, devices and tariff boundary in one model."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from stackelgrid.controllers.models.battery import TerminalRule, add_batteries, wear_cost
+from stackelgrid.controllers.models.boundary import add_tariff_boundary, tariff_payment
+from stackelgrid.controllers.models.distflow import (
+    add_distflow,
+    add_injection,
+    add_power_balance,
+)
+from stackelgrid.controllers.models.photovoltaic import add_photovoltaics, curtailment_cost
+from stackelgrid.controllers.models.units import add_units, generation_cost
+from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.controllers.networks.per_unit import Floats, Ints
+from stackelgrid.controllers.networks.radial import RadialNetwork
+from stackelgrid.controllers.solvers import CompiledModel, compile_model
+
+
+@dataclass(frozen=True)
+class ActiveNetworkOptions:
+    """Prices that are constants of the model, EUR/MWh, and the rule for the last energy."""
+
+    curtailment_eur_per_mwh: float = 0.0
+    loss_eur_per_mwh: float = 0.0
+    terminal: TerminalRule = "initial"
+    terminal_value_eur_per_mwh: float = 0.0
+
+
+def active_network_model(
+    network: RadialNetwork,
+    devices: Devices,
+    load_bus: Ints,
+    dt_h: Floats,
+    options: ActiveNetworkOptions,
+) -> Any:
+    """Build the Pyomo model; `load_bus` are the positions with uncontrolled load (data rows)."""
+    base = network.base_mva
+    steps = len(dt_h)
+    m = pyo.ConcreteModel(name=network.name)
+
+    add_distflow(m, network, steps)
+    add_loads(m, load_bus)
+    add_photovoltaics(m, devices.photovoltaics, network.positions(devices.photovoltaics.bus), base)
+    add_batteries(
+        m,
+        devices.batteries,
+        network.positions(devices.batteries.bus),
+        base,
+        dt_h,
+        options.terminal,
+    )
+    add_units(m, devices.units, base)
+    for u, bus in enumerate(network.positions(devices.units.bus)):
+        for t in m.steps:
+            add_injection(m, int(bus), t, p=-m.unit_p[u, t])
+    add_power_balance(m, network)
+    add_tariff_boundary(m)
+
+    cost = tariff_payment(m, base, dt_h)
+    cost += wear_cost(m, devices.batteries, base, dt_h)
+    cost += curtailment_cost(m, options.curtailment_eur_per_mwh, base, dt_h)
+    cost += generation_cost(m, devices.units, base, dt_h)
+    cost += loss_cost(m, network, options.loss_eur_per_mwh, dt_h)
+    if options.terminal == "value":
+        left = sum(m.energy[i, steps - 1] for i in m.batteries)
+        cost -= base * options.terminal_value_eur_per_mwh * left
+    m.cost = pyo.Objective(expr=cost)
+    return m
+
+
+def add_loads(m: Any, load_bus: Ints) -> None:
+    """Add uncontrolled consumption at the given buses as data, p.u."""
+    m.load_rows = pyo.RangeSet(0, len(load_bus) - 1)
+    m.load_p = pyo.Var(m.load_rows, m.steps)  # data
+    m.load_q = pyo.Var(m.load_rows, m.steps)  # data
+    for row, bus in enumerate(load_bus):
+        for t in m.steps:
+            add_injection(m, int(bus), t, p=m.load_p[row, t], q=m.load_q[row, t])
+
+
+def loss_cost(m: Any, network: RadialNetwork, price_eur_per_mwh: float, dt_h: Floats) -> Any:
+    """Losses in EUR at a price per MWh (on top of the energy that they cost at the boundary)."""
+    if price_eur_per_mwh == 0.0:
+        return 0.0
+    return sum(
+        dt_h[t] * network.base_mva * price_eur_per_mwh * network.r[k] * m.current2[k, t]
+        for k in m.branches
+        for t in m.steps
+    )
+
+
+def active_network_data(m: Any) -> list[Any]:
+    """Variable components of the model that hold data."""
+    return [
+        m.v_head,
+        m.load_p,
+        m.load_q,
+        m.pv_available,
+        m.energy_initial,
+        m.energy_terminal,
+        m.import_price,
+        m.export_price,
+    ]
+
+
+class ActiveNetworkLibrary:
+    """Compiled models by content, so that identical feeders share one structure."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[tuple[object, ...], CompiledModel] = {}
+
+    def compiled(
+        self,
+        network: RadialNetwork,
+        devices: Devices,
+        load_bus: Ints,
+        dt_h: Floats,
+        options: ActiveNetworkOptions,
+    ) -> CompiledModel:
+        """Compile the model, or return the one of an electrically identical feeder."""
+        key = _content(network, devices, load_bus, dt_h, options)
+        if key not in self._compiled:
+            m = active_network_model(network, devices, load_bus, dt_h, options)
+            self._compiled[key] = compile_model(m, active_network_data(m))
+        return self._compiled[key]
+
+    def __len__(self) -> int:
+        return len(self._compiled)
+
+
+def _content(
+    network: RadialNetwork,
+    devices: Devices,
+    load_bus: Ints,
+    dt_h: Floats,
+    options: ActiveNetworkOptions,
+) -> tuple[object, ...]:
+    """Everything the structure depends on; names, profiles and initial energies do not count."""
+    battery, pv, unit = devices.batteries, devices.photovoltaics, devices.units
+    arrays = (
+        network.parent, network.r, network.x, network.up, network.down, network.i_max,
+        network.vm_min, network.vm_max, network.shunt_g, network.shunt_b, load_bus, dt_h,
+        network.positions(battery.bus), battery.p_max_mw, battery.e_min_mwh, battery.e_max_mwh,
+        battery.efficiency_charge, battery.efficiency_discharge, battery.wear_eur_per_mwh,
+        network.positions(pv.bus), pv.sn_mva, pv.min_power_factor,
+        network.positions(unit.bus), unit.p_min_mw, unit.p_max_mw, unit.c2, unit.c1, unit.c0,
+    )  # fmt: skip
+    return (network.base_mva, options, *(np.ascontiguousarray(a).tobytes() for a in arrays))

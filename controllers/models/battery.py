@@ -1,0 +1,67 @@
+"""Battery storage with charging and discharging efficiency (FORMULATION section 2)."""
+
+from typing import Any, Literal
+
+import pyomo.environ as pyo
+
+from stackelgrid.controllers.models.distflow import add_injection
+from stackelgrid.controllers.networks.devices import Batteries
+from stackelgrid.controllers.networks.per_unit import Floats, Ints
+
+TerminalRule = Literal["initial", "value"]
+
+
+def add_batteries(
+    m: Any,
+    batteries: Batteries,
+    bus: Ints,
+    base_mva: float,
+    dt_h: Floats,
+    terminal: TerminalRule,
+) -> None:
+    """Add charge, discharge and energy at the end of each step; p.u. and p.u. hours.
+
+    The mode binary is relaxed: ch <= pmax u, dis <= pmax (1 - u) with u in [0, 1] is
+    ch + dis <= pmax. `terminal="initial"` asks for at least `m.energy_terminal` at the end;
+    with "value" the energy left is paid for in the objective.
+    """
+    steps = len(dt_h)
+    m.batteries = pyo.RangeSet(0, len(batteries.index) - 1)
+    power = batteries.p_max_mw / base_mva
+    low, high = batteries.e_min_mwh / base_mva, batteries.e_max_mwh / base_mva
+    gain, drain = batteries.efficiency_charge, 1.0 / batteries.efficiency_discharge
+
+    m.charge = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (0.0, power[i]))
+    m.discharge = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (0.0, power[i]))
+    m.energy = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (low[i], high[i]))
+    m.energy_initial = pyo.Var(m.batteries)  # data
+    m.energy_terminal = pyo.Var(m.batteries)  # data
+
+    @m.Constraint(m.batteries, m.steps)
+    def energy_balance(m: Any, i: int, t: int) -> Any:
+        before = m.energy[i, t - 1] if t else m.energy_initial[i]
+        flow = gain[i] * m.charge[i, t] - drain[i] * m.discharge[i, t]
+        return m.energy[i, t] - before - dt_h[t] * flow == 0.0
+
+    @m.Constraint(m.batteries, m.steps)
+    def one_mode(m: Any, i: int, t: int) -> Any:
+        return m.charge[i, t] + m.discharge[i, t] <= power[i]
+
+    if terminal == "initial":
+
+        @m.Constraint(m.batteries)
+        def terminal_energy(m: Any, i: int) -> Any:
+            return m.energy[i, steps - 1] >= m.energy_terminal[i]
+
+    for i in m.batteries:
+        for t in m.steps:
+            add_injection(m, int(bus[i]), t, p=m.charge[i, t] - m.discharge[i, t])
+
+
+def wear_cost(m: Any, batteries: Batteries, base_mva: float, dt_h: Floats) -> Any:
+    """Wear in EUR: a price per MWh of throughput, charged plus discharged at the connection."""
+    return sum(
+        dt_h[t] * base_mva * batteries.wear_eur_per_mwh[i] * (m.charge[i, t] + m.discharge[i, t])
+        for i in m.batteries
+        for t in m.steps
+    )

@@ -1,0 +1,32 @@
+"""The exchange with the grid above and what is paid for it (FORMULATION section 3).
+
+One direction for the whole project: x > 0 is import, power into the lower grid.
+"""
+
+from typing import Any
+
+import pyomo.environ as pyo
+
+from stackelgrid.controllers.networks.per_unit import Floats
+
+
+def add_tariff_boundary(m: Any) -> None:
+    """Split the import into bought and sold energy, p.u.; needs export price < import price."""
+    m.bought = pyo.Var(m.steps, bounds=(0.0, None))
+    m.sold = pyo.Var(m.steps, bounds=(0.0, None))
+    m.import_price = pyo.Var(m.steps)  # data, EUR/MWh
+    m.export_price = pyo.Var(m.steps)  # data, EUR/MWh
+
+    @m.Constraint(m.steps)
+    def exchange(m: Any, t: int) -> Any:
+        return m.p_import[t] - m.bought[t] + m.sold[t] == 0.0
+
+
+def tariff_payment(m: Any, base_mva: float, dt_h: Floats) -> Any:
+    """Payment in EUR: import price times bought less export price times sold."""
+    return sum(
+        dt_h[t]
+        * base_mva
+        * (m.import_price[t] * m.bought[t] - m.export_price[t] * m.sold[t])
+        for t in m.steps
+    )

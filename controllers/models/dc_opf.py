@@ -1,0 +1,70 @@
+"""DC optimal power flow of a meshed network (FORMULATION section 4)."""
+
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from stackelgrid.controllers.models.units import add_units, generation_cost
+from stackelgrid.controllers.networks.devices import Units
+from stackelgrid.controllers.networks.meshed import MeshedNetwork
+from stackelgrid.controllers.networks.per_unit import Floats
+
+
+def dc_opf_model(network: MeshedNetwork, units: Units, dt_h: Floats) -> Any:
+    """Build the Pyomo model: min generation cost; nodal load `m.load_p[n, t]` (p.u.) is data.
+
+    The balance is written supply - demand == 0, so the price of a bus is minus the derivative of
+    the cost with respect to the right-hand side of `m.balance`.
+    """
+    base = network.base_mva
+    where = {b: i for i, b in enumerate(network.bus_index)}
+    at_bus: list[list[int]] = [[] for _ in range(network.buses)]
+    for u, bus in enumerate(units.bus):
+        at_bus[where[int(bus)]].append(u)
+    outgoing: list[list[int]] = [[] for _ in range(network.buses)]
+    incoming: list[list[int]] = [[] for _ in range(network.buses)]
+    for k in range(network.branches):
+        outgoing[network.from_bus[k]].append(k)
+        incoming[network.to_bus[k]].append(k)
+
+    m = pyo.ConcreteModel(name=network.name)
+    m.steps = pyo.RangeSet(0, len(dt_h) - 1)
+    m.buses = pyo.RangeSet(0, network.buses - 1)
+    m.branches = pyo.RangeSet(0, network.branches - 1)
+    add_units(m, units, base)
+    m.theta = pyo.Var(m.buses, m.steps)
+    m.flow = pyo.Var(m.branches, m.steps, bounds=lambda m, k, t: _rating(network, k))
+    m.load_p = pyo.Var(m.buses, m.steps)  # data
+
+    @m.Constraint(m.branches, m.steps)
+    def branch_flow(m: Any, k: int, t: int) -> Any:
+        angle = m.theta[network.from_bus[k], t] - m.theta[network.to_bus[k], t]
+        return m.flow[k, t] / network.b[k] - angle + network.shift[k] == 0.0
+
+    @m.Constraint(m.steps)
+    def reference_angle(m: Any, t: int) -> Any:
+        return m.theta[network.reference, t] == 0.0
+
+    @m.Constraint(m.buses, m.steps)
+    def balance(m: Any, n: int, t: int) -> Any:
+        supply = sum(m.unit_p[u, t] for u in at_bus[n]) + sum(m.flow[k, t] for k in incoming[n])
+        demand = m.load_p[n, t] + network.shunt_g[n] + sum(m.flow[k, t] for k in outgoing[n])
+        return supply - demand == 0.0
+
+    m.cost = pyo.Objective(expr=generation_cost(m, units, base, dt_h))
+    return m
+
+
+def nodal_prices(balance_dual: Floats, base_mva: float, dt_h: Floats) -> Floats:
+    """Prices in EUR/MWh (n, T) from the duals of `balance` (n, T) as the solver defines them.
+
+    A load more at a bus raises the right-hand side of supply - demand by the same amount, and the
+    derivative of the cost with respect to it is -dual (see `Solution`).
+    """
+    return -balance_dual / (base_mva * dt_h[None, :])
+
+
+def _rating(network: MeshedNetwork, k: int) -> tuple[float | None, float | None]:
+    rating = network.rating[k]
+    return (-float(rating), float(rating)) if np.isfinite(rating) else (None, None)

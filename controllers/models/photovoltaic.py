@@ -1,0 +1,55 @@
+"""Curtailable photovoltaics with an inverter's reactive power (FORMULATION section 2)."""
+
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from stackelgrid.controllers.models.distflow import add_injection
+from stackelgrid.controllers.networks.devices import Photovoltaics
+from stackelgrid.controllers.networks.per_unit import Floats, Ints
+
+
+def add_photovoltaics(m: Any, systems: Photovoltaics, bus: Ints, base_mva: float) -> None:
+    """Add active (<= available, data) and reactive output in the inverter's circle; p.u.
+
+    q_mvar is positive when injecting, like pandapower's sgen. A power-factor limit keeps
+    |q| <= p tan(acos(pf)).
+    """
+    m.systems = pyo.RangeSet(0, len(systems.index) - 1)
+    rating = systems.sn_mva / base_mva
+    slope = np.tan(np.arccos(systems.min_power_factor))
+    m.pv_p = pyo.Var(m.systems, m.steps, bounds=(0.0, None))
+    m.pv_q = pyo.Var(m.systems, m.steps)
+    m.pv_available = pyo.Var(m.systems, m.steps)  # data
+
+    @m.Constraint(m.systems, m.steps)
+    def available_power(m: Any, i: int, t: int) -> Any:
+        return m.pv_p[i, t] <= m.pv_available[i, t]
+
+    @m.Constraint(m.systems, m.steps)
+    def inverter_rating(m: Any, i: int, t: int) -> Any:
+        return m.pv_p[i, t] ** 2 + m.pv_q[i, t] ** 2 <= rating[i] ** 2
+
+    limited = [i for i in m.systems if systems.min_power_factor[i] > 0.0]
+
+    @m.Constraint(limited, m.steps)
+    def power_factor_lagging(m: Any, i: int, t: int) -> Any:
+        return m.pv_q[i, t] <= slope[i] * m.pv_p[i, t]
+
+    @m.Constraint(limited, m.steps)
+    def power_factor_leading(m: Any, i: int, t: int) -> Any:
+        return -m.pv_q[i, t] <= slope[i] * m.pv_p[i, t]
+
+    for i in m.systems:
+        for t in m.steps:
+            add_injection(m, int(bus[i]), t, p=-m.pv_p[i, t], q=-m.pv_q[i, t])
+
+
+def curtailment_cost(m: Any, price_eur_per_mwh: float, base_mva: float, dt_h: Floats) -> Any:
+    """Curtailment in EUR at a price per MWh that was available and not fed in."""
+    return sum(
+        dt_h[t] * base_mva * price_eur_per_mwh * (m.pv_available[i, t] - m.pv_p[i, t])
+        for i in m.systems
+        for t in m.steps
+    )

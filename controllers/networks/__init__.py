@@ -1,0 +1,7 @@
+"""What a controller knows of a grid: frozen dataclasses, and the only readers of pandapower nets."""
+
+
+
+
+
+

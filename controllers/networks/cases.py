@@ -1,0 +1,184 @@
+"""Test grids and users' own pandapower nets, normalised so that power flow and models see the same.
+
+Sources: MATPOWER case30; Baran and Wu 1989 (doi 10.1109/61.25627, MATPOWER case33bw); the IEEE
+European Low Voltage Test Feeder. All are built from pandapower's data, none from copied numbers.
+"""
+
+import copy
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandapower as pp
+import pandapower.networks as pn
+from pandapower.auxiliary import pandapowerNet
+from pandapower.toolbox import drop_out_of_service_elements, fuse_buses
+
+from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.networks.checks import check_net, named
+from stackelgrid.controllers.networks.merging import merge_series_lines
+
+PHASES = ("a", "b", "c")
+# the day time snapshot whose loads pandapower ships with the feeder
+_EUROPEAN_SNAPSHOT = "on_peak_566"
+
+
+def load_case(case: str, name: str) -> pandapowerNet:
+    """Build a test grid by name, or read a pandapower JSON file; normalised and checked.
+
+    `case` is one of `available_cases()` or a path ending in `.json`. Raises NetworkError.
+    """
+    if case in _BUILDERS:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # pandapower warns about dtypes of its own data
+            net = _BUILDERS[case]()
+    elif case.endswith(".json"):
+        net = _read_json(Path(case), name)
+    else:
+        raise NetworkError(
+            f"grid {name}: case {case!r} unknown; accepted: {', '.join(available_cases())} or the "
+            "path of a pandapower .json file"
+        )
+    net = normalise(net, name)
+    net.name = name
+    check_net(net, name)
+    return net
+
+
+def available_cases() -> tuple[str, ...]:
+    """Names that `load_case` builds itself."""
+    return tuple(sorted(_BUILDERS))
+
+
+def normalise(net: pandapowerNet, name: str) -> pandapowerNet:
+    """Return a copy without switches, parts out of service and single-phase loads.
+
+    Closed bus-bus switches fuse their buses and open switches take their branch out of service,
+    as lightsim2grid knows no switches. A single-phase load becomes a balanced load of the same
+    power whose phase is kept in the column `phase`. Raises NetworkError where that is impossible.
+    """
+    net = copy.deepcopy(net)
+    for table in ("line", "trafo"):
+        for column in ("in_service",):
+            if net[table][column].isna().any():
+                lost = net[table].index[net[table][column].isna()]
+                raise NetworkError(f"{named(name, table, lost)} has in_service empty")
+    _apply_switches(net, name)
+    drop_out_of_service_elements(net)
+    _drop_orphaned_costs(net)
+    _balance_single_phase_loads(net, name)
+    return net
+
+
+def _apply_switches(net: pandapowerNet, name: str) -> None:
+    switch = net.switch
+    impedant = switch.index[
+        (switch.et == "b") & switch.closed.astype(bool) & (switch.z_ohm.fillna(0.0) != 0.0)
+    ]
+    if len(impedant):
+        raise NetworkError(
+            f"{named(name, 'switch', impedant)} closed with z_ohm != 0; model it as a line"
+        )
+    for _, row in switch[switch.et != "b"].iterrows():
+        if not row.closed:
+            table = {"l": "line", "t": "trafo", "t3": "trafo3w"}[row.et]
+            net[table].loc[row.element, "in_service"] = False
+    closed = switch[(switch.et == "b") & switch.closed.astype(bool)]
+    merged: dict[int, int] = {}
+
+    def survivor(bus: int) -> int:
+        while bus in merged:
+            bus = merged[bus]
+        return bus
+
+    pairs = [(int(row.bus), int(row.element)) for _, row in closed.iterrows()]
+    net.switch = net.switch.drop(net.switch.index)
+    for a, b in pairs:
+        keep, drop = survivor(a), survivor(b)
+        if keep != drop:
+            fuse_buses(net, keep, drop, drop=True)
+            merged[drop] = keep
+
+
+def _drop_orphaned_costs(net: pandapowerNet) -> None:
+    for table in ("poly_cost", "pwl_cost"):
+        cost = net[table]
+        if len(cost):
+            alive = [
+                element in net[et].index
+                for et, element in zip(cost.et, cost.element, strict=True)
+            ]
+            net[table] = cost[np.array(alive, dtype=bool)]
+
+
+def _balance_single_phase_loads(net: pandapowerNet, name: str) -> None:
+    single = net.asymmetric_load
+    if not len(single):
+        return
+    p = single[[f"p_{phase}_mw" for phase in PHASES]].to_numpy(dtype=float)
+    q = single[[f"q_{phase}_mvar" for phase in PHASES]].to_numpy(dtype=float)
+    used = (p != 0.0) | (q != 0.0)
+    bad = single.index[used.sum(axis=1) != 1]
+    if len(bad):
+        raise NetworkError(
+            f"{named(name, 'asymmetric_load', bad)} must be connected to exactly one phase"
+        )
+    if len(net.load):
+        raise NetworkError(
+            f"grid {name}: holds both load and asymmetric_load; one of the two is accepted"
+        )
+    names = [str(n) for n in single.name]
+    pp.create_loads(
+        net,
+        single.bus.to_numpy(),
+        p_mw=p.sum(axis=1),
+        q_mvar=q.sum(axis=1),
+        name=names,
+        phase=[PHASES[i] for i in used.argmax(axis=1)],
+    )
+    net.asymmetric_load = single.drop(single.index)
+
+
+def _read_json(path: Path, name: str) -> pandapowerNet:
+    if not path.is_file():
+        raise NetworkError(f"grid {name}: file {path} does not exist")
+    try:
+        net = pp.from_json(str(path))
+    except Exception as error:  # pandapower raises whatever its JSON decoder meets
+        raise NetworkError(f"grid {name}: {path} is not a pandapower JSON file ({error})") from error
+    if not isinstance(net, pandapowerNet):
+        raise NetworkError(f"grid {name}: {path} does not hold a pandapower net")
+    return net
+
+
+def _case30() -> pandapowerNet:
+    return pn.case30()
+
+
+def _case33bw() -> pandapowerNet:
+    net = pn.case33bw()
+    # MATPOWER fixes the slack voltage by a band of zero width, which is no limit of the network
+    net.bus.loc[net.ext_grid.bus, ["min_vm_pu", "max_vm_pu"]] = (0.9, 1.1)
+    net.sn_mva = 1.0
+    return net
+
+
+def _european_lv_906() -> pandapowerNet:
+    net = pn.ieee_european_lv_asymmetric(_EUROPEAN_SNAPSHOT)
+    # MVA: pandapower's 100 would make its convergence tolerance larger than a customer
+    net.sn_mva = 0.1
+    return net
+
+
+def _european_lv_206() -> pandapowerNet:
+    return merge_series_lines(normalise(_european_lv_906(), "european_lv_206"))
+
+
+_BUILDERS: dict[str, Callable[[], pandapowerNet]] = {
+    "case30": _case30,
+    "case33bw": _case33bw,
+    "european_lv_206": _european_lv_206,
+    "european_lv_906": _european_lv_906,
+}
+

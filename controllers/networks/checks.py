@@ -1,0 +1,216 @@
+"""Refusals: what a pandapower net must satisfy before anything is computed with it."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from pandapower.auxiliary import pandapowerNet
+from pandapower.topology import create_nxgraph, unsupplied_buses
+
+from stackelgrid.controllers.errors import NetworkError
+
+SUPPORTED_TABLES = frozenset(
+    {"bus", "line", "trafo", "ext_grid", "gen", "sgen", "load", "storage", "shunt"}
+)
+_ELEMENT_TABLES = SUPPORTED_TABLES | {
+    "asymmetric_load",
+    "asymmetric_sgen",
+    "b2b_vsc",
+    "bi_vsc",
+    "dcline",
+    "impedance",
+    "load_dc",
+    "motor",
+    "source_dc",
+    "ssc",
+    "svc",
+    "switch",
+    "tcsc",
+    "trafo3w",
+    "vsc",
+    "ward",
+    "xward",
+}
+# pandapower's stand-in for "no rating" in converted MATPOWER cases (case33bw: 99999 kA)
+UNLIMITED_KA = 9999.0
+
+
+def named(name: str, table: str, index: Iterable[object], limit: int = 6) -> str:
+    """Return `grid mv1: line 3, 4, ...`, the way every message names elements."""
+    items = [str(i) for i in index]
+    shown = ", ".join(items[:limit]) + (f" and {len(items) - limit} more" if items[limit:] else "")
+    return f"grid {name}: {table} {shown}"
+
+
+def check_net(net: pandapowerNet, name: str) -> None:
+    """Refuse a net that cannot be simulated, naming the elements.
+
+    Raises NetworkError for unsupported elements, no or several slack buses, isolated buses,
+    NaN or negative impedances, ratings <= 0 and elements on buses that do not exist. Elements out
+    of service must have been removed before (see `cases.normalise`).
+    """
+    _check_supported(net, name)
+    _check_buses(net, name)
+    _check_slack(net, name)
+    _check_impedances(net, name)
+    _check_ratings(net, name)
+    _check_devices(net, name)
+    isolated = unsupplied_buses(net)
+    if isolated:
+        raise NetworkError(
+            f"{named(name, 'bus', sorted(isolated))} isolated from the slack bus; "
+            "every bus must be supplied"
+        )
+
+
+def check_radial(net: pandapowerNet, name: str) -> None:
+    """Refuse a net whose in-service branches do not form a tree, naming branches of a loop."""
+    branches = len(net.line) + len(net.trafo)
+    if branches == len(net.bus) - 1:
+        return
+    graph = create_nxgraph(net, multi=False)
+    import networkx as nx  # only needed to name the offenders
+
+    loops = nx.cycle_basis(graph)
+    if loops:
+        raise NetworkError(
+            f"{named(name, 'bus', loops[0], limit=12)} form a loop; a radial network is required "
+            "(open a line of the loop)"
+        )
+    pairs = pd.concat(
+        [
+            net.line[["from_bus", "to_bus"]].set_axis(["a", "b"], axis=1),
+            net.trafo[["hv_bus", "lv_bus"]].set_axis(["a", "b"], axis=1),
+        ],
+        ignore_index=True,
+    )
+    pairs = pd.DataFrame(np.sort(pairs.to_numpy(), axis=1), columns=["a", "b"])
+    twice = pairs[pairs.duplicated()].drop_duplicates()
+    text = "; ".join(f"{a}-{b}" for a, b in twice.to_numpy())
+    raise NetworkError(
+        f"grid {name}: parallel branches between buses {text}; a radial network is required"
+    )
+
+
+def _check_supported(net: pandapowerNet, name: str) -> None:
+    for table in sorted(_ELEMENT_TABLES - SUPPORTED_TABLES):
+        if table in net and len(net[table]):
+            raise NetworkError(
+                f"{named(name, table, net[table].index)} not supported; accepted elements: "
+                f"{', '.join(sorted(SUPPORTED_TABLES))}"
+            )
+    if len(net.load):
+        exponents = [c for c in net.load.columns if c.startswith(("const_z", "const_i"))]
+        dependent = net.load[(net.load[exponents].fillna(0.0) != 0.0).any(axis=1)]
+        if len(dependent):
+            raise NetworkError(
+                f"{named(name, 'load', dependent.index)} voltage dependent (const_z/const_i); "
+                "constant-power loads are accepted"
+            )
+
+
+def _check_buses(net: pandapowerNet, name: str) -> None:
+    if not len(net.bus):
+        raise NetworkError(f"grid {name}: has no bus")
+    if net.bus.index.has_duplicates:
+        twice = net.bus.index[net.bus.index.duplicated()].unique()
+        raise NetworkError(f"{named(name, 'bus', twice)} defined twice")
+    bad = net.bus.index[~(net.bus.vn_kv.to_numpy(dtype=float) > 0.0)]
+    if len(bad):
+        raise NetworkError(f"{named(name, 'bus', bad)} has vn_kv NaN or <= 0; kV > 0 is accepted")
+    known = set(net.bus.index)
+    for table, columns in (
+        ("line", ("from_bus", "to_bus")),
+        ("trafo", ("hv_bus", "lv_bus")),
+        *((t, ("bus",)) for t in ("ext_grid", "gen", "sgen", "load", "storage", "shunt")),
+    ):
+        for column in columns:
+            lost = net[table].index[~net[table][column].isin(known)]
+            if len(lost):
+                bus = net[table].at[lost[0], column]
+                raise NetworkError(
+                    f"{named(name, table, lost)} sits on {column} {bus}, which does not exist"
+                )
+
+
+def _check_slack(net: pandapowerNet, name: str) -> None:
+    slacks = list(net.ext_grid.bus)
+    if len(net.gen):
+        slacks += list(net.gen.bus[net.gen.slack.astype(bool)])
+    if len(slacks) != 1:
+        found = "none" if not slacks else "buses " + ", ".join(str(b) for b in slacks)
+        raise NetworkError(f"grid {name}: exactly one slack bus is accepted, found {found}")
+    if not len(net.ext_grid):
+        raise NetworkError(f"grid {name}: the slack must be an ext_grid, found a gen with slack=True")
+
+
+def _check_impedances(net: pandapowerNet, name: str) -> None:
+    line = net.line
+    if len(line):
+        r = (line.r_ohm_per_km * line.length_km).to_numpy(dtype=float)
+        x = (line.x_ohm_per_km * line.length_km).to_numpy(dtype=float)
+        bad = line.index[~((r >= 0.0) & (x >= 0.0) & (r + x > 0.0) & np.isfinite(r + x))]
+        if len(bad):
+            i = line.index.get_loc(bad[0])
+            raise NetworkError(
+                f"{named(name, 'line', bad)} has r = {r[i]:g}, x = {x[i]:g} ohm; finite values "
+                ">= 0 that are not both 0 are accepted"
+            )
+        charging = line.c_nf_per_km.to_numpy(dtype=float)
+        bad = line.index[~((charging >= 0.0) & np.isfinite(charging))]
+        if len(bad):
+            raise NetworkError(f"{named(name, 'line', bad)} has c_nf_per_km NaN or negative")
+    trafo = net.trafo
+    if len(trafo):
+        good = (
+            (trafo.sn_mva > 0.0)
+            & (trafo.vk_percent > 0.0)
+            & (trafo.vkr_percent >= 0.0)
+            & (trafo.vkr_percent <= trafo.vk_percent)
+        ).to_numpy()
+        if not good.all():
+            raise NetworkError(
+                f"{named(name, 'trafo', trafo.index[~good])} has an impossible impedance; "
+                "sn_mva > 0 and 0 <= vkr_percent <= vk_percent are accepted"
+            )
+
+
+def _check_ratings(net: pandapowerNet, name: str) -> None:
+    for table, column in (
+        ("line", "max_i_ka"),
+        ("line", "max_loading_percent"),
+        ("trafo", "max_loading_percent"),
+        ("line", "df"),
+        ("trafo", "df"),
+    ):
+        if column not in net[table] or not len(net[table]):
+            continue
+        values = net[table][column].to_numpy(dtype=float)
+        bad = net[table].index[values <= 0.0]
+        if len(bad):
+            value = net[table].at[bad[0], column]
+            raise NetworkError(
+                f"{named(name, table, bad)} has {column} = {value:g}; a rating > 0 is accepted "
+                "(leave it empty for no limit)"
+            )
+
+
+def _check_devices(net: pandapowerNet, name: str) -> None:
+    for table in ("load", "sgen", "storage", "gen"):
+        frame = net[table]
+        for column in ("p_mw", "q_mvar"):
+            if column in frame and len(frame):
+                values = frame[column].to_numpy(dtype=float)
+                bad = frame.index[~np.isfinite(values)]
+                if len(bad):
+                    raise NetworkError(f"{named(name, table, bad)} has {column} NaN or infinite")
+    if {"min_vm_pu", "max_vm_pu"} <= set(net.bus.columns):
+        low = net.bus.min_vm_pu.to_numpy(dtype=float)
+        high = net.bus.max_vm_pu.to_numpy(dtype=float)
+        bad = net.bus.index[low > high]
+        if len(bad):
+            i = net.bus.index.get_loc(bad[0])
+            raise NetworkError(
+                f"{named(name, 'bus', bad)} has the empty voltage band [{low[i]:g}, {high[i]:g}] "
+                "p.u.; min_vm_pu <= max_vm_pu is accepted"
+            )

@@ -1,0 +1,74 @@
+"""Series merge of line segments: the 206-bus form of the IEEE European LV feeder."""
+
+import copy
+import json
+
+import networkx as nx
+from pandapower.auxiliary import pandapowerNet
+from pandapower.toolbox import drop_buses, drop_lines
+
+from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.networks.checks import named
+
+
+def merge_series_lines(net: pandapowerNet) -> pandapowerNet:
+    """Merge consecutive lines of one line code where nothing is connected in between.
+
+    Lengths add up, so the merged line has exactly the series impedance of its segments; a line
+    with charging is refused (NetworkError), because chained pi sections do not merge exactly. The
+    surviving line keeps the index of the segment with the smallest index, and the drawn path of
+    all its segments where the net holds one.
+    """
+    net = copy.deepcopy(net)
+    charged = net.line.index[
+        (net.line.c_nf_per_km.fillna(0.0) != 0.0) | (net.line.g_us_per_km.fillna(0.0) != 0.0)
+    ]
+    if len(charged):
+        raise NetworkError(f"{named(net.name, 'line', charged)} has charging; cannot be merged")
+    occupied = set(net.trafo.hv_bus) | set(net.trafo.lv_bus)
+    for table in ("ext_grid", "load", "sgen", "gen", "storage", "shunt"):
+        occupied |= set(net[table].bus)
+
+    graph = nx.MultiGraph()
+    graph.add_nodes_from(net.bus.index)
+    for i, row in net.line.iterrows():
+        graph.add_edge(row.from_bus, row.to_bus, key=i, code=row.std_type)
+
+    def passes(bus: int) -> bool:
+        edges = list(graph.edges(bus, keys=True, data="code"))
+        return len(edges) == 2 and edges[0][3] == edges[1][3] and bus not in occupied
+
+    removed_buses: list[int] = []
+    for bus in net.bus.index:
+        if not passes(bus):
+            continue
+        (_, left, first, code), (_, right, second, _) = graph.edges(bus, keys=True, data="code")
+        if left == right:
+            continue
+        keep, drop = sorted((first, second))
+        ends = {keep: left if keep == first else right, drop: right if keep == first else left}
+        net.line.at[keep, "length_km"] += net.line.at[drop, "length_km"]
+        _join_paths(net, keep, drop, bus)
+        net.line.loc[keep, ["from_bus", "to_bus"]] = (ends[keep], ends[drop])
+        graph.remove_node(bus)
+        graph.add_edge(left, right, key=keep, code=code)
+        drop_lines(net, [drop])
+        removed_buses.append(bus)
+    drop_buses(net, removed_buses)
+    return net
+
+
+def _join_paths(net: pandapowerNet, keep: int, drop: int, bus: int) -> None:
+    """Concatenate the drawn paths of two lines that meet at a bus, for maps of the grid."""
+    if "geo" not in net.line or "geo" not in net.bus:
+        return
+    texts = (net.line.at[keep, "geo"], net.line.at[drop, "geo"], net.bus.at[bus, "geo"])
+    if not all(isinstance(text, str) for text in texts):
+        return
+    first, second, point = (json.loads(text)["coordinates"] for text in texts)
+    if first[0] == point:
+        first = first[::-1]
+    if second[-1] == point:
+        second = second[::-1]
+    joined = {"coordinates": first + second[1:], "type": "LineString"}
+    net.line.at[keep, "geo"] = json.dumps(joined)

@@ -1,0 +1,60 @@
+"""A meshed network as the DC optimal power flow sees it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from pandapower.auxiliary import pandapowerNet
+
+from stackelgrid.controllers.networks.per_unit import Floats, Ints, per_unit_branches
+
+
+@dataclass(frozen=True)
+class MeshedNetwork:
+    """Buses and branches of a DC power flow, per unit on `base_mva`.
+
+    Flow on branch k = (f, t): b[k] (theta_f - theta_t - shift[k]) with b = 1 / (x ratio) and shift
+    in radian, limited by `rating` (p.u.; infinite for no limit). `shunt_g` (p.u.) is consumed at
+    nominal voltage. `reference` is the position of the slack bus.
+    """
+
+    name: str
+    base_mva: float
+    bus_index: tuple[int, ...]
+    branch_table: tuple[str, ...]
+    branch_index: tuple[int, ...]
+    from_bus: Ints
+    to_bus: Ints
+    b: Floats
+    shift: Floats
+    rating: Floats
+    shunt_g: Floats
+    reference: int
+
+    @property
+    def buses(self) -> int:
+        """Number of buses."""
+        return len(self.bus_index)
+
+    @property
+    def branches(self) -> int:
+        """Number of branches."""
+        return len(self.b)
+
+
+def meshed_network(net: pandapowerNet, name: str) -> MeshedNetwork:
+    """Read a normalised and checked pandapower net."""
+    data = per_unit_branches(net)
+    return MeshedNetwork(
+        name=name,
+        base_mva=data.base_mva,
+        bus_index=data.bus_index,
+        branch_table=data.table,
+        branch_index=data.index,
+        from_bus=data.from_bus,
+        to_bus=data.to_bus,
+        b=1.0 / (data.x * data.ratio),
+        shift=np.deg2rad(data.shift_degree),
+        rating=data.i_max_pu,
+        shunt_g=data.bus_g,
+        reference=data.bus_index.index(int(net.ext_grid.bus.iloc[0])),
+    )

@@ -1,0 +1,250 @@
+"""AC power flow by lightsim2grid, with pandapower as data model."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from lightsim2grid.network import init_from_powermodels
+from numpy.typing import NDArray
+from pandapower.auxiliary import pandapowerNet
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.errors import PowerFlowError
+from stackelgrid.controllers.networks.per_unit import (
+    Floats,
+    Ints,
+    line_rating_ka,
+    per_unit_branches,
+    trafo_rating_mva,
+)
+
+
+
+@dataclass(frozen=True)
+class AcState:
+    """Result of one power flow; buses in the net's order, branches as lines, then transformers.
+
+    MW, MVAr, kA, p.u., degrees; branch powers are positive into the branch, bus powers are those
+    asked for (positive when consuming). `voltage` is the complex solution, the next start vector.
+    """
+
+    vm_pu: Floats
+    va_degree: Floats
+    p_from_mw: Floats
+    q_from_mvar: Floats
+    p_to_mw: Floats
+    q_to_mvar: Floats
+    i_ka: Floats
+    loading_percent: Floats
+    slack_p_mw: float
+    slack_q_mvar: float
+    gen_q_mvar: Floats
+    voltage: NDArray[np.complex128]
+
+    @property
+    def loss_mw(self) -> float:
+        """Active losses of all branches."""
+        return float(np.sum(self.p_from_mw + self.p_to_mw))
+
+
+class AcPowerFlow:
+    """Newton power flow of one grid; injections are given per bus, generators hold their voltage.
+
+    The net must be normalised and checked. Loads, static generators and storages of the net are
+    ignored: their power comes with each call. A tap changer is addressed by the position of its
+    transformer in `net.trafo`.
+    """
+
+    def __init__(self, net: pandapowerNet, name: str) -> None:
+        self.name = name
+        self.bus_index: tuple[int, ...] = tuple(int(b) for b in net.bus.index)
+        self.lines = len(net.line)
+        self.trafos = len(net.trafo)
+        self.slack_vm_pu = float(net.ext_grid.vm_pu.iloc[0])
+        self._line_rating_ka = line_rating_ka(net)
+        self._trafo_ka = trafo_rating_mva(net)[:, None] / (
+            np.sqrt(3.0) * net.trafo[["vn_hv_kv", "vn_lv_kv"]].to_numpy(dtype=float)
+        ) if self.trafos else np.zeros((0, 2))  # fmt: skip
+        self._grid = _bus_level_grid(net)
+        self._gens = len(net.gen)
+        self._slack_gen = len(self._grid.get_generators()) - 1
+        self._slack_bus = self.bus_index.index(int(net.ext_grid.bus.iloc[0]))
+        self._flat = np.ones(len(self.bus_index), dtype=np.complex128)
+
+    def set_ratio(self, trafo: int, ratio: float) -> None:
+        """Set the per-unit turns ratio of one transformer (1 at nominal voltages and neutral tap)."""
+        self._grid.change_ratio_trafo(trafo, ratio)
+
+    def ratio(self, trafo: int) -> float:
+        """Per-unit turns ratio of one transformer."""
+        return float(self._grid.get_trafos()[trafo].ratio)
+
+    def solve(
+        self,
+        p_mw: Floats,
+        q_mvar: Floats,
+        slack_vm_pu: float,
+        gen_p_mw: Floats | None = None,
+        start: NDArray[np.complex128] | None = None,
+    ) -> AcState:
+        """Solve for bus consumption (n,) in MW and MVAr; raises PowerFlowError if it diverges.
+
+        `gen_p_mw` (voltage-controlling generators, net.gen order) must be given when the net has
+        any. `start` is the complex voltage of an earlier solution; without it, or when Newton
+        fails from it, the start is a DC power flow (a flat start diverges at a 150 degree shift).
+        """
+        voltage = self._newton(p_mw, q_mvar, slack_vm_pu, gen_p_mw, start)
+        if voltage is None:
+            raise PowerFlowError(self._explain(p_mw, q_mvar, slack_vm_pu, gen_p_mw))
+        return self._state(voltage)
+
+    def _newton(
+        self,
+        p_mw: Floats,
+        q_mvar: Floats,
+        slack_vm_pu: float,
+        gen_p_mw: Floats | None,
+        start: NDArray[np.complex128] | None,
+    ) -> NDArray[np.complex128] | None:
+        if not (np.isfinite(p_mw).all() and np.isfinite(q_mvar).all() and slack_vm_pu > 0.0):
+            return None
+        grid = self._grid
+        for i, (p, q) in enumerate(zip(p_mw.tolist(), q_mvar.tolist(), strict=True)):
+            grid.change_p_load(i, p)
+            grid.change_q_load(i, q)
+        if self._gens:
+            if gen_p_mw is None:
+                raise ValueError(f"grid {self.name} has generators: gen_p_mw is required")
+            for i, p in enumerate(gen_p_mw.tolist()):
+                grid.change_p_gen(i, p)
+        grid.change_v_gen(self._slack_gen, slack_vm_pu)
+        if start is not None:
+            guess = start.copy()
+            guess[self._slack_bus] *= slack_vm_pu / abs(guess[self._slack_bus])
+            solution = grid.ac_pf(guess, tolerances.POWER_FLOW_ITERATIONS, tolerances.POWER_FLOW_PU)
+            if len(solution):
+                return np.asarray(solution)
+        solution = grid.dc_pf(self._flat * slack_vm_pu, 1, tolerances.POWER_FLOW_PU)
+        if not len(solution):
+            return None
+        guess = slack_vm_pu * np.exp(1j * np.angle(solution))
+        solution = grid.ac_pf(guess, tolerances.POWER_FLOW_ITERATIONS, tolerances.POWER_FLOW_PU)
+        return np.asarray(solution) if len(solution) else None
+
+    def _state(self, voltage: NDArray[np.complex128]) -> AcState:
+        grid = self._grid
+        first = [np.concatenate([a, b]) for a, b in zip(
+            grid.get_line_res1(), grid.get_trafo_res1(), strict=True)]  # fmt: skip
+        second = [np.concatenate([a, b]) for a, b in zip(
+            grid.get_line_res2(), grid.get_trafo_res2(), strict=True)]  # fmt: skip
+        i_from, i_to = first[3], second[3]
+        loading = np.empty(self.lines + self.trafos)
+        with np.errstate(invalid="ignore"):
+            loading[: self.lines] = (
+                np.maximum(i_from, i_to)[: self.lines] / self._line_rating_ka * 100.0
+            )
+        loading[self.lines :] = (
+            np.maximum(
+                i_from[self.lines :] / self._trafo_ka[:, 0], i_to[self.lines :] / self._trafo_ka[:, 1]
+            )
+            * 100.0
+        )
+        gen_p, gen_q, _ = grid.get_gen_res()
+        return AcState(
+            vm_pu=np.abs(voltage),
+            va_degree=np.angle(voltage, deg=True),
+            p_from_mw=first[0],
+            q_from_mvar=first[1],
+            p_to_mw=second[0],
+            q_to_mvar=second[1],
+            i_ka=np.maximum(i_from, i_to),
+            loading_percent=loading,
+            slack_p_mw=float(gen_p[self._slack_gen]),
+            slack_q_mvar=float(gen_q[self._slack_gen]),
+            gen_q_mvar=np.array(gen_q[: self._gens]),
+            voltage=voltage.copy(),
+        )
+
+    def _explain(
+        self, p_mw: Floats, q_mvar: Floats, slack_vm_pu: float, gen_p_mw: Floats | None
+    ) -> str:
+        """Say up to which share of the injections a solution exists, and which bus sinks first."""
+        head = f"grid {self.name}: AC power flow diverged"
+        bad = np.flatnonzero(~(np.isfinite(p_mw) & np.isfinite(q_mvar)))
+        if len(bad):
+            return f"{head}: power at bus {self.bus_index[bad[0]]} is NaN or infinite"
+        if not slack_vm_pu > 0.0:
+            return f"{head}: slack voltage {slack_vm_pu:g} p.u. is not positive"
+        low, high, worst = 0.0, 1.0, self._flat
+        for _ in range(12):
+            share = (low + high) / 2
+            gens = None if gen_p_mw is None else share * gen_p_mw
+            voltage = self._newton(share * p_mw, share * q_mvar, slack_vm_pu, gens, None)
+            if voltage is None:
+                high = share
+            else:
+                low, worst = share, voltage
+        bus = int(np.argmin(np.abs(worst)))
+        return (
+            f"{head}; solvable up to {100 * low:.1f} % of the power, there the worst bus is "
+            f"{self.bus_index[bus]} with {abs(worst[bus]):.3f} p.u."
+        )
+
+
+def bus_power(buses: int, position: Ints, p_mw: Floats) -> Floats:
+    """Sum element powers into an array over buses, in element order."""
+    return np.bincount(position, weights=p_mw, minlength=buses)
+
+
+def _bus_level_grid(net: pandapowerNet) -> Any:
+    """Convert to lightsim2grid with exactly one load at every bus, through per-unit branches.
+
+    Its own pandapower reader ignores switches, parallel transformers, tap neutrals and nominal
+    transformer voltages that differ from the buses'; pandapower's per-unit data have them all.
+    """
+    data = per_unit_branches(net)
+    slack = int(net.ext_grid.bus.iloc[0])
+    generators = [
+        (int(bus), float(vm)) for bus, vm in zip(net.gen.bus, net.gen.vm_pu, strict=True)
+    ] + [(slack, float(net.ext_grid.vm_pu.iloc[0]))]
+    position = {bus: i for i, bus in enumerate(data.bus_index)}
+    network = {
+        "baseMVA": data.base_mva,
+        "bus": {
+            str(i): {"bus_i": i, "base_kv": float(vn), "bus_type": 3 if bus == slack else 1}
+            for i, (bus, vn) in enumerate(zip(data.bus_index, net.bus.vn_kv, strict=True))
+        },
+        "branch": {
+            str(k): {
+                "f_bus": int(data.from_bus[k]),
+                "t_bus": int(data.to_bus[k]),
+                "br_r": data.r[k],
+                "br_x": data.x[k],
+                "g_fr": data.g_from[k],
+                "b_fr": data.b_from[k],
+                "g_to": data.g_to[k],
+                "b_to": data.b_to[k],
+                "tap": data.ratio[k],
+                "shift": np.deg2rad(data.shift_degree[k]),
+                "transformer": data.table[k] == "trafo",
+            }
+            for k in range(len(data.r))
+        },
+        "load": {str(i): {"load_bus": i, "pd": 0.0, "qd": 0.0} for i in range(len(position))},
+        "shunt": {
+            str(i): {"shunt_bus": i, "gs": data.bus_g[i], "bs": data.bus_b[i]}
+            for i in np.flatnonzero((data.bus_g != 0.0) | (data.bus_b != 0.0))
+        },
+        "gen": {
+            str(k): {"gen_bus": position[bus], "pg": 0.0, "vg": vm, "qmin": -np.inf, "qmax": np.inf}
+            for k, (bus, vm) in enumerate(generators)
+        },
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        grid = init_from_powermodels(network)
+    for k, (bus, _) in enumerate(generators[:-1]):
+        if bus == slack:
+            grid.remove_gen_slackbus(k)
+    return grid

@@ -1,0 +1,14 @@
+"""Conic standard form, the compiler that produces it and the solvers that take it."""
+
+from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.compile import CompiledModel, compile_model
+from stackelgrid.controllers.solvers.conic import ConicProgram, Solution, SolverStatus
+
+__all__ = [
+    "ClarabelSolver",
+    "CompiledModel",
+    "ConicProgram",
+    "Solution",
+    "SolverStatus",
+    "compile_model",
+]

@@ -1,0 +1,107 @@
+"""Clarabel as conic solver; its solve releases the interpreter lock, so threads run in parallel."""
+
+import time
+from typing import Any
+
+import clarabel
+import numpy as np
+from scipy.sparse import csc_matrix
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.solvers.conic import (
+    ConicProgram,
+    Floats,
+    ProgramData,
+    Solution,
+    SolverStatus,
+)
+from stackelgrid.controllers.solvers.scaling import equilibrate
+
+_STATUS: dict[str, SolverStatus] = {
+    "Solved": "optimal",
+    "AlmostSolved": "optimal",
+    "PrimalInfeasible": "infeasible",
+    "AlmostPrimalInfeasible": "infeasible",
+    "DualInfeasible": "unbounded",
+    "AlmostDualInfeasible": "unbounded",
+}
+
+
+class ClarabelSolver:
+    """Interior point method bound to one program; only vectors are replaced between solves."""
+
+    name = "clarabel"
+    version: str = clarabel.__version__
+
+    def __init__(self, program: ConicProgram) -> None:
+        self.program = program
+        self._scaling = equilibrate(program)
+        p, a = self._scaling.matrices(program)
+        self._p, self._a = csc_matrix(p), csc_matrix(a)
+        self._cones = [clarabel.ZeroConeT(program.zero)] if program.zero else []
+        if program.nonneg:
+            self._cones.append(clarabel.NonnegativeConeT(program.nonneg))
+        self._cones += [clarabel.SecondOrderConeT(size) for size in program.cones]
+        self._solver: Any = None
+
+    def solve(self, data: ProgramData) -> Solution:
+        """Solve one instance and check the returned point independently.
+
+        A point that violates a row by more than the tolerance is returned as "failed", whatever
+        the solver called it.
+        """
+        started = time.perf_counter()
+        q, b = self._scaling.column * data.q, self._scaling.row * data.b
+        if self._solver is None:
+            settings = _settings()
+            self._solver = clarabel.DefaultSolver(self._p, q, self._a, b, self._cones, settings)
+        else:
+            self._solver.update(q=q, b=b)
+        result = self._solver.solve()
+        status: SolverStatus = _STATUS.get(str(result.status), "failed")
+        message = str(result.status)
+        x = self._scaling.column * np.array(result.x)
+        dual = self._scaling.row * np.array(result.z)
+        objective = bound = violation = float("nan")
+        if status == "optimal":
+            violation, row = self.program.violation(x, data.b)
+            objective = self._objective(x, data)
+            bound = float(result.obj_val_dual) + data.offset
+            if not violation <= tolerances.POINT_VIOLATION:
+                status = "failed"
+                message = f"{message}, but row {row} is violated by {violation:.1e}"
+        return Solution(
+            status=status,
+            x=x,
+            dual=dual,
+            objective=objective,
+            bound=bound,
+            violation=violation,
+            iterations=int(result.iterations),
+            solve_s=time.perf_counter() - started,
+            message=message,
+        )
+
+    def _objective(self, x: Floats, data: ProgramData) -> float:
+        upper = self.program.quadratic
+        squares = upper @ x
+        cross = upper.T @ x
+        diagonal = upper.diagonal() * x
+        return float(0.5 * x @ (squares + cross - diagonal) + data.q @ x + data.offset)
+
+
+def _settings() -> Any:
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    settings.presolve_enable = False  # it would drop rows, and dropped rows cannot be updated
+    settings.equilibrate_enable = False  # done once, in scaling.py
+    settings.chordal_decomposition_enable = False
+    settings.input_sparse_dropzeros = False
+    settings.max_threads = 1
+    settings.tol_gap_rel = tolerances.SOLVER_GAP
+    settings.tol_gap_abs = tolerances.SOLVER_GAP
+    settings.tol_feas = tolerances.SOLVER_FEASIBILITY
+    settings.reduced_tol_gap_rel = tolerances.SOLVER_REDUCED
+    settings.reduced_tol_gap_abs = tolerances.SOLVER_REDUCED
+    settings.reduced_tol_feas = tolerances.SOLVER_REDUCED
+    return settings

@@ -1,0 +1,139 @@
+"""Conic standard form with named parameters, and what a solver returns for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_array, csr_array
+
+from stackelgrid.controllers.errors import SolverError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+SolverStatus = Literal["optimal", "infeasible", "unbounded", "failed"]
+
+
+@dataclass(frozen=True)
+class ConicProgram:
+    """min 1/2 x'P x + q'x + offset  subject to  A x + s = b,  s in K, with data affine in p.
+
+    K is `zero` equations, then `nonneg` inequalities, then second-order cones of the sizes in
+    `cones` (first entry bounds the norm of the others). P is the upper triangle. The parameters
+    p enter as q = q0 + Q p, b = b0 - B p, offset = c0 + c'p + p'C p.
+    """
+
+    quadratic: csc_array
+    matrix: csc_array
+    zero: int
+    nonneg: int
+    cones: tuple[int, ...]
+    q0: Floats
+    q_parameters: csr_array
+    b0: Floats
+    b_parameters: csr_array
+    offset0: float
+    offset_linear: Floats
+    offset_quadratic: csr_array
+
+    @property
+    def variables(self) -> int:
+        """Number of variables."""
+        return len(self.q0)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of A."""
+        return len(self.b0)
+
+    def data(self, p: Floats) -> "ProgramData":
+        """Vectors of one instance; `p` holds a value for every parameter."""
+        offset = self.offset0 + self.offset_linear @ p + p @ (self.offset_quadratic @ p)
+        return ProgramData(
+            q=self.q0 + self.q_parameters @ p,
+            b=self.b0 - self.b_parameters @ p,
+            offset=float(offset),
+        )
+
+    def violation(self, x: Floats, b: Floats) -> tuple[float, int]:
+        """Largest violation of a row at x, relative to the size of its terms, and that row.
+
+        For a cone the row is its first. An independent check: nothing of a solver is used.
+        """
+        slack = b - self.matrix @ x
+        size = 1.0 + np.abs(b) + abs(self.matrix) @ np.abs(x)
+        worst = np.zeros(self.rows)
+        worst[: self.zero] = np.abs(slack[: self.zero])
+        linear = self.zero + self.nonneg
+        worst[self.zero : linear] = np.maximum(-slack[self.zero : linear], 0.0)
+        if self.cones:
+            starts = linear + np.concatenate([[0], np.cumsum(self.cones)[:-1]]).astype(int)
+            squares = np.add.reduceat(slack[linear:] ** 2, starts - linear)
+            head = slack[starts]
+            norm = np.sqrt(np.maximum(squares - head**2, 0.0))
+            worst[starts] = np.maximum(norm - head, 0.0)
+        worst /= size
+        row = int(np.argmax(worst)) if self.rows else 0
+        return (float(worst[row]) if self.rows else 0.0), row
+
+
+@dataclass(frozen=True)
+class ProgramData:
+    """The vectors of a program that change from one instance to the next."""
+
+    q: Floats
+    b: Floats
+    offset: float
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a solver returned for one instance, after an independent check of the point.
+
+    `dual` belongs to A x + s = b with the Lagrangian f + dual'(A x + s - b), so the derivative of
+    the optimal value with respect to b is -dual. `bound` is the dual objective; `gap` is
+    |objective - bound| relative to max(1, |objective|). Infeasible and unbounded instances have
+    NaN values. `violation` is relative (see ConicProgram.violation).
+    """
+
+    status: SolverStatus
+    x: Floats
+    dual: Floats
+    objective: float
+    bound: float
+    violation: float
+    iterations: int
+    solve_s: float
+    message: str
+
+    @property
+    def gap(self) -> float:
+        """Relative gap between objective and bound."""
+        return abs(self.objective - self.bound) / max(1.0, abs(self.objective))
+
+
+class ConicSolver(Protocol):
+    """A solver bound to one program; solve may be called many times with new data."""
+
+    name: str
+    version: str
+
+    def solve(self, data: ProgramData) -> Solution:
+        """Solve one instance."""
+        ...
+
+
+def parameter_vector(layout: Mapping[str, Ints], values: Mapping[str, Floats | float]) -> Floats:
+    """Assemble p from arrays by parameter name; refuses missing, unknown, misshaped or NaN data."""
+    missing, unknown = sorted(set(layout) - set(values)), sorted(set(values) - set(layout))
+    if missing or unknown:
+        raise SolverError(f"parameters missing: {missing or 'none'}, unknown: {unknown or 'none'}")
+    p = np.empty(sum(len(columns) for columns in layout.values()))
+    for name, columns in layout.items():
+        flat = np.broadcast_to(np.asarray(values[name], dtype=float).ravel(), columns.shape)
+        if not np.isfinite(flat).all():
+            at = int(np.flatnonzero(~np.isfinite(flat))[0])
+            raise SolverError(f"parameter {name}[{at}] is {flat[at]}; a finite value is accepted")
+        p[columns] = flat
+    return p

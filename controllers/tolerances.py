@@ -1,0 +1,25 @@
+"""Every numerical tolerance of the decision layers, in one place."""
+
+# AC power flow: mismatch in p.u. of the net's sn_mva (below 1e-12 rounding reads as divergence)
+POWER_FLOW_PU = 1e-10
+POWER_FLOW_ITERATIONS = 20
+
+# conic solver: feasibility and relative gap asked for, and what an "almost solved" point may have
+SOLVER_FEASIBILITY = 1e-8
+SOLVER_GAP = 1e-8
+SOLVER_REDUCED = 1e-5
+
+# independent check of a returned point: violation of a row, relative to the size of its terms
+POINT_VIOLATION = 1e-5
+
+# certificate (FORMULATION section 10): verdicts exact, feasible, infeasible
+EXACT_LOSS_SHARE = 1e-6
+EXACT_VOLTAGE_PU = 1e-4
+AC_LIMIT_PU = 1e-4
+
+# battery: charging and discharging count as simultaneous above this share of the rated power
+SIMULTANEOUS_SHARE = 1e-4
+
+# tariff: smallest spread between import and export price in the model, EUR/MWh; a spread of zero
+# would leave the split into import and export undetermined and the optimal set unbounded
+PRICE_SPREAD = 1e-2

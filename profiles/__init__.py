@@ -1,0 +1,1 @@
+"""Time series a scenario feeds on: loads, photovoltaics, prices and their time axis."""

@@ -1,0 +1,253 @@
+"""Photovoltaic feed-in per installed kilowatt from pvlib's clear sky and a clear-sky index."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pvlib
+from stackelgrid.profiles._checks import (
+    FloatArray,
+    finite_array,
+    require_count,
+    require_number,
+)
+from stackelgrid.profiles.clouds import (
+    INDEX_HIGH,
+    INDEX_LOW,
+    CloudModel,
+    local_clear_sky_index,
+    regional_clear_sky_index,
+)
+from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.time_axis import TimeAxis
+
+__all__ = [
+    "CloudModel",
+    "Module",
+    "Site",
+    "pv_fleet",
+    "pv_per_kwp",
+    "pv_systems",
+    "regional_clear_sky_index",
+]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Place of a photovoltaic system: degrees north and east, metres above the sea.
+
+    `ambient_c` (degrees Celsius) and `wind_m_per_s` are constants, because a co-simulation
+    scenario carries no weather: 10 K of air temperature move the feed-in by about 4 %. Raises
+    ProfileError for values off the globe or an unknown time zone.
+    """
+
+    latitude: float
+    longitude: float
+    altitude_m: float
+    timezone: str
+    ambient_c: float = 15.0
+    wind_m_per_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no place."""
+        require_number("Site", "latitude", self.latitude, -90.0, 90.0)
+        require_number("Site", "longitude", self.longitude, -180.0, 180.0)
+        require_number("Site", "altitude_m", self.altitude_m, -430.0, 8850.0)
+        require_number("Site", "ambient_c", self.ambient_c, -60.0, 60.0)
+        require_number("Site", "wind_m_per_s", self.wind_m_per_s, 0.0, 60.0)
+        try:
+            ZoneInfo(self.timezone)
+        # ZoneInfoNotFoundError is a KeyError; odd keys end in ValueError, TypeError or OSError.
+        except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+            raise ProfileError(
+                f"Site: timezone is {self.timezone!r}; an IANA name such as 'Europe/Berlin' "
+                "is accepted"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Module:
+    """A photovoltaic system of one orientation, per installed kilowatt.
+
+    Tilt from the horizontal and azimuth clockwise from north (180 is south) in degrees;
+    nominal inverter efficiency (-); temperature coefficient of the power (1/K); `system_loss`
+    is the share of DC power lost to soiling, mismatch, wiring and reflection (-). The inverter
+    is as large as the modules. Raises ProfileError for values out of range.
+    """
+
+    tilt_degree: float
+    azimuth_degree: float
+    inverter_efficiency: float = 0.96
+    temperature_coefficient: float = -0.004
+    system_loss: float = 0.08
+
+    def __post_init__(self) -> None:
+        """Refuse what is no system."""
+        require_number("Module", "tilt_degree", self.tilt_degree, 0.0, 90.0)
+        require_number("Module", "azimuth_degree", self.azimuth_degree, 0.0, 360.0)
+        require_number(
+            "Module", "inverter_efficiency", self.inverter_efficiency, 0.0, 1.0, open_low=True
+        )
+        require_number(
+            "Module", "temperature_coefficient", self.temperature_coefficient, -0.02, 0.0
+        )
+        require_number("Module", "system_loss", self.system_loss, 0.0, 0.9)
+
+
+@dataclass(frozen=True)
+class _Sky:
+    """Sun and clear sky at the middle of every step, each array of shape (n, 1)."""
+
+    up: npt.NDArray[np.bool_]
+    zenith: FloatArray
+    azimuth: FloatArray
+    day_of_year: FloatArray
+    dni_extra: FloatArray
+    ghi: FloatArray
+    dni: FloatArray
+
+
+def pv_per_kwp(
+    site: Site, module: Module, axis: TimeAxis, clear_sky_index: npt.ArrayLike | None
+) -> FloatArray:
+    """Return the AC feed-in of one system in kW per installed kWp, shape (n,).
+
+    `clear_sky_index` has shape (n,) and lies in [0.05, 1.1]; None is a clear sky, the same as
+    an index of one. See `pv_systems` for the model and the errors.
+    """
+    index = None
+    if clear_sky_index is not None:
+        index = finite_array(
+            "pv_per_kwp", "clear_sky_index", clear_sky_index, axis.length, INDEX_LOW, INDEX_HIGH
+        )[:, None]
+    return pv_systems(site, [module], axis, index)[:, 0]
+
+
+def pv_systems(
+    site: Site, modules: Sequence[Module], axis: TimeAxis, clear_sky_index: FloatArray | None
+) -> FloatArray:
+    """Return the AC feed-in of several systems at one site in kW per kWp, shape (n, systems).
+
+    `clear_sky_index` has shape (n, systems) or (n, 1), or is None for a clear sky. Each value
+    is taken at the middle of its step; it is never negative and exactly 0 while the sun is
+    below the horizon. Raises ProfileError without modules and for an index of another shape or
+    out of [0.05, 1.1].
+
+    Source: pvlib - Ineichen clear sky with its bundled turbidity table, Erbs beam and diffuse
+    shares, Hay-Davies transposition, Faiman cell temperature, PVWatts modules and inverter.
+    """
+    require_count("pv_systems", "number of modules", len(modules), 1)
+    sky = _sky(site, axis)
+    ghi, dni, dhi = _under_clouds(sky, clear_sky_index, len(modules))
+    plane = pvlib.irradiance.get_total_irradiance(
+        _row([module.tilt_degree for module in modules]),
+        _row([module.azimuth_degree for module in modules]),
+        sky.zenith,
+        sky.azimuth,
+        dni,
+        ghi,
+        dhi,
+        dni_extra=sky.dni_extra,
+        model="haydavies",
+    )["poa_global"]
+    cell_c = pvlib.temperature.faiman(plane, site.ambient_c, site.wind_m_per_s)
+    dc = pvlib.pvsystem.pvwatts_dc(
+        plane, cell_c, 1.0, _row([module.temperature_coefficient for module in modules])
+    )
+    dc = dc * (1.0 - _row([module.system_loss for module in modules]))
+    ac = pvlib.inverter.pvwatts(dc, 1.0, _row([module.inverter_efficiency for module in modules]))
+    return np.where(sky.up, ac, 0.0)
+
+
+def pv_fleet(
+    site: Site,
+    axis: TimeAxis,
+    count: int,
+    module: Module,
+    clouds: CloudModel,
+    regional_index: npt.ArrayLike,
+    rng: np.random.Generator,
+    *,
+    tilt_sigma_degree: float = 8.0,
+    azimuth_sigma_degree: float = 30.0,
+) -> FloatArray:
+    """Return the AC feed-in of `count` roofs around `module` in kW per kWp, shape (n, count).
+
+    Tilts and azimuths scatter normally with the given standard deviations (degrees; tilts are
+    cut to [0, 90]). `regional_index`, shape (n,), comes from `regional_clear_sky_index` and
+    may be shared by the fleets of several grids; each roof adds its own small local clouds.
+    Every roof draws from its own child of `rng`, so the first ones stay the same when `count`
+    or the axis grows. Raises ProfileError as `pv_systems` does.
+    """
+    require_count("pv_fleet", "count", count, 1)
+    require_number("pv_fleet", "tilt_sigma_degree", tilt_sigma_degree, 0.0, 90.0)
+    require_number("pv_fleet", "azimuth_sigma_degree", azimuth_sigma_degree, 0.0, 360.0)
+    children = rng.spawn(count)
+    modules = []
+    for child in children:
+        tilt_draw, azimuth_draw = child.standard_normal(2)
+        tilt = module.tilt_degree + tilt_sigma_degree * tilt_draw
+        azimuth = module.azimuth_degree + azimuth_sigma_degree * azimuth_draw
+        modules.append(
+            Module(
+                float(np.clip(tilt, 0.0, 90.0)),
+                float(azimuth % 360.0),
+                module.inverter_efficiency,
+                module.temperature_coefficient,
+                module.system_loss,
+            )
+        )
+    index = local_clear_sky_index(axis, regional_index, clouds, children)
+    return pv_systems(site, modules, axis, index)
+
+
+def _sky(site: Site, axis: TimeAxis) -> _Sky:
+    middle = axis.index.tz_convert("UTC") + axis.step / 2
+    location = pvlib.location.Location(
+        site.latitude, site.longitude, tz="UTC", altitude=site.altitude_m
+    )
+    sun = location.get_solarposition(middle, temperature=site.ambient_c)
+    clear = location.get_clearsky(middle, model="ineichen", solar_position=sun)
+    return _Sky(
+        up=_column(sun["apparent_elevation"]) > 0.0,
+        zenith=_column(sun["apparent_zenith"]),
+        azimuth=_column(sun["azimuth"]),
+        day_of_year=_column(middle.dayofyear),
+        dni_extra=_column(pvlib.irradiance.get_extra_radiation(middle)),
+        ghi=_column(clear["ghi"]),
+        dni=_column(clear["dni"]),
+    )
+
+
+def _under_clouds(
+    sky: _Sky, index: FloatArray | None, systems: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Global, beam and diffuse irradiance in W/m2, broadcastable to (n, systems)."""
+    if index is None:
+        index = np.ones((sky.ghi.shape[0], 1))
+    if index.ndim != 2 or index.shape[0] != sky.ghi.shape[0] or index.shape[1] not in (1, systems):
+        raise ProfileError(
+            f"pv_systems: clear_sky_index has shape {index.shape}; "
+            f"({sky.ghi.shape[0]}, {systems}) or ({sky.ghi.shape[0]}, 1) is accepted"
+        )
+    finite_array("pv_systems", "clear_sky_index", index.ravel(), None, INDEX_LOW, INDEX_HIGH)
+    ghi = sky.ghi * index
+    # Erbs gives the beam lost relative to a clear sky rather than the beam itself, so that an
+    # index of one is exactly the clear sky. Near the horizon Erbs knows no beam: keep the ratio.
+    cloudy = pvlib.irradiance.erbs(ghi, sky.zenith, sky.day_of_year)["dni"]
+    clear = pvlib.irradiance.erbs(sky.ghi, sky.zenith, sky.day_of_year)["dni"]
+    ratio = np.divide(cloudy, clear, out=index.copy(), where=clear > 0.0)
+    cos_zenith = np.cos(np.radians(np.minimum(sky.zenith, 89.9)))
+    dni = np.minimum(sky.dni * ratio, ghi / cos_zenith)
+    return ghi, dni, ghi - dni * cos_zenith
+
+
+def _column(values: pd.Series | pd.Index) -> FloatArray:
+    return np.asarray(values, dtype=np.float64)[:, None]
+
+
+def _row(values: list[float]) -> FloatArray:
+    return np.array(values, dtype=np.float64)[None, :]
