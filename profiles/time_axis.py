@@ -121,6 +121,11 @@ class Horizon:
         """Number of steps T."""
         return len(self.steps_min)
 
+    @property
+    def intervals_per_step(self) -> npt.NDArray[np.intp]:
+        """Number of market intervals in each step, shape (T,)."""
+        return self._counts.astype(np.intp)
+
     def average(self, values: npt.ArrayLike, k: int) -> FloatArray:
         """Average `values` over each step of the horizon that begins at interval `k`.
 

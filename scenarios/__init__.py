@@ -1,0 +1,1 @@
+"""What is run: the scenario schema, the world built from it and the command line."""

@@ -1,0 +1,6 @@
+"""The deciding parties: feeder operators (DSO, LMO) and the TSO; free of mosaik."""
+
+from stackelgrid.controllers.agents.feeder_agent import FeederAgent
+from stackelgrid.controllers.agents.tso import TsoAgent
+
+__all__ = ["FeederAgent", "TsoAgent"]

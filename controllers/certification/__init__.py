@@ -1,0 +1,1 @@
+"""Exactness and AC feasibility of schedules."""

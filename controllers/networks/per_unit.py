@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from pandapower.auxiliary import _add_ppc_options, pandapowerNet
 from pandapower.pd2ppc import _pd2ppc
@@ -103,10 +104,10 @@ def per_unit_branches(net: pandapowerNet) -> PerUnitBranches:
     )
 
 
-def _column(frame: object, name: str, default: float) -> Floats:
-    if name not in frame:  # type: ignore[operator]
-        return np.full(len(frame), default)  # type: ignore[arg-type]
-    values = frame[name].to_numpy(dtype=float)  # type: ignore[index]
+def _column(frame: pd.DataFrame, name: str, default: float) -> Floats:
+    if name not in frame:
+        return np.full(len(frame), default)
+    values = frame[name].to_numpy(dtype=float)
     return np.where(np.isnan(values), default, values)
 
 
@@ -124,12 +125,17 @@ def trafo_rating_mva(net: pandapowerNet) -> Floats:
     return rating
 
 
+def loading_limit_percent(frame: pd.DataFrame) -> Floats:
+    """Loading that lines or transformers may reach, 100 where the net does not say."""
+    return _column(frame, "max_loading_percent", 100.0)
+
+
 def _line_rating_pu(net: pandapowerNet) -> Floats:
-    limit = line_rating_ka(net) * _column(net.line, "max_loading_percent", 100.0) / 100.0
+    limit = line_rating_ka(net) * loading_limit_percent(net.line) / 100.0
     vn_kv = net.bus.vn_kv.loc[net.line.from_bus].to_numpy(dtype=float)
     return limit * np.sqrt(3.0) * vn_kv / float(net.sn_mva)
 
 
 def _trafo_rating_pu(net: pandapowerNet) -> Floats:
-    limit = trafo_rating_mva(net) * _column(net.trafo, "max_loading_percent", 100.0) / 100.0
+    limit = trafo_rating_mva(net) * loading_limit_percent(net.trafo) / 100.0
     return limit / float(net.sn_mva)

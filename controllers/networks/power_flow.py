@@ -15,6 +15,7 @@ from stackelgrid.controllers.networks.per_unit import (
     Floats,
     Ints,
     line_rating_ka,
+    loading_limit_percent,
     per_unit_branches,
     trafo_rating_mva,
 )
@@ -66,6 +67,9 @@ class AcPowerFlow:
         self._trafo_ka = trafo_rating_mva(net)[:, None] / (
             np.sqrt(3.0) * net.trafo[["vn_hv_kv", "vn_lv_kv"]].to_numpy(dtype=float)
         ) if self.trafos else np.zeros((0, 2))  # fmt: skip
+        self.loading_limit_percent = np.concatenate(
+            [loading_limit_percent(net.line), loading_limit_percent(net.trafo)]
+        )
         self._grid = _bus_level_grid(net)
         self._gens = len(net.gen)
         self._slack_gen = len(self._grid.get_generators()) - 1

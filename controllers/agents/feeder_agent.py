@@ -1,0 +1,216 @@
+"""The operator of one feeder: a DSO on medium voltage, a local market operator on low voltage."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from stackelgrid.controllers.agents.fallback import hold_schedule
+from stackelgrid.controllers.certification.certificate import FeederCertifier
+from stackelgrid.controllers.errors import SolverError
+from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
+from stackelgrid.controllers.networks.per_unit import Floats
+from stackelgrid.controllers.networks.reduction import reduce_network
+from stackelgrid.controllers.schedule import (
+    BoundaryProfile,
+    Measurement,
+    Plan,
+    Schedule,
+    SolveReport,
+    Verdict,
+)
+from stackelgrid.controllers.solvers import ClarabelSolver, Solution
+from stackelgrid.controllers.solvers.conic import parameter_vector
+from stackelgrid.controllers.system import Feeder
+from stackelgrid.controllers.tolerances import PRICE_SPREAD
+from stackelgrid.profiles.forecast import GridForecast
+from stackelgrid.profiles.time_axis import Horizon
+
+
+class FeederAgent:
+    """Minimises the cost of one feeder under its tariff; built once, re-solved every interval.
+
+    `lower_buses` are the pandapower buses at which lower grids are connected; their imports are
+    loads of this feeder.
+    """
+
+    def __init__(
+        self,
+        feeder: Feeder,
+        horizon: Horizon,
+        library: ActiveNetworkLibrary,
+        lower_buses: Mapping[str, int],
+    ) -> None:
+        self.feeder, self.horizon = feeder, horizon
+        devices, network = feeder.devices, feeder.network
+        occupied = devices.occupied_buses | set(lower_buses.values())
+        self.reduction = reduce_network(network, network.positions(sorted(occupied)))
+        reduced = self.reduction.network
+        self._lower = {n: int(network.positions([b])[0]) for n, b in lower_buses.items()}
+        self._load_at = network.positions(devices.loads.bus)
+        loaded = np.unique([*self._load_at, *self._lower.values()]).astype(np.int64)
+        self._loaded = loaded
+        load_rows = reduced.positions([network.bus_index[b] for b in loaded])
+        self.compiled = library.compiled(
+            reduced, devices, load_rows, horizon.dt_h, feeder.options
+        )
+        self._solver = ClarabelSolver(self.compiled.program)
+        self._certifier = FeederCertifier(feeder)
+        self._last: Schedule | None = None
+
+    def decide(
+        self,
+        interval: int,
+        measured: Measurement,
+        lower: Mapping[str, BoundaryProfile],
+        vm_head_pu: Floats | None = None,
+    ) -> Plan:
+        """Solve for the horizon that starts with `interval`; never raises for a hard instance.
+
+        `lower` are the exchanges of the grids below, already multiplied by their copies;
+        `vm_head_pu` (steps,) replaces the measured voltage where the boundary is an ideal tie.
+        When the solver fails or the problem is infeasible, the last schedule is kept with the
+        devices inside their limits, and the report says so.
+        """
+        forecast = self.feeder.forecast.at(interval)
+        load_p, load_q = self._bus_load(forecast, lower)
+        energy = self._clipped_energy(measured)
+        head = self._head_voltage(measured, vm_head_pu)
+        try:
+            data = self.compiled.program.data(
+                parameter_vector(
+                    self.compiled.parameters, self._values(forecast, load_p, load_q, energy, head)
+                )
+            )
+            solution = self._solver.solve(data)
+            failure = "" if solution.status == "optimal" else self._failure(solution)
+        except SolverError as error:
+            solution, failure = None, str(error)
+        if solution is not None and not failure:
+            schedule = self._schedule(interval, solution)
+        else:
+            schedule = hold_schedule(
+                self.feeder, self.horizon, interval, forecast, energy, self._last,
+                load_p.sum(axis=0), load_q.sum(axis=0),
+            )  # fmt: skip
+        report = SolveReport(
+            solver=self._solver.name,
+            status=solution.status if solution else "failed",
+            objective_eur=solution.objective if solution else float("nan"),
+            gap=solution.gap if solution else float("nan"),
+            violation=solution.violation if solution else float("nan"),
+            iterations=solution.iterations if solution else 0,
+            solve_s=solution.solve_s if solution else 0.0,
+            fallback=failure,
+        )
+        self._last = schedule
+        verdict = None
+        if schedule.flows is not None:
+            verdict = self._certify(schedule, measured, head, load_p, load_q)
+        return Plan(schedule, schedule.set_points(), report, verdict)
+
+    def head_voltage_of(self, schedule: Schedule, bus: int) -> Floats:
+        """Planned voltage (steps,) in p.u. at a pandapower bus, for a lower grid on an ideal tie."""
+        if schedule.flows is None:
+            raise SolverError(f"grid {self.feeder.name}: a fallback schedule has no voltages")
+        at = int(self.feeder.network.positions([bus])[0])
+        return np.asarray(np.sqrt(schedule.flows.v[at]))
+
+    def _failure(self, solution: Solution) -> str:
+        return f"{self._solver.name} returned {solution.status} ({solution.message})"
+
+    def _bus_load(
+        self, forecast: GridForecast, lower: Mapping[str, BoundaryProfile]
+    ) -> tuple[Floats, Floats]:
+        """Uncontrolled consumption in MW and MVAr (loaded buses, steps)."""
+        network = self.feeder.network
+        p = np.zeros((network.buses, self.horizon.length))
+        q = np.zeros_like(p)
+        np.add.at(p, self._load_at, forecast.load_p_mw.T)
+        np.add.at(q, self._load_at, forecast.load_q_mvar.T)
+        for name, bus in self._lower.items():
+            p[bus] += lower[name].p_mw
+            q[bus] += lower[name].q_mvar
+        return p[self._loaded], q[self._loaded]
+
+    def _clipped_energy(self, measured: Measurement) -> Floats:
+        batteries = self.feeder.devices.batteries
+        return np.clip(measured.battery_e_mwh, batteries.e_min_mwh, batteries.e_max_mwh)
+
+    def _head_voltage(self, measured: Measurement, vm_head_pu: Floats | None) -> Floats:
+        """Voltage behind the ideal part of the boundary transformer (steps,)."""
+        vm = np.full(self.horizon.length, measured.vm_pu) if vm_head_pu is None else vm_head_pu
+        return vm / self._ratio(measured)
+
+    def _ratio(self, measured: Measurement) -> float:
+        taps = self.feeder.boundary.taps
+        return self.feeder.network.head_ratio if taps is None else taps.ratio(measured.tap_pos)
+
+    def _values(
+        self, forecast: GridForecast, load_p: Floats, load_q: Floats, energy: Floats, head: Floats
+    ) -> dict[str, Floats]:
+        base = self.feeder.network.base_mva
+        batteries = self.feeder.devices.batteries
+        # what can still be reached by the end of the horizon, if the initial energy cannot
+        reachable = energy + batteries.efficiency_charge * batteries.p_max_mw * float(
+            self.horizon.dt_h.sum()
+        )
+        target = np.minimum(batteries.e_initial_mwh, 0.999 * reachable)
+        export = np.minimum(
+            forecast.export_eur_per_mwh, forecast.import_eur_per_mwh - PRICE_SPREAD
+        )
+        return {
+            "v_head": head**2,
+            "load_p": load_p / base,
+            "load_q": load_q / base,
+            "pv_available": forecast.pv_available_mw.T / base,
+            "energy_initial": energy / base,
+            "energy_terminal": target / base,
+            "import_price": forecast.import_eur_per_mwh,
+            "export_price": export,
+        }
+
+    def _schedule(self, interval: int, solution: Solution) -> Schedule:
+        base, steps = self.feeder.network.base_mva, self.horizon.length
+        columns = self.compiled.columns
+
+        def values(name: str) -> Floats:
+            return solution.x[columns[name]].reshape(-1, steps)
+
+        flows = self.reduction.expand(
+            values("p_branch"), values("q_branch"), values("current2"), values("v")
+        )
+        return Schedule(
+            interval=interval,
+            dt_h=self.horizon.dt_h,
+            p_import_mw=base * values("p_import")[0],
+            q_import_mvar=base * values("q_import")[0],
+            charge_mw=base * values("charge"),
+            discharge_mw=base * values("discharge"),
+            battery_e_mwh=base * values("energy"),
+            pv_p_mw=base * values("pv_p"),
+            pv_q_mvar=base * values("pv_q"),
+            unit_p_mw=base * values("unit_p"),
+            flows=flows,
+        )
+
+    def _certify(
+        self, schedule: Schedule, measured: Measurement, head: Floats, load_p: Floats, load_q: Floats
+    ) -> Verdict:
+        network, devices = self.feeder.network, self.feeder.devices
+        p, q = np.zeros(network.buses), np.zeros(network.buses)
+        p[self._loaded], q[self._loaded] = load_p[:, 0], load_q[:, 0]
+        np.add.at(p, network.positions(devices.batteries.bus), schedule.battery_p_mw[:, 0])
+        np.add.at(p, network.positions(devices.photovoltaics.bus), -schedule.pv_p_mw[:, 0])
+        np.add.at(q, network.positions(devices.photovoltaics.bus), -schedule.pv_q_mvar[:, 0])
+        np.add.at(p, network.positions(devices.units.bus), -schedule.unit_p_mw[:, 0])
+        ratio = self._ratio(measured)
+        assert schedule.flows is not None
+        return self._certifier.certify(
+            schedule.flows,
+            p,
+            q,
+            vm_head_pu=float(head[0]) * ratio,
+            ratio=ratio,
+            load_mw=float(load_p[:, 0].sum()),
+            p_import_mw=float(schedule.p_import_mw[0]),
+        )

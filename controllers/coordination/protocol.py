@@ -1,0 +1,30 @@
+"""What a controller is: ours and a user's own sit behind the same two methods."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from stackelgrid.controllers.schedule import Decision, Measurement
+from stackelgrid.controllers.system import System
+
+
+@dataclass(frozen=True)
+class ControllerSettings:
+    """What a controller is told besides the system: how many threads it may use."""
+
+    threads: int = 2
+
+
+class Controller(Protocol):
+    """Decides for all grids at the start of every interval.
+
+    A scenario's `controller = "package.module:Class"` names a class with this constructor and
+    method. A decision must hold a plan for every grid whose devices it wants to steer; devices of
+    grids without one keep their last set points.
+    """
+
+    def __init__(self, system: System, settings: ControllerSettings) -> None: ...
+
+    def decide(self, interval: int, measured: Mapping[str, Measurement]) -> Decision:
+        """Return plans by grid name for the interval that begins now."""
+        ...

@@ -1,0 +1,133 @@
+"""What an agent decides: a schedule over the horizon, set points for now, and how it got there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stackelgrid.controllers.networks.per_unit import Floats
+from stackelgrid.controllers.networks.reduction import FlowState
+
+EMPTY: Floats = np.zeros(0)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What an agent is told about its grid at the start of an interval.
+
+    Slack voltage on the upstream side, tap position of the boundary transformer (0 without one),
+    energies of the batteries.
+    """
+
+    vm_pu: float
+    tap_pos: int
+    battery_e_mwh: Floats
+
+
+@dataclass(frozen=True)
+class BoundaryProfile:
+    """All that a grid tells the one above: its exchange over the horizon (steps,), import > 0."""
+
+    p_mw: Floats
+    q_mvar: Floats
+
+
+@dataclass(frozen=True)
+class SetPoints:
+    """Set points of one grid for one interval, in the order of its devices.
+
+    Batteries positive when charging, PV and units positive when injecting.
+    """
+
+    battery_p_mw: Floats
+    pv_p_mw: Floats
+    pv_q_mvar: Floats
+    unit_p_mw: Floats
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Plan of one grid over the horizon; arrays (devices, steps), imports (steps,).
+
+    `flows` (per unit, all branches of the network) is None where the plan is a fallback or a
+    DC one; `price_eur_per_mwh` (buses, steps) are nodal prices of a transmission network.
+    `charge_mw` and `discharge_mw` are kept apart to show simultaneous charge and discharge.
+    """
+
+    interval: int
+    dt_h: Floats
+    p_import_mw: Floats
+    q_import_mvar: Floats
+    charge_mw: Floats
+    discharge_mw: Floats
+    battery_e_mwh: Floats
+    pv_p_mw: Floats
+    pv_q_mvar: Floats
+    unit_p_mw: Floats
+    flows: FlowState | None = None
+    price_eur_per_mwh: Floats | None = None
+
+    @property
+    def battery_p_mw(self) -> Floats:
+        """Net battery power, positive when charging."""
+        return self.charge_mw - self.discharge_mw
+
+    def boundary(self, copies: int) -> BoundaryProfile:
+        """Exchange of `copies` identical grids with the one above."""
+        return BoundaryProfile(copies * self.p_import_mw, copies * self.q_import_mvar)
+
+    def set_points(self, step: int = 0) -> SetPoints:
+        """Set points of one step."""
+        return SetPoints(
+            battery_p_mw=self.battery_p_mw[:, step],
+            pv_p_mw=self.pv_p_mw[:, step],
+            pv_q_mvar=self.pv_q_mvar[:, step],
+            unit_p_mw=self.unit_p_mw[:, step],
+        )
+
+
+@dataclass(frozen=True)
+class SolveReport:
+    """How a schedule came about; `fallback` is the reason when it is not the solver's."""
+
+    solver: str
+    status: str
+    objective_eur: float
+    gap: float
+    violation: float
+    iterations: int
+    solve_s: float
+    fallback: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Certificate of the applied step of one grid (FORMULATION section 10)."""
+
+    verdict: str
+    cone_gap_pu: float
+    fictitious_loss_mw: float
+    fictitious_loss_share: float
+    voltage_error_pu: float
+    import_error_mw: float
+    violation_pu: float
+    worst: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Decision of one agent for one interval."""
+
+    schedule: Schedule
+    set_points: SetPoints
+    report: SolveReport
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Plans of all grids for one interval, and the schedules' common rounds if they negotiated."""
+
+    plans: Mapping[str, Plan]
+    rounds: int = 1
+    messages: tuple[str, ...] = field(default=())

@@ -1,0 +1,76 @@
+"""The tree of grids that a controller decides for."""
+
+from dataclasses import dataclass
+
+from pandapower.auxiliary import pandapowerNet
+
+from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
+from stackelgrid.controllers.networks.boundary import BoundaryKind, TapChanger
+from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.controllers.networks.meshed import MeshedNetwork
+from stackelgrid.controllers.networks.radial import RadialNetwork
+from stackelgrid.profiles.forecast import ForecastSource
+from stackelgrid.profiles.time_axis import Horizon
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """Where a feeder meets the grid above: bus of the parent, kind, copies it stands for.
+
+    `parent` is None for a feeder fed by a source that is not simulated. `trafo` is the position
+    of the boundary transformer in the feeder's net.trafo, None for an ideal tie.
+    """
+
+    kind: BoundaryKind
+    parent: str | None
+    bus: int
+    multiplicity: int
+    trafo: int | None
+    taps: TapChanger | None
+
+
+@dataclass(frozen=True)
+class Feeder:
+    """A radial grid with devices: an MV feeder or an LV community."""
+
+    name: str
+    level: str
+    net: pandapowerNet
+    network: RadialNetwork
+    devices: Devices
+    boundary: Boundary
+    options: ActiveNetworkOptions
+    forecast: ForecastSource
+
+
+@dataclass(frozen=True)
+class Transmission:
+    """A meshed grid with generators."""
+
+    name: str
+    net: pandapowerNet
+    network: MeshedNetwork
+    devices: Devices
+    forecast: ForecastSource
+
+
+@dataclass(frozen=True)
+class System:
+    """At most one transmission network and its feeders, parents before children."""
+
+    transmission: Transmission | None
+    feeders: tuple[Feeder, ...]
+    horizon: Horizon
+
+    def children(self, name: str) -> tuple[Feeder, ...]:
+        """Feeders directly below a grid."""
+        return tuple(f for f in self.feeders if f.boundary.parent == name)
+
+    def copies(self, name: str) -> int:
+        """How many identical grids one simulated feeder stands for in the whole system."""
+        by_name = {f.name: f for f in self.feeders}
+        count, at = 1, by_name.get(name)
+        while at is not None:
+            count *= at.boundary.multiplicity
+            at = by_name.get(at.boundary.parent or "")
+        return count

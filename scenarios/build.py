@@ -1,0 +1,214 @@
+"""From a scenario to what is simulated (grids, fleets) and what the controller knows (system)."""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stackelgrid.controllers.coordination.bottom_up_tariff import BottomUpTariff
+from stackelgrid.controllers.coordination.protocol import Controller, ControllerSettings
+from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
+from stackelgrid.controllers.networks.boundary import TapChanger, tap_changer
+from stackelgrid.controllers.networks.devices import Devices, read_devices
+from stackelgrid.controllers.networks.meshed import meshed_network
+from stackelgrid.controllers.networks.power_flow import AcPowerFlow
+from stackelgrid.controllers.networks.radial import radial_network
+from stackelgrid.controllers.system import Boundary, Feeder, System, Transmission
+from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
+from stackelgrid.profiles.time_axis import Horizon, TimeAxis
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.grids import BuiltGrid, build_grids
+from stackelgrid.scenarios.load import LoadedScenario
+from stackelgrid.scenarios.schema import GridSection, Scenario
+from stackelgrid.scenarios.series import SeriesFactory, axis_of, horizon_of
+from stackelgrid.simulators.devices import Fleet
+from stackelgrid.simulators.grid import LowerGrid, SimulatedGrid
+from stackelgrid.simulators.tap_changer import TapControl, TapRegulator
+
+_CONTROLLERS = {"bottom_up_tariff": BottomUpTariff}
+
+
+@dataclass(frozen=True)
+class BuiltScenario:
+    """Everything a run needs, made from one scenario."""
+
+    scenario: Scenario
+    axis: TimeAxis
+    horizon: Horizon
+    grids: dict[str, BuiltGrid]
+    devices: dict[str, Devices]
+    series: dict[str, GridSeries]
+    system: System
+    controller: Controller
+    simulated: dict[str, SimulatedGrid]
+    fleets: dict[str, Fleet]
+
+
+def build_scenario(loaded: LoadedScenario) -> BuiltScenario:
+    """Build nets, series, controller and simulated world; raises a StackelgridError."""
+    scenario = loaded.scenario
+    horizon = horizon_of(scenario)
+    axis = axis_of(scenario, horizon)
+    grids = build_grids(loaded)
+    devices = {name: _devices(grid, scenario) for name, grid in grids.items()}
+    factory = SeriesFactory(scenario, axis, loaded.folder)
+    series = {name: factory.series(grids[name], devices[name]) for name in grids}
+    system = _system(scenario, horizon, grids, devices, series)
+    return BuiltScenario(
+        scenario=scenario,
+        axis=axis,
+        horizon=horizon,
+        grids=grids,
+        devices=devices,
+        series=series,
+        system=system,
+        controller=_controller(scenario, system, loaded.folder),
+        simulated={n: _simulated(g, grids, scenario) for n, g in grids.items()},
+        fleets={n: _fleet(g, devices[n], series[n]) for n, g in grids.items()},
+    )
+
+
+def _devices(grid: BuiltGrid, scenario: Scenario) -> Devices:
+    root = grid.section.level == "transmission"
+    factor = scenario.costs.generation_factor if root else 1.0
+    devices = read_devices(grid.net, grid.section.name, slack_is_unit=root, cost_factor=factor)
+    if not root and "gen" in devices.units.table:
+        raise NetworkError(
+            f"grid {grid.section.name}: gen elements hold a voltage and are accepted on "
+            "transmission grids; model the feeder's unit under units"
+        )
+    if root and (devices.batteries.index or devices.photovoltaics.index):
+        raise NetworkError(
+            f"grid {grid.section.name}: storage and PV are accepted on mv and lv grids"
+        )
+    return devices
+
+
+def _taps(grid: BuiltGrid) -> tuple[int | None, TapChanger | None]:
+    if grid.section.boundary.kind == "ideal":
+        return None, None
+    return tap_changer(grid.net, grid.section.name)
+
+
+def _system(
+    scenario: Scenario,
+    horizon: Horizon,
+    grids: dict[str, BuiltGrid],
+    devices: dict[str, Devices],
+    series: dict[str, GridSeries],
+) -> System:
+    costs = scenario.costs
+    options = ActiveNetworkOptions(
+        curtailment_eur_per_mwh=costs.curtailment_eur_per_mwh,
+        loss_eur_per_mwh=costs.loss_eur_per_mwh,
+        terminal=costs.terminal,
+        terminal_value_eur_per_mwh=costs.terminal_value_eur_per_mwh,
+    )
+    transmission, feeders = None, []
+    for name, grid in grids.items():
+        section = grid.section
+        forecast = PerfectForecast(series[name], horizon)
+        if section.level == "transmission":
+            network = meshed_network(grid.net, name)
+            transmission = Transmission(name, grid.net, network, devices[name], forecast)
+            continue
+        trafo, taps = _taps(grid)
+        boundary = Boundary(
+            kind=section.boundary.kind,
+            parent=section.parent,
+            bus=section.bus if section.bus is not None else -1,
+            multiplicity=section.multiplicity,
+            trafo=trafo,
+            taps=taps,
+        )
+        feeders.append(
+            Feeder(
+                name=name,
+                level=section.level,
+                net=grid.net,
+                network=radial_network(grid.net, name),
+                devices=devices[name],
+                boundary=boundary,
+                options=options,
+                forecast=forecast,
+            )
+        )
+    return System(transmission, tuple(feeders), horizon)
+
+
+def _controller(scenario: Scenario, system: System, folder: Path) -> Controller:
+    settings = ControllerSettings(threads=scenario.solver.threads)
+    name = scenario.controller
+    if name in _CONTROLLERS:
+        return _CONTROLLERS[name](system, settings)
+    module_name, colon, class_name = name.partition(":")
+    if not colon:
+        raise ScenarioError(
+            f"controller: {name!r} unknown; accepted: {', '.join(_CONTROLLERS)} or "
+            "'package.module:Class'"
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ScenarioError(f"controller: {module_name!r} cannot be imported ({error})") from error
+    kind = getattr(module, class_name, None)
+    if not callable(getattr(kind, "decide", None)):
+        raise ScenarioError(
+            f"controller: {module_name!r} has no class {class_name!r} with a method decide"
+        )
+    controller: Controller = kind(system, settings)
+    return controller
+
+
+def _simulated(grid: BuiltGrid, grids: dict[str, BuiltGrid], scenario: Scenario) -> SimulatedGrid:
+    section, net = grid.section, grid.net
+    where = {int(b): i for i, b in enumerate(net.bus.index)}
+    lower = tuple(
+        LowerGrid(g.section.name, where[g.section.bus], g.section.multiplicity)
+        for g in grids.values()
+        if g.section.parent == section.name and g.section.bus is not None
+    )
+    trafo, taps = _taps(grid)
+    regulator, regulated = None, 0
+    power_flow = AcPowerFlow(net, section.name)
+    if trafo is not None and taps is not None:
+        regulator = TapRegulator(taps, _tap_control(section), section.boundary.tap_pos)
+        regulated = where[int(net.trafo.lv_bus.iloc[trafo])]
+    return SimulatedGrid(
+        name=section.name,
+        base_mva=float(net.sn_mva),
+        power_flow=power_flow,
+        lower=lower,
+        tolerance_pu=scenario.tolerances.interface_pu,
+        regulator=regulator,
+        trafo=trafo or 0,
+        regulated_bus=regulated,
+        vm_pu=power_flow.slack_vm_pu,
+        bus_p_mw=np.zeros(len(where)),
+        bus_q_mvar=np.zeros(len(where)),
+    )
+
+
+def _tap_control(section: GridSection) -> TapControl | None:
+    b = section.boundary
+    if b.vm_set_pu is None or b.deadband_pu is None or b.delay_s is None:
+        return None
+    return TapControl(b.vm_set_pu, b.deadband_pu, b.delay_s)
+
+
+def _fleet(grid: BuiltGrid, devices: Devices, series: GridSeries) -> Fleet:
+    units = devices.units
+    gens = [
+        [k for k, (t, i) in enumerate(zip(units.table, units.index, strict=True))
+         if t == "gen" and i == index][0]
+        for index in grid.net.gen.index
+    ]  # fmt: skip
+    return Fleet(
+        name=grid.section.name,
+        devices=devices,
+        bus_index=tuple(int(b) for b in grid.net.bus.index),
+        gens=np.array(gens, dtype=np.int64),
+        series=series,
+    )

@@ -1,0 +1,125 @@
+"""The command line: exit status 0 done, 2 bad input (one line, no traceback), 1 anything else."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.profiles.errors import ProfileError, StackelgridError
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.load import load_scenario
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Rolling-horizon transmission-distribution co-simulation.",
+)
+_BAD_INPUT = (ScenarioError, ProfileError, NetworkError)
+
+ScenarioArgument = Annotated[
+    str, typer.Argument(help="Path of a TOML file, or the name of a shipped scenario.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. weather.sky=cloudy."),
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Override the seed.")]
+
+
+@app.command()
+def run(
+    scenario: ScenarioArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Directory for the results; default runs/NAME-TIME."),
+    ] = None,
+    overrides: SetOption = None,
+    seed: SeedOption = None,
+) -> None:
+    """Run a scenario and write its tables."""
+    loaded = load_scenario(scenario, overrides or (), seed)
+    console = Console(stderr=True)
+    # heavy imports come after the scenario has been found good
+    from stackelgrid.scenarios.run import run_scenario
+
+    name = loaded.scenario.name
+    target = out or Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    with _progress(console, name, loaded.scenario.time.intervals) as advance:
+        result = run_scenario(loaded, target, advance)
+    s = result.summary
+    c, t = s["certificate"], s["timings"]
+    console.print(
+        f"{name}: {s['intervals_done']} intervals in {s['wall_s']:.1f} s "
+        f"(build {t['build_s']:.1f}, solve {t['solve_s']:.1f}, power flow {t['power_flow_s']:.1f}, "
+        f"co-simulation {t['cosimulation_s']:.1f}, other {t['other_s']:.1f})"
+    )
+    console.print(
+        f"cost {s['cost_eur']['total']:.2f} EUR; certificate: {c['exact']} exact, "
+        f"{c['feasible']} feasible, {c['infeasible']} infeasible; "
+        f"{s['intervals_fallback']} intervals by fallback"
+    )
+    console.print("results:", end=" ")
+    print(result.directory)
+
+
+@app.command()
+def validate(scenario: ScenarioArgument, overrides: SetOption = None) -> None:
+    """Check a scenario without running it: grids, devices, profiles and models are built."""
+    loaded = load_scenario(scenario, overrides or ())
+    from stackelgrid.scenarios.build import build_scenario
+
+    built = build_scenario(loaded)
+    for name, grid in built.grids.items():
+        d = built.devices[name]
+        where = f"bus {grid.section.bus} of {grid.section.parent}" if grid.section.parent else "root"
+        print(
+            f"{name}: {len(grid.net.bus)} buses, {len(d.loads.index)} loads, "
+            f"{len(d.photovoltaics.index)} PV, {len(d.batteries.index)} batteries, "
+            f"{len(d.units.index)} units; {where} x {grid.section.multiplicity}"
+        )
+    print(f"{loaded.source}: valid")
+
+
+@contextmanager
+def _progress(console: Console, name: str, intervals: int) -> Iterator[Callable[[int], None]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("intervals"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(name, total=intervals)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def main() -> None:
+    """Entry point of the command `stackelgrid`."""
+    try:
+        app()
+    except _BAD_INPUT as error:
+        _fail(error, 2)
+    except StackelgridError as error:
+        _fail(error, 1)
+    except KeyboardInterrupt:
+        print("stackelgrid: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _fail(error: Exception, status: int) -> None:
+    text = " ".join(str(error).split())
+    print(f"stackelgrid: {text}", file=sys.stderr)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""From a scenario to pandapower nets with everything connected: grids, boundaries, devices."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandapower as pp
+from pandapower.auxiliary import pandapowerNet
+
+from stackelgrid.controllers.networks.boundary import (
+    TransformerData,
+    attach_transformer,
+    boundary_trafos,
+    follow_upstream_voltage,
+)
+from stackelgrid.controllers.networks.cases import available_cases, load_case
+from stackelgrid.controllers.networks.checks import check_net
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.load import LoadedScenario
+from stackelgrid.scenarios.random import generator
+from stackelgrid.scenarios.schema import (
+    BatterySection,
+    GridSection,
+    Placement,
+    PvSection,
+    Scenario,
+)
+
+# MVA: base of the optimisation and of the power flow, so that flows are of order one
+_BASE_MVA = {"transmission": 100.0, "mv": 1.0, "lv": 0.1}
+
+
+@dataclass(frozen=True)
+class PlacedPv:
+    """PV systems of one section: positions among the grid's PV systems, and the section."""
+
+    section: PvSection
+    first: int
+    count: int
+
+
+@dataclass(frozen=True)
+class BuiltGrid:
+    """A grid section and its net; `pv` tells which systems came from which section."""
+
+    section: GridSection
+    net: pandapowerNet
+    pv: tuple[PlacedPv, ...]
+
+
+def build_grids(loaded: LoadedScenario) -> dict[str, BuiltGrid]:
+    """Build the nets of all grids, parents first; raises ScenarioError or NetworkError."""
+    scenario = loaded.scenario
+    cases: dict[str, pandapowerNet] = {}
+    built: dict[str, BuiltGrid] = {}
+    for section in scenario.top_down:
+        if section.case not in cases:
+            cases[section.case] = _case(section, loaded.folder)
+        net = copy.deepcopy(cases[section.case])
+        net.name = section.name
+        net.sn_mva = _BASE_MVA[section.level]
+        parent = built[section.parent].net if section.parent is not None else None
+        _apply_limits(net, section)
+        _apply_boundary(net, section, parent)
+        _scale_loads(net, section)
+        built[section.name] = BuiltGrid(section, net, _place_devices(net, section, scenario))
+    _replace_loads(built)
+    for grid in built.values():
+        check_net(grid.net, grid.section.name)
+    return built
+
+
+def _case(section: GridSection, folder: Path) -> pandapowerNet:
+    case = section.case
+    if case not in available_cases() and not Path(case).is_absolute():
+        case = str(folder / case) if case.endswith(".json") else case
+    return load_case(case, section.name)
+
+
+def _apply_limits(net: pandapowerNet, section: GridSection) -> None:
+    for column, value in (("min_vm_pu", section.vm_min_pu), ("max_vm_pu", section.vm_max_pu)):
+        if value is not None:
+            net.bus[column] = value
+    if section.line_max_i_ka is not None:
+        net.line["max_i_ka"] = section.line_max_i_ka
+    for rating in section.ratings:
+        unknown = sorted(set(rating.lines) - set(net.line.index))
+        if unknown:
+            raise ScenarioError(
+                f"grids.{section.name}.ratings: line {unknown[0]} does not exist; accepted are "
+                f"the lines {_range(net.line.index)} of {section.case}"
+            )
+        net.line.loc[list(rating.lines), "max_i_ka"] = rating.max_i_ka
+    if section.vm_pu is not None:
+        net.ext_grid["vm_pu"] = section.vm_pu
+
+
+def _apply_boundary(
+    net: pandapowerNet, section: GridSection, parent: pandapowerNet | None
+) -> None:
+    boundary = section.boundary
+    if boundary.adds_transformer:
+        assert boundary.sn_mva and boundary.vk_percent and boundary.vkr_percent is not None
+        data = TransformerData(
+            sn_mva=boundary.sn_mva,
+            vk_percent=boundary.vk_percent,
+            vkr_percent=boundary.vkr_percent,
+            tap_min=boundary.tap_min,
+            tap_max=boundary.tap_max,
+            tap_step_percent=boundary.tap_step_percent,
+            shift_degree=boundary.shift_degree,
+        )
+        attach_transformer(net, data, section.name)
+    elif boundary.kind != "ideal" and not boundary_trafos(net):
+        raise ScenarioError(
+            f"grids.{section.name}.boundary: kind {boundary.kind!r} needs a transformer and "
+            f"{section.case} has none at its slack bus; give sn_mva, vk_percent and vkr_percent"
+        )
+    trafos = boundary_trafos(net)
+    if trafos:
+        net.trafo.loc[trafos, "tap_pos"] = boundary.tap_pos
+    if parent is not None:
+        if section.bus not in parent.bus.index:
+            raise ScenarioError(
+                f"grids.{section.name}.bus: {section.bus} does not exist in {section.parent}; "
+                f"accepted: {_range(parent.bus.index)}"
+            )
+        follow_upstream_voltage(net, float(parent.bus.vn_kv.at[section.bus]))
+
+
+def _scale_loads(net: pandapowerNet, section: GridSection) -> None:
+    if not len(net.load):
+        return
+    if section.loads.equal:
+        for column in ("p_mw", "q_mvar"):
+            net.load[column] = net.load[column].sum() / len(net.load)
+    net.load["scaling"] = net.load["scaling"].fillna(1.0) * section.loads.scale
+
+
+def _place_devices(
+    net: pandapowerNet, section: GridSection, scenario: Scenario
+) -> tuple[PlacedPv, ...]:
+    existing = int((net.sgen.type == "PV").sum())
+    placed: list[PlacedPv] = []
+    if existing:
+        raise ScenarioError(
+            f"grids.{section.name}: {section.case} brings {existing} PV systems of its own; "
+            "remove them and list them under pv, so that they have a profile"
+        )
+    for k, pv in enumerate(section.pv):
+        buses = _buses(net, pv, section, scenario, f"pv.{k}")
+        for bus in buses:
+            pp.create_sgen(
+                net, bus, p_mw=pv.p_mw, sn_mva=pv.sn_mva or pv.p_mw, type="PV",
+                name=f"pv {bus}", min_power_factor=pv.min_power_factor,
+            )  # fmt: skip
+        first = sum(p.count for p in placed)
+        placed.append(PlacedPv(pv, first, len(buses)))
+    for k, battery in enumerate(section.batteries):
+        for bus in _buses(net, battery, section, scenario, f"batteries.{k}"):
+            _create_battery(net, bus, battery)
+    for k, unit in enumerate(section.units):
+        if unit.bus not in net.bus.index:
+            raise _no_bus(net, section, f"units.{k}", unit.bus)
+        index = pp.create_sgen(
+            net, unit.bus, p_mw=0.0, min_p_mw=unit.p_min_mw, max_p_mw=unit.p_max_mw,
+            type="unit", name=f"unit {unit.bus}",
+        )  # fmt: skip
+        pp.create_poly_cost(
+            net, index, "sgen", cp1_eur_per_mw=unit.c1_eur_per_mwh,
+            cp2_eur_per_mw2=unit.c2_eur_per_mw2h,
+        )  # fmt: skip
+    return tuple(placed)
+
+
+def _create_battery(net: pandapowerNet, bus: int, battery: BatterySection) -> None:
+    pp.create_storage(
+        net,
+        bus,
+        p_mw=0.0,
+        max_e_mwh=battery.e_mwh,
+        min_e_mwh=battery.e_min_mwh,
+        soc_percent=battery.soc_percent,
+        max_p_mw=battery.p_mw,
+        min_p_mw=-battery.p_mw,
+        name=f"battery {bus}",
+        efficiency_charge=battery.efficiency_charge,
+        efficiency_discharge=battery.efficiency_discharge,
+        wear_eur_per_mwh=battery.wear_eur_per_mwh,
+    )
+
+
+def _buses(
+    net: pandapowerNet, rule: Placement, section: GridSection, scenario: Scenario, key: str
+) -> list[int]:
+    """Buses of a placement; a seeded choice depends on the scenario's seed, grid and key only."""
+    if rule.buses is not None:
+        for bus in rule.buses:
+            if bus not in net.bus.index:
+                raise _no_bus(net, section, key, bus)
+        return list(rule.buses)
+    table = net.load if rule.among == "loads" else net.sgen[net.sgen.type == "PV"]
+    candidates = sorted({int(b) for b in table.bus})
+    count = rule.count if rule.count is not None else round((rule.share or 0.0) * len(candidates))
+    if count > len(candidates) or count == 0:
+        raise ScenarioError(
+            f"grids.{section.name}.{key}: {count} devices asked for among {len(candidates)} buses "
+            f"with {rule.among}; 1 to {len(candidates)} are accepted"
+        )
+    rng = generator(scenario.seed, section.name, "placement", key)
+    return sorted(int(b) for b in rng.choice(candidates, size=count, replace=False))
+
+
+def _no_bus(net: pandapowerNet, section: GridSection, key: str, bus: int) -> ScenarioError:
+    return ScenarioError(
+        f"grids.{section.name}.{key}: bus {bus} does not exist in {section.case}; accepted: "
+        f"{_range(net.bus.index)}"
+    )
+
+
+def _replace_loads(built: Mapping[str, BuiltGrid]) -> None:
+    """Take the nominal power of lower grids out of the loads of their buses."""
+    for lower in built.values():
+        section = lower.section
+        if section.parent is None:
+            continue
+        upper = built[section.parent].net
+        at_bus = upper.load.index[upper.load.bus == section.bus]
+        copies = section.multiplicity
+        for column, unit in (("p_mw", "MW"), ("q_mvar", "MVAr")):
+            nominal = float((lower.net.load[column] * lower.net.load.scaling).sum())
+            there = float((upper.load[column] * upper.load.scaling).loc[at_bus].sum())
+            left = there - copies * nominal
+            if left < -1e-9:
+                most = int(there // nominal) if nominal > 0.0 else 0
+                raise ScenarioError(
+                    f"grids.{section.name}: replaces {copies * nominal:.4g} {unit} of the load of "
+                    f"{there:.4g} {unit} at bus {section.bus} of {section.parent}, which would "
+                    f"leave {left:.3g}; a multiplicity of at most {most} is accepted"
+                )
+            if there != 0.0:
+                upper.load.loc[at_bus, column] *= max(left, 0.0) / there
+
+
+def _range(index: "np.typing.ArrayLike") -> str:
+    values = sorted(int(i) for i in np.asarray(index))
+    if values == list(range(values[0], values[-1] + 1)):
+        return f"{values[0]} to {values[-1]}"
+    shown = ", ".join(str(v) for v in values[:8])
+    return shown + (f", ... {values[-1]}" if len(values) > 8 else "")
+
+

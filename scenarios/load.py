@@ -1,0 +1,175 @@
+"""From a TOML file and overrides to a validated Scenario, with errors that name file and key."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.schema import Scenario
+
+
+@dataclass(frozen=True)
+class LoadedScenario:
+    """A scenario and where it came from: relative paths in it start at `folder`."""
+
+    scenario: Scenario
+    source: str
+    folder: Path
+
+
+def shipped_scenarios() -> tuple[str, ...]:
+    """Names of the scenarios that come with the package."""
+    folder = files("stackelgrid.scenarios")
+    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
+
+
+def load_scenario(
+    source: str, overrides: Sequence[str] = (), seed: int | None = None
+) -> LoadedScenario:
+    """Read a scenario by path or shipped name; `overrides` are `a.b=value` texts.
+
+    Raises ScenarioError with one line for anything that is wrong.
+    """
+    text, name, folder = _read(source)
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{name}: not valid TOML: {error}") from error
+    if not data:
+        raise ScenarioError(f"{name}: is empty; a scenario needs name, time, horizon, grids, ...")
+    for override in overrides:
+        _override(data, override)
+    if seed is not None:
+        data["seed"] = seed
+    _merge_templates(data, name)
+    try:
+        scenario = Scenario.model_validate(data)
+    except ValidationError as error:
+        raise ScenarioError(_first_error(error, name, data)) from error
+    return LoadedScenario(scenario, name, folder)
+
+
+def _read(source: str) -> tuple[str, str, Path]:
+    path = Path(source)
+    if path.suffix == ".toml" or path.exists():
+        try:
+            return path.read_text(encoding="utf-8"), str(path), path.resolve().parent
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not a UTF-8 text file"
+            raise ScenarioError(f"{path}: cannot be read ({reason})") from error
+    if source in shipped_scenarios():
+        shipped = files("stackelgrid.scenarios") / f"{source}.toml"
+        return shipped.read_text(encoding="utf-8"), source, Path.cwd()
+    raise ScenarioError(
+        f"{source}: no such scenario; a path ending in .toml or one of "
+        f"{', '.join(shipped_scenarios())} is accepted"
+    )
+
+
+def _override(data: dict[str, Any], text: str) -> None:
+    key, equals, raw = text.partition("=")
+    if not equals or not key.strip():
+        raise ScenarioError(f"--set {text}: key=value is accepted, for example weather.sky=cloudy")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw.strip()
+    *parents, last = key.strip().split(".")
+    target: Any = data
+    for part in parents:
+        target = _descend(target, part, key)
+    if isinstance(target, list):
+        target[_list_index(target, last, key)] = value
+    else:
+        target[last] = value
+
+
+def _descend(target: Any, part: str, key: str) -> Any:
+    if isinstance(target, list):
+        return target[_list_index(target, part, key)]
+    found = target.setdefault(part, {})
+    if not isinstance(found, dict | list):
+        raise ScenarioError(f"--set {key}: {part} is a value, not a section")
+    return found
+
+
+def _list_index(items: Sequence[Any], part: str, key: str) -> int:
+    """Entry of a list by number, or by its name (`grids.mv1`)."""
+    for i, item in enumerate(items):
+        if isinstance(item, dict) and item.get("name") == part:
+            return i
+    if part.isdigit() and int(part) < len(items):
+        return int(part)
+    names = [i["name"] for i in items if isinstance(i, dict) and "name" in i]
+    accepted = ", ".join(names) if names else f"0 to {len(items) - 1}"
+    raise ScenarioError(f"--set {key}: no entry {part}; accepted: {accepted}")
+
+
+def _merge_templates(data: dict[str, Any], name: str) -> None:
+    """Replace `template = "x"` of a grid by the keys of [templates.x] that it does not set."""
+    templates = data.pop("templates", {})
+    grids = data.get("grids", [])
+    if not isinstance(templates, dict) or not isinstance(grids, list):
+        return
+    merged = []
+    for grid in grids:
+        if isinstance(grid, dict) and "template" in grid:
+            own = {k: v for k, v in grid.items() if k != "template"}
+            label = grid["template"]
+            if label not in templates:
+                known = ", ".join(templates) or "none"
+                raise ScenarioError(
+                    f"{name}: grids.{grid.get('name', '?')}.template: {label!r} unknown; "
+                    f"known: {known}"
+                )
+            grid = _merge(templates[label], own)
+        merged.append(grid)
+    data["grids"] = merged
+
+
+def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Own keys win; sections merge, lists replace."""
+    result = dict(base)
+    for key, value in own.items():
+        before = result.get(key)
+        both = isinstance(before, dict) and isinstance(value, dict)
+        result[key] = _merge(before, value) if both else value
+    return result
+
+
+def _first_error(error: ValidationError, name: str, data: Mapping[str, Any]) -> str:
+    """One line for the first error, and how many more there are."""
+    first, *others = error.errors()
+    parts: list[str] = []
+    at: Any = data
+    for part in first["loc"]:
+        if isinstance(at, list) and isinstance(part, int) and part < len(at):
+            at = at[part]
+            label = at.get("name") if isinstance(at, dict) else None
+            parts.append(str(label or part))
+        else:
+            at = at.get(part) if isinstance(at, dict) else None
+            parts.append(str(part))
+    key = ".".join(parts) or "scenario"
+    value = first["input"]
+    if first["type"] == "extra_forbidden":
+        text = f"unknown key (value {_short(value)})"
+    elif first["type"] == "missing":
+        text = "is missing"
+    elif first["type"] == "value_error":
+        text = first["msg"].removeprefix("Value error, ")
+    else:
+        message = first["msg"][:1].lower() + first["msg"][1:]
+        text = f"{_short(value)} is not accepted: {message}"
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{name}: {key}: {text}{more}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,172 @@
+"""One run: build, simulate, and leave a directory that says truthfully what is in it."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from stackelgrid.controllers.solvers import ClarabelSolver
+from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.scenarios.build import build_scenario
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.load import LoadedScenario
+from stackelgrid.scenarios.schema import Scenario
+from stackelgrid.scenarios.world import run_world
+from stackelgrid.simulators.tables import TableWriter
+from stackelgrid.simulators.timings import Timings
+from stackelgrid.simulators.totals import Totals
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Where a run's results are, and its summary."""
+
+    directory: Path
+    summary: dict[str, Any]
+
+
+def run_scenario(
+    loaded: LoadedScenario,
+    out: Path,
+    progress: Callable[[int], None] = lambda done: None,
+) -> RunResult:
+    """Run a scenario into a new directory.
+
+    Raises a StackelgridError for anything bad in the scenario (then no directory is left behind)
+    or in the run (then summary.json says "interrupted" and the parts written so far are there).
+    """
+    started = time.perf_counter()
+    check_out(out)
+    timings = Timings()
+    built = build_scenario(loaded)
+    timings.build_s = time.perf_counter() - started
+    scenario = loaded.scenario
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        resolved = scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
+        (out / "scenario.toml").write_text(tomli_w.dumps(resolved), encoding="utf-8")
+    except OSError as error:
+        raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
+    totals = Totals(has_transmission=built.system.transmission is not None)
+    writer = TableWriter(out)
+    log = RunLog(out)
+    log.event("start", scenario=scenario.name, seed=scenario.seed, version=_version())
+    logged: set[int] = set()
+
+    def on_interval(done: int) -> None:
+        for interval in sorted(totals.fallback_intervals - logged):
+            logged.add(interval)
+            log.event("fallback", interval=interval, reasons=totals.fallback_reasons[interval])
+        _write_summary(out, summary(scenario, totals, timings, "running", started))
+        progress(done)
+
+    status = "interrupted"
+    try:
+        world_started = time.perf_counter()
+        try:
+            run_world(built, writer, totals, timings, on_interval)
+        finally:
+            timings.world_s = time.perf_counter() - world_started
+        writer.merge()
+        status = "done"
+    except OSError as error:
+        raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
+    finally:
+        final = summary(scenario, totals, timings, status, started)
+        log.event(status, intervals_done=totals.intervals_done)
+        _write_summary(out, final)
+    return RunResult(out, final)
+
+
+def check_out(out: Path) -> None:
+    """Refuse a directory that already holds something, or cannot become one."""
+    if out.exists() and not out.is_dir():
+        raise ScenarioError(f"--out {out}: is a file; a new or empty directory is accepted")
+    if out.is_dir() and any(out.iterdir()):
+        what = "holds a run" if (out / "summary.json").exists() else "is not empty"
+        raise ScenarioError(f"--out {out}: {what}; a new or empty directory is accepted")
+
+
+def summary(
+    scenario: Scenario, totals: Totals, timings: Timings, status: str, started: float
+) -> dict[str, Any]:
+    """Contents of summary.json; null where the run has no such quantity."""
+    wall = time.perf_counter() - started
+    timed = timings
+    if status == "running":
+        timed = Timings(**{**vars(timings), "world_s": wall - timings.build_s})
+    return {
+        "scenario": scenario.name,
+        "seed": scenario.seed,
+        "version": _version(),
+        "status": status,
+        "intervals_planned": scenario.time.intervals,
+        "intervals_done": totals.intervals_done,
+        "intervals_fallback": len(totals.fallback_intervals),
+        "wall_s": wall,
+        "timings": timed.breakdown(wall),
+        "solver": {
+            "conic": ClarabelSolver.name,
+            "mixed_integer": None,
+            "version": ClarabelSolver.version,
+            "fallback_reason": None,
+        },
+        "cost_eur": {
+            "total": totals.total_eur,
+            "leader": totals.leader_eur,
+            "follower": totals.follower_eur,
+        },
+        "bilevel": {
+            "scheme": scenario.controller,
+            "pricing": "tariff",
+            "max_relative_gap": totals.max_gap,
+            "max_gap_eur": totals.max_gap_eur,
+            "max_gap_of_flexible_cost": None,
+            "max_follower_gap": None,
+            "big_m_active": None,
+        },
+        "certificate": {
+            "exact": totals.count("exact"),
+            "feasible": totals.count("feasible"),
+            "infeasible": totals.count("infeasible"),
+            "recovered": 0,
+            "max_cone_gap_pu": totals.max_cone_gap_pu,
+            "max_voltage_error_pu": totals.max_voltage_error_pu,
+            "max_violation_pu": totals.max_violation_pu,
+        },
+        "interface": {
+            "max_mismatch_mva": totals.max_mismatch_mva,
+            "max_mismatch_pu": totals.max_mismatch_pu,
+            "max_rounds": totals.max_rounds,
+        },
+        "max_simultaneous_charge_discharge_mw": totals.max_simultaneous_mw,
+        "max_balance_error_mw": totals.max_balance_error_mw,
+        "energy_handover_max_error_mwh": totals.max_handover_error_mwh,
+    }
+
+
+class RunLog:
+    """log.jsonl: one JSON object a line."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "log.jsonl"
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Append one event."""
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"event": kind, **fields}) + "\n")
+
+
+def _write_summary(out: Path, content: dict[str, Any]) -> None:
+    unfinished = out / "summary.json.tmp"
+    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    unfinished.rename(out / "summary.json")
+
+
+def _version() -> str:
+    return version("stackelgrid")

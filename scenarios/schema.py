@@ -1,0 +1,388 @@
+"""The scenario: one TOML schema, frozen, unknown keys refused. Units are pandapower's.
+
+`scenarios/day.toml` is the commented example; docs/scenario.md lists every key.
+"""
+
+from datetime import date, datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Efficiency = Annotated[float, Field(gt=0.0, le=1.0)]
+ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, and nothing unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class Time(Section):
+    """The simulated period, in the local time of `timezone`."""
+
+    start: datetime | date
+    timezone: str
+    intervals: Annotated[int, Field(ge=1)]
+    interval_min: Annotated[int, Field(ge=1, le=1440)] = 15
+
+    @model_validator(mode="after")
+    def _naive(self) -> Self:
+        if isinstance(self.start, datetime) and self.start.tzinfo is not None:
+            raise ValueError("start must be a local time without offset; timezone says where")
+        return self
+
+
+class HorizonStep(Section):
+    """`count` steps of `minutes`."""
+
+    count: Annotated[int, Field(ge=1)]
+    minutes: Annotated[int, Field(ge=1)]
+
+
+class HorizonSection(Section):
+    """Optimisation horizon; its steps may grow."""
+
+    mode: Literal["rolling"] = "rolling"
+    steps: Annotated[tuple[HorizonStep, ...], Field(min_length=1)]
+
+
+class SiteSection(Section):
+    """Where the sun is computed."""
+
+    latitude: Annotated[float, Field(ge=-90.0, le=90.0)]
+    longitude: Annotated[float, Field(ge=-180.0, le=180.0)]
+    altitude_m: Annotated[float, Field(ge=-500.0, le=9000.0)] = 0.0
+    ambient_c: Annotated[float, Field(ge=-60.0, le=60.0)] = 15.0
+
+
+class Weather(Section):
+    """Sky of the day: `clear`, `sunny` (rare clouds) or `cloudy`."""
+
+    sky: Literal["clear", "sunny", "cloudy"] = "sunny"
+
+
+class SolverSection(Section):
+    """Solver and threads."""
+
+    conic: Literal["clarabel"] = "clarabel"
+    threads: Annotated[int, Field(ge=1, le=256)] = 2
+
+
+class TolerancesSection(Section):
+    """Tolerances a scenario may tighten or loosen."""
+
+    interface_pu: Annotated[float, Field(gt=0.0, le=1e-3)] = 1e-7
+
+
+class Costs(Section):
+    """Prices that no tariff holds."""
+
+    generation_factor: Positive = 1.0
+    curtailment_eur_per_mwh: NonNegative = 0.0
+    loss_eur_per_mwh: NonNegative = 0.0
+    terminal: Literal["initial", "value"] = "initial"
+    terminal_value_eur_per_mwh: NonNegative = 0.0
+
+
+class TariffPeriod(Section):
+    """Prices from a clock time until the next period."""
+
+    from_: Annotated[ClockTime, Field(alias="from")]
+    import_: Annotated[Finite, Field(alias="import")]
+    export: Finite
+
+
+class TariffSection(Section):
+    """A tariff: `flat`, `time_of_use` or `series` (CSV or Parquet)."""
+
+    kind: Literal["flat", "time_of_use", "series"]
+    import_: Annotated[Finite | None, Field(alias="import")] = None
+    export: Finite | None = None
+    periods: tuple[TariffPeriod, ...] = ()
+    file: str | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        given = {
+            "import": self.import_ is not None,
+            "export": self.export is not None,
+            "periods": bool(self.periods),
+            "file": self.file is not None,
+        }
+        wanted = {"flat": {"import", "export"}, "time_of_use": {"periods"}, "series": {"file"}}
+        have = {k for k, v in given.items() if v}
+        if have != wanted[self.kind]:
+            raise ValueError(
+                f"a {self.kind} tariff takes {' and '.join(sorted(wanted[self.kind]))}, "
+                f"found {' and '.join(sorted(have)) or 'nothing'}"
+            )
+        return self
+
+
+class BoundarySection(Section):
+    """How a grid meets the one above.
+
+    `oltc` needs vm_set_pu, deadband_pu and delay_s; `fixed_tap` takes tap_pos. sn_mva, vk_percent
+    and vkr_percent describe a transformer to be added; without them the grid's own is used.
+    """
+
+    kind: Literal["oltc", "fixed_tap", "ideal"]
+    sn_mva: Positive | None = None
+    vk_percent: Positive | None = None
+    vkr_percent: NonNegative | None = None
+    shift_degree: Finite = 0.0
+    tap_min: int = -8
+    tap_max: int = 8
+    tap_step_percent: Positive = 1.25
+    tap_pos: int = 0
+    vm_set_pu: Positive | None = None
+    deadband_pu: Positive | None = None
+    delay_s: NonNegative | None = None
+
+    @property
+    def adds_transformer(self) -> bool:
+        """Whether a transformer is to be added to the grid."""
+        return self.sn_mva is not None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        plate = (self.sn_mva, self.vk_percent, self.vkr_percent)
+        if any(v is None for v in plate) and any(v is not None for v in plate):
+            raise ValueError("sn_mva, vk_percent and vkr_percent come together")
+        regulation = (self.vm_set_pu, self.deadband_pu, self.delay_s)
+        if self.kind == "oltc" and any(v is None for v in regulation):
+            raise ValueError("an oltc boundary needs vm_set_pu, deadband_pu and delay_s")
+        if self.kind != "oltc" and any(v is not None for v in regulation):
+            raise ValueError(f"a {self.kind} boundary has no vm_set_pu, deadband_pu or delay_s")
+        if self.kind == "ideal" and self.sn_mva is not None:
+            raise ValueError("an ideal boundary has no transformer")
+        if not self.tap_min <= self.tap_pos <= self.tap_max:
+            raise ValueError(f"tap_pos must lie in [{self.tap_min}, {self.tap_max}]")
+        if self.kind == "oltc" and self.deadband_pu is not None:
+            step = self.tap_step_percent / 100.0
+            if self.deadband_pu < step:
+                raise ValueError(
+                    f"deadband_pu must be at least one step of the tap ({step:g}), or it hunts"
+                )
+        return self
+
+
+class Rating(Section):
+    """Current rating of some lines (pandapower indices)."""
+
+    lines: Annotated[tuple[int, ...], Field(min_length=1)]
+    max_i_ka: Positive
+
+
+class Diversity(Section):
+    """Spread of customers around a standard profile; see profiles/loads.py."""
+
+    level_sigma: NonNegative = 0.35
+    shift_min_sigma: NonNegative = 45.0
+    noise_sigma: NonNegative = 0.25
+    noise_correlation_h: Positive = 1.0
+
+
+class LoadsSection(Section):
+    """Profiles of the uncontrolled loads.
+
+    `mix` blends standard profiles into one shape for all loads, `assign` gives each load one of
+    them by share, `file` holds a column `<load name>_factor` for each load. `equal` shares the
+    grid's total nominal power equally; `scale` multiplies it.
+    """
+
+    mix: dict[str, Positive] | None = None
+    assign: dict[str, Positive] | None = None
+    file: str | None = None
+    diversity: Diversity = Diversity()
+    equal: bool = False
+    scale: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(v is not None for v in (self.mix, self.assign, self.file)) != 1:
+            raise ValueError("exactly one of mix, assign and file is accepted")
+        return self
+
+
+class Placement(Section):
+    """Where devices sit: explicit `buses`, or a seeded choice of `count` or `share` of buses.
+
+    The choice is made among the buses with loads, or (`among = "pv"`) those with PV.
+    """
+
+    buses: tuple[int, ...] | None = None
+    count: Annotated[int, Field(ge=1)] | None = None
+    share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    among: Literal["loads", "pv"] = "loads"
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if sum(v is not None for v in (self.buses, self.count, self.share)) != 1:
+            raise ValueError("exactly one of buses, count and share is accepted")
+        if self.buses is not None and not self.buses:
+            raise ValueError("buses is empty")
+        return self
+
+
+class PvSection(Placement):
+    """PV systems of one size; `file` holds a column `<name>_factor` of rated power for each."""
+
+    p_mw: Positive
+    sn_mva: Positive | None = None
+    min_power_factor: Share = 0.0
+    tilt_degree: Annotated[float, Field(ge=0.0, le=90.0)] = 30.0
+    azimuth_degree: Annotated[float, Field(ge=0.0, le=360.0)] = 180.0
+    file: str | None = None
+
+
+class BatterySection(Placement):
+    """Batteries of one size."""
+
+    p_mw: Positive
+    e_mwh: Positive
+    e_min_mwh: NonNegative = 0.0
+    soc_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 50.0
+    efficiency_charge: Efficiency = 0.95
+    efficiency_discharge: Efficiency = 0.95
+    wear_eur_per_mwh: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _energies(self) -> Self:
+        if self.e_min_mwh >= self.e_mwh:
+            raise ValueError(f"e_min_mwh must be below e_mwh = {self.e_mwh:g}")
+        if self.soc_percent / 100.0 * self.e_mwh < self.e_min_mwh:
+            raise ValueError(f"soc_percent lies below e_min_mwh = {self.e_min_mwh:g}")
+        return self
+
+
+class UnitSection(Section):
+    """A dispatchable unit with cost c2 p^2 + c1 p (EUR/h, p in MW)."""
+
+    bus: int
+    p_max_mw: Positive
+    p_min_mw: NonNegative = 0.0
+    c1_eur_per_mwh: Finite
+    c2_eur_per_mw2h: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _limits(self) -> Self:
+        if self.p_min_mw > self.p_max_mw:
+            raise ValueError(f"p_min_mw must be at most p_max_mw = {self.p_max_mw:g}")
+        return self
+
+
+class GridSection(Section):
+    """One grid and its place in the tree."""
+
+    name: Name
+    case: str
+    level: Literal["transmission", "mv", "lv"]
+    parent: str | None = None
+    bus: int | None = None
+    multiplicity: Annotated[int, Field(ge=1)] = 1
+    boundary: BoundarySection = BoundarySection(kind="ideal")
+    vm_pu: Positive | None = None
+    vm_min_pu: Positive | None = None
+    vm_max_pu: Positive | None = None
+    line_max_i_ka: Positive | None = None
+    ratings: tuple[Rating, ...] = ()
+    tariff: str | None = None
+    loads: LoadsSection
+    pv: tuple[PvSection, ...] = ()
+    batteries: tuple[BatterySection, ...] = ()
+    units: tuple[UnitSection, ...] = ()
+
+    @model_validator(mode="after")
+    def _place(self) -> Self:
+        if (self.parent is None) != (self.bus is None):
+            raise ValueError("parent and bus come together")
+        if self.level == "transmission":
+            if self.parent is not None:
+                raise ValueError("a transmission grid has no parent")
+            if self.pv or self.batteries or self.units:
+                raise ValueError("devices are accepted on mv and lv grids")
+            if self.tariff is not None:
+                raise ValueError("a transmission grid has no tariff")
+        elif self.tariff is None:
+            raise ValueError("an mv or lv grid needs a tariff")
+        if self.parent is None and self.multiplicity != 1:
+            raise ValueError("multiplicity needs a parent")
+        low, high = self.vm_min_pu, self.vm_max_pu
+        if low is not None and high is not None and low >= high:
+            raise ValueError(f"the voltage band [{low:g}, {high:g}] p.u. is empty")
+        return self
+
+
+class Scenario(Section):
+    """A whole run, resolved: templates are merged into the grids before validation."""
+
+    name: Name
+    seed: Annotated[int, Field(ge=0)] = 0
+    controller: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")] = (
+        "bottom_up_tariff"
+    )
+    time: Time
+    horizon: HorizonSection
+    site: SiteSection
+    weather: Weather = Weather()
+    solver: SolverSection = SolverSection()
+    tolerances: TolerancesSection = TolerancesSection()
+    costs: Costs = Costs()
+    tariffs: dict[str, TariffSection]
+    grids: Annotated[tuple[GridSection, ...], Field(min_length=1)]
+
+    @field_validator("grids")
+    @classmethod
+    def _tree(cls, grids: tuple[GridSection, ...]) -> tuple[GridSection, ...]:
+        names = [g.name for g in grids]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"grid name {twice[0]!r} used twice")
+        roots = [g for g in grids if g.parent is None]
+        if len(roots) != 1:
+            raise ValueError(
+                f"exactly one grid without parent is accepted, found "
+                f"{', '.join(g.name for g in roots) or 'none'}"
+            )
+        levels = {"transmission": 0, "mv": 1, "lv": 2}
+        by_name = {g.name: g for g in grids}
+        for g in grids:
+            if g.parent is None:
+                continue
+            if g.parent not in by_name:
+                known = ", ".join(n for n in names if n != g.name)
+                raise ValueError(f"grid {g.name!r}: parent {g.parent!r} unknown; known: {known}")
+            if levels[by_name[g.parent].level] >= levels[g.level]:
+                raise ValueError(
+                    f"grid {g.name!r}: a {g.level} grid cannot be fed by a "
+                    f"{by_name[g.parent].level} grid"
+                )
+        return grids
+
+    @model_validator(mode="after")
+    def _tariffs_exist(self) -> Self:
+        for g in self.grids:
+            if g.tariff is not None and g.tariff not in self.tariffs:
+                known = ", ".join(self.tariffs) or "none"
+                raise ValueError(f"grid {g.name!r}: tariff {g.tariff!r} unknown; known: {known}")
+        return self
+
+    @property
+    def top_down(self) -> tuple[GridSection, ...]:
+        """Grids with parents before children, otherwise in the order of the file."""
+        ordered: list[GridSection] = []
+        while len(ordered) < len(self.grids):
+            placed = {g.name for g in ordered}
+            ordered += [
+                g
+                for g in self.grids
+                if g.name not in placed and (g.parent is None or g.parent in placed)
+            ]
+        return tuple(ordered)

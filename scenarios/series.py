@@ -1,0 +1,181 @@
+"""From a scenario to the series of every grid: loads, photovoltaics and tariffs over day and horizon."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.forecast import GridSeries
+from stackelgrid.profiles.loads import LoadDiversity, diverse_loads, standard_load
+from stackelgrid.profiles.photovoltaics import (
+    CloudModel,
+    Module,
+    Site,
+    pv_fleet,
+    regional_clear_sky_index,
+)
+from stackelgrid.profiles.prices import Tariff, flat_tariff, series_tariff, time_of_use_tariff
+from stackelgrid.profiles.sources import read_series
+from stackelgrid.profiles.time_axis import FloatArray, Horizon, TimeAxis
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.grids import BuiltGrid
+from stackelgrid.scenarios.random import generator
+from stackelgrid.scenarios.schema import LoadsSection, Scenario, TariffSection
+
+
+def horizon_of(scenario: Scenario) -> Horizon:
+    """Horizon of the scenario."""
+    steps = tuple(s.minutes for s in scenario.horizon.steps for _ in range(s.count))
+    return Horizon(steps, scenario.time.interval_min)
+
+
+def axis_of(scenario: Scenario, horizon: Horizon) -> TimeAxis:
+    """Time axis over the simulated intervals and the horizon beyond the last of them."""
+    t = scenario.time
+    try:
+        start = pd.Timestamp(t.start).tz_localize(t.timezone)
+    except Exception as error:  # unknown zone, or a local time that a clock change skips
+        raise ScenarioError(
+            f"time: start {t.start} cannot be placed in timezone {t.timezone!r} ({error}); an "
+            "existing local time and an IANA name like Europe/Berlin are accepted"
+        ) from error
+    length = t.intervals - 1 + horizon.intervals_covered
+    return TimeAxis(start, pd.Timedelta(minutes=t.interval_min), length)
+
+
+class SeriesFactory:
+    """Makes the series of all grids of one scenario; the regional sky and tariffs are shared."""
+
+    def __init__(self, scenario: Scenario, axis: TimeAxis, folder: Path) -> None:
+        self.scenario, self.axis, self.folder = scenario, axis, folder
+        s = scenario.site
+        self._site = Site(
+            s.latitude, s.longitude, s.altitude_m, scenario.time.timezone, ambient_c=s.ambient_c
+        )
+        self._clouds = CloudModel(scenario.weather.sky)
+        self._regional = regional_clear_sky_index(
+            axis, self._clouds, generator(scenario.seed, "sky")
+        )
+        self._tariffs: dict[str, Tariff] = {}
+
+    def series(self, grid: BuiltGrid, devices: Devices) -> GridSeries:
+        """Series of one grid, in the order of its devices."""
+        load_p, load_q = self._loads(grid, devices)
+        section = grid.section
+        tariff = self.tariff(section.tariff) if section.tariff is not None else None
+        nothing = np.zeros(self.axis.length)
+        return GridSeries(
+            load_p_mw=load_p,
+            load_q_mvar=load_q,
+            pv_available_mw=self._photovoltaics(grid, devices),
+            import_eur_per_mwh=tariff.import_eur_per_mwh if tariff else nothing,
+            export_eur_per_mwh=tariff.export_eur_per_mwh if tariff else nothing,
+        )
+
+    def tariff(self, name: str) -> Tariff:
+        """Tariff by name, computed once."""
+        if name not in self._tariffs:
+            section = self.scenario.tariffs[name]
+            try:
+                self._tariffs[name] = self._make_tariff(section)
+            except ProfileError as error:
+                raise ScenarioError(f"tariffs.{name}: {error}") from error
+        return self._tariffs[name]
+
+    def _make_tariff(self, section: TariffSection) -> Tariff:
+        if section.kind == "flat":
+            assert section.import_ is not None and section.export is not None
+            return flat_tariff(self.axis, section.import_, section.export)
+        if section.kind == "time_of_use":
+            periods = [(p.from_, p.import_, p.export) for p in section.periods]
+            return time_of_use_tariff(self.axis, periods)
+        assert section.file is not None
+        frame = read_series(self.folder / section.file, self.axis, "eur_per_mwh")
+        return series_tariff(self.axis, frame)
+
+    def _loads(self, grid: BuiltGrid, devices: Devices) -> tuple[FloatArray, FloatArray]:
+        loads, section = devices.loads, grid.section.loads
+        factor = np.ones((self.axis.length, len(loads.index)))
+        at = np.flatnonzero(loads.profiled)
+        if len(at):
+            names = [loads.name[i] for i in at]
+            factor[:, at] = self._load_factors(grid.section.name, section, names)
+        return factor * loads.p_mw, factor * loads.q_mvar
+
+    def _load_factors(self, grid: str, section: LoadsSection, names: Sequence[str]) -> FloatArray:
+        """Factors of the nominal power, shape (n, loads)."""
+        if section.file is not None:
+            return self._factors_from_file(f"grids.{grid}.loads", section.file, names)
+        d = section.diversity
+        diversity = LoadDiversity(
+            d.level_sigma, d.shift_min_sigma, d.noise_sigma, d.noise_correlation_h
+        )
+        padded = diversity.padded(self.axis)
+        seed = self.scenario.seed
+        if section.mix is not None:
+            base = sum(
+                share * self._standard(kind, padded, grid)
+                for kind, share in _shares(section.mix).items()
+            )
+            rng = generator(seed, grid, "loads", "mix")
+            return diverse_loads(np.asarray(base), self.axis, len(names), diversity, rng)
+        assert section.assign is not None
+        shares = _shares(section.assign)
+        rng = generator(seed, grid, "loads", "assign")
+        drawn = rng.choice(len(shares), size=len(names), p=list(shares.values()))
+        factors = np.empty((self.axis.length, len(names)))
+        for k, kind in enumerate(shares):
+            members = np.flatnonzero(drawn == k)
+            if not len(members):
+                continue
+            base = self._standard(kind, padded, grid)
+            rng = generator(seed, grid, "loads", kind)
+            factors[:, members] = diverse_loads(base, self.axis, len(members), diversity, rng)
+        return factors
+
+    def _standard(self, kind: str, axis: TimeAxis, grid: str) -> FloatArray:
+        try:
+            return standard_load(kind, axis)  # type: ignore[arg-type]
+        except ProfileError as error:
+            raise ScenarioError(f"grids.{grid}.loads: {error}") from error
+
+    def _photovoltaics(self, grid: BuiltGrid, devices: Devices) -> FloatArray:
+        """Available power in MW, shape (n, systems)."""
+        rated = devices.photovoltaics.p_rated_mw
+        available = np.empty((self.axis.length, len(rated)))
+        for k, placed in enumerate(grid.pv):
+            part = slice(placed.first, placed.first + placed.count)
+            key = f"pv.{k}"
+            if placed.section.file is not None:
+                names = [str(n) for n in devices.photovoltaics.name[part]]
+                per_kw = self._factors_from_file(
+                    f"grids.{grid.section.name}.{key}", placed.section.file, names
+                )
+            else:
+                module = Module(placed.section.tilt_degree, placed.section.azimuth_degree)
+                rng = generator(self.scenario.seed, grid.section.name, "sky", key)
+                per_kw = pv_fleet(
+                    self._site, self.axis, placed.count, module, self._clouds, self._regional, rng
+                )
+            available[:, part] = per_kw * rated[part]
+        return available
+
+    def _factors_from_file(self, key: str, file: str, names: Sequence[str]) -> FloatArray:
+        columns = [f"{name}_factor" for name in names]
+        frame = read_series(self.folder / file, self.axis, "factor", columns=columns)
+        values = frame[columns].to_numpy(dtype=np.float64)
+        if (values < 0.0).any():
+            row, column = np.argwhere(values < 0.0)[0]
+            raise ScenarioError(
+                f"{key}.file: {file}: {columns[column]} is {values[row, column]:g} at "
+                f"{self.axis.index[row]}; factors >= 0 are accepted"
+            )
+        return values
+
+
+def _shares(weights: Mapping[str, float]) -> dict[str, float]:
+    total = sum(weights.values())
+    return {kind: weight / total for kind, weight in weights.items()}

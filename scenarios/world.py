@@ -1,0 +1,162 @@
+"""The mosaik world of a scenario: who is connected to whom, and when."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import mosaik
+
+from stackelgrid.scenarios.build import BuiltScenario
+from stackelgrid.simulators.attributes import AGENT, FLEET, Flow, names
+from stackelgrid.simulators.grid import boundary_eid
+from stackelgrid.simulators.recorder import (
+    RECORDED_AGENT,
+    RECORDED_BOUNDARY,
+    RECORDED_FLEET,
+    RECORDED_GRID,
+    RecordedGrid,
+)
+from stackelgrid.simulators.tables import TableWriter
+from stackelgrid.simulators.timings import Timings
+from stackelgrid.simulators.totals import Totals
+
+_SIMULATORS: Any = {
+    "Agents": {"python": "stackelgrid.simulators.agents:AgentSimulator"},
+    "Devices": {"python": "stackelgrid.simulators.devices:DeviceSimulator"},
+    "Grids": {"python": "stackelgrid.simulators.grid:GridSimulator"},
+    "Recorder": {"python": "stackelgrid.simulators.recorder:Recorder"},
+}
+_AGENT_KIND = {"transmission": "Tso", "mv": "Dso", "lv": "Lmo"}
+# rounds of the interface loop before mosaik gives up
+_MAX_ROUNDS = 100
+
+
+def run_world(
+    built: BuiltScenario,
+    writer: TableWriter,
+    totals: Totals,
+    timings: Timings,
+    progress: Callable[[int], None],
+) -> None:
+    """Connect all simulators and run the day.
+
+    Within one interval: agents decide on the measurements of the interval before (time-shifted);
+    devices apply the set points; grids exchange powers (upwards) and voltages (downwards, weak)
+    until nothing moves; the recorder writes. Raises what a simulator raises.
+    """
+    interval_s = 60 * built.scenario.time.interval_min
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="mosaik")
+        world = mosaik.World(
+            _SIMULATORS,
+            cache=False,
+            max_loop_iterations=_MAX_ROUNDS,
+            skip_greetings=True,
+            configure_logging=False,
+        )
+        with world:
+            _connect(world, built, writer, totals, timings, progress, interval_s)
+            world.run(until=built.scenario.time.intervals * interval_s, print_progress=False)
+
+
+def _connect(
+    world: mosaik.World,
+    built: BuiltScenario,
+    writer: TableWriter,
+    totals: Totals,
+    timings: Timings,
+    progress: Callable[[int], None],
+    interval_s: int,
+) -> None:
+    sections = {name: grid.section for name, grid in built.grids.items()}
+    agents = world.start(
+        "Agents", interval_s=interval_s, controller=built.controller, timings=timings
+    )
+    devices = world.start("Devices", interval_s=interval_s, fleets=list(built.fleets.values()))
+    clock = {k: f"{t:%Y-%m-%d %H:%M}" for k, t in enumerate(built.axis.index)}
+    grids: dict[str, Any] = {}
+    boundaries: dict[str, Any] = {}
+    with world.group():
+        for level in ("lv", "mv", "transmission"):
+            members = [built.simulated[n] for n, s in sections.items() if s.level == level]
+            if not members:
+                continue
+            simulator = world.start(
+                "Grids", interval_s=interval_s, grids=members, timings=timings, clock=clock
+            )
+            for grid in members:
+                grids[grid.name] = simulator.Grid(grid=grid.name)
+                boundaries.update({child.eid: child for child in grids[grid.name].children})
+    recorder = world.start(
+        "Recorder",
+        interval_s=interval_s,
+        grids=[_recorded(built, name) for name in sections],
+        times=built.axis.index,
+        writer=writer,
+        totals=totals,
+        timings=timings,
+        progress=progress,
+    )
+    for name, section in sections.items():
+        kind = getattr(agents, _AGENT_KIND[section.level])
+        agent = kind(grid=name, devices=built.devices[name])
+        fleet, log, grid = devices.Fleet(grid=name), recorder.Log(grid=name), grids[name]
+        simulated = built.simulated[name]
+
+        # measurements: those of the interval before
+        world.connect(
+            grid, agent, ("slack_vm_pu", "vm_pu"), ("tap_pos", "tap_pos"),
+            time_shifted=interval_s,
+            initial_data={"slack_vm_pu": simulated.vm_pu, "tap_pos": section.boundary.tap_pos},
+        )  # fmt: skip
+        world.connect(
+            fleet, agent, ("battery_e_mwh", "battery_e_mwh"),
+            time_shifted=interval_s,
+            initial_data={"battery_e_mwh": built.fleets[name].battery_e_mwh},
+        )  # fmt: skip
+        # set points, and what the devices make of them
+        set_points = set(names(AGENT, Flow.OUTPUT)) & set(names(FLEET, Flow.INPUT))
+        world.connect(agent, fleet, *((a, a) for a in sorted(set_points)))
+        powers = ["bus_p_mw", "bus_q_mvar"]
+        if len(built.grids[name].net.gen):
+            powers.append("gen_p_mw")
+        world.connect(fleet, grid, *((a, a) for a in powers))
+        # the record
+        world.connect(grid, log, *((a, a) for a in RECORDED_GRID))
+        world.connect(fleet, log, *((a, a) for a in RECORDED_FLEET))
+        world.connect(agent, log, *((a, a) for a in RECORDED_AGENT))
+        if section.parent is not None:
+            boundary = boundaries[boundary_eid(section.parent, name)]
+            world.connect(grid, boundary, ("p_mw", "p_mw"), ("q_mvar", "q_mvar"))
+            world.connect(
+                boundary, grid, ("vm_pu", "vm_pu"), ("va_degree", "va_degree"), weak=True
+            )
+            world.connect(boundary, log, *((a, a) for a in RECORDED_BOUNDARY))
+
+
+def _recorded(built: BuiltScenario, name: str) -> RecordedGrid:
+    section, net = built.grids[name].section, built.grids[name].net
+    parent = built.grids[section.parent] if section.parent is not None else None
+    position = 0
+    if parent is not None:
+        position = int(parent.net.bus.index.get_loc(section.bus))
+    return RecordedGrid(
+        name=name,
+        level=section.level,
+        copies=built.system.copies(name),
+        parent=section.parent or "",
+        parent_bus=section.bus if section.bus is not None else -1,
+        parent_bus_position=position,
+        multiplicity=section.multiplicity,
+        boundary_kind=section.boundary.kind,
+        base_mva=float(net.sn_mva),
+        bus_index=tuple(int(b) for b in net.bus.index),
+        branches=tuple(
+            [("line", int(i)) for i in net.line.index]
+            + [("trafo", int(i)) for i in net.trafo.index]
+        ),
+        devices=built.devices[name],
+        series=built.series[name],
+        curtailment_eur_per_mwh=built.scenario.costs.curtailment_eur_per_mwh,
+        pays_outside=parent is None or parent.section.level == "transmission",
+    )

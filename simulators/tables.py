@@ -1,0 +1,104 @@
+"""Tables of a run directory: their columns, declared once, and how they are written as a run goes.
+
+Every interval becomes one Parquet part, because a Parquet file that was never closed cannot be
+read; at the end the parts are merged into one file a table. Readers take both forms.
+"""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+_I, _F, _S, _B = pa.int32(), pa.float64(), pa.string(), pa.bool_()
+_KEY = [("interval", _I), ("time", pa.timestamp("ms", tz="UTC")), ("grid", _S)]
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "interval": pa.schema([
+        *_KEY, ("level", _S), ("copies", _I),
+        # how the schedule came about
+        ("solver", _S), ("status", _S), ("iterations", _I), ("gap", _F), ("solver_violation", _F),
+        ("objective_eur", _F), ("fallback", _B), ("fallback_reason", _S), ("solve_s", _F),
+        ("simultaneous_mw", _F),
+        # plan against power flow at the scheduled injections
+        ("verdict", _S), ("cone_gap_pu", _F), ("fictitious_loss_mw", _F),
+        ("fictitious_loss_share", _F), ("voltage_error_pu", _F), ("import_error_mw", _F),
+        ("violation_pu", _F), ("worst", _S),
+        # what happened, of one copy
+        ("p_import_mw", _F), ("q_import_mvar", _F), ("p_import_planned_mw", _F),
+        ("load_p_mw", _F), ("load_q_mvar", _F), ("lower_p_mw", _F), ("pv_p_mw", _F),
+        ("pv_available_mw", _F), ("battery_p_mw", _F), ("battery_e_mwh", _F), ("unit_p_mw", _F),
+        ("loss_mw", _F), ("balance_error_mw", _F), ("min_vm_pu", _F), ("max_vm_pu", _F),
+        ("max_loading_percent", _F), ("rounds", _I), ("energy_handover_error_mwh", _F),
+        ("boundary_eur", _F), ("wear_eur", _F), ("curtailment_eur", _F), ("generation_eur", _F),
+    ]),
+    "bus": pa.schema([
+        *_KEY, ("bus", _I), ("vm_pu", _F), ("va_degree", _F), ("p_mw", _F), ("q_mvar", _F),
+        ("price_eur_per_mwh", _F),
+    ]),
+    "branch": pa.schema([
+        *_KEY, ("element", _S), ("index", _I), ("p_from_mw", _F), ("q_from_mvar", _F),
+        ("p_to_mw", _F), ("q_to_mvar", _F), ("pl_mw", _F), ("i_ka", _F), ("loading_percent", _F),
+    ]),
+    "device": pa.schema([
+        *_KEY, ("element", _S), ("index", _I), ("name", _S), ("kind", _S), ("bus", _I),
+        ("p_mw", _F), ("q_mvar", _F), ("asked_mw", _F), ("available_mw", _F), ("e_mwh", _F),
+        ("soc_percent", _F),
+    ]),
+    "boundary": pa.schema([
+        *_KEY, ("parent", _S), ("parent_bus", _I), ("multiplicity", _I), ("kind", _S),
+        ("p_mw", _F), ("q_mvar", _F), ("p_planned_mw", _F), ("vm_pu", _F), ("tap_pos", _I),
+        ("mismatch_mva", _F), ("mismatch_pu", _F), ("import_eur_per_mwh", _F),
+        ("export_eur_per_mwh", _F), ("nodal_price_eur_per_mwh", _F),
+    ]),
+    "schedule": pa.schema([
+        *_KEY, ("step", _I), ("dt_h", _F), ("element", _S), ("index", _I), ("p_mw", _F),
+        ("q_mvar", _F), ("e_mwh", _F),
+    ]),
+}  # fmt: skip
+
+
+class TableWriter:
+    """Writes parts of the tables of one run directory and merges them at the end."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def write_part(self, table: str, interval: int, columns: Mapping[str, Any]) -> None:
+        """Write the rows of one interval; the file appears whole or not at all."""
+        schema = SCHEMAS[table]
+        data = pa.table([pa.array(columns[n], t) for n, t in _fields(schema)], schema=schema)
+        folder = self.directory / table
+        folder.mkdir(exist_ok=True)
+        part = folder / f"part-{interval:06d}.parquet"
+        unfinished = part.with_suffix(".tmp")
+        pq.write_table(data, unfinished, compression="zstd")
+        unfinished.rename(part)
+
+    def merge(self) -> None:
+        """Replace the parts of every table by one file."""
+        for table, schema in SCHEMAS.items():
+            folder = self.directory / table
+            parts = sorted(folder.glob("part-*.parquet"))
+            unfinished = self.directory / f"{table}.tmp"
+            with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
+                for part in parts:
+                    writer.write_table(pq.read_table(part, schema=schema))
+            unfinished.rename(self.directory / f"{table}.parquet")
+            shutil.rmtree(folder)
+
+
+def read_table(directory: Path, table: str) -> pa.Table:
+    """Read a table of a finished or an unfinished run."""
+    whole = directory / f"{table}.parquet"
+    if whole.exists():
+        return pq.read_table(whole)
+    parts = sorted(str(p) for p in (directory / table).glob("part-*.parquet"))
+    return ds.dataset(parts, schema=SCHEMAS[table], format="parquet").to_table()
+
+
+def _fields(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
+    return [(field.name, field.type) for field in schema]

@@ -1,0 +1,26 @@
+"""Wall-clock accounting of a run; never part of its tables."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Timings:
+    """Seconds spent, added to by the simulators of one process."""
+
+    build_s: float = 0.0
+    solve_s: float = 0.0
+    power_flow_s: float = 0.0
+    record_s: float = 0.0
+    world_s: float = 0.0
+
+    def breakdown(self, wall_s: float) -> dict[str, float]:
+        """Parts of the wall time that sum to it: what mosaik itself took is co-simulation."""
+        cosimulation = self.world_s - self.solve_s - self.power_flow_s - self.record_s
+        known = self.build_s + self.world_s - self.record_s
+        return {
+            "build_s": self.build_s,
+            "solve_s": self.solve_s,
+            "power_flow_s": self.power_flow_s,
+            "cosimulation_s": cosimulation,
+            "other_s": wall_s - known,
+        }
