@@ -3,7 +3,7 @@
 import numpy as np
 
 from stackelgrid.controllers.networks.devices import Batteries, Photovoltaics, Units
-from stackelgrid.controllers.networks.per_unit import Floats
+from stackelgrid.profiles.arrays import Floats
 
 
 def battery_step(

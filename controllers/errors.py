@@ -20,7 +20,7 @@ class PowerFlowError(StackelgridError):
 
 
 class ModelError(StackelgridError):
-    """An optimisation model is not of a kind that can be compiled; the message names the component."""
+    """An optimisation model cannot be compiled; the message names the component."""
 
 
 class SolverError(StackelgridError):

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stackelgrid.controllers.networks.per_unit import Floats
 from stackelgrid.controllers.networks.reduction import FlowState
+from stackelgrid.profiles.arrays import Floats
 
 EMPTY: Floats = np.zeros(0)
 

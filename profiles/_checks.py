@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from stackelgrid.profiles.errors import ProfileError
 
-FloatArray = npt.NDArray[np.float64]
+from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.errors import ProfileError
 
 
 def require_number(
@@ -44,7 +44,7 @@ def finite_array(
     length: int | None = None,
     low: float = -math.inf,
     high: float = math.inf,
-) -> FloatArray:
+) -> Floats:
     """Return `values` as a one-dimensional float array, refused unless finite and in [low, high].
 
     Shape: (length,), any positive length if `length` is None. Raises ProfileError naming the

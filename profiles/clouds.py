@@ -6,7 +6,9 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from stackelgrid.profiles._checks import FloatArray, finite_array
+
+from stackelgrid.profiles._checks import finite_array
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.random_processes import stationary_ar1
 from stackelgrid.profiles.time_axis import TimeAxis
@@ -74,7 +76,7 @@ class CloudModel:
 
 def regional_clear_sky_index(
     axis: TimeAxis, clouds: CloudModel, rng: np.random.Generator
-) -> FloatArray:
+) -> Floats:
     """Draw the clear-sky index common to all systems of a region, shape (n,), in [0.05, 1.1].
 
     A longer axis continues a shorter one. "clear" is 1 throughout and draws nothing.
@@ -91,7 +93,7 @@ def local_clear_sky_index(
     regional_index: npt.ArrayLike,
     clouds: CloudModel,
     rngs: list[np.random.Generator],
-) -> FloatArray:
+) -> Floats:
     """Add each system's own passing clouds to the regional index, shape (n, systems).
 
     Every system draws from its own generator of `rngs`. The values stay in [0.05, 1.1]; with
@@ -113,6 +115,6 @@ def local_clear_sky_index(
     return _index_of_logit(logit[:, None] + parameters.local_sigma * series)
 
 
-def _index_of_logit(logit: FloatArray) -> FloatArray:
-    index: FloatArray = INDEX_LOW + (INDEX_HIGH - INDEX_LOW) / (1.0 + np.exp(-logit))
+def _index_of_logit(logit: Floats) -> Floats:
+    index: Floats = INDEX_LOW + (INDEX_HIGH - INDEX_LOW) / (1.0 + np.exp(-logit))
     return index

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from stackelgrid.profiles.time_axis import FloatArray, Horizon
+from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.time_axis import Horizon
 
 
 @dataclass(frozen=True)
@@ -13,11 +14,11 @@ class GridSeries:
     load_p_mw, load_q_mvar (n, loads); pv_available_mw (n, systems); prices (n,) in EUR/MWh.
     """
 
-    load_p_mw: FloatArray
-    load_q_mvar: FloatArray
-    pv_available_mw: FloatArray
-    import_eur_per_mwh: FloatArray
-    export_eur_per_mwh: FloatArray
+    load_p_mw: Floats
+    load_q_mvar: Floats
+    pv_available_mw: Floats
+    import_eur_per_mwh: Floats
+    export_eur_per_mwh: Floats
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from demandlib import bdew
+
 from stackelgrid.profiles._checks import (
-    FloatArray,
     finite_array,
     require_count,
     require_number,
 )
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.random_processes import stationary_ar1
 from stackelgrid.profiles.time_axis import TimeAxis, wall_clock_parts
@@ -36,7 +37,7 @@ _SHIFT_LIMIT = 3.0
 
 def standard_load(
     kind: LoadKind, axis: TimeAxis, holidays: Sequence[dt.date] | None = None
-) -> FloatArray:
+) -> Floats:
     """Return the BDEW 2025 standard load profile of a customer group, annual maximum 1.
 
     Shape (n,), per unit of the largest quarter-hour of the calendar year in which the axis
@@ -64,7 +65,7 @@ def standard_load(
     table = np.asarray(_PROFILES[kind](years, holidays=days_off), dtype=np.float64)
     annual_maximum = table[years.year == wall[0].year].max()
     position = (wall - years[0]) // _QUARTER
-    shape: FloatArray = table[position].reshape(axis.length, parts).mean(axis=1) / annual_maximum
+    shape: Floats = table[position].reshape(axis.length, parts).mean(axis=1) / annual_maximum
     return shape
 
 
@@ -107,7 +108,7 @@ def diverse_loads(
     count: int,
     diversity: LoadDiversity,
     rng: np.random.Generator,
-) -> FloatArray:
+) -> Floats:
     """Spread `count` customers around `base`; shape (n, count), in the unit of `base`.
 
     Each customer is level x base(t - shift) x noise(t): a lognormal level with mean 1, a

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pvlib
+
 from stackelgrid.profiles._checks import (
-    FloatArray,
     finite_array,
     require_count,
     require_number,
 )
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.clouds import (
     INDEX_HIGH,
     INDEX_LOW,
@@ -102,17 +103,17 @@ class _Sky:
     """Sun and clear sky at the middle of every step, each array of shape (n, 1)."""
 
     up: npt.NDArray[np.bool_]
-    zenith: FloatArray
-    azimuth: FloatArray
-    day_of_year: FloatArray
-    dni_extra: FloatArray
-    ghi: FloatArray
-    dni: FloatArray
+    zenith: Floats
+    azimuth: Floats
+    day_of_year: Floats
+    dni_extra: Floats
+    ghi: Floats
+    dni: Floats
 
 
 def pv_per_kwp(
     site: Site, module: Module, axis: TimeAxis, clear_sky_index: npt.ArrayLike | None
-) -> FloatArray:
+) -> Floats:
     """Return the AC feed-in of one system in kW per installed kWp, shape (n,).
 
     `clear_sky_index` has shape (n,) and lies in [0.05, 1.1]; None is a clear sky, the same as
@@ -127,8 +128,8 @@ def pv_per_kwp(
 
 
 def pv_systems(
-    site: Site, modules: Sequence[Module], axis: TimeAxis, clear_sky_index: FloatArray | None
-) -> FloatArray:
+    site: Site, modules: Sequence[Module], axis: TimeAxis, clear_sky_index: Floats | None
+) -> Floats:
     """Return the AC feed-in of several systems at one site in kW per kWp, shape (n, systems).
 
     `clear_sky_index` has shape (n, systems) or (n, 1), or is None for a clear sky. Each value
@@ -173,7 +174,7 @@ def pv_fleet(
     *,
     tilt_sigma_degree: float = 8.0,
     azimuth_sigma_degree: float = 30.0,
-) -> FloatArray:
+) -> Floats:
     """Return the AC feed-in of `count` roofs around `module` in kW per kWp, shape (n, count).
 
     Tilts and azimuths scatter normally with the given standard deviations (degrees; tilts are
@@ -222,9 +223,7 @@ def _sky(site: Site, axis: TimeAxis) -> _Sky:
     )
 
 
-def _under_clouds(
-    sky: _Sky, index: FloatArray | None, systems: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _under_clouds(sky: _Sky, index: Floats | None, systems: int) -> tuple[Floats, Floats, Floats]:
     """Global, beam and diffuse irradiance in W/m2, broadcastable to (n, systems)."""
     if index is None:
         index = np.ones((sky.ghi.shape[0], 1))
@@ -245,9 +244,9 @@ def _under_clouds(
     return ghi, dni, ghi - dni * cos_zenith
 
 
-def _column(values: pd.Series | pd.Index) -> FloatArray:
+def _column(values: pd.Series | pd.Index) -> Floats:
     return np.asarray(values, dtype=np.float64)[:, None]
 
 
-def _row(values: list[float]) -> FloatArray:
+def _row(values: list[float]) -> Floats:
     return np.array(values, dtype=np.float64)[None, :]

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from stackelgrid.profiles._checks import FloatArray, finite_array
+
+from stackelgrid.profiles._checks import finite_array
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.time_axis import TimeAxis, wall_clock_parts
 
@@ -24,8 +26,8 @@ class Tariff:
     only used to name times in errors. Raises ProfileError naming the first offending step.
     """
 
-    import_eur_per_mwh: FloatArray
-    export_eur_per_mwh: FloatArray
+    import_eur_per_mwh: Floats
+    export_eur_per_mwh: Floats
     axis: TimeAxis | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

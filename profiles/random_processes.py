@@ -4,11 +4,13 @@ import math
 
 import numpy as np
 from scipy.signal import lfilter
-from stackelgrid.profiles._checks import FloatArray, require_number
+
+from stackelgrid.profiles._checks import require_number
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.time_axis import TimeAxis
 
 
-def stationary_ar1(axis: TimeAxis, correlation_h: float, rng: np.random.Generator) -> FloatArray:
+def stationary_ar1(axis: TimeAxis, correlation_h: float, rng: np.random.Generator) -> Floats:
     """Draw a stationary Gaussian AR(1) series with mean 0 and variance 1, shape (n,).
 
     Its autocorrelation over a time t is exp(-t / correlation_h) whatever the step; 0 h gives
@@ -21,5 +23,5 @@ def stationary_ar1(axis: TimeAxis, correlation_h: float, rng: np.random.Generato
     # The first value has the stationary variance already; without this the series would need
     # a warm-up that depends on the correlation time.
     innovations[1:] *= math.sqrt(1.0 - kept**2)
-    series: FloatArray = lfilter([1.0], [1.0, -kept], innovations)
+    series: Floats = lfilter([1.0], [1.0, -kept], innovations)
     return series

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from stackelgrid.profiles._checks import FloatArray
+
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.time_axis import TimeAxis, wall_clock_parts
 
@@ -10,7 +11,7 @@ _QUARTER = pd.Timedelta(minutes=15)
 _ENDING = "_pload"
 
 
-def simbench_load(profile_name: str, axis: TimeAxis) -> FloatArray:
+def simbench_load(profile_name: str, axis: TimeAxis) -> Floats:
     """Return the active power of a SimBench load profile such as "H0-A", annual maximum 1.
 
     Shape (n,), per unit of the largest quarter-hour of the year. The data are quarter-hours of
@@ -59,5 +60,5 @@ def simbench_load(profile_name: str, axis: TimeAxis) -> FloatArray:
         )
     )
     position = (pd.DatetimeIndex(in_2016) - year[0]) // _QUARTER
-    shape: FloatArray = table[position].reshape(axis.length, parts).mean(axis=1) / table.max()
+    shape: Floats = table[position].reshape(axis.length, parts).mean(axis=1) / table.max()
     return shape

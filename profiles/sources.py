@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
-from stackelgrid.profiles._checks import FloatArray
+
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.time_axis import TimeAxis
 
@@ -56,7 +57,7 @@ def read_series(
     names = _converted_names(path, wanted, unit)
     stamps = _parse_times(path, table["time"], timezone)
     first, parts = _align(path, stamps, axis)
-    series: dict[str, FloatArray] = {}
+    series: dict[str, Floats] = {}
     for column in wanted:
         values = _parse_values(path, column, table[column], stamps)
         window = values[first : first + axis.length * parts]
@@ -252,7 +253,7 @@ def _align(path: Path, stamps: pd.DatetimeIndex, axis: TimeAxis) -> tuple[int, i
 
 def _parse_values(
     path: Path, name: str, column: "pd.Series[float]", stamps: pd.DatetimeIndex
-) -> FloatArray:
+) -> Floats:
     numeric = pd.to_numeric(column, errors="coerce")
     if pd.api.types.is_bool_dtype(numeric.dtype) or not pd.api.types.is_numeric_dtype(
         numeric.dtype

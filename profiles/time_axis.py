@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from stackelgrid.profiles._checks import FloatArray, require_count
+
+from stackelgrid.profiles._checks import require_count
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 
 _MINUTE = pd.Timedelta(minutes=1)
@@ -81,11 +83,11 @@ class Horizon:
 
     steps_min: tuple[int, ...]
     interval_min: int
-    dt_h: FloatArray = field(init=False, repr=False, compare=False)
+    dt_h: Floats = field(init=False, repr=False, compare=False)
     """Step lengths in hours, shape (T,), read-only."""
     intervals_covered: int = field(init=False, repr=False, compare=False)
     """Number of market intervals the horizon spans."""
-    _counts: FloatArray = field(init=False, repr=False, compare=False)
+    _counts: Floats = field(init=False, repr=False, compare=False)
     _starts: npt.NDArray[np.intp] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -126,7 +128,7 @@ class Horizon:
         """Number of market intervals in each step, shape (T,)."""
         return self._counts.astype(np.intp)
 
-    def average(self, values: npt.ArrayLike, k: int) -> FloatArray:
+    def average(self, values: npt.ArrayLike, k: int) -> Floats:
         """Average `values` over each step of the horizon that begins at interval `k`.
 
         Shapes: (n, ...) to (T, ...), in the unit of `values`; the energy over the horizon is
@@ -141,7 +143,7 @@ class Horizon:
                 f"Horizon.average: values hold {given} intervals; interval {k} and a horizon of "
                 f"{self.intervals_covered} need {needed}"
             )
-        sums: FloatArray = np.add.reduceat(array[k:needed], self._starts, axis=0)
+        sums: Floats = np.add.reduceat(array[k:needed], self._starts, axis=0)
         sums /= self._counts.reshape((-1,) + (1,) * (array.ndim - 1))
         return sums
 

@@ -154,7 +154,7 @@ def _controller(scenario: Scenario, system: System, folder: Path) -> Controller:
     except ImportError as error:
         raise ScenarioError(f"controller: {module_name!r} cannot be imported ({error})") from error
     kind = getattr(module, class_name, None)
-    if not callable(getattr(kind, "decide", None)):
+    if kind is None or not callable(getattr(kind, "decide", None)):
         raise ScenarioError(
             f"controller: {module_name!r} has no class {class_name!r} with a method decide"
         )
@@ -200,11 +200,8 @@ def _tap_control(section: GridSection) -> TapControl | None:
 
 def _fleet(grid: BuiltGrid, devices: Devices, series: GridSeries) -> Fleet:
     units = devices.units
-    gens = [
-        [k for k, (t, i) in enumerate(zip(units.table, units.index, strict=True))
-         if t == "gen" and i == index][0]
-        for index in grid.net.gen.index
-    ]  # fmt: skip
+    where = {key: k for k, key in enumerate(zip(units.table, units.index, strict=True))}
+    gens = [where["gen", int(index)] for index in grid.net.gen.index]
     return Fleet(
         name=grid.section.name,
         devices=devices,

@@ -79,7 +79,9 @@ def validate(scenario: ScenarioArgument, overrides: SetOption = None) -> None:
     built = build_scenario(loaded)
     for name, grid in built.grids.items():
         d = built.devices[name]
-        where = f"bus {grid.section.bus} of {grid.section.parent}" if grid.section.parent else "root"
+        where = (
+            f"bus {grid.section.bus} of {grid.section.parent}" if grid.section.parent else "root"
+        )
         print(
             f"{name}: {len(grid.net.bus)} buses, {len(d.loads.index)} loads, "
             f"{len(d.photovoltaics.index)} PV, {len(d.batteries.index)} batteries, "

@@ -97,12 +97,12 @@ def _apply_limits(net: pandapowerNet, section: GridSection) -> None:
         net.ext_grid["vm_pu"] = section.vm_pu
 
 
-def _apply_boundary(
-    net: pandapowerNet, section: GridSection, parent: pandapowerNet | None
-) -> None:
+def _apply_boundary(net: pandapowerNet, section: GridSection, parent: pandapowerNet | None) -> None:
     boundary = section.boundary
     if boundary.adds_transformer:
-        assert boundary.sn_mva and boundary.vk_percent and boundary.vkr_percent is not None
+        assert boundary.sn_mva is not None
+        assert boundary.vk_percent is not None
+        assert boundary.vkr_percent is not None
         data = TransformerData(
             sn_mva=boundary.sn_mva,
             vk_percent=boundary.vk_percent,
@@ -250,5 +250,3 @@ def _range(index: "np.typing.ArrayLike") -> str:
         return f"{values[0]} to {values[-1]}"
     shown = ", ".join(str(v) for v in values[:8])
     return shown + (f", ... {values[-1]}" if len(values) > 8 else "")
-
-

@@ -137,8 +137,10 @@ def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for key, value in own.items():
         before = result.get(key)
-        both = isinstance(before, dict) and isinstance(value, dict)
-        result[key] = _merge(before, value) if both else value
+        if isinstance(before, dict) and isinstance(value, dict):
+            result[key] = _merge(before, value)
+        else:
+            result[key] = value
     return result
 
 

@@ -1,4 +1,4 @@
-"""From a scenario to the series of every grid: loads, photovoltaics and tariffs over day and horizon."""
+"""From a scenario to the series of every grid: loads, photovoltaics, tariffs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast import GridSeries
 from stackelgrid.profiles.loads import LoadDiversity, diverse_loads, standard_load
@@ -19,7 +20,7 @@ from stackelgrid.profiles.photovoltaics import (
 )
 from stackelgrid.profiles.prices import Tariff, flat_tariff, series_tariff, time_of_use_tariff
 from stackelgrid.profiles.sources import read_series
-from stackelgrid.profiles.time_axis import FloatArray, Horizon, TimeAxis
+from stackelgrid.profiles.time_axis import Horizon, TimeAxis
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.grids import BuiltGrid
 from stackelgrid.scenarios.random import generator
@@ -87,7 +88,8 @@ class SeriesFactory:
 
     def _make_tariff(self, section: TariffSection) -> Tariff:
         if section.kind == "flat":
-            assert section.import_ is not None and section.export is not None
+            assert section.import_ is not None
+            assert section.export is not None
             return flat_tariff(self.axis, section.import_, section.export)
         if section.kind == "time_of_use":
             periods = [(p.from_, p.import_, p.export) for p in section.periods]
@@ -96,7 +98,7 @@ class SeriesFactory:
         frame = read_series(self.folder / section.file, self.axis, "eur_per_mwh")
         return series_tariff(self.axis, frame)
 
-    def _loads(self, grid: BuiltGrid, devices: Devices) -> tuple[FloatArray, FloatArray]:
+    def _loads(self, grid: BuiltGrid, devices: Devices) -> tuple[Floats, Floats]:
         loads, section = devices.loads, grid.section.loads
         factor = np.ones((self.axis.length, len(loads.index)))
         at = np.flatnonzero(loads.profiled)
@@ -105,7 +107,7 @@ class SeriesFactory:
             factor[:, at] = self._load_factors(grid.section.name, section, names)
         return factor * loads.p_mw, factor * loads.q_mvar
 
-    def _load_factors(self, grid: str, section: LoadsSection, names: Sequence[str]) -> FloatArray:
+    def _load_factors(self, grid: str, section: LoadsSection, names: Sequence[str]) -> Floats:
         """Factors of the nominal power, shape (n, loads)."""
         if section.file is not None:
             return self._factors_from_file(f"grids.{grid}.loads", section.file, names)
@@ -136,13 +138,13 @@ class SeriesFactory:
             factors[:, members] = diverse_loads(base, self.axis, len(members), diversity, rng)
         return factors
 
-    def _standard(self, kind: str, axis: TimeAxis, grid: str) -> FloatArray:
+    def _standard(self, kind: str, axis: TimeAxis, grid: str) -> Floats:
         try:
             return standard_load(kind, axis)  # type: ignore[arg-type]
         except ProfileError as error:
             raise ScenarioError(f"grids.{grid}.loads: {error}") from error
 
-    def _photovoltaics(self, grid: BuiltGrid, devices: Devices) -> FloatArray:
+    def _photovoltaics(self, grid: BuiltGrid, devices: Devices) -> Floats:
         """Available power in MW, shape (n, systems)."""
         rated = devices.photovoltaics.p_rated_mw
         available = np.empty((self.axis.length, len(rated)))
@@ -163,7 +165,7 @@ class SeriesFactory:
             available[:, part] = per_kw * rated[part]
         return available
 
-    def _factors_from_file(self, key: str, file: str, names: Sequence[str]) -> FloatArray:
+    def _factors_from_file(self, key: str, file: str, names: Sequence[str]) -> Floats:
         columns = [f"{name}_factor" for name in names]
         frame = read_series(self.folder / file, self.axis, "factor", columns=columns)
         values = frame[columns].to_numpy(dtype=np.float64)

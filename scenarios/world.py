@@ -128,9 +128,7 @@ def _connect(
         if section.parent is not None:
             boundary = boundaries[boundary_eid(section.parent, name)]
             world.connect(grid, boundary, ("p_mw", "p_mw"), ("q_mvar", "q_mvar"))
-            world.connect(
-                boundary, grid, ("vm_pu", "vm_pu"), ("va_degree", "va_degree"), weak=True
-            )
+            world.connect(boundary, grid, ("vm_pu", "vm_pu"), ("va_degree", "va_degree"), weak=True)
             world.connect(boundary, log, *((a, a) for a in RECORDED_BOUNDARY))
 
 

@@ -15,8 +15,8 @@ from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, Outpu
 from stackelgrid.controllers.coordination.protocol import Controller
 from stackelgrid.controllers.errors import StackelgridError
 from stackelgrid.controllers.networks.devices import Devices
-from stackelgrid.controllers.networks.per_unit import Floats
 from stackelgrid.controllers.schedule import Decision, Measurement, Plan
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.simulators.attributes import AGENT, only_value, time_based_model_meta
 from stackelgrid.simulators.timings import Timings
 
@@ -113,7 +113,9 @@ class AgentSimulator(mosaik_api_v3.Simulator):
         kind = type(self._controller).__name__
         if name not in self._devices:
             known = ", ".join(self._devices)
-            raise ControllerError(f"controller {kind}: plan for unknown grid {name!r}; known: {known}")
+            raise ControllerError(
+                f"controller {kind}: plan for unknown grid {name!r}; known: {known}"
+            )
         s, d = plan.set_points, self._devices[name]
         batteries, systems, units = d.batteries.index, d.photovoltaics.index, d.units.index
         arrays: tuple[tuple[str, Floats, int], ...] = (

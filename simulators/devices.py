@@ -10,8 +10,8 @@ from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, Outpu
 
 from stackelgrid.controllers.device_limits import battery_step, pv_output, unit_output
 from stackelgrid.controllers.networks.devices import Devices
-from stackelgrid.controllers.networks.per_unit import Floats, Ints
 from stackelgrid.controllers.networks.power_flow import bus_power
+from stackelgrid.profiles.arrays import Floats, Ints
 from stackelgrid.profiles.forecast import GridSeries
 from stackelgrid.simulators.attributes import FLEET, Flow, names, only_value, time_based_model_meta
 
@@ -58,9 +58,7 @@ class Fleet:
         load_p, load_q = s.load_p_mw[interval], s.load_q_mvar[interval]
         available = s.pv_available_mw[interval]
         zeros = np.zeros(len(d.units.index))
-        asked_battery = self.set_points.get(
-            "battery_p_set_mw", np.zeros(len(d.batteries.index))
-        )
+        asked_battery = self.set_points.get("battery_p_set_mw", np.zeros(len(d.batteries.index)))
         asked_pv = self.set_points.get("pv_p_set_mw", available)
         asked_q = self.set_points.get("pv_q_set_mvar", np.zeros_like(available))
         asked_unit = self.set_points.get("unit_p_set_mw", zeros)

@@ -14,8 +14,8 @@ import numpy as np
 from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest
 
 from stackelgrid.controllers.errors import PowerFlowError
-from stackelgrid.controllers.networks.per_unit import Floats
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow, AcState
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.simulators.attributes import BOUNDARY, GRID, model_meta, only_value
 from stackelgrid.simulators.tap_changer import TapRegulator
 from stackelgrid.simulators.timings import Timings
@@ -32,7 +32,7 @@ META: Meta = {
 
 @dataclass(frozen=True)
 class LowerGrid:
-    """A grid connected below: entity name, position of its bus, and how many copies it stands for."""
+    """A grid connected below: its name, the position of its bus, and its copies."""
 
     name: str
     bus: int

@@ -12,8 +12,8 @@ from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, Outpu
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.networks.devices import Devices
-from stackelgrid.controllers.networks.per_unit import Floats
 from stackelgrid.controllers.schedule import Plan
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import GridSeries
 from stackelgrid.simulators.attributes import (
     AGENT,
@@ -166,7 +166,7 @@ class Recorder(mosaik_api_v3.Simulator):
             - sum(unit_p[k] for k, t in enumerate(d.units.table) if t == "sgen")
         ))  # fmt: skip
         gen_p = float(sum(unit_p[k] for k, t in enumerate(d.units.table) if t == "gen"))
-        # the handed-over energy: what the simulator ended with, what the agent and the next step used
+        # handed-over energy: where the last step ended, what the agent and this step began with
         start, used = seen["battery_e_start_mwh"], seen["energy_used_mwh"]
         before = self._energy_end.get(grid.name, start)
         handover = max(_most(np.abs(before - start)), _most(np.abs(used - start)))
@@ -365,7 +365,9 @@ def _schedule_rows(grid: RecordedGrid, plan: Plan) -> dict[str, Any]:
         parts.append((table, index, s.unit_p_mw[at] if len(at) else s.unit_p_mw[:0], None, None))
     if grid.level != "transmission":
         parts.append(("boundary", (0,), s.p_import_mw[None], s.q_import_mvar[None], None))
-    element, index_column, columns = [], [], {"p_mw": [], "q_mvar": [], "e_mwh": []}
+    element: list[Any] = []
+    index_column: list[Any] = []
+    columns: dict[str, list[Any]] = {"p_mw": [], "q_mvar": [], "e_mwh": []}
     for table, index, p, q, e in parts:
         count = len(index) * steps
         if not count:

@@ -3,9 +3,9 @@
 import numpy as np
 
 from stackelgrid.controllers.device_limits import battery_step, pv_output, unit_output
-from stackelgrid.controllers.networks.per_unit import Floats
 from stackelgrid.controllers.schedule import Schedule
 from stackelgrid.controllers.system import Feeder
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import GridForecast
 from stackelgrid.profiles.time_axis import Horizon
 
@@ -20,7 +20,7 @@ def hold_schedule(
     load_p_mw: Floats,
     load_q_mvar: Floats,
 ) -> Schedule:
-    """Continue the last schedule from where it is now; without one, batteries rest and PV runs free.
+    """Continue the last schedule; without one, batteries rest and PV runs free.
 
     PV stays below what is available and inside its inverter, units and batteries inside their
     power and energy limits. The import is the sum of the parts without losses: the power flow

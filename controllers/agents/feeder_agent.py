@@ -8,7 +8,6 @@ from stackelgrid.controllers.agents.fallback import hold_schedule
 from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
-from stackelgrid.controllers.networks.per_unit import Floats
 from stackelgrid.controllers.networks.reduction import reduce_network
 from stackelgrid.controllers.schedule import (
     BoundaryProfile,
@@ -22,6 +21,7 @@ from stackelgrid.controllers.solvers import ClarabelSolver, Solution
 from stackelgrid.controllers.solvers.conic import parameter_vector
 from stackelgrid.controllers.system import Feeder
 from stackelgrid.controllers.tolerances import PRICE_SPREAD
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import GridForecast
 from stackelgrid.profiles.time_axis import Horizon
 
@@ -50,9 +50,7 @@ class FeederAgent:
         loaded = np.unique([*self._load_at, *self._lower.values()]).astype(np.int64)
         self._loaded = loaded
         load_rows = reduced.positions([network.bus_index[b] for b in loaded])
-        self.compiled = library.compiled(
-            reduced, devices, load_rows, horizon.dt_h, feeder.options
-        )
+        self.compiled = library.compiled(reduced, devices, load_rows, horizon.dt_h, feeder.options)
         self._solver = ClarabelSolver(self.compiled.program)
         self._certifier = FeederCertifier(feeder)
         self._last: Schedule | None = None
@@ -109,7 +107,7 @@ class FeederAgent:
         return Plan(schedule, schedule.set_points(), report, verdict)
 
     def head_voltage_of(self, schedule: Schedule, bus: int) -> Floats:
-        """Planned voltage (steps,) in p.u. at a pandapower bus, for a lower grid on an ideal tie."""
+        """Planned voltage (steps,) in p.u. at a pandapower bus, for a grid on an ideal tie."""
         if schedule.flows is None:
             raise SolverError(f"grid {self.feeder.name}: a fallback schedule has no voltages")
         at = int(self.feeder.network.positions([bus])[0])
@@ -155,9 +153,7 @@ class FeederAgent:
             self.horizon.dt_h.sum()
         )
         target = np.minimum(batteries.e_initial_mwh, 0.999 * reachable)
-        export = np.minimum(
-            forecast.export_eur_per_mwh, forecast.import_eur_per_mwh - PRICE_SPREAD
-        )
+        export = np.minimum(forecast.export_eur_per_mwh, forecast.import_eur_per_mwh - PRICE_SPREAD)
         return {
             "v_head": head**2,
             "load_p": load_p / base,
@@ -194,7 +190,12 @@ class FeederAgent:
         )
 
     def _certify(
-        self, schedule: Schedule, measured: Measurement, head: Floats, load_p: Floats, load_q: Floats
+        self,
+        schedule: Schedule,
+        measured: Measurement,
+        head: Floats,
+        load_p: Floats,
+        load_q: Floats,
     ) -> Verdict:
         network, devices = self.feeder.network, self.feeder.devices
         p, q = np.zeros(network.buses), np.zeros(network.buses)

@@ -8,7 +8,6 @@ from stackelgrid.controllers.agents.fallback import shifted
 from stackelgrid.controllers.device_limits import unit_output
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.models.dc_opf import dc_opf_model, nodal_prices
-from stackelgrid.controllers.networks.per_unit import Floats
 from stackelgrid.controllers.schedule import (
     EMPTY,
     BoundaryProfile,
@@ -20,6 +19,7 @@ from stackelgrid.controllers.schedule import (
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers.conic import parameter_vector
 from stackelgrid.controllers.system import Transmission
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.time_axis import Horizon
 
 
@@ -103,4 +103,3 @@ class TsoAgent:
         room = np.where(np.isfinite(units.p_max_mw), units.p_max_mw, 0.0)
         share = load_mw.sum(axis=0) / max(room.sum(), 1e-9)
         return unit_output(units, room[:, None] * share[None, :])
-

@@ -4,11 +4,11 @@ import numpy as np
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import PowerFlowError
-from stackelgrid.controllers.networks.per_unit import Floats
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow
 from stackelgrid.controllers.networks.reduction import FlowState
 from stackelgrid.controllers.schedule import Verdict
 from stackelgrid.controllers.system import Feeder
+from stackelgrid.profiles.arrays import Floats
 
 
 class FeederCertifier:
@@ -69,17 +69,19 @@ class FeederCertifier:
             return Verdict(verdict="infeasible", voltage_error_pu=nan, import_error_mw=nan,
                            violation_pu=nan, worst=str(error), **common)  # fmt: skip
         vm = state.vm_pu[self._bus]
-        error = float(np.max(np.abs(np.sqrt(flows.v[1:, 0]) - vm[1:]), initial=0.0))
-        violation, worst = self._violation(vm, (state.loading_percent / self._power_flow.loading_limit_percent)[self._branch])
+        deviation = float(np.max(np.abs(np.sqrt(flows.v[1:, 0]) - vm[1:]), initial=0.0))
+        violation, worst = self._violation(
+            vm, (state.loading_percent / self._power_flow.loading_limit_percent)[self._branch]
+        )
         feasible = violation <= tolerances.AC_LIMIT_PU
         exact = (
             feasible
             and share <= tolerances.EXACT_LOSS_SHARE
-            and error <= tolerances.EXACT_VOLTAGE_PU
+            and deviation <= tolerances.EXACT_VOLTAGE_PU
         )
         return Verdict(
             verdict="exact" if exact else "feasible" if feasible else "infeasible",
-            voltage_error_pu=error,
+            voltage_error_pu=deviation,
             import_error_mw=abs(p_import_mw - state.slack_p_mw),
             violation_pu=violation,
             worst=worst,

@@ -14,9 +14,9 @@ import numpy as np
 from stackelgrid.controllers.agents import FeederAgent, TsoAgent
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
-from stackelgrid.controllers.networks.per_unit import Floats
 from stackelgrid.controllers.schedule import BoundaryProfile, Decision, Measurement, Plan
 from stackelgrid.controllers.system import Feeder, System
+from stackelgrid.profiles.arrays import Floats
 
 # head voltages of ideal ties: p.u. below which a decision is stable, and most rounds
 _TIE_TOLERANCE_PU = 1e-4
@@ -45,7 +45,9 @@ class BottomUpTariff:
     def decide(self, interval: int, measured: Mapping[str, Measurement]) -> Decision:
         """One pass from the lowest level up; repeated while head voltages of ideal ties move."""
         heads: dict[str, Floats] = {}
-        for rounds in range(1, _TIE_ROUNDS + 1):
+        rounds = 0
+        while rounds < _TIE_ROUNDS:
+            rounds += 1
             plans = self._pass(interval, measured, heads)
             moved = self._tie_voltages(plans)
             change = max(

@@ -16,9 +16,9 @@ from stackelgrid.controllers.models.distflow import (
 from stackelgrid.controllers.models.photovoltaic import add_photovoltaics, curtailment_cost
 from stackelgrid.controllers.models.units import add_units, generation_cost
 from stackelgrid.controllers.networks.devices import Devices
-from stackelgrid.controllers.networks.per_unit import Floats, Ints
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.solvers import CompiledModel, compile_model
+from stackelgrid.profiles.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)

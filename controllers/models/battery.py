@@ -6,7 +6,7 @@ import pyomo.environ as pyo
 
 from stackelgrid.controllers.models.distflow import add_injection
 from stackelgrid.controllers.networks.devices import Batteries
-from stackelgrid.controllers.networks.per_unit import Floats, Ints
+from stackelgrid.profiles.arrays import Floats, Ints
 
 TerminalRule = Literal["initial", "value"]
 

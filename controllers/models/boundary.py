@@ -7,7 +7,7 @@ from typing import Any
 
 import pyomo.environ as pyo
 
-from stackelgrid.controllers.networks.per_unit import Floats
+from stackelgrid.profiles.arrays import Floats
 
 
 def add_tariff_boundary(m: Any) -> None:
@@ -25,8 +25,6 @@ def add_tariff_boundary(m: Any) -> None:
 def tariff_payment(m: Any, base_mva: float, dt_h: Floats) -> Any:
     """Payment in EUR: import price times bought less export price times sold."""
     return sum(
-        dt_h[t]
-        * base_mva
-        * (m.import_price[t] * m.bought[t] - m.export_price[t] * m.sold[t])
+        dt_h[t] * base_mva * (m.import_price[t] * m.bought[t] - m.export_price[t] * m.sold[t])
         for t in m.steps
     )

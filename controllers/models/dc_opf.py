@@ -8,7 +8,7 @@ import pyomo.environ as pyo
 from stackelgrid.controllers.models.units import add_units, generation_cost
 from stackelgrid.controllers.networks.devices import Units
 from stackelgrid.controllers.networks.meshed import MeshedNetwork
-from stackelgrid.controllers.networks.per_unit import Floats
+from stackelgrid.profiles.arrays import Floats
 
 
 def dc_opf_model(network: MeshedNetwork, units: Units, dt_h: Floats) -> Any:

@@ -69,17 +69,13 @@ def add_power_balance(m: Any, network: RadialNetwork) -> None:
 
     @m.Constraint(m.buses, m.steps)
     def active_balance(m: Any, n: int, t: int) -> Any:
-        supply = (
-            m.p_import[t] if n == 0 else m.p_branch[n - 1, t] - r[n - 1] * m.current2[n - 1, t]
-        )
+        supply = m.p_import[t] if n == 0 else m.p_branch[n - 1, t] - r[n - 1] * m.current2[n - 1, t]
         demand = sum(m.injections_p[n, t]) + sum(m.p_branch[k, t] for k in children[n])
         return supply - demand - g[n] * m.v[n, t] == 0.0
 
     @m.Constraint(m.buses, m.steps)
     def reactive_balance(m: Any, n: int, t: int) -> Any:
-        supply = (
-            m.q_import[t] if n == 0 else m.q_branch[n - 1, t] - x[n - 1] * m.current2[n - 1, t]
-        )
+        supply = m.q_import[t] if n == 0 else m.q_branch[n - 1, t] - x[n - 1] * m.current2[n - 1, t]
         demand = sum(m.injections_q[n, t]) + sum(m.q_branch[k, t] for k in children[n])
         return supply - demand + b[n] * m.v[n, t] == 0.0
 

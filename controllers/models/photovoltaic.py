@@ -7,7 +7,7 @@ import pyomo.environ as pyo
 
 from stackelgrid.controllers.models.distflow import add_injection
 from stackelgrid.controllers.networks.devices import Photovoltaics
-from stackelgrid.controllers.networks.per_unit import Floats, Ints
+from stackelgrid.profiles.arrays import Floats, Ints
 
 
 def add_photovoltaics(m: Any, systems: Photovoltaics, bus: Ints, base_mva: float) -> None:

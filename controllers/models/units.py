@@ -6,7 +6,7 @@ import numpy as np
 import pyomo.environ as pyo
 
 from stackelgrid.controllers.networks.devices import Units
-from stackelgrid.controllers.networks.per_unit import Floats
+from stackelgrid.profiles.arrays import Floats
 
 
 def add_units(m: Any, units: Units, base_mva: float) -> None:

@@ -1,7 +1,1 @@
-"""What a controller knows of a grid: frozen dataclasses, and the only readers of pandapower nets."""
-
-
-
-
-
-
+"""What a controller knows of a grid; the only readers of pandapower nets."""

@@ -1,4 +1,4 @@
-"""How a grid meets the one above it: a transformer with an on-load tap changer or a fixed tap, or a tie.
+"""How a grid meets the one above it: tap-changing or fixed transformer, or an ideal tie.
 
 The transformer belongs to the lower grid, whose slack bus is the upstream bus.
 """
@@ -78,8 +78,6 @@ def attach_transformer(net: pandapowerNet, data: TransformerData, name: str) -> 
         tap_changer_type="Ratio",
         name="boundary",
     )
-    if "tap_phase_shifter" in net.trafo:  # column of nets converted by older releases
-        net.trafo["tap_phase_shifter"] = net.trafo.tap_phase_shifter.fillna(False).astype(bool)
 
 
 def boundary_trafos(net: pandapowerNet) -> list[int]:

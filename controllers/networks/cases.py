@@ -106,8 +106,7 @@ def _drop_orphaned_costs(net: pandapowerNet) -> None:
         cost = net[table]
         if len(cost):
             alive = [
-                element in net[et].index
-                for et, element in zip(cost.et, cost.element, strict=True)
+                element in net[et].index for et, element in zip(cost.et, cost.element, strict=True)
             ]
             net[table] = cost[np.array(alive, dtype=bool)]
 
@@ -146,7 +145,9 @@ def _read_json(path: Path, name: str) -> pandapowerNet:
     try:
         net = pp.from_json(str(path))
     except Exception as error:  # pandapower raises whatever its JSON decoder meets
-        raise NetworkError(f"grid {name}: {path} is not a pandapower JSON file ({error})") from error
+        raise NetworkError(
+            f"grid {name}: {path} is not a pandapower JSON file ({error})"
+        ) from error
     if not isinstance(net, pandapowerNet):
         raise NetworkError(f"grid {name}: {path} does not hold a pandapower net")
     return net
@@ -181,4 +182,3 @@ _BUILDERS: dict[str, Callable[[], pandapowerNet]] = {
     "european_lv_206": _european_lv_206,
     "european_lv_906": _european_lv_906,
 }
-

@@ -141,7 +141,9 @@ def _check_slack(net: pandapowerNet, name: str) -> None:
         found = "none" if not slacks else "buses " + ", ".join(str(b) for b in slacks)
         raise NetworkError(f"grid {name}: exactly one slack bus is accepted, found {found}")
     if not len(net.ext_grid):
-        raise NetworkError(f"grid {name}: the slack must be an ext_grid, found a gen with slack=True")
+        raise NetworkError(
+            f"grid {name}: the slack must be an ext_grid, found a gen with slack=True"
+        )
 
 
 def _check_impedances(net: pandapowerNet, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What is connected to a grid: loads, photovoltaics, batteries, dispatchable units; arrays per kind."""
+"""What is connected to a grid: loads, photovoltaics, batteries, dispatchable units."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import named
-from stackelgrid.controllers.networks.per_unit import Floats, Ints
+from stackelgrid.profiles.arrays import Floats, Ints
 
 PV_TYPE = "PV"
 
@@ -132,7 +132,8 @@ def _scaling(frame: pd.DataFrame) -> Floats:
 
 
 def _costs(net: pandapowerNet) -> pd.DataFrame:
-    return net.poly_cost.set_index(["et", "element"])
+    costs: pd.DataFrame = net.poly_cost.set_index(["et", "element"])
+    return costs
 
 
 def _is_unit(net: pandapowerNet, frame: pd.DataFrame) -> "np.typing.NDArray[np.bool_]":

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from pandapower.auxiliary import pandapowerNet
 
-from stackelgrid.controllers.networks.per_unit import Floats, Ints, per_unit_branches
+from stackelgrid.controllers.networks.per_unit import per_unit_branches
+from stackelgrid.profiles.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,9 @@
-"""Branches of a pandapower net as per-unit pi equivalents, taken from pandapower's own conversion."""
+"""Branches of a pandapower net as per-unit pi equivalents, by pandapower's own conversion."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pandapower.auxiliary import _add_ppc_options, pandapowerNet
 from pandapower.pd2ppc import _pd2ppc
 from pandapower.pypower.idx_brch import (
@@ -22,9 +21,7 @@ from pandapower.pypower.idx_brch import (
 from pandapower.pypower.idx_bus import BS, GS
 
 from stackelgrid.controllers.networks.checks import UNLIMITED_KA
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from stackelgrid.profiles.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -133,7 +130,8 @@ def loading_limit_percent(frame: pd.DataFrame) -> Floats:
 def _line_rating_pu(net: pandapowerNet) -> Floats:
     limit = line_rating_ka(net) * loading_limit_percent(net.line) / 100.0
     vn_kv = net.bus.vn_kv.loc[net.line.from_bus].to_numpy(dtype=float)
-    return limit * np.sqrt(3.0) * vn_kv / float(net.sn_mva)
+    rating: Floats = limit * np.sqrt(3.0) * vn_kv / float(net.sn_mva)
+    return rating
 
 
 def _trafo_rating_pu(net: pandapowerNet) -> Floats:

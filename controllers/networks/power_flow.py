@@ -12,14 +12,12 @@ from pandapower.auxiliary import pandapowerNet
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import PowerFlowError
 from stackelgrid.controllers.networks.per_unit import (
-    Floats,
-    Ints,
     line_rating_ka,
     loading_limit_percent,
     per_unit_branches,
     trafo_rating_mva,
 )
-
+from stackelgrid.profiles.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ class AcPowerFlow:
         self._flat = np.ones(len(self.bus_index), dtype=np.complex128)
 
     def set_ratio(self, trafo: int, ratio: float) -> None:
-        """Set the per-unit turns ratio of one transformer (1 at nominal voltages and neutral tap)."""
+        """Set the per-unit turns ratio of one transformer (1 when nominal)."""
         self._grid.change_ratio_trafo(trafo, ratio)
 
     def ratio(self, trafo: int) -> float:
@@ -150,7 +148,8 @@ class AcPowerFlow:
             )
         loading[self.lines :] = (
             np.maximum(
-                i_from[self.lines :] / self._trafo_ka[:, 0], i_to[self.lines :] / self._trafo_ka[:, 1]
+                i_from[self.lines :] / self._trafo_ka[:, 0],
+                i_to[self.lines :] / self._trafo_ka[:, 1],
             )
             * 100.0
         )
@@ -198,7 +197,8 @@ class AcPowerFlow:
 
 def bus_power(buses: int, position: Ints, p_mw: Floats) -> Floats:
     """Sum element powers into an array over buses, in element order."""
-    return np.bincount(position, weights=p_mw, minlength=buses)
+    total: Floats = np.bincount(position, weights=p_mw, minlength=buses).astype(np.float64)
+    return total
 
 
 def _bus_level_grid(net: pandapowerNet) -> Any:

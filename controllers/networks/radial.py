@@ -9,7 +9,8 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import check_radial
-from stackelgrid.controllers.networks.per_unit import Floats, Ints, per_unit_branches
+from stackelgrid.controllers.networks.per_unit import per_unit_branches
+from stackelgrid.profiles.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)

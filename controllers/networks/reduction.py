@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stackelgrid.controllers.networks.per_unit import Floats, Ints
 from stackelgrid.controllers.networks.radial import RadialNetwork
+from stackelgrid.profiles.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Reduction:
     branch_of: Ints
 
     def expand(self, p: Floats, q: Floats, current2: Floats, v: Floats) -> "FlowState":
-        """Flows of the reduced network (n', T), voltages (m', T) -> those of all branches and buses.
+        """Expand flows (n', T) and squared voltages (m', T) to all branches and buses.
 
-        Everything per unit; v is the squared voltage.
+        Everything per unit.
         """
         full, steps = self.full, p.shape[1]
         carried = self.branch_of >= 0

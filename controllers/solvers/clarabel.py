@@ -8,14 +8,9 @@ import numpy as np
 from scipy.sparse import csc_matrix
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.solvers.conic import (
-    ConicProgram,
-    Floats,
-    ProgramData,
-    Solution,
-    SolverStatus,
-)
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution, SolverStatus
 from stackelgrid.controllers.solvers.scaling import equilibrate
+from stackelgrid.profiles.arrays import Floats
 
 _STATUS: dict[str, SolverStatus] = {
     "Solved": "optimal",

@@ -17,8 +17,9 @@ from pyomo.repn.util import OrderedVarRecorder
 from scipy.sparse import coo_array, csc_array, csr_array, triu
 
 from stackelgrid.controllers.errors import ModelError
-from stackelgrid.controllers.solvers.conic import ConicProgram, Ints
 from stackelgrid.controllers.solvers.cones import ConeRow, second_order_cone
+from stackelgrid.controllers.solvers.conic import ConicProgram
+from stackelgrid.profiles.arrays import Ints
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,7 @@ class _Compiler:
         self.kept_nonnegative: set[int] = set()
         self.parameters = {v.name: self._place(v) - self.n for v in parameters}
         known: dict[int, Any] = {}
-        self.visitor = QuadraticRepnVisitor(
-            {}, var_recorder=OrderedVarRecorder(known, {}, None)
-        )
+        self.visitor = QuadraticRepnVisitor({}, var_recorder=OrderedVarRecorder(known, {}, None))
 
     def _place(self, component: Any) -> Ints:
         first = len(self.vars)
@@ -245,7 +244,9 @@ class _Compiler:
     def _objective(self) -> tuple[dict[str, Any], bool]:
         found = list(self.model.component_data_objects(pyo.Objective, active=True))
         if len(found) != 1:
-            raise ModelError(f"{self.model.name}: exactly one objective is accepted, found {len(found)}")
+            raise ModelError(
+                f"{self.model.name}: exactly one objective is accepted, found {len(found)}"
+            )
         objective = found[0]
         maximise = objective.sense == pyo.maximize
         sign = -1.0 if maximise else 1.0
@@ -298,7 +299,7 @@ def _check_convex(upper: csc_array, name: str) -> None:
 
 
 def _check_finite(program: ConicProgram, names: Sequence[str]) -> None:
-    for row in np.flatnonzero(~np.isfinite(program.b0)):
+    for row in np.flatnonzero(~np.isfinite(program.b0)).tolist():
         raise ModelError(f"{names[row]}: has a right-hand side that is not finite")
     bad = ~np.isfinite(program.matrix.data)
     if bad.any():

@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
 from stackelgrid.controllers.errors import SolverError
+from stackelgrid.profiles.arrays import Floats, Ints
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 SolverStatus = Literal["optimal", "infeasible", "unbounded", "failed"]
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csc_array, diags_array
 
-from stackelgrid.controllers.solvers.conic import ConicProgram, Floats
+from stackelgrid.controllers.solvers.conic import ConicProgram
+from stackelgrid.profiles.arrays import Floats
 
 _SWEEPS = 12
 _LIMITS = (1e-4, 1e4)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from demandlib.bdew import H25
+
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.loads import LoadDiversity, diverse_loads, standard_load
 from stackelgrid.profiles.random_processes import stationary_ar1

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pvlib
 import pytest
+
 from stackelgrid.profiles.clouds import local_clear_sky_index
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.photovoltaics import (

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.prices import Tariff, flat_tariff, series_tariff, time_of_use_tariff
 from stackelgrid.profiles.time_axis import TimeAxis

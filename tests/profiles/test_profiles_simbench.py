@@ -6,6 +6,7 @@ import types
 import numpy as np
 import pandas as pd
 import pytest
+
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.simbench_source import simbench_load
 from stackelgrid.profiles.time_axis import TimeAxis

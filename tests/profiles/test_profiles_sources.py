@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.sources import read_series
 from stackelgrid.profiles.time_axis import TimeAxis

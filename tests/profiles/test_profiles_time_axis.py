@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis, wall_clock_parts
 
