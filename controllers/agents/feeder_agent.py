@@ -101,9 +101,7 @@ class FeederAgent:
             fallback=failure,
         )
         self._last = schedule
-        verdict = None
-        if schedule.flows is not None:
-            verdict = self._certify(schedule, measured, head, load_p, load_q)
+        verdict = self._certify(schedule, measured, head, load_p, load_q)
         return Plan(schedule, schedule.set_points(), report, verdict)
 
     def head_voltage_of(self, schedule: Schedule, bus: int) -> Floats:
@@ -205,7 +203,6 @@ class FeederAgent:
         np.add.at(q, network.positions(devices.photovoltaics.bus), -schedule.pv_q_mvar[:, 0])
         np.add.at(p, network.positions(devices.units.bus), -schedule.unit_p_mw[:, 0])
         ratio = self._ratio(measured)
-        assert schedule.flows is not None
         return self._certifier.certify(
             schedule.flows,
             p,

@@ -33,7 +33,7 @@ class FeederCertifier:
 
     def certify(
         self,
-        flows: FlowState,
+        flows: FlowState | None,
         bus_p_mw: Floats,
         bus_q_mvar: Floats,
         vm_head_pu: float,
@@ -44,49 +44,59 @@ class FeederCertifier:
         """Judge step 0 of `flows`; bus consumption (n,) in network order, MW and MVAr.
 
         `vm_head_pu` is the slack voltage upstream of the boundary transformer, `ratio` its turns
-        ratio. A power flow that diverges is a finding: the verdict is infeasible.
+        ratio. Without flows (a fallback schedule) only AC feasibility is judged. A power flow that
+        diverges is a finding: the verdict is infeasible.
         """
-        network, base = self.feeder.network, self.feeder.network.base_mva
-        v_up = network.up * flows.v[network.parent, 0]
-        squares = flows.p[:, 0] ** 2 + flows.q[:, 0] ** 2
-        gap = flows.current2[:, 0] * v_up - squares
-        fictitious = network.r * (flows.current2[:, 0] - squares / v_up) * base
-        loss = float(np.sum(np.maximum(fictitious, 0.0)))
-        share = loss / load_mw if load_mw > 0.0 else (0.0 if loss == 0.0 else float("inf"))
-        common = {
-            "cone_gap_pu": float(np.max(np.abs(gap), initial=0.0)),
-            "fictitious_loss_mw": loss,
-            "fictitious_loss_share": share,
-        }
+        network = self.feeder.network
+        gap, loss, share = self._relaxation(flows, load_mw)
         p, q = np.empty(network.buses), np.empty(network.buses)
         p[self._bus], q[self._bus] = bus_p_mw, bus_q_mvar
         if ratio is not None and self.feeder.boundary.trafo is not None:
             self._power_flow.set_ratio(self.feeder.boundary.trafo, ratio)
+        nan = float("nan")
+        verdict, deviation, import_error, violation = "infeasible", nan, nan, nan
         try:
             state = self._power_flow.solve(p, q, vm_head_pu)
         except PowerFlowError as error:
-            nan = float("nan")
-            return Verdict(verdict="infeasible", voltage_error_pu=nan, import_error_mw=nan,
-                           violation_pu=nan, worst=str(error), **common)  # fmt: skip
-        vm = state.vm_pu[self._bus]
-        deviation = float(np.max(np.abs(np.sqrt(flows.v[1:, 0]) - vm[1:]), initial=0.0))
-        violation, worst = self._violation(
-            vm, (state.loading_percent / self._power_flow.loading_limit_percent)[self._branch]
-        )
-        feasible = violation <= tolerances.AC_LIMIT_PU
-        exact = (
-            feasible
-            and share <= tolerances.EXACT_LOSS_SHARE
-            and deviation <= tolerances.EXACT_VOLTAGE_PU
-        )
+            worst = str(error)
+        else:
+            vm = state.vm_pu[self._bus]
+            if flows is not None:
+                planned = np.sqrt(flows.v[1:, 0])
+                deviation = float(np.max(np.abs(planned - vm[1:]), initial=0.0))
+            import_error = abs(p_import_mw - state.slack_p_mw)
+            loading = state.loading_percent / self._power_flow.loading_limit_percent
+            violation, worst = self._violation(vm, loading[self._branch])
+            if violation <= tolerances.AC_LIMIT_PU:
+                exact = (
+                    share <= tolerances.EXACT_LOSS_SHARE
+                    and deviation <= tolerances.EXACT_VOLTAGE_PU
+                )
+                verdict = "exact" if exact else "feasible"
         return Verdict(
-            verdict="exact" if exact else "feasible" if feasible else "infeasible",
+            verdict=verdict,
+            cone_gap_pu=gap,
+            fictitious_loss_mw=loss,
+            fictitious_loss_share=share,
             voltage_error_pu=deviation,
-            import_error_mw=abs(p_import_mw - state.slack_p_mw),
+            import_error_mw=import_error,
             violation_pu=violation,
             worst=worst,
-            **common,
         )
+
+    def _relaxation(self, flows: FlowState | None, load_mw: float) -> tuple[float, float, float]:
+        """Cone gap (p.u.) and fictitious loss of step 0 in MW and relative to the load."""
+        if flows is None:
+            return float("nan"), float("nan"), float("nan")
+        network = self.feeder.network
+        v_up = network.up * flows.v[network.parent, 0]
+        squares = flows.p[:, 0] ** 2 + flows.q[:, 0] ** 2
+        gap = float(np.max(np.abs(flows.current2[:, 0] * v_up - squares), initial=0.0))
+        fictitious = network.r * (flows.current2[:, 0] - squares / v_up) * network.base_mva
+        loss = float(np.sum(np.maximum(fictitious, 0.0)))
+        if load_mw > 0.0:
+            return gap, loss, loss / load_mw
+        return gap, loss, 0.0 if loss == 0.0 else float("inf")
 
     def _violation(self, vm: Floats, loading: Floats) -> tuple[float, str]:
         """Largest violation of a voltage (p.u.) or rating (share of it) by the AC solution."""

@@ -19,6 +19,10 @@ from stackelgrid.controllers.networks.per_unit import (
 )
 from stackelgrid.profiles.arrays import Floats, Ints
 
+# lightsim2grid ignores a change of a power below 1e-7 MW (a customer's reactive power, and then
+# the result depends on what was solved before), so it is given powers times this; exact in binary
+_POWER_SCALE = 2.0**30
+
 
 @dataclass(frozen=True)
 class AcState:
@@ -69,6 +73,8 @@ class AcPowerFlow:
             [loading_limit_percent(net.line), loading_limit_percent(net.trafo)]
         )
         self._grid = _bus_level_grid(net)
+        # lightsim2grid takes the tolerance in MW
+        self._tolerance = tolerances.POWER_FLOW_PU * float(net.sn_mva) * _POWER_SCALE
         self._gens = len(net.gen)
         self._slack_gen = len(self._grid.get_generators()) - 1
         self._slack_bus = self.bus_index.index(int(net.ext_grid.bus.iloc[0]))
@@ -76,6 +82,7 @@ class AcPowerFlow:
 
     def set_ratio(self, trafo: int, ratio: float) -> None:
         """Set the per-unit turns ratio of one transformer (1 when nominal)."""
+        self._grid.change_ratio_trafo(trafo, 2.0 * ratio)  # a change below 1e-7 is ignored
         self._grid.change_ratio_trafo(trafo, ratio)
 
     def ratio(self, trafo: int) -> float:
@@ -113,25 +120,26 @@ class AcPowerFlow:
             return None
         grid = self._grid
         for i, (p, q) in enumerate(zip(p_mw.tolist(), q_mvar.tolist(), strict=True)):
-            grid.change_p_load(i, p)
-            grid.change_q_load(i, q)
+            grid.change_p_load(i, p * _POWER_SCALE)
+            grid.change_q_load(i, q * _POWER_SCALE)
         if self._gens:
             if gen_p_mw is None:
                 raise ValueError(f"grid {self.name} has generators: gen_p_mw is required")
             for i, p in enumerate(gen_p_mw.tolist()):
-                grid.change_p_gen(i, p)
+                grid.change_p_gen(i, p * _POWER_SCALE)
+        grid.change_v_gen(self._slack_gen, 2.0 * slack_vm_pu)  # a change below 1e-7 is ignored
         grid.change_v_gen(self._slack_gen, slack_vm_pu)
         if start is not None:
             guess = start.copy()
             guess[self._slack_bus] *= slack_vm_pu / abs(guess[self._slack_bus])
-            solution = grid.ac_pf(guess, tolerances.POWER_FLOW_ITERATIONS, tolerances.POWER_FLOW_PU)
+            solution = grid.ac_pf(guess, tolerances.POWER_FLOW_ITERATIONS, self._tolerance)
             if len(solution):
                 return np.asarray(solution)
-        solution = grid.dc_pf(self._flat * slack_vm_pu, 1, tolerances.POWER_FLOW_PU)
+        solution = grid.dc_pf(self._flat * slack_vm_pu, 1, self._tolerance)
         if not len(solution):
             return None
         guess = slack_vm_pu * np.exp(1j * np.angle(solution))
-        solution = grid.ac_pf(guess, tolerances.POWER_FLOW_ITERATIONS, tolerances.POWER_FLOW_PU)
+        solution = grid.ac_pf(guess, tolerances.POWER_FLOW_ITERATIONS, self._tolerance)
         return np.asarray(solution) if len(solution) else None
 
     def _state(self, voltage: NDArray[np.complex128]) -> AcState:
@@ -140,7 +148,7 @@ class AcPowerFlow:
             grid.get_line_res1(), grid.get_trafo_res1(), strict=True)]  # fmt: skip
         second = [np.concatenate([a, b]) for a, b in zip(
             grid.get_line_res2(), grid.get_trafo_res2(), strict=True)]  # fmt: skip
-        i_from, i_to = first[3], second[3]
+        i_from, i_to = first[3] / _POWER_SCALE, second[3] / _POWER_SCALE
         loading = np.empty(self.lines + self.trafos)
         with np.errstate(invalid="ignore"):
             loading[: self.lines] = (
@@ -157,15 +165,15 @@ class AcPowerFlow:
         return AcState(
             vm_pu=np.abs(voltage),
             va_degree=np.angle(voltage, deg=True),
-            p_from_mw=first[0],
-            q_from_mvar=first[1],
-            p_to_mw=second[0],
-            q_to_mvar=second[1],
+            p_from_mw=first[0] / _POWER_SCALE,
+            q_from_mvar=first[1] / _POWER_SCALE,
+            p_to_mw=second[0] / _POWER_SCALE,
+            q_to_mvar=second[1] / _POWER_SCALE,
             i_ka=np.maximum(i_from, i_to),
             loading_percent=loading,
-            slack_p_mw=float(gen_p[self._slack_gen]),
-            slack_q_mvar=float(gen_q[self._slack_gen]),
-            gen_q_mvar=np.array(gen_q[: self._gens]),
+            slack_p_mw=float(gen_p[self._slack_gen]) / _POWER_SCALE,
+            slack_q_mvar=float(gen_q[self._slack_gen]) / _POWER_SCALE,
+            gen_q_mvar=np.array(gen_q[: self._gens]) / _POWER_SCALE,
             voltage=voltage.copy(),
         )
 
@@ -214,7 +222,7 @@ def _bus_level_grid(net: pandapowerNet) -> Any:
     ] + [(slack, float(net.ext_grid.vm_pu.iloc[0]))]
     position = {bus: i for i, bus in enumerate(data.bus_index)}
     network = {
-        "baseMVA": data.base_mva,
+        "baseMVA": data.base_mva * _POWER_SCALE,
         "bus": {
             str(i): {"bus_i": i, "base_kv": float(vn), "bus_type": 3 if bus == slack else 1}
             for i, (bus, vn) in enumerate(zip(data.bus_index, net.bus.vn_kv, strict=True))

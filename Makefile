@@ -1,0 +1,55 @@
+# Two commands: `make run` and `make test`. Both need Python >= 3.11, make and a package index.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+RUN_OUT ?= runs/day
+PACKAGES := profiles controllers simulators scenarios analysis
+SOURCES := pyproject.toml $(shell find $(PACKAGES) -name '*.py' -o -name '*.toml' -o -name py.typed)
+
+.PHONY: run test lint types imports wheel pytest benchmark clean
+
+# one day of co-simulation; results stay in a new numbered folder
+run: $(VENV)/.installed
+	@out=$(RUN_OUT); n=1; while [ -e $$out ]; do n=$$((n+1)); out=$(RUN_OUT)-$$n; done; \
+	$(BIN)/stackelgrid run day --out $$out && \
+	echo "The tables are in $$out: open one with $(BIN)/python -c \"import pandas; print(pandas.read_parquet('$$out/bus.parquet'))\""
+
+test: lint types imports wheel pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# types are checked on the installed package, from outside the checkout: the folders of the
+# checkout are not importable by their bare names
+types: $(VENV)/.dev
+	cd $(VENV) && bin/mypy --config-file ../pyproject.toml --cache-dir .mypy_cache \
+	$(foreach p,$(PACKAGES),-p stackelgrid.$(p))
+
+imports: $(VENV)/.dev
+	cd $(VENV) && bin/lint-imports --config ../pyproject.toml --no-cache
+
+# the built wheel holds exactly the files that git tracks
+wheel: $(VENV)/.dev
+	$(BIN)/python tests/check_wheel.py
+
+pytest: $(VENV)/.dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+benchmark: $(VENV)/.dev
+	$(BIN)/python benchmarks/resolve.py
+
+# reinstalled whenever a source changes: what is tested is what a user installs
+$(VENV)/.installed: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	rm -rf build
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev]'
+	rm -rf build
+	@touch $@
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
