@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stackelgrid.controllers.networks.reduction import FlowState
+from stackelgrid.controllers.solvers import Solution
 from stackelgrid.profiles.arrays import Floats
 
 EMPTY: Floats = np.zeros(0)
@@ -98,6 +99,21 @@ class SolveReport:
     iterations: int
     solve_s: float
     fallback: str = ""
+
+
+def solve_report(solver: str, solution: Solution) -> SolveReport:
+    """Report of a solver's answer; one that is not optimal is the reason for a fallback."""
+    failed = solution.status != "optimal"
+    return SolveReport(
+        solver=solver,
+        status=solution.status,
+        objective_eur=solution.objective,
+        gap=solution.gap,
+        violation=solution.violation,
+        iterations=solution.iterations,
+        solve_s=solution.solve_s,
+        fallback=f"{solver} returned {solution.status} ({solution.message})" if failed else "",
+    )
 
 
 @dataclass(frozen=True)

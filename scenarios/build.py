@@ -16,6 +16,7 @@ from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow
 from stackelgrid.controllers.networks.radial import radial_network
 from stackelgrid.controllers.system import Boundary, Feeder, System, Transmission
+from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
 from stackelgrid.scenarios.errors import ScenarioError
@@ -48,6 +49,13 @@ class BuiltScenario:
 
 def build_scenario(loaded: LoadedScenario) -> BuiltScenario:
     """Build nets, series, controller and simulated world; raises a StackelgridError."""
+    try:
+        return _build(loaded)
+    except (ScenarioError, ProfileError, NetworkError) as error:
+        raise type(error)(f"{loaded.source}: {error}") from error
+
+
+def _build(loaded: LoadedScenario) -> BuiltScenario:
     scenario = loaded.scenario
     horizon = horizon_of(scenario)
     axis = axis_of(scenario, horizon)

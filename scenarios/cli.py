@@ -52,8 +52,13 @@ def run(
 
     name = loaded.scenario.name
     target = out or Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-    with _progress(console, name, loaded.scenario.time.intervals) as advance:
-        result = run_scenario(loaded, target, advance)
+    try:
+        with _progress(console, name, loaded.scenario.time.intervals) as advance:
+            result = run_scenario(loaded, target, advance)
+    except KeyboardInterrupt:  # typer would say nothing
+        where = f"; {target} holds what was done" if target.exists() else ""
+        print(f"stackelgrid: interrupted{where}", file=sys.stderr)
+        raise typer.Exit(130) from None
     s = result.summary
     c, t = s["certificate"], s["timings"]
     console.print(
@@ -112,9 +117,6 @@ def main() -> None:
         _fail(error, 2)
     except StackelgridError as error:
         _fail(error, 1)
-    except KeyboardInterrupt:
-        print("stackelgrid: interrupted", file=sys.stderr)
-        sys.exit(130)
 
 
 def _fail(error: Exception, status: int) -> None:

@@ -204,6 +204,11 @@ def _buses(
     table = net.load if rule.among == "loads" else net.sgen[net.sgen.type == "PV"]
     candidates = sorted({int(b) for b in table.bus})
     count = rule.count if rule.count is not None else round((rule.share or 0.0) * len(candidates))
+    if not candidates:
+        raise ScenarioError(
+            f"grids.{section.name}.{key}: among = {rule.among!r} and no bus has any; "
+            "buses are accepted"
+        )
     if count > len(candidates) or count == 0:
         raise ScenarioError(
             f"grids.{section.name}.{key}: {count} devices asked for among {len(candidates)} buses "

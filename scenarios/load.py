@@ -146,7 +146,8 @@ def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 def _first_error(error: ValidationError, name: str, data: Mapping[str, Any]) -> str:
     """One line for the first error, and how many more there are."""
-    first, *others = error.errors()
+    # a list whose only entry is refused counts as too short besides; a list that is, is empty
+    first, *others = (e for e in error.errors() if e["type"] != "too_short" or not e["input"])
     parts: list[str] = []
     at: Any = data
     for part in first["loc"]:
@@ -159,9 +160,7 @@ def _first_error(error: ValidationError, name: str, data: Mapping[str, Any]) -> 
             parts.append(str(part))
     key = ".".join(parts) or "scenario"
     value = first["input"]
-    if first["type"] == "extra_forbidden":
-        text = f"unknown key (value {_short(value)})"
-    elif first["type"] == "missing":
+    if first["type"] == "missing":
         text = "is missing"
     elif first["type"] == "value_error":
         text = first["msg"].removeprefix("Value error, ")

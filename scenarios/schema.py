@@ -13,6 +13,7 @@ Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Shares = Annotated[dict[str, Positive], Field(min_length=1)]
 Efficiency = Annotated[float, Field(gt=0.0, le=1.0)]
 ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
@@ -21,6 +22,16 @@ class Section(BaseModel):
     """Base of all sections: immutable, and nothing unknown."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: object) -> object:
+        if isinstance(data, dict):
+            accepted = [field.alias or name for name, field in cls.model_fields.items()]
+            unknown = [str(key) for key in data if key not in accepted]
+            if unknown:
+                raise ValueError(f"unknown key {unknown[0]!r}; accepted: {', '.join(accepted)}")
+        return data
 
 
 class Time(Section):
@@ -197,8 +208,8 @@ class LoadsSection(Section):
     grid's total nominal power equally; `scale` multiplies it.
     """
 
-    mix: dict[str, Positive] | None = None
-    assign: dict[str, Positive] | None = None
+    mix: Shares | None = None
+    assign: Shares | None = None
     file: str | None = None
     diversity: Diversity = Diversity()
     equal: bool = False

@@ -30,7 +30,10 @@ from stackelgrid.scenarios.schema import LoadsSection, Scenario, TariffSection
 def horizon_of(scenario: Scenario) -> Horizon:
     """Horizon of the scenario."""
     steps = tuple(s.minutes for s in scenario.horizon.steps for _ in range(s.count))
-    return Horizon(steps, scenario.time.interval_min)
+    try:
+        return Horizon(steps, scenario.time.interval_min)
+    except ProfileError as error:
+        raise ScenarioError(f"horizon.steps: {error}") from error
 
 
 def axis_of(scenario: Scenario, horizon: Horizon) -> TimeAxis:
@@ -167,7 +170,10 @@ class SeriesFactory:
 
     def _factors_from_file(self, key: str, file: str, names: Sequence[str]) -> Floats:
         columns = [f"{name}_factor" for name in names]
-        frame = read_series(self.folder / file, self.axis, "factor", columns=columns)
+        try:
+            frame = read_series(self.folder / file, self.axis, "factor", columns=columns)
+        except ProfileError as error:
+            raise ScenarioError(f"{key}.file: {error}") from error
         values = frame[columns].to_numpy(dtype=np.float64)
         if (values < 0.0).any():
             row, column = np.argwhere(values < 0.0)[0]

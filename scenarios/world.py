@@ -1,5 +1,6 @@
 """The mosaik world of a scenario: who is connected to whom, and when."""
 
+import asyncio
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +57,19 @@ def run_world(
         )
         with world:
             _connect(world, built, writer, totals, timings, progress, interval_s)
-            world.run(until=built.scenario.time.intervals * interval_s, print_progress=False)
+            try:
+                world.run(until=built.scenario.time.intervals * interval_s, print_progress=False)
+            except BaseException:
+                _cancel_tasks(world.loop)
+                raise
+
+
+def _cancel_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """End what mosaik leaves pending after a failure; asyncio would complain on the console."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 
 
 def _connect(

@@ -88,7 +88,8 @@ class TableWriter:
                 for part in parts:
                     writer.write_table(pq.read_table(part, schema=schema))
             unfinished.rename(self.directory / f"{table}.parquet")
-            shutil.rmtree(folder)
+            if folder.exists():  # a run without a lower grid has no boundary, one without plans ...
+                shutil.rmtree(folder)
 
 
 def read_table(directory: Path, table: str) -> pa.Table:

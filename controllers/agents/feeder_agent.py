@@ -1,6 +1,7 @@
 """The operator of one feeder: a DSO on medium voltage, a local market operator on low voltage."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,16 +15,32 @@ from stackelgrid.controllers.schedule import (
     Measurement,
     Plan,
     Schedule,
-    SolveReport,
     Verdict,
+    solve_report,
 )
 from stackelgrid.controllers.solvers import ClarabelSolver, Solution
-from stackelgrid.controllers.solvers.conic import parameter_vector
+from stackelgrid.controllers.solvers.conic import ProgramData, parameter_vector
 from stackelgrid.controllers.system import Feeder
 from stackelgrid.controllers.tolerances import PRICE_SPREAD
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import GridForecast
 from stackelgrid.profiles.time_axis import Horizon
+
+
+@dataclass(frozen=True)
+class FeederInstance:
+    """Data of one decision: what the solver gets, and where it came from.
+
+    Loads (loaded buses, steps) in MW and MVAr, energies in MWh, head voltage (steps,) in p.u.
+    behind the ideal part of the boundary transformer.
+    """
+
+    data: ProgramData
+    forecast: GridForecast
+    load_p_mw: Floats
+    load_q_mvar: Floats
+    energy_mwh: Floats
+    head_vm_pu: Floats
 
 
 class FeederAgent:
@@ -50,7 +67,8 @@ class FeederAgent:
         loaded = np.unique([*self._load_at, *self._lower.values()]).astype(np.int64)
         self._loaded = loaded
         load_rows = reduced.positions([network.bus_index[b] for b in loaded])
-        self.compiled = library.compiled(reduced, devices, load_rows, horizon.dt_h, feeder.options)
+        self.model_arguments = (reduced, devices, load_rows, horizon.dt_h, feeder.options)
+        self.compiled = library.compiled(*self.model_arguments)
         self._solver = ClarabelSolver(self.compiled.program)
         self._certifier = FeederCertifier(feeder)
         self._last: Schedule | None = None
@@ -69,40 +87,41 @@ class FeederAgent:
         When the solver fails or the problem is infeasible, the last schedule is kept with the
         devices inside their limits, and the report says so.
         """
+        instance = self.prepare(interval, measured, lower, vm_head_pu)
+        solution = self._solver.solve(instance.data)
+        report = solve_report(self._solver.name, solution)
+        if report.fallback:
+            schedule = hold_schedule(
+                self.feeder,
+                self.horizon,
+                interval,
+                instance.forecast,
+                instance.energy_mwh,
+                self._last,
+                instance.load_p_mw.sum(axis=0),
+                instance.load_q_mvar.sum(axis=0),
+            )
+        else:
+            schedule = self._schedule(interval, solution)
+        self._last = schedule
+        verdict = self._certify(schedule, measured, instance)
+        return Plan(schedule, schedule.set_points(), report, verdict)
+
+    def prepare(
+        self,
+        interval: int,
+        measured: Measurement,
+        lower: Mapping[str, BoundaryProfile],
+        vm_head_pu: Floats | None = None,
+    ) -> FeederInstance:
+        """Replace the data of the compiled model; raises SolverError where they are not finite."""
         forecast = self.feeder.forecast.at(interval)
         load_p, load_q = self._bus_load(forecast, lower)
         energy = self._clipped_energy(measured)
         head = self._head_voltage(measured, vm_head_pu)
-        try:
-            data = self.compiled.program.data(
-                parameter_vector(
-                    self.compiled.parameters, self._values(forecast, load_p, load_q, energy, head)
-                )
-            )
-            solution = self._solver.solve(data)
-            failure = "" if solution.status == "optimal" else self._failure(solution)
-        except SolverError as error:
-            solution, failure = None, str(error)
-        if solution is not None and not failure:
-            schedule = self._schedule(interval, solution)
-        else:
-            schedule = hold_schedule(
-                self.feeder, self.horizon, interval, forecast, energy, self._last,
-                load_p.sum(axis=0), load_q.sum(axis=0),
-            )  # fmt: skip
-        report = SolveReport(
-            solver=self._solver.name,
-            status=solution.status if solution else "failed",
-            objective_eur=solution.objective if solution else float("nan"),
-            gap=solution.gap if solution else float("nan"),
-            violation=solution.violation if solution else float("nan"),
-            iterations=solution.iterations if solution else 0,
-            solve_s=solution.solve_s if solution else 0.0,
-            fallback=failure,
-        )
-        self._last = schedule
-        verdict = self._certify(schedule, measured, head, load_p, load_q)
-        return Plan(schedule, schedule.set_points(), report, verdict)
+        values = self._values(forecast, load_p, load_q, energy, head)
+        p = parameter_vector(self.compiled.parameters, values)
+        return FeederInstance(self.compiled.program.data(p), forecast, load_p, load_q, energy, head)
 
     def head_voltage_of(self, schedule: Schedule, bus: int) -> Floats:
         """Planned voltage (steps,) in p.u. at a pandapower bus, for a grid on an ideal tie."""
@@ -110,9 +129,6 @@ class FeederAgent:
             raise SolverError(f"grid {self.feeder.name}: a fallback schedule has no voltages")
         at = int(self.feeder.network.positions([bus])[0])
         return np.asarray(np.sqrt(schedule.flows.v[at]))
-
-    def _failure(self, solution: Solution) -> str:
-        return f"{self._solver.name} returned {solution.status} ({solution.message})"
 
     def _bus_load(
         self, forecast: GridForecast, lower: Mapping[str, BoundaryProfile]
@@ -188,16 +204,12 @@ class FeederAgent:
         )
 
     def _certify(
-        self,
-        schedule: Schedule,
-        measured: Measurement,
-        head: Floats,
-        load_p: Floats,
-        load_q: Floats,
+        self, schedule: Schedule, measured: Measurement, instance: FeederInstance
     ) -> Verdict:
         network, devices = self.feeder.network, self.feeder.devices
         p, q = np.zeros(network.buses), np.zeros(network.buses)
-        p[self._loaded], q[self._loaded] = load_p[:, 0], load_q[:, 0]
+        p[self._loaded] = instance.load_p_mw[:, 0]
+        q[self._loaded] = instance.load_q_mvar[:, 0]
         np.add.at(p, network.positions(devices.batteries.bus), schedule.battery_p_mw[:, 0])
         np.add.at(p, network.positions(devices.photovoltaics.bus), -schedule.pv_p_mw[:, 0])
         np.add.at(q, network.positions(devices.photovoltaics.bus), -schedule.pv_q_mvar[:, 0])
@@ -207,8 +219,8 @@ class FeederAgent:
             schedule.flows,
             p,
             q,
-            vm_head_pu=float(head[0]) * ratio,
+            vm_head_pu=float(instance.head_vm_pu[0]) * ratio,
             ratio=ratio,
-            load_mw=float(load_p[:, 0].sum()),
+            load_mw=float(instance.load_p_mw[:, 0].sum()),
             p_import_mw=float(schedule.p_import_mw[0]),
         )

@@ -6,7 +6,6 @@ import numpy as np
 
 from stackelgrid.controllers.agents.fallback import shifted
 from stackelgrid.controllers.device_limits import unit_output
-from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.models.dc_opf import dc_opf_model, nodal_prices
 from stackelgrid.controllers.schedule import (
     EMPTY,
@@ -14,7 +13,7 @@ from stackelgrid.controllers.schedule import (
     Plan,
     Schedule,
     SetPoints,
-    SolveReport,
+    solve_report,
 )
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers.conic import parameter_vector
@@ -51,17 +50,11 @@ class TsoAgent:
         np.add.at(load, self._load_at, forecast.load_p_mw.T)
         for name, bus in self._lower.items():
             load[bus] += lower[name].p_mw
-        try:
-            values = {"load_p": load / base}
-            p = parameter_vector(self.compiled.parameters, values)
-            solution = self._solver.solve(self.compiled.program.data(p))
-            failure = ""
-            if solution.status != "optimal":
-                failure = f"{self._solver.name} returned {solution.status} ({solution.message})"
-        except SolverError as error:
-            solution, failure = None, str(error)
+        p = parameter_vector(self.compiled.parameters, {"load_p": load / base})
+        solution = self._solver.solve(self.compiled.program.data(p))
+        report = solve_report(self._solver.name, solution)
         price = None
-        if solution is None or failure:
+        if report.fallback:
             unit_p = self._held(interval, load)
         else:
             steps = self.horizon.length
@@ -82,16 +75,6 @@ class TsoAgent:
             price_eur_per_mwh=price,
         )
         self._last = schedule
-        report = SolveReport(
-            solver=self._solver.name,
-            status=solution.status if solution else "failed",
-            objective_eur=solution.objective if solution else float("nan"),
-            gap=solution.gap if solution else float("nan"),
-            violation=solution.violation if solution else float("nan"),
-            iterations=solution.iterations if solution else 0,
-            solve_s=solution.solve_s if solution else 0.0,
-            fallback=failure,
-        )
         set_points = SetPoints(EMPTY, EMPTY, EMPTY, unit_p[:, 0])
         return Plan(schedule, set_points, report)
 

@@ -115,6 +115,12 @@ def tap_changer(net: pandapowerNet, name: str) -> tuple[int, TapChanger]:
             f"grid {name}: trafo {trafos[0]} has tap_side {row.tap_side!r}; 'hv' is accepted "
             "(taps on the other side change the impedance too)"
         )
+    for column in ("tap_min", "tap_max", "tap_neutral", "tap_step_percent"):
+        if np.isnan(row[column]):
+            raise NetworkError(
+                f"grid {name}: trafo {trafos[0]} has {column} NaN; a transformer without taps at "
+                "the boundary is accepted with all of them 0"
+            )
     nominal = row.vn_hv_kv / net.bus.at[int(row.hv_bus), "vn_kv"]
     nominal *= net.bus.at[int(row.lv_bus), "vn_kv"] / row.vn_lv_kv
     changer = TapChanger(

@@ -64,9 +64,12 @@ def check_net(net: pandapowerNet, name: str) -> None:
 
 
 def check_radial(net: pandapowerNet, name: str) -> None:
-    """Refuse a net whose in-service branches do not form a tree, naming branches of a loop."""
+    """Refuse a net with loops or parallel branches, naming their buses.
+
+    A net without either may still have isolated buses (see `check_net`).
+    """
     branches = len(net.line) + len(net.trafo)
-    if branches == len(net.bus) - 1:
+    if branches <= len(net.bus) - 1:
         return
     graph = create_nxgraph(net, multi=False)
     import networkx as nx  # only needed to name the offenders

@@ -164,6 +164,11 @@ def _photovoltaics(net: pandapowerNet, name: str) -> Photovoltaics:
             "a rated power > 0 MW is accepted"
         )
     sn = _values(frame, "sn_mva", np.nan)
+    if (sn <= 0.0).any():
+        raise NetworkError(
+            f"{named(name, 'sgen', frame.index[sn <= 0.0])} is PV with sn_mva <= 0; "
+            "an inverter rating > 0 MVA is accepted"
+        )
     factor = _values(frame, "min_power_factor", 0.0)
     if ((factor < 0.0) | (factor > 1.0)).any():
         bad = frame.index[(factor < 0.0) | (factor > 1.0)]
