@@ -80,7 +80,7 @@ def compile_model(model: Any, parameters: Sequence[Any] = ()) -> CompiledModel:
 
     Accepts a linear or convex quadratic objective and linear, second-order-cone or convex
     quadratic constraints with constant coefficients. Raises ModelError, naming the component, for
-    anything else (non-convex or non-polynomial terms, discrete variables, products of data and
+    anything else (non-convex or non-polynomial terms, unbounded integers, products of data and
     variables in constraints, non-finite data).
     """
     with PauseGC():
@@ -102,6 +102,7 @@ class _Compiler:
                         for v in free}  # fmt: skip
         self.n = len(self.vars)
         self.kept_nonnegative: set[int] = set()
+        self.integer: list[int] = []
         self.parameters = {v.name: self._place(v) - self.n for v in parameters}
         known: dict[int, Any] = {}
         self.visitor = QuadraticRepnVisitor({}, var_recorder=OrderedVarRecorder(known, {}, None))
@@ -136,6 +137,7 @@ class _Compiler:
             zero=n_zero,
             nonneg=n_nonneg,
             cones=tuple(sizes),
+            integer=np.array(self.integer, dtype=np.int64),
             **objective,
         )
         _check_finite(program, names)
@@ -210,11 +212,15 @@ class _Compiler:
 
     def _bounds(self, zero: _Rows, nonneg: _Rows) -> None:
         for variable in self.vars[: self.n]:
-            if variable.is_continuous() is False:
-                raise ModelError(f"{variable.name}: discrete variables are not accepted")
             if variable.fixed:
                 continue
             lower, upper, key = variable.lb, variable.ub, id(variable)
+            if not variable.is_continuous():
+                if not variable.is_integer():
+                    raise ModelError(f"{variable.name}: accepted domains are reals and integers")
+                if lower is None or upper is None:
+                    raise ModelError(f"{variable.name}: an integer variable needs both bounds")
+                self.integer.append(self.where[key])
             if lower is not None and lower == upper:
                 zero.add(ConeRow({key: -1.0}, upper), variable.name, self.where, self.n)
                 continue

@@ -19,7 +19,9 @@ class ConicProgram:
 
     K is `zero` equations, then `nonneg` inequalities, then second-order cones of the sizes in
     `cones` (first entry bounds the norm of the others). P is the upper triangle. The parameters
-    p enter as q = q0 + Q p, b = b0 - B p, offset = c0 + c'p + p'C p.
+    p enter as q = q0 + Q p, b = b0 - B p, offset = c0 + c'p + p'C p. The columns in `integer`
+    must take integer values; their bounds are among the inequalities. A conic solver ignores them
+    (then the program is its own relaxation), `misocp.py` does not.
     """
 
     quadratic: csc_array
@@ -34,6 +36,7 @@ class ConicProgram:
     offset0: float
     offset_linear: Floats
     offset_quadratic: csr_array
+    integer: Ints
 
     @property
     def variables(self) -> int:
