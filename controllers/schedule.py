@@ -47,6 +47,26 @@ class SetPoints:
 
 
 @dataclass(frozen=True)
+class Trade:
+    """Contracts of the prosumers of one grid over the horizon, MW (prosumers, steps).
+
+    `bus` are pandapower buses; grid, inside the feeder, across feeders. Prices (steps,) in
+    EUR/MWh follow the stated rule: midway between import and export price, across feeders the
+    mean of that over the feeders that may trade.
+    """
+
+    bus: tuple[int, ...]
+    grid_buy_mw: Floats
+    grid_sell_mw: Floats
+    inside_buy_mw: Floats
+    inside_sell_mw: Floats
+    across_buy_mw: Floats
+    across_sell_mw: Floats
+    inside_price_eur_per_mwh: Floats
+    across_price_eur_per_mwh: Floats
+
+
+@dataclass(frozen=True)
 class Schedule:
     """Plan of one grid over the horizon; arrays (devices, steps), imports (steps,).
 
@@ -67,6 +87,7 @@ class Schedule:
     unit_p_mw: Floats
     flows: FlowState | None = None
     price_eur_per_mwh: Floats | None = None
+    trade: Trade | None = None
 
     @property
     def battery_p_mw(self) -> Floats:
@@ -89,7 +110,11 @@ class Schedule:
 
 @dataclass(frozen=True)
 class SolveReport:
-    """How a schedule came about; `fallback` is the reason when it is not the solver's."""
+    """How a schedule came about; `fallback` is the reason when it is not the solver's.
+
+    `gap` (relative) and `gap_eur` are of the program that was solved, which may hold several
+    grids; `flexible_gap` is the gap relative to the cost without the uncontrolled load.
+    """
 
     solver: str
     status: str
@@ -99,6 +124,10 @@ class SolveReport:
     iterations: int
     solve_s: float
     fallback: str = ""
+    gap_eur: float = 0.0
+    flexible_gap: float = 0.0
+    nodes: int = 0
+    conic_solves: int = 1
 
 
 def solve_report(solver: str, solution: Solution) -> SolveReport:
@@ -132,12 +161,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Plan:
-    """Decision of one agent for one interval."""
+    """Decision of one agent for one interval; `step` of the schedule is the one to apply."""
 
     schedule: Schedule
     set_points: SetPoints
     report: SolveReport
     verdict: Verdict | None = None
+    step: int = 0
 
 
 @dataclass(frozen=True)

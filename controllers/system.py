@@ -9,6 +9,7 @@ from stackelgrid.controllers.networks.boundary import BoundaryKind, TapChanger
 from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.networks.meshed import MeshedNetwork
 from stackelgrid.controllers.networks.radial import RadialNetwork
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import ForecastSource
 from stackelgrid.profiles.time_axis import Horizon
 
@@ -31,7 +32,10 @@ class Boundary:
 
 @dataclass(frozen=True)
 class Feeder:
-    """A radial grid with devices: an MV feeder or an LV community."""
+    """A radial grid with devices: an MV feeder or an LV community.
+
+    `load_peak_mw` (loads,) is no less than any forecast of a load.
+    """
 
     name: str
     level: str
@@ -41,6 +45,7 @@ class Feeder:
     boundary: Boundary
     options: ActiveNetworkOptions
     forecast: ForecastSource
+    load_peak_mw: Floats
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,15 @@ class Transmission:
 
 @dataclass(frozen=True)
 class System:
-    """At most one transmission network and its feeders, parents before children."""
+    """At most one transmission network and its feeders, parents before children.
+
+    `day_ahead`: one decision at interval 0 for the whole horizon, executed step by step.
+    """
 
     transmission: Transmission | None
     feeders: tuple[Feeder, ...]
     horizon: Horizon
+    day_ahead: bool = False
 
     def children(self, name: str) -> tuple[Feeder, ...]:
         """Feeders directly below a grid."""

@@ -23,3 +23,18 @@ SIMULTANEOUS_SHARE = 1e-4
 # tariff: smallest spread between import and export price in the model, EUR/MWh; a spread of zero
 # would leave the split into import and export undetermined and the optimal set unbounded
 PRICE_SPREAD = 1e-2
+
+# mixed-integer driver: integer values further than this from an integer are refused; HiGHS's own
+# feasibility in the master; what is taken off the master's bound for it (relative to its value);
+# master points that open a cone by less (scaled rows) get no cut; equal cut directions
+INTEGRALITY = 1e-6
+MASTER_FEASIBILITY = 1e-9
+MASTER_BOUND = 1e-9
+CUT_VIOLATION = 1e-7
+CUT_DIRECTION = 1e-6
+
+# a bound above the incumbent by more than this (relative) contradicts it: one solver is wrong
+BOUND_CONTRADICTION = 1e-5
+
+# elastic re-solve: a row whose slack exceeds this share of its size is part of the conflict
+CONFLICT_SLACK = 1e-5

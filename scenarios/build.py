@@ -1,7 +1,7 @@
 """From a scenario to what is simulated (grids, fleets) and what the controller knows (system)."""
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from stackelgrid.controllers.coordination.bottom_up_tariff import BottomUpTariff
 from stackelgrid.controllers.coordination.protocol import Controller, ControllerSettings
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
+from stackelgrid.controllers.models.p2p import TradeOptions
 from stackelgrid.controllers.networks.boundary import TapChanger, tap_changer
 from stackelgrid.controllers.networks.devices import Devices, read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
@@ -28,6 +29,8 @@ from stackelgrid.simulators.devices import Fleet
 from stackelgrid.simulators.grid import LowerGrid, SimulatedGrid
 from stackelgrid.simulators.tap_changer import TapControl, TapRegulator
 
+# a forecast may exceed the largest realised load by this factor without touching a trading cap
+_LOAD_HEADROOM = 2.0
 _CONTROLLERS = {"bottom_up_tariff": BottomUpTariff}
 
 
@@ -115,6 +118,7 @@ def _system(
         terminal_value_eur_per_mwh=costs.terminal_value_eur_per_mwh,
     )
     transmission, feeders = None, []
+    day_ahead = scenario.horizon.mode == "day_ahead"
     for name, grid in grids.items():
         section = grid.section
         forecast = PerfectForecast(series[name], horizon)
@@ -139,15 +143,32 @@ def _system(
                 network=radial_network(grid.net, name),
                 devices=devices[name],
                 boundary=boundary,
-                options=options,
+                options=replace(options, trade=_trade(section)),
                 forecast=forecast,
+                load_peak_mw=_LOAD_HEADROOM * np.abs(series[name].load_p_mw).max(axis=0),
             )
         )
-    return System(transmission, tuple(feeders), horizon)
+    return System(transmission, tuple(feeders), horizon, day_ahead)
+
+
+def _trade(section: GridSection) -> TradeOptions | None:
+    if section.trade is None:
+        return None
+    t = section.trade
+    return TradeOptions(
+        retail_margin=t.retail_margin_eur_per_mwh,
+        fee_inside=t.fee_inside_eur_per_mwh,
+        fee_across=t.fee_across_eur_per_mwh or 0.0,
+        across=t.fee_across_eur_per_mwh is not None and section.parent is not None,
+    )
 
 
 def _controller(scenario: Scenario, system: System, folder: Path) -> Controller:
-    settings = ControllerSettings(threads=scenario.solver.threads)
+    settings = ControllerSettings(
+        threads=scenario.solver.threads,
+        gap=scenario.solver.gap,
+        node_limit=scenario.solver.node_limit,
+    )
     name = scenario.controller
     if name in _CONTROLLERS:
         return _CONTROLLERS[name](system, settings)

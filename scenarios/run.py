@@ -126,7 +126,7 @@ def summary(
             "pricing": "tariff",
             "max_relative_gap": totals.max_gap,
             "max_gap_eur": totals.max_gap_eur,
-            "max_gap_of_flexible_cost": None,
+            "max_gap_of_flexible_cost": totals.max_flexible_gap,
             "max_follower_gap": None,
             "big_m_active": None,
         },

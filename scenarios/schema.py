@@ -59,7 +59,7 @@ class HorizonStep(Section):
 class HorizonSection(Section):
     """Optimisation horizon; its steps may grow."""
 
-    mode: Literal["rolling"] = "rolling"
+    mode: Literal["rolling", "day_ahead"] = "rolling"
     steps: Annotated[tuple[HorizonStep, ...], Field(min_length=1)]
 
 
@@ -82,6 +82,8 @@ class SolverSection(Section):
     """Solver and threads."""
 
     conic: Literal["clarabel"] = "clarabel"
+    gap: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-3
+    node_limit: Annotated[int, Field(ge=0)] = 50
     threads: Annotated[int, Field(ge=1, le=256)] = 2
 
 
@@ -273,6 +275,17 @@ class BatterySection(Placement):
         return self
 
 
+class TradeSection(Section):
+    """Peer-to-peer trade of the prosumers (buses with PV or a battery), EUR/MWh.
+
+    Without `fee_across_eur_per_mwh` there is no trade across grids of the same parent.
+    """
+
+    retail_margin_eur_per_mwh: NonNegative
+    fee_inside_eur_per_mwh: NonNegative
+    fee_across_eur_per_mwh: NonNegative | None = None
+
+
 class UnitSection(Section):
     """A dispatchable unit with cost c2 p^2 + c1 p (EUR/h, p in MW)."""
 
@@ -309,6 +322,7 @@ class GridSection(Section):
     pv: tuple[PvSection, ...] = ()
     batteries: tuple[BatterySection, ...] = ()
     units: tuple[UnitSection, ...] = ()
+    trade: TradeSection | None = None
 
     @model_validator(mode="after")
     def _place(self) -> Self:

@@ -30,6 +30,13 @@ from stackelgrid.scenarios.schema import LoadsSection, Scenario, TariffSection
 def horizon_of(scenario: Scenario) -> Horizon:
     """Horizon of the scenario."""
     steps = tuple(s.minutes for s in scenario.horizon.steps for _ in range(s.count))
+    t = scenario.time
+    if scenario.horizon.mode == "day_ahead" and steps != (t.interval_min,) * t.intervals:
+        raise ScenarioError(
+            f"horizon.steps: a day-ahead horizon has one step for each of the {t.intervals} "
+            f"intervals of {t.interval_min} min, found {len(steps)} steps of "
+            f"{', '.join(str(m) for m in sorted(set(steps)))} min"
+        )
     try:
         return Horizon(steps, scenario.time.interval_min)
     except ProfileError as error:

@@ -148,6 +148,7 @@ def _connect(
 def _recorded(built: BuiltScenario, name: str) -> RecordedGrid:
     section, net = built.grids[name].section, built.grids[name].net
     parent = built.grids[section.parent] if section.parent is not None else None
+    feeder = next((f for f in built.system.feeders if f.name == name), None)
     position = 0
     if parent is not None:
         position = int(parent.net.bus.index.get_loc(section.bus))
@@ -169,5 +170,6 @@ def _recorded(built: BuiltScenario, name: str) -> RecordedGrid:
         devices=built.devices[name],
         series=built.series[name],
         curtailment_eur_per_mwh=built.scenario.costs.curtailment_eur_per_mwh,
+        trade=feeder.options.trade if feeder is not None else None,
         pays_outside=parent is None or parent.section.level == "transmission",
     )

@@ -11,8 +11,9 @@ import pandas as pd
 from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest
 
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.models.p2p import TradeOptions
 from stackelgrid.controllers.networks.devices import Devices
-from stackelgrid.controllers.schedule import Plan
+from stackelgrid.controllers.schedule import Plan, Trade
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import GridSeries
 from stackelgrid.simulators.attributes import (
@@ -41,6 +42,8 @@ RECORDED_FLEET = [
     n for n in names(FLEET, Flow.OUTPUT) if n not in ("bus_p_mw", "bus_q_mvar", "gen_p_mw")
 ]
 RECORDED_AGENT = ["plan", "energy_used_mwh"]
+# a solver leaves trades of this size where there are none
+_LEAST_TRADE_MW = 1e-9
 assert set(RECORDED_AGENT) <= set(names(AGENT, Flow.OUTPUT))
 
 
@@ -62,6 +65,7 @@ class RecordedGrid:
     devices: Devices
     series: GridSeries
     curtailment_eur_per_mwh: float
+    trade: TradeOptions | None
     pays_outside: bool
 
 
@@ -112,7 +116,7 @@ class Recorder(mosaik_api_v3.Simulator):
             for name in self._grids
         }
         rows: dict[str, list[dict[str, Any]]] = {
-            t: [] for t in ("interval", "bus", "branch", "device", "boundary", "schedule")
+            t: [] for t in ("interval", "bus", "branch", "device", "boundary", "trade", "schedule")
         }
         for name in self._grids:
             grid, seen = self._known[name], values[name]
@@ -124,7 +128,10 @@ class Recorder(mosaik_api_v3.Simulator):
             if grid.parent:
                 rows["boundary"].append(_boundary_rows(grid, seen, plan, upper, interval))
             if plan is not None:
-                rows["schedule"].append(_schedule_rows(grid, plan))
+                if plan.schedule.trade is not None:
+                    rows["trade"].append(_trade_rows(grid, plan, plan.schedule.trade, interval))
+                if plan.step == 0:
+                    rows["schedule"].append(_schedule_rows(grid, plan))
             record = self._interval_row(grid, seen, plan, interval)
             interface = rows["boundary"][-1] if grid.parent else None
             self._totals.add(
@@ -135,7 +142,7 @@ class Recorder(mosaik_api_v3.Simulator):
             rows["interval"].append({f: [v] for f, v in record.columns().items()})
             self._energy_end[name] = seen["battery_e_mwh"]
         for table, parts in rows.items():
-            if parts:
+            if any(len(p["grid"]) for p in parts):
                 self._writer.write_part(table, interval, self._joined(parts, interval))
         self._totals.intervals_done = interval + 1
         self._timings.record_s += wall.perf_counter() - started
@@ -175,6 +182,7 @@ class Recorder(mosaik_api_v3.Simulator):
             price = grid.series.export_eur_per_mwh[interval]
         feeder = grid.level != "transmission"
         cost = d.units.c2 * unit_p**2 + d.units.c1 * unit_p + d.units.c0
+        retail, fees = _trade_costs(grid, plan)
         vm = seen["bus_vm_pu"]
         loading = seen["branch_loading_percent"]
         nan = float("nan")
@@ -189,6 +197,10 @@ class Recorder(mosaik_api_v3.Simulator):
             gap=report.gap if report else nan,
             solver_violation=report.violation if report else nan,
             objective_eur=report.objective_eur if report else nan,
+            gap_eur=report.gap_eur if report else nan,
+            flexible_gap=report.flexible_gap if report else nan,
+            nodes=report.nodes if report else 0,
+            conic_solves=report.conic_solves if report else 0,
             fallback=bool(report.fallback) if report else False,
             fallback_reason=report.fallback if report else "",
             solve_s=report.solve_s if report else 0.0,
@@ -203,7 +215,9 @@ class Recorder(mosaik_api_v3.Simulator):
             worst=verdict.worst if verdict else "",
             p_import_mw=seen["slack_p_mw"] if feeder else 0.0,
             q_import_mvar=seen["slack_q_mvar"] if feeder else 0.0,
-            p_import_planned_mw=float(schedule.p_import_mw[0]) if schedule and feeder else nan,
+            p_import_planned_mw=float(schedule.p_import_mw[plan.step])
+            if plan and schedule and feeder
+            else nan,
             load_p_mw=float(seen["load_p_mw"].sum()),
             load_q_mvar=float(seen["load_q_mvar"].sum()),
             lower_p_mw=lower,
@@ -222,6 +236,8 @@ class Recorder(mosaik_api_v3.Simulator):
             rounds=seen["rounds"],
             energy_handover_error_mwh=handover,
             boundary_eur=dt_h * price * seen["slack_p_mw"] if feeder else 0.0,
+            retail_eur=dt_h * retail,
+            fee_eur=dt_h * fees,
             wear_eur=dt_h
             * float(np.sum(d.batteries.wear_eur_per_mwh * np.abs(seen["battery_p_mw"]))),
             curtailment_eur=dt_h * grid.curtailment_eur_per_mwh * float(curtailed.sum()),
@@ -244,7 +260,6 @@ def _simultaneous(devices: Devices, plan: Plan | None) -> float:
 
 def _bus_rows(grid: RecordedGrid, seen: Mapping[str, Any], plan: Plan | None) -> dict[str, Any]:
     n = len(grid.bus_index)
-    prices = plan.schedule.price_eur_per_mwh if plan is not None else None
     return {
         "grid": np.full(n, grid.name, dtype=object),
         "bus": np.array(grid.bus_index),
@@ -252,8 +267,16 @@ def _bus_rows(grid: RecordedGrid, seen: Mapping[str, Any], plan: Plan | None) ->
         "va_degree": seen["bus_va_degree"],
         "p_mw": seen["bus_p_total_mw"],
         "q_mvar": seen["bus_q_total_mvar"],
-        "price_eur_per_mwh": np.full(n, np.nan) if prices is None else prices[:, 0],
+        "price_eur_per_mwh": _price_now(plan, n),
     }
+
+
+def _price_now(plan: Plan | None, buses: int) -> Floats:
+    """Nodal prices of the applied step at the first buses; NaN where there are none."""
+    prices = plan.schedule.price_eur_per_mwh if plan is not None else None
+    if plan is None or prices is None:
+        return np.full(buses, np.nan)
+    return prices[:buses, plan.step]
 
 
 def _branch_rows(grid: RecordedGrid, seen: Mapping[str, Any]) -> dict[str, Any]:
@@ -327,9 +350,8 @@ def _boundary_rows(
     )
     voltage = abs(seen["vm_solved_pu"] - seen["slack_vm_pu"])
     upper_plan: Plan | None = upper.get("plan")
-    prices = upper_plan.schedule.price_eur_per_mwh if upper_plan else None
-    price = float("nan") if prices is None else prices[grid.parent_bus_position, 0]
-    planned = float(plan.schedule.p_import_mw[0]) if plan else float("nan")
+    price = float(_price_now(upper_plan, grid.parent_bus_position + 1)[-1])
+    planned = float(plan.schedule.p_import_mw[plan.step]) if plan else float("nan")
     row = {
         "grid": grid.name,
         "parent": grid.parent,
@@ -348,6 +370,48 @@ def _boundary_rows(
         "nodal_price_eur_per_mwh": price,
     }
     return {key: np.array([value]) for key, value in row.items()}
+
+
+def _trade_costs(grid: RecordedGrid, plan: Plan | None) -> tuple[float, float]:
+    """Retail margin and fees of one step in EUR/h."""
+    trade = plan.schedule.trade if plan is not None else None
+    if trade is None or plan is None or grid.trade is None:
+        return 0.0, 0.0
+    k = plan.step
+    with_grid = float(trade.grid_buy_mw[:, k].sum() + trade.grid_sell_mw[:, k].sum())
+    fees = grid.trade.fee_inside * float(trade.inside_buy_mw[:, k].sum())
+    fees += grid.trade.fee_across * float(trade.across_buy_mw[:, k].sum())
+    return grid.trade.retail_margin * with_grid, fees
+
+
+def _trade_rows(grid: RecordedGrid, plan: Plan, trade: Trade, interval: int) -> dict[str, Any]:
+    """What each prosumer bought and sold in the applied step; only trades that happen."""
+    assert grid.trade is not None
+    k, margin = plan.step, grid.trade.retail_margin
+    bought = grid.series.import_eur_per_mwh[interval] + margin
+    sold = grid.series.export_eur_per_mwh[interval] - margin
+    inside = float(trade.inside_price_eur_per_mwh[k])
+    across = float(trade.across_price_eur_per_mwh[k])
+    parts = (
+        ("grid", "buy", trade.grid_buy_mw, float(bought), 0.0),
+        ("grid", "sell", trade.grid_sell_mw, float(sold), 0.0),
+        ("inside", "buy", trade.inside_buy_mw, inside, grid.trade.fee_inside),
+        ("inside", "sell", trade.inside_sell_mw, inside, 0.0),
+        ("across", "buy", trade.across_buy_mw, across, grid.trade.fee_across),
+        ("across", "sell", trade.across_sell_mw, across, 0.0),
+    )
+    n = len(trade.bus)
+    columns: dict[str, Any] = {
+        "grid": np.full(6 * n, grid.name, dtype=object),
+        "bus": np.tile(np.array(trade.bus, dtype=np.int64), 6),
+        "market": np.repeat(np.array([p[0] for p in parts], dtype=object), n),
+        "side": np.repeat(np.array([p[1] for p in parts], dtype=object), n),
+        "p_mw": np.concatenate([p[2][:, k] for p in parts]),
+        "price_eur_per_mwh": np.repeat([p[3] for p in parts], n),
+        "fee_eur_per_mwh": np.repeat([p[4] for p in parts], n),
+    }
+    happens = columns["p_mw"] > _LEAST_TRADE_MW
+    return {name: values[happens] for name, values in columns.items()}
 
 
 def _schedule_rows(grid: RecordedGrid, plan: Plan) -> dict[str, Any]:

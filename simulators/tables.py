@@ -21,7 +21,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         *_KEY, ("level", _S), ("copies", _I),
         # how the schedule came about
         ("solver", _S), ("status", _S), ("iterations", _I), ("gap", _F), ("solver_violation", _F),
-        ("objective_eur", _F), ("fallback", _B), ("fallback_reason", _S), ("solve_s", _F),
+        ("objective_eur", _F), ("gap_eur", _F), ("flexible_gap", _F), ("nodes", _I),
+        ("conic_solves", _I), ("fallback", _B), ("fallback_reason", _S), ("solve_s", _F),
         ("simultaneous_mw", _F),
         # plan against power flow at the scheduled injections
         ("verdict", _S), ("cone_gap_pu", _F), ("fictitious_loss_mw", _F),
@@ -33,7 +34,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("pv_available_mw", _F), ("battery_p_mw", _F), ("battery_e_mwh", _F), ("unit_p_mw", _F),
         ("loss_mw", _F), ("balance_error_mw", _F), ("min_vm_pu", _F), ("max_vm_pu", _F),
         ("max_loading_percent", _F), ("rounds", _I), ("energy_handover_error_mwh", _F),
-        ("boundary_eur", _F), ("wear_eur", _F), ("curtailment_eur", _F), ("generation_eur", _F),
+        ("boundary_eur", _F), ("retail_eur", _F), ("fee_eur", _F), ("wear_eur", _F),
+        ("curtailment_eur", _F), ("generation_eur", _F),
     ]),
     "bus": pa.schema([
         *_KEY, ("bus", _I), ("vm_pu", _F), ("va_degree", _F), ("p_mw", _F), ("q_mvar", _F),
@@ -53,6 +55,10 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("p_mw", _F), ("q_mvar", _F), ("p_planned_mw", _F), ("vm_pu", _F), ("tap_pos", _I),
         ("mismatch_mva", _F), ("mismatch_pu", _F), ("import_eur_per_mwh", _F),
         ("export_eur_per_mwh", _F), ("nodal_price_eur_per_mwh", _F),
+    ]),
+    "trade": pa.schema([
+        *_KEY, ("bus", _I), ("market", _S), ("side", _S), ("p_mw", _F), ("price_eur_per_mwh", _F),
+        ("fee_eur_per_mwh", _F),
     ]),
     "schedule": pa.schema([
         *_KEY, ("step", _I), ("dt_h", _F), ("element", _S), ("index", _I), ("p_mw", _F),

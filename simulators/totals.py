@@ -23,6 +23,10 @@ class GridInterval:
     gap: float
     solver_violation: float
     objective_eur: float
+    gap_eur: float
+    flexible_gap: float
+    nodes: int
+    conic_solves: int
     fallback: bool
     fallback_reason: str
     solve_s: float
@@ -54,6 +58,8 @@ class GridInterval:
     rounds: int
     energy_handover_error_mwh: float
     boundary_eur: float
+    retail_eur: float
+    fee_eur: float
     wear_eur: float
     curtailment_eur: float
     generation_eur: float
@@ -79,6 +85,7 @@ class Totals:
     boundary_eur: float = 0.0
     max_gap: float = 0.0
     max_gap_eur: float = 0.0
+    max_flexible_gap: float = 0.0
     max_cone_gap_pu: float = 0.0
     max_voltage_error_pu: float = 0.0
     max_violation_pu: float = 0.0
@@ -98,6 +105,7 @@ class Totals:
             self.follower_eur += row.generation_eur
         else:
             own = row.wear_eur + row.curtailment_eur + row.generation_eur
+            own += row.retail_eur + row.fee_eur
             self.leader_eur += row.copies * own
             if row.pays_outside:
                 self.boundary_eur += row.copies * row.boundary_eur
@@ -108,9 +116,8 @@ class Totals:
         verdict = max(self.worst_verdict.get(interval, 0), _RANK[row.verdict])
         self.worst_verdict[interval] = verdict
         self.max_gap = _larger(self.max_gap, row.gap)
-        self.max_gap_eur = _larger(
-            self.max_gap_eur, row.gap * max(1.0, abs(row.objective_eur)) * row.copies
-        )
+        self.max_gap_eur = _larger(self.max_gap_eur, row.gap_eur)
+        self.max_flexible_gap = _larger(self.max_flexible_gap, row.flexible_gap)
         self.max_cone_gap_pu = _larger(self.max_cone_gap_pu, row.cone_gap_pu)
         self.max_voltage_error_pu = _larger(self.max_voltage_error_pu, row.voltage_error_pu)
         self.max_violation_pu = _larger(self.max_violation_pu, row.violation_pu)

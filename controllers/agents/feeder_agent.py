@@ -1,7 +1,7 @@
 """The operator of one feeder: a DSO on medium voltage, a local market operator on low voltage."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,17 +9,18 @@ from stackelgrid.controllers.agents.fallback import hold_schedule
 from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
+from stackelgrid.controllers.models.p2p import prosumers_of
 from stackelgrid.controllers.networks.reduction import reduce_network
 from stackelgrid.controllers.schedule import (
     BoundaryProfile,
     Measurement,
     Plan,
     Schedule,
+    SolveReport,
+    Trade,
     Verdict,
-    solve_report,
 )
-from stackelgrid.controllers.solvers import ClarabelSolver, Solution
-from stackelgrid.controllers.solvers.conic import ProgramData, parameter_vector
+from stackelgrid.controllers.solvers.snapping import SnapRule
 from stackelgrid.controllers.system import Feeder
 from stackelgrid.controllers.tolerances import PRICE_SPREAD
 from stackelgrid.profiles.arrays import Floats
@@ -29,13 +30,15 @@ from stackelgrid.profiles.time_axis import Horizon
 
 @dataclass(frozen=True)
 class FeederInstance:
-    """Data of one decision: what the solver gets, and where it came from.
+    """Data of one decision: values of the model's parameters, and where they came from.
 
     Loads (loaded buses, steps) in MW and MVAr, energies in MWh, head voltage (steps,) in p.u.
     behind the ideal part of the boundary transformer.
     """
 
-    data: ProgramData
+    interval: int
+    measured: Measurement
+    values: Mapping[str, Floats]
     forecast: GridForecast
     load_p_mw: Floats
     load_q_mvar: Floats
@@ -67,45 +70,24 @@ class FeederAgent:
         loaded = np.unique([*self._load_at, *self._lower.values()]).astype(np.int64)
         self._loaded = loaded
         load_rows = reduced.positions([network.bus_index[b] for b in loaded])
-        self.model_arguments = (reduced, devices, load_rows, horizon.dt_h, feeder.options)
+        self.prosumers = prosumers_of(devices, feeder.load_peak_mw)
+        buses = self.prosumers.bus
+        self._prosumer_at = np.array(
+            [buses.index(int(b)) if int(b) in buses else -1 for b in devices.loads.bus],
+            dtype=np.int64,
+        )
+        self.model_arguments = (
+            reduced,
+            devices,
+            load_rows,
+            self.prosumers,
+            horizon.dt_h,
+            feeder.options,
+        )
         self.compiled = library.compiled(*self.model_arguments)
-        self._solver = ClarabelSolver(self.compiled.program)
         self._certifier = FeederCertifier(feeder)
         self._last: Schedule | None = None
-
-    def decide(
-        self,
-        interval: int,
-        measured: Measurement,
-        lower: Mapping[str, BoundaryProfile],
-        vm_head_pu: Floats | None = None,
-    ) -> Plan:
-        """Solve for the horizon that starts with `interval`; never raises for a hard instance.
-
-        `lower` are the exchanges of the grids below, already multiplied by their copies;
-        `vm_head_pu` (steps,) replaces the measured voltage where the boundary is an ideal tie.
-        When the solver fails or the problem is infeasible, the last schedule is kept with the
-        devices inside their limits, and the report says so.
-        """
-        instance = self.prepare(interval, measured, lower, vm_head_pu)
-        solution = self._solver.solve(instance.data)
-        report = solve_report(self._solver.name, solution)
-        if report.fallback:
-            schedule = hold_schedule(
-                self.feeder,
-                self.horizon,
-                interval,
-                instance.forecast,
-                instance.energy_mwh,
-                self._last,
-                instance.load_p_mw.sum(axis=0),
-                instance.load_q_mvar.sum(axis=0),
-            )
-        else:
-            schedule = self._schedule(interval, solution)
-        self._last = schedule
-        verdict = self._certify(schedule, measured, instance)
-        return Plan(schedule, schedule.set_points(), report, verdict)
+        self._instance: FeederInstance | None = None
 
     def prepare(
         self,
@@ -114,14 +96,72 @@ class FeederAgent:
         lower: Mapping[str, BoundaryProfile],
         vm_head_pu: Floats | None = None,
     ) -> FeederInstance:
-        """Replace the data of the compiled model; raises SolverError where they are not finite."""
+        """Data of the compiled model for the horizon that starts with `interval`.
+
+        `lower` are the exchanges of the grids below, already multiplied by their copies;
+        `vm_head_pu` (steps,) replaces the measured voltage where the boundary is an ideal tie.
+        """
         forecast = self.feeder.forecast.at(interval)
         load_p, load_q = self._bus_load(forecast, lower)
         energy = self._clipped_energy(measured)
         head = self._head_voltage(measured, vm_head_pu)
         values = self._values(forecast, load_p, load_q, energy, head)
-        p = parameter_vector(self.compiled.parameters, values)
-        return FeederInstance(self.compiled.program.data(p), forecast, load_p, load_q, energy, head)
+        return FeederInstance(interval, measured, values, forecast, load_p, load_q, energy, head)
+
+    def plan(
+        self,
+        instance: FeederInstance,
+        x: Floats | None,
+        report: SolveReport,
+        across_price: Floats,
+    ) -> Plan:
+        """Plan from the columns of this feeder's model, or (x is None) by holding the last one.
+
+        `across_price` (steps,) in EUR/MWh is what trade across feeders is settled at.
+        """
+        if x is None:
+            schedule = hold_schedule(
+                self.feeder,
+                self.horizon,
+                instance.interval,
+                instance.forecast,
+                instance.energy_mwh,
+                self._last,
+                instance.load_p_mw.sum(axis=0),
+                instance.load_q_mvar.sum(axis=0),
+            )
+        else:
+            schedule = self._schedule(instance, x, across_price)
+        self._last, self._instance = schedule, instance
+        verdict = self._certify(schedule, instance, 0)
+        return Plan(schedule, schedule.set_points(), report, verdict)
+
+    def later(self, plan: Plan, step: int) -> Plan:
+        """Return the same plan at a later step, for a decision made once a day; certified anew."""
+        assert self._instance is not None
+        verdict = self._certify(plan.schedule, self._instance, step)
+        set_points = plan.schedule.set_points(step)
+        return replace(plan, set_points=set_points, verdict=verdict, step=step)
+
+    def snap_rules(self) -> tuple[SnapRule, ...]:
+        """Binaries by net direction: battery modes, roles of the prosumers."""
+        c = self.compiled.columns
+        rules = [SnapRule(c["mode"], (c["charge"],), (c["discharge"],))]
+        if "role" in c:
+            kinds = ("grid", "inside", "across")
+            rules.append(
+                SnapRule(
+                    c["role"],
+                    tuple(c[f"{k}_buy"] for k in kinds if f"{k}_buy" in c),
+                    tuple(c[f"{k}_sell"] for k in kinds if f"{k}_sell" in c),
+                )
+            )
+        return tuple(rules)
+
+    def uncontrolled_cost(self, instance: FeederInstance) -> float:
+        """Cost in EUR of serving the uncontrolled load alone at the import price."""
+        load = instance.load_p_mw.sum(axis=0)
+        return float(np.sum(self.horizon.dt_h * instance.forecast.import_eur_per_mwh * load))
 
     def head_voltage_of(self, schedule: Schedule, bus: int) -> Floats:
         """Planned voltage (steps,) in p.u. at a pandapower bus, for a grid on an ideal tie."""
@@ -168,7 +208,7 @@ class FeederAgent:
         )
         target = np.minimum(batteries.e_initial_mwh, 0.999 * reachable)
         export = np.minimum(forecast.export_eur_per_mwh, forecast.import_eur_per_mwh - PRICE_SPREAD)
-        return {
+        values = {
             "v_head": head**2,
             "load_p": load_p / base,
             "load_q": load_q / base,
@@ -178,19 +218,25 @@ class FeederAgent:
             "import_price": forecast.import_eur_per_mwh,
             "export_price": export,
         }
+        if self.feeder.options.trade is not None:
+            own = np.zeros((len(self.prosumers.bus), self.horizon.length))
+            at = self._prosumer_at >= 0
+            np.add.at(own, self._prosumer_at[at], forecast.load_p_mw.T[at])
+            values["prosumer_load"] = own / base
+        return values
 
-    def _schedule(self, interval: int, solution: Solution) -> Schedule:
+    def _schedule(self, instance: FeederInstance, x: Floats, across_price: Floats) -> Schedule:
         base, steps = self.feeder.network.base_mva, self.horizon.length
         columns = self.compiled.columns
 
         def values(name: str) -> Floats:
-            return solution.x[columns[name]].reshape(-1, steps)
+            return x[columns[name]].reshape(-1, steps)
 
         flows = self.reduction.expand(
             values("p_branch"), values("q_branch"), values("current2"), values("v")
         )
         return Schedule(
-            interval=interval,
+            interval=instance.interval,
             dt_h=self.horizon.dt_h,
             p_import_mw=base * values("p_import")[0],
             q_import_mvar=base * values("q_import")[0],
@@ -201,26 +247,54 @@ class FeederAgent:
             pv_q_mvar=base * values("pv_q"),
             unit_p_mw=base * values("unit_p"),
             flows=flows,
+            trade=self._trade(instance, x, across_price),
         )
 
-    def _certify(
-        self, schedule: Schedule, measured: Measurement, instance: FeederInstance
-    ) -> Verdict:
+    def _trade(self, instance: FeederInstance, x: Floats, across_price: Floats) -> Trade | None:
+        if self.feeder.options.trade is None:
+            return None
+        base, steps = self.feeder.network.base_mva, self.horizon.length
+        columns = self.compiled.columns
+        nothing = np.zeros((len(self.prosumers.bus), steps))
+
+        def values(name: str) -> Floats:
+            return base * x[columns[name]].reshape(-1, steps) if name in columns else nothing
+
+        return Trade(
+            bus=self.prosumers.bus,
+            grid_buy_mw=values("grid_buy"),
+            grid_sell_mw=values("grid_sell"),
+            inside_buy_mw=values("inside_buy"),
+            inside_sell_mw=values("inside_sell"),
+            across_buy_mw=values("across_buy"),
+            across_sell_mw=values("across_sell"),
+            inside_price_eur_per_mwh=middle_price(instance.forecast),
+            across_price_eur_per_mwh=across_price,
+        )
+
+    def _certify(self, schedule: Schedule, instance: FeederInstance, step: int) -> Verdict:
         network, devices = self.feeder.network, self.feeder.devices
         p, q = np.zeros(network.buses), np.zeros(network.buses)
-        p[self._loaded] = instance.load_p_mw[:, 0]
-        q[self._loaded] = instance.load_q_mvar[:, 0]
-        np.add.at(p, network.positions(devices.batteries.bus), schedule.battery_p_mw[:, 0])
-        np.add.at(p, network.positions(devices.photovoltaics.bus), -schedule.pv_p_mw[:, 0])
-        np.add.at(q, network.positions(devices.photovoltaics.bus), -schedule.pv_q_mvar[:, 0])
-        np.add.at(p, network.positions(devices.units.bus), -schedule.unit_p_mw[:, 0])
-        ratio = self._ratio(measured)
+        p[self._loaded] = instance.load_p_mw[:, step]
+        q[self._loaded] = instance.load_q_mvar[:, step]
+        np.add.at(p, network.positions(devices.batteries.bus), schedule.battery_p_mw[:, step])
+        np.add.at(p, network.positions(devices.photovoltaics.bus), -schedule.pv_p_mw[:, step])
+        np.add.at(q, network.positions(devices.photovoltaics.bus), -schedule.pv_q_mvar[:, step])
+        np.add.at(p, network.positions(devices.units.bus), -schedule.unit_p_mw[:, step])
+        ratio = self._ratio(instance.measured)
         return self._certifier.certify(
             schedule.flows,
+            step,
             p,
             q,
-            vm_head_pu=float(instance.head_vm_pu[0]) * ratio,
+            vm_head_pu=float(instance.head_vm_pu[step]) * ratio,
             ratio=ratio,
-            load_mw=float(instance.load_p_mw[:, 0].sum()),
-            p_import_mw=float(schedule.p_import_mw[0]),
+            load_mw=float(instance.load_p_mw[:, step].sum()),
+            p_import_mw=float(schedule.p_import_mw[step]),
         )
+
+
+def middle_price(forecast: GridForecast) -> Floats:
+    """Price of trade by the stated rule (steps,): midway between import and export price."""
+    price: Floats = (forecast.import_eur_per_mwh + forecast.export_eur_per_mwh) / 2
+    return price

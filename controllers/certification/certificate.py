@@ -34,6 +34,7 @@ class FeederCertifier:
     def certify(
         self,
         flows: FlowState | None,
+        step: int,
         bus_p_mw: Floats,
         bus_q_mvar: Floats,
         vm_head_pu: float,
@@ -41,14 +42,14 @@ class FeederCertifier:
         load_mw: float,
         p_import_mw: float,
     ) -> Verdict:
-        """Judge step 0 of `flows`; bus consumption (n,) in network order, MW and MVAr.
+        """Judge one step of `flows`; bus consumption (n,) in network order, MW and MVAr.
 
         `vm_head_pu` is the slack voltage upstream of the boundary transformer, `ratio` its turns
         ratio. Without flows (a fallback schedule) only AC feasibility is judged. A power flow that
         diverges is a finding: the verdict is infeasible.
         """
         network = self.feeder.network
-        gap, loss, share = self._relaxation(flows, load_mw)
+        gap, loss, share = self._relaxation(flows, step, load_mw)
         p, q = np.empty(network.buses), np.empty(network.buses)
         p[self._bus], q[self._bus] = bus_p_mw, bus_q_mvar
         if ratio is not None and self.feeder.boundary.trafo is not None:
@@ -62,7 +63,7 @@ class FeederCertifier:
         else:
             vm = state.vm_pu[self._bus]
             if flows is not None:
-                planned = np.sqrt(flows.v[1:, 0])
+                planned = np.sqrt(flows.v[1:, step])
                 deviation = float(np.max(np.abs(planned - vm[1:]), initial=0.0))
             import_error = abs(p_import_mw - state.slack_p_mw)
             loading = state.loading_percent / self._power_flow.loading_limit_percent
@@ -84,15 +85,18 @@ class FeederCertifier:
             worst=worst,
         )
 
-    def _relaxation(self, flows: FlowState | None, load_mw: float) -> tuple[float, float, float]:
-        """Cone gap (p.u.) and fictitious loss of step 0 in MW and relative to the load."""
+    def _relaxation(
+        self, flows: FlowState | None, step: int, load_mw: float
+    ) -> tuple[float, float, float]:
+        """Cone gap (p.u.) and fictitious loss of one step in MW and relative to the load."""
         if flows is None:
             return float("nan"), float("nan"), float("nan")
         network = self.feeder.network
-        v_up = network.up * flows.v[network.parent, 0]
-        squares = flows.p[:, 0] ** 2 + flows.q[:, 0] ** 2
-        gap = float(np.max(np.abs(flows.current2[:, 0] * v_up - squares), initial=0.0))
-        fictitious = network.r * (flows.current2[:, 0] - squares / v_up) * network.base_mva
+        v_up = network.up * flows.v[network.parent, step]
+        squares = flows.p[:, step] ** 2 + flows.q[:, step] ** 2
+        current2 = flows.current2[:, step]
+        gap = float(np.max(np.abs(current2 * v_up - squares), initial=0.0))
+        fictitious = network.r * (current2 - squares / v_up) * network.base_mva
         loss = float(np.sum(np.maximum(fictitious, 0.0)))
         if load_mw > 0.0:
             return gap, loss, loss / load_mw

@@ -10,9 +10,11 @@ from stackelgrid.controllers.system import System
 
 @dataclass(frozen=True)
 class ControllerSettings:
-    """What a controller is told besides the system: how many threads it may use."""
+    """What a controller is told besides the system: threads, relative gap, nodes of a search."""
 
     threads: int = 2
+    gap: float = 1e-3
+    node_limit: int = 50
 
 
 class Controller(Protocol):

@@ -13,6 +13,7 @@ from stackelgrid.controllers.models.distflow import (
     add_injection,
     add_power_balance,
 )
+from stackelgrid.controllers.models.p2p import Prosumers, TradeOptions, add_trade, trade_cost
 from stackelgrid.controllers.models.photovoltaic import add_photovoltaics, curtailment_cost
 from stackelgrid.controllers.models.units import add_units, generation_cost
 from stackelgrid.controllers.networks.devices import Devices
@@ -29,12 +30,14 @@ class ActiveNetworkOptions:
     loss_eur_per_mwh: float = 0.0
     terminal: TerminalRule = "initial"
     terminal_value_eur_per_mwh: float = 0.0
+    trade: TradeOptions | None = None
 
 
 def active_network_model(
     network: RadialNetwork,
     devices: Devices,
     load_bus: Ints,
+    prosumers: Prosumers,
     dt_h: Floats,
     options: ActiveNetworkOptions,
 ) -> Any:
@@ -59,13 +62,18 @@ def active_network_model(
         for t in m.steps:
             add_injection(m, int(bus), t, p=-m.unit_p[u, t])
     add_power_balance(m, network)
-    add_tariff_boundary(m)
+    trade = options.trade
+    if trade is not None:
+        add_trade(m, prosumers, devices, base, trade)
+    add_tariff_boundary(m, traded_across=trade is not None and trade.across)
 
     cost = tariff_payment(m, base, dt_h)
     cost += wear_cost(m, devices.batteries, base, dt_h)
     cost += curtailment_cost(m, options.curtailment_eur_per_mwh, base, dt_h)
     cost += generation_cost(m, devices.units, base, dt_h)
     cost += loss_cost(m, network, options.loss_eur_per_mwh, dt_h)
+    if trade is not None:
+        cost += trade_cost(m, trade, base, dt_h)
     if options.terminal == "value":
         left = sum(m.energy[i, steps - 1] for i in m.batteries)
         cost -= base * options.terminal_value_eur_per_mwh * left
@@ -96,7 +104,7 @@ def loss_cost(m: Any, network: RadialNetwork, price_eur_per_mwh: float, dt_h: Fl
 
 def active_network_data(m: Any) -> list[Any]:
     """Variable components of the model that hold data."""
-    return [
+    data = [
         m.v_head,
         m.load_p,
         m.load_q,
@@ -106,6 +114,9 @@ def active_network_data(m: Any) -> list[Any]:
         m.import_price,
         m.export_price,
     ]
+    if m.component("prosumer_load") is not None:
+        data.append(m.prosumer_load)
+    return data
 
 
 class ActiveNetworkLibrary:
@@ -119,13 +130,14 @@ class ActiveNetworkLibrary:
         network: RadialNetwork,
         devices: Devices,
         load_bus: Ints,
+        prosumers: Prosumers,
         dt_h: Floats,
         options: ActiveNetworkOptions,
     ) -> CompiledModel:
         """Compile the model, or return the one of an electrically identical feeder."""
-        key = _content(network, devices, load_bus, dt_h, options)
+        key = _content(network, devices, load_bus, prosumers, dt_h, options)
         if key not in self._compiled:
-            m = active_network_model(network, devices, load_bus, dt_h, options)
+            m = active_network_model(network, devices, load_bus, prosumers, dt_h, options)
             self._compiled[key] = compile_model(m, active_network_data(m))
         return self._compiled[key]
 
@@ -137,6 +149,7 @@ def _content(
     network: RadialNetwork,
     devices: Devices,
     load_bus: Ints,
+    prosumers: Prosumers,
     dt_h: Floats,
     options: ActiveNetworkOptions,
 ) -> tuple[object, ...]:
@@ -148,6 +161,7 @@ def _content(
         network.positions(battery.bus), battery.p_max_mw, battery.e_min_mwh, battery.e_max_mwh,
         battery.efficiency_charge, battery.efficiency_discharge, battery.wear_eur_per_mwh,
         network.positions(pv.bus), pv.sn_mva, pv.min_power_factor,
+        network.positions(prosumers.bus), prosumers.buy_cap_mw, prosumers.sell_cap_mw,
         network.positions(unit.bus), unit.p_min_mw, unit.p_max_mw, unit.c2, unit.c1, unit.c0,
     )  # fmt: skip
     return (network.base_mva, options, *(np.ascontiguousarray(a).tobytes() for a in arrays))

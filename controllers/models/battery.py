@@ -21,9 +21,11 @@ def add_batteries(
 ) -> None:
     """Add charge, discharge and energy at the end of each step; p.u. and p.u. hours.
 
-    The mode binary is relaxed: ch <= pmax u, dis <= pmax (1 - u) with u in [0, 1] is
-    ch + dis <= pmax. `terminal="initial"` asks for at least `m.energy_terminal` at the end;
-    with "value" the energy left is paid for in the objective.
+    `m.mode` is 1 for charging: ch <= pmax u, dis <= pmax (1 - u). As only one of the two happens,
+    the room above (below) the energy before a step bounds charging (discharging) alone; with these
+    rows a relaxed mode cannot burn energy in a full or empty battery. `terminal="initial"` asks
+    for at least `m.energy_terminal` at the end; with "value" the energy left is paid for in the
+    objective.
     """
     steps = len(dt_h)
     m.batteries = pyo.RangeSet(0, len(batteries.index) - 1)
@@ -34,6 +36,7 @@ def add_batteries(
     m.charge = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (0.0, power[i]))
     m.discharge = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (0.0, power[i]))
     m.energy = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (low[i], high[i]))
+    m.mode = pyo.Var(m.batteries, m.steps, domain=pyo.Binary)
     m.energy_initial = pyo.Var(m.batteries)  # data
     m.energy_terminal = pyo.Var(m.batteries)  # data
 
@@ -44,8 +47,22 @@ def add_batteries(
         return m.energy[i, t] - before - dt_h[t] * flow == 0.0
 
     @m.Constraint(m.batteries, m.steps)
-    def one_mode(m: Any, i: int, t: int) -> Any:
-        return m.charge[i, t] + m.discharge[i, t] <= power[i]
+    def charging(m: Any, i: int, t: int) -> Any:
+        return m.charge[i, t] <= power[i] * m.mode[i, t]
+
+    @m.Constraint(m.batteries, m.steps)
+    def discharging(m: Any, i: int, t: int) -> Any:
+        return m.discharge[i, t] <= power[i] * (1 - m.mode[i, t])
+
+    @m.Constraint(m.batteries, m.steps)
+    def room_above(m: Any, i: int, t: int) -> Any:
+        before = m.energy[i, t - 1] if t else m.energy_initial[i]
+        return before + dt_h[t] * gain[i] * m.charge[i, t] <= high[i]
+
+    @m.Constraint(m.batteries, m.steps)
+    def room_below(m: Any, i: int, t: int) -> Any:
+        before = m.energy[i, t - 1] if t else m.energy_initial[i]
+        return before - dt_h[t] * drain[i] * m.discharge[i, t] >= low[i]
 
     if terminal == "initial":
 

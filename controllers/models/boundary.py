@@ -10,8 +10,11 @@ import pyomo.environ as pyo
 from stackelgrid.profiles.arrays import Floats
 
 
-def add_tariff_boundary(m: Any) -> None:
-    """Split the import into bought and sold energy, p.u.; needs export price < import price."""
+def add_tariff_boundary(m: Any, traded_across: bool) -> None:
+    """Split what is billed into bought and sold energy, p.u.; needs export price < import price.
+
+    Billed is the import that no trade across feeders has paid for.
+    """
     m.bought = pyo.Var(m.steps, bounds=(0.0, None))
     m.sold = pyo.Var(m.steps, bounds=(0.0, None))
     m.import_price = pyo.Var(m.steps)  # data, EUR/MWh
@@ -19,7 +22,8 @@ def add_tariff_boundary(m: Any) -> None:
 
     @m.Constraint(m.steps)
     def exchange(m: Any, t: int) -> Any:
-        return m.p_import[t] - m.bought[t] + m.sold[t] == 0.0
+        billed = m.p_import[t] - m.across_net[t] if traded_across else m.p_import[t]
+        return billed - m.bought[t] + m.sold[t] == 0.0
 
 
 def tariff_payment(m: Any, base_mva: float, dt_h: Floats) -> Any:

@@ -63,7 +63,7 @@ class ClarabelSolver:
             status=status,
             x=x,
             dual=self._scaling.row * np.array(result.z),
-            objective=self._objective(x, data) if solved else float("nan"),
+            objective=self.program.objective(x, data) if solved else float("nan"),
             bound=float(result.obj_val_dual) + data.offset if solved else float("nan"),
             violation=violation,
             iterations=int(result.iterations),
@@ -88,13 +88,6 @@ class ClarabelSolver:
                 status = "failed"
                 message = f"{message}, but row {row} is violated by {violation:.1e}"
         return status, message, result, violation
-
-    def _objective(self, x: Floats, data: ProgramData) -> float:
-        upper = self.program.quadratic
-        squares = upper @ x
-        cross = upper.T @ x
-        diagonal = upper.diagonal() * x
-        return float(0.5 * x @ (squares + cross - diagonal) + data.q @ x + data.offset)
 
 
 def _settings() -> Any:

@@ -62,6 +62,12 @@ class ConicProgram:
 
         For a cone the row is its first. An independent check: nothing of a solver is used.
         """
+        worst = self.violations(x, b)
+        row = int(np.argmax(worst)) if self.rows else 0
+        return (float(worst[row]) if self.rows else 0.0), row
+
+    def violations(self, x: Floats, b: Floats) -> Floats:
+        """Violation of every row at x, relative to the size of its terms; a cone's at its first."""
         slack = b - self.matrix @ x
         size = 1.0 + np.abs(b) + abs(self.matrix) @ np.abs(x)
         worst = np.zeros(self.rows)
@@ -74,9 +80,7 @@ class ConicProgram:
             head = slack[starts]
             norm = np.sqrt(np.maximum(squares - head**2, 0.0))
             worst[starts] = np.maximum(norm - head, 0.0)
-        worst /= size
-        row = int(np.argmax(worst)) if self.rows else 0
-        return (float(worst[row]) if self.rows else 0.0), row
+        return np.asarray(worst / size)
 
 
 @dataclass(frozen=True)

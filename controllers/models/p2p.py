@@ -1,0 +1,140 @@
+"""Peer-to-peer trade of prosumers, inside a feeder and across feeders (FORMULATION sections 2, 3).
+
+A prosumer is a bus with PV or a battery. Trades are contracts: the power flows follow the
+injections, the trades decide who pays whom.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.profiles.arrays import Floats, Ints
+
+
+@dataclass(frozen=True)
+class TradeOptions:
+    """Prices of trade in EUR/MWh.
+
+    `retail_margin` is the network charge on energy bought from or sold to the grid, which trade
+    avoids; the fees are paid once, by the buyer. `across` tells whether trade between feeders is
+    possible.
+    """
+
+    retail_margin: float
+    fee_inside: float
+    fee_across: float
+    across: bool
+
+
+@dataclass(frozen=True)
+class Prosumers:
+    """Who may trade: pandapower buses, and for each the largest purchase and sale in MW.
+
+    The caps bound what a prosumer can need or offer (its devices at full power and the largest
+    load of the whole series), so they never cut off a solution.
+    """
+
+    bus: tuple[int, ...]
+    buy_cap_mw: Floats
+    sell_cap_mw: Floats
+
+
+def prosumers_of(devices: Devices, load_peak_mw: Floats) -> Prosumers:
+    """Prosumers of a grid; `load_peak_mw` (loads,) is the largest power of each load."""
+    pv, batteries, loads = devices.photovoltaics, devices.batteries, devices.loads
+    buses = sorted({int(b) for b in (*pv.bus, *batteries.bus)})
+    where = {b: i for i, b in enumerate(buses)}
+    buy, sell = np.zeros(len(buses)), np.zeros(len(buses))
+    for bus, power in zip(batteries.bus, batteries.p_max_mw, strict=True):
+        buy[where[int(bus)]] += power
+        sell[where[int(bus)]] += power
+    for bus, power in zip(pv.bus, pv.p_rated_mw, strict=True):
+        sell[where[int(bus)]] += power
+    for bus, power in zip(loads.bus, load_peak_mw, strict=True):
+        if int(bus) in where:
+            buy[where[int(bus)]] += max(power, 0.0)
+            sell[where[int(bus)]] += max(-power, 0.0)
+    return Prosumers(tuple(buses), buy, sell)
+
+
+def add_trade(
+    m: Any, prosumers: Prosumers, devices: Devices, base_mva: float, options: TradeOptions
+) -> None:
+    """Add what each prosumer buys and sells (grid, inside, across) and its role; p.u.
+
+    Needs the variables of batteries and PV, and `m.prosumer_load` holds the loads at the buses of
+    the prosumers as data. `m.role` is 1 for a buyer.
+    """
+    m.prosumers = pyo.RangeSet(0, len(prosumers.bus) - 1)
+    buy_cap = prosumers.buy_cap_mw / base_mva
+    sell_cap = prosumers.sell_cap_mw / base_mva
+    m.prosumer_load = pyo.Var(m.prosumers, m.steps)  # data
+    purchases, sales = ["grid_buy", "inside_buy"], ["grid_sell", "inside_sell"]
+    if options.across:
+        purchases.append("across_buy")
+        sales.append("across_sell")
+    for name in (*purchases, *sales):
+        m.add_component(name, pyo.Var(m.prosumers, m.steps, bounds=(0.0, None)))
+    m.role = pyo.Var(m.prosumers, m.steps, domain=pyo.Binary)
+
+    pv_at = _members(devices.photovoltaics.bus, prosumers.bus)
+    battery_at = _members(devices.batteries.bus, prosumers.bus)
+
+    def total(names: list[str], n: int, t: int) -> Any:
+        return sum(m.component(name)[n, t] for name in names)
+
+    @m.Constraint(m.prosumers, m.steps)
+    def prosumer_balance(m: Any, n: int, t: int) -> Any:
+        surplus = sum(m.pv_p[i, t] for i in pv_at[n]) - m.prosumer_load[n, t]
+        surplus += sum(m.discharge[i, t] - m.charge[i, t] for i in battery_at[n])
+        return surplus - total(sales, n, t) + total(purchases, n, t) == 0.0
+
+    @m.Constraint(m.prosumers, m.steps)
+    def buyer(m: Any, n: int, t: int) -> Any:
+        return total(purchases, n, t) <= buy_cap[n] * m.role[n, t]
+
+    @m.Constraint(m.prosumers, m.steps)
+    def seller(m: Any, n: int, t: int) -> Any:
+        return total(sales, n, t) <= sell_cap[n] * (1 - m.role[n, t])
+
+    @m.Constraint(m.steps)
+    def inside_clearing(m: Any, t: int) -> Any:
+        sold = sum(m.inside_sell[n, t] for n in m.prosumers)
+        return sold - sum(m.inside_buy[n, t] for n in m.prosumers) == 0.0
+
+    if options.across:
+        m.across_net = pyo.Var(m.steps)  # bought across less sold across, p.u.
+
+        @m.Constraint(m.steps)
+        def across_balance(m: Any, t: int) -> Any:
+            bought = sum(m.across_buy[n, t] - m.across_sell[n, t] for n in m.prosumers)
+            return m.across_net[t] - bought == 0.0
+
+
+def trade_cost(m: Any, options: TradeOptions, base_mva: float, dt_h: Floats) -> Any:
+    """Retail margin and fees in EUR."""
+    cost = sum(
+        dt_h[t]
+        * base_mva
+        * (
+            options.retail_margin * (m.grid_buy[n, t] + m.grid_sell[n, t])
+            + options.fee_inside * m.inside_buy[n, t]
+        )
+        for n in m.prosumers
+        for t in m.steps
+    )
+    if options.across:
+        cost += sum(
+            dt_h[t] * base_mva * options.fee_across * m.across_buy[n, t]
+            for n in m.prosumers
+            for t in m.steps
+        )
+    return cost
+
+
+def _members(device_bus: Ints, buses: tuple[int, ...]) -> list[list[int]]:
+    """Positions of the devices at each of the buses."""
+    return [[i for i, b in enumerate(device_bus) if int(b) == bus] for bus in buses]

@@ -1,0 +1,205 @@
+"""The conic program that remains when every integer column is fixed, and integer snapping."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csc_array, csr_array, triu
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.errors import ModelError
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.profiles.arrays import Floats, Ints
+
+
+@dataclass(frozen=True)
+class IntegerBounds:
+    """Integral bounds of the integer columns; `empty` names the first column without a value."""
+
+    lower: Floats
+    upper: Floats
+
+    @property
+    def empty(self) -> bool:
+        """Whether some integer column has no value left."""
+        return bool((self.lower > self.upper).any())
+
+    @property
+    def binary(self) -> bool:
+        """Whether every integer column is within 0 and 1."""
+        return bool((self.lower >= 0.0).all() and (self.upper <= 1.0).all())
+
+
+class BoundRows:
+    """Rows with a single column among the linear ones: they are bounds of that column."""
+
+    def __init__(self, program: ConicProgram) -> None:
+        linear = program.zero + program.nonneg
+        rows = csr_array(program.matrix)[:linear]
+        rows.eliminate_zeros()
+        single = np.flatnonzero(np.diff(rows.indptr) == 1)
+        self.rows: Ints = single.astype(np.int64)
+        self.columns: Ints = rows.indices[rows.indptr[single]].astype(np.int64)
+        self.values: Floats = rows.data[rows.indptr[single]]
+        self.equal = single < program.zero
+        self._n = program.variables
+
+    def bounds(self, b: Floats) -> tuple[Floats, Floats]:
+        """Lower and upper bound of every column, infinite where no row gives one."""
+        lower, upper = np.full(self._n, -np.inf), np.full(self._n, np.inf)
+        value = b[self.rows] / self.values
+        above = self.equal | (self.values > 0.0)  # a x <= b
+        below = self.equal | (self.values < 0.0)
+        np.minimum.at(upper, self.columns[above], value[above])
+        np.maximum.at(lower, self.columns[below], value[below])
+        return lower, upper
+
+    def unbounded(self, integer: Ints) -> Ints:
+        """The integer columns that lack a bound on one side."""
+        lower, upper = self.bounds(np.zeros(int(self.rows.max(initial=-1)) + 1))
+        return integer[~(np.isfinite(lower) & np.isfinite(upper))[integer]]
+
+    def integer_bounds(self, integer: Ints, b: Floats) -> IntegerBounds:
+        """Bounds of the integer columns, rounded inwards."""
+        lower, upper = self.bounds(b)
+        slack = tolerances.INTEGRALITY
+        return IntegerBounds(np.ceil(lower[integer] - slack), np.floor(upper[integer] + slack))
+
+
+class RestrictedProgram:
+    """Continuous columns only; a fixing of the integer columns enters through q, b and offset.
+
+    Rows that hold integer columns only do not constrain what remains: they are checks.
+    """
+
+    def __init__(self, program: ConicProgram) -> None:
+        n, m, linear = program.variables, program.rows, program.zero + program.nonneg
+        self.full = program
+        self.integer = program.integer
+        self.free: Ints = np.setdiff1d(np.arange(n, dtype=np.int64), program.integer)
+        columns = csc_array(program.matrix)
+        self._a_integer = csr_array(columns[:, self.integer])
+        a_free = csr_array(columns[:, self.free])
+        a_free.eliminate_zeros()
+        used = np.diff(a_free.indptr) > 0
+        sizes = np.array(program.cones, dtype=np.int64)
+        starts = linear + np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int)
+        kept = np.ones(len(sizes), dtype=bool)
+        if len(sizes):  # a cone stays or goes as a whole
+            kept = np.add.reduceat(used[linear:].astype(int), starts - linear) > 0
+            used[linear:] = np.repeat(kept, sizes)
+        self.rows: Ints = np.flatnonzero(used).astype(np.int64)
+        p = csc_array(program.quadratic)
+        symmetric = csc_array(p + triu(p, 1).T)
+        self._p_cross = csr_array(symmetric[self.free, :][:, self.integer])
+        self._p_integer = csr_array(symmetric[self.integer, :][:, self.integer])
+        k, none = len(self.free), csr_array((len(self.free), 0))
+        self.program = ConicProgram(
+            quadratic=csc_array(triu(symmetric[self.free, :][:, self.free])),
+            matrix=csc_array(a_free[self.rows, :]),
+            zero=int(used[: program.zero].sum()),
+            nonneg=int(used[program.zero : linear].sum()),
+            cones=tuple(sizes[kept].tolist()),
+            q0=np.zeros(k),
+            q_parameters=none,
+            b0=np.zeros(len(self.rows)),
+            b_parameters=csr_array((len(self.rows), 0)),
+            offset0=0.0,
+            offset_linear=np.zeros(0),
+            offset_quadratic=csr_array((0, 0)),
+            integer=np.zeros(0, dtype=np.int64),
+        )
+        self._m = m
+
+    def data(self, data: ProgramData, values: Floats) -> ProgramData:
+        """Vectors of the restricted program at integer `values`."""
+        b = data.b - self._a_integer @ values
+        squares = 0.5 * values @ (self._p_integer @ values)
+        return ProgramData(
+            q=data.q[self.free] + self._p_cross @ values,
+            b=b[self.rows],
+            offset=float(data.offset + data.q[self.integer] @ values + squares),
+        )
+
+    def join(self, x_free: Floats, values: Floats) -> Floats:
+        """A point of the full program."""
+        x = np.empty(self.full.variables)
+        x[self.free], x[self.integer] = x_free, values
+        return x
+
+    def join_dual(self, dual: Floats) -> Floats:
+        """Multipliers of the full program's rows; check rows carry none."""
+        z = np.zeros(self._m)
+        z[self.rows] = dual
+        return z
+
+    def admits(self, data: ProgramData, values: Floats) -> bool:
+        """Whether the rows that hold integer columns only are satisfied."""
+        x = self.join(np.zeros(len(self.free)), values)
+        worst = self.full.violations(x, data.b)
+        worst[self.rows] = 0.0
+        return bool(worst.max(initial=0.0) <= tolerances.POINT_VIOLATION)
+
+
+def least_violation(program: ConicProgram, data: ProgramData, x: Floats) -> Floats:
+    """Round each integer column up or down, whichever breaks its linear rows less; ties: nearest.
+
+    For `ch <= pmax u, dis <= pmax (1 - u)` this is the direction of the net flow.
+    """
+    linear = program.zero + program.nonneg
+    columns = csc_array(program.matrix[:linear, :][:, program.integer])
+    slack = data.b[:linear] - program.matrix[:linear, :] @ x
+    size = 1.0 + np.abs(data.b[:linear])
+    relaxed = x[program.integer]
+    owner = np.repeat(np.arange(len(relaxed)), np.diff(columns.indptr))
+    equal = columns.indices < program.zero
+    near = np.round(relaxed)
+    other = np.where(relaxed >= near, near + 1.0, near - 1.0)
+
+    def cost(values: Floats) -> Floats:
+        moved = slack[columns.indices] - columns.data * (values - relaxed)[owner]
+        broken = np.where(equal, np.abs(moved), np.maximum(-moved, 0.0)) / size[columns.indices]
+        return np.bincount(owner, weights=broken, minlength=len(relaxed))
+
+    integral = np.abs(relaxed - near) <= tolerances.INTEGRALITY
+    better = cost(other) < cost(near) - tolerances.POINT_VIOLATION
+    return np.where(better & ~integral, other, near)
+
+
+def check_program(program: ConicProgram, names: tuple[str, ...] | None = None) -> None:
+    """Refuse non-finite matrices, empty cones, integers without bounds; raises ModelError."""
+    for size in program.cones:
+        if size < 1:
+            raise ModelError(f"a cone of size {size}: a second-order cone needs at least one row")
+    if program.zero + program.nonneg + sum(program.cones) != program.rows:
+        raise ModelError(f"the cones do not cover the program's {program.rows} rows")
+    bad = ~np.isfinite(program.matrix.data)
+    if bad.any():
+        row = int(program.matrix.indices[np.flatnonzero(bad)[0]])
+        raise ModelError(f"{row_name(row, names)}: has a coefficient that is not finite")
+    if not np.isfinite(program.quadratic.data).all():
+        raise ModelError("objective: has a quadratic coefficient that is not finite")
+    missing = BoundRows(program).unbounded(program.integer)
+    if len(missing):
+        row = np.flatnonzero(csr_array(program.matrix)[:, [int(missing[0])]].toarray())
+        where = f" (it occurs in {row_name(int(row[0]), names)})" if len(row) else ""
+        raise ModelError(f"integer column {missing[0]}{where}: needs a row for either bound")
+
+
+def check_data(program: ConicProgram, data: ProgramData, names: tuple[str, ...] | None) -> None:
+    """Refuse NaN, infinite or misshaped vectors; raises ModelError naming the row."""
+    if data.q.shape != (program.variables,) or data.b.shape != (program.rows,):
+        raise ModelError(
+            f"data of shape {data.q.shape}, {data.b.shape} for a program with "
+            f"{program.variables} variables and {program.rows} rows"
+        )
+    for row in np.flatnonzero(~np.isfinite(data.b)).tolist():
+        raise ModelError(f"{row_name(row, names)}: right-hand side is {data.b[row]}")
+    for column in np.flatnonzero(~np.isfinite(data.q)).tolist():
+        raise ModelError(f"objective: coefficient of column {column} is {data.q[column]}")
+    if not np.isfinite(data.offset):
+        raise ModelError(f"objective: constant is {data.offset}")
+
+
+def row_name(row: int, names: tuple[str, ...] | None) -> str:
+    """Name of a row, or its number where names are not known."""
+    return names[row] if names is not None else f"row {row}"
