@@ -38,3 +38,5 @@ BOUND_CONTRADICTION = 1e-5
 
 # elastic re-solve: a row whose slack exceeds this share of its size is part of the conflict
 CONFLICT_SLACK = 1e-5
+# a ray that proves infeasibility or unboundedness: residual relative to the size of its terms
+RAY = 1e-4

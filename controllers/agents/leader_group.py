@@ -19,6 +19,7 @@ from stackelgrid.controllers.solvers.snapping import snap_by_direction
 from stackelgrid.profiles.arrays import Floats
 
 _CLEARING = "across_clearing"
+_SOLVER = "clarabel+highs"
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class LeaderGroup:
             for name, agent in self.agents.items()
         }
         solution = self._program.solve(instances, self.options)
-        if solution.found or len(self.agents) == 1:
+        if len(solution.x) or len(self.agents) == 1:
             return self._plans(self._program, instances, solution, "")
         plans: dict[str, Plan] = {}
         reason = f"the group had no solution ({solution.status}: {solution.message})"
@@ -92,7 +93,7 @@ class LeaderGroup:
         for name, instance in instances.items():
             report = _report(solution, uncontrolled, note)
             x = None
-            if solution.found:
+            if len(solution.x):
                 x = program.part(name, solution.x)
                 own = self.agents[name].compiled
                 data = own.program.data(parameter_vector(own.parameters, instance.values))
@@ -130,7 +131,9 @@ class _GroupProgram:
         ]
         program = self.compiled.program
         self._solver = MixedIntegerConicSolver(
-            program, snap=snap_by_direction(program.integer, rules)
+            program,
+            snap=snap_by_direction(program.integer, rules),
+            row_names=self.compiled.row_names,
         )
 
     def weight(self, name: str) -> float:
@@ -156,13 +159,13 @@ class _GroupProgram:
 
 
 def _report(solution: MixedSolution, uncontrolled_eur: float, note: str) -> SolveReport:
-    found = solution.found
+    found = len(solution.x) > 0
     nan = float("nan")
     gap_eur = max(solution.objective - solution.bound, 0.0) if found else nan
     flexible = abs(solution.objective - uncontrolled_eur) if found else nan
     text = f"{solution.status} ({solution.message})"
     return SolveReport(
-        solver=MixedIntegerConicSolver.name,
+        solver=_SOLVER,
         status=solution.status,
         objective_eur=solution.objective,
         gap=solution.gap,

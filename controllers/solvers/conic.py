@@ -57,6 +57,12 @@ class ConicProgram:
             offset=float(offset),
         )
 
+    def objective(self, x: Floats, data: "ProgramData") -> float:
+        """Objective at x."""
+        upper = self.quadratic
+        full = upper @ x + upper.T @ x - upper.diagonal() * x
+        return float(0.5 * x @ full + data.q @ x + data.offset)
+
     def violation(self, x: Floats, b: Floats) -> tuple[float, int]:
         """Largest violation of a row at x, relative to the size of its terms, and that row.
 

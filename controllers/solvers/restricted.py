@@ -6,7 +6,6 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array, triu
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.profiles.arrays import Floats, Ints
 
@@ -163,43 +162,3 @@ def least_violation(program: ConicProgram, data: ProgramData, x: Floats) -> Floa
     integral = np.abs(relaxed - near) <= tolerances.INTEGRALITY
     better = cost(other) < cost(near) - tolerances.POINT_VIOLATION
     return np.where(better & ~integral, other, near)
-
-
-def check_program(program: ConicProgram, names: tuple[str, ...] | None = None) -> None:
-    """Refuse non-finite matrices, empty cones, integers without bounds; raises ModelError."""
-    for size in program.cones:
-        if size < 1:
-            raise ModelError(f"a cone of size {size}: a second-order cone needs at least one row")
-    if program.zero + program.nonneg + sum(program.cones) != program.rows:
-        raise ModelError(f"the cones do not cover the program's {program.rows} rows")
-    bad = ~np.isfinite(program.matrix.data)
-    if bad.any():
-        row = int(program.matrix.indices[np.flatnonzero(bad)[0]])
-        raise ModelError(f"{row_name(row, names)}: has a coefficient that is not finite")
-    if not np.isfinite(program.quadratic.data).all():
-        raise ModelError("objective: has a quadratic coefficient that is not finite")
-    missing = BoundRows(program).unbounded(program.integer)
-    if len(missing):
-        row = np.flatnonzero(csr_array(program.matrix)[:, [int(missing[0])]].toarray())
-        where = f" (it occurs in {row_name(int(row[0]), names)})" if len(row) else ""
-        raise ModelError(f"integer column {missing[0]}{where}: needs a row for either bound")
-
-
-def check_data(program: ConicProgram, data: ProgramData, names: tuple[str, ...] | None) -> None:
-    """Refuse NaN, infinite or misshaped vectors; raises ModelError naming the row."""
-    if data.q.shape != (program.variables,) or data.b.shape != (program.rows,):
-        raise ModelError(
-            f"data of shape {data.q.shape}, {data.b.shape} for a program with "
-            f"{program.variables} variables and {program.rows} rows"
-        )
-    for row in np.flatnonzero(~np.isfinite(data.b)).tolist():
-        raise ModelError(f"{row_name(row, names)}: right-hand side is {data.b[row]}")
-    for column in np.flatnonzero(~np.isfinite(data.q)).tolist():
-        raise ModelError(f"objective: coefficient of column {column} is {data.q[column]}")
-    if not np.isfinite(data.offset):
-        raise ModelError(f"objective: constant is {data.offset}")
-
-
-def row_name(row: int, names: tuple[str, ...] | None) -> str:
-    """Name of a row, or its number where names are not known."""
-    return names[row] if names is not None else f"row {row}"

@@ -1,0 +1,145 @@
+"""Independent checks: of a program and its data before, of what a solver returned after a solve."""
+
+import numpy as np
+from scipy.sparse import csr_array, triu
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.errors import ModelError
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution
+from stackelgrid.controllers.solvers.restricted import BoundRows
+from stackelgrid.profiles.arrays import Floats
+
+
+def check_program(program: ConicProgram, names: tuple[str, ...] | None = None) -> None:
+    """Refuse non-finite matrices, empty cones, integers without bounds; raises ModelError."""
+    for size in program.cones:
+        if size < 1:
+            raise ModelError(f"a cone of size {size}: a second-order cone needs at least one row")
+    if program.zero + program.nonneg + sum(program.cones) != program.rows:
+        raise ModelError(f"the cones do not cover the program's {program.rows} rows")
+    bad = ~np.isfinite(program.matrix.data)
+    if bad.any():
+        row = int(program.matrix.indices[np.flatnonzero(bad)[0]])
+        raise ModelError(f"{row_name(row, names)}: has a coefficient that is not finite")
+    if not np.isfinite(program.quadratic.data).all():
+        raise ModelError("objective: has a quadratic coefficient that is not finite")
+    missing = BoundRows(program).unbounded(program.integer)
+    if len(missing):
+        row = np.flatnonzero(csr_array(program.matrix)[:, [int(missing[0])]].toarray())
+        where = f" (it occurs in {row_name(int(row[0]), names)})" if len(row) else ""
+        raise ModelError(f"integer column {missing[0]}{where}: needs a row for either bound")
+
+
+def check_data(program: ConicProgram, data: ProgramData, names: tuple[str, ...] | None) -> None:
+    """Refuse NaN, infinite or misshaped vectors; raises ModelError naming the row."""
+    if data.q.shape != (program.variables,) or data.b.shape != (program.rows,):
+        raise ModelError(
+            f"data of shape {data.q.shape}, {data.b.shape} for a program with "
+            f"{program.variables} variables and {program.rows} rows"
+        )
+    for row in np.flatnonzero(~np.isfinite(data.b)).tolist():
+        raise ModelError(f"{row_name(row, names)}: right-hand side is {data.b[row]}")
+    for column in np.flatnonzero(~np.isfinite(data.q)).tolist():
+        raise ModelError(f"objective: coefficient of column {column} is {data.q[column]}")
+    if not np.isfinite(data.offset):
+        raise ModelError(f"objective: constant is {data.offset}")
+
+
+def row_name(row: int, names: tuple[str, ...] | None) -> str:
+    """Name of a row, or its number where names are not known."""
+    return names[row] if names is not None else f"row {row}"
+
+
+def contradiction(
+    solution: Solution,
+    program: ConicProgram,
+    data: ProgramData,
+    names: tuple[str, ...] | None = None,
+) -> str | None:
+    """What disproves a solver's answer, or None.
+
+    A solution needs a point that satisfies every row and multipliers whose dual objective supports
+    the bound; infeasible and unbounded need a ray. Nothing of the solver's own checks is used.
+    """
+    if solution.status == "optimal":
+        return _point(solution, program, data, names) or _bound(solution, program, data)
+    if solution.status == "infeasible":
+        return _infeasible_ray(solution, program, data)
+    if solution.status == "unbounded":
+        return _unbounded_ray(solution, program, data)
+    return None
+
+
+def _point(
+    solution: Solution, program: ConicProgram, data: ProgramData, names: tuple[str, ...] | None
+) -> str | None:
+    x = solution.x
+    if x.shape != (program.variables,) or not np.isfinite(x).all():
+        return "returned no finite point"
+    violation, row = program.violation(x, data.b)
+    if not violation <= tolerances.POINT_VIOLATION:
+        return f"{row_name(row, names)} is violated by {violation:.1e}"
+    objective = program.objective(x, data)
+    if not abs(objective - solution.objective) <= tolerances.BOUND_CONTRADICTION * _size(objective):
+        return f"the point's objective is {objective:g}, not {solution.objective:g}"
+    return None
+
+
+def _bound(solution: Solution, program: ConicProgram, data: ProgramData) -> str | None:
+    if solution.dual.shape != (program.rows,) or not np.isfinite(solution.dual).all():
+        return "returned no finite multipliers"
+    z, curved = in_dual_cone(program, solution.dual), _hessian(program, solution.x)
+    pull = program.matrix.T @ z
+    weight = 1.0 + np.abs(curved) + np.abs(data.q) + abs(program.matrix).T @ np.abs(z)
+    residual = float((np.abs(curved + data.q + pull) / weight).max(initial=0.0))
+    if not residual <= tolerances.SOLVER_REDUCED:
+        return f"its multipliers are not stationary (residual {residual:.1e})"
+    supported = float(-0.5 * solution.x @ curved - data.b @ z + data.offset)
+    slack = tolerances.BOUND_CONTRADICTION * _size(solution.objective)
+    if not solution.bound <= min(supported, solution.objective) + slack:
+        return f"its bound {solution.bound:g} exceeds what its multipliers support, {supported:g}"
+    return None
+
+
+def _infeasible_ray(solution: Solution, program: ConicProgram, data: ProgramData) -> str | None:
+    if solution.dual.shape != (program.rows,) or not np.isfinite(solution.dual).all():
+        return "returned no infeasibility ray"
+    z = in_dual_cone(program, solution.dual)
+    size = float((abs(program.matrix).T @ np.abs(z)).max(initial=0.0))
+    residual = float(np.abs(program.matrix.T @ z).max(initial=0.0))
+    if not (data.b @ z < 0.0 and residual <= tolerances.RAY * size + 1e-300):
+        return f"its ray does not prove that (b'z {data.b @ z:.1e}, residual {residual:.1e})"
+    return None
+
+
+def _unbounded_ray(solution: Solution, program: ConicProgram, data: ProgramData) -> str | None:
+    x = solution.x
+    if x.shape != (program.variables,) or not np.isfinite(x).all():
+        return "returned no unbounded ray"
+    x = x / max(float(np.abs(x).max(initial=0.0)), 1e-300)
+    violation, _ = program.violation(x, np.zeros(program.rows))
+    curvature = float(x @ _hessian(program, x))
+    if not (data.q @ x < 0.0 and violation <= tolerances.RAY and curvature <= tolerances.RAY):
+        return f"its ray does not prove that (q'x {data.q @ x:.1e}, violation {violation:.1e})"
+    return None
+
+
+def in_dual_cone(program: ConicProgram, dual: Floats) -> Floats:
+    """The multipliers, moved into the dual cone where rounding left them outside."""
+    z, linear = dual.copy(), program.zero + program.nonneg
+    z[program.zero : linear] = np.maximum(z[program.zero : linear], 0.0)
+    if program.cones:
+        sizes = np.array(program.cones)
+        heads = linear + np.cumsum(sizes) - sizes
+        squares = np.add.reduceat(z[linear:] ** 2, heads - linear) - z[heads] ** 2
+        z[heads] = np.maximum(z[heads], np.sqrt(np.maximum(squares, 0.0)))
+    return z
+
+
+def _hessian(program: ConicProgram, x: Floats) -> Floats:
+    upper = program.quadratic
+    return np.asarray(upper @ x + triu(upper, 1).T @ x)
+
+
+def _size(value: float) -> float:
+    return max(1.0, abs(value))

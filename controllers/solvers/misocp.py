@@ -1,0 +1,415 @@
+"""Mixed-integer conic programs with a proven gap (FORMULATION section 7).
+
+Relax, snap, restrict; then outer approximation with HiGHS as master. Every returned point is
+checked against the program, every bound is a conic dual objective or a proven bound of the master.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from scipy.sparse import csc_array
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.solvers.checks import check_data, check_program, contradiction
+from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.conic import (
+    ConicProgram,
+    ConicSolver,
+    ProgramData,
+    Solution,
+)
+from stackelgrid.controllers.solvers.outer_approximation import MasterForm, OuterApproximation
+from stackelgrid.controllers.solvers.restricted import (
+    IntegerBounds,
+    RestrictedProgram,
+    least_violation,
+)
+from stackelgrid.controllers.solvers.scaling import equilibrate
+from stackelgrid.profiles.arrays import Floats
+
+MixedStatus = Literal["optimal", "infeasible", "unbounded", "limit", "failed"]
+Snap = Callable[[Floats], Floats]
+LogEntry = tuple[str, float, float, float]
+
+
+@dataclass(frozen=True)
+class MixedOptions:
+    """When to stop: at the relative `gap`, or at a limit (then the status is "limit").
+
+    `node_limit` counts the master's nodes over all rounds, `round_limit` the rounds of the outer
+    approximation (0: relax, snap and restrict only). Both are reproducible; `time_limit_s` is
+    wall-clock time and is not. `cut_rounds` bounds the rounds on the master's linear relaxation.
+    """
+
+    gap: float = 1e-3
+    time_limit_s: float | None = None
+    node_limit: int | None = None
+    round_limit: int = 500
+    cut_rounds: int = 8
+
+
+@dataclass(frozen=True)
+class MixedSolution:
+    """Result for one instance.
+
+    `gap` is (objective - bound) / max(1, |objective|); without a point x is empty, objective,
+    gap and violation are NaN. `rounds` counts outer-approximation rounds, `nodes` those of the
+    masters, `second_solve` tells whether a conic solve followed the relaxation. `log` holds
+    (phase, seconds since the start, bound, objective).
+    """
+
+    status: MixedStatus
+    x: Floats
+    objective: float
+    bound: float
+    gap: float
+    violation: float
+    nodes: int
+    rounds: int
+    relaxation: Solution
+    conic_solves: int
+    second_solve: bool
+    log: tuple[LogEntry, ...]
+    message: str
+    solve_s: float
+
+
+class MixedIntegerConicSolver:
+    """Bound to one program and reused for new data; `snap` maps a relaxed x to integer values.
+
+    Raises ModelError, before any solver is called, for non-finite data, a cone without rows, or
+    an integer column that lacks a bound; `row_names` makes the message name the row.
+    """
+
+    def __init__(
+        self,
+        program: ConicProgram,
+        snap: Snap | None = None,
+        *,
+        row_names: tuple[str, ...] | None = None,
+        conic_solver: Callable[[ConicProgram], ConicSolver] = ClarabelSolver,
+    ) -> None:
+        check_program(program, row_names)
+        self.program = program
+        self.snap = snap
+        self.row_names = row_names
+        self.conic_solver = conic_solver
+        self.relaxed = conic_solver(program)
+        self.restricted = RestrictedProgram(program)
+        self._fixed: ConicSolver | None = None
+        self._form: MasterForm | None = None
+        self._feasibility: MixedIntegerConicSolver | None = None
+
+    @property
+    def fixed(self) -> ConicSolver:
+        """Conic solver of the restricted program, built when first needed."""
+        if self._fixed is None:
+            self._fixed = self.conic_solver(self.restricted.program)
+        return self._fixed
+
+    @property
+    def form(self) -> MasterForm:
+        """The part of the masters that does not depend on data, built when first needed."""
+        if self._form is None:
+            self._form = MasterForm(self.program, equilibrate(self.program))
+        return self._form
+
+    @property
+    def feasibility(self) -> "MixedIntegerConicSolver":
+        """The same constraints without an objective."""
+        if self._feasibility is None:
+            n = self.program.variables
+            self._feasibility = MixedIntegerConicSolver(
+                replace(self.program, quadratic=csc_array((n, n))),
+                self.snap,
+                row_names=self.row_names,
+                conic_solver=self.conic_solver,
+            )
+        return self._feasibility
+
+    def solve(self, data: ProgramData, options: MixedOptions | None = None) -> MixedSolution:
+        """Solve one instance; raises ModelError for data that are not finite."""
+        check_data(self.program, data, self.row_names)
+        return _Search(self, data, options or MixedOptions()).run()
+
+
+@dataclass
+class _Search:
+    """One solve: incumbent, bounds, counters."""
+
+    solver: MixedIntegerConicSolver
+    data: ProgramData
+    options: MixedOptions
+    x: Floats = field(default_factory=lambda: np.zeros(0))
+    objective: float = np.inf
+    bound: float = -np.inf
+    excluded: float = np.inf  # lowest bound among assignments the master no longer holds
+    nodes: int = 0
+    rounds: int = 0
+    conic_solves: int = 0
+    message: str = ""
+
+    def __post_init__(self) -> None:
+        self.started = time.perf_counter()
+        self.log: list[LogEntry] = []
+        self.known: dict[bytes, float] = {}  # bound of an assignment once restricted
+        self.visits: dict[bytes, int] = {}  # how often the master proposed it
+        self.program = self.solver.program
+
+    def run(self) -> MixedSolution:
+        relaxation = self.relaxation = self._conic("relaxation", self.solver.relaxed, self.data,
+                                                   self.program)  # fmt: skip
+        if relaxation.status == "unbounded":
+            return self._unbounded()
+        if relaxation.status != "optimal":
+            return self._end(relaxation.status, relaxation.message)
+        self._raise_bound(relaxation.bound)
+        if not len(self.program.integer):
+            self._offer(relaxation.x)
+            return self._end("optimal" if self.closed else "limit", relaxation.message)
+        bounds = self._integer_bounds()
+        if bounds.empty:
+            return self._end("infeasible", "an integer column has no value within its bounds")
+        values = self._snapped(relaxation.x, bounds)
+        snapped = relaxation.x.copy()
+        snapped[self.program.integer] = values
+        self._offer(snapped)
+        self._note("snap")
+        if self.closed:
+            return self._end("optimal", "the snapped relaxed point satisfies every row")
+        restricted = self._restrict(values)
+        if self.closed:
+            return self._end("optimal", "closed by the restricted program")
+        if self._exhausted():
+            return self._end("limit", "stopped by a limit before the outer approximation")
+        return self._approximate(bounds, restricted)
+
+    # ------------------------------------------------------------------ parts
+
+    def _integer_bounds(self) -> IntegerBounds:
+        return self.solver.form.bound_rows.integer_bounds(self.program.integer, self.data.b)
+
+    def _snapped(self, x: Floats, bounds: IntegerBounds) -> Floats:
+        snap = self.solver.snap
+        values = least_violation(self.program, self.data, x) if snap is None else snap(x)
+        return np.clip(np.round(values), bounds.lower, bounds.upper)
+
+    def _conic(
+        self, phase: str, solver: ConicSolver, data: ProgramData, program: ConicProgram
+    ) -> Solution:
+        """Solve, and believe nothing: an "optimal" point is checked against the program."""
+        try:
+            solution = solver.solve(data)
+        except Exception as error:  # a foreign solver may raise anything
+            solution = _crashed(f"{type(error).__name__}: {error}")
+        self.conic_solves += 1
+        names = self.solver.row_names if program is self.program else None
+        lie = contradiction(solution, program, data, names)
+        if lie is not None:
+            told = f"{phase}: {solver.name} reported {solution.message}, but {lie}"
+            solution = replace(solution, status="failed", message=told)
+        self._note(phase)
+        return solution
+
+    def _restrict(self, values: Floats) -> Solution | None:
+        """Solve with the integers fixed; None if rows of integers alone forbid these values."""
+        restricted = self.solver.restricted
+        key = values.tobytes()
+        if not restricted.admits(self.data, values):
+            self.known[key] = np.inf
+            return None
+        data = restricted.data(self.data, values)
+        if not restricted.program.variables:
+            self._offer(restricted.join(np.zeros(0), values))
+            self.known[key] = data.offset
+            return None
+        solution = self._conic("restricted", self.solver.fixed, data, restricted.program)
+        if solution.status == "optimal":
+            self._offer(restricted.join(solution.x, values))
+            self.known[key] = solution.bound
+        else:
+            self.known[key] = np.inf if solution.status == "infeasible" else -np.inf
+        self._note("restricted")
+        return solution
+
+    def _offer(self, x: Floats) -> None:
+        """Take a point as incumbent if it satisfies every row and is better."""
+        violation, _ = self.program.violation(x, self.data.b)
+        integers = x[self.program.integer]
+        integral = np.abs(integers - np.round(integers)).max(initial=0.0)
+        if not (violation <= tolerances.POINT_VIOLATION and integral <= tolerances.INTEGRALITY):
+            return
+        objective = self.program.objective(x, self.data)
+        if objective < self.objective:
+            self.x, self.objective = x, objective
+
+    def _raise_bound(self, bound: float) -> None:
+        self.bound = max(self.bound, bound)
+
+    @property
+    def gap(self) -> float:
+        """Relative gap; infinite without a point."""
+        if not np.isfinite(self.objective):
+            return np.inf
+        return max(self.objective - self.bound, 0.0) / max(1.0, abs(self.objective))
+
+    @property
+    def closed(self) -> bool:
+        """Whether the wanted gap is reached."""
+        return self.gap <= self.options.gap
+
+    # ------------------------------------------------------------------ outer approximation
+
+    def _approximate(self, bounds: IntegerBounds, first: Solution | None) -> MixedSolution:
+        master = OuterApproximation(self.solver.form, self.data, bounds)
+        self._cut(master, self.relaxation, self.relaxation.x)
+        if first is not None:
+            self._cut(master, first, self.x)
+        self._cut_rounds(master)
+        tight = False
+        while not self.closed:
+            if self._exhausted():
+                return self._end("limit", "stopped by a limit")
+            self.rounds += 1
+            result = master.solve(
+                relaxed=False,
+                absolute_gap=self._master_gap(tight),
+                node_limit=self._nodes_left(),
+                time_limit_s=self._seconds_left(),
+                incumbent=self.x if len(self.x) else None,
+            )
+            self.nodes += result.nodes
+            if result.status == "failed":
+                return self._end("limit" if len(self.x) else "failed", result.message)
+            if result.status == "infeasible":
+                return self._emptied()
+            if result.status == "unbounded":
+                master.add_floor(self.bound)
+                self._note("master")
+                continue
+            self._raise_bound(min(result.bound, self.excluded))
+            self._note("master")
+            if self.closed:
+                break
+            if result.x is None:
+                return self._end("limit", f"the master stopped without a point: {result.message}")
+            tight = self._follow(master, result.x, bounds)
+        return self._end("optimal", "closed by outer approximation")
+
+    def _follow(self, master: OuterApproximation, x: Floats, bounds: IntegerBounds) -> bool:
+        """Restrict and cut at the master's point; True asks for a tighter master next."""
+        values = np.clip(np.round(x[self.program.integer]), bounds.lower, bounds.upper)
+        key = values.tobytes()
+        visits = self.visits[key] = self.visits.get(key, 0) + 1
+        master.cut_point(x)
+        if key not in self.known:
+            solution = self._restrict(values)
+            if solution is not None:
+                self._cut(master, solution, self.solver.restricted.join(solution.x, values))
+            return False
+        if visits > 2:
+            # its cuts are in place and it still returns: it leaves with the bound it has
+            self.excluded = min(self.excluded, max(self.known[key], self.bound))
+            master.exclude(values)
+        return True
+
+    def _cut(self, master: OuterApproximation, solution: Solution, x: Floats) -> None:
+        """Add the cuts of a conic solve: they carry its bound, or its infeasibility, over."""
+        if len(solution.dual) != self.program.rows:
+            solution = replace(solution, dual=self.solver.restricted.join_dual(solution.dual))
+        if solution.status == "optimal":
+            master.cut_objective(x)
+        if solution.status in ("optimal", "infeasible"):
+            master.cut_multipliers(solution.dual)
+
+    def _cut_rounds(self, master: OuterApproximation) -> None:
+        """Cut off points of the master's linear relaxation before any branching."""
+        for _ in range(self.options.cut_rounds):
+            if self._exhausted():
+                return
+            result = master.solve(relaxed=True, time_limit_s=self._seconds_left())
+            if result.status != "optimal" or result.x is None or not master.cut_point(result.x):
+                break
+        self._note("cut rounds")
+
+    def _master_gap(self, tight: bool) -> float:
+        """Absolute gap at which a master may stop: coarse while the incumbent is far."""
+        found = np.isfinite(self.objective)
+        wanted = 0.25 * self.options.gap * max(1.0, abs(self.objective if found else self.bound))
+        if tight:
+            return wanted
+        distance = self.objective - self.bound if found else max(1.0, abs(self.bound))
+        return float(max(wanted, 0.1 * distance))
+
+    def _emptied(self) -> MixedSolution:
+        """End where the master has no assignment left."""
+        if len(self.x):
+            if self.excluded < np.inf:
+                self._raise_bound(min(self.excluded, self.objective))
+            return self._end("optimal" if self.closed else "limit", "the master is exhausted")
+        if self.excluded < np.inf:
+            return self._end("failed", "an assignment of the integers could not be decided")
+        return self._end("infeasible", "no assignment of the integers satisfies the master")
+
+    # ------------------------------------------------------------------ ends
+
+    def _unbounded(self) -> MixedSolution:
+        """End where the relaxation is unbounded: so is the program if it has any point."""
+        data = ProgramData(np.zeros_like(self.data.q), self.data.b, 0.0)
+        found = self.solver.feasibility.solve(data, self.options)
+        self.conic_solves += found.conic_solves
+        self.nodes, self.rounds = found.nodes, found.rounds
+        if len(found.x):
+            return self._end("unbounded", "the relaxation has a ray and the integers a point")
+        return self._end(found.status, f"the relaxation is unbounded; {found.message}")
+
+    def _exhausted(self) -> bool:
+        seconds, nodes = self._seconds_left(), self._nodes_left()
+        return (
+            self.rounds >= self.options.round_limit
+            or (seconds is not None and seconds <= 0.0)
+            or (nodes is not None and nodes <= 0)
+        )
+
+    def _seconds_left(self) -> float | None:
+        limit = self.options.time_limit_s
+        return None if limit is None else limit - (time.perf_counter() - self.started)
+
+    def _nodes_left(self) -> int | None:
+        limit = self.options.node_limit
+        return None if limit is None else limit - self.nodes
+
+    def _note(self, phase: str) -> None:
+        seconds = time.perf_counter() - self.started
+        objective = self.objective if np.isfinite(self.objective) else float("nan")
+        self.log.append((phase, seconds, self.bound, objective))
+
+    def _end(self, status: MixedStatus, message: str) -> MixedSolution:
+        found, nan = len(self.x) > 0, float("nan")
+        excess = self.bound - self.objective
+        if found and excess > tolerances.BOUND_CONTRADICTION * max(1.0, abs(self.objective)):
+            status, message = "failed", f"bound {self.bound:g} above objective {self.objective:g}"
+        return MixedSolution(
+            status=status,
+            x=self.x,
+            objective=self.objective if found else nan,
+            bound=min(self.bound, self.objective) if found else self.bound,
+            gap=self.gap if found else nan,
+            violation=self.program.violation(self.x, self.data.b)[0] if found else nan,
+            nodes=self.nodes,
+            rounds=self.rounds,
+            relaxation=self.relaxation,
+            conic_solves=self.conic_solves,
+            second_solve=self.conic_solves > 1,
+            log=tuple(self.log),
+            message=message,
+            solve_s=time.perf_counter() - self.started,
+        )
+
+
+def _crashed(message: str) -> Solution:
+    nan, none = float("nan"), np.zeros(0)
+    return Solution("failed", none, none, nan, nan, nan, 0, 0.0, message)
