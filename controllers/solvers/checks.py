@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy.sparse import csr_array, triu
+from scipy.sparse.csgraph import connected_components
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import ModelError
@@ -23,11 +24,30 @@ def check_program(program: ConicProgram, names: tuple[str, ...] | None = None) -
         raise ModelError(f"{row_name(row, names)}: has a coefficient that is not finite")
     if not np.isfinite(program.quadratic.data).all():
         raise ModelError("objective: has a quadratic coefficient that is not finite")
+    if not _convex(program):
+        raise ModelError("objective: the quadratic objective is not convex")
     missing = BoundRows(program).unbounded(program.integer)
     if len(missing):
-        row = np.flatnonzero(csr_array(program.matrix)[:, [int(missing[0])]].toarray())
-        where = f" (it occurs in {row_name(int(row[0]), names)})" if len(row) else ""
+        used = np.flatnonzero(csr_array(program.matrix)[:, [int(missing[0])]].toarray())
+        where = f" (it occurs in {row_name(int(used[0]), names)})" if len(used) else ""
         raise ModelError(f"integer column {missing[0]}{where}: needs a row for either bound")
+
+
+def _convex(program: ConicProgram) -> bool:
+    """Whether P is positive semidefinite: eigenvalues of each group of coupled variables."""
+    upper = program.quadratic
+    full = csr_array(upper + triu(upper, 1).T)
+    diagonal = full.diagonal()
+    floor = -1e-9 * max(1.0, float(np.abs(diagonal).max(initial=0.0)))
+    coupled = np.flatnonzero(np.diff(full.indptr) > (diagonal != 0.0))
+    if diagonal.min(initial=0.0) < floor:
+        return False
+    if not len(coupled):
+        return True
+    block = full[coupled, :][:, coupled]
+    count, label = connected_components(block, directed=False)
+    groups = (np.flatnonzero(label == group) for group in range(count))
+    return all(np.linalg.eigvalsh(block[g, :][:, g].toarray())[0] >= floor for g in groups)
 
 
 def check_data(program: ConicProgram, data: ProgramData, names: tuple[str, ...] | None) -> None:

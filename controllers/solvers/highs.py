@@ -85,7 +85,7 @@ class LinearMaster:
         """Solve from scratch (one thread, fixed seed); an exception of HiGHS becomes "failed"."""
         self._flush()
         try:
-            highs = highspy.Highs()
+            highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
             _options(highs, absolute_gap, node_limit, time_limit_s)
             if highs.passModel(self._model(relaxed)) == highspy.HighsStatus.kError:
                 return _failed("the model was refused")

@@ -48,7 +48,7 @@ class MixedOptions:
     time_limit_s: float | None = None
     node_limit: int | None = None
     round_limit: int = 500
-    cut_rounds: int = 8
+    cut_rounds: int = 2
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class _Search:
         self._raise_bound(relaxation.bound)
         if not len(self.program.integer):
             self._offer(relaxation.x)
-            return self._end("optimal" if self.closed else "limit", relaxation.message)
+            return self._end("optimal" if self.closed() else "limit", relaxation.message)
         bounds = self._integer_bounds()
         if bounds.empty:
             return self._end("infeasible", "an integer column has no value within its bounds")
@@ -178,10 +178,10 @@ class _Search:
         snapped[self.program.integer] = values
         self._offer(snapped)
         self._note("snap")
-        if self.closed:
+        if self.closed():
             return self._end("optimal", "the snapped relaxed point satisfies every row")
         restricted = self._restrict(values)
-        if self.closed:
+        if self.closed():
             return self._end("optimal", "closed by the restricted program")
         if self._exhausted():
             return self._end("limit", "stopped by a limit before the outer approximation")
@@ -256,7 +256,6 @@ class _Search:
             return np.inf
         return max(self.objective - self.bound, 0.0) / max(1.0, abs(self.objective))
 
-    @property
     def closed(self) -> bool:
         """Whether the wanted gap is reached."""
         return self.gap <= self.options.gap
@@ -270,7 +269,7 @@ class _Search:
             self._cut(master, first, self.x)
         self._cut_rounds(master)
         tight = False
-        while not self.closed:
+        while not self.closed():
             if self._exhausted():
                 return self._end("limit", "stopped by a limit")
             self.rounds += 1
@@ -292,7 +291,7 @@ class _Search:
                 continue
             self._raise_bound(min(result.bound, self.excluded))
             self._note("master")
-            if self.closed:
+            if self.closed():
                 break
             if result.x is None:
                 return self._end("limit", f"the master stopped without a point: {result.message}")
@@ -349,7 +348,7 @@ class _Search:
         if len(self.x):
             if self.excluded < np.inf:
                 self._raise_bound(min(self.excluded, self.objective))
-            return self._end("optimal" if self.closed else "limit", "the master is exhausted")
+            return self._end("optimal" if self.closed() else "limit", "the master is exhausted")
         if self.excluded < np.inf:
             return self._end("failed", "an assignment of the integers could not be decided")
         return self._end("infeasible", "no assignment of the integers satisfies the master")

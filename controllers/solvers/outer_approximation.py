@@ -11,6 +11,7 @@ group of coupled variables.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import (
     block_array,
     coo_array,
@@ -29,6 +30,8 @@ from stackelgrid.controllers.solvers.highs import LinearMaster, MasterResult
 from stackelgrid.controllers.solvers.restricted import BoundRows, IntegerBounds
 from stackelgrid.controllers.solvers.scaling import Scaling
 from stackelgrid.profiles.arrays import Floats, Ints
+
+Bools = NDArray[np.bool_]
 
 
 class MasterForm:
@@ -159,7 +162,7 @@ class OuterApproximation:
         )
         return self._add(csr_array(matrix), right)
 
-    def _cut_directions(self, vector: Floats, norm: Floats, live: Floats) -> int:
+    def _cut_directions(self, vector: Floats, norm: Floats, live: Bools) -> int:
         """Cuts along the unit vectors tail / |tail| of `vector` for the `live` cones."""
         form = self.form
         cones = np.flatnonzero(live)

@@ -157,7 +157,7 @@ def least_violation(program: ConicProgram, data: ProgramData, x: Floats) -> Floa
     def cost(values: Floats) -> Floats:
         moved = slack[columns.indices] - columns.data * (values - relaxed)[owner]
         broken = np.where(equal, np.abs(moved), np.maximum(-moved, 0.0)) / size[columns.indices]
-        return np.bincount(owner, weights=broken, minlength=len(relaxed))
+        return np.bincount(owner, weights=broken, minlength=len(relaxed)).astype(np.float64)
 
     integral = np.abs(relaxed - near) <= tolerances.INTEGRALITY
     better = cost(other) < cost(near) - tolerances.POINT_VIOLATION

@@ -1,0 +1,180 @@
+"""Which solvers there are, which can be used now, and which one a run takes."""
+
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from stackelgrid.controllers.errors import SolverError
+from stackelgrid.controllers.solvers import external, mosek, scip
+from stackelgrid.controllers.solvers.backend import LicenceState, MixedIntegerBackend
+from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData
+from stackelgrid.controllers.solvers.misocp import (
+    MixedIntegerConicSolver,
+    MixedOptions,
+    MixedSolution,
+    Snap,
+)
+
+Kind = Literal["conic", "milp master", "mixed-integer conic"]
+
+CONIC = ("clarabel", "mosek")
+MIXED_INTEGER = ("misocp", "mosek", "scip", "gurobi", "xpress", "copt")
+
+_FREE = LicenceState(True, "open source")
+_EXPLICIT_WAIT_S = 30.0  # who names a solver is ready to wait for its licence server
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One solver in one role; `used` tells that a run which names no solver would take it."""
+
+    name: str
+    kind: Kind
+    version: str | None
+    licence: LicenceState
+    used: bool
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The solver a run takes; `fallback_reason` says why it is not MOSEK, None where it is."""
+
+    name: str
+    version: str
+    fallback_reason: str | None
+
+
+def available_backends() -> tuple[Backend, ...]:
+    """List every solver the project knows, installed or not, and which ones a run would take."""
+    conic, mixed = choose(False).name, choose(True).name
+    licence = mosek.licence_state()
+    found = [
+        Backend("clarabel", "conic", ClarabelSolver.version, _FREE, conic == "clarabel"),
+        Backend("mosek", "conic", _version("mosek"), licence, conic == "mosek"),
+        Backend("highs", "milp master", _version("highspy"), _FREE, mixed == "misocp"),
+        Backend("misocp", "mixed-integer conic", _driver_version(), _FREE, mixed == "misocp"),
+        Backend("mosek", "mixed-integer conic", _version("mosek"), licence, mixed == "mosek"),
+        Backend("scip", "mixed-integer conic", _version("pyscipopt"), _scip_state(), False),
+    ]
+    for solver in external.EXTERNALS:
+        state = external.licence_state(solver.name)
+        kind: Kind = "mixed-integer conic"
+        found.append(Backend(solver.name, kind, external.version(solver), state, False))
+    return tuple(found)
+
+
+def choose(mixed_integer: bool, wanted: str | None = None) -> Choice:
+    """Choose the solver of a run; `wanted` names one, None takes MOSEK where a licence answers.
+
+    Without a licence that is Clarabel for conic programs and "misocp", our driver on Clarabel and
+    HiGHS, for mixed-integer ones. Raises SolverError for a wanted solver that is unknown or not
+    available, naming what is missing.
+    """
+    if wanted is not None:
+        return _explicit(mixed_integer, wanted)
+    licence = mosek.licence_state()
+    if licence.available:
+        return Choice("mosek", mosek.version(), None)
+    if mixed_integer:
+        return Choice("misocp", _driver_version(), licence.text)
+    return Choice("clarabel", ClarabelSolver.version, licence.text)
+
+
+def conic_solver(choice: Choice) -> Callable[[ConicProgram], ConicSolver]:
+    """Return the solver class of a conic choice."""
+    if choice.name == "clarabel":
+        return ClarabelSolver
+    if choice.name == "mosek":
+        return mosek.MosekConicSolver
+    raise SolverError(f"{choice.name} is no conic solver; accepted are {', '.join(CONIC)}")
+
+
+def mixed_integer_solver(
+    choice: Choice,
+    program: ConicProgram,
+    snap: Snap | None = None,
+    row_names: tuple[str, ...] | None = None,
+) -> MixedIntegerBackend:
+    """Bind the solver of a mixed-integer choice to a program; only our driver uses `snap`."""
+    if choice.name == "misocp":
+        return Driver(program, snap, row_names)
+    if choice.name == "mosek":
+        return mosek.MosekSolver(program, row_names)
+    if choice.name == "scip":
+        return scip.ScipSolver(program, row_names)
+    return external.ExternalSolver(program, choice.name, row_names)
+
+
+class Driver:
+    """Our mixed-integer driver (misocp.py) behind the protocol of every backend."""
+
+    name = "misocp"
+
+    def __init__(
+        self, program: ConicProgram, snap: Snap | None, row_names: tuple[str, ...] | None
+    ) -> None:
+        self.version = _driver_version()
+        self.solver = MixedIntegerConicSolver(program, snap, row_names=row_names)
+
+    def solve(
+        self, data: ProgramData, gap: float, time_limit_s: float | None = None
+    ) -> MixedSolution:
+        """Solve one instance to the relative gap, within the time limit in seconds."""
+        return self.solver.solve(data, MixedOptions(gap=gap, time_limit_s=time_limit_s))
+
+
+def solver_table() -> str:
+    """Return the table that `stackelgrid solvers` prints, one line a solver and role."""
+    rows = [("solver", "kind", "version", "licence", "a run takes it")]
+    for backend in available_backends():
+        version = backend.version or "not installed"
+        used = "yes" if backend.used else ""
+        rows.append((backend.name, backend.kind, version, backend.licence.text, used))
+    width = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.ljust(w) for cell, w in zip(row, width, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join([lines[0], "  ".join("-" * w for w in width), *lines[1:]])
+
+
+def _explicit(mixed_integer: bool, wanted: str) -> Choice:
+    accepted = MIXED_INTEGER if mixed_integer else CONIC
+    kind = "mixed-integer conic" if mixed_integer else "conic"
+    if wanted not in accepted:
+        raise SolverError(f"solver {wanted!r} is not {kind}; accepted are {', '.join(accepted)}")
+    if wanted == "clarabel":
+        return Choice(wanted, ClarabelSolver.version, None)
+    if wanted == "misocp":
+        return Choice(wanted, _driver_version(), None)
+    if wanted == "mosek":
+        version, state = _version("mosek"), mosek.licence_state(_EXPLICIT_WAIT_S)
+    elif wanted == "scip":
+        version, state = _version("pyscipopt"), _scip_state()
+    else:
+        version = external.version(external.external(wanted))
+        state = external.licence_state(wanted, _EXPLICIT_WAIT_S)
+    if version is None or not state.available:
+        raise SolverError(f"solver {wanted!r} is not available: {state.text}")
+    return Choice(wanted, version, None)
+
+
+def _scip_state() -> LicenceState:
+    try:
+        scip.version()
+    except SolverError as error:
+        return LicenceState(False, str(error))
+    return _FREE
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _driver_version() -> str:
+    return f"clarabel {ClarabelSolver.version} + highs {_version('highspy')}"
