@@ -61,16 +61,17 @@ class TsoAgent:
             unit_p = base * solution.x[self.compiled.columns["unit_p"]].reshape(-1, steps)
             dual = solution.dual[self.compiled.rows["balance"]].reshape(-1, steps)
             price = nodal_prices(dual, base, self.horizon.dt_h)
+        nothing = np.zeros((0, self.horizon.length))
         schedule = Schedule(
             interval=interval,
             dt_h=self.horizon.dt_h,
             p_import_mw=np.zeros(self.horizon.length),
             q_import_mvar=np.zeros(self.horizon.length),
-            charge_mw=EMPTY.reshape(0, 1),
-            discharge_mw=EMPTY.reshape(0, 1),
-            battery_e_mwh=EMPTY.reshape(0, 1),
-            pv_p_mw=EMPTY.reshape(0, 1),
-            pv_q_mvar=EMPTY.reshape(0, 1),
+            charge_mw=nothing,
+            discharge_mw=nothing,
+            battery_e_mwh=nothing,
+            pv_p_mw=nothing,
+            pv_q_mvar=nothing,
             unit_p_mw=unit_p,
             price_eur_per_mwh=price,
         )
