@@ -1,6 +1,9 @@
 """From a scenario to what is simulated (grids, fleets) and what the controller knows (system)."""
 
 import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -179,7 +182,8 @@ def _controller(scenario: Scenario, system: System, folder: Path) -> Controller:
             "'package.module:Class'"
         )
     try:
-        module = importlib.import_module(module_name)
+        with _importable(folder):
+            module = importlib.import_module(module_name)
     except ImportError as error:
         raise ScenarioError(f"controller: {module_name!r} cannot be imported ({error})") from error
     kind = getattr(module, class_name, None)
@@ -189,6 +193,16 @@ def _controller(scenario: Scenario, system: System, folder: Path) -> Controller:
         )
     controller: Controller = kind(system, settings)
     return controller
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let modules beside the scenario file be imported, installed ones first."""
+    sys.path.append(str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
 
 
 def _simulated(grid: BuiltGrid, grids: dict[str, BuiltGrid], scenario: Scenario) -> SimulatedGrid:

@@ -112,7 +112,12 @@ def _progress(console: Console, name: str, intervals: int) -> Iterator[Callable[
 def main() -> None:
     """Entry point of the command `stackelgrid`."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except typer.TyperException as error:  # a wrong option or argument
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        if not message:  # without a command the help has been shown
+            sys.exit(2)
+        _fail(StackelgridError(message), 2)
     except _BAD_INPUT as error:
         _fail(error, 2)
     except StackelgridError as error:

@@ -30,6 +30,8 @@ from stackelgrid.scenarios.schema import (
 
 # MVA: base of the optimisation and of the power flow, so that flows are of order one
 _BASE_MVA = {"transmission": 100.0, "mv": 1.0, "lv": 0.1}
+# MW and MVAr that a replaced load may lack
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -234,12 +236,16 @@ def _replace_loads(built: Mapping[str, BuiltGrid]) -> None:
         upper = built[section.parent].net
         at_bus = upper.load.index[upper.load.bus == section.bus]
         copies = section.multiplicity
+        powers = []
         for column, unit in (("p_mw", "MW"), ("q_mvar", "MVAr")):
             nominal = float((lower.net.load[column] * lower.net.load.scaling).sum())
             there = float((upper.load[column] * upper.load.scaling).loc[at_bus].sum())
+            powers.append((column, unit, nominal, there))
+        room = [(there + _ROUNDING) // nominal for _, _, nominal, there in powers if nominal > 0.0]
+        most = max(int(min(room, default=0.0)), 0)
+        for column, unit, nominal, there in powers:
             left = there - copies * nominal
-            if left < -1e-9:
-                most = int(there // nominal) if nominal > 0.0 else 0
+            if left < -_ROUNDING:
                 raise ScenarioError(
                     f"grids.{section.name}: replaces {copies * nominal:.4g} {unit} of the load of "
                     f"{there:.4g} {unit} at bus {section.bus} of {section.parent}, which would "

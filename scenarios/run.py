@@ -48,8 +48,7 @@ def run_scenario(
     scenario = loaded.scenario
     try:
         out.mkdir(parents=True, exist_ok=True)
-        resolved = scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
-        (out / "scenario.toml").write_text(tomli_w.dumps(resolved), encoding="utf-8")
+        (out / "scenario.toml").write_text(tomli_w.dumps(resolved(loaded)), encoding="utf-8")
     except OSError as error:
         raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
     totals = Totals(has_transmission=built.system.transmission is not None)
@@ -81,6 +80,21 @@ def run_scenario(
         log.event(status, intervals_done=totals.intervals_done)
         _write_summary(out, final)
     return RunResult(out, final)
+
+
+def resolved(loaded: LoadedScenario) -> dict[str, Any]:
+    """Content of a scenario that can be run from anywhere: its file names are absolute."""
+    content = loaded.scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
+    folder = loaded.folder.resolve()
+    sections = [*content["tariffs"].values()]
+    for grid in content["grids"]:
+        sections += [grid["loads"], *grid["pv"]]
+        if grid["case"].endswith(".json"):
+            grid["case"] = str(folder / grid["case"])
+    for section in sections:
+        if "file" in section:
+            section["file"] = str(folder / section["file"])
+    return content
 
 
 def check_out(out: Path) -> None:

@@ -15,7 +15,7 @@ from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, Outpu
 from stackelgrid.controllers.coordination.protocol import Controller
 from stackelgrid.controllers.errors import StackelgridError
 from stackelgrid.controllers.networks.devices import Devices
-from stackelgrid.controllers.schedule import Decision, Measurement, Plan
+from stackelgrid.controllers.schedule import Decision, Measurement
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.simulators.attributes import AGENT, only_value, time_based_model_meta
 from stackelgrid.simulators.timings import Timings
@@ -71,8 +71,7 @@ class AgentSimulator(mosaik_api_v3.Simulator):
         started = wall.perf_counter()
         self._decision = self._controller.decide(interval, self._measured)
         self._timings.solve_s += wall.perf_counter() - started
-        for name, plan in self._decision.plans.items():
-            self._check(name, plan)
+        self._check(self._decision)
         return time + self._interval_s
 
     def get_data(self, outputs: OutputRequest) -> OutputData:
@@ -108,25 +107,37 @@ class AgentSimulator(mosaik_api_v3.Simulator):
             battery_e_mwh=np.asarray(energy, dtype=float),
         )
 
-    def _check(self, name: str, plan: Plan) -> None:
-        """Refuse set points that are not finite, of a user's controller above all."""
-        kind = type(self._controller).__name__
-        if name not in self._devices:
-            known = ", ".join(self._devices)
+    def _check(self, decision: object) -> None:
+        """Refuse what cannot be applied or recorded, of a user's controller above all."""
+        kind = f"controller {type(self._controller).__name__}"
+        if not isinstance(decision, Decision):
             raise ControllerError(
-                f"controller {kind}: plan for unknown grid {name!r}; known: {known}"
+                f"{kind}: decide returned {type(decision).__name__}; a Decision is accepted"
             )
-        s, d = plan.set_points, self._devices[name]
-        batteries, systems, units = d.batteries.index, d.photovoltaics.index, d.units.index
-        arrays: tuple[tuple[str, Floats, int], ...] = (
-            ("battery_p_mw", s.battery_p_mw, len(batteries)),
-            ("pv_p_mw", s.pv_p_mw, len(systems)),
-            ("pv_q_mvar", s.pv_q_mvar, len(systems)),
-            ("unit_p_mw", s.unit_p_mw, len(units)),
-        )
-        for quantity, values, count in arrays:
-            if np.shape(values) != (count,) or not np.isfinite(values).all():
-                raise ControllerError(
-                    f"controller {kind}: {quantity} for grid {name} has shape {np.shape(values)} "
-                    f"or values that are not finite; {count} finite set points are accepted"
-                )
+        for name, plan in decision.plans.items():
+            if name not in self._devices:
+                known = ", ".join(self._devices)
+                raise ControllerError(f"{kind}: plan for unknown grid {name!r}; known: {known}")
+            d, s, p = self._devices[name], plan.set_points, plan.schedule
+            batteries, systems = len(d.batteries.index), len(d.photovoltaics.index)
+            units, steps = len(d.units.index), len(p.dt_h)
+            expected: tuple[tuple[str, Floats, tuple[int, ...]], ...] = (
+                ("battery_p_mw", s.battery_p_mw, (batteries,)),
+                ("pv_p_mw", s.pv_p_mw, (systems,)),
+                ("pv_q_mvar", s.pv_q_mvar, (systems,)),
+                ("unit_p_mw", s.unit_p_mw, (units,)),
+                ("schedule p_import_mw", p.p_import_mw, (steps,)),
+                ("schedule q_import_mvar", p.q_import_mvar, (steps,)),
+                ("schedule charge_mw", p.charge_mw, (batteries, steps)),
+                ("schedule discharge_mw", p.discharge_mw, (batteries, steps)),
+                ("schedule battery_e_mwh", p.battery_e_mwh, (batteries, steps)),
+                ("schedule pv_p_mw", p.pv_p_mw, (systems, steps)),
+                ("schedule pv_q_mvar", p.pv_q_mvar, (systems, steps)),
+                ("schedule unit_p_mw", p.unit_p_mw, (units, steps)),
+            )
+            for quantity, values, shape in expected:
+                if np.shape(values) != shape or not np.isfinite(values).all():
+                    raise ControllerError(
+                        f"{kind}: {quantity} for grid {name} has shape {np.shape(values)} or "
+                        f"values that are not finite; finite values of shape {shape} are accepted"
+                    )

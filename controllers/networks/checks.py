@@ -178,6 +178,15 @@ def _check_impedances(net: pandapowerNet, name: str) -> None:
                 f"{named(name, 'trafo', trafo.index[~good])} has an impossible impedance; "
                 "sn_mva > 0 and 0 <= vkr_percent <= vk_percent are accepted"
             )
+        iron = (trafo.pfe_kw != 0.0) | (trafo.i0_percent != 0.0)
+        for column in ("leakage_resistance_ratio_hv", "leakage_reactance_ratio_hv"):
+            if column in trafo:
+                bad = trafo.index[iron & (trafo[column].fillna(0.5) != 0.5)]
+                if len(bad):  # lightsim2grid knows symmetric transformers only
+                    raise NetworkError(
+                        f"{named(name, 'trafo', bad)} has {column} = {trafo.at[bad[0], column]:g}; "
+                        "0.5 is accepted where there are iron losses"
+                    )
 
 
 def _check_ratings(net: pandapowerNet, name: str) -> None:

@@ -28,7 +28,8 @@ class Reduction:
         """
         full, steps = self.full, p.shape[1]
         carried = self.branch_of >= 0
-        squared = np.where(carried[:, None], current2[self.branch_of], 0.0)
+        squared = np.zeros((full.branches, steps))
+        squared[carried] = current2[self.branch_of[carried]]
         flow_p, flow_q = np.zeros((2, full.branches, steps))
         voltage = np.empty((full.buses, steps))
         voltage[0] = v[0]

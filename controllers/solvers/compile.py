@@ -57,13 +57,15 @@ class _Rows:
     def empty(cls) -> "_Rows":
         return cls([], [], [], [], [], [], [], [])
 
-    def add(self, entry: ConeRow, name: str, where: Mapping[int, int], n: int) -> int:
-        """Append the row `entry.constant + entry.coefficients x >= 0`, i.e. -a x + s = constant."""
+    def add(self, entry: ConeRow, name: str, n: int) -> int:
+        """Append the row `entry.constant + entry.coefficients x >= 0`, i.e. -a x + s = constant.
+
+        Keys of the coefficients are columns; those from `n` on are parameters.
+        """
         at = len(self.b)
         self.names.append(name)
         self.b.append(entry.constant)
-        for variable, coefficient in entry.coefficients.items():
-            column = where[variable]
+        for column, coefficient in entry.coefficients.items():
             if column < n:
                 self.row.append(at)
                 self.column.append(column)
@@ -169,40 +171,47 @@ class _Compiler:
         name = constraint.name
         body, lower, upper = constraint.body, constraint.lb, constraint.ub
         repn = self._walk(body, name)
-        quadratic = {k: c for k, c in (repn.quadratic or {}).items() if c != 0.0}
+        # by column: an order by id would differ from one process to the next
+        linear = {self._column(i, name): c for i, c in repn.linear.items()}
+        linear = {column: c for column, c in linear.items() if c != 0.0}
+        quadratic: dict[tuple[int, int], float] = {}
+        for (i, j), c in (repn.quadratic or {}).items():
+            a, b = self._column(i, name), self._column(j, name)
+            if c != 0.0:
+                quadratic[min(a, b), max(a, b)] = c
         if quadratic:
-            if any(self._column(i, name) >= self.n for pair in quadratic for i in pair):
+            if any(column >= self.n for pair in quadratic for column in pair):
                 raise ModelError(f"{name}: data may not multiply a variable in a constraint")
             if (lower is None) == (upper is None):
                 raise ModelError(f"{name}: a quadratic constraint needs exactly one bound")
             sign, bound = (1.0, upper) if upper is not None else (-1.0, lower)
+            if not np.isfinite([repn.constant, *quadratic.values(), *linear.values()]).all():
+                raise ModelError(f"{name}: has a coefficient that is not finite")
             rows = second_order_cone(
                 name=name,
-                quadratic={k: sign * c for k, c in quadratic.items()},
-                linear={i: sign * c for i, c in repn.linear.items() if c != 0.0},
+                quadratic={pair: sign * c for pair, c in quadratic.items()},
+                linear={i: sign * c for i, c in linear.items()},
                 constant=sign * (repn.constant - bound),
-                lower_bound=lambda i: self.vars[self.where[i]].lb,
-                label=lambda i: self.vars[self.where[i]].name,
+                lower_bound=lambda i: self.vars[i].lb,
+                label=lambda i: self.vars[i].name,
             )
-            if rows[0].constant == 0.0:  # the cone itself keeps its head's variables >= 0
+            if rows[0].constant == 0.0 and not linear:
+                # a rotated cone, or c t^2: the cone itself keeps its head's variables >= 0
                 self.kept_nonnegative.update(rows[0].coefficients)
             for row in rows:
-                cones.add(row, name, self.where, self.n)
+                cones.add(row, name, self.n)
             sizes.append(len(rows))
             return "cone", -1
-        for variable in repn.linear:
-            self._column(variable, name)
-        linear = {i: c for i, c in repn.linear.items() if c != 0.0}
         if lower is not None and lower == upper:
             entry = ConeRow({i: -c for i, c in linear.items()}, upper - repn.constant)
-            return "zero", zero.add(entry, name, self.where, self.n)
+            return "zero", zero.add(entry, name, self.n)
         at = -1
         if lower is not None:
             entry = ConeRow(linear, repn.constant - lower)
-            at = nonneg.add(entry, name, self.where, self.n)
+            at = nonneg.add(entry, name, self.n)
         if upper is not None:
             entry = ConeRow({i: -c for i, c in linear.items()}, upper - repn.constant)
-            at = nonneg.add(entry, name, self.where, self.n)
+            at = nonneg.add(entry, name, self.n)
         return "nonneg", at
 
     def _column(self, variable: int, name: str) -> int:
@@ -211,23 +220,24 @@ class _Compiler:
         return self.where[variable]
 
     def _bounds(self, zero: _Rows, nonneg: _Rows) -> None:
-        for variable in self.vars[: self.n]:
+        for column, variable in enumerate(self.vars[: self.n]):
             if variable.fixed:
                 continue
-            lower, upper, key = variable.lb, variable.ub, id(variable)
+            lower, upper, kept = variable.lb, variable.ub, column in self.kept_nonnegative
             if not variable.is_continuous():
                 if not variable.is_integer():
                     raise ModelError(f"{variable.name}: accepted domains are reals and integers")
                 if lower is None or upper is None:
                     raise ModelError(f"{variable.name}: an integer variable needs both bounds")
-                self.integer.append(self.where[key])
+                self.integer.append(column)
+                kept = False  # the bounds of integers are read from their rows
             if lower is not None and lower == upper:
-                zero.add(ConeRow({key: -1.0}, upper), variable.name, self.where, self.n)
+                zero.add(ConeRow({column: -1.0}, upper), variable.name, self.n)
                 continue
-            if lower is not None and not (lower == 0.0 and key in self.kept_nonnegative):
-                nonneg.add(ConeRow({key: 1.0}, -lower), variable.name, self.where, self.n)
+            if lower is not None and not (lower == 0.0 and kept):
+                nonneg.add(ConeRow({column: 1.0}, -lower), variable.name, self.n)
             if upper is not None:
-                nonneg.add(ConeRow({key: -1.0}, upper), variable.name, self.where, self.n)
+                nonneg.add(ConeRow({column: -1.0}, upper), variable.name, self.n)
 
     def _stack(self, parts: Sequence[_Rows]) -> tuple[csc_array, csr_array, Any, list[str]]:
         starts = np.concatenate([[0], np.cumsum([len(p.b) for p in parts])]).astype(int)
@@ -307,9 +317,18 @@ def _check_convex(upper: csc_array, name: str) -> None:
 def _check_finite(program: ConicProgram, names: Sequence[str]) -> None:
     for row in np.flatnonzero(~np.isfinite(program.b0)).tolist():
         raise ModelError(f"{names[row]}: has a right-hand side that is not finite")
-    bad = ~np.isfinite(program.matrix.data)
-    if bad.any():
-        row = program.matrix.indices[np.flatnonzero(bad)[0]]
-        raise ModelError(f"{names[row]}: has a coefficient that is not finite")
-    if not (np.isfinite(program.q0).all() and np.isfinite(program.quadratic.data).all()):
+    for matrix in (program.matrix, csc_array(program.b_parameters)):
+        bad = ~np.isfinite(matrix.data)
+        if bad.any():
+            row = matrix.indices[np.flatnonzero(bad)[0]]
+            raise ModelError(f"{names[row]}: has a coefficient that is not finite")
+    objective = (
+        program.q0,
+        program.quadratic.data,
+        program.q_parameters.data,
+        program.offset0,
+        program.offset_linear,
+        program.offset_quadratic.data,
+    )
+    if not all(np.isfinite(part).all() for part in objective):
         raise ModelError("objective: has a coefficient that is not finite")

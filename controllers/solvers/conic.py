@@ -142,7 +142,13 @@ def parameter_vector(layout: Mapping[str, Ints], values: Mapping[str, Floats | f
         raise SolverError(f"parameters missing: {missing or 'none'}, unknown: {unknown or 'none'}")
     p = np.empty(sum(len(columns) for columns in layout.values()))
     for name, columns in layout.items():
-        flat = np.broadcast_to(np.asarray(values[name], dtype=float).ravel(), columns.shape)
+        given = np.asarray(values[name], dtype=float).ravel()
+        if given.size not in (1, columns.size):
+            raise SolverError(
+                f"parameter {name} has {given.size} values; {columns.size}, or one for all, "
+                "are accepted"
+            )
+        flat = np.broadcast_to(given, columns.shape)
         if not np.isfinite(flat).all():
             at = int(np.flatnonzero(~np.isfinite(flat))[0])
             raise SolverError(f"parameter {name}[{at}] is {flat[at]}; a finite value is accepted")

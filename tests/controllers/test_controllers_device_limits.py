@@ -1,0 +1,90 @@
+"""What devices do with set points: one rule for simulated devices and fallbacks."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stackelgrid.controllers.device_limits import battery_step, pv_output, unit_output
+from stackelgrid.controllers.networks.devices import Batteries, Photovoltaics, Units
+
+UNIT = st.floats(0.0, 1.0)
+
+
+def batteries(p_max, e_min, e_max, charge=1.0, discharge=1.0):
+    one = np.ones(1)
+    return Batteries(
+        (0,), ("b",), np.array([0]), p_max * one, e_min * one, e_max * one, e_min * one,
+        charge * one, discharge * one, 0.0 * one,
+    )  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(
+    fill=UNIT, set_point=st.floats(-3.0, 3.0), dt_h=st.floats(0.05, 4.0),
+    charge=st.floats(0.5, 1.0), discharge=st.floats(0.5, 1.0), e_min=st.floats(0.0, 0.5),
+)  # fmt: skip
+def test_a_battery_stays_in_its_limits_and_balances(
+    fill, set_point, dt_h, charge, discharge, e_min
+):
+    battery = batteries(0.8, e_min, 2.0, charge, discharge)
+    before = np.array([e_min + fill * (2.0 - e_min)])
+    power, after = battery_step(battery, before, np.array([set_point]), dt_h)
+    assert -0.8 <= power[0] <= 0.8
+    assert e_min <= after[0] <= 2.0
+    assert power[0] * set_point >= 0.0  # never the other direction
+    assert abs(power[0]) <= abs(set_point) + 1e-12
+    stored = dt_h * (charge * max(power[0], 0.0) + min(power[0], 0.0) / discharge)
+    assert after[0] - before[0] == pytest.approx(stored, abs=1e-12)
+    # what is refused was impossible: full, empty or at the rated power
+    if abs(power[0]) < abs(set_point) - 1e-9:
+        limits = (abs(abs(power[0]) - 0.8), after[0] - e_min, 2.0 - after[0])
+        assert min(limits) < 1e-9
+
+
+def test_battery_numbers_by_hand():
+    battery = batteries(1.0, 0.2, 2.0, 0.9, 0.8)
+    power, after = battery_step(battery, np.array([1.0]), np.array([0.5]), 0.5)
+    assert (power[0], after[0]) == (0.5, pytest.approx(1.0 + 0.5 * 0.9 * 0.5))
+    power, after = battery_step(battery, np.array([1.0]), np.array([-0.5]), 0.5)
+    assert (power[0], after[0]) == (-0.5, pytest.approx(1.0 - 0.5 / 0.8 * 0.5))
+    power, after = battery_step(battery, np.array([0.4]), np.array([-1.0]), 1.0)
+    assert (power[0], after[0]) == (pytest.approx(-0.2 * 0.8), pytest.approx(0.2))
+
+
+@settings(max_examples=200, deadline=None, database=None)
+@given(
+    available=st.floats(0.0, 2.0), p_set=st.floats(-1.0, 3.0), q_set=st.floats(-3.0, 3.0),
+    factor=st.sampled_from([0.0, 0.8, 0.95, 1.0]),
+)  # fmt: skip
+def test_pv_stays_in_its_circle_and_power_factor(available, p_set, q_set, factor):
+    one = np.ones(1)
+    pv = Photovoltaics((0,), ("pv",), np.array([0]), one, 1.2 * one, factor * one)
+    p, q = (x[0] for x in pv_output(pv, available * one, p_set * one, q_set * one))
+    assert p == pytest.approx(min(max(p_set, 0.0), available, 1.2))
+    assert np.hypot(p, q) <= 1.2 + 1e-12
+    if factor > 0.0:
+        assert abs(q) <= p * np.tan(np.arccos(factor)) + 1e-12
+    room = np.sqrt(1.2**2 - p**2)
+    if factor > 0.0:
+        room = min(room, p * np.tan(np.arccos(factor)))
+    assert q == pytest.approx(np.clip(q_set, -room, room), abs=1e-12)
+
+
+def test_arrays_over_steps_are_limited_like_single_values():
+    one = np.ones(2)
+    pv = Photovoltaics((0, 1), ("a", "b"), np.array([0, 1]), one, one, np.array([0.0, 0.9]))
+    rng = np.random.default_rng(1)
+    available, p_set, q_set = rng.uniform(0.0, 1.3, (3, 2, 5))
+    p, q = pv_output(pv, available, p_set, q_set)
+    for t in range(5):
+        p_t, q_t = pv_output(pv, available[:, t], p_set[:, t], q_set[:, t])
+        np.testing.assert_array_equal((p[:, t], q[:, t]), (p_t, q_t))
+    units = Units(
+        ("gen",) * 2, (0, 1), ("a", "b"), np.array([0, 1]), np.array([0.2, -np.inf]),
+        np.array([1.0, np.inf]), one, one, one,
+    )  # fmt: skip
+    np.testing.assert_array_equal(
+        unit_output(units, np.array([[0.0, 0.5, 7.0], [-9.0, 0.5, 7.0]])),
+        [[0.2, 0.5, 1.0], [-9.0, 0.5, 7.0]],
+    )

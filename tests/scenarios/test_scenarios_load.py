@@ -1,0 +1,157 @@
+"""Reading a scenario: templates, overrides, defaults, and the random streams of a run."""
+
+import numpy as np
+import pytest
+
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.load import load_scenario, shipped_scenarios
+from stackelgrid.scenarios.random import generator
+
+TEMPLATES = """
+[templates.street]
+case = "village.json"
+level = "lv"
+parent = "mv1"
+bus = 24
+tariff = "mv"
+[templates.street.boundary]
+kind = "fixed_tap"
+tap_pos = -1
+tap_max = 4
+[templates.street.loads]
+scale = 0.5
+[templates.street.loads.assign]
+household = 1.0
+[[templates.street.pv]]
+share = 0.5
+p_mw = 0.005
+[[templates.street.pv]]
+count = 1
+p_mw = 0.010
+[[grids]]
+template = "street"
+name = "plain"
+[[grids]]
+template = "street"
+name = "own"
+bus = 30
+boundary = { kind = "fixed_tap", tap_pos = 2 }
+pv = [{ count = 2, p_mw = 0.003 }]
+loads = { scale = 2.0 }
+"""
+
+
+@pytest.fixture
+def templated(tmp_path, texts):
+    path = tmp_path / "templated.toml"
+    path.write_text(texts["feeder"] + TEMPLATES, encoding="utf-8")
+    return str(path)
+
+
+def grid(loaded, name):
+    return next(g for g in loaded.scenario.grids if g.name == name)
+
+
+def test_template_fills_what_a_grid_leaves_open(templated):
+    plain = grid(load_scenario(templated), "plain")
+    assert (plain.case, plain.bus, plain.parent) == ("village.json", 24, "mv1")
+    assert [p.p_mw for p in plain.pv] == [0.005, 0.010]
+    assert plain.loads.scale == 0.5
+
+
+def test_sections_merge_and_lists_replace(templated):
+    own = grid(load_scenario(templated), "own")
+    assert own.bus == 30
+    assert (own.boundary.tap_pos, own.boundary.tap_max) == (2, 4)
+    assert (own.loads.scale, own.loads.assign) == (2.0, {"household": 1.0})
+    assert [(p.count, p.p_mw) for p in own.pv] == [(2, 0.003)]
+
+
+def test_a_template_is_not_changed_by_those_who_use_it(templated):
+    plain = grid(load_scenario(templated, ["grids.own.loads.scale=7.0"]), "plain")
+    assert plain.loads.scale == 0.5
+
+
+def test_override_reaches_a_template(templated):
+    loaded = load_scenario(templated, ["templates.street.loads.scale=0.25"])
+    assert grid(loaded, "plain").loads.scale == 0.25
+    assert grid(loaded, "own").loads.scale == 2.0
+
+
+def test_unknown_template_names_the_known(templated):
+    with pytest.raises(ScenarioError, match=r"grids.own.template: 'lane' unknown; known: street"):
+        load_scenario(templated, ["grids.own.template=lane"])
+
+
+@pytest.mark.parametrize("key", ["grids.lv1", "grids.1"])
+def test_overrides_by_name_and_by_index(key):
+    loaded = load_scenario("quick", [f"{key}.multiplicity=3", f"{key}.batteries.0.count=5"])
+    lv1 = grid(loaded, "lv1")
+    assert (lv1.multiplicity, lv1.batteries[0].count) == (3, 5)
+    assert grid(loaded, "mv1").multiplicity == 1
+
+
+def test_override_values_are_toml_or_words():
+    loaded = load_scenario(
+        "quick",
+        [
+            "weather.sky=cloudy",
+            "grids.mv1.pv.0.buses=[3, 4]",
+            'grids.mv1.loads.mix={ commercial = 1.0 }',
+            "tolerances.interface_pu=1e-6",
+            "grids.lv1.loads.equal=false",
+        ],
+    )  # fmt: skip
+    assert loaded.scenario.weather.sky == "cloudy"
+    assert grid(loaded, "mv1").pv[0].buses == (3, 4)
+    assert grid(loaded, "mv1").loads.mix == {"commercial": 1.0}
+    assert loaded.scenario.tolerances.interface_pu == 1e-6
+    assert grid(loaded, "lv1").loads.equal is False
+
+
+def test_later_override_wins_and_seed_beats_both():
+    overrides = ["seed=5", "seed=6"]
+    assert load_scenario("quick", overrides).scenario.seed == 6
+    assert load_scenario("quick", overrides, 7).scenario.seed == 7
+    assert load_scenario("quick").scenario.seed == 1
+
+
+def test_every_shipped_scenario_loads():
+    assert {"day", "quick"} <= set(shipped_scenarios())
+    for name in shipped_scenarios():
+        loaded = load_scenario(name)
+        assert loaded.scenario.name == name
+        assert loaded.source == name
+
+
+def test_the_day_is_what_it_promises():
+    """One transmission grid, five feeders of ten prosumers, six communities; 96 quarter hours."""
+    scenario = load_scenario("day").scenario
+    assert scenario.time.intervals * scenario.time.interval_min == 24 * 60
+    feeders = [g for g in scenario.grids if g.level == "mv"]
+    communities = [g for g in scenario.grids if g.level == "lv"]
+    assert [g.case for g in scenario.grids if g.level == "transmission"] == ["case30"]
+    assert (len(feeders), len(communities)) == (5, 6)
+    assert all(len(set(g.pv[0].buses) & set(g.batteries[0].buses)) >= 10 for g in feeders)
+    assert all(g.pv[0].share >= 0.3 and g.batteries[0].count >= 10 for g in communities)
+    assert {g.parent for g in communities} == {"mv1"}
+
+
+def test_parents_come_first(templated):
+    loaded = load_scenario(templated)
+    assert [g.name for g in loaded.scenario.top_down] == ["mv1", "plain", "own"]
+
+
+def test_generator_depends_on_seed_and_names_only():
+    first = generator(3, "lv1", "loads").random(8)
+    generator(3, "lv1", "sky").random(1000)
+    np.testing.assert_array_equal(first, generator(3, "lv1", "loads").random(8))
+
+
+def test_generators_of_different_consumers_are_independent():
+    names = [("a",), ("b",), ("a", "b"), ("b", "a"), ("ab",), ("a", ""), ()]
+    draws = np.array([generator(3, *n).standard_normal(4000) for n in names])
+    draws = np.vstack([draws, generator(4, "a").standard_normal(4000)])
+    correlation = np.corrcoef(draws) - np.eye(len(draws))
+    # 28 pairs: four standard deviations of 1 / sqrt(4000)
+    assert np.abs(correlation).max() < 4.0 / np.sqrt(4000)

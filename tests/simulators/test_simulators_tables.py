@@ -1,0 +1,84 @@
+"""Tables on disk: parts while a run goes, one file when it is done, the same to a reader."""
+
+import pyarrow as pa
+import pytest
+
+from stackelgrid.simulators.tables import SCHEMAS, TableWriter, read_table
+
+
+def columns(interval, buses):
+    return {
+        "interval": [interval] * len(buses),
+        "time": [1_750_496_400_000 + 900_000 * interval] * len(buses),
+        "grid": ["mv1"] * len(buses),
+        "bus": buses,
+        "vm_pu": [1.0 + 0.001 * interval + 1e-6 * b for b in buses],
+        "va_degree": [-0.1 * b for b in buses],
+        "p_mw": [0.1 * b for b in buses],
+        "q_mvar": [0.05 * b for b in buses],
+        "price_eur_per_mwh": [float("nan")] * len(buses),
+    }
+
+
+@pytest.fixture
+def writer(tmp_path):
+    return TableWriter(tmp_path)
+
+
+def test_parts_and_merged_table_read_the_same(writer, tmp_path):
+    for k in (0, 1, 2, 10, 11):  # 10 after 2, not before
+        writer.write_part("bus", k, columns(k, [3, 1, 2]))
+    before = read_table(tmp_path, "bus")
+    assert not (tmp_path / "bus.parquet").exists()
+    writer.merge()
+    after = read_table(tmp_path, "bus")
+    assert not (tmp_path / "bus").exists()
+    assert before.schema == after.schema == SCHEMAS["bus"]
+    assert before.drop_columns("price_eur_per_mwh").equals(after.drop_columns("price_eur_per_mwh"))
+    assert after["interval"].to_pylist() == [k for k in (0, 1, 2, 10, 11) for _ in range(3)]
+    assert after["bus"].to_pylist() == [3, 1, 2] * 5
+    assert after["vm_pu"].to_pylist()[3] == 1.0 + 0.001 + 3e-6
+
+
+def test_an_unfinished_run_is_readable(writer, tmp_path):
+    """A part that was being written when the power went is no part."""
+    writer.write_part("bus", 0, columns(0, [1, 2]))
+    writer.write_part("bus", 1, columns(1, [1, 2]))
+    (tmp_path / "bus" / "part-000002.tmp").write_bytes(b"PAR1 and then nothing")
+    table = read_table(tmp_path, "bus")
+    assert table["interval"].to_pylist() == [0, 0, 1, 1]
+    assert list(table.column_names) == SCHEMAS["bus"].names
+
+
+def test_a_table_without_a_row_has_its_columns(writer, tmp_path):
+    for when in ("no part yet", "merged"):
+        if when == "merged":
+            writer.merge()
+        for name, schema in SCHEMAS.items():
+            table = read_table(tmp_path, name)
+            assert (table.num_rows, table.schema) == (0, schema), when
+
+
+def test_merge_leaves_files_only(writer, tmp_path):
+    writer.write_part("bus", 0, columns(0, [1]))
+    writer.merge()
+    assert {p.name for p in tmp_path.iterdir()} == {f"{t}.parquet" for t in SCHEMAS}
+
+
+def test_wrong_columns_are_not_written(writer, tmp_path):
+    broken = columns(0, [1, 2])
+    broken["vm_pu"] = ["high", "low"]
+    with pytest.raises(pa.ArrowInvalid, match="high"):
+        writer.write_part("bus", 0, broken)
+    missing = columns(0, [1])
+    del missing["p_mw"]
+    with pytest.raises(KeyError, match="p_mw"):
+        writer.write_part("bus", 0, missing)
+    assert read_table(tmp_path, "bus").num_rows == 0
+
+
+def test_schemas_share_their_key():
+    for name, schema in SCHEMAS.items():
+        assert schema.names[:3] == ["interval", "time", "grid"], name
+        assert schema.field("time").type == pa.timestamp("ms", tz="UTC")
+        assert len(set(schema.names)) == len(schema.names)
