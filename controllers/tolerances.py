@@ -40,3 +40,6 @@ BOUND_CONTRADICTION = 1e-5
 CONFLICT_SLACK = 1e-5
 # a ray that proves infeasibility or unboundedness: residual relative to the size of its terms
 RAY = 1e-4
+
+# a row whose coefficients spread over more than this is worth a warning
+COEFFICIENT_RANGE = 1e8

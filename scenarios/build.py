@@ -11,7 +11,7 @@ import numpy as np
 
 from stackelgrid.controllers.coordination.bottom_up_tariff import BottomUpTariff
 from stackelgrid.controllers.coordination.protocol import Controller, ControllerSettings
-from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.errors import NetworkError, SolverError
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
 from stackelgrid.controllers.models.p2p import TradeOptions
 from stackelgrid.controllers.networks.boundary import TapChanger, tap_changer
@@ -19,6 +19,7 @@ from stackelgrid.controllers.networks.devices import Devices, read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow
 from stackelgrid.controllers.networks.radial import radial_network
+from stackelgrid.controllers.solvers.registry import Choice, choose
 from stackelgrid.controllers.system import Boundary, Feeder, System, Transmission
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
@@ -38,6 +39,14 @@ _CONTROLLERS = {"bottom_up_tariff": BottomUpTariff}
 
 
 @dataclass(frozen=True)
+class ChosenSolvers:
+    """Solvers of a run, and why they are not MOSEK where nobody named one."""
+
+    conic: Choice
+    mixed_integer: Choice
+
+
+@dataclass(frozen=True)
 class BuiltScenario:
     """Everything a run needs, made from one scenario."""
 
@@ -49,6 +58,7 @@ class BuiltScenario:
     series: dict[str, GridSeries]
     system: System
     controller: Controller
+    solvers: ChosenSolvers
     simulated: dict[str, SimulatedGrid]
     fleets: dict[str, Fleet]
 
@@ -63,6 +73,7 @@ def build_scenario(loaded: LoadedScenario) -> BuiltScenario:
 
 def _build(loaded: LoadedScenario) -> BuiltScenario:
     scenario = loaded.scenario
+    solvers = _choose(scenario)
     horizon = horizon_of(scenario)
     axis = axis_of(scenario, horizon)
     grids = build_grids(loaded)
@@ -78,10 +89,22 @@ def _build(loaded: LoadedScenario) -> BuiltScenario:
         devices=devices,
         series=series,
         system=system,
-        controller=_controller(scenario, system, loaded.folder),
+        controller=_controller(scenario, system, loaded.folder, solvers),
+        solvers=solvers,
         simulated={n: _simulated(g, grids, scenario) for n, g in grids.items()},
         fleets={n: _fleet(g, devices[n], series[n]) for n, g in grids.items()},
     )
+
+
+def _choose(scenario: Scenario) -> ChosenSolvers:
+    chosen = []
+    for mixed, key in ((False, "conic"), (True, "mixed_integer")):
+        wanted = getattr(scenario.solver, key)
+        try:
+            chosen.append(choose(mixed, None if wanted == "auto" else wanted))
+        except SolverError as error:
+            raise ScenarioError(f"solver.{key}: {error}") from error
+    return ChosenSolvers(*chosen)
 
 
 def _devices(grid: BuiltGrid, scenario: Scenario) -> Devices:
@@ -166,11 +189,17 @@ def _trade(section: GridSection) -> TradeOptions | None:
     )
 
 
-def _controller(scenario: Scenario, system: System, folder: Path) -> Controller:
+def _controller(
+    scenario: Scenario, system: System, folder: Path, solvers: ChosenSolvers
+) -> Controller:
+    solver = scenario.solver
     settings = ControllerSettings(
-        threads=scenario.solver.threads,
-        gap=scenario.solver.gap,
-        node_limit=scenario.solver.node_limit,
+        threads=solver.threads,
+        conic=solvers.conic,
+        mixed_integer=solvers.mixed_integer,
+        gap=solver.gap,
+        node_limit=solver.node_limit,
+        round_limit=solver.round_limit,
     )
     name = scenario.controller
     if name in _CONTROLLERS:

@@ -54,7 +54,7 @@ def run(
     target = out or Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     try:
         with _progress(console, name, loaded.scenario.time.intervals) as advance:
-            result = run_scenario(loaded, target, advance)
+            result = run_scenario(loaded, target, advance, console.print)
     except KeyboardInterrupt:  # typer would say nothing
         where = f"; {target} holds what was done" if target.exists() else ""
         print(f"stackelgrid: interrupted{where}", file=sys.stderr)
@@ -93,6 +93,14 @@ def validate(scenario: ScenarioArgument, overrides: SetOption = None) -> None:
             f"{len(d.units.index)} units; {where} x {grid.section.multiplicity}"
         )
     print(f"{loaded.source}: valid")
+
+
+@app.command()
+def solvers() -> None:
+    """List solvers with version and licence, and which ones a run would take."""
+    from stackelgrid.controllers.solvers.registry import solver_table
+
+    print(solver_table())
 
 
 @contextmanager

@@ -3,19 +3,19 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from stackelgrid.controllers.solvers import ClarabelSolver
+from stackelgrid.controllers.schedule import Decision
 from stackelgrid.profiles.errors import StackelgridError
-from stackelgrid.scenarios.build import build_scenario
+from stackelgrid.scenarios.build import BuiltScenario, build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
-from stackelgrid.scenarios.schema import Scenario
+from stackelgrid.scenarios.notices import notices, programs
 from stackelgrid.scenarios.world import run_world
 from stackelgrid.simulators.tables import TableWriter
 from stackelgrid.simulators.timings import Timings
@@ -34,6 +34,7 @@ def run_scenario(
     loaded: LoadedScenario,
     out: Path,
     progress: Callable[[int], None] = lambda done: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> RunResult:
     """Run a scenario into a new directory.
 
@@ -55,20 +56,30 @@ def run_scenario(
     writer = TableWriter(out)
     log = RunLog(out)
     log.event("start", scenario=scenario.name, seed=scenario.seed, version=_version())
+    for line in notices(built):
+        log.event("notice", text=line)
+        say(line)
+    for label, health in programs(built):
+        log.event("program", grids=label, **asdict(health))
     logged: set[int] = set()
+
+    def on_decision(interval: int, decision: Decision) -> None:
+        for name, plan in decision.plans.items():
+            if plan.step == 0:
+                log.event("solve", interval=interval, grid=name, **asdict(plan.report))
 
     def on_interval(done: int) -> None:
         for interval in sorted(totals.fallback_intervals - logged):
             logged.add(interval)
             log.event("fallback", interval=interval, reasons=totals.fallback_reasons[interval])
-        _write_summary(out, summary(scenario, totals, timings, "running", started))
+        _write_summary(out, summary(built, totals, timings, "running", started))
         progress(done)
 
     status = "interrupted"
     try:
         world_started = time.perf_counter()
         try:
-            run_world(built, writer, totals, timings, on_interval)
+            run_world(built, writer, totals, timings, on_interval, on_decision)
         finally:
             timings.world_s = time.perf_counter() - world_started
         writer.merge()
@@ -76,7 +87,7 @@ def run_scenario(
     except OSError as error:
         raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
     finally:
-        final = summary(scenario, totals, timings, status, started)
+        final = summary(built, totals, timings, status, started)
         log.event(status, intervals_done=totals.intervals_done)
         _write_summary(out, final)
     return RunResult(out, final)
@@ -107,9 +118,10 @@ def check_out(out: Path) -> None:
 
 
 def summary(
-    scenario: Scenario, totals: Totals, timings: Timings, status: str, started: float
+    built: BuiltScenario, totals: Totals, timings: Timings, status: str, started: float
 ) -> dict[str, Any]:
     """Contents of summary.json; null where the run has no such quantity."""
+    scenario, solvers = built.scenario, built.solvers
     wall = time.perf_counter() - started
     timed = timings
     if status == "running":
@@ -125,10 +137,10 @@ def summary(
         "wall_s": wall,
         "timings": timed.breakdown(wall),
         "solver": {
-            "conic": ClarabelSolver.name,
-            "mixed_integer": None,
-            "version": ClarabelSolver.version,
-            "fallback_reason": None,
+            "conic": solvers.conic.name,
+            "mixed_integer": solvers.mixed_integer.name,
+            "version": solvers.mixed_integer.version,
+            "fallback_reason": solvers.mixed_integer.fallback_reason,
         },
         "cost_eur": {
             "total": totals.total_eur,

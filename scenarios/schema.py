@@ -79,11 +79,13 @@ class Weather(Section):
 
 
 class SolverSection(Section):
-    """Solver and threads."""
+    """Solvers (auto takes MOSEK where a licence answers), gap, reproducible limits, threads."""
 
-    conic: Literal["clarabel"] = "clarabel"
+    conic: Literal["auto", "clarabel", "mosek"] = "auto"
+    mixed_integer: Literal["auto", "misocp", "mosek", "scip", "gurobi", "xpress", "copt"] = "auto"
     gap: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-3
-    node_limit: Annotated[int, Field(ge=0)] = 50
+    node_limit: Annotated[int, Field(ge=0)] = 500
+    round_limit: Annotated[int, Field(ge=0)] = 20
     threads: Annotated[int, Field(ge=1, le=256)] = 2
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import mosaik
 
+from stackelgrid.controllers.schedule import Decision
 from stackelgrid.scenarios.build import BuiltScenario
 from stackelgrid.simulators.attributes import AGENT, FLEET, Flow, names
 from stackelgrid.simulators.grid import boundary_eid
@@ -38,8 +39,9 @@ def run_world(
     totals: Totals,
     timings: Timings,
     progress: Callable[[int], None],
+    observe: Callable[[int, Decision], None] = lambda interval, decision: None,
 ) -> None:
-    """Connect all simulators and run the day.
+    """Connect all simulators and run the day; `observe` is told every decision.
 
     Within one interval: agents decide on the measurements of the interval before (time-shifted);
     devices apply the set points; grids exchange powers (upwards) and voltages (downwards, weak)
@@ -56,7 +58,7 @@ def run_world(
             configure_logging=False,
         )
         with world:
-            _connect(world, built, writer, totals, timings, progress, interval_s)
+            _connect(world, built, writer, totals, timings, progress, observe, interval_s)
             try:
                 world.run(until=built.scenario.time.intervals * interval_s, print_progress=False)
             except BaseException:
@@ -79,11 +81,16 @@ def _connect(
     totals: Totals,
     timings: Timings,
     progress: Callable[[int], None],
+    observe: Callable[[int, Decision], None],
     interval_s: int,
 ) -> None:
     sections = {name: grid.section for name, grid in built.grids.items()}
     agents = world.start(
-        "Agents", interval_s=interval_s, controller=built.controller, timings=timings
+        "Agents",
+        interval_s=interval_s,
+        controller=built.controller,
+        timings=timings,
+        observe=observe,
     )
     devices = world.start("Devices", interval_s=interval_s, fleets=list(built.fleets.values()))
     clock = {k: f"{t:%Y-%m-%d %H:%M}" for k, t in enumerate(built.axis.index)}

@@ -5,7 +5,7 @@ in and set points out.
 """
 
 import time as wall
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import mosaik_api_v3
@@ -50,11 +50,13 @@ class AgentSimulator(mosaik_api_v3.Simulator):
         interval_s: int,
         controller: Controller,
         timings: Timings,
+        observe: Callable[[int, Decision], None],
     ) -> Meta:
         """Take the controller that decides for all agents."""
         self._interval_s = interval_s
         self._controller = controller
         self._timings = timings
+        self._observe = observe
         return self.meta
 
     def create(self, num: int, model: str, **model_params: Any) -> list[CreateResult]:
@@ -72,6 +74,7 @@ class AgentSimulator(mosaik_api_v3.Simulator):
         self._decision = self._controller.decide(interval, self._measured)
         self._timings.solve_s += wall.perf_counter() - started
         self._check(self._decision)
+        self._observe(interval, self._decision)
         return time + self._interval_s
 
     def get_data(self, outputs: OutputRequest) -> OutputData:

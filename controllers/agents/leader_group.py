@@ -6,20 +6,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stackelgrid.controllers.agents.feeder_agent import FeederAgent, FeederInstance, middle_price
+from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan, SolveReport
 from stackelgrid.controllers.solvers import CompiledModel
-from stackelgrid.controllers.solvers.conic import parameter_vector
+from stackelgrid.controllers.solvers.backend import MixedIntegerResult
+from stackelgrid.controllers.solvers.conic import ProgramData, parameter_vector
+from stackelgrid.controllers.solvers.infeasibility import conflicting_rows
 from stackelgrid.controllers.solvers.join import Link, LinkTerm, join_models, parameter_values
-from stackelgrid.controllers.solvers.misocp import (
-    MixedIntegerConicSolver,
-    MixedOptions,
-    MixedSolution,
-)
+from stackelgrid.controllers.solvers.misocp import MixedOptions, MixedSolution
+from stackelgrid.controllers.solvers.registry import Choice, mixed_integer_solver
 from stackelgrid.controllers.solvers.snapping import snap_by_direction
 from stackelgrid.profiles.arrays import Floats
 
+_DRIVER = Choice("misocp", "", None)
 _CLEARING = "across_clearing"
-_SOLVER = "clarabel+highs"
+# limits named in a message
+_CONFLICTS = 3
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,15 @@ class LeaderGroup:
     A feeder counts with its multiplicity. A group of one solves its own program.
     """
 
-    def __init__(self, agents: Mapping[str, FeederAgent], options: MixedOptions) -> None:
+    def __init__(
+        self,
+        agents: Mapping[str, FeederAgent],
+        options: MixedOptions,
+        choice: Choice = _DRIVER,
+    ) -> None:
         self.agents = dict(agents)
-        self.options = options
-        self._program = _GroupProgram(self.agents)
+        self.options, self.choice = options, choice
+        self._program = _GroupProgram(self.agents, options, choice)
         self._alone: dict[str, _GroupProgram] = {}
 
     @property
@@ -65,16 +72,16 @@ class LeaderGroup:
             )
             for name, agent in self.agents.items()
         }
-        solution = self._program.solve(instances, self.options)
+        solution = self._program.solve(instances)
         if len(solution.x) or len(self.agents) == 1:
             return self._plans(self._program, instances, solution, "")
         plans: dict[str, Plan] = {}
-        reason = f"the group had no solution ({solution.status}: {solution.message})"
+        reason = f"its group had no solution ({solution.status}), alone: "
         for name, agent in self.agents.items():
             if name not in self._alone:
-                self._alone[name] = _GroupProgram({name: agent})
+                self._alone[name] = _GroupProgram({name: agent}, self.options, self.choice)
             own = {name: instances[name]}
-            alone = self._alone[name].solve(own, self.options)
+            alone = self._alone[name].solve(own)
             plans |= self._plans(self._alone[name], own, alone, reason)
         return plans
 
@@ -82,7 +89,7 @@ class LeaderGroup:
         self,
         program: "_GroupProgram",
         instances: Mapping[str, FeederInstance],
-        solution: MixedSolution,
+        solution: MixedIntegerResult,
         note: str,
     ) -> dict[str, Plan]:
         plans = {}
@@ -90,8 +97,9 @@ class LeaderGroup:
         uncontrolled = sum(
             program.weight(n) * self.agents[n].uncontrolled_cost(i) for n, i in instances.items()
         )
+        conflict = "" if len(solution.x) else program.conflict(instances)
         for name, instance in instances.items():
-            report = _report(solution, uncontrolled, note)
+            report = _report(self.choice.name, solution, uncontrolled, note + conflict)
             x = None
             if len(solution.x):
                 x = program.part(name, solution.x)
@@ -105,8 +113,11 @@ class LeaderGroup:
 class _GroupProgram:
     """The joined program of some feeders and its solver."""
 
-    def __init__(self, agents: Mapping[str, FeederAgent]) -> None:
+    def __init__(
+        self, agents: Mapping[str, FeederAgent], options: MixedOptions, choice: Choice
+    ) -> None:
         self.agents = agents
+        self._gap = options.gap
         models = {name: agent.compiled for name, agent in agents.items()}
         trading = [n for n, m in models.items() if "across_net" in m.columns]
         links = []
@@ -130,10 +141,12 @@ class _GroupProgram:
             for rule in agent.snap_rules()
         ]
         program = self.compiled.program
-        self._solver = MixedIntegerConicSolver(
+        self._solver = mixed_integer_solver(
+            choice,
             program,
             snap=snap_by_direction(program.integer, rules),
             row_names=self.compiled.row_names,
+            options=options,
         )
 
     def weight(self, name: str) -> float:
@@ -147,34 +160,45 @@ class _GroupProgram:
         at = list(self.agents).index(name)
         return x[self._first[at] : self._first[at + 1]]
 
-    def solve(
-        self, instances: Mapping[str, FeederInstance], options: MixedOptions
-    ) -> MixedSolution:
+    def solve(self, instances: Mapping[str, FeederInstance]) -> MixedIntegerResult:
         """Solve for the instances of all feeders."""
+        return self._solver.solve(self._data(instances), self._gap)
+
+    def conflict(self, instances: Mapping[str, FeederInstance]) -> str:
+        """Name the limits that stand in the way of a solution, by an elastic re-solve."""
+        program, names = self.compiled.program, self.compiled.row_names
+        try:
+            rows = conflicting_rows(program, self._data(instances), names)
+        except SolverError:
+            return ""
+        shown = ", ".join(f"{name} by {amount:.3g}" for name, amount in rows[:_CONFLICTS])
+        return f"limits in conflict: {shown}; " if shown else ""
+
+    def _data(self, instances: Mapping[str, FeederInstance]) -> ProgramData:
         values: dict[str, Floats | float] = {f"link.{link.name}": 0.0 for link in self._links}
         for name, instance in instances.items():
             values |= parameter_values(name, instance.values)
-        p = parameter_vector(self.compiled.parameters, values)
-        return self._solver.solve(self.compiled.program.data(p), options)
+        return self.compiled.program.data(parameter_vector(self.compiled.parameters, values))
 
 
-def _report(solution: MixedSolution, uncontrolled_eur: float, note: str) -> SolveReport:
+def _report(
+    solver: str, solution: MixedIntegerResult, uncontrolled_eur: float, note: str
+) -> SolveReport:
     found = len(solution.x) > 0
     nan = float("nan")
     gap_eur = max(solution.objective - solution.bound, 0.0) if found else nan
     flexible = abs(solution.objective - uncontrolled_eur) if found else nan
-    text = f"{solution.status} ({solution.message})"
     return SolveReport(
-        solver=_SOLVER,
+        solver=solver,
         status=solution.status,
         objective_eur=solution.objective,
         gap=solution.gap,
         violation=solution.violation,
-        iterations=solution.relaxation.iterations,
+        iterations=solution.relaxation.iterations if isinstance(solution, MixedSolution) else 0,
         solve_s=solution.solve_s,
-        fallback="" if found else f"{note}; alone: {text}" if note else text,
+        fallback="" if found else f"{note}{solver} returned {solution.status} ({solution.message})",
         gap_eur=gap_eur,
         flexible_gap=gap_eur / max(flexible, 1e-9) if found else nan,
         nodes=solution.nodes,
-        conic_solves=solution.conic_solves,
+        conic_solves=solution.conic_solves if isinstance(solution, MixedSolution) else 0,
     )

@@ -1,6 +1,6 @@
 """The transmission system operator: a DC optimal power flow over the feeders' imports."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from stackelgrid.controllers.schedule import (
     solve_report,
 )
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
-from stackelgrid.controllers.solvers.conic import parameter_vector
+from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, parameter_vector
 from stackelgrid.controllers.system import Transmission
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.time_axis import Horizon
@@ -26,7 +26,11 @@ class TsoAgent:
     """Dispatches the generators at least cost and prices every bus; built once."""
 
     def __init__(
-        self, grid: Transmission, horizon: Horizon, lower_buses: Mapping[str, int]
+        self,
+        grid: Transmission,
+        horizon: Horizon,
+        lower_buses: Mapping[str, int],
+        solver: Callable[[ConicProgram], ConicSolver] = ClarabelSolver,
     ) -> None:
         self.grid, self.horizon = grid, horizon
         network = grid.network
@@ -35,7 +39,7 @@ class TsoAgent:
         self._lower = {name: where[bus] for name, bus in lower_buses.items()}
         model = dc_opf_model(network, grid.devices.units, horizon.dt_h)
         self.compiled = compile_model(model, [model.load_p])
-        self._solver = ClarabelSolver(self.compiled.program)
+        self._solver = solver(self.compiled.program)
         self._last: Schedule | None = None
 
     def decide(self, interval: int, lower: Mapping[str, BoundaryProfile]) -> Plan:

@@ -18,6 +18,7 @@ from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
 from stackelgrid.controllers.schedule import BoundaryProfile, Decision, Measurement, Plan
 from stackelgrid.controllers.solvers.misocp import MixedOptions
+from stackelgrid.controllers.solvers.registry import conic_solver
 from stackelgrid.controllers.system import Feeder, System
 from stackelgrid.profiles.arrays import Floats
 
@@ -37,14 +38,19 @@ class BottomUpTariff:
             f.name: FeederAgent(f, system.horizon, self.library, self._lower_buses(f.name))
             for f in system.feeders
         }
-        options = MixedOptions(gap=settings.gap, node_limit=settings.node_limit)
+        options = MixedOptions(
+            gap=settings.gap, node_limit=settings.node_limit, round_limit=settings.round_limit
+        )
         self.groups = tuple(
-            LeaderGroup({n: self.agents[n] for n in names}, options)
+            LeaderGroup({n: self.agents[n] for n in names}, options, settings.mixed_integer)
             for names in trading_groups(system)
         )
         self.tso = (
             TsoAgent(
-                system.transmission, system.horizon, self._lower_buses(system.transmission.name)
+                system.transmission,
+                system.horizon,
+                self._lower_buses(system.transmission.name),
+                conic_solver(settings.conic),
             )
             if system.transmission
             else None

@@ -5,16 +5,24 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from stackelgrid.controllers.schedule import Decision, Measurement
+from stackelgrid.controllers.solvers.registry import Choice
 from stackelgrid.controllers.system import System
 
 
 @dataclass(frozen=True)
 class ControllerSettings:
-    """What a controller is told besides the system: threads, relative gap, nodes of a search."""
+    """What a controller is told besides the system.
+
+    Threads, the solvers chosen for conic and for mixed-integer conic programs, the relative gap to
+    reach, and the reproducible limits of a search: nodes of the master, rounds.
+    """
 
     threads: int = 2
+    conic: Choice = Choice("clarabel", "", None)
+    mixed_integer: Choice = Choice("misocp", "", None)
     gap: float = 1e-3
-    node_limit: int = 50
+    node_limit: int = 500
+    round_limit: int = 20
 
 
 class Controller(Protocol):

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from stackelgrid.controllers.errors import SolverError
@@ -96,10 +96,14 @@ def mixed_integer_solver(
     program: ConicProgram,
     snap: Snap | None = None,
     row_names: tuple[str, ...] | None = None,
+    options: MixedOptions | None = None,
 ) -> MixedIntegerBackend:
-    """Bind the solver of a mixed-integer choice to a program; only our driver uses `snap`."""
+    """Bind the solver of a mixed-integer choice to a program.
+
+    Only our driver uses `snap` and the reproducible limits in `options`.
+    """
     if choice.name == "misocp":
-        return Driver(program, snap, row_names)
+        return Driver(program, snap, row_names, options or MixedOptions())
     if choice.name == "mosek":
         return mosek.MosekSolver(program, row_names)
     if choice.name == "scip":
@@ -113,16 +117,21 @@ class Driver:
     name = "misocp"
 
     def __init__(
-        self, program: ConicProgram, snap: Snap | None, row_names: tuple[str, ...] | None
+        self,
+        program: ConicProgram,
+        snap: Snap | None,
+        row_names: tuple[str, ...] | None,
+        options: MixedOptions,
     ) -> None:
         self.version = _driver_version()
+        self.options = options
         self.solver = MixedIntegerConicSolver(program, snap, row_names=row_names)
 
     def solve(
         self, data: ProgramData, gap: float, time_limit_s: float | None = None
     ) -> MixedSolution:
         """Solve one instance to the relative gap, within the time limit in seconds."""
-        return self.solver.solve(data, MixedOptions(gap=gap, time_limit_s=time_limit_s))
+        return self.solver.solve(data, replace(self.options, gap=gap, time_limit_s=time_limit_s))
 
 
 def solver_table() -> str:

@@ -1,0 +1,61 @@
+"""What a user should know before a run: the solver that stands in, trade that cannot pay, scaling."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.coordination.bottom_up_tariff import BottomUpTariff
+from stackelgrid.controllers.solvers.health import ProgramHealth, program_health
+from stackelgrid.scenarios.build import BuiltScenario
+
+
+def notices(built: BuiltScenario) -> list[str]:
+    """One line each, said once at the start of a run and kept in its log."""
+    return [*_solver(built), *_trade(built), *_scaling(built)]
+
+
+def programs(built: BuiltScenario) -> Iterator[tuple[str, ProgramHealth]]:
+    """Health of the programs that the project's own controller solves, by the grids they hold."""
+    if isinstance(built.controller, BottomUpTariff):
+        for group in built.controller.groups:
+            compiled = group.compiled
+            yield "+".join(group.names), program_health(compiled.program, compiled.row_names)
+
+
+def _solver(built: BuiltScenario) -> Iterator[str]:
+    chosen = built.solvers.mixed_integer
+    if chosen.fallback_reason is not None:
+        yield f"solver {chosen.name} ({chosen.version}) stands in for mosek: {chosen.fallback_reason}"
+
+
+def _trade(built: BuiltScenario) -> Iterator[str]:
+    """Trade that is never worth its fee (FORMULATION section 3)."""
+    for name, grid in built.grids.items():
+        trade = grid.section.trade
+        if trade is None:
+            continue
+        saved = 2.0 * trade.retail_margin_eur_per_mwh
+        if trade.fee_inside_eur_per_mwh >= saved:
+            yield (
+                f"grids.{name}.trade: trade inside can never pay: fee_inside_eur_per_mwh = "
+                f"{trade.fee_inside_eur_per_mwh:g} is not below two retail margins = {saved:g}"
+            )
+        across = trade.fee_across_eur_per_mwh
+        series = built.series[name]
+        spread = float(np.max(series.import_eur_per_mwh - series.export_eur_per_mwh))
+        if across is not None and across >= saved + spread:
+            yield (
+                f"grids.{name}.trade: trade across can never pay: fee_across_eur_per_mwh = "
+                f"{across:g} is not below two retail margins plus the tariff's largest spread = "
+                f"{saved + spread:g}"
+            )
+
+
+def _scaling(built: BuiltScenario) -> Iterator[str]:
+    for label, health in programs(built):
+        if health.wide_rows:
+            yield (
+                f"{label}: coefficients of {len(health.wide_rows)} rows spread over more than "
+                f"{tolerances.COEFFICIENT_RANGE:.0e}, first {health.wide_rows[0]}"
+            )
