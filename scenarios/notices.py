@@ -1,4 +1,4 @@
-"""What a user should know before a run: the solver that stands in, trade that cannot pay, scaling."""
+"""What a user should know before a run: solver standing in, trade that cannot pay, scaling."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,8 @@ def programs(built: BuiltScenario) -> Iterator[tuple[str, ProgramHealth]]:
 def _solver(built: BuiltScenario) -> Iterator[str]:
     chosen = built.solvers.mixed_integer
     if chosen.fallback_reason is not None:
-        yield f"solver {chosen.name} ({chosen.version}) stands in for mosek: {chosen.fallback_reason}"
+        name = f"{chosen.name} ({chosen.version})"
+        yield f"solver {name} stands in for mosek: {chosen.fallback_reason}"
 
 
 def _trade(built: BuiltScenario) -> Iterator[str]:

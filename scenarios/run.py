@@ -64,6 +64,8 @@ def run_scenario(
     logged: set[int] = set()
 
     def on_decision(interval: int, decision: Decision) -> None:
+        for text in decision.messages:
+            log.event("warning", interval=interval, text=text)
         for name, plan in decision.plans.items():
             if plan.step == 0:
                 log.event("solve", interval=interval, grid=name, **asdict(plan.report))

@@ -14,11 +14,14 @@ from stackelgrid.controllers.solvers.conic import ProgramData, parameter_vector
 from stackelgrid.controllers.solvers.infeasibility import conflicting_rows
 from stackelgrid.controllers.solvers.join import Link, LinkTerm, join_models, parameter_values
 from stackelgrid.controllers.solvers.misocp import MixedOptions, MixedSolution
-from stackelgrid.controllers.solvers.registry import Choice, mixed_integer_solver
+from stackelgrid.controllers.solvers.registry import (
+    OPEN_MIXED_INTEGER,
+    Choice,
+    mixed_integer_solver,
+)
 from stackelgrid.controllers.solvers.snapping import snap_by_direction
 from stackelgrid.profiles.arrays import Floats
 
-_DRIVER = Choice("misocp", "", None)
 _CLEARING = "across_clearing"
 # limits named in a message
 _CONFLICTS = 3
@@ -43,7 +46,7 @@ class LeaderGroup:
         self,
         agents: Mapping[str, FeederAgent],
         options: MixedOptions,
-        choice: Choice = _DRIVER,
+        choice: Choice = OPEN_MIXED_INTEGER,
     ) -> None:
         self.agents = dict(agents)
         self.options, self.choice = options, choice

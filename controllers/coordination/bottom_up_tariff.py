@@ -24,7 +24,8 @@ from stackelgrid.profiles.arrays import Floats
 
 # head voltages of ideal ties: p.u. below which a decision is stable, and most rounds
 _TIE_TOLERANCE_PU = 1e-4
-_TIE_ROUNDS = 6
+_TIE_ROUNDS = 12
+_TIE_FULL_STEPS = 3
 
 
 class BottomUpTariff:
@@ -65,7 +66,8 @@ class BottomUpTariff:
         if self._day is not None:
             return self._later(self._day, interval)
         heads: dict[str, Floats] = {}
-        rounds = 0
+        rounds, change = 0, 0.0
+        messages: tuple[str, ...] = ()
         while rounds < _TIE_ROUNDS:
             rounds += 1
             plans = self._pass(interval, measured, heads)
@@ -80,11 +82,18 @@ class BottomUpTariff:
             )
             if change <= _TIE_TOLERANCE_PU:
                 break
-            heads = moved
+            # later rounds go half the way only: full steps can run in a cycle
+            share = 1.0 if rounds < _TIE_FULL_STEPS else 0.5
+            heads = {n: share * v + (1.0 - share) * heads.get(n, v) for n, v in moved.items()}
+        else:
+            messages = (
+                f"head voltages behind ideal ties still moved by {change:.1e} p.u. after "
+                f"{rounds} rounds",
+            )
         if self.tso is not None:
             name = self.tso.grid.name
             plans[name] = self.tso.decide(interval, self._imports(name, plans))
-        decision = Decision(plans, rounds)
+        decision = Decision(plans, rounds, messages)
         if self.system.day_ahead:
             self._day = decision
         return decision

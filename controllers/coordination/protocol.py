@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from stackelgrid.controllers.schedule import Decision, Measurement
-from stackelgrid.controllers.solvers.registry import Choice
+from stackelgrid.controllers.solvers.registry import OPEN_CONIC, OPEN_MIXED_INTEGER, Choice
 from stackelgrid.controllers.system import System
 
 
@@ -18,8 +18,8 @@ class ControllerSettings:
     """
 
     threads: int = 2
-    conic: Choice = Choice("clarabel", "", None)
-    mixed_integer: Choice = Choice("misocp", "", None)
+    conic: Choice = OPEN_CONIC
+    mixed_integer: Choice = OPEN_MIXED_INTEGER
     gap: float = 1e-3
     node_limit: int = 500
     round_limit: int = 20

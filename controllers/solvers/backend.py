@@ -51,6 +51,10 @@ class MixedIntegerResult(Protocol):
         """Wall-clock time of the solve."""
 
     @property
+    def violation(self) -> float:
+        """Largest relative violation of a row at x."""
+
+    @property
     def message(self) -> str:
         """What the solver said, and what the check said of it."""
 

@@ -46,6 +46,10 @@ class Choice:
     fallback_reason: str | None
 
 
+OPEN_CONIC = Choice("clarabel", ClarabelSolver.version, None)
+OPEN_MIXED_INTEGER = Choice("misocp", ClarabelSolver.version, None)
+
+
 def available_backends() -> tuple[Backend, ...]:
     """List every solver the project knows, installed or not, and which ones a run would take."""
     conic, mixed = choose(False).name, choose(True).name

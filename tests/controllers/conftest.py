@@ -10,11 +10,13 @@ import numpy as np
 import pandapower as pp
 import pytest
 
+from stackelgrid.controllers.agents import GroupInputs, LeaderGroup
 from stackelgrid.controllers.models.active_network import (
     ActiveNetworkOptions,
     active_network_data,
     active_network_model,
 )
+from stackelgrid.controllers.models.p2p import prosumers_of
 from stackelgrid.controllers.networks.boundary import tap_changer
 from stackelgrid.controllers.networks.cases import load_case as read_case
 from stackelgrid.controllers.networks.devices import Devices, read_devices
@@ -23,6 +25,11 @@ from stackelgrid.controllers.networks.radial import RadialNetwork, radial_networ
 from stackelgrid.controllers.networks.reduction import FlowState, Reduction, reduce_network
 from stackelgrid.controllers.solvers import ClarabelSolver, CompiledModel, Solution, compile_model
 from stackelgrid.controllers.solvers.conic import parameter_vector
+from stackelgrid.controllers.solvers.misocp import (
+    MixedIntegerConicSolver,
+    MixedOptions,
+    MixedSolution,
+)
 from stackelgrid.controllers.system import Boundary, Feeder
 from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon
@@ -119,7 +126,7 @@ class Optimum:
 
     model: Any
     compiled: CompiledModel
-    solution: Solution
+    solution: Solution | MixedSolution
 
     def value(self, name):
         assert self.solution.status == "optimal", self.solution.message
@@ -134,12 +141,19 @@ class Optimum:
         return (-1.0 if self.compiled.maximise else 1.0) * self.solution.objective
 
 
-def optimise(model, data=None):
-    """Compile and solve a Pyomo model whose variables named in `data` are parameters."""
+def optimise(model, data=None, gap=None):
+    """Compile and solve a Pyomo model whose variables named in `data` are parameters.
+
+    Integers are relaxed, or with a `gap` they are integers and this is what is proven.
+    """
     data = data or {}
     compiled = compile_model(model, [getattr(model, name) for name in data])
     vector = parameter_vector(compiled.parameters, data)
-    solution = ClarabelSolver(compiled.program).solve(compiled.program.data(vector))
+    instance = compiled.program.data(vector)
+    if gap is None:
+        solution = ClarabelSolver(compiled.program).solve(instance)
+    else:
+        solution = MixedIntegerConicSolver(compiled.program).solve(instance, MixedOptions(gap))
     return Optimum(model, compiled, solution)
 
 
@@ -204,10 +218,12 @@ def solve_active(
     e_end_mwh=None,
     options=None,
     reduce=False,
+    gap=None,
 ):
     """Optimum of the model of an active network; `load` and `pv_mw` are (steps,) or scalars.
 
     `load` is a factor on the loads of the net, `pv_mw` the power available to every PV system.
+    Binaries are relaxed unless a `gap` is given.
     """
     dt_h = np.asarray(dt_h, dtype=float)
     steps = len(dt_h)
@@ -218,25 +234,31 @@ def solve_active(
     network, base = reduction.network, full.base_mva
     loads, batteries = devices.loads, devices.batteries
     rows = network.positions(loads.bus)
-    model = active_network_model(network, devices, rows, dt_h, options or ActiveNetworkOptions())
     factor = np.broadcast_to(load, steps)
+    prosumers = prosumers_of(devices, np.abs(loads.p_mw) * np.abs(factor).max())
+    options = options or ActiveNetworkOptions()
+    model = active_network_model(network, devices, rows, prosumers, dt_h, options)
     available = np.broadcast_to(pv_mw, (len(devices.photovoltaics.index), steps))
     start = batteries.e_initial_mwh if e_start_mwh is None else np.asarray(e_start_mwh, float)
     end = start if e_end_mwh is None else np.asarray(e_end_mwh, float)
     head = net.ext_grid.vm_pu.iloc[0] if v_head is None else v_head
-    optimum = optimise(
-        model,
-        {
-            "v_head": np.broadcast_to((np.asarray(head) / full.head_ratio) ** 2, steps),
-            "load_p": np.outer(loads.p_mw, factor) / base,
-            "load_q": np.outer(loads.q_mvar, factor) / base,
-            "pv_available": available / base,
-            "energy_initial": start / base,
-            "energy_terminal": end / base,
-            "import_price": np.broadcast_to(import_price, steps),
-            "export_price": np.broadcast_to(export_price, steps),
-        },
-    )
+    data = {
+        "v_head": np.broadcast_to((np.asarray(head) / full.head_ratio) ** 2, steps),
+        "load_p": np.outer(loads.p_mw, factor) / base,
+        "load_q": np.outer(loads.q_mvar, factor) / base,
+        "pv_available": available / base,
+        "energy_initial": start / base,
+        "energy_terminal": end / base,
+        "import_price": np.broadcast_to(import_price, steps),
+        "export_price": np.broadcast_to(export_price, steps),
+    }
+    if options.trade is not None:
+        own = np.zeros((len(prosumers.bus), steps))
+        for bus, p_mw in zip(loads.bus, loads.p_mw, strict=True):
+            if int(bus) in prosumers.bus:
+                own[prosumers.bus.index(int(bus))] += p_mw * factor
+        data["prosumer_load"] = own / base
+    optimum = optimise(model, data, gap)
     assert {c.name for c in active_network_data(model)} == set(optimum.compiled.parameters)
     return ActiveOptimum(full, devices, reduction, optimum, steps)
 
@@ -317,6 +339,7 @@ def build_feeder(
         boundary=Boundary(kind, parent, bus, multiplicity, trafo, taps),
         options=options or ActiveNetworkOptions(),
         forecast=PerfectForecast(series, horizon),
+        load_peak_mw=np.abs(series.load_p_mw).max(axis=0),
     )
 
 
@@ -324,3 +347,34 @@ def build_feeder(
 def build_feeder_fixture():
     """`build_feeder(net, ...)`: a Feeder with foresight of constant or cyclic series."""
     return build_feeder
+
+
+@dataclass(frozen=True)
+class LoneFeeder:
+    """A feeder's operator that decides for itself: a group of one."""
+
+    agent: Any
+    group: LeaderGroup
+
+    @property
+    def feeder(self):
+        return self.agent.feeder
+
+    def decide(self, interval, measured, lower, vm_head_pu=None):
+        name = self.feeder.name
+        heads = {} if vm_head_pu is None else {name: vm_head_pu}
+        inputs = GroupInputs({name: measured}, {name: lower}, heads)
+        return self.group.decide(interval, inputs)[name]
+
+    def head_voltage_of(self, schedule, bus):
+        return self.agent.head_voltage_of(schedule, bus)
+
+
+@pytest.fixture(scope="session")
+def lone_feeder():
+    """`lone_feeder(agent)`: the agent with a `decide` of its own, to a gap of 1e-6."""
+
+    def make(agent, gap=1e-6):
+        return LoneFeeder(agent, LeaderGroup({agent.feeder.name: agent}, MixedOptions(gap=gap)))
+
+    return make

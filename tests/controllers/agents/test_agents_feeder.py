@@ -32,14 +32,16 @@ def street(radial_net, with_devices):
 
 
 @pytest.fixture
-def make_agent(build_feeder):
+def make_agent(build_feeder, lone_feeder):
     def make(net, lower=None, **arguments):
         arguments = {
             "horizon": HORIZON, "pv": SUN, "import_price": PRICE, "export_price": PRICE - 40.0,
             "intervals": 12, "options": ActiveNetworkOptions(1.0), **arguments,
         }  # fmt: skip
         feeder = build_feeder(net, **arguments)
-        return FeederAgent(feeder, arguments["horizon"], ActiveNetworkLibrary(), lower or {})
+        return lone_feeder(
+            FeederAgent(feeder, arguments["horizon"], ActiveNetworkLibrary(), lower or {})
+        )
 
     return make
 
@@ -99,7 +101,8 @@ def test_without_a_schedule_batteries_rest_and_pv_runs_free(street, make_agent):
     street.bus["min_vm_pu"] = 1.08  # no voltage at the head reaches that
     agent = make_agent(street)
     plan = agent.decide(3, measured(), {})
-    assert plan.report.fallback == "clarabel returned infeasible (PrimalInfeasible)"
+    assert plan.report.fallback.endswith("misocp returned infeasible (PrimalInfeasible)")
+    assert plan.report.fallback.startswith("limits in conflict: feeder.v[")
     assert plan.schedule.flows is None
     np.testing.assert_array_equal(plan.set_points.battery_p_mw, 0.0)
     np.testing.assert_allclose(plan.set_points.pv_p_mw, 0.012 * SUN[3])
@@ -217,7 +220,7 @@ def test_the_measured_tap_position_is_used(street, make_agent, tap_pos):
 
 def test_data_that_are_no_numbers_are_named(street, make_agent):
     street.load.loc[0, "p_mw"] = np.nan
-    with pytest.raises(SolverError, match=r"parameter load_p\[0\] is nan"):
+    with pytest.raises(SolverError, match=r"parameter feeder\.load_p\[0\] is nan"):
         make_agent(street).decide(0, measured(), {})
 
 

@@ -8,6 +8,7 @@ from stackelgrid.controllers.models.active_network import (
     ActiveNetworkLibrary,
     ActiveNetworkOptions,
 )
+from stackelgrid.controllers.models.p2p import TradeOptions, prosumers_of
 from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow
 from stackelgrid.controllers.networks.radial import radial_network
@@ -242,7 +243,9 @@ def test_the_library_compiles_equal_feeders_once(radial_net, with_devices):
         network = radial_network(net, name)
         devices = read_devices(net, name, slack_is_unit=False)
         rows = network.positions(devices.loads.bus)
-        return library.compiled(network, devices, rows, dt_h, options or ActiveNetworkOptions())
+        prosumers = prosumers_of(devices, np.array([0.009, 0.003]))
+        options = options or ActiveNetworkOptions()
+        return library.compiled(network, devices, rows, prosumers, dt_h, options)
 
     first = compiled()
     assert compiled() is first
@@ -253,6 +256,8 @@ def test_the_library_compiles_equal_feeders_once(radial_net, with_devices):
         compiled(dt_h=np.array([0.25, 2.0])),
         compiled(options=ActiveNetworkOptions(loss_eur_per_mwh=1.0)),
         compiled(options=ActiveNetworkOptions(terminal="value")),
+        compiled(options=ActiveNetworkOptions(trade=TradeOptions(15.0, 8.0, 16.0, False))),
+        compiled(options=ActiveNetworkOptions(trade=TradeOptions(15.0, 8.0, 16.0, True))),
     ]
-    assert len(library) == 5
-    assert len({id(c) for c in (first, *others)}) == 5
+    assert len(library) == 7
+    assert len({id(c) for c in (first, *others)}) == 7

@@ -107,6 +107,7 @@ def program_of(matrix, b, zero, nonneg, cones):
         nonneg=nonneg, cones=cones, q0=np.zeros(n), q_parameters=csr_array((n, 0)),
         b0=np.array(b, dtype=float), b_parameters=csr_array((len(b), 0)), offset0=0.0,
         offset_linear=np.zeros(0), offset_quadratic=csr_array((0, 0)),
+        integer=np.zeros(0, dtype=np.int64),
     )  # fmt: skip
 
 

@@ -278,6 +278,20 @@ def discrete():
     return m
 
 
+def half_bounded():
+    m = empty()
+    m.wrong = pyo.Var(domain=pyo.NonNegativeIntegers)
+    m.used = pyo.Constraint(expr=m.wrong + m.x >= 1.0)
+    return m
+
+
+def semi_discrete():
+    m = empty()
+    m.wrong = pyo.Var(domain=pyo.RangeSet(0, 6, 2))
+    m.used = pyo.Constraint(expr=m.wrong + m.x >= 1.0)
+    return m
+
+
 def foreign():
     m, other = empty(), empty()
     m.wrong = pyo.Constraint(expr=m.x + other.y >= 1.0)
@@ -313,7 +327,9 @@ NAN = float("nan")
         (objective(lambda m: NAN * m.x * m.data), "objective: has a coefficient that is not"),
         (two_objectives, "tested: exactly one objective is accepted, found 2"),
         (no_objective, "tested: exactly one objective is accepted, found 0"),
-        (discrete, "wrong[1]: discrete variables are not accepted"),
+        (discrete, "wrong[1]: an integer variable needs both bounds"),
+        (half_bounded, "wrong: an integer variable needs both bounds"),
+        (semi_discrete, "wrong: accepted domains are reals and integers"),
         (foreign, "wrong: uses a variable that is not part of the model"),
     ],
 )
