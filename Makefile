@@ -6,7 +6,7 @@ RUN_OUT ?= runs/day
 PACKAGES := profiles controllers simulators scenarios analysis
 SOURCES := pyproject.toml $(shell find $(PACKAGES) -name '*.py' -o -name '*.toml' -o -name py.typed)
 
-.PHONY: run test lint types imports wheel pytest benchmark clean
+.PHONY: run test test-slow lint types imports wheel pytest benchmark clean
 
 # one day of co-simulation; results stay in a new numbered folder
 run: $(VENV)/.installed
@@ -36,8 +36,13 @@ wheel: $(VENV)/.dev
 pytest: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# checks that take longer than a minute each
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
+
 benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/resolve.py
+	$(BIN)/python benchmarks/misocp.py
 
 # reinstalled whenever a source changes: what is tested is what a user installs
 $(VENV)/.installed: $(SOURCES)
