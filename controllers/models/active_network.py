@@ -155,6 +155,8 @@ def _content(
 ) -> tuple[object, ...]:
     """Everything the structure depends on; names, profiles and initial energies do not count."""
     battery, pv, unit = devices.batteries, devices.photovoltaics, devices.units
+    if options.trade is None:
+        prosumers = Prosumers((), np.zeros(0), np.zeros(0))
     arrays = (
         network.parent, network.r, network.x, network.up, network.down, network.i_max,
         network.vm_min, network.vm_max, network.shunt_g, network.shunt_b, load_bus, dt_h,
