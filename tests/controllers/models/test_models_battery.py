@@ -93,14 +93,6 @@ def test_a_full_battery_has_no_room_to_burn(dispatch):
     assert both(result)[0] < 1e-6
 
 
-def test_an_empty_battery_does_not_discharge_what_it_charges(dispatch):
-    # empty, paid 100 for discharging: nothing to give, though the balance alone would allow
-    # d = 0.64 c; charging costs more than it brings either way
-    result = dispatch([-50.0], start=0.0, end=0.0, without=("room_above",))
-    assert both(result)[0] < 1e-6
-    assert result.value("charge")[0] == pytest.approx(1.0, abs=1e-6)
-
-
 @pytest.mark.parametrize("seed", range(8))
 def test_integer_optima_are_those_of_all_modes(dispatch, seed):
     rng = np.random.default_rng(seed)

@@ -168,13 +168,13 @@ def test_links_hold_their_right_hand_sides_and_price_them():
     more = solve_at(p + [0.01, 0.0]).objective - solve_at(p - [0.01, 0.0]).objective
     assert more / 0.02 == pytest.approx(-dual[0], rel=1e-4)
     # and of a row of a part: x >= least binds in step 1, where the free optimum is lower
-    values = {"a.least": 1.0, "b.least": -50.0, "link.couple": p}
+    values = {"a.least": 0.5, "b.least": -50.0, "link.couple": p}
     vector = parameter_vector(joined.parameters, values)
     bound = ClarabelSolver(joined.program).solve(joined.program.data(vector))
     floor = bound.dual[joined.rows["a.floor"]]
     assert floor[0] == pytest.approx(0.0, abs=1e-4)
-    # xa = 1, xb = -13.5: 6 xa of marginal cost and 13.5 of the link
-    assert floor[1] == pytest.approx(6.0 + 13.5, rel=1e-4)
+    # xa = 0.5, xb = -13.25: 6 xa of marginal cost and 13.25 of the link
+    assert floor[1] == pytest.approx(3.0 + 13.25, rel=1e-4)
 
 
 def test_several_links_keep_apart():
