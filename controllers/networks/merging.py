@@ -39,6 +39,7 @@ def merge_series_lines(net: pandapowerNet) -> pandapowerNet:
         return len(edges) == 2 and edges[0][3] == edges[1][3] and bus not in occupied
 
     removed_buses: list[int] = []
+    removed_lines: list[int] = []
     for bus in net.bus.index:
         if not passes(bus):
             continue
@@ -52,8 +53,9 @@ def merge_series_lines(net: pandapowerNet) -> pandapowerNet:
         net.line.loc[keep, ["from_bus", "to_bus"]] = (ends[keep], ends[drop])
         graph.remove_node(bus)
         graph.add_edge(left, right, key=keep, code=code)
-        drop_lines(net, [drop])
+        removed_lines.append(drop)
         removed_buses.append(bus)
+    drop_lines(net, removed_lines)
     drop_buses(net, removed_buses)
     return net
 

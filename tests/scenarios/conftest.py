@@ -1,6 +1,7 @@
 """Scenarios and finished runs that several test files read."""
 
 import json
+import resource
 import subprocess
 import sys
 import tomllib
@@ -179,6 +180,7 @@ class Outcome:
     status: int
     stdout: str
     stderr: str
+    cpu_s: float = 0.0
 
 
 def village_net():
@@ -295,6 +297,7 @@ def three_levels(run_of, tmp_path_factory):
 def quick_process(tmp_path_factory):
     """The real command, in its own process: what it printed, and its directory."""
     directory = tmp_path_factory.mktemp("quick") / "out"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [
             sys.executable,
@@ -311,7 +314,9 @@ def quick_process(tmp_path_factory):
         check=False,
         cwd=directory.parent,
     )
-    return Outcome(done.returncode, done.stdout, done.stderr), directory
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Outcome(done.returncode, done.stdout, done.stderr, cpu_s), directory
 
 
 @pytest.fixture(scope="session")
