@@ -102,6 +102,8 @@ def add_trade(
 
     @m.Constraint(m.steps)
     def inside_clearing(m: Any, t: int) -> Any:
+        if not len(m.prosumers):
+            return pyo.Constraint.Feasible
         sold = sum(m.inside_sell[n, t] for n in m.prosumers)
         return sold - sum(m.inside_buy[n, t] for n in m.prosumers) == 0.0
 

@@ -1,7 +1,8 @@
 """Mixed-integer conic programs with a proven gap (FORMULATION section 7).
 
-Relax, snap, restrict; then outer approximation with HiGHS as master. Every returned point is
-checked against the program, every bound is a conic dual objective or a proven bound of the master.
+Relax, snap, restrict; then a Lagrangian bound (priced_rows.py); then outer approximation with HiGHS
+as master. Every returned point is checked against the program, every bound is a conic dual
+objective or follows from one and a proven bound of HiGHS.
 """
 
 import time
@@ -22,7 +23,9 @@ from stackelgrid.controllers.solvers.conic import (
     Solution,
 )
 from stackelgrid.controllers.solvers.outer_approximation import MasterForm, OuterApproximation
+from stackelgrid.controllers.solvers.priced_rows import PricedRows
 from stackelgrid.controllers.solvers.restricted import (
+    BoundRows,
     IntegerBounds,
     RestrictedProgram,
     least_violation,
@@ -33,6 +36,8 @@ from stackelgrid.profiles.arrays import Floats
 MixedStatus = Literal["optimal", "infeasible", "unbounded", "limit", "failed"]
 Snap = Callable[[Floats], Floats]
 LogEntry = tuple[str, float, float, float]
+
+_PRICED_NODES = 200  # most nodes for the Lagrangian bound; the master takes over from there
 
 
 @dataclass(frozen=True)
@@ -98,10 +103,19 @@ class MixedIntegerConicSolver:
         self.row_names = row_names
         self.conic_solver = conic_solver
         self.relaxed = conic_solver(program)
-        self.restricted = RestrictedProgram(program)
+        self.bound_rows = BoundRows(program)
+        self._restricted: RestrictedProgram | None = None
         self._fixed: ConicSolver | None = None
         self._form: MasterForm | None = None
+        self._priced: PricedRows | None = None
         self._feasibility: MixedIntegerConicSolver | None = None
+
+    @property
+    def restricted(self) -> RestrictedProgram:
+        """The program with its integers fixed, built when first needed."""
+        if self._restricted is None:
+            self._restricted = RestrictedProgram(self.program)
+        return self._restricted
 
     @property
     def fixed(self) -> ConicSolver:
@@ -116,6 +130,13 @@ class MixedIntegerConicSolver:
         if self._form is None:
             self._form = MasterForm(self.program, equilibrate(self.program))
         return self._form
+
+    @property
+    def priced(self) -> PricedRows:
+        """The integers' linear rows for the Lagrangian bound, built when first needed."""
+        if self._priced is None:
+            self._priced = PricedRows(self.program, self.bound_rows)
+        return self._priced
 
     @property
     def feasibility(self) -> "MixedIntegerConicSolver":
@@ -185,12 +206,15 @@ class _Search:
             return self._end("optimal", "closed by the restricted program")
         if self._exhausted():
             return self._end("limit", "stopped by a limit before the outer approximation")
+        self._price()
+        if self.closed():
+            return self._end("optimal", "closed by the Lagrangian bound")
         return self._approximate(bounds, restricted)
 
     # ------------------------------------------------------------------ parts
 
     def _integer_bounds(self) -> IntegerBounds:
-        return self.solver.form.bound_rows.integer_bounds(self.program.integer, self.data.b)
+        return self.solver.bound_rows.integer_bounds(self.program.integer, self.data.b)
 
     def _snapped(self, x: Floats, bounds: IntegerBounds) -> Floats:
         snap = self.solver.snap
@@ -234,6 +258,23 @@ class _Search:
             self.known[key] = np.inf if solution.status == "infeasible" else -np.inf
         self._note("restricted")
         return solution
+
+    def _price(self) -> None:
+        """Raise the bound by the integers' own rows at the relaxation's multipliers."""
+        if not self.solver.priced.useful:
+            return
+        size = max(1.0, abs(self.objective) if np.isfinite(self.objective) else abs(self.bound))
+        left = self._nodes_left()
+        bound, nodes = self.solver.priced.bound(
+            self.data,
+            self.relaxation,
+            absolute_gap=0.05 * self.options.gap * size,
+            node_limit=_PRICED_NODES if left is None else min(left, _PRICED_NODES),
+            time_limit_s=self._seconds_left(),
+        )
+        self.nodes += nodes
+        self._raise_bound(bound)
+        self._note("priced rows")
 
     def _offer(self, x: Floats) -> None:
         """Take a point as incumbent if it satisfies every row and is better."""

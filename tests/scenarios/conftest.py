@@ -19,7 +19,8 @@ from stackelgrid.scenarios.load import load_scenario
 from stackelgrid.scenarios.run import run_scenario
 from stackelgrid.simulators.tables import SCHEMAS, read_table
 
-# one MV feeder fed from outside, two intervals: builds in half a second
+# one MV feeder fed from outside, two intervals: builds in half a second; the solvers are named, so
+# that a licence changes nothing and none stands in for another
 FEEDER = """
 name = "feeder"
 seed = 3
@@ -29,6 +30,9 @@ timezone = "Europe/Berlin"
 intervals = 2
 [horizon]
 steps = [{ count = 2, minutes = 15 }, { count = 2, minutes = 60 }]
+[solver]
+conic = "clarabel"
+mixed_integer = "misocp"
 [site]
 latitude = 51.3
 longitude = 9.5
@@ -102,6 +106,9 @@ intervals = 6
 interval_min = 30
 [horizon]
 steps = [{ count = 2, minutes = 30 }, { count = 3, minutes = 60 }]
+[solver]
+conic = "clarabel"
+mixed_integer = "misocp"
 [site]
 latitude = 51.3
 longitude = 9.5

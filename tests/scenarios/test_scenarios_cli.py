@@ -13,7 +13,7 @@ import pytest
 
 from stackelgrid.simulators.tables import SCHEMAS, read_table
 
-TABLES = {"interval", "bus", "branch", "device", "boundary", "schedule"}
+TABLES = {"interval", "bus", "branch", "device", "boundary", "trade", "schedule"}
 KEYS = {
     "scenario": None,
     "seed": None,
@@ -130,9 +130,29 @@ def test_timings_add_up_and_quick_is_quick(quick, quick_process):
 def test_log_has_start_and_end(quick):
     lines = (quick.directory / "log.jsonl").read_text(encoding="utf-8").splitlines()
     events = [json.loads(line) for line in lines]
-    assert [e["event"] for e in events] == ["start", "done"]
+    kinds = [e["event"] for e in events]
+    assert (kinds[0], kinds[-1]) == ("start", "done")
+    assert set(kinds[1:-1]) <= {"notice", "program", "solve"}
     assert events[0]["seed"] == 1
-    assert events[1]["intervals_done"] == 4
+    assert events[-1]["intervals_done"] == 4
+    solves = [(e["interval"], e["grid"]) for e in events if e["event"] == "solve"]
+    assert sorted(solves) == [(k, grid) for k in range(4) for grid in ("lv1", "mv1")]
+
+
+def test_a_solver_that_stands_in_is_said_once(quick, quick_process):
+    reason = quick.summary["solver"]["fallback_reason"]
+    lines = (quick.directory / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    events = [json.loads(line) for line in lines]
+    said = [e["text"] for e in events if e["event"] == "notice" and "mosek" in e["text"].lower()]
+    printed = " ".join(quick_process[0].stderr.split())
+    if reason is None:  # here MOSEK answers
+        assert quick.summary["solver"]["mixed_integer"] == "mosek"
+        assert not said
+    else:
+        assert quick.summary["solver"]["mixed_integer"] == "misocp"
+        assert len(said) == 1
+        assert said[0].endswith(reason)
+        assert printed.count("stands in for mosek") == 1
 
 
 def test_scenario_in_the_run_directory_validates(quick, command):
@@ -176,7 +196,9 @@ def test_infeasible_band_runs_to_its_end_by_fallback(write_scenario, command, tm
     assert summary["intervals_fallback"] == summary["intervals_done"] == 3
     interval = read_table(out, "interval").to_pandas()
     assert interval.fallback.all()
-    assert interval.fallback_reason.str.startswith("clarabel returned infeasible").all()
+    reasons = interval.fallback_reason.str
+    assert reasons.startswith("limits in conflict: mv1.").all()
+    assert reasons.endswith("misocp returned infeasible (PrimalInfeasible)").all()
     assert summary["certificate"]["exact"] == summary["certificate"]["feasible"] == 0
     log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
     fallbacks = [event for event in log if event["event"] == "fallback"]
@@ -237,7 +259,7 @@ def test_ctrl_c_leaves_readable_parts(tmp_path):
     out = tmp_path / "out"
     process = subprocess.Popen(
         [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", "quick", "--out", str(out),
-         "--set", "time.intervals=300"],
+         "--set", "time.intervals=300", "--set", "solver.mixed_integer=misocp"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
     )  # fmt: skip
     try:

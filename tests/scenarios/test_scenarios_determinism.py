@@ -12,7 +12,8 @@ def assert_bitwise_equal(first, second):
     for table, frame in first.items():
         other = second[table]
         assert list(frame.columns) == list(other.columns)
-        assert len(frame) == len(other) > 0, table
+        assert len(frame) == len(other), table
+        assert len(frame) > 0 or table == "trade", table  # nobody trades in these scenarios
         for column in frame.columns:
             if column.endswith("_s"):
                 continue

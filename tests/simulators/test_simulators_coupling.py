@@ -33,6 +33,9 @@ timezone = "Europe/Berlin"
 intervals = 4
 [horizon]
 steps = [{ count = 2, minutes = 15 }]
+[solver]
+conic = "clarabel"
+mixed_integer = "misocp"
 [site]
 latitude = 51.3
 longitude = 9.5

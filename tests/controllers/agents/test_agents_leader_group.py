@@ -227,14 +227,15 @@ def test_the_price_across_is_the_mean_over_the_feeders(make_group, maker, taker)
 
 
 def test_a_snapped_relaxed_point_needs_one_conic_solve(make_group, street):
-    group = make_group(
-        {"a": (street(0.03), series()), "b": (street(0.002), series())}, HORIZON, gap=1e-3
-    )
+    # a spread of 10 below the fee of 16: passing energy on is no temptation
+    narrow = series(export_price=PRICE - 10.0)
+    group = make_group({"a": (street(0.03), narrow), "b": (street(0.002), narrow)}, HORIZON, 1e-3)
     plans = decide(group)
     relaxed = relaxation_of(group)
     columns = group.compiled.columns
     both = np.minimum(relaxed.x[columns["a.charge"]], relaxed.x[columns["a.discharge"]])
     assert both.max() < 1e-5  # nothing to decide here
+    assert across(plans, "a", "sell").sum() > 1e-3
     for plan in plans.values():
         assert plan.report.conic_solves == 1
         assert (plan.report.nodes, plan.report.status) == (0, "optimal")

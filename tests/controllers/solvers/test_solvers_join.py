@@ -165,7 +165,8 @@ def test_links_hold_their_right_hand_sides_and_price_them():
     # the derivative of the optimal value with respect to a right-hand side is -dual
     dual = solution.dual[joined.rows["link.couple"]]
     np.testing.assert_allclose(-dual, price, rtol=1e-5)
-    more = solve_at(p + [0.01, 0.0]).objective - solve_at(p - [0.01, 0.0]).objective
+    step = np.array([0.01, 0.0])
+    more = solve_at(p + step).objective - solve_at(p - step).objective
     assert more / 0.02 == pytest.approx(-dual[0], rel=1e-4)
     # and of a row of a part: x >= least binds in step 1, where the free optimum is lower
     values = {"a.least": 0.5, "b.least": -50.0, "link.couple": p}

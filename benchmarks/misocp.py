@@ -1,0 +1,418 @@
+"""Our mixed-integer conic driver against SCIP (and MOSEK, Gurobi where licensed), in one run.
+
+Every solver gets the same conic program, data and gap. Seconds count from the compiled program to
+the solution, the creation of the solver object included; a solver stopped at its limit is shown
+with that limit. SCIP's gap is that of its own point and bound. Ratios are what counts: times are
+of one machine in one run, whose load average is printed.
+
+    python benchmarks/misocp.py [--limit SECONDS] [--only TEXT] [--out FOLDER]
+"""
+
+import argparse
+import csv
+import os
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+
+from stackelgrid.controllers.agents import FeederAgent
+from stackelgrid.controllers.coordination.bottom_up_tariff import BottomUpTariff
+from stackelgrid.controllers.models.dc_opf import dc_opf_model
+from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
+from stackelgrid.controllers.solvers import CompiledModel, compile_model
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, parameter_vector
+from stackelgrid.controllers.solvers.join import Link, LinkTerm, join_models, parameter_values
+from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions, Snap
+from stackelgrid.controllers.solvers.registry import Choice, available_backends
+from stackelgrid.controllers.solvers.registry import mixed_integer_solver as backend
+from stackelgrid.controllers.solvers.scip import ScipSolver
+from stackelgrid.controllers.solvers.snapping import snap_by_direction
+from stackelgrid.profiles.arrays import Floats
+from stackelgrid.scenarios.build import BuiltScenario, build_scenario
+from stackelgrid.scenarios.load import load_scenario
+
+mpl.use("Agg")
+import matplotlib.pyplot as plt
+
+GAPS = (1e-3, 1e-4)
+OURS = "misocp"
+FEEDERS = ("mv1", "mv2", "mv3", "mv4", "mv5")
+COMMUNITIES = ("lv1", "lv2", "lv3", "lv4", "lv5", "lv6")
+# paid for consuming at noon: cones open; without wear relaxed batteries also burn energy
+NEGATIVE_NOON = (
+    "tariffs.mv.periods=["
+    '{from="00:00",import=70.0,export=50.0},{from="07:00",import=95.0,export=70.0},'
+    '{from="11:00",import=-30.0,export=-31.0},{from="15:00",import=60.0,export=40.0},'
+    '{from="17:00",import=125.0,export=100.0},{from="21:00",import=80.0,export=55.0}]',
+)
+NO_WEAR = "templates.feeder.batteries.0.wear_eur_per_mwh=0.0"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What to build: feeders of a scenario, with or without the transmission network's rows."""
+
+    name: str
+    scenario: str
+    feeders: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
+    transmission: bool = False
+    rivals: bool = True  # other solvers take part
+
+
+CASES = (
+    Case("1 ADN", "tso_dso", FEEDERS[:1]),
+    Case("1 ADN (village)", "tso_dso", FEEDERS[4:]),
+    Case("3 ADNs", "tso_dso", ("mv1", "mv2", "mv5")),
+    Case("5 ADNs", "tso_dso", FEEDERS, rivals=False),
+    Case("5 ADNs + TN", "tso_dso", FEEDERS, transmission=True),
+    Case("5 ADNs, -30", "tso_dso", FEEDERS, NEGATIVE_NOON, rivals=False),
+    Case("5 ADNs, -30, no wear", "tso_dso", FEEDERS, (*NEGATIVE_NOON, NO_WEAR), rivals=False),
+    Case("1 LV community", "lv_mv", COMMUNITIES[:1]),
+    Case("6 LV communities", "lv_mv", COMMUNITIES, rivals=False),
+)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A compiled program, its data, the snap rule, and how to read the trade across feeders."""
+
+    program: ConicProgram
+    data: ProgramData
+    snap: Snap
+    across: tuple[tuple[np.ndarray[tuple[int], np.dtype[np.int64]], float], ...]
+    build_s: float
+
+    def trade_mwh(self, x: Floats) -> float:
+        """Energy traded across feeders, bought side, all copies."""
+        return float(sum(factor * x[columns].sum() for columns, factor in self.across))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    instance: str
+    variables: int
+    rows: int
+    binaries: int
+    cones: int
+    trade_mwh: float
+    solver: str
+    wanted_gap: float
+    seconds: float
+    closed: bool
+    nodes: int
+    conic_solves: int | None
+    objective: float
+    bound: float
+    gap: float
+    root_gap: float | None
+    build_s: float
+
+
+def build(case: Case) -> Instance:
+    """Compile and join the feeders, as a group of leaders does, and prepare the data."""
+    built = build_scenario(load_scenario(case.scenario, case.overrides))
+    started = time.perf_counter()
+    controller = built.controller
+    assert isinstance(controller, BottomUpTariff)
+    agents = {n: controller.agents[n] for n in case.feeders}
+    group = len(agents) > 1
+    weights = {
+        n: float(a.feeder.boundary.multiplicity) if group else 1.0 for n, a in agents.items()
+    }
+    base = {n: a.feeder.network.base_mva for n, a in agents.items()}
+    models: dict[str, CompiledModel] = {n: a.compiled for n, a in agents.items()}
+    terms = tuple(
+        LinkTerm(n, models[n].columns["across_net"], weights[n] * base[n]) for n in agents
+    )
+    links = [Link("across_clearing", terms)]
+    values: dict[str, Floats | float] = {"link.across_clearing": 0.0}
+    for name, agent in agents.items():
+        values |= parameter_values(name, _prepare(built, name, agent))
+    if case.transmission:
+        models["tn"], tn_links, tn_values = _transmission(built, agents, weights)
+        links += tn_links
+        values |= tn_values
+    joined = join_models(models, links, weights | {"tn": 0.0})
+    first = np.cumsum([0, *(m.program.variables for m in models.values())])
+    rules = [
+        rule.shifted(int(at))
+        for at, agent in zip(first, agents.values(), strict=False)
+        for rule in agent.snap_rules()
+    ]
+    hours = built.horizon.dt_h
+    if not np.allclose(hours, hours[0]):
+        raise ValueError("steps of equal length are accepted")
+    across = tuple(
+        (joined.columns[f"{n}.across_buy"], weights[n] * base[n] * float(hours[0]))
+        for n in agents
+        if f"{n}.across_buy" in joined.columns
+    )
+    program = joined.program
+    data = program.data(parameter_vector(joined.parameters, values))
+    snap = snap_by_direction(program.integer, rules)
+    return Instance(program, data, snap, across, time.perf_counter() - started)
+
+
+def _prepare(built: BuiltScenario, name: str, agent: FeederAgent) -> Mapping[str, Floats]:
+    """Parameter values of the first decision; grids below draw nothing."""
+    section = built.grids[name].section
+    measured = Measurement(
+        built.simulated[name].vm_pu,
+        section.boundary.tap_pos,
+        agent.feeder.devices.batteries.e_initial_mwh,
+    )
+    quiet = np.zeros(built.horizon.length)
+    lower = {f.name: BoundaryProfile(quiet, quiet) for f in built.system.children(name)}
+    return agent.prepare(0, measured, lower).values
+
+
+def _transmission(
+    built: BuiltScenario, agents: Mapping[str, FeederAgent], weights: Mapping[str, float]
+) -> tuple[CompiledModel, list[Link], dict[str, Floats | float]]:
+    """DC-OPF with free loads; one link a bus: load = own load + imports of the feeders there."""
+    grid = built.system.transmission
+    assert grid is not None
+    network, steps = grid.network, built.horizon.length
+    compiled = compile_model(dc_opf_model(network, grid.devices.units, built.horizon.dt_h))
+    where = {b: i for i, b in enumerate(network.bus_index)}
+    own = np.zeros((network.buses, steps))
+    at = [where[int(b)] for b in grid.devices.loads.bus]
+    np.add.at(own, at, grid.forecast.at(0).load_p_mw.T)
+    columns = compiled.columns["load_p"].reshape(network.buses, steps)
+    links, values = [], {}
+    for bus in range(network.buses):
+        terms = [LinkTerm("tn", columns[bus], network.base_mva)]
+        for name, agent in agents.items():
+            if where[agent.feeder.boundary.bus] == bus:
+                share = -weights[name] * agent.feeder.network.base_mva
+                terms.append(LinkTerm(name, agent.compiled.columns["p_import"], share))
+        links.append(Link(f"tn_load_{bus}", tuple(terms)))
+        values[f"link.tn_load_{bus}"] = own[bus]
+    return compiled, links, dict(values)
+
+
+def measure_ours(case: Case, instance: Instance, gap: float, limit_s: float, repeat: int) -> Row:
+    """Our driver; the median of its times where it is repeated."""
+    seconds = []
+    for _ in range(repeat):
+        started = time.perf_counter()
+        solver = MixedIntegerConicSolver(instance.program, snap=instance.snap)
+        solution = solver.solve(instance.data, MixedOptions(gap=gap, time_limit_s=limit_s))
+        seconds.append(time.perf_counter() - started)
+        if seconds[-1] > 20.0:
+            break
+    found = len(solution.x) > 0
+    relaxed = solution.relaxation.bound
+    root = (solution.objective - relaxed) / max(1.0, abs(solution.objective))
+    return Row(
+        **_size(case, instance),
+        trade_mwh=instance.trade_mwh(solution.x) if found else float("nan"),
+        solver=OURS,
+        wanted_gap=gap,
+        seconds=statistics.median(seconds),
+        closed=solution.status == "optimal",
+        nodes=solution.nodes,
+        conic_solves=solution.conic_solves,
+        objective=solution.objective,
+        bound=solution.bound,
+        gap=solution.gap,
+        root_gap=max(root, 0.0),
+    )
+
+
+def measure_scip(case: Case, instance: Instance, gap: float, limit_s: float) -> Row:
+    """SCIP, judged by its own point and bound (its point may open a cone a little)."""
+    program, data = instance.program, instance.data
+    started = time.perf_counter()
+    claim = ScipSolver(program).claim(data, gap, limit_s)
+    seconds = time.perf_counter() - started
+    found = claim.x is not None and bool(np.isfinite(claim.x).all())
+    objective = program.objective(claim.x, data) if claim.x is not None and found else float("nan")
+    own = max(objective - claim.bound, 0.0) / max(1.0, abs(objective)) if found else float("inf")
+    return Row(
+        **_size(case, instance),
+        trade_mwh=instance.trade_mwh(claim.x) if claim.x is not None and found else float("nan"),
+        solver="scip",
+        wanted_gap=gap,
+        seconds=seconds,
+        closed=own <= gap,
+        nodes=claim.nodes,
+        conic_solves=None,
+        objective=objective,
+        bound=claim.bound,
+        gap=own,
+        root_gap=None,
+    )
+
+
+def measure_licensed(
+    case: Case, instance: Instance, choice: Choice, gap: float, limit_s: float
+) -> Row:
+    """A solver with a licence."""
+    started = time.perf_counter()
+    solution = backend(choice, instance.program).solve(instance.data, gap, limit_s)
+    seconds = time.perf_counter() - started
+    return Row(
+        **_size(case, instance),
+        trade_mwh=instance.trade_mwh(solution.x) if len(solution.x) else float("nan"),
+        solver=choice.name,
+        wanted_gap=gap,
+        seconds=seconds,
+        closed=solution.status == "optimal",
+        nodes=solution.nodes,
+        conic_solves=None,
+        objective=solution.objective,
+        bound=solution.bound,
+        gap=solution.gap,
+        root_gap=None,
+    )
+
+
+def _size(case: Case, instance: Instance) -> dict[str, Any]:
+    program = instance.program
+    return {
+        "instance": case.name,
+        "variables": program.variables,
+        "rows": program.rows,
+        "binaries": len(program.integer),
+        "cones": len(program.cones),
+        "build_s": instance.build_s,
+    }
+
+
+def run(case: Case, limit_s: float, own_limit_s: float, repeat: int) -> list[Row]:
+    """All solvers on one instance; who misses a gap is not asked for a smaller one."""
+    instance = build(case)
+    rows = []
+    for gap in GAPS:
+        rows.append(measure_ours(case, instance, gap, own_limit_s, repeat))
+        show(rows[-1])
+    if not case.rivals:
+        return rows
+    installed = {b.name: b for b in available_backends() if b.kind == "mixed-integer conic"}
+    for name in ("scip", "mosek", "gurobi"):
+        solver = installed.get(name)
+        if solver is None or solver.version is None or not solver.licence.available:
+            continue
+        for gap in GAPS:
+            if name == "scip":
+                rows.append(measure_scip(case, instance, gap, limit_s))
+            else:
+                choice = Choice(name, solver.version, None)
+                rows.append(measure_licensed(case, instance, choice, gap, limit_s))
+            show(rows[-1])
+            if not rows[-1].closed:
+                break
+    return rows
+
+
+HEADER = (
+    f"{'instance':26} {'variables':>9} {'rows':>7} {'binaries':>8} {'cones':>6} {'trade MWh':>9} "
+    f"{'solver':8} {'to gap':>6} {'seconds':>8} {'nodes':>6} {'conic':>5} {'objective':>12} "
+    f"{'bound':>12} {'gap':>8} {'root gap':>8}"
+)
+
+
+def show(row: Row) -> None:
+    """Print one line."""
+    mark = " " if row.closed else ">"
+    conic = "" if row.conic_solves is None else str(row.conic_solves)
+    root = "" if row.root_gap is None else f"{row.root_gap:.1e}"
+    print(
+        f"{row.instance:26} {row.variables:9} {row.rows:7} {row.binaries:8} {row.cones:6} "
+        f"{row.trade_mwh:9.2f} {row.solver:8} {row.wanted_gap:6.0e} {mark}{row.seconds:7.2f} "
+        f"{row.nodes:6} {conic:>5} {row.objective:12.4f} {row.bound:12.4f} {row.gap:8.1e} "
+        f"{root:>8}",
+        flush=True,
+    )
+
+
+def ratios(rows: Sequence[Row], limit_s: float) -> None:
+    """Print SCIP's time over ours to the first gap; a stopped SCIP counts with its limit."""
+    ours = {r.instance: r for r in rows if r.solver == OURS and r.wanted_gap == GAPS[0]}
+    for row in rows:
+        if row.solver == "scip" and row.wanted_gap == GAPS[0]:
+            seconds = row.seconds if row.closed else limit_s
+            sign = "" if row.closed else "more than "
+            ratio = seconds / ours[row.instance].seconds
+            print(f"{row.instance}: scip takes {sign}{ratio:.0f} times as long to {GAPS[0]:.0e}")
+
+
+def write_table(rows: Sequence[Row], path: Path) -> None:
+    """Write all rows as CSV."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(asdict(rows[0])), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow(
+                {k: f"{v:.6g}" if k in ("seconds", "build_s", "gap", "root_gap", "trade_mwh")
+                 and v is not None else v for k, v in asdict(row).items()}
+            )  # fmt: skip
+
+
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Draw seconds to both gaps by instance and solver, on a logarithmic axis."""
+    instances = list(dict.fromkeys(r.instance for r in rows))
+    series = list(dict.fromkeys((r.solver, r.wanted_gap) for r in rows))
+    series.sort(key=lambda s: (s[0] != OURS, s[0], -s[1]))
+    colours = {OURS: ("#0b5394", "#9fc5e8"), "scip": ("#b45f06", "#f9cb9c")}
+    height = 0.8 / len(series)
+    figure, axes = plt.subplots(figsize=(9.0, 0.5 + 0.8 * len(instances)))
+    for k, (solver, gap) in enumerate(series):
+        shade = colours.get(solver, ("#38761d", "#b6d7a8"))[GAPS.index(gap)]
+        label = f"{solver}, gap {gap:.0e}"
+        for row in rows:
+            if (row.solver, row.wanted_gap) != (solver, gap):
+                continue
+            y = instances.index(row.instance) + (k - (len(series) - 1) / 2) * height
+            axes.barh(y, row.seconds, 0.9 * height, color=shade, label=label)
+            label = "_"
+            left = f"{row.gap:.0e} left" if np.isfinite(row.gap) else "no point"
+            text = f"{row.seconds:.2g} s"
+            if not row.closed:
+                text = f"stopped at {row.seconds:.0f} s, {left}"
+            axes.text(1.08 * row.seconds, y, text, va="center", fontsize=7)
+    axes.set_xscale("log")
+    axes.set_xlim(0.05, 20.0 * max(r.seconds for r in rows))
+    axes.set_yticks(range(len(instances)), instances)
+    axes.invert_yaxis()
+    axes.set_xlabel("seconds from the compiled program to the solution")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    figure.tight_layout()
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds for the other solvers")
+    parser.add_argument("--own-limit", type=float, default=60.0, help="seconds for our driver")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of our driver, median taken")
+    parser.add_argument("--only", default="", help="instances whose name contains this")
+    parser.add_argument("--out", type=Path, help="folder for benchmarks_misocp.csv and .png")
+    arguments = parser.parse_args()
+    print(f"load average {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores")
+    print(HEADER)
+    rows: list[Row] = []
+    for case in CASES:
+        if arguments.only in case.name:
+            rows += run(case, arguments.limit, arguments.own_limit, arguments.repeat)
+    ratios(rows, arguments.limit)
+    print(f"load average {os.getloadavg()[0]:.2f}")
+    if arguments.out is not None and rows:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        write_table(rows, arguments.out / "benchmarks_misocp.csv")
+        plot(rows, arguments.out / "benchmarks_misocp.png")
+
+
+if __name__ == "__main__":
+    main()
