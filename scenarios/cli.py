@@ -47,6 +47,10 @@ def run(
     """Run a scenario and write its tables."""
     loaded = load_scenario(scenario, overrides or (), seed)
     console = Console(stderr=True)
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, highlight=False)
+
     # heavy imports come after the scenario has been found good
     from stackelgrid.scenarios.run import run_scenario
 
@@ -54,19 +58,19 @@ def run(
     target = out or Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     try:
         with _progress(console, name, loaded.scenario.time.intervals) as advance:
-            result = run_scenario(loaded, target, advance, console.print)
+            result = run_scenario(loaded, target, advance, say)
     except KeyboardInterrupt:  # typer would say nothing
         where = f"; {target} holds what was done" if target.exists() else ""
         print(f"stackelgrid: interrupted{where}", file=sys.stderr)
         raise typer.Exit(130) from None
     s = result.summary
     c, t = s["certificate"], s["timings"]
-    console.print(
+    say(
         f"{name}: {s['intervals_done']} intervals in {s['wall_s']:.1f} s "
         f"(build {t['build_s']:.1f}, solve {t['solve_s']:.1f}, power flow {t['power_flow_s']:.1f}, "
         f"co-simulation {t['cosimulation_s']:.1f}, other {t['other_s']:.1f})"
     )
-    console.print(
+    say(
         f"cost {s['cost_eur']['total']:.2f} EUR; certificate: {c['exact']} exact, "
         f"{c['feasible']} feasible, {c['infeasible']} infeasible; "
         f"{s['intervals_fallback']} intervals by fallback"

@@ -335,12 +335,14 @@ class GridSection(Section):
                 raise ValueError("a transmission grid has no parent")
             if self.pv or self.batteries or self.units:
                 raise ValueError("devices are accepted on mv and lv grids")
-            if self.tariff is not None:
-                raise ValueError("a transmission grid has no tariff")
+            if self.tariff is not None or self.trade is not None:
+                raise ValueError("a transmission grid has no tariff and no trade")
         elif self.tariff is None:
             raise ValueError("an mv or lv grid needs a tariff")
         if self.parent is None and self.multiplicity != 1:
             raise ValueError("multiplicity needs a parent")
+        if self.parent is None and self.trade and self.trade.fee_across_eur_per_mwh is not None:
+            raise ValueError("trade across needs a parent that feeds other grids too")
         low, high = self.vm_min_pu, self.vm_max_pu
         if low is not None and high is not None and low >= high:
             raise ValueError(f"the voltage band [{low:g}, {high:g}] p.u. is empty")

@@ -25,7 +25,8 @@ def conflicting_rows(
 
     Every row gets a slack in its own unit (equations in both directions, a cone at its head); the
     sum of the slacks, each relative to 1 + |b| and its row's largest coefficient, is minimised.
-    First without integrality; if that needs no slack, with it (then bounds of integers stay).
+    Equations give way only where no limit can. First without integrality; if that needs no slack,
+    with it (then bounds of integers stay).
     Empty if the program has a point. Raises SolverError if the elastic program is not solved.
     """
     check_program(program, names)
@@ -91,11 +92,13 @@ def _elastic(
 
 
 def _relaxed_slack(program: ConicProgram, data: ProgramData, size: Floats) -> Floats:
-    elastic, vectors, soft = _elastic(program, data, size, np.zeros(0, dtype=np.int64))
-    solution = ClarabelSolver(elastic).solve(vectors)
-    if solution.status != "optimal":
-        raise SolverError(f"the elastic program is {solution.status}: {solution.message}")
-    return _by_row(program, solution.x, soft)
+    """Slack with equations kept if that can be, for they are physics and data, not limits."""
+    for rigid in (np.arange(program.zero, dtype=np.int64), np.zeros(0, dtype=np.int64)):
+        elastic, vectors, soft = _elastic(program, data, size, rigid)
+        solution = ClarabelSolver(elastic).solve(vectors)
+        if solution.status == "optimal":
+            return _by_row(program, solution.x, soft)
+    raise SolverError(f"the elastic program is {solution.status}: {solution.message}")
 
 
 def _integer_slack(
