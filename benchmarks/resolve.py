@@ -15,6 +15,7 @@ import numpy as np
 from stackelgrid.controllers.models.active_network import active_network_data, active_network_model
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
+from stackelgrid.controllers.solvers.conic import parameter_vector
 from stackelgrid.scenarios.build import build_scenario
 from stackelgrid.scenarios.load import load_scenario
 
@@ -47,7 +48,9 @@ def main() -> None:
         prepare, solve = [], []
         for k in range(arguments.repeat):
             started = time.perf_counter()
-            data = agent.prepare(k % built.scenario.time.intervals, measured, lower).data
+            instance = agent.prepare(k % built.scenario.time.intervals, measured, lower)
+            p = parameter_vector(agent.compiled.parameters, instance.values)
+            data = program.data(p)
             prepare.append(time.perf_counter() - started)
             if k < 3:
                 solve.append(solver.solve(data).solve_s)
