@@ -16,8 +16,8 @@ from stackelgrid.simulators.recorder import (
     RECORDED_BOUNDARY,
     RECORDED_FLEET,
     RECORDED_GRID,
-    RecordedGrid,
 )
+from stackelgrid.simulators.rows import RecordedGrid
 from stackelgrid.simulators.tables import TableWriter
 from stackelgrid.simulators.timings import Timings
 from stackelgrid.simulators.totals import Totals
