@@ -147,7 +147,7 @@ def solve_report(solver: str, solution: Solution) -> SolveReport:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Certificate of the applied step of one grid (FORMULATION section 10)."""
+    """Certificate of the applied step of one grid (docs/model.md)."""
 
     verdict: str
     cone_gap_pu: float

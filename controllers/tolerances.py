@@ -12,7 +12,7 @@ SOLVER_REDUCED = 1e-5
 # independent check of a returned point: violation of a row, relative to the size of its terms
 POINT_VIOLATION = 1e-6
 
-# certificate (FORMULATION section 10): verdicts exact, feasible, infeasible
+# certificate (docs/model.md): verdicts exact, feasible, infeasible
 EXACT_LOSS_SHARE = 1e-6
 EXACT_VOLTAGE_PU = 1e-4
 AC_LIMIT_PU = 1e-4

@@ -31,7 +31,7 @@ def _solver(built: BuiltScenario) -> Iterator[str]:
 
 
 def _trade(built: BuiltScenario) -> Iterator[str]:
-    """Trade that is never worth its fee (FORMULATION section 3)."""
+    """Trade that is never worth its fee (docs/model.md)."""
     for name, grid in built.grids.items():
         trade = grid.section.trade
         if trade is None:

@@ -1,4 +1,4 @@
-"""Is a relaxed schedule exact, and AC feasible? (FORMULATION section 10), for the applied step."""
+"""Is a relaxed schedule exact, and AC feasible? (docs/model.md), for the applied step."""
 
 import numpy as np
 

@@ -3,7 +3,7 @@
 Feeders minimise their cost under their tariff, with the imports of the grids below as loads;
 those below one parent that may trade with each other decide together. The TSO dispatches over
 what results. Under a tariff no leader's decision depends on the followers, so one pass is an
-equilibrium (FORMULATION section 5.4), except for the head voltage of an ideal tie, which is
+equilibrium (docs/model.md), except for the head voltage of an ideal tie, which is
 iterated.
 """
 

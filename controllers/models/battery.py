@@ -1,4 +1,4 @@
-"""Battery storage with charging and discharging efficiency (FORMULATION section 2)."""
+"""Battery storage with charging and discharging efficiency (docs/model.md)."""
 
 from typing import Any, Literal
 

@@ -1,4 +1,4 @@
-"""DC optimal power flow of a meshed network (FORMULATION section 4)."""
+"""DC optimal power flow of a meshed network (docs/model.md)."""
 
 from typing import Any
 

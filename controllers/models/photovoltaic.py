@@ -1,4 +1,4 @@
-"""Curtailable photovoltaics with an inverter's reactive power (FORMULATION section 2)."""
+"""Curtailable photovoltaics with an inverter's reactive power (docs/model.md)."""
 
 from typing import Any
 

@@ -219,7 +219,7 @@ def test_primal_is_dual_objective_computed_from_the_duals(optimise, seed):
     data = program.data(np.zeros(0))
     upper = program.quadratic.toarray()
     hessian = upper + np.triu(upper, 1).T
-    # stationarity, signs and the dual objective -1/2 x'Px - b'z of FORMULATION's standard form
+    # stationarity, signs and the dual objective -1/2 x'Px - b'z of the standard form
     np.testing.assert_allclose(
         hessian @ solution.x + data.q + program.matrix.T @ solution.dual, 0.0, atol=1e-5
     )
