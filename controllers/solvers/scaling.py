@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csc_array, diags_array
 
 from stackelgrid.controllers.solvers.conic import ConicProgram
-from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.arrays import Floats, Ints
 
 _SWEEPS = 12
 _LIMITS = (1e-4, 1e4)
@@ -31,18 +31,16 @@ class Scaling:
 
 def equilibrate(program: ConicProgram) -> Scaling:
     """Ruiz scaling (Ruiz 2001) of [P A'; A 0] in the infinity norm, one factor a cone block."""
-    a = abs(program.matrix).tocsc()
-    p = abs(program.quadratic).tocsc()
-    p = csc_array(p + p.T)
+    upper = abs(program.quadratic).tocsc()
+    a, p = _Entries.of(abs(program.matrix)), _Entries.of(csc_array(upper + upper.T))
     column, row = np.ones(program.variables), np.ones(program.rows)
     linear = program.zero + program.nonneg
     sizes = np.array(program.cones, dtype=int)
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int) if len(sizes) else sizes
     for _ in range(_SWEEPS):
-        scaled_a = diags_array(row) @ a @ diags_array(column)
-        scaled_p = diags_array(column) @ p @ diags_array(column)
-        column_norm = np.maximum(_max(scaled_a, 0), _max(scaled_p, 0))
-        row_norm = _max(scaled_a, 1)
+        scaled_a = a.scaled(row, column)
+        column_norm = np.maximum(a.column_max(scaled_a), p.column_max(p.scaled(column, column)))
+        row_norm = a.row_max(scaled_a)
         if len(sizes):  # a cone may only be scaled as a whole
             block = np.maximum.reduceat(row_norm[linear:], starts)
             row_norm[linear:] = np.repeat(block, sizes)
@@ -51,7 +49,47 @@ def equilibrate(program: ConicProgram) -> Scaling:
     return Scaling(np.clip(column, *_LIMITS), np.clip(row, *_LIMITS))
 
 
-def _max(matrix: csc_array, axis: int) -> Floats:
-    if 0 in matrix.shape:
-        return np.zeros(matrix.shape[1 - axis])
-    return np.asarray(matrix.max(axis=axis).todense()).ravel()
+@dataclass(frozen=True)
+class _Entries:
+    """Entries of a sparse matrix by column, and the order that sorts them by row."""
+
+    values: Floats
+    rows: Ints
+    columns: Ints
+    by_row: Ints
+    column_ends: Ints
+    row_ends: Ints
+
+    @classmethod
+    def of(cls, matrix: csc_array) -> "_Entries":
+        m = csc_array(matrix)
+        rows = m.indices.astype(np.int64)
+        columns = np.repeat(np.arange(m.shape[1]), np.diff(m.indptr))
+        return cls(
+            values=m.data,
+            rows=rows,
+            columns=columns,
+            by_row=np.argsort(rows, kind="stable"),
+            column_ends=m.indptr.astype(np.int64),
+            row_ends=np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=m.shape[0]))]),
+        )
+
+    def scaled(self, row: Floats, column: Floats) -> Floats:
+        """Values after scaling rows and columns."""
+        return row[self.rows] * self.values * column[self.columns]
+
+    def column_max(self, values: Floats) -> Floats:
+        """Largest value of each column, 0 for an empty one."""
+        return _segment_max(values, self.column_ends)
+
+    def row_max(self, values: Floats) -> Floats:
+        """Largest value of each row, 0 for an empty one."""
+        return _segment_max(values[self.by_row], self.row_ends)
+
+
+def _segment_max(values: Floats, ends: Ints) -> Floats:
+    largest = np.zeros(len(ends) - 1)
+    filled = np.diff(ends) > 0
+    if filled.any():
+        largest[filled] = np.maximum.reduceat(values, ends[:-1][filled])
+    return largest
