@@ -387,7 +387,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     axes.invert_yaxis()
     axes.set_xlabel("seconds from the compiled program to the solution")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    axes.legend(frameon=False, fontsize=8, loc="upper right")
     figure.tight_layout()
     figure.savefig(path, dpi=150)
 
