@@ -1,0 +1,52 @@
+"""What a scheme decided for one follower and its leaders, evaluated alike for every scheme."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from stackelgrid.controllers.schedule import Plan
+
+Pricing = Literal["tariff", "lmp"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One decision of a scheme for the horizon; money in EUR over the horizon.
+
+    `plans` holds the leaders' (active networks) and the follower's plan by grid name. Costs by
+    active network count all its copies. `payment_eur` is what an active network pays at its
+    boundary under the stated pricing, `leader_cost_eur` its whole cost with that payment.
+    `follower_cost_eur` is the cost of the follower at the leaders' exchange, solved again; NaN
+    where the exchange cannot be met. `follower_returned_eur`, `_min_eur`, `_max_eur` tell what a
+    scheme that does not ask the follower to be optimal returned, and between what it could lie.
+    `objective`, `bound` and `gap` are those of the program that the scheme solved.
+    """
+
+    scheme: str
+    pricing: Pricing
+    follower: str
+    plans: Mapping[str, Plan]
+    leader_cost_eur: Mapping[str, float]
+    payment_eur: Mapping[str, float]
+    follower_cost_eur: float
+    objective: float
+    bound: float
+    gap: float
+    follower_gap: float
+    solve_s: float
+    follower_returned_eur: float = float("nan")
+    follower_min_eur: float = float("nan")
+    follower_max_eur: float = float("nan")
+    remaining_gain_eur: Mapping[str, float] = field(default_factory=dict)
+    rounds: int = 1
+    messages: tuple[str, ...] = ()
+
+    @property
+    def leader_eur(self) -> float:
+        """Cost of all leaders, boundary payments included."""
+        return sum(self.leader_cost_eur.values())
+
+    @property
+    def total_eur(self) -> float:
+        """Follower's cost plus leaders' cost without the boundary payment, which is a transfer."""
+        return self.follower_cost_eur + self.leader_eur - sum(self.payment_eur.values())
