@@ -189,11 +189,10 @@ def _trade(section: GridSection) -> TradeOptions | None:
     )
 
 
-def _controller(
-    scenario: Scenario, system: System, folder: Path, solvers: ChosenSolvers
-) -> Controller:
+def controller_settings(scenario: Scenario, solvers: ChosenSolvers) -> ControllerSettings:
+    """What the scenario tells a controller besides the system."""
     solver = scenario.solver
-    settings = ControllerSettings(
+    return ControllerSettings(
         threads=solver.threads,
         conic=solvers.conic,
         mixed_integer=solvers.mixed_integer,
@@ -201,6 +200,12 @@ def _controller(
         node_limit=solver.node_limit,
         round_limit=solver.round_limit,
     )
+
+
+def _controller(
+    scenario: Scenario, system: System, folder: Path, solvers: ChosenSolvers
+) -> Controller:
+    settings = controller_settings(scenario, solvers)
     name = scenario.controller
     if name in _CONTROLLERS:
         return _CONTROLLERS[name](system, settings)

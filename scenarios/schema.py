@@ -96,13 +96,18 @@ class TolerancesSection(Section):
 
 
 class Costs(Section):
-    """Prices that no tariff holds."""
+    """Prices that no tariff holds.
+
+    Without `stored_energy_eur_per_mwh` the energy that batteries hold at the end of a compared run
+    beyond what they started with is worth the mean import price of their grid's tariff.
+    """
 
     generation_factor: Positive = 1.0
     curtailment_eur_per_mwh: NonNegative = 0.0
     loss_eur_per_mwh: NonNegative = 0.0
     terminal: Literal["initial", "value"] = "initial"
     terminal_value_eur_per_mwh: NonNegative = 0.0
+    stored_energy_eur_per_mwh: NonNegative | None = None
 
 
 class TariffPeriod(Section):

@@ -1,0 +1,156 @@
+"""Comparison of schemes: one tidy table, and what a reader sees of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.analysis.indicators import TOTAL, UNITS
+
+# how the schemes are judged: by their plan at interval 0, or by a whole run
+PLAN = "plan"
+CLOSED_LOOP = "closed_loop"
+TITLES = {PLAN: "Plan", CLOSED_LOOP: "Closed loop"}
+DONE = "done"
+COLUMNS = ("basis", "scheme", "pricing", "status", "grid", "indicator", "unit", "value")
+
+# digits after the point by unit
+_DIGITS = {"EUR": 2, "MWh": 3, "MW": 3, "s": 2}
+
+
+@dataclass
+class Comparison:
+    """Indicators and exchanges of all schemes, filled scheme by scheme.
+
+    `status` maps (basis, scheme) to `done` or to why the scheme failed, in the order added.
+    """
+
+    pricing: str
+    status: dict[tuple[str, str], str] = field(default_factory=dict)
+    _indicators: list[pd.DataFrame] = field(default_factory=list)
+    _exchange: list[pd.DataFrame] = field(default_factory=list)
+
+    def add(
+        self, basis: str, scheme: str, indicators: pd.DataFrame, exchange: pd.DataFrame
+    ) -> None:
+        """Add a scheme that ended."""
+        self.status[basis, scheme] = DONE
+        self._indicators.append(indicators.assign(basis=basis, status=DONE))
+        self._exchange.append(exchange.assign(basis=basis))
+
+    def fail(self, basis: str, scheme: str, reason: str) -> None:
+        """Add a scheme that failed: one row without a value says why."""
+        status = f"failed: {' '.join(reason.split())}"
+        self.status[basis, scheme] = status
+        row = {"basis": basis, "scheme": scheme, "pricing": self.pricing, "status": status}
+        row |= {"grid": TOTAL, "indicator": "total_cost", "unit": "EUR"}
+        self._indicators.append(pd.DataFrame([{**row, "value": np.nan}]))
+
+    @property
+    def indicators(self) -> pd.DataFrame:
+        """Tidy table with the columns of compare.parquet."""
+        if not self._indicators:
+            return pd.DataFrame({c: pd.Series(dtype=object) for c in COLUMNS})
+        table = pd.concat([f[list(COLUMNS)] for f in self._indicators], ignore_index=True)
+        return table
+
+    @property
+    def exchange(self) -> pd.DataFrame:
+        """Exchange of the active networks: basis, scheme, grid, start_h, dt_h, p_mw."""
+        columns = ["basis", "scheme", "grid", "start_h", "dt_h", "p_mw"]
+        if not self._exchange:
+            return pd.DataFrame({c: pd.Series(dtype=object) for c in columns})
+        return pd.concat([f[columns] for f in self._exchange], ignore_index=True)
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """Bases that hold a scheme, the plan first."""
+        return tuple(b for b in TITLES if any(basis == b for basis, _ in self.status))
+
+    def schemes(self, basis: str) -> tuple[str, ...]:
+        """Schemes of a basis, failed ones too, in the order added."""
+        return tuple(s for b, s in self.status if b == basis)
+
+    def failed(self) -> tuple[str, ...]:
+        """Schemes that failed on any basis."""
+        return tuple(dict.fromkeys(s for (_, s), v in self.status.items() if v != DONE))
+
+
+def total_table(comparison: Comparison, basis: str) -> pd.DataFrame:
+    """Texts of the total indicators: one column a scheme, a first row with its status.
+
+    A row without a number in any scheme is left out.
+    """
+    schemes = comparison.schemes(basis)
+    table = _texts(comparison, basis, [TOTAL])
+    table.index = pd.Index([label for _, label in table.index], name="indicator")
+    status = pd.DataFrame([[comparison.status[basis, s] for s in schemes]], ["status"], schemes)
+    return pd.concat([status, table]).rename_axis("indicator")
+
+
+def grid_table(comparison: Comparison, basis: str) -> pd.DataFrame:
+    """Texts of the indicators of every grid: index grid and indicator, one column a scheme."""
+    t = comparison.indicators
+    grids = [g for g in t[t["basis"] == basis]["grid"].unique() if g != TOTAL]
+    return _texts(comparison, basis, grids)
+
+
+def markdown(comparison: Comparison, title: str) -> str:
+    """Contents of compare.md: totals, then grids, for every basis."""
+    lines = [f"# {title}", "", f"Pricing at the boundary: {comparison.pricing}."]
+    for basis in comparison.bases:
+        totals, grids = total_table(comparison, basis), grid_table(comparison, basis)
+        lines += ["", f"## {TITLES[basis]}", "", *_markdown_table(totals.reset_index())]
+        if len(grids):
+            lines += ["", f"### {TITLES[basis]}, by grid", ""]
+            lines += _markdown_table(grids.reset_index())
+    return "\n".join(lines) + "\n"
+
+
+def write_tables(comparison: Comparison, directory: Path, title: str) -> None:
+    """Write compare.parquet, compare.csv, compare_exchange.parquet and compare.md."""
+    table = comparison.indicators
+    table.to_parquet(directory / "compare.parquet", index=False)
+    table.to_csv(directory / "compare.csv", index=False)
+    comparison.exchange.to_parquet(directory / "compare_exchange.parquet", index=False)
+    (directory / "compare.md").write_text(markdown(comparison, title), encoding="utf-8")
+
+
+def value_text(value: float, unit: str, indicator: str = "") -> str:
+    """Text of a value: costs with two decimals, energies with three, `-` where undefined."""
+    if np.isnan(value):
+        return "-"
+    if "gap" in indicator and unit == "1":
+        return f"{value:.1e}"
+    if indicator in ("rounds", "fallbacks"):
+        return f"{value:.0f}"
+    digits = _DIGITS.get(unit, 3)
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # no minus sign before a zero
+
+
+def _texts(comparison: Comparison, basis: str, grids: Sequence[str]) -> pd.DataFrame:
+    schemes = comparison.schemes(basis)
+    t = comparison.indicators
+    t = t[(t["basis"] == basis) & t["grid"].isin(grids) & t["value"].notna()]
+    values: Mapping[tuple[str, str, str], float] = {
+        (str(g), str(i), str(s)): float(v)
+        for g, i, s, v in zip(t["grid"], t["indicator"], t["scheme"], t["value"], strict=True)
+    }
+    found = {(g, i) for g, i, _ in values}
+    keys = [(g, i) for g in grids for i in UNITS if (g, i) in found]
+    rows = [
+        [value_text(values.get((g, i, s), np.nan), UNITS[i], i) for s in schemes] for g, i in keys
+    ]
+    labels = [(g, i if UNITS[i] == "1" else f"{i} ({UNITS[i]})") for g, i in keys]
+    index = pd.MultiIndex.from_tuples(labels or [], names=["grid", "indicator"])
+    return pd.DataFrame(rows, index=index, columns=list(schemes))
+
+
+def _markdown_table(table: pd.DataFrame) -> list[str]:
+    header = [str(c) for c in table.columns]
+    texts = [[str(v).replace("|", "\\|") for v in row] for row in table.itertuples(index=False)]
+    named = [str(c) in ("grid", "indicator") for c in table.columns]
+    rule = ["---" if n else "---:" for n in named]
+    return ["| " + " | ".join(cells) + " |" for cells in (header, rule, *texts)]

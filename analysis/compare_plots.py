@@ -1,0 +1,211 @@
+"""Pictures of a comparison of schemes, drawn without a display."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stackelgrid.analysis.compare import PLAN, TITLES, Comparison, value_text
+from stackelgrid.analysis.indicators import TOTAL
+from stackelgrid.profiles.arrays import Floats
+
+_COSTS = (("leader_cost", "leaders"), ("follower_cost", "follower"), ("total_cost", "total"))
+_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000")
+_STYLES = ("-", "--", "-.", ":")
+_COLUMNS = 3
+_DPI = 130
+
+
+def write_plots(comparison: Comparison, directory: Path) -> list[Path]:
+    """Write the pictures of every basis: costs, indicators, exchange, follower_range (PNG).
+
+    A picture without data is left out. Those of the closed loop end in `_closed_loop`.
+    """
+    written = []
+    table, exchange = comparison.indicators, comparison.exchange
+    for basis in comparison.bases:
+        own = table[(table["basis"] == basis) & (table["status"] == "done")]
+        if own.empty:
+            continue
+        order = [s for s in comparison.schemes(basis) if s in set(own["scheme"])]
+        title = f"{TITLES[basis]}, {comparison.pricing} pricing"
+        flows = exchange[exchange["basis"] == basis]
+        figures = {
+            "costs": _costs(own, order, title),
+            "indicators": _indicators(own, order, title),
+            "exchange": _exchange(flows, order, title),
+            "follower_range": _follower_range(own, title),
+        }
+        for name, figure in figures.items():
+            if figure is not None:
+                suffix = "" if basis == PLAN else f"_{basis}"
+                path = directory / f"{name}{suffix}.png"
+                figure.savefig(path, dpi=_DPI)
+                written.append(path)
+    return written
+
+
+def _values(table: pd.DataFrame, indicator: str, order: Sequence[str]) -> Floats:
+    """Total of an indicator by scheme (schemes,), NaN where there is none."""
+    rows = table[(table["grid"] == TOTAL) & (table["indicator"] == indicator)]
+    return rows.set_index("scheme")["value"].reindex(list(order)).to_numpy(dtype=np.float64)
+
+
+def _label(scheme: str) -> str:
+    return scheme.replace("_", "\n")
+
+
+def _bar_axes(axes: Axes, order: Sequence[str], unit: str) -> None:
+    axes.set_xticks(range(len(order)), [_label(s) for s in order])
+    axes.set_ylabel(unit)
+    axes.grid(axis="y", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.axhline(0.0, color="black", linewidth=0.8)
+    axes.margins(y=0.12)
+
+
+def _costs(table: pd.DataFrame, order: Sequence[str], title: str) -> Figure:
+    """Costs of leaders, follower and both without transfers; one panel each.
+
+    Bars start at zero only where that shows the differences: a panel whose costs differ by less
+    than a fifth is cut, and says so.
+    """
+    figure = Figure(figsize=(4.4 * len(_COSTS), 4.6), layout="constrained")
+    figure.suptitle(f"Cost by scheme ({title})")
+    bounds = _values(table, "bound", order)
+    bound = bounds[order.index("integrated")] if "integrated" in order else np.nan
+    for k, (indicator, label) in enumerate(_COSTS):
+        axes = figure.add_subplot(1, len(_COSTS), k + 1)
+        values = _values(table, indicator, order)
+        bars = axes.bar(range(len(order)), values, color=_COLOURS[k], width=0.65)
+        axes.bar_label(
+            bars, [value_text(v, "EUR") for v in values], fontsize=7, rotation=90, padding=3
+        )
+        _bar_axes(axes, order, "EUR")
+        axes.tick_params(axis="x", labelsize=7)
+        shown = [*values[np.isfinite(values)]]
+        if indicator == "total_cost" and np.isfinite(bound):
+            axes.axhline(bound, color="black", linestyle="--", label="bound of integrated")
+            axes.legend(loc="lower center", fontsize=8, framealpha=1.0)
+            shown.append(bound)
+        axes.set_title(label + _cut(axes, np.array(shown)))
+    return figure
+
+
+def _cut(axes: Axes, values: Floats) -> str:
+    """Set the limits of a cost axis, room for labels above; a note where it does not start at 0."""
+    if not len(values):
+        return ""
+    low, high = float(values.min()), float(values.max())
+    spread = high - low
+    if low > 0.0 and 0.0 < spread < 0.2 * high:
+        axes.set_ylim(low - spread, high + 0.9 * spread)
+        return " (axis cut)"
+    reach = max(high, 0.0) - min(low, 0.0) or 1.0
+    axes.set_ylim(
+        min(low, 0.0) - (0.3 * reach if low < 0.0 else 0.0),
+        max(high, 0.0) + (0.3 * reach if high > 0.0 else 0.05 * reach),
+    )
+    return ""
+
+
+def _indicators(table: pd.DataFrame, order: Sequence[str], title: str) -> Figure:
+    figure = Figure(figsize=(10.0, 7.0), layout="constrained")
+    figure.suptitle(f"Indicators by scheme, all active networks ({title})")
+    panels = (
+        ("Import from upstream", "MWh", ("import",)),
+        ("Self-consumption of PV", "share of available energy", ("self_consumption",)),
+        ("Battery throughput", "MWh charged + discharged", ("battery_throughput",)),
+        ("Peer-to-peer trade", "MWh bought", ("p2p_inside", "p2p_across")),
+    )
+    for k, (name, unit, parts) in enumerate(panels):
+        axes = figure.add_subplot(2, 2, k + 1)
+        axes.set_title(name)
+        below = np.zeros(len(order))
+        drawn = False
+        for part, colour in zip(parts, _COLOURS, strict=False):
+            values = _values(table, part, order)
+            drawn |= bool(np.isfinite(values).any())
+            heights = np.nan_to_num(values)
+            label = part.removeprefix("p2p_")
+            axes.bar(range(len(order)), heights, bottom=below, color=colour, label=label)
+            below = below + heights
+        _bar_axes(axes, order, unit)
+        axes.tick_params(axis="x", labelsize=8)
+        if not drawn:
+            axes.text(0.5, 0.5, "no such quantity", ha="center", transform=axes.transAxes)
+        elif len(parts) > 1:
+            axes.legend(fontsize=8)
+    return figure
+
+
+def _exchange(flows: pd.DataFrame, order: Sequence[str], title: str) -> Figure | None:
+    """Exchange of every active network over time, one line a scheme."""
+    grids = list(flows["grid"].unique())
+    if not grids:
+        return None
+    columns = min(_COLUMNS, len(grids))
+    rows = -(-len(grids) // columns)
+    size = (max(4.2 * columns, 7.0), 2.6 * rows + 1.4)
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(f"Exchange with the grid above, all copies ({title})")
+    for k, grid in enumerate(grids):
+        axes = figure.add_subplot(rows, columns, k + 1)
+        for i, scheme in enumerate(order):
+            own = flows[(flows["grid"] == grid) & (flows["scheme"] == scheme)]
+            own = own.sort_values("start_h")
+            if own.empty:
+                continue
+            edges = [*own["start_h"], own["start_h"].iloc[-1] + own["dt_h"].iloc[-1]]
+            power = [*own["p_mw"], own["p_mw"].iloc[-1]]
+            axes.step(
+                edges, power, where="post", label=scheme, linewidth=1.6 - 0.12 * i,
+                color=_COLOURS[i % len(_COLOURS)], linestyle=_STYLES[i % len(_STYLES)],
+            )  # fmt: skip
+        axes.set_title(grid, fontsize=10)
+        axes.axhline(0.0, color="black", linewidth=0.6)
+        axes.grid(alpha=0.3)
+        if k % columns == 0:
+            axes.set_ylabel("MW, import > 0")
+        if k >= len(grids) - columns:
+            axes.set_xlabel("hours from the start")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(order), 3), fontsize=9)
+    return figure
+
+
+def _follower_range(table: pd.DataFrame, title: str) -> Figure | None:
+    """Cost that a follower may return where its optimality is not asked for, by follower."""
+    t = table[(table["scheme"] == "feasibility_only") & (table["grid"] != TOTAL)]
+    wide = t.pivot(index="grid", columns="indicator", values="value")
+    wanted = ["follower_min", "follower_max"]
+    if not set(wanted) <= set(wide.columns) or wide[wanted].dropna().empty:
+        return None
+    wide = wide.dropna(subset=wanted)
+    figure = Figure(figsize=(8.0, 1.9 + 0.8 * len(wide)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(f"Follower cost that feasibility_only leaves open ({title})", fontsize=11)
+    for k, (_, row) in enumerate(wide.iterrows()):
+        low, high = float(row["follower_min"]), float(row["follower_max"])
+        axes.barh(k, high - low, left=low, height=0.45, color="#56b4e9", alpha=0.6,
+                  label="possible" if k == 0 else None)  # fmt: skip
+        for indicator, marker, label in (
+            ("follower_returned", "D", "returned"),
+            ("follower_cost", "|", "optimal at the same exchange"),
+        ):
+            axes.plot(
+                row.get(indicator, np.nan), k, marker, color="black", linestyle="none",
+                markersize=18 if marker == "|" else 7, markeredgewidth=2,
+                label=label if k == 0 else None,
+            )  # fmt: skip
+        text = f"{value_text(low, 'EUR')} to {value_text(high, 'EUR')}"
+        axes.annotate(text, (low, k), (0, 20), textcoords="offset points", fontsize=8)
+    axes.set_yticks(range(len(wide)), [str(g) for g in wide.index])
+    axes.set_ylim(-0.6, len(wide) - 0.3)
+    axes.set_xlabel("EUR over the horizon")
+    axes.grid(axis="x", alpha=0.3)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+    return figure

@@ -1,0 +1,198 @@
+"""Indicators by which schemes are compared: names, units, and what plans and runs count alike."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.profiles.arrays import Floats
+
+TOTAL = "total"
+
+# name and unit, in the order of the tables; docs/results.md defines each
+UNITS: dict[str, str] = {
+    "total_cost": "EUR",
+    "leader_cost": "EUR",
+    "follower_cost": "EUR",
+    "boundary_payment": "EUR",
+    "stored_energy": "MWh",
+    "stored_energy_value": "EUR",
+    "leader_cost_corrected": "EUR",
+    "total_cost_corrected": "EUR",
+    "follower_returned": "EUR",
+    "follower_min": "EUR",
+    "follower_max": "EUR",
+    "remaining_gain": "EUR",
+    "import": "MWh",
+    "export": "MWh",
+    "peak_exchange": "MW",
+    "consumption": "MWh",
+    "self_consumption": "1",
+    "self_sufficiency": "1",
+    "pv_available": "MWh",
+    "pv_generation": "MWh",
+    "pv_curtailed": "MWh",
+    "battery_throughput": "MWh",
+    "p2p_inside": "MWh",
+    "p2p_across": "MWh",
+    "losses": "MWh",
+    "generation": "MWh",
+    "follower_generation": "MWh",
+    "objective": "EUR",
+    "bound": "EUR",
+    "gap": "1",
+    "gap_eur": "EUR",
+    "follower_gap": "1",
+    "rounds": "1",
+    "fallbacks": "1",
+    "solve_s": "s",
+}
+
+
+class Row(NamedTuple):
+    """Value of one indicator of one grid, or of the total."""
+
+    grid: str
+    indicator: str
+    value: float
+
+
+@dataclass(frozen=True)
+class GridRecord:
+    """What one grid does over the steps, all its copies together; arrays (steps,) in MW.
+
+    `parent` is empty for the root. `exchange_mw` is positive into the grid, None for a
+    transmission network; `consumption_mw` are loads, `throughput_mw` charging plus discharging,
+    `generation_mw` dispatchable units, `inside_mw` and `across_mw` what prosumers buy from each
+    other. NaN where the grid has no such quantity.
+    """
+
+    grid: str
+    parent: str
+    exchange_mw: Floats | None
+    consumption_mw: Floats
+    pv_mw: Floats
+    pv_available_mw: Floats
+    throughput_mw: Floats
+    generation_mw: Floats
+    loss_mw: Floats
+    inside_mw: Floats
+    across_mw: Floats
+
+
+def frame_of(rows: Iterable[Row], scheme: str, pricing: str) -> pd.DataFrame:
+    """Tidy table: scheme, pricing, grid, indicator, unit, value."""
+    rows = list(rows)
+    return pd.DataFrame({
+        "scheme": [scheme] * len(rows),
+        "pricing": [pricing] * len(rows),
+        "grid": [r.grid for r in rows],
+        "indicator": [r.indicator for r in rows],
+        "unit": [UNITS[r.indicator] for r in rows],
+        "value": np.array([r.value for r in rows], dtype=np.float64),
+    })  # fmt: skip
+
+
+def energy_rows(records: Mapping[str, GridRecord], dt_h: Floats) -> list[Row]:
+    """Energies, shares and peaks of every grid, and of all active networks (grids with a parent).
+
+    `dt_h` (steps,) in hours. Shares of a grid count everything below it, because its exchange
+    does; the total counts the exchange of the networks directly below the root.
+    """
+    rows: list[Row] = []
+    below = {name: _below(records, name) for name in records}
+    for name, r in records.items():
+        rows += [Row(name, k, v) for k, v in _own_energies(r, dt_h).items()]
+        if r.exchange_mw is not None:
+            rows += [Row(name, k, v) for k, v in _exchange(below, [name], dt_h).items()]
+        if not r.parent:
+            energy = float(dt_h @ r.generation_mw)
+            rows += [Row(name, "follower_generation", energy)]
+            rows += [Row(TOTAL, "follower_generation", energy)]
+    active = [r for r in records.values() if r.parent]
+    summed = [_own_energies(r, dt_h) for r in active]
+    for indicator in summed[0] if summed else ():
+        values = np.array([s[indicator] for s in summed])
+        if indicator.startswith("p2p"):  # grids without trade have none to add
+            values = values[~np.isnan(values)]
+        rows.append(Row(TOTAL, indicator, float(values.sum()) if len(values) else np.nan))
+    outer = [r.grid for r in active if not records[r.parent].parent]
+    rows += [Row(TOTAL, k, v) for k, v in _exchange(below, outer, dt_h).items()]
+    return rows
+
+
+def cost_rows(
+    parents: Mapping[str, str],
+    leader_eur: Mapping[str, float],
+    payment_eur: Mapping[str, float],
+    follower_eur: Mapping[str, float],
+) -> list[Row]:
+    """Costs by grid and in total, EUR; all copies. `parents` maps every grid, "" for the root.
+
+    The leaders' total leaves out payments to another active network, the total cost all
+    payments: they are transfers. A root without a cost makes the total NaN.
+    """
+    rows = [Row(n, "leader_cost", v) for n, v in leader_eur.items()]
+    rows += [Row(n, "boundary_payment", v) for n, v in payment_eur.items()]
+    rows += [Row(n, "follower_cost", v) for n, v in follower_eur.items()]
+    root = next(n for n, parent in parents.items() if not parent)
+    paid_to_root = sum(v for n, v in payment_eur.items() if parents[n] == root)
+    own = sum(leader_eur[n] - payment_eur[n] for n in leader_eur)
+    follower = follower_eur.get(root, np.nan)
+    return [
+        *rows,
+        Row(TOTAL, "total_cost", follower + own),
+        Row(TOTAL, "leader_cost", own + paid_to_root),
+        Row(TOTAL, "follower_cost", follower),
+        Row(TOTAL, "boundary_payment", paid_to_root),
+    ]
+
+
+def _own_energies(r: GridRecord, dt_h: Floats) -> dict[str, float]:
+    return {
+        "consumption": float(dt_h @ r.consumption_mw),
+        "pv_available": float(dt_h @ r.pv_available_mw),
+        "pv_generation": float(dt_h @ r.pv_mw),
+        "pv_curtailed": float(dt_h @ (r.pv_available_mw - r.pv_mw)),
+        "battery_throughput": float(dt_h @ r.throughput_mw),
+        "p2p_inside": float(dt_h @ r.inside_mw),
+        "p2p_across": float(dt_h @ r.across_mw),
+        "losses": float(dt_h @ r.loss_mw),
+        "generation": float(dt_h @ r.generation_mw),
+    }
+
+
+def _below(records: Mapping[str, GridRecord], name: str) -> list[GridRecord]:
+    """A grid and all grids below it."""
+    found = [records[name]]
+    for r in found:  # grows while it is read
+        found += [other for other in records.values() if other.parent == r.grid]
+    return found
+
+
+def _exchange(
+    below: Mapping[str, list[GridRecord]], heads: list[str], dt_h: Floats
+) -> dict[str, float]:
+    """Indicators of the exchange of the trees under `heads` with what is above them."""
+    bought = sold = used = available = consumed = 0.0
+    net = np.zeros(len(dt_h))
+    for head in heads:
+        tree = below[head]
+        x = tree[0].exchange_mw
+        assert x is not None
+        out, pv = np.maximum(-x, 0.0), np.sum([r.pv_mw for r in tree], axis=0)
+        net += x
+        bought += float(dt_h @ np.maximum(x, 0.0))
+        sold += float(dt_h @ out)
+        used += float(dt_h @ (pv - np.minimum(pv, out)))
+        available += float(dt_h @ np.sum([r.pv_available_mw for r in tree], axis=0))
+        consumed += float(dt_h @ np.sum([r.consumption_mw for r in tree], axis=0))
+    return {
+        "import": bought,
+        "export": sold,
+        "peak_exchange": float(np.abs(net).max()) if heads else np.nan,
+        "self_consumption": used / available if available > 0.0 else np.nan,
+        "self_sufficiency": 1.0 - bought / consumed if consumed > 0.0 else np.nan,
+    }

@@ -1,0 +1,176 @@
+"""Indicators of plans: what each scheme decided for the horizon."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.analysis.indicators import (
+    TOTAL,
+    GridRecord,
+    Row,
+    cost_rows,
+    energy_rows,
+    frame_of,
+)
+from stackelgrid.controllers.coordination.outcome import Outcome
+from stackelgrid.controllers.schedule import Plan, Schedule
+from stackelgrid.controllers.system import Feeder, System
+from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.errors import StackelgridError
+
+
+def plan_indicators(system: System, outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """Indicators of one scheme's outcomes, one outcome for each follower (docs/results.md).
+
+    Columns scheme, pricing, grid, indicator, unit, value; grid `total` sums all active networks.
+    A network's costs and plan come from the outcome in which it leads. Raises StackelgridError
+    where a grid of the system has no plan, or leads in two outcomes.
+    """
+    _check_leaders(outcomes)
+    parents = _parents(system)
+    leader = {n: v for o in outcomes for n, v in o.leader_cost_eur.items()}
+    payment = {n: v for o in outcomes for n, v in o.payment_eur.items()}
+    follower = {o.follower: o.follower_cost_eur for o in outcomes}
+    rows = cost_rows(parents, leader, payment, follower)
+    rows += energy_rows(_records(system, outcomes), system.horizon.dt_h)
+    rows += _solver_rows(outcomes, parents)
+    return frame_of(rows, outcomes[0].scheme, outcomes[0].pricing)
+
+
+def plan_exchange(system: System, outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """Planned exchange of every active network: scheme, grid, start_h, dt_h, p_mw (all copies)."""
+    dt_h = system.horizon.dt_h
+    start = np.cumsum(dt_h) - dt_h
+    frames = [
+        pd.DataFrame({
+            "scheme": outcomes[0].scheme,
+            "grid": name,
+            "start_h": start,
+            "dt_h": dt_h,
+            "p_mw": r.exchange_mw,
+        })
+        for name, r in _records(system, outcomes).items()
+        if r.parent
+    ]  # fmt: skip
+    return pd.concat(frames, ignore_index=True)
+
+
+def _parents(system: System) -> dict[str, str]:
+    names = [system.transmission.name] if system.transmission else []
+    parents = dict.fromkeys(names, "")
+    return parents | {f.name: f.boundary.parent or "" for f in system.feeders}
+
+
+def _check_leaders(outcomes: Sequence[Outcome]) -> None:
+    if not outcomes:
+        raise StackelgridError("the scheme returned no outcome; one for each follower is accepted")
+    leaders = [n for o in outcomes for n in o.leader_cost_eur]
+    twice = sorted({n for n in leaders if leaders.count(n) > 1})
+    if twice:
+        raise StackelgridError(
+            f"scheme {outcomes[0].scheme}: grid {twice[0]} leads in two outcomes; one is accepted"
+        )
+
+
+def _plan_of(outcomes: Sequence[Outcome], name: str) -> Plan:
+    led = [o for o in outcomes if name in o.leader_cost_eur and name in o.plans]
+    for outcome in (*led, *outcomes):
+        if name in outcome.plans:
+            return outcome.plans[name]
+    raise StackelgridError(
+        f"scheme {outcomes[0].scheme}: grid {name} has no plan; a plan for every grid is accepted"
+    )
+
+
+def _records(system: System, outcomes: Sequence[Outcome]) -> dict[str, GridRecord]:
+    records: dict[str, GridRecord] = {}
+    steps = system.horizon.length
+    nothing, unknown = np.zeros(steps), np.full(steps, np.nan)
+    if system.transmission is not None:
+        t = system.transmission
+        schedule = _plan_of(outcomes, t.name).schedule
+        load = t.forecast.at(schedule.interval).load_p_mw
+        records[t.name] = GridRecord(
+            grid=t.name,
+            parent="",
+            exchange_mw=None,
+            consumption_mw=np.maximum(load, 0.0).sum(axis=1),
+            pv_mw=nothing,
+            pv_available_mw=nothing,
+            throughput_mw=nothing,
+            generation_mw=schedule.unit_p_mw.sum(axis=0),
+            loss_mw=unknown,  # a DC plan has none
+            inside_mw=unknown,
+            across_mw=unknown,
+        )
+    for f in system.feeders:
+        records[f.name] = _feeder_record(
+            f, _plan_of(outcomes, f.name).schedule, system.copies(f.name)
+        )
+    return records
+
+
+def _feeder_record(feeder: Feeder, s: Schedule, copies: int) -> GridRecord:
+    forecast = feeder.forecast.at(s.interval)
+    unknown = np.full(len(s.dt_h), np.nan)
+    return GridRecord(
+        grid=feeder.name,
+        parent=feeder.boundary.parent or "",
+        exchange_mw=copies * s.p_import_mw,
+        # constant generators are listed as negative loads
+        consumption_mw=copies * np.maximum(forecast.load_p_mw, 0.0).sum(axis=1),
+        pv_mw=copies * s.pv_p_mw.sum(axis=0),
+        pv_available_mw=copies * forecast.pv_available_mw.sum(axis=1),
+        throughput_mw=copies * (s.charge_mw + s.discharge_mw).sum(axis=0),
+        generation_mw=copies * s.unit_p_mw.sum(axis=0),
+        loss_mw=copies * _losses(feeder, s),
+        inside_mw=unknown if s.trade is None else copies * s.trade.inside_buy_mw.sum(axis=0),
+        across_mw=unknown if s.trade is None else copies * s.trade.across_buy_mw.sum(axis=0),
+    )
+
+
+def _losses(feeder: Feeder, s: Schedule) -> Floats:
+    """Series losses (steps,) in MW of one copy; NaN for a plan without flows."""
+    if s.flows is None:
+        return np.full(len(s.dt_h), np.nan)
+    network = feeder.network
+    losses: Floats = network.base_mva * (network.r @ s.flows.current2)
+    return losses
+
+
+def _solver_rows(outcomes: Sequence[Outcome], parents: Mapping[str, str]) -> Iterator[Row]:
+    for o in outcomes:
+        yield from (Row(o.follower, k, v) for k, v in _outcome_values(o).items())
+        yield from (Row(n, "remaining_gain", v) for n, v in o.remaining_gain_eur.items())
+    values = pd.DataFrame([_outcome_values(o) for o in outcomes])
+    for indicator in ("gap", "follower_gap", "rounds"):
+        yield Row(TOTAL, indicator, float(values[indicator].max(skipna=False)))
+    for indicator in ("gap_eur", "solve_s"):
+        yield Row(TOTAL, indicator, float(values[indicator].sum(skipna=False)))
+    plans = {n: _plan_of(outcomes, n) for n in parents}
+    yield Row(TOTAL, "fallbacks", float(sum(bool(p.report.fallback) for p in plans.values())))
+    gains = [v for o in outcomes for v in o.remaining_gain_eur.values()]
+    yield Row(TOTAL, "remaining_gain", float(np.max(gains)) if gains else np.nan)
+    for o in outcomes:
+        if not parents.get(o.follower, "?"):
+            for indicator in ("follower_returned", "follower_min", "follower_max"):
+                yield Row(TOTAL, indicator, _outcome_values(o)[indicator])
+            if len(outcomes) == 1:  # with several followers no program holds the whole system
+                yield Row(TOTAL, "objective", o.objective)
+                yield Row(TOTAL, "bound", o.bound)
+
+
+def _outcome_values(o: Outcome) -> dict[str, float]:
+    return {
+        "follower_returned": o.follower_returned_eur,
+        "follower_min": o.follower_min_eur,
+        "follower_max": o.follower_max_eur,
+        "objective": o.objective,
+        "bound": o.bound,
+        "gap": o.gap,
+        "gap_eur": o.objective - o.bound,
+        "follower_gap": o.follower_gap,
+        "rounds": float(o.rounds),
+        "solve_s": o.solve_s,
+    }

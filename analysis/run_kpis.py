@@ -1,0 +1,205 @@
+"""Indicators of a finished run: what really happened, read from its directory."""
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.analysis.indicators import (
+    TOTAL,
+    GridRecord,
+    Row,
+    cost_rows,
+    energy_rows,
+    frame_of,
+)
+from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.errors import StackelgridError
+
+_OWN_COSTS = ["retail_eur", "fee_eur", "wear_eur", "curtailment_eur", "generation_eur"]
+
+
+@dataclass(frozen=True)
+class RunTables:
+    """Tables of a run directory that indicators need; `dt_h` is the length of an interval."""
+
+    interval: pd.DataFrame
+    boundary: pd.DataFrame
+    device: pd.DataFrame
+    trade: pd.DataFrame
+    dt_h: float
+    trading: frozenset[str]
+    summary: Mapping[str, Any]
+
+    @property
+    def parents(self) -> dict[str, str]:
+        """Parent of every grid, empty for the root."""
+        parent = self.boundary.drop_duplicates("grid").set_index("grid")["parent"]
+        return {str(n): str(parent.get(n, "")) for n in self.interval["grid"].unique()}
+
+
+def read_run(directory: Path) -> RunTables:
+    """Read a finished run; raises StackelgridError for a directory that holds none."""
+    try:
+        summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+        scenario = tomllib.loads((directory / "scenario.toml").read_text(encoding="utf-8"))
+        tables = {
+            name: pd.read_parquet(directory / f"{name}.parquet")
+            for name in ("interval", "boundary", "device", "trade")
+        }
+    except OSError as error:
+        raise StackelgridError(
+            f"{directory}: no finished run ({error.filename} cannot be read)"
+        ) from error
+    return RunTables(
+        **tables,
+        dt_h=scenario["time"]["interval_min"] / 60.0,
+        trading=frozenset(g["name"] for g in scenario["grids"] if "trade" in g),
+        summary=summary,
+    )
+
+
+def run_indicators(
+    run: RunTables,
+    scheme: str,
+    pricing: str,
+    energy_at_start_mwh: Mapping[str, float],
+    stored_energy_eur_per_mwh: Mapping[str, float],
+) -> pd.DataFrame:
+    """Realised indicators of a run, columns as those of plans (docs/results.md).
+
+    `energy_at_start_mwh` is the energy of all batteries of one copy of a grid before the first
+    interval; energy left at the end beyond it is worth `stored_energy_eur_per_mwh` by grid.
+    """
+    parents = run.parents
+    copies = run.interval.drop_duplicates("grid").set_index("grid")["copies"].astype(float)
+    records = _records(run, copies)
+    leader: dict[str, float] = {}
+    payment: dict[str, float] = {}
+    follower: dict[str, float] = {}
+    for name, rows in run.interval.groupby("grid", sort=False):
+        grid = str(name)
+        own = float(copies[grid] * rows[_OWN_COSTS].to_numpy().sum())
+        if parents[grid]:
+            payment[grid] = float(copies[grid]) * _payment(run, grid, pricing)
+            leader[grid] = own + payment[grid]
+        else:
+            follower[grid] = own + float(copies[grid] * rows["boundary_eur"].sum())
+    costs = cost_rows(parents, leader, payment, follower)
+    dt_h = np.full(run.interval["interval"].nunique(), run.dt_h)
+    stored = {
+        n: float(copies[n]) * (_energy_at_end(run, n) - energy_at_start_mwh[n])
+        for n in energy_at_start_mwh
+    }
+    value = {n: stored[n] * stored_energy_eur_per_mwh[n] for n in stored}
+    rows_out = [
+        *costs,
+        *_correction(costs, parents, stored, value),
+        *energy_rows(records, dt_h),
+        *_solver_rows(run),
+    ]
+    return frame_of(rows_out, scheme, pricing)
+
+
+def run_exchange(run: RunTables, scheme: str) -> pd.DataFrame:
+    """Realised exchange of every active network: scheme, grid, start_h, dt_h, p_mw (all copies)."""
+    parents = run.parents
+    rows = run.interval[run.interval["grid"].map(lambda n: bool(parents[n]))]
+    return pd.DataFrame({
+        "scheme": scheme,
+        "grid": rows["grid"].to_numpy(),
+        "start_h": run.dt_h * rows["interval"].to_numpy(),
+        "dt_h": run.dt_h,
+        "p_mw": (rows["copies"] * rows["p_import_mw"]).to_numpy(),
+    })  # fmt: skip
+
+
+def _records(run: RunTables, copies: "pd.Series[float]") -> dict[str, GridRecord]:
+    records = {}
+    parents = run.parents
+    device = run.device.assign(
+        consumption=np.where(run.device["element"] == "load", run.device["p_mw"].clip(lower=0), 0),
+        throughput=np.where(run.device["kind"] == "battery", run.device["p_mw"].abs(), 0.0),
+    )
+    sums = device.groupby(["grid", "interval"])[["consumption", "throughput"]].sum()
+    for name, rows in run.interval.groupby("grid", sort=False):
+        grid, n = str(name), float(copies[str(name)])
+        rows = rows.sort_values("interval")
+        wanted = pd.MultiIndex.from_product([[grid], rows["interval"]])
+        own = sums.reindex(wanted, fill_value=0.0)  # a grid may have no devices
+        transmission = (rows["level"] == "transmission").any()
+        records[grid] = GridRecord(
+            grid=grid,
+            parent=parents[grid],
+            exchange_mw=None if transmission else n * rows["p_import_mw"].to_numpy(),
+            consumption_mw=n * own["consumption"].to_numpy(),
+            pv_mw=n * rows["pv_p_mw"].to_numpy(),
+            pv_available_mw=n * rows["pv_available_mw"].to_numpy(),
+            throughput_mw=n * own["throughput"].to_numpy(),
+            generation_mw=n * rows["unit_p_mw"].to_numpy(),
+            loss_mw=n * rows["loss_mw"].to_numpy(),
+            inside_mw=n * _traded(run, grid, "inside", "buy"),
+            across_mw=n * _traded(run, grid, "across", "buy"),
+        )
+    return records
+
+
+def _traded(run: RunTables, grid: str, market: str, side: str) -> Floats:
+    """Traded power (intervals,) of one copy in MW; NaN for a grid without trade."""
+    intervals = np.sort(run.interval["interval"].unique())
+    if grid not in run.trading:
+        return np.full(len(intervals), np.nan)
+    t = run.trade
+    rows = t[(t["grid"] == grid) & (t["market"] == market) & (t["side"] == side)]
+    power = rows.groupby("interval")["p_mw"].sum().reindex(intervals, fill_value=0.0)
+    return power.to_numpy(dtype=np.float64)
+
+
+def _payment(run: RunTables, grid: str, pricing: str) -> float:
+    """Boundary payment of one copy in EUR: the tariff on what no trade across has paid for."""
+    rows = run.boundary[run.boundary["grid"] == grid].sort_values("interval")
+    p = rows["p_mw"].to_numpy(dtype=np.float64)
+    if pricing == "lmp":
+        return float(run.dt_h * np.sum(rows["nodal_price_eur_per_mwh"].to_numpy() * p))
+    across = _traded(run, grid, "across", "buy") - _traded(run, grid, "across", "sell")
+    billed = p - np.nan_to_num(across)  # a grid without trade has nothing to take off
+    price = np.where(billed > 0.0, rows["import_eur_per_mwh"], rows["export_eur_per_mwh"])
+    return float(run.dt_h * np.sum(price * billed))
+
+
+def _energy_at_end(run: RunTables, grid: str) -> float:
+    rows = run.interval[run.interval["grid"] == grid]
+    return float(rows.sort_values("interval")["battery_e_mwh"].iloc[-1])
+
+
+def _correction(
+    costs: list[Row],
+    parents: Mapping[str, str],
+    stored: Mapping[str, float],
+    value: Mapping[str, float],
+) -> Iterator[Row]:
+    """Costs less the value of what the batteries hold more at the end than at the start."""
+    for name, energy in stored.items():
+        yield Row(name, "stored_energy", energy)
+        yield Row(name, "stored_energy_value", value[name])
+    leading = [n for n in stored if parents[n]]
+    yield Row(TOTAL, "stored_energy", sum(stored.values()))
+    yield Row(TOTAL, "stored_energy_value", sum(value.values()))
+    for grid, indicator, cost in costs:
+        if indicator == "leader_cost":
+            less = sum(value[n] for n in leading) if grid == TOTAL else value.get(grid, 0.0)
+            yield Row(grid, "leader_cost_corrected", cost - less)
+        elif indicator == "total_cost":
+            yield Row(grid, "total_cost_corrected", cost - sum(value.values()))
+
+
+def _solver_rows(run: RunTables) -> Iterator[Row]:
+    yield Row(TOTAL, "gap", float(run.interval["gap"].max()))
+    yield Row(TOTAL, "gap_eur", float(run.interval["gap_eur"].max()))
+    yield Row(TOTAL, "fallbacks", float(run.summary["intervals_fallback"]))
+    yield Row(TOTAL, "solve_s", float(run.summary["timings"]["solve_s"]))
