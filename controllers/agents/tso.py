@@ -5,16 +5,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from stackelgrid.controllers.agents.fallback import shifted
+from stackelgrid.controllers.agents.upstream import FollowerSolution, UpstreamAgent
 from stackelgrid.controllers.device_limits import unit_output
-from stackelgrid.controllers.models.dc_opf import dc_opf_model, nodal_prices
-from stackelgrid.controllers.schedule import (
-    EMPTY,
-    BoundaryProfile,
-    Plan,
-    Schedule,
-    SetPoints,
-    solve_report,
-)
+from stackelgrid.controllers.errors import SolverError
+from stackelgrid.controllers.models.dc_opf import dc_opf_data, dc_opf_model, nodal_prices
+from stackelgrid.controllers.schedule import EMPTY, Measurement, Plan, Schedule, SetPoints
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, parameter_vector
 from stackelgrid.controllers.system import Transmission
@@ -22,8 +17,14 @@ from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.time_axis import Horizon
 
 
-class TsoAgent:
-    """Dispatches the generators at least cost and prices every bus; built once."""
+class TsoAgent(UpstreamAgent):
+    """Dispatches the generators at least cost and prices every bus; built once.
+
+    When the DC-OPF has no solution, the last dispatch is kept (before the first one every unit
+    takes the same share of its range) and the report says so: the slack bus balances. With
+    `ramp_mw_per_h` (units,) the output before the first decision, `unit_p_before_mw` (units,), is
+    needed; later it is what the last dispatch planned.
+    """
 
     def __init__(
         self,
@@ -31,46 +32,66 @@ class TsoAgent:
         horizon: Horizon,
         lower_buses: Mapping[str, int],
         solver: Callable[[ConicProgram], ConicSolver] = ClarabelSolver,
+        ramp_mw_per_h: Floats | None = None,
+        unit_p_before_mw: Floats | None = None,
     ) -> None:
-        self.grid, self.horizon = grid, horizon
+        self.grid = grid
         network = grid.network
+        if ramp_mw_per_h is not None and unit_p_before_mw is None:
+            raise SolverError(f"grid {grid.name}: ramps need the output before the first decision")
         where = {b: i for i, b in enumerate(network.bus_index)}
         self._load_at = np.array([where[int(b)] for b in grid.devices.loads.bus], dtype=np.int64)
-        self._lower = {name: where[bus] for name, bus in lower_buses.items()}
-        model = dc_opf_model(network, grid.devices.units, horizon.dt_h)
-        self.compiled = compile_model(model, [model.load_p])
-        self._solver = solver(self.compiled.program)
+        model = dc_opf_model(network, grid.devices.units, horizon.dt_h, ramp_mw_per_h)
+        super().__init__(
+            grid.name,
+            horizon,
+            lower_buses,
+            compile_model(model, dc_opf_data(model)),
+            {name: where[bus] for name, bus in lower_buses.items()},
+            network.base_mva,
+            solver,
+        )
+        self._before_mw = unit_p_before_mw
         self._last: Schedule | None = None
 
-    def decide(self, interval: int, lower: Mapping[str, BoundaryProfile]) -> Plan:
-        """Dispatch for the horizon; `lower` are the feeders' exchanges, all copies.
-
-        When the DC-OPF has no solution, the last dispatch is kept (before the first one every
-        unit takes the same share of its range) and the report says so: the slack bus balances.
-        """
+    def parameters(
+        self,
+        interval: int,
+        measured: Measurement | None = None,
+        q_mvar: Mapping[str, Floats] | None = None,
+    ) -> Floats:
+        """Own loads of the forecast; a DC model takes no measurement and no reactive exchange."""
         network, base = self.grid.network, self.grid.network.base_mva
-        forecast = self.grid.forecast.at(interval)
         load = np.zeros((network.buses, self.horizon.length))
-        np.add.at(load, self._load_at, forecast.load_p_mw.T)
-        for name, bus in self._lower.items():
-            load[bus] += lower[name].p_mw
-        p = parameter_vector(self.compiled.parameters, {"load_p": load / base})
-        solution = self._solver.solve(self.compiled.program.data(p))
-        report = solve_report(self._solver.name, solution)
+        np.add.at(load, self._load_at, self.grid.forecast.at(interval).load_p_mw.T)
+        values = {"load_p": load / base}
+        if "unit_p_before" in self.compiled.parameters:
+            values["unit_p_before"] = self._output_before(interval) / base
+        return parameter_vector(self.compiled.parameters, values)
+
+    def plan(
+        self,
+        interval: int,
+        p: Floats,
+        solution: FollowerSolution,
+        measured: Measurement | None = None,
+    ) -> Plan:
+        """Units and nodal prices over the horizon."""
+        base, steps, report = self.grid.network.base_mva, self.horizon.length, solution.report
         price = None
         if report.fallback:
+            load = base * p[self.compiled.parameters["load_p"]].reshape(-1, steps)
             unit_p = self._held(interval, load)
         else:
-            steps = self.horizon.length
             unit_p = base * solution.x[self.compiled.columns["unit_p"]].reshape(-1, steps)
             dual = solution.dual[self.compiled.rows["balance"]].reshape(-1, steps)
             price = nodal_prices(dual, base, self.horizon.dt_h)
-        nothing = np.zeros((0, self.horizon.length))
+        nothing = np.zeros((0, steps))
         schedule = Schedule(
             interval=interval,
             dt_h=self.horizon.dt_h,
-            p_import_mw=np.zeros(self.horizon.length),
-            q_import_mvar=np.zeros(self.horizon.length),
+            p_import_mw=np.zeros(steps),
+            q_import_mvar=np.zeros(steps),
             charge_mw=nothing,
             discharge_mw=nothing,
             battery_e_mwh=nothing,
@@ -82,6 +103,14 @@ class TsoAgent:
         self._last = schedule
         set_points = SetPoints(EMPTY, EMPTY, EMPTY, unit_p[:, 0])
         return Plan(schedule, set_points, report)
+
+    def _output_before(self, interval: int) -> Floats:
+        """Output of the units (units,) in MW in the interval before this one."""
+        if self._last is None or interval <= self._last.interval:
+            assert self._before_mw is not None
+            return self._before_mw
+        age = interval - self._last.interval - 1
+        return shifted(self._last.unit_p_mw, self.horizon, age)[:, 0]
 
     def _held(self, interval: int, load_mw: Floats) -> Floats:
         units = self.grid.devices.units

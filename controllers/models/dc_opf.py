@@ -5,15 +5,21 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
+from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.models.units import add_units, generation_cost
 from stackelgrid.controllers.networks.devices import Units
 from stackelgrid.controllers.networks.meshed import MeshedNetwork
 from stackelgrid.profiles.arrays import Floats
 
 
-def dc_opf_model(network: MeshedNetwork, units: Units, dt_h: Floats) -> Any:
+def dc_opf_model(
+    network: MeshedNetwork, units: Units, dt_h: Floats, ramp_mw_per_h: Floats | None = None
+) -> Any:
     """Build the Pyomo model: min generation cost; nodal load `m.load_p[n, t]` (p.u.) is data.
 
+    `ramp_mw_per_h` (units,), infinite for none, limits the change of a unit's output, up and down,
+    between the middles of successive steps; `m.unit_p_before[u]` (p.u.) is then data, the output
+    at the start. Raises ModelError for a ramp that is not positive.
     The balance is written supply - demand == 0, so the price of a bus is minus the derivative of
     the cost with respect to the right-hand side of `m.balance`.
     """
@@ -52,8 +58,16 @@ def dc_opf_model(network: MeshedNetwork, units: Units, dt_h: Floats) -> Any:
         demand = m.load_p[n, t] + network.shunt_g[n] + sum(m.flow[k, t] for k in outgoing[n])
         return supply - demand == 0.0
 
+    if ramp_mw_per_h is not None:
+        _add_ramps(m, network, units, dt_h, ramp_mw_per_h)
     m.cost = pyo.Objective(expr=generation_cost(m, units, base, dt_h))
     return m
+
+
+def dc_opf_data(m: Any) -> list[Any]:
+    """Variable components of the model that hold data."""
+    ramped = m.component("unit_p_before") is not None
+    return [m.load_p, m.unit_p_before] if ramped else [m.load_p]
 
 
 def nodal_prices(balance_dual: Floats, base_mva: float, dt_h: Floats) -> Floats:
@@ -63,6 +77,31 @@ def nodal_prices(balance_dual: Floats, base_mva: float, dt_h: Floats) -> Floats:
     derivative of the cost with respect to it is -dual (see `Solution`).
     """
     return -balance_dual / (base_mva * dt_h[None, :])
+
+
+def _add_ramps(
+    m: Any, network: MeshedNetwork, units: Units, dt_h: Floats, ramp_mw_per_h: Floats
+) -> None:
+    for name, value in zip(units.name, ramp_mw_per_h, strict=True):
+        if not value > 0.0:
+            raise ModelError(
+                f"grid {network.name}: unit {name} has a ramp of {value:g} MW/h; "
+                "a value > 0 is accepted"
+            )
+    m.unit_p_before = pyo.Var(m.units)  # data
+    limited = [u for u in m.units if np.isfinite(ramp_mw_per_h[u])]
+    hours = np.concatenate([dt_h[:1] / 2.0, (dt_h[1:] + dt_h[:-1]) / 2.0])
+
+    def change(m: Any, u: int, t: int) -> Any:
+        return m.unit_p[u, t] - (m.unit_p[u, t - 1] if t else m.unit_p_before[u])
+
+    @m.Constraint(limited, m.steps)
+    def ramp_up(m: Any, u: int, t: int) -> Any:
+        return change(m, u, t) <= float(ramp_mw_per_h[u] * hours[t]) / network.base_mva
+
+    @m.Constraint(limited, m.steps)
+    def ramp_down(m: Any, u: int, t: int) -> Any:
+        return -change(m, u, t) <= float(ramp_mw_per_h[u] * hours[t]) / network.base_mva
 
 
 def _rating(network: MeshedNetwork, k: int) -> tuple[float | None, float | None]:

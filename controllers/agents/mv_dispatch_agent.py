@@ -1,0 +1,145 @@
+"""The operator of a medium-voltage feeder as follower of its communities (arXiv 2606.17769)."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from stackelgrid.controllers.agents.fallback import hold_schedule
+from stackelgrid.controllers.agents.upstream import FollowerSolution, UpstreamAgent
+from stackelgrid.controllers.errors import SolverError
+from stackelgrid.controllers.models.mv_dispatch import mv_dispatch_data, mv_dispatch_model
+from stackelgrid.controllers.schedule import Measurement, Plan, Schedule
+from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
+from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, parameter_vector
+from stackelgrid.controllers.solvers.convex_maximum import Exclusive
+from stackelgrid.controllers.system import Feeder
+from stackelgrid.controllers.tolerances import PRICE_SPREAD
+from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.time_axis import Horizon
+
+
+class MvDispatchAgent(UpstreamAgent):
+    """Dispatches units, PV and the exchange with the grid above; batteries rest; built once.
+
+    When there is no solution the last schedule is held (fallback.py) and the report says so.
+    """
+
+    def __init__(
+        self,
+        feeder: Feeder,
+        horizon: Horizon,
+        lower_buses: Mapping[str, int],
+        solver: Callable[[ConicProgram], ConicSolver] = ClarabelSolver,
+    ) -> None:
+        self.feeder = feeder
+        network, devices = feeder.network, feeder.devices
+        self._load_at = network.positions(devices.loads.bus)
+        where = {name: int(network.positions([bus])[0]) for name, bus in lower_buses.items()}
+        self._lower = where
+        model = mv_dispatch_model(
+            network, devices, horizon.dt_h, feeder.options.curtailment_eur_per_mwh
+        )
+        super().__init__(
+            feeder.name,
+            horizon,
+            lower_buses,
+            compile_model(model, mv_dispatch_data(model)),
+            where,
+            network.base_mva,
+            solver,
+        )
+        self._order = network.positions([int(b) for b in feeder.net.bus.index])
+        self._last: Schedule | None = None
+
+    def parameters(
+        self,
+        interval: int,
+        measured: Measurement | None = None,
+        q_mvar: Mapping[str, Floats] | None = None,
+        vm_head_pu: Floats | None = None,
+    ) -> Floats:
+        """Loads, PV, tariff and head voltage; the measured one, or `vm_head_pu` (steps,).
+
+        PV is available up to its inverter's rating. A spread between import and export price
+        below PRICE_SPREAD is widened to it.
+        """
+        if measured is None:
+            raise SolverError(f"grid {self.grid_name}: the MV dispatch needs a measured voltage")
+        network, steps = self.feeder.network, self.horizon.length
+        forecast, base = self.feeder.forecast.at(interval), network.base_mva
+        load_p, load_q = np.zeros((2, network.buses, steps))
+        np.add.at(load_p, self._load_at, forecast.load_p_mw.T)
+        np.add.at(load_q, self._load_at, forecast.load_q_mvar.T)
+        for name, values in (q_mvar or {}).items():
+            self.exchange(name)  # refuses a grid that is not below this one
+            load_q[self._lower[name]] += values
+        vm = np.full(steps, measured.vm_pu) if vm_head_pu is None else vm_head_pu
+        taps = self.feeder.boundary.taps
+        ratio = network.head_ratio if taps is None else taps.ratio(measured.tap_pos)
+        rating = self.feeder.devices.photovoltaics.sn_mva[:, None]
+        bought = forecast.import_eur_per_mwh
+        values_by_name = {
+            "load_p": load_p / base,
+            "load_q": load_q / base,
+            "v_head": (vm / ratio) ** 2,
+            "pv_available": np.minimum(forecast.pv_available_mw.T, rating) / base,
+            "import_price": bought,
+            "export_price": np.minimum(forecast.export_eur_per_mwh, bought - PRICE_SPREAD),
+        }
+        return parameter_vector(self.compiled.parameters, values_by_name)
+
+    def exclusive(self) -> tuple[Exclusive, ...]:
+        """Energy is bought or sold, not both."""
+        columns = self.compiled.columns
+        pairs = zip(columns["bought"].tolist(), columns["sold"].tolist(), strict=True)
+        return tuple(Exclusive(first, second) for first, second in pairs)
+
+    def plan(
+        self,
+        interval: int,
+        p: Floats,
+        solution: FollowerSolution,
+        measured: Measurement | None = None,
+    ) -> Plan:
+        """Units, PV and import over the horizon, and prices (buses of the net, steps)."""
+        base, steps, report = self.feeder.network.base_mva, self.horizon.length, solution.report
+        batteries = self.feeder.devices.batteries
+        energy = batteries.e_initial_mwh if measured is None else measured.battery_e_mwh
+        energy = np.clip(energy, batteries.e_min_mwh, batteries.e_max_mwh)
+        if report.fallback:
+            parameters = self.compiled.parameters
+            load_p, load_q = (
+                base * p[parameters[name]].reshape(-1, steps).sum(axis=0)
+                for name in ("load_p", "load_q")
+            )
+            forecast = self.feeder.forecast.at(interval)
+            schedule = hold_schedule(
+                self.feeder, self.horizon, interval, forecast, energy, self._last, load_p, load_q
+            )
+        else:
+            schedule = self._schedule(interval, solution, energy)
+        self._last = schedule
+        return Plan(schedule, schedule.set_points(), report)
+
+    def _schedule(self, interval: int, solution: FollowerSolution, energy: Floats) -> Schedule:
+        base, steps = self.feeder.network.base_mva, self.horizon.length
+
+        def mw(name: str) -> Floats:
+            return base * solution.x[self.compiled.columns[name]].reshape(-1, steps)
+
+        dual = solution.dual[self.compiled.rows["active_balance"]].reshape(-1, steps)
+        resting = np.zeros((len(energy), steps))
+        pv_p = mw("pv_p")
+        return Schedule(
+            interval=interval,
+            dt_h=self.horizon.dt_h,
+            p_import_mw=mw("p_import")[0],
+            q_import_mvar=mw("q_import")[0],
+            charge_mw=resting,
+            discharge_mw=resting,
+            battery_e_mwh=np.repeat(energy[:, None], steps, axis=1),
+            pv_p_mw=pv_p,
+            pv_q_mvar=np.zeros_like(pv_p),
+            unit_p_mw=mw("unit_p"),
+            price_eur_per_mwh=-dual[self._order] / (base * self.horizon.dt_h),
+        )

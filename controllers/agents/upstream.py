@@ -1,0 +1,178 @@
+"""An upstream network as follower: a convex dispatch over the exchanges of the grids below."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from stackelgrid.controllers.errors import SolverError
+from stackelgrid.controllers.schedule import (
+    BoundaryProfile,
+    Measurement,
+    Plan,
+    SolveReport,
+    solve_report,
+)
+from stackelgrid.controllers.solvers import ClarabelSolver, CompiledModel, Solution
+from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver
+from stackelgrid.controllers.solvers.convex_maximum import Exclusive, Maximum, convex_maximum
+from stackelgrid.controllers.solvers.payment import exchange_payment
+from stackelgrid.profiles.arrays import Floats, Ints
+from stackelgrid.profiles.time_axis import Horizon
+
+
+@dataclass(frozen=True)
+class FollowerSolution:
+    """Answer of a conic solver to the follower's program; cost in EUR over the horizon."""
+
+    solver: str
+    solution: Solution
+
+    @property
+    def status(self) -> str:
+        """Status in the words of the conic solvers."""
+        return self.solution.status
+
+    @property
+    def cost_eur(self) -> float:
+        """Cost; NaN without a solution."""
+        return self.solution.objective
+
+    @property
+    def x(self) -> Floats:
+        """Columns of the program."""
+        return self.solution.x
+
+    @property
+    def dual(self) -> Floats:
+        """Multipliers of the rows; the derivative of the cost by a right-hand side is -dual."""
+        return self.solution.dual
+
+    @property
+    def gap(self) -> float:
+        """Relative gap between cost and bound."""
+        return self.solution.gap
+
+    @property
+    def seconds(self) -> float:
+        """Time of the solve."""
+        return self.solution.solve_s
+
+    @property
+    def report(self) -> SolveReport:
+        """Report of the solve; it names a fallback where there is no solution."""
+        return solve_report(self.solver, self.solution)
+
+
+class UpstreamAgent(ABC):
+    """Follower of the grids below; its program is built once, data are replaced.
+
+    `children` are the pandapower buses of the grids below by name. Their active exchange x (MW,
+    import of the child positive, all its copies) enters the program's parameters p as load.
+    """
+
+    def __init__(
+        self,
+        grid_name: str,
+        horizon: Horizon,
+        children: Mapping[str, int],
+        compiled: CompiledModel,
+        load_row: Mapping[str, int],
+        base_mva: float,
+        solver: Callable[[ConicProgram], ConicSolver] = ClarabelSolver,
+    ) -> None:
+        """`load_row` is the row of the parameter `load_p` (rows, steps) of every child."""
+        self.grid_name, self.horizon, self.children = grid_name, horizon, dict(children)
+        self.compiled = compiled
+        self._base = base_mva
+        rows = compiled.parameters["load_p"].reshape(-1, horizon.length)
+        self._exchange = {name: rows[row] for name, row in load_row.items()}
+        self._solver = solver(compiled.program)
+
+    @abstractmethod
+    def parameters(
+        self,
+        interval: int,
+        measured: Measurement | None = None,
+        q_mvar: Mapping[str, Floats] | None = None,
+    ) -> Floats:
+        """Parameter vector p for the horizon from `interval` on, without active exchange.
+
+        `q_mvar` (steps,) are the reactive exchanges of the children, zero where not given.
+        """
+
+    @abstractmethod
+    def plan(
+        self,
+        interval: int,
+        p: Floats,
+        solution: FollowerSolution,
+        measured: Measurement | None = None,
+    ) -> Plan:
+        """Plan from a solution, or the stated fallback where there is none."""
+
+    def exclusive(self) -> tuple[Exclusive, ...]:
+        """Pairs of columns of which one is zero in every dispatch that could be billed."""
+        return ()
+
+    def exchange(self, name: str) -> tuple[Ints, float]:
+        """Positions in p (steps,) of a child's active exchange, and the entry of one MW."""
+        if name not in self._exchange:
+            raise SolverError(
+                f"grid {self.grid_name}: no grid {name} below; accepted are "
+                f"{', '.join(self._exchange) or 'none'}"
+            )
+        return self._exchange[name], 1.0 / self._base
+
+    def with_exchange(self, p: Floats, p_mw: Mapping[str, Floats]) -> Floats:
+        """Copy of p with exchanges (steps,) in MW added; grids not named stay at zero."""
+        changed = p.copy()
+        for name, values in p_mw.items():
+            at, per_mw = self.exchange(name)
+            given = np.asarray(values, dtype=float)
+            if given.shape != at.shape or not np.isfinite(given).all():
+                raise SolverError(
+                    f"grid {self.grid_name}: the exchange of {name} has shape {given.shape}; "
+                    f"{len(at)} finite values in MW are accepted"
+                )
+            changed[at] += per_mw * given
+        return changed
+
+    def solve(self, p: Floats) -> FollowerSolution:
+        """Dispatch at least cost."""
+        solution = self._solver.solve(self.compiled.program.data(p))
+        return FollowerSolution(self._solver.name, solution)
+
+    def prices(self, solution: FollowerSolution) -> dict[str, Floats]:
+        """Prices (steps,) in EUR/MWh at the children: derivative of the cost by their import."""
+        slope = self.compiled.program.b_parameters.T @ solution.dual
+        return {
+            name: slope[at] / (self._base * self.horizon.dt_h)
+            for name, at in self._exchange.items()
+        }
+
+    def payment(self, y: Floats, nu: Floats, p: Floats) -> float:
+        """Payment of all children in EUR at the follower's prices, at an optimum (y, nu).
+
+        `p` are the parameters without active exchange; see `exchange_payment`.
+        """
+        program = self.compiled.program
+        return exchange_payment(program, program.data(p), y, nu)
+
+    def largest_cost(self, p: Floats, gap: float = 1e-6, node_limit: int = 2000) -> Maximum:
+        """Largest cost in EUR over all feasible dispatches; with `solve` the range of the cost."""
+        program = self.compiled.program
+        return convex_maximum(program, program.data(p), self.exclusive(), gap, node_limit)
+
+    def decide(
+        self,
+        interval: int,
+        lower: Mapping[str, BoundaryProfile],
+        measured: Measurement | None = None,
+    ) -> Plan:
+        """Dispatch for the horizon; `lower` are the exchanges of the grids below, all copies."""
+        q_mvar = {name: lower[name].q_mvar for name in self.children}
+        base = self.parameters(interval, measured, q_mvar)
+        p = self.with_exchange(base, {name: lower[name].p_mw for name in self.children})
+        return self.plan(interval, p, self.solve(p), measured)

@@ -1,0 +1,138 @@
+"""HiGHS as an independent solver of convex quadratic programs, block by block."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import highspy
+import numpy as np
+from scipy.sparse import csc_array, triu
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SolverStatus
+from stackelgrid.controllers.solvers.polyhedron import Block, split_blocks
+from stackelgrid.profiles.arrays import Floats
+
+# tangents: relative gap at which a block is solved, and most rounds
+_TANGENT_GAP = 1e-9
+_TANGENT_ROUNDS = 100
+_NOTHING = np.full(1, np.nan)
+
+_STATUS: dict[Any, SolverStatus] = {
+    highspy.HighsModelStatus.kOptimal: "optimal",
+    highspy.HighsModelStatus.kInfeasible: "infeasible",
+    highspy.HighsModelStatus.kUnbounded: "unbounded",
+    highspy.HighsModelStatus.kUnboundedOrInfeasible: "unbounded",
+}
+
+
+@dataclass(frozen=True)
+class QuadraticResult:
+    """What HiGHS returned; `violation` is ConicProgram's own check of x. NaN without an optimum."""
+
+    status: SolverStatus
+    objective: float
+    x: Floats
+    violation: float
+    seconds: float
+    message: str
+
+
+def solve_quadratic(program: ConicProgram, data: ProgramData) -> QuadraticResult:
+    """Solve a program without cones by HiGHS's simplex and active-set methods.
+
+    Nothing is shared with the conic solvers but the program. The active-set method slows down
+    with size, so blocks that no row connects (periods without ramps) are solved one by one. Where
+    it loses feasibility (with free variables it does now and then, and says so) the block is
+    solved by tangents of its quadratic terms and the simplex method instead (Kelley 1960).
+    Raises SolverError for cones and integers.
+    """
+    started = time.perf_counter()
+    split = split_blocks(program, data)
+    x = np.full(program.variables, np.nan)
+    status: SolverStatus = "optimal" if split.consistent else "infeasible"
+    message = "" if split.consistent else "a row without variables is violated"
+    for k, block in enumerate(split.blocks):
+        if status != "optimal":
+            break
+        status, message, x[block.columns] = _solve(block)
+        message = f"block {k}: {message}"
+    violation, objective = float("nan"), float("nan")
+    if status == "optimal":
+        violation, row = program.violation(x, data.b)
+        objective = program.objective(x, data)
+        if not violation <= tolerances.POINT_VIOLATION:
+            status, message = "failed", f"row {row} is violated by {violation:.1e}"
+    return QuadraticResult(status, objective, x, violation, time.perf_counter() - started, message)
+
+
+def load_block(block: Block, *, quadratic: bool) -> Any:
+    """Return a Highs object that holds a block, with or without its quadratic terms."""
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = len(block.q), len(block.row_lower)
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = block.q, block.lower, block.upper
+    lp.row_lower_, lp.row_upper_ = block.row_lower, block.row_upper
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.num_col_, lp.a_matrix_.num_row_ = lp.num_col_, lp.num_row_
+    lp.a_matrix_.start_ = block.matrix.indptr.astype(np.int32)
+    lp.a_matrix_.index_ = block.matrix.indices.astype(np.int32)
+    lp.a_matrix_.value_ = block.matrix.data
+    highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+    for name, value in {
+        "output_flag": False,
+        "threads": 1,
+        "parallel": "off",
+        "random_seed": 0,
+        "qp_regularization_value": 0.0,
+        "primal_feasibility_tolerance": tolerances.MASTER_FEASIBILITY,
+        "dual_feasibility_tolerance": tolerances.MASTER_FEASIBILITY,
+    }.items():
+        highs.setOptionValue(name, value)
+    highs.passModel(lp)
+    if quadratic and block.quadratic.nnz:
+        lower = csc_array(block.quadratic.T)
+        hessian = highspy.HighsHessian()
+        hessian.dim_ = len(block.q)
+        hessian.format_ = highspy.HessianFormat.kTriangular
+        hessian.start_ = lower.indptr.astype(np.int32)
+        hessian.index_ = lower.indices.astype(np.int32)
+        hessian.value_ = lower.data
+        highs.passHessian(hessian)
+    return highs
+
+
+def _solve(block: Block) -> tuple[SolverStatus, str, Floats]:
+    highs = load_block(block, quadratic=True)
+    highs.run()
+    model = highs.getModelStatus()
+    if model not in _STATUS and not triu(block.quadratic, 1).nnz:
+        return _tangents(block)
+    status: SolverStatus = _STATUS.get(model, "failed")
+    x = np.array(highs.getSolution().col_value) if status == "optimal" else _NOTHING
+    return status, str(highs.modelStatusToString(model)), x
+
+
+def _tangents(block: Block) -> tuple[SolverStatus, str, Floats]:
+    """Minimise a separable block: every square is replaced by its tangents at points visited."""
+    n, curvature = len(block.q), block.quadratic.diagonal()
+    curved = np.flatnonzero(curvature)
+    highs = load_block(block, quadratic=False)
+    for k, _ in enumerate(curved):
+        highs.addVar(0.0, np.inf)  # a square is never negative
+        highs.changeColCost(n + k, 1.0)
+    for _ in range(_TANGENT_ROUNDS):
+        highs.run()
+        model = highs.getModelStatus()
+        status: SolverStatus = _STATUS.get(model, "failed")
+        if status != "optimal":
+            return status, f"tangents: {highs.modelStatusToString(model)}", _NOTHING
+        point = np.array(highs.getSolution().col_value)
+        x, squares = point[:n], 0.5 * curvature[curved] * point[curved] ** 2
+        missing = squares - point[n:]
+        if missing.sum() <= _TANGENT_GAP * max(1.0, abs(block.cost(x))):
+            return "optimal", "tangents", x
+        for k in np.flatnonzero(missing > 0.0).tolist():
+            slope = curvature[curved[k]] * x[curved[k]]
+            columns = np.array([curved[k], n + k], dtype=np.int32)
+            highs.addRow(-squares[k], np.inf, 2, columns, np.array([-slope, 1.0]))
+    return "failed", f"tangents: not closed after {_TANGENT_ROUNDS} rounds", _NOTHING
