@@ -54,12 +54,10 @@ def _values(table: pd.DataFrame, indicator: str, order: Sequence[str]) -> Floats
     return rows.set_index("scheme")["value"].reindex(list(order)).to_numpy(dtype=np.float64)
 
 
-def _label(scheme: str) -> str:
-    return scheme.replace("_", "\n")
-
-
 def _bar_axes(axes: Axes, order: Sequence[str], unit: str) -> None:
-    axes.set_xticks(range(len(order)), [_label(s) for s in order])
+    axes.set_xticks(
+        range(len(order)), list(order), rotation=30, ha="right", rotation_mode="anchor", fontsize=8
+    )
     axes.set_ylabel(unit)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
@@ -85,7 +83,6 @@ def _costs(table: pd.DataFrame, order: Sequence[str], title: str) -> Figure:
             bars, [value_text(v, "EUR") for v in values], fontsize=7, rotation=90, padding=3
         )
         _bar_axes(axes, order, "EUR")
-        axes.tick_params(axis="x", labelsize=7)
         shown = [*values[np.isfinite(values)]]
         if indicator == "total_cost" and np.isfinite(bound):
             axes.axhline(bound, color="black", linestyle="--", label="bound of integrated")
@@ -134,11 +131,11 @@ def _indicators(table: pd.DataFrame, order: Sequence[str], title: str) -> Figure
             axes.bar(range(len(order)), heights, bottom=below, color=colour, label=label)
             below = below + heights
         _bar_axes(axes, order, unit)
-        axes.tick_params(axis="x", labelsize=8)
         if not drawn:
             axes.text(0.5, 0.5, "no such quantity", ha="center", transform=axes.transAxes)
         elif len(parts) > 1:
-            axes.legend(fontsize=8)
+            axes.margins(y=0.3)  # room for the legend
+            axes.legend(fontsize=8, loc="upper right", ncols=2)
     return figure
 
 
@@ -180,32 +177,33 @@ def _exchange(flows: pd.DataFrame, order: Sequence[str], title: str) -> Figure |
 def _follower_range(table: pd.DataFrame, title: str) -> Figure | None:
     """Cost that a follower may return where its optimality is not asked for, by follower."""
     t = table[(table["scheme"] == "feasibility_only") & (table["grid"] != TOTAL)]
-    wide = t.pivot(index="grid", columns="indicator", values="value")
+    wide = t.pivot_table(index="grid", columns="indicator", values="value")
     wanted = ["follower_min", "follower_max"]
     if not set(wanted) <= set(wide.columns) or wide[wanted].dropna().empty:
         return None
     wide = wide.dropna(subset=wanted)
-    figure = Figure(figsize=(8.0, 1.9 + 0.8 * len(wide)), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_title(f"Follower cost that feasibility_only leaves open ({title})", fontsize=11)
-    for k, (_, row) in enumerate(wide.iterrows()):
+    figure = Figure(figsize=(8.0, 1.4 + 1.3 * len(wide)), layout="constrained")
+    figure.suptitle(f"Follower cost that feasibility_only leaves open ({title})", fontsize=11)
+    for k, (grid, row) in enumerate(wide.iterrows()):
+        axes = figure.add_subplot(len(wide), 1, k + 1)
         low, high = float(row["follower_min"]), float(row["follower_max"])
-        axes.barh(k, high - low, left=low, height=0.45, color="#56b4e9", alpha=0.6,
-                  label="possible" if k == 0 else None)  # fmt: skip
+        axes.barh(0, high - low, left=low, height=0.5, color="#56b4e9", alpha=0.6, label="possible")
         for indicator, marker, label in (
             ("follower_returned", "D", "returned"),
             ("follower_cost", "|", "optimal at the same exchange"),
         ):
             axes.plot(
-                row.get(indicator, np.nan), k, marker, color="black", linestyle="none",
-                markersize=18 if marker == "|" else 7, markeredgewidth=2,
-                label=label if k == 0 else None,
+                row.get(indicator, np.nan), 0, marker, color="black", linestyle="none",
+                markersize=18 if marker == "|" else 7, markeredgewidth=2, label=label,
             )  # fmt: skip
         text = f"{value_text(low, 'EUR')} to {value_text(high, 'EUR')}"
-        axes.annotate(text, (low, k), (0, 20), textcoords="offset points", fontsize=8)
-    axes.set_yticks(range(len(wide)), [str(g) for g in wide.index])
-    axes.set_ylim(-0.6, len(wide) - 0.3)
+        axes.text(low, 0.32, text, fontsize=8)
+        room = 0.06 * (high - low or 1.0)
+        axes.set_xlim(low - room, high + room)
+        axes.set_yticks([0], [str(grid)])
+        axes.set_ylim(-0.45, 0.7)
+        axes.grid(axis="x", alpha=0.3)
     axes.set_xlabel("EUR over the horizon")
-    axes.grid(axis="x", alpha=0.3)
-    figure.legend(loc="outside lower center", ncols=3, fontsize=9)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
     return figure

@@ -10,11 +10,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.profiles.errors import ProfileError, StackelgridError
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.scheme_names import SCHEMES, scheme_names
 
 app = typer.Typer(
     add_completion=False,
@@ -80,6 +82,70 @@ def run(
 
 
 @app.command()
+def compare(
+    scenario: ScenarioArgument,
+    schemes: Annotated[
+        str,
+        typer.Option("--schemes", metavar="A,B,...", help="Schemes to compare, in this order."),
+    ] = ",".join(SCHEMES),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Directory for the results; default runs/NAME-compare-TIME."),
+    ] = None,
+    closed_loop: Annotated[
+        bool, typer.Option("--closed-loop", help="Also run every scheme through the whole day.")
+    ] = False,
+    pricing: Annotated[
+        str, typer.Option("--pricing", help="Payment at the boundary: tariff or lmp.")
+    ] = "tariff",
+    overrides: SetOption = None,
+    seed: SeedOption = None,
+) -> None:
+    """Compare coordination schemes on one scenario: costs, energies, trade, solve times."""
+    names = scheme_names(schemes)
+    loaded = load_scenario(scenario, overrides or (), seed)
+    console = Console(stderr=True)
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, highlight=False)
+
+    from stackelgrid.analysis.compare import TITLES, total_table
+    from stackelgrid.scenarios.compare import (
+        CompareOptions,
+        compare_schemes,
+        project_schemes,
+        steps_of,
+    )
+
+    options, decide = CompareOptions(names, pricing, closed_loop), project_schemes()
+    name = loaded.scenario.name
+    target = out or Path("runs") / f"{name}-compare-{datetime.now():%Y%m%d-%H%M%S}"
+    try:
+        with _progress(console, name, steps_of(loaded, options), "steps") as advance:
+            result = compare_schemes(loaded, target, options, decide, advance, say)
+    except KeyboardInterrupt:  # typer would say nothing
+        where = f"; {target} holds what was done" if target.exists() else ""
+        print(f"stackelgrid: interrupted{where}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    for basis in result.comparison.bases:
+        table = Table("indicator", title=f"{name}: {TITLES[basis]}, total", title_justify="left")
+        texts = total_table(result.comparison, basis)
+        for column in texts.columns:
+            table.add_column(column, justify="right")
+        for indicator, *values in texts.itertuples():
+            table.add_row(str(indicator), *values)
+        # a table cut to the width of a pipe would lose its numbers
+        Console(width=None if sys.stdout.isatty() else 200).print(table)
+    say("results:")
+    print(result.directory)
+    failed = result.comparison.failed()
+    if failed:
+        raise StackelgridError(
+            f"{len(failed)} of {len(names)} schemes failed ({', '.join(failed)}); {target} says why"
+        )
+
+
+@app.command()
 def validate(scenario: ScenarioArgument, overrides: SetOption = None) -> None:
     """Check a scenario without running it: grids, devices, profiles and models are built."""
     loaded = load_scenario(scenario, overrides or ())
@@ -108,16 +174,18 @@ def solvers() -> None:
 
 
 @contextmanager
-def _progress(console: Console, name: str, intervals: int) -> Iterator[Callable[[int], None]]:
+def _progress(
+    console: Console, name: str, total: int, unit: str = "intervals"
+) -> Iterator[Callable[[int], None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("intervals"),
+        TextColumn(unit),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task(name, total=intervals)
+        task = bar.add_task(name, total=total)
         yield lambda done: bar.update(task, completed=done)
 
 

@@ -74,7 +74,7 @@ def run_scenario(
         for interval in sorted(totals.fallback_intervals - logged):
             logged.add(interval)
             log.event("fallback", interval=interval, reasons=totals.fallback_reasons[interval])
-        _write_summary(out, summary(built, totals, timings, "running", started))
+        write_summary(out, summary(built, totals, timings, "running", started))
         progress(done)
 
     status = "interrupted"
@@ -91,7 +91,7 @@ def run_scenario(
     finally:
         final = summary(built, totals, timings, status, started)
         log.event(status, intervals_done=totals.intervals_done)
-        _write_summary(out, final)
+        write_summary(out, final)
     return RunResult(out, final)
 
 
@@ -190,7 +190,8 @@ class RunLog:
             file.write(json.dumps({"event": kind, **fields}) + "\n")
 
 
-def _write_summary(out: Path, content: dict[str, Any]) -> None:
+def write_summary(out: Path, content: dict[str, Any]) -> None:
+    """Replace summary.json at once: a reader never sees half of it."""
     unfinished = out / "summary.json.tmp"
     unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     unfinished.rename(out / "summary.json")

@@ -1,0 +1,256 @@
+"""All coordination schemes on one scenario: their plans, and on request their whole runs."""
+
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from stackelgrid.analysis.compare import CLOSED_LOOP, PLAN, Comparison, write_tables
+from stackelgrid.analysis.compare_plots import write_plots
+from stackelgrid.analysis.indicators import TOTAL
+from stackelgrid.analysis.kpis import plan_exchange, plan_indicators
+from stackelgrid.analysis.run_kpis import read_run, run_exchange, run_indicators
+from stackelgrid.controllers.coordination.outcome import Outcome
+from stackelgrid.controllers.coordination.protocol import ControllerSettings
+from stackelgrid.controllers.schedule import Measurement
+from stackelgrid.controllers.system import System
+from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.scenarios.build import BuiltScenario, build_scenario, controller_settings
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.load import LoadedScenario
+from stackelgrid.scenarios.run import RunLog, check_out, resolved, run_scenario, write_summary
+from stackelgrid.scenarios.scheme_names import PRICINGS
+
+DecidePlan = Callable[
+    [System, ControllerSettings, str, str, Mapping[str, Measurement]], Sequence[Outcome]
+]
+"""Plans of a scheme at interval 0: system, settings, scheme, pricing, measurements."""
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Which schemes, the pricing at the boundary, and whether each also runs through the day."""
+
+    schemes: tuple[str, ...]
+    pricing: str = "tariff"
+    closed_loop: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be compared."""
+        if self.pricing not in PRICINGS:
+            raise ScenarioError(
+                f"--pricing {self.pricing}: unknown; accepted: {', '.join(PRICINGS)}"
+            )
+        if self.closed_loop and self.pricing != "tariff":
+            raise ScenarioError(
+                f"--pricing {self.pricing}: with --closed-loop only tariff is accepted"
+            )
+
+
+@dataclass(frozen=True)
+class CompareResult:
+    """Where the comparison is, its numbers, and its summary."""
+
+    directory: Path
+    comparison: Comparison
+    summary: dict[str, Any]
+
+
+@dataclass
+class _Work:
+    """What all steps of one comparison share."""
+
+    loaded: LoadedScenario
+    built: BuiltScenario
+    out: Path
+    options: CompareOptions
+    comparison: Comparison
+    log: RunLog
+    say: Callable[[str], None]
+    done: int = 0
+    started: float = field(default_factory=time.perf_counter)
+
+
+def compare_schemes(
+    loaded: LoadedScenario,
+    out: Path,
+    options: CompareOptions,
+    decide: DecidePlan,
+    progress: Callable[[int], None] = lambda done: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> CompareResult:
+    """Evaluate every scheme and write one directory (docs/results.md).
+
+    `decide` gives the plans of a scheme; `progress` is told how many of `steps_of` are done. A
+    scheme that fails is recorded with its reason, the others go on. Raises a StackelgridError for
+    a bad scenario or directory before anything is written.
+    """
+    started = time.perf_counter()
+    check_out(out)
+    built = build_scenario(loaded)
+    if not any(f.boundary.parent for f in built.system.feeders):
+        raise ScenarioError(
+            f"{loaded.source}: grids: no grid has a parent; schemes are compared where an active "
+            "network lies below another grid"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "scenario.toml").write_text(tomli_w.dumps(resolved(loaded)), encoding="utf-8")
+    except OSError as error:
+        raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
+    comparison = Comparison(options.pricing)
+    work = _Work(loaded, built, out, options, comparison, RunLog(out), say, 0, started)
+    work.log.event("start", scenario=loaded.scenario.name, schemes=list(options.schemes))
+    write_summary(out, _summary(work, "running"))
+    status = "interrupted"
+    try:
+        for scheme in options.schemes:
+            _attempt(work, PLAN, scheme, partial(_plan, work, decide))
+            work.done += 1
+            progress(work.done)
+        for scheme in options.schemes if options.closed_loop else ():
+            first = work.done
+            _attempt(work, CLOSED_LOOP, scheme, partial(_run, work, _after(progress, first)))
+            work.done = first + loaded.scenario.time.intervals
+            progress(work.done)
+        write_tables(comparison, out, f"Schemes compared on {loaded.scenario.name}")
+        write_plots(comparison, out)
+        status = "failed" if comparison.failed() else "done"
+    except OSError as error:
+        raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
+    finally:
+        summary = _summary(work, status)
+        work.log.event(status, failed=list(comparison.failed()))
+        write_summary(out, summary)
+    return CompareResult(out, comparison, summary)
+
+
+def project_schemes() -> DecidePlan:
+    """Return the project's own schemes; imported late because they are heavy."""
+    module = import_module("stackelgrid.controllers.coordination.schemes")
+    decide: DecidePlan = module.decide_plan
+    return decide
+
+
+def steps_of(loaded: LoadedScenario, options: CompareOptions) -> int:
+    """How many steps a comparison reports: one a plan, one an interval of a run."""
+    run = loaded.scenario.time.intervals if options.closed_loop else 0
+    return len(options.schemes) * (1 + run)
+
+
+def _attempt(work: _Work, basis: str, scheme: str, step: Callable[[str], None]) -> None:
+    """Evaluate one scheme; whatever it fails with must not hide the others."""
+    started = time.perf_counter()
+    try:
+        step(scheme)
+    except Exception as error:  # a defect in one scheme is reported in its column
+        known = isinstance(error, StackelgridError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        work.comparison.fail(basis, scheme, reason)
+        details = {} if known else {"traceback": traceback.format_exc()}
+        work.log.event("failed_scheme", basis=basis, scheme=scheme, reason=reason, **details)
+        work.say(f"{scheme}, {basis}: {work.comparison.status[basis, scheme]}")
+    else:
+        wall_s = time.perf_counter() - started
+        total = _total_eur(work.comparison, basis, scheme)
+        work.log.event("scheme", basis=basis, scheme=scheme, total_cost_eur=total, wall_s=wall_s)
+        work.say(f"{scheme}, {basis}: total cost {total:.2f} EUR in {wall_s:.1f} s")
+    write_summary(work.out, _summary(work, "running"))
+
+
+def _plan(work: _Work, decide: DecidePlan, scheme: str) -> None:
+    built = work.built
+    settings = controller_settings(built.scenario, built.solvers)
+    outcomes = decide(built.system, settings, scheme, work.options.pricing, first_measured(built))
+    for outcome in outcomes:
+        for text in outcome.messages:
+            work.log.event("message", scheme=scheme, follower=outcome.follower, text=text)
+    work.comparison.add(
+        PLAN,
+        scheme,
+        plan_indicators(built.system, outcomes),
+        plan_exchange(built.system, outcomes),
+    )
+
+
+def _after(progress: Callable[[int], None], first: int) -> Callable[[int], None]:
+    """Progress of a part that begins after `first` steps."""
+    return lambda done: progress(first + done)
+
+
+def _run(work: _Work, progress: Callable[[int], None], scheme: str) -> None:
+    scenario = work.loaded.scenario.model_copy(update={"controller": scheme})
+    directory = work.out / scheme
+    run_scenario(replace(work.loaded, scenario=scenario), directory, progress)
+    run = read_run(directory)
+    prices = stored_energy_prices(work.built)
+    energy = {n: float(work.built.fleets[n].battery_e_mwh.sum()) for n in prices}
+    indicators = run_indicators(run, scheme, work.options.pricing, energy, prices)
+    work.comparison.add(CLOSED_LOOP, scheme, indicators, run_exchange(run, scheme))
+
+
+def first_measured(built: BuiltScenario) -> dict[str, Measurement]:
+    """What the agents are told at interval 0, as in a run."""
+    return {
+        name: Measurement(
+            vm_pu=built.simulated[name].vm_pu,
+            tap_pos=grid.section.boundary.tap_pos,
+            battery_e_mwh=built.fleets[name].battery_e_mwh.copy(),
+        )
+        for name, grid in built.grids.items()
+    }
+
+
+def stored_energy_prices(built: BuiltScenario) -> dict[str, float]:
+    """Worth of stored energy by feeder, EUR/MWh: as stated, or the mean import price of the run."""
+    names = [f.name for f in built.system.feeders]
+    stated = built.scenario.costs.stored_energy_eur_per_mwh
+    if stated is not None:
+        return dict.fromkeys(names, stated)
+    n = built.scenario.time.intervals
+    return {name: float(built.series[name].import_eur_per_mwh[:n].mean()) for name in names}
+
+
+def _total_eur(comparison: Comparison, basis: str, scheme: str) -> float:
+    t = comparison.indicators
+    row = t[
+        (t["basis"] == basis)
+        & (t["scheme"] == scheme)
+        & (t["grid"] == TOTAL)
+        & (t["indicator"] == "total_cost")
+    ]
+    return float(row["value"].iloc[0])
+
+
+def _summary(work: _Work, status: str) -> dict[str, Any]:
+    """Contents of summary.json; a cost is null where it is not defined."""
+    schemes: dict[str, dict[str, Any]] = {s: {} for s in work.options.schemes}
+    for (basis, scheme), state in work.comparison.status.items():
+        total = _total_eur(work.comparison, basis, scheme)
+        cost = total if total == total else None  # JSON has no NaN
+        schemes[scheme][basis] = {"status": state, "total_cost_eur": cost}
+    solvers = work.built.solvers
+    return {
+        "scenario": work.loaded.scenario.name,
+        "seed": work.loaded.scenario.seed,
+        "version": version("stackelgrid"),
+        "status": status,
+        "pricing": work.options.pricing,
+        "closed_loop": work.options.closed_loop,
+        "stored_energy_eur_per_mwh": stored_energy_prices(work.built),
+        "schemes": schemes,
+        "wall_s": time.perf_counter() - work.started,
+        "solver": {
+            "conic": solvers.conic.name,
+            "mixed_integer": solvers.mixed_integer.name,
+            "version": solvers.mixed_integer.version,
+            "fallback_reason": solvers.mixed_integer.fallback_reason,
+        },
+    }

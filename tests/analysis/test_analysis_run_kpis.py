@@ -1,0 +1,134 @@
+"""Indicators of a run, from tables written by hand."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import tomli_w
+
+from stackelgrid.analysis.indicators import TOTAL
+from stackelgrid.analysis.run_kpis import read_run, run_exchange, run_indicators
+from stackelgrid.profiles.errors import StackelgridError
+
+# two intervals of half an hour; two copies of `a` below the feeder `mv`
+A = {
+    "grid": "a", "level": "lv", "copies": 2, "gap": 1e-4, "gap_eur": 0.1, "unit_p_mw": 0.0,
+    "wear_eur": 0.5, "fee_eur": 0.25, "retail_eur": 0.0, "curtailment_eur": 0.0,
+    "generation_eur": 0.0, "boundary_eur": 999.0, "loss_mw": 0.1,
+}  # fmt: skip
+MV = {
+    **A, "grid": "mv", "level": "mv", "copies": 1, "gap": 1e-3, "wear_eur": 0.0, "fee_eur": 0.0,
+    "generation_eur": 30.0, "boundary_eur": 100.0, "unit_p_mw": 2.0, "pv_p_mw": 0.0,
+    "pv_available_mw": 0.0, "battery_e_mwh": 0.0, "p_import_mw": 5.0,
+}  # fmt: skip
+
+
+@pytest.fixture
+def directory(tmp_path):
+    interval = [
+        {**A, "interval": 0, "p_import_mw": -1.0, "pv_p_mw": 3.0, "pv_available_mw": 4.0,
+         "battery_e_mwh": 0.4},
+        {**MV, "interval": 0},
+        {**A, "interval": 1, "p_import_mw": 2.0, "pv_p_mw": 0.0, "pv_available_mw": 0.0,
+         "battery_e_mwh": 0.7},
+        {**MV, "interval": 1},
+    ]  # fmt: skip
+    price = {"import_eur_per_mwh": 100.0, "export_eur_per_mwh": 50.0}
+    boundary = [
+        {"interval": 0, "grid": "a", "parent": "mv", "p_mw": -1.0, **price,
+         "nodal_price_eur_per_mwh": 60.0},
+        {"interval": 1, "grid": "a", "parent": "mv", "p_mw": 2.0, **price,
+         "nodal_price_eur_per_mwh": 80.0},
+    ]  # fmt: skip
+    device = [
+        {"interval": 0, "grid": "a", "element": "load", "kind": "load", "p_mw": 1.0},
+        {"interval": 0, "grid": "a", "element": "sgen", "kind": "load", "p_mw": 0.5},
+        {"interval": 0, "grid": "a", "element": "storage", "kind": "battery", "p_mw": 0.8},
+        {"interval": 1, "grid": "a", "element": "load", "kind": "load", "p_mw": 3.0},
+        {"interval": 1, "grid": "a", "element": "storage", "kind": "battery", "p_mw": -0.2},
+    ]
+    trade = [
+        {"interval": 0, "grid": "a", "market": "inside", "side": "buy", "p_mw": 0.3},
+        {"interval": 0, "grid": "a", "market": "inside", "side": "sell", "p_mw": 0.3},
+        {"interval": 1, "grid": "a", "market": "across", "side": "buy", "p_mw": 0.5},
+        {"interval": 0, "grid": "a", "market": "across", "side": "sell", "p_mw": 0.4},
+    ]
+    tables = {"interval": interval, "boundary": boundary, "device": device, "trade": trade}
+    for name, rows in tables.items():
+        pd.DataFrame(rows).to_parquet(tmp_path / f"{name}.parquet", index=False)
+    scenario = {
+        "time": {"interval_min": 30},
+        "grids": [{"name": "mv"}, {"name": "a", "trade": {"fee": 1.0}}],
+    }
+    (tmp_path / "scenario.toml").write_text(tomli_w.dumps(scenario), encoding="utf-8")
+    summary = {"intervals_fallback": 1, "timings": {"solve_s": 7.0}}
+    (tmp_path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    return tmp_path
+
+
+def indicators(directory, grid, pricing="tariff"):
+    frame = run_indicators(
+        read_run(directory), "top_down", pricing, {"mv": 0.0, "a": 0.5}, {"mv": 100.0, "a": 200.0}
+    )
+    return frame[frame["grid"] == grid].set_index("indicator")["value"].to_dict()
+
+
+def test_realised_indicators_of_a_network(directory):
+    # billed: -1 + 0.4 sold across = -0.6 MW exported, 2 - 0.5 bought across = 1.5 MW imported
+    payment = 2 * 0.5 * (-0.6 * 50.0 + 1.5 * 100.0)
+    own = 2 * 2 * (0.5 + 0.25)
+    expected = {
+        "boundary_payment": payment,
+        "leader_cost": own + payment,
+        "stored_energy": 2 * (0.7 - 0.5),
+        "stored_energy_value": 80.0,
+        "leader_cost_corrected": own + payment - 80.0,
+        "import": 2 * 0.5 * 2.0,
+        "export": 2 * 0.5 * 1.0,
+        "peak_exchange": 4.0,
+        "consumption": 2 * 0.5 * 4.0,
+        "pv_available": 2 * 0.5 * 4.0,
+        "pv_generation": 2 * 0.5 * 3.0,
+        "pv_curtailed": 2 * 0.5 * 1.0,
+        "self_consumption": 2.0 / 4.0,
+        "self_sufficiency": 1.0 - 2.0 / 4.0,
+        "battery_throughput": 2 * 0.5 * 1.0,
+        "p2p_inside": 2 * 0.5 * 0.3,
+        "p2p_across": 2 * 0.5 * 0.5,
+        "losses": 2 * 0.1,
+        "generation": 0.0,
+    }
+    assert indicators(directory, "a") == pytest.approx(expected)
+
+
+def test_realised_totals(directory):
+    total = indicators(directory, TOTAL)
+    assert total["follower_cost"] == pytest.approx(2 * 130.0)
+    assert total["total_cost"] == pytest.approx(2 * 130.0 + 3.0)  # payments are transfers
+    assert total["total_cost_corrected"] == pytest.approx(263.0 - 80.0)
+    assert total["follower_generation"] == pytest.approx(2.0)
+    assert (total["gap"], total["fallbacks"], total["solve_s"]) == (1e-3, 1.0, 7.0)
+
+
+def test_nodal_prices_bill_the_whole_exchange(directory):
+    payment = indicators(directory, "a", "lmp")["boundary_payment"]
+    assert payment == pytest.approx(2 * 0.5 * (-1.0 * 60.0 + 2.0 * 80.0))
+
+
+def test_a_root_feeder_has_no_leaders_indicators(directory):
+    mv = indicators(directory, "mv")
+    assert "leader_cost" not in mv
+    assert np.isnan(mv["p2p_inside"])
+    assert mv["import"] == pytest.approx(5.0)
+
+
+def test_realised_exchange(directory):
+    table = run_exchange(read_run(directory), "top_down")
+    assert list(table["p_mw"]) == [-2.0, 4.0]
+    assert list(table["start_h"]) == [0.0, 0.5]
+
+
+def test_a_directory_without_a_run_is_refused(tmp_path):
+    with pytest.raises(StackelgridError, match="no finished run"):
+        read_run(tmp_path)

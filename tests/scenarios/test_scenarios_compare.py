@@ -1,0 +1,214 @@
+"""The verb `compare` around schemes that stand in for the real ones."""
+
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from stackelgrid.analysis.compare import CLOSED_LOOP, PLAN
+from stackelgrid.analysis.indicators import TOTAL
+from stackelgrid.controllers.coordination.bottom_up_tariff import BottomUpTariff
+from stackelgrid.controllers.coordination.outcome import Outcome
+from stackelgrid.scenarios import compare
+from stackelgrid.scenarios.build import build_scenario
+from stackelgrid.scenarios.compare import (
+    CompareOptions,
+    compare_schemes,
+    first_measured,
+    steps_of,
+    stored_energy_prices,
+)
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.scheme_names import SCHEMES, scheme_names
+
+TABLES = {"compare.parquet", "compare.csv", "compare.md", "compare_exchange.parquet"}
+FILES = TABLES | {"scenario.toml", "summary.json", "log.jsonl"}
+PICTURES = {"costs.png", "indicators.png", "exchange.png"}
+
+
+def decide(system, settings, scheme, pricing, measured):
+    """Plans of the tariff controller, told as one outcome for each follower."""
+    if scheme == "top_down":
+        raise RuntimeError("no luck")
+    plans = BottomUpTariff(system, settings).decide(0, measured).plans
+    followers = {f.boundary.parent for f in system.feeders if f.boundary.parent}
+    outcomes = []
+    for follower in followers:
+        below = [f.name for f in system.children(follower)]
+        cost = {n: system.copies(n) * plans[n].report.objective_eur for n in below}
+        outcome = Outcome(
+            scheme=scheme,
+            pricing=pricing,
+            follower=follower,
+            plans={n: plans[n] for n in (follower, *below)},
+            leader_cost_eur=cost,
+            payment_eur={n: 0.5 * v for n, v in cost.items()},
+            follower_cost_eur=plans[follower].report.objective_eur,
+            objective=1.0,
+            bound=1.0,
+            gap=0.0,
+            follower_gap=0.0,
+            solve_s=0.1,
+        )
+        outcomes.append(outcome)
+    return outcomes
+
+
+@pytest.fixture
+def tariff_runs(monkeypatch):
+    """Run every scheme by the tariff controller; gives the controllers that were asked for."""
+    asked = []
+    real = compare.run_scenario
+
+    def run(loaded, out, *arguments):
+        asked.append(loaded.scenario.controller)
+        known = loaded.scenario.model_copy(update={"controller": "bottom_up_tariff"})
+        return real(replace(loaded, scenario=known), out, *arguments)
+
+    monkeypatch.setattr(compare, "run_scenario", run)
+    return asked
+
+
+def total(table, basis, scheme, indicator, grid=TOTAL):
+    t = table[(table["basis"] == basis) & (table["scheme"] == scheme) & (table["grid"] == grid)]
+    return float(t.set_index("indicator").loc[indicator, "value"])
+
+
+def test_plans_and_runs_of_quick(tmp_path, tariff_runs):
+    loaded = load_scenario("quick")
+    options = CompareOptions(("bottom_up", "top_down"), closed_loop=True)
+    out, seen, said = tmp_path / "out", [], []
+    result = compare_schemes(loaded, out, options, decide, seen.append, said.append)
+    runs = {"bottom_up", "top_down"}
+    closed = {f"{p.removesuffix('.png')}_closed_loop.png" for p in PICTURES}
+    assert {p.name for p in out.iterdir()} == FILES | PICTURES | closed | runs
+    assert tariff_runs == ["bottom_up", "top_down"]
+    assert steps_of(loaded, options) == 2 * (1 + 4)
+    assert seen == sorted(seen)
+    assert seen[-1] == 10
+
+    # a scheme that failed says why, and the other is there
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert summary == json.loads(json.dumps(result.summary))
+    assert summary["status"] == "failed"
+    assert summary["schemes"]["top_down"][PLAN] == {
+        "status": "failed: RuntimeError: no luck",
+        "total_cost_eur": None,
+    }
+    assert summary["schemes"]["top_down"][CLOSED_LOOP]["status"] == "done"
+    assert "top_down, plan: failed: RuntimeError: no luck" in said
+    events = [json.loads(x) for x in (out / "log.jsonl").read_text().splitlines()]
+    assert "Traceback" in next(e for e in events if e["event"] == "failed_scheme")["traceback"]
+
+    # realised costs are those of the run
+    table = pd.read_parquet(out / "compare.parquet")
+    own = json.loads((out / "bottom_up" / "summary.json").read_text(encoding="utf-8"))
+    assert total(table, CLOSED_LOOP, "bottom_up", "total_cost") == pytest.approx(
+        own["cost_eur"]["total"], rel=1e-12
+    )
+    interval = pd.read_parquet(out / "bottom_up" / "interval.parquet")
+    lv = interval[interval["grid"] == "lv1"].set_index("interval")
+    start = build_scenario(loaded).fleets["lv1"].battery_e_mwh.sum()
+    value = total(table, CLOSED_LOOP, "bottom_up", "stored_energy_value", "lv1")
+    assert value == pytest.approx(7 * 220.0 * (lv["battery_e_mwh"][3] - start), abs=1e-9)
+    assert value > 0.1
+    # under a sunny noon the community exports, and uses the rest of its PV
+    assert total(table, CLOSED_LOOP, "bottom_up", "export") == pytest.approx(
+        0.25 * 7 * -lv["p_import_mw"].sum()
+    )
+    assert 0.1 < total(table, CLOSED_LOOP, "bottom_up", "self_consumption") < 0.9
+
+
+def test_plan_alone(tmp_path):
+    options = CompareOptions(("bottom_up",))
+    result = compare_schemes(load_scenario("quick"), tmp_path / "out", options, decide)
+    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES | PICTURES
+    assert result.summary["status"] == "done"
+    exchange = result.comparison.exchange
+    assert list(exchange["grid"].unique()) == ["lv1"]
+    imported = total(result.comparison.indicators, PLAN, "bottom_up", "import")
+    energy = (exchange["dt_h"] * exchange["p_mw"].clip(lower=0.0)).sum()
+    assert imported == pytest.approx(energy)
+    assert "# Schemes compared on quick" in (tmp_path / "out" / "compare.md").read_text()
+
+
+def test_first_measurements_are_those_of_a_run():
+    built = build_scenario(load_scenario("quick"))
+    measured = first_measured(built)
+    assert measured["lv1"].tap_pos == -1
+    assert measured["mv1"].vm_pu == 1.0
+    assert list(measured["lv1"].battery_e_mwh) == list(built.devices["lv1"].batteries.e_initial_mwh)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "price"),
+    [((), {"mv1": 75.0, "lv1": 220.0}), (("costs.stored_energy_eur_per_mwh=40",), 40.0)],
+)
+def test_price_of_stored_energy(overrides, price):
+    prices = stored_energy_prices(build_scenario(load_scenario("quick", overrides)))
+    assert prices == (price if isinstance(price, dict) else {"mv1": price, "lv1": price})
+
+
+def test_scheme_names():
+    assert scheme_names("top_down, bottom_up") == ("top_down", "bottom_up")
+    with pytest.raises(ScenarioError, match="--schemes top: no such scheme; accepted: bottom_up"):
+        scheme_names("bottom_up,top")
+    with pytest.raises(ScenarioError, match="--schemes top_down: given twice"):
+        scheme_names("top_down,top_down")
+    with pytest.raises(ScenarioError, match="is empty"):
+        scheme_names(" , ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [({"pricing": "flat"}, "accepted: tariff, lmp"), ({"pricing": "lmp", "closed_loop": True}, "")],
+)
+def test_pricing_is_checked(arguments, text):
+    with pytest.raises(ScenarioError, match=f"--pricing {arguments['pricing']}.*{text}"):
+        CompareOptions(SCHEMES, **arguments)
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    monkeypatch.setattr(compare, "project_schemes", lambda: decide)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_command_prints_the_table_and_fails_at_the_end(command, tmp_path):
+    out = tmp_path / "out"
+    ended = command("compare", "quick", "--schemes", "bottom_up,top_down", "--out", out)
+    assert ended.status == 1
+    assert "total_cost (EUR)" in ended.stdout
+    assert "failed: RuntimeError: no luck" in " ".join(ended.stdout.split())
+    assert ended.stdout.split()[-1] == str(out)
+    assert ended.stderr.splitlines()[-1].startswith("stackelgrid: 1 of 2 schemes failed (top_down)")
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_command_ends_well(command, tmp_path):
+    out = tmp_path / "out"
+    ended = command("compare", "quick", "--schemes", "bottom_up", "--out", out, "--seed", 4)
+    assert ended.status == 0, ended.stderr
+    assert json.loads((out / "summary.json").read_text())["seed"] == 4
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_command_refuses(command, tmp_path, write_scenario):
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "file").touch()
+    cases = [
+        (("quick", "--schemes", "fastest"), "--schemes fastest: no such scheme"),
+        (("quick", "--schemes", "top_down,top_down"), "given twice"),
+        (("quick", "--out", full), "is not empty; a new or empty directory is accepted"),
+        ((write_scenario("feeder"), "--out", tmp_path / "new"), "no grid has a parent"),
+    ]
+    for arguments, text in cases:
+        ended = command("compare", *arguments)
+        assert ended.status == 2, ended.stderr
+        assert len(ended.stderr.splitlines()) == 1
+        assert text in ended.stderr
+    assert not (tmp_path / "new").exists()
