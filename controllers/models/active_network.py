@@ -24,8 +24,13 @@ from stackelgrid.profiles.arrays import Floats, Ints
 
 @dataclass(frozen=True)
 class ActiveNetworkOptions:
-    """Prices that are constants of the model, EUR/MWh, and the rule for the last energy."""
+    """Prices that are constants of the model, EUR/MWh, and the rule for the last energy.
 
+    Without `tariff` the exchange at the boundary costs nothing in the model: its price is added by
+    whoever knows it (a nodal price, or no price where costs are minimised together).
+    """
+
+    tariff: bool = True
     curtailment_eur_per_mwh: float = 0.0
     loss_eur_per_mwh: float = 0.0
     terminal: TerminalRule = "initial"
@@ -65,9 +70,10 @@ def active_network_model(
     trade = options.trade
     if trade is not None:
         add_trade(m, prosumers, devices, base, trade)
-    add_tariff_boundary(m, traded_across=trade is not None and trade.across)
-
-    cost = tariff_payment(m, base, dt_h)
+    cost = 0.0
+    if options.tariff:
+        add_tariff_boundary(m, traded_across=trade is not None and trade.across)
+        cost += tariff_payment(m, base, dt_h)
     cost += wear_cost(m, devices.batteries, base, dt_h)
     cost += curtailment_cost(m, options.curtailment_eur_per_mwh, base, dt_h)
     cost += generation_cost(m, devices.units, base, dt_h)
@@ -111,9 +117,9 @@ def active_network_data(m: Any) -> list[Any]:
         m.pv_available,
         m.energy_initial,
         m.energy_terminal,
-        m.import_price,
-        m.export_price,
     ]
+    if m.component("import_price") is not None:
+        data += [m.import_price, m.export_price]
     if m.component("prosumer_load") is not None:
         data.append(m.prosumer_load)
     return data

@@ -1,0 +1,91 @@
+"""The follower's independent blocks (for example its periods): what couples only through the leader."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import block_array, csr_array, triu
+from scipy.sparse.csgraph import connected_components
+
+from stackelgrid.controllers.solvers.conic import ConicProgram
+from stackelgrid.profiles.arrays import Floats, Ints
+
+
+@dataclass(frozen=True)
+class FollowerBlock:
+    """One connected component of a follower: A y + B p + s = b, stationarity P y + q + A'nu = 0.
+
+    `rows` and `columns` are those of the follower, `parameters` the linked ones that occur;
+    `equations` counts the leading rows that are equations. `factor` F has F'F = the block of the
+    quadratic that the leader pays for (its columns are those of the block).
+    """
+
+    rows: Ints
+    columns: Ints
+    parameters: Ints
+    equations: int
+    matrix: csr_array
+    transposed: csr_array
+    coupling: csr_array
+    curvature: csr_array
+    factor: csr_array
+
+
+def follower_blocks(
+    follower: ConicProgram, linked: Ints, paid_quadratic: csr_array
+) -> tuple[FollowerBlock, ...]:
+    """Split a follower with linear rows into its connected components, in order of first column.
+
+    `linked` are the parameters that the leader decides, `paid_quadratic` (symmetric) the part of
+    the leader's objective that is quadratic in y; it must not couple two blocks.
+    """
+    matrix = csr_array(follower.matrix)
+    upper = csr_array(follower.quadratic)
+    curvature = csr_array(upper + triu(upper, 1).T)
+    pattern = block_array(
+        [
+            [None, csr_array(abs(matrix))],
+            [csr_array(abs(matrix).T), csr_array(abs(curvature) + abs(paid_quadratic))],
+        ]
+    )
+    count, label = connected_components(csr_array(pattern), directed=False)
+    by_row, by_column = label[: follower.rows], label[follower.rows :]
+    coupling = csr_array(follower.b_parameters)
+    is_linked = np.zeros(coupling.shape[1], dtype=bool)
+    is_linked[linked] = True
+    blocks = []
+    for k in range(count):
+        rows, columns = np.flatnonzero(by_row == k), np.flatnonzero(by_column == k)
+        own = coupling[rows]
+        used = np.unique(own.indices[is_linked[own.indices]]).astype(np.int64)
+        part = csr_array(matrix[rows][:, columns])
+        blocks.append(
+            FollowerBlock(
+                rows=rows,
+                columns=columns,
+                parameters=used,
+                equations=int(np.count_nonzero(rows < follower.zero)),
+                matrix=part,
+                transposed=csr_array(part.T),
+                coupling=csr_array(own[:, used]),
+                curvature=csr_array(curvature[columns][:, columns]),
+                factor=_factor(csr_array(paid_quadratic[columns][:, columns])),
+            )
+        )
+    return tuple(blocks)
+
+
+def _factor(matrix: csr_array) -> csr_array:
+    """F with F'F = matrix (positive semidefinite); by eigenvalues of its non-empty part."""
+    used = np.flatnonzero(np.diff(matrix.indptr))
+    diagonal = matrix.diagonal()
+    if matrix.nnz == np.count_nonzero(diagonal):
+        rows = csr_array(
+            (np.sqrt(diagonal[used]), (np.arange(len(used)), used)),
+            shape=(len(used), matrix.shape[0]),
+        )
+        return rows
+    values, vectors = np.linalg.eigh(matrix[used][:, used].toarray())
+    kept = values > 1e-12 * max(1.0, float(values[-1]))
+    dense: Floats = np.zeros((int(kept.sum()), matrix.shape[0]))
+    dense[:, used] = np.sqrt(values[kept])[:, None] * vectors[:, kept].T
+    return csr_array(dense)

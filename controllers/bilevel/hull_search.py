@@ -1,0 +1,360 @@
+"""Bilevel programs whose follower splits into blocks: hull of disjunctions, refined and branched.
+
+A relaxation is solved; where a copy violates complementarity its disjunct is split, and the tighter
+relaxation is solved again. The leader's point with the follower's answer to it gives the active
+pattern, and the program restricted to that pattern an upper bound. When nothing is left to split,
+the search branches on the disjuncts of a block whose weights are fractional.
+"""
+
+import heapq
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.bilevel.hull import (
+    CopyState,
+    Disjunct,
+    DisjunctiveHull,
+    Disjuncts,
+    FollowerCost,
+    HullInstance,
+    HullProgram,
+)
+from stackelgrid.controllers.solvers.checks import contradiction
+from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData, Solution
+from stackelgrid.controllers.solvers.misocp import (
+    LogEntry,
+    MixedIntegerConicSolver,
+    MixedOptions,
+    MixedStatus,
+    Snap,
+)
+from stackelgrid.profiles.arrays import Floats
+
+_MOST_SPLIT = 4  # pairs of one copy that are split at once
+
+
+@dataclass(frozen=True)
+class HullOptions:
+    """When to stop: relative `gap`, conic solves of relaxations, wall-clock seconds."""
+
+    gap: float = 1e-3
+    relaxation_limit: int = 200
+    time_limit_s: float | None = None
+
+
+@dataclass(frozen=True)
+class HullSolution:
+    """Leader's point, follower's answer and multipliers with a proven bound.
+
+    Status "limit" still holds a point if one was found; `gap` is relative to max(1, |objective|).
+    `relaxation` is the last root relaxation's solution, `log` holds (phase, seconds, bound,
+    objective).
+    """
+
+    status: MixedStatus
+    x: Floats
+    y: Floats
+    nu: Floats
+    objective: float
+    bound: float
+    gap: float
+    relaxations: int
+    conic_solves: int
+    iterations: int
+    log: tuple[LogEntry, ...]
+    message: str
+    solve_s: float
+
+
+class HullSearch:
+    """Bound to one leader, follower and link; solved again for new data.
+
+    `paid` is the symmetric quadratic in y of the leader's objective, `snap` maps a relaxed x to
+    values of the leader's integer columns.
+    """
+
+    def __init__(
+        self,
+        leader: ConicProgram,
+        follower: ConicProgram,
+        link: csr_array,
+        paid: csr_array,
+        snap: Snap | None = None,
+        *,
+        conic_solver: Callable[[ConicProgram], ConicSolver] = ClarabelSolver,
+    ) -> None:
+        self.hull = DisjunctiveHull(leader, follower, link, paid)
+        self.leader, self.follower, self.link = leader, follower, self.hull.link
+        self.snap, self.conic_solver = snap, conic_solver
+        self.response = conic_solver(follower)
+
+    def solve(
+        self,
+        leader: ProgramData,
+        follower_parameters: Floats,
+        cost: FollowerCost,
+        options: HullOptions | None = None,
+    ) -> HullSolution:
+        """Solve one instance; `follower_parameters` hold the data without the leader's share."""
+        instance = HullInstance(leader, self.follower.data(follower_parameters), cost)
+        return _Search(self, instance, follower_parameters, options or HullOptions()).run()
+
+
+@dataclass(order=True)
+class _Node:
+    bound: float
+    number: int
+    disjuncts: Disjuncts = field(compare=False)
+
+
+@dataclass
+class _Search:
+    parent: HullSearch
+    instance: HullInstance
+    parameters: Floats
+    options: HullOptions
+    objective: float = np.inf
+    best: tuple[Floats, Floats, Floats] | None = None
+    kept_bound: float = np.inf  # lowest bound of nodes that were closed without being solved out
+    relaxations: int = 0
+    conic_solves: int = 0
+    iterations: int = 0
+    message: str = ""
+
+    def __post_init__(self) -> None:
+        self.started = time.perf_counter()
+        self.log: list[LogEntry] = []
+        self.tried: set[bytes] = set()
+        self.open: list[_Node] = [_Node(-np.inf, 0, {})]
+        self.numbered = 0
+        self.current = np.inf  # bound of the node that is being explored
+
+    def run(self) -> HullSolution:
+        while self.open:
+            if self._closed():
+                return self._end("optimal", "closed")
+            node = heapq.heappop(self.open)
+            self.current = node.bound
+            failed = self._explore(node)
+            self.current = np.inf
+            if failed is not None:
+                return self._end(failed, self.message)
+            if self._exhausted():
+                return self._end("optimal" if self._closed() else "limit", "stopped by a limit")
+        if self.best is None:
+            if self.kept_bound < np.inf:
+                return self._end("limit", "no point with integer values was found")
+            return self._end("infeasible", "no disjunct has a point")
+        return self._end("optimal" if self._closed() else "limit", "every disjunct was explored")
+
+    def _explore(self, node: _Node) -> MixedStatus | None:
+        """Solve a node, refining it until nothing is left to split, then branch."""
+        disjuncts = dict(node.disjuncts)
+        floor = node.bound
+        while True:
+            hull = self.parent.hull.program(self.instance, disjuncts)
+            solution = self._relax(hull)
+            if solution.status == "infeasible":
+                return None
+            if solution.status != "optimal":
+                self.message = f"a relaxation ended {solution.status} ({solution.message})"
+                if solution.status == "unbounded" or not np.isfinite(floor):
+                    return "unbounded" if solution.status == "unbounded" else "failed"
+                self.kept_bound = min(self.kept_bound, floor)
+                return None
+            floor = max(floor, solution.bound)
+            self.current = floor
+            self._note("relaxation")
+            if floor >= self.objective - self._slack():
+                self.kept_bound = min(self.kept_bound, floor)
+                return None
+            states = self.parent.hull.states(hull, self.instance, solution.x)
+            self._upper(solution.x)
+            if self._closed() or self._exhausted():
+                self._push(floor, disjuncts)
+                return None
+            refined = self._refined(disjuncts, states)
+            if refined is None:
+                self._branch(floor, disjuncts, states)
+                return None
+            disjuncts = refined
+
+    def _refined(
+        self, disjuncts: Disjuncts, states: tuple[CopyState, ...]
+    ) -> dict[int, tuple[Disjunct, ...]] | None:
+        """Split every copy in use that violates complementarity; None where none does."""
+        allowed = tolerances.COMPLEMENTARITY * max(1.0, abs(self.objective_or_bound()))
+        changed = False
+        refined: dict[int, tuple[Disjunct, ...]] = {}
+        for state in states:
+            block = self.parent.hull.blocks[state.block]
+            known = disjuncts.get(state.block, (Disjunct(),))[state.position]
+            parts: tuple[Disjunct, ...] = (known,)
+            if state.weight > tolerances.DISJUNCT_WEIGHT:
+                product = np.maximum(state.slack, 0.0) * state.multiplier / state.weight
+                product[: block.equations] = 0.0
+                worst = np.argsort(-product, kind="stable")[:_MOST_SPLIT]
+                worst = worst[product[worst] > allowed]
+                if len(worst):
+                    # the largest multiplier first: the pair that is last to change sides
+                    order = worst[np.argsort(-state.multiplier[worst], kind="stable")]
+                    parts = known.split([int(block.rows[i]) for i in order])
+                    changed = True
+            if len(parts) > 1 or parts[0] != Disjunct() or state.block in refined:
+                refined[state.block] = (*refined.get(state.block, ()), *parts)
+        return refined if changed else None
+
+    def _branch(
+        self, floor: float, disjuncts: Disjuncts, states: tuple[CopyState, ...]
+    ) -> None:
+        """Branch on the block whose largest weight is smallest: that disjunct, or the others."""
+        by_block: dict[int, list[CopyState]] = {}
+        for state in states:
+            by_block.setdefault(state.block, []).append(state)
+        largest = {k: max(s.weight for s in group) for k, group in by_block.items()}
+        k = min(largest, key=lambda block: (largest[block], block))
+        if largest[k] > 1.0 - tolerances.DISJUNCT_WEIGHT:
+            # complementary everywhere: what is left open are the integers
+            self.kept_bound = min(self.kept_bound, floor)
+            return
+        chosen = max(by_block[k], key=lambda s: s.weight).position
+        options = disjuncts[k]
+        others = tuple(d for j, d in enumerate(options) if j != chosen)
+        for part in ((options[chosen],), others):
+            self._push(floor, {**disjuncts, k: part})
+
+    def _push(self, bound: float, disjuncts: Disjuncts) -> None:
+        self.numbered += 1
+        heapq.heappush(self.open, _Node(bound, self.numbered, disjuncts))
+
+    def _relax(self, hull: HullProgram) -> Solution:
+        self.relaxations += 1
+        return self._conic(hull.program, hull.data)
+
+    def _conic(self, program: ConicProgram, data: ProgramData) -> Solution:
+        solution = self.parent.conic_solver(program).solve(data)
+        self.conic_solves += 1
+        self.iterations += solution.iterations
+        lie = contradiction(solution, program, data)
+        if lie is None:
+            return solution
+        return Solution("failed", solution.x, solution.dual, np.nan, np.nan, np.nan,
+                        solution.iterations, solution.solve_s, lie)  # fmt: skip
+
+    # ------------------------------------------------------------------ upper bounds
+
+    def _upper(self, point: Floats) -> None:
+        """Restrict the program to the active pattern of the follower's answer; offer its point."""
+        parent = self.parent
+        x = point[: parent.leader.variables]
+        data = parent.follower.data(self.parameters + parent.link @ x)
+        answer = parent.response.solve(data)
+        self.conic_solves += 1
+        if answer.status != "optimal":
+            return
+        active = _active(parent.follower, answer, data)
+        key = np.packbits(active).tobytes()
+        if key in self.tried:
+            return
+        self.tried.add(key)
+        pattern: dict[int, tuple[Disjunct, ...]] = {}
+        for k, block in enumerate(parent.hull.blocks):
+            rows = block.rows[block.equations :]
+            on = active[rows]
+            pattern[k] = (
+                Disjunct(
+                    tuple(int(r) for r in rows[~on]),
+                    tuple(int(r) for r in rows[on]),
+                ),
+            )
+        hull = parent.hull.program(self.instance, pattern)
+        driver = MixedIntegerConicSolver(
+            hull.program, parent.snap, conic_solver=parent.conic_solver
+        )
+        found = driver.solve(hull.data, MixedOptions(gap=self.options.gap / 4, round_limit=0))
+        self.conic_solves += found.conic_solves
+        if len(found.x) and found.objective < self.objective:
+            self.objective = found.objective
+            self.best = self._joined(hull, found.x)
+        self._note("restricted")
+
+    def _joined(self, hull: HullProgram, point: Floats) -> tuple[Floats, Floats, Floats]:
+        y = np.zeros(self.parent.follower.variables)
+        nu = np.zeros(self.parent.follower.rows)
+        for copy in hull.copies:
+            block = self.parent.hull.blocks[copy.block]
+            y[block.columns] += point[copy.y : copy.y + len(block.columns)]
+            rows = block.rows[copy.nu_rows]
+            nu[rows] += point[copy.nu : copy.nu + len(rows)]
+        return point[: self.parent.leader.variables], y, nu
+
+    # ------------------------------------------------------------------ bounds and ends
+
+    def objective_or_bound(self) -> float:
+        """Size of the objective, as far as it is known."""
+        return self.objective if np.isfinite(self.objective) else self._bound()
+
+    def _bound(self) -> float:
+        waiting = min((node.bound for node in self.open), default=np.inf)
+        return min(waiting, self.kept_bound, self.current)
+
+    def _slack(self) -> float:
+        """Absolute gap that is wanted; zero before there is a point."""
+        if not np.isfinite(self.objective):
+            return 0.0
+        return self.options.gap * max(1.0, abs(self.objective))
+
+    def _closed(self) -> bool:
+        return self.best is not None and self._bound() >= self.objective - self._slack()
+
+    def _exhausted(self) -> bool:
+        limit = self.options.time_limit_s
+        late = limit is not None and time.perf_counter() - self.started > limit
+        return late or self.relaxations >= self.options.relaxation_limit
+
+    def _note(self, phase: str) -> None:
+        objective = self.objective if np.isfinite(self.objective) else float("nan")
+        self.log.append((phase, time.perf_counter() - self.started, self._bound(), objective))
+
+    def _end(self, status: MixedStatus, message: str) -> HullSolution:
+        nan, none = float("nan"), np.zeros(0)
+        found = self.best is not None
+        bound = min(self._bound(), self.objective)
+        size = max(1.0, abs(self.objective))
+        x, y, nu = self.best or (none, none, none)
+        return HullSolution(
+            status=status,
+            x=x,
+            y=y,
+            nu=nu,
+            objective=self.objective if found else nan,
+            bound=bound,
+            gap=max(self.objective - bound, 0.0) / size if found else nan,
+            relaxations=self.relaxations,
+            conic_solves=self.conic_solves,
+            iterations=self.iterations,
+            log=tuple(self.log),
+            message=message,
+            solve_s=time.perf_counter() - self.started,
+        )
+
+
+def _active(
+    follower: ConicProgram, answer: Solution, data: ProgramData
+) -> "np.typing.NDArray[np.bool_]":
+    """Which inequalities an interior point solution has active: multiplier against slack."""
+    slack = np.maximum(data.b - follower.matrix @ answer.x, 0.0)
+    active = np.zeros(follower.rows, dtype=bool)
+    rows = np.arange(follower.zero, follower.rows)
+    if len(rows):
+        multiplier = np.maximum(answer.dual[rows], 0.0)
+        price = max(float(multiplier.max()), 1e-12)
+        room = max(float(np.median(slack[rows])), 1e-12)
+        active[rows] = multiplier / price > slack[rows] / room
+    return active
