@@ -43,3 +43,15 @@ RAY = 1e-4
 
 # a row whose coefficients spread over more than this is worth a warning
 COEFFICIENT_RANGE = 1e8
+
+# hull of disjunctions: a pair's slack times multiplier above this share of the objective is split;
+# a copy with less weight is not in use
+COMPLEMENTARITY = 1e-6
+DISJUNCT_WEIGHT = 1e-3
+
+# bilevel: a follower's point whose objective exceeds its optimum by more (relative) is no answer;
+# a pair whose smaller side is below this (relative) counts as complementary; directions of a cone
+# closer than this are one
+FOLLOWER_GAP = 1e-6
+COMPLEMENTARY_PAIR = 1e-6
+CONE_DIRECTION = 1e-7

@@ -1,1 +1,25 @@
 """A leader and its follower as one level: KKT, strong duality, branching, and the audit."""
+
+from stackelgrid.controllers.bilevel.duals import follower_duals
+from stackelgrid.controllers.bilevel.problem import (
+    BilevelData,
+    BilevelOptions,
+    BilevelProgram,
+    BilevelSolution,
+    ProgramNames,
+)
+from stackelgrid.controllers.bilevel.solve import BilevelSolver, solve_program
+from stackelgrid.controllers.bilevel.solve_model import BilevelResult, solve_bilevel
+
+__all__ = [
+    "BilevelData",
+    "BilevelOptions",
+    "BilevelProgram",
+    "BilevelResult",
+    "BilevelSolution",
+    "BilevelSolver",
+    "ProgramNames",
+    "follower_duals",
+    "solve_bilevel",
+    "solve_program",
+]

@@ -1,0 +1,81 @@
+"""Is the returned point a bilevel point? The follower is solved again, by an independent solver.
+
+Nothing of the search is used: linear rows go to HiGHS, cones to a fresh conic solver. Where that
+solver gives no answer, weak duality at the point's own multipliers still bounds the gap.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stackelgrid.controllers.bilevel.kkt import KktForm
+from stackelgrid.controllers.bilevel.problem import BilevelData
+from stackelgrid.controllers.bilevel.quadratics import symmetric
+from stackelgrid.controllers.errors import StackelgridError
+from stackelgrid.controllers.solvers.checks import in_dual_cone
+from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.highs_qp import solve_quadratic
+from stackelgrid.profiles.arrays import Floats
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Verdict on one point z of the single level.
+
+    `follower_gap` is (follower's objective at y - optimum) / max(1, |optimum|), `residual` the
+    largest relative violation of a single-level row or of s'nu = 0; `judge` names the solver.
+    """
+
+    follower_gap: float
+    residual: float
+    judge: str
+
+
+def audit(form: KktForm, data: BilevelData, z: Floats) -> Audit:
+    """Solve the follower at the point's x again and compare."""
+    program, layout = form.bilevel, form.layout
+    below = data.follower_data(program, z[layout.x])
+    value = program.follower.objective(z[layout.y], below)
+    optimum, judge = _optimum(program.follower, below)
+    if optimum is None:
+        optimum, judge = _dual_value(program.follower, below, z[layout.y], z[layout.nu]), "duality"
+    gap = (value - optimum) / max(1.0, abs(optimum))
+    return Audit(float(gap), _residual(form, data, z), judge)
+
+
+def _optimum(program: ConicProgram, data: ProgramData) -> tuple[float | None, str]:
+    if not program.cones:
+        try:
+            result = solve_quadratic(program, data)
+        except StackelgridError:
+            result = None
+        if result is not None and result.status == "optimal":
+            return result.objective, "highs"
+    if program.rows and program.variables:
+        try:
+            solution = ClarabelSolver(program).solve(data)
+        except Exception:  # a foreign solver may raise anything; duality decides then
+            return None, ""
+        if solution.status == "optimal":
+            return solution.bound, "clarabel"
+    return None, ""
+
+
+def _dual_value(program: ConicProgram, data: ProgramData, y: Floats, nu: Floats) -> float:
+    """Dual objective at (y, nu): a lower bound where (y, nu) is stationary."""
+    curved = symmetric(program.quadratic) @ y
+    return float(data.offset - 0.5 * y @ curved - data.b @ in_dual_cone(program, nu))
+
+
+def _residual(form: KktForm, data: BilevelData, z: Floats) -> float:
+    single = form.data(data)
+    violation, _ = form.program.violation(z, single.b)
+    slack = np.maximum(form.slacks(z, single.b), 0.0)
+    multiplier = np.maximum(z[form.multipliers], 0.0)
+    size = (1.0 + np.abs(single.b[form.slack_rows])) * max(1.0, float(multiplier.max(initial=0.0)))
+    worst = float((slack * multiplier / size).max(initial=0.0))
+    for cone, columns in enumerate(form.cone_multipliers):
+        s, nu = form.cone_slack(cone, z, single.b), z[columns]
+        worst = max(worst, abs(float(s @ nu)) / (max(1.0, abs(s[0])) * max(1.0, abs(nu[0]))))
+    return max(violation, worst)

@@ -1,0 +1,177 @@
+"""Proven bounds of slacks and multipliers of the single level, one by one (no guessed big-M).
+
+A bound is the dual objective of a relaxation, so it errs on the safe side. Where the relaxation
+leaves a multiplier unbounded and the leader does not see the multipliers, it is enough to hold one
+optimal dual solution of every follower, and the follower's duals have one at a vertex (Pineda and
+Morales 2019 on why a guess is not enough).
+"""
+
+from dataclasses import replace
+from itertools import combinations
+from math import comb
+
+import numpy as np
+from scipy.sparse import csc_array, csr_array
+
+from stackelgrid.controllers.bilevel.kkt import KktForm
+from stackelgrid.controllers.bilevel.problem import BilevelData
+from stackelgrid.controllers.bilevel.quadratics import symmetric
+from stackelgrid.controllers.solvers.checks import contradiction
+from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.profiles.arrays import Floats, Ints
+
+_BASES = 5_000  # most bases of the follower's duals that are looked at
+_PROGRAMS = 400  # most programs solved for bases whose multipliers depend on the decisions
+_MARGIN = 1e-6  # added to a bound, relative to max(1, bound)
+_NONNEGATIVE = 1e-9
+
+
+class Ranges:
+    """Largest values of linear functions over a program's rows, its integers relaxed."""
+
+    def __init__(self, program: ConicProgram, b: Floats) -> None:
+        n = program.variables
+        self._program = replace(
+            program, quadratic=csc_array((n, n)), integer=np.zeros(0, dtype=np.int64)
+        )
+        self._solver = ClarabelSolver(self._program)
+        self._b = b
+
+    def largest(self, cost: Floats) -> float:
+        """Proven upper bound of cost'z: infinite without a proof, -infinite without a point."""
+        data = ProgramData(-cost, self._b, 0.0)
+        try:
+            solution = self._solver.solve(data)
+        except Exception:  # a foreign solver may raise anything: no proof then
+            self._solver = ClarabelSolver(self._program)
+            return np.inf
+        if contradiction(solution, self._program, data) is not None:
+            return np.inf
+        if solution.status == "infeasible":
+            return -np.inf
+        if solution.status != "optimal":
+            return np.inf
+        return -solution.bound + _MARGIN * max(1.0, abs(solution.bound))
+
+
+def slack_bounds(form: KktForm, data: BilevelData) -> Floats:
+    """Upper bounds of the slacks (pairs,) over the primal rows, else over the whole relaxation."""
+    single = form.data(data)
+    rows = np.sort(np.concatenate([form.leader_rows, form.follower_rows]))
+    whole = form.program
+    primal = Ranges(_rows_of(whole, rows), single.b[rows])
+    relaxed = Ranges(whole, single.b)
+    matrix = csr_array(whole.matrix)
+    bounds = np.empty(len(form.slack_rows))
+    for pair, row in enumerate(form.slack_rows.tolist()):
+        cost = -matrix[[row]].toarray().ravel()
+        found = primal.largest(cost)
+        if found == np.inf:
+            found = relaxed.largest(cost)
+        bounds[pair] = found + single.b[row]
+    return bounds
+
+
+def multiplier_bounds(form: KktForm, data: BilevelData) -> Floats:
+    """Upper bounds of the multipliers (pairs,), infinite where none can be proved."""
+    single = form.data(data)
+    relaxed = Ranges(form.program, single.b)
+    bounds = np.empty(len(form.multipliers))
+    for pair, column in enumerate(form.multipliers.tolist()):
+        bounds[pair] = relaxed.largest(_unit(form.columns, column))
+    bounds[form.without_variable] = 0.0
+    if np.isposinf(bounds).any() and not leader_sees_duals(form, data):
+        bounds = np.minimum(bounds, vertex_bounds(form, data))
+    return bounds
+
+
+def leader_sees_duals(form: KktForm, data: BilevelData) -> bool:
+    """Whether the leader's objective or rows hold multipliers."""
+    return form.bilevel.n_w > 0 or (data.dual_cost is not None and bool(data.dual_cost.any()))
+
+
+def vertex_bounds(form: KktForm, data: BilevelData) -> Floats:
+    """Largest multipliers over the basic solutions of A'nu = -(q + Q x + P y), nu >= 0 (pairs,).
+
+    Infinite where the follower has cones, or more bases than are looked at.
+    """
+    program = form.bilevel
+    follower, pairs = program.follower, program.pairs
+    nothing = np.full(pairs, np.inf)
+    a = csr_array(follower.matrix).toarray()
+    rank = int(np.linalg.matrix_rank(a)) if a.size else 0
+    equations = _independent(a[: follower.zero])
+    inequality = np.arange(follower.zero, follower.zero + pairs)
+    wanted = rank - len(equations)
+    if follower.cones or comb(pairs, max(wanted, 0)) > _BASES:
+        return nothing
+    single = form.data(data)
+    below = single.b[form.stationarity]
+    depends = np.concatenate(
+        [
+            (follower.q_parameters @ program.link).toarray(),
+            symmetric(follower.quadratic).toarray(),
+        ],
+        axis=1,
+    )
+    rows = np.sort(np.concatenate([form.leader_rows, form.follower_rows]))
+    primal = Ranges(_rows_of(form.program, rows), single.b[rows])
+    bounds, programs = np.zeros(pairs), 0
+    for chosen in combinations(inequality.tolist(), wanted):
+        basis = np.concatenate([equations, np.array(chosen, dtype=np.int64)])
+        square = a[basis].T
+        if np.linalg.matrix_rank(square) < rank:
+            continue
+        inverse = np.linalg.pinv(square)
+        value, slope = inverse @ below, -inverse @ depends
+        constant = np.abs(slope).max(axis=1, initial=0.0) <= _NONNEGATIVE
+        nonneg = basis >= follower.zero
+        if (nonneg & constant & (value < -_NONNEGATIVE * (1.0 + np.abs(value)))).any():
+            continue
+        for k in np.flatnonzero(nonneg).tolist():
+            pair = int(basis[k]) - follower.zero
+            if constant[k]:
+                bounds[pair] = max(bounds[pair], float(value[k]))
+                continue
+            programs += 1
+            if programs > _PROGRAMS:
+                return nothing
+            cost = np.zeros(form.columns)
+            cost[: slope.shape[1]] = slope[k]
+            bounds[pair] = max(bounds[pair], primal.largest(cost) + float(value[k]))
+    return bounds + _MARGIN * np.maximum(1.0, bounds)
+
+
+def _independent(rows: Floats) -> Ints:
+    """A largest set of linearly independent rows: multipliers of the others can be zero."""
+    chosen: list[int] = []
+    for row in range(len(rows)):
+        if np.linalg.matrix_rank(rows[[*chosen, row]]) == len(chosen) + 1:
+            chosen.append(row)
+    return np.array(chosen, dtype=np.int64)
+
+
+def _rows_of(program: ConicProgram, rows: Ints) -> ConicProgram:
+    """The program with some of its rows (cones as a whole), without parameters."""
+    linear = program.zero + program.nonneg
+    sizes, first, kept = [], linear, set(rows[rows >= linear].tolist())
+    for count in program.cones:
+        if first in kept:
+            sizes.append(count)
+        first += count
+    return replace(
+        program,
+        matrix=csc_array(csr_array(program.matrix)[rows]),
+        b0=np.zeros(len(rows)),
+        b_parameters=csr_array((len(rows), 0)),
+        zero=int((rows < program.zero).sum()),
+        nonneg=int(((rows >= program.zero) & (rows < linear)).sum()),
+        cones=tuple(sizes),
+    )
+
+
+def _unit(size: int, at: int) -> Floats:
+    vector = np.zeros(size)
+    vector[at] = 1.0
+    return vector

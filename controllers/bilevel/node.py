@@ -1,0 +1,329 @@
+"""Nodes of the search: which side of every pair is fixed, and the relaxation that remains.
+
+A node's relaxation is the single level with s_i = 0 or nu_i = 0 for the fixed pairs and narrower
+bounds for the integers. Two solvers take nodes: NodeProgram (Clarabel, any leader) here and
+LinearNodes (simplex, everything linear) in linear_nodes.py.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from scipy.sparse import csc_array, csr_array, triu, vstack
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.bilevel.kkt import KktForm
+from stackelgrid.controllers.bilevel.problem import Flags
+from stackelgrid.controllers.bilevel.quadratics import symmetric
+from stackelgrid.controllers.solvers.checks import contradiction
+from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SolverStatus
+from stackelgrid.controllers.solvers.restricted import BoundRows
+from stackelgrid.profiles.arrays import Floats, Ints
+
+OPEN, SLACK_ZERO, MULTIPLIER_ZERO = 0, 1, 2
+BOUNDARY = 3  # cones only: slack and multiplier on opposite sides of the boundary
+
+
+@dataclass(frozen=True)
+class ConeState:
+    """What is fixed of one cone; a boundary state holds a box for the direction of the slack."""
+
+    side: int = OPEN
+    lower: tuple[float, ...] = ()
+    upper: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """Sides of the pairs (pairs,), bounds of the integers (integers,), states of the cones."""
+
+    sides: Ints
+    lower: Floats
+    upper: Floats
+    cones: tuple[ConeState, ...] = ()
+
+    def with_side(self, pair: int, side: int) -> "NodeState":
+        """The same node with one pair fixed."""
+        sides = self.sides.copy()
+        sides[pair] = side
+        return replace(self, sides=sides)
+
+    def with_bounds(self, integer: int, lower: float, upper: float) -> "NodeState":
+        """The same node with new bounds of one integer."""
+        low, high = self.lower.copy(), self.upper.copy()
+        low[integer], high[integer] = lower, upper
+        return replace(self, lower=low, upper=high)
+
+    def with_cone(self, cone: int, state: ConeState) -> "NodeState":
+        """The same node with one cone narrowed."""
+        cones = list(self.cones)
+        cones[cone] = state
+        return replace(self, cones=tuple(cones))
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """A node's relaxation: `bound` is a lower bound, `z` a point of the single level's columns.
+
+    "unbounded" carries a ray in `z`.
+    """
+
+    status: SolverStatus
+    z: Floats
+    objective: float
+    bound: float
+    message: str
+
+
+class NodeSolver(Protocol):
+    """Solves the relaxations of one instance's nodes."""
+
+    def solve(self, state: NodeState, *, feasibility: bool = False) -> Relaxation:
+        """Solve a node, or only find a point of it."""
+        ...
+
+
+def root_state(form: KktForm, data: ProgramData) -> NodeState:
+    """Nothing fixed but the multipliers of rows without a follower's variable, which are zero."""
+    sides = np.zeros(len(form.slack_rows), dtype=np.int64)
+    sides[form.without_variable] = MULTIPLIER_ZERO
+    bounds = BoundRows(form.program).integer_bounds(form.program.integer, data.b)
+    cones = tuple(ConeState() for _ in form.cone_rows)
+    return NodeState(sides, bounds.lower, bounds.upper, cones)
+
+
+class NodeProgram:
+    """Conic relaxations: fixed columns are substituted, rows s_i = 0 become equations."""
+
+    def __init__(self, form: KktForm, data: ProgramData) -> None:
+        self.form, self.full_data = form, data
+        program = form.program
+        self._a = csr_array(program.matrix)
+        self._p = symmetric(program.quadratic)
+        self._kinds = np.repeat(
+            np.arange(3, dtype=np.int64), (program.zero, program.nonneg, sum(program.cones))
+        )
+        rows = BoundRows(program)
+        self._bound_rows = rows
+        self._is_integer = np.zeros(program.variables, dtype=bool)
+        self._is_integer[program.integer] = True
+        self._place = np.zeros(program.variables, dtype=np.int64)
+        self._place[program.integer] = np.arange(len(program.integer))
+
+    def solve(self, state: NodeState, *, feasibility: bool = False) -> Relaxation:
+        """Solve a node with Clarabel; its answer is checked independently."""
+        reduced = self._reduce(state, feasibility)
+        if reduced is None:
+            return _empty("infeasible", "a row without free columns is violated")
+        program, data, free, z = reduced
+        if not program.variables:
+            value = data.offset
+            return Relaxation("optimal", z, value, value, "every column is fixed")
+        try:
+            solution = ClarabelSolver(program).solve(data)
+        except Exception as error:  # a foreign solver may raise anything; the search goes on
+            return _empty("failed", f"{type(error).__name__}: {error}")
+        lie = contradiction(solution, program, data)
+        if solution.status == "failed" or (lie is not None and solution.status != "optimal"):
+            return _empty("failed", lie or solution.message)
+        if solution.status == "infeasible":
+            return _empty("infeasible", solution.message)
+        if solution.status == "unbounded":
+            z = np.zeros_like(z)
+        z[free] = solution.x
+        return Relaxation(solution.status, z, solution.objective, solution.bound, solution.message)
+
+    def _reduce(
+        self, state: NodeState, feasibility: bool
+    ) -> tuple[ConicProgram, ProgramData, Ints, Floats] | None:
+        """The program in the columns that are not fixed, or None if a row cannot be met."""
+        form, program = self.form, self.form.program
+        b = self._bounded(state)
+        kinds = self._kinds.copy()
+        fixed = np.zeros(program.variables, dtype=bool)
+        z = np.zeros(program.variables)
+        kinds[form.slack_rows[state.sides == SLACK_ZERO]] = 0
+        fixed[form.multipliers[state.sides == MULTIPLIER_ZERO]] = True
+        single = program.integer[state.lower == state.upper]
+        fixed[single], z[single] = True, state.lower[state.lower == state.upper]
+        extra: list[_ExtraRows] = []
+        for cone, now in enumerate(state.cones):
+            if now.side == SLACK_ZERO:
+                kinds[form.cone_rows[cone]] = 0
+            elif now.side == MULTIPLIER_ZERO:
+                fixed[form.cone_multipliers[cone]] = True
+            elif now.side == BOUNDARY:
+                extra += self._boundary(cone, now, b)
+        a = self._a
+        if extra:
+            a = csr_array(vstack([a, *(rows.matrix for rows in extra)], format="csr"))
+            b = np.concatenate([b, *(rows.b for rows in extra)])
+            kinds = np.concatenate([kinds, *(np.full(len(r.b), r.kind) for r in extra)])
+        if not self._propagate(a, b, kinds, fixed, z):
+            return None
+        return self._remaining(a, b, kinds, fixed, z, feasibility)
+
+    def _bounded(self, state: NodeState) -> Floats:
+        """Right-hand sides with the node's bounds of the integers."""
+        b = self.full_data.b.copy()
+        rows = self._bound_rows
+        owned = self._is_integer[rows.columns]
+        at, column, value = rows.rows[owned], rows.columns[owned], rows.values[owned]
+        place = self._place[column]
+        limit = np.where(value > 0.0, state.upper[place], state.lower[place])
+        b[at] = np.minimum(b[at], value * limit)
+        return b
+
+    def _propagate(self, a: csr_array, b: Floats, kinds: Ints, fixed: Flags, z: Floats) -> bool:
+        """Fix columns that an equation of one column decides; False if rows contradict."""
+        owner = np.repeat(np.arange(a.shape[0]), np.diff(a.indptr))
+        while True:
+            live = ~fixed[a.indices] & (a.data != 0.0)
+            count = np.bincount(owner[live], minlength=a.shape[0])
+            rows = (kinds == 0) & (count == 1)
+            if not rows.any():
+                return True
+            entries = np.flatnonzero(live & rows[owner])
+            right = b - a @ z
+            values = right[owner[entries]] / a.data[entries]
+            columns = a.indices[entries]
+            fixed[columns] = True
+            z[columns] = values
+
+    def _remaining(
+        self, a: csr_array, b: Floats, kinds: Ints, fixed: Flags, z: Floats, feasibility: bool
+    ) -> tuple[ConicProgram, ProgramData, Ints, Floats] | None:
+        program = self.form.program
+        free = np.flatnonzero(~fixed)
+        right = b - a @ z
+        inside = csc_array(a[:, free])
+        inside.eliminate_zeros()
+        inside = csr_array(inside)
+        used = np.diff(inside.indptr) > 0
+        size = 1.0 + np.abs(b) + abs(a) @ np.abs(z)
+        kept, sizes = used.copy(), []
+        linear = program.zero + program.nonneg
+        first = linear
+        for count in program.cones:
+            rows = slice(first, first + count)
+            first += count
+            if kinds[rows.start] == 0:
+                continue
+            kept[rows] = used[rows].any()
+            if kept[rows.start]:
+                sizes.append(count)
+            elif right[rows.start] + tolerances.POINT_VIOLATION * size[rows.start] < np.linalg.norm(
+                right[rows.start + 1 : rows.stop]
+            ):
+                return None
+        empty = ~used & (kinds < 2)
+        kept &= ~empty
+        missed = np.where(kinds == 0, np.abs(right), -right)
+        if (missed[empty] > tolerances.POINT_VIOLATION * size[empty]).any():
+            return None
+        order = np.concatenate([np.flatnonzero(kept & (kinds == k)) for k in range(3)])
+        n = len(free)
+        quadratic = csc_array(triu(self._p[free, :][:, free]))
+        moved = self._p @ z
+        q = self.full_data.q[free] + moved[free]
+        offset = float(self.full_data.offset + self.full_data.q @ z + 0.5 * z @ moved)
+        if feasibility:
+            quadratic, q, offset = csc_array((n, n)), np.zeros(n), 0.0
+        matrix, rhs = csc_array(inside[order]), right[order]
+        zero, nonneg = int((kept & (kinds == 0)).sum()), int((kept & (kinds == 1)).sum())
+        if n and not len(order):  # a solver wants a row
+            matrix, rhs, nonneg = csc_array((1, n)), np.ones(1), 1
+        reduced = conic(matrix, rhs, quadratic, zero, nonneg, tuple(sizes))
+        return reduced, ProgramData(q=q, b=rhs, offset=offset), free.astype(np.int64), z
+
+    def _boundary(self, cone: int, now: ConeState, b: Floats) -> list["_ExtraRows"]:
+        """Rows of a boundary state: slack direction in the box, multiplier opposite to it.
+
+        With s = s_0 (1, d) and nu = nu_0 (1, -d): l s_0 <= s_k <= u s_0, and, because |d| = 1,
+        the secants of d_k^2 over the box sum to at least 1. A box of one point gives equations.
+        """
+        form = self.form
+        rows, columns = form.cone_rows[cone], form.cone_multipliers[cone]
+        a = self._a[rows]
+        pick = csr_array(
+            (np.ones(len(columns)), (np.arange(len(columns)), columns)),
+            shape=(len(columns), a.shape[1]),
+        )
+        low, high = np.array(now.lower), np.array(now.upper)
+        k = len(low)
+        tail = np.concatenate([np.zeros((k, 1)), np.eye(k)], axis=1)
+        head = np.zeros((k, k + 1))
+        head[:, 0] = 1.0
+        exact = now.lower == now.upper
+        if exact:
+            wanted = tail - low[:, None] * head
+        else:
+            secant = np.concatenate([[-1.0 - low @ high], low + high])[None, :]
+            wanted = np.concatenate(
+                [tail - low[:, None] * head, high[:, None] * head - tail, secant]
+            )  # wanted @ s >= 0 where s = b - a z
+        mirror = wanted.copy()
+        mirror[:, 1:] *= -1.0
+        kind = 0 if exact else 1
+        return [
+            _ExtraRows(csr_array(wanted @ a), np.asarray(wanted @ b[rows]), kind),
+            _ExtraRows(csr_array(-(mirror @ pick)), np.zeros(len(mirror)), kind),
+        ]
+
+
+@dataclass(frozen=True)
+class _ExtraRows:
+    """Rows that a node adds: equations (kind 0) or inequalities (kind 1)."""
+
+    matrix: csr_array
+    b: Floats
+    kind: int
+
+
+def cone_side(slack: Floats, multiplier: Floats) -> ConeState:
+    """What a complementary pair of a cone says: one of the two is zero, or the direction."""
+    s, nu = max(float(slack[0]), 0.0), max(float(multiplier[0]), 0.0)
+    inside_s = s - float(np.linalg.norm(slack[1:]))
+    inside_nu = nu - float(np.linalg.norm(multiplier[1:]))
+    if nu <= tolerances.COMPLEMENTARY_PAIR or inside_s > inside_nu + 1e-3 * s:
+        return ConeState(MULTIPLIER_ZERO)
+    if s <= tolerances.COMPLEMENTARY_PAIR or inside_nu > inside_s + 1e-3 * nu:
+        return ConeState(SLACK_ZERO)
+    direction = slack[1:] / np.linalg.norm(slack[1:])
+    if nu > s:  # the larger of the two carries the direction more precisely
+        direction = -multiplier[1:] / np.linalg.norm(multiplier[1:])
+    exact = tuple(direction.tolist())
+    return ConeState(BOUNDARY, exact, exact)
+
+
+def conic(
+    matrix: csc_array,
+    b: Floats,
+    quadratic: csc_array,
+    zero: int,
+    nonneg: int,
+    cones: tuple[int, ...] = (),
+    integer: Ints | None = None,
+) -> ConicProgram:
+    """Return a conic program without parameters."""
+    m, n = matrix.shape
+    return ConicProgram(
+        quadratic=quadratic,
+        matrix=matrix,
+        zero=zero,
+        nonneg=nonneg,
+        cones=cones,
+        q0=np.zeros(n),
+        q_parameters=csr_array((n, 0)),
+        b0=b,
+        b_parameters=csr_array((m, 0)),
+        offset0=0.0,
+        offset_linear=np.zeros(0),
+        offset_quadratic=csr_array((0, 0)),
+        integer=np.zeros(0, dtype=np.int64) if integer is None else integer,
+    )
+
+
+def _empty(status: SolverStatus, message: str) -> Relaxation:
+    return Relaxation(status, np.zeros(0), float("nan"), float("nan"), message)

@@ -1,0 +1,100 @@
+"""`solve_bilevel`: a Pyomo model with a follower block, solved and written back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stackelgrid.controllers.bilevel.problem import (
+    METHODS,
+    BilevelOptions,
+    BilevelSolution,
+    BilevelStatus,
+    Method,
+)
+from stackelgrid.controllers.bilevel.pyomo_model import compile_bilevel
+from stackelgrid.controllers.bilevel.solve import BilevelSolver
+from stackelgrid.controllers.errors import ModelError
+from stackelgrid.profiles.arrays import Floats
+
+
+@dataclass(frozen=True)
+class BilevelResult:
+    """What `solve_bilevel` found; objective and bound in the sense of the leader's objective.
+
+    `gap` is |objective - bound| / max(1, |objective|), `follower_gap` the follower's distance from
+    its own optimum at the leader's decision, by an independent solver. `values` holds the values
+    of every variable component in the order of its index set, `duals` likewise the duals of the
+    follower's constraints (signs in duals.py). Without a point the numbers are NaN and both are
+    empty. `method` is the one that was used.
+    """
+
+    status: BilevelStatus
+    objective: float
+    bound: float
+    gap: float
+    follower_gap: float
+    kkt_residual: float
+    values: Mapping[str, Floats]
+    duals: Mapping[str, Floats]
+    nodes: int
+    seconds: float
+    method: Method
+    message: str
+    big_m_active: bool
+
+
+def solve_bilevel(
+    model: Any,
+    follower: Any,
+    method: Method = "auto",
+    gap: float = 1e-6,
+    time_limit: float | None = None,
+) -> BilevelResult:
+    """Solve a Pyomo model whose `follower` (a Block, or a list of them) optimises for itself.
+
+    Leader: variables, objective and constraints outside the block, which may contain the
+    follower's variables and duals (follower_duals); linear or convex quadratic objective, linear
+    and second-order-cone rows, binaries and bounded integers. Follower: convex quadratic
+    objective, linear and second-order-cone rows; the leader's variables are data to it. Its ties
+    are resolved in the leader's favour. `time_limit` is in seconds. Where a point is found, its
+    values are written to the model's variables. Raises ModelError, naming the component, for what
+    is not accepted, and SolverError where no point passes the audit.
+    """
+    if method not in METHODS:
+        raise ModelError(f"method {method}: {', '.join(METHODS)} are accepted")
+    if not gap > 0.0:
+        raise ModelError(f"gap {gap}: a positive value is accepted")
+    if time_limit is not None and not time_limit > 0.0:
+        raise ModelError(f"time_limit {time_limit}: a positive number of seconds is accepted")
+    compiled = compile_bilevel(model, follower)
+    options = BilevelOptions(method=method, gap=gap, time_limit_s=time_limit)
+    solution = BilevelSolver(compiled.program).solve(compiled.data, options)
+    found = bool(len(solution.x) + len(solution.y))
+    if found:
+        compiled.write(solution)
+    return _result(solution, compiled.maximise, compiled.values(solution) if found else {},
+                   compiled.duals(solution) if found else {})  # fmt: skip
+
+
+def _result(
+    solution: BilevelSolution,
+    maximise: bool,
+    values: Mapping[str, Floats],
+    duals: Mapping[str, Floats],
+) -> BilevelResult:
+    sign = -1.0 if maximise else 1.0
+    return BilevelResult(
+        status=solution.status,
+        objective=sign * solution.objective,
+        bound=sign * solution.bound,
+        gap=solution.gap,
+        follower_gap=solution.follower_gap,
+        kkt_residual=solution.kkt_residual,
+        values=values,
+        duals=duals,
+        nodes=solution.nodes,
+        seconds=solution.solve_s,
+        method=solution.method,
+        message=solution.message,
+        big_m_active=solution.big_m_active,
+    )

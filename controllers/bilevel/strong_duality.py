@@ -1,0 +1,299 @@
+"""Complementarity replaced by: primal objective <= dual objective.
+
+    y'P y + q(x)'y + b(x)'nu <= 0,    q(x) = q + Q x,  b(x) = b - B x
+
+with the follower's rows and stationarity this is strong duality, for cones too. It is convex
+unless the leader's variables meet y or nu in a product; a product is accepted only where it
+linearises exactly: one factor has a single possible value, or x is an integer and the other
+factor has proven bounds (McCormick's envelope of binary times bounded is exact).
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy.sparse import coo_array, csc_array, csr_array, vstack
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.bilevel.bounds import Ranges, leader_sees_duals, vertex_bounds
+from stackelgrid.controllers.bilevel.kkt import KktForm
+from stackelgrid.controllers.bilevel.node import (
+    MULTIPLIER_ZERO,
+    OPEN,
+    SLACK_ZERO,
+    NodeState,
+    cone_side,
+    root_state,
+)
+from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelOptions, Outcome
+from stackelgrid.controllers.bilevel.quadratics import symmetric
+from stackelgrid.controllers.bilevel.restriction import restrict
+from stackelgrid.controllers.errors import ModelError, SolverError
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions
+from stackelgrid.profiles.arrays import Floats
+
+_SINGLE = 1e-5  # bounds closer than this (relative) are one value; they carry a margin of 1e-6
+
+
+def solve_strong_duality(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome:
+    """Solve with strong duality as a row; raises ModelError for products that do not linearise."""
+    single, state = form.data(data), root_state(form, form.data(data))
+    row = _Linearised(form, data).row()
+    if row is None:
+        return Outcome("infeasible", bound=np.inf, message="the rows have no common point")
+    program, vectors = _with_row(form, single, row)
+    n_own = len(form.program.integer)
+    snap = options.snap
+
+    def own_and_digits(z: Floats) -> Floats:
+        x = z[form.layout.x]
+        own = np.round(x[form.program.integer] if snap is None else snap(x))
+        return np.concatenate([own, np.round(z[row.binary])])
+
+    found = MixedIntegerConicSolver(program, own_and_digits).solve(
+        vectors, MixedOptions(options.gap, options.time_limit_s, options.node_limit)
+    )
+    names = form.bilevel.names
+    if found.status == "failed":
+        raise SolverError(f"{names.follower}: strong_duality failed: {found.message}")
+    if not len(found.x):
+        status = "time_limit" if found.status == "limit" else found.status
+        return Outcome(status, bound=found.bound, nodes=found.nodes, message=found.message)
+    z = found.x[: form.columns]
+    slack = form.slacks(z, single.b) / (1.0 + np.abs(single.b[form.slack_rows]))
+    multiplier = z[form.multipliers]
+    size = max(1.0, 1e-3 * float(np.abs(multiplier).max(initial=0.0)))
+    sides = np.where(slack <= multiplier / size, SLACK_ZERO, MULTIPLIER_ZERO)
+    values = np.round(found.x[program.integer])[:n_own]
+    cones = tuple(
+        cone_side(form.cone_slack(k, z, single.b), z[columns])
+        for k, columns in enumerate(form.cone_multipliers)
+    )
+    fixed = NodeState(np.where(state.sides == OPEN, sides, state.sides), values, values, cones)
+    outcome = Outcome(
+        status="optimal" if found.status == "optimal" else "time_limit",
+        z=z,
+        objective=found.objective,
+        bound=found.bound,
+        nodes=found.nodes + found.conic_solves,
+        message=found.message,
+    )
+    return restrict(form, single, fixed, outcome, options.gap)
+
+
+@dataclass
+class _Row:
+    """Strong duality: |factor y|^2 + sum of coefficients + constant <= 0, and what it needs.
+
+    Columns from `form.columns` on are new; `binary` are those that are 0 or 1. Each entry of
+    `rows` is (coefficients, right-hand side, equation).
+    """
+
+    columns: int
+    coefficients: dict[int, float] = field(default_factory=dict)
+    constant: float = 0.0
+    binary: list[int] = field(default_factory=list)
+    rows: list[tuple[dict[int, float], float, bool]] = field(default_factory=list)
+
+    def add(self, column: int, value: float) -> None:
+        self.coefficients[column] = self.coefficients.get(column, 0.0) + value
+
+    def new_column(self) -> int:
+        self.columns += 1
+        return self.columns - 1
+
+
+class _Linearised:
+    """Builds the row, one product of the leader's variables after the other."""
+
+    def __init__(self, form: KktForm, data: BilevelData) -> None:
+        self.form, self.data = form, data
+        self.single = form.data(data)
+        self.ranges = Ranges(form.program, self.single.b)
+        self.vertices: Floats | None = None
+        self.known: dict[int, tuple[float, float]] = {}
+        self.digits: dict[int, tuple[float, list[tuple[int, float]]]] = {}
+        self.integers = set(form.program.integer.tolist())
+
+    def row(self) -> _Row | None:
+        """The row, or None where the single level has no point even without it."""
+        form, program = self.form, self.form.bilevel
+        below = program.follower.data(self.data.follower_parameters)
+        result = _Row(form.columns)
+        for j, value in enumerate(below.q.tolist()):
+            result.add(form.layout.y.start + j, value)
+        for i, value in enumerate(below.b.tolist()):
+            result.add(form.layout.nu.start + i, value)
+        products = [
+            (program.follower.q_parameters @ program.link, 1.0, form.layout.y.start),
+            (program.follower.b_parameters @ program.link, -1.0, form.layout.nu.start),
+        ]
+        for matrix, sign, first in products:
+            entries = coo_array(matrix)
+            for i, k, value in zip(entries.row, entries.col, entries.data, strict=True):
+                if value != 0.0 and not self._product(
+                    result, int(k), first + int(i), sign * float(value)
+                ):
+                    return None
+        return result
+
+    def _product(self, row: _Row, x: int, column: int, value: float) -> bool:
+        """Add value * z[x] * z[column]; False where the rows have no common point."""
+        low, high = self._range(x)
+        if low > high + _SINGLE * max(1.0, abs(low)):
+            return False
+        if _one_value(low, high):
+            row.add(column, value * 0.5 * (low + high))
+            return True
+        below, above = self._range(column)
+        if below > above + _SINGLE * max(1.0, abs(below)):
+            return False
+        if _one_value(below, above):
+            if self.vertices is not None:  # then only the vertices have one value
+                row.rows.append(({column: 1.0}, above, False))
+            row.add(x, value * 0.5 * (below + above))
+            return True
+        if x not in self.integers or not np.isfinite([below, above]).all():
+            self._refuse(x, column)
+        lowest, digits = self._digits(row, x)
+        row.add(column, value * lowest)
+        for digit, weight in digits:
+            row.add(self._binary_times(row, digit, column, below, above), value * weight)
+        return True
+
+    def _range(self, column: int) -> tuple[float, float]:
+        """Proven bounds of a column, multipliers by the vertices of the duals where allowed."""
+        if column not in self.known:
+            cost = np.zeros(self.form.columns)
+            cost[column] = 1.0
+            low, high = -self.ranges.largest(-cost), self.ranges.largest(cost)
+            pairs = np.flatnonzero(self.form.multipliers == column)
+            if high == np.inf and len(pairs) and not leader_sees_duals(self.form, self.data):
+                if self.vertices is None:
+                    self.vertices = vertex_bounds(self.form, self.data)
+                high = float(self.vertices[pairs[0]])
+            self.known[column] = low, high
+        return self.known[column]
+
+    def _digits(self, row: _Row, x: int) -> tuple[float, list[tuple[int, float]]]:
+        """Binary digits of an integer above its lower bound; a binary is its own digit."""
+        if x not in self.digits:
+            state = root_state(self.form, self.single)
+            at = int(np.flatnonzero(self.form.program.integer == x)[0])
+            low, high = float(state.lower[at]), float(state.upper[at])
+            if (low, high) == (0.0, 1.0):
+                self.digits[x] = 0.0, [(x, 1.0)]
+            else:
+                digits = [
+                    (row.new_column(), float(2**t))
+                    for t in range(max(int(high - low), 1).bit_length())
+                ]
+                row.binary += [column for column, _ in digits]
+                row.rows.append(({x: 1.0, **{c: -w for c, w in digits}}, low, True))
+                self.digits[x] = low, digits
+        return self.digits[x]
+
+    def _binary_times(self, row: _Row, digit: int, column: int, below: float, above: float) -> int:
+        """A column equal to a binary times a bounded column."""
+        product = row.new_column()
+        row.rows += [
+            ({product: -1.0, digit: below}, 0.0, False),
+            ({product: 1.0, digit: -above}, 0.0, False),
+            ({product: 1.0, column: -1.0, digit: -below}, -below, False),
+            ({product: -1.0, column: 1.0, digit: above}, above, False),
+        ]
+        return product
+
+    def _refuse(self, x: int, column: int) -> None:
+        names, first = self.form.bilevel.names, self.form.layout.nu.start
+        other = (
+            f"the dual of {names.follower_row(column - first)}"
+            if column >= first
+            else names.column(column)
+        )
+        raise ModelError(
+            f"{names.column(x)}: its product with {other} in strong duality cannot be linearised "
+            "exactly; methods kkt_disjunctive and branch need no product"
+        )
+
+
+def _one_value(low: float, high: float) -> bool:
+    return bool(np.isfinite([low, high]).all() and high - low <= _SINGLE * max(1.0, abs(low)))
+
+
+def _with_row(form: KktForm, single: ProgramData, row: _Row) -> tuple[ConicProgram, ProgramData]:
+    """The single level with the new columns and rows; integers are the leader's, then digits."""
+    program, n = form.program, row.columns
+    linear = program.zero + program.nonneg
+    wide = csr_array(program.matrix)
+    wide.resize((program.rows, n))
+    equations = [(c, b) for c, b, equation in row.rows if equation]
+    inequalities = [(c, b) for c, b, equation in row.rows if not equation]
+    inequalities += [({d: s}, max(s, 0.0)) for d in row.binary for s in (1.0, -1.0)]
+    cone: list[tuple[dict[int, float], float]] = []
+    factor = _factor(form.bilevel.follower.quadratic)
+    if factor.shape[0]:  # |F y|^2 <= t as the cone (t + 1, t - 1, 2 F y), t = -constant - linear
+        y = form.layout.y.start
+        cone = [(row.coefficients, 1.0 - row.constant), (row.coefficients, -1.0 - row.constant)]
+        for line in csr_array(factor):
+            flat = coo_array(line)
+            places = flat.coords[-1]
+            cone.append(
+                ({y + int(c): -2.0 * float(v) for c, v in zip(places, flat.data, strict=True)}, 0.0)
+            )
+    else:
+        inequalities.append((row.coefficients, -row.constant))
+    parts = [
+        wide[: program.zero],
+        _sparse(equations, n),
+        wide[program.zero : linear],
+        _sparse(inequalities, n),
+        wide[linear:],
+        _sparse(cone, n),
+    ]
+    right = [
+        single.b[: program.zero],
+        np.array([b for _, b in equations]),
+        single.b[program.zero : linear],
+        np.array([b for _, b in inequalities]),
+        single.b[linear:],
+        np.array([b for _, b in cone]),
+    ]
+    b = np.concatenate(right)
+    quadratic = csc_array(program.quadratic)
+    quadratic.resize((n, n))
+    joined = replace(
+        program,
+        quadratic=quadratic,
+        matrix=csc_array(vstack(parts, format="csc")),
+        zero=program.zero + len(equations),
+        nonneg=program.nonneg + len(inequalities),
+        cones=(*program.cones, *([len(cone)] if cone else [])),
+        q0=np.zeros(n),
+        q_parameters=csr_array((n, 0)),
+        b0=np.zeros(len(b)),
+        b_parameters=csr_array((len(b), 0)),
+        integer=np.concatenate([program.integer, np.array(row.binary, dtype=np.int64)]),
+    )
+    q = np.concatenate([single.q, np.zeros(n - form.columns)])
+    return joined, ProgramData(q, b, single.offset)
+
+
+def _sparse(rows: list[tuple[dict[int, float], float]], n: int) -> csr_array:
+    entries = [(k, c, v) for k, (row, _) in enumerate(rows) for c, v in row.items()]
+    data = np.array(entries, dtype=float).reshape(len(entries), 3).T
+    return csr_array((data[2], (data[0].astype(int), data[1].astype(int))), shape=(len(rows), n))
+
+
+def _factor(upper: csc_array) -> csr_array:
+    """F with F'F = P, by eigenvalues of the columns that P holds."""
+    full = symmetric(upper)
+    full.eliminate_zeros()
+    used = np.flatnonzero(np.diff(full.indptr))
+    if not len(used):
+        return csr_array((0, full.shape[0]))
+    values, vectors = np.linalg.eigh(full[used, :][:, used].toarray())
+    kept = values > tolerances.MASTER_FEASIBILITY * max(1.0, float(values[-1]))
+    dense = np.zeros((int(kept.sum()), full.shape[0]))
+    dense[:, used] = np.sqrt(values[kept])[:, None] * vectors[:, kept].T
+    return csr_array(dense)

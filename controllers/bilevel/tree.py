@@ -1,0 +1,426 @@
+"""Branch and bound on complementarity pairs, integers and cones (Bard and Moore 1990).
+
+Every node's bound is the optimum of its relaxation. A point becomes the incumbent only with every
+pair fixed to one side, so it satisfies complementarity exactly. An unbounded relaxation is
+branched on along its ray; it proves the problem unbounded only where the ray respects every pair.
+"""
+
+import heapq
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.bilevel.kkt import KktForm
+from stackelgrid.controllers.bilevel.node import (
+    BOUNDARY,
+    MULTIPLIER_ZERO,
+    OPEN,
+    SLACK_ZERO,
+    ConeState,
+    NodeSolver,
+    NodeState,
+    Relaxation,
+    cone_side,
+    root_state,
+)
+from stackelgrid.controllers.bilevel.problem import BilevelOptions, Flags, Outcome
+from stackelgrid.controllers.solvers.conic import ProgramData
+from stackelgrid.profiles.arrays import Floats, Ints
+
+# x with rounded integers -> sides of all pairs and states of the cones by the follower's answer
+Complete = Callable[[Floats], "tuple[Ints, tuple[ConeState, ...]] | None"]
+
+
+@dataclass(order=True)
+class _Open:
+    """A node that waits: its bound is its parent's."""
+
+    bound: float
+    order: int
+    state: NodeState = field(compare=False)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Slacks and multipliers of a point, each relative to its usual size."""
+
+    slack: Floats
+    multiplier: Floats
+
+    @property
+    def product(self) -> Floats:
+        """How far a pair is from complementary (pairs,)."""
+        return np.maximum(self.slack, 0.0) * np.maximum(self.multiplier, 0.0)
+
+    @property
+    def smaller(self) -> Floats:
+        """The smaller of the two (pairs,)."""
+        return np.maximum(np.minimum(self.slack, self.multiplier), 0.0)
+
+
+class Tree:
+    """One search: best bound first, with plunging; deterministic without a time limit."""
+
+    def __init__(
+        self,
+        form: KktForm,
+        data: ProgramData,
+        nodes: NodeSolver,
+        options: BilevelOptions,
+        complete: Complete | None = None,
+    ) -> None:
+        self.form, self.data, self.solver, self.options = form, data, nodes, options
+        self.complete = complete
+        self.integer = form.program.integer
+        self.slack_size = 1.0 + np.abs(data.b[form.slack_rows])
+        self.multiplier_size = np.ones(len(form.slack_rows))
+        self.z = np.zeros(0)
+        self.objective = np.inf
+        self.closed = np.inf  # lowest bound among nodes that were cut off
+        self.nodes = 0
+        self.seen: set[bytes] = set()
+        self.heap: list[_Open] = []
+        self.order = 0
+        self.log: list[tuple[float, int, float, float]] = []
+        self.undecided = ""
+        self.started = time.perf_counter()
+
+    def run(self) -> Outcome:
+        """Search until the gap is closed, the tree is empty or a limit is reached."""
+        state: NodeState | None = self._root()
+        bound = -np.inf
+        while True:
+            if state is None:
+                if not self.heap:
+                    return self._end("tree exhausted")
+                best = heapq.heappop(self.heap)
+                state, bound = best.state, best.bound
+                if self._cut(bound):
+                    return self._end("gap closed")
+            if self._exhausted():
+                self._push(state, bound)
+                return self._end("stopped by a limit", limit=True)
+            self.nodes += 1
+            step = self._visit(state, bound)
+            if step == "unbounded":
+                return Outcome("unbounded", nodes=self.nodes, message="a ray respects every pair")
+            state, bound = step if isinstance(step, tuple) else (None, bound)
+
+    def polish(self, z: Floats) -> tuple[Floats, float]:
+        """Solve with the pattern of the follower's answer to this point's x fixed."""
+        self._root()
+        self._heuristic(z)
+        return self.z, self.objective
+
+    # ------------------------------------------------------------------ nodes
+
+    def _visit(self, state: NodeState, bound: float) -> "tuple[NodeState, float] | str | None":
+        """Solve one node; return the child to go on with, and queue the other."""
+        result = self.solver.solve(state)
+        if result.status == "infeasible":
+            return None
+        if result.status == "unbounded":
+            return self._along_ray(state, bound, result.z)
+        if result.status == "failed":
+            return self._blindly(state, bound, result.message)
+        bound = max(bound, result.bound)
+        if self._cut(bound):
+            self.closed = min(self.closed, bound)
+            return None
+        pairs = self._pairs(result.z)
+        fraction = self._fraction(result.z)
+        opening = self._cone_violation(state, result.z)
+        complementary = bool(
+            pairs.smaller[state.sides == OPEN].max(initial=0.0) <= tolerances.COMPLEMENTARY_PAIR
+            and opening.max(initial=0.0) <= tolerances.COMPLEMENTARY_PAIR
+        )
+        if complementary and fraction.max(initial=0.0) <= tolerances.INTEGRALITY:
+            self._finish(state, result.z, pairs)
+            if state.cones:
+                self._heuristic(result.z)
+        if self.nodes % self.options.heuristic_interval == 1 or self.nodes == 1:
+            self._heuristic(result.z)
+        if self._cut(bound):
+            self.closed = min(self.closed, bound)
+            return None
+        return self._branch(state, bound, result, pairs, fraction, opening)
+
+    def _branch(
+        self,
+        state: NodeState,
+        bound: float,
+        result: Relaxation,
+        pairs: _Pairs,
+        fraction: Floats,
+        opening: Floats,
+    ) -> "tuple[NodeState, float] | None":
+        """Two children: the most violated pair, else a fractional integer, else a cone."""
+        open_pairs = state.sides == OPEN
+        product = np.where(open_pairs, pairs.product, 0.0)
+        smaller = np.where(open_pairs, pairs.smaller, 0.0)
+        if smaller.max(initial=0.0) > tolerances.COMPLEMENTARY_PAIR:
+            violated = np.where(smaller > tolerances.COMPLEMENTARY_PAIR, product, -1.0)
+            return self._split_pair(state, bound, int(np.argmax(violated)), pairs)
+        if fraction.max(initial=0.0) > tolerances.INTEGRALITY:
+            return self._split_integer(state, bound, int(np.argmax(fraction)), result.z)
+        undecided = _width(state)
+        if undecided.max(initial=0.0) > tolerances.CONE_DIRECTION:
+            # the leader gains to first order in a box's width: split until the bound is reached
+            split = np.where(undecided > tolerances.CONE_DIRECTION, undecided + opening, -1.0)
+            return self._split_cone(state, bound, int(np.argmax(split)), result.z)
+        # complementary up to rounding, yet completing it did not reach the bound
+        if smaller.max(initial=0.0) > 0.0:
+            return self._split_pair(state, bound, int(np.argmax(smaller)), pairs)
+        self._offer(result.z, result.objective)
+        self.closed = min(self.closed, bound)
+        return None
+
+    def _split_pair(
+        self, state: NodeState, bound: float, pair: int, pairs: _Pairs
+    ) -> tuple[NodeState, float]:
+        slack_first = pairs.slack[pair] <= pairs.multiplier[pair]
+        sides = (SLACK_ZERO, MULTIPLIER_ZERO) if slack_first else (MULTIPLIER_ZERO, SLACK_ZERO)
+        self._push(state.with_side(pair, sides[1]), bound)
+        return state.with_side(pair, sides[0]), bound
+
+    def _split_integer(
+        self, state: NodeState, bound: float, at: int, z: Floats
+    ) -> tuple[NodeState, float]:
+        value, low, high = z[self.integer[at]], state.lower[at], state.upper[at]
+        down = state.with_bounds(at, low, float(np.floor(value)))
+        up = state.with_bounds(at, float(np.floor(value)) + 1.0, high)
+        first, second = (down, up) if value - np.floor(value) <= 0.5 else (up, down)
+        self._push(second, bound)
+        return first, bound
+
+    def _split_cone(
+        self, state: NodeState, bound: float, cone: int, z: Floats
+    ) -> tuple[NodeState, float]:
+        """Three ways for a cone (slack zero, multiplier zero, both on the boundary), then boxes."""
+        now = state.cones[cone]
+        k = len(self.form.cone_rows[cone]) - 1
+        if now.side == OPEN:
+            if not k:  # a cone of one row is an inequality
+                self._push(state.with_cone(cone, ConeState(SLACK_ZERO)), bound)
+                return state.with_cone(cone, ConeState(MULTIPLIER_ZERO)), bound
+            self._push(state.with_cone(cone, ConeState(SLACK_ZERO)), bound)
+            self._push(state.with_cone(cone, ConeState(MULTIPLIER_ZERO)), bound)
+            return state.with_cone(cone, ConeState(BOUNDARY, (-1.0,) * k, (1.0,) * k)), bound
+        slack = self.form.cone_slack(cone, z, self.data.b)
+        low, high = np.array(now.lower), np.array(now.upper)
+        direction = slack[1:] / max(slack[0], 1e-12)
+        at = int(np.argmax(high - low))
+        inside = low[at] + np.clip((direction[at] - low[at]) / (high[at] - low[at]), 0.25, 0.75) * (
+            high[at] - low[at]
+        )
+        left, right = high.copy(), low.copy()
+        left[at] = right[at] = inside
+        children = [
+            state.with_cone(cone, ConeState(BOUNDARY, now.lower, tuple(left.tolist()))),
+            state.with_cone(cone, ConeState(BOUNDARY, tuple(right.tolist()), now.upper)),
+        ]
+        if direction[at] > inside:
+            children.reverse()
+        self._push(children[1], bound)
+        return children[0], bound
+
+    def _along_ray(
+        self, state: NodeState, bound: float, ray: Floats
+    ) -> "tuple[NodeState, float] | str | None":
+        """Branch where an unbounded relaxation's ray breaks complementarity, or prove it real."""
+        ray = ray / max(float(np.abs(ray).max(initial=0.0)), 1e-300)
+        still = np.zeros_like(self.data.b)
+        slack = np.maximum(self.form.slacks(ray, still), 0.0)
+        multiplier = np.maximum(ray[self.form.multipliers], 0.0)
+        open_pairs = state.sides == OPEN
+        moved = _Pairs(slack, multiplier)
+        along = np.where(open_pairs, np.minimum(slack, multiplier), 0.0)
+        if along.max(initial=0.0) > tolerances.RAY:
+            return self._split_pair(state, bound, int(np.argmax(along)), moved)
+        either = np.where(open_pairs, np.maximum(slack, multiplier), 0.0)
+        if either.max(initial=0.0) > tolerances.RAY:
+            return self._split_pair(state, bound, int(np.argmax(either)), moved)
+        for cone, now in enumerate(state.cones):
+            if now.side == OPEN:
+                return self._split_cone(state, bound, cone, ray)
+        found = self.solver.solve(state, feasibility=True)
+        if found.status == "infeasible":
+            return None
+        if found.status != "optimal":
+            return self._blindly(state, bound, found.message)
+        pairs, fraction = self._pairs(found.z), self._fraction(found.z)
+        smaller = np.where(open_pairs, pairs.smaller, 0.0)
+        if smaller.max(initial=0.0) > tolerances.COMPLEMENTARY_PAIR:
+            return self._split_pair(state, bound, int(np.argmax(smaller)), pairs)
+        if fraction.max(initial=0.0) > tolerances.INTEGRALITY:
+            return self._split_integer(state, bound, int(np.argmax(fraction)), found.z)
+        completed = self._pattern(state, pairs, found.z)
+        if self.solver.solve(completed, feasibility=True).status == "optimal":
+            return "unbounded"
+        if open_pairs.any():
+            return self._split_pair(state, bound, int(np.flatnonzero(open_pairs)[0]), pairs)
+        return "unbounded"
+
+    def _blindly(
+        self, state: NodeState, bound: float, message: str
+    ) -> "tuple[NodeState, float] | None":
+        """Branch on any open pair where the solver gave no answer; a leaf stays undecided."""
+        open_pairs = np.flatnonzero(state.sides == OPEN)
+        wide = np.flatnonzero(state.upper > state.lower)
+        if len(open_pairs):
+            pair = int(open_pairs[0])
+            self._push(state.with_side(pair, MULTIPLIER_ZERO), bound)
+            return state.with_side(pair, SLACK_ZERO), bound
+        if len(wide):
+            at = int(wide[0])
+            middle = float(np.floor(0.5 * (state.lower[at] + state.upper[at])))
+            self._push(state.with_bounds(at, middle + 1.0, state.upper[at]), bound)
+            return state.with_bounds(at, state.lower[at], middle), bound
+        self.closed = min(self.closed, bound)
+        self.undecided = message
+        return None
+
+    # ------------------------------------------------------------------ points
+
+    def _finish(self, state: NodeState, z: Floats, pairs: _Pairs) -> None:
+        """Solve with every pair on the side this complementary point takes."""
+        self._restrict(self._pattern(state, pairs, z))
+
+    def _pattern(self, state: NodeState, pairs: _Pairs, z: Floats) -> NodeState:
+        sides = np.where(pairs.slack <= pairs.multiplier, SLACK_ZERO, MULTIPLIER_ZERO)
+        sides = np.where(state.sides == OPEN, sides, state.sides)
+        values = np.clip(np.round(z[self.integer]), state.lower, state.upper)
+        cones = []
+        for cone, now in enumerate(state.cones):
+            if now.side in (SLACK_ZERO, MULTIPLIER_ZERO):
+                cones.append(now)
+                continue
+            slack = self.form.cone_slack(cone, z, self.data.b)
+            multiplier = z[self.form.cone_multipliers[cone]]
+            cones.append(cone_side(slack, multiplier))
+        return NodeState(sides, values, values, tuple(cones))
+
+    def _heuristic(self, z: Floats) -> None:
+        """Round the integers, take the follower's answer at this x, and restrict to its pattern."""
+        if self.complete is None:
+            return
+        snap, root = self.options.snap, self._root_state
+        x = z[self.form.layout.x].copy()
+        values = np.round(x[self.integer] if snap is None else snap(x))
+        values = np.clip(values, root.lower, root.upper)
+        x[self.integer] = values
+        completed = self.complete(x)
+        if completed is None:
+            return
+        sides, cones = completed
+        sides = np.where(root.sides == OPEN, sides, root.sides)
+        self._restrict(NodeState(sides, values, values, cones))
+
+    def _restrict(self, state: NodeState) -> None:
+        key = state.sides.tobytes() + state.lower.tobytes() + repr(state.cones).encode()
+        if key in self.seen:
+            return
+        self.seen.add(key)
+        result = self.solver.solve(state)
+        self.nodes += 1
+        if result.status == "optimal" and not _width(state).any():
+            self._offer(result.z, result.objective)
+
+    def _offer(self, z: Floats, objective: float) -> None:
+        if objective < self.objective:
+            self.z, self.objective = z, objective
+            self._note()
+
+    def _pairs(self, z: Floats) -> _Pairs:
+        multiplier = z[self.form.multipliers]
+        self.multiplier_size = np.maximum(1.0, np.abs(multiplier).max(initial=0.0) * 1e-3)
+        return _Pairs(
+            self.form.slacks(z, self.data.b) / self.slack_size, multiplier / self.multiplier_size
+        )
+
+    def _fraction(self, z: Floats) -> Floats:
+        values = z[self.integer]
+        return np.abs(values - np.round(values))
+
+    def _cone_violation(self, state: NodeState, z: Floats) -> Floats:
+        """S'nu of every cone that is not decided, relative to the sizes (cones,)."""
+        violation = np.zeros(len(state.cones))
+        for cone, now in enumerate(state.cones):
+            if now.side in (OPEN, BOUNDARY):
+                slack = self.form.cone_slack(cone, z, self.data.b)
+                multiplier = z[self.form.cone_multipliers[cone]]
+                size = max(1.0, abs(slack[0])) * max(1.0, abs(multiplier[0]))
+                violation[cone] = max(float(slack @ multiplier) / size, 0.0)
+        return violation
+
+    # ------------------------------------------------------------------ bookkeeping
+
+    def _root(self) -> NodeState:
+        root, options = root_state(self.form, self.data), self.options
+        sides = root.sides
+        for flags, side in (
+            (options.slack_zero, SLACK_ZERO),
+            (options.multiplier_zero, MULTIPLIER_ZERO),
+        ):
+            if flags is not None:
+                sides = np.where(_checked(flags, sides) & (sides == OPEN), side, sides)
+        self._root_state = NodeState(sides, root.lower, root.upper, root.cones)
+        return self._root_state
+
+    def _cut(self, bound: float) -> bool:
+        """Whether a node with this bound cannot improve the incumbent by more than the gap."""
+        if not np.isfinite(self.objective):
+            return False
+        return bound >= self.objective - self.options.gap * max(1.0, abs(self.objective))
+
+    def _push(self, state: NodeState, bound: float) -> None:
+        self.order += 1
+        heapq.heappush(self.heap, _Open(bound, self.order, state))
+
+    def _exhausted(self) -> bool:
+        limit, nodes = self.options.time_limit_s, self.options.node_limit
+        return (limit is not None and time.perf_counter() - self.started >= limit) or (
+            nodes is not None and self.nodes >= nodes
+        )
+
+    def _bound(self) -> float:
+        waiting = self.heap[0].bound if self.heap else np.inf
+        return float(min(self.objective, self.closed, waiting))
+
+    def _note(self) -> None:
+        seconds = time.perf_counter() - self.started
+        self.log.append((seconds, self.nodes, self._bound(), self.objective))
+
+    def _end(self, message: str, limit: bool = False) -> Outcome:
+        found, bound = bool(len(self.z)), self._bound()
+        if not found and self.undecided:
+            limit, message = True, f"a node could not be decided: {self.undecided}"
+        closed = found and self._cut(bound)
+        status = "optimal" if closed else "time_limit" if limit or found else "infeasible"
+        return Outcome(
+            status=status,  # type: ignore[arg-type]
+            z=self.z,
+            objective=self.objective,
+            bound=bound if found or limit else np.inf,
+            nodes=self.nodes,
+            message=message,
+            log=tuple(self.log),
+        )
+
+
+def _width(state: NodeState) -> Floats:
+    """Widest side of every cone's box of directions; zero where nothing is left open (cones,)."""
+    widths = [
+        4.0 if c.side == OPEN else max(np.subtract(c.upper, c.lower).tolist(), default=0.0)
+        for c in state.cones
+    ]
+    return np.array(widths)
+
+
+def _checked(flags: Flags, sides: Ints) -> Flags:
+    if flags.shape != sides.shape:
+        raise ValueError(f"proven pairs of shape {flags.shape}; {sides.shape} is accepted")
+    return flags
