@@ -13,7 +13,7 @@ from stackelgrid.analysis.indicators import (
     energy_rows,
     frame_of,
 )
-from stackelgrid.controllers.coordination.outcome import Outcome
+from stackelgrid.controllers.decision import Outcome
 from stackelgrid.controllers.schedule import Plan, Schedule
 from stackelgrid.controllers.system import Feeder, System
 from stackelgrid.profiles.arrays import Floats

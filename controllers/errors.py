@@ -6,6 +6,7 @@ __all__ = [
     "ModelError",
     "NetworkError",
     "PowerFlowError",
+    "SchemeError",
     "SolverError",
     "StackelgridError",
 ]
@@ -25,3 +26,7 @@ class ModelError(StackelgridError):
 
 class SolverError(StackelgridError):
     """A solver failed, or returned a point that does not satisfy the program it was given."""
+
+
+class SchemeError(StackelgridError):
+    """A coordination scheme is not defined for what it was asked; the message names both."""

@@ -1,7 +1,6 @@
 """What an agent decides: a schedule over the horizon, set points for now, and how it got there."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -168,12 +167,3 @@ class Plan:
     report: SolveReport
     verdict: Verdict | None = None
     step: int = 0
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Plans of all grids for one interval, and the schedules' common rounds if they negotiated."""
-
-    plans: Mapping[str, Plan]
-    rounds: int = 1
-    messages: tuple[str, ...] = field(default=())

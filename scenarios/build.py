@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stackelgrid.controllers.coordination.bottom_up_tariff import BottomUpTariff
+from stackelgrid.controllers.coordination.cascade import Cascade
 from stackelgrid.controllers.coordination.protocol import Controller, ControllerSettings
-from stackelgrid.controllers.errors import NetworkError, SolverError
+from stackelgrid.controllers.errors import NetworkError, SchemeError, SolverError
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
 from stackelgrid.controllers.models.p2p import TradeOptions
 from stackelgrid.controllers.networks.boundary import TapChanger, tap_changer
@@ -28,6 +28,7 @@ from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.grids import BuiltGrid, build_grids
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.schema import GridSection, Scenario
+from stackelgrid.scenarios.scheme_names import SCHEMES
 from stackelgrid.scenarios.series import SeriesFactory, axis_of, horizon_of
 from stackelgrid.simulators.devices import Fleet
 from stackelgrid.simulators.grid import LowerGrid, SimulatedGrid
@@ -35,7 +36,6 @@ from stackelgrid.simulators.tap_changer import TapControl, TapRegulator
 
 # a forecast may exceed the largest realised load by this factor without touching a trading cap
 _LOAD_HEADROOM = 2.0
-_CONTROLLERS = {"bottom_up_tariff": BottomUpTariff}
 
 
 @dataclass(frozen=True)
@@ -199,6 +199,8 @@ def controller_settings(scenario: Scenario, solvers: ChosenSolvers) -> Controlle
         gap=solver.gap,
         node_limit=solver.node_limit,
         round_limit=solver.round_limit,
+        scheme=scenario.controller,
+        pricing=scenario.pricing,
     )
 
 
@@ -207,12 +209,15 @@ def _controller(
 ) -> Controller:
     settings = controller_settings(scenario, solvers)
     name = scenario.controller
-    if name in _CONTROLLERS:
-        return _CONTROLLERS[name](system, settings)
+    if name in SCHEMES:
+        try:
+            return Cascade(system, settings)
+        except SchemeError as error:
+            raise ScenarioError(f"controller: {error}") from error
     module_name, colon, class_name = name.partition(":")
     if not colon:
         raise ScenarioError(
-            f"controller: {name!r} unknown; accepted: {', '.join(_CONTROLLERS)} or "
+            f"controller: {name!r} unknown; accepted: {', '.join(SCHEMES)} or "
             "'package.module:Class'"
         )
     try:

@@ -5,7 +5,6 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from stackelgrid.analysis.compare_plots import write_plots
 from stackelgrid.analysis.indicators import TOTAL
 from stackelgrid.analysis.kpis import plan_exchange, plan_indicators
 from stackelgrid.analysis.run_kpis import read_run, run_exchange, run_indicators
-from stackelgrid.controllers.coordination.outcome import Outcome
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
+from stackelgrid.controllers.decision import Outcome, Pricing
 from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.system import System
 from stackelgrid.profiles.errors import StackelgridError
@@ -29,7 +28,7 @@ from stackelgrid.scenarios.run import RunLog, check_out, resolved, run_scenario,
 from stackelgrid.scenarios.scheme_names import PRICINGS
 
 DecidePlan = Callable[
-    [System, ControllerSettings, str, str, Mapping[str, Measurement]], Sequence[Outcome]
+    [System, ControllerSettings, str, Pricing, Mapping[str, Measurement]], Sequence[Outcome]
 ]
 """Plans of a scheme at interval 0: system, settings, scheme, pricing, measurements."""
 
@@ -39,7 +38,7 @@ class CompareOptions:
     """Which schemes, the pricing at the boundary, and whether each also runs through the day."""
 
     schemes: tuple[str, ...]
-    pricing: str = "tariff"
+    pricing: Pricing = "tariff"
     closed_loop: bool = False
 
     def __post_init__(self) -> None:
@@ -47,10 +46,6 @@ class CompareOptions:
         if self.pricing not in PRICINGS:
             raise ScenarioError(
                 f"--pricing {self.pricing}: unknown; accepted: {', '.join(PRICINGS)}"
-            )
-        if self.closed_loop and self.pricing != "tariff":
-            raise ScenarioError(
-                f"--pricing {self.pricing}: with --closed-loop only tariff is accepted"
             )
 
 
@@ -134,9 +129,9 @@ def compare_schemes(
 
 def project_schemes() -> DecidePlan:
     """Return the project's own schemes; imported late because they are heavy."""
-    module = import_module("stackelgrid.controllers.coordination.schemes")
-    decide: DecidePlan = module.decide_plan
-    return decide
+    from stackelgrid.controllers.coordination.cascade import decide_plan
+
+    return decide_plan
 
 
 def steps_of(loaded: LoadedScenario, options: CompareOptions) -> int:
@@ -186,7 +181,9 @@ def _after(progress: Callable[[int], None], first: int) -> Callable[[int], None]
 
 
 def _run(work: _Work, progress: Callable[[int], None], scheme: str) -> None:
-    scenario = work.loaded.scenario.model_copy(update={"controller": scheme})
+    scenario = work.loaded.scenario.model_copy(
+        update={"controller": scheme, "pricing": work.options.pricing}
+    )
     directory = work.out / scheme
     run_scenario(replace(work.loaded, scenario=scenario), directory, progress)
     run = read_run(directory)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.coordination.bottom_up_tariff import BottomUpTariff
+from stackelgrid.controllers.coordination.cascade import Cascade
 from stackelgrid.controllers.solvers.health import ProgramHealth, program_health
 from stackelgrid.scenarios.build import BuiltScenario
 
@@ -17,10 +17,11 @@ def notices(built: BuiltScenario) -> list[str]:
 
 def programs(built: BuiltScenario) -> Iterator[tuple[str, ProgramHealth]]:
     """Health of the programs that the project's own controller solves, by the grids they hold."""
-    if isinstance(built.controller, BottomUpTariff):
-        for group in built.controller.groups:
-            compiled = group.compiled
-            yield "+".join(group.names), program_health(compiled.program, compiled.row_names)
+    if isinstance(built.controller, Cascade):
+        for level in built.controller.levels:
+            for group in level.stage.groups:
+                compiled = group.compiled
+                yield "+".join(group.names), program_health(compiled.program, compiled.row_names)
 
 
 def _solver(built: BuiltScenario) -> Iterator[str]:

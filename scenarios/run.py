@@ -10,7 +10,7 @@ from typing import Any
 
 import tomli_w
 
-from stackelgrid.controllers.schedule import Decision
+from stackelgrid.controllers.decision import Decision
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
@@ -151,7 +151,7 @@ def summary(
         },
         "bilevel": {
             "scheme": scenario.controller,
-            "pricing": "tariff",
+            "pricing": scenario.pricing,
             "max_relative_gap": totals.max_gap,
             "max_gap_eur": totals.max_gap_eur,
             "max_gap_of_flexible_cost": totals.max_flexible_gap,

@@ -359,9 +359,8 @@ class Scenario(Section):
 
     name: Name
     seed: Annotated[int, Field(ge=0)] = 0
-    controller: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")] = (
-        "bottom_up_tariff"
-    )
+    controller: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")] = "bottom_up"
+    pricing: Literal["tariff", "lmp"] = "tariff"
     time: Time
     horizon: HorizonSection
     site: SiteSection

@@ -7,7 +7,7 @@ from typing import Any
 
 import mosaik
 
-from stackelgrid.controllers.schedule import Decision
+from stackelgrid.controllers.decision import Decision
 from stackelgrid.scenarios.build import BuiltScenario
 from stackelgrid.simulators.attributes import AGENT, FLEET, Flow, names
 from stackelgrid.simulators.grid import boundary_eid

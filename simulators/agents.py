@@ -13,9 +13,10 @@ import numpy as np
 from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest
 
 from stackelgrid.controllers.coordination.protocol import Controller
+from stackelgrid.controllers.decision import Decision
 from stackelgrid.controllers.errors import StackelgridError
 from stackelgrid.controllers.networks.devices import Devices
-from stackelgrid.controllers.schedule import Decision, Measurement
+from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.simulators.attributes import AGENT, only_value, time_based_model_meta
 from stackelgrid.simulators.timings import Timings

@@ -20,12 +20,35 @@ from stackelgrid.controllers.schedule import (
     Trade,
     Verdict,
 )
+from stackelgrid.controllers.solvers import CompiledModel
+from stackelgrid.controllers.solvers.conic import parameter_vector
 from stackelgrid.controllers.solvers.snapping import SnapRule
 from stackelgrid.controllers.system import Feeder
 from stackelgrid.controllers.tolerances import PRICE_SPREAD
-from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.arrays import Floats, Ints
 from stackelgrid.profiles.forecast import GridForecast
 from stackelgrid.profiles.time_axis import Horizon
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Which form of a feeder's model: with the tariff at its boundary, with trade across."""
+
+    tariff: bool = True
+    across: bool = True
+
+
+TARIFF = Variant()
+UNPRICED = Variant(tariff=False)
+
+
+@dataclass(frozen=True)
+class FeederPoint:
+    """A point of one feeder's model in the columns of a variant; x is None for a held schedule."""
+
+    x: Floats | None
+    report: SolveReport
+    variant: Variant = TARIFF
 
 
 @dataclass(frozen=True)
@@ -76,6 +99,7 @@ class FeederAgent:
             [buses.index(int(b)) if int(b) in buses else -1 for b in devices.loads.bus],
             dtype=np.int64,
         )
+        self._library = library
         self.model_arguments = (
             reduced,
             devices,
@@ -85,9 +109,59 @@ class FeederAgent:
             feeder.options,
         )
         self.compiled = library.compiled(*self.model_arguments)
+        self._variants = {TARIFF: self.compiled}
         self._certifier = FeederCertifier(feeder)
         self._last: Schedule | None = None
         self._instance: FeederInstance | None = None
+
+    def model(self, variant: Variant) -> CompiledModel:
+        """Compiled model of a variant, built when first needed."""
+        if variant not in self._variants:
+            network, devices, load_rows, prosumers, dt_h, options = self.model_arguments
+            trade = options.trade
+            if trade is not None and not variant.across:
+                trade = replace(trade, across=False)
+            options = replace(options, tariff=variant.tariff, trade=trade)
+            self._variants[variant] = self._library.compiled(
+                network, devices, load_rows, prosumers, dt_h, options
+            )
+        return self._variants[variant]
+
+    def parameters(self, instance: "FeederInstance", variant: Variant) -> dict[str, Floats]:
+        """Values of the parameters that a variant has."""
+        known = self.model(variant).parameters
+        return {name: value for name, value in instance.values.items() if name in known}
+
+    def own_cost(self, instance: "FeederInstance", x: Floats, variant: Variant) -> float:
+        """Cost in EUR of one copy without what is paid at the boundary."""
+        compiled = self.model(variant)
+        p = parameter_vector(compiled.parameters, self.parameters(instance, variant))
+        cost = compiled.program.objective(x, compiled.program.data(p))
+        if not variant.tariff:
+            return cost
+        bought, sold = (x[compiled.columns[name]] for name in ("bought", "sold"))
+        prices = instance.values["import_price"] * bought - instance.values["export_price"] * sold
+        return cost - self.feeder.network.base_mva * float(np.sum(self.horizon.dt_h * prices))
+
+    def billed(self, x: Floats, variant: Variant) -> Floats:
+        """Exchange (steps,) of one copy in MW that no trade across feeders has paid for."""
+        columns = self.model(variant).columns
+        billed = x[columns["p_import"]].copy()
+        if "across_net" in columns:
+            billed -= x[columns["across_net"]]
+        return self.feeder.network.base_mva * billed
+
+    def exchange(self, x: Floats, variant: Variant) -> Floats:
+        """Exchange (steps,) of one copy in MW, import positive."""
+        columns = self.model(variant).columns
+        return self.feeder.network.base_mva * x[columns["p_import"]]
+
+    def tariff_payment(self, instance: "FeederInstance", x: Floats, variant: Variant) -> float:
+        """Payment of one copy in EUR under the tariff."""
+        billed, dt = self.billed(x, variant), self.horizon.dt_h
+        bought = instance.values["import_price"] * np.maximum(billed, 0.0)
+        sold = instance.values["export_price"] * np.maximum(-billed, 0.0)
+        return float(np.sum(dt * (bought - sold)))
 
     def prepare(
         self,
@@ -111,15 +185,14 @@ class FeederAgent:
     def plan(
         self,
         instance: FeederInstance,
-        x: Floats | None,
-        report: SolveReport,
+        point: FeederPoint,
         across_price: Floats,
     ) -> Plan:
-        """Plan from the columns of this feeder's model, or (x is None) by holding the last one.
+        """Plan from a point of this feeder's model, or (its x is None) by holding the last one.
 
         `across_price` (steps,) in EUR/MWh is what trade across feeders is settled at.
         """
-        if x is None:
+        if point.x is None:
             schedule = hold_schedule(
                 self.feeder,
                 self.horizon,
@@ -131,10 +204,11 @@ class FeederAgent:
                 instance.load_q_mvar.sum(axis=0),
             )
         else:
-            schedule = self._schedule(instance, x, across_price)
+            columns = self.model(point.variant).columns
+            schedule = self._schedule(instance, point.x, columns, across_price)
         self._last, self._instance = schedule, instance
         verdict = self._certify(schedule, instance, 0)
-        return Plan(schedule, schedule.set_points(), report, verdict)
+        return Plan(schedule, schedule.set_points(), point.report, verdict)
 
     def later(self, plan: Plan, step: int) -> Plan:
         """Return the same plan at a later step, for a decision made once a day; certified anew."""
@@ -143,9 +217,9 @@ class FeederAgent:
         set_points = plan.schedule.set_points(step)
         return replace(plan, set_points=set_points, verdict=verdict, step=step)
 
-    def snap_rules(self) -> tuple[SnapRule, ...]:
+    def snap_rules(self, variant: Variant = TARIFF) -> tuple[SnapRule, ...]:
         """Binaries by net direction: battery modes, roles of the prosumers."""
-        c = self.compiled.columns
+        c = self.model(variant).columns
         rules = [SnapRule(c["mode"], (c["charge"],), (c["discharge"],))]
         if "role" in c:
             kinds = ("grid", "inside", "across")
@@ -225,9 +299,14 @@ class FeederAgent:
             values["prosumer_load"] = own / base
         return values
 
-    def _schedule(self, instance: FeederInstance, x: Floats, across_price: Floats) -> Schedule:
+    def _schedule(
+        self,
+        instance: FeederInstance,
+        x: Floats,
+        columns: Mapping[str, Ints],
+        across_price: Floats,
+    ) -> Schedule:
         base, steps = self.feeder.network.base_mva, self.horizon.length
-        columns = self.compiled.columns
 
         def values(name: str) -> Floats:
             return x[columns[name]].reshape(-1, steps)
@@ -247,14 +326,19 @@ class FeederAgent:
             pv_q_mvar=base * values("pv_q"),
             unit_p_mw=base * values("unit_p"),
             flows=flows,
-            trade=self._trade(instance, x, across_price),
+            trade=self._trade(instance, x, columns, across_price),
         )
 
-    def _trade(self, instance: FeederInstance, x: Floats, across_price: Floats) -> Trade | None:
+    def _trade(
+        self,
+        instance: FeederInstance,
+        x: Floats,
+        columns: Mapping[str, Ints],
+        across_price: Floats,
+    ) -> Trade | None:
         if self.feeder.options.trade is None:
             return None
         base, steps = self.feeder.network.base_mva, self.horizon.length
-        columns = self.compiled.columns
         nothing = np.zeros((len(self.prosumers.bus), steps))
 
         def values(name: str) -> Floats:

@@ -1,4 +1,4 @@
-"""The follower's independent blocks (for example its periods): what couples only through the leader."""
+"""The follower's independent blocks, for example its periods: the leader alone couples them."""
 
 from dataclasses import dataclass
 

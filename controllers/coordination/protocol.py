@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from stackelgrid.controllers.schedule import Decision, Measurement
+from stackelgrid.controllers.decision import Decision, Pricing
+from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.solvers.registry import OPEN_CONIC, OPEN_MIXED_INTEGER, Choice
 from stackelgrid.controllers.system import System
 
@@ -14,7 +15,8 @@ class ControllerSettings:
     """What a controller is told besides the system.
 
     Threads, the solvers chosen for conic and for mixed-integer conic programs, the relative gap to
-    reach, and the reproducible limits of a search: nodes of the master, rounds.
+    reach, and the reproducible limits of a search: nodes of the master, rounds. `scheme` is the
+    order of decision and `pricing` what is paid at the boundary: the tariff, or the nodal price.
     """
 
     threads: int = 2
@@ -23,6 +25,8 @@ class ControllerSettings:
     gap: float = 1e-3
     node_limit: int = 500
     round_limit: int = 20
+    scheme: str = "bottom_up"
+    pricing: Pricing = "tariff"
 
 
 class Controller(Protocol):

@@ -8,7 +8,7 @@ import pytest
 
 from stackelgrid.analysis.indicators import TOTAL, UNITS, GridRecord, cost_rows, energy_rows
 from stackelgrid.analysis.kpis import plan_exchange, plan_indicators
-from stackelgrid.controllers.coordination.outcome import Outcome
+from stackelgrid.controllers.decision import Outcome
 from stackelgrid.controllers.networks.reduction import FlowState
 from stackelgrid.controllers.schedule import Plan, Schedule, SolveReport, Trade
 from stackelgrid.controllers.system import Boundary, Feeder, System

@@ -9,7 +9,7 @@ import pytest
 from stackelgrid.analysis.compare import CLOSED_LOOP, PLAN
 from stackelgrid.analysis.indicators import TOTAL
 from stackelgrid.controllers.coordination.bottom_up_tariff import BottomUpTariff
-from stackelgrid.controllers.coordination.outcome import Outcome
+from stackelgrid.controllers.decision import Outcome
 from stackelgrid.scenarios import compare
 from stackelgrid.scenarios.build import build_scenario
 from stackelgrid.scenarios.compare import (

@@ -76,7 +76,8 @@ units = [{ bus = 5, p_max_mw = 0.01, c1_eur_per_mwh = 80.0 }]
 
 CONTROLLER = """
 import numpy as np
-from stackelgrid.controllers.schedule import Decision, Plan, Schedule, SetPoints, SolveReport
+from stackelgrid.controllers.decision import Decision
+from stackelgrid.controllers.schedule import Plan, Schedule, SetPoints, SolveReport
 
 SEEN = []
 

@@ -1,4 +1,4 @@
-"""What a scheme decided for one follower and its leaders, evaluated alike for every scheme."""
+"""What a controller decides for an interval: plans of all grids, and how each stage decided."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,3 +50,17 @@ class Outcome:
     def total_eur(self) -> float:
         """Follower's cost plus leaders' cost without the boundary payment, which is a transfer."""
         return self.follower_cost_eur + self.leader_eur - sum(self.payment_eur.values())
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Plans of all grids for one interval, and the schedules' common rounds if they negotiated.
+
+    `outcomes` tell what the scheme of each stage decided, followers included; a controller
+    without schemes leaves them empty.
+    """
+
+    plans: Mapping[str, Plan]
+    rounds: int = 1
+    messages: tuple[str, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()

@@ -1,0 +1,90 @@
+"""Leader together with its follower's constraints, without the follower's optimality."""
+
+import numpy as np
+from scipy.sparse import block_array, block_diag, csc_array, csr_array
+
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.profiles.arrays import Floats
+
+
+class PrimalForm:
+    """Columns [x | y]: min leader + weight * follower over both constraint sets; built once.
+
+    The follower's parameters are p = data + link x. Weight 0 asks for feasibility only; the
+    follower's prices must not depend on x.
+    """
+
+    def __init__(
+        self, leader: ConicProgram, follower: ConicProgram, link: csr_array, weight: float
+    ) -> None:
+        self.leader, self.follower, self.weight = leader, follower, weight
+        own, below = csr_array(leader.matrix), csr_array(follower.matrix)
+        coupling = csr_array(follower.b_parameters @ link)
+        kinds = (
+            (slice(0, leader.zero), slice(0, follower.zero)),
+            (
+                slice(leader.zero, leader.zero + leader.nonneg),
+                slice(follower.zero, follower.zero + follower.nonneg),
+            ),
+            (
+                slice(leader.zero + leader.nonneg, leader.rows),
+                slice(follower.zero + follower.nonneg, follower.rows),
+            ),
+        )
+        self._kinds = kinds
+        parts = []
+        for above, under in kinds:
+            parts += [[own[above], None], [coupling[under], below[under]]]
+        n = leader.variables + follower.variables
+        rows = leader.rows + follower.rows
+        quadratic = [leader.quadratic, weight * follower.quadratic]
+        self.program = ConicProgram(
+            quadratic=csc_array(block_diag(quadratic)),
+            matrix=csc_array(block_array(parts)),
+            zero=leader.zero + follower.zero,
+            nonneg=leader.nonneg + follower.nonneg,
+            cones=(*leader.cones, *follower.cones),
+            q0=np.zeros(n),
+            q_parameters=csr_array((n, 0)),
+            b0=np.zeros(rows),
+            b_parameters=csr_array((rows, 0)),
+            offset0=0.0,
+            offset_linear=np.zeros(0),
+            offset_quadratic=csr_array((0, 0)),
+            integer=leader.integer,
+        )
+
+    def data(self, leader: ProgramData, parameters: Floats) -> ProgramData:
+        """Vectors of one instance; `parameters` are the follower's without the leader's share."""
+        below = self.follower.data(parameters)
+        b = np.concatenate(
+            [part for above, under in self._kinds for part in (leader.b[above], below.b[under])]
+        )
+        q = np.concatenate([leader.q, self.weight * below.q])
+        return ProgramData(q, b, leader.offset + self.weight * below.offset)
+
+    def row_names(self, leader: tuple[str, ...], follower: tuple[str, ...]) -> tuple[str, ...]:
+        """Names of the program's rows from those of its two parts."""
+        return tuple(
+            name
+            for above, under in self._kinds
+            for part in (leader[above], follower[under])
+            for name in part
+        )
+
+    def follower_dual(self, dual: Floats) -> Floats:
+        """Multipliers of the follower's rows among those of the program."""
+        at, parts = 0, []
+        for above, under in self._kinds:
+            at += above.stop - above.start
+            parts.append(dual[at : at + under.stop - under.start])
+            at += under.stop - under.start
+        return np.concatenate(parts)
+
+    def leader_dual(self, dual: Floats) -> Floats:
+        """Multipliers of the leader's rows among those of the program."""
+        at, parts = 0, []
+        for above, under in self._kinds:
+            parts.append(dual[at : at + above.stop - above.start])
+            at += above.stop - above.start + under.stop - under.start
+        return np.concatenate(parts)

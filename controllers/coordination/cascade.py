@@ -1,0 +1,319 @@
+"""The controller of a tree of grids: stage by stage from the bottom up, each by one scheme.
+
+A stage is a grid and the active networks directly below it. Its leaders decide together with the
+follower above them; what they exchange are loads of that grid from then on. A feeder that was a
+follower decides again as a leader of the grid above, with its own conic model: only that dispatch
+is applied, both are recorded. Where it cannot carry what its linear model allowed, the limits of
+that model are tightened and the stage is decided again (docs/model.md).
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from stackelgrid.controllers.agents import FeederAgent, MvDispatchAgent, TsoAgent
+from stackelgrid.controllers.agents.upstream import UpstreamAgent
+from stackelgrid.controllers.coordination.evaluate import decide_and_evaluate
+from stackelgrid.controllers.coordination.protocol import ControllerSettings
+from stackelgrid.controllers.coordination.schemes import scheme
+from stackelgrid.controllers.coordination.stage import Scheme, Stage, StageInstance
+from stackelgrid.controllers.decision import Decision, Outcome, Pricing
+from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
+from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan
+from stackelgrid.controllers.solvers.registry import conic_solver
+from stackelgrid.controllers.system import Feeder, System
+from stackelgrid.profiles.arrays import Floats
+
+# head voltages of ideal ties: p.u. below which a decision is stable, and most rounds
+_TIE_TOLERANCE_PU = 1e-4
+_TIE_ROUNDS = 12
+_TIE_FULL_STEPS = 3
+# a follower's limits in later rounds: share of the ratings taken off, and p.u. of the voltage band
+_TIGHTER = ((0.05, 0.005), (0.1, 0.01), (0.2, 0.02))
+
+
+@dataclass
+class _Level:
+    """A stage of the tree, the scheme on it, and the same with tightened limits when needed."""
+
+    parent: str
+    stage: Stage
+    scheme: Scheme
+
+
+class Cascade:
+    """Decides every stage of the tree; groups of a stage are solved on threads."""
+
+    def __init__(self, system: System, settings: ControllerSettings) -> None:
+        self.system, self.settings = system, settings
+        _check_tree(system)
+        self.library = ActiveNetworkLibrary()
+        self._pool = ThreadPoolExecutor(max_workers=settings.threads)
+        self.agents = {
+            f.name: FeederAgent(f, system.horizon, self.library, self._lower_buses(f.name))
+            for f in system.feeders
+        }
+        self.tso: TsoAgent | None = None
+        self.levels = tuple(self._level(parent) for parent in self._parents())
+        self._tightened: dict[tuple[str, int], _Level] = {}
+        self._day: Decision | None = None
+
+    def decide(self, interval: int, measured: Mapping[str, Measurement]) -> Decision:
+        """One pass from the lowest stage up; repeated while head voltages of ideal ties move.
+
+        A day-ahead system decides once and then steps through its plan.
+        """
+        if self._day is not None:
+            return self._later(self._day, interval)
+        heads: dict[str, Floats] = {}
+        rounds, change = 0, 0.0
+        settled = False
+        while not settled and rounds < _TIE_ROUNDS:
+            rounds += 1
+            plans, outcomes, messages = self._pass(interval, measured, heads)
+            moved = self._tie_voltages(plans)
+            change = max(
+                (
+                    float(np.max(np.abs(v - heads[n]))) if n in heads else np.inf
+                    for n, v in moved.items()
+                ),
+                default=0.0,
+            )
+            settled = change <= _TIE_TOLERANCE_PU
+            # later rounds go half the way only: full steps can run in a cycle
+            share = 1.0 if rounds < _TIE_FULL_STEPS else 0.5
+            heads = {n: share * v + (1.0 - share) * heads.get(n, v) for n, v in moved.items()}
+        if not settled:
+            messages.append(
+                f"head voltages behind ideal ties still moved by {change:.1e} p.u. after "
+                f"{rounds} rounds"
+            )
+        decision = Decision(plans, rounds, tuple(messages), tuple(outcomes))
+        if self.system.day_ahead:
+            self._day = decision
+        return decision
+
+    def _later(self, day: Decision, interval: int) -> Decision:
+        plans = {}
+        for name, plan in day.plans.items():
+            step = interval - plan.schedule.interval
+            if name in self.agents:
+                plans[name] = self.agents[name].later(plan, step)
+            else:
+                plans[name] = replace(plan, set_points=plan.schedule.set_points(step), step=step)
+        return Decision(plans, day.rounds, (), day.outcomes)
+
+    def _pass(
+        self, interval: int, measured: Mapping[str, Measurement], heads: Mapping[str, Floats]
+    ) -> tuple[dict[str, Plan], list[Outcome], list[str]]:
+        plans: dict[str, Plan] = {}
+        outcomes: dict[str, Outcome] = {}
+        messages: list[str] = []
+        for level in self.levels:
+            self._decide_level(level, interval, measured, heads, plans, outcomes)
+            for child in level.stage.leaders:  # a follower below that asked for too much
+                if child in outcomes and plans[child].report.fallback:
+                    messages += self._tighten(
+                        child, level, interval, measured, heads, plans, outcomes
+                    )
+        for outcome in outcomes.values():
+            messages += [f"{outcome.follower}: {text}" for text in outcome.messages]
+        if self.tso is not None and self.tso.grid.name not in plans:
+            name = self.tso.grid.name
+            plans[name] = self.tso.decide(interval, {})
+        return plans, list(outcomes.values()), messages
+
+    def _decide_level(
+        self,
+        level: _Level,
+        interval: int,
+        measured: Mapping[str, Measurement],
+        heads: Mapping[str, Floats],
+        plans: dict[str, Plan],
+        outcomes: dict[str, Outcome],
+    ) -> None:
+        instance = self._instance(level.stage, interval, measured, heads, plans)
+        decided, outcome = decide_and_evaluate(level.stage, level.scheme, instance)
+        plans |= decided
+        if outcome is not None:
+            outcomes[level.parent] = outcome
+            if self.tso is not None and level.parent == self.tso.grid.name:
+                plans[level.parent] = outcome.plans[level.parent]
+
+    def _tighten(
+        self,
+        parent: str,
+        above: _Level,
+        interval: int,
+        measured: Mapping[str, Measurement],
+        heads: Mapping[str, Floats],
+        plans: dict[str, Plan],
+        outcomes: dict[str, Outcome],
+    ) -> list[str]:
+        """Decide the stage below a feeder again with tighter limits, until it can carry it."""
+        first = plans[parent].report.fallback
+        for attempt in range(len(_TIGHTER)):
+            key = (parent, attempt)
+            if key not in self._tightened:
+                self._tightened[key] = self._level(parent, *_TIGHTER[attempt])
+            self._decide_level(self._tightened[key], interval, measured, heads, plans, outcomes)
+            self._decide_level(above, interval, measured, heads, plans, outcomes)
+            if not plans[parent].report.fallback:
+                return [
+                    f"{parent}: limits of its dispatch tightened by {_TIGHTER[attempt][0]:.0%} of "
+                    f"the ratings and {_TIGHTER[attempt][1]:g} p.u. ({first})"
+                ]
+        return [f"{parent}: cannot carry the grids below even with tightened limits ({first})"]
+
+    def _instance(
+        self,
+        stage: Stage,
+        interval: int,
+        measured: Mapping[str, Measurement],
+        heads: Mapping[str, Floats],
+        plans: Mapping[str, Plan],
+    ) -> StageInstance:
+        leaders = {
+            name: agent.prepare(
+                interval, measured[name], self._imports(name, plans), heads.get(name)
+            )
+            for name, agent in stage.leaders.items()
+        }
+        follower, parameters = stage.follower, None
+        if follower is not None:
+            q_mvar = {
+                name: stage.leaders[name].feeder.boundary.multiplicity
+                * leaders[name].load_q_mvar.sum(axis=0)
+                for name in stage.leaders
+            }
+            own = measured.get(follower.grid_name)
+            if isinstance(follower, MvDispatchAgent):
+                head = heads.get(follower.grid_name)
+                parameters = follower.parameters(interval, own, q_mvar, head)
+            else:
+                parameters = follower.parameters(interval, own, q_mvar)
+        return StageInstance(interval, measured, leaders, parameters)
+
+    def _level(self, parent: str, rating_off: float = 0.0, band_off_pu: float = 0.0) -> _Level:
+        leaders = {f.name: self.agents[f.name] for f in self._leaders_of(parent)}
+        follower = self._follower(parent, rating_off, band_off_pu)
+        groups = _trading_groups([a.feeder for a in leaders.values()])
+        stage = Stage(leaders, follower, groups, self.settings, self._pool)
+        return _Level(parent, stage, scheme(self.settings.scheme, stage))
+
+    def _follower(self, parent: str, rating_off: float, band_off_pu: float) -> UpstreamAgent | None:
+        solver, horizon = conic_solver(self.settings.conic), self.system.horizon
+        transmission = self.system.transmission
+        if transmission is not None and parent == transmission.name:
+            self.tso = TsoAgent(transmission, horizon, self._lower_buses(parent), solver)
+            return self.tso
+        if parent not in self.agents:
+            return None
+        feeder = self.agents[parent].feeder
+        network = feeder.network
+        tightened = replace(
+            network,
+            i_max=(1.0 - rating_off) * network.i_max,
+            vm_min=network.vm_min + band_off_pu,
+            vm_max=network.vm_max - band_off_pu,
+        )
+        return MvDispatchAgent(
+            replace(feeder, network=tightened), horizon, self._lower_buses(parent), solver
+        )
+
+    def _parents(self) -> list[str]:
+        """Grids with leaders below them, lowest first; "" stands for a source outside."""
+        above = [f.boundary.parent or "" for f in reversed(self.system.feeders)]
+        if self.system.transmission is not None:
+            above.append(self.system.transmission.name)
+        with_leaders = list(dict.fromkeys(above))
+        depth = {"": -1}
+        if self.system.transmission is not None:
+            depth[self.system.transmission.name] = 0
+        for f in self.system.feeders:
+            depth[f.name] = depth.get(f.boundary.parent or "", -1) + 1
+        return sorted(
+            (p for p in with_leaders if p == "" or self._leaders_of(p) or self._is_root(p)),
+            key=lambda p: -depth[p],
+        )
+
+    def _is_root(self, name: str) -> bool:
+        return self.system.transmission is not None and name == self.system.transmission.name
+
+    def _leaders_of(self, parent: str) -> tuple[Feeder, ...]:
+        return tuple(f for f in self.system.feeders if (f.boundary.parent or "") == parent)
+
+    def _lower_buses(self, name: str) -> dict[str, int]:
+        return {f.name: f.boundary.bus for f in self.system.children(name)}
+
+    def _imports(self, name: str, plans: Mapping[str, Plan]) -> dict[str, BoundaryProfile]:
+        """Exchanges of the grids directly below."""
+        return {
+            f.name: plans[f.name].schedule.boundary(f.boundary.multiplicity)
+            for f in self.system.children(name)
+        }
+
+    def _tie_voltages(self, plans: Mapping[str, Plan]) -> dict[str, Floats]:
+        """Planned voltages at the buses where ideal ties leave a feeder."""
+        voltages = {}
+        for f in self.system.feeders:
+            parent = self.agents.get(f.boundary.parent or "")
+            if f.boundary.kind == "ideal" and parent is not None:
+                plan = plans[parent.feeder.name]
+                if plan.schedule.flows is not None:
+                    voltages[f.name] = parent.head_voltage_of(plan.schedule, f.boundary.bus)
+        return voltages
+
+
+def decide_plan(
+    system: System,
+    settings: ControllerSettings,
+    name: str,
+    pricing: Pricing,
+    measured: Mapping[str, Measurement],
+) -> list[Outcome]:
+    """Outcomes of every stage at interval 0 by one scheme, lowest stage first."""
+    chosen = replace(settings, scheme=name, pricing=pricing)
+    return list(Cascade(system, chosen).decide(0, measured).outcomes)
+
+
+def _trading_groups(feeders: list[Feeder]) -> tuple[tuple[str, ...], ...]:
+    """Feeders of a stage that decide together: those that may trade across; the others alone."""
+    trading = [
+        f.name
+        for f in feeders
+        if f.boundary.parent is not None and f.options.trade is not None and f.options.trade.across
+    ]
+    groups: list[tuple[str, ...]] = []
+    for f in feeders:
+        if f.name not in trading:
+            groups.append((f.name,))
+        elif f.name == trading[0]:
+            groups.append(tuple(trading))
+    return tuple(groups)
+
+
+def _check_tree(system: System) -> None:
+    """Refuse a boundary at a bus that does not exist, and a feeder that is connected twice."""
+    seen: set[str] = set()
+    transmission = system.transmission
+    buses = {f.name: f.network.bus_index for f in system.feeders}
+    if transmission is not None:
+        buses[transmission.name] = transmission.network.bus_index
+    for f in system.feeders:
+        if f.name in seen:
+            raise NetworkError(f"grid {f.name} is connected twice; one boundary is accepted")
+        seen.add(f.name)
+        parent = f.boundary.parent
+        if parent is None:
+            continue
+        if parent not in buses:
+            raise NetworkError(f"grid {f.name}: its parent {parent!r} is not part of the system")
+        if f.boundary.bus not in buses[parent]:
+            raise NetworkError(
+                f"grid {f.name}: bus {f.boundary.bus} of {parent} does not exist; accepted are "
+                f"{min(buses[parent])} to {max(buses[parent])}"
+            )

@@ -1,0 +1,122 @@
+"""One evaluation for every scheme: exchange -> follower solved again -> costs, prices, audit."""
+
+import time
+
+from stackelgrid.controllers.agents.upstream import FollowerSolution
+from stackelgrid.controllers.coordination.stage import Scheme, SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.decision import Outcome
+from stackelgrid.controllers.schedule import Plan
+from stackelgrid.controllers.solvers.highs_qp import solve_quadratic
+from stackelgrid.profiles.arrays import Floats
+
+_NAN = float("nan")
+
+
+def decide_and_evaluate(
+    stage: Stage, scheme: Scheme, instance: StageInstance
+) -> tuple[dict[str, Plan], Outcome | None]:
+    """Plans of the leaders, and the outcome with the follower's; no outcome without a follower."""
+    started = time.perf_counter()
+    decision = scheme.decide(instance)
+    solve_s = time.perf_counter() - started
+    plans = {
+        name: stage.leaders[name].plan(instance.leaders[name], point, instance.across_price)
+        for name, point in decision.points.items()
+    }
+    if stage.follower is None:
+        return plans, None
+    return plans, _outcome(stage, scheme.name, instance, decision, plans, solve_s)
+
+
+def _outcome(
+    stage: Stage,
+    scheme: str,
+    instance: StageInstance,
+    decision: SchemeDecision,
+    plans: dict[str, Plan],
+    solve_s: float,
+) -> Outcome:
+    follower, base = stage.follower, instance.parameters
+    assert follower is not None
+    assert base is not None
+    exchange = {
+        name: plan.schedule.boundary(stage.leaders[name].feeder.boundary.multiplicity).p_mw
+        for name, plan in plans.items()
+    }
+    p = follower.with_exchange(base, exchange)
+    answer = follower.solve(p)
+    name = follower.grid_name
+    plan = follower.plan(instance.interval, p, answer, instance.measured.get(name))
+    solved = answer.status == "optimal"
+    program = follower.compiled.program
+    returned = _NAN
+    if decision.follower_x is not None:
+        returned = program.objective(decision.follower_x, program.data(p))
+    least, most = decision.follower_range_eur or (_NAN, _NAN)
+    own, payment = _leader_costs(stage, instance, decision, exchange, answer)
+    # a scheme that asks the follower to be optimal is held to it
+    held = returned if decision.follower_range_eur is None and returned == returned else _NAN
+    return Outcome(
+        scheme=scheme,
+        pricing=stage.pricing,
+        follower=name,
+        plans={**plans, name: plan},
+        leader_cost_eur={n: own[n] + payment[n] for n in own},
+        payment_eur=payment,
+        follower_cost_eur=answer.cost_eur if solved else _NAN,
+        objective=decision.objective,
+        bound=decision.bound,
+        gap=decision.gap,
+        follower_gap=follower_gap(stage, p, answer, held) if solved else _NAN,
+        solve_s=solve_s,
+        follower_returned_eur=returned,
+        follower_min_eur=least,
+        follower_max_eur=most,
+        remaining_gain_eur=decision.remaining_gain_eur,
+        rounds=decision.rounds,
+        messages=decision.messages,
+    )
+
+
+def _leader_costs(
+    stage: Stage,
+    instance: StageInstance,
+    decision: SchemeDecision,
+    exchange: dict[str, Floats],
+    answer: FollowerSolution,
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Own costs and boundary payments in EUR, all copies; NaN where a schedule was held."""
+    follower = stage.follower
+    assert follower is not None
+    own, payment = {}, {}
+    priced = stage.pricing == "lmp" and answer.status == "optimal"
+    prices = follower.prices(answer) if priced else {}
+    for name, point in decision.points.items():
+        agent, leader = stage.leaders[name], instance.leaders[name]
+        copies = agent.feeder.boundary.multiplicity
+        if point.x is None:
+            own[name], payment[name] = _NAN, _NAN
+            continue
+        own[name] = copies * agent.own_cost(leader, point.x, point.variant)
+        if stage.pricing == "tariff":
+            payment[name] = copies * agent.tariff_payment(leader, point.x, point.variant)
+        elif name in prices:
+            dt = agent.horizon.dt_h
+            payment[name] = float((dt * prices[name] * exchange[name]).sum())
+        else:
+            payment[name] = _NAN
+    return own, payment
+
+
+def follower_gap(stage: Stage, p: Floats, answer: FollowerSolution, returned_eur: float) -> float:
+    """How much more than its optimum the follower's dispatch costs, by an independent solver.
+
+    Relative to max(1, |optimum|); NaN where the independent solver found no optimum.
+    """
+    assert stage.follower is not None
+    program = stage.follower.compiled.program
+    audit = solve_quadratic(program, program.data(p))
+    if audit.status != "optimal":
+        return _NAN
+    cost = returned_eur if returned_eur == returned_eur else answer.cost_eur
+    return abs(cost - audit.objective) / max(1.0, abs(audit.objective))

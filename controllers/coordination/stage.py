@@ -1,0 +1,172 @@
+"""One follower and its leaders: a stage of the cascade, on which every scheme decides."""
+
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from stackelgrid.controllers.agents.feeder_agent import (
+    TARIFF,
+    FeederAgent,
+    FeederInstance,
+    FeederPoint,
+    Variant,
+    middle_price,
+)
+from stackelgrid.controllers.agents.leader_group import GroupDecision, LeaderGroup
+from stackelgrid.controllers.agents.leader_program import LeaderProgram
+from stackelgrid.controllers.agents.upstream import UpstreamAgent
+from stackelgrid.controllers.coordination.protocol import ControllerSettings
+from stackelgrid.controllers.decision import Pricing
+from stackelgrid.controllers.schedule import Measurement
+from stackelgrid.controllers.solvers.conic import ConicSolver
+from stackelgrid.controllers.solvers.misocp import MixedOptions
+from stackelgrid.controllers.solvers.registry import conic_solver
+from stackelgrid.profiles.arrays import Floats
+
+
+@dataclass(frozen=True)
+class StageInstance:
+    """Data of one decision: the leaders', and the follower's parameters without any exchange."""
+
+    interval: int
+    measured: Mapping[str, Measurement]
+    leaders: Mapping[str, FeederInstance]
+    parameters: Floats | None
+
+    @property
+    def across_price(self) -> Floats:
+        """Price (steps,) at which trade across feeders is settled."""
+        prices = [middle_price(i.forecast) for i in self.leaders.values()]
+        return np.asarray(np.mean(prices, axis=0))
+
+
+@dataclass(frozen=True)
+class SchemeDecision:
+    """What a scheme decided: the leaders' points, with objective and proven bound of its program.
+
+    `follower_x` are the follower's columns where the scheme's program returned them, and
+    `follower_range_eur` the least and largest cost that the exchange leaves open. Money counts
+    all copies; NaN where there is none.
+    """
+
+    points: Mapping[str, FeederPoint]
+    objective: float
+    bound: float
+    follower_x: Floats | None = None
+    follower_range_eur: tuple[float, float] | None = None
+    remaining_gain_eur: Mapping[str, float] = field(default_factory=dict)
+    rounds: int = 1
+    messages: tuple[str, ...] = ()
+
+    @property
+    def gap(self) -> float:
+        """Relative gap between objective and bound."""
+        return max(self.objective - self.bound, 0.0) / max(1.0, abs(self.objective))
+
+
+class Scheme(Protocol):
+    """An order of decision between leaders and follower; one object serves one stage."""
+
+    name: str
+
+    def decide(self, instance: StageInstance) -> SchemeDecision:
+        """Decide for one instance; raises a SchemeError where the scheme is not defined."""
+        ...
+
+
+class Stage:
+    """Programs of one follower and its leaders, each built when a scheme first needs it.
+
+    `groups` names the leaders that may trade with each other. Without a follower (a grid fed by a
+    source that is not simulated) there are only the leaders.
+    """
+
+    def __init__(
+        self,
+        leaders: Mapping[str, FeederAgent],
+        follower: UpstreamAgent | None,
+        groups: tuple[tuple[str, ...], ...],
+        settings: ControllerSettings,
+        pool: Executor,
+    ) -> None:
+        self.leaders, self.follower = dict(leaders), follower
+        self.settings, self._pool, self._group_names = settings, pool, groups
+        self.pricing: Pricing = settings.pricing
+        self.options = MixedOptions(
+            gap=settings.gap, node_limit=settings.node_limit, round_limit=settings.round_limit
+        )
+        self._groups: dict[Variant, tuple[LeaderGroup, ...]] = {}
+        self._programs: dict[tuple[object, ...], LeaderProgram] = {}
+        self._conic: dict[tuple[object, ...], ConicSolver] = {}
+
+    @property
+    def groups(self) -> tuple[LeaderGroup, ...]:
+        """Groups of leaders under the tariff."""
+        return self.groups_of(TARIFF)
+
+    def groups_of(self, variant: Variant) -> tuple[LeaderGroup, ...]:
+        """Groups of leaders for a variant; without trade across every leader is its own group."""
+        if variant not in self._groups:
+            names = self._group_names if variant.across else tuple((n,) for n in self.leaders)
+            self._groups[variant] = tuple(
+                LeaderGroup(
+                    {n: self.leaders[n] for n in group},
+                    self.options,
+                    self.settings.mixed_integer,
+                    variant,
+                )
+                for group in names
+            )
+        return self._groups[variant]
+
+    def program(
+        self,
+        variant: Variant = TARIFF,
+        *,
+        follower: bool = False,
+        follower_weight: float = 0.0,
+        deviation_eur_per_mwh: float | None = None,
+    ) -> LeaderProgram:
+        """Program of all leaders, on request with the follower's constraints."""
+        key = (variant, follower, follower_weight, deviation_eur_per_mwh)
+        if key not in self._programs:
+            self._programs[key] = LeaderProgram(
+                self.leaders,
+                self.options,
+                self.settings.mixed_integer,
+                variant=variant,
+                follower=self.follower if follower else None,
+                follower_weight=follower_weight,
+                deviation_eur_per_mwh=deviation_eur_per_mwh,
+            )
+        return self._programs[key]
+
+    def relaxation(self, program: LeaderProgram) -> ConicSolver:
+        """Conic solver of a program's relaxation, bound once."""
+        key = (id(program),)
+        if key not in self._conic:
+            self._conic[key] = conic_solver(self.settings.conic)(program.program)
+        return self._conic[key]
+
+    def decide_groups(self, instance: StageInstance, variant: Variant = TARIFF) -> GroupDecision:
+        """Let every group decide without the follower, on threads."""
+        futures = [self._pool.submit(g.decide, instance.leaders) for g in self.groups_of(variant)]
+        decisions = [future.result() for future in futures]
+        points = {name: p for d in decisions for name, p in d.points.items()}
+        return GroupDecision(
+            {name: points[name] for name in self.leaders},
+            sum(d.objective for d in decisions),
+            sum(d.bound for d in decisions),
+        )
+
+    def exchange(self, points: Mapping[str, FeederPoint]) -> dict[str, Floats]:
+        """Exchange (steps,) of all copies of every leader in MW."""
+        found = {}
+        for name, point in points.items():
+            if point.x is not None:
+                copies = self.leaders[name].feeder.boundary.multiplicity
+                found[name] = copies * self.leaders[name].exchange(point.x, point.variant)
+        return found

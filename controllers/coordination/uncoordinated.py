@@ -1,0 +1,20 @@
+"""Every active network alone at the tariff, without trade across; upstream takes what comes."""
+
+from stackelgrid.controllers.agents.feeder_agent import Variant
+from stackelgrid.controllers.coordination.stage import SchemeDecision, Stage, StageInstance
+
+_ALONE = Variant(tariff=True, across=False)
+
+
+class Uncoordinated:
+    """The reference without any coordination; nodal prices are unknown when it decides."""
+
+    name = "uncoordinated"
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+
+    def decide(self, instance: StageInstance) -> SchemeDecision:
+        """Decide for one instance."""
+        found = self.stage.decide_groups(instance, _ALONE)
+        return SchemeDecision(found.points, found.objective, found.bound)
