@@ -14,19 +14,28 @@ import numpy as np
 from scipy.sparse import coo_array, csc_array, csr_array, vstack
 
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.bilevel.audit import audit
 from stackelgrid.controllers.bilevel.bounds import Ranges, leader_sees_duals, vertex_bounds
+from stackelgrid.controllers.bilevel.follower import FollowerResponse
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.node import (
     MULTIPLIER_ZERO,
     OPEN,
     SLACK_ZERO,
+    NodeProgram,
     NodeState,
     cone_side,
     root_state,
 )
-from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelOptions, Outcome
+from stackelgrid.controllers.bilevel.problem import (
+    BilevelData,
+    BilevelOptions,
+    BilevelStatus,
+    Outcome,
+)
 from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.bilevel.restriction import restrict
+from stackelgrid.controllers.bilevel.tree import Tree
 from stackelgrid.controllers.errors import ModelError, SolverError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions
@@ -36,7 +45,27 @@ _SINGLE = 1e-5  # bounds closer than this (relative) are one value; they carry a
 
 
 def solve_strong_duality(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome:
-    """Solve with strong duality as a row; raises ModelError for products that do not linearise."""
+    """Solve with strong duality as a row; raises ModelError for products that do not linearise.
+
+    For a follower that is not linear the row is a curved function whose minimum is zero: no point
+    is interior and no multiplier supports a bound. Its point is then a start, and branching on
+    the pairs proves or improves it.
+    """
+    outcome = _by_row(form, data, options)
+    if not form.bilevel.follower.quadratic.nnz and not form.cone_rows:
+        return outcome
+    single = form.data(data)
+    response = FollowerResponse(form.bilevel, data)
+    tree = Tree(form, single, NodeProgram(form, single), options, response.pattern)
+    if len(outcome.z) and audit(form, data, outcome.z).follower_gap <= tolerances.FOLLOWER_GAP:
+        tree.start(outcome.z, outcome.objective)
+    proven = tree.run()
+    message = f"{outcome.message}; proven by branching: {proven.message}"
+    return replace(proven, nodes=outcome.nodes + proven.nodes, message=message)
+
+
+def _by_row(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome:
+    """Solve the single level with the row, and make its point exact."""
     single, state = form.data(data), root_state(form, form.data(data))
     row = _Linearised(form, data).row()
     if row is None:
@@ -53,23 +82,16 @@ def solve_strong_duality(form: KktForm, data: BilevelData, options: BilevelOptio
     found = MixedIntegerConicSolver(program, own_and_digits).solve(
         vectors, MixedOptions(options.gap, options.time_limit_s, options.node_limit)
     )
-    names = form.bilevel.names
-    if found.status == "failed":
-        raise SolverError(f"{names.follower}: strong_duality failed: {found.message}")
+    curved = bool(form.bilevel.follower.quadratic.nnz or form.cone_rows)
+    if found.status == "failed" and not curved:
+        raise SolverError(f"{form.bilevel.names.follower}: strong_duality: {found.message}")
     if not len(found.x):
-        status = "time_limit" if found.status == "limit" else found.status
+        status: BilevelStatus = "time_limit"
+        if found.status == "infeasible" or found.status == "unbounded":
+            status = found.status
         return Outcome(status, bound=found.bound, nodes=found.nodes, message=found.message)
     z = found.x[: form.columns]
-    slack = form.slacks(z, single.b) / (1.0 + np.abs(single.b[form.slack_rows]))
-    multiplier = z[form.multipliers]
-    size = max(1.0, 1e-3 * float(np.abs(multiplier).max(initial=0.0)))
-    sides = np.where(slack <= multiplier / size, SLACK_ZERO, MULTIPLIER_ZERO)
     values = np.round(found.x[program.integer])[:n_own]
-    cones = tuple(
-        cone_side(form.cone_slack(k, z, single.b), z[columns])
-        for k, columns in enumerate(form.cone_multipliers)
-    )
-    fixed = NodeState(np.where(state.sides == OPEN, sides, state.sides), values, values, cones)
     outcome = Outcome(
         status="optimal" if found.status == "optimal" else "time_limit",
         z=z,
@@ -78,7 +100,22 @@ def solve_strong_duality(form: KktForm, data: BilevelData, options: BilevelOptio
         nodes=found.nodes + found.conic_solves,
         message=found.message,
     )
-    return restrict(form, single, fixed, outcome, options.gap)
+    return restrict(form, single, _pattern(form, single, state, z, values), outcome, options.gap)
+
+
+def _pattern(
+    form: KktForm, single: ProgramData, state: NodeState, z: Floats, values: Floats
+) -> NodeState:
+    """Sides of the pairs and states of the cones at a complementary point."""
+    slack = form.slacks(z, single.b) / (1.0 + np.abs(single.b[form.slack_rows]))
+    multiplier = z[form.multipliers]
+    size = max(1.0, 1e-3 * float(np.abs(multiplier).max(initial=0.0)))
+    sides = np.where(slack <= multiplier / size, SLACK_ZERO, MULTIPLIER_ZERO)
+    cones = tuple(
+        cone_side(form.cone_slack(k, z, single.b), z[columns])
+        for k, columns in enumerate(form.cone_multipliers)
+    )
+    return NodeState(np.where(state.sides == OPEN, sides, state.sides), values, values, cones)
 
 
 @dataclass

@@ -109,6 +109,10 @@ class Tree:
                 return Outcome("unbounded", nodes=self.nodes, message="a ray respects every pair")
             state, bound = step if isinstance(step, tuple) else (None, bound)
 
+    def start(self, z: Floats, objective: float) -> None:
+        """Begin with an incumbent; it must be a bilevel point."""
+        self._offer(z, objective)
+
     def polish(self, z: Floats) -> tuple[Floats, float]:
         """Solve with the pattern of the follower's answer to this point's x fixed."""
         self._root()
