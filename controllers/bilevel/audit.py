@@ -12,7 +12,7 @@ from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.problem import BilevelData
 from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.errors import StackelgridError
-from stackelgrid.controllers.solvers.checks import in_dual_cone
+from stackelgrid.controllers.solvers.checks import contradiction, in_dual_cone
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.highs_qp import solve_quadratic
@@ -45,21 +45,36 @@ def audit(form: KktForm, data: BilevelData, z: Floats) -> Audit:
 
 
 def _optimum(program: ConicProgram, data: ProgramData) -> tuple[float | None, str]:
+    """Optimal value of the follower, and who says so.
+
+    HiGHS's active-set method may stop short of the optimum of a singular quadratic, so a curved
+    follower's value is the lower of HiGHS's and a proven conic bound.
+    """
+    linear = None
     if not program.cones:
         try:
             result = solve_quadratic(program, data)
         except StackelgridError:
             result = None
         if result is not None and result.status == "optimal":
-            return result.objective, "highs"
-    if program.rows and program.variables:
-        try:
-            solution = ClarabelSolver(program).solve(data)
-        except Exception:  # a foreign solver may raise anything; duality decides then
-            return None, ""
-        if solution.status == "optimal":
-            return solution.bound, "clarabel"
-    return None, ""
+            linear = result.objective
+    if linear is not None and not program.quadratic.nnz:
+        return linear, "highs"
+    bound = _conic_bound(program, data)
+    if linear is None or bound is None:
+        return (linear, "highs") if bound is None else (bound, "clarabel")
+    return min(linear, bound), "highs and clarabel"
+
+
+def _conic_bound(program: ConicProgram, data: ProgramData) -> float | None:
+    if not program.rows or not program.variables:
+        return None
+    try:
+        solution = ClarabelSolver(program).solve(data)
+    except Exception:  # a foreign solver may raise anything; there is no second opinion then
+        return None
+    proven = solution.status == "optimal" and contradiction(solution, program, data) is None
+    return solution.bound if proven else None
 
 
 def _dual_value(program: ConicProgram, data: ProgramData, y: Floats, nu: Floats) -> float:
