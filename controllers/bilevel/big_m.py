@@ -80,7 +80,7 @@ def solve_big_m(form: KktForm, data: BilevelData, options: BilevelOptions) -> Ou
         nodes=found.nodes + found.conic_solves,
         message=found.message,
     )
-    outcome = restrict(form, single, fixed, outcome, options.gap)
+    outcome = restrict(form, data, fixed, outcome, options)
     return replace(outcome, big_m_active=_active(form, single, outcome.z, slack, multiplier))
 
 

@@ -1,30 +1,53 @@
-"""A point made exact: the leader solved again with every pair on the side the point takes."""
+"""A point of an engine with tolerances made exact, and proven where its bound does not suffice."""
 
 from dataclasses import replace
 
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.bilevel.audit import audit
+from stackelgrid.controllers.bilevel.follower import FollowerResponse
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.linear_nodes import LinearNodes, is_linear
-from stackelgrid.controllers.bilevel.node import NodeProgram, NodeState
-from stackelgrid.controllers.bilevel.problem import Outcome
+from stackelgrid.controllers.bilevel.node import NodeProgram, NodeSolver, NodeState
+from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelOptions, Outcome
+from stackelgrid.controllers.bilevel.tree import Tree
 from stackelgrid.controllers.solvers.conic import ProgramData
 
 
+def node_solver(form: KktForm, single: ProgramData) -> NodeSolver:
+    """Simplex where the single level is linear, else conic nodes."""
+    return LinearNodes(form, single) if is_linear(form) else NodeProgram(form, single)
+
+
 def restrict(
-    form: KktForm, single: ProgramData, state: NodeState, outcome: Outcome, gap: float
+    form: KktForm,
+    data: BilevelData,
+    state: NodeState,
+    outcome: Outcome,
+    options: BilevelOptions,
 ) -> Outcome:
     """Replace the outcome's point by the optimum of the fully fixed node.
 
-    A point of an engine with tolerances on complementarity may be better than any exact one; an
-    "optimal" that the exact point does not confirm within the gap becomes "time_limit".
+    A point that is complementary up to a tolerance may be better than every exact one: where the
+    exact point does not confirm an "optimal" within the gap, branching continues from it.
     """
-    solver = LinearNodes(form, single) if is_linear(form) else NodeProgram(form, single)
-    result = solver.solve(state)
+    single = form.data(data)
+    result = node_solver(form, single).solve(state)
     if result.status != "optimal":
         return outcome
-    worse = result.objective - outcome.bound > 10.0 * gap * max(1.0, abs(result.objective))
-    status = outcome.status
-    message = outcome.message
-    if worse and status == "optimal":
-        status = "time_limit"
-        message = f"{message}; the exact point's objective is {result.objective:.8g}"
-    return replace(outcome, z=result.z, objective=result.objective, status=status, message=message)
+    exact = replace(outcome, z=result.z, objective=result.objective)
+    excess = result.objective - outcome.bound
+    if outcome.status == "optimal" and excess > options.gap * max(1.0, abs(result.objective)):
+        return proven(form, data, options, exact)
+    return exact
+
+
+def proven(form: KktForm, data: BilevelData, options: BilevelOptions, outcome: Outcome) -> Outcome:
+    """Branch on the pairs from this outcome's point, if it is one: the bound is then proven."""
+    single = form.data(data)
+    response = FollowerResponse(form.bilevel, data)
+    tree = Tree(form, single, node_solver(form, single), options, response.pattern)
+    if len(outcome.z) and audit(form, data, outcome.z).follower_gap <= tolerances.FOLLOWER_GAP:
+        tree.start(outcome.z, outcome.objective)
+    found = tree.run()
+    message = f"{outcome.message}; proven by branching: {found.message}"
+    return replace(found, nodes=outcome.nodes + found.nodes, message=message)

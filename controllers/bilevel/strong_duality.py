@@ -14,15 +14,12 @@ import numpy as np
 from scipy.sparse import coo_array, csc_array, csr_array, vstack
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.bilevel.audit import audit
 from stackelgrid.controllers.bilevel.bounds import Ranges, leader_sees_duals, vertex_bounds
-from stackelgrid.controllers.bilevel.follower import FollowerResponse
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.node import (
     MULTIPLIER_ZERO,
     OPEN,
     SLACK_ZERO,
-    NodeProgram,
     NodeState,
     cone_side,
     root_state,
@@ -34,8 +31,7 @@ from stackelgrid.controllers.bilevel.problem import (
     Outcome,
 )
 from stackelgrid.controllers.bilevel.quadratics import symmetric
-from stackelgrid.controllers.bilevel.restriction import restrict
-from stackelgrid.controllers.bilevel.tree import Tree
+from stackelgrid.controllers.bilevel.restriction import proven, restrict
 from stackelgrid.controllers.errors import ModelError, SolverError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions
@@ -54,14 +50,7 @@ def solve_strong_duality(form: KktForm, data: BilevelData, options: BilevelOptio
     outcome = _by_row(form, data, options)
     if not form.bilevel.follower.quadratic.nnz and not form.cone_rows:
         return outcome
-    single = form.data(data)
-    response = FollowerResponse(form.bilevel, data)
-    tree = Tree(form, single, NodeProgram(form, single), options, response.pattern)
-    if len(outcome.z) and audit(form, data, outcome.z).follower_gap <= tolerances.FOLLOWER_GAP:
-        tree.start(outcome.z, outcome.objective)
-    proven = tree.run()
-    message = f"{outcome.message}; proven by branching: {proven.message}"
-    return replace(proven, nodes=outcome.nodes + proven.nodes, message=message)
+    return proven(form, data, options, outcome)
 
 
 def _by_row(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome:
@@ -100,7 +89,8 @@ def _by_row(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcom
         nodes=found.nodes + found.conic_solves,
         message=found.message,
     )
-    return restrict(form, single, _pattern(form, single, state, z, values), outcome, options.gap)
+    fixed = _pattern(form, single, state, z, values)
+    return restrict(form, data, fixed, outcome, options)
 
 
 def _pattern(
