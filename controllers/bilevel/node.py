@@ -125,14 +125,17 @@ class NodeProgram:
         except Exception as error:  # a foreign solver may raise anything; the search goes on
             return _empty("failed", f"{type(error).__name__}: {error}")
         lie = contradiction(solution, program, data)
-        if solution.status == "failed" or (lie is not None and solution.status != "optimal"):
+        if solution.status == "optimal":
+            z[free] = solution.x
+            bound = solution.bound if lie is None else -np.inf  # then the parent's bound holds
+            return Relaxation("optimal", z, solution.objective, bound, lie or solution.message)
+        if solution.status == "failed" or lie is not None:
             return _empty("failed", lie or solution.message)
         if solution.status == "infeasible":
             return _empty("infeasible", solution.message)
-        if solution.status == "unbounded":
-            z = np.zeros_like(z)
-        z[free] = solution.x
-        return Relaxation(solution.status, z, solution.objective, solution.bound, solution.message)
+        ray = np.zeros_like(z)
+        ray[free] = solution.x
+        return Relaxation("unbounded", ray, float("nan"), float("nan"), solution.message)
 
     def _reduce(
         self, state: NodeState, feasibility: bool
