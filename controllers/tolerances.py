@@ -55,3 +55,9 @@ DISJUNCT_WEIGHT = 1e-3
 FOLLOWER_GAP = 1e-6
 COMPLEMENTARY_PAIR = 1e-6
 CONE_DIRECTION = 1e-7
+
+# diagonalization: quantities of an active network that move by less than this share of its devices'
+# power are at rest, trade that is open by less clears; a nodal best response that gains less
+# (relative to the cost) is not taken
+EQUILIBRIUM = 1e-4
+EQUILIBRIUM_GAIN = 1e-6

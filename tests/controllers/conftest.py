@@ -10,7 +10,8 @@ import numpy as np
 import pandapower as pp
 import pytest
 
-from stackelgrid.controllers.agents import GroupInputs, LeaderGroup
+from stackelgrid.controllers.agents import LeaderGroup
+from stackelgrid.controllers.agents.feeder_agent import middle_price
 from stackelgrid.controllers.models.active_network import (
     ActiveNetworkOptions,
     active_network_data,
@@ -361,10 +362,9 @@ class LoneFeeder:
         return self.agent.feeder
 
     def decide(self, interval, measured, lower, vm_head_pu=None):
-        name = self.feeder.name
-        heads = {} if vm_head_pu is None else {name: vm_head_pu}
-        inputs = GroupInputs({name: measured}, {name: lower}, heads)
-        return self.group.decide(interval, inputs)[name]
+        instance = self.agent.prepare(interval, measured, lower, vm_head_pu)
+        point = self.group.decide({self.feeder.name: instance}).points[self.feeder.name]
+        return self.agent.plan(instance, point, middle_price(instance.forecast))
 
     def head_voltage_of(self, schedule, bus):
         return self.agent.head_voltage_of(schedule, bus)

@@ -1,9 +1,9 @@
-"""Tariff control from the bottom up: order, sharing, ideal ties and threads."""
+"""Cascade from the bottom up: order, sharing, ideal ties and threads."""
 
 import numpy as np
 import pytest
 
-from stackelgrid.controllers.coordination.bottom_up_tariff import BottomUpTariff
+from stackelgrid.controllers.coordination.cascade import Cascade
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.networks.boundary import TransformerData, attach_transformer
 from stackelgrid.controllers.networks.devices import read_devices
@@ -76,7 +76,7 @@ def measure(system, vm_pu=1.0):
 
 
 def decide(system, threads=2, vm_pu=1.0, interval=0):
-    controller = BottomUpTariff(system, ControllerSettings(threads=threads))
+    controller = Cascade(system, ControllerSettings(threads=threads))
     return controller, controller.decide(interval, measure(system, vm_pu))
 
 
@@ -176,7 +176,7 @@ def test_results_do_not_depend_on_threads(medium, community):
           for k, bus in enumerate((5, 12, 17, 24, 30))),
     )  # fmt: skip
     one, *others = (
-        BottomUpTariff(System(None, feeders, HORIZON), ControllerSettings(threads=n))
+        Cascade(System(None, feeders, HORIZON), ControllerSettings(threads=n))
         for n in (1, 2, 5)
     )
     for interval in (0, 1):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stackelgrid.controllers.certification.certificate import FeederCertifier
-from stackelgrid.controllers.coordination.bottom_up_tariff import BottomUpTariff, trading_groups
+from stackelgrid.controllers.coordination.cascade import Cascade
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
 from stackelgrid.controllers.models.p2p import TradeOptions
@@ -78,7 +78,7 @@ def system(transmission, street):
 
 
 def test_a_day_is_decided_once_and_executed_step_by_step(system):
-    controller = BottomUpTariff(system, ControllerSettings())
+    controller = Cascade(system, ControllerSettings())
     day = controller.decide(0, measure(system))
     assert [plan.step for plan in day.plans.values()] == [0, 0, 0]
     for k in range(STEPS):
@@ -99,7 +99,7 @@ def test_a_day_is_decided_once_and_executed_step_by_step(system):
 
 
 def test_every_step_has_its_own_certificate(system):
-    controller = BottomUpTariff(system, ControllerSettings())
+    controller = Cascade(system, ControllerSettings())
     verdicts = []
     for k in range(STEPS):
         plan = controller.decide(k, measure(system)).plans["lv1"]
@@ -126,7 +126,7 @@ def test_every_step_has_its_own_certificate(system):
 
 def test_a_rolling_system_decides_every_time(system):
     rolling = System(system.transmission, system.feeders, DAY)
-    controller = BottomUpTariff(rolling, ControllerSettings())
+    controller = Cascade(rolling, ControllerSettings())
     first, second = (controller.decide(k, measure(rolling)) for k in (0, 1))
     assert second.plans["lv1"].step == 0
     assert second.plans["lv1"].schedule is not first.plans["lv1"].schedule
@@ -144,7 +144,8 @@ def test_feeders_below_one_parent_that_trade_across_decide_together(street, tran
         street("lv3", "mv1", 4),
         street("lv4", "mv1", 3, across=False),
     )
-    groups = trading_groups(System(transmission, feeders, DAY))
+    cascade = Cascade(System(transmission, feeders, DAY), ControllerSettings())
+    groups = [list(group.names) for level in cascade.levels for group in level.stage.groups]
     assert sorted(sorted(g) for g in groups) == [
         ["lv1", "lv3"], ["lv2"], ["lv4"], ["mv1", "mv3"], ["mv2"], ["mv4"],
     ]  # fmt: skip
@@ -155,7 +156,8 @@ def test_feeders_below_one_parent_that_trade_across_decide_together(street, tran
     assert all(where[low] < where[high] for low, high in
                (("lv1", "mv1"), ("lv2", "mv3"), ("lv3", "mv1"), ("lv4", "mv1")))  # fmt: skip
     # a feeder that nobody feeds has nobody to trade with
-    assert trading_groups(System(None, (street("root"),), DAY)) == [["root"]]
+    lone = Cascade(System(None, (street("root"),), DAY), ControllerSettings())
+    assert [group.names for level in lone.levels for group in level.stage.groups] == [("root",)]
 
 
 def test_trade_across_happens_below_a_feeder_too(street):
@@ -164,7 +166,7 @@ def test_trade_across_happens_below_a_feeder_too(street):
     system = System(
         None, (top, street("lv1", "mv1", 2, pv_mw=0.03), street("lv2", "mv1", 4, pv_mw=0.002)), DAY
     )
-    controller = BottomUpTariff(system, ControllerSettings())
+    controller = Cascade(system, ControllerSettings())
     plans = controller.decide(0, measure(system)).plans
     sold = plans["lv1"].schedule.trade.across_sell_mw.sum(axis=0)
     bought = plans["lv2"].schedule.trade.across_buy_mw.sum(axis=0)
