@@ -222,14 +222,7 @@ class FeederAgent:
         c = self.model(variant).columns
         rules = [SnapRule(c["mode"], (c["charge"],), (c["discharge"],))]
         if "role" in c:
-            kinds = ("grid", "inside", "across")
-            rules.append(
-                SnapRule(
-                    c["role"],
-                    tuple(c[f"{k}_buy"] for k in kinds if f"{k}_buy" in c),
-                    tuple(c[f"{k}_sell"] for k in kinds if f"{k}_sell" in c),
-                )
-            )
+            rules.append(SnapRule(c["role"], (c["buy"],), (c["sell"],)))
         return tuple(rules)
 
     def uncontrolled_cost(self, instance: FeederInstance) -> float:
@@ -339,19 +332,21 @@ class FeederAgent:
         if self.feeder.options.trade is None:
             return None
         base, steps = self.feeder.network.base_mva, self.horizon.length
-        nothing = np.zeros((len(self.prosumers.bus), steps))
+        shares = {side: _shares(x[columns[side]].reshape(-1, steps)) for side in ("buy", "sell")}
 
-        def values(name: str) -> Floats:
-            return base * x[columns[name]].reshape(-1, steps) if name in columns else nothing
+        def values(name: str, side: str) -> Floats:
+            if name not in columns:
+                return np.zeros_like(shares[side])
+            return base * shares[side] * x[columns[name]]
 
         return Trade(
             bus=self.prosumers.bus,
-            grid_buy_mw=values("grid_buy"),
-            grid_sell_mw=values("grid_sell"),
-            inside_buy_mw=values("inside_buy"),
-            inside_sell_mw=values("inside_sell"),
-            across_buy_mw=values("across_buy"),
-            across_sell_mw=values("across_sell"),
+            grid_buy_mw=values("grid_buy", "buy"),
+            grid_sell_mw=values("grid_sell", "sell"),
+            inside_buy_mw=values("inside", "buy"),
+            inside_sell_mw=values("inside", "sell"),
+            across_buy_mw=values("across_buy", "buy"),
+            across_sell_mw=values("across_sell", "sell"),
             inside_price_eur_per_mwh=middle_price(instance.forecast),
             across_price_eur_per_mwh=across_price,
         )
@@ -382,3 +377,10 @@ def middle_price(forecast: GridForecast) -> Floats:
     """Price of trade by the stated rule (steps,): midway between import and export price."""
     price: Floats = (forecast.import_eur_per_mwh + forecast.export_eur_per_mwh) / 2
     return price
+
+
+def _shares(power: Floats) -> Floats:
+    """Share of each prosumer (prosumers, steps) in the sum; zero where nothing is traded."""
+    positive = np.maximum(power, 0.0)
+    total = positive.sum(axis=0)
+    return np.asarray(positive / np.where(total > 0.0, total, 1.0))

@@ -1,6 +1,7 @@
 """The program of some feeders that decide together, alone or with the follower's constraints."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pyomo.environ as pyo
@@ -15,12 +16,19 @@ from stackelgrid.controllers.agents.feeder_agent import (
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
 from stackelgrid.controllers.bilevel.primal import PrimalForm
 from stackelgrid.controllers.errors import SolverError
+from stackelgrid.controllers.models.p2p import SETTLING
 from stackelgrid.controllers.solvers import CompiledModel, compile_model
 from stackelgrid.controllers.solvers.backend import MixedIntegerBackend, MixedIntegerResult
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, parameter_vector
+from stackelgrid.controllers.solvers.decomposition import Decomposition, Part, PartSolver
 from stackelgrid.controllers.solvers.infeasibility import conflicting_rows
 from stackelgrid.controllers.solvers.join import Link, LinkTerm, join_models, parameter_values
-from stackelgrid.controllers.solvers.misocp import MixedOptions, Snap
+from stackelgrid.controllers.solvers.misocp import (
+    MixedIntegerConicSolver,
+    MixedOptions,
+    MixedSolution,
+    Snap,
+)
 from stackelgrid.controllers.solvers.registry import (
     OPEN_MIXED_INTEGER,
     Choice,
@@ -40,8 +48,8 @@ class LeaderProgram:
     """Feeders' models side by side, trade across them cleared; built once, solved for new data.
 
     A feeder counts with its copies, except one that is alone and without follower. With a
-    `follower` its constraints are part of the program and its cost counts with `follower_weight`;
-    the columns are then the feeders' first and the follower's last.
+    `follower` its constraints are part of the program, the feeders' and the follower's costs count
+    with `weights`, and the columns are the feeders' first and the follower's last.
     """
 
     def __init__(
@@ -52,7 +60,7 @@ class LeaderProgram:
         *,
         variant: Variant = TARIFF,
         follower: UpstreamAgent | None = None,
-        follower_weight: float = 0.0,
+        weights: tuple[float, float] = (1.0, 0.0),
         deviation_eur_per_mwh: float | None = None,
     ) -> None:
         self.agents, self.variant, self.follower = dict(agents), variant, follower
@@ -70,21 +78,21 @@ class LeaderProgram:
             for n in trading
         )
         self._links = [Link(_CLEARING, terms)] if trading else []
-        weights = {n: self.weight(n) for n in agents}
+        copies = {n: self.weight(n) for n in agents}
         self._deviates = deviation_eur_per_mwh is not None
         if deviation_eur_per_mwh is not None:
             for name, agent in agents.items():
                 deviation = _deviation(agent, deviation_eur_per_mwh)
                 models[f"{name}_deviation"] = deviation
-                weights[f"{name}_deviation"] = self.weight(name)
+                copies[f"{name}_deviation"] = self.weight(name)
                 self._links.append(_held(name, models[name], deviation))
-        self.compiled = join_models(models, self._links, weights)
+        self.compiled = join_models(models, self._links, copies)
         self._form: PrimalForm | None = None
         self.row_names = self.compiled.row_names
         if follower is not None:
             under = follower.compiled
             self._form = PrimalForm(
-                self.compiled.program, under.program, self.link(follower), follower_weight
+                self.compiled.program, under.program, self.link(follower), weights
             )
             self.row_names = self._form.row_names(self.row_names, under.row_names)
         self._solver: MixedIntegerBackend | None = None
@@ -109,8 +117,36 @@ class LeaderProgram:
                 snap=self.snap(),
                 row_names=self.row_names,
                 options=self._options,
+                decomposition=self._decomposition(),
             )
         return self._solver
+
+    def _decomposition(self) -> Decomposition | None:
+        """Parts of a program whose feeders only meet in their trade; None for any other."""
+        if self._form is not None or self._deviates or not self._links or len(self.agents) < 2:
+            return None
+        return Decomposition(
+            self.program,
+            sum(len(link.terms[0].columns) for link in self._links),
+            [
+                Part(
+                    agent.model(self.variant).program,
+                    self.weight(name),
+                    _part_solver(agent, self.variant, self._options),
+                )
+                for name, agent in self.agents.items()
+            ],
+            np.sort(
+                np.concatenate(
+                    [
+                        self.compiled.columns[f"{name}.{component}"]
+                        for name in self.agents
+                        for component in SETTLING
+                        if f"{name}.{component}" in self.compiled.columns
+                    ]
+                )
+            ),
+        )
 
     def snap(self) -> Snap:
         """Integers from a relaxed point by net direction."""
@@ -197,6 +233,20 @@ class LeaderProgram:
             return ""
         shown = ", ".join(f"{name} by {amount:.3g}" for name, amount in rows[:_CONFLICTS])
         return f"limits in conflict: {shown}; " if shown else ""
+
+
+def _part_solver(agent: FeederAgent, variant: Variant, options: MixedOptions) -> PartSolver:
+    """Solver of one feeder's own program, for prices of what it trades."""
+    program = agent.model(variant).program
+    snap = snap_by_direction(program.integer, agent.snap_rules(variant))
+    solvers: list[MixedIntegerConicSolver] = []  # built when first needed
+
+    def solve(data: ProgramData, gap: float) -> MixedSolution:
+        if not solvers:
+            solvers.append(MixedIntegerConicSolver(program, snap))
+        return solvers[0].solve(data, replace(options, gap=gap, round_limit=0))
+
+    return solve
 
 
 def _deviation(agent: FeederAgent, eur_per_mwh: float) -> CompiledModel:

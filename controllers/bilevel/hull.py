@@ -148,9 +148,7 @@ class DisjunctiveHull:
         )
         return HullProgram(program, ProgramData(program.q0, b, program.offset0), tuple(copies))
 
-    def states(
-        self, hull: HullProgram, instance: HullInstance, x: Floats
-    ) -> tuple[CopyState, ...]:
+    def states(self, hull: HullProgram, instance: HullInstance, x: Floats) -> tuple[CopyState, ...]:
         """Weight, slacks and multipliers of every copy at a point of the relaxation."""
         found = []
         exchange = self.link @ x[: self.leader.variables]

@@ -210,9 +210,7 @@ class _Search:
                 refined[state.block] = (*refined.get(state.block, ()), *parts)
         return refined if changed else None
 
-    def _branch(
-        self, floor: float, disjuncts: Disjuncts, states: tuple[CopyState, ...]
-    ) -> None:
+    def _branch(self, floor: float, disjuncts: Disjuncts, states: tuple[CopyState, ...]) -> None:
         """Branch on the block whose largest weight is smallest: that disjunct, or the others."""
         by_block: dict[int, list[CopyState]] = {}
         for state in states:

@@ -8,16 +8,21 @@ from stackelgrid.profiles.arrays import Floats
 
 
 class PrimalForm:
-    """Columns [x | y]: min leader + weight * follower over both constraint sets; built once.
+    """Columns [x | y]: min the weighted sum of both objectives over both constraint sets.
 
-    The follower's parameters are p = data + link x. Weight 0 asks for feasibility only; the
-    follower's prices must not depend on x.
+    Built once. The follower's parameters are p = data + link x. `weights` are the leader's and the
+    follower's; 0 for the follower asks for feasibility only. The follower's prices must not
+    depend on x.
     """
 
     def __init__(
-        self, leader: ConicProgram, follower: ConicProgram, link: csr_array, weight: float
+        self,
+        leader: ConicProgram,
+        follower: ConicProgram,
+        link: csr_array,
+        weights: tuple[float, float],
     ) -> None:
-        self.leader, self.follower, self.weight = leader, follower, weight
+        self.leader, self.follower, self.weights = leader, follower, weights
         own, below = csr_array(leader.matrix), csr_array(follower.matrix)
         coupling = csr_array(follower.b_parameters @ link)
         kinds = (
@@ -37,7 +42,7 @@ class PrimalForm:
             parts += [[own[above], None], [coupling[under], below[under]]]
         n = leader.variables + follower.variables
         rows = leader.rows + follower.rows
-        quadratic = [leader.quadratic, weight * follower.quadratic]
+        quadratic = [weights[0] * leader.quadratic, weights[1] * follower.quadratic]
         self.program = ConicProgram(
             quadratic=csc_array(block_diag(quadratic)),
             matrix=csc_array(block_array(parts)),
@@ -60,8 +65,9 @@ class PrimalForm:
         b = np.concatenate(
             [part for above, under in self._kinds for part in (leader.b[above], below.b[under])]
         )
-        q = np.concatenate([leader.q, self.weight * below.q])
-        return ProgramData(q, b, leader.offset + self.weight * below.offset)
+        above_weight, below_weight = self.weights
+        q = np.concatenate([above_weight * leader.q, below_weight * below.q])
+        return ProgramData(q, b, above_weight * leader.offset + below_weight * below.offset)
 
     def row_names(self, leader: tuple[str, ...], follower: tuple[str, ...]) -> tuple[str, ...]:
         """Names of the program's rows from those of its two parts."""

@@ -1,8 +1,10 @@
 """Leaders with the follower's constraints but not its optimality."""
 
 from stackelgrid.controllers.agents.leader_group import leader_points
+from stackelgrid.controllers.agents.upstream import UpstreamAgent
 from stackelgrid.controllers.coordination.stage import SchemeDecision, Stage, StageInstance
 from stackelgrid.controllers.errors import SchemeError
+from stackelgrid.profiles.arrays import Floats
 
 
 class FeasibilityOnly:
@@ -47,7 +49,17 @@ class FeasibilityOnly:
             found.points,
             found.objective,
             found.bound,
-            program.follower_part(solution.x),
+            _netted(stage.follower, program.follower_part(solution.x)),
             (least.cost_eur, most.value),
             messages=messages,
         )
+
+
+def _netted(follower: UpstreamAgent, y: Floats) -> Floats:
+    """The dispatch with what is bought and sold at once taken off both: nobody bills that."""
+    netted = y.copy()
+    for pair in follower.exclusive():
+        both = min(netted[pair.first], netted[pair.second])
+        netted[pair.first] -= both
+        netted[pair.second] -= both
+    return netted

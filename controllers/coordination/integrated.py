@@ -18,7 +18,7 @@ class Integrated:
         if self.stage.follower is None:  # there is no upper cost: what is paid is the tariff
             found = self.stage.decide_groups(instance)
             return SchemeDecision(found.points, found.objective, found.bound)
-        program = self.stage.program(UNPRICED, follower=True, follower_weight=1.0)
+        program = self.stage.program(UNPRICED, follower=True, weights=(1.0, 1.0))
         data = program.data(instance.leaders, instance.parameters)
         solution = program.solve(data)
         note = "" if len(solution.x) else program.conflict(data)

@@ -62,7 +62,7 @@ class MarketMaker:
         if not (self.trading or limits or nodal):
             return market
         joint = limits or nodal
-        program = stage.program(self.variant, follower=joint, follower_weight=1.0 if nodal else 0.0)
+        program = stage.program(self.variant, follower=joint, weights=(1.0, 1.0 if nodal else 0.0))
         data = program.data(instance.leaders, instance.parameters if joint else None)
         relaxed = stage.relaxation(program).solve(data)
         if relaxed.status != "optimal":

@@ -127,11 +127,11 @@ class Stage:
         variant: Variant = TARIFF,
         *,
         follower: bool = False,
-        follower_weight: float = 0.0,
+        weights: tuple[float, float] = (1.0, 0.0),
         deviation_eur_per_mwh: float | None = None,
     ) -> LeaderProgram:
-        """Program of all leaders, on request with the follower's constraints."""
-        key = (variant, follower, follower_weight, deviation_eur_per_mwh)
+        """Program of all leaders, on request with the follower's constraints (LeaderProgram)."""
+        key = (variant, follower, weights, deviation_eur_per_mwh)
         if key not in self._programs:
             self._programs[key] = LeaderProgram(
                 self.leaders,
@@ -139,7 +139,7 @@ class Stage:
                 self.settings.mixed_integer,
                 variant=variant,
                 follower=self.follower if follower else None,
-                follower_weight=follower_weight,
+                weights=weights,
                 deviation_eur_per_mwh=deviation_eur_per_mwh,
             )
         return self._programs[key]

@@ -4,8 +4,8 @@ from stackelgrid.controllers.agents.feeder_agent import TARIFF, UNPRICED
 from stackelgrid.controllers.agents.leader_group import leader_points
 from stackelgrid.controllers.coordination.stage import SchemeDecision, Stage, StageInstance
 
-# upstream's cost counts this much more than the active networks', which only break its ties
-_UPSTREAM_FIRST = 1000.0
+# the active networks' costs only break upstream's ties
+_TIE_BREAK = 0.01
 # price of leaving the exchange that upstream fixed, EUR/MWh
 _DEVIATION_EUR_PER_MWH = 1000.0
 
@@ -29,7 +29,7 @@ class TopDown:
         if stage.follower is None:
             found = stage.decide_groups(instance)
             return SchemeDecision(found.points, found.objective, found.bound)
-        first = stage.program(UNPRICED, follower=True, follower_weight=_UPSTREAM_FIRST)
+        first = stage.program(UNPRICED, follower=True, weights=(_TIE_BREAK, 1.0))
         data = first.data(instance.leaders, instance.parameters)
         wanted = stage.relaxation(first).solve(data)
         if wanted.status != "optimal":

@@ -13,6 +13,12 @@ import pyomo.environ as pyo
 from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.profiles.arrays import Floats, Ints
 
+# columns that settle trade and payments once all injections and roles are known
+SETTLING = (
+    "buy", "sell", "grid_buy", "grid_sell", "inside",
+    "across_buy", "across_sell", "across_net", "bought", "sold",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class TradeOptions:
@@ -63,8 +69,11 @@ def prosumers_of(devices: Devices, load_peak_mw: Floats) -> Prosumers:
 def add_trade(
     m: Any, prosumers: Prosumers, devices: Devices, base_mva: float, options: TradeOptions
 ) -> None:
-    """Add what each prosumer buys and sells (grid, inside, across) and its role; p.u.
+    """Add what each prosumer buys and sells and its role, and what the feeder trades where; p.u.
 
+    Which prosumer trades with whom costs nothing, so only the feeder's sums over its prosumers are
+    variables: bought from and sold to the grid, traded inside, bought and sold across. Any split
+    of the sums over buyers (sellers) in proportion to what they buy (sell) belongs to them.
     Needs the variables of batteries and PV, and `m.prosumer_load` holds the loads at the buses of
     the prosumers as data. `m.role` is 1 for a buyer.
     """
@@ -72,48 +81,46 @@ def add_trade(
     buy_cap = prosumers.buy_cap_mw / base_mva
     sell_cap = prosumers.sell_cap_mw / base_mva
     m.prosumer_load = pyo.Var(m.prosumers, m.steps)  # data
-    purchases, sales = ["grid_buy", "inside_buy"], ["grid_sell", "inside_sell"]
-    if options.across:
-        purchases.append("across_buy")
-        sales.append("across_sell")
-    for name in (*purchases, *sales):
-        m.add_component(name, pyo.Var(m.prosumers, m.steps, bounds=(0.0, None)))
+    m.buy = pyo.Var(m.prosumers, m.steps, bounds=(0.0, None))
+    m.sell = pyo.Var(m.prosumers, m.steps, bounds=(0.0, None))
+    across = ("across_buy", "across_sell") if options.across else ()
+    for name in ("grid_buy", "grid_sell", "inside", *across):
+        m.add_component(name, pyo.Var(m.steps, bounds=(0.0, None)))
     m.role = pyo.Var(m.prosumers, m.steps, domain=pyo.Binary)
 
     pv_at = _members(devices.photovoltaics.bus, prosumers.bus)
     battery_at = _members(devices.batteries.bus, prosumers.bus)
 
-    def total(names: list[str], n: int, t: int) -> Any:
-        return sum(m.component(name)[n, t] for name in names)
-
     @m.Constraint(m.prosumers, m.steps)
     def prosumer_balance(m: Any, n: int, t: int) -> Any:
         surplus = sum(m.pv_p[i, t] for i in pv_at[n]) - m.prosumer_load[n, t]
         surplus += sum(m.discharge[i, t] - m.charge[i, t] for i in battery_at[n])
-        return surplus - total(sales, n, t) + total(purchases, n, t) == 0.0
+        return surplus - m.sell[n, t] + m.buy[n, t] == 0.0
 
     @m.Constraint(m.prosumers, m.steps)
     def buyer(m: Any, n: int, t: int) -> Any:
-        return total(purchases, n, t) <= buy_cap[n] * m.role[n, t]
+        return m.buy[n, t] <= buy_cap[n] * m.role[n, t]
 
     @m.Constraint(m.prosumers, m.steps)
     def seller(m: Any, n: int, t: int) -> Any:
-        return total(sales, n, t) <= sell_cap[n] * (1 - m.role[n, t])
+        return m.sell[n, t] <= sell_cap[n] * (1 - m.role[n, t])
 
     @m.Constraint(m.steps)
-    def inside_clearing(m: Any, t: int) -> Any:
-        if not len(m.prosumers):
-            return pyo.Constraint.Feasible
-        sold = sum(m.inside_sell[n, t] for n in m.prosumers)
-        return sold - sum(m.inside_buy[n, t] for n in m.prosumers) == 0.0
+    def purchases(m: Any, t: int) -> Any:
+        parts = m.grid_buy[t] + m.inside[t] + (m.across_buy[t] if options.across else 0.0)
+        return sum(m.buy[n, t] for n in m.prosumers) - parts == 0.0
+
+    @m.Constraint(m.steps)
+    def sales(m: Any, t: int) -> Any:
+        parts = m.grid_sell[t] + m.inside[t] + (m.across_sell[t] if options.across else 0.0)
+        return sum(m.sell[n, t] for n in m.prosumers) - parts == 0.0
 
     if options.across:
         m.across_net = pyo.Var(m.steps)  # bought across less sold across, p.u.
 
         @m.Constraint(m.steps)
         def across_balance(m: Any, t: int) -> Any:
-            bought = sum(m.across_buy[n, t] - m.across_sell[n, t] for n in m.prosumers)
-            return m.across_net[t] - bought == 0.0
+            return m.across_net[t] - m.across_buy[t] + m.across_sell[t] == 0.0
 
 
 def trade_cost(m: Any, options: TradeOptions, base_mva: float, dt_h: Floats) -> Any:
@@ -122,18 +129,13 @@ def trade_cost(m: Any, options: TradeOptions, base_mva: float, dt_h: Floats) -> 
         dt_h[t]
         * base_mva
         * (
-            options.retail_margin * (m.grid_buy[n, t] + m.grid_sell[n, t])
-            + options.fee_inside * m.inside_buy[n, t]
+            options.retail_margin * (m.grid_buy[t] + m.grid_sell[t])
+            + options.fee_inside * m.inside[t]
         )
-        for n in m.prosumers
         for t in m.steps
     )
     if options.across:
-        cost += sum(
-            dt_h[t] * base_mva * options.fee_across * m.across_buy[n, t]
-            for n in m.prosumers
-            for t in m.steps
-        )
+        cost += sum(dt_h[t] * base_mva * options.fee_across * m.across_buy[t] for t in m.steps)
     return cost
 
 

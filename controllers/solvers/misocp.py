@@ -22,6 +22,7 @@ from stackelgrid.controllers.solvers.conic import (
     ProgramData,
     Solution,
 )
+from stackelgrid.controllers.solvers.decomposition import Decomposition
 from stackelgrid.controllers.solvers.outer_approximation import MasterForm, OuterApproximation
 from stackelgrid.controllers.solvers.priced_rows import PricedRows
 from stackelgrid.controllers.solvers.restricted import (
@@ -87,6 +88,7 @@ class MixedIntegerConicSolver:
 
     Raises ModelError, before any solver is called, for non-finite data, a cone without rows, or
     an integer column that lacks a bound; `row_names` makes the message name the row.
+    `decomposition` takes a joined program apart before it is restricted as a whole.
     """
 
     def __init__(
@@ -96,12 +98,14 @@ class MixedIntegerConicSolver:
         *,
         row_names: tuple[str, ...] | None = None,
         conic_solver: Callable[[ConicProgram], ConicSolver] = ClarabelSolver,
+        decomposition: Decomposition | None = None,
     ) -> None:
         check_program(program, row_names)
         self.program = program
         self.snap = snap
         self.row_names = row_names
         self.conic_solver = conic_solver
+        self.decomposition = decomposition
         self.relaxed = conic_solver(program)
         self.bound_rows = BoundRows(program)
         self._restricted: RestrictedProgram | None = None
@@ -201,6 +205,9 @@ class _Search:
         self._note("snap")
         if self.closed():
             return self._end("optimal", "the snapped relaxed point satisfies every row")
+        self._take_apart(snapped)
+        if self.closed():
+            return self._end("optimal", "closed part by part at the prices of the links")
         restricted = self._restrict(values)
         if self.closed():
             return self._end("optimal", "closed by the restricted program")
@@ -237,6 +244,20 @@ class _Search:
             solution = replace(solution, status="failed", message=told)
         self._note(phase)
         return solution
+
+    def _take_apart(self, snapped: Floats) -> None:
+        """Bounds and points from the parts of a joined program, until the gap is closed."""
+        parts = self.solver.decomposition
+        if parts is None:
+            return
+        gap = self.options.gap
+        for found in parts.improvements(self.data, self.relaxation, snapped, gap):
+            self._raise_bound(found.bound)
+            if found.x is not None:
+                self._offer(found.x)
+            self._note("parts")
+            if self.closed() or self._late():
+                return
 
     def _restrict(self, values: Floats) -> Solution | None:
         """Solve with the integers fixed; None if rows of integers alone forbid these values."""
@@ -406,11 +427,15 @@ class _Search:
             return self._end("unbounded", "the relaxation has a ray and the integers a point")
         return self._end(found.status, f"the relaxation is unbounded; {found.message}")
 
+    def _late(self) -> bool:
+        seconds = self._seconds_left()
+        return seconds is not None and seconds <= 0.0
+
     def _exhausted(self) -> bool:
-        seconds, nodes = self._seconds_left(), self._nodes_left()
+        nodes = self._nodes_left()
         return (
             self.rounds >= self.options.round_limit
-            or (seconds is not None and seconds <= 0.0)
+            or self._late()
             or (nodes is not None and nodes <= 0)
         )
 

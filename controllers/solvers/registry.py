@@ -10,6 +10,7 @@ from stackelgrid.controllers.solvers import external, mosek, scip
 from stackelgrid.controllers.solvers.backend import LicenceState, MixedIntegerBackend
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData
+from stackelgrid.controllers.solvers.decomposition import Decomposition
 from stackelgrid.controllers.solvers.misocp import (
     MixedIntegerConicSolver,
     MixedOptions,
@@ -101,13 +102,14 @@ def mixed_integer_solver(
     snap: Snap | None = None,
     row_names: tuple[str, ...] | None = None,
     options: MixedOptions | None = None,
+    decomposition: Decomposition | None = None,
 ) -> MixedIntegerBackend:
     """Bind the solver of a mixed-integer choice to a program.
 
-    Only our driver uses `snap` and the reproducible limits in `options`.
+    Only our driver uses `snap`, `decomposition` and the reproducible limits in `options`.
     """
     if choice.name == "misocp":
-        return Driver(program, snap, row_names, options or MixedOptions())
+        return Driver(program, snap, row_names, options or MixedOptions(), decomposition)
     if choice.name == "mosek":
         return mosek.MosekSolver(program, row_names)
     if choice.name == "scip":
@@ -126,10 +128,13 @@ class Driver:
         snap: Snap | None,
         row_names: tuple[str, ...] | None,
         options: MixedOptions,
+        decomposition: Decomposition | None = None,
     ) -> None:
         self.version = _driver_version()
         self.options = options
-        self.solver = MixedIntegerConicSolver(program, snap, row_names=row_names)
+        self.solver = MixedIntegerConicSolver(
+            program, snap, row_names=row_names, decomposition=decomposition
+        )
 
     def solve(
         self, data: ProgramData, gap: float, time_limit_s: float | None = None
