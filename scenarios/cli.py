@@ -16,7 +16,7 @@ from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.profiles.errors import ProfileError, StackelgridError
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.scheme_names import SCHEMES, scheme_names
+from stackelgrid.scenarios.scheme_names import SCHEMES, pricing_name, scheme_names
 
 app = typer.Typer(
     add_completion=False,
@@ -96,8 +96,9 @@ def compare(
         bool, typer.Option("--closed-loop", help="Also run every scheme through the whole day.")
     ] = False,
     pricing: Annotated[
-        str, typer.Option("--pricing", help="Payment at the boundary: tariff or lmp.")
-    ] = "tariff",
+        str | None,
+        typer.Option("--pricing", help="Payment at the boundary: tariff or lmp; the scenario's."),
+    ] = None,
     overrides: SetOption = None,
     seed: SeedOption = None,
 ) -> None:
@@ -117,7 +118,10 @@ def compare(
         steps_of,
     )
 
-    options, decide = CompareOptions(names, pricing, closed_loop), project_schemes()
+    options, decide = (
+        CompareOptions(names, pricing_name(pricing or loaded.scenario.pricing), closed_loop),
+        project_schemes(),
+    )
     name = loaded.scenario.name
     target = out or Path("runs") / f"{name}-compare-{datetime.now():%Y%m%d-%H%M%S}"
     try:

@@ -25,7 +25,6 @@ from stackelgrid.scenarios.build import BuiltScenario, build_scenario, controlle
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.run import RunLog, check_out, resolved, run_scenario, write_summary
-from stackelgrid.scenarios.scheme_names import PRICINGS
 
 DecidePlan = Callable[
     [System, ControllerSettings, str, Pricing, Mapping[str, Measurement]], Sequence[Outcome]
@@ -40,13 +39,6 @@ class CompareOptions:
     schemes: tuple[str, ...]
     pricing: Pricing = "tariff"
     closed_loop: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be compared."""
-        if self.pricing not in PRICINGS:
-            raise ScenarioError(
-                f"--pricing {self.pricing}: unknown; accepted: {', '.join(PRICINGS)}"
-            )
 
 
 @dataclass(frozen=True)

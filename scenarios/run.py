@@ -17,6 +17,7 @@ from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices, programs
 from stackelgrid.scenarios.world import run_world
+from stackelgrid.simulators.stages import StageRecorder
 from stackelgrid.simulators.tables import TableWriter
 from stackelgrid.simulators.timings import Timings
 from stackelgrid.simulators.totals import Totals
@@ -63,7 +64,15 @@ def run_scenario(
         log.event("program", grids=label, **asdict(health))
     logged: set[int] = set()
 
+    stages = StageRecorder(writer, built.axis.index, built.devices)
+
     def on_decision(interval: int, decision: Decision) -> None:
+        stages.write(interval, decision)
+        for outcome in decision.outcomes:
+            totals.add_follower_gap(outcome.follower_gap)
+            if outcome.follower_gap != outcome.follower_gap:
+                text = f"{outcome.follower}: its dispatch could not be audited"
+                log.event("warning", interval=interval, text=text)
         for text in decision.messages:
             log.event("warning", interval=interval, text=text)
         for name, plan in decision.plans.items():
@@ -155,8 +164,8 @@ def summary(
             "max_relative_gap": totals.max_gap,
             "max_gap_eur": totals.max_gap_eur,
             "max_gap_of_flexible_cost": totals.max_flexible_gap,
-            "max_follower_gap": None,
-            "big_m_active": None,
+            "max_follower_gap": totals.max_follower_gap,
+            "big_m_active": False,  # no scheme of a run uses a big M
         },
         "certificate": {
             "exact": totals.count("exact"),

@@ -1,5 +1,7 @@
 """Names of the coordination schemes, known before anything heavy is imported."""
 
+from typing import Literal
+
 from stackelgrid.scenarios.errors import ScenarioError
 
 SCHEMES = (
@@ -10,7 +12,15 @@ SCHEMES = (
     "uncoordinated",
     "diagonalization",
 )
-PRICINGS = ("tariff", "lmp")
+PRICINGS: tuple[Literal["tariff", "lmp"], ...] = ("tariff", "lmp")
+
+
+def pricing_name(text: str) -> Literal["tariff", "lmp"]:
+    """Name of a pricing; raises ScenarioError for one unknown."""
+    for name in PRICINGS:
+        if text == name:
+            return name
+    raise ScenarioError(f"--pricing {text}: unknown; accepted: {', '.join(PRICINGS)}")
 
 
 def scheme_names(text: str) -> tuple[str, ...]:

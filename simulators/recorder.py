@@ -115,8 +115,9 @@ class Recorder(mosaik_api_v3.Simulator):
                     rows["trade"].append(trade_rows(grid, plan, plan.schedule.trade, interval))
                 if plan.step == 0:
                     rows["schedule"].append(schedule_rows(grid, plan))
-            record = self._interval_row(grid, seen, plan, interval)
             interface = rows["boundary"][-1] if grid.parent else None
+            price = _boundary_price(grid, seen, interval, interface)
+            record = self._interval_row(grid, seen, plan, price)
             self._totals.add(
                 record,
                 float(interface["mismatch_mva"][0]) if interface else 0.0,
@@ -140,7 +141,7 @@ class Recorder(mosaik_api_v3.Simulator):
         return columns
 
     def _interval_row(
-        self, grid: RecordedGrid, seen: Mapping[str, Any], plan: Plan | None, interval: int
+        self, grid: RecordedGrid, seen: Mapping[str, Any], plan: Plan | None, price: float
     ) -> GridInterval:
         d, dt_h = grid.devices, self._interval_s / 3600.0
         report = plan.report if plan else None
@@ -160,9 +161,6 @@ class Recorder(mosaik_api_v3.Simulator):
         start, used = seen["battery_e_start_mwh"], seen["energy_used_mwh"]
         before = self._energy_end.get(grid.name, start)
         handover = max(largest(np.abs(before - start)), largest(np.abs(used - start)))
-        price = grid.series.import_eur_per_mwh[interval]
-        if seen["slack_p_mw"] < 0.0:
-            price = grid.series.export_eur_per_mwh[interval]
         feeder = grid.level != "transmission"
         cost = d.units.c2 * unit_p**2 + d.units.c1 * unit_p + d.units.c0
         retail, fees = trade_costs(grid, plan)
@@ -226,3 +224,14 @@ class Recorder(mosaik_api_v3.Simulator):
             curtailment_eur=dt_h * grid.curtailment_eur_per_mwh * float(curtailed.sum()),
             generation_eur=dt_h * float(cost.sum()),
         )
+
+
+def _boundary_price(
+    grid: RecordedGrid, seen: Mapping[str, Any], interval: int, interface: Mapping[str, Any] | None
+) -> float:
+    """Price in EUR/MWh that the exchange is paid at: nodal, or the tariff's by direction."""
+    if grid.nodal_pricing and interface is not None:
+        return float(interface["nodal_price_eur_per_mwh"][0])
+    if seen["slack_p_mw"] < 0.0:
+        return float(grid.series.export_eur_per_mwh[interval])
+    return float(grid.series.import_eur_per_mwh[interval])

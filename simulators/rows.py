@@ -37,6 +37,7 @@ class RecordedGrid:
     curtailment_eur_per_mwh: float
     trade: TradeOptions | None
     pays_outside: bool
+    nodal_pricing: bool = False
 
 
 def largest(values: Floats) -> float:

@@ -60,6 +60,16 @@ SCHEMAS: dict[str, pa.Schema] = {
         *_KEY, ("bus", _I), ("market", _S), ("side", _S), ("p_mw", _F), ("price_eur_per_mwh", _F),
         ("fee_eur_per_mwh", _F),
     ]),
+    "stage": pa.schema([
+        *_KEY, ("scheme", _S), ("pricing", _S), ("objective_eur", _F), ("bound_eur", _F),
+        ("gap", _F), ("leader_eur", _F), ("payment_eur", _F), ("follower_eur", _F),
+        ("total_eur", _F), ("follower_returned_eur", _F), ("follower_min_eur", _F),
+        ("follower_max_eur", _F), ("follower_gap", _F), ("rounds", _I), ("message", _S),
+        ("solve_s", _F),
+    ]),
+    "dispatch": pa.schema([
+        *_KEY, ("step", _I), ("dt_h", _F), ("element", _S), ("index", _I), ("p_mw", _F),
+    ]),
     "schedule": pa.schema([
         *_KEY, ("step", _I), ("dt_h", _F), ("element", _S), ("index", _I), ("p_mw", _F),
         ("q_mvar", _F), ("e_mwh", _F),

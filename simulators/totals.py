@@ -95,6 +95,7 @@ class Totals:
     max_handover_error_mwh: float = 0.0
     max_balance_error_mw: float = 0.0
     max_mismatch_pu: float = 0.0
+    max_follower_gap: float | None = None
     fallback_reasons: dict[int, list[str]] = field(default_factory=dict)
     worst_verdict: dict[int, int] = field(default_factory=dict)
 
@@ -129,6 +130,11 @@ class Totals:
             self.max_handover_error_mwh, row.energy_handover_error_mwh
         )
         self.max_balance_error_mw = max(self.max_balance_error_mw, abs(row.balance_error_mw))
+
+    def add_follower_gap(self, gap: float) -> None:
+        """Add the audit of one follower; NaN is one whose audit found no optimum."""
+        if not isnan(gap):
+            self.max_follower_gap = max(self.max_follower_gap or 0.0, gap)
 
     @property
     def fallback_intervals(self) -> set[int]:

@@ -104,7 +104,7 @@ class Cascade:
                 plans[name] = self.agents[name].later(plan, step)
             else:
                 plans[name] = replace(plan, set_points=plan.schedule.set_points(step), step=step)
-        return Decision(plans, day.rounds, (), day.outcomes)
+        return Decision(plans, day.rounds)
 
     def _pass(
         self, interval: int, measured: Mapping[str, Measurement], heads: Mapping[str, Floats]
@@ -121,6 +121,11 @@ class Cascade:
                     )
         for outcome in outcomes.values():
             messages += [f"{outcome.follower}: {text}" for text in outcome.messages]
+        for name, outcome in outcomes.items():
+            if name in self.agents:  # prices that its stage found at its buses
+                prices = outcome.plans[name].schedule.price_eur_per_mwh
+                priced = replace(plans[name].schedule, price_eur_per_mwh=prices)
+                plans[name] = replace(plans[name], schedule=priced)
         if self.tso is not None and self.tso.grid.name not in plans:
             name = self.tso.grid.name
             plans[name] = self.tso.decide(interval, {})
