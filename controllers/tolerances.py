@@ -60,4 +60,4 @@ CONE_DIRECTION = 1e-7
 # power are at rest, trade that is open by less clears; a nodal best response that gains less
 # (relative to the cost) is not taken
 EQUILIBRIUM = 1e-4
-EQUILIBRIUM_GAIN = 1e-6
+EQUILIBRIUM_GAIN = 1e-7

@@ -66,6 +66,10 @@ class LinearNodes:
             self._highs.setOptionValue(name, value)
         self._highs.passModel(lp)
 
+    def recost(self, data: ProgramData) -> None:
+        """Take another objective; the rows stay, and so does the basis."""
+        self.data, self._cost = data, data.q
+
     def solve(self, state: NodeState, *, feasibility: bool = False) -> Relaxation:
         """Solve a node from the last basis, once more from scratch where that fails."""
         if (state.lower > state.upper).any():

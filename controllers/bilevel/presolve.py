@@ -1,14 +1,17 @@
 """Which complementarity pairs cannot switch, proven before any search (docs/model.md).
 
 The follower falls apart into independent blocks (for example one a period). Samples of the
-leader's decision name candidates: rows whose multiplier, or whose slack, was always zero. For the
-candidates of a block one small bilevel problem maximises their sum over everything that satisfies
-the block's optimality conditions for x in the box; a zero maximum proves them all, a point with a
-positive sum drops those that are positive in it. What a limited search cannot settle is not proved.
+leader's decision name candidates of a block: rows C that were never active, rows E that always
+were. The reduced follower is the block without C and with E as equations. If over everything that
+satisfies its optimality conditions for x in the box every slack of C and every multiplier of E is
+positive, then its optimum is one of the whole block, C has no multiplier and E no slack anywhere.
+Each minimum is a small search in which few pairs are left; a row that fails leaves its set and
+the sweep starts again. What a limited search cannot settle is not proved.
 """
 
 import time
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from scipy.sparse import block_array, coo_array, csc_array, csr_array, vstack
@@ -30,9 +33,14 @@ from stackelgrid.controllers.bilevel.problem import (
 from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.bilevel.tree import Tree
 from stackelgrid.controllers.errors import ModelError
+from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.restricted import BoundRows
 from stackelgrid.profiles.arrays import Floats, Ints
+
+_SAMPLED = 1e-6  # a sampled slack or multiplier below this (relative) is zero
+_POSITIVE = 1e-6  # a proven minimum above this (relative) is positive
+_CORNERS = 8  # most of the leader's columns of a block whose box's corners are visited
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,17 @@ class _Block:
     columns: Ints
 
 
+@dataclass(frozen=True)
+class _Question:
+    """Whether q'(x, y) + constant, or a multiplier of the block, is always above a floor."""
+
+    place: int
+    q: Floats
+    multiplier: int | None
+    constant: float
+    floor: float
+
+
 class _Proof:
     """Candidates of one block after the other."""
 
@@ -121,120 +140,162 @@ class _Proof:
         linear = follower.zero + follower.nonneg
         if (block.rows >= linear).any() or not len(block.columns):
             return
-        form, part = self._part(block)
         pairs = block.rows[block.rows >= follower.zero] - follower.zero
-        size = np.maximum(1.0, multiplier.max(initial=0.0))
-        small = tolerances.COMPLEMENTARY_PAIR
-        never = (multiplier[:, pairs] <= small * size).all(axis=0)
-        always = (slack[:, pairs] <= small).all(axis=0) & ~never
-        self._prove(form, part, pairs, np.flatnonzero(never), True, float(size))
-        self._prove(form, part, pairs, np.flatnonzero(always), False, float(size))
-
-    def _prove(
-        self,
-        form: KktForm,
-        part: BilevelData,
-        pairs: Ints,
-        candidates: Ints,
-        multipliers: bool,
-        size: float,
-    ) -> None:
-        """Largest sum of the candidates; halves are tried where the search was not finished."""
-        waiting = [candidates]
-        target = self.multiplier_zero if multipliers else self.slack_zero
-        while waiting:
-            chosen = waiting.pop()
-            if not len(chosen) or self._late():
+        size = max(1.0, float(multiplier.max(initial=0.0)))
+        small = _SAMPLED * size
+        never = pairs[(multiplier[:, pairs] <= small).all(axis=0)]
+        always = pairs[(slack[:, pairs] <= _SAMPLED).all(axis=0)]
+        always = np.setdiff1d(always, never)
+        used = self._seen(block)
+        while len(never) or len(always):
+            reduced = _Block(np.setdiff1d(block.rows, follower.zero + never), block.columns)
+            form, part = self._part(reduced, always, used)
+            if len(always) and not self._answered(form, part, used):
+                always = always[:0]
                 continue
-            positive = self._largest(form, part, pairs, chosen, multipliers, size)
-            if positive is None:
-                if len(chosen) > 1:
-                    half = len(chosen) // 2
-                    waiting += [chosen[:half], chosen[half:]]
-            elif positive.any():
-                waiting.append(chosen[~positive])
-            else:
-                target[pairs[chosen]] = True
+            if not self._bounded(form, part):
+                return
+            failed = self._sweep(form, part, used, reduced, never, always, size)
+            if failed is None:
+                return
+            if not len(failed):
+                self.multiplier_zero[never], self.slack_zero[always] = True, True
+                return
+            never, always = np.setdiff1d(never, failed), np.setdiff1d(always, failed)
 
-    def _largest(
+    def _sweep(
         self,
         form: KktForm,
         part: BilevelData,
-        pairs: Ints,
-        chosen: Ints,
-        multipliers: bool,
+        used: Ints,
+        reduced: _Block,
+        never: Ints,
+        always: Ints,
         size: float,
-    ) -> Flags | None:
-        """Which of the chosen can be positive; none: proved; None: not settled."""
-        self.problems += 1
+    ) -> Ints | None:
+        """Pairs whose slack or multiplier is not always positive; None when time is up."""
+        follower, n_x = self.program.follower, len(used)
+        rows = follower.zero + never
+        b_x = csr_array(follower.b_parameters @ self.program.link)[rows][:, used]
+        a = csr_array(follower.matrix)[rows][:, reduced.columns]
+        inside = np.concatenate([b_x.toarray(), a.toarray()], axis=1)  # slack = b - inside z
+        right = self.below.b[rows]
+        order = _equations_first(reduced, always, follower.zero).tolist()
+        floors = _POSITIVE * (1.0 + np.abs(right))
+        questions = [
+            _Question(k, -inside[k], None, float(right[k]), float(floors[k]))
+            for k in range(len(never))
+        ] + [
+            _Question(len(never) + k, np.zeros(inside.shape[1]),
+                      order.index(follower.zero + int(e)), 0.0, _POSITIVE * size)
+            for k, e in enumerate(always)
+        ]  # fmt: skip
+        nodes: LinearNodes | None = None
+        for asked in questions:
+            if self._late():
+                return None
+            self.problems += 1
+            dual = np.zeros(form.bilevel.follower.rows)
+            if asked.multiplier is not None:
+                dual[asked.multiplier] = 1.0
+            leader = ProgramData(asked.q, part.leader.b, asked.constant)
+            single = form.data(replace(part, leader=leader, dual_cost=dual))
+            nodes = nodes or LinearNodes(form, single)
+            nodes.recost(single)
+            options = BilevelOptions(
+                gap=tolerances.MASTER_BOUND,
+                node_limit=self.limits.node_limit,
+                time_limit_s=self._seconds_left(),
+            )
+            tree = Tree(form, single, nodes, options)
+            tree.start(np.zeros(form.columns), asked.floor)
+            found = tree.run()
+            if found.status == "optimal" and found.objective >= asked.floor:
+                continue
+            failed = np.zeros(len(never) + len(always), dtype=bool)
+            failed[asked.place] = True
+            if found.status == "optimal":  # all that this point contradicts
+                z = found.z[: n_x + len(reduced.columns)]
+                failed[: len(never)] |= right - inside @ z < floors
+            return np.concatenate([never, always])[failed]
+        return np.zeros(0, dtype=np.int64)
+
+    def _answered(self, form: KktForm, part: BilevelData, used: Ints) -> bool:
+        """Whether the reduced follower has a point for all x in the box: at its corners."""
+        lower, upper = self.lower[used], self.upper[used]
+        if len(used) > _CORNERS or not np.isfinite([lower, upper]).all():
+            return False
+        follower = form.bilevel.follower
+        n = follower.variables
+        for corner in product(*zip(lower, upper, strict=True)):
+            data = part.follower_data(form.bilevel, np.array(corner))
+            feasible = replace(follower, quadratic=csc_array((n, n)))
+            answer = ClarabelSolver(feasible).solve(ProgramData(np.zeros(n), data.b, 0.0))
+            if answer.status != "optimal":
+                return False
+        return True
+
+    def _bounded(self, form: KktForm, part: BilevelData) -> bool:
+        """Whether the reduced follower is bounded whatever x: its duals do not depend on x."""
         program = form.bilevel
-        q = np.zeros(program.n_x + program.n_y)
-        cost = np.zeros(program.follower.rows)
-        rows = program.follower.zero + chosen
-        if multipliers:
-            cost[rows] = -1.0 / size
-            part = replace(part, dual_cost=cost)
-        else:  # -(b - B x - A y), the constant aside
-            b_x = csr_array(program.follower.b_parameters @ program.link)
-            q = np.concatenate(
-                [
-                    np.asarray(b_x[rows].sum(axis=0)).ravel(),
-                    np.asarray(csr_array(program.follower.matrix)[rows].sum(axis=0)).ravel(),
-                ]
-            )
-        constant = 0.0 if multipliers else -float(part_b(program, part)[rows].sum())
-        part = replace(part, leader=ProgramData(q, part.leader.b, constant))
-        single = form.data(part)
-        known = self._fixed(pairs)
-        options = BilevelOptions(
-            gap=tolerances.COMPLEMENTARY_PAIR,
-            node_limit=self.limits.node_limit,
-            time_limit_s=self._seconds_left(),
-            slack_zero=known[0],
-            multiplier_zero=known[1],
+        follower = program.follower
+        priced = csr_array(follower.q_parameters @ program.link)
+        if priced.count_nonzero():
+            return False
+        m, n = follower.rows, follower.variables
+        pairs = np.arange(follower.nonneg)
+        minus = csr_array(
+            (-np.ones(follower.nonneg), (pairs, follower.zero + pairs)),
+            shape=(follower.nonneg, m),
         )
-        tree = Tree(form, single, LinearNodes(form, single), options)
-        tree.start(np.zeros(form.columns), 0.0)  # the samples': nothing below it, then proved
-        found = tree.run()
-        if found.status == "unbounded":
-            return None
-        if found.objective < -tolerances.COMPLEMENTARY_PAIR:
-            values = (
-                found.z[form.multipliers[chosen]] / size
-                if multipliers
-                else form.slacks(found.z, single.b)[chosen]
-            )
-            positive = np.asarray(values > 0.1 * tolerances.COMPLEMENTARY_PAIR)
-            return positive if positive.any() else None
-        return np.zeros(len(chosen), dtype=bool) if found.status == "optimal" else None
+        matrix = block_array(
+            [
+                [symmetric(follower.quadratic), csr_array(follower.matrix).T],
+                [csr_array((follower.nonneg, n)), minus],
+            ],
+            format="csc",
+        )
+        q = follower.data(part.follower_parameters).q
+        b = np.concatenate([-q, np.zeros(follower.nonneg)])
+        dual = conic(csc_array(matrix), b, csc_array((n + m, n + m)), n, follower.nonneg)
+        answer = ClarabelSolver(dual).solve(ProgramData(np.zeros(n + m), b, 0.0))
+        return answer.status == "optimal"
 
-    def _fixed(self, pairs: Ints) -> tuple[Flags, Flags]:
-        return self.slack_zero[pairs], self.multiplier_zero[pairs]
+    def _seen(self, block: _Block) -> Ints:
+        """The leader's columns that occur in the whole block, C included."""
+        follower, link = self.program.follower, self.program.link
+        b_x = csr_array(follower.b_parameters @ link)[block.rows]
+        q_x = csr_array(follower.q_parameters @ link)[block.columns]
+        return np.unique(np.concatenate([b_x.indices, q_x.indices])).astype(np.int64)
 
-    def _part(self, block: _Block) -> tuple[KktForm, BilevelData]:
-        """The block as a bilevel program: x in the box and the leader's rows that are its own."""
+    def _part(self, block: _Block, always: Ints, used: Ints) -> tuple[KktForm, BilevelData]:
+        """The reduced block as a bilevel program; rows `always` are equations.
+
+        The leader's columns `used` are in the box and in the leader's rows of nothing else.
+        """
         program, below = self.program, self.below
         follower = program.follower
-        b_x = csr_array(follower.b_parameters @ program.link)[block.rows]
+        rows = _equations_first(block, always, follower.zero)
+        equations = int((block.rows < follower.zero).sum()) + len(always)
+        b_x = csr_array(follower.b_parameters @ program.link)[rows]
         q_x = csr_array(follower.q_parameters @ program.link)[block.columns]
-        used = np.unique(np.concatenate([b_x.indices, q_x.indices])).astype(np.int64)
         n_x, n_y, m = len(used), len(block.columns), len(block.rows)
         part = replace(
             follower,
             quadratic=csc_array(follower.quadratic[block.columns, :][:, block.columns]),
-            matrix=csc_array(csr_array(follower.matrix)[block.rows][:, block.columns]),
-            zero=int((block.rows < follower.zero).sum()),
-            nonneg=int((block.rows >= follower.zero).sum()),
+            matrix=csc_array(csr_array(follower.matrix)[rows][:, block.columns]),
+            zero=equations,
+            nonneg=len(rows) - equations,
             cones=(),
             q0=below.q[block.columns],
             q_parameters=csr_array(q_x[:, used]),
-            b0=below.b[block.rows],
+            b0=below.b[rows],
             b_parameters=csr_array(b_x[:, used]),
             offset0=0.0,
             offset_linear=np.zeros(n_x),
             offset_quadratic=csr_array((n_x, n_x)),
         )
-        leader, b = self._leader(used, block.columns)
+        leader, b = self._leader(used, len(block.columns))
         local = BilevelProgram(
             leader=leader,
             follower=part,
@@ -243,22 +304,27 @@ class _Proof:
             products=csr_array((n_x + n_y, n_x + n_y)),
             names=ProgramNames(program.names.follower),
         )
-        return KktForm(local), BilevelData(ProgramData(np.zeros(n_x + n_y), b, 0.0), np.zeros(n_x))
+        nothing = ProgramData(np.zeros(n_x + n_y), b, 0.0)
+        return KktForm(local), BilevelData(nothing, np.zeros(n_x))
 
-    def _leader(self, used: Ints, columns: Ints) -> tuple[ConicProgram, Floats]:
-        """Box rows, and the linear rows of the leader that hold nothing but these columns."""
-        program, leader = self.program, self.program.leader
+    def _leader(self, used: Ints, n_y: int) -> tuple[ConicProgram, Floats]:
+        """Box rows, and the linear rows of the leader that hold nothing but these columns of x.
+
+        Rows with the follower's variables stay out: the reduced follower's answer may break them
+        where the follower's own does not.
+        """
+        leader = self.program.leader
         linear = leader.zero + leader.nonneg
-        mine = np.concatenate([used, program.n_x + columns])
         matrix = csr_array(leader.matrix)[:linear]
-        inside = csr_array(matrix[:, mine])
+        inside = csr_array(matrix[:, used])
         inside.eliminate_zeros()
         whole = np.diff(csr_array(matrix).indptr) == np.diff(inside.indptr)
         rows = np.flatnonzero(whole & (np.diff(inside.indptr) > 0))
         zero = rows[rows < leader.zero]
         nonneg = rows[rows >= leader.zero]
         at = np.arange(len(used))
-        n = len(mine)
+        n = len(used) + n_y
+        inside.resize((inside.shape[0], n))
         unit = coo_array((np.ones(len(used)), (at, at)), shape=(len(used), n)).tocsr()
         above, under = np.isfinite(self.upper[used]), np.isfinite(self.lower[used])
         stacked = vstack([inside[zero], inside[nonneg], unit[above], -unit[under]], format="csc")
@@ -282,9 +348,11 @@ class _Proof:
         return None if limit is None else limit - (time.perf_counter() - self.started)
 
 
-def part_b(program: BilevelProgram, data: BilevelData) -> Floats:
-    """Right-hand sides of the follower at x = 0."""
-    return program.follower.data(data.follower_parameters).b
+def _equations_first(block: _Block, always: Ints, zero: int) -> Ints:
+    """Rows of a block: its equations, the rows that count as such, the other inequalities."""
+    rows = block.rows
+    tied = zero + always
+    return np.concatenate([rows[rows < zero], tied, np.setdiff1d(rows[rows >= zero], tied)])
 
 
 def _blocks(program: BilevelProgram) -> list[_Block]:
