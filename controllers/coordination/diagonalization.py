@@ -56,13 +56,18 @@ class Diagonalization:
         follower, parameters = self.stage.follower, instance.parameters
         nodal = self.stage.pricing == "lmp" and follower is not None
         maker = self._maker(nodal)
-        game = self._play(maker, instance, limits=False, nodal=nodal)
+        market = maker.open(instance, limits=False, nodal=nodal)
+        game = self._play(maker, instance, market, nodal=nodal)
         rounds = game.rounds
         if not nodal and follower is not None and parameters is not None:
             served = self._served(maker, game.market, parameters)
             if not served and all(a.x is not None for a in game.answers.values()):
-                game = self._play(maker, instance, limits=True, nodal=False)
-                rounds += game.rounds
+                shared = maker.open(instance, limits=True, nodal=False)
+                if shared.message:
+                    game.market.message = f"limits of {follower.grid_name}: {shared.message}"
+                else:
+                    game = self._play(maker, instance, shared, nodal=False)
+                    rounds += game.rounds
         return self._decision(maker, game, instance, rounds, nodal)
 
     def _maker(self, nodal: bool) -> MarketMaker:
@@ -83,9 +88,8 @@ class Diagonalization:
     # ------------------------------------------------------------------ turns
 
     def _play(
-        self, maker: MarketMaker, instance: StageInstance, *, limits: bool, nodal: bool
+        self, maker: MarketMaker, instance: StageInstance, market: Market, *, nodal: bool
     ) -> _Game:
-        market = maker.open(instance, limits=limits, nodal=nodal)
         game = _Game(market, {})
         seen: list[Floats] = []
         asked: dict[str, Offer] = {}

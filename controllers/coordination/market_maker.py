@@ -187,7 +187,7 @@ class MarketMaker:
             triplets = (np.concatenate(values), (np.concatenate(rows), np.arange(n)))
             shape = (program.b_parameters.shape[1], n)
             link = csr_array(coo_array(triplets, shape=shape))
-            self._form = PrimalForm(mirror, program, link, 0.0)
+            self._form = PrimalForm(mirror, program, link, (1.0, 0.0))
             self._projection = conic_solver(self.stage.settings.conic)(self._form.program)
         assert self._projection is not None
         q = -np.concatenate([weights[n] * wanted[n] for n in weights])
