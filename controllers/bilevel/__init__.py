@@ -1,6 +1,7 @@
 """A leader and its follower as one level: KKT, strong duality, branching, and the audit."""
 
 from stackelgrid.controllers.bilevel.duals import follower_duals
+from stackelgrid.controllers.bilevel.presolve import PresolveLimits, ProvenPairs, prove_inactive
 from stackelgrid.controllers.bilevel.problem import (
     BilevelData,
     BilevelOptions,
@@ -18,8 +19,11 @@ __all__ = [
     "BilevelResult",
     "BilevelSolution",
     "BilevelSolver",
+    "PresolveLimits",
     "ProgramNames",
+    "ProvenPairs",
     "follower_duals",
+    "prove_inactive",
     "solve_bilevel",
     "solve_program",
 ]

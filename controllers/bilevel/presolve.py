@@ -15,14 +15,18 @@ from itertools import product
 
 import numpy as np
 from scipy.sparse import block_array, coo_array, csc_array, csr_array, vstack
-from scipy.sparse.csgraph import connected_components
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.bilevel.bounds import Ranges
-from stackelgrid.controllers.bilevel.follower import FollowerResponse
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.linear_nodes import LinearNodes
 from stackelgrid.controllers.bilevel.node import conic
+from stackelgrid.controllers.bilevel.presolve_parts import (
+    FollowerPart,
+    decision_box,
+    equations_first,
+    follower_parts,
+    sampled_pairs,
+)
 from stackelgrid.controllers.bilevel.problem import (
     BilevelData,
     BilevelOptions,
@@ -32,10 +36,8 @@ from stackelgrid.controllers.bilevel.problem import (
 )
 from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.bilevel.tree import Tree
-from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
-from stackelgrid.controllers.solvers.restricted import BoundRows
 from stackelgrid.profiles.arrays import Floats, Ints
 
 _SAMPLED = 1e-6  # a sampled slack or multiplier below this (relative) is zero
@@ -84,9 +86,9 @@ def prove_inactive(
     """
     started = time.perf_counter()
     limits = limits or PresolveLimits()
-    lower, upper = _box(program, data, box)
-    blocks = _blocks(program)
-    slack, multiplier = _samples(program, data, lower, upper, rng, limits.samples)
+    lower, upper = decision_box(program, data, box)
+    blocks = follower_parts(program)
+    slack, multiplier = sampled_pairs(program, data, lower, upper, rng, limits.samples)
     proof = _Proof(program, data, lower, upper, limits, started)
     if slack is not None and multiplier is not None:
         for block in blocks:
@@ -94,14 +96,6 @@ def prove_inactive(
     return ProvenPairs(
         proof.slack_zero, proof.multiplier_zero, proof.problems, time.perf_counter() - started
     )
-
-
-@dataclass(frozen=True)
-class _Block:
-    """Rows and columns of one connected component of the follower."""
-
-    rows: Ints
-    columns: Ints
 
 
 @dataclass(frozen=True)
@@ -134,7 +128,7 @@ class _Proof:
         self.multiplier_zero = np.zeros(program.pairs, dtype=bool)
         self.problems = 0
 
-    def block(self, block: _Block, slack: Floats, multiplier: Floats) -> None:
+    def block(self, block: FollowerPart, slack: Floats, multiplier: Floats) -> None:
         """Prove what can be proved of one block."""
         follower = self.program.follower
         linear = follower.zero + follower.nonneg
@@ -148,7 +142,7 @@ class _Proof:
         always = np.setdiff1d(always, never)
         used = self._seen(block)
         while len(never) or len(always):
-            reduced = _Block(np.setdiff1d(block.rows, follower.zero + never), block.columns)
+            reduced = FollowerPart(np.setdiff1d(block.rows, follower.zero + never), block.columns)
             form, part = self._part(reduced, always, used)
             if len(always) and not self._answered(form, part, used):
                 always = always[:0]
@@ -168,7 +162,7 @@ class _Proof:
         form: KktForm,
         part: BilevelData,
         used: Ints,
-        reduced: _Block,
+        reduced: FollowerPart,
         never: Ints,
         always: Ints,
         size: float,
@@ -180,7 +174,7 @@ class _Proof:
         a = csr_array(follower.matrix)[rows][:, reduced.columns]
         inside = np.concatenate([b_x.toarray(), a.toarray()], axis=1)  # slack = b - inside z
         right = self.below.b[rows]
-        order = _equations_first(reduced, always, follower.zero).tolist()
+        order = equations_first(reduced, always, follower.zero).tolist()
         floors = _POSITIVE * (1.0 + np.abs(right))
         questions = [
             _Question(k, -inside[k], None, float(right[k]), float(floors[k]))
@@ -261,21 +255,21 @@ class _Proof:
         answer = ClarabelSolver(dual).solve(ProgramData(np.zeros(n + m), b, 0.0))
         return answer.status == "optimal"
 
-    def _seen(self, block: _Block) -> Ints:
+    def _seen(self, block: FollowerPart) -> Ints:
         """The leader's columns that occur in the whole block, C included."""
         follower, link = self.program.follower, self.program.link
         b_x = csr_array(follower.b_parameters @ link)[block.rows]
         q_x = csr_array(follower.q_parameters @ link)[block.columns]
         return np.unique(np.concatenate([b_x.indices, q_x.indices])).astype(np.int64)
 
-    def _part(self, block: _Block, always: Ints, used: Ints) -> tuple[KktForm, BilevelData]:
+    def _part(self, block: FollowerPart, always: Ints, used: Ints) -> tuple[KktForm, BilevelData]:
         """The reduced block as a bilevel program; rows `always` are equations.
 
         The leader's columns `used` are in the box and in the leader's rows of nothing else.
         """
         program, below = self.program, self.below
         follower = program.follower
-        rows = _equations_first(block, always, follower.zero)
+        rows = equations_first(block, always, follower.zero)
         equations = int((block.rows < follower.zero).sum()) + len(always)
         b_x = csr_array(follower.b_parameters @ program.link)[rows]
         q_x = csr_array(follower.q_parameters @ program.link)[block.columns]
@@ -346,87 +340,3 @@ class _Proof:
     def _seconds_left(self) -> float | None:
         limit = self.limits.time_limit_s
         return None if limit is None else limit - (time.perf_counter() - self.started)
-
-
-def _equations_first(block: _Block, always: Ints, zero: int) -> Ints:
-    """Rows of a block: its equations, the rows that count as such, the other inequalities."""
-    rows = block.rows
-    tied = zero + always
-    return np.concatenate([rows[rows < zero], tied, np.setdiff1d(rows[rows >= zero], tied)])
-
-
-def _blocks(program: BilevelProgram) -> list[_Block]:
-    """Connected components of the follower's rows and columns; rows of a cone stay together."""
-    follower = program.follower
-    m, n = follower.rows, follower.variables
-    a = csr_array(follower.matrix)
-    linear = follower.zero + follower.nonneg
-    heads, first = [], linear
-    for size in follower.cones:
-        heads += [(first, first + k) for k in range(1, size)]
-        first += size
-    tied = np.array(heads, dtype=np.int64).reshape(len(heads), 2)
-    rows = csr_array((np.ones(len(tied)), (tied[:, 0], tied[:, 1])), shape=(m, m))
-    graph = block_array([[rows, abs(a)], [None, abs(symmetric(follower.quadratic))]])
-    _, label = connected_components(csr_array(graph), directed=False)
-    blocks = []
-    for k in np.unique(label[m:]).tolist():
-        blocks.append(_Block(np.flatnonzero(label[:m] == k), np.flatnonzero(label[m : m + n] == k)))
-    return blocks
-
-
-def _box(
-    program: BilevelProgram, data: BilevelData, box: tuple[Floats, Floats] | None
-) -> tuple[Floats, Floats]:
-    n_x = program.n_x
-    if box is not None:
-        lower, upper = (np.asarray(side, dtype=float) for side in box)
-        if lower.shape != (n_x,) or upper.shape != (n_x,):
-            raise ModelError(f"box of shape {lower.shape}, {upper.shape}; ({n_x},) is accepted")
-    else:
-        lower, upper = (s[:n_x] for s in BoundRows(program.leader).bounds(data.leader.b))
-        seen = csr_array(program.link).indices
-        ranges = None
-        for column in np.unique(seen).tolist():
-            for sign, side in ((1.0, upper), (-1.0, lower)):
-                if np.isfinite(side[column]):
-                    continue
-                ranges = ranges or Ranges(program.leader, data.leader.b)
-                cost = np.zeros(program.leader.variables)
-                cost[column] = sign
-                side[column] = sign * ranges.largest(cost)
-    if (lower > upper).any():
-        column = int(np.flatnonzero(lower > upper)[0])
-        raise ModelError(
-            f"{program.names.column(column)}: the box is empty, "
-            f"[{lower[column]:g}, {upper[column]:g}]"
-        )
-    return lower, upper
-
-
-def _samples(
-    program: BilevelProgram,
-    data: BilevelData,
-    lower: Floats,
-    upper: Floats,
-    rng: np.random.Generator,
-    count: int,
-) -> tuple[Floats | None, Floats | None]:
-    """Slacks and multipliers of the follower at sampled x (answered samples, pairs)."""
-    low = np.where(np.isfinite(lower), lower, np.where(np.isfinite(upper), upper - 1.0, -1.0))
-    high = np.where(np.isfinite(upper), upper, low + 1.0)
-    follower, response = program.follower, FollowerResponse(program, data)
-    pairs = slice(follower.zero, follower.zero + follower.nonneg)
-    slacks, multipliers = [], []
-    for _ in range(count):
-        x = rng.uniform(low, high)
-        answer = response.solve(x)
-        if answer is None:
-            continue
-        b = data.follower_data(program, x).b[pairs]
-        slack = b - (csr_array(follower.matrix)[pairs] @ answer.x)
-        slacks.append(slack / (1.0 + np.abs(b)))
-        multipliers.append(answer.dual[pairs])
-    if not slacks:
-        return None, None
-    return np.array(slacks), np.array(multipliers)

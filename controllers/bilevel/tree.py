@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.bilevel.branching import PairValues, cone_children, cone_widths
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.node import (
     BOUNDARY,
@@ -41,24 +42,6 @@ class _Open:
     bound: float
     order: int
     state: NodeState = field(compare=False)
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """Slacks and multipliers of a point, each relative to its usual size."""
-
-    slack: Floats
-    multiplier: Floats
-
-    @property
-    def product(self) -> Floats:
-        """How far a pair is from complementary (pairs,)."""
-        return np.maximum(self.slack, 0.0) * np.maximum(self.multiplier, 0.0)
-
-    @property
-    def smaller(self) -> Floats:
-        """The smaller of the two (pairs,)."""
-        return np.maximum(np.minimum(self.slack, self.multiplier), 0.0)
 
 
 class Tree:
@@ -157,7 +140,7 @@ class Tree:
         state: NodeState,
         bound: float,
         result: Relaxation,
-        pairs: _Pairs,
+        pairs: PairValues,
         fraction: Floats,
         opening: Floats,
     ) -> "tuple[NodeState, float] | None":
@@ -170,7 +153,7 @@ class Tree:
             return self._split_pair(state, bound, int(np.argmax(violated)), pairs)
         if fraction.max(initial=0.0) > tolerances.INTEGRALITY:
             return self._split_integer(state, bound, int(np.argmax(fraction)), result.z)
-        undecided = _width(state)
+        undecided = cone_widths(state)
         if undecided.max(initial=0.0) > tolerances.CONE_DIRECTION:
             # the leader gains to first order in a box's width: split until the bound is reached
             split = np.where(undecided > tolerances.CONE_DIRECTION, undecided + opening, -1.0)
@@ -183,7 +166,7 @@ class Tree:
         return None
 
     def _split_pair(
-        self, state: NodeState, bound: float, pair: int, pairs: _Pairs
+        self, state: NodeState, bound: float, pair: int, pairs: PairValues
     ) -> tuple[NodeState, float]:
         slack_first = pairs.slack[pair] <= pairs.multiplier[pair]
         sides = (SLACK_ZERO, MULTIPLIER_ZERO) if slack_first else (MULTIPLIER_ZERO, SLACK_ZERO)
@@ -203,33 +186,11 @@ class Tree:
     def _split_cone(
         self, state: NodeState, bound: float, cone: int, z: Floats
     ) -> tuple[NodeState, float]:
-        """Three ways for a cone (slack zero, multiplier zero, both on the boundary), then boxes."""
-        now = state.cones[cone]
-        k = len(self.form.cone_rows[cone]) - 1
-        if now.side == OPEN:
-            if not k:  # a cone of one row is an inequality
-                self._push(state.with_cone(cone, ConeState(SLACK_ZERO)), bound)
-                return state.with_cone(cone, ConeState(MULTIPLIER_ZERO)), bound
-            self._push(state.with_cone(cone, ConeState(SLACK_ZERO)), bound)
-            self._push(state.with_cone(cone, ConeState(MULTIPLIER_ZERO)), bound)
-            return state.with_cone(cone, ConeState(BOUNDARY, (-1.0,) * k, (1.0,) * k)), bound
         slack = self.form.cone_slack(cone, z, self.data.b)
-        low, high = np.array(now.lower), np.array(now.upper)
-        direction = slack[1:] / max(slack[0], 1e-12)
-        at = int(np.argmax(high - low))
-        inside = low[at] + np.clip((direction[at] - low[at]) / (high[at] - low[at]), 0.25, 0.75) * (
-            high[at] - low[at]
-        )
-        left, right = high.copy(), low.copy()
-        left[at] = right[at] = inside
-        children = [
-            state.with_cone(cone, ConeState(BOUNDARY, now.lower, tuple(left.tolist()))),
-            state.with_cone(cone, ConeState(BOUNDARY, tuple(right.tolist()), now.upper)),
-        ]
-        if direction[at] > inside:
-            children.reverse()
-        self._push(children[1], bound)
-        return children[0], bound
+        first, *others = cone_children(state.cones[cone], slack)
+        for other in others:
+            self._push(state.with_cone(cone, other), bound)
+        return state.with_cone(cone, first), bound
 
     def _along_ray(
         self, state: NodeState, bound: float, ray: Floats
@@ -240,7 +201,7 @@ class Tree:
         slack = np.maximum(self.form.slacks(ray, still), 0.0)
         multiplier = np.maximum(ray[self.form.multipliers], 0.0)
         open_pairs = state.sides == OPEN
-        moved = _Pairs(slack, multiplier)
+        moved = PairValues(slack, multiplier)
         along = np.where(open_pairs, np.minimum(slack, multiplier), 0.0)
         if along.max(initial=0.0) > tolerances.RAY:
             return self._split_pair(state, bound, int(np.argmax(along)), moved)
@@ -289,11 +250,11 @@ class Tree:
 
     # ------------------------------------------------------------------ points
 
-    def _finish(self, state: NodeState, z: Floats, pairs: _Pairs) -> None:
+    def _finish(self, state: NodeState, z: Floats, pairs: PairValues) -> None:
         """Solve with every pair on the side this complementary point takes."""
         self._restrict(self._pattern(state, pairs, z))
 
-    def _pattern(self, state: NodeState, pairs: _Pairs, z: Floats) -> NodeState:
+    def _pattern(self, state: NodeState, pairs: PairValues, z: Floats) -> NodeState:
         sides = np.where(pairs.slack <= pairs.multiplier, SLACK_ZERO, MULTIPLIER_ZERO)
         sides = np.where(state.sides == OPEN, sides, state.sides)
         values = np.clip(np.round(z[self.integer]), state.lower, state.upper)
@@ -330,7 +291,7 @@ class Tree:
         self.seen.add(key)
         result = self.solver.solve(state)
         self.nodes += 1
-        if result.status == "optimal" and not _width(state).any():
+        if result.status == "optimal" and not cone_widths(state).any():
             self._offer(result.z, result.objective)
 
     def _offer(self, z: Floats, objective: float) -> None:
@@ -338,10 +299,10 @@ class Tree:
             self.z, self.objective = z, objective
             self._note()
 
-    def _pairs(self, z: Floats) -> _Pairs:
+    def _pairs(self, z: Floats) -> PairValues:
         multiplier = z[self.form.multipliers]
         self.multiplier_size = np.maximum(1.0, np.abs(multiplier).max(initial=0.0) * 1e-3)
-        return _Pairs(
+        return PairValues(
             self.form.slacks(z, self.data.b) / self.slack_size, multiplier / self.multiplier_size
         )
 
@@ -413,15 +374,6 @@ class Tree:
             message=message,
             log=tuple(self.log),
         )
-
-
-def _width(state: NodeState) -> Floats:
-    """Widest side of every cone's box of directions; zero where nothing is left open (cones,)."""
-    widths = [
-        4.0 if c.side == OPEN else max(np.subtract(c.upper, c.lower).tolist(), default=0.0)
-        for c in state.cones
-    ]
-    return np.array(widths)
 
 
 def _checked(flags: Flags, sides: Ints) -> Flags:

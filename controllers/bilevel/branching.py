@@ -1,0 +1,67 @@
+"""How far pairs and cones are from complementary, and into what a cone is split."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stackelgrid.controllers.bilevel.node import (
+    BOUNDARY,
+    MULTIPLIER_ZERO,
+    OPEN,
+    SLACK_ZERO,
+    ConeState,
+    NodeState,
+)
+from stackelgrid.profiles.arrays import Floats
+
+
+@dataclass(frozen=True)
+class PairValues:
+    """Slacks and multipliers of a point, each relative to its usual size."""
+
+    slack: Floats
+    multiplier: Floats
+
+    @property
+    def product(self) -> Floats:
+        """How far a pair is from complementary (pairs,)."""
+        return np.maximum(self.slack, 0.0) * np.maximum(self.multiplier, 0.0)
+
+    @property
+    def smaller(self) -> Floats:
+        """The smaller of the two (pairs,)."""
+        return np.maximum(np.minimum(self.slack, self.multiplier), 0.0)
+
+
+def cone_widths(state: NodeState) -> Floats:
+    """Widest side of every cone's box of directions; zero where nothing is left open (cones,)."""
+    widths = [
+        4.0 if c.side == OPEN else max(np.subtract(c.upper, c.lower).tolist(), default=0.0)
+        for c in state.cones
+    ]
+    return np.array(widths)
+
+
+def cone_children(now: ConeState, slack: Floats) -> list[ConeState]:
+    """Slack zero, multiplier zero or both on the boundary; a boundary's box is cut in two.
+
+    The first child is the one to follow: it holds the direction of `slack` (size,).
+    """
+    k = len(slack) - 1
+    if now.side == OPEN and not k:  # a cone of one row is an inequality
+        return [ConeState(MULTIPLIER_ZERO), ConeState(SLACK_ZERO)]
+    if now.side == OPEN:
+        whole = ConeState(BOUNDARY, (-1.0,) * k, (1.0,) * k)
+        return [whole, ConeState(SLACK_ZERO), ConeState(MULTIPLIER_ZERO)]
+    low, high = np.array(now.lower), np.array(now.upper)
+    direction = slack[1:] / max(float(slack[0]), 1e-12)
+    at = int(np.argmax(high - low))
+    width = high[at] - low[at]
+    inside = low[at] + np.clip((direction[at] - low[at]) / width, 0.25, 0.75) * width
+    left, right = high.copy(), low.copy()
+    left[at] = right[at] = inside
+    children = [
+        ConeState(BOUNDARY, now.lower, tuple(left.tolist())),
+        ConeState(BOUNDARY, tuple(right.tolist()), now.upper),
+    ]
+    return children[::-1] if direction[at] > inside else children
