@@ -176,8 +176,7 @@ def test_results_do_not_depend_on_threads(medium, community):
           for k, bus in enumerate((5, 12, 17, 24, 30))),
     )  # fmt: skip
     one, *others = (
-        Cascade(System(None, feeders, HORIZON), ControllerSettings(threads=n))
-        for n in (1, 2, 5)
+        Cascade(System(None, feeders, HORIZON), ControllerSettings(threads=n)) for n in (1, 2, 5)
     )
     for interval in (0, 1):
         expected = one.decide(interval, measure(one.system))
