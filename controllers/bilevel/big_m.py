@@ -22,8 +22,8 @@ from stackelgrid.controllers.bilevel.node import (
     root_state,
 )
 from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelOptions, Outcome
-from stackelgrid.controllers.bilevel.restriction import restrict
-from stackelgrid.controllers.errors import ModelError, SolverError
+from stackelgrid.controllers.bilevel.restriction import proven, restrict
+from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions
 from stackelgrid.profiles.arrays import Floats
@@ -61,8 +61,9 @@ def solve_big_m(form: KktForm, data: BilevelData, options: BilevelOptions) -> Ou
     found = MixedIntegerConicSolver(program, snap).solve(
         vectors, MixedOptions(options.gap, options.time_limit_s, options.node_limit)
     )
-    if found.status == "failed":
-        raise SolverError(f"{names.follower}: kkt_big_m failed: {found.message}")
+    if found.status == "failed":  # branching needs nothing of it
+        failed = Outcome("time_limit", message=f"big-M: the solver failed: {found.message}")
+        return proven(form, data, options, failed)
     if not len(found.x):
         status = "time_limit" if found.status == "limit" else found.status
         return Outcome(status, bound=found.bound, nodes=found.nodes, message=found.message)

@@ -32,7 +32,7 @@ from stackelgrid.controllers.bilevel.problem import (
 )
 from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.bilevel.restriction import proven, restrict
-from stackelgrid.controllers.errors import ModelError, SolverError
+from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions
 from stackelgrid.profiles.arrays import Floats
@@ -45,16 +45,18 @@ def solve_strong_duality(form: KktForm, data: BilevelData, options: BilevelOptio
 
     For a follower that is not linear the row is a curved function whose minimum is zero: no point
     is interior and no multiplier supports a bound. Its point is then a start, and branching on
-    the pairs proves or improves it.
+    the pairs proves or improves it, as it does where the solver of the row failed.
     """
     outcome = _by_row(form, data, options)
-    if not form.bilevel.follower.quadratic.nnz and not form.cone_rows:
+    curved = form.bilevel.follower.quadratic.nnz or form.cone_rows
+    if outcome is not None and not curved:
         return outcome
+    outcome = outcome or Outcome("time_limit", message="strong duality: the solver failed")
     return proven(form, data, options, outcome)
 
 
-def _by_row(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome:
-    """Solve the single level with the row, and make its point exact."""
+def _by_row(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome | None:
+    """Solve the single level with the row, and make its point exact; None if that failed."""
     single, state = form.data(data), root_state(form, form.data(data))
     row = _Linearised(form, data).row()
     if row is None:
@@ -71,13 +73,10 @@ def _by_row(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcom
     found = MixedIntegerConicSolver(program, own_and_digits).solve(
         vectors, MixedOptions(options.gap, options.time_limit_s, options.node_limit)
     )
-    curved = bool(form.bilevel.follower.quadratic.nnz or form.cone_rows)
-    if found.status == "failed" and not curved:
-        raise SolverError(f"{form.bilevel.names.follower}: strong_duality: {found.message}")
+    if found.status == "failed":
+        return None
     if not len(found.x):
-        status: BilevelStatus = "time_limit"
-        if found.status == "infeasible" or found.status == "unbounded":
-            status = found.status
+        status: BilevelStatus = "time_limit" if found.status == "limit" else found.status
         return Outcome(status, bound=found.bound, nodes=found.nodes, message=found.message)
     z = found.x[: form.columns]
     values = np.round(found.x[program.integer])[:n_own]
