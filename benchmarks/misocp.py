@@ -13,28 +13,28 @@ import csv
 import os
 import statistics
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 
 from stackelgrid.controllers.agents import FeederAgent
-from stackelgrid.controllers.coordination.bottom_up_tariff import BottomUpTariff
-from stackelgrid.controllers.models.dc_opf import dc_opf_model
-from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
-from stackelgrid.controllers.solvers import CompiledModel, compile_model
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, parameter_vector
-from stackelgrid.controllers.solvers.join import Link, LinkTerm, join_models, parameter_values
-from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions, Snap
+from stackelgrid.controllers.agents.feeder_agent import FeederInstance
+from stackelgrid.controllers.agents.leader_program import LeaderProgram
+from stackelgrid.controllers.coordination.cascade import Cascade
+from stackelgrid.controllers.schedule import BoundaryProfile
+from stackelgrid.controllers.solvers.conic import ProgramData
+from stackelgrid.controllers.solvers.misocp import MixedOptions, MixedSolution
 from stackelgrid.controllers.solvers.registry import Choice, available_backends
 from stackelgrid.controllers.solvers.registry import mixed_integer_solver as backend
 from stackelgrid.controllers.solvers.scip import ScipSolver
-from stackelgrid.controllers.solvers.snapping import snap_by_direction
-from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.arrays import Floats, Ints
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario
+from stackelgrid.scenarios.compare import first_measured
 from stackelgrid.scenarios.load import load_scenario
 
 mpl.use("Agg")
@@ -81,16 +81,17 @@ CASES = (
 
 @dataclass(frozen=True)
 class Instance:
-    """A compiled program, its data, the snap rule, and how to read the trade across feeders."""
+    """A joined program, its data, and how to read the trade across feeders."""
 
-    program: ConicProgram
+    joined: LeaderProgram
     data: ProgramData
-    snap: Snap
-    across: tuple[tuple[np.ndarray[tuple[int], np.dtype[np.int64]], float], ...]
+    across: tuple[tuple[Ints, float], ...]
     build_s: float
 
     def trade_mwh(self, x: Floats) -> float:
-        """Energy traded across feeders, bought side, all copies."""
+        """Energy traded across feeders, bought side, all copies; NaN without a point."""
+        if not len(x):
+            return float("nan")
         return float(sum(factor * x[columns].sum() for columns, factor in self.across))
 
 
@@ -118,140 +119,77 @@ class Row:
 
 
 def build(case: Case) -> Instance:
-    """Compile and join the feeders, as a group of leaders does, and prepare the data."""
+    """Program and data of the feeders, as the cascade decides them at the tariff."""
     built = build_scenario(load_scenario(case.scenario, case.overrides))
     started = time.perf_counter()
     controller = built.controller
-    assert isinstance(controller, BottomUpTariff)
+    assert isinstance(controller, Cascade)
     agents = {n: controller.agents[n] for n in case.feeders}
-    group = len(agents) > 1
-    weights = {
-        n: float(a.feeder.boundary.multiplicity) if group else 1.0 for n, a in agents.items()
-    }
-    base = {n: a.feeder.network.base_mva for n, a in agents.items()}
-    models: dict[str, CompiledModel] = {n: a.compiled for n, a in agents.items()}
-    terms = tuple(
-        LinkTerm(n, models[n].columns["across_net"], weights[n] * base[n]) for n in agents
-    )
-    links = [Link("across_clearing", terms)]
-    values: dict[str, Floats | float] = {"link.across_clearing": 0.0}
-    for name, agent in agents.items():
-        values |= parameter_values(name, _prepare(built, name, agent))
-    if case.transmission:
-        models["tn"], tn_links, tn_values = _transmission(built, agents, weights)
-        links += tn_links
-        values |= tn_values
-    joined = join_models(models, links, weights | {"tn": 0.0})
-    first = np.cumsum([0, *(m.program.variables for m in models.values())])
-    rules = [
-        rule.shifted(int(at))
-        for at, agent in zip(first, agents.values(), strict=False)
-        for rule in agent.snap_rules()
-    ]
+    follower = controller.tso if case.transmission else None
+    joined = LeaderProgram(agents, MixedOptions(), follower=follower)
+    instances = {n: _prepare(built, n, a) for n, a in agents.items()}
+    data = joined.data(instances, None if follower is None else follower.parameters(0))
     hours = built.horizon.dt_h
     if not np.allclose(hours, hours[0]):
         raise ValueError("steps of equal length are accepted")
     across = tuple(
-        (joined.columns[f"{n}.across_buy"], weights[n] * base[n] * float(hours[0]))
-        for n in agents
-        if f"{n}.across_buy" in joined.columns
+        (
+            joined.columns(n, "across_buy"),
+            joined.weight(n) * a.feeder.network.base_mva * float(hours[0]),
+        )
+        for n, a in agents.items()
+        if f"{n}.across_buy" in joined.compiled.columns
     )
-    program = joined.program
-    data = program.data(parameter_vector(joined.parameters, values))
-    snap = snap_by_direction(program.integer, rules)
-    return Instance(program, data, snap, across, time.perf_counter() - started)
+    return Instance(joined, data, across, time.perf_counter() - started)
 
 
-def _prepare(built: BuiltScenario, name: str, agent: FeederAgent) -> Mapping[str, Floats]:
-    """Parameter values of the first decision; grids below draw nothing."""
-    section = built.grids[name].section
-    measured = Measurement(
-        built.simulated[name].vm_pu,
-        section.boundary.tap_pos,
-        agent.feeder.devices.batteries.e_initial_mwh,
-    )
+def _prepare(built: BuiltScenario, name: str, agent: FeederAgent) -> FeederInstance:
+    """Data of the first decision; grids below draw nothing."""
     quiet = np.zeros(built.horizon.length)
     lower = {f.name: BoundaryProfile(quiet, quiet) for f in built.system.children(name)}
-    return agent.prepare(0, measured, lower).values
-
-
-def _transmission(
-    built: BuiltScenario, agents: Mapping[str, FeederAgent], weights: Mapping[str, float]
-) -> tuple[CompiledModel, list[Link], dict[str, Floats | float]]:
-    """DC-OPF with free loads; one link a bus: load = own load + imports of the feeders there."""
-    grid = built.system.transmission
-    assert grid is not None
-    network, steps = grid.network, built.horizon.length
-    compiled = compile_model(dc_opf_model(network, grid.devices.units, built.horizon.dt_h))
-    where = {b: i for i, b in enumerate(network.bus_index)}
-    own = np.zeros((network.buses, steps))
-    at = [where[int(b)] for b in grid.devices.loads.bus]
-    np.add.at(own, at, grid.forecast.at(0).load_p_mw.T)
-    columns = compiled.columns["load_p"].reshape(network.buses, steps)
-    links, values = [], {}
-    for bus in range(network.buses):
-        terms = [LinkTerm("tn", columns[bus], network.base_mva)]
-        for name, agent in agents.items():
-            if where[agent.feeder.boundary.bus] == bus:
-                share = -weights[name] * agent.feeder.network.base_mva
-                terms.append(LinkTerm(name, agent.compiled.columns["p_import"], share))
-        links.append(Link(f"tn_load_{bus}", tuple(terms)))
-        values[f"link.tn_load_{bus}"] = own[bus]
-    return compiled, links, dict(values)
+    return agent.prepare(0, first_measured(built)[name], lower)
 
 
 def measure_ours(case: Case, instance: Instance, gap: float, limit_s: float, repeat: int) -> Row:
     """Our driver; the median of its times where it is repeated."""
     seconds = []
     for _ in range(repeat):
+        known = instance.joined
+        joined = LeaderProgram(known.agents, MixedOptions(), follower=known.follower)
         started = time.perf_counter()
-        solver = MixedIntegerConicSolver(instance.program, snap=instance.snap)
-        solution = solver.solve(instance.data, MixedOptions(gap=gap, time_limit_s=limit_s))
+        solution = joined.solver.solve(instance.data, gap, limit_s)
         seconds.append(time.perf_counter() - started)
         if seconds[-1] > 20.0:
             break
-    found = len(solution.x) > 0
+    assert isinstance(solution, MixedSolution)
     relaxed = solution.relaxation.bound
     root = (solution.objective - relaxed) / max(1.0, abs(solution.objective))
-    return Row(
-        **_size(case, instance),
-        trade_mwh=instance.trade_mwh(solution.x) if found else float("nan"),
-        solver=OURS,
-        wanted_gap=gap,
-        seconds=statistics.median(seconds),
-        closed=solution.status == "optimal",
-        nodes=solution.nodes,
+    return replace(
+        _row(case, instance, OURS, gap, statistics.median(seconds), solution),
         conic_solves=solution.conic_solves,
-        objective=solution.objective,
-        bound=solution.bound,
-        gap=solution.gap,
         root_gap=max(root, 0.0),
     )
 
 
 def measure_scip(case: Case, instance: Instance, gap: float, limit_s: float) -> Row:
     """SCIP, judged by its own point and bound (its point may open a cone a little)."""
-    program, data = instance.program, instance.data
+    program, data = instance.joined.program, instance.data
     started = time.perf_counter()
     claim = ScipSolver(program).claim(data, gap, limit_s)
     seconds = time.perf_counter() - started
-    found = claim.x is not None and bool(np.isfinite(claim.x).all())
-    objective = program.objective(claim.x, data) if claim.x is not None and found else float("nan")
-    own = max(objective - claim.bound, 0.0) / max(1.0, abs(objective)) if found else float("inf")
-    return Row(
-        **_size(case, instance),
-        trade_mwh=instance.trade_mwh(claim.x) if claim.x is not None and found else float("nan"),
-        solver="scip",
-        wanted_gap=gap,
-        seconds=seconds,
-        closed=own <= gap,
+    x, objective, left = np.zeros(0), float("nan"), float("inf")
+    if claim.x is not None and bool(np.isfinite(claim.x).all()):
+        x, objective = claim.x, program.objective(claim.x, data)
+        left = max(objective - claim.bound, 0.0) / max(1.0, abs(objective))
+    own = SimpleNamespace(
+        x=x,
+        status="optimal" if left <= gap else "limit",
         nodes=claim.nodes,
-        conic_solves=None,
         objective=objective,
         bound=claim.bound,
-        gap=own,
-        root_gap=None,
+        gap=left,
     )
+    return _row(case, instance, "scip", gap, seconds, own)
 
 
 def measure_licensed(
@@ -259,12 +197,23 @@ def measure_licensed(
 ) -> Row:
     """A solver with a licence."""
     started = time.perf_counter()
-    solution = backend(choice, instance.program).solve(instance.data, gap, limit_s)
+    solution = backend(choice, instance.joined.program).solve(instance.data, gap, limit_s)
     seconds = time.perf_counter() - started
+    return _row(case, instance, choice.name, gap, seconds, solution)
+
+
+def _row(
+    case: Case, instance: Instance, solver: str, gap: float, seconds: float, solution: Any
+) -> Row:
+    program = instance.joined.program
     return Row(
-        **_size(case, instance),
-        trade_mwh=instance.trade_mwh(solution.x) if len(solution.x) else float("nan"),
-        solver=choice.name,
+        instance=case.name,
+        variables=program.variables,
+        rows=program.rows,
+        binaries=len(program.integer),
+        cones=len(program.cones),
+        trade_mwh=instance.trade_mwh(solution.x),
+        solver=solver,
         wanted_gap=gap,
         seconds=seconds,
         closed=solution.status == "optimal",
@@ -274,19 +223,8 @@ def measure_licensed(
         bound=solution.bound,
         gap=solution.gap,
         root_gap=None,
+        build_s=instance.build_s,
     )
-
-
-def _size(case: Case, instance: Instance) -> dict[str, Any]:
-    program = instance.program
-    return {
-        "instance": case.name,
-        "variables": program.variables,
-        "rows": program.rows,
-        "binaries": len(program.integer),
-        "cones": len(program.cones),
-        "build_s": instance.build_s,
-    }
 
 
 def run(case: Case, limit_s: float, own_limit_s: float, repeat: int) -> list[Row]:

@@ -220,7 +220,7 @@ REFUSALS = {
     ),
     "unknown_controller": (
         put("controller", "bottom_down"),
-        ["controller: 'bottom_down' unknown", "bottom_up_tariff or 'package.module:Class'"],
+        ["controller: 'bottom_down' unknown", "bottom_up, ", "or 'package.module:Class'"],
     ),
     "controller_in_no_module": (
         put("controller", "no_such_module:Class"),

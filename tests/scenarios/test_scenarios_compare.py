@@ -8,7 +8,7 @@ import pytest
 
 from stackelgrid.analysis.compare import CLOSED_LOOP, PLAN
 from stackelgrid.analysis.indicators import TOTAL
-from stackelgrid.controllers.coordination.bottom_up_tariff import BottomUpTariff
+from stackelgrid.controllers.coordination.cascade import Cascade
 from stackelgrid.controllers.decision import Outcome
 from stackelgrid.scenarios import compare
 from stackelgrid.scenarios.build import build_scenario
@@ -32,7 +32,7 @@ def decide(system, settings, scheme, pricing, measured):
     """Plans of the tariff controller, told as one outcome for each follower."""
     if scheme == "top_down":
         raise RuntimeError("no luck")
-    plans = BottomUpTariff(system, settings).decide(0, measured).plans
+    plans = Cascade(system, settings).decide(0, measured).plans
     followers = {f.boundary.parent for f in system.feeders if f.boundary.parent}
     outcomes = []
     for follower in followers:
@@ -64,7 +64,7 @@ def tariff_runs(monkeypatch):
 
     def run(loaded, out, *arguments):
         asked.append(loaded.scenario.controller)
-        known = loaded.scenario.model_copy(update={"controller": "bottom_up_tariff"})
+        known = loaded.scenario.model_copy(update={"controller": "bottom_up"})
         return real(replace(loaded, scenario=known), out, *arguments)
 
     monkeypatch.setattr(compare, "run_scenario", run)

@@ -4,7 +4,8 @@ import numpy as np
 import pandapower as pp
 import pytest
 
-from stackelgrid.controllers.agents import FeederAgent, GroupInputs, LeaderGroup
+from stackelgrid.controllers.agents import FeederAgent, LeaderGroup
+from stackelgrid.controllers.agents.feeder_agent import middle_price
 from stackelgrid.controllers.models.active_network import (
     ActiveNetworkLibrary,
     ActiveNetworkOptions,
@@ -45,16 +46,19 @@ def make_group(build_feeder):
     return make
 
 
-def inputs_of(group, vm_pu=1.0):
-    measured = {
-        n: Measurement(vm_pu, 0, a.feeder.devices.batteries.e_initial_mwh)
+def instances_of(group, interval=0, vm_pu=1.0):
+    return {
+        n: a.prepare(interval, Measurement(vm_pu, 0, a.feeder.devices.batteries.e_initial_mwh), {})
         for n, a in group.agents.items()
     }
-    return GroupInputs(measured, {n: {} for n in group.names}, {})
 
 
 def decide(group, interval=0, vm_pu=1.0):
-    return group.decide(interval, inputs_of(group, vm_pu))
+    """Plans of all feeders; trade across is settled at the mean of their middle prices."""
+    instances = instances_of(group, interval, vm_pu)
+    found = group.decide(instances)
+    price = np.mean([middle_price(i.forecast) for i in instances.values()], axis=0)
+    return {n: group.agents[n].plan(instances[n], x, price) for n, x in found.points.items()}
 
 
 def relaxation_of(group, interval=0):
@@ -62,8 +66,7 @@ def relaxation_of(group, interval=0):
     values = {}
     if "link.across_clearing" in group.compiled.parameters:
         values["link.across_clearing"] = 0.0
-    for name, agent in group.agents.items():
-        instance = agent.prepare(interval, inputs_of(group).measured[name], {}, None)
+    for name, instance in instances_of(group, interval).items():
         values |= parameter_values(name, instance.values)
     program = group.compiled.program
     data = program.data(parameter_vector(group.compiled.parameters, values))
@@ -294,4 +297,9 @@ def test_snap_rules_name_every_binary_once(make_group, street):
     rules = agent.snap_rules()
     binaries = np.concatenate([rule.binary for rule in rules])
     assert sorted(binaries) == sorted(agent.compiled.program.integer)
-    assert [(len(r.up), len(r.down)) for r in rules] == [(1, 1), (3, 3)]
+    # a battery by charge and discharge, a prosumer by what it buys and sells
+    columns = agent.compiled.columns
+    sides = [(columns["charge"], columns["discharge"]), (columns["buy"], columns["sell"])]
+    for rule, (up, down) in zip(rules, sides, strict=True):
+        np.testing.assert_array_equal(np.concatenate(rule.up), up)
+        np.testing.assert_array_equal(np.concatenate(rule.down), down)

@@ -9,12 +9,18 @@ from stackelgrid.controllers.models.p2p import TradeOptions, prosumers_of
 from stackelgrid.controllers.networks.devices import read_devices
 
 MARGIN = 15.0
-KINDS = ("grid", "inside", "across")
 
 
 def options(fee_inside=8.0, fee_across=None):
     trade = TradeOptions(MARGIN, fee_inside, fee_across or 0.0, fee_across is not None)
     return ActiveNetworkOptions(trade=trade)
+
+
+def split(result, total, side):
+    """A sum of the feeder (steps,) over its prosumers in proportion to what they buy or sell."""
+    own = result.mw(side)
+    whole = own.sum(axis=0)
+    return result.mw(total) * own / np.where(whole > 0.0, whole, 1.0)
 
 
 @pytest.fixture
@@ -34,11 +40,14 @@ def test_trade_inside_pays_where_its_fee_is_below_both_margins(
     pair, solve_active, fee, traded, gap
 ):
     result = solve_active(pair, pv_mw=NOON, options=options(fee), gap=gap)
-    bought, sold = 1e3 * result.mw("inside_buy")[:, 0], 1e3 * result.mw("inside_sell")[:, 0]
-    np.testing.assert_allclose(bought, [0.0, traded], atol=1e-3)
-    np.testing.assert_allclose(sold, [traded, 0.0], atol=1e-3)
-    np.testing.assert_allclose(1e3 * result.mw("grid_sell")[:, 0], [9.0 - traded, 0.0], atol=1e-3)
-    np.testing.assert_allclose(1e3 * result.mw("grid_buy")[:, 0], [0.0, 6.0 - traded], atol=1e-3)
+    for total, side, expected in (
+        ("inside", "buy", [0.0, traded]),
+        ("inside", "sell", [traded, 0.0]),
+        ("grid_sell", "sell", [9.0 - traded, 0.0]),
+        ("grid_buy", "buy", [0.0, 6.0 - traded]),
+    ):
+        kilowatts = 1e3 * split(result, total, side)[:, 0]
+        np.testing.assert_allclose(kilowatts, expected, atol=1e-3)
     # 3 kW leave the feeder at 50 EUR/MWh whoever trades with whom
     margins = MARGIN * (9.0 - traded + 6.0 - traded)
     expected = (-50.0 * 3.0 + margins + fee * traded) / 1e3
@@ -58,15 +67,19 @@ def test_the_balance_of_every_prosumer_holds(pair, with_devices, solve_active):
         pair, dt, pv_mw=sun, load=[1.0, 0.5, 2.0], import_price=[100.0, 60.0, 250.0],
         export_price=[40.0, 30.0, 120.0], options=options(), gap=1e-6,
     )  # fmt: skip
-    bought = sum(result.mw(f"{kind}_buy") for kind in KINDS[:2])
-    sold = sum(result.mw(f"{kind}_sell") for kind in KINDS[:2])
+    bought = split(result, "grid_buy", "buy") + split(result, "inside", "buy")
+    sold = split(result, "grid_sell", "sell") + split(result, "inside", "sell")
+    np.testing.assert_allclose(bought, result.mw("buy"), rtol=0, atol=1e-7)
+    np.testing.assert_allclose(sold, result.mw("sell"), rtol=0, atol=1e-7)
     battery = result.mw("discharge") - result.mw("charge")
     surplus = result.mw("pv_p") - np.outer([0.001, 0.006], [1.0, 0.5, 2.0])
     surplus[1] += battery.sum(axis=0)
     np.testing.assert_allclose(surplus, sold - bought, rtol=0, atol=1e-7)
-    np.testing.assert_allclose(
-        result.mw("inside_buy").sum(axis=0), result.mw("inside_sell").sum(axis=0), atol=1e-7
-    )
+    inside = result.mw("inside")[0]
+    assert inside.max() > 1e-3
+    for side in ("buy", "sell"):
+        whole = split(result, "inside", side).sum(axis=0)
+        np.testing.assert_allclose(whole, inside, rtol=0, atol=1e-7)
     assert np.minimum(bought, sold).max() < 1e-7
     roles = result.pu("role")
     np.testing.assert_allclose(roles, np.round(roles), atol=1e-6)
