@@ -47,8 +47,8 @@ Instances = Mapping[str, FeederInstance]
 class LeaderProgram:
     """Feeders' models side by side, trade across them cleared; built once, solved for new data.
 
-    A feeder counts with its copies, except one that is alone and without follower. With a
-    `follower` its constraints are part of the program, the feeders' and the follower's costs count
+    A feeder counts with its copies, except one that is alone and without follower (unless
+    `counted`). With a `follower` its constraints are part of the program, the feeders' and the follower's costs count
     with `weights`, and the columns are the feeders' first and the follower's last.
     """
 
@@ -62,10 +62,11 @@ class LeaderProgram:
         follower: UpstreamAgent | None = None,
         weights: tuple[float, float] = (1.0, 0.0),
         deviation_eur_per_mwh: float | None = None,
+        counted: bool = False,
     ) -> None:
         self.agents, self.variant, self.follower = dict(agents), variant, follower
         self._options, self._choice = options, choice
-        self._counted = len(agents) > 1 or follower is not None
+        self._counted = counted or len(agents) > 1 or follower is not None
         models = {name: agent.model(variant) for name, agent in agents.items()}
         self._first = np.cumsum([0, *(m.program.variables for m in models.values())])
         trading = [n for n, m in models.items() if "across_net" in m.columns]

@@ -141,6 +141,7 @@ class Stage:
                 follower=self.follower if follower else None,
                 weights=weights,
                 deviation_eur_per_mwh=deviation_eur_per_mwh,
+                counted=True,
             )
         return self._programs[key]
 
