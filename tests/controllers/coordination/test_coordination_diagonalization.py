@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from stackelgrid.controllers.coordination import diagonalization
+from stackelgrid.controllers.coordination.best_response import ActiveNetwork
 from stackelgrid.controllers.schedule import Measurement
 
 
@@ -87,3 +89,32 @@ def test_a_second_decision_repeats_the_first(build_system, with_cascade):
     assert first.objective == second.objective
     for name in first.points:
         np.testing.assert_array_equal(first.points[name].x, second.points[name].x)
+
+
+def test_turns_that_were_stopped_say_so_and_still_clear(system, with_cascade, monkeypatch):
+    monkeypatch.setattr(diagonalization, "_ROUNDS", 1)
+    outcome = with_cascade(system, "diagonalization").decide(0, measure(system)).outcomes[-1]
+    assert any("not settled after 1 rounds" in text for text in outcome.messages)
+    bought, sold = (across_of(outcome, system, side) for side in ("buy", "sell"))
+    np.testing.assert_allclose(bought, sold, rtol=0, atol=1e-6)
+    assert outcome.leader_eur >= outcome.bound
+
+
+def test_cycling_best_responses_are_reported(build_system, with_cascade, monkeypatch):
+    system = build_system(across=False)
+    cascade = with_cascade(system, "diagonalization")
+    level = cascade.levels[-1]
+    now, later = (cascade._instance(level.stage, k, measure(system), {}, {}) for k in (0, 1))
+    turns = dict.fromkeys(now.leaders, 0)
+    respond = ActiveNetwork.respond
+
+    def fickle(network, instance, offer, *, nodal):
+        turns[network.name] += 1
+        data = (now if turns[network.name] % 2 else later).leaders[network.name]
+        return respond(network, data, offer, nodal=nodal)
+
+    monkeypatch.setattr(ActiveNetwork, "respond", fickle)
+    monkeypatch.setattr(diagonalization, "_same", lambda one, other: False)
+    decision = level.scheme.decide(now)
+    assert any("best responses repeat every 2 rounds" in text for text in decision.messages)
+    assert decision.rounds == 3
