@@ -13,7 +13,9 @@ import pytest
 
 from stackelgrid.simulators.tables import SCHEMAS, read_table
 
-TABLES = {"interval", "bus", "branch", "device", "boundary", "trade", "schedule"}
+TABLES = {
+    "interval", "bus", "branch", "device", "boundary", "trade", "schedule", "stage", "dispatch",
+}  # fmt: skip
 KEYS = {
     "scenario": None,
     "seed": None,

@@ -291,6 +291,35 @@ def test_a_member_without_solution_does_not_take_the_others_along(make_group, st
     assert across(again, "a", "sell").sum() > 1e-4
 
 
+def test_prosumers_share_the_sums_of_their_feeder_in_proportion(make_group, street):
+    group = make_group({"a": (street(0.03), series()), "b": (street(0.002), series())}, HORIZON)
+    found = group.decide(instances_of(group))
+    plans = decide(group)
+    for name, agent in group.agents.items():
+        columns, trade = agent.compiled.columns, plans[name].schedule.trade
+        x, base = found.points[name].x, agent.feeder.network.base_mva
+
+        def mw(component, x=x, base=base, columns=columns):
+            return base * x[columns[component]].reshape(-1, len(HORIZON.dt_h))
+
+        for side, inside in (("buy", trade.inside_buy_mw), ("sell", trade.inside_sell_mw)):
+            grid, across = getattr(trade, f"grid_{side}_mw"), getattr(trade, f"across_{side}_mw")
+            own = mw(side)
+            np.testing.assert_allclose(grid + inside + across, own, rtol=0, atol=1e-9)
+            for kind, sums in (
+                (grid, mw(f"grid_{side}")),
+                (inside, mw("inside")),
+                (across, mw(f"across_{side}")),
+            ):
+                # what nobody of the feeder buys (sells) is an error of the solver, not a trade
+                np.testing.assert_allclose(kind.sum(axis=0), sums[0], rtol=0, atol=1e-8)
+                np.testing.assert_allclose(
+                    kind * own.sum(axis=0), sums * own, rtol=0, atol=1e-9 * own.max()
+                )
+        clearing = trade.inside_buy_mw.sum(axis=0) - trade.inside_sell_mw.sum(axis=0)
+        np.testing.assert_allclose(clearing, 0.0, rtol=0, atol=1e-8)
+
+
 def test_snap_rules_name_every_binary_once(make_group, street):
     group = make_group({"a": (street(), series())}, HORIZON)
     agent = group.agents["a"]
