@@ -2,7 +2,8 @@
 
     0 <= s_i <= M_i (1 - d_i),   0 <= nu_i <= N_i d_i,   d_i binary
 
-given to the mixed-integer conic solver as one program (Fortuny-Amat and McCarl 1981).
+given to the mixed-integer conic solver as one program (Fortuny-Amat and McCarl 1981). A pair whose
+side is proven before (presolve.py) needs neither.
 """
 
 from dataclasses import replace
@@ -21,12 +22,15 @@ from stackelgrid.controllers.bilevel.node import (
     NodeState,
     root_state,
 )
+from stackelgrid.controllers.bilevel.presolve import PresolveLimits, prove_inactive
 from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelOptions, Outcome
 from stackelgrid.controllers.bilevel.restriction import proven, restrict
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions
-from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.arrays import Floats, Ints
+
+_MANY_PAIRS = 40  # from here on the presolve is worth its small problems
 
 
 def solve_big_m(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome:
@@ -38,14 +42,18 @@ def solve_big_m(form: KktForm, data: BilevelData, options: BilevelOptions) -> Ou
             f"{names.follower_row(row)}: a second-order cone of the follower has no big-M; "
             "methods branch and strong_duality accept it"
         )
-    slack, multiplier = slack_bounds(form, data), multiplier_bounds(form, data)
+    single = form.data(data)
+    state = _decided(form, data, root_state(form, single), options)
+    live = np.flatnonzero(state.sides == OPEN)
+    fixed, b = _with_sides(form, single, state)
+    slack = slack_bounds(form, data, live)
+    multiplier = multiplier_bounds(form, data, live, (fixed, b))
     if np.isneginf(slack).any() or np.isneginf(multiplier).any():
         return Outcome("infeasible", bound=np.inf, message="the rows have no common point")
-    _require_finite(form, slack, "slack")
-    _require_finite(form, multiplier, "multiplier")
+    _require_finite(form, live, slack, "slack")
+    _require_finite(form, live, multiplier, "multiplier")
     slack, multiplier = np.maximum(slack, 0.0), np.maximum(multiplier, 0.0)
-    single, state = form.data(data), root_state(form, form.data(data))
-    program, vectors = _mixed(form, single, state, slack, multiplier)
+    program, vectors = _mixed(form, (fixed, replace(single, b=b)), live, slack, multiplier)
     response = FollowerResponse(form.bilevel, data)
     n_own = len(form.program.integer)
 
@@ -56,7 +64,7 @@ def solve_big_m(form: KktForm, data: BilevelData, options: BilevelOptions) -> Ou
         found = response.pattern(x)
         if found is None:
             return np.concatenate([own, np.round(z[form.columns :])])
-        return np.concatenate([own, (found[0] == SLACK_ZERO).astype(float)])
+        return np.concatenate([own, (found[0][live] == SLACK_ZERO).astype(float)])
 
     found = MixedIntegerConicSolver(program, snap).solve(
         vectors, MixedOptions(options.gap, options.time_limit_s, options.node_limit)
@@ -68,11 +76,9 @@ def solve_big_m(form: KktForm, data: BilevelData, options: BilevelOptions) -> Ou
         status = "time_limit" if found.status == "limit" else found.status
         return Outcome(status, bound=found.bound, nodes=found.nodes, message=found.message)
     values = np.round(found.x[program.integer])
-    chosen = values[n_own:] > 0.5
-    sides = np.where(chosen, SLACK_ZERO, MULTIPLIER_ZERO)
-    fixed = NodeState(
-        np.where(state.sides == OPEN, sides, state.sides), values[:n_own], values[:n_own]
-    )
+    sides = state.sides.copy()
+    sides[live] = np.where(values[n_own:] > 0.5, SLACK_ZERO, MULTIPLIER_ZERO)
+    chosen = NodeState(sides, values[:n_own], values[:n_own])
     outcome = Outcome(
         status="optimal" if found.status == "optimal" else "time_limit",
         z=found.x[: form.columns],
@@ -81,21 +87,63 @@ def solve_big_m(form: KktForm, data: BilevelData, options: BilevelOptions) -> Ou
         nodes=found.nodes + found.conic_solves,
         message=found.message,
     )
-    outcome = restrict(form, data, fixed, outcome, options)
-    return replace(outcome, big_m_active=_active(form, single, outcome.z, slack, multiplier))
+    outcome = restrict(form, data, chosen, outcome, options)
+    return replace(outcome, big_m_active=_active(form, single, outcome.z, live, slack, multiplier))
+
+
+def _decided(
+    form: KktForm, data: BilevelData, state: NodeState, options: BilevelOptions
+) -> NodeState:
+    """The root with pairs whose side is proven: given, or by the presolve where pairs are many."""
+    sides = state.sides.copy()
+    slack_zero, multiplier_zero = options.slack_zero, options.multiplier_zero
+    if slack_zero is None and multiplier_zero is None and len(sides) > _MANY_PAIRS:
+        limits = PresolveLimits(time_limit_s=options.time_limit_s)
+        found = prove_inactive(form.bilevel, data, np.random.default_rng(0), limits=limits)
+        slack_zero, multiplier_zero = found.slack_zero, found.multiplier_zero
+    for flags, side in ((slack_zero, SLACK_ZERO), (multiplier_zero, MULTIPLIER_ZERO)):
+        if flags is not None:
+            sides[flags & (sides == OPEN)] = side
+    return replace(state, sides=sides)
+
+
+def _with_sides(
+    form: KktForm, single: ProgramData, state: NodeState
+) -> tuple[ConicProgram, Floats]:
+    """The single level with the decided sides as equations, and its right-hand sides."""
+    program = form.program
+    without = form.multipliers[state.sides == MULTIPLIER_ZERO]
+    tight = form.slack_rows[state.sides == SLACK_ZERO]
+    matrix = csr_array(program.matrix)
+    ones = coo_array(
+        (np.ones(len(without)), (np.arange(len(without)), without)),
+        shape=(len(without), form.columns),
+    )
+    count = len(without) + len(tight)
+    fixed = replace(
+        program,
+        matrix=csc_array(vstack([ones, matrix[tight], matrix], format="csc")),
+        zero=program.zero + count,
+        b0=np.zeros(program.rows + count),
+        b_parameters=csr_array((program.rows + count, 0)),
+    )
+    return fixed, np.concatenate([np.zeros(len(without)), single.b[tight], single.b])
 
 
 def _mixed(
-    form: KktForm, single: ProgramData, state: NodeState, slack: Floats, multiplier: Floats
+    form: KktForm,
+    fixed: tuple[ConicProgram, ProgramData],
+    live: Ints,
+    slack: Floats,
+    multiplier: Floats,
 ) -> tuple[ConicProgram, ProgramData]:
-    """Single level with columns [z | d]; rows of d follow the other inequalities."""
-    program = form.program
-    pairs, n, linear = len(slack), form.columns, program.zero + program.nonneg
+    """Single level with columns [z | d], a d for each live pair; its rows end the inequalities."""
+    program, data = fixed
+    pairs, n, linear = len(live), form.columns, program.zero + program.nonneg
     matrix = csr_array(program.matrix)
     at = np.arange(pairs)
-    of_multiplier = coo_array((np.ones(pairs), (at, form.multipliers)), shape=(pairs, n))
-    upper = np.where(state.sides == MULTIPLIER_ZERO, 0.0, 1.0)
-    lower = np.where(state.sides == SLACK_ZERO, 1.0, 0.0)
+    rows = form.slack_rows[live] + program.rows - form.program.rows
+    of_multiplier = coo_array((np.ones(pairs), (at, form.multipliers[live])), shape=(pairs, n))
 
     def diagonal(values: Floats) -> coo_array:
         return coo_array((values, (at, at)), shape=(pairs, pairs))
@@ -103,15 +151,15 @@ def _mixed(
     none = csr_array((pairs, n))
     added = block_array(
         [
-            [-matrix[form.slack_rows], diagonal(slack)],  # s_i <= M_i (1 - d_i)
+            [-matrix[rows], diagonal(slack)],  # s_i <= M_i (1 - d_i)
             [of_multiplier, diagonal(-multiplier)],
             [none, diagonal(np.ones(pairs))],
             [none, diagonal(-np.ones(pairs))],
         ],
         format="csr",
     )
-    right = [slack - single.b[form.slack_rows], np.zeros(pairs), upper, -lower]
-    b = np.concatenate([single.b[:linear], *right, single.b[linear:]])
+    right = [slack - data.b[rows], np.zeros(pairs), np.ones(pairs), np.zeros(pairs)]
+    b = np.concatenate([data.b[:linear], *right, data.b[linear:]])
     wide = csr_array(matrix)
     wide.resize((program.rows, n + pairs))
     quadratic = csc_array(program.quadratic)
@@ -127,11 +175,11 @@ def _mixed(
         b_parameters=csr_array((len(b), 0)),
         integer=np.concatenate([program.integer, n + at]),
     )
-    return joined, ProgramData(np.concatenate([single.q, np.zeros(pairs)]), b, single.offset)
+    return joined, ProgramData(np.concatenate([data.q, np.zeros(pairs)]), b, data.offset)
 
 
-def _require_finite(form: KktForm, bounds: Floats, what: str) -> None:
-    for pair in np.flatnonzero(~np.isfinite(bounds)).tolist():
+def _require_finite(form: KktForm, live: Ints, bounds: Floats, what: str) -> None:
+    for pair in live[~np.isfinite(bounds)].tolist():
         row = form.bilevel.follower.zero + pair
         raise ModelError(
             f"{form.bilevel.names.follower_row(row)}: no finite big-M can be proved for its "
@@ -140,11 +188,16 @@ def _require_finite(form: KktForm, bounds: Floats, what: str) -> None:
 
 
 def _active(
-    form: KktForm, single: ProgramData, z: Floats, slack: Floats, multiplier: Floats
+    form: KktForm,
+    single: ProgramData,
+    z: Floats,
+    live: Ints,
+    slack: Floats,
+    multiplier: Floats,
 ) -> bool:
     """Whether a slack or a multiplier reaches its M (which proven bounds allow)."""
     close = 1.0 - 10.0 * tolerances.COMPLEMENTARY_PAIR
-    s, nu = form.slacks(z, single.b), z[form.multipliers]
+    s, nu = form.slacks(z, single.b)[live], z[form.multipliers[live]]
     small = tolerances.COMPLEMENTARY_PAIR
     return bool(
         ((s > small) & (s >= close * slack)).any()

@@ -55,34 +55,37 @@ class Ranges:
         return -solution.bound + _MARGIN * max(1.0, abs(solution.bound))
 
 
-def slack_bounds(form: KktForm, data: BilevelData) -> Floats:
-    """Upper bounds of the slacks (pairs,) over the primal rows, else over the whole relaxation."""
+def slack_bounds(form: KktForm, data: BilevelData, live: Ints) -> Floats:
+    """Upper bounds of the slacks of `live` pairs, over the primal rows, else the relaxation."""
     single = form.data(data)
     rows = np.sort(np.concatenate([form.leader_rows, form.follower_rows]))
     whole = form.program
     primal = Ranges(_rows_of(whole, rows), single.b[rows])
     relaxed = Ranges(whole, single.b)
     matrix = csr_array(whole.matrix)
-    bounds = np.empty(len(form.slack_rows))
-    for pair, row in enumerate(form.slack_rows.tolist()):
+    bounds = np.empty(len(live))
+    for place, row in enumerate(form.slack_rows[live].tolist()):
         cost = -matrix[[row]].toarray().ravel()
         found = primal.largest(cost)
         if found == np.inf:
             found = relaxed.largest(cost)
-        bounds[pair] = found + single.b[row]
+        bounds[place] = found + single.b[row]
     return bounds
 
 
-def multiplier_bounds(form: KktForm, data: BilevelData) -> Floats:
-    """Upper bounds of the multipliers (pairs,), infinite where none can be proved."""
-    single = form.data(data)
-    relaxed = Ranges(form.program, single.b)
-    bounds = np.empty(len(form.multipliers))
-    for pair, column in enumerate(form.multipliers.tolist()):
-        bounds[pair] = relaxed.largest(_unit(form.columns, column))
-    bounds[form.without_variable] = 0.0
+def multiplier_bounds(
+    form: KktForm, data: BilevelData, live: Ints, fixed: tuple[ConicProgram, Floats]
+) -> Floats:
+    """Upper bounds of the multipliers of `live` pairs, infinite where none can be proved.
+
+    `fixed` is the single level, and its right-hand sides, with the other pairs' sides in place.
+    """
+    program, b = fixed
+    relaxed = Ranges(program, b)
+    columns = form.multipliers[live]
+    bounds = np.array([relaxed.largest(_unit(form.columns, c)) for c in columns.tolist()])
     if np.isposinf(bounds).any() and not leader_sees_duals(form, data):
-        bounds = np.minimum(bounds, vertex_bounds(form, data))
+        bounds = np.minimum(bounds, vertex_bounds(form, data)[live])
     return bounds
 
 

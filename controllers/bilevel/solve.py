@@ -11,6 +11,7 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.bilevel.audit import Audit, audit
 from stackelgrid.controllers.bilevel.big_m import solve_big_m
 from stackelgrid.controllers.bilevel.follower import FollowerResponse
+from stackelgrid.controllers.bilevel.hull_method import solve_hull, suits_hull
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.linear_nodes import LinearNodes, is_linear
 from stackelgrid.controllers.bilevel.node import NodeProgram, NodeSolver, conic
@@ -94,6 +95,10 @@ class BilevelSolver:
             return
         if is_separable(self.form, data):
             outcome = solve_separable(self.form, data, options)
+            if outcome is not None:
+                yield "auto", outcome
+        if suits_hull(self.form):
+            outcome = solve_hull(self.form, data, options)
             if outcome is not None:
                 yield "auto", outcome
         first: Method = "kkt_disjunctive" if is_linear(self.form) else "branch"

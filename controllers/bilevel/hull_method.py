@@ -1,0 +1,75 @@
+"""The hull of disjunctions (hull_search.py) as a method of the bilevel layer, where it applies."""
+
+import numpy as np
+from scipy.sparse import csc_array, csr_array
+
+from stackelgrid.controllers.bilevel.hull import FollowerCost
+from stackelgrid.controllers.bilevel.hull_search import HullOptions, HullSearch
+from stackelgrid.controllers.bilevel.kkt import KktForm
+from stackelgrid.controllers.bilevel.node import conic
+from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelOptions, Outcome
+from stackelgrid.controllers.bilevel.quadratics import symmetric
+from stackelgrid.controllers.solvers.conic import ProgramData
+
+_MANY_PAIRS = 200  # from here on fewer and tighter relaxations beat many small nodes
+
+
+def suits_hull(form: KktForm) -> bool:
+    """Whether the leader meets the follower only through x and a separate cost of y and nu.
+
+    The follower needs linear rows and a cost that x does not enter; below some hundred pairs the
+    tree of small nodes is the better choice.
+    """
+    program = form.bilevel
+    leader, follower, n_x = program.leader, program.follower, program.n_x
+    if follower.cones or program.pairs < _MANY_PAIRS or program.n_w or program.products.nnz:
+        return False
+    priced = csr_array(follower.q_parameters @ program.link)
+    below = csr_array(leader.matrix)[:, n_x:]
+    across = csr_array(symmetric(leader.quadratic))[:n_x, n_x:]
+    return not (priced.count_nonzero() or below.count_nonzero() or across.count_nonzero())
+
+
+def solve_hull(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome | None:
+    """Solve by the hull of disjunctions; None where it finds neither a point nor a proof."""
+    program = form.bilevel
+    leader, n_x = program.leader, program.n_x
+    whole = symmetric(leader.quadratic)
+    above = conic(
+        csc_array(csr_array(leader.matrix)[:, :n_x]),
+        data.leader.b,
+        csc_array(leader.quadratic[:n_x, :][:, :n_x]),
+        leader.zero,
+        leader.nonneg,
+        leader.cones,
+        leader.integer,
+    )
+    search = HullSearch(
+        above,
+        program.follower,
+        program.link,
+        csr_array(0.5 * csr_array(whole)[n_x:, n_x:]),
+        options.snap,
+    )
+    dual = np.zeros(program.follower.rows) if data.dual_cost is None else data.dual_cost
+    found = search.solve(
+        ProgramData(data.leader.q[:n_x], data.leader.b, data.leader.offset),
+        data.follower_parameters,
+        FollowerCost(data.leader.q[n_x:], dual),
+        HullOptions(options.gap, options.node_limit or 200, options.time_limit_s),
+    )
+    if found.status == "infeasible":
+        return Outcome("infeasible", nodes=found.relaxations, message=found.message)
+    if not len(found.x):
+        return None
+    z = np.zeros(form.columns)
+    z[form.layout.x], z[form.layout.y], z[form.layout.nu] = found.x, found.y, found.nu
+    z[form.program.integer] = np.round(z[form.program.integer])
+    return Outcome(
+        status="optimal" if found.status == "optimal" else "time_limit",
+        z=z,
+        objective=found.objective,
+        bound=found.bound,
+        nodes=found.relaxations,
+        message=f"hull of disjunctions: {found.message}",
+    )
