@@ -352,7 +352,7 @@ def _active(
     rows = np.arange(follower.zero, follower.rows)
     if len(rows):
         multiplier = np.maximum(answer.dual[rows], 0.0)
-        price = max(float(multiplier.max()), 1e-12)
+        price = max(float(np.abs(answer.dual).max()), 1e-12)  # those of equations count too
         room = max(float(np.median(slack[rows])), 1e-12)
         active[rows] = multiplier / price > slack[rows] / room
     return active
