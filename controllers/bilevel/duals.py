@@ -10,9 +10,8 @@ constraint that Pyomo stores as lower <= body <= upper:
     lower <= body <= upper  dV for a shift of both  sum of the two  sum of the two
 
 Pyomo stores `g == 5 + x` and `x + 5 == g` with opposite bodies, so the sign is sure where all
-variables stand on the left: balances are written supply - demand == 0. Then the dual of the
-balance of a cost-minimising follower is minus the price that demand pays; with `supply == 200`
-it is the price itself.
+variables stand on the left: balances are written supply - demand == 0, or supply == 200. Then the
+dual of the balance of a cost-minimising follower is the price that demand pays.
 """
 
 from typing import Any

@@ -20,8 +20,8 @@ def dc_opf_model(
     `ramp_mw_per_h` (units,), infinite for none, limits the change of a unit's output, up and down,
     between the middles of successive steps; `m.unit_p_before[u]` (p.u.) is then data, the output
     at the start. Raises ModelError for a ramp that is not positive.
-    The balance is written supply - demand == 0, so the price of a bus is minus the derivative of
-    the cost with respect to the right-hand side of `m.balance`.
+    The balance is written supply - demand == 0, so the price of a bus is the derivative of the cost
+    with respect to the right-hand side of `m.balance`: minus its dual (`nodal_prices`).
     """
     base = network.base_mva
     where = {b: i for i, b in enumerate(network.bus_index)}
