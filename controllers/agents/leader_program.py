@@ -48,8 +48,8 @@ class LeaderProgram:
     """Feeders' models side by side, trade across them cleared; built once, solved for new data.
 
     A feeder counts with its copies, except one that is alone and without follower (unless
-    `counted`). With a `follower` its constraints are part of the program, the feeders' and the follower's costs count
-    with `weights`, and the columns are the feeders' first and the follower's last.
+    `counted`). With a `follower` its constraints are part of the program, the feeders' and the
+    follower's costs count with `weights`, the columns are the feeders' and then the follower's.
     """
 
     def __init__(

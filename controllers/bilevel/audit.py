@@ -37,15 +37,15 @@ def audit(form: KktForm, data: BilevelData, z: Floats) -> Audit:
     program, layout = form.bilevel, form.layout
     below = data.follower_data(program, z[layout.x])
     value = program.follower.objective(z[layout.y], below)
-    optimum, judge = _optimum(program.follower, below)
+    optimum, judge = independent_optimum(program.follower, below)
     if optimum is None:
         optimum, judge = _dual_value(program.follower, below, z[layout.y], z[layout.nu]), "duality"
     gap = (value - optimum) / max(1.0, abs(optimum))
     return Audit(float(gap), _residual(form, data, z), judge)
 
 
-def _optimum(program: ConicProgram, data: ProgramData) -> tuple[float | None, str]:
-    """Optimal value of the follower, and who says so.
+def independent_optimum(program: ConicProgram, data: ProgramData) -> tuple[float | None, str]:
+    """Optimal value of a follower (None where nobody finds one), and who says so.
 
     HiGHS's active-set method may stop short of the optimum of a singular quadratic, so a curved
     follower's value is the lower of HiGHS's and a proven conic bound.

@@ -9,10 +9,10 @@ the search branches on the disjuncts of a block whose weights are fractional.
 import heapq
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.bilevel.hull import (
@@ -37,6 +37,9 @@ from stackelgrid.controllers.solvers.misocp import (
 from stackelgrid.profiles.arrays import Floats
 
 _MOST_SPLIT = 4  # pairs of one copy that are split at once
+# limits of a search for integers inside one relaxation
+_INTEGER_NODES = 500
+_INTEGER_ROUNDS = 20
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,7 @@ class _Search:
                 return self._end("optimal" if self._closed() else "limit", "stopped by a limit")
         if self.best is None:
             if self.kept_bound < np.inf:
-                return self._end("limit", "no point with integer values was found")
+                return self._end("limit", "no point was found")
             return self._end("infeasible", "no disjunct has a point")
         return self._end("optimal" if self._closed() else "limit", "every disjunct was explored")
 
@@ -162,6 +165,8 @@ class _Search:
             solution = self._relax(hull)
             if solution.status == "infeasible":
                 return None
+            if solution.status == "unbounded" and not self._has_point(hull):
+                return None  # the multipliers have a ray, but there is no exchange to be served
             if solution.status != "optimal":
                 self.message = f"a relaxation ended {solution.status} ({solution.message})"
                 if solution.status == "unbounded" or not np.isfinite(floor):
@@ -180,6 +185,12 @@ class _Search:
                 self._push(floor, disjuncts)
                 return None
             refined = self._refined(disjuncts, states)
+            if refined is None and _whole(states) and len(hull.program.integer):
+                # complementary everywhere: what is left open are the integers
+                floor, point = self._integral(hull, floor)
+                if point is not None:
+                    states = self.parent.hull.states(hull, self.instance, point)
+                    refined = self._refined(disjuncts, states)
             if refined is None:
                 self._branch(floor, disjuncts, states)
                 return None
@@ -217,8 +228,7 @@ class _Search:
             by_block.setdefault(state.block, []).append(state)
         largest = {k: max(s.weight for s in group) for k, group in by_block.items()}
         k = min(largest, key=lambda block: (largest[block], block))
-        if largest[k] > 1.0 - tolerances.DISJUNCT_WEIGHT:
-            # complementary everywhere: what is left open are the integers
+        if _whole(states):
             self.kept_bound = min(self.kept_bound, floor)
             return
         chosen = max(by_block[k], key=lambda s: s.weight).position
@@ -244,6 +254,38 @@ class _Search:
             return solution
         return Solution("failed", solution.x, solution.dual, np.nan, np.nan, np.nan,
                         solution.iterations, solution.solve_s, lie)  # fmt: skip
+
+    def _has_point(self, hull: HullProgram) -> bool:
+        """Whether a relaxation has a point at all."""
+        n = hull.program.variables
+        program = replace(hull.program, quadratic=csc_array((n, n)))
+        data = ProgramData(np.zeros(n), hull.data.b, 0.0)
+        return self._conic(program, data).status != "infeasible"
+
+    def _integral(self, hull: HullProgram, floor: float) -> tuple[float, Floats | None]:
+        """The relaxation with its integers: a better bound, and a point (None for none)."""
+        driver = MixedIntegerConicSolver(
+            hull.program, self._snap(), conic_solver=self.parent.conic_solver
+        )
+        limit = self.options.time_limit_s
+        left = None if limit is None else limit - (time.perf_counter() - self.started)
+        found = driver.solve(
+            hull.data, MixedOptions(self.options.gap / 4, left, _INTEGER_NODES, _INTEGER_ROUNDS)
+        )
+        self.conic_solves += found.conic_solves
+        if found.status == "infeasible":
+            return np.inf, None
+        floor = max(floor, found.bound)
+        self.current = floor
+        if len(found.x):
+            self._upper(found.x)
+        self._note("integers")
+        return floor, found.x if len(found.x) else None
+
+    def _snap(self) -> Snap | None:
+        """The leader's snap on points that hold more columns than the leader's."""
+        own, n = self.parent.snap, self.parent.leader.variables
+        return None if own is None else (lambda x: own(x[:n]))
 
     # ------------------------------------------------------------------ upper bounds
 
@@ -273,7 +315,7 @@ class _Search:
             )
         hull = parent.hull.program(self.instance, pattern)
         driver = MixedIntegerConicSolver(
-            hull.program, parent.snap, conic_solver=parent.conic_solver
+            hull.program, self._snap(), conic_solver=parent.conic_solver
         )
         found = driver.solve(hull.data, MixedOptions(gap=self.options.gap / 4, round_limit=0))
         self.conic_solves += found.conic_solves
@@ -341,6 +383,14 @@ class _Search:
             message=message,
             solve_s=time.perf_counter() - self.started,
         )
+
+
+def _whole(states: tuple[CopyState, ...]) -> bool:
+    """Whether every block sits in one of its copies."""
+    largest: dict[int, float] = {}
+    for state in states:
+        largest[state.block] = max(largest.get(state.block, 0.0), state.weight)
+    return min(largest.values(), default=1.0) > 1.0 - tolerances.DISJUNCT_WEIGHT
 
 
 def _active(

@@ -3,10 +3,10 @@
 import time
 
 from stackelgrid.controllers.agents.upstream import FollowerSolution
+from stackelgrid.controllers.bilevel.audit import independent_optimum
 from stackelgrid.controllers.coordination.stage import Scheme, SchemeDecision, Stage, StageInstance
 from stackelgrid.controllers.decision import Outcome
 from stackelgrid.controllers.schedule import Plan
-from stackelgrid.controllers.solvers.highs_qp import solve_quadratic
 from stackelgrid.profiles.arrays import Floats
 
 _NAN = float("nan")
@@ -115,8 +115,8 @@ def follower_gap(stage: Stage, p: Floats, answer: FollowerSolution, returned_eur
     """
     assert stage.follower is not None
     program = stage.follower.compiled.program
-    audit = solve_quadratic(program, program.data(p))
-    if audit.status != "optimal":
+    optimum, _ = independent_optimum(program, program.data(p))
+    if optimum is None:
         return _NAN
     cost = returned_eur if returned_eur == returned_eur else answer.cost_eur
-    return abs(cost - audit.objective) / max(1.0, abs(audit.objective))
+    return abs(cost - optimum) / max(1.0, abs(optimum))

@@ -34,9 +34,7 @@ def solved(request):
     (outcome,) = cascade.decide(0, measured).outcomes
     stage = cascade.levels[0].stage
     base = stage.follower.parameters(0)
-    leaders = {
-        name: agent.prepare(0, measured[name], {}) for name, agent in stage.leaders.items()
-    }
+    leaders = {name: agent.prepare(0, measured[name], {}) for name, agent in stage.leaders.items()}
     return stage, StageInstance(0, measured, leaders, base), outcome
 
 
