@@ -43,6 +43,7 @@ test-slow: $(VENV)/.dev
 benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/resolve.py
 	$(BIN)/python benchmarks/misocp.py
+	$(BIN)/python benchmarks/scaling.py
 
 # reinstalled whenever a source changes: what is tested is what a user installs
 $(VENV)/.installed: $(SOURCES)

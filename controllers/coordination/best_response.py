@@ -179,7 +179,8 @@ class ActiveNetwork:
                 self._program(near),
                 snap=self._snap(),
                 row_names=self.compiled.row_names,
-                options=self.stage.options,
+                # many turns: an open integer gap counts as a remaining gain instead of hours
+                options=replace(self.stage.options, round_limit=0),
             )
         solution = self._solvers[near].solve(self._data(instance, offer, near), settings.gap)
         found = len(solution.x) > 0
