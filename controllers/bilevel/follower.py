@@ -8,10 +8,10 @@ from stackelgrid.controllers.bilevel.node import (
     ConeState,
     cone_side,
 )
-from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelProgram
+from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelProgram, Flags
 from stackelgrid.controllers.solvers.checks import contradiction
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
-from stackelgrid.controllers.solvers.conic import Solution
+from stackelgrid.controllers.solvers.conic import ConicProgram, Solution
 from stackelgrid.profiles.arrays import Floats, Ints
 
 
@@ -46,15 +46,19 @@ class FollowerResponse:
         follower = self.program.follower
         b = self.data.follower_data(self.program, x).b
         slack = b - follower.matrix @ solution.x
-        linear = follower.zero + follower.nonneg
-        pairs = slice(follower.zero, linear)
-        scale = 1.0 + np.abs(b[pairs])
-        size = max(1.0, 1e-3 * float(np.abs(solution.dual).max(initial=0.0)))
-        closer = slack[pairs] / scale <= solution.dual[pairs] / size
-        sides = np.where(closer, SLACK_ZERO, MULTIPLIER_ZERO).astype(np.int64)
-        cones, first = [], linear
+        active = active_pairs(follower, solution, b)
+        sides = np.where(active, SLACK_ZERO, MULTIPLIER_ZERO).astype(np.int64)
+        cones, first = [], follower.zero + follower.nonneg
         for count in follower.cones:
             rows = slice(first, first + count)
             cones.append(cone_side(slack[rows], solution.dual[rows]))
             first += count
         return sides, tuple(cones)
+
+
+def active_pairs(follower: ConicProgram, solution: Solution, b: Floats) -> Flags:
+    """Which inequalities (pairs,) an interior-point solution has active: multiplier over slack."""
+    pairs = slice(follower.zero, follower.zero + follower.nonneg)
+    slack = (b - follower.matrix @ solution.x)[pairs]
+    size = max(1.0, 1e-3 * float(np.abs(solution.dual).max(initial=0.0)))
+    return np.asarray(slack / (1.0 + np.abs(b[pairs])) <= solution.dual[pairs] / size)

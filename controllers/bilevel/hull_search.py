@@ -15,6 +15,7 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array
 
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.bilevel.follower import active_pairs
 from stackelgrid.controllers.bilevel.hull import (
     CopyState,
     Disjunct,
@@ -298,7 +299,8 @@ class _Search:
         self.conic_solves += 1
         if answer.status != "optimal":
             return
-        active = _active(parent.follower, answer, data)
+        active = np.zeros(parent.follower.rows, dtype=bool)
+        active[parent.follower.zero :] = active_pairs(parent.follower, answer, data.b)
         key = np.packbits(active).tobytes()
         if key in self.tried:
             return
@@ -391,18 +393,3 @@ def _whole(states: tuple[CopyState, ...]) -> bool:
     for state in states:
         largest[state.block] = max(largest.get(state.block, 0.0), state.weight)
     return min(largest.values(), default=1.0) > 1.0 - tolerances.DISJUNCT_WEIGHT
-
-
-def _active(
-    follower: ConicProgram, answer: Solution, data: ProgramData
-) -> "np.typing.NDArray[np.bool_]":
-    """Which inequalities an interior point solution has active: multiplier against slack."""
-    slack = np.maximum(data.b - follower.matrix @ answer.x, 0.0)
-    active = np.zeros(follower.rows, dtype=bool)
-    rows = np.arange(follower.zero, follower.rows)
-    if len(rows):
-        multiplier = np.maximum(answer.dual[rows], 0.0)
-        price = max(float(np.abs(answer.dual).max()), 1e-12)  # those of equations count too
-        room = max(float(np.median(slack[rows])), 1e-12)
-        active[rows] = multiplier / price > slack[rows] / room
-    return active
