@@ -20,13 +20,8 @@ from stackelgrid.controllers.networks.checks import check_net
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.random import generator
-from stackelgrid.scenarios.schema import (
-    BatterySection,
-    GridSection,
-    Placement,
-    PvSection,
-    Scenario,
-)
+from stackelgrid.scenarios.schema import GridSection, Scenario
+from stackelgrid.scenarios.schema_devices import BatterySection, Placement, PvSection
 
 # MVA: base of the optimisation and of the power flow, so that flows are of order one
 _BASE_MVA = {"transmission": 100.0, "mv": 1.0, "lv": 0.1}

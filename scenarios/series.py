@@ -24,7 +24,8 @@ from stackelgrid.profiles.time_axis import Horizon, TimeAxis
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.grids import BuiltGrid
 from stackelgrid.scenarios.random import generator
-from stackelgrid.scenarios.schema import LoadsSection, Scenario, TariffSection
+from stackelgrid.scenarios.schema import Scenario, TariffSection
+from stackelgrid.scenarios.schema_devices import LoadsSection
 
 
 def horizon_of(scenario: Scenario) -> Horizon:
