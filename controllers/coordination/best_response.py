@@ -49,6 +49,10 @@ class Response:
     report: SolveReport
 
 
+# no distance term: the offer whose answer proves a remaining gain
+_ALONE = (False, False)
+
+
 class ActiveNetwork:
     """One active network as a leader of its own; programs are built when first needed.
 
@@ -179,8 +183,10 @@ class ActiveNetwork:
                 self._program(near),
                 snap=self._snap(),
                 row_names=self.compiled.row_names,
-                # many turns: an open integer gap counts as a remaining gain instead of hours
-                options=replace(self.stage.options, round_limit=0),
+                # integers are closed where the answer is proven, not in the many turns before
+                options=self.stage.options
+                if near == _ALONE
+                else replace(self.stage.options, round_limit=0),
             )
         solution = self._solvers[near].solve(self._data(instance, offer, near), settings.gap)
         found = len(solution.x) > 0
