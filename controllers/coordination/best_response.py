@@ -51,6 +51,8 @@ class Response:
 
 # no distance term: the offer whose answer proves a remaining gain
 _ALONE = (False, False)
+# most rounds of outer approximation for it; a gap left open counts as a gain
+_PROOF_ROUNDS = 5
 
 
 class ActiveNetwork:
@@ -184,9 +186,12 @@ class ActiveNetwork:
                 snap=self._snap(),
                 row_names=self.compiled.row_names,
                 # integers are closed where the answer is proven, not in the many turns before
-                options=self.stage.options
-                if near == _ALONE
-                else replace(self.stage.options, round_limit=0),
+                options=replace(
+                    self.stage.options,
+                    round_limit=min(self.stage.options.round_limit, _PROOF_ROUNDS)
+                    if near == _ALONE
+                    else 0,
+                ),
             )
         solution = self._solvers[near].solve(self._data(instance, offer, near), settings.gap)
         found = len(solution.x) > 0
