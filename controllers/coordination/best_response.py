@@ -51,8 +51,9 @@ class Response:
 
 # no distance term: the offer whose answer proves a remaining gain
 _ALONE = (False, False)
-# most rounds of outer approximation for it; a gap left open counts as a gain
+# most rounds of outer approximation for it, and most binaries; a gap left open counts as a gain
 _PROOF_ROUNDS = 5
+_PROOF_BINARIES = 500
 
 
 class ActiveNetwork:
@@ -185,13 +186,7 @@ class ActiveNetwork:
                 self._program(near),
                 snap=self._snap(),
                 row_names=self.compiled.row_names,
-                # integers are closed where the answer is proven, not in the many turns before
-                options=replace(
-                    self.stage.options,
-                    round_limit=min(self.stage.options.round_limit, _PROOF_ROUNDS)
-                    if near == _ALONE
-                    else 0,
-                ),
+                options=replace(self.stage.options, round_limit=self._rounds(near)),
             )
         solution = self._solvers[near].solve(self._data(instance, offer, near), settings.gap)
         found = len(solution.x) > 0
@@ -209,6 +204,13 @@ class ActiveNetwork:
         )
         x = solution.x if found else None
         return Response(x, self.copies * solution.objective, self.copies * solution.bound, report)
+
+    def _rounds(self, near: tuple[bool, bool]) -> int:
+        """Rounds of outer approximation: for proofs of programs that close, not in every turn."""
+        closes = len(self.compiled.program.integer) <= _PROOF_BINARIES
+        if near != _ALONE or not closes:
+            return 0
+        return min(self.stage.options.round_limit, _PROOF_ROUNDS)
 
     # ------------------------------------------------------------------ nodal prices
 
