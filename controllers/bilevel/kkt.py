@@ -53,7 +53,6 @@ class KktForm:
         self.layout = Layout(*(slice(a, b) for a, b in pairwise(stops)))
         self.columns = stops[-1]
         self.identities = product_identities(program)
-        self.row_sources: list[str] = []
         parts = self._parts()
         order = self._ordered(parts)
         self.program = ConicProgram(

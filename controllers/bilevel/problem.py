@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
-from stackelgrid.profiles.arrays import Floats, Ints
+from stackelgrid.profiles.arrays import Floats
 
 BilevelStatus = Literal["optimal", "infeasible", "unbounded", "time_limit"]
 Method = Literal["auto", "kkt_big_m", "kkt_disjunctive", "strong_duality", "branch"]
@@ -35,10 +35,6 @@ class ProgramNames:
     leader_rows: tuple[str, ...] = ()
     follower_rows: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-
-    def leader_row(self, row: int) -> str:
-        """Name of a row of the leader."""
-        return self.leader_rows[row] if self.leader_rows else f"row {row} of the leader"
 
     def follower_row(self, row: int) -> str:
         """Name of a row of the follower."""
@@ -166,8 +162,3 @@ class Outcome:
     message: str = ""
     big_m_active: bool = False
     log: tuple[tuple[float, int, float, float], ...] = ()
-
-
-def no_integers() -> Ints:
-    """Empty list of columns."""
-    return np.zeros(0, dtype=np.int64)
