@@ -152,12 +152,14 @@ def _place_devices(
             pp.create_sgen(
                 net, bus, p_mw=pv.p_mw, sn_mva=pv.sn_mva or pv.p_mw, type="PV",
                 name=f"pv {bus}", min_power_factor=pv.min_power_factor,
+                phase=pv.phase or _customer_phase(net, section, f"pv.{k}", bus),
             )  # fmt: skip
         first = sum(p.count for p in placed)
         placed.append(PlacedPv(pv, first, len(buses)))
     for k, battery in enumerate(section.batteries):
         for bus in _buses(net, battery, section, scenario, f"batteries.{k}"):
-            _create_battery(net, bus, battery)
+            phase = battery.phase or _customer_phase(net, section, f"batteries.{k}", bus)
+            _create_battery(net, bus, battery, phase)
     for k, unit in enumerate(section.units):
         if unit.bus not in net.bus.index:
             raise _no_bus(net, section, f"units.{k}", unit.bus)
@@ -172,7 +174,7 @@ def _place_devices(
     return tuple(placed)
 
 
-def _create_battery(net: pandapowerNet, bus: int, battery: BatterySection) -> None:
+def _create_battery(net: pandapowerNet, bus: int, battery: BatterySection, phase: str) -> None:
     pp.create_storage(
         net,
         bus,
@@ -186,7 +188,22 @@ def _create_battery(net: pandapowerNet, bus: int, battery: BatterySection) -> No
         efficiency_charge=battery.efficiency_charge,
         efficiency_discharge=battery.efficiency_discharge,
         wear_eur_per_mwh=battery.wear_eur_per_mwh,
+        phase=phase,
     )
+
+
+def _customer_phase(net: pandapowerNet, section: GridSection, key: str, bus: int) -> str:
+    """Phase of the loads at a bus; empty where there is none or it is not stated."""
+    if "phase" not in net.load:
+        return ""
+    at_bus = net.load.phase[net.load.bus == bus].dropna()
+    phases = sorted({str(phase) for phase in at_bus} - {""})
+    if len(phases) > 1:
+        raise ScenarioError(
+            f"grids.{section.name}.{key}: bus {bus} has customers on phases "
+            f"{' and '.join(phases)}; state the `phase` of the devices there: a, b, c or abc"
+        )
+    return phases[0] if phases else ""
 
 
 def _buses(

@@ -14,6 +14,8 @@ from stackelgrid.scenarios.schema_base import (
     Shares,
 )
 
+Phase = Literal["a", "b", "c", "abc"]
+
 
 class Diversity(Section):
     """Spread of customers around a standard profile; see profiles/loads.py."""
@@ -67,18 +69,22 @@ class Placement(Section):
 
 
 class PvSection(Placement):
-    """PV systems of one size; `file` holds a column `<name>_factor` of rated power for each."""
+    """PV systems of one size; `file` holds a column `<name>_factor` of rated power for each.
+
+    Without `phase` each is connected like the customer at its bus.
+    """
 
     p_mw: Positive
     sn_mva: Positive | None = None
     min_power_factor: Share = 0.0
     tilt_degree: Annotated[float, Field(ge=0.0, le=90.0)] = 30.0
     azimuth_degree: Annotated[float, Field(ge=0.0, le=360.0)] = 180.0
+    phase: Phase | None = None
     file: str | None = None
 
 
 class BatterySection(Placement):
-    """Batteries of one size."""
+    """Batteries of one size; without `phase` each is connected like the customer at its bus."""
 
     p_mw: Positive
     e_mwh: Positive
@@ -87,6 +93,7 @@ class BatterySection(Placement):
     efficiency_charge: Efficiency = 0.95
     efficiency_discharge: Efficiency = 0.95
     wear_eur_per_mwh: NonNegative = 0.0
+    phase: Phase | None = None
 
     @model_validator(mode="after")
     def _energies(self) -> Self:

@@ -17,9 +17,9 @@ from pandapower.toolbox import drop_out_of_service_elements, fuse_buses
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import check_net, named
+from stackelgrid.controllers.networks.devices import PHASES
 from stackelgrid.controllers.networks.merging import merge_series_lines
 
-PHASES = ("a", "b", "c")
 # the day time snapshot whose loads pandapower ships with the feeder
 _EUROPEAN_SNAPSHOT = "on_peak_566"
 
@@ -56,7 +56,8 @@ def normalise(net: pandapowerNet, name: str) -> pandapowerNet:
 
     Closed bus-bus switches fuse their buses and open switches take their branch out of service,
     as lightsim2grid knows no switches. A single-phase load becomes a balanced load of the same
-    power whose phase is kept in the column `phase`. Raises NetworkError where that is impossible.
+    power whose phase is kept in the column `phase` (empty for one between two phases, type delta).
+    Raises NetworkError where that is impossible.
     """
     net = copy.deepcopy(net)
     for table in ("line", "trafo"):
@@ -134,7 +135,11 @@ def _balance_single_phase_loads(net: pandapowerNet, name: str) -> None:
         p_mw=p.sum(axis=1),
         q_mvar=q.sum(axis=1),
         name=names,
-        phase=[PHASES[i] for i in used.argmax(axis=1)],
+        scaling=single.scaling.to_numpy(),
+        phase=[
+            PHASES[i] if kind == "wye" else ""
+            for i, kind in zip(used.argmax(axis=1), single.type, strict=True)
+        ],
     )
     net.asymmetric_load = single.drop(single.index)
 

@@ -11,6 +11,9 @@ from stackelgrid.controllers.networks.checks import named
 from stackelgrid.profiles.arrays import Floats, Ints
 
 PV_TYPE = "PV"
+# the phases of the three-phase view; "abc" is a balanced three-phase connection
+PHASES = ("a", "b", "c")
+CONNECTIONS = (*PHASES, "abc")
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,8 @@ class Loads:
     """Uncontrolled consumers; p_mw, q_mvar are nominal values that a profile multiplies.
 
     Static generators that are neither photovoltaic nor dispatchable are listed here with a
-    negative power; `profiled` is False for them: they inject their constant power.
+    negative power; `profiled` is False for them: they inject their constant power. `phase` is
+    what each is connected to: a, b, c, abc (balanced three-phase), or empty where not stated.
     """
 
     table: tuple[str, ...]
@@ -28,11 +32,15 @@ class Loads:
     p_mw: Floats
     q_mvar: Floats
     profiled: "np.typing.NDArray[np.bool_]"
+    phase: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Photovoltaics:
-    """Curtailable PV systems: rated active power, inverter rating, optional power-factor limit."""
+    """Curtailable PV systems: rated active power, inverter rating, optional power-factor limit.
+
+    `phase` as in Loads.
+    """
 
     index: tuple[int, ...]
     name: tuple[str, ...]
@@ -40,11 +48,15 @@ class Photovoltaics:
     p_rated_mw: Floats
     sn_mva: Floats
     min_power_factor: Floats
+    phase: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Batteries:
-    """Storage units; power is measured at the grid connection, positive when charging."""
+    """Storage units; power is measured at the grid connection, positive when charging.
+
+    `phase` as in Loads.
+    """
 
     index: tuple[int, ...]
     name: tuple[str, ...]
@@ -56,6 +68,7 @@ class Batteries:
     efficiency_charge: Floats
     efficiency_discharge: Floats
     wear_eur_per_mwh: Floats
+    phase: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -99,10 +112,11 @@ def read_devices(
 
     `slack_is_unit` tells whether the ext_grid is a generator (a transmission network) or the
     boundary to the grid above (a feeder).
-    Raises NetworkError for storages without limits, empty limits, or costs that are not convex.
+    Raises NetworkError for storages without limits, empty limits, costs that are not convex, or
+    an unknown phase.
     """
     return Devices(
-        loads=_loads(net),
+        loads=_loads(net, name),
         photovoltaics=_photovoltaics(net, name),
         batteries=_batteries(net, name),
         units=_units(net, name, cost_factor, slack_is_unit),
@@ -131,6 +145,19 @@ def _scaling(frame: pd.DataFrame) -> Floats:
     return _values(frame, "scaling", 1.0)
 
 
+def _phases(frame: pd.DataFrame, name: str, table: str) -> tuple[str, ...]:
+    if "phase" not in frame:
+        return ("",) * len(frame)
+    values = ["" if pd.isna(value) else value for value in frame.phase]
+    for element, value in zip(frame.index, values, strict=True):
+        if value not in ("", *CONNECTIONS):
+            raise NetworkError(
+                f"{named(name, table, [element])} has phase {value!r}; accepted: "
+                f"{', '.join(CONNECTIONS)} (three-phase), or empty if not known"
+            )
+    return tuple(values)
+
+
 def _costs(net: pandapowerNet) -> pd.DataFrame:
     costs: pd.DataFrame = net.poly_cost.set_index(["et", "element"])
     return costs
@@ -141,7 +168,7 @@ def _is_unit(net: pandapowerNet, frame: pd.DataFrame) -> "np.typing.NDArray[np.b
     return np.array([("sgen", i) in costs.index for i in frame.index], dtype=bool)
 
 
-def _loads(net: pandapowerNet) -> Loads:
+def _loads(net: pandapowerNet, name: str) -> Loads:
     load, sgen = net.load, net.sgen
     fixed = sgen[(sgen.type != PV_TYPE).to_numpy() & ~_is_unit(net, sgen)]
     return Loads(
@@ -152,6 +179,7 @@ def _loads(net: pandapowerNet) -> Loads:
         p_mw=np.concatenate([load.p_mw * _scaling(load), -fixed.p_mw * _scaling(fixed)]),
         q_mvar=np.concatenate([load.q_mvar * _scaling(load), -fixed.q_mvar * _scaling(fixed)]),
         profiled=np.array([True] * len(load) + [False] * len(fixed), dtype=bool),
+        phase=_phases(load, name, "load") + _phases(fixed, name, "sgen"),
     )
 
 
@@ -180,6 +208,7 @@ def _photovoltaics(net: pandapowerNet, name: str) -> Photovoltaics:
         p_rated_mw=rated,
         sn_mva=np.where(np.isnan(sn), rated, sn),
         min_power_factor=factor,
+        phase=_phases(frame, name, "sgen"),
     )
 
 
@@ -212,6 +241,7 @@ def _batteries(net: pandapowerNet, name: str) -> Batteries:
         efficiency_charge=charge,
         efficiency_discharge=discharge,
         wear_eur_per_mwh=_values(frame, "wear_eur_per_mwh", 0.0),
+        phase=_phases(frame, name, "storage"),
     )
 
 

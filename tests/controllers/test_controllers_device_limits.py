@@ -15,7 +15,7 @@ def batteries(p_max, e_min, e_max, charge=1.0, discharge=1.0):
     one = np.ones(1)
     return Batteries(
         (0,), ("b",), np.array([0]), p_max * one, e_min * one, e_max * one, e_min * one,
-        charge * one, discharge * one, 0.0 * one,
+        charge * one, discharge * one, 0.0 * one, ("",),
     )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_battery_numbers_by_hand():
 )  # fmt: skip
 def test_pv_stays_in_its_circle_and_power_factor(available, p_set, q_set, factor):
     one = np.ones(1)
-    pv = Photovoltaics((0,), ("pv",), np.array([0]), one, 1.2 * one, factor * one)
+    pv = Photovoltaics((0,), ("pv",), np.array([0]), one, 1.2 * one, factor * one, ("",))
     p, q = (x[0] for x in pv_output(pv, available * one, p_set * one, q_set * one))
     assert p == pytest.approx(min(max(p_set, 0.0), available, 1.2))
     assert np.hypot(p, q) <= 1.2 + 1e-12
@@ -73,7 +73,8 @@ def test_pv_stays_in_its_circle_and_power_factor(available, p_set, q_set, factor
 
 def test_arrays_over_steps_are_limited_like_single_values():
     one = np.ones(2)
-    pv = Photovoltaics((0, 1), ("a", "b"), np.array([0, 1]), one, one, np.array([0.0, 0.9]))
+    factor = np.array([0.0, 0.9])
+    pv = Photovoltaics((0, 1), ("a", "b"), np.array([0, 1]), one, one, factor, ("", ""))
     rng = np.random.default_rng(1)
     available, p_set, q_set = rng.uniform(0.0, 1.3, (3, 2, 5))
     p, q = pv_output(pv, available, p_set, q_set)

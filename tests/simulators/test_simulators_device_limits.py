@@ -25,6 +25,7 @@ def batteries(p_max, e_min, e_max, charge, discharge):
         efficiency_charge=np.full(n, charge),
         efficiency_discharge=np.full(n, discharge),
         wear_eur_per_mwh=np.zeros(n),
+        phase=("",) * n,
     )
 
 
@@ -37,6 +38,7 @@ def photovoltaics(rated, sn, min_power_factor=0.0):
         p_rated_mw=np.asarray(rated, float),
         sn_mva=np.asarray(sn, float),
         min_power_factor=np.full(n, min_power_factor),
+        phase=("",) * n,
     )
 
 

@@ -22,7 +22,7 @@ def batteries(count=1, wear=0.0):
         index=tuple(range(count)), name=tuple(f"b{k}" for k in range(count)),
         bus=np.zeros(count, dtype=np.int64), p_max_mw=one, e_min_mwh=0.0 * one,
         e_max_mwh=one, e_initial_mwh=0.5 * one, efficiency_charge=GAIN * one,
-        efficiency_discharge=GAIN * one, wear_eur_per_mwh=wear * one,
+        efficiency_discharge=GAIN * one, wear_eur_per_mwh=wear * one, phase=("",) * count,
     )  # fmt: skip
 
 
