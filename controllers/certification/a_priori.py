@@ -25,8 +25,9 @@ Bools = NDArray[np.bool_]
 class LineFailure:
     """One line at which C1 fails in one step: what it saves in losses may be lost again upstream.
 
-    `line` and `cause`, the line upstream, are branch positions; `direction` is the component that is not positive: active power (resistance)
-    or reactive power (reactance). `margin` is the smallest one relative to the line's impedance.
+    `line` and `cause`, the line upstream, are branch positions; `direction` is the component that
+    is not positive: active power (resistance) or reactive power (reactance). `margin` is the
+    smallest one relative to the line's impedance.
     """
 
     line: int
