@@ -4,6 +4,11 @@
 POWER_FLOW_PU = 1e-10
 POWER_FLOW_ITERATIONS = 20
 
+# three-phase power flow: change of a voltage in the last iteration, p.u.; iterations of the
+# current-injection method (linear convergence, cheap), before Newton is asked
+THREE_PHASE_PU = 1e-10
+THREE_PHASE_ITERATIONS = 60
+
 # conic solver: feasibility and relative gap asked for, and what an "almost solved" point may have
 SOLVER_FEASIBILITY = 1e-8
 SOLVER_GAP = 1e-8

@@ -45,7 +45,11 @@ class TapChanger:
 
 
 def attach_transformer(net: pandapowerNet, data: TransformerData, name: str) -> None:
-    """Put a transformer between the slack bus and a new upstream slack bus, in place."""
+    """Put a transformer between the slack bus and a new upstream slack bus, in place.
+
+    Its zero-sequence impedance is the positive one, without a magnetising branch; it is Dyn where
+    the shift is an odd multiple of 30 degrees and YNyn otherwise, neutrals solidly earthed.
+    """
     if len(boundary_trafos(net)):
         raise NetworkError(
             f"grid {name}: already has trafo {boundary_trafos(net)[0]} at its slack bus; "
@@ -76,6 +80,9 @@ def attach_transformer(net: pandapowerNet, data: TransformerData, name: str) -> 
         tap_step_degree=0.0,
         tap_pos=0,
         tap_changer_type="Ratio",
+        vector_group="Dyn" if round(data.shift_degree / 30.0) % 2 else "YNyn",
+        vk0_percent=data.vk_percent,
+        vkr0_percent=data.vkr_percent,
         name="boundary",
     )
 
