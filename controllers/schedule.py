@@ -1,11 +1,12 @@
 """What an agent decides: a schedule over the horizon, set points for now, and how it got there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from stackelgrid.controllers.networks.reduction import FlowState
 from stackelgrid.controllers.solvers import Solution
+from stackelgrid.controllers.verdict import Certificate, Recovery, Verdict
 from stackelgrid.profiles.arrays import Floats
 
 EMPTY: Floats = np.zeros(0)
@@ -145,25 +146,23 @@ def solve_report(solver: str, solution: Solution) -> SolveReport:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Certificate of the applied step of one grid (docs/model.md)."""
-
-    verdict: str
-    cone_gap_pu: float
-    fictitious_loss_mw: float
-    fictitious_loss_share: float
-    voltage_error_pu: float
-    import_error_mw: float
-    violation_pu: float
-    worst: str
-
-
-@dataclass(frozen=True)
 class Plan:
-    """Decision of one agent for one interval; `step` of the schedule is the one to apply."""
+    """Decision of one agent for one interval; `step` of the schedule is the one to apply.
+
+    `verdict` is of that step, `certificate` of the whole horizon; a user's controller may leave
+    both out. `recovery` tells how a schedule was mended that was not exact at first.
+    """
 
     schedule: Schedule
     set_points: SetPoints
     report: SolveReport
     verdict: Verdict | None = None
     step: int = 0
+    certificate: Certificate | None = None
+    recovery: Recovery | None = None
+
+    def at_step(self, step: int) -> "Plan":
+        """Return the same plan at a later step, for a decision made once a day."""
+        verdict = self.certificate.step(step) if self.certificate is not None else self.verdict
+        set_points = self.schedule.set_points(step)
+        return replace(self, set_points=set_points, verdict=verdict, step=step)

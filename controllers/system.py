@@ -34,7 +34,8 @@ class Boundary:
 class Feeder:
     """A radial grid with devices: an MV feeder or an LV community.
 
-    `load_peak_mw` (loads,) is no less than any forecast of a load.
+    `load_peak_mw` (loads,) is no less than any forecast of a load. `three_phase_view` asks for
+    certificates phase by phase besides the balanced one.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Feeder:
     options: ActiveNetworkOptions
     forecast: ForecastSource
     load_peak_mw: Floats
+    three_phase_view: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,17 @@ EXACT_LOSS_SHARE = 1e-6
 EXACT_VOLTAGE_PU = 1e-4
 AC_LIMIT_PU = 1e-4
 
+# recovery: loss price above what burning power saves, EUR/MWh; what limits are tightened by beyond
+# the violation, p.u.; most decisions of a rung; first
+# price of a cone gap in the convex-concave procedure (EUR/MWh) and its growth from one decision to
+# the next; halvings of the share of PV that a schedule keeps
+LOSS_PRICE_MARGIN = 5.0
+RECOVERY_MARGIN_PU = 2e-5
+RECOVERY_DECISIONS = 5
+GAP_PRICE = 100.0
+GAP_PRICE_GROWTH = 4.0
+CURTAILMENT_HALVINGS = 12
+
 # battery: charging and discharging count as simultaneous above this share of the rated power
 SIMULTANEOUS_SHARE = 1e-4
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from stackelgrid.controllers.device_limits import battery_step, pv_output, unit_output
+from stackelgrid.controllers.models.p2p import Prosumers
 from stackelgrid.controllers.schedule import Schedule
 from stackelgrid.controllers.system import Feeder
 from stackelgrid.profiles.arrays import Floats
@@ -60,6 +61,39 @@ def hold_schedule(
         pv_q_mvar=pv_q,
         unit_p_mw=unit_p,
     )
+
+
+def held_cost(
+    feeder: Feeder,
+    schedule: Schedule,
+    forecast: GridForecast,
+    prosumers: Prosumers,
+    prosumer_load_mw: Floats | None,
+) -> float:
+    """Cost of a schedule without trade over its horizon in EUR, payment by the tariff included.
+
+    `prosumer_load_mw` (prosumers, steps) is needed where prosumers pay a retail margin.
+    """
+    devices, options, dt = feeder.devices, feeder.options, schedule.dt_h
+    x = schedule.p_import_mw
+    rate = forecast.import_eur_per_mwh * np.maximum(x, 0.0)
+    rate += forecast.export_eur_per_mwh * np.minimum(x, 0.0)
+    throughput = schedule.charge_mw + schedule.discharge_mw
+    rate += devices.batteries.wear_eur_per_mwh @ throughput
+    curtailed = (forecast.pv_available_mw.T - schedule.pv_p_mw).sum(axis=0)
+    rate += options.curtailment_eur_per_mwh * curtailed
+    units = devices.units
+    for p, c2, c1, c0 in zip(schedule.unit_p_mw, units.c2, units.c1, units.c0, strict=True):
+        rate += c2 * p**2 + c1 * p + c0
+    if options.trade is not None and prosumer_load_mw is not None:
+        net = prosumer_load_mw.copy()
+        at = {bus: i for i, bus in enumerate(prosumers.bus)}
+        own = ((devices.photovoltaics.bus, -schedule.pv_p_mw),
+               (devices.batteries.bus, schedule.battery_p_mw))  # fmt: skip
+        for buses, power in own:
+            np.add.at(net, [at[int(b)] for b in buses], power)
+        rate += options.trade.retail_margin * np.abs(net).sum(axis=0)
+    return float(dt @ rate)
 
 
 def shifted(values: Floats, horizon: Horizon, age: int) -> Floats:

@@ -5,27 +5,32 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stackelgrid.controllers.agents.fallback import hold_schedule
+from stackelgrid.controllers.agents.fallback import held_cost, hold_schedule
+from stackelgrid.controllers.agents.feeder_schedule import (
+    feeder_schedule,
+    feeder_trade,
+    middle_price,
+)
 from stackelgrid.controllers.certification.certificate import FeederCertifier
+from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
 from stackelgrid.controllers.models.p2p import prosumers_of
-from stackelgrid.controllers.networks.reduction import reduce_network
+from stackelgrid.controllers.networks.reduction import FlowState, reduce_network
 from stackelgrid.controllers.schedule import (
     BoundaryProfile,
     Measurement,
     Plan,
     Schedule,
     SolveReport,
-    Trade,
-    Verdict,
 )
 from stackelgrid.controllers.solvers import CompiledModel
+from stackelgrid.controllers.solvers.amendment import Amendment
 from stackelgrid.controllers.solvers.conic import parameter_vector
 from stackelgrid.controllers.solvers.snapping import SnapRule
 from stackelgrid.controllers.system import Feeder
 from stackelgrid.controllers.tolerances import PRICE_SPREAD
-from stackelgrid.profiles.arrays import Floats, Ints
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import GridForecast
 from stackelgrid.profiles.time_axis import Horizon
 
@@ -56,7 +61,8 @@ class FeederInstance:
     """Data of one decision: values of the model's parameters, and where they came from.
 
     Loads (loaded buses, steps) in MW and MVAr, energies in MWh, head voltage (steps,) in p.u.
-    behind the ideal part of the boundary transformer.
+    behind the ideal part of the boundary transformer. `amendment` changes prices and bounds of the
+    program where an earlier schedule was not exact; costs are always told without it.
     """
 
     interval: int
@@ -67,6 +73,7 @@ class FeederInstance:
     load_q_mvar: Floats
     energy_mwh: Floats
     head_vm_pu: Floats
+    amendment: Amendment | None = None
 
 
 class FeederAgent:
@@ -112,7 +119,7 @@ class FeederAgent:
         self._variants = {TARIFF: self.compiled}
         self._certifier = FeederCertifier(feeder)
         self._last: Schedule | None = None
-        self._instance: FeederInstance | None = None
+        self._last_good: Schedule | None = None
 
     def model(self, variant: Variant) -> CompiledModel:
         """Compiled model of a variant, built when first needed."""
@@ -193,29 +200,76 @@ class FeederAgent:
         `across_price` (steps,) in EUR/MWh is what trade across feeders is settled at.
         """
         if point.x is None:
-            schedule = hold_schedule(
-                self.feeder,
-                self.horizon,
-                instance.interval,
-                instance.forecast,
-                instance.energy_mwh,
-                self._last,
-                instance.load_p_mw.sum(axis=0),
-                instance.load_q_mvar.sum(axis=0),
-            )
+            schedule = self.held(instance, self._last)
         else:
-            columns = self.model(point.variant).columns
-            schedule = self._schedule(instance, point.x, columns, across_price)
-        self._last, self._instance = schedule, instance
-        verdict = self._certify(schedule, instance, 0)
-        return Plan(schedule, schedule.set_points(), point.report, verdict)
+            schedule = feeder_schedule(
+                instance.interval,
+                self.reduction,
+                self.horizon.dt_h,
+                point.x,
+                self.model(point.variant).columns,
+            )
+            if self.feeder.options.trade is not None:
+                trade = feeder_trade(
+                    self.prosumers.bus,
+                    self.feeder.network.base_mva,
+                    point.x,
+                    self.model(point.variant).columns,
+                    middle_price(instance.forecast),
+                    across_price,
+                )
+                schedule = replace(schedule, trade=trade)
+        return self.certified(instance, schedule, point.report)
 
-    def later(self, plan: Plan, step: int) -> Plan:
-        """Return the same plan at a later step, for a decision made once a day; certified anew."""
-        assert self._instance is not None
-        verdict = self._certify(plan.schedule, self._instance, step)
-        set_points = plan.schedule.set_points(step)
-        return replace(plan, set_points=set_points, verdict=verdict, step=step)
+    def held(self, instance: FeederInstance, last: Schedule | None) -> Schedule:
+        """Continue a schedule within the limits of the devices; without one batteries rest."""
+        return hold_schedule(
+            self.feeder,
+            self.horizon,
+            instance.interval,
+            instance.forecast,
+            instance.energy_mwh,
+            last,
+            instance.load_p_mw.sum(axis=0),
+            instance.load_q_mvar.sum(axis=0),
+        )
+
+    def held_cost(self, instance: FeederInstance, schedule: Schedule) -> float:
+        """Cost of a held schedule over the horizon in EUR, one copy, the tariff's payment too."""
+        own_load = instance.values.get("prosumer_load")
+        own_mw = None if own_load is None else self.feeder.network.base_mva * own_load
+        return held_cost(self.feeder, schedule, instance.forecast, self.prosumers, own_mw)
+
+    def flows(self, point: FeederPoint) -> FlowState:
+        """Flows of a point in the reduced network."""
+        assert point.x is not None
+        columns, steps = self.model(point.variant).columns, self.horizon.length
+        names = ("p_branch", "q_branch", "current2", "v")
+        p, q, current2, v = (point.x[columns[n]].reshape(-1, steps) for n in names)
+        return FlowState(p, q, current2, v)
+
+    def certified(self, instance: FeederInstance, schedule: Schedule, report: SolveReport) -> Plan:
+        """Plan that applies the first step of a schedule, with its certificate."""
+        certificate = self._certifier.certify(schedule, self._conditions(instance))
+        return Plan(
+            schedule, schedule.set_points(), report, certificate.step(0), certificate=certificate
+        )
+
+    def adopt(self, plan: Plan) -> None:
+        """Remember the plan that is going to be applied."""
+        self._last = plan.schedule
+        if plan.certificate is not None and plan.certificate.good((plan.step,)):
+            self._last_good = plan.schedule
+
+    @property
+    def last_good(self) -> Schedule | None:
+        """The last adopted schedule whose applied step was AC feasible."""
+        return self._last_good
+
+    @property
+    def certificate_s(self) -> float:
+        """Seconds spent on certificates so far."""
+        return self._certifier.seconds
 
     def snap_rules(self, variant: Variant = TARIFF) -> tuple[SnapRule, ...]:
         """Binaries by net direction: battery modes, roles of the prosumers."""
@@ -292,95 +346,15 @@ class FeederAgent:
             values["prosumer_load"] = own / base
         return values
 
-    def _schedule(
-        self,
-        instance: FeederInstance,
-        x: Floats,
-        columns: Mapping[str, Ints],
-        across_price: Floats,
-    ) -> Schedule:
-        base, steps = self.feeder.network.base_mva, self.horizon.length
-
-        def values(name: str) -> Floats:
-            return x[columns[name]].reshape(-1, steps)
-
-        flows = self.reduction.expand(
-            values("p_branch"), values("q_branch"), values("current2"), values("v")
-        )
-        return Schedule(
-            interval=instance.interval,
-            dt_h=self.horizon.dt_h,
-            p_import_mw=base * values("p_import")[0],
-            q_import_mvar=base * values("q_import")[0],
-            charge_mw=base * values("charge"),
-            discharge_mw=base * values("discharge"),
-            battery_e_mwh=base * values("energy"),
-            pv_p_mw=base * values("pv_p"),
-            pv_q_mvar=base * values("pv_q"),
-            unit_p_mw=base * values("unit_p"),
-            flows=flows,
-            trade=self._trade(instance, x, columns, across_price),
-        )
-
-    def _trade(
-        self,
-        instance: FeederInstance,
-        x: Floats,
-        columns: Mapping[str, Ints],
-        across_price: Floats,
-    ) -> Trade | None:
-        if self.feeder.options.trade is None:
-            return None
-        base, steps = self.feeder.network.base_mva, self.horizon.length
-        shares = {side: _shares(x[columns[side]].reshape(-1, steps)) for side in ("buy", "sell")}
-
-        def values(name: str, side: str) -> Floats:
-            if name not in columns:
-                return np.zeros_like(shares[side])
-            return base * shares[side] * x[columns[name]]
-
-        return Trade(
-            bus=self.prosumers.bus,
-            grid_buy_mw=values("grid_buy", "buy"),
-            grid_sell_mw=values("grid_sell", "sell"),
-            inside_buy_mw=values("inside", "buy"),
-            inside_sell_mw=values("inside", "sell"),
-            across_buy_mw=values("across_buy", "buy"),
-            across_sell_mw=values("across_sell", "sell"),
-            inside_price_eur_per_mwh=middle_price(instance.forecast),
-            across_price_eur_per_mwh=across_price,
-        )
-
-    def _certify(self, schedule: Schedule, instance: FeederInstance, step: int) -> Verdict:
-        network, devices = self.feeder.network, self.feeder.devices
-        p, q = np.zeros(network.buses), np.zeros(network.buses)
-        p[self._loaded] = instance.load_p_mw[:, step]
-        q[self._loaded] = instance.load_q_mvar[:, step]
-        np.add.at(p, network.positions(devices.batteries.bus), schedule.battery_p_mw[:, step])
-        np.add.at(p, network.positions(devices.photovoltaics.bus), -schedule.pv_p_mw[:, step])
-        np.add.at(q, network.positions(devices.photovoltaics.bus), -schedule.pv_q_mvar[:, step])
-        np.add.at(p, network.positions(devices.units.bus), -schedule.unit_p_mw[:, step])
+    def _conditions(self, instance: FeederInstance) -> Conditions:
+        p, q = np.zeros((2, self.feeder.network.buses, self.horizon.length))
+        p[self._loaded], q[self._loaded] = instance.load_p_mw, instance.load_q_mvar
         ratio = self._ratio(instance.measured)
-        return self._certifier.certify(
-            schedule.flows,
-            step,
-            p,
-            q,
-            vm_head_pu=float(instance.head_vm_pu[step]) * ratio,
+        return Conditions(
+            bus_p_mw=p,
+            bus_q_mvar=q,
+            load_p_mw=instance.forecast.load_p_mw.T,
+            load_q_mvar=instance.forecast.load_q_mvar.T,
+            vm_slack_pu=instance.head_vm_pu * ratio,
             ratio=ratio,
-            load_mw=float(instance.load_p_mw[:, step].sum()),
-            p_import_mw=float(schedule.p_import_mw[step]),
         )
-
-
-def middle_price(forecast: GridForecast) -> Floats:
-    """Price of trade by the stated rule (steps,): midway between import and export price."""
-    price: Floats = (forecast.import_eur_per_mwh + forecast.export_eur_per_mwh) / 2
-    return price
-
-
-def _shares(power: Floats) -> Floats:
-    """Share of each prosumer (prosumers, steps) in the sum; zero where nothing is traded."""
-    positive = np.maximum(power, 0.0)
-    total = positive.sum(axis=0)
-    return np.asarray(positive / np.where(total > 0.0, total, 1.0))

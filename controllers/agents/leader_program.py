@@ -203,7 +203,18 @@ class LeaderProgram:
                 values[f"link.{name}_held"] = targets[name] / base
             own = self.agents[name].parameters(instances[name], self.variant)
             values |= parameter_values(name, own)
-        return self.compiled.program.data(parameter_vector(self.compiled.parameters, values))
+        data = self.compiled.program.data(parameter_vector(self.compiled.parameters, values))
+        for name in self.agents:
+            amendment = instances[name].amendment
+            if amendment is not None:
+                columns = {
+                    component.removeprefix(f"{name}."): at
+                    for component, at in self.compiled.columns.items()
+                    if component.startswith(f"{name}.")
+                }
+                weight = self.weight(name)
+                data = amendment.apply(self.compiled.program, columns, data, weight)
+        return data
 
     def data(
         self,

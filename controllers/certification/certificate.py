@@ -1,21 +1,32 @@
-"""Is a relaxed schedule exact, and AC feasible? (docs/model.md), for the applied step."""
+"""Is a relaxed schedule exact, and AC feasible? (docs/model.md), for every step of its horizon."""
+
+import time
+from dataclasses import dataclass
 
 import numpy as np
 
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.certification.conditions import Conditions
+from stackelgrid.controllers.certification.unbalance import PhaseCertifier
 from stackelgrid.controllers.errors import PowerFlowError
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow
+from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.networks.reduction import FlowState
-from stackelgrid.controllers.schedule import Verdict
+from stackelgrid.controllers.schedule import Schedule
 from stackelgrid.controllers.system import Feeder
+from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE, Certificate
 from stackelgrid.profiles.arrays import Floats
 
 
 class FeederCertifier:
-    """Judges schedules of one feeder by an AC power flow at the scheduled injections."""
+    """Judges schedules of one feeder by AC power flows at the scheduled injections.
+
+    `seconds` adds up the time spent.
+    """
 
     def __init__(self, feeder: Feeder) -> None:
         self.feeder = feeder
+        self.seconds = 0.0
         network = feeder.network
         self._power_flow = AcPowerFlow(feeder.net, feeder.name)
         order = {b: i for i, b in enumerate(self._power_flow.bus_index)}
@@ -30,89 +41,144 @@ class FeederCertifier:
         self._branch = np.array(
             [branch[key] for key in zip(network.branch_table, network.branch_index, strict=True)]
         )
+        self._phases = PhaseCertifier(feeder) if feeder.three_phase_view else None
 
-    def certify(
-        self,
-        flows: FlowState | None,
-        step: int,
-        bus_p_mw: Floats,
-        bus_q_mvar: Floats,
-        vm_head_pu: float,
-        ratio: float | None,
-        load_mw: float,
-        p_import_mw: float,
-    ) -> Verdict:
-        """Judge one step of `flows`; bus consumption (n,) in network order, MW and MVAr.
+    def certify(self, schedule: Schedule, at: Conditions) -> Certificate:
+        """Certificate of a schedule; one without flows (a fallback) is only judged by AC.
 
-        `vm_head_pu` is the slack voltage upstream of the boundary transformer, `ratio` its turns
-        ratio. Without flows (a fallback schedule) only AC feasibility is judged. A power flow that
-        diverges is a finding: the verdict is infeasible.
+        A power flow that diverges is a finding: that step is infeasible.
         """
+        started = time.perf_counter()
         network = self.feeder.network
-        gap, loss, share = self._relaxation(flows, step, load_mw)
-        p, q = np.empty(network.buses), np.empty(network.buses)
-        p[self._bus], q[self._bus] = bus_p_mw, bus_q_mvar
-        if ratio is not None and self.feeder.boundary.trafo is not None:
-            self._power_flow.set_ratio(self.feeder.boundary.trafo, ratio)
-        nan = float("nan")
-        verdict, deviation, import_error, violation = "infeasible", nan, nan, nan
-        try:
-            state = self._power_flow.solve(p, q, vm_head_pu)
-        except PowerFlowError as error:
-            worst = str(error)
+        p, q = self._consumption(schedule, at)
+        if schedule.flows is not None:
+            gap, fictitious = relaxation(network, schedule.flows)
+            planned = np.sqrt(schedule.flows.v)
         else:
-            vm = state.vm_pu[self._bus]
-            if flows is not None:
-                planned = np.sqrt(flows.v[1:, step])
-                deviation = float(np.max(np.abs(planned - vm[1:]), initial=0.0))
-            import_error = abs(p_import_mw - state.slack_p_mw)
-            loading = state.loading_percent / self._power_flow.loading_limit_percent
-            violation, worst = self._violation(vm, loading[self._branch])
-            if violation <= tolerances.AC_LIMIT_PU:
-                exact = (
-                    share <= tolerances.EXACT_LOSS_SHARE
-                    and deviation <= tolerances.EXACT_VOLTAGE_PU
-                )
-                verdict = "exact" if exact else "feasible"
-        return Verdict(
-            verdict=verdict,
+            gap = np.full((network.branches, p.shape[1]), np.nan)
+            fictitious, planned = gap, np.full(p.shape, np.nan)
+        share = _share(fictitious, at.bus_p_mw.sum(axis=0))
+        ac = self._power_flows(p, q, at)
+        error = np.max(np.abs(planned - ac.vm_pu)[1:], axis=0, initial=0.0)
+        verdict, violation, worst = [], np.empty(len(share)), []
+        for k in range(len(share)):
+            violation[k], name = _violation(network, ac.vm_pu[:, k], ac.loading[:, k])
+            worst.append(ac.collapse.get(k, name))
+            if not violation[k] <= tolerances.AC_LIMIT_PU:
+                verdict.append(INFEASIBLE)
+            elif (
+                share[k] <= tolerances.EXACT_LOSS_SHARE and error[k] <= tolerances.EXACT_VOLTAGE_PU
+            ):
+                verdict.append(EXACT)
+            else:
+                verdict.append(FEASIBLE)
+        consumed = p.sum(axis=0)
+        phases = None
+        if self._phases is not None:
+            phases = self._phases.certify(schedule, at, ac.vm_pu)
+        self.seconds += time.perf_counter() - started
+        return Certificate(
+            verdict=tuple(verdict),
             cone_gap_pu=gap,
-            fictitious_loss_mw=loss,
+            fictitious_loss_mw=fictitious,
             fictitious_loss_share=share,
-            voltage_error_pu=deviation,
-            import_error_mw=import_error,
+            vm_planned_pu=np.concatenate([ac.vm_pu[:1], planned[1:]]),  # the head's is given
+            vm_pu=ac.vm_pu,
+            loading=ac.loading,
+            loss_planned_mw=schedule.p_import_mw - consumed,
+            loss_mw=ac.slack_p_mw - consumed,
+            import_error_mw=np.abs(schedule.p_import_mw - ac.slack_p_mw),
+            import_error_mvar=np.abs(schedule.q_import_mvar - ac.slack_q_mvar),
             violation_pu=violation,
-            worst=worst,
+            worst=tuple(worst),
+            phases=phases,
         )
 
-    def _relaxation(
-        self, flows: FlowState | None, step: int, load_mw: float
-    ) -> tuple[float, float, float]:
-        """Cone gap (p.u.) and fictitious loss of one step in MW and relative to the load."""
-        if flows is None:
-            return float("nan"), float("nan"), float("nan")
-        network = self.feeder.network
-        v_up = network.up * flows.v[network.parent, step]
-        squares = flows.p[:, step] ** 2 + flows.q[:, step] ** 2
-        current2 = flows.current2[:, step]
-        gap = float(np.max(np.abs(current2 * v_up - squares), initial=0.0))
-        fictitious = network.r * (current2 - squares / v_up) * network.base_mva
-        loss = float(np.sum(np.maximum(fictitious, 0.0)))
-        if load_mw > 0.0:
-            return gap, loss, loss / load_mw
-        return gap, loss, 0.0 if loss == 0.0 else float("inf")
+    def _consumption(self, schedule: Schedule, at: Conditions) -> tuple[Floats, Floats]:
+        """Scheduled consumption at every bus (buses, steps), MW and MVAr."""
+        network, devices = self.feeder.network, self.feeder.devices
+        p, q = at.bus_p_mw.copy(), at.bus_q_mvar.copy()
+        pv = network.positions(devices.photovoltaics.bus)
+        np.add.at(p, network.positions(devices.batteries.bus), schedule.battery_p_mw)
+        np.add.at(p, pv, -schedule.pv_p_mw)
+        np.add.at(q, pv, -schedule.pv_q_mvar)
+        np.add.at(p, network.positions(devices.units.bus), -schedule.unit_p_mw)
+        return p, q
 
-    def _violation(self, vm: Floats, loading: Floats) -> tuple[float, str]:
-        """Largest violation of a voltage (p.u.) or rating (share of it) by the AC solution."""
-        network = self.feeder.network
-        over = np.maximum(vm - network.vm_max, network.vm_min - vm)
-        over[0] = 0.0  # the head voltage is given
-        limited = np.isfinite(network.i_max)
-        excess = np.where(limited, loading - 1.0, 0.0)
-        bus, branch = int(np.argmax(over)), int(np.argmax(excess)) if len(excess) else 0
-        if len(excess) and excess[branch] > max(over[bus], 0.0):
-            name = f"{network.branch_table[branch]} {network.branch_index[branch]}"
-            return float(excess[branch]), name
-        if over[bus] > 0.0:
-            return float(over[bus]), f"bus {network.bus_index[bus]}"
-        return 0.0, ""
+    def _power_flows(self, bus_p: Floats, bus_q: Floats, at: Conditions) -> "_AcSteps":
+        flow, steps = self._power_flow, bus_p.shape[1]
+        if at.ratio is not None and self.feeder.boundary.trafo is not None:
+            flow.set_ratio(self.feeder.boundary.trafo, at.ratio)
+        ac = _AcSteps.empty(self.feeder.network, steps)
+        limited = np.isfinite(self.feeder.network.i_max)
+        limit = np.where(limited, flow.loading_limit_percent[self._branch], np.nan)
+        p, q = np.empty(len(self._bus)), np.empty(len(self._bus))
+        start = None
+        for k in range(steps):
+            p[self._bus], q[self._bus] = bus_p[:, k], bus_q[:, k]
+            try:
+                state = flow.solve(p, q, float(at.vm_slack_pu[k]), start=start)
+            except PowerFlowError as error:
+                ac.collapse[k], start = str(error), None
+                continue
+            start = state.voltage
+            ac.vm_pu[:, k] = state.vm_pu[self._bus]
+            ac.loading[:, k] = state.loading_percent[self._branch] / limit
+            ac.slack_p_mw[k], ac.slack_q_mvar[k] = state.slack_p_mw, state.slack_q_mvar
+        return ac
+
+
+@dataclass(frozen=True)
+class _AcSteps:
+    """AC solutions of all steps, NaN where one diverged; `collapse` says why."""
+
+    vm_pu: Floats
+    loading: Floats
+    slack_p_mw: Floats
+    slack_q_mvar: Floats
+    collapse: dict[int, str]
+
+    @classmethod
+    def empty(cls, network: RadialNetwork, steps: int) -> "_AcSteps":
+        vm, loading = (np.full((n, steps), np.nan) for n in (network.buses, network.branches))
+        return cls(vm, loading, np.full(steps, np.nan), np.full(steps, np.nan), {})
+
+
+def relaxation(network: RadialNetwork, flows: FlowState) -> tuple[Floats, Floats]:
+    """Cone gap l v - P^2 - Q^2 (p.u.) and fictitious loss r (l - (P^2 + Q^2) / v) (MW).
+
+    Both (branches, steps); FORMULATION: docs/model.md, certificate.
+    """
+    v_up = network.up[:, None] * flows.v[network.parent]
+    squares = flows.p**2 + flows.q**2
+    gap = np.abs(flows.current2 * v_up - squares)
+    fictitious = network.r[:, None] * (flows.current2 - squares / v_up) * network.base_mva
+    return gap, fictitious
+
+
+def _share(fictitious_mw: Floats, load_mw: Floats) -> Floats:
+    """Fictitious loss (steps,) relative to the load."""
+    loss = np.sum(np.maximum(fictitious_mw, 0.0), axis=0)
+    loss = np.where(np.isnan(fictitious_mw).any(axis=0), np.nan, loss)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(loss == 0.0, 0.0, loss / np.maximum(load_mw, 0.0)))
+
+
+def _violation(network: RadialNetwork, vm: Floats, loading: Floats) -> tuple[float, str]:
+    """Largest violation of a voltage (p.u.) or rating (share of it) by one AC solution."""
+    if np.isnan(vm).any():
+        return float("nan"), ""
+    over = np.maximum(vm - network.vm_max, network.vm_min - vm)
+    over[0] = 0.0  # the head voltage is given
+    excess = np.nan_to_num(loading - 1.0, nan=-1.0)
+    bus, branch = int(np.argmax(over)), int(np.argmax(excess)) if len(excess) else 0
+    if len(excess) and excess[branch] > max(over[bus], 0.0):
+        return float(excess[branch]), branch_name(network, branch)
+    if over[bus] > 0.0:
+        return float(over[bus]), f"bus {network.bus_index[bus]}"
+    return 0.0, ""
+
+
+def branch_name(network: RadialNetwork, branch: int) -> str:
+    """Name of a branch in messages, `line 17`."""
+    return f"{network.branch_table[branch]} {network.branch_index[branch]}"

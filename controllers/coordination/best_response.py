@@ -159,6 +159,8 @@ class ActiveNetwork:
     def _data(self, instance: FeederInstance, offer: Offer, near: tuple[bool, bool]) -> ProgramData:
         values = self.agent.parameters(instance, self.variant)
         data = self.compiled.program.data(parameter_vector(self.compiled.parameters, values))
+        if instance.amendment is not None:
+            data = instance.amendment.apply(self.compiled.program, self.compiled.columns, data)
         q, columns = data.q.copy(), self.compiled.columns
         q[columns["p_import"]] += self.base * offer.exchange_price
         offset = data.offset

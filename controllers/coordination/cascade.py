@@ -97,13 +97,10 @@ class Cascade:
         return decision
 
     def _later(self, day: Decision, interval: int) -> Decision:
-        plans = {}
-        for name, plan in day.plans.items():
-            step = interval - plan.schedule.interval
-            if name in self.agents:
-                plans[name] = self.agents[name].later(plan, step)
-            else:
-                plans[name] = replace(plan, set_points=plan.schedule.set_points(step), step=step)
+        plans = {
+            name: plan.at_step(interval - plan.schedule.interval)
+            for name, plan in day.plans.items()
+        }
         return Decision(plans, day.rounds)
 
     def _pass(
@@ -111,14 +108,16 @@ class Cascade:
     ) -> tuple[dict[str, Plan], list[Outcome], list[str]]:
         plans: dict[str, Plan] = {}
         outcomes: dict[str, Outcome] = {}
+        recoveries: dict[str, tuple[str, ...]] = {}
         messages: list[str] = []
         for level in self.levels:
-            self._decide_level(level, interval, measured, heads, plans, outcomes)
+            self._decide_level(level, interval, measured, heads, plans, outcomes, recoveries)
             for child in level.stage.leaders:  # a follower below that asked for too much
                 if child in outcomes and plans[child].report.fallback:
                     messages += self._tighten(
-                        child, level, interval, measured, heads, plans, outcomes
+                        child, level, interval, measured, heads, plans, outcomes, recoveries
                     )
+        messages += [text for texts in recoveries.values() for text in texts]
         for outcome in outcomes.values():
             messages += [f"{outcome.follower}: {text}" for text in outcome.messages]
         for name, outcome in outcomes.items():
@@ -139,10 +138,13 @@ class Cascade:
         heads: Mapping[str, Floats],
         plans: dict[str, Plan],
         outcomes: dict[str, Outcome],
+        recoveries: dict[str, tuple[str, ...]],
     ) -> None:
         instance = self._instance(level.stage, interval, measured, heads, plans)
-        decided, outcome = decide_and_evaluate(level.stage, level.scheme, instance)
-        plans |= decided
+        found = decide_and_evaluate(level.stage, level.scheme, instance)
+        plans |= found.plans
+        recoveries[level.parent] = found.recoveries
+        outcome = found.outcome
         if outcome is not None:
             outcomes[level.parent] = outcome
             if self.tso is not None and level.parent == self.tso.grid.name:
@@ -157,6 +159,7 @@ class Cascade:
         heads: Mapping[str, Floats],
         plans: dict[str, Plan],
         outcomes: dict[str, Outcome],
+        recoveries: dict[str, tuple[str, ...]],
     ) -> list[str]:
         """Decide the stage below a feeder again with tighter limits, until it can carry it."""
         first = plans[parent].report.fallback
@@ -164,8 +167,8 @@ class Cascade:
             key = (parent, attempt)
             if key not in self._tightened:
                 self._tightened[key] = self._level(parent, *_TIGHTER[attempt])
-            self._decide_level(self._tightened[key], interval, measured, heads, plans, outcomes)
-            self._decide_level(above, interval, measured, heads, plans, outcomes)
+            for level in (self._tightened[key], above):
+                self._decide_level(level, interval, measured, heads, plans, outcomes, recoveries)
             if not plans[parent].report.fallback:
                 return [
                     f"{parent}: limits of its dispatch tightened by {_TIGHTER[attempt][0]:.0%} of "
@@ -206,7 +209,8 @@ class Cascade:
         leaders = {f.name: self.agents[f.name] for f in self._leaders_of(parent)}
         follower = self._follower(parent, rating_off, band_off_pu)
         groups = _trading_groups([a.feeder for a in leaders.values()])
-        stage = Stage(leaders, follower, groups, self.settings, self._pool)
+        applied = tuple(range(self.system.horizon.length)) if self.system.day_ahead else (0,)
+        stage = Stage(leaders, follower, groups, self.settings, self._pool, applied)
         return _Level(parent, stage, scheme(self.settings.scheme, stage))
 
     def _follower(self, parent: str, rating_off: float, band_off_pu: float) -> UpstreamAgent | None:

@@ -1,9 +1,11 @@
 """One evaluation for every scheme: exchange -> follower solved again -> costs, prices, audit."""
 
 import time
+from dataclasses import dataclass
 
 from stackelgrid.controllers.agents.upstream import FollowerSolution
 from stackelgrid.controllers.bilevel.audit import independent_optimum
+from stackelgrid.controllers.coordination.recovery import recover
 from stackelgrid.controllers.coordination.stage import Scheme, SchemeDecision, Stage, StageInstance
 from stackelgrid.controllers.decision import Outcome
 from stackelgrid.controllers.schedule import Plan
@@ -12,20 +14,34 @@ from stackelgrid.profiles.arrays import Floats
 _NAN = float("nan")
 
 
-def decide_and_evaluate(
-    stage: Stage, scheme: Scheme, instance: StageInstance
-) -> tuple[dict[str, Plan], Outcome | None]:
-    """Plans of the leaders, and the outcome with the follower's; no outcome without a follower."""
+@dataclass(frozen=True)
+class Evaluated:
+    """Plans of a stage's leaders, its outcome (None without a follower), what recovery did."""
+
+    plans: dict[str, Plan]
+    outcome: Outcome | None
+    recoveries: tuple[str, ...]
+
+
+def decide_and_evaluate(stage: Stage, scheme: Scheme, instance: StageInstance) -> Evaluated:
+    """Let a stage decide, mend what is not exact, and evaluate the result."""
     started = time.perf_counter()
     decision = scheme.decide(instance)
-    solve_s = time.perf_counter() - started
     plans = {
         name: stage.leaders[name].plan(instance.leaders[name], point, instance.across_price)
         for name, point in decision.points.items()
     }
+    messages: tuple[str, ...] = ()
+    if stage.settings.recovery:
+        recovered = recover(stage, scheme, instance, decision, plans)
+        decision, plans, messages = recovered.decision, recovered.plans, recovered.messages
+    solve_s = time.perf_counter() - started
+    for name, plan in plans.items():
+        stage.leaders[name].adopt(plan)
     if stage.follower is None:
-        return plans, None
-    return plans, _outcome(stage, scheme.name, instance, decision, plans, solve_s)
+        return Evaluated(plans, None, messages)
+    outcome = _outcome(stage, scheme.name, instance, decision, plans, solve_s)
+    return Evaluated(plans, outcome, messages)
 
 
 def _outcome(

@@ -17,6 +17,7 @@ class ControllerSettings:
     Threads, the solvers chosen for conic and for mixed-integer conic programs, the relative gap to
     reach, and the reproducible limits of a search: nodes of the master, rounds. `scheme` is the
     order of decision and `pricing` what is paid at the boundary: the tariff, or the nodal price.
+    With `recovery` schedules that are not exact or not AC feasible are mended.
     """
 
     threads: int = 2
@@ -27,6 +28,7 @@ class ControllerSettings:
     round_limit: int = 20
     scheme: str = "bottom_up"
     pricing: Pricing = "tariff"
+    recovery: bool = True
 
 
 class Controller(Protocol):

@@ -13,8 +13,8 @@ from stackelgrid.controllers.agents.feeder_agent import (
     FeederInstance,
     FeederPoint,
     Variant,
-    middle_price,
 )
+from stackelgrid.controllers.agents.feeder_schedule import middle_price
 from stackelgrid.controllers.agents.leader_group import GroupDecision, LeaderGroup
 from stackelgrid.controllers.agents.leader_program import LeaderProgram
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
@@ -81,7 +81,8 @@ class Stage:
     """Programs of one follower and its leaders, each built when a scheme first needs it.
 
     `groups` names the leaders that may trade with each other. Without a follower (a grid fed by a
-    source that is not simulated) there are only the leaders.
+    source that is not simulated) there are only the leaders. `applied_steps` are the steps of the
+    horizon that are carried out before the next decision.
     """
 
     def __init__(
@@ -91,7 +92,9 @@ class Stage:
         groups: tuple[tuple[str, ...], ...],
         settings: ControllerSettings,
         pool: Executor,
+        applied_steps: tuple[int, ...] = (0,),
     ) -> None:
+        self.applied_steps = applied_steps
         self.leaders, self.follower = dict(leaders), follower
         self.settings, self._pool, self._group_names = settings, pool, groups
         self.pricing: Pricing = settings.pricing
@@ -101,6 +104,8 @@ class Stage:
         self._groups: dict[Variant, tuple[LeaderGroup, ...]] = {}
         self._programs: dict[tuple[object, ...], LeaderProgram] = {}
         self._conic: dict[tuple[object, ...], ConicSolver] = {}
+        # what groups decided in this interval; recovery asks again with some instances unchanged
+        self._answers: dict[int, list[tuple[tuple[FeederInstance, ...], GroupDecision]]] = {}
 
     @property
     def groups(self) -> tuple[LeaderGroup, ...]:
@@ -154,7 +159,9 @@ class Stage:
 
     def decide_groups(self, instance: StageInstance, variant: Variant = TARIFF) -> GroupDecision:
         """Let every group decide without the follower, on threads."""
-        futures = [self._pool.submit(g.decide, instance.leaders) for g in self.groups_of(variant)]
+        futures = [
+            self._pool.submit(self._decided, g, instance.leaders) for g in self.groups_of(variant)
+        ]
         decisions = [future.result() for future in futures]
         points = {name: p for d in decisions for name, p in d.points.items()}
         return GroupDecision(
@@ -162,6 +169,18 @@ class Stage:
             sum(d.objective for d in decisions),
             sum(d.bound for d in decisions),
         )
+
+    def _decided(self, group: LeaderGroup, leaders: Mapping[str, FeederInstance]) -> GroupDecision:
+        """Decide, unless the group was asked the very same just before."""
+        asked = tuple(leaders[name] for name in group.names)
+        for known, decision in self._answers.get(id(group), []):
+            if all(a is b for a, b in zip(asked, known, strict=True)):
+                return decision
+        interval = asked[0].interval
+        kept = [a for a in self._answers.get(id(group), []) if a[0][0].interval == interval]
+        decision = group.decide(leaders)
+        self._answers[id(group)] = [*kept, (asked, decision)]
+        return decision
 
     def exchange(self, points: Mapping[str, FeederPoint]) -> dict[str, Floats]:
         """Exchange (steps,) of all copies of every leader in MW."""

@@ -11,7 +11,7 @@ import pandapower as pp
 import pytest
 
 from stackelgrid.controllers.agents import LeaderGroup
-from stackelgrid.controllers.agents.feeder_agent import middle_price
+from stackelgrid.controllers.agents.feeder_schedule import middle_price
 from stackelgrid.controllers.models.active_network import (
     ActiveNetworkOptions,
     active_network_data,
@@ -364,7 +364,9 @@ class LoneFeeder:
     def decide(self, interval, measured, lower, vm_head_pu=None):
         instance = self.agent.prepare(interval, measured, lower, vm_head_pu)
         point = self.group.decide({self.feeder.name: instance}).points[self.feeder.name]
-        return self.agent.plan(instance, point, middle_price(instance.forecast))
+        plan = self.agent.plan(instance, point, middle_price(instance.forecast))
+        self.agent.adopt(plan)
+        return plan
 
     def head_voltage_of(self, schedule, bus):
         return self.agent.head_voltage_of(schedule, bus)

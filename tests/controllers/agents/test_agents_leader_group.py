@@ -5,7 +5,7 @@ import pandapower as pp
 import pytest
 
 from stackelgrid.controllers.agents import FeederAgent, LeaderGroup
-from stackelgrid.controllers.agents.feeder_agent import middle_price
+from stackelgrid.controllers.agents.feeder_schedule import middle_price
 from stackelgrid.controllers.models.active_network import (
     ActiveNetworkLibrary,
     ActiveNetworkOptions,

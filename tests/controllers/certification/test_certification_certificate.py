@@ -7,8 +7,31 @@ import pandapower as pp
 import pytest
 
 from stackelgrid.controllers.certification.certificate import FeederCertifier
+from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.networks.boundary import TransformerData, attach_transformer
 from stackelgrid.controllers.networks.reduction import FlowState
+from stackelgrid.controllers.schedule import Schedule
+
+
+def plan_of(flows, p_import_mw, q_import_mvar=0.0):
+    """A schedule without devices: flows and the import that goes with them, (steps,)."""
+    nothing = np.zeros((0, len(p_import_mw)))
+    return Schedule(
+        0, np.ones(len(p_import_mw)), np.asarray(p_import_mw), np.full(len(p_import_mw), q_import_mvar),
+        *[nothing] * 6, flows=flows,
+    )  # fmt: skip
+
+
+def at_load(network, loads, vm_pu, ratio=None, factor=(1.0,)):
+    """Conditions with the nominal loads times a factor for each step."""
+    p, q = np.zeros((2, network.buses, len(factor)))
+    at = network.positions(loads.bus)
+    np.add.at(p, at, np.outer(loads.p_mw, factor))
+    np.add.at(q, at, np.outer(loads.q_mvar, factor))
+    return Conditions(
+        p, q, np.outer(loads.p_mw, factor), np.outer(loads.q_mvar, factor),
+        np.full(len(factor), vm_pu), ratio,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -24,21 +47,11 @@ def judge(build_feeder, solve_active):
         flows = result.flows
         if change is not None:
             flows = change(flows, result.network)
-        network, loads = feeder.network, feeder.devices.loads
-        p, q = np.zeros((2, network.buses))
-        at = network.positions(loads.bus)
-        np.add.at(p, at, load * loads.p_mw)
-        np.add.at(q, at, load * loads.q_mvar)
-        return FeederCertifier(feeder).certify(
-            flows,
-            step,
-            p,
-            q,
-            vm_head_pu=float(net.ext_grid.vm_pu.iloc[0]) * drop,
-            ratio=ratio,
-            load_mw=float(p.sum()),
-            p_import_mw=float(result.mw("p_import")[0, 0]),
-        )
+        steps = 1 if flows is None else flows.v.shape[1]
+        head = float(net.ext_grid.vm_pu.iloc[0]) * drop
+        at = at_load(feeder.network, feeder.devices.loads, head, ratio, [load] * steps)
+        schedule = plan_of(flows, np.full(steps, float(result.mw("p_import")[0, 0])))
+        return FeederCertifier(feeder).certify(schedule, at).step(step)
 
     return certify
 
@@ -53,11 +66,8 @@ def judge_planned(build_feeder, load_case, solve_active):
 
     def certify(net):
         feeder = build_feeder(net)
-        network, loads = feeder.network, feeder.devices.loads
-        p, q = np.zeros((2, network.buses))
-        at = network.positions(loads.bus)
-        p[at], q[at] = loads.p_mw, loads.q_mvar
-        return FeederCertifier(feeder).certify(flows, 0, p, q, 1.0, None, float(p.sum()), 3.9176771)
+        at = at_load(feeder.network, feeder.devices.loads, 1.0)
+        return FeederCertifier(feeder).certify(plan_of(flows, np.array([3.9176771])), at).step(0)
 
     return certify
 

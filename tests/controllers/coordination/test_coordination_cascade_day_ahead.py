@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stackelgrid.controllers.certification.certificate import FeederCertifier
+from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.coordination.cascade import Cascade
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
@@ -104,18 +105,13 @@ def test_every_step_has_its_own_certificate(system):
     for k in range(STEPS):
         plan = controller.decide(k, measure(system)).plans["lv1"]
         feeder, schedule = controller.agents["lv1"].feeder, plan.schedule
-        devices, network = feeder.devices, feeder.network
-        p, q = np.zeros((2, network.buses))
-        loads = devices.loads
-        np.add.at(p, network.positions(loads.bus), LOAD[k] * loads.p_mw)
-        np.add.at(q, network.positions(loads.bus), LOAD[k] * loads.q_mvar)
-        p[network.positions(devices.batteries.bus)] += schedule.battery_p_mw[:, k]
-        p[network.positions(devices.photovoltaics.bus)] -= schedule.pv_p_mw[:, k]
-        q[network.positions(devices.photovoltaics.bus)] -= schedule.pv_q_mvar[:, k]
-        expected = FeederCertifier(feeder).certify(
-            schedule.flows, k, p, q, 1.0, feeder.boundary.taps.ratio(0),
-            LOAD[k] * float(loads.p_mw.sum()), float(schedule.p_import_mw[k]),
-        )  # fmt: skip
+        network, loads = feeder.network, feeder.devices.loads
+        p, q = np.zeros((2, network.buses, STEPS))
+        np.add.at(p, network.positions(loads.bus), np.outer(loads.p_mw, LOAD[:STEPS]))
+        np.add.at(q, network.positions(loads.bus), np.outer(loads.q_mvar, LOAD[:STEPS]))
+        ratio = feeder.boundary.taps.ratio(0)
+        at = Conditions(p, q, p[:0], q[:0], np.ones(STEPS), ratio)
+        expected = FeederCertifier(feeder).certify(schedule, at).step(k)
         assert plan.verdict.verdict == expected.verdict == "exact"
         assert plan.verdict.cone_gap_pu == pytest.approx(expected.cone_gap_pu, abs=1e-12)
         assert plan.verdict.voltage_error_pu == pytest.approx(expected.voltage_error_pu, abs=1e-9)

@@ -1,0 +1,117 @@
+"""Rungs of the recovery ladder: how a program is amended so that its schedule becomes exact.
+
+Each is a function from a schedule that was not exact to prices and bounds; who decides anew with
+them, and in which order, is coordination/recovery.py.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.networks.radial import RadialNetwork
+from stackelgrid.controllers.networks.reduction import FlowState, Reduction
+from stackelgrid.controllers.solvers.amendment import Amendment
+from stackelgrid.controllers.verdict import Certificate
+from stackelgrid.profiles.arrays import Floats
+
+
+def loss_price(network: RadialNetwork, dt_h: Floats, eur_per_mwh: float) -> Amendment:
+    """Price r l of every branch: burning power in an open cone no longer pays.
+
+    The price must exceed what getting rid of 1 MWh earns, that is the largest negative price.
+    """
+    energy = network.base_mva * network.r[:, None] * dt_h[None, :]
+    return Amendment(price={"current2": (eur_per_mwh * energy).ravel()})
+
+
+def largest_reward(prices_eur_per_mwh: Floats, curtailment_eur_per_mwh: float) -> float:
+    """Most that burning 1 MWh can save: a negative price, or the price of curtailing instead."""
+    lowest = float(np.min(prices_eur_per_mwh, initial=0.0))
+    return max(-lowest, 0.0) + curtailment_eur_per_mwh
+
+
+@dataclass(frozen=True)
+class Excess:
+    """What AC says of a plan: highest and lowest voltage of any view (buses, steps), loading."""
+
+    high_pu: Floats
+    low_pu: Floats
+    loading: Floats
+
+    @classmethod
+    def of(cls, certificate: Certificate) -> "Excess":
+        """Of both views of a certificate."""
+        high = low = certificate.vm_pu
+        if certificate.phases is not None:
+            high = np.fmax(high, certificate.phases.vm_pu.max(axis=0))
+            low = np.fmin(low, certificate.phases.vm_pu.min(axis=0))
+        return cls(high, low, certificate.loading)
+
+
+def tightened_limits(reduction: Reduction, flows: FlowState, excess: Excess) -> Amendment:
+    """Limits tightened by what AC exceeds the plan, at steps where AC violates a limit.
+
+    Voltage limits move by the difference between AC and plan at each bus (and by what the worst
+    of the buses that the reduced network lacks exceeds the others), a current limit by the share
+    in which AC exceeds it.
+    """
+    full, reduced = reduction.full, reduction.network
+    kept = full.positions(reduced.bus_index)
+    planned = np.sqrt(flows.v)
+    margin = tolerances.RECOVERY_MARGIN_PU
+    upper = np.full((reduced.buses, planned.shape[1]), np.inf)
+    lower = np.full_like(upper, -np.inf)
+    over = excess.high_pu - full.vm_max[:, None]
+    under = full.vm_min[:, None] - excess.low_pu
+    over[0], under[0] = -np.inf, -np.inf  # the head voltage is given
+    limit = tolerances.AC_LIMIT_PU / 2.0
+    for k in np.flatnonzero(np.max(over, axis=0, initial=-np.inf) > limit):
+        hidden = max(float(over[:, k].max() - over[kept, k].max()), 0.0)
+        shift = np.maximum(excess.high_pu[kept, k] - planned[kept, k], 0.0) + hidden + margin
+        upper[:, k] = np.maximum(full.vm_max[kept] - shift, 0.0) ** 2
+    for k in np.flatnonzero(np.max(under, axis=0, initial=-np.inf) > limit):
+        hidden = max(float(under[:, k].max() - under[kept, k].max()), 0.0)
+        shift = np.maximum(planned[kept, k] - excess.low_pu[kept, k], 0.0) + hidden + margin
+        lower[:, k] = (full.vm_min[kept] + shift) ** 2
+    upper[0], lower[0] = np.inf, -np.inf
+    current2 = np.full((reduced.branches, planned.shape[1]), np.inf)
+    loading = np.nan_to_num(excess.loading, nan=0.0)
+    for branch, step in zip(*np.nonzero(loading > 1.0 + limit), strict=True):
+        at = reduction.branch_of[branch]
+        allowed = flows.current2[branch, step] / (loading[branch, step] + margin) ** 2
+        current2[at, step] = min(current2[at, step], allowed)
+    return Amendment(
+        upper={"v": upper.ravel(), "current2": current2.ravel()}, lower={"v": lower.ravel()}
+    )
+
+
+def convex_concave(
+    network: RadialNetwork, dt_h: Floats, flows: FlowState, eur_per_mwh: float
+) -> Amendment:
+    """Price the gap l - (P^2 + Q^2) / v above its tangent at `flows` (of the reduced network).
+
+    The fraction is convex and homogeneous, so the tangent passes through the origin and lies
+    below it: what is priced is never less than the gap, and equal to it where it is already
+    closed. Lipp and Boyd 2016 (doi 10.1007/s11081-015-9294-x), penalty convex-concave procedure.
+    """
+    v_up = network.up[:, None] * flows.v[network.parent]
+    weight = (
+        eur_per_mwh * network.base_mva * np.hypot(network.r, network.x)[:, None] * dt_h[None, :]
+    )
+    by_v = np.zeros_like(flows.v)
+    slope = (flows.p**2 + flows.q**2) / v_up**2 * network.up[:, None]
+    np.add.at(by_v, network.parent, weight * slope)
+    return Amendment(
+        price={
+            "current2": weight.ravel(),
+            "p_branch": (-weight * 2.0 * flows.p / v_up).ravel(),
+            "q_branch": (-weight * 2.0 * flows.q / v_up).ravel(),
+            "v": by_v.ravel(),
+        }
+    )
+
+
+def pv_cap(base_mva: float, p_mw: Floats) -> Amendment:
+    """Most that every PV system may feed in (systems, steps), MW; infinite for no cap."""
+    return Amendment(upper={"pv_p": (p_mw / base_mva).ravel()})
