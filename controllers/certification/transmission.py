@@ -1,0 +1,272 @@
+"""What a DC dispatch of a transmission network means for AC: losses, voltages and overloads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandapower.auxiliary import pandapowerNet
+from scipy.sparse import csc_array
+from scipy.sparse.linalg import splu
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.errors import NetworkError, PowerFlowError
+from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.controllers.networks.meshed import MeshedNetwork
+from stackelgrid.controllers.networks.power_flow import AcPowerFlow, AcState
+from stackelgrid.controllers.networks.radial import voltage_band
+from stackelgrid.profiles.arrays import Floats, Ints
+
+
+@dataclass(frozen=True)
+class TransmissionCertificate:
+    """AC power flow at a DC dispatch, for every step (T,); NaN (positions -1) where it diverges.
+
+    `loss_mw` are the losses of all branches, `slack_deviation_mw` what the slack unit gives more
+    than dispatched. Violations are 0 where there is none: `slack_violation_mw` beyond the limits of
+    the slack unit, `vm_violation_pu` at `vm_bus` (pandapower index; the bus with the least room),
+    `rating_violation` as a share of the rating at `branch` (position in the network; the one loaded
+    most, -1 without ratings), `reactive_violation_mvar` at `reactive_unit`. `loading` and
+    `dc_loading` (branches, T) are shares of the ratings, 0 without one; `unit_q_mvar`
+    (1 + generators, T) starts with the slack. `violation_pu` is the largest violation, powers in
+    p.u. of the network's base, and `worst` says what it is. A dispatch that neglects losses is at
+    best "feasible"; "exact" is kept for losses below the certificate's tolerance.
+    """
+
+    verdict: tuple[str, ...]
+    loss_mw: Floats
+    loss_share: Floats
+    slack_p_mw: Floats
+    slack_deviation_mw: Floats
+    slack_violation_mw: Floats
+    vm_pu: Floats
+    vm_bus: Ints
+    vm_violation_pu: Floats
+    loading: Floats
+    dc_loading: Floats
+    branch: Ints
+    rating_violation: Floats
+    unit_q_mvar: Floats
+    reactive_unit: tuple[str, ...]
+    reactive_violation_mvar: Floats
+    violation_pu: Floats
+    worst: tuple[str, ...]
+
+    @property
+    def branch_dc_loading(self) -> Floats:
+        """Loading (T,) in the DC dispatch of the branch that AC loads most, share of its rating."""
+        loading = self.dc_loading[self.branch, np.arange(len(self.branch))]
+        return np.where(self.branch >= 0, loading, np.nan)
+
+    @property
+    def unseen_overload(self) -> NDArray[np.bool_]:
+        """Whether AC overloads a branch (T,) that the DC dispatch keeps within its rating."""
+        tolerance = tolerances.AC_LIMIT_PU
+        with np.errstate(invalid="ignore"):
+            over = self.loading > 1.0 + tolerance
+        unseen: NDArray[np.bool_] = np.any(over & (self.dc_loading <= 1.0 + tolerance), axis=0)
+        return unseen
+
+
+class TransmissionCertifier:
+    """Judges DC dispatches of one meshed network; generators hold their voltage in AC.
+
+    `devices` are read with the ext_grid as a unit. Raises NetworkError when it is not one.
+    """
+
+    def __init__(
+        self, net: pandapowerNet, network: MeshedNetwork, devices: Devices, name: str
+    ) -> None:
+        self.network = network
+        self.units = devices.units
+        table = np.array(self.units.table)
+        if np.count_nonzero(table == "ext_grid") != 1:
+            raise NetworkError(
+                f"grid {name}: ext_grid must be one unit of the dispatch; found "
+                f"{np.count_nonzero(table == 'ext_grid')}"
+            )
+        self._power_flow = AcPowerFlow(net, name)
+        self._slack = int(np.flatnonzero(table == "ext_grid")[0])
+        self._gens = np.flatnonzero(table == "gen")
+        self._names = tuple(
+            f"{self.units.table[u]} {self.units.index[u]}" for u in (self._slack, *self._gens)
+        )
+        where = {b: i for i, b in enumerate(network.bus_index)}
+        position = np.array([where[int(b)] for b in self.units.bus], dtype=np.int64)
+        self._at_bus = np.zeros((network.buses, len(table)))
+        self._at_bus[position, np.arange(len(table))] = 1.0
+        self._injected = self._at_bus * (table == "sgen")  # the others are generators in AC
+        self._vm_min, self._vm_max = voltage_band(net)
+        self._q_min, self._q_max = _reactive_limits(net)
+        self._dc = _DcFlow(network)
+
+    def certify(
+        self,
+        unit_p_mw: Floats,
+        load_p_mw: Floats,
+        load_q_mvar: Floats,
+        dc_branch_mw: Floats | None = None,
+    ) -> TransmissionCertificate:
+        """Certificate of a dispatch: units (units, T) in MW, net consumption (n, T) in MW and MVAr.
+
+        Consumption in the order of the network's buses, everything but the units. `dc_branch_mw`
+        (branches, T) are the flows of the dispatch, computed when missing. A power flow that
+        diverges is a finding: its step is infeasible and `worst` says where it collapses.
+        """
+        base, steps = self.network.base_mva, unit_p_mw.shape[1]
+        if dc_branch_mw is None:
+            dc_branch_mw = self._dc.flows(self._at_bus @ unit_p_mw - load_p_mw)
+        states, collapse = self._states(unit_p_mw, load_p_mw, load_q_mvar)
+        vm = _columns([s.vm_pu if s else None for s in states], self.network.buses)
+        loading = _columns(
+            [s.loading_percent if s else None for s in states], self.network.branches
+        )
+        loading /= self._power_flow.loading_limit_percent[:, None]
+        unit_q = _columns(
+            [np.array([s.slack_q_mvar, *s.gen_q_mvar]) if s else None for s in states],
+            1 + len(self._gens),
+        )
+        slack = np.array([s.slack_p_mw if s else np.nan for s in states])
+        loss = np.array([s.loss_mw if s else np.nan for s in states])
+        load = load_p_mw.sum(axis=0)
+        share = np.divide(loss, load, out=np.full(steps, np.inf), where=load > 0.0)
+
+        low, high = self.units.p_min_mw[self._slack], self.units.p_max_mw[self._slack]
+        bus, vm_over = _largest(np.maximum(vm - self._vm_max[:, None], self._vm_min[:, None] - vm))
+        rated = np.isfinite(self.network.rating)[:, None]
+        branch, rating_over = _largest(np.where(rated, loading - 1.0, -np.inf))
+        unit, q_over = _largest(
+            np.maximum(unit_q - self._q_max[:, None], self._q_min[:, None] - unit_q)
+        )
+        slack_over = np.maximum(np.maximum(slack - high, low - slack), 0.0)
+        violations = np.stack([rating_over, vm_over, slack_over / base, q_over / base])
+        violation = np.max(violations, axis=0)
+        dc_loading = np.abs(dc_branch_mw) / (base * self.network.rating[:, None])
+
+        verdict, worst = [], []
+        for t, state in enumerate(states):
+            if state is None or violation[t] > tolerances.AC_LIMIT_PU:
+                verdict.append("infeasible")
+            else:
+                verdict.append("exact" if share[t] <= tolerances.EXACT_LOSS_SHARE else "feasible")
+            if state is None or violation[t] == 0.0:
+                worst.append(collapse[t])
+                continue
+            k, n, u = branch[t], bus[t], unit[t]
+            texts = (
+                f"{self.network.branch_table[k]} {self.network.branch_index[k]} at "
+                f"{100.0 * loading[k, t]:.1f} % of its limit (DC {100.0 * dc_loading[k, t]:.1f} %)",
+                f"bus {self.network.bus_index[n]} at {vm[n, t]:.4f} p.u.",
+                f"{self._names[0]} at {slack[t]:.2f} MW",
+                f"{self._names[u]} at {unit_q[u, t]:.2f} MVAr",
+            )
+            worst.append(texts[int(np.argmax(violations[:, t]))])
+        return TransmissionCertificate(
+            verdict=tuple(verdict),
+            loss_mw=loss,
+            loss_share=share,
+            slack_p_mw=slack,
+            slack_deviation_mw=slack - unit_p_mw[self._slack],
+            slack_violation_mw=slack_over,
+            vm_pu=vm,
+            vm_bus=np.array([*self.network.bus_index, -1])[bus],
+            vm_violation_pu=vm_over,
+            loading=loading,
+            dc_loading=dc_loading,
+            branch=branch,
+            rating_violation=rating_over,
+            unit_q_mvar=unit_q,
+            reactive_unit=tuple(self._names[u] if u >= 0 else "" for u in unit),
+            reactive_violation_mvar=q_over,
+            violation_pu=violation,
+            worst=tuple(worst),
+        )
+
+    def _states(
+        self, unit_p_mw: Floats, load_p_mw: Floats, load_q_mvar: Floats
+    ) -> tuple[list[AcState | None], list[str]]:
+        """Power flow of every step, None with the reason where it diverges.
+
+        Each starts from the one before; the first from a DC flow, so that a call depends on its
+        arguments alone.
+        """
+        p = load_p_mw - self._injected @ unit_p_mw
+        states: list[AcState | None] = []
+        collapse: list[str] = []
+        before: AcState | None = None
+        for t in range(unit_p_mw.shape[1]):
+            state: AcState | None = None
+            reason = ""
+            try:
+                state = self._power_flow.solve(
+                    p[:, t],
+                    load_q_mvar[:, t],
+                    self._power_flow.slack_vm_pu,
+                    unit_p_mw[self._gens, t],
+                    before.voltage if before else None,
+                )
+            except PowerFlowError as error:
+                reason = str(error)
+            states.append(state)
+            collapse.append(reason)
+            before = state
+        return states, collapse
+
+
+class _DcFlow:
+    """Branch flows of given injections in the DC model of a meshed network, in MW."""
+
+    def __init__(self, network: MeshedNetwork) -> None:
+        self._network = network
+        branches = np.arange(network.branches)
+        self._kept = np.flatnonzero(np.arange(network.buses) != network.reference)
+        incidence = csc_array(
+            (
+                np.concatenate([np.ones(network.branches), -np.ones(network.branches)]),
+                (
+                    np.concatenate([branches, branches]),
+                    np.concatenate([network.from_bus, network.to_bus]),
+                ),
+            ),
+            shape=(network.branches, network.buses),
+        )
+        self._flow = csc_array(incidence[:, self._kept] * network.b[:, None])
+        self._balance = csc_array(incidence[:, self._kept].T)
+        self._factor = splu(csc_array(self._balance @ self._flow))
+
+    def flows(self, injection_mw: Floats) -> Floats:
+        """Flows (branches, T); what the injections (n, T) do not balance is left to the slack."""
+        network, base = self._network, self._network.base_mva
+        shifted = (network.b * network.shift)[:, None]
+        p = injection_mw[self._kept] / base - network.shunt_g[self._kept, None]
+        theta = self._factor.solve(p + self._balance @ shifted)
+        flows: Floats = base * (self._flow @ theta - shifted)
+        return flows
+
+
+def _reactive_limits(net: pandapowerNet) -> tuple[Floats, Floats]:
+    """Limits of the slack, then of net.gen, in MVAr; infinite where the net states none."""
+    tables: Sequence[pd.DataFrame] = (net.ext_grid, net.gen)
+    limits = []
+    for column, missing in (("min_q_mvar", -np.inf), ("max_q_mvar", np.inf)):
+        values = [
+            t[column].to_numpy(dtype=float) if column in t else np.full(len(t), np.nan)
+            for t in tables
+        ]
+        stacked = np.concatenate(values)
+        limits.append(np.where(np.isnan(stacked), missing, stacked))
+    return limits[0], limits[1]
+
+
+def _columns(values: Sequence[Floats | None], rows: int) -> Floats:
+    """Stack one column a step; NaN where there is none."""
+    missing = np.full(rows, np.nan)
+    return np.stack([missing if v is None else v for v in values], axis=1)
+
+
+def _largest(excess: Floats) -> tuple[Ints, Floats]:
+    """Position of the largest excess in every column (-1 for none) and its positive part."""
+    at = np.argmax(excess, axis=0).astype(np.int64)
+    largest = excess[at, np.arange(excess.shape[1])]
+    return np.where(np.isfinite(largest), at, -1), np.maximum(largest, 0.0)
