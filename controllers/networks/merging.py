@@ -10,19 +10,26 @@ from pandapower.toolbox import drop_buses, drop_lines
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import named
 
+# what segments of one line share, each where the net states it
+_LINE_CODE = (
+    "std_type", "r_ohm_per_km", "x_ohm_per_km", "r0_ohm_per_km", "x0_ohm_per_km",
+    "max_i_ka", "max_loading_percent", "df", "parallel",
+)  # fmt: skip
+_CHARGING = ("c_nf_per_km", "g_us_per_km", "c0_nf_per_km")
+
 
 def merge_series_lines(net: pandapowerNet) -> pandapowerNet:
     """Merge consecutive lines of one line code where nothing is connected in between.
 
-    Lengths add up, so the merged line has exactly the series impedance of its segments; a line
+    One line code is one type with one rating and one impedance per length in every sequence.
+    Lengths add up, so the merged line has exactly the series impedances of its segments; a line
     with charging is refused (NetworkError), because chained pi sections do not merge exactly. The
     surviving line keeps the index of the segment with the smallest index, and the drawn path of
     all its segments where the net holds one.
     """
     net = copy.deepcopy(net)
-    charged = net.line.index[
-        (net.line.c_nf_per_km.fillna(0.0) != 0.0) | (net.line.g_us_per_km.fillna(0.0) != 0.0)
-    ]
+    stated = [column for column in _CHARGING if column in net.line]
+    charged = net.line.index[(net.line[stated].fillna(0.0) != 0.0).any(axis=1)]
     if len(charged):
         raise NetworkError(f"{named(net.name, 'line', charged)} has charging; cannot be merged")
     occupied = set(net.trafo.hv_bus) | set(net.trafo.lv_bus)
@@ -31,8 +38,10 @@ def merge_series_lines(net: pandapowerNet) -> pandapowerNet:
 
     graph = nx.MultiGraph()
     graph.add_nodes_from(net.bus.index)
+    columns = [column for column in _LINE_CODE if column in net.line]
+    codes = net.line.groupby(columns, dropna=False).ngroup()
     for i, row in net.line.iterrows():
-        graph.add_edge(row.from_bus, row.to_bus, key=i, code=row.std_type)
+        graph.add_edge(row.from_bus, row.to_bus, key=i, code=int(codes.at[i]))
 
     def passes(bus: int) -> bool:
         edges = list(graph.edges(bus, keys=True, data="code"))

@@ -78,7 +78,7 @@ def zero_sequence_trafo(net: pandapowerNet, index: int, name: str) -> ZeroSequen
 
     Dyn and YNyn have pandapower's T equivalent: leakage of vk0_percent and vkr0_percent, a share
     si0_hv_partial of it before the magnetising branch of mag0_percent and mag0_rx, which is left
-    out where mag0_percent is not given. The zero-sequence flux of a zigzag winding (Yzn, Dzn)
+    out where mag0_percent is empty. The zero-sequence flux of a zigzag winding (Yzn, Dzn)
     cancels in the core: vk0_percent is all there is. Raises NetworkError for another or no vector
     group, a shift that does not fit it, missing or impossible data, and an earthing impedance.
     """
@@ -101,14 +101,15 @@ def zero_sequence_trafo(net: pandapowerNet, index: int, name: str) -> ZeroSequen
     base = (float(row.vn_lv_kv) * _lower_tap(row) / lower) ** 2 * float(net.sn_mva)
     base /= float(row.sn_mva) * float(row.parallel)
     leakage = complex(vkr0, math.sqrt(vk0**2 - vkr0**2)) / 100.0 * base
-    magnetising = _magnetising(row, label) * vk0 / 100.0 * base
-    if group in ("Yzn", "Dzn") or math.isinf(abs(magnetising)):
+    relative = _magnetising(row, label)
+    if group in ("Yzn", "Dzn") or relative is None:
         return ZeroSequenceTrafo(group, clock, leakage, 0.0j)
     share = _number(row, "si0_hv_partial")
     if not 0.0 <= share <= 1.0:
         raise NetworkError(
             f"{label} has si0_hv_partial {_shown(share)}; with mag0_percent, 0 to 1 is accepted"
         )
+    magnetising = relative * vk0 / 100.0 * base
     before, behind = share * leakage, (1.0 - share) * leakage
     if group == "Dyn":
         z = behind + before * magnetising / (before + magnetising)
@@ -147,11 +148,11 @@ def _vector_group(row: pd.Series, label: str) -> tuple[VectorGroup, int]:
     return group, clock % 12
 
 
-def _magnetising(row: pd.Series, label: str) -> complex:
-    """Zero-sequence magnetising impedance relative to vk0, infinite where it is not given."""
+def _magnetising(row: pd.Series, label: str) -> complex | None:
+    """Zero-sequence magnetising impedance relative to vk0, None where it is not given."""
     percent = _number(row, "mag0_percent")
     if np.isnan(percent):
-        return complex(math.inf)
+        return None
     ratio = _number(row, "mag0_rx")
     if not (percent > 0.0 and ratio >= 0.0):
         raise NetworkError(
