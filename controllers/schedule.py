@@ -6,7 +6,12 @@ import numpy as np
 
 from stackelgrid.controllers.networks.reduction import FlowState
 from stackelgrid.controllers.solvers import Solution
-from stackelgrid.controllers.verdict import Certificate, Recovery, Verdict
+from stackelgrid.controllers.verdict import (
+    Certificate,
+    Recovery,
+    TransmissionCertificate,
+    Verdict,
+)
 from stackelgrid.profiles.arrays import Floats
 
 EMPTY: Floats = np.zeros(0)
@@ -150,7 +155,8 @@ class Plan:
     """Decision of one agent for one interval; `step` of the schedule is the one to apply.
 
     `verdict` is of that step, `certificate` of the whole horizon; a user's controller may leave
-    both out. `recovery` tells how a schedule was mended that was not exact at first.
+    both out. `transmission` is the certificate of a DC dispatch, `recovery` tells how a schedule
+    was mended that was not exact at first.
     """
 
     schedule: Schedule
@@ -160,9 +166,11 @@ class Plan:
     step: int = 0
     certificate: Certificate | None = None
     recovery: Recovery | None = None
+    transmission: TransmissionCertificate | None = None
 
     def at_step(self, step: int) -> "Plan":
         """Return the same plan at a later step, for a decision made once a day."""
-        verdict = self.certificate.step(step) if self.certificate is not None else self.verdict
+        judged = self.certificate or self.transmission
+        verdict = judged.step(step) if judged is not None else self.verdict
         set_points = self.schedule.set_points(step)
         return replace(self, set_points=set_points, verdict=verdict, step=step)

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stackelgrid.profiles.arrays import Floats
+from stackelgrid.controllers import tolerances
+from stackelgrid.profiles.arrays import Floats, Ints
 
 EXACT, FEASIBLE, INFEASIBLE = "exact", "feasible", "infeasible"
 
@@ -109,6 +111,12 @@ class Certificate:
         views = [self.violation_pu] + ([self.phases.violation_pu] if self.phases else [])
         return float(np.max(np.nan_to_num([v[list(steps)] for v in views], nan=np.inf)))
 
+    def worst_place(self, k: int) -> str:
+        """Bus, phase or branch of the largest violation of a step in any view."""
+        if self.phases is not None and not self.phases.violation_pu[k] <= self.violation_pu[k]:
+            return self.phases.worst[k]
+        return self.worst[k]
+
     def worst_step(self, steps: Sequence[int]) -> int:
         """The step with the worst verdict, of these the one with the largest violation or loss."""
         rank = {EXACT: 0, FEASIBLE: 1, INFEASIBLE: 2}
@@ -127,12 +135,81 @@ class Certificate:
 
 
 @dataclass(frozen=True)
+class TransmissionCertificate:
+    """AC power flow at a DC dispatch, for every step (T,); NaN (positions -1) where it diverges.
+
+    `loss_mw` are the losses of all branches, `slack_deviation_mw` what the slack unit gives more
+    than dispatched. Violations are 0 where there is none: `slack_violation_mw` beyond the limits of
+    the slack unit, `vm_violation_pu` at `vm_bus` (pandapower index; the bus with the least room),
+    `rating_violation` as a share of the rating at `branch` (position in the network; the one loaded
+    most, -1 without ratings), `reactive_violation_mvar` at `reactive_unit`. `loading` and
+    `dc_loading` (branches, T) are shares of the ratings, 0 without one; `unit_q_mvar`
+    (1 + generators, T) starts with the slack. `violation_pu` is the largest violation, powers in
+    p.u. of the network's base, and `worst` says what it is. A dispatch that neglects losses is at
+    best "feasible"; "exact" is kept for losses below the certificate's tolerance.
+    """
+
+    verdict: tuple[str, ...]
+    loss_mw: Floats
+    loss_share: Floats
+    slack_p_mw: Floats
+    slack_deviation_mw: Floats
+    slack_violation_mw: Floats
+    vm_pu: Floats
+    vm_bus: Ints
+    vm_violation_pu: Floats
+    loading: Floats
+    dc_loading: Floats
+    branch: Ints
+    rating_violation: Floats
+    unit_q_mvar: Floats
+    reactive_unit: tuple[str, ...]
+    reactive_violation_mvar: Floats
+    violation_pu: Floats
+    worst: tuple[str, ...]
+
+    def step(self, k: int) -> Verdict:
+        """Verdict on one step: losses and the slack's deviation are what DC does not see."""
+        nan = float("nan")
+        return Verdict(
+            verdict=self.verdict[k],
+            cone_gap_pu=nan,
+            fictitious_loss_mw=nan,
+            fictitious_loss_share=nan,
+            voltage_error_pu=nan,
+            loss_error_mw=float(self.loss_mw[k]),
+            import_error_mw=float(abs(self.slack_deviation_mw[k])),
+            violation_pu=float(self.violation_pu[k]),
+            worst=self.worst[k],
+        )
+
+    def count(self, verdict: str) -> int:
+        """Number of steps with this verdict."""
+        return self.verdict.count(verdict)
+
+    @property
+    def branch_dc_loading(self) -> Floats:
+        """Loading (T,) in the DC dispatch of the branch that AC loads most, share of its rating."""
+        loading = self.dc_loading[self.branch, np.arange(len(self.branch))]
+        return np.where(self.branch >= 0, loading, np.nan)
+
+    @property
+    def unseen_overload(self) -> NDArray[np.bool_]:
+        """Whether AC overloads a branch (T,) that the DC dispatch keeps within its rating."""
+        tolerance = tolerances.AC_LIMIT_PU
+        with np.errstate(invalid="ignore"):
+            over = self.loading > 1.0 + tolerance
+        unseen: NDArray[np.bool_] = np.any(over & (self.dc_loading <= 1.0 + tolerance), axis=0)
+        return unseen
+
+
+@dataclass(frozen=True)
 class Recovery:
     """How a schedule that was not exact was mended.
 
     `used` is the rung whose schedule is applied ("" where none was better), `tried` all rungs in
     their order with the number of decisions each took. `before` is the balanced verdict on the
-    first schedule at its worst applied step; `before_verdict` and `before_violation_pu` count the
+    first schedule at its worst applied step, the other `before_` fields count the
     three-phase view in. `cost_eur` is what the mended plan costs more than the first one over the
     horizon, one copy, boundary payment included.
     """
@@ -142,6 +219,7 @@ class Recovery:
     before: Verdict
     before_verdict: str
     before_violation_pu: float
+    before_worst: str
     cost_eur: float
 
     @property

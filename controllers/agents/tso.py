@@ -1,15 +1,25 @@
 """The transmission system operator: a DC optimal power flow over the feeders' imports."""
 
+import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from stackelgrid.controllers.agents.fallback import shifted
 from stackelgrid.controllers.agents.upstream import FollowerSolution, UpstreamAgent
+from stackelgrid.controllers.certification.transmission import TransmissionCertifier
 from stackelgrid.controllers.device_limits import unit_output
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.models.dc_opf import dc_opf_data, dc_opf_model, nodal_prices
-from stackelgrid.controllers.schedule import EMPTY, Measurement, Plan, Schedule, SetPoints
+from stackelgrid.controllers.schedule import (
+    EMPTY,
+    BoundaryProfile,
+    Measurement,
+    Plan,
+    Schedule,
+    SetPoints,
+)
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, parameter_vector
 from stackelgrid.controllers.system import Transmission
@@ -51,6 +61,8 @@ class TsoAgent(UpstreamAgent):
             network.base_mva,
             solver,
         )
+        self._certifier = TransmissionCertifier(grid.net, network, grid.devices, grid.name)
+        self.certificate_s = 0.0
         self._before_mw = unit_p_before_mw
         self._last: Schedule | None = None
 
@@ -103,6 +115,24 @@ class TsoAgent(UpstreamAgent):
         self._last = schedule
         set_points = SetPoints(EMPTY, EMPTY, EMPTY, unit_p[:, 0])
         return Plan(schedule, set_points, report)
+
+    def certified(self, plan: Plan, lower: Mapping[str, BoundaryProfile]) -> Plan:
+        """Plan with the certificate of its dispatch; `lower` are the exchanges below, all copies.
+
+        The slack unit balances in AC what the dispatch left out.
+        """
+        started = time.perf_counter()
+        forecast = self.grid.forecast.at(plan.schedule.interval)
+        p, q = np.zeros((2, self.grid.network.buses, self.horizon.length))
+        np.add.at(p, self._load_at, forecast.load_p_mw.T)
+        np.add.at(q, self._load_at, forecast.load_q_mvar.T)
+        where = {b: i for i, b in enumerate(self.grid.network.bus_index)}
+        for name, exchange in lower.items():
+            p[where[self.children[name]]] += exchange.p_mw
+            q[where[self.children[name]]] += exchange.q_mvar
+        certificate = self._certifier.certify(plan.schedule.unit_p_mw, p, q)
+        self.certificate_s += time.perf_counter() - started
+        return replace(plan, transmission=certificate, verdict=certificate.step(plan.step))
 
     def _output_before(self, interval: int) -> Floats:
         """Output of the units (units,) in MW in the interval before this one."""

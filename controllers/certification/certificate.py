@@ -9,6 +9,7 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.certification.unbalance import PhaseCertifier
 from stackelgrid.controllers.errors import PowerFlowError
+from stackelgrid.controllers.networks.limits import radial_limits
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.networks.reduction import FlowState
@@ -41,6 +42,7 @@ class FeederCertifier:
         self._branch = np.array(
             [branch[key] for key in zip(network.branch_table, network.branch_index, strict=True)]
         )
+        self.limits = radial_limits(network, feeder.net)
         self._phases = PhaseCertifier(feeder) if feeder.three_phase_view else None
 
     def certify(self, schedule: Schedule, at: Conditions) -> Certificate:
@@ -62,8 +64,9 @@ class FeederCertifier:
         error = np.max(np.abs(planned - ac.vm_pu)[1:], axis=0, initial=0.0)
         verdict, violation, worst = [], np.empty(len(share)), []
         for k in range(len(share)):
-            violation[k], name = _violation(network, ac.vm_pu[:, k], ac.loading[:, k])
-            worst.append(ac.collapse.get(k, name))
+            found = self.limits.violation(ac.vm_pu[:, k], ac.loading[:, k])
+            violation[k] = found.amount
+            worst.append(ac.collapse.get(k, found.where))
             if not violation[k] <= tolerances.AC_LIMIT_PU:
                 verdict.append(INFEASIBLE)
             elif (
@@ -110,8 +113,6 @@ class FeederCertifier:
         if at.ratio is not None and self.feeder.boundary.trafo is not None:
             flow.set_ratio(self.feeder.boundary.trafo, at.ratio)
         ac = _AcSteps.empty(self.feeder.network, steps)
-        limited = np.isfinite(self.feeder.network.i_max)
-        limit = np.where(limited, flow.loading_limit_percent[self._branch], np.nan)
         p, q = np.empty(len(self._bus)), np.empty(len(self._bus))
         start = None
         for k in range(steps):
@@ -123,7 +124,7 @@ class FeederCertifier:
                 continue
             start = state.voltage
             ac.vm_pu[:, k] = state.vm_pu[self._bus]
-            ac.loading[:, k] = state.loading_percent[self._branch] / limit
+            ac.loading[:, k] = self.limits.loading(state.loading_percent[self._branch])
             ac.slack_p_mw[k], ac.slack_q_mvar[k] = state.slack_p_mw, state.slack_q_mvar
         return ac
 
@@ -162,23 +163,3 @@ def _share(fictitious_mw: Floats, load_mw: Floats) -> Floats:
     loss = np.where(np.isnan(fictitious_mw).any(axis=0), np.nan, loss)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(loss == 0.0, 0.0, loss / np.maximum(load_mw, 0.0)))
-
-
-def _violation(network: RadialNetwork, vm: Floats, loading: Floats) -> tuple[float, str]:
-    """Largest violation of a voltage (p.u.) or rating (share of it) by one AC solution."""
-    if np.isnan(vm).any():
-        return float("nan"), ""
-    over = np.maximum(vm - network.vm_max, network.vm_min - vm)
-    over[0] = 0.0  # the head voltage is given
-    excess = np.nan_to_num(loading - 1.0, nan=-1.0)
-    bus, branch = int(np.argmax(over)), int(np.argmax(excess)) if len(excess) else 0
-    if len(excess) and excess[branch] > max(over[bus], 0.0):
-        return float(excess[branch]), branch_name(network, branch)
-    if over[bus] > 0.0:
-        return float(over[bus]), f"bus {network.bus_index[bus]}"
-    return 0.0, ""
-
-
-def branch_name(network: RadialNetwork, branch: int) -> str:
-    """Name of a branch in messages, `line 17`."""
-    return f"{network.branch_table[branch]} {network.branch_index[branch]}"

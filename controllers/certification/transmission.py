@@ -1,11 +1,9 @@
 """What a DC dispatch of a transmission network means for AC: losses, voltages and overloads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pandapower.auxiliary import pandapowerNet
 from scipy.sparse import csc_array
 from scipy.sparse.linalg import splu
@@ -16,57 +14,8 @@ from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.networks.meshed import MeshedNetwork
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow, AcState
 from stackelgrid.controllers.networks.radial import voltage_band
+from stackelgrid.controllers.verdict import TransmissionCertificate
 from stackelgrid.profiles.arrays import Floats, Ints
-
-
-@dataclass(frozen=True)
-class TransmissionCertificate:
-    """AC power flow at a DC dispatch, for every step (T,); NaN (positions -1) where it diverges.
-
-    `loss_mw` are the losses of all branches, `slack_deviation_mw` what the slack unit gives more
-    than dispatched. Violations are 0 where there is none: `slack_violation_mw` beyond the limits of
-    the slack unit, `vm_violation_pu` at `vm_bus` (pandapower index; the bus with the least room),
-    `rating_violation` as a share of the rating at `branch` (position in the network; the one loaded
-    most, -1 without ratings), `reactive_violation_mvar` at `reactive_unit`. `loading` and
-    `dc_loading` (branches, T) are shares of the ratings, 0 without one; `unit_q_mvar`
-    (1 + generators, T) starts with the slack. `violation_pu` is the largest violation, powers in
-    p.u. of the network's base, and `worst` says what it is. A dispatch that neglects losses is at
-    best "feasible"; "exact" is kept for losses below the certificate's tolerance.
-    """
-
-    verdict: tuple[str, ...]
-    loss_mw: Floats
-    loss_share: Floats
-    slack_p_mw: Floats
-    slack_deviation_mw: Floats
-    slack_violation_mw: Floats
-    vm_pu: Floats
-    vm_bus: Ints
-    vm_violation_pu: Floats
-    loading: Floats
-    dc_loading: Floats
-    branch: Ints
-    rating_violation: Floats
-    unit_q_mvar: Floats
-    reactive_unit: tuple[str, ...]
-    reactive_violation_mvar: Floats
-    violation_pu: Floats
-    worst: tuple[str, ...]
-
-    @property
-    def branch_dc_loading(self) -> Floats:
-        """Loading (T,) in the DC dispatch of the branch that AC loads most, share of its rating."""
-        loading = self.dc_loading[self.branch, np.arange(len(self.branch))]
-        return np.where(self.branch >= 0, loading, np.nan)
-
-    @property
-    def unseen_overload(self) -> NDArray[np.bool_]:
-        """Whether AC overloads a branch (T,) that the DC dispatch keeps within its rating."""
-        tolerance = tolerances.AC_LIMIT_PU
-        with np.errstate(invalid="ignore"):
-            over = self.loading > 1.0 + tolerance
-        unseen: NDArray[np.bool_] = np.any(over & (self.dc_loading <= 1.0 + tolerance), axis=0)
-        return unseen
 
 
 class TransmissionCertifier:

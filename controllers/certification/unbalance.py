@@ -1,9 +1,12 @@
 """A balanced schedule seen phase by phase: what a single-phase customer does to his own phase."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.certification.conditions import Conditions
+from stackelgrid.controllers.networks.limits import radial_limits
 from stackelgrid.controllers.networks.phases import PHASES, check_phases, phase_shares
 from stackelgrid.controllers.networks.three_phase import ThreePhasePowerFlow
 from stackelgrid.controllers.schedule import Schedule
@@ -34,8 +37,13 @@ class PhaseCertifier:
         }
         keys = zip(network.branch_table, network.branch_index, strict=True)
         self._branch = np.array([branches[key] for key in keys], dtype=np.int64)
-        limit = self._power_flow.loading_limit_percent[self._branch]
-        self._limit = np.where(np.isfinite(network.i_max), limit, np.nan)[:, None]
+        limits = radial_limits(network, feeder.net)
+        self._limits = replace(
+            limits,
+            bus_name=tuple(f"{bus} phase {phase}" for phase in PHASES for bus in limits.bus_name),
+            vm_min_pu=np.tile(limits.vm_min_pu, 3),
+            vm_max_pu=np.tile(limits.vm_max_pu, 3),
+        )
         kinds = (devices.loads, devices.photovoltaics, devices.batteries)
         self._at = [np.array([order[int(b)] for b in k.bus], dtype=np.int64) for k in kinds]
         self._share = [phase_shares(k.phase)[:, :, None] for k in kinds]
@@ -57,11 +65,12 @@ class PhaseCertifier:
             np.add.at(p[phase], self._unit_at, -schedule.unit_p_mw / 3.0)
         state = self._power_flow.solve(p, q, at.vm_slack_pu, at.ratio)
         vm = state.vm_pu[:, self._bus]
-        loading = state.loading_percent[self._branch] / self._limit
+        loading = self._limits.loading(state.loading_percent[self._branch])
         violation, worst = np.empty(steps), []
         for k in range(steps):
-            violation[k], name = self._violation(vm[:, :, k], loading[:, k])
-            worst.append(name)
+            found = self._limits.violation(vm[:, :, k].ravel(), loading[:, k])
+            violation[k] = found.amount
+            worst.append(found.where if state.converged[k] else "three-phase power flow diverged")
         return PhaseView(
             verdict=tuple(
                 FEASIBLE if v <= tolerances.AC_LIMIT_PU else INFEASIBLE for v in violation
@@ -72,20 +81,3 @@ class PhaseCertifier:
             violation_pu=violation,
             worst=tuple(worst),
         )
-
-    def _violation(self, vm: Floats, loading: Floats) -> tuple[float, str]:
-        """Largest violation at one step: a phase's voltage (p.u.), a conductor's rating (share)."""
-        network = self.feeder.network
-        if np.isnan(vm).any():
-            return float("nan"), "three-phase power flow diverged"
-        over = np.maximum(vm - network.vm_max, network.vm_min - vm)
-        over[:, 0] = 0.0  # the head voltage is given
-        phase, bus = np.unravel_index(int(np.argmax(over)), over.shape)
-        excess = np.nan_to_num(loading - 1.0, nan=-1.0)
-        branch = int(np.argmax(excess)) if len(excess) else 0
-        if len(excess) and excess[branch] > max(over[phase, bus], 0.0):
-            name = f"{network.branch_table[branch]} {network.branch_index[branch]}"
-            return float(excess[branch]), name
-        if over[phase, bus] > 0.0:
-            return float(over[phase, bus]), f"bus {network.bus_index[bus]} phase {PHASES[phase]}"
-        return 0.0, ""

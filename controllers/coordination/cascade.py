@@ -61,6 +61,12 @@ class Cascade:
         self._tightened: dict[tuple[str, int], _Level] = {}
         self._day: Decision | None = None
 
+    @property
+    def certificate_s(self) -> float:
+        """Seconds spent on certificates so far."""
+        own = self.tso.certificate_s if self.tso is not None else 0.0
+        return own + sum(agent.certificate_s for agent in self.agents.values())
+
     def decide(self, interval: int, measured: Mapping[str, Measurement]) -> Decision:
         """One pass from the lowest stage up; repeated while head voltages of ideal ties move.
 
@@ -125,9 +131,11 @@ class Cascade:
                 prices = outcome.plans[name].schedule.price_eur_per_mwh
                 priced = replace(plans[name].schedule, price_eur_per_mwh=prices)
                 plans[name] = replace(plans[name], schedule=priced)
-        if self.tso is not None and self.tso.grid.name not in plans:
+        if self.tso is not None:
             name = self.tso.grid.name
-            plans[name] = self.tso.decide(interval, {})
+            if name not in plans:
+                plans[name] = self.tso.decide(interval, {})
+            plans[name] = self.tso.certified(plans[name], self._imports(name, plans))
         return plans, list(outcomes.values()), messages
 
     def _decide_level(

@@ -269,6 +269,7 @@ class _Ladder:
                 before=certificate.step(worst),
                 before_verdict=certificate.verdicts([worst])[0],
                 before_violation_pu=certificate.largest_violation([worst]),
+                before_worst=certificate.worst_place(worst),
                 cost_eur=cost,
             )
             plans[name] = replace(best.plan, recovery=record)
@@ -341,9 +342,11 @@ def curtailed(schedule: Schedule, share: Floats) -> Schedule:
 def _message(name: str, record: Recovery, plan: Plan) -> str:
     """What a run's log says of one recovery."""
     tried = ", ".join(f"{rung} x {count}" for rung, count in record.tried) or "nothing"
-    found = f"{name}: schedule {record.before_verdict}"
+    found = f"{name}: schedule {record.before_verdict}, not exact"
     if record.before_violation_pu > 0.0:
-        found += f" (violation {record.before_violation_pu:.1e} p.u. at {record.before.worst})"
+        found += f", violation {record.before_violation_pu:.1e} p.u. at {record.before_worst}"
+    if record.before.fictitious_loss_share > tolerances.EXACT_LOSS_SHARE:
+        found += f", fictitious loss {record.before.fictitious_loss_mw:.3g} MW"
     if not record.used:
         return f"{found}; tried {tried}, none was better"
     return f"{found}; mended by {record.used} at {record.cost_eur:+.3g} EUR (tried {tried})"
