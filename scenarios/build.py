@@ -172,6 +172,7 @@ def _system(
                 options=replace(options, trade=_trade(section)),
                 forecast=forecast,
                 load_peak_mw=_LOAD_HEADROOM * np.abs(series[name].load_p_mw).max(axis=0),
+                three_phase_view=scenario.certificate.three_phase and section.level == "lv",
             )
         )
     return System(transmission, tuple(feeders), horizon, day_ahead)
@@ -201,6 +202,7 @@ def controller_settings(scenario: Scenario, solvers: ChosenSolvers) -> Controlle
         round_limit=solver.round_limit,
         scheme=scenario.controller,
         pricing=scenario.pricing,
+        recovery=scenario.certificate.recovery,
     )
 
 

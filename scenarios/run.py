@@ -167,15 +167,7 @@ def summary(
             "max_follower_gap": totals.max_follower_gap,
             "big_m_active": False,  # no scheme of a run uses a big M
         },
-        "certificate": {
-            "exact": totals.count("exact"),
-            "feasible": totals.count("feasible"),
-            "infeasible": totals.count("infeasible"),
-            "recovered": 0,
-            "max_cone_gap_pu": totals.max_cone_gap_pu,
-            "max_voltage_error_pu": totals.max_voltage_error_pu,
-            "max_violation_pu": totals.max_violation_pu,
-        },
+        "certificate": totals.certificate.summary(getattr(built.controller, "certificate_s", None)),
         "interface": {
             "max_mismatch_mva": totals.max_mismatch_mva,
             "max_mismatch_pu": totals.max_mismatch_pu,

@@ -23,6 +23,7 @@ from stackelgrid.scenarios.schema_devices import (
     TradeSection,
     UnitSection,
 )
+from stackelgrid.scenarios.schema_exactness import ExactnessSection
 
 
 class Time(Section):
@@ -84,6 +85,16 @@ class TolerancesSection(Section):
     """Tolerances a scenario may tighten or loosen."""
 
     interface_pu: Annotated[float, Field(gt=0.0, le=1e-3)] = 1e-7
+
+
+class CertificateSection(Section):
+    """Certificates besides the balanced one: LV grids phase by phase; what is not exact is mended.
+
+    Without `recovery` schedules are applied as the relaxation returns them.
+    """
+
+    three_phase: bool = False
+    recovery: bool = True
 
 
 class Costs(Section):
@@ -250,8 +261,10 @@ class Scenario(Section):
     solver: SolverSection = SolverSection()
     tolerances: TolerancesSection = TolerancesSection()
     costs: Costs = Costs()
+    certificate: CertificateSection = CertificateSection()
     tariffs: dict[str, TariffSection]
     grids: Annotated[tuple[GridSection, ...], Field(min_length=1)]
+    exactness: ExactnessSection | None = None
 
     @field_validator("grids")
     @classmethod

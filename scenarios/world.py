@@ -8,6 +8,10 @@ from typing import Any
 import mosaik
 
 from stackelgrid.controllers.decision import Decision
+from stackelgrid.controllers.networks.limits import net_limits
+from stackelgrid.controllers.networks.meshed import MeshedNetwork
+from stackelgrid.controllers.networks.order import net_order
+from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.scenarios.build import BuiltScenario
 from stackelgrid.simulators.attributes import AGENT, FLEET, Flow, names
 from stackelgrid.simulators.grid import boundary_eid
@@ -156,6 +160,11 @@ def _recorded(built: BuiltScenario, name: str) -> RecordedGrid:
     section, net = built.grids[name].section, built.grids[name].net
     parent = built.grids[section.parent] if section.parent is not None else None
     feeder = next((f for f in built.system.feeders if f.name == name), None)
+    transmission = built.system.transmission
+    network: RadialNetwork | MeshedNetwork | None = feeder.network if feeder else None
+    if network is None:
+        assert transmission is not None
+        network = transmission.network
     position = 0
     if parent is not None:
         position = int(parent.net.bus.index.get_loc(section.bus))
@@ -174,6 +183,9 @@ def _recorded(built: BuiltScenario, name: str) -> RecordedGrid:
             [("line", int(i)) for i in net.line.index]
             + [("trafo", int(i)) for i in net.trafo.index]
         ),
+        network_bus_index=network.bus_index,
+        order=net_order(network, net),
+        limits=net_limits(net),
         devices=built.devices[name],
         series=built.series[name],
         curtailment_eur_per_mwh=built.scenario.costs.curtailment_eur_per_mwh,

@@ -21,6 +21,13 @@ from stackelgrid.simulators.attributes import (
     only_value,
     time_based_model_meta,
 )
+from stackelgrid.simulators.certificates import (
+    bus_columns,
+    certificate_columns,
+    certificate_rows,
+    phase_rows,
+)
+from stackelgrid.simulators.grid_interval import GridInterval
 from stackelgrid.simulators.rows import (
     RecordedGrid,
     boundary_rows,
@@ -35,7 +42,7 @@ from stackelgrid.simulators.rows import (
 )
 from stackelgrid.simulators.tables import TableWriter
 from stackelgrid.simulators.timings import Timings
-from stackelgrid.simulators.totals import GridInterval, Totals
+from stackelgrid.simulators.totals import Totals
 
 META: Meta = {
     "api_version": "3.0",
@@ -99,14 +106,15 @@ class Recorder(mosaik_api_v3.Simulator):
             for name in self._grids
         }
         rows: dict[str, list[dict[str, Any]]] = {
-            t: [] for t in ("interval", "bus", "branch", "device", "boundary", "trade", "schedule")
-        }
+            t: [] for t in ("interval", "bus", "branch", "device", "boundary", "trade", "schedule",
+                            "certificate", "phase")
+        }  # fmt: skip
         for name in self._grids:
             grid, seen = self._known[name], values[name]
             upper = values.get(grid.parent, {})
             plan: Plan | None = seen["plan"]
             rows["bus"].append(bus_rows(grid, seen, plan))
-            rows["branch"].append(branch_rows(grid, seen))
+            rows["branch"].append(branch_rows(grid, seen, plan))
             rows["device"].append(device_rows(grid, seen))
             if grid.parent:
                 rows["boundary"].append(boundary_rows(grid, seen, plan, upper, interval))
@@ -115,6 +123,8 @@ class Recorder(mosaik_api_v3.Simulator):
                     rows["trade"].append(trade_rows(grid, plan, plan.schedule.trade, interval))
                 if plan.step == 0:
                     rows["schedule"].append(schedule_rows(grid, plan))
+                    rows["certificate"].append(certificate_rows(name, plan))
+                rows["phase"].append(phase_rows(name, plan, grid.network_bus_index))
             interface = rows["boundary"][-1] if grid.parent else None
             price = _boundary_price(grid, seen, interval, interface)
             record = self._interval_row(grid, seen, plan, price)
@@ -145,7 +155,6 @@ class Recorder(mosaik_api_v3.Simulator):
     ) -> GridInterval:
         d, dt_h = grid.devices, self._interval_s / 3600.0
         report = plan.report if plan else None
-        verdict = plan.verdict if plan else None
         schedule = plan.schedule if plan else None
         # the slack unit of a transmission network delivers what the power flow leaves to it
         unit_p = seen["unit_p_mw"].copy()
@@ -166,6 +175,7 @@ class Recorder(mosaik_api_v3.Simulator):
         retail, fees = trade_costs(grid, plan)
         vm = seen["bus_vm_pu"]
         loading = seen["branch_loading_percent"]
+        happened = grid.limits.violation(vm, grid.limits.loading(loading))
         nan = float("nan")
         return GridInterval(
             grid=grid.name,
@@ -186,14 +196,10 @@ class Recorder(mosaik_api_v3.Simulator):
             fallback_reason=report.fallback if report else "",
             solve_s=report.solve_s if report else 0.0,
             simultaneous_mw=simultaneous_power(d, plan),
-            verdict=verdict.verdict if verdict else "",
-            cone_gap_pu=verdict.cone_gap_pu if verdict else nan,
-            fictitious_loss_mw=verdict.fictitious_loss_mw if verdict else nan,
-            fictitious_loss_share=verdict.fictitious_loss_share if verdict else nan,
-            voltage_error_pu=verdict.voltage_error_pu if verdict else nan,
-            import_error_mw=verdict.import_error_mw if verdict else nan,
-            violation_pu=verdict.violation_pu if verdict else nan,
-            worst=verdict.worst if verdict else "",
+            certificate=certificate_columns(plan),
+            realised_violation_pu=happened.amount,
+            realised_worst=happened.where,
+            realised_voltage_change_pu=_voltage_change(grid, plan, vm),
             p_import_mw=seen["slack_p_mw"] if feeder else 0.0,
             q_import_mvar=seen["slack_q_mvar"] if feeder else 0.0,
             p_import_planned_mw=float(schedule.p_import_mw[plan.step])
@@ -224,6 +230,13 @@ class Recorder(mosaik_api_v3.Simulator):
             curtailment_eur=dt_h * grid.curtailment_eur_per_mwh * float(curtailed.sum()),
             generation_eur=dt_h * float(cost.sum()),
         )
+
+
+def _voltage_change(grid: RecordedGrid, plan: Plan | None, vm_pu: Floats) -> float:
+    """Largest difference between what happened and AC at the planned injections, p.u."""
+    planned = bus_columns(plan, grid.order, len(vm_pu))["vm_certified_pu"]
+    change = np.abs(vm_pu - planned)
+    return float(np.max(change)) if len(change) and not np.isnan(change).any() else float("nan")
 
 
 def _boundary_price(

@@ -9,9 +9,12 @@ import numpy as np
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.models.p2p import TradeOptions
 from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.controllers.networks.limits import GridLimits
+from stackelgrid.controllers.networks.order import NetOrder
 from stackelgrid.controllers.schedule import Plan, Trade
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import GridSeries
+from stackelgrid.simulators.certificates import branch_columns, bus_columns
 
 # a solver leaves trades of this size where there are none
 _LEAST_TRADE_MW = 1e-9
@@ -19,7 +22,10 @@ _LEAST_TRADE_MW = 1e-9
 
 @dataclass(frozen=True)
 class RecordedGrid:
-    """What the recorder knows of a grid beforehand; `branches` are (table, index) in order."""
+    """What the recorder knows of a grid beforehand; `branches` are (table, index) in order.
+
+    `network_bus_index` and `order` place what is said in the order of the controller's network.
+    """
 
     name: str
     level: str
@@ -32,6 +38,9 @@ class RecordedGrid:
     base_mva: float
     bus_index: tuple[int, ...]
     branches: tuple[tuple[str, int], ...]
+    network_bus_index: tuple[int, ...]
+    order: NetOrder
+    limits: GridLimits
     devices: Devices
     series: GridSeries
     curtailment_eur_per_mwh: float
@@ -65,6 +74,7 @@ def bus_rows(grid: RecordedGrid, seen: Mapping[str, Any], plan: Plan | None) -> 
         "p_mw": seen["bus_p_total_mw"],
         "q_mvar": seen["bus_q_total_mvar"],
         "price_eur_per_mwh": _price_now(plan, n),
+        **bus_columns(plan, grid.order, n),
     }
 
 
@@ -76,8 +86,8 @@ def _price_now(plan: Plan | None, buses: int) -> Floats:
     return prices[:buses, plan.step]
 
 
-def branch_rows(grid: RecordedGrid, seen: Mapping[str, Any]) -> dict[str, Any]:
-    """Flows and loading of all lines, then transformers."""
+def branch_rows(grid: RecordedGrid, seen: Mapping[str, Any], plan: Plan | None) -> dict[str, Any]:
+    """Flows and loading of all lines, then transformers; what the certificate says of them."""
     return {
         "grid": np.full(len(grid.branches), grid.name, dtype=object),
         "element": np.array([t for t, _ in grid.branches], dtype=object),
@@ -89,6 +99,7 @@ def branch_rows(grid: RecordedGrid, seen: Mapping[str, Any]) -> dict[str, Any]:
         "pl_mw": seen["branch_p_from_mw"] + seen["branch_p_to_mw"],
         "i_ka": seen["branch_i_ka"],
         "loading_percent": seen["branch_loading_percent"],
+        **branch_columns(plan, grid.order, grid.limits),
     }
 
 

@@ -26,8 +26,22 @@ SCHEMAS: dict[str, pa.Schema] = {
         ("simultaneous_mw", _F),
         # plan against power flow at the scheduled injections
         ("verdict", _S), ("cone_gap_pu", _F), ("fictitious_loss_mw", _F),
-        ("fictitious_loss_share", _F), ("voltage_error_pu", _F), ("import_error_mw", _F),
-        ("violation_pu", _F), ("worst", _S),
+        ("fictitious_loss_share", _F), ("voltage_error_pu", _F), ("loss_error_mw", _F),
+        ("import_error_mw", _F), ("violation_pu", _F), ("worst", _S),
+        # the whole horizon of the plan
+        ("horizon_exact", _I), ("horizon_feasible", _I), ("horizon_infeasible", _I),
+        ("horizon_cone_gap_pu", _F), ("horizon_fictitious_loss_share", _F),
+        ("horizon_violation_pu", _F),
+        # the plan phase by phase
+        ("verdict_three_phase", _S), ("violation_three_phase_pu", _F), ("worst_three_phase", _S),
+        ("horizon_infeasible_three_phase", _I), ("unbalance_pu", _F), ("unbalance_percent", _F),
+        ("min_vm_a_pu", _F), ("min_vm_b_pu", _F), ("min_vm_c_pu", _F),
+        ("max_vm_a_pu", _F), ("max_vm_b_pu", _F), ("max_vm_c_pu", _F),
+        # how a plan was mended that was not exact
+        ("recovery", _S), ("recovery_tried", _S), ("recovery_decisions", _I),
+        ("verdict_before", _S), ("violation_before_pu", _F), ("recovery_eur", _F),
+        # what happened at realised load and PV
+        ("realised_violation_pu", _F), ("realised_worst", _S), ("realised_voltage_change_pu", _F),
         # what happened, of one copy
         ("p_import_mw", _F), ("q_import_mvar", _F), ("p_import_planned_mw", _F),
         ("load_p_mw", _F), ("load_q_mvar", _F), ("lower_p_mw", _F), ("pv_p_mw", _F),
@@ -39,11 +53,12 @@ SCHEMAS: dict[str, pa.Schema] = {
     ]),
     "bus": pa.schema([
         *_KEY, ("bus", _I), ("vm_pu", _F), ("va_degree", _F), ("p_mw", _F), ("q_mvar", _F),
-        ("price_eur_per_mwh", _F),
+        ("price_eur_per_mwh", _F), ("vm_planned_pu", _F), ("vm_certified_pu", _F),
     ]),
     "branch": pa.schema([
         *_KEY, ("element", _S), ("index", _I), ("p_from_mw", _F), ("q_from_mvar", _F),
         ("p_to_mw", _F), ("q_to_mvar", _F), ("pl_mw", _F), ("i_ka", _F), ("loading_percent", _F),
+        ("cone_gap_pu", _F), ("fictitious_loss_mw", _F), ("loading_certified_percent", _F),
     ]),
     "device": pa.schema([
         *_KEY, ("element", _S), ("index", _I), ("name", _S), ("kind", _S), ("bus", _I),
@@ -69,6 +84,17 @@ SCHEMAS: dict[str, pa.Schema] = {
     ]),
     "dispatch": pa.schema([
         *_KEY, ("step", _I), ("dt_h", _F), ("element", _S), ("index", _I), ("p_mw", _F),
+    ]),
+    "certificate": pa.schema([
+        *_KEY, ("step", _I), ("dt_h", _F), ("verdict", _S), ("cone_gap_pu", _F),
+        ("fictitious_loss_mw", _F), ("fictitious_loss_share", _F), ("voltage_error_pu", _F),
+        ("loss_error_mw", _F), ("import_error_mw", _F), ("violation_pu", _F), ("worst", _S),
+        ("verdict_three_phase", _S), ("violation_three_phase_pu", _F), ("worst_three_phase", _S),
+        ("unbalance_pu", _F), ("unbalance_percent", _F),
+    ]),
+    "phase": pa.schema([
+        *_KEY, ("bus", _I), ("vm_a_pu", _F), ("vm_b_pu", _F), ("vm_c_pu", _F),
+        ("unbalance_percent", _F),
     ]),
     "schedule": pa.schema([
         *_KEY, ("step", _I), ("dt_h", _F), ("element", _S), ("index", _I), ("p_mw", _F),

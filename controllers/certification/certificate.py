@@ -10,6 +10,7 @@ from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.certification.unbalance import PhaseCertifier
 from stackelgrid.controllers.errors import PowerFlowError
 from stackelgrid.controllers.networks.limits import radial_limits
+from stackelgrid.controllers.networks.order import net_order
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.networks.reduction import FlowState
@@ -30,18 +31,8 @@ class FeederCertifier:
         self.seconds = 0.0
         network = feeder.network
         self._power_flow = AcPowerFlow(feeder.net, feeder.name)
-        order = {b: i for i, b in enumerate(self._power_flow.bus_index)}
-        self._bus = np.array([order[b] for b in network.bus_index])
-        branch = {
-            (table, index): k
-            for k, (table, index) in enumerate(
-                [("line", int(i)) for i in feeder.net.line.index]
-                + [("trafo", int(i)) for i in feeder.net.trafo.index]
-            )
-        }
-        self._branch = np.array(
-            [branch[key] for key in zip(network.branch_table, network.branch_index, strict=True)]
-        )
+        order = net_order(network, feeder.net)
+        self._bus, self._branch = order.bus, order.branch
         self.limits = radial_limits(network, feeder.net)
         self._phases = PhaseCertifier(feeder) if feeder.three_phase_view else None
 

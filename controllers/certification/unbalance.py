@@ -7,6 +7,7 @@ import numpy as np
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.networks.limits import radial_limits
+from stackelgrid.controllers.networks.order import net_order
 from stackelgrid.controllers.networks.phases import PHASES, check_phases, phase_shares
 from stackelgrid.controllers.networks.three_phase import ThreePhasePowerFlow
 from stackelgrid.controllers.schedule import Schedule
@@ -26,17 +27,8 @@ class PhaseCertifier:
         network, devices = feeder.network, feeder.devices
         check_phases(devices, feeder.name)
         self._power_flow = ThreePhasePowerFlow(feeder.net, feeder.name)
-        order = {int(b): i for i, b in enumerate(feeder.net.bus.index)}
-        self._bus = np.array([order[b] for b in network.bus_index], dtype=np.int64)
-        branches = {
-            key: k
-            for k, key in enumerate(
-                [("line", int(i)) for i in feeder.net.line.index]
-                + [("trafo", int(i)) for i in feeder.net.trafo.index]
-            )
-        }
-        keys = zip(network.branch_table, network.branch_index, strict=True)
-        self._branch = np.array([branches[key] for key in keys], dtype=np.int64)
+        order = net_order(network, feeder.net)
+        self._bus, self._branch = order.bus, order.branch
         limits = radial_limits(network, feeder.net)
         self._limits = replace(
             limits,
@@ -45,9 +37,9 @@ class PhaseCertifier:
             vm_max_pu=np.tile(limits.vm_max_pu, 3),
         )
         kinds = (devices.loads, devices.photovoltaics, devices.batteries)
-        self._at = [np.array([order[int(b)] for b in k.bus], dtype=np.int64) for k in kinds]
+        self._at = [order.bus[network.positions(k.bus)] for k in kinds]
         self._share = [phase_shares(k.phase)[:, :, None] for k in kinds]
-        self._unit_at = np.array([order[int(b)] for b in devices.units.bus], dtype=np.int64)
+        self._unit_at = order.bus[network.positions(devices.units.bus)]
 
     def certify(self, schedule: Schedule, at: Conditions, vm_balanced_pu: Floats) -> PhaseView:
         """View of a schedule; `vm_balanced_pu` (buses, steps) is the balanced AC solution."""

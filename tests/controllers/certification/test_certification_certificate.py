@@ -15,11 +15,10 @@ from stackelgrid.controllers.schedule import Schedule
 
 def plan_of(flows, p_import_mw, q_import_mvar=0.0):
     """A schedule without devices: flows and the import that goes with them, (steps,)."""
-    nothing = np.zeros((0, len(p_import_mw)))
-    return Schedule(
-        0, np.ones(len(p_import_mw)), np.asarray(p_import_mw), np.full(len(p_import_mw), q_import_mvar),
-        *[nothing] * 6, flows=flows,
-    )  # fmt: skip
+    steps = len(p_import_mw)
+    q_import = np.full(steps, q_import_mvar)
+    nothing = [np.zeros((0, steps))] * 6
+    return Schedule(0, np.ones(steps), np.asarray(p_import_mw), q_import, *nothing, flows=flows)
 
 
 def at_load(network, loads, vm_pu, ratio=None, factor=(1.0,)):
