@@ -150,6 +150,58 @@ def compare(
 
 
 @app.command()
+def exactness(
+    scenario: ScenarioArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Directory for the results; default runs/NAME-exactness-TIME."),
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", help="Directory of an interrupted sweep to finish.")
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", help="Size of the sweep, e.g. small or full; small if there is."),
+    ] = None,
+    overrides: SetOption = None,
+    seed: SeedOption = None,
+) -> None:
+    """Sweep a feeder's operating points: where the relaxation stops being exact, and why."""
+    if out is not None and resume is not None:
+        raise ScenarioError("--out and --resume: one of them is accepted, not both")
+    loaded = load_scenario(scenario, overrides or (), seed)
+    console = Console(stderr=True)
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, highlight=False)
+
+    from stackelgrid.scenarios.exactness import sweep_exactness
+    from stackelgrid.scenarios.exactness_console import sweep_lines, sweep_tables
+    from stackelgrid.scenarios.exactness_design import sweep_of
+
+    sweep = sweep_of(loaded, size)
+    name = loaded.scenario.name
+    target = resume or out or Path("runs") / f"{name}-exactness-{datetime.now():%Y%m%d-%H%M%S}"
+    try:
+        with _progress(console, name, sweep.points_planned, "points") as advance:
+            result = sweep_exactness(
+                loaded, sweep, target, resume=resume is not None, progress=advance, say=say
+            )
+    except KeyboardInterrupt:  # typer would say nothing
+        again = f"; --resume {target} finishes it" if target.exists() else ""
+        print(f"stackelgrid: interrupted{again}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    # a table cut to the width of a pipe would lose its numbers
+    shown = Console(width=None if sys.stdout.isatty() else 200)
+    for table in sweep_tables(result.tables, name):
+        shown.print(table)
+    for line in sweep_lines(result.summary):
+        say(line)
+    say("results:")
+    print(result.directory)
+
+
+@app.command()
 def validate(scenario: ScenarioArgument, overrides: SetOption = None) -> None:
     """Check a scenario without running it: grids, devices, profiles and models are built."""
     loaded = load_scenario(scenario, overrides or ())

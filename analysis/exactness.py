@@ -1,0 +1,180 @@
+"""Where a feeder's relaxation stops being exact, and which a priori condition predicted it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from stackelgrid.analysis.exactness_tables import CONDITIONS, SCHEMAS, SWEPT
+from stackelgrid.controllers.verdict import EXACT
+
+PREDICTED = "predicted_exact"
+# bins of a dimension that was sampled, not laid out
+_MOST_LEVELS = 12
+_BINS = 8
+
+
+@dataclass(frozen=True)
+class SweepTables:
+    """Tables of a finished sweep as frames (docs/exactness.md)."""
+
+    points: pd.DataFrame
+    steps: pd.DataFrame
+    lines: pd.DataFrame
+
+    @classmethod
+    def read(cls, directory: Path) -> "SweepTables":
+        """Read the merged tables of a directory."""
+        read = {name: pq.read_table(directory / f"{name}.parquet").to_pandas() for name in SCHEMAS}
+        return cls(**read)
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Dimensions with more than one value."""
+        return tuple(d for d in SWEPT if len(self.points[d].dropna().unique()) > 1)
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Levels of one dimension: labels, and the level of every point (points,)."""
+
+    labels: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    of_point: "np.typing.NDArray[np.int64]"
+
+
+def levels_of(values: pd.Series) -> Levels:
+    """The distinct values of a dimension, or equal bins where there are many."""
+    distinct = np.sort(values.unique())
+    if len(distinct) <= _MOST_LEVELS:
+        at = np.searchsorted(distinct, values.to_numpy())
+        labels = tuple(f"{v:g}" for v in distinct)
+        ends = tuple(float(v) for v in distinct)
+        return Levels(labels, ends, ends, at.astype(np.int64))
+    edges = np.linspace(distinct[0], distinct[-1], _BINS + 1)
+    at = np.clip(np.searchsorted(edges, values.to_numpy(), side="right") - 1, 0, _BINS - 1)
+    labels = tuple(f"{a:.3g} to {b:.3g}" for a, b in pairwise(edges))
+    return Levels(labels, tuple(edges[:-1]), tuple(edges[1:]), at.astype(np.int64))
+
+
+def conditions_table(points: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
+    """Confusion of every condition, and of all together, with what the certificate found.
+
+    One row for each `basis` (point, step) and `condition`: how many hold and are exact, hold and
+    are not (which refutes the prediction), fail and are exact (conservative), fail and are not;
+    `only_*` are the failures of one condition where the others hold. Without a solution there is
+    no finding, such points do not count.
+    """
+    rows = [
+        _confusion(basis, condition, frame[frame["verdict"] != ""])
+        for basis, frame in (("point", points), ("step", steps))
+        for condition in (PREDICTED, *CONDITIONS)
+    ]
+    return pd.DataFrame(rows)
+
+
+def _confusion(basis: str, condition: str, solved: pd.DataFrame) -> dict[str, Any]:
+    exact, holds = solved["verdict"] == EXACT, solved[condition].astype(bool)
+    only = ~holds
+    for other in CONDITIONS:
+        if other != condition:
+            only &= solved[other].astype(bool)
+    if condition == PREDICTED:
+        only = only & False
+    return {
+        "basis": basis,
+        "condition": condition,
+        "holds_exact": int((holds & exact).sum()),
+        "holds_inexact": int((holds & ~exact).sum()),
+        "fails_exact": int((~holds & exact).sum()),
+        "fails_inexact": int((~holds & ~exact).sum()),
+        "only_fails_exact": int((only & exact).sum()),
+        "only_fails_inexact": int((only & ~exact).sum()),
+    }
+
+
+def levels_table(points: pd.DataFrame, varied: Sequence[str]) -> pd.DataFrame:
+    """Points by level of every varied dimension: exact, predicted, largest fictitious loss."""
+    rows = []
+    for dimension in varied:
+        levels = levels_of(points[dimension])
+        for k in range(len(levels.labels)):
+            own = points[levels.of_point == k]
+            solved = own[own["verdict"] != ""]
+            rows.append(
+                {
+                    "dimension": dimension,
+                    "from": levels.low[k],
+                    "to": levels.high[k],
+                    "points": len(own),
+                    "solved": len(solved),
+                    "exact": int((solved["verdict"] == EXACT).sum()),
+                    PREDICTED: int(solved[PREDICTED].sum()),
+                    **{f"{c}_fails": int((~solved[c].astype(bool)).sum()) for c in CONDITIONS},
+                    "max_fictitious_loss_share": solved["max_fictitious_loss_share"].max(),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def stops_table(points: pd.DataFrame, varied: Sequence[str]) -> pd.DataFrame:
+    """Where exactness ends along the first varied dimension, for each value of the others.
+
+    The last level up to which all are exact, the first that is not, the same for the prediction,
+    and the conditions that fail at the first inexact level. Only for points laid out as a grid.
+    """
+    along, others = varied[0], list(varied[1:])
+    solved = points[points["verdict"] != ""]
+    if len(points) != np.prod([points[d].nunique() for d in varied]):
+        return pd.DataFrame()
+    rows = []
+    groups = solved.groupby(others, dropna=False) if others else [((), solved)]
+    for key, group in groups:
+        ordered = group.sort_values(along)
+        values = ordered[along].to_numpy()
+        exact = (ordered["verdict"] == EXACT).to_numpy()
+        predicted = ordered[PREDICTED].to_numpy(dtype=bool)
+        last_exact, first_inexact = _turn(values, exact)
+        last_predicted, first_unpredicted = _turn(values, predicted)
+        failing = ""
+        if not exact.all():
+            first = ordered.iloc[int(np.argmin(exact))]
+            failing = " + ".join(c.removesuffix("_condition") for c in CONDITIONS if not first[c])
+        rows.append(
+            {
+                **dict(zip(others, key, strict=True)),
+                "along": along,
+                "last_exact": last_exact,
+                "first_inexact": first_inexact,
+                "last_predicted": last_predicted,
+                "first_not_predicted": first_unpredicted,
+                "failing_conditions": failing,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _turn(
+    values: "np.typing.NDArray[Any]", good: "np.typing.NDArray[np.bool_]"
+) -> tuple[float, float]:
+    """The last value of the good run from the start, and the first that is not; NaN for none."""
+    if good.all():
+        return float(values[-1]), float("nan")
+    k = int(np.argmin(good))
+    return (float(values[k - 1]) if k else float("nan")), float(values[k])
+
+
+def write_tables(tables: SweepTables, directory: Path) -> None:
+    """Write conditions.csv, and levels.csv and stops.csv where they are defined."""
+    conditions_table(tables.points, tables.steps).to_csv(directory / "conditions.csv", index=False)
+    if tables.varied:
+        levels_table(tables.points, tables.varied).to_csv(directory / "levels.csv", index=False)
+        stops = stops_table(tables.points, tables.varied)
+        if len(stops):
+            stops.to_csv(directory / "stops.csv", index=False)

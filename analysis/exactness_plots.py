@@ -1,0 +1,128 @@
+"""Pictures of an exactness sweep: heat maps over pairs of dimensions, and the feeder as a tree."""
+
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize, TwoSlopeNorm
+from matplotlib.figure import Figure
+
+from stackelgrid.analysis.exactness import Levels, SweepTables, levels_of
+from stackelgrid.analysis.exactness_tree import draw_tree
+from stackelgrid.controllers.networks.radial import RadialNetwork
+from stackelgrid.controllers.tolerances import EXACT_LOSS_SHARE
+from stackelgrid.controllers.verdict import EXACT
+from stackelgrid.profiles.arrays import Floats
+
+_DPI = 130
+_LABELS = {
+    "pv_scale": "PV scale",
+    "load_scale": "load scale",
+    "export_price_eur_per_mwh": "export price, EUR/MWh",
+    "vm_max_pu": "voltage ceiling, p.u.",
+    "battery_scale": "battery scale",
+}
+# log10 of the smallest fictitious loss shown: below is the rounding of the solver
+_SMALLEST = -10.0
+
+
+def write_plots(
+    tables: SweepTables, network: RadialNetwork, directory: Path, title: str
+) -> list[Path]:
+    """Write a heat map of every pair of varied dimensions and the tree of lines (PNG).
+
+    Without a solved point there is nothing to show, and nothing is written.
+    """
+    points = tables.points
+    if not (points["verdict"] != "").any():
+        return []
+    written = []
+    for across, up in combinations(tables.varied, 2):
+        path = directory / f"heat_{_short(across)}_{_short(up)}.png"
+        _heat_maps(points, across, up, title).savefig(path, dpi=_DPI)
+        written.append(path)
+    path = directory / "lines.png"
+    draw_tree(tables, network, title).savefig(path, dpi=_DPI)
+    return [*written, path]
+
+
+def _short(dimension: str) -> str:
+    return dimension.removesuffix("_eur_per_mwh").removesuffix("_pu").removesuffix("_scale")
+
+
+def _heat_maps(points: pd.DataFrame, across: str, up: str, title: str) -> Figure:
+    """Share of exact points and the largest fictitious loss, all other dimensions together."""
+    columns, rows = levels_of(points[across]), levels_of(points[up])
+    size = (4.2 + 1.1 * len(columns.labels), 2.2 + 0.42 * len(rows.labels))
+    figure = Figure(figsize=(max(size[0], 10.0), max(size[1], 4.2)), layout="constrained")
+    figure.suptitle(title)
+    share, loss = _cells(points, columns, rows)
+    panels: tuple[tuple[str, Floats, str, str, Normalize], ...] = (
+        ("share of exact points", share, "{:.2f}", "cividis", Normalize(0.0, 1.0)),
+        (
+            "log10 of the largest fictitious loss (share of load)",
+            np.log10(np.maximum(loss, 10.0**_SMALLEST)),
+            "{:.1f}",
+            "RdBu_r",
+            _loss_norm(loss),
+        ),
+    )
+    for k, (name, values, form, colours, norm) in enumerate(panels):
+        axes = figure.add_subplot(1, 2, k + 1)
+        image = axes.imshow(values, origin="lower", aspect="auto", cmap=colours, norm=norm)
+        axes.set_facecolor("0.8")  # no solved point
+        axes.set_title(name, fontsize=10)
+        axes.set_xticks(range(len(columns.labels)), columns.labels, rotation=_tilt(columns))
+        axes.set_yticks(range(len(rows.labels)), rows.labels)
+        axes.set_xlabel(_LABELS[across])
+        if k == 0:
+            axes.set_ylabel(_LABELS[up])
+        _annotate(axes, values, form, norm, dark_low=colours == "cividis")
+        bar = figure.colorbar(image, ax=axes, pad=0.02)
+        if k == 1:
+            bar.ax.axhline(np.log10(EXACT_LOSS_SHARE), color="black", linewidth=2)
+            bar.set_label("black: limit of the verdict exact", fontsize=8)
+    return figure
+
+
+def _cells(points: pd.DataFrame, columns: Levels, rows: Levels) -> tuple[Floats, Floats]:
+    """Share of exact points and largest fictitious loss (rows, columns); NaN without a solution."""
+    share, loss = np.full((2, len(rows.labels), len(columns.labels)), np.nan)
+    solved = (points["verdict"] != "").to_numpy()
+    exact = (points["verdict"] == EXACT).to_numpy()
+    lost = points["max_fictitious_loss_share"].to_numpy()
+    for i in range(len(rows.labels)):
+        for j in range(len(columns.labels)):
+            own = solved & (rows.of_point == i) & (columns.of_point == j)
+            if own.any():
+                share[i, j], loss[i, j] = exact[own].mean(), lost[own].max()
+    return share, loss
+
+
+def _loss_norm(loss: Floats) -> TwoSlopeNorm:
+    limit = float(np.log10(EXACT_LOSS_SHARE))
+    finite = loss[np.isfinite(loss) & (loss > 0.0)]
+    most = float(np.log10(finite.max())) if len(finite) else limit
+    return TwoSlopeNorm(limit, _SMALLEST, max(most, limit + 1.0))
+
+
+def _annotate(axes: Axes, values: Floats, form: str, norm: Normalize, *, dark_low: bool) -> None:
+    """Numbers in the cells, where they can be read."""
+    rows, columns = values.shape
+    if rows * columns > 150:
+        return
+    for i in range(rows):
+        for j in range(columns):
+            value = values[i, j]
+            if np.isnan(value):
+                continue
+            shade = float(norm(value))
+            dark = shade < 0.5 if dark_low else not 0.2 < shade < 0.8
+            colour = "white" if dark else "black"
+            axes.text(j, i, form.format(value), ha="center", va="center", color=colour, fontsize=8)
+
+
+def _tilt(levels: Levels) -> float:
+    return 30.0 if max(len(label) for label in levels.labels) > 6 else 0.0

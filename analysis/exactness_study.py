@@ -1,0 +1,388 @@
+"""One feeder at many operating points: solved, certified, and judged before solving."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import groupby
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from stackelgrid.analysis.exactness_tables import CONDITIONS, SCHEMAS, table_of
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.agents.feeder_agent import FeederAgent, FeederInstance, FeederPoint
+from stackelgrid.controllers.agents.feeder_schedule import feeder_schedule
+from stackelgrid.controllers.agents.leader_group import LeaderGroup
+from stackelgrid.controllers.certification.a_priori import (
+    APrioriCondition,
+    a_priori,
+    largest_injections,
+)
+from stackelgrid.controllers.certification.certificate import FeederCertifier
+from stackelgrid.controllers.certification.conditions import Conditions
+from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
+from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.controllers.networks.radial import RadialNetwork
+from stackelgrid.controllers.schedule import Measurement, Schedule
+from stackelgrid.controllers.solvers.amendment import Amendment
+from stackelgrid.controllers.solvers.misocp import MixedOptions
+from stackelgrid.controllers.solvers.registry import Choice
+from stackelgrid.controllers.system import Feeder
+from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE, Certificate
+from stackelgrid.profiles.forecast import GridForecast
+from stackelgrid.profiles.time_axis import Horizon
+
+Bools = NDArray[np.bool_]
+_Table = TypeVar("_Table")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One operating point; a price or ceiling that is None is the scenario's own."""
+
+    number: int
+    pv_scale: float = 1.0
+    load_scale: float = 1.0
+    export_price_eur_per_mwh: float | None = None
+    vm_max_pu: float | None = None
+    battery_scale: float = 1.0
+
+    @property
+    def structure(self) -> tuple[float, float]:
+        """What a model has to be built for; everything else is data of it."""
+        return self.pv_scale, self.battery_scale
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all points share: a feeder without trade, its forecast, and who solves it.
+
+    `priced` (steps,) are the steps whose export price a point replaces, `ceiling_pu` the highest
+    voltage ceiling of any point (None: the feeder's own holds for all).
+    """
+
+    feeder: Feeder
+    horizon: Horizon
+    measured: Measurement
+    forecast: GridForecast
+    priced: Bools
+    ceiling_pu: float | None
+    options: MixedOptions
+    choice: Choice
+
+
+@dataclass(frozen=True)
+class PointForecasts:
+    """The forecast of a point at the interval with its number."""
+
+    study: Study
+    points: Mapping[int, Point]
+
+    def at(self, interval: int) -> GridForecast:
+        """Scaled loads and PV, replaced export price."""
+        base, point = self.study.forecast, self.points[interval]
+        price, pv = point.export_price_eur_per_mwh, point.pv_scale * base.pv_available_mw
+        export = base.export_eur_per_mwh
+        if price is not None:
+            export = np.where(self.study.priced, price, export)
+        return GridForecast(
+            load_p_mw=point.load_scale * base.load_p_mw,
+            load_q_mvar=point.load_scale * base.load_q_mvar,
+            pv_available_mw=pv if point.pv_scale else pv[:, :0],
+            import_eur_per_mwh=base.import_eur_per_mwh,
+            export_eur_per_mwh=export,
+        )
+
+
+class Evaluator:
+    """Evaluates chunks of the points of a study; keeps the model it used last.
+
+    What a chunk gives depends neither on who evaluates it nor on the chunks before.
+    """
+
+    def __init__(self, study: Study, points: Sequence[Point]) -> None:
+        self.study, self.points = study, {p.number: p for p in points}
+        self._structure: tuple[float, float] | None = None
+        self._kept: FeederAgent | None = None
+
+    def evaluate(self, points: Sequence[Point]) -> dict[str, pa.Table]:
+        """Tables of some points."""
+        rows: dict[str, list[dict[str, Any]]] = {name: [] for name in SCHEMAS}
+        for structure, members in groupby(points, key=lambda p: p.structure):
+            started = time.perf_counter()
+            agent = self._agent(structure)
+            # a solver of its own for every chunk: what it learnt before could change last digits
+            group = LeaderGroup({agent.feeder.name: agent}, self.study.options, self.study.choice)
+            certifiers: dict[float | None, FeederCertifier] = {}
+            build_s = time.perf_counter() - started
+            for point in members:
+                if point.vm_max_pu not in certifiers:
+                    judged = _with_ceiling(agent.feeder, point.vm_max_pu)
+                    certifiers[point.vm_max_pu] = FeederCertifier(judged)
+                certifier = certifiers[point.vm_max_pu]
+                found = _solve(self.study, agent, group, certifier, point)
+                for table, more in found.rows(build_s).items():
+                    rows[table] += more
+                build_s = 0.0
+        return {name: table_of(name, found) for name, found in rows.items()}
+
+    def conditions_before(self, point: Point) -> APrioriCondition:
+        """What is known of a point before solving; raises NetworkError where it is not defined."""
+        agent = self._agent(point.structure)
+        feeder = _with_ceiling(agent.feeder, point.vm_max_pu)
+        instance = agent.prepare(point.number, _measured(self.study, point), {})
+        return _known_before(feeder, instance, _conditions(feeder, instance))
+
+    def _agent(self, structure: tuple[float, float]) -> FeederAgent:
+        """The feeder's own operator, without trade and grids below."""
+        if self._kept is None or self._structure != structure:
+            feeder = _with_ceiling(self.study.feeder, self.study.ceiling_pu)
+            feeder = replace(
+                feeder,
+                devices=scaled_devices(feeder.devices, *structure),
+                boundary=replace(feeder.boundary, multiplicity=1),
+                options=replace(feeder.options, tariff=True, trade=None),
+                forecast=PointForecasts(self.study, self.points),
+                three_phase_view=False,
+            )
+            library = ActiveNetworkLibrary()
+            self._kept = FeederAgent(feeder, self.study.horizon, library, {})
+            self._structure = structure
+        return self._kept
+
+
+def scaled_devices(devices: Devices, pv_scale: float, battery_scale: float) -> Devices:
+    """Ratings of PV, power and energy of batteries multiplied; a scale of 0 takes them away."""
+    pv, batteries = devices.photovoltaics, devices.batteries
+    return replace(
+        devices,
+        photovoltaics=replace(pv, p_rated_mw=pv_scale * pv.p_rated_mw, sn_mva=pv_scale * pv.sn_mva)
+        if pv_scale
+        else _none_of(pv),
+        batteries=replace(
+            batteries,
+            p_max_mw=battery_scale * batteries.p_max_mw,
+            e_min_mwh=battery_scale * batteries.e_min_mwh,
+            e_max_mwh=battery_scale * batteries.e_max_mwh,
+            e_initial_mwh=battery_scale * batteries.e_initial_mwh,
+        )
+        if battery_scale
+        else _none_of(batteries),
+    )
+
+
+def _none_of(table: _Table) -> _Table:
+    """The same columns without rows."""
+    return type(table)(**{f.name: getattr(table, f.name)[:0] for f in fields(table)})  # type: ignore[arg-type]
+
+
+def _with_ceiling(feeder: Feeder, vm_max_pu: float | None) -> Feeder:
+    if vm_max_pu is None:
+        return feeder
+    ceiling = np.full(feeder.network.buses, vm_max_pu)
+    return replace(feeder, network=replace(feeder.network, vm_max=ceiling))
+
+
+def _measured(study: Study, point: Point) -> Measurement:
+    energy = point.battery_scale * study.measured.battery_e_mwh
+    return replace(study.measured, battery_e_mwh=energy if point.battery_scale else energy[:0])
+
+
+def _conditions(feeder: Feeder, instance: FeederInstance) -> Conditions:
+    """What a schedule is judged at: the feeder's own loads alone."""
+    network, forecast = feeder.network, instance.forecast
+    p, q = np.zeros((2, network.buses, len(forecast.import_eur_per_mwh)))
+    at = network.positions(feeder.devices.loads.bus)
+    np.add.at(p, at, forecast.load_p_mw.T)
+    np.add.at(q, at, forecast.load_q_mvar.T)
+    taps = feeder.boundary.taps
+    ratio = network.head_ratio if taps is None else taps.ratio(instance.measured.tap_pos)
+    return Conditions(
+        bus_p_mw=p,
+        bus_q_mvar=q,
+        load_p_mw=forecast.load_p_mw.T,
+        load_q_mvar=forecast.load_q_mvar.T,
+        vm_slack_pu=instance.head_vm_pu * ratio,
+        ratio=ratio,
+    )
+
+
+def _known_before(feeder: Feeder, instance: FeederInstance, at: Conditions) -> APrioriCondition:
+    p_max, q_max = largest_injections(
+        feeder.network,
+        feeder.devices,
+        at.bus_p_mw,
+        at.bus_q_mvar,
+        instance.forecast.pv_available_mw.T,
+    )
+    values = instance.values
+    positive = (values["import_price"] > 0.0) & (values["export_price"] > 0.0)
+    return a_priori(feeder.network, p_max, q_max, instance.head_vm_pu, positive)
+
+
+def _solve(
+    study: Study,
+    agent: FeederAgent,
+    group: LeaderGroup,
+    certifier: FeederCertifier,
+    point: Point,
+) -> "_Found":
+    feeder = certifier.feeder
+    instance = agent.prepare(point.number, _measured(study, point), {})
+    if point.vm_max_pu is not None:
+        squared = np.full(len(agent.compiled.columns["v"]), point.vm_max_pu**2)
+        instance = replace(instance, amendment=Amendment(upper={"v": squared}))
+    decided = group.decide({feeder.name: instance}).points[feeder.name]
+    started = time.perf_counter()
+    at = _conditions(feeder, instance)
+    known = _known_before(feeder, instance, at)
+    schedule, certificate = None, None
+    if decided.x is not None:
+        schedule = feeder_schedule(
+            point.number,
+            agent.reduction,
+            agent.horizon.dt_h,
+            decided.x,
+            agent.model(decided.variant).columns,
+        )
+        certificate = certifier.certify(schedule, at)
+    seconds = time.perf_counter() - started
+    return _Found(point, instance, decided, at, known, schedule, certificate, seconds)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Everything known of one point; schedule and certificate are None without a solution."""
+
+    point: Point
+    instance: FeederInstance
+    decided: FeederPoint
+    at: Conditions
+    known: APrioriCondition
+    schedule: Schedule | None
+    certificate: Certificate | None
+    certify_s: float
+
+    def rows(self, build_s: float) -> dict[str, list[dict[str, Any]]]:
+        """Rows of this point in every table."""
+        steps, lines = self._steps(), self._lines()
+        return {"points": [self._point(build_s)], "steps": steps, "lines": lines}
+
+    def _point(self, build_s: float) -> dict[str, Any]:
+        point, report = self.point, self.decided.report
+        row: dict[str, Any] = {f.name: getattr(point, f.name) for f in fields(point)}
+        row |= {
+            "point": row.pop("number"),
+            "status": report.status,
+            "reason": report.fallback,
+            "steps": len(self.known.holds),
+            "build_s": build_s,
+            "solve_s": report.solve_s,
+            "certify_s": self.certify_s,
+        }
+        return row | self._before() | self._after()
+
+    def _before(self) -> dict[str, Any]:
+        """Which conditions hold in all steps, and the line with the smallest margin."""
+        known, holds = self.known, [np.all(c) for c in _each(self.known)]
+        row: dict[str, Any] = dict(zip(CONDITIONS, map(bool, holds), strict=True))
+        row |= {
+            "predicted_exact": bool(np.all(known.holds)),
+            "failing_line": "",
+            "failing_direction": "",
+            "min_margin": float(np.min(known.margin)),
+            "highest_vm_pu": float(np.max(known.highest_vm_pu)),
+        }
+        if not row["line_condition"]:
+            worst = known.failures(int(np.argmin(np.where(known.lines, np.inf, known.margin))))[0]
+            row["failing_line"] = line_name(known.network, worst.line)
+            row["failing_direction"] = worst.direction
+        return row
+
+    def _after(self) -> dict[str, Any]:
+        """What the schedule does and what its certificate says."""
+        schedule, certificate, report = self.schedule, self.certificate, self.decided.report
+        if schedule is None or certificate is None:
+            return {"verdict": "", "worst_line": ""}
+        dt = schedule.dt_h
+        available = self.instance.forecast.pv_available_mw.T
+        lost = np.maximum(certificate.fictitious_loss_mw, 0.0)
+        worst = certificate.worst_step(range(certificate.steps))
+        row = {
+            "objective_eur": report.objective_eur,
+            "gap": report.gap,
+            "import_mwh": float(np.sum(dt * np.maximum(schedule.p_import_mw, 0.0))),
+            "export_mwh": float(np.sum(dt * np.maximum(-schedule.p_import_mw, 0.0))),
+            "curtailed_mwh": float(np.sum(dt * (available - schedule.pv_p_mw))),
+            "verdict": certificate.verdict[worst],
+            "steps_exact": certificate.count(EXACT),
+            "steps_feasible": certificate.count(FEASIBLE),
+            "steps_infeasible": certificate.count(INFEASIBLE),
+            "max_cone_gap_pu": float(np.max(certificate.cone_gap_pu, initial=0.0)),
+            "max_fictitious_loss_share": float(np.max(certificate.fictitious_loss_share)),
+            "fictitious_loss_mwh": float(np.sum(dt * lost)),
+            "max_voltage_error_pu": float(np.max(certificate.voltage_error_pu)),
+            "max_violation_pu": float(np.max(certificate.violation_pu)),
+            "worst_line": "",
+        }
+        if row["verdict"] != EXACT and lost.size:
+            line, step = np.unravel_index(int(np.argmax(lost)), lost.shape)
+            row["worst_line"] = line_name(self.known.network, int(line))
+            row["worst_step"] = int(step)
+        return row
+
+    def _steps(self) -> list[dict[str, Any]]:
+        known, certificate, schedule = self.known, self.certificate, self.schedule
+        rows = []
+        for k in range(len(known.holds)):
+            row: dict[str, Any] = {"point": self.point.number, "step": k, "verdict": ""}
+            if certificate is not None and schedule is not None:
+                verdict = certificate.step(k)
+                row |= {
+                    "verdict": verdict.verdict,
+                    "cone_gap_pu": verdict.cone_gap_pu,
+                    "fictitious_loss_share": verdict.fictitious_loss_share,
+                    "voltage_error_pu": verdict.voltage_error_pu,
+                    "violation_pu": verdict.violation_pu,
+                    "import_mw": float(schedule.p_import_mw[k]),
+                }
+            row |= {n: bool(c[k]) for n, c in zip(CONDITIONS, _each(known), strict=True)}
+            row |= {"predicted_exact": bool(known.holds[k]), "min_margin": float(known.margin[k])}
+            rows.append(row)
+        return rows
+
+    def _lines(self) -> list[dict[str, Any]]:
+        known, certificate = self.known, self.certificate
+        failing = np.sum(known.cause >= 0, axis=1)
+        rows: list[dict[str, Any]] = [
+            {
+                "point": self.point.number,
+                "line": line_name(known.network, k),
+                "c1_failing_steps": int(failing[k]),
+                "c1_fails": bool(failing[k] > 0),
+            }
+            for k in range(known.network.branches)
+        ]
+        if certificate is not None:
+            load = np.maximum(self.at.bus_p_mw.sum(axis=0), 0.0)
+            lost = np.maximum(certificate.fictitious_loss_mw, 0.0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                share = np.where(lost == 0.0, 0.0, lost / load)
+            open_steps = np.sum(share > tolerances.EXACT_LOSS_SHARE, axis=1)
+            for k, row in enumerate(rows):
+                row["max_fictitious_loss_share"] = float(np.max(share[k]))
+                row["max_cone_gap_pu"] = float(np.max(certificate.cone_gap_pu[k]))
+                row["inexact_steps"] = int(open_steps[k])
+        return rows
+
+
+def line_name(network: RadialNetwork, branch: int) -> str:
+    """Name of a branch in the tables, `line 17`."""
+    return f"{network.branch_table[branch]} {network.branch_index[branch]}"
+
+
+def _each(known: APrioriCondition) -> tuple[Bools, Bools, Bools]:
+    """The conditions in the order of CONDITIONS, each (steps,)."""
+    return known.price, known.voltage, known.lines

@@ -1,0 +1,289 @@
+"""The verb `exactness`: a sweep over operating points of one feeder, parallel and resumable."""
+
+import json
+import os
+import signal
+import threading
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import tomli_w
+
+from stackelgrid.analysis.exactness import SweepTables, write_tables
+from stackelgrid.analysis.exactness_plots import write_plots
+from stackelgrid.analysis.exactness_study import Evaluator, Point, Study
+from stackelgrid.analysis.exactness_tables import (
+    finished_chunks,
+    merge_parts,
+    read_parts,
+    write_chunk,
+)
+from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
+from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.scenarios.build import BuiltScenario, build_scenario
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.exactness_design import Sweep, points_of, study_of
+from stackelgrid.scenarios.load import LoadedScenario
+from stackelgrid.scenarios.notices import notices
+from stackelgrid.scenarios.run import RunLog, check_out, resolved, write_summary
+
+# points that are evaluated and saved together: a few seconds of work
+_CHUNK = 16
+_TIMED = ("build_s", "solve_s", "certify_s")
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """Where a sweep is, its tables and its summary."""
+
+    directory: Path
+    tables: SweepTables
+    summary: dict[str, Any]
+
+
+@dataclass
+class _Work:
+    """What all chunks of one sweep share."""
+
+    loaded: LoadedScenario
+    built: BuiltScenario
+    sweep: Sweep
+    out: Path
+    log: RunLog
+    earlier_s: float = 0.0
+    started: float = field(default_factory=time.perf_counter)
+    done: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
+    predicted: int = 0
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_TIMED, 0.0))
+
+    def add(self, points: pa.Table) -> None:
+        """Count the points of one chunk."""
+        frame = points.to_pandas()
+        self.done += len(frame)
+        self.verdicts.update(frame["verdict"])
+        self.predicted += int(frame["predicted_exact"].sum())
+        for name in _TIMED:
+            self.seconds[name] += float(frame[name].sum())
+
+
+def sweep_exactness(
+    loaded: LoadedScenario,
+    sweep: Sweep,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: Callable[[int], None] = lambda done: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> SweepResult:
+    """Evaluate every point of a sweep into one directory (docs/exactness.md).
+
+    With `resume` the directory holds an interrupted sweep of the same scenario and size; what is
+    done there is kept. Raises a StackelgridError for anything bad before anything is written.
+    """
+    started = time.perf_counter()
+    earlier = _check_resume(loaded, sweep, out) if resume else None
+    if not resume:
+        check_out(out)
+    built = build_scenario(loaded)
+    points = points_of(sweep)
+    try:
+        study = study_of(built, sweep, points)
+    except StackelgridError as error:
+        raise type(error)(f"{loaded.source}: {error}") from error
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            (out / "scenario.toml").write_text(tomli_w.dumps(resolved(loaded)), encoding="utf-8")
+    except OSError as error:
+        raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
+    work = _Work(loaded, built, sweep, out, RunLog(out), earlier or 0.0, started)
+    chunks = chunks_of(points)
+    kept = sorted(finished_chunks(out, len(chunks)))
+    work.log.event("start", scenario=loaded.scenario.name, size=sweep.size, chunks_kept=len(kept))
+    for line in notices(built):
+        work.log.event("notice", text=line)
+        say(line)
+    if kept:
+        work.add(read_parts(out, "points", kept))
+    progress(work.done)
+    write_summary(out, _summary(work, "running"))
+
+    def save(k: int, tables: dict[str, pa.Table]) -> None:
+        write_chunk(out, k, tables)
+        work.add(tables["points"])
+        write_summary(out, _summary(work, "running"))
+        progress(work.done)
+
+    status = "interrupted"
+    try:
+        todo = [k for k in range(len(chunks)) if k not in kept]
+        _evaluate(study, points, chunks, todo, loaded.scenario.solver.threads, save)
+        merge_parts(out, len(chunks))
+        tables = SweepTables.read(out)
+        write_tables(tables, out)
+        write_plots(tables, study.feeder.network, out, _title(loaded, sweep))
+        status = "done"
+    except OSError as error:
+        raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
+    finally:
+        summary = _summary(work, status)
+        work.log.event(status, points_done=work.done)
+        write_summary(out, summary)
+    return SweepResult(out, tables, summary)
+
+
+def chunks_of(points: Sequence[Point]) -> list[tuple[Point, ...]]:
+    """Points that are saved together; those of one model follow each other."""
+
+    def key(p: Point) -> tuple[float, ...]:
+        return (*p.structure, p.vm_max_pu or 0.0, p.number)
+
+    ordered = sorted(points, key=key)
+    return [tuple(ordered[k : k + _CHUNK]) for k in range(0, len(ordered), _CHUNK)]
+
+
+def _title(loaded: LoadedScenario, sweep: Sweep) -> str:
+    size = f", size {sweep.size}" if sweep.size else ""
+    return f"{loaded.scenario.name}, feeder {sweep.grid}{size}"
+
+
+def _check_resume(loaded: LoadedScenario, sweep: Sweep, out: Path) -> float:
+    """Refuse a directory that does not hold this sweep, unfinished; seconds spent on it so far."""
+    where = f"--resume {out}"
+    try:
+        known = tomllib.loads((out / "scenario.toml").read_text(encoding="utf-8"))
+        before = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ScenarioError(
+            f"{where}: holds no interrupted sweep (no readable scenario.toml and summary.json)"
+        ) from error
+    if known != tomllib.loads(tomli_w.dumps(resolved(loaded))):
+        raise ScenarioError(f"{where}: was started with another scenario; {out}/scenario.toml is")
+    for key, own in (("size", sweep.size), ("version", version("stackelgrid"))):
+        if before.get(key) != own:
+            raise ScenarioError(f"{where}: has {key} {before.get(key)!r}, this would be {own!r}")
+    if before["status"] == "done":
+        raise ScenarioError(f"{where}: is done; nothing is left to resume")
+    return float(before["wall_s"])
+
+
+_evaluator: Evaluator | None = None
+
+
+def _start_worker(study: Study, points: tuple[Point, ...]) -> None:
+    """Prepare a worker process; it ends when the process that started it is gone."""
+    global _evaluator
+    _evaluator = Evaluator(study, points)
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _work_on(chunk: tuple[Point, ...]) -> dict[str, pa.Table]:
+    assert _evaluator is not None
+    return _evaluator.evaluate(chunk)
+
+
+def _evaluate(
+    study: Study,
+    points: tuple[Point, ...],
+    chunks: Sequence[tuple[Point, ...]],
+    todo: Sequence[int],
+    workers: int,
+    save: Callable[[int, dict[str, pa.Table]], None],
+) -> None:
+    """Evaluate chunks, in processes of their own where there are several of both."""
+    workers = min(workers, len(todo))
+    if workers <= 1:
+        evaluator = Evaluator(study, points)
+        for k in todo:
+            save(k, evaluator.evaluate(chunks[k]))
+        return
+    pool = ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=_start_worker, initargs=(study, points)
+    )
+    saved: set[int] = set()
+    number: dict[Future[dict[str, pa.Table]], int] = {}
+
+    def keep(future: Future[dict[str, pa.Table]]) -> None:
+        saved.add(number[future])  # first: a chunk whose saving is interrupted is left to resume
+        save(number[future], future.result())
+
+    try:
+        with _without_interrupts():  # Ctrl-C is for this process: workers end their chunk
+            number |= {pool.submit(_work_on, chunks[k]): k for k in todo}
+        for future in as_completed(number):
+            keep(future)
+    except BrokenProcessPool as error:
+        raise StackelgridError("a worker process died; --resume continues the sweep") from error
+    except KeyboardInterrupt:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for future, k in number.items():
+            if k not in saved and future.done() and not future.cancelled():
+                keep(future)
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Start processes that ignore the terminal's Ctrl-C; it arrives here a moment later."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _summary(work: _Work, status: str) -> dict[str, Any]:
+    """Contents of summary.json."""
+    scenario, solver = work.loaded.scenario, work.built.solvers.mixed_integer
+    return {
+        "scenario": scenario.name,
+        "seed": scenario.seed,
+        "version": version("stackelgrid"),
+        "status": status,
+        "grid": work.sweep.grid,
+        "size": work.sweep.size,
+        "design": work.sweep.design,
+        "dimensions": {
+            name: {"from": d.lowest, "to": d.highest, "levels": d.levels_count or None}
+            for name, d in work.sweep.dimensions.given.items()
+        },
+        "points_planned": work.sweep.points_planned,
+        "points_done": work.done,
+        "exact": work.verdicts[EXACT],
+        "feasible": work.verdicts[FEASIBLE],
+        "infeasible": work.verdicts[INFEASIBLE],
+        "unsolved": work.verdicts[""],
+        "predicted_exact": work.predicted,
+        "workers": scenario.solver.threads,
+        "wall_s": work.earlier_s + time.perf_counter() - work.started,
+        "timings": dict(work.seconds),
+        "solver": {
+            "mixed_integer": solver.name,
+            "version": solver.version,
+            "fallback_reason": solver.fallback_reason,
+        },
+    }
