@@ -38,8 +38,10 @@ from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices
 from stackelgrid.scenarios.run import RunLog, check_out, resolved, write_summary
 
-# points that are evaluated and saved together: a few seconds of work
+# points that are evaluated and saved together, a few seconds of work; least number of chunks of a
+# small sweep, so that all workers have some
 _CHUNK = 16
+_CHUNKS = 8
 _TIMED = ("build_s", "solve_s", "certify_s")
 
 
@@ -151,7 +153,8 @@ def chunks_of(points: Sequence[Point]) -> list[tuple[Point, ...]]:
         return (*p.structure, p.vm_max_pu or 0.0, p.number)
 
     ordered = sorted(points, key=key)
-    return [tuple(ordered[k : k + _CHUNK]) for k in range(0, len(ordered), _CHUNK)]
+    size = min(_CHUNK, -(-len(ordered) // _CHUNKS))
+    return [tuple(ordered[k : k + size]) for k in range(0, len(ordered), size)]
 
 
 def _title(loaded: LoadedScenario, sweep: Sweep) -> str:
