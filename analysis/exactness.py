@@ -59,7 +59,7 @@ def levels_of(values: pd.Series) -> Levels:
         return Levels(labels, ends, ends, at.astype(np.int64))
     edges = np.linspace(distinct[0], distinct[-1], _BINS + 1)
     at = np.clip(np.searchsorted(edges, values.to_numpy(), side="right") - 1, 0, _BINS - 1)
-    labels = tuple(f"{a:.3g} to {b:.3g}" for a, b in pairwise(edges))
+    labels = tuple(f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges))
     return Levels(labels, tuple(edges[:-1]), tuple(edges[1:]), at.astype(np.int64))
 
 

@@ -2,6 +2,7 @@
 
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -74,7 +75,7 @@ def _heat_maps(points: pd.DataFrame, across: str, up: str, title: str) -> Figure
         image = axes.imshow(values, origin="lower", aspect="auto", cmap=colours, norm=norm)
         axes.set_facecolor("0.8")  # no solved point
         axes.set_title(name, fontsize=10)
-        axes.set_xticks(range(len(columns.labels)), columns.labels, rotation=_tilt(columns))
+        axes.set_xticks(range(len(columns.labels)), columns.labels, **_turned(columns))
         axes.set_yticks(range(len(rows.labels)), rows.labels)
         axes.set_xlabel(_LABELS[across])
         if k == 0:
@@ -121,8 +122,12 @@ def _annotate(axes: Axes, values: Floats, form: str, norm: Normalize, *, dark_lo
             shade = float(norm(value))
             dark = shade < 0.5 if dark_low else not 0.2 < shade < 0.8
             colour = "white" if dark else "black"
-            axes.text(j, i, form.format(value), ha="center", va="center", color=colour, fontsize=8)
+            text = form.format(value if abs(value) >= 0.05 else abs(value))  # no -0.0
+            axes.text(j, i, text, ha="center", va="center", color=colour, fontsize=8)
 
 
-def _tilt(levels: Levels) -> float:
-    return 30.0 if max(len(label) for label in levels.labels) > 6 else 0.0
+def _turned(levels: Levels) -> dict[str, Any]:
+    """How labels below an axis are written: long ones slope."""
+    if max(len(label) for label in levels.labels) <= 6:
+        return {}
+    return {"rotation": 30.0, "ha": "right", "rotation_mode": "anchor"}

@@ -56,9 +56,9 @@ def write_chunk(directory: Path, chunk: int, tables: Mapping[str, pa.Table]) -> 
         _write(tables[name], path)
 
 
-def finished_chunks(directory: Path, chunks: int) -> set[int]:
+def finished_chunks(directory: Path, chunks: int) -> list[int]:
     """Numbers of the chunks that need not be computed again."""
-    return {k for k in range(chunks) if _part(directory, "points", k).exists()}
+    return [k for k in range(chunks) if _part(directory, "points", k).exists()]
 
 
 def read_parts(directory: Path, name: str, chunks: Sequence[int]) -> pa.Table:

@@ -22,7 +22,8 @@ import tomli_w
 
 from stackelgrid.analysis.exactness import SweepTables, write_tables
 from stackelgrid.analysis.exactness_plots import write_plots
-from stackelgrid.analysis.exactness_study import Evaluator, Point, Study
+from stackelgrid.analysis.exactness_rows import Point
+from stackelgrid.analysis.exactness_study import Evaluator, Study
 from stackelgrid.analysis.exactness_tables import (
     finished_chunks,
     merge_parts,
@@ -70,6 +71,13 @@ class _Work:
     predicted: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_TIMED, 0.0))
 
+    def count(self, chunks: Sequence[int]) -> None:
+        """Count what is on disk: an interruption may come between saving and counting."""
+        self.done, self.predicted = 0, 0
+        self.verdicts.clear()
+        self.seconds = dict.fromkeys(_TIMED, 0.0)
+        self.add(read_parts(self.out, "points", chunks))
+
     def add(self, points: pa.Table) -> None:
         """Count the points of one chunk."""
         frame = points.to_pandas()
@@ -112,13 +120,12 @@ def sweep_exactness(
         raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
     work = _Work(loaded, built, sweep, out, RunLog(out), earlier or 0.0, started)
     chunks = chunks_of(points)
-    kept = sorted(finished_chunks(out, len(chunks)))
+    kept = finished_chunks(out, len(chunks))
     work.log.event("start", scenario=loaded.scenario.name, size=sweep.size, chunks_kept=len(kept))
     for line in notices(built):
         work.log.event("notice", text=line)
         say(line)
-    if kept:
-        work.add(read_parts(out, "points", kept))
+    work.count(kept)
     progress(work.done)
     write_summary(out, _summary(work, "running"))
 
@@ -140,6 +147,8 @@ def sweep_exactness(
     except OSError as error:
         raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
     finally:
+        if status != "done":
+            work.count(finished_chunks(out, len(chunks)))
         summary = _summary(work, status)
         work.log.event(status, points_done=work.done)
         write_summary(out, summary)
@@ -173,7 +182,9 @@ def _check_resume(loaded: LoadedScenario, sweep: Sweep, out: Path) -> float:
             f"{where}: holds no interrupted sweep (no readable scenario.toml and summary.json)"
         ) from error
     if known != tomllib.loads(tomli_w.dumps(resolved(loaded))):
-        raise ScenarioError(f"{where}: was started with another scenario; {out}/scenario.toml is")
+        raise ScenarioError(
+            f"{where}: was started with another scenario; {out}/scenario.toml is accepted"
+        )
     for key, own in (("size", sweep.size), ("version", version("stackelgrid"))):
         if before.get(key) != own:
             raise ScenarioError(f"{where}: has {key} {before.get(key)!r}, this would be {own!r}")

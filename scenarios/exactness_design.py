@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from stackelgrid.analysis.exactness_study import Evaluator, Point, Study
+from stackelgrid.analysis.exactness_rows import Point
+from stackelgrid.analysis.exactness_study import Evaluator, Study
 from stackelgrid.controllers.solvers.misocp import MixedOptions
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.scenarios.build import BuiltScenario

@@ -1,0 +1,171 @@
+"""An operating point of a feeder, what was found of it, and the rows that tell it."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stackelgrid.analysis.exactness_tables import CONDITIONS
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.agents.feeder_agent import FeederInstance, FeederPoint
+from stackelgrid.controllers.certification.a_priori import APrioriCondition
+from stackelgrid.controllers.certification.conditions import Conditions
+from stackelgrid.controllers.networks.radial import RadialNetwork
+from stackelgrid.controllers.schedule import Schedule
+from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE, Certificate
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Point:
+    """One operating point; a price or ceiling that is None is the scenario's own."""
+
+    number: int
+    pv_scale: float = 1.0
+    load_scale: float = 1.0
+    export_price_eur_per_mwh: float | None = None
+    vm_max_pu: float | None = None
+    battery_scale: float = 1.0
+
+    @property
+    def structure(self) -> tuple[float, float]:
+        """What a model has to be built for; everything else is data of it."""
+        return self.pv_scale, self.battery_scale
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Everything known of one point; schedule and certificate are None without a solution."""
+
+    point: Point
+    instance: FeederInstance
+    decided: FeederPoint
+    at: Conditions
+    known: APrioriCondition
+    schedule: Schedule | None
+    certificate: Certificate | None
+    certify_s: float
+
+    def rows(self, build_s: float) -> dict[str, list[dict[str, Any]]]:
+        """Rows of this point in every table."""
+        steps, lines = self._steps(), self._lines()
+        return {"points": [self._point(build_s)], "steps": steps, "lines": lines}
+
+    def _point(self, build_s: float) -> dict[str, Any]:
+        point, report = self.point, self.decided.report
+        row: dict[str, Any] = {f.name: getattr(point, f.name) for f in fields(point)}
+        row |= {
+            "point": row.pop("number"),
+            "status": report.status,
+            "reason": report.fallback,
+            "steps": len(self.known.holds),
+            "build_s": build_s,
+            "solve_s": report.solve_s,
+            "certify_s": self.certify_s,
+        }
+        return row | self._before() | self._after()
+
+    def _before(self) -> dict[str, Any]:
+        """Which conditions hold in all steps, and the line with the smallest margin."""
+        known, holds = self.known, [np.all(c) for c in _each(self.known)]
+        row: dict[str, Any] = dict(zip(CONDITIONS, map(bool, holds), strict=True))
+        row |= {
+            "predicted_exact": bool(np.all(known.holds)),
+            "failing_line": "",
+            "failing_direction": "",
+            "min_margin": float(np.min(known.margin)),
+            "highest_vm_pu": float(np.max(known.highest_vm_pu)),
+        }
+        if not row["line_condition"]:
+            worst = known.failures(int(np.argmin(np.where(known.lines, np.inf, known.margin))))[0]
+            row["failing_line"] = line_name(known.network, worst.line)
+            row["failing_direction"] = worst.direction
+        return row
+
+    def _after(self) -> dict[str, Any]:
+        """What the schedule does and what its certificate says."""
+        schedule, certificate, report = self.schedule, self.certificate, self.decided.report
+        if schedule is None or certificate is None:
+            return {"verdict": "", "worst_line": ""}
+        dt = schedule.dt_h
+        available = self.instance.forecast.pv_available_mw.T
+        lost = np.maximum(certificate.fictitious_loss_mw, 0.0)
+        worst = certificate.worst_step(range(certificate.steps))
+        row = {
+            "objective_eur": report.objective_eur,
+            "gap": report.gap,
+            "import_mwh": float(np.sum(dt * np.maximum(schedule.p_import_mw, 0.0))),
+            "export_mwh": float(np.sum(dt * np.maximum(-schedule.p_import_mw, 0.0))),
+            "curtailed_mwh": float(np.sum(dt * (available - schedule.pv_p_mw))),
+            "verdict": certificate.verdict[worst],
+            "steps_exact": certificate.count(EXACT),
+            "steps_feasible": certificate.count(FEASIBLE),
+            "steps_infeasible": certificate.count(INFEASIBLE),
+            "max_cone_gap_pu": float(np.max(certificate.cone_gap_pu, initial=0.0)),
+            "max_fictitious_loss_share": float(np.max(certificate.fictitious_loss_share)),
+            "fictitious_loss_mwh": float(np.sum(dt * lost)),
+            "max_voltage_error_pu": float(np.max(certificate.voltage_error_pu)),
+            "max_violation_pu": float(np.max(certificate.violation_pu)),
+            "worst_line": "",
+        }
+        if row["verdict"] != EXACT and lost.size:
+            line, step = np.unravel_index(int(np.argmax(lost)), lost.shape)
+            row["worst_line"] = line_name(self.known.network, int(line))
+            row["worst_step"] = int(step)
+        return row
+
+    def _steps(self) -> list[dict[str, Any]]:
+        known, certificate, schedule = self.known, self.certificate, self.schedule
+        rows = []
+        for k in range(len(known.holds)):
+            row: dict[str, Any] = {"point": self.point.number, "step": k, "verdict": ""}
+            if certificate is not None and schedule is not None:
+                verdict = certificate.step(k)
+                row |= {
+                    "verdict": verdict.verdict,
+                    "cone_gap_pu": verdict.cone_gap_pu,
+                    "fictitious_loss_share": verdict.fictitious_loss_share,
+                    "voltage_error_pu": verdict.voltage_error_pu,
+                    "violation_pu": verdict.violation_pu,
+                    "import_mw": float(schedule.p_import_mw[k]),
+                }
+            row |= {n: bool(c[k]) for n, c in zip(CONDITIONS, _each(known), strict=True)}
+            row |= {"predicted_exact": bool(known.holds[k]), "min_margin": float(known.margin[k])}
+            rows.append(row)
+        return rows
+
+    def _lines(self) -> list[dict[str, Any]]:
+        known, certificate = self.known, self.certificate
+        failing = np.sum(known.cause >= 0, axis=1)
+        rows: list[dict[str, Any]] = [
+            {
+                "point": self.point.number,
+                "line": line_name(known.network, k),
+                "c1_failing_steps": int(failing[k]),
+                "c1_fails": bool(failing[k] > 0),
+            }
+            for k in range(known.network.branches)
+        ]
+        if certificate is not None:
+            load = np.maximum(self.at.bus_p_mw.sum(axis=0), 0.0)
+            lost = np.maximum(certificate.fictitious_loss_mw, 0.0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                share = np.where(lost == 0.0, 0.0, lost / load)
+            open_steps = np.sum(share > tolerances.EXACT_LOSS_SHARE, axis=1)
+            for k, row in enumerate(rows):
+                row["max_fictitious_loss_share"] = float(np.max(share[k]))
+                row["max_cone_gap_pu"] = float(np.max(certificate.cone_gap_pu[k]))
+                row["inexact_steps"] = int(open_steps[k])
+        return rows
+
+
+def line_name(network: RadialNetwork, branch: int) -> str:
+    """Name of a branch in the tables, `line 17`."""
+    return f"{network.branch_table[branch]} {network.branch_index[branch]}"
+
+
+def _each(known: APrioriCondition) -> tuple[Bools, Bools, Bools]:
+    """The conditions in the order of CONDITIONS, each (steps,)."""
+    return known.price, known.voltage, known.lines
