@@ -38,6 +38,7 @@ from stackelgrid.scenarios.exactness_design import Sweep, points_of, study_of
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices
 from stackelgrid.scenarios.run import RunLog, check_out, resolved, write_summary
+from stackelgrid.scenarios.schema import Scenario
 
 # points that are evaluated and saved together, a few seconds of work; least number of chunks of a
 # small sweep, so that all workers have some
@@ -175,13 +176,13 @@ def _check_resume(loaded: LoadedScenario, sweep: Sweep, out: Path) -> float:
     """Refuse a directory that does not hold this sweep, unfinished; seconds spent on it so far."""
     where = f"--resume {out}"
     try:
-        known = tomllib.loads((out / "scenario.toml").read_text(encoding="utf-8"))
+        known = _scenario_in((out / "scenario.toml").read_text(encoding="utf-8"))
         before = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ScenarioError(
             f"{where}: holds no interrupted sweep (no readable scenario.toml and summary.json)"
         ) from error
-    if known != tomllib.loads(tomli_w.dumps(resolved(loaded))):
+    if known != _scenario_in(tomli_w.dumps(resolved(loaded))):
         raise ScenarioError(
             f"{where}: was started with another scenario; {out}/scenario.toml is accepted"
         )
@@ -191,6 +192,10 @@ def _check_resume(loaded: LoadedScenario, sweep: Sweep, out: Path) -> float:
     if before["status"] == "done":
         raise ScenarioError(f"{where}: is done; nothing is left to resume")
     return float(before["wall_s"])
+
+
+def _scenario_in(text: str) -> Scenario:
+    return Scenario.model_validate(tomllib.loads(text))
 
 
 _evaluator: Evaluator | None = None

@@ -72,7 +72,7 @@ def sweep_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     s, t = summary, summary["timings"]
     yield (
         f"{s['scenario']}: {s['points_done']} points of {s['grid']} in {s['wall_s']:.1f} s "
-        f"({s['workers']} workers: build {t['build_s']:.1f}, solve {t['solve_s']:.1f}, "
+        f"(workers: {s['workers']}; build {t['build_s']:.1f}, solve {t['solve_s']:.1f}, "
         f"certify {t['certify_s']:.1f} s)"
     )
     yield (

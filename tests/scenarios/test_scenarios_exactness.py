@@ -208,7 +208,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(swept, scenario, tmp_path,
     assert "was started with another scenario" in other.stderr
     assert (out / "points" / "part-000000.parquet").stat().st_mtime_ns == first
 
-    resumed = command("exactness", scenario, "--resume", out)
+    resumed = command("exactness", out / "scenario.toml", "--resume", out)
     assert resumed.status == 0, resumed.stderr
     assert {p.name for p in out.iterdir()} == FILES
     assert_same(out, swept)
