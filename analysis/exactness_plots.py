@@ -73,8 +73,9 @@ def _heat_maps(points: pd.DataFrame, across: str, up: str, title: str) -> Figure
     for k, (name, values, form, colours, norm) in enumerate(panels):
         axes = figure.add_subplot(1, 2, k + 1)
         image = axes.imshow(values, origin="lower", aspect="auto", cmap=colours, norm=norm)
-        axes.set_facecolor("0.8")  # no solved point
-        axes.set_title(name, fontsize=10)
+        axes.set_facecolor("0.8")
+        nothing = " (grey: no solved point)" if np.isnan(values).any() else ""
+        axes.set_title(name + nothing, fontsize=10)
         axes.set_xticks(range(len(columns.labels)), columns.labels, **_turned(columns))
         axes.set_yticks(range(len(rows.labels)), rows.labels)
         axes.set_xlabel(_LABELS[across])

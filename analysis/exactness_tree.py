@@ -14,6 +14,8 @@ from stackelgrid.profiles.arrays import Floats, Ints
 # buses up to which each carries its number
 _NUMBERED = 80
 _NAMED_LINES = 3
+# most inches of one panel: laterals then lie closer
+_TALLEST = 8.0
 
 
 def tree_layout(network: RadialNetwork) -> tuple[Ints, Ints]:
@@ -58,7 +60,7 @@ def draw_tree(tables: SweepTables, network: RadialNetwork, title: str) -> Figure
     if lines["c1_fails"].any():
         panels.append(("C1 fails", _share(lines, lines["c1_fails"], names)))
     x, y = tree_layout(network)
-    height = len(panels) * (1.6 + 0.55 * (int(y.max()) + 1))
+    height = len(panels) * min(1.6 + 0.55 * (int(y.max()) + 1), _TALLEST)
     figure = Figure(figsize=(12.0, max(height, 3.6)), layout="constrained")
     figure.suptitle(f"{title}: {len(solved)} solved points")
     for k, (what, share) in enumerate(panels):
@@ -90,12 +92,14 @@ def _panel(axes: Axes, network: RadialNetwork, x: Ints, y: Ints, share: Floats) 
     for k, parent in enumerate(network.parent):
         bend = (x[parent], y[k + 1])
         paths.append([(x[parent], y[parent]), bend, (x[k + 1], y[k + 1])])
-    collection = LineCollection(paths, linewidths=5, cmap="viridis_r", capstyle="round")
+    numbered = network.buses <= _NUMBERED
+    collection = LineCollection(
+        paths, linewidths=5 if numbered else 2, cmap="viridis_r", capstyle="round"
+    )
     collection.set_array(share)
     collection.set_clim(0.0, max(float(share.max(initial=0.0)), 0.01))
     axes.add_collection(collection)
-    numbered = network.buses <= _NUMBERED
-    axes.scatter(x, y, s=150 if numbered else 8, color="white", edgecolors="black", zorder=3)
+    axes.scatter(x, y, s=150 if numbered else 6, color="white", edgecolors="black", zorder=3)
     if numbered:
         for bus, at_x, at_y in zip(network.bus_index, x, y, strict=True):
             axes.text(at_x, at_y, str(bus), ha="center", va="center", fontsize=7, zorder=4)
@@ -109,7 +113,7 @@ def _panel(axes: Axes, network: RadialNetwork, x: Ints, y: Ints, share: Floats) 
             arrowprops={"arrowstyle": "-", "color": "black"},
         )  # fmt: skip
     axes.set_xlim(-0.7, float(x.max()) + 0.7)
-    axes.set_ylim(float(y.max()) + 0.7, -0.9)
+    axes.set_ylim(float(y.max()) + 0.7, -0.9 if numbered else -0.1 * (float(y.max()) + 1.0))
     axes.set_yticks([])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("lines from the head")
