@@ -32,6 +32,7 @@ RECOVERY_MARGIN_PU = 2e-5
 RECOVERY_DECISIONS = 5
 GAP_PRICE = 100.0
 GAP_PRICE_GROWTH = 4.0
+RECOVERY_PV_SHARE = 0.98
 CURTAILMENT_HALVINGS = 12
 
 # battery: charging and discharging count as simultaneous above this share of the rated power

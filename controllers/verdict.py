@@ -35,6 +35,7 @@ class Verdict:
 class PhaseView:
     """A schedule phase by phase: voltages (3, buses, steps), unbalance factor (buses, steps).
 
+    `loading` (branches, steps) is the largest current of a conductor as share of its limit.
     `unbalance_pu` (steps,) is the largest difference between a phase's voltage and the balanced
     AC solution, that is the part of a deviation that no balanced model can see. Violations are of
     the voltage limits by any phase and of ratings by any conductor.
@@ -43,6 +44,7 @@ class PhaseView:
     verdict: tuple[str, ...]
     vm_pu: Floats
     unbalance_percent: Floats
+    loading: Floats
     unbalance_pu: Floats
     violation_pu: Floats
     worst: tuple[str, ...]

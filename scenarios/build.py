@@ -257,6 +257,8 @@ def _simulated(grid: BuiltGrid, grids: dict[str, BuiltGrid], scenario: Scenario)
     trafo, taps = _taps(grid)
     regulator, regulated = None, 0
     power_flow = AcPowerFlow(net, section.name)
+    # before anything is measured, a grid below takes the root's voltage for its own
+    root = next(g.net for g in grids.values() if g.section.parent is None)
     if trafo is not None and taps is not None:
         regulator = TapRegulator(taps, _tap_control(section), section.boundary.tap_pos)
         regulated = where[int(net.trafo.lv_bus.iloc[trafo])]
@@ -269,7 +271,7 @@ def _simulated(grid: BuiltGrid, grids: dict[str, BuiltGrid], scenario: Scenario)
         regulator=regulator,
         trafo=trafo or 0,
         regulated_bus=regulated,
-        vm_pu=power_flow.slack_vm_pu,
+        vm_pu=float(root.ext_grid.vm_pu.iloc[0]),
         bus_p_mw=np.zeros(len(where)),
         bus_q_mvar=np.zeros(len(where)),
     )

@@ -12,6 +12,9 @@ from pydantic import ValidationError
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema import Scenario
 
+# scenarios that may extend one another in a chain
+_MOST_BASES = 8
+
 
 @dataclass(frozen=True)
 class LoadedScenario:
@@ -35,13 +38,7 @@ def load_scenario(
 
     Raises ScenarioError with one line for anything that is wrong.
     """
-    text, name, folder = _read(source)
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{name}: not valid TOML: {error}") from error
-    if not data:
-        raise ScenarioError(f"{name}: is empty; a scenario needs name, time, horizon, grids, ...")
+    data, name, folder = _content(source, ())
     for override in overrides:
         _override(data, override)
     if seed is not None:
@@ -52,6 +49,34 @@ def load_scenario(
     except ValidationError as error:
         raise ScenarioError(_first_error(error, name, data)) from error
     return LoadedScenario(scenario, name, folder)
+
+
+def _content(source: str, above: tuple[str, ...]) -> tuple[dict[str, Any], str, Path]:
+    """Content of a file over that of the scenario it `extends`; relative paths are the file's."""
+    text, name, folder = _read(source)
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{name}: not valid TOML: {error}") from error
+    if not data:
+        raise ScenarioError(f"{name}: is empty; a scenario needs name, time, horizon, grids, ...")
+    base = data.pop("extends", None)
+    if base is None:
+        return data, name, folder
+    if not isinstance(base, str):
+        raise ScenarioError(f"{name}: extends = {base!r}; a path or a shipped name is accepted")
+    own = folder / base
+    if base.endswith(".toml") and own.exists():
+        base = str(own)
+    if base in above or len(above) > _MOST_BASES:
+        raise ScenarioError(f"{name}: extends {base}, which extends it in turn")
+    below, _, base_folder = _content(base, (*above, source))
+    if base_folder != folder and base.endswith(".toml"):
+        raise ScenarioError(
+            f"{name}: extends {base} in another folder, where its file names would be others; "
+            "a file of the same folder or a shipped name is accepted"
+        )
+    return _merge(below, data), name, folder
 
 
 def _read(source: str) -> tuple[str, str, Path]:
@@ -133,15 +158,24 @@ def _merge_templates(data: dict[str, Any], name: str) -> None:
 
 
 def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Own keys win; sections merge, lists replace."""
+    """Own keys win; sections merge, so do entries of equal name, other lists replace."""
     result = dict(base)
     for key, value in own.items():
         before = result.get(key)
         if isinstance(before, dict) and isinstance(value, dict):
             result[key] = _merge(before, value)
+        elif _named(before) and _named(value):
+            own_entries = {entry["name"]: entry for entry in value}
+            kept = [_merge(entry, own_entries.pop(entry["name"], {})) for entry in before or ()]
+            result[key] = [*kept, *own_entries.values()]
         else:
             result[key] = value
     return result
+
+
+def _named(value: Any) -> bool:
+    """Whether a value is a list of sections that all have a name."""
+    return isinstance(value, list) and all(isinstance(v, dict) and "name" in v for v in value)
 
 
 def _first_error(error: ValidationError, name: str, data: Mapping[str, Any]) -> str:

@@ -37,6 +37,7 @@ class LeaderGroup:
         self.agents = dict(agents)
         self.options, self.choice, self.variant = options, choice, variant
         self._program = LeaderProgram(self.agents, options, choice, variant=variant)
+        self._mending: LeaderGroup | None = None
         self._alone: dict[str, LeaderProgram] = {}
 
     @property
@@ -53,8 +54,14 @@ class LeaderGroup:
         """Points of all feeders; never raises for a hard instance.
 
         When the group has no solution, each feeder is solved alone, without trade across; where
-        that fails too its point is empty and the report says why.
+        that fails too its point is empty and the report says why. An amended instance is relaxed,
+        snapped and restricted only: its exactness counts, not the last bit of its gap.
         """
+        if self.options.round_limit and any(instances[n].amendment for n in self.agents):
+            if self._mending is None:
+                options = replace(self.options, round_limit=0)
+                self._mending = LeaderGroup(self.agents, options, self.choice, self.variant)
+            return self._mending.decide(instances)
         own = {name: instances[name] for name in self.agents}
         data = self._program.data(own)
         solution = self._program.solve(data)

@@ -50,7 +50,7 @@ class FeederCertifier:
         else:
             gap = np.full((network.branches, p.shape[1]), np.nan)
             fictitious, planned = gap, np.full(p.shape, np.nan)
-        share = _share(fictitious, at.bus_p_mw.sum(axis=0))
+        share = _share(fictitious, np.abs(at.bus_p_mw).sum(axis=0))
         ac = self._power_flows(p, q, at)
         error = np.max(np.abs(planned - ac.vm_pu)[1:], axis=0, initial=0.0)
         verdict, violation, worst = [], np.empty(len(share)), []
@@ -149,8 +149,8 @@ def relaxation(network: RadialNetwork, flows: FlowState) -> tuple[Floats, Floats
 
 
 def _share(fictitious_mw: Floats, load_mw: Floats) -> Floats:
-    """Fictitious loss (steps,) relative to the load."""
+    """Fictitious loss (steps,) relative to the load; a grid below that exports loads it too."""
     loss = np.sum(np.maximum(fictitious_mw, 0.0), axis=0)
     loss = np.where(np.isnan(fictitious_mw).any(axis=0), np.nan, loss)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(loss == 0.0, 0.0, loss / np.maximum(load_mw, 0.0)))
+        return np.asarray(np.where(loss == 0.0, 0.0, loss / load_mw))

@@ -43,10 +43,12 @@ class Excess:
     def of(cls, certificate: Certificate) -> "Excess":
         """Of both views of a certificate."""
         high = low = certificate.vm_pu
+        loading = certificate.loading
         if certificate.phases is not None:
+            loading = np.fmax(loading, certificate.phases.loading)
             high = np.fmax(high, certificate.phases.vm_pu.max(axis=0))
             low = np.fmin(low, certificate.phases.vm_pu.min(axis=0))
-        return cls(high, low, certificate.loading)
+        return cls(high, low, loading)
 
 
 def tightened_limits(reduction: Reduction, flows: FlowState, excess: Excess) -> Amendment:
@@ -67,11 +69,11 @@ def tightened_limits(reduction: Reduction, flows: FlowState, excess: Excess) -> 
     over[0], under[0] = -np.inf, -np.inf  # the head voltage is given
     limit = tolerances.AC_LIMIT_PU / 2.0
     for k in np.flatnonzero(np.max(over, axis=0, initial=-np.inf) > limit):
-        hidden = max(float(over[:, k].max() - over[kept, k].max()), 0.0)
+        hidden = max(float(over[:, k].max() - max(over[kept, k].max(), 0.0)), 0.0)
         shift = np.maximum(excess.high_pu[kept, k] - planned[kept, k], 0.0) + hidden + margin
         upper[:, k] = np.maximum(full.vm_max[kept] - shift, 0.0) ** 2
     for k in np.flatnonzero(np.max(under, axis=0, initial=-np.inf) > limit):
-        hidden = max(float(under[:, k].max() - under[kept, k].max()), 0.0)
+        hidden = max(float(under[:, k].max() - max(under[kept, k].max(), 0.0)), 0.0)
         shift = np.maximum(planned[kept, k] - excess.low_pu[kept, k], 0.0) + hidden + margin
         lower[:, k] = (full.vm_min[kept] + shift) ** 2
     upper[0], lower[0] = np.inf, -np.inf

@@ -69,6 +69,7 @@ class PhaseCertifier:
             ),
             vm_pu=vm,
             unbalance_percent=state.unbalance_percent[self._bus],
+            loading=loading,
             unbalance_pu=np.max(np.abs(vm - vm_balanced_pu)[:, 1:], axis=(0, 1), initial=0.0),
             violation_pu=violation,
             worst=tuple(worst),

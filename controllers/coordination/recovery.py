@@ -1,8 +1,8 @@
 """The recovery ladder of a stage: leaders decide anew until their schedules are exact or feasible.
 
-Rungs in their order: a loss price, limits tightened by the AC violation (of the balanced or the
-three-phase view), the convex-concave procedure, capped PV, the last good schedule. Every decision
-is certified again, and the best one of each leader is kept (docs/model.md).
+Rungs: for open cones a loss price, then the convex-concave procedure; for what AC violates (in the
+balanced or the three-phase view) tightened limits; then capped PV and the last good schedule. Every
+decision is certified again, and the best one of each leader is kept (docs/model.md).
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ _DECISIONS = {
     LOSS_PRICE: 1,
     LIMITS: tolerances.RECOVERY_DECISIONS,
     CONVEX_CONCAVE: tolerances.RECOVERY_DECISIONS,
-    PV_CAP: 1,
+    PV_CAP: tolerances.RECOVERY_DECISIONS,
 }
 
 
@@ -59,7 +59,7 @@ class _Candidate:
 class _Leader:
     """A leader whose first schedule was not exact, and what has been tried on it.
 
-    `kept` are the amendments of rungs that stay in force, the convex-concave one replaces itself.
+    `kept` are the amendments that add up, `gap_price` that of the convex-concave procedure.
     """
 
     agent: FeederAgent
@@ -67,6 +67,8 @@ class _Leader:
     now: _Candidate
     best: _Candidate
     kept: Amendment = field(default_factory=Amendment)
+    gap_price: Amendment = field(default_factory=Amendment)
+    loss_price_eur_per_mwh: float = 0.0
     tried: dict[str, int] = field(default_factory=dict)
 
 
@@ -102,77 +104,82 @@ class _Ladder:
                 self._admit(name)
 
     def climb(self) -> Recovered:
-        """Try the rungs one after the other."""
+        """Decide anew, each leader on the rung that its last schedule asks for."""
         if not self.leaders:
             return Recovered(self.decision, self.plans, ())
-        for rung, most in _DECISIONS.items():
-            for attempt in range(most):
-                amended = {
-                    name: amendment
-                    for name, leader in self.leaders.items()
-                    if (amendment := self._amendment(rung, attempt, leader)) is not None
-                }
-                if not amended:
-                    break
-                self._decide_anew(rung, amended)
+        while amended := {
+            name: (rung, self._amendment(rung, leader))
+            for name, leader in self.leaders.items()
+            if (rung := self._next_rung(leader)) is not None
+        }:
+            self._decide_anew(amended)
         self._take_best()
         for leader in self.leaders.values():
             if self._infeasible(leader.best.plan):
-                self._hold_last_good(leader)
+                self._apply_directly(leader)
         return self._result()
 
-    def _amendment(self, rung: str, attempt: int, leader: _Leader) -> Amendment | None:
-        """What a rung changes for a leader; None where it has nothing to offer."""
+    def _next_rung(self, leader: _Leader) -> str | None:
+        """The rung that mends what is wrong with the last schedule; None when there is none left.
+
+        Open cones first: tightening limits while power is burnt makes burning worth more.
+        """
+        plan = leader.now.plan
+        if self._settled(leader.best.plan) or leader.now.point.x is None:
+            return None
+        wanted: tuple[str, ...]
+        if self._relaxed(plan):
+            wanted = (LOSS_PRICE, CONVEX_CONCAVE)
+        elif self._infeasible(plan):
+            wanted = (LIMITS,)
+        else:
+            return None
+        if self._infeasible(leader.best.plan):
+            wanted = (*wanted, PV_CAP)
+        left = (r for r in wanted if leader.tried.get(r, 0) < _DECISIONS[r])
+        return next(left, None)
+
+    def _amendment(self, rung: str, leader: _Leader) -> Amendment:
+        """What a rung changes for a leader."""
         agent, now = leader.agent, leader.now
-        if self._settled(leader.best.plan):
-            return None
-        certificate, x = now.plan.certificate, now.point.x
-        if certificate is None or x is None or now.plan.schedule.flows is None:
-            return None
-        relaxed = self._relaxed(now.plan)
         dt_h, reduced = agent.horizon.dt_h, agent.reduction.network
         if rung == LOSS_PRICE:
-            if not relaxed:
-                return None
-            reward = self._reward(leader)
-            price = loss_price(reduced, dt_h, reward + tolerances.LOSS_PRICE_MARGIN)
-            leader.kept |= price
-            return leader.kept
-        if rung == LIMITS:
-            if not self._infeasible(now.plan):
-                return None
-            flows, excess = now.plan.schedule.flows, Excess.of(certificate)
-            leader.kept |= tightened_limits(agent.reduction, flows, excess)
-            return leader.kept
-        if rung == CONVEX_CONCAVE:
-            if not relaxed:
-                return None
-            price_eur = tolerances.GAP_PRICE * tolerances.GAP_PRICE_GROWTH**attempt
-            flows = agent.flows(now.point)
-            return leader.kept | convex_concave(reduced, dt_h, flows, price_eur)
-        if not self._infeasible(leader.best.plan):
-            return None
-        schedule = leader.best.plan.schedule
-        share = self._feasible_share(leader, schedule)
-        cap = np.full_like(schedule.pv_p_mw, np.inf)
-        steps = list(self.steps)
-        cap[:, steps] = share[steps] * schedule.pv_p_mw[:, steps]
-        leader.kept |= pv_cap(agent.feeder.network.base_mva, cap)
-        return leader.kept
+            self._price_losses(leader, self._reward(leader))
+        elif rung == CONVEX_CONCAVE:
+            growth = tolerances.GAP_PRICE_GROWTH ** leader.tried.get(rung, 0)
+            price = tolerances.GAP_PRICE * growth
+            leader.gap_price = convex_concave(reduced, dt_h, agent.flows(now.point), price)
+        elif rung == LIMITS:
+            # behind a tighter ceiling, power that is burnt makes room for power that is sold
+            sold = float(np.max(leader.first.instance.forecast.export_eur_per_mwh))
+            self._price_losses(leader, max(self._reward(leader), sold))
+            flows, certificate = now.plan.schedule.flows, now.plan.certificate
+            assert flows is not None
+            assert certificate is not None
+            leader.kept |= tightened_limits(agent.reduction, flows, Excess.of(certificate))
+        else:
+            schedule = now.plan.schedule
+            share = tolerances.RECOVERY_PV_SHARE * self._feasible_share(leader, schedule)
+            cap = np.full_like(schedule.pv_p_mw, np.inf)
+            steps = list(self.steps)
+            cap[:, steps] = share[steps] * schedule.pv_p_mw[:, steps]
+            leader.kept |= pv_cap(agent.feeder.network.base_mva, cap)
+        return leader.kept | leader.gap_price
 
-    def _decide_anew(self, rung: str, amended: Mapping[str, Amendment]) -> None:
+    def _decide_anew(self, amended: Mapping[str, tuple[str, Amendment]]) -> None:
         """Let the stage decide with amendments, and keep what became better."""
         leaders = {name: leader.best.instance for name, leader in self.leaders.items()} | {
             name: replace(self.leaders[name].first.instance, amendment=amendment)
-            for name, amendment in amended.items()
+            for name, (_, amendment) in amended.items()
         }
         decision, plans = self._decided(leaders)
-        for name in amended:
+        for name, (rung, _) in amended.items():
             leader = self.leaders[name]
             leader.tried[rung] = leader.tried.get(rung, 0) + 1
             found = _Candidate(rung, plans[name], decision.points[name], leaders[name])
-            if found.point.x is None:
-                continue  # the amended program has no solution
+            if found.point.x is None:  # the amended program has no solution
+                leader.tried[rung] = _DECISIONS[rung]
+                continue
             leader.now = found
             if self._rank(found.plan) < self._rank(leader.best.plan):
                 leader.best = found
@@ -211,21 +218,25 @@ class _Ladder:
                     leader.best, plan=self.plans[name], point=self.decision.points[name]
                 )
 
-    def _hold_last_good(self, leader: _Leader) -> None:
-        """Continue the last good schedule, PV curtailed as far as AC asks for it."""
+    def _apply_directly(self, leader: _Leader) -> None:
+        """Give up planning: curtail PV of the best schedule, or else of the last good one."""
         agent, instance = leader.agent, leader.first.instance
-        schedule = agent.held(instance, agent.last_good)
-        share = self._feasible_share(leader, schedule)
-        schedule = curtailed(schedule, share)
-        report = replace(
-            leader.first.plan.report,
-            fallback=f"{LAST_GOOD.replace('_', ' ')} held: no schedule of the model is AC feasible",
-        )
-        plan = agent.certified(instance, schedule, report)
-        leader.tried[LAST_GOOD] = 1
-        if self._rank(plan) < self._rank(leader.best.plan):
-            point = FeederPoint(None, report, leader.first.point.variant)
-            leader.best = _Candidate(LAST_GOOD, plan, point, instance)
+        for rung, schedule in (
+            (PV_CAP, leader.best.plan.schedule),
+            (LAST_GOOD, agent.held(instance, agent.last_good)),
+        ):
+            schedule = curtailed(schedule, self._feasible_share(leader, schedule))
+            report = replace(
+                leader.first.plan.report,
+                fallback=f"{rung.replace('_', ' ')}: no schedule of the model is AC feasible",
+            )
+            plan = agent.certified(instance, schedule, report)
+            leader.tried[rung] = leader.tried.get(rung, 0) + 1
+            if self._rank(plan) < self._rank(leader.best.plan):
+                point = FeederPoint(None, report, leader.first.point.variant)
+                leader.best = _Candidate(rung, plan, point, instance)
+            if not self._infeasible(leader.best.plan):
+                return
 
     def _feasible_share(self, leader: _Leader, schedule: Schedule) -> Floats:
         """Largest share (steps,) of scheduled PV with which AC is feasible; 0 where none is."""
@@ -240,6 +251,15 @@ class _Ladder:
             low = np.where(good, share, low)
             high = np.where(good, high, share)
         return low
+
+    def _price_losses(self, leader: _Leader, reward_eur_per_mwh: float) -> None:
+        """Keep a loss price above what burning 1 MWh can earn."""
+        price = reward_eur_per_mwh + tolerances.LOSS_PRICE_MARGIN
+        more = price - leader.loss_price_eur_per_mwh
+        if more > 0.0:
+            agent = leader.agent
+            leader.kept |= loss_price(agent.reduction.network, agent.horizon.dt_h, more)
+            leader.loss_price_eur_per_mwh = price
 
     def _reward(self, leader: _Leader) -> float:
         """Largest amount per MWh that burning power could have saved this leader."""
