@@ -16,7 +16,10 @@ _NAN = float("nan")
 
 @dataclass(frozen=True)
 class CertificateColumns:
-    """Columns of interval.parquet about the plan, at forecast injections (docs/results.md)."""
+    """Columns of interval.parquet about the plan, at forecast injections (docs/results.md).
+
+    Those on the horizon and on recovery are of the interval in which the plan was made.
+    """
 
     verdict: str = ""
     cone_gap_pu: float = _NAN
@@ -58,12 +61,13 @@ def certificate_columns(plan: Plan | None) -> CertificateColumns:
     if plan is None or plan.verdict is None:
         return CertificateColumns()
     columns: dict[str, Any] = dict(vars(plan.verdict))
+    made_now = plan.step == 0
     judged = plan.certificate or plan.transmission
-    if judged is not None:
+    if judged is not None and made_now:
         columns |= {f"horizon_{v}": judged.count(v) for v in ("exact", "feasible", "infeasible")}
         columns["horizon_violation_pu"] = _largest(judged.violation_pu)
     certificate = plan.certificate
-    if certificate is not None:
+    if certificate is not None and made_now:
         columns["horizon_cone_gap_pu"] = _largest(certificate.cone_gap_pu)
         columns["horizon_fictitious_loss_share"] = _largest(certificate.fictitious_loss_share)
     phases = certificate.phases if certificate is not None else None
@@ -73,14 +77,14 @@ def certificate_columns(plan: Plan | None) -> CertificateColumns:
             "verdict_three_phase": phases.verdict[k],
             "violation_three_phase_pu": float(phases.violation_pu[k]),
             "worst_three_phase": phases.worst[k],
-            "horizon_infeasible_three_phase": phases.verdict.count(INFEASIBLE),
+            "horizon_infeasible_three_phase": made_now * phases.verdict.count(INFEASIBLE),
             "unbalance_pu": float(phases.unbalance_pu[k]),
             "unbalance_percent": float(phases.unbalance_percent[:, k].max()),
         }
         for i, phase in enumerate("abc"):
             columns[f"min_vm_{phase}_pu"] = float(vm[i].min())
             columns[f"max_vm_{phase}_pu"] = float(vm[i].max())
-    if plan.recovery is not None and plan.step == 0:
+    if plan.recovery is not None and made_now:
         r = plan.recovery
         columns |= {
             "recovery": r.used,
@@ -159,13 +163,11 @@ def branch_columns(plan: Plan | None, order: NetOrder, limits: GridLimits) -> di
         loading[order.branch] = plan.certificate.loading[:, plan.step]
     elif plan is not None and plan.transmission is not None:
         loading[order.branch] = plan.transmission.loading[:, plan.step]
-    percent = np.where(
-        np.isfinite(limits.loading_max_percent), loading * limits.loading_max_percent, np.nan
-    )
+    rated = np.isfinite(limits.loading_max_percent)
     return {
         "cone_gap_pu": gap,
         "fictitious_loss_mw": loss,
-        "loading_certified_percent": percent,
+        "loading_certified_percent": loading * np.where(rated, limits.loading_max_percent, np.nan),
     }
 
 
