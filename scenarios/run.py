@@ -147,6 +147,7 @@ def summary(
         "intervals_fallback": len(totals.fallback_intervals),
         "wall_s": wall,
         "timings": timed.breakdown(wall),
+        "certificate_s": getattr(built.controller, "certificate_s", None),  # part of solve_s
         "solver": {
             "conic": solvers.conic.name,
             "mixed_integer": solvers.mixed_integer.name,
@@ -167,7 +168,7 @@ def summary(
             "max_follower_gap": totals.max_follower_gap,
             "big_m_active": False,  # no scheme of a run uses a big M
         },
-        "certificate": totals.certificate.summary(getattr(built.controller, "certificate_s", None)),
+        "certificate": totals.certificate.summary(),
         "interface": {
             "max_mismatch_mva": totals.max_mismatch_mva,
             "max_mismatch_pu": totals.max_mismatch_pu,

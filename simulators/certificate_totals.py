@@ -82,7 +82,7 @@ class CertificateTotals:
     def _most(self, name: str, value: float) -> None:
         self.largest[name] = larger(self.largest.get(name, 0.0), value)
 
-    def summary(self, wall_s: float | None) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Section `certificate` of summary.json; null where a run has no such view."""
         most = self.largest
         return {
@@ -95,7 +95,6 @@ class CertificateTotals:
             "max_violation_pu": most.get("violation_pu", 0.0),
             "max_fictitious_loss_share": most.get("fictitious_loss_share", 0.0),
             "max_loss_error_mw": most.get("loss_error_mw", 0.0),
-            "wall_s": wall_s,
             "horizon": {
                 "exact": self.steps[EXACT],
                 "feasible": self.steps[FEASIBLE],

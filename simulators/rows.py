@@ -127,6 +127,9 @@ def device_rows(grid: RecordedGrid, seen: Mapping[str, Any]) -> dict[str, Any]:
         "name": np.array([*loads.name, *pv.name, *battery.name, *unit.name], dtype=object),
         "kind": np.repeat(np.array(kinds, dtype=object), counts),
         "bus": np.concatenate([loads.bus, pv.bus, battery.bus, unit.bus]),
+        "phase": np.array([
+            *loads.phase, *pv.phase, *battery.phase, *["abc"] * counts[3]
+        ], dtype=object),
         "p_mw": np.concatenate([
             sign * seen["load_p_mw"], seen["pv_p_mw"], seen["battery_p_mw"], unit_p
         ]),

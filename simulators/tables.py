@@ -62,7 +62,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     ]),
     "device": pa.schema([
         *_KEY, ("element", _S), ("index", _I), ("name", _S), ("kind", _S), ("bus", _I),
-        ("p_mw", _F), ("q_mvar", _F), ("asked_mw", _F), ("available_mw", _F), ("e_mwh", _F),
+        ("phase", _S), ("p_mw", _F), ("q_mvar", _F), ("asked_mw", _F), ("available_mw", _F), ("e_mwh", _F),
         ("soc_percent", _F),
     ]),
     "boundary": pa.schema([

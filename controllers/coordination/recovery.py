@@ -100,7 +100,8 @@ class _Ladder:
         self.first_bound = decision.bound
         self.leaders: dict[str, _Leader] = {}
         for name, plan in plans.items():
-            if not self._settled(plan):
+            held = decision.points[name].x is None  # a held schedule claims nothing to be exact
+            if self._infeasible(plan) or not (held or self._settled(plan)):
                 self._admit(name)
 
     def climb(self) -> Recovered:
@@ -299,9 +300,11 @@ class _Ladder:
                 columns = leader.agent.model(best.point.variant).columns
                 copies = leader.agent.feeder.boundary.multiplicity
                 penalty += copies * best.instance.amendment.cost(columns, best.point.x)
+        held = any(leader.best.point.x is None for leader in self.leaders.values())
         decision = replace(
             self.decision,
             points=points,
+            follower_x=None if held else self.decision.follower_x,
             objective=self.decision.objective - penalty,
             bound=self.first_bound,
         )

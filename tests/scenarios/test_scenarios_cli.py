@@ -15,6 +15,7 @@ from stackelgrid.simulators.tables import SCHEMAS, read_table
 
 TABLES = {
     "interval", "bus", "branch", "device", "boundary", "trade", "schedule", "stage", "dispatch",
+    "certificate", "phase",
 }  # fmt: skip
 KEYS = {
     "scenario": None,

@@ -13,7 +13,8 @@ def assert_bitwise_equal(first, second):
         other = second[table]
         assert list(frame.columns) == list(other.columns)
         assert len(frame) == len(other), table
-        assert len(frame) > 0 or table == "trade", table  # nobody trades in these scenarios
+        # nobody trades in these scenarios, and `quick` is not looked at phase by phase
+        assert len(frame) > 0 or table in ("trade", "phase"), table
         for column in frame.columns:
             if column.endswith("_s"):
                 continue

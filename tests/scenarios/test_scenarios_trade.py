@@ -214,7 +214,8 @@ def test_threads_change_no_bit_of_a_market(market, market_path, run_of, threads)
         first, second = bits(frame), bits(other[table])
         assert first.keys() == second.keys()
         for name, column in first.items():
-            assert len(column) == len(second[name]) > 0
+            assert len(column) == len(second[name])
+            assert len(column) > 0 or table == "phase"  # nothing is seen phase by phase here
             assert (column == second[name]).all(), f"{table}.{name}"
 
 

@@ -17,6 +17,8 @@ def columns(interval, buses):
         "p_mw": [0.1 * b for b in buses],
         "q_mvar": [0.05 * b for b in buses],
         "price_eur_per_mwh": [float("nan")] * len(buses),
+        "vm_planned_pu": [1.001] * len(buses),
+        "vm_certified_pu": [1.002] * len(buses),
     }
 
 
