@@ -6,6 +6,8 @@ import pytest
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import load_scenario, shipped_scenarios
 from stackelgrid.scenarios.random import generator
+from stackelgrid.scenarios.run import resolved
+from stackelgrid.scenarios.schema import Scenario
 
 TEMPLATES = """
 [templates.street]
@@ -155,3 +157,137 @@ def test_generators_of_different_consumers_are_independent():
     correlation = np.corrcoef(draws) - np.eye(len(draws))
     # 28 pairs: four standard deviations of 1 / sqrt(4000)
     assert np.abs(correlation).max() < 4.0 / np.sqrt(4000)
+
+
+# ------------------------------------------------------------------ extends
+
+
+@pytest.fixture
+def extend(tmp_path, texts):
+    """`extend(text, base)`: path of a file with that text beside `base.toml`, the small feeder."""
+
+    def write(text, name="own.toml", folder="."):
+        (tmp_path / "base.toml").write_text(texts["feeder"], encoding="utf-8")
+        path = tmp_path / folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+def test_a_shipped_scenario_is_extended_by_name(extend):
+    own = load_scenario(extend('extends = "quick"\nname = "mine"\n[weather]\nsky = "cloudy"\n'))
+    shipped = load_scenario("quick")
+    assert (own.scenario.name, own.scenario.weather.sky) == ("mine", "cloudy")
+    changes = {"name": "quick", "weather": shipped.scenario.weather}
+    assert own.scenario.model_copy(update=changes) == shipped.scenario
+
+
+def test_a_file_of_the_same_folder_is_extended_wherever_one_stands(extend, monkeypatch, tmp_path):
+    path = extend('extends = "base.toml"\nname = "mine"\n[tariffs.mv]\nexport = -20.0\n')
+    monkeypatch.chdir("/")
+    loaded = load_scenario(path)
+    tariff = loaded.scenario.tariffs["mv"]
+    assert (tariff.import_, tariff.export) == (75.0, -20.0)  # the section merges
+    assert loaded.folder == tmp_path
+    assert loaded.scenario.seed == 3
+
+
+def test_entries_merge_by_name_and_other_lists_replace(extend):
+    text = """
+extends = "base.toml"
+[horizon]
+steps = [{ count = 2, minutes = 15 }]
+[[grids]]
+name = "mv1"
+vm_max_pu = 1.03
+pv = [{ buses = [20], p_mw = 1.0 }]
+[[grids]]
+name = "lv1"
+case = "european_lv_206"
+level = "lv"
+parent = "mv1"
+bus = 24
+tariff = "mv"
+boundary = { kind = "fixed_tap" }
+loads = { assign = { household = 1.0 } }
+"""
+    scenario = load_scenario(extend(text)).scenario
+    assert [g.name for g in scenario.grids] == ["mv1", "lv1"]
+    mv1 = scenario.grids[0]
+    assert (mv1.vm_min_pu, mv1.vm_max_pu) == (0.9, 1.03)
+    assert [(p.buses, p.p_mw) for p in mv1.pv] == [((20,), 1.0)]  # has no name, so it replaces
+    assert mv1.batteries[0].buses == (7,)
+    assert [s.count for s in scenario.horizon.steps] == [2]
+
+
+def test_overrides_and_templates_come_after(extend):
+    extend('extends = "base.toml"\n' + TEMPLATES, "streets.toml")
+    path = extend(
+        'extends = "streets.toml"\n[templates.street.loads]\nscale = 0.7\n'
+        '[[grids]]\nname = "plain"\nbus = 12\n'
+    )
+    loaded = load_scenario(path, ["grids.own.loads.scale=3.0"])
+    plain, own = grid(loaded, "plain"), grid(loaded, "own")
+    assert (plain.loads.scale, plain.bus) == (0.7, 12)
+    assert (own.loads.scale, own.bus) == (3.0, 30)
+
+
+def refused(path):
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_circle_is_refused(extend):
+    extend('extends = "own.toml"\n', "other.toml")
+    assert "which extends it in turn" in refused(extend('extends = "other.toml"\n'))
+    assert "which extends it in turn" in refused(extend('extends = "self.toml"\n', "self.toml"))
+
+
+def test_a_base_in_another_folder_is_refused(extend):
+    message = refused(extend('extends = "../base.toml"\n', folder="below"))
+    assert "in another folder" in message
+    assert "a file of the same folder or a shipped name is accepted" in message
+
+
+@pytest.mark.parametrize("value", ["1", "true", '["day"]', "{ name = 'day' }"])
+def test_a_base_that_is_no_text_is_refused(extend, value):
+    message = refused(extend(f"extends = {value}\n"))
+    assert message.endswith("a path or a shipped name is accepted")
+
+
+def test_an_unknown_base_names_the_shipped(extend):
+    assert "nowhere: no such scenario" in refused(extend('extends = "nowhere"\n'))
+    assert "cannot be read" in refused(extend('extends = "nowhere.toml"\n'))
+
+
+def test_the_stressed_day_is_the_day_with_more_pv_and_a_price_to_pay_for_export():
+    day, stressed = load_scenario("day").scenario, load_scenario("stressed_day").scenario
+    assert [g.name for g in stressed.grids] == [g.name for g in day.grids]
+    assert stressed.time == day.time
+    assert (stressed.certificate.three_phase, stressed.certificate.recovery) == (True, True)
+    for before, after in zip(day.grids, stressed.grids, strict=True):
+        assert [p.p_mw for p in after.pv] == pytest.approx([3.0 * p.p_mw for p in before.pv])
+        unchanged = {"pv": before.pv, "trade": before.trade}
+        assert after.model_copy(update=unchanged) == before
+    for name in ("mv", "lv"):
+        exports = [p.export for p in stressed.tariffs[name].periods]
+        assert sum(e < 0.0 for e in exports) == 1
+        assert min(p.export for p in day.tariffs[name].periods) > 0.0
+
+
+@pytest.mark.slow
+def test_the_stressed_day_validates(command):
+    outcome = command("validate", "stressed_day")
+    assert (outcome.status, outcome.stderr) == (0, "")
+    assert outcome.stdout.splitlines()[-1] == "stressed_day: valid"
+
+
+def test_the_resolved_scenario_extends_nothing(extend):
+    loaded = load_scenario(extend('extends = "base.toml"\nname = "mine"\n'))
+    content = resolved(loaded)
+    assert "extends" not in content
+    assert Scenario.model_validate(content) == loaded.scenario
