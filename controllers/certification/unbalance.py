@@ -55,7 +55,8 @@ class PhaseCertifier:
             np.add.at(q[phase], pv, -pv_share[phase] * schedule.pv_q_mvar)
             np.add.at(p[phase], battery, battery_share[phase] * schedule.battery_p_mw)
             np.add.at(p[phase], self._unit_at, -schedule.unit_p_mw / 3.0)
-        state = self._power_flow.solve(p, q, at.vm_slack_pu, at.ratio)
+        ratio = at.ratio if self.feeder.boundary.trafo is not None else None  # none at an ideal tie
+        state = self._power_flow.solve(p, q, at.vm_slack_pu, ratio)
         vm = state.vm_pu[:, self._bus]
         loading = self._limits.loading(state.loading_percent[self._branch])
         violation, worst = np.empty(steps), []

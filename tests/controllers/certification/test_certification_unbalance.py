@@ -157,6 +157,13 @@ def test_unbalance_is_what_phases_differ_from_the_balanced_solution(street):
     assert (apart > 0.01).all()
 
 
+def test_an_ideal_tie_has_no_ratio_to_set(street):
+    judged = street()
+    given = replace(judged, at=replace(judged.at, ratio=judged.feeder.network.head_ratio))
+    found, known = given.certify().phases, judged.certify().phases
+    np.testing.assert_array_equal(found.vm_pu, known.vm_pu)
+
+
 def test_the_head_of_a_feeder_has_no_limit(street):
     judged = street(("abc",) * 3, "abc", "abc", scale=0.0)
     judged.at.vm_slack_pu[:] = CEILING + 5e-3
