@@ -210,18 +210,14 @@ class Recovery:
     """How a schedule that was not exact was mended.
 
     `used` is the rung whose schedule is applied ("" where none was better), `tried` all rungs in
-    their order with the number of decisions each took. `before` is the balanced verdict on the
-    first schedule at its worst applied step, the other `before_` fields count the
-    three-phase view in. `cost_eur` is what the mended plan costs more than the first one over the
-    horizon, one copy, boundary payment included.
+    their order with the number of decisions each took. `before` is the certificate of the first
+    schedule. `cost_eur` is what the mended plan costs more than the first one over the horizon,
+    one copy, boundary payment included.
     """
 
     used: str
     tried: tuple[tuple[str, int], ...]
-    before: Verdict
-    before_verdict: str
-    before_violation_pu: float
-    before_worst: str
+    before: Certificate
     cost_eur: float
 
     @property

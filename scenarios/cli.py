@@ -74,9 +74,15 @@ def run(
     )
     say(
         f"cost {s['cost_eur']['total']:.2f} EUR; certificate: {c['exact']} exact, "
-        f"{c['feasible']} feasible, {c['infeasible']} infeasible; "
+        f"{c['feasible']} feasible, {c['infeasible']} infeasible; {c['recovered']} recovered; "
         f"{s['intervals_fallback']} intervals by fallback"
     )
+    phases = c["three_phase"]
+    if phases is not None:
+        say(
+            f"phase by phase: {phases['feasible']} feasible, {phases['infeasible']} infeasible; "
+            f"at most {phases['max_unbalance_pu']:.3f} p.u. from the balanced voltage"
+        )
     console.print("results:", end=" ")
     print(result.directory)
 

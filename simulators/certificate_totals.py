@@ -76,6 +76,7 @@ class CertificateTotals:
         self.decisions += c.recovery_decisions
         if c.recovery:
             self.mended.add(interval)
+        if c.recovery and c.recovery_decisions:  # once a plan
             self.rungs[c.recovery] += 1
             self.cost_eur += copies * c.recovery_eur
 

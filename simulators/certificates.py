@@ -18,7 +18,8 @@ _NAN = float("nan")
 class CertificateColumns:
     """Columns of interval.parquet about the plan, at forecast injections (docs/results.md).
 
-    Those on the horizon and on recovery are of the interval in which the plan was made.
+    Those on the horizon, and what recovery tried and cost, are of the interval in which the plan
+    was made.
     """
 
     verdict: str = ""
@@ -84,16 +85,19 @@ def certificate_columns(plan: Plan | None) -> CertificateColumns:
         for i, phase in enumerate("abc"):
             columns[f"min_vm_{phase}_pu"] = float(vm[i].min())
             columns[f"max_vm_{phase}_pu"] = float(vm[i].max())
-    if plan.recovery is not None and made_now:
-        r = plan.recovery
+    if plan.recovery is not None:
+        r, k = plan.recovery, plan.step
         columns |= {
             "recovery": r.used,
-            "recovery_tried": ", ".join(f"{rung} x {count}" for rung, count in r.tried),
-            "recovery_decisions": r.decisions,
-            "verdict_before": r.before_verdict,
-            "violation_before_pu": r.before_violation_pu,
-            "recovery_eur": r.cost_eur,
+            "verdict_before": r.before.verdicts([k])[0],
+            "violation_before_pu": r.before.largest_violation([k]),
         }
+        if made_now:
+            columns |= {
+                "recovery_tried": ", ".join(f"{rung} x {count}" for rung, count in r.tried),
+                "recovery_decisions": r.decisions,
+                "recovery_eur": r.cost_eur,
+            }
     return CertificateColumns(**columns)
 
 

@@ -62,8 +62,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     ]),
     "device": pa.schema([
         *_KEY, ("element", _S), ("index", _I), ("name", _S), ("kind", _S), ("bus", _I),
-        ("phase", _S), ("p_mw", _F), ("q_mvar", _F), ("asked_mw", _F), ("available_mw", _F), ("e_mwh", _F),
-        ("soc_percent", _F),
+        ("phase", _S), ("p_mw", _F), ("q_mvar", _F), ("asked_mw", _F), ("available_mw", _F),
+        ("e_mwh", _F), ("soc_percent", _F),
     ]),
     "boundary": pa.schema([
         *_KEY, ("parent", _S), ("parent_bus", _I), ("multiplicity", _I), ("kind", _S),

@@ -22,6 +22,7 @@ from stackelgrid.controllers.coordination.stage import Scheme, Stage, StageInsta
 from stackelgrid.controllers.decision import Decision, Outcome, Pricing
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
+from stackelgrid.controllers.networks.radial import voltage_band
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan
 from stackelgrid.controllers.solvers.registry import conic_solver
 from stackelgrid.controllers.system import Feeder, System
@@ -56,6 +57,7 @@ class Cascade:
             f.name: FeederAgent(f, system.horizon, self.library, self._lower_buses(f.name))
             for f in system.feeders
         }
+        self._parent_band = {f.name: self._band_above(f) for f in system.feeders}
         self.tso: TsoAgent | None = None
         self.levels = tuple(self._level(parent) for parent in self._parents())
         self._tightened: dict[tuple[str, int], _Level] = {}
@@ -194,7 +196,10 @@ class Cascade:
     ) -> StageInstance:
         leaders = {
             name: agent.prepare(
-                interval, measured[name], self._imports(name, plans), heads.get(name)
+                interval,
+                self._within_parent_band(name, measured[name]),
+                self._imports(name, plans),
+                heads.get(name),
             )
             for name, agent in stage.leaders.items()
         }
@@ -212,6 +217,29 @@ class Cascade:
             else:
                 parameters = follower.parameters(interval, own, q_mvar)
         return StageInstance(interval, measured, leaders, parameters)
+
+    def _within_parent_band(self, name: str, measured: Measurement) -> Measurement:
+        """Measurement whose voltage is one that the grid above will plan with.
+
+        A voltage beyond the limits of the grid above is a deviation which that grid is about to
+        mend; the last measured value would ask the grid below to mend it instead.
+        """
+        band = self._parent_band[name]
+        return replace(measured, vm_pu=min(max(measured.vm_pu, band[0]), band[1]))
+
+    def _band_above(self, feeder: Feeder) -> tuple[float, float]:
+        """Voltage limits of the bus that feeds a feeder, p.u."""
+        parent, bus = feeder.boundary.parent, feeder.boundary.bus
+        if parent in self.agents:
+            network = self.agents[parent].feeder.network
+            at = network.positions([bus])[0]
+            return float(network.vm_min[at]), float(network.vm_max[at])
+        transmission = self.system.transmission
+        if parent is None or transmission is None:
+            return 0.0, np.inf
+        low, high = voltage_band(transmission.net)
+        at = transmission.net.bus.index.get_loc(bus)
+        return float(low[at]), float(high[at])
 
     def _level(self, parent: str, rating_off: float = 0.0, band_off_pu: float = 0.0) -> _Level:
         leaders = {f.name: self.agents[f.name] for f in self._leaders_of(parent)}

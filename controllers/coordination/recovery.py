@@ -282,20 +282,15 @@ class _Ladder:
             best, first = leader.best, leader.first
             assert first.plan.certificate is not None
             cost = self._cost(leader, best) - self._cost(leader, first)
-            certificate = first.plan.certificate
-            worst = certificate.worst_step(self.steps)
             record = Recovery(
                 used=best.rung,
                 tried=tuple(leader.tried.items()),
-                before=certificate.step(worst),
-                before_verdict=certificate.verdicts([worst])[0],
-                before_violation_pu=certificate.largest_violation([worst]),
-                before_worst=certificate.worst_place(worst),
+                before=first.plan.certificate,
                 cost_eur=cost,
             )
             plans[name] = replace(best.plan, recovery=record)
             points[name] = best.point
-            messages.append(_message(name, record, plans[name]))
+            messages.append(_message(name, record, self.steps))
             if best.instance.amendment is not None and best.point.x is not None:
                 columns = leader.agent.model(best.point.variant).columns
                 copies = leader.agent.feeder.boundary.multiplicity
@@ -362,14 +357,16 @@ def curtailed(schedule: Schedule, share: Floats) -> Schedule:
     )
 
 
-def _message(name: str, record: Recovery, plan: Plan) -> str:
+def _message(name: str, record: Recovery, steps: tuple[int, ...]) -> str:
     """What a run's log says of one recovery."""
+    before, worst = record.before, record.before.worst_step(steps)
     tried = ", ".join(f"{rung} x {count}" for rung, count in record.tried) or "nothing"
-    found = f"{name}: schedule {record.before_verdict}, not exact"
-    if record.before_violation_pu > 0.0:
-        found += f", violation {record.before_violation_pu:.1e} p.u. at {record.before_worst}"
-    if record.before.fictitious_loss_share > tolerances.EXACT_LOSS_SHARE:
-        found += f", fictitious loss {record.before.fictitious_loss_mw:.3g} MW"
+    found = f"{name}: schedule {before.verdicts([worst])[0]}, not exact"
+    violation, verdict = before.largest_violation([worst]), before.step(worst)
+    if violation > 0.0:
+        found += f", violation {violation:.1e} p.u. at {before.worst_place(worst)}"
+    if verdict.fictitious_loss_share > tolerances.EXACT_LOSS_SHARE:
+        found += f", fictitious loss {verdict.fictitious_loss_mw:.3g} MW"
     if not record.used:
         return f"{found}; tried {tried}, none was better"
     return f"{found}; mended by {record.used} at {record.cost_eur:+.3g} EUR (tried {tried})"

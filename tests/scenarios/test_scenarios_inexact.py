@@ -143,8 +143,8 @@ def test_with_recovery_every_applied_step_is_exact_at_the_ceiling(decided):
         assert plan.verdict.fictitious_loss_share < 1e-6
         assert plan.certificate.vm_pu[:, 0].max() == pytest.approx(CEILING, abs=1e-4)
         assert plan.recovery.used == "loss_price"
-        assert plan.recovery.before_verdict == "infeasible"
-        assert plan.recovery.before == before.verdict
+        assert plan.recovery.before.verdict[0] == "infeasible"
+        assert plan.recovery.before.step(0) == before.verdict
         assert plan.schedule.p_import_mw[0] < -1.0  # what was burnt is sold
 
 

@@ -101,7 +101,7 @@ def dispatch_certificate():
 def mended(cost_eur=1.5, used="loss_price"):
     judged = certificate()
     tried = (("loss_price", 1), ("tightened_limits", 3))
-    return Recovery(used, tried, judged.step(1), "infeasible", 0.03, "bus 2", cost_eur)
+    return Recovery(used, tried, judged, cost_eur)
 
 
 def plan_of(judged=None, step=0, **parts):
@@ -130,7 +130,7 @@ def test_the_applied_step_and_the_horizon_are_told_apart():
     assert c.horizon_violation_pu == 0.03
 
 
-def test_a_later_step_of_a_day_ahead_plan_repeats_neither_horizon_nor_recovery():
+def test_a_later_step_of_a_day_ahead_plan_repeats_neither_horizon_nor_cost():
     plan = plan_of(certificate(phase_view()), recovery=mended())
     first, later = certificate_columns(plan), certificate_columns(plan.at_step(1))
     assert (first.recovery, first.recovery_decisions, first.horizon_infeasible) == (
@@ -142,7 +142,9 @@ def test_a_later_step_of_a_day_ahead_plan_repeats_neither_horizon_nor_recovery()
     assert later.voltage_error_pu == pytest.approx(0.1)
     assert later.loss_error_mw == pytest.approx(0.27)
     assert later.verdict_three_phase == "feasible"
-    assert (later.recovery, later.recovery_decisions, later.verdict_before) == ("", 0, "")
+    assert (first.verdict_before, later.verdict_before) == ("exact", "infeasible")
+    assert (first.violation_before_pu, later.violation_before_pu) == (0.0, 0.03)
+    assert (later.recovery, later.recovery_decisions) == ("loss_price", 0)
     assert (later.horizon_exact, later.horizon_infeasible) == (0, 0)
     assert later.horizon_infeasible_three_phase == 0
     assert np.isnan(
@@ -153,7 +155,7 @@ def test_a_later_step_of_a_day_ahead_plan_repeats_neither_horizon_nor_recovery()
 def test_recovery_is_told_with_what_was_found_and_tried():
     c = certificate_columns(plan_of(certificate(), recovery=mended()))
     assert c.recovery_tried == "loss_price x 1, tightened_limits x 3"
-    assert (c.verdict_before, c.violation_before_pu, c.recovery_eur) == ("infeasible", 0.03, 1.5)
+    assert (c.verdict_before, c.violation_before_pu, c.recovery_eur) == ("exact", 0.0, 1.5)
 
 
 def test_phases_are_told_by_their_extremes():

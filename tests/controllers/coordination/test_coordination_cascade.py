@@ -213,3 +213,17 @@ def test_a_failing_parent_leaves_measured_voltages(medium, community):
     child = decision.plans["lv1"]
     assert child.report.fallback == ""
     np.testing.assert_allclose(np.sqrt(child.schedule.flows.v[0]), 0.98, atol=1e-7)
+
+
+def test_a_voltage_beyond_the_limits_of_the_grid_above_is_for_that_grid_to_mend(medium, community):
+    """The head voltage that a community plans with lies within its parent's band."""
+    lv1 = community("lv1", "mv1", 24, kind="fixed_tap")
+    system = System(None, (medium(), lv1), HORIZON)
+    found = {}
+    for vm_pu in (1.05, 1.2, 0.5):
+        _, decision = decide(system, vm_pu=vm_pu)
+        found[vm_pu] = decision.plans["lv1"].certificate.vm_pu[0, 0]
+    # the slack of a feeder is the upper side of its transformer
+    assert found[1.05] == pytest.approx(1.05, abs=1e-3)
+    assert found[1.2] == pytest.approx(1.1, abs=1e-3)  # case33bw allows 0.9 to 1.1, here from 0.85
+    assert found[0.5] == pytest.approx(0.85, abs=1e-3)
