@@ -74,9 +74,10 @@ class CertificateTotals:
     def _add_recovery(self, interval: int, copies: int, c: CertificateColumns) -> None:
         self.before.add(interval, c.verdict_before or c.verdict)
         self.decisions += c.recovery_decisions
-        if c.recovery:
-            self.mended.add(interval)
-        if c.recovery and c.recovery_decisions:  # once a plan
+        if not c.recovery or INFEASIBLE in (c.verdict, c.verdict_three_phase):
+            return
+        self.mended.add(interval)
+        if c.recovery_decisions:  # once a plan
             self.rungs[c.recovery] += 1
             self.cost_eur += copies * c.recovery_eur
 

@@ -130,9 +130,13 @@ class _Ladder:
             return None
         wanted: tuple[str, ...]
         if self._relaxed(plan):
-            wanted = (LOSS_PRICE, CONVEX_CONCAVE)
+            # where a tighter band opened cones, PV is the better way out
+            opened = not self._relaxed(leader.first.plan)
+            wanted = (PV_CAP, CONVEX_CONCAVE) if opened else (LOSS_PRICE, CONVEX_CONCAVE)
         elif self._infeasible(plan):
-            wanted = (LIMITS,)
+            assert plan.certificate is not None
+            collapsed = np.isinf(plan.certificate.largest_violation(self.steps))
+            wanted = () if collapsed else (LIMITS,)  # no solution says by how much to tighten
         else:
             return None
         if self._infeasible(leader.best.plan):
@@ -159,7 +163,14 @@ class _Ladder:
             assert certificate is not None
             leader.kept |= tightened_limits(agent.reduction, flows, Excess.of(certificate))
         else:
-            schedule = now.plan.schedule
+            if not leader.tried.get(rung) and not self._relaxed(leader.first.plan):
+                leader.now, leader.kept, leader.loss_price_eur_per_mwh = (
+                    leader.first,
+                    Amendment(),
+                    0.0,
+                )
+                self._price_losses(leader, self._reward(leader))
+            schedule = leader.now.plan.schedule
             share = tolerances.RECOVERY_PV_SHARE * self._feasible_share(leader, schedule)
             cap = np.full_like(schedule.pv_p_mw, np.inf)
             steps = list(self.steps)
@@ -290,7 +301,7 @@ class _Ladder:
             )
             plans[name] = replace(best.plan, recovery=record)
             points[name] = best.point
-            messages.append(_message(name, record, self.steps))
+            messages.append(self._message(name, record, best.plan))
             if best.instance.amendment is not None and best.point.x is not None:
                 columns = leader.agent.model(best.point.variant).columns
                 copies = leader.agent.feeder.boundary.multiplicity
@@ -304,6 +315,22 @@ class _Ladder:
             bound=self.first_bound,
         )
         return Recovered(decision, plans, tuple(messages))
+
+    def _message(self, name: str, record: Recovery, plan: Plan) -> str:
+        """What a run's log says of one recovery."""
+        before, worst = record.before, record.before.worst_step(self.steps)
+        tried = ", ".join(f"{rung} x {count}" for rung, count in record.tried) or "nothing"
+        found = f"{name}: schedule {before.verdicts([worst])[0]}, not exact"
+        violation, verdict = before.largest_violation([worst]), before.step(worst)
+        if violation > 0.0:
+            found += f", violation {violation:.1e} p.u. at {before.worst_place(worst)}"
+        if verdict.fictitious_loss_share > tolerances.EXACT_LOSS_SHARE:
+            found += f", fictitious loss {verdict.fictitious_loss_mw:.3g} MW"
+        if not record.used:
+            return f"{found}; tried {tried}, none was better"
+        if self._infeasible(plan):
+            return f"{found}; still infeasible, least by {record.used} (tried {tried})"
+        return f"{found}; mended by {record.used} at {record.cost_eur:+.3g} EUR (tried {tried})"
 
     def _cost(self, leader: _Leader, candidate: _Candidate) -> float:
         """Cost of a plan over the horizon in EUR, one copy; nodal payments at the tariff."""
@@ -328,17 +355,20 @@ class _Ladder:
         return any(plan.certificate.verdict[k] != EXACT for k in self.steps)
 
     def _rank(self, plan: Plan) -> tuple[float, ...]:
-        """Order of plans: AC feasible first, then a solver's before a held one, then exact."""
+        """Order of plans: AC feasible first, then a solver's before a held one, then exact.
+
+        What differs by less than the tolerances of a certificate is no better.
+        """
         verdicts, certificate = self._verdicts(plan), plan.certificate
         assert certificate is not None
-        infeasible = INFEASIBLE in verdicts
+        infeasible, violation = INFEASIBLE in verdicts, certificate.largest_violation(self.steps)
         share = np.nan_to_num(certificate.fictitious_loss_share[list(self.steps)], nan=np.inf)
         return (
             float(infeasible),
-            certificate.largest_violation(self.steps) if infeasible else 0.0,
+            float(np.round(violation / tolerances.AC_LIMIT_PU)) if infeasible else 0.0,
             float(bool(plan.report.fallback)),
             float(len(verdicts) - verdicts.count(EXACT)),
-            float(np.max(share)),
+            max(float(np.max(share)), tolerances.EXACT_LOSS_SHARE),
         )
 
 
@@ -355,18 +385,3 @@ def curtailed(schedule: Schedule, share: Floats) -> Schedule:
         flows=None,
         trade=None,
     )
-
-
-def _message(name: str, record: Recovery, steps: tuple[int, ...]) -> str:
-    """What a run's log says of one recovery."""
-    before, worst = record.before, record.before.worst_step(steps)
-    tried = ", ".join(f"{rung} x {count}" for rung, count in record.tried) or "nothing"
-    found = f"{name}: schedule {before.verdicts([worst])[0]}, not exact"
-    violation, verdict = before.largest_violation([worst]), before.step(worst)
-    if violation > 0.0:
-        found += f", violation {violation:.1e} p.u. at {before.worst_place(worst)}"
-    if verdict.fictitious_loss_share > tolerances.EXACT_LOSS_SHARE:
-        found += f", fictitious loss {verdict.fictitious_loss_mw:.3g} MW"
-    if not record.used:
-        return f"{found}; tried {tried}, none was better"
-    return f"{found}; mended by {record.used} at {record.cost_eur:+.3g} EUR (tried {tried})"
