@@ -72,7 +72,8 @@ class CertificateTotals:
         self._add_recovery(interval, row.copies, c)
 
     def _add_recovery(self, interval: int, copies: int, c: CertificateColumns) -> None:
-        self.before.add(interval, c.verdict_before or c.verdict)
+        seen = INFEASIBLE if c.verdict_three_phase == INFEASIBLE else c.verdict
+        self.before.add(interval, c.verdict_before or seen)
         self.decisions += c.recovery_decisions
         if not c.recovery or INFEASIBLE in (c.verdict, c.verdict_three_phase):
             return
