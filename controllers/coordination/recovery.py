@@ -139,7 +139,7 @@ class _Ladder:
             wanted = () if collapsed else (LIMITS,)  # no solution says by how much to tighten
         else:
             return None
-        if self._infeasible(leader.best.plan):
+        if self._infeasible(leader.best.plan) or PV_CAP in leader.tried:
             wanted = (*wanted, PV_CAP)
         left = (r for r in wanted if leader.tried.get(r, 0) < _DECISIONS[r])
         return next(left, None)
