@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from stackelgrid.analysis.exactness_rows import Finding, Point
 from stackelgrid.analysis.exactness_tables import SCHEMAS, table_of
 from stackelgrid.controllers.agents.feeder_agent import FeederAgent, FeederInstance
-from stackelgrid.controllers.agents.feeder_schedule import feeder_schedule
 from stackelgrid.controllers.agents.leader_group import LeaderGroup
 from stackelgrid.controllers.certification.a_priori import (
     APrioriCondition,
@@ -114,7 +113,7 @@ class Evaluator:
         agent = self._agent(point.structure)
         feeder = _with_ceiling(agent.feeder, point.vm_max_pu)
         instance = agent.prepare(point.number, _measured(self.study, point), {})
-        return _known_before(feeder, instance, _conditions(feeder, instance))
+        return _known_before(feeder, instance, agent.conditions(instance))
 
     def _agent(self, structure: tuple[float, float]) -> FeederAgent:
         """The feeder's own operator, without trade and grids below."""
@@ -171,25 +170,6 @@ def _measured(study: Study, point: Point) -> Measurement:
     return replace(study.measured, battery_e_mwh=energy if point.battery_scale else energy[:0])
 
 
-def _conditions(feeder: Feeder, instance: FeederInstance) -> Conditions:
-    """What a schedule is judged at: the feeder's own loads alone."""
-    network, forecast = feeder.network, instance.forecast
-    p, q = np.zeros((2, network.buses, len(forecast.import_eur_per_mwh)))
-    at = network.positions(feeder.devices.loads.bus)
-    np.add.at(p, at, forecast.load_p_mw.T)
-    np.add.at(q, at, forecast.load_q_mvar.T)
-    taps = feeder.boundary.taps
-    ratio = network.head_ratio if taps is None else taps.ratio(instance.measured.tap_pos)
-    return Conditions(
-        bus_p_mw=p,
-        bus_q_mvar=q,
-        load_p_mw=forecast.load_p_mw.T,
-        load_q_mvar=forecast.load_q_mvar.T,
-        vm_slack_pu=instance.head_vm_pu * ratio,
-        ratio=ratio,
-    )
-
-
 def _known_before(feeder: Feeder, instance: FeederInstance, at: Conditions) -> APrioriCondition:
     p_max, q_max = largest_injections(
         feeder.network,
@@ -217,17 +197,11 @@ def _solve(
         instance = replace(instance, amendment=Amendment(upper={"v": squared}))
     decided = group.decide({feeder.name: instance}).points[feeder.name]
     started = time.perf_counter()
-    at = _conditions(feeder, instance)
+    at = agent.conditions(instance)
     known = _known_before(feeder, instance, at)
     schedule, certificate = None, None
     if decided.x is not None:
-        schedule = feeder_schedule(
-            point.number,
-            agent.reduction,
-            agent.horizon.dt_h,
-            decided.x,
-            agent.model(decided.variant).columns,
-        )
+        schedule = agent.schedule(instance, decided)
         certificate = certifier.certify(schedule, at)
     seconds = time.perf_counter() - started
     return Finding(point, instance, decided, at, known, schedule, certificate, seconds)

@@ -10,6 +10,7 @@ from stackelgrid.controllers.agents.feeder_schedule import (
     feeder_schedule,
     feeder_trade,
     middle_price,
+    reduced_flows,
 )
 from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.certification.conditions import Conditions
@@ -202,13 +203,7 @@ class FeederAgent:
         if point.x is None:
             schedule = self.held(instance, self._last)
         else:
-            schedule = feeder_schedule(
-                instance.interval,
-                self.reduction,
-                self.horizon.dt_h,
-                point.x,
-                self.model(point.variant).columns,
-            )
+            schedule = self.schedule(instance, point)
             if self.feeder.options.trade is not None:
                 trade = feeder_trade(
                     self.prosumers.bus,
@@ -220,6 +215,13 @@ class FeederAgent:
                 )
                 schedule = replace(schedule, trade=trade)
         return self.certified(instance, schedule, point.report)
+
+    def schedule(self, instance: FeederInstance, point: FeederPoint) -> Schedule:
+        """Schedule of a point of this feeder's model, without contracts."""
+        assert point.x is not None
+        columns = self.model(point.variant).columns
+        dt_h = self.horizon.dt_h
+        return feeder_schedule(instance.interval, self.reduction, dt_h, point.x, columns)
 
     def held(self, instance: FeederInstance, last: Schedule | None) -> Schedule:
         """Continue a schedule within the limits of the devices; without one batteries rest."""
@@ -243,14 +245,12 @@ class FeederAgent:
     def flows(self, point: FeederPoint) -> FlowState:
         """Flows of a point in the reduced network."""
         assert point.x is not None
-        columns, steps = self.model(point.variant).columns, self.horizon.length
-        names = ("p_branch", "q_branch", "current2", "v")
-        p, q, current2, v = (point.x[columns[n]].reshape(-1, steps) for n in names)
-        return FlowState(p, q, current2, v)
+        columns = self.model(point.variant).columns
+        return reduced_flows(point.x, columns, self.horizon.length)
 
     def certified(self, instance: FeederInstance, schedule: Schedule, report: SolveReport) -> Plan:
         """Plan that applies the first step of a schedule, with its certificate."""
-        certificate = self._certifier.certify(schedule, self._conditions(instance))
+        certificate = self._certifier.certify(schedule, self.conditions(instance))
         return Plan(
             schedule, schedule.set_points(), report, certificate.step(0), certificate=certificate
         )
@@ -346,7 +346,8 @@ class FeederAgent:
             values["prosumer_load"] = own / base
         return values
 
-    def _conditions(self, instance: FeederInstance) -> Conditions:
+    def conditions(self, instance: FeederInstance) -> Conditions:
+        """Return what a schedule for this instance is judged at."""
         p, q = np.zeros((2, self.feeder.network.buses, self.horizon.length))
         p[self._loaded], q[self._loaded] = instance.load_p_mw, instance.load_q_mvar
         ratio = self._ratio(instance.measured)

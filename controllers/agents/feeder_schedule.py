@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stackelgrid.controllers.networks.reduction import Reduction
+from stackelgrid.controllers.networks.reduction import FlowState, Reduction
 from stackelgrid.controllers.schedule import Schedule, Trade
 from stackelgrid.profiles.arrays import Floats, Ints
 from stackelgrid.profiles.forecast import GridForecast
@@ -19,9 +19,8 @@ def feeder_schedule(
     def values(name: str) -> Floats:
         return x[columns[name]].reshape(-1, steps)
 
-    flows = reduction.expand(
-        values("p_branch"), values("q_branch"), values("current2"), values("v")
-    )
+    at = reduced_flows(x, columns, steps)
+    flows = reduction.expand(at.p, at.q, at.current2, at.v)
     return Schedule(
         interval=interval,
         dt_h=dt_h,
@@ -35,6 +34,13 @@ def feeder_schedule(
         unit_p_mw=base * values("unit_p"),
         flows=flows,
     )
+
+
+def reduced_flows(x: Floats, columns: Mapping[str, Ints], steps: int) -> FlowState:
+    """Flows of a point x in the reduced network that its model was built for."""
+    names = ("p_branch", "q_branch", "current2", "v")
+    p, q, current2, v = (x[columns[name]].reshape(-1, steps) for name in names)
+    return FlowState(p, q, current2, v)
 
 
 def feeder_trade(

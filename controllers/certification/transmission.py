@@ -14,7 +14,12 @@ from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.networks.meshed import MeshedNetwork
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow, AcState
 from stackelgrid.controllers.networks.radial import voltage_band
-from stackelgrid.controllers.verdict import TransmissionCertificate
+from stackelgrid.controllers.verdict import (
+    EXACT,
+    FEASIBLE,
+    INFEASIBLE,
+    TransmissionCertificate,
+)
 from stackelgrid.profiles.arrays import Floats, Ints
 
 
@@ -96,9 +101,9 @@ class TransmissionCertifier:
         verdict, worst = [], []
         for t, state in enumerate(states):
             if state is None or violation[t] > tolerances.AC_LIMIT_PU:
-                verdict.append("infeasible")
+                verdict.append(INFEASIBLE)
             else:
-                verdict.append("exact" if share[t] <= tolerances.EXACT_LOSS_SHARE else "feasible")
+                verdict.append(EXACT if share[t] <= tolerances.EXACT_LOSS_SHARE else FEASIBLE)
             if state is None or violation[t] == 0.0:
                 worst.append(collapse[t])
                 continue
