@@ -1,0 +1,284 @@
+"""Messages between a coordinator and its agents: profiles at the boundary, prices, identifiers.
+
+Nothing else leaves an agent: no load, no device, no datum of its network. Every message is a tagged
+msgspec Struct in msgpack and carries the version of the protocol it speaks. Profiles are tuples of
+floats (steps,), of ONE copy of the sender's grid: powers in MW and MVAr, positive into the agent's
+grid (load positive), prices in EUR per MW of a step (the step's length is part of the price),
+penalties in EUR/MW^2.
+"""
+
+from collections.abc import Callable, Iterable
+from math import isfinite
+from operator import attrgetter
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from stackelgrid.controllers.errors import StackelgridError
+
+__all__ = [
+    "PROTOCOL_VERSION",
+    "Abort",
+    "Ack",
+    "Commit",
+    "Message",
+    "MessageError",
+    "Offer",
+    "Prepare",
+    "Profile",
+    "Response",
+    "Version",
+    "Vote",
+    "check_range",
+    "decode",
+    "encode",
+]
+
+PROTOCOL_VERSION: Final = 1
+
+Profile = tuple[float, ...]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class MessageError(StackelgridError):
+    """A message is refused; one line names what is wrong, its value and what is accepted."""
+
+
+class Version(msgspec.Struct, frozen=True, order=True, forbid_unknown_fields=True, gc=False):
+    """One new set of schedules: the interval it begins with and the attempt at it; ordered."""
+
+    interval: Count
+    attempt: Count
+
+    def __str__(self) -> str:
+        return f"{self.interval}.{self.attempt}"
+
+
+class _Message(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False, tag=True
+):
+    """What every message says: who to whom, about which interval and which attempt at it."""
+
+    protocol: int = PROTOCOL_VERSION
+    sender: str
+    recipient: str
+    interval: Count
+    attempt: Count
+
+    @property
+    def version(self) -> Version:
+        """Interval and attempt as one ordered identifier."""
+        return Version(self.interval, self.attempt)
+
+
+class _Terms(_Message, frozen=True, kw_only=True, gc=False):
+    """Prices, targets and penalties of one agent's exchange and trade.
+
+    `fixed`: binaries are kept as they are. `committed` is the last version decided to commit among
+    those that asked for this recipient's vote; what it voted for and is not that was aborted.
+    """
+
+    round: Count
+    fixed: bool
+    committed: Version | None
+    trade_price: Profile
+    trade_target: Profile
+    trade_penalty: Profile
+    exchange_price: Profile
+    exchange_target: Profile
+    exchange_penalty: Profile
+
+
+class Offer(_Terms, frozen=True, kw_only=True, gc=False, tag="offer"):
+    """Terms of a round, answered by a `Response`."""
+
+
+class Prepare(_Terms, frozen=True, kw_only=True, gc=False, tag="prepare"):
+    """Final terms of an attempt, answered by a `Vote`."""
+
+
+class Response(_Message, frozen=True, kw_only=True, gc=False, tag="response"):
+    """Exchange and trade of an agent at the terms of a round."""
+
+    round: Count
+    exchange_mw: Profile
+    trade_mw: Profile
+
+
+class Vote(_Message, frozen=True, kw_only=True, gc=False, tag="vote"):
+    """A binding answer to a `Prepare`.
+
+    `exchange_mw`, `exchange_mvar`: the new schedule, the agent's if it is told to commit;
+    `trade_mw`: the most it trades. `held`, `held_mw`, `held_mvar`: the version and the schedule it
+    keeps otherwise, irrevocably: older commits are ignored from here on. All from the interval of
+    the message on. A vote of no repeats the held schedule as the exchange.
+    """
+
+    round: Count
+    yes: bool
+    exchange_mw: Profile
+    exchange_mvar: Profile
+    trade_mw: Profile
+    held: Version | None
+    held_mw: Profile
+    held_mvar: Profile
+
+
+class Commit(_Message, frozen=True, kw_only=True, gc=False, tag="commit"):
+    """The version in interval and attempt, repeated in `committed`, is to be adopted.
+
+    `trade_mw`: the recipient's cleared trade from that interval on, of the sign of its offer and
+    no more than that.
+    """
+
+    committed: Version
+    trade_mw: Profile
+
+
+class Abort(_Message, frozen=True, kw_only=True, gc=False, tag="abort"):
+    """The version in interval and attempt will never be committed."""
+
+    committed: Version | None
+
+
+class Ack(_Message, frozen=True, kw_only=True, gc=False, tag="ack"):
+    """Answer to the `Commit` or `Abort` of the same interval and attempt: what the agent holds."""
+
+    held: Version | None
+
+
+Message = Offer | Prepare | Response | Vote | Commit | Abort | Ack
+
+_TYPES: Final[tuple[type[Message], ...]] = (Offer, Prepare, Response, Vote, Commit, Abort, Ack)
+_POWERS: Final = ("exchange_mw", "exchange_mvar", "trade_mw", "held_mw", "held_mvar")
+
+# nested too deep is a RecursionError
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class _Header(msgspec.Struct):
+    """What a message of any version of the protocol says about it; other fields are skipped."""
+
+    protocol: int | str = PROTOCOL_VERSION
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Message).decode
+_decode_header = msgspec.msgpack.Decoder(_Header).decode
+
+
+def _profile_names(kind: type[Message]) -> tuple[str, ...]:
+    return tuple(f.name for f in msgspec.structs.fields(kind) if f.type == Profile)
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[Message], tuple[Profile, ...]]:
+    """Read several profiles of a message at once; always a tuple of them."""
+    if not names:
+        return lambda message: ()
+    get: Callable[[Message], Any] = attrgetter(*names)
+    return get if len(names) > 1 else lambda message: (get(message),)
+
+
+_PROFILE_NAMES: Final = {kind: _profile_names(kind) for kind in _TYPES}
+_PROFILES: Final = {kind: _getter(names) for kind, names in _PROFILE_NAMES.items()}
+
+
+def encode(message: Message) -> bytes:
+    """Return the message as msgpack bytes."""
+    return _encode(message)
+
+
+def decode(payload: bytes, *, recipient: str, known: frozenset[str], steps: int) -> Message:
+    """Return the message in a payload that reached `recipient`.
+
+    `known`: names whose messages are accepted; `steps`: length of every profile. Raises
+    `MessageError` for what cannot be decoded, an unknown type or field, another version of the
+    protocol, another sender or recipient, a profile of another length, a value that is not finite.
+    """
+    try:
+        message: Message = _decode(payload)
+    except _UNREADABLE as error:
+        raise _undecodable(payload, error) from None
+    if message.protocol != PROTOCOL_VERSION:
+        raise _other_protocol(message.protocol)
+    if message.sender not in known:
+        raise MessageError(f"message from {message.sender!r}: accepted are {_listed(known)}")
+    if message.recipient != recipient:
+        raise MessageError(
+            f"message of {message.sender!r} to {message.recipient!r}: accepted is {recipient!r}"
+        )
+    total = 0.0
+    for profile in _PROFILES[type(message)](message):
+        if len(profile) != steps:
+            raise _wrong_length(message, steps)
+        total += sum(profile)
+    if not isfinite(total):  # a sum is finite only if all its terms are
+        _refuse_not_finite(message)
+    return message
+
+
+def check_range(message: Message, limit_mw: float, limit_mvar: float | None = None) -> None:
+    """Raise `MessageError` for an exchange, a trade or a held schedule beyond the enrolled limit.
+
+    `limit_mw` bounds |P| of every step in MW, `limit_mvar` |Q| in MVAr (as `limit_mw` if None). The
+    terms of an `Offer` or `Prepare` are no powers of an agent and pass.
+    """
+    for name in _PROFILE_NAMES[type(message)]:
+        if name not in _POWERS:
+            continue
+        reactive = name.endswith("_mvar")
+        limit = limit_mvar if reactive and limit_mvar is not None else limit_mw
+        profile: Profile = getattr(message, name)
+        if profile and not (-limit <= min(profile) and max(profile) <= limit):
+            step = max(range(len(profile)), key=lambda t: abs(profile[t]))
+            unit = "MVAr" if reactive else "MW"
+            raise MessageError(
+                f"{_title(message)}: {name} is {profile[step]:g} {unit} at step {step}: "
+                f"accepted is at most {limit:g} {unit} in size"
+            )
+
+
+def _title(message: Message) -> str:
+    return f"{type(message).__name__} of {message.sender!r}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _other_protocol(protocol: object) -> MessageError:
+    return MessageError(f"message of protocol {protocol!r}: accepted is {PROTOCOL_VERSION}")
+
+
+def _undecodable(payload: bytes, error: Exception) -> MessageError:
+    """Tell a message of another protocol, whose fields we do not know, from bytes that are none."""
+    try:
+        protocol = _decode_header(payload).protocol
+    except _UNREADABLE:
+        protocol = PROTOCOL_VERSION
+    if protocol != PROTOCOL_VERSION:
+        return _other_protocol(protocol)
+    what = " ".join(str(error).split())
+    kinds = ", ".join(kind.__name__ for kind in _TYPES)
+    return MessageError(
+        f"message of {len(payload)} bytes cannot be decoded ({what}): "
+        f"accepted are {kinds} of protocol {PROTOCOL_VERSION}"
+    )
+
+
+def _wrong_length(message: Message, steps: int) -> MessageError:
+    for name in _PROFILE_NAMES[type(message)]:
+        length = len(getattr(message, name))
+        if length != steps:
+            break
+    return MessageError(f"{_title(message)}: {name} has {length} values: accepted are {steps}")
+
+
+def _refuse_not_finite(message: Message) -> None:
+    for name in _PROFILE_NAMES[type(message)]:
+        for step, value in enumerate(getattr(message, name)):
+            if not isfinite(value):
+                raise MessageError(
+                    f"{_title(message)}: {name} is {value} at step {step}: accepted are finite "
+                    "numbers"
+                )
