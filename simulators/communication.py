@@ -1,0 +1,262 @@
+"""A communication network that delays, loses, doubles and reorders messages, on SimPy's clock.
+
+Agents are SimPy processes that share nothing but bytes: `send` puts a payload on a directed link,
+the recipient's process waits at its `inbox`. A delivered copy costs one event.
+"""
+
+import math
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import simpy
+
+from stackelgrid.simulators.communication_settings import (
+    ANYONE,
+    PERFECT,
+    CommunicationError,
+    CommunicationSettings,
+    LinkQuality,
+    Outage,
+)
+from stackelgrid.simulators.traffic import Traffic, TrafficCounts
+
+__all__ = [
+    "ANYONE",
+    "PERFECT",
+    "CommunicationError",
+    "CommunicationNetwork",
+    "CommunicationSettings",
+    "LinkQuality",
+    "Outage",
+    "Traffic",
+    "TrafficCounts",
+]
+
+_BITS_PER_BYTE = 8
+
+
+class CommunicationNetwork:
+    """Directed links between named agents.
+
+    Each link draws from a random stream of its own, derived from `seed` and the names of its ends:
+    traffic on one never changes what happens on another, and equal seeds give equal deliveries.
+    Links not in `links` have `quality`. Several networks may share one environment.
+
+    Raises CommunicationError for names that are given twice or reserved, and for links and outages
+    of agents that do not exist.
+    """
+
+    def __init__(
+        self,
+        environment: simpy.Environment,
+        names: Sequence[str],
+        quality: LinkQuality,
+        links: Mapping[tuple[str, str], LinkQuality] | None = None,
+        outages: Iterable[Outage] = (),
+        *,
+        seed: np.random.SeedSequence,
+    ) -> None:
+        self._environment = environment
+        self._quality = quality
+        self._qualities = dict(links or {})
+        self._outages = tuple(outages)
+        self._seed = seed
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise CommunicationError(f"agent {twice[0]!r} is given twice; once is accepted")
+        if ANYONE in names:
+            raise CommunicationError(f"agent {ANYONE!r}: the name stands for anyone in outages")
+        self._inboxes = {name: _Inbox(environment) for name in names}
+        self._links: dict[tuple[str, str], _Link] = {}
+        self._counters: dict[tuple[str, str], Traffic] = {}
+        self._total = Traffic(self._all_counts)
+        for sender, recipient in self._qualities:
+            self._check_ends(sender, recipient)
+        for outage in self._outages:
+            for role, name in (("sender", outage.sender), ("recipient", outage.recipient)):
+                if name != ANYONE:
+                    self._check_name(f"outage: {role}", name)
+
+    def send(self, sender: str, recipient: str, payload: bytes) -> None:
+        """Put a message on the link between two agents, now.
+
+        Raises CommunicationError for an agent that does not exist, or one that sends to itself.
+        """
+        link = self._links.get((sender, recipient))
+        if link is None:
+            link = self._open(sender, recipient)
+        link.send(payload)
+
+    def inbox(self, name: str) -> simpy.Store:
+        """Payloads that were delivered to an agent, in order of delivery.
+
+        Raises CommunicationError for an agent that does not exist.
+        """
+        self._check_name("recipient", name)
+        return self._inboxes[name]
+
+    def traffic(self, sender: str, recipient: str) -> Traffic:
+        """Counter of one directed link; raises CommunicationError as `send` does."""
+        ends = (sender, recipient)
+        if ends not in self._counters:
+            self._counters[ends] = Traffic(self._open(sender, recipient).counts)
+        return self._counters[ends]
+
+    @property
+    def total(self) -> Traffic:
+        """Counter of all links together; what it takes leaves those of the links alone."""
+        return self._total
+
+    @property
+    def used_links(self) -> tuple[tuple[str, str], ...]:
+        """Directed links, (sender, recipient), on which something was sent, sorted."""
+        return tuple(sorted(ends for ends, link in self._links.items() if link.sent))
+
+    def _open(self, sender: str, recipient: str) -> "_Link":
+        """Link between two agents, made at its first use: n agents have n (n - 1) of them."""
+        ends = (sender, recipient)
+        if ends not in self._links:
+            self._check_ends(sender, recipient)
+            words = (zlib.crc32(name.encode()) for name in ends)
+            stream = np.random.SeedSequence(
+                self._seed.entropy, spawn_key=(*self._seed.spawn_key, *words)
+            )
+            self._links[ends] = _Link(
+                self._environment,
+                self._inboxes[recipient],
+                self._qualities.get(ends, self._quality),
+                tuple((o.from_s, o.to_s) for o in self._outages if o.concerns(*ends)),
+                np.random.default_rng(stream),
+            )
+        return self._links[ends]
+
+    def _all_counts(self) -> TrafficCounts:
+        return sum((link.counts() for link in self._links.values()), TrafficCounts())
+
+    def _check_ends(self, sender: str, recipient: str) -> None:
+        self._check_name("sender", sender)
+        self._check_name("recipient", recipient)
+        if sender == recipient:
+            raise CommunicationError(f"agent {sender!r} sends to itself; another one is accepted")
+
+    def _check_name(self, role: str, name: str) -> None:
+        if name not in self._inboxes:
+            known = ", ".join(self._inboxes) or "none"
+            raise CommunicationError(f"{role} {name!r} is no agent of the network; known: {known}")
+
+
+class _Inbox(simpy.Store):
+    """A store into which payloads arrive without an event of their own."""
+
+    def deliver(self, payload: bytes) -> None:
+        """Add a payload and wake who waits for it; a store without capacity always has room."""
+        self.items.append(payload)
+        self._trigger_get(None)
+
+
+class _Link:
+    """One direction between two agents: its queue, its random stream and its counters."""
+
+    def __init__(
+        self,
+        environment: simpy.Environment,
+        inbox: _Inbox,
+        quality: LinkQuality,
+        outages: tuple[tuple[float, float], ...],
+        generator: np.random.Generator,
+    ) -> None:
+        self.sent = self._delivered = self._lost = self._in_outage = 0
+        self._duplicated = self._reordered = self._bytes_sent = self._bytes_delivered = 0
+        self._environment = environment
+        self._inbox = inbox
+        self._quality = quality
+        self._outages = outages
+        self._random = generator
+        self._free_at = -math.inf
+        self._last_in_order = -math.inf
+        self._newest_delivered = 0
+        self._shape = self._scale = 0.0
+        if quality.jitter_s > 0.0:
+            # mean = shape scale, variance = shape scale^2
+            self._shape = (quality.latency_s / quality.jitter_s) ** 2
+            self._scale = quality.jitter_s**2 / quality.latency_s
+
+    def counts(self) -> TrafficCounts:
+        """Counts since the network began."""
+        return TrafficCounts(
+            sent=self.sent,
+            delivered=self._delivered,
+            lost=self._lost,
+            in_outage=self._in_outage,
+            duplicated=self._duplicated,
+            reordered=self._reordered,
+            bytes_sent=self._bytes_sent,
+            bytes_delivered=self._bytes_delivered,
+        )
+
+    def send(self, payload: bytes) -> None:
+        """Draw what becomes of a message, and schedule its delivery."""
+        quality = self._quality
+        now = self._environment.now
+        self.sent += 1
+        self._bytes_sent += len(payload)
+        # drawn before anything is decided: an outage leaves the fate of later messages as it was
+        lost = self._happens(quality.loss)
+        in_order = not self._happens(quality.reordering)
+        delays = [self._delay()]
+        if self._happens(quality.duplication):
+            delays.append(self._delay())
+        if self._down(now):
+            self._in_outage += 1
+            return
+        leaves = now
+        if quality.bandwidth_bit_per_s is not None:
+            occupied = _BITS_PER_BYTE * len(payload) / quality.bandwidth_bit_per_s
+            leaves = self._free_at = max(now, self._free_at) + occupied
+        if lost:  # on its way: it has occupied the link
+            self._lost += 1
+            return
+        self._duplicated += len(delays) - 1
+        for delay in delays:
+            self._schedule(leaves - now + delay, payload, in_order)
+
+    def _schedule(self, delay: float, payload: bytes, in_order: bool) -> None:
+        """Deliver a copy after a delay, behind the one before if it keeps its place."""
+        now = self._environment.now
+        if in_order:
+            last = self._last_in_order
+            delay = max(delay, last - now)
+            while now + delay < last:  # now + (last - now) may round to just before last
+                delay += math.ulp(last)
+        at = now + delay
+        if self._down(at):
+            self._in_outage += 1
+            return
+        if in_order:
+            self._last_in_order = at
+        arrival = self._environment.timeout(delay, (self.sent, payload))
+        arrival.callbacks.append(self._deliver)
+
+    def _deliver(self, arrival: simpy.Event) -> None:
+        message = arrival.value
+        assert message is not None
+        number, payload = message
+        self._delivered += 1
+        self._bytes_delivered += len(payload)
+        if number < self._newest_delivered:
+            self._reordered += 1
+        else:
+            self._newest_delivered = number
+        self._inbox.deliver(payload)
+
+    def _happens(self, probability: float) -> bool:
+        return probability > 0.0 and self._random.random() < probability
+
+    def _delay(self) -> float:
+        if self._shape == 0.0:
+            return self._quality.latency_s
+        return float(self._random.gamma(self._shape, self._scale))
+
+    def _down(self, at: float) -> bool:
+        return any(begin <= at < end for begin, end in self._outages) if self._outages else False
