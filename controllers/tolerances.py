@@ -23,6 +23,14 @@ EXACT_LOSS_SHARE = 1e-6
 EXACT_VOLTAGE_PU = 1e-4
 AC_LIMIT_PU = 1e-4
 
+# mixtures of old and new schedules: profiles closer than this (MW, MVAr) are one; at most so many
+# mixtures of a step are all solved, else so many worst cases of the linearised network; a mixture
+# may violate limits by so much (p.u.) more than the held schedules do
+EQUAL_PROFILES = 1e-12
+MIXTURES_EXHAUSTIVE = 256
+MIXTURE_CASES = 64
+HELD_VIOLATION_PU = 1e-6
+
 # recovery: loss price above what burning power saves, EUR/MWh; what limits are tightened by beyond
 # the violation, p.u.; most decisions of a rung; first
 # price of a cone gap in the convex-concave procedure (EUR/MWh) and its growth from one decision to

@@ -1,0 +1,194 @@
+"""The worst mixture of the possible schedules of the grids below another one."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.certification.mixture_choices import Choices, StepChoices
+from stackelgrid.profiles.arrays import Floats, Ints
+
+Complexes = NDArray[np.complex128]
+
+
+@dataclass(frozen=True)
+class MixtureVerdict:
+    """Whether every mixture of schedules keeps a grid within its limits.
+
+    `holds`: no mixture violates a limit by more than AC_LIMIT_PU or, if that is more, than the
+    mixture in which every grid keeps its held profile (the first one). `mixtures` exist over the
+    horizon, `checked` AC power flows were solved. `exhaustive`: all different mixtures of every
+    step were asked for, else the worst cases of the linearised network. Violations are the largest
+    over the steps in p.u. of a voltage or power or as share of a rating, infinite where a power
+    flow diverges (this ends the search). `worst` names step, mixture and element, "" for none.
+    """
+
+    holds: bool
+    mixtures: int
+    checked: int
+    exhaustive: bool
+    violation_pu: float
+    held_violation_pu: float
+    worst: str
+
+
+@dataclass(frozen=True)
+class AcMixtures:
+    """AC solutions of mixtures, one a column.
+
+    `beyond` (limits, columns) is what is beyond each voltage or power limit in p.u., negative
+    inside; `loading` (rated branches, columns) is a share of the rating, times e^(j angle) with
+    the direction of the current. `excess` (columns,) is the largest of `beyond` and |loading| - 1,
+    infinite where a power flow diverged; columns after one that did may be left out.
+    """
+
+    beyond: Floats
+    loading: Complexes
+    excess: Floats
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a power flow has no solution."""
+        return not np.isfinite(self.excess).all()
+
+
+class MixtureNetwork(Protocol):
+    """A grid at its own consumption and dispatch, asked for exchanges of the grids below."""
+
+    def solve(self, step: int, p_mw: Floats, q_mvar: Floats) -> AcMixtures:
+        """AC power flows of exchanges (grids below, columns) at a step."""
+        ...
+
+    def describe(self, step: int, p_mw: Floats, q_mvar: Floats) -> str:
+        """Element with the largest violation at exchanges (grids below,) of a step."""
+        ...
+
+
+def check_mixtures(network: MixtureNetwork, choices: Choices, steps: int) -> MixtureVerdict:
+    """Verdict on all mixtures at all steps.
+
+    A step with at most MIXTURES_EXHAUSTIVE different mixtures has them all solved. Otherwise what
+    each grid's possibilities change, one grid at a time, is added up for every limit: there the
+    worst mixture takes the worst possibility of each grid, as every voltage and current is nearly
+    affine in the exchanges (Baran and Wu's linearised DistFlow). These mixtures are solved, worst
+    prediction first, and the worst one is improved grid by grid.
+    """
+    searches = [_StepSearch(network, choices, step) for step in range(steps)]
+    held = max((search.excess for search in searches), default=0.0)
+    exhaustive = True
+    if held < np.inf:
+        for search in searches:
+            few = search.at.mixtures <= tolerances.MIXTURES_EXHAUSTIVE
+            exhaustive &= few
+            search.solve(search.at.every()[1:]) if few else search.worst_cases()
+            if search.excess == np.inf:
+                break
+    worst = max(searches, key=lambda search: search.excess, default=None)
+    violation = max(worst.excess, 0.0) if worst is not None else 0.0
+    held = max(held, 0.0)
+    allowed = max(tolerances.AC_LIMIT_PU, held + tolerances.HELD_VIOLATION_PU)
+    return MixtureVerdict(
+        holds=violation <= allowed,
+        mixtures=choices.mixtures,
+        checked=sum(search.solved for search in searches),
+        exhaustive=exhaustive,
+        violation_pu=violation,
+        held_violation_pu=held,
+        worst=worst.describe() if worst is not None and violation > 0.0 else "",
+    )
+
+
+class _StepSearch:
+    """Search of one step; starts with the held mixture. `worst` (free,) is the worst so far."""
+
+    def __init__(self, network: MixtureNetwork, choices: Choices, step: int) -> None:
+        self._network, self._choices, self._step = network, choices, step
+        self.at: StepChoices = choices.at(step)
+        self.worst = self.at.held[0]
+        self.excess, self.solved = -np.inf, 0
+        self._seen: set[bytes] = set()
+        self._held = self.solve(self.at.held)
+
+    def solve(self, mixtures: Ints) -> AcMixtures:
+        """Solve mixtures (columns, free) and remember the worst."""
+        if not len(mixtures):
+            return AcMixtures(np.zeros((0, 0)), np.zeros((0, 0), np.complex128), np.zeros(0))
+        found = self._network.solve(self._step, *self.at.powers(mixtures))
+        self.solved += len(found.excess)
+        self._seen.update(row.tobytes() for row in mixtures)
+        at = int(np.argmax(found.excess))
+        if found.excess[at] > self.excess:
+            self.excess, self.worst = float(found.excess[at]), mixtures[at]
+        return found
+
+    def worst_cases(self) -> None:
+        """Solve the mixtures that are worst for a limit in the linearised network."""
+        single = self.at.changes(self.at.held[0])
+        found = self.solve(single)
+        if found.diverged:
+            return
+        shape = self.at.p_mw.shape
+        beyond = np.zeros((len(found.beyond), *shape))
+        loading = np.zeros((len(found.loading), *shape), dtype=np.complex128)
+        for column, mixture in enumerate(single):
+            at = int(np.flatnonzero(mixture)[0])
+            beyond[:, at, mixture[at]] = found.beyond[:, column] - self._held.beyond[:, 0]
+            loading[:, at, mixture[at]] = found.loading[:, column] - self._held.loading[:, 0]
+        largest, longest = beyond.argmax(axis=2), _longest_sum(self._held.loading[:, 0], loading)
+        predicted = np.concatenate(
+            [
+                self._held.beyond[:, 0] + beyond.max(axis=2).sum(axis=1),
+                np.abs(self._held.loading[:, 0] + _picked(loading, longest)) - 1.0,
+            ]
+        )
+        cases = np.concatenate([largest, longest])[np.argsort(-predicted, kind="stable")]
+        if self.solve(self._unseen(cases)[: tolerances.MIXTURE_CASES]).diverged:
+            return
+        before = -np.inf
+        while self.excess > before:
+            before = self.excess
+            self.solve(self._unseen(self.at.changes(self.worst)))
+
+    def describe(self) -> str:
+        """Say in one line where the largest violation is."""
+        p, q = self.at.powers(self.worst[None, :])
+        where = self._network.describe(self._step, p[:, 0], q[:, 0])
+        return f"step {self._step}, {self._choices.name(self.at, self.worst)}: {where}"
+
+    def _unseen(self, mixtures: Ints) -> Ints:
+        """Leave out mixtures that were solved, and repetitions."""
+        first: dict[bytes, int] = {}
+        for row, mixture in enumerate(mixtures):
+            key = mixture.tobytes()
+            if key not in self._seen:
+                first.setdefault(key, row)
+        return mixtures[list(first.values())]
+
+
+def _picked(effect: Complexes, pick: Ints) -> Complexes:
+    """Sum over the grids of what the picked possibilities (rows, grids) change."""
+    sums: Complexes = np.take_along_axis(effect, pick[:, :, None], axis=2).sum(axis=(1, 2))
+    return sums
+
+
+def _longest_sum(start: Complexes, effect: Complexes) -> Ints:
+    """Possibilities (rows, grids) that make |start + sum of effects| largest, for every row.
+
+    The sums of one vector (rows, grids, possibilities) of each grid have as many corners as there
+    are directions in which a grid changes its mind; the longest sum is one of them.
+    """
+    rows, grids, possibilities = effect.shape
+    first, second = np.triu_indices(possibilities, 1)
+    between = effect[:, :, first] - effect[:, :, second]
+    turn = np.angle(between).reshape(rows, grids * len(first)) + np.pi / 2.0
+    turn = np.sort(np.concatenate([turn, turn + np.pi], axis=1) % (2.0 * np.pi), axis=1)
+    middle = (turn + np.concatenate([turn[:, 1:], turn[:, :1] + 2.0 * np.pi], axis=1)) / 2.0
+    best, longest = np.zeros(effect.shape[:2], dtype=np.int64), np.full(rows, -np.inf)
+    for direction in np.exp(-1j * middle.T):
+        pick = (direction[:, None, None] * effect).real.argmax(axis=2)
+        length = np.abs(start + _picked(effect, pick))
+        longer = length > longest
+        best[longer], longest[longer] = pick[longer], length[longer]
+    return best
