@@ -5,7 +5,12 @@ import zlib
 import numpy as np
 
 
-def generator(seed: int, *consumer: str) -> np.random.Generator:
-    """Generator of one consumer; depends on the scenario's seed and the consumer's names only."""
+def stream(seed: int, *consumer: str) -> np.random.SeedSequence:
+    """Seed of one consumer; depends on the scenario's seed and the consumer's names only."""
     words = [zlib.crc32(name.encode()) for name in consumer]
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=words))
+    return np.random.SeedSequence(seed, spawn_key=words)
+
+
+def generator(seed: int, *consumer: str) -> np.random.Generator:
+    """Generator of one consumer, from its `stream`."""
+    return np.random.default_rng(stream(seed, *consumer))

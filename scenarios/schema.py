@@ -6,7 +6,7 @@
 from datetime import date, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from stackelgrid.scenarios.schema_base import (
     ClockTime,
@@ -15,6 +15,11 @@ from stackelgrid.scenarios.schema_base import (
     NonNegative,
     Positive,
     Section,
+)
+from stackelgrid.scenarios.schema_communication import (
+    CommunicationSection,
+    check_communication,
+    check_controller,
 )
 from stackelgrid.scenarios.schema_devices import (
     BatterySection,
@@ -253,6 +258,7 @@ class Scenario(Section):
     name: Name
     seed: Annotated[int, Field(ge=0)] = 0
     controller: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")] = "bottom_up"
+    coordination: Literal["central", "ldd_admm"] = "central"
     pricing: Literal["tariff", "lmp"] = "tariff"
     time: Time
     horizon: HorizonSection
@@ -265,6 +271,7 @@ class Scenario(Section):
     tariffs: dict[str, TariffSection]
     grids: Annotated[tuple[GridSection, ...], Field(min_length=1)]
     exactness: ExactnessSection | None = None
+    communication: CommunicationSection | None = None
 
     @field_validator("grids")
     @classmethod
@@ -293,6 +300,36 @@ class Scenario(Section):
                     f"{by_name[g.parent].level} grid"
                 )
         return grids
+
+    @field_validator("coordination")
+    @classmethod
+    def _negotiable(cls, coordination: str, info: ValidationInfo) -> str:
+        if "controller" in info.data:
+            check_controller(coordination, info.data["controller"])
+        return coordination
+
+    @field_validator("communication")
+    @classmethod
+    def _suitable(
+        cls, section: CommunicationSection | None, info: ValidationInfo
+    ) -> CommunicationSection | None:
+        if section is not None and {"coordination", "time", "grids"} <= info.data.keys():
+            check_communication(
+                section,
+                info.data["coordination"],
+                60.0 * info.data["time"].interval_min,
+                info.data["time"].start,
+                {grid.name: grid.parent for grid in info.data["grids"]},
+            )
+        return section
+
+    @model_validator(mode="after")
+    def _has_a_gate(self) -> Self:
+        if self.coordination != "central" and self.communication is None:
+            raise ValueError(
+                f"coordination = {self.coordination!r} needs a section communication with gate_s"
+            )
+        return self
 
     @model_validator(mode="after")
     def _tariffs_exist(self) -> Self:

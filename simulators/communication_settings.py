@@ -13,6 +13,12 @@ class CommunicationError(StackelgridError):
     """A communication network cannot be set up or used as asked; names thing, value, accepted."""
 
 
+def _finite(name: str, value: float, *, positive: bool) -> None:
+    if not math.isfinite(value) or value < 0.0 or (positive and value == 0.0):
+        sign = ">" if positive else ">="
+        raise CommunicationError(f"{name} is {value!r}; a finite number {sign} 0 is accepted")
+
+
 @dataclass(frozen=True)
 class LinkQuality:
     """How one directed link treats its messages; the default neither delays nor loses any.
@@ -106,9 +112,3 @@ class CommunicationSettings:
         """Refuse a gate in which nothing can be said."""
         _finite("gate_s", self.gate_s, positive=True)
         _finite("compute_s", self.compute_s, positive=False)
-
-
-def _finite(name: str, value: float, *, positive: bool) -> None:
-    if not math.isfinite(value) or value < 0.0 or (positive and value == 0.0):
-        sign = ">" if positive else ">="
-        raise CommunicationError(f"{name} is {value!r}; a finite number {sign} 0 is accepted")

@@ -10,7 +10,8 @@ class TrafficCounts:
 
     `sent` counts messages as the sender handed them over; `duplicated` the second copies that the
     network made. Every copy is in the end `delivered`, `lost` at random or lost `in_outage`.
-    `reordered` are copies delivered after a message that was sent later on the same link.
+    `reordered` are copies delivered after a message that was sent later on the same link, as RFC
+    4737, section 3, counts them: one that overtakes ten makes ten.
     """
 
     sent: int = 0

@@ -1,0 +1,452 @@
+"""The network by itself: statistics with bounds, queues by hand, order, outages, streams, cost."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+import simpy
+from scipy.stats import binom
+
+from stackelgrid.controllers.agents.messages import Response, decode, encode
+from stackelgrid.simulators.communication import (
+    PERFECT,
+    CommunicationError,
+    CommunicationNetwork,
+    CommunicationSettings,
+    LinkQuality,
+    Outage,
+    TrafficCounts,
+)
+
+NAMES = ("mv1", "lv1", "lv2")
+# chance that a correct network is outside of a bound: the seeds are fixed, so never by chance
+TAIL = 1e-6
+
+
+def network(quality=PERFECT, links=None, outages=(), seed=7, start=0.0, names=NAMES):
+    environment = simpy.Environment(start)
+    sequence = np.random.SeedSequence(seed)
+    return environment, CommunicationNetwork(
+        environment, names, quality, links, outages, seed=sequence
+    )
+
+
+def listen(environment, net, name):
+    """List that fills with (time, payload) as a process receives them."""
+    received = []
+
+    def process():
+        inbox = net.inbox(name)
+        while True:
+            payload = yield inbox.get()
+            received.append((environment.now, payload))
+
+    environment.process(process())
+    return received
+
+
+def speak(environment, net, sender, recipient, times, size=4):
+    """Send numbered messages at the given times."""
+
+    def process():
+        for number, at in enumerate(times):
+            if at > environment.now:
+                yield environment.timeout(at - environment.now)
+            net.send(sender, recipient, number.to_bytes(4, "big").ljust(size, b"\0"))
+        yield environment.timeout(0)
+
+    environment.process(process())
+
+
+def numbers(received):
+    return [int.from_bytes(payload[:4], "big") for _, payload in received]
+
+
+def one_link(quality, times, outages=(), seed=7, size=4, start=0.0):
+    """What lv1 hears of what mv1 says at `times`, and the counts of the link."""
+    environment, net = network(quality, outages=outages, seed=seed, start=start)
+    received = listen(environment, net, "lv1")
+    speak(environment, net, "mv1", "lv1", times, size)
+    environment.run()
+    return received, net.traffic("mv1", "lv1").counts
+
+
+def assert_binomial(count, n, p):
+    low, high = binom.ppf([TAIL, 1.0 - TAIL], n, p)
+    assert low <= count <= high, f"{count} outside [{low}, {high}]"
+
+
+def test_perfect_network_delivers_at_once_in_order_and_everything():
+    times = [-30.0] * 50 + [0.1 * k for k in range(100)]
+    received, counts = one_link(PERFECT, times, start=-30.0, size=10)
+    assert numbers(received) == list(range(150))
+    assert [at for at, _ in received][:50] == [-30.0] * 50
+    assert [at for at, _ in received] == pytest.approx(times, abs=1e-12)
+    assert counts == TrafficCounts(sent=150, delivered=150, bytes_sent=1500, bytes_delivered=1500)
+    assert counts.under_way == 0
+
+
+def test_a_round_trip_on_a_perfect_network_takes_no_simulated_time():
+    environment, net = network(start=5.0)
+
+    def agent():
+        while True:
+            payload = yield net.inbox("lv1").get()
+            net.send("lv1", "mv1", payload + b"!")
+
+    def coordinator():
+        for _ in range(10):
+            net.send("mv1", "lv1", b"?")
+            answer = yield net.inbox("mv1").get()
+            assert answer == b"?!"
+        return environment.now
+
+    environment.process(agent())
+    assert environment.run(environment.process(coordinator())) == 5.0
+
+
+@pytest.mark.parametrize("loss", [0.05, 0.3, 0.9])
+def test_share_of_lost_messages(loss):
+    received, counts = one_link(LinkQuality(loss=loss), range(4000))
+    assert_binomial(counts.lost, 4000, loss)
+    assert counts.delivered == len(received) == 4000 - counts.lost
+    assert numbers(received) == sorted(numbers(received))
+
+
+def test_certain_loss_loses_everything():
+    received, counts = one_link(LinkQuality(loss=1.0), range(100))
+    assert received == []
+    assert counts == TrafficCounts(sent=100, lost=100, bytes_sent=400)
+
+
+def test_losses_of_successive_messages_are_independent():
+    received, _ = one_link(LinkQuality(loss=0.3), range(8000))
+    arrived = set(numbers(received))
+    lost = [k not in arrived for k in range(8000)]
+    pairs = sum(a and b for a, b in zip(lost[::2], lost[1::2], strict=True))
+    assert_binomial(pairs, 4000, 0.09)
+
+
+@pytest.mark.parametrize(("latency", "jitter"), [(2.0, 0.5), (12.0, 6.0), (1.0, 2.0)])
+def test_delays_have_mean_and_standard_deviation_and_are_never_negative(latency, jitter):
+    # one message in 1000 s: none waits for the one before
+    received, _ = one_link(LinkQuality(latency, jitter), [1000.0 * k for k in range(5000)])
+    delays = np.array(
+        [at - 1000.0 * k for (at, _), k in zip(received, numbers(received), strict=True)]
+    )
+    assert len(delays) == 5000
+    assert delays.min() >= 0.0  # the shortest are below the resolution of the clock
+    # standard errors of the mean, and of the variance of a gamma distribution (kurtosis 3 + 6/k)
+    shape = (latency / jitter) ** 2
+    assert delays.mean() == pytest.approx(latency, abs=5.0 * jitter / math.sqrt(5000))
+    error = jitter**2 * math.sqrt((2.0 + 6.0 / shape) / 5000)
+    assert delays.var() == pytest.approx(jitter**2, abs=5.0 * error)
+
+
+def test_delay_is_constant_without_jitter():
+    received, _ = one_link(LinkQuality(latency_s=3.0), [0.0, 1.0, 7.5])
+    assert [at for at, _ in received] == [3.0, 4.0, 10.5]
+
+
+def test_share_of_duplicates_and_both_copies_arrive():
+    received, counts = one_link(LinkQuality(duplication=0.2), range(4000))
+    assert_binomial(counts.duplicated, 4000, 0.2)
+    assert counts.delivered == len(received) == 4000 + counts.duplicated
+    heard = numbers(received)
+    assert set(heard) == set(range(4000))
+    assert max(heard.count(k) for k in heard[:500]) == 2
+    assert counts.reordered == 0
+
+
+def test_a_lost_message_has_no_duplicate():
+    _, counts = one_link(LinkQuality(loss=0.5, duplication=1.0), range(1000))
+    assert counts.duplicated == 1000 - counts.lost
+    assert counts.delivered == 2 * counts.duplicated
+
+
+def test_order_is_kept_under_jitter_without_reordering():
+    """Sent a tenth of the jitter apart, so that most would overtake."""
+    quality = LinkQuality(5.0, 5.0, duplication=0.1)
+    received, counts = one_link(quality, [0.5 * k for k in range(2000)], start=-1.0)
+    assert numbers(received) == sorted(numbers(received))
+    assert counts.reordered == 0
+    assert len(received) == 2000 + counts.duplicated
+
+
+def test_order_is_kept_where_seconds_round():
+    """Clamped to one moment from send times and clocks of very different size."""
+    rng = np.random.default_rng(1)
+    for start in (-900.0, 86400.0, 1e9):
+        times = start + np.cumsum(rng.exponential(1e-3, 500))
+        received, _ = one_link(LinkQuality(0.1, 0.1), times.tolist(), start=start)
+        assert numbers(received) == list(range(500))
+
+
+def test_messages_drawn_for_reordering_overtake_and_are_overtaken():
+    times = [0.5 * k for k in range(2000)]
+    received, counts = one_link(LinkQuality(5.0, 5.0, reordering=1.0), times)
+    heard = numbers(received)
+    assert sorted(heard) == list(range(2000))
+    newest, late = -1, 0
+    for number in heard:
+        late += number < newest
+        newest = max(newest, number)
+    assert counts.reordered == late > 500
+
+
+def test_those_not_drawn_for_reordering_keep_their_order():
+    """Five messages in a hundred leave the row; the rest is one increasing row."""
+    times = [0.5 * k for k in range(2000)]
+    received, counts = one_link(LinkQuality(5.0, 5.0, reordering=0.05), times)
+    heard = numbers(received)
+    assert counts.reordered > 0
+    # longest increasing subsequence: at least all that were not drawn
+    tails = []
+    for number in heard:
+        place = int(np.searchsorted(tails, number))
+        tails[place : place + 1] = [number]
+    assert len(tails) >= 2000 - binom.ppf(1.0 - TAIL, 2000, 0.05)
+
+
+def test_bandwidth_queues_messages():
+    """1000 bytes at 1 Mbit/s take 8 ms; the third comes to an idle link."""
+    quality = LinkQuality(latency_s=0.5, bandwidth_bit_per_s=1e6)
+    received, _ = one_link(quality, [0.0, 0.0, 0.1], size=1000)
+    assert [at for at, _ in received] == pytest.approx([0.508, 0.516, 0.608], abs=1e-12)
+
+
+def test_a_lost_message_has_occupied_its_link():
+    """At 80 bit/s 10 bytes take a second; whoever gets through does so in its own turn."""
+    quality = LinkQuality(loss=0.5, bandwidth_bit_per_s=80.0)
+    received, counts = one_link(quality, [0.0] * 40, size=10)
+    assert 0 < counts.lost < 40
+    assert [at for at, _ in received] == pytest.approx([1.0 + k for k in numbers(received)])
+
+
+def test_bandwidth_of_one_link_is_not_that_of_another():
+    environment, net = network(LinkQuality(bandwidth_bit_per_s=80.0))
+    first, second = listen(environment, net, "lv1"), listen(environment, net, "lv2")
+    speak(environment, net, "mv1", "lv1", [0.0, 0.0], size=10)
+    speak(environment, net, "mv1", "lv2", [0.0], size=10)
+    environment.run()
+    assert [at for at, _ in first] == [1.0, 2.0]
+    assert [at for at, _ in second] == [1.0]
+
+
+def test_outage_loses_what_is_sent_and_what_would_arrive_within_it():
+    """Latency 2 s, down from 10 to 20 s: sent from 8 (arrives at 10) until before 20."""
+    outage = Outage("mv1", "lv1", 10.0, 20.0)
+    received, counts = one_link(LinkQuality(latency_s=2.0), range(25), [outage])
+    assert numbers(received) == [*range(8), *range(20, 25)]
+    assert counts.in_outage == 12
+    assert counts.lost == 0
+
+
+@pytest.mark.parametrize(
+    ("outage", "down"),
+    [
+        (("lv1", "mv1"), {("lv1", "mv1")}),
+        (("mv1", "*"), {("mv1", "lv1"), ("mv1", "lv2")}),
+        (("*", "mv1"), {("lv1", "mv1"), ("lv2", "mv1")}),
+        (("*", "*"), {("lv1", "mv1"), ("lv2", "mv1"), ("mv1", "lv1"), ("mv1", "lv2")}),
+    ],
+)
+def test_outage_concerns_its_links_only(outage, down):
+    ends = [("lv1", "mv1"), ("lv2", "mv1"), ("mv1", "lv1"), ("mv1", "lv2")]
+    environment, net = network(outages=[Outage(*outage, 0.0, 10.0)])
+    for sender, recipient in ends:
+        net.send(sender, recipient, b"x")
+    environment.run()
+    silent = {e for e in ends if net.traffic(*e).counts.in_outage == 1}
+    assert silent == down
+    assert net.total.counts.delivered == 4 - len(down)
+
+
+def test_outage_leaves_the_fate_of_later_messages_as_it_was():
+    quality = LinkQuality(5.0, 2.0, loss=0.3, duplication=0.1, reordering=0.2)
+    times = [20.0 * k for k in range(300)]
+    plain, _ = one_link(quality, times)
+    down, counts = one_link(quality, times, [Outage("*", "*", 1990.0, 2990.0)])
+    assert counts.in_outage > 0
+    # 200 s after its end nothing of before is under way any more
+    after = [entry for entry in plain if entry[0] > 3200.0]
+    assert after == [entry for entry in down if entry[0] > 3200.0]
+    assert len(after) > 50
+
+
+ROUGH = LinkQuality(2.0, 1.0, 0.2, 0.1, 0.3, 1e5)
+
+
+def talk(seed, busy=0, names=NAMES):
+    """Deliveries from lv1 to mv1 while lv2 sends `busy` messages and mv1 answers as many."""
+    environment, net = network(ROUGH, seed=seed, names=names)
+    received = listen(environment, net, "mv1")
+    speak(environment, net, "lv2", "mv1", [0.3 * k + 0.1 for k in range(busy)], size=77)
+    speak(environment, net, "mv1", "lv1", [0.2 * k for k in range(busy)], size=50)
+    speak(environment, net, "lv1", "mv1", [0.5 * k for k in range(400)], size=33)
+    environment.run()
+    return [entry for entry in received if len(entry[1]) == 33]
+
+
+def test_equal_seeds_give_equal_deliveries_bit_for_bit():
+    assert talk(3) == talk(3)
+    assert len(talk(3)) > 300
+    assert talk(3) != talk(4)
+
+
+def test_traffic_on_other_links_changes_no_delivery_of_a_link():
+    assert talk(3, busy=500) == talk(3)
+
+
+def test_order_and_number_of_agents_change_no_delivery():
+    assert talk(3, names=("lv9", "lv2", "mv1", "lv8", "lv1")) == talk(3)
+
+
+def test_links_draw_different_numbers():
+    environment, net = network(ROUGH)
+    there, back = listen(environment, net, "lv1"), listen(environment, net, "mv1")
+    speak(environment, net, "mv1", "lv1", range(100))
+    speak(environment, net, "lv1", "mv1", range(100))
+    environment.run()
+    assert numbers(there) != numbers(back)
+
+
+def test_children_of_a_seed_give_different_networks():
+    first, second = np.random.SeedSequence(5).spawn(2)
+    heard = []
+    for seed in (first, second, np.random.SeedSequence(5)):
+        environment = simpy.Environment()
+        net = CommunicationNetwork(environment, NAMES, ROUGH, seed=seed)
+        received = listen(environment, net, "lv1")
+        speak(environment, net, "mv1", "lv1", range(100))
+        environment.run()
+        heard.append(numbers(received))
+    assert len({tuple(h) for h in heard}) == 3
+
+
+def test_a_link_may_have_a_quality_of_its_own():
+    environment, net = network(LinkQuality(1.0), {("mv1", "lv1"): LinkQuality(4.0)})
+    slow, back = listen(environment, net, "lv1"), listen(environment, net, "mv1")
+    net.send("mv1", "lv1", b"x")
+    net.send("lv1", "mv1", b"x")
+    environment.run()
+    assert (slow, back) == ([(4.0, b"x")], [(1.0, b"x")])
+
+
+def test_traffic_is_taken_by_interval_and_in_total():
+    environment, net = network(LinkQuality(latency_s=2.0))
+    speak(environment, net, "mv1", "lv1", [0.0, 9.0], size=10)
+    speak(environment, net, "lv1", "mv1", [1.0], size=30)
+    there, total = net.traffic("mv1", "lv1"), net.total
+    environment.run(until=10.0)
+    first = TrafficCounts(sent=2, delivered=1, bytes_sent=20, bytes_delivered=10)
+    assert there.take() == first
+    assert first.under_way == 1
+    assert total.take() == first + TrafficCounts(1, 1, bytes_sent=30, bytes_delivered=30)
+    environment.run(until=20.0)
+    assert there.take() == TrafficCounts(delivered=1, bytes_delivered=10)
+    assert there.take() == TrafficCounts()
+    assert net.total.take() == TrafficCounts(delivered=1, bytes_delivered=10)
+    assert there.counts.under_way == 0
+    assert net.used_links == (("lv1", "mv1"), ("mv1", "lv1"))
+    assert net.traffic("lv2", "mv1").counts == TrafficCounts()
+    assert net.used_links == (("lv1", "mv1"), ("mv1", "lv1"))
+
+
+def test_every_copy_is_accounted_for():
+    outages = [Outage("*", "*", 50.0, 100.0)]
+    received, counts = one_link(ROUGH, [0.5 * k for k in range(1000)], outages)
+    assert counts.under_way == 0
+    assert min(counts.lost, counts.in_outage, counts.duplicated, counts.reordered) > 0
+    assert counts.delivered == len(received)
+    assert counts.bytes_delivered == 4 * len(received)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"latency_s": -1.0}, "latency_s is -1.0; a finite number >= 0 is accepted"),
+        ({"latency_s": math.nan}, "latency_s is nan; a finite number >= 0"),
+        ({"latency_s": 1.0, "jitter_s": math.inf}, "jitter_s is inf; a finite number >= 0"),
+        ({"loss": 1.01}, "loss is 1.01; a probability, 0 to 1, is accepted"),
+        ({"loss": math.nan}, "loss is nan; a probability"),
+        ({"duplication": -0.1}, "duplication is -0.1; a probability"),
+        ({"reordering": 2}, "reordering is 2; a probability"),
+        ({"bandwidth_bit_per_s": 0.0}, "bandwidth_bit_per_s is 0.0; a finite number > 0"),
+        ({"jitter_s": 0.5}, "jitter_s is 0.5 where latency_s is 0; latency_s > 0"),
+        ({"latency_s": 1.0, "reordering": 0.5}, "reordering is 0.5 where jitter_s is 0"),
+    ],
+)
+def test_impossible_links_are_refused(arguments, expected):
+    with pytest.raises(CommunicationError) as refusal:
+        LinkQuality(**arguments)
+    assert expected in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_other_impossible_settings_are_refused():
+    with pytest.raises(CommunicationError, match="from_s is 5 and to_s 5; from_s < to_s is acc"):
+        Outage("mv1", "lv1", 5.0, 5.0)
+    with pytest.raises(CommunicationError, match=r"from_s is 5 and to_s nan"):
+        Outage("mv1", "lv1", 5.0, math.nan)
+    with pytest.raises(CommunicationError, match=r"gate_s is 0\.0; a finite number > 0"):
+        CommunicationSettings(gate_s=0.0)
+    with pytest.raises(CommunicationError, match=r"compute_s is -1\.0; a finite number >= 0"):
+        CommunicationSettings(gate_s=60.0, compute_s=-1.0)
+
+
+def test_agents_that_do_not_exist_are_refused():
+    _, net = network()
+    known = "known: mv1, lv1, lv2"
+    with pytest.raises(CommunicationError, match=f"sender 'lv9' is no agent .*; {known}"):
+        net.send("lv9", "mv1", b"x")
+    with pytest.raises(CommunicationError, match=f"recipient 'lv9' is no agent .*; {known}"):
+        net.send("mv1", "lv9", b"x")
+    with pytest.raises(CommunicationError, match=f"recipient '\\*' is no agent .*; {known}"):
+        net.send("mv1", "*", b"x")
+    with pytest.raises(CommunicationError, match=f"recipient 'lv9' is no agent .*; {known}"):
+        net.inbox("lv9")
+    with pytest.raises(CommunicationError, match="agent 'mv1' sends to itself"):
+        net.send("mv1", "mv1", b"x")
+    with pytest.raises(CommunicationError, match=f"sender 'lv9' is no agent .*; {known}"):
+        network(links={("lv9", "mv1"): PERFECT})
+    with pytest.raises(CommunicationError, match=f"recipient 'tn' is no agent .*; {known}"):
+        network(outages=[Outage("*", "tn", 0.0, 1.0)])
+    with pytest.raises(CommunicationError, match="agent 'lv1' is given twice"):
+        network(names=("lv1", "mv1", "lv1"))
+    assert net.total.counts == TrafficCounts()
+
+
+def test_a_thousand_messages_cost_milliseconds():
+    """At most 10 ms are asked for; three times that leave room for a busy machine."""
+    rng = np.random.default_rng(0)
+    exchange, trade = (tuple(rng.normal(size=24).tolist()) for _ in range(2))
+    known = frozenset({"lv1"})
+
+    def seconds(count=1000):
+        quality = LinkQuality(2.0, 1.0, loss=0.05, duplication=0.05, reordering=0.05)
+        environment, net = network(quality)
+        heard = 0
+
+        def receiver():
+            nonlocal heard
+            inbox = net.inbox("mv1")
+            while True:
+                decode((yield inbox.get()), recipient="mv1", known=known, steps=24)
+                heard += 1
+
+        environment.process(receiver())
+        started = time.perf_counter()
+        for number in range(count):
+            answer = Response(
+                sender="lv1", recipient="mv1", interval=3, attempt=1, round=number,
+                exchange_mw=exchange, trade_mw=trade,
+            )  # fmt: skip
+            net.send("lv1", "mv1", encode(answer))
+        environment.run()
+        taken = time.perf_counter() - started
+        assert heard > 0.9 * count
+        return taken
+
+    assert min(seconds() for _ in range(5)) < 0.03
