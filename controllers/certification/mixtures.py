@@ -92,13 +92,12 @@ class RadialMixtures:
 
 
 class _RadialPoint:
-    """A feeder at its own consumption (2, n, T) in the net's order; flows start at the last one."""
+    """A feeder at its own consumption (2, n, T), buses in the net's order."""
 
     def __init__(self, grid: RadialMixtures, own: Floats, vm_slack_pu: Floats) -> None:
         self._flow, self._limits = grid.flow, grid.limits
         self._at_bus, self._from = grid.at_bus, grid.from_bus
         self._own, self._vm_slack = own, vm_slack_pu
-        self._start: AcState | None = None
         self._rated = np.flatnonzero(np.isfinite(self._limits.loading_max_percent))
         self._low = np.flatnonzero(self._limits.vm_min_pu > 0.0)
         self._high = np.flatnonzero(np.isfinite(self._limits.vm_max_pu))
@@ -149,10 +148,8 @@ class _RadialPoint:
         return own_p + self._at_bus @ p_mw, own_q + self._at_bus @ q_mvar
 
     def _state(self, step: int, p_mw: Floats, q_mvar: Floats) -> AcState:
-        start, self._start = self._start, None
-        voltage = None if start is None else start.voltage
-        self._start = self._flow.solve(p_mw, q_mvar, float(self._vm_slack[step]), start=voltage)
-        return self._start
+        # no start vector: from the solution of another mixture Newton may end at a low voltage
+        return self._flow.solve(p_mw, q_mvar, float(self._vm_slack[step]))
 
 
 class TransmissionMixtures:
@@ -238,7 +235,8 @@ class _TransmissionPoint:
 
     def describe(self, step: int, p_mw: Floats, q_mvar: Floats) -> str:
         """Largest violation at exchanges (grids below,)."""
-        return self._certified(step, p_mw[:, None], q_mvar[:, None])[0].worst[0]
+        worst = self._certified(step, p_mw[:, None], q_mvar[:, None])[0].worst[0]
+        return worst or "a limit is just reached"
 
     def _certified(
         self, step: int, p_mw: Floats, q_mvar: Floats

@@ -57,9 +57,12 @@ def check(mixtures, steps=1, own_kw=0.0, vm=1.0, **choices):
     return mixtures.check(own[0], own[1], np.full(steps, vm), None, choices)
 
 
-def random_feeder(build_feeder, net, seed, grids, possibilities=2, steps=1):
-    """Grids at random buses of Baran and Wu's feeder; arguments of a check."""
-    rng = np.random.default_rng(seed)
+def random_feeder(build_feeder, net, seed, grids, possibilities=2, own=0.6, size=None):
+    """Grids at random buses of Baran and Wu's feeder; arguments of a check.
+
+    `own` is a factor on its own load, `size` the spread of the exchanges in MW and MVAr.
+    """
+    rng, steps = np.random.default_rng(seed), 1
     net.line["max_i_ka"] = (np.nan, 0.15, 0.08)[seed % 3]
     feeder = build_feeder(net, "mv")
     buses = rng.choice(np.arange(1, 33), grids, replace=False)
@@ -67,8 +70,8 @@ def random_feeder(build_feeder, net, seed, grids, possibilities=2, steps=1):
     loads = feeder.devices.loads
     p, q = np.zeros((2, 33, steps))
     at = feeder.network.positions(loads.bus)
-    p[at], q[at] = 0.6 * loads.p_mw[:, None], 0.6 * loads.q_mvar[:, None]
-    size_p, size_q = 0.05 + 0.03 * (seed % 7), 0.05 + 0.03 * (seed % 5)
+    p[at], q[at] = own * loads.p_mw[:, None], own * loads.q_mvar[:, None]
+    size_p, size_q = size or (0.05 + 0.03 * (seed % 7), 0.05 + 0.03 * (seed % 5))
     choices = {
         name: tuple(
             BoundaryProfile(rng.normal(0.0, size_p, steps), rng.normal(0.0, size_q, steps))
@@ -272,6 +275,37 @@ def test_worst_cases_find_what_all_mixtures_contain(build_feeder, load_case, mon
         held += every.holds
         rated += "line" in every.worst
     assert min(violated, held, rated) >= 3
+
+
+def test_close_to_collapse_the_usual_solution_is_judged(build_feeder, load_case, monkeypatch):
+    # from the solution of another mixture Newton finds a voltage of 0.08 p.u. at seed 340
+    solved = 0
+    for seed in range(336, 344):
+        mixtures, arguments = random_feeder(
+            build_feeder, load_case("case33bw"), seed, 7, own=1.0, size=(1.6, 0.6)
+        )
+        if mixtures.check(*arguments).held_violation_pu == np.inf:
+            continue
+        every, worst = both_ways(monkeypatch, mixtures, arguments)
+        assert worst.violation_pu == pytest.approx(every.violation_pu, abs=1e-6)
+        assert worst.violation_pu > 0.05
+        solved += np.isfinite(every.violation_pu)
+        assert "reached" not in worst.worst
+    assert solved >= 5
+
+
+def test_worst_cases_turn_a_current_around(two_buses, monkeypatch):
+    # ten grids of 10 kW, each may give 14 kW instead: every single change unloads the line
+    mixtures = RadialMixtures(two_buses(0.0, np.inf, 0.18).feeder, {f"g{k}": 1 for k in range(10)})
+    choices = {name: (profile(10), profile(-14)) for name in mixtures.children}
+    arguments = (np.zeros((2, 1)), np.zeros((2, 1)), np.ones(1), None, choices)
+    every, worst = both_ways(monkeypatch, mixtures, arguments)
+    current_ka = 0.14 / (np.sqrt(3.0) * 0.4 * vm_by_hand(-140))
+    for verdict in (every, worst):
+        assert verdict.violation_pu == pytest.approx(current_ka / 0.18 - 1.0, abs=1e-8)
+        assert verdict.held_violation_pu == 0.0
+        assert not verdict.holds
+    assert worst.violation_pu > 0.05
 
 
 # --- transmission ---
