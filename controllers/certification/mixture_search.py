@@ -77,12 +77,13 @@ def check_mixtures(network: MixtureNetwork, choices: Choices, steps: int) -> Mix
     """
     searches = [_StepSearch(network, choices, step) for step in range(steps)]
     held = max((search.excess for search in searches), default=0.0)
-    exhaustive = True
+    few = [search.at.mixtures <= tolerances.MIXTURES_EXHAUSTIVE for search in searches]
     if held < np.inf:
-        for search in searches:
-            few = search.at.mixtures <= tolerances.MIXTURES_EXHAUSTIVE
-            exhaustive &= few
-            search.solve(search.at.every()[1:]) if few else search.worst_cases()
+        for search, all_of_them in zip(searches, few, strict=True):
+            if all_of_them:
+                search.solve(search.at.every()[1:])
+            else:
+                search.worst_cases()
             if search.excess == np.inf:
                 break
     worst = max(searches, key=lambda search: search.excess, default=None)
@@ -93,7 +94,7 @@ def check_mixtures(network: MixtureNetwork, choices: Choices, steps: int) -> Mix
         holds=violation <= allowed,
         mixtures=choices.mixtures,
         checked=sum(search.solved for search in searches),
-        exhaustive=exhaustive,
+        exhaustive=all(few),
         violation_pu=violation,
         held_violation_pu=held,
         worst=worst.describe() if worst is not None and violation > 0.0 else "",

@@ -1,7 +1,7 @@
 """Whether all mixtures of old and new schedules of the grids below keep a grid within its limits.
 
 A commit that is lost leaves some grids on a new schedule and some on the old one. Which ones
-cannot be known, so it is asked of all mixtures before (docs/model.md, negotiation).
+cannot be known, so it is asked of all mixtures before.
 """
 
 from collections.abc import Mapping, Sequence
