@@ -4,16 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import coo_array, csc_array, csr_array, diags_array, triu
+from scipy.sparse import coo_array, csr_array, triu
 
 from stackelgrid.controllers.agents.feeder_agent import FeederInstance, Variant
+from stackelgrid.controllers.agents.priced_feeder import PricedFeeder
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
 from stackelgrid.controllers.bilevel.hull import FollowerCost
 from stackelgrid.controllers.bilevel.hull_search import HullOptions, HullSearch
 from stackelgrid.controllers.coordination.stage import Stage
 from stackelgrid.controllers.schedule import SolveReport
 from stackelgrid.controllers.solvers.backend import MixedIntegerBackend
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, parameter_vector
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.registry import conic_solver, mixed_integer_solver
 from stackelgrid.controllers.solvers.snapping import snap_by_direction
 from stackelgrid.profiles.arrays import Floats
@@ -56,7 +57,7 @@ _PROOF_ROUNDS = 5
 _PROOF_BINARIES = 500
 
 
-class ActiveNetwork:
+class ActiveNetwork(PricedFeeder):
     """One active network as a leader of its own; programs are built when first needed.
 
     `slope` in EUR/MWh per MW is by how much a price moves with the distance from a target: a
@@ -64,13 +65,9 @@ class ActiveNetwork:
     """
 
     def __init__(self, stage: Stage, name: str, variant: Variant, slope: float) -> None:
-        self.stage, self.name, self.variant = stage, name, variant
-        self.agent = stage.leaders[name]
-        self.copies = float(self.agent.feeder.boundary.multiplicity)
-        self.compiled = self.agent.model(variant)
-        self.base = self.agent.feeder.network.base_mva
+        super().__init__(stage.leaders[name], variant)
+        self.stage, self.name = stage, name
         self.curvature = slope * self.agent.horizon.dt_h
-        self.trades = "across_net" in self.compiled.columns
         devices = self.agent.feeder.devices
         self.size_mw = float(
             self.agent.feeder.load_peak_mw.sum()
@@ -80,37 +77,6 @@ class ActiveNetwork:
         self._programs: dict[tuple[bool, bool], ConicProgram] = {}
         self._solvers: dict[tuple[bool, bool], MixedIntegerBackend] = {}
         self._searches: dict[tuple[bool, bool], HullSearch] = {}
-
-    def trade(self, x: Floats) -> Floats:
-        """What one copy buys across less what it sells (steps,) in MW."""
-        if not self.trades:
-            return np.zeros(len(self.curvature))
-        return np.asarray(self.base * x[self.compiled.columns["across_net"]])
-
-    def across(self, x: Floats, side: str) -> Floats:
-        """Purchases ("buy") or sales ("sell") across of one copy (prosumers, steps) in MW."""
-        values = x[self.compiled.columns[f"across_{side}"]]
-        return np.asarray(self.base * values.reshape(-1, len(self.curvature)))
-
-    def with_share(self, x: Floats, side: str, kept: Floats) -> Floats:
-        """Point that keeps the share (steps,) of what it buys or sells across; the grid has it."""
-        if np.all(kept == 1.0):
-            return x
-        c, changed = self.compiled.columns, x.copy()
-        moved = ((1.0 - kept) * self.across(x, side) / self.base).ravel()
-        changed[c[f"across_{side}"]] -= moved
-        changed[c[f"grid_{side}"]] += moved
-        total = moved.reshape(-1, len(kept)).sum(axis=0)
-        changed[c["across_net"]] += total if side == "sell" else -total
-        if self.variant.tariff:
-            billed = changed[c["p_import"]] - changed[c["across_net"]]
-            changed[c["bought"]] = np.maximum(billed, 0.0)
-            changed[c["sold"]] = np.maximum(-billed, 0.0)
-        return changed
-
-    def exchange(self, x: Floats) -> Floats:
-        """Exchange of one copy (steps,) in MW."""
-        return self.agent.exchange(x, self.variant)
 
     def cost(self, instance: FeederInstance, x: Floats, offer: Offer) -> float:
         """Cost of all copies in EUR without a nodal payment: trade and limits at their prices."""
@@ -142,37 +108,19 @@ class ActiveNetwork:
 
     # ------------------------------------------------------------------ programs
 
-    def _program(self, near: tuple[bool, bool]) -> ConicProgram:
+    def _near_program(self, near: tuple[bool, bool]) -> ConicProgram:
         """Program of one copy, with the distance from the targets where it counts."""
         if near not in self._programs:
-            program = self.compiled.program
-            diagonal = np.zeros(program.variables)
-            for counts, name in zip(near, ("across_net", "p_import"), strict=True):
-                if counts:
-                    diagonal[self.compiled.columns[name]] += self.base**2 * self.curvature
-            if any(near):
-                quadratic = csc_array(program.quadratic + diags_array(diagonal))
-                program = replace(program, quadratic=quadratic)
-            self._programs[near] = program
+            self._programs[near] = self.program(*(counts * self.curvature for counts in near))
         return self._programs[near]
 
     def _data(self, instance: FeederInstance, offer: Offer, near: tuple[bool, bool]) -> ProgramData:
-        values = self.agent.parameters(instance, self.variant)
-        data = self.compiled.program.data(parameter_vector(self.compiled.parameters, values))
-        if instance.amendment is not None:
-            data = instance.amendment.apply(self.compiled.program, self.compiled.columns, data)
-        q, columns = data.q.copy(), self.compiled.columns
-        q[columns["p_import"]] += self.base * offer.exchange_price
-        offset = data.offset
-        if self.trades:
-            q[columns["across_net"]] += self.base * offer.trade_price
-        targets = (offer.trade_target, offer.exchange_target)
-        names = ("across_net", "p_import")
-        for counts, name, target in zip(near, names, targets, strict=True):
-            if counts:
-                q[columns[name]] -= self.base * self.curvature * target
-                offset += float(0.5 * self.curvature @ target**2)
-        return ProgramData(q, data.b, offset)
+        trade, exchange = (counts * self.curvature for counts in near)
+        return self.data(
+            instance,
+            (offer.trade_price, offer.trade_target, trade),
+            (offer.exchange_price, offer.exchange_target, exchange),
+        )
 
     def _snap(self) -> Callable[[Floats], Floats]:
         rules = self.agent.snap_rules(self.variant)
@@ -185,7 +133,7 @@ class ActiveNetwork:
         if near not in self._solvers:
             self._solvers[near] = mixed_integer_solver(
                 settings.mixed_integer,
-                self._program(near),
+                self._near_program(near),
                 snap=self._snap(),
                 row_names=self.compiled.row_names,
                 options=replace(self.stage.options, round_limit=self._rounds(near)),
@@ -225,7 +173,7 @@ class ActiveNetwork:
         below, settings = follower.compiled.program, self.stage.settings
         if near not in self._searches:
             upper = csr_array(below.quadratic)
-            one = self._program(near)
+            one = self._near_program(near)
             self._searches[near] = HullSearch(
                 replace(one, quadratic=self.copies * one.quadratic),
                 below,

@@ -139,7 +139,7 @@ class MarketMaker:
         sides = {}
         for side in ("buy", "sell"):
             sides[side] = sum(
-                (self.networks[n].copies * self.networks[n].across(points[n], side).sum(axis=0)
+                (self.networks[n].copies * self.networks[n].across(points[n], side)
                  for n in self.trading),
                 np.zeros(len(self._curvature)),
             )  # fmt: skip
