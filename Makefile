@@ -44,6 +44,7 @@ benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/resolve.py
 	$(BIN)/python benchmarks/misocp.py
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/communication.py
 
 # reinstalled whenever a source changes: what is tested is what a user installs
 $(VENV)/.installed: $(SOURCES)
