@@ -5,8 +5,33 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from stackelgrid.controllers.schedule import Plan
+from stackelgrid.profiles.arrays import Floats
 
 Pricing = Literal["tariff", "lmp"]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of a negotiation, as its coordinator sees it.
+
+    `open_share`: trade that does not clear over the volume; `price_apart`, `price_moved`: residuals
+    as a share of the price range, root mean square over the steps; `exchange_apart_mw`: largest
+    distance between an exchange and what the follower can serve; `cut_eur`: most that cutting the
+    long side of trade can cost at public prices; (steps,): `price_eur_per_mwh` of trade across.
+    """
+
+    number: int
+    fixed: bool
+    answers: int
+    open_share: float
+    volume_mwh: float
+    cut_eur: float
+    price_apart: float
+    price_moved: float
+    exchange_apart_mw: float
+    penalty: tuple[float, float]
+    price_eur_per_mwh: Floats
+    limits: bool
 
 
 @dataclass(frozen=True)
@@ -19,7 +44,8 @@ class Outcome:
     `follower_cost_eur` is the cost of the follower at the leaders' exchange, solved again; NaN
     where the exchange cannot be met. `follower_returned_eur`, `_min_eur`, `_max_eur` tell what a
     scheme that does not ask the follower to be optimal returned, and between what it could lie.
-    `objective`, `bound` and `gap` are those of the program that the scheme solved.
+    `objective`, `bound` and `gap` are those of the program that the scheme solved, `history` the
+    rounds of a negotiation.
     """
 
     scheme: str
@@ -40,6 +66,7 @@ class Outcome:
     remaining_gain_eur: Mapping[str, float] = field(default_factory=dict)
     rounds: int = 1
     messages: tuple[str, ...] = ()
+    history: tuple[Round, ...] = ()
 
     @property
     def leader_eur(self) -> float:

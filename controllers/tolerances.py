@@ -87,3 +87,17 @@ CONE_DIRECTION = 1e-7
 # (relative to the cost) is not taken
 EQUILIBRIUM = 1e-4
 EQUILIBRIUM_GAIN = 1e-7
+
+# LDD-ADMM: rounds at most, cold and warm, and how many of them are kept for fixed binaries; rounds
+# have settled when what cutting trade can cost is below this share of the turnover and prices are
+# apart by less than this share of their range; what may be committed when the rounds or the time
+# end; distance of an exchange from what the follower can serve, MW
+COLD_ROUNDS = 30
+WARM_ROUNDS = 10
+FIXED_ROUNDS = 8
+WARM_FIXED_ROUNDS = 3
+NEGOTIATION_CUT = 2e-5
+NEGOTIATION_PRICE = 2e-4
+NEGOTIATION_ACCEPTED = 1e-3
+NEGOTIATION_ACCEPTED_PRICE = 3e-2
+NEGOTIATION_EXCHANGE_MW = 1e-5

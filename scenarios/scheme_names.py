@@ -11,6 +11,7 @@ SCHEMES = (
     "integrated",
     "uncoordinated",
     "diagonalization",
+    "ldd_admm",
 )
 PRICINGS: tuple[Literal["tariff", "lmp"], ...] = ("tariff", "lmp")
 

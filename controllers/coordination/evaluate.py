@@ -27,12 +27,12 @@ def decide_and_evaluate(stage: Stage, scheme: Scheme, instance: StageInstance) -
     """Let a stage decide, mend what is not exact, and evaluate the result."""
     started = time.perf_counter()
     decision = scheme.decide(instance)
-    plans = {
+    messages: tuple[str, ...] = ()
+    plans = dict(decision.plans or {}) or {
         name: stage.leaders[name].plan(instance.leaders[name], point, instance.across_price)
         for name, point in decision.points.items()
     }
-    messages: tuple[str, ...] = ()
-    if stage.settings.recovery:
+    if stage.settings.recovery and decision.plans is None:
         recovered = recover(stage, scheme, instance, decision, plans)
         decision, plans, messages = recovered.decision, recovered.plans, recovered.messages
     solve_s = time.perf_counter() - started
@@ -91,6 +91,7 @@ def _outcome(
         remaining_gain_eur=decision.remaining_gain_eur,
         rounds=decision.rounds,
         messages=decision.messages,
+        history=decision.history,
     )
 
 

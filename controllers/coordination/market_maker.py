@@ -8,14 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array, csc_array, csr_array, diags_array
 
 from stackelgrid.controllers.agents.feeder_agent import Variant
-from stackelgrid.controllers.bilevel.primal import PrimalForm
 from stackelgrid.controllers.coordination.best_response import ActiveNetwork, Offer
+from stackelgrid.controllers.coordination.follower_block import FollowerBlock
 from stackelgrid.controllers.coordination.stage import Stage, StageInstance
-from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData
-from stackelgrid.controllers.solvers.registry import conic_solver
 from stackelgrid.profiles.arrays import Floats
 
 
@@ -44,8 +41,7 @@ class MarketMaker:
         self.stage, self.networks, self.variant = stage, dict(networks), variant
         self.trading = tuple(n for n, network in networks.items() if network.trades)
         self._curvature = slope * next(iter(networks.values())).agent.horizon.dt_h
-        self._form: PrimalForm | None = None
-        self._projection: ConicSolver | None = None
+        self._block: FollowerBlock | None = None
 
     def open(self, instance: StageInstance, *, limits: bool, nodal: bool) -> Market:
         """Prices and quantities of the joint relaxation; all zero where nothing is shared."""
@@ -122,7 +118,11 @@ class MarketMaker:
             n: market.exchange[n] + market.exchange_price[n] / self._curvature
             for n in self.networks
         }
-        held = self._project(wanted, parameters)
+        if self._block is None:
+            assert self.stage.follower is not None
+            copies = {n: network.copies for n, network in self.networks.items()}
+            self._block = FollowerBlock(self.stage.follower, copies, self.stage.settings.conic)
+        held = self._block.nearest(wanted, self._curvature, parameters)
         if held is None:
             return
         for n in self.networks:
@@ -150,51 +150,3 @@ class MarketMaker:
                 points[n] = self.networks[n].with_share(points[n], side, kept)
         dt = self.networks[self.trading[0]].agent.horizon.dt_h
         return float(dt @ np.abs(sides["buy"] - sides["sell"]))
-
-    # ------------------------------------------------------------------ shared limits
-
-    def _project(
-        self, wanted: Mapping[str, Floats], parameters: Floats
-    ) -> dict[str, Floats] | None:
-        """Exchanges nearest to the wanted ones that the follower can serve."""
-        follower = self.stage.follower
-        assert follower is not None
-        steps = len(self._curvature)
-        weights = {n: network.copies * self._curvature for n, network in self.networks.items()}
-        if self._form is None:
-            n = steps * len(weights)
-            empty, program = csr_array((0, n)), follower.compiled.program
-            mirror = ConicProgram(
-                quadratic=csc_array(diags_array(np.concatenate(list(weights.values())))),
-                matrix=csc_array(empty),
-                zero=0,
-                nonneg=0,
-                cones=(),
-                q0=np.zeros(n),
-                q_parameters=csr_array((n, 0)),
-                b0=np.zeros(0),
-                b_parameters=csr_array((0, 0)),
-                offset0=0.0,
-                offset_linear=np.zeros(0),
-                offset_quadratic=csr_array((0, 0)),
-                integer=np.zeros(0, dtype=np.int64),
-            )
-            rows, values = [], []
-            for name, network in self.networks.items():
-                at, per_mw = follower.exchange(name)
-                rows.append(at)
-                values.append(np.full(steps, per_mw * network.copies))
-            triplets = (np.concatenate(values), (np.concatenate(rows), np.arange(n)))
-            shape = (program.b_parameters.shape[1], n)
-            link = csr_array(coo_array(triplets, shape=shape))
-            self._form = PrimalForm(mirror, program, link, (1.0, 0.0))
-            self._projection = conic_solver(self.stage.settings.conic)(self._form.program)
-        assert self._projection is not None
-        q = -np.concatenate([weights[n] * wanted[n] for n in weights])
-        found = self._projection.solve(
-            self._form.data(ProgramData(q, np.zeros(0), 0.0), parameters)
-        )
-        if found.status != "optimal":
-            return None
-        parts = found.x[: steps * len(weights)].reshape(-1, steps)
-        return dict(zip(weights, parts, strict=True))

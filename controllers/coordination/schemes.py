@@ -6,6 +6,7 @@ from stackelgrid.controllers.coordination.bottom_up import BottomUp
 from stackelgrid.controllers.coordination.diagonalization import Diagonalization
 from stackelgrid.controllers.coordination.feasibility_only import FeasibilityOnly
 from stackelgrid.controllers.coordination.integrated import Integrated
+from stackelgrid.controllers.coordination.ldd_admm import LddAdmm
 from stackelgrid.controllers.coordination.stage import Scheme, Stage
 from stackelgrid.controllers.coordination.top_down import TopDown
 from stackelgrid.controllers.coordination.uncoordinated import Uncoordinated
@@ -18,6 +19,7 @@ SCHEMES: Mapping[str, Callable[[Stage], Scheme]] = {
     "integrated": Integrated,
     "uncoordinated": Uncoordinated,
     "diagonalization": Diagonalization,
+    "ldd_admm": LddAdmm,
 }
 
 

@@ -1,9 +1,9 @@
 """One follower and its leaders: a stage of the cascade, on which every scheme decides."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -19,12 +19,14 @@ from stackelgrid.controllers.agents.leader_group import GroupDecision, LeaderGro
 from stackelgrid.controllers.agents.leader_program import LeaderProgram
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
-from stackelgrid.controllers.decision import Pricing
-from stackelgrid.controllers.schedule import Measurement
+from stackelgrid.controllers.decision import Pricing, Round
+from stackelgrid.controllers.schedule import Measurement, Plan
 from stackelgrid.controllers.solvers.conic import ConicSolver
 from stackelgrid.controllers.solvers.misocp import MixedOptions
 from stackelgrid.controllers.solvers.registry import conic_solver
 from stackelgrid.profiles.arrays import Floats
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class SchemeDecision:
 
     `follower_x` are the follower's columns where the scheme's program returned them, and
     `follower_range_eur` the least and largest cost that the exchange leaves open. Money counts
-    all copies; NaN where there is none.
+    all copies; NaN where there is none. `plans` are those of agents that have certified and mended
+    their own schedules, `history` the rounds of a negotiation.
     """
 
     points: Mapping[str, FeederPoint]
@@ -60,6 +63,8 @@ class SchemeDecision:
     remaining_gain_eur: Mapping[str, float] = field(default_factory=dict)
     rounds: int = 1
     messages: tuple[str, ...] = ()
+    plans: Mapping[str, Plan] | None = None
+    history: tuple[Round, ...] = ()
 
     @property
     def gap(self) -> float:
@@ -96,7 +101,7 @@ class Stage:
     ) -> None:
         self.applied_steps = applied_steps
         self.leaders, self.follower = dict(leaders), follower
-        self.settings, self._pool, self._group_names = settings, pool, groups
+        self.settings, self.pool, self._group_names = settings, pool, groups
         self.pricing: Pricing = settings.pricing
         self.options = MixedOptions(
             gap=settings.gap, node_limit=settings.node_limit, round_limit=settings.round_limit
@@ -160,7 +165,7 @@ class Stage:
     def decide_groups(self, instance: StageInstance, variant: Variant = TARIFF) -> GroupDecision:
         """Let every group decide without the follower, on threads."""
         futures = [
-            self._pool.submit(self._decided, g, instance.leaders) for g in self.groups_of(variant)
+            self.pool.submit(self._decided, g, instance.leaders) for g in self.groups_of(variant)
         ]
         decisions = [future.result() for future in futures]
         points = {name: p for d in decisions for name, p in d.points.items()}
@@ -169,6 +174,11 @@ class Stage:
             sum(d.objective for d in decisions),
             sum(d.bound for d in decisions),
         )
+
+    def map(self, task: Callable[[str], T], names: Sequence[str]) -> dict[str, T]:
+        """Let agents work on threads; results by name, in the order of the names."""
+        futures = [self.pool.submit(task, name) for name in names]
+        return {name: future.result() for name, future in zip(names, futures, strict=True)}
 
     def _decided(self, group: LeaderGroup, leaders: Mapping[str, FeederInstance]) -> GroupDecision:
         """Decide, unless the group was asked the very same just before."""

@@ -1,0 +1,105 @@
+"""Consensus on what parties exchange: ADMM with a price for every step (docs/model.md, LDD-ADMM).
+
+Exchange ADMM (Boyd et al. 2011, Distributed optimization and statistical learning via ADMM, section
+7.3) with over-relaxation, prices kept within known limits, and a penalty for each step that follows
+the parties' curvature (after Xu, Figueiredo and Goldstein 2017, Adaptive ADMM with spectral
+penalty parameter selection): a step in which everybody is elastic needs a far smaller one than a
+step in which prices meet kinks.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stackelgrid.profiles.arrays import Floats
+
+OVER_RELAXATION = 1.6
+# a penalty stays within these multiples of the first one; share of the estimate that it takes over
+PENALTY_RANGE = (1e-3, 5.0)
+PENALTY_SHARE = 0.7
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """How far a round is from agreement, each (steps,).
+
+    `open`: what does not clear, by copy, in MW; `apart`: mean distance of a party from its target,
+    in EUR/MW of a step (penalty times MW); `moved`: mean movement of the targets, likewise.
+    """
+
+    open: Floats
+    apart: Floats
+    moved: Floats
+
+
+class StepPenalties:
+    """A penalty for every step that follows the parties' curvature; starts from `first`."""
+
+    def __init__(self, first: Floats) -> None:
+        self.first = first
+        self.values = first.copy()
+        self._seen: tuple[Floats, Floats] | None = None
+
+    def restart(self, values: Floats) -> None:
+        """Continue from other values, kept within their range."""
+        low, high = PENALTY_RANGE
+        self.values = np.clip(values, low * self.first, high * self.first)
+        self._seen = None
+
+    def forget(self) -> None:
+        """Take no curvature from answers so far: the parties' programs have changed."""
+        self._seen = None
+
+    def follow(self, weights: Floats, answers: Floats, prices: Floats) -> None:
+        """Move towards change of price over change of quantity, both (n, steps)."""
+        if self._seen is not None:
+            quantity = np.sqrt(weights @ (answers - self._seen[0]) ** 2)
+            price = np.sqrt(weights @ (prices - self._seen[1]) ** 2)
+            low, high = (factor * self.first for factor in PENALTY_RANGE)
+            estimate = np.divide(price, quantity, out=high.copy(), where=quantity > 0.0)
+            estimate = np.clip(estimate, low, high)
+            self.values = self.values ** (1.0 - PENALTY_SHARE) * estimate**PENALTY_SHARE
+        self._seen = (answers.copy(), prices.copy())
+
+
+class Consensus:
+    """What one good costs, and how much each party should take; state of the rounds.
+
+    `copies` (n,) weigh the parties; a party takes `s` (steps,) of the good (negative: gives), and
+    copies @ s is to vanish in every step. `price` (steps,) in EUR/MW of a step, `penalty` (the
+    first one) in EUR/MW^2; prices stay within `low` and `high`.
+    """
+
+    def __init__(
+        self, copies: Floats, price: Floats, penalty: Floats, low: Floats, high: Floats
+    ) -> None:
+        self.copies = copies
+        self.low, self.high = low, high
+        self.price = np.clip(price, low, high)
+        self.penalties = StepPenalties(penalty)
+        self.target = np.zeros((len(copies), len(price)))
+
+    @property
+    def penalty(self) -> Floats:
+        """Present penalty of each step."""
+        return self.penalties.values
+
+    def restart(self, price: Floats, penalty: Floats, target: Floats) -> None:
+        """Continue from another state, for example that of the interval before."""
+        self.price = np.clip(price, self.low, self.high)
+        self.penalties.restart(penalty)
+        self.target = target - (self.copies / self.copies.sum()) @ target
+
+    def update(self, answers: Floats, present: Floats | None = None) -> Residuals:
+        """Take the answers (n, steps) of a round; `present` (n,) is zero where there is none."""
+        weights = self.copies if present is None else self.copies * present
+        weights = weights / max(float(weights.sum()), 1e-300)
+        penalty, before = self.penalty, self.target - weights @ self.target
+        mean = weights @ answers
+        prices = self.price + penalty * (answers - self.target)  # of each party at its answer
+        self.target = OVER_RELAXATION * (answers - mean) + (1.0 - OVER_RELAXATION) * before
+        self.price = np.clip(self.price + OVER_RELAXATION * penalty * mean, self.low, self.high)
+        apart = penalty * np.sqrt(weights @ (answers - self.target) ** 2)
+        moved = penalty * np.sqrt(weights @ (self.target - before) ** 2)
+        self.penalties.follow(weights, answers, prices)
+        return Residuals(mean, apart, moved)

@@ -1,0 +1,372 @@
+"""The coordinator of a negotiation by LDD-ADMM: prices, targets and penalties from round to round.
+
+It knows what its agents send (exchange and trade), what is public (tariffs, fees, copies) and its
+own network, the follower. Trade across is cleared by consensus (consensus.py). The boundary
+exchange has a price where the follower's limits bind, or always where the follower's cost counts.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.agents.fallback import shifted
+from stackelgrid.controllers.agents.two_phase_commit import Terms
+from stackelgrid.controllers.agents.upstream import UpstreamAgent
+from stackelgrid.controllers.coordination.consensus import (
+    OVER_RELAXATION,
+    Consensus,
+    Residuals,
+    StepPenalties,
+)
+from stackelgrid.controllers.coordination.follower_block import FollowerBlock
+from stackelgrid.controllers.decision import Round
+from stackelgrid.controllers.solvers.registry import Choice
+from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.time_axis import Horizon
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Exchange and trade across (steps,) of one copy in MW, imports and purchases positive."""
+
+    exchange_mw: Floats
+    trade_mw: Floats
+
+
+@dataclass(frozen=True)
+class PublicTerms:
+    """What everybody knows of an agent: copies, tariff (steps,) and charges in EUR/MWh.
+
+    `trades` tells whether it may trade across.
+    """
+
+    copies: float
+    import_eur_per_mwh: Floats
+    export_eur_per_mwh: Floats
+    retail_margin: float
+    fee_across: float
+    trades: bool
+
+
+@dataclass
+class _ExchangeCopies:
+    """Copies of the exchanges (n, steps) that the follower can serve, and their prices."""
+
+    price: Floats
+    target: Floats
+    penalties: StepPenalties
+
+
+class Coordinator:
+    """Clears what some agents of one follower want; one object serves all intervals.
+
+    With `nodal` the follower's cost counts: the agents' own cost and the follower's are minimised
+    together and the exchange is priced at its nodes. Without, the follower only has to be able to
+    serve the exchange.
+    """
+
+    def __init__(
+        self,
+        terms: Mapping[str, PublicTerms],
+        follower: UpstreamAgent | None,
+        horizon: Horizon,
+        conic: Choice,
+        *,
+        nodal: bool = False,
+    ) -> None:
+        self.names = tuple(terms)
+        self.horizon, self.follower, self.nodal = horizon, follower, nodal
+        self._public = dict(terms)
+        self._copies = np.array([terms[n].copies for n in self.names])
+        self._trading = np.array([terms[n].trades for n in self.names])
+        self._block: FollowerBlock | None = None
+        if follower is not None:
+            copies = {n: terms[n].copies for n in self.names}
+            self._block = FollowerBlock(follower, copies, conic, 1.0 if nodal else 0.0)
+        self._interval: int | None = None
+        self._trade: Consensus | None = None
+        self._exchange: _ExchangeCopies | None = None
+        self._parameters: Floats | None = None
+        self.rounds: list[Round] = []
+        self.fixed = self.done = self.warm = False
+        self._settled_once = False
+
+    # ------------------------------------------------------------------ an interval
+
+    def begin(
+        self,
+        interval: int,
+        terms: Mapping[str, PublicTerms],
+        held_mw: Mapping[str, Floats],
+        parameters: Floats | None,
+    ) -> None:
+        """Open the negotiation of an interval, from the prices of the one before where known.
+
+        `held_mw` (steps,) is what each agent would exchange without a decision; `parameters` are
+        the follower's without any exchange.
+        """
+        self._public, self._parameters = dict(terms), parameters
+        self._held = {n: np.asarray(held_mw[n], dtype=float) for n in self.names}
+        before, age = self._trade, 0
+        if self._interval is not None:
+            age = interval - self._interval
+        self._interval = interval
+        self._trade = self._opened()
+        # an earlier negotiation that came to no terms is no start worth having
+        self.warm = before is not None and self._settled_once
+        if before is not None and self.warm:
+            first = self._trade
+            self._trade.restart(
+                self._later(before.price, first.price, age),
+                self._later(before.penalty, first.penalty, age),
+                self._later(before.target, first.target, age),
+            )
+        self._exchange = self._opened_exchange(age)
+        self.rounds, self.fixed, self.done = [], False, False
+
+    def terms(self, name: str) -> Terms:
+        """What an agent is told in the round to come."""
+        assert self._trade is not None
+        at, steps = self.names.index(name), self.horizon.length
+        nothing = (0.0,) * steps
+        trade = (nothing, nothing, nothing)
+        if self._trading[at]:
+            trade = tuple(map(_profile, (self._trade.price, self._trade.target[at],
+                                         self._trade.penalty)))  # type: ignore[assignment]  # fmt: skip
+        exchange = (nothing, nothing, nothing)
+        if self._exchange is not None:
+            copies = self._exchange
+            exchange = tuple(map(_profile, (copies.price[at], copies.target[at],
+                                            copies.penalties.values)))  # type: ignore[assignment]  # fmt: skip
+        return Terms(len(self.rounds), self.fixed, *trade, *exchange)
+
+    def receive(self, answers: Mapping[str, Answer]) -> Round:
+        """Take the answers of a round (of those who gave one) and move the terms."""
+        assert self._trade is not None
+        present = np.array([n in answers for n in self.names], dtype=float)
+        none = np.zeros(self.horizon.length)
+        trade = np.array([answers[n].trade_mw if n in answers else none for n in self.names])
+        exchange = np.array([answers[n].exchange_mw if n in answers else self._held[n]
+                             for n in self.names])  # fmt: skip
+        prices = self._trade.price
+        residuals = self._trade.update(trade, present * self._trading)
+        apart = self._serve(exchange, present)
+        found = self._round(residuals, prices, trade, present, apart)
+        self.rounds.append(found)
+        self._advance(found)
+        return found
+
+    def clear(self, offered: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Cut the long side of offered trade (steps,) in proportion; the rest clears exactly."""
+        buy, sell = np.zeros((2, self.horizon.length))
+        for name, trade in offered.items():
+            copies = self._public[name].copies
+            buy += copies * np.maximum(trade, 0.0)
+            sell += copies * np.maximum(-trade, 0.0)
+        cleared = np.minimum(buy, sell)
+        kept_buy = np.divide(cleared, buy, out=np.zeros_like(buy), where=buy > 0.0)
+        kept_sell = np.divide(cleared, sell, out=np.zeros_like(sell), where=sell > 0.0)
+        return {
+            name: np.where(trade > 0.0, kept_buy, kept_sell) * trade
+            for name, trade in offered.items()
+        }
+
+    @property
+    def agreed(self) -> bool:
+        """Whether the last round is near enough to agreement to be committed."""
+        if not self.rounds:
+            return False
+        last = self.rounds[-1]
+        return (
+            last.cut_eur <= tolerances.NEGOTIATION_ACCEPTED * self._turnover_eur()
+            and last.price_apart <= tolerances.NEGOTIATION_ACCEPTED_PRICE
+            and last.exchange_apart_mw <= tolerances.NEGOTIATION_EXCHANGE_MW
+        )
+
+    @property
+    def trade_price(self) -> Floats:
+        """Price of trade across (steps,) in EUR/MW of a step."""
+        assert self._trade is not None
+        return self._trade.price
+
+    @property
+    def exchange_price(self) -> dict[str, Floats]:
+        """Prices of the exchanges (steps,) in EUR/MW of a step; empty where they have none."""
+        if self._exchange is None:
+            return {}
+        return dict(zip(self.names, self._exchange.price, strict=True))
+
+    def lower_bound(self) -> float:
+        """The follower's part of the Lagrangian bound in EUR at the prices of the exchange."""
+        if self._exchange is None or self._block is None or self._parameters is None:
+            return 0.0
+        return self._block.lower_bound(self.exchange_price, self._parameters)
+
+    # ------------------------------------------------------------------ parts
+
+    def _opened(self) -> Consensus:
+        """Consensus on trade across with the first guess of prices and penalties.
+
+        A buyer pays at most what the grid asks (import price, margin, less the fee), a seller takes
+        no less than what the grid pays. Where the held exchanges are imports, energy is scarce and
+        the price is near the upper end.
+        """
+        public = [self._public[n] for n in self.names]
+        trading = [p for p in public if p.trades] or public
+        dt = self.horizon.dt_h
+        high = np.max([p.import_eur_per_mwh + p.retail_margin - p.fee_across for p in trading], 0)
+        low = np.min([p.export_eur_per_mwh - p.retail_margin for p in trading], axis=0)
+        span = np.maximum(high - low, tolerances.PRICE_SPREAD)
+        held = np.array([self._held[n] for n in self.names])
+        bought = self._copies @ np.maximum(held, 0.0)
+        sold = self._copies @ np.maximum(-held, 0.0)
+        scarce = np.divide(bought, bought + sold, out=np.full(len(dt), 0.5),
+                           where=bought + sold > 0.0)  # fmt: skip
+        size = max(float(np.mean(np.abs(held))), tolerances.NEGOTIATION_EXCHANGE_MW)
+        copies = self._copies * self._trading
+        price, penalty = (low + scarce * span) * dt, span / size * dt
+        return Consensus(copies, price, penalty, low * dt, (low + span) * dt)
+
+    def _opened_exchange(self, age: int) -> _ExchangeCopies | None:
+        """Prices of the exchange: those of the interval before, or the follower's own."""
+        before = self._exchange
+        if self.follower is None or self._parameters is None:
+            return None
+        if before is not None and self.warm:
+            first = before.penalties.first
+            penalties = StepPenalties(self._later(first, first, age))
+            penalties.restart(self._later(before.penalties.values, first, age))
+            held = np.array([self._held[n] for n in self.names])
+            return _ExchangeCopies(
+                self._later(before.price, before.price, age),
+                self._later(before.target, held, age),
+                penalties,
+            )
+        return self._priced_exchange() if self.nodal else None
+
+    def _priced_exchange(self) -> _ExchangeCopies | None:
+        """Prices of the exchange from the follower's dispatch, or zero where limits bind only."""
+        follower, parameters = self.follower, self._parameters
+        assert follower is not None
+        assert parameters is not None
+        held = np.array([self._held[n] for n in self.names])
+        dt, size = self.horizon.dt_h, max(float(np.mean(np.abs(held))), 1e-6)
+        price = np.zeros_like(held)
+        span = np.max([p.import_eur_per_mwh for p in self._public.values()], axis=0) * dt
+        if self.nodal:
+            total = {n: self._public[n].copies * self._held[n] for n in self.names}
+            answer = follower.solve(follower.with_exchange(parameters, total))
+            if answer.status == "optimal":
+                nodal = follower.prices(answer)
+                price = np.array([nodal[n] * dt for n in self.names])
+        penalty = np.maximum(np.abs(span), tolerances.PRICE_SPREAD * dt) / size
+        return _ExchangeCopies(price, held, StepPenalties(penalty))
+
+    def _serve(self, exchange: Floats, present: Floats) -> Floats:
+        """Move the follower's copies of the exchanges; how far each agent is from them (n, steps).
+
+        Those who did not answer exchange what they hold.
+        """
+        nothing = np.zeros_like(exchange)
+        if self.follower is None or self._parameters is None or self._block is None:
+            return nothing
+        if self._exchange is None:
+            total = {n: c * x for n, c, x in zip(self.names, self._copies, exchange, strict=True)}
+            served = self.follower.solve(self.follower.with_exchange(self._parameters, total))
+            if served.status == "optimal":
+                return nothing
+            self._exchange = self._priced_exchange()
+            assert self._exchange is not None
+            self._exchange.target = exchange.copy()
+        copies = self._exchange
+        penalty = copies.penalties.values
+        seen = copies.price + penalty * (exchange - copies.target)
+        relaxed = OVER_RELAXATION * exchange + (1.0 - OVER_RELAXATION) * copies.target
+        relaxed = np.where(present[:, None] > 0.0, relaxed, exchange)
+        wanted = dict(zip(self.names, relaxed + copies.price / penalty, strict=True))
+        held = self._block.nearest(wanted, penalty, self._parameters)
+        if held is None:  # nothing can be served: leave it to the follower's own limits
+            return nothing
+        target = np.array([held[n] for n in self.names])
+        copies.price = copies.price + penalty * (relaxed - target)
+        copies.target = target
+        weights = self._copies * present
+        copies.penalties.follow(weights / max(float(weights.sum()), 1e-300), exchange, seen)
+        return np.asarray(np.abs(exchange - target) * (present[:, None] > 0.0))
+
+    def _round(
+        self, residuals: Residuals, price: Floats, trade: Floats, present: Floats, apart: Floats
+    ) -> Round:
+        assert self._trade is not None
+        dt, consensus = self.horizon.dt_h, self._trade
+        weights = self._copies * self._trading * present
+        net = weights @ trade
+        volume = float(dt @ (weights @ np.abs(trade))) / 2.0
+        # buyers that are cut pay the grid's price, sellers get it
+        loss = np.where(net > 0.0, consensus.high - price, price - consensus.low)
+        span = consensus.high - consensus.low
+        open_mwh = float(dt @ np.abs(net))
+        penalty = consensus.penalty
+        return Round(
+            number=len(self.rounds) + 1,
+            fixed=self.fixed,
+            answers=int(present.sum()),
+            open_share=open_mwh / volume if volume > 0.0 else 0.0,
+            volume_mwh=volume,
+            cut_eur=float(np.abs(net) @ np.maximum(loss, 0.0)),
+            price_apart=_rms(residuals.apart / span),
+            price_moved=_rms(residuals.moved / span),
+            exchange_apart_mw=float(apart.max(initial=0.0)),
+            penalty=(float(penalty.min()), float(penalty.max())),
+            price_eur_per_mwh=price / dt,
+            limits=self._exchange is not None,
+        )
+
+    def _advance(self, last: Round) -> None:
+        """Fix the binaries when the relaxed rounds have settled, end when the fixed ones have."""
+        settled = (
+            last.cut_eur <= tolerances.NEGOTIATION_CUT * self._turnover_eur()
+            and max(last.price_apart, last.price_moved) <= tolerances.NEGOTIATION_PRICE
+            and last.exchange_apart_mw <= tolerances.NEGOTIATION_EXCHANGE_MW
+        )
+        limit = tolerances.WARM_ROUNDS if self.warm else tolerances.COLD_ROUNDS
+        fixed_share = tolerances.FIXED_ROUNDS if not self.warm else tolerances.WARM_FIXED_ROUNDS
+        if not self.fixed:
+            if settled or last.number >= limit - fixed_share:
+                self.fixed = True
+                assert self._trade is not None
+                self._trade.penalties.forget()
+        elif (
+            settled
+            or (last.number >= limit and self.agreed)
+            or (last.number >= tolerances.COLD_ROUNDS)
+        ):
+            self.done = True
+        self._settled_once = self._settled_once or self.agreed
+
+    def _turnover_eur(self) -> float:
+        """What the held exchanges cost at the tariffs, as a measure of money."""
+        dt = self.horizon.dt_h
+        return max(1.0, sum(
+            p.copies * float(np.abs(self._held[n]) * dt @ np.abs(p.import_eur_per_mwh))
+            for n, p in self._public.items()
+        ))  # fmt: skip
+
+    def _later(self, values: Floats, fresh: Floats, age: int) -> Floats:
+        """Values (..., steps) seen `age` intervals later; fresh ones where nothing was known."""
+        if not age:
+            return values.copy()
+        old = shifted(np.atleast_2d(values), self.horizon, age)
+        known = self.horizon.intervals_covered - age
+        ends = np.cumsum(self.horizon.intervals_per_step)
+        return np.asarray(np.where(ends <= known, old, np.atleast_2d(fresh)).reshape(values.shape))
+
+
+def _profile(values: Floats) -> tuple[float, ...]:
+    return tuple(values.tolist())
+
+
+def _rms(values: Floats) -> float:
+    return float(np.sqrt(np.mean(values**2)))

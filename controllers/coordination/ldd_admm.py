@@ -1,0 +1,126 @@
+"""LDD-ADMM in one process: the rounds that the agents' messages carry, without a network.
+
+Distributed solution of `bottom_up` under a tariff and of `integrated` (docs/model.md; after arXiv
+2606.17769, of which only the abstract was at hand). With nodal prices the agents take the price at
+their bus as given, which is the `integrated` problem: as single level a heuristic.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from stackelgrid.controllers.agents.feeder_agent import TARIFF, UNPRICED, FeederPoint
+from stackelgrid.controllers.coordination.coordinator import Answer, Coordinator, PublicTerms
+from stackelgrid.controllers.coordination.negotiating_agent import Bound, NegotiatingAgent
+from stackelgrid.controllers.coordination.stage import SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.schedule import Plan
+from stackelgrid.profiles.arrays import Floats
+
+
+class LddAdmm:
+    """Rounds of prices and answers; agents answer on threads, binaries are fixed and polished."""
+
+    name = "ldd_admm"
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.agents = negotiating_agents(stage)
+        self._coordinator: Coordinator | None = None
+
+    def decide(self, instance: StageInstance) -> SchemeDecision:
+        """Decide for one instance; agents without a solution hold what they had."""
+        coordinator, agents = self._begin(instance), self.agents
+
+        def respond(name: str) -> Answer | None:
+            return agents[name].respond(terms[name])
+
+        def bind(name: str) -> Bound | None:
+            return agents[name].bind(terms[name])
+
+        while not coordinator.done:
+            terms = {name: coordinator.terms(name) for name in agents}
+            answers = self.stage.map(respond, tuple(agents))
+            coordinator.receive({n: a for n, a in answers.items() if a is not None})
+        terms = {name: coordinator.terms(name) for name in agents}
+        found = self.stage.map(bind, tuple(agents))
+        bound = {name: b for name, b in found.items() if b is not None}
+        cleared = coordinator.clear({name: b.trade_mw for name, b in bound.items()})
+        settled = {name: self.agents[name].settle(b, cleared[name]) for name, b in bound.items()}
+        reasons = {name: "no schedule at the agreed prices" for name in found if name not in bound}
+        return negotiated(self.stage, self.agents, coordinator, settled, reasons)
+
+    def _begin(self, instance: StageInstance) -> Coordinator:
+        public, held = {}, {}
+        for name, agent in self.agents.items():
+            leader = instance.leaders[name]
+            agent.begin(leader, instance.across_price)
+            public[name] = agent.public_terms(leader)
+            held[name] = agent.held("").schedule.p_import_mw
+        if self._coordinator is None:
+            self._coordinator = coordinator_of(self.stage, public)
+        self._coordinator.begin(instance.interval, public, held, instance.parameters)
+        return self._coordinator
+
+
+def negotiating_agents(stage: Stage) -> dict[str, NegotiatingAgent]:
+    """The leaders of a stage as parties of a negotiation."""
+    variant = UNPRICED if _nodal(stage) else TARIFF
+    return {
+        name: NegotiatingAgent(agent, variant, stage.settings, stage.pool, stage.applied_steps)
+        for name, agent in stage.leaders.items()
+    }
+
+
+def coordinator_of(stage: Stage, public: Mapping[str, PublicTerms]) -> Coordinator:
+    """The operator of the upstream network as coordinator of a stage's leaders."""
+    horizon = next(iter(stage.leaders.values())).horizon
+    return Coordinator(
+        public,
+        stage.follower,
+        horizon,
+        stage.settings.conic,
+        nodal=_nodal(stage),
+    )
+
+
+def _nodal(stage: Stage) -> bool:
+    return stage.pricing == "lmp" and stage.follower is not None
+
+
+def negotiated(
+    stage: Stage,
+    agents: Mapping[str, NegotiatingAgent],
+    coordinator: Coordinator,
+    settled: Mapping[str, Bound],
+    reasons: Mapping[str, str],
+) -> SchemeDecision:
+    """Decision of a stage from what was settled, with the bound that its last prices prove."""
+    plans: dict[str, Plan] = {}
+    points = {}
+    for name, agent in agents.items():
+        if name in settled:
+            plans[name], points[name] = settled[name].plan, settled[name].point
+        else:
+            plans[name] = agent.held(reasons[name])
+            points[name] = FeederPoint(None, plans[name].report, agent.variant)
+    objective = sum(agents[n].cost(p) for n, p in points.items())
+    bound = _bound(stage, agents, coordinator)
+    return SchemeDecision(
+        points,
+        objective,
+        bound,
+        rounds=len(coordinator.rounds),
+        plans=plans,
+        history=tuple(coordinator.rounds),
+    )
+
+
+def _bound(stage: Stage, agents: Mapping[str, NegotiatingAgent], coordinator: Coordinator) -> float:
+    """Lagrangian bound of all costs in EUR at the coordinator's prices; NaN where none is found."""
+    nothing = np.zeros(len(coordinator.trade_price))
+    exchange: Mapping[str, Floats] = coordinator.exchange_price
+    bounds = stage.map(
+        lambda name: agents[name].lower_bound(coordinator.trade_price, exchange.get(name, nothing)),
+        tuple(agents),
+    )
+    return sum(bounds.values()) + coordinator.lower_bound()
