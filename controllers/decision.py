@@ -35,6 +35,45 @@ class Round:
 
 
 @dataclass(frozen=True)
+class Negotiation:
+    """How the messages of one stage fared in one interval; times in s on the network's clock.
+
+    `committed`: version of the new schedules, "" with the `reason` where the old ones stay;
+    `seconds` from the opening to the decision to commit (NaN without one). `held`: version that
+    each agent holds from the interval on ("" before any commit). `silent`: agents that were left
+    out; `in_doubt`: whose commit is unconfirmed, or who voted and heard nothing, at the gate;
+    `settled`: doubts of earlier gates that were settled. `refused`: messages that were dropped as
+    bad (by reason), `ignored`: late, repeated or unexpected ones. `failures`: what agents raised.
+    `mixtures`: how many mixtures the last check covered, by how many power flows.
+    """
+
+    committed: str
+    reason: str
+    attempts: int
+    rounds: int
+    seconds: float
+    members: tuple[str, ...]
+    confirmed: tuple[str, ...]
+    silent: tuple[str, ...]
+    in_doubt: tuple[str, ...]
+    settled: tuple[str, ...]
+    held: Mapping[str, str]
+    sent: int
+    delivered: int
+    lost: int
+    in_outage: int
+    duplicated: int
+    reordered: int
+    bytes_sent: int
+    refused: Mapping[str, int]
+    ignored: Mapping[str, int]
+    failures: tuple[str, ...]
+    mixtures: float
+    mixtures_checked: int
+    worst_mixture_pu: float
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One decision of a scheme for the horizon; money in EUR over the horizon.
 
@@ -45,7 +84,7 @@ class Outcome:
     where the exchange cannot be met. `follower_returned_eur`, `_min_eur`, `_max_eur` tell what a
     scheme that does not ask the follower to be optimal returned, and between what it could lie.
     `objective`, `bound` and `gap` are those of the program that the scheme solved, `history` the
-    rounds of a negotiation.
+    rounds of a negotiation, `negotiation` how its messages fared.
     """
 
     scheme: str
@@ -67,6 +106,7 @@ class Outcome:
     rounds: int = 1
     messages: tuple[str, ...] = ()
     history: tuple[Round, ...] = ()
+    negotiation: Negotiation | None = None
 
     @property
     def leader_eur(self) -> float:

@@ -24,6 +24,7 @@ from stackelgrid.controllers.system import Boundary, Feeder, System, Transmissio
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
+from stackelgrid.scenarios.communication import communication_seed, communication_settings
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.grids import BuiltGrid, build_grids
 from stackelgrid.scenarios.load import LoadedScenario
@@ -32,6 +33,7 @@ from stackelgrid.scenarios.scheme_names import SCHEMES
 from stackelgrid.scenarios.series import SeriesFactory, axis_of, horizon_of
 from stackelgrid.simulators.devices import Fleet
 from stackelgrid.simulators.grid import LowerGrid, SimulatedGrid
+from stackelgrid.simulators.negotiation import NegotiationHost
 from stackelgrid.simulators.tap_changer import TapControl, TapRegulator
 
 # a forecast may exceed the largest realised load by this factor without touching a trading cap
@@ -89,7 +91,7 @@ def _build(loaded: LoadedScenario) -> BuiltScenario:
         devices=devices,
         series=series,
         system=system,
-        controller=_controller(scenario, system, loaded.folder, solvers),
+        controller=_controller(scenario, system, loaded.folder, solvers, axis),
         solvers=solvers,
         simulated={n: _simulated(g, grids, scenario) for n, g in grids.items()},
         fleets={n: _fleet(g, devices[n], series[n]) for n, g in grids.items()},
@@ -207,13 +209,21 @@ def controller_settings(scenario: Scenario, solvers: ChosenSolvers) -> Controlle
 
 
 def _controller(
-    scenario: Scenario, system: System, folder: Path, solvers: ChosenSolvers
+    scenario: Scenario, system: System, folder: Path, solvers: ChosenSolvers, axis: TimeAxis
 ) -> Controller:
     settings = controller_settings(scenario, solvers)
     name = scenario.controller
     if name in SCHEMES:
         try:
-            return Cascade(system, settings)
+            if scenario.coordination == "central":
+                return Cascade(system, settings)
+            host = NegotiationHost(
+                communication_settings(scenario, axis),
+                tuple(grid.name for grid in scenario.grids),
+                60.0 * scenario.time.interval_min,
+                communication_seed(scenario),
+            )
+            return Cascade(system, settings, host.scheme)
         except SchemeError as error:
             raise ScenarioError(f"controller: {error}") from error
     module_name, colon, class_name = name.partition(":")

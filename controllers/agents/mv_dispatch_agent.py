@@ -1,14 +1,15 @@
 """The operator of a medium-voltage feeder as follower of its communities (arXiv 2606.17769)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from stackelgrid.controllers.agents.fallback import hold_schedule
 from stackelgrid.controllers.agents.upstream import FollowerSolution, UpstreamAgent
+from stackelgrid.controllers.certification.mixtures import MixtureVerdict, RadialMixtures
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.models.mv_dispatch import mv_dispatch_data, mv_dispatch_model
-from stackelgrid.controllers.schedule import Measurement, Plan, Schedule
+from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan, Schedule
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, parameter_vector
 from stackelgrid.controllers.solvers.convex_maximum import Exclusive
@@ -50,6 +51,7 @@ class MvDispatchAgent(UpstreamAgent):
         )
         self._order = network.positions([int(b) for b in feeder.net.bus.index])
         self._last: Schedule | None = None
+        self._mixtures: RadialMixtures | None = None
 
     def parameters(
         self,
@@ -87,6 +89,37 @@ class MvDispatchAgent(UpstreamAgent):
             "export_price": np.minimum(forecast.export_eur_per_mwh, bought - PRICE_SPREAD),
         }
         return parameter_vector(self.compiled.parameters, values_by_name)
+
+    def check_mixtures(
+        self,
+        interval: int,
+        solution: FollowerSolution,
+        choices: Mapping[str, Sequence[BoundaryProfile]],
+        measured: Measurement | None = None,
+    ) -> MixtureVerdict:
+        """AC power flows of the feeder at its dispatch; batteries rest."""
+        network, base, steps = (
+            self.feeder.network,
+            self.feeder.network.base_mva,
+            self.horizon.length,
+        )
+        p = self.parameters(interval, measured)
+        at = self.compiled.parameters
+        own_p, own_q = (base * p[at[name]].reshape(-1, steps) for name in ("load_p", "load_q"))
+        own_p = own_p.copy()
+        for name, bus in (
+            ("unit_p", self.feeder.devices.units.bus),
+            ("pv_p", self.feeder.devices.photovoltaics.bus),
+        ):
+            power = base * solution.x[self.compiled.columns[name]].reshape(-1, steps)
+            np.add.at(own_p, network.positions(bus), -power)
+        if self._mixtures is None:
+            self._mixtures = RadialMixtures(self.feeder, self.children)
+        assert measured is not None
+        taps = self.feeder.boundary.taps
+        ratio = None if taps is None else taps.ratio(measured.tap_pos)
+        vm = np.full(steps, measured.vm_pu)
+        return self._mixtures.check(own_p, own_q, vm, ratio, choices)
 
     def exclusive(self) -> tuple[Exclusive, ...]:
         """Energy is bought or sold, not both."""

@@ -48,12 +48,12 @@ class Outbox:
     """At most one unanswered message a recipient, due at once and again after each wait."""
 
     def __init__(self, retry: RetryPolicy) -> None:
-        self._retry = retry
+        self.retry = retry
         self._pending: dict[str, _Pending] = {}
 
     def put(self, message: Message, now: float) -> None:
         """Send a message, in place of the one its recipient has not answered."""
-        self._pending[message.recipient] = _Pending(message, now, self._retry.first_s)
+        self._pending[message.recipient] = _Pending(message, now, self.retry.first_s)
 
     def pending(self, recipient: str) -> Message | None:
         """Return what a recipient has not answered."""
@@ -73,7 +73,7 @@ class Outbox:
         for pending in self._pending.values():
             if pending.due_s <= now:
                 pending.due_s = now + pending.wait_s
-                pending.wait_s = min(pending.wait_s * self._retry.factor, self._retry.longest_s)
+                pending.wait_s = min(pending.wait_s * self.retry.factor, self.retry.longest_s)
                 yield pending.message
 
     def next_due(self) -> float:

@@ -1,13 +1,14 @@
 """The transmission system operator: a DC optimal power flow over the feeders' imports."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from stackelgrid.controllers.agents.fallback import shifted
 from stackelgrid.controllers.agents.upstream import FollowerSolution, UpstreamAgent
+from stackelgrid.controllers.certification.mixtures import MixtureVerdict, TransmissionMixtures
 from stackelgrid.controllers.certification.transmission import TransmissionCertifier
 from stackelgrid.controllers.device_limits import unit_output
 from stackelgrid.controllers.errors import SolverError
@@ -64,6 +65,7 @@ class TsoAgent(UpstreamAgent):
         self._certifier = TransmissionCertifier(grid.net, network, grid.devices, grid.name)
         self.certificate_s = 0.0
         self._before_mw = unit_p_before_mw
+        self._mixtures: TransmissionMixtures | None = None
         self._last: Schedule | None = None
 
     def parameters(
@@ -122,10 +124,7 @@ class TsoAgent(UpstreamAgent):
         The slack unit balances in AC what the dispatch left out.
         """
         started = time.perf_counter()
-        forecast = self.grid.forecast.at(plan.schedule.interval)
-        p, q = np.zeros((2, self.grid.network.buses, self.horizon.length))
-        np.add.at(p, self._load_at, forecast.load_p_mw.T)
-        np.add.at(q, self._load_at, forecast.load_q_mvar.T)
+        p, q = self._own_load(plan.schedule.interval)
         where = {b: i for i, b in enumerate(self.grid.network.bus_index)}
         for name, exchange in lower.items():
             p[where[self.children[name]]] += exchange.p_mw
@@ -133,6 +132,28 @@ class TsoAgent(UpstreamAgent):
         certificate = self._certifier.certify(plan.schedule.unit_p_mw, p, q)
         self.certificate_s += time.perf_counter() - started
         return replace(plan, transmission=certificate, verdict=certificate.step(plan.step))
+
+    def check_mixtures(
+        self,
+        interval: int,
+        solution: FollowerSolution,
+        choices: Mapping[str, Sequence[BoundaryProfile]],
+        measured: Measurement | None = None,
+    ) -> MixtureVerdict:
+        """AC power flows of the network at its dispatch; the slack unit balances."""
+        if self._mixtures is None:
+            self._mixtures = TransmissionMixtures(self.grid, self.children)
+        columns = self.compiled.columns["unit_p"]
+        unit_p = self.grid.network.base_mva * solution.x[columns].reshape(-1, self.horizon.length)
+        return self._mixtures.check(unit_p, *self._own_load(interval), choices)
+
+    def _own_load(self, interval: int) -> tuple[Floats, Floats]:
+        """Own loads (buses, steps) in MW and MVAr over the horizon from an interval on."""
+        forecast = self.grid.forecast.at(interval)
+        p, q = np.zeros((2, self.grid.network.buses, self.horizon.length))
+        np.add.at(p, self._load_at, forecast.load_p_mw.T)
+        np.add.at(q, self._load_at, forecast.load_q_mvar.T)
+        return p, q
 
     def _output_before(self, interval: int) -> Floats:
         """Output of the units (units,) in MW in the interval before this one."""

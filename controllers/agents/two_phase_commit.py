@@ -141,6 +141,10 @@ class CommitCoordinator:
         for commit in self._unacknowledged.values():
             self._commits.put(commit, now)
 
+    def pace(self, retry: RetryPolicy) -> None:
+        """Repeat what is sent from now on by another policy."""
+        self._outbox.retry = self._commits.retry = retry
+
     def offer(self, agent: str, terms: Terms) -> Offer:
         """Return the terms of a round for one agent, as a message."""
         return Offer(

@@ -1,11 +1,12 @@
 """An upstream network as follower: a convex dispatch over the exchanges of the grids below."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from stackelgrid.controllers.certification.mixtures import MixtureVerdict
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.schedule import (
     BoundaryProfile,
@@ -111,6 +112,19 @@ class UpstreamAgent(ABC):
         measured: Measurement | None = None,
     ) -> Plan:
         """Plan from a solution, or the stated fallback where there is none."""
+
+    @abstractmethod
+    def check_mixtures(
+        self,
+        interval: int,
+        solution: FollowerSolution,
+        choices: Mapping[str, Sequence[BoundaryProfile]],
+        measured: Measurement | None = None,
+    ) -> MixtureVerdict:
+        """Whether every mixture of the children's possible exchanges keeps this grid's AC limits.
+
+        At the units and PV of a solution; exchanges of all copies, the held one first.
+        """
 
     def exclusive(self) -> tuple[Exclusive, ...]:
         """Pairs of columns of which one is zero in every dispatch that could be billed."""

@@ -7,7 +7,7 @@ is applied, both are recorded. Where it cannot carry what its linear model allow
 that model are tightened and the stage is decided again (docs/model.md).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -18,7 +18,7 @@ from stackelgrid.controllers.agents.upstream import UpstreamAgent
 from stackelgrid.controllers.coordination.evaluate import decide_and_evaluate
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.coordination.schemes import scheme
-from stackelgrid.controllers.coordination.stage import Scheme, Stage, StageInstance
+from stackelgrid.controllers.coordination.stage import Committing, Scheme, Stage, StageInstance
 from stackelgrid.controllers.decision import Decision, Outcome, Pricing
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
@@ -46,10 +46,20 @@ class _Level:
 
 
 class Cascade:
-    """Decides every stage of the tree; groups of a stage are solved on threads."""
+    """Decides every stage of the tree; groups of a stage are solved on threads.
 
-    def __init__(self, system: System, settings: ControllerSettings) -> None:
+    `make_scheme` gives a stage (by the name of the grid above) its scheme; the one that the
+    settings name, if left out. A scheme that commits is asked once an interval.
+    """
+
+    def __init__(
+        self,
+        system: System,
+        settings: ControllerSettings,
+        make_scheme: Callable[[str, Stage], Scheme] | None = None,
+    ) -> None:
         self.system, self.settings = system, settings
+        self._make_scheme = make_scheme or (lambda _, stage: scheme(settings.scheme, stage))
         _check_tree(system)
         self.library = ActiveNetworkLibrary()
         self._pool = ThreadPoolExecutor(max_workers=settings.threads)
@@ -79,7 +89,9 @@ class Cascade:
         heads: dict[str, Floats] = {}
         rounds, change = 0, 0.0
         settled = False
-        while not settled and rounds < _TIE_ROUNDS:
+        # what is committed is not decided again
+        commits = any(isinstance(level.scheme, Committing) for level in self.levels)
+        while not settled and rounds < (1 if commits else _TIE_ROUNDS):
             rounds += 1
             plans, outcomes, messages = self._pass(interval, measured, heads)
             moved = self._tie_voltages(plans)
@@ -94,7 +106,7 @@ class Cascade:
             # later rounds go half the way only: full steps can run in a cycle
             share = 1.0 if rounds < _TIE_FULL_STEPS else 0.5
             heads = {n: share * v + (1.0 - share) * heads.get(n, v) for n, v in moved.items()}
-        if not settled:
+        if not settled and np.isfinite(change):
             messages.append(
                 f"head voltages behind ideal ties still moved by {change:.1e} p.u. after "
                 f"{rounds} rounds"
@@ -121,7 +133,9 @@ class Cascade:
         for level in self.levels:
             self._decide_level(level, interval, measured, heads, plans, outcomes, recoveries)
             for child in level.stage.leaders:  # a follower below that asked for too much
-                if child in outcomes and plans[child].report.fallback:
+                below = next((x for x in self.levels if x.parent == child), None)
+                committed = below is not None and isinstance(below.scheme, Committing)
+                if child in outcomes and plans[child].report.fallback and not committed:
                     messages += self._tighten(
                         child, level, interval, measured, heads, plans, outcomes, recoveries
                     )
@@ -247,7 +261,7 @@ class Cascade:
         groups = _trading_groups([a.feeder for a in leaders.values()])
         applied = tuple(range(self.system.horizon.length)) if self.system.day_ahead else (0,)
         stage = Stage(leaders, follower, groups, self.settings, self._pool, applied)
-        return _Level(parent, stage, scheme(self.settings.scheme, stage))
+        return _Level(parent, stage, self._make_scheme(parent, stage))
 
     def _follower(self, parent: str, rating_off: float, band_off_pu: float) -> UpstreamAgent | None:
         solver, horizon = conic_solver(self.settings.conic), self.system.horizon

@@ -5,7 +5,7 @@ own network, the follower. Trade across is cleared by consensus (consensus.py). 
 exchange has a price where the follower's limits bind, or always where the follower's cost counts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -173,6 +173,30 @@ class Coordinator:
             for name, trade in offered.items()
         }
 
+    def confirmed(
+        self, cleared: Mapping[str, Floats], confirmed: Collection[str]
+    ) -> dict[str, Floats]:
+        """Cleared trade (steps,) of which only contracts count that both sides have confirmed.
+
+        Every buyer has a contract with every seller, in proportion to what they sell.
+        """
+        if len(confirmed) == len(cleared):
+            return dict(cleared)
+        sides = np.zeros((2, 2, self.horizon.length))  # confirmed or all; bought or sold
+        for name, trade in cleared.items():
+            for side, sign in enumerate((1.0, -1.0)):
+                power = self._public[name].copies * np.maximum(sign * trade, 0.0)
+                sides[1, side] += power
+                if name in confirmed:
+                    sides[0, side] += power
+        shares = np.divide(sides[0], sides[1], out=np.zeros_like(sides[0]), where=sides[1] > 0.0)
+        return {
+            name: np.where(trade > 0.0, shares[1], shares[0]) * trade
+            if name in confirmed
+            else np.zeros_like(trade)
+            for name, trade in cleared.items()
+        }
+
     @property
     def agreed(self) -> bool:
         """Whether the last round is near enough to agreement to be committed."""
@@ -216,8 +240,12 @@ class Coordinator:
         public = [self._public[n] for n in self.names]
         trading = [p for p in public if p.trades] or public
         dt = self.horizon.dt_h
-        high = np.max([p.import_eur_per_mwh + p.retail_margin - p.fee_across for p in trading], 0)
-        low = np.min([p.export_eur_per_mwh - p.retail_margin for p in trading], axis=0)
+        # at nodal prices the energy itself is paid where it flows: trade only saves charges
+        grid = [(np.zeros_like(dt),) * 2 if self.nodal else
+                (p.import_eur_per_mwh, p.export_eur_per_mwh) for p in trading]  # fmt: skip
+        sides = list(zip(trading, grid, strict=True))
+        high = np.max([g[0] + p.retail_margin - p.fee_across for p, g in sides], axis=0)
+        low = np.min([g[1] - p.retail_margin for p, g in sides], axis=0)
         span = np.maximum(high - low, tolerances.PRICE_SPREAD)
         held = np.array([self._held[n] for n in self.names])
         bought = self._copies @ np.maximum(held, 0.0)

@@ -92,6 +92,7 @@ def _outcome(
         rounds=decision.rounds,
         messages=decision.messages,
         history=decision.history,
+        negotiation=decision.negotiation,
     )
 
 

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from stackelgrid.controllers.agents.fallback import shifted
 from stackelgrid.controllers.agents.feeder_agent import TARIFF, UNPRICED, FeederPoint
 from stackelgrid.controllers.coordination.coordinator import Answer, Coordinator, PublicTerms
 from stackelgrid.controllers.coordination.negotiating_agent import Bound, NegotiatingAgent
 from stackelgrid.controllers.coordination.stage import SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.decision import Negotiation
 from stackelgrid.controllers.schedule import Plan
 from stackelgrid.profiles.arrays import Floats
 
@@ -26,6 +28,8 @@ class LddAdmm:
         self.stage = stage
         self.agents = negotiating_agents(stage)
         self._coordinator: Coordinator | None = None
+        # what each agent holds, with the interval that the profile begins with
+        self._held: dict[str, tuple[int, Floats]] = {}
 
     def decide(self, instance: StageInstance) -> SchemeDecision:
         """Decide for one instance; agents without a solution hold what they had."""
@@ -46,16 +50,23 @@ class LddAdmm:
         bound = {name: b for name, b in found.items() if b is not None}
         cleared = coordinator.clear({name: b.trade_mw for name, b in bound.items()})
         settled = {name: self.agents[name].settle(b, cleared[name]) for name, b in bound.items()}
+        for name, one in settled.items():
+            self._held[name] = (instance.interval, one.exchange_mw)
         reasons = {name: "no schedule at the agreed prices" for name in found if name not in bound}
         return negotiated(self.stage, self.agents, coordinator, settled, reasons)
 
     def _begin(self, instance: StageInstance) -> Coordinator:
         public, held = {}, {}
+        horizon = next(iter(self.agents.values())).agent.horizon
         for name, agent in self.agents.items():
             leader = instance.leaders[name]
             agent.begin(leader, instance.across_price)
             public[name] = agent.public_terms(leader)
-            held[name] = agent.held("").schedule.p_import_mw
+            if name not in self._held:
+                exchange = agent.boundary(agent.held("")).p_mw
+                self._held[name] = (instance.interval, exchange)
+            since, exchange = self._held[name]
+            held[name] = shifted(exchange[None, :], horizon, instance.interval - since)[0]
         if self._coordinator is None:
             self._coordinator = coordinator_of(self.stage, public)
         self._coordinator.begin(instance.interval, public, held, instance.parameters)
@@ -84,7 +95,8 @@ def coordinator_of(stage: Stage, public: Mapping[str, PublicTerms]) -> Coordinat
 
 
 def _nodal(stage: Stage) -> bool:
-    return stage.pricing == "lmp" and stage.follower is not None
+    nodal = stage.pricing == "lmp" or stage.settings.scheme == "integrated"
+    return nodal and stage.follower is not None
 
 
 def negotiated(
@@ -93,8 +105,12 @@ def negotiated(
     coordinator: Coordinator,
     settled: Mapping[str, Bound],
     reasons: Mapping[str, str],
+    negotiation: Negotiation | None = None,
 ) -> SchemeDecision:
-    """Decision of a stage from what was settled, with the bound that its last prices prove."""
+    """Decision of a stage from what was settled, with the bound that its last prices prove.
+
+    The other agents hold what they had, with a reason each.
+    """
     plans: dict[str, Plan] = {}
     points = {}
     for name, agent in agents.items():
@@ -104,7 +120,8 @@ def negotiated(
             plans[name] = agent.held(reasons[name])
             points[name] = FeederPoint(None, plans[name].report, agent.variant)
     objective = sum(agents[n].cost(p) for n, p in points.items())
-    bound = _bound(stage, agents, coordinator)
+    every = len(settled) == len(agents)
+    bound = _bound(stage, agents, coordinator) if every else float("nan")
     return SchemeDecision(
         points,
         objective,
@@ -112,6 +129,7 @@ def negotiated(
         rounds=len(coordinator.rounds),
         plans=plans,
         history=tuple(coordinator.rounds),
+        negotiation=negotiation,
     )
 
 

@@ -22,7 +22,7 @@ from stackelgrid.controllers.coordination.coordinator import Answer, PublicTerms
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.coordination.recovery import recover
 from stackelgrid.controllers.coordination.stage import SchemeDecision, Stage, StageInstance
-from stackelgrid.controllers.schedule import Plan, SolveReport, solve_report
+from stackelgrid.controllers.schedule import BoundaryProfile, Plan, SolveReport, solve_report
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData, Solution
 from stackelgrid.controllers.solvers.misocp import MixedOptions
 from stackelgrid.controllers.solvers.registry import conic_solver, mixed_integer_solver
@@ -130,8 +130,8 @@ class NegotiatingAgent:
             plan, point = recovered.plans[self.name], recovered.decision.points[self.name]
             self._answered = None  # recovery has solved amended programs
         trade = np.zeros(self.priced.steps) if point.x is None else self.priced.trade(point.x)
-        schedule = plan.schedule
-        return Bound(plan, point, schedule.p_import_mw, schedule.q_import_mvar, trade)
+        boundary = self.boundary(plan)
+        return Bound(plan, point, boundary.p_mw, boundary.q_mvar, trade)
 
     def settle(self, bound: Bound, cleared_mw: Floats) -> Bound:
         """The same schedule with what is left of its trade (steps,); the rest goes to the grid."""
@@ -160,6 +160,15 @@ class NegotiatingAgent:
         return self.agent.plan(
             self._instance, FeederPoint(None, report, self.variant), self._across_price
         )
+
+    def boundary(self, plan: Plan) -> BoundaryProfile:
+        """Exchange (steps,) of one copy; with the AC losses that a held schedule leaves out."""
+        p, q = plan.schedule.p_import_mw, plan.schedule.q_import_mvar
+        certificate = plan.certificate
+        if plan.schedule.flows is None and certificate is not None:
+            p = p + np.nan_to_num(certificate.loss_mw - certificate.loss_planned_mw)
+            q = q + np.nan_to_num(certificate.import_error_mvar)
+        return BoundaryProfile(p, q)
 
     def cost(self, point: FeederPoint) -> float:
         """Cost of all copies in EUR, payment at the tariff included where the model has one."""

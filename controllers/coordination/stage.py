@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from stackelgrid.controllers.agents.leader_group import GroupDecision, LeaderGro
 from stackelgrid.controllers.agents.leader_program import LeaderProgram
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
-from stackelgrid.controllers.decision import Pricing, Round
+from stackelgrid.controllers.decision import Negotiation, Pricing, Round
 from stackelgrid.controllers.schedule import Measurement, Plan
 from stackelgrid.controllers.solvers.conic import ConicSolver
 from stackelgrid.controllers.solvers.misocp import MixedOptions
@@ -52,7 +52,7 @@ class SchemeDecision:
     `follower_x` are the follower's columns where the scheme's program returned them, and
     `follower_range_eur` the least and largest cost that the exchange leaves open. Money counts
     all copies; NaN where there is none. `plans` are those of agents that have certified and mended
-    their own schedules, `history` the rounds of a negotiation.
+    their own schedules, `history` the rounds of a negotiation, `negotiation` its messages.
     """
 
     points: Mapping[str, FeederPoint]
@@ -65,6 +65,7 @@ class SchemeDecision:
     messages: tuple[str, ...] = ()
     plans: Mapping[str, Plan] | None = None
     history: tuple[Round, ...] = ()
+    negotiation: Negotiation | None = None
 
     @property
     def gap(self) -> float:
@@ -80,6 +81,13 @@ class Scheme(Protocol):
     def decide(self, instance: StageInstance) -> SchemeDecision:
         """Decide for one instance; raises a SchemeError where the scheme is not defined."""
         ...
+
+
+@runtime_checkable
+class Committing(Protocol):
+    """A scheme whose decision agents commit to: it is asked once an interval."""
+
+    commits: bool
 
 
 class Stage:

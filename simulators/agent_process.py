@@ -1,0 +1,205 @@
+"""An agent of a negotiation as a SimPy process: it reads messages, computes, answers."""
+
+from collections import Counter
+from collections.abc import Callable, Generator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import simpy
+
+from stackelgrid.controllers.agents.messages import (
+    Commit,
+    Message,
+    MessageError,
+    Offer,
+    Prepare,
+    Response,
+    Version,
+    decode,
+    encode,
+)
+from stackelgrid.controllers.agents.two_phase_commit import Answer as VoteData
+from stackelgrid.controllers.agents.two_phase_commit import CommitParticipant, Terms
+from stackelgrid.controllers.coordination.coordinator import Answer
+from stackelgrid.controllers.coordination.negotiating_agent import Bound, NegotiatingAgent
+from stackelgrid.profiles.arrays import Floats
+from stackelgrid.simulators.communication import CommunicationNetwork
+
+Process = Generator[simpy.Event, Any, None]
+
+
+@dataclass
+class Mailbox:
+    """What one process may send and read; bad messages are dropped and counted by reason."""
+
+    network: CommunicationNetwork
+    name: str
+    known: frozenset[str]
+    steps: int
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def send(self, message: Message) -> None:
+        """Put a message on the link to its recipient."""
+        self.network.send(self.name, message.recipient, encode(message))
+
+    def read(self, payload: bytes) -> Message | None:
+        """Return the message in a payload, or None where it is refused."""
+        try:
+            return decode(payload, recipient=self.name, known=self.known, steps=self.steps)
+        except MessageError as error:
+            self.refused[str(error)] += 1
+            return None
+
+
+class AgentProcess:
+    """Runs one `NegotiatingAgent`; shares nothing with other processes but messages.
+
+    `compute_s` seconds of the network's clock pass for an answer. What the agent raises is kept in
+    `failures`: it then does not answer.
+    """
+
+    def __init__(
+        self,
+        environment: simpy.Environment,
+        agent: NegotiatingAgent,
+        mailbox: Mailbox,
+        coordinator: str,
+        gate_of: Callable[[int], float],
+        compute_s: float,
+        pool: Executor,
+    ) -> None:
+        self.agent, self.mailbox, self.coordinator = agent, mailbox, coordinator
+        self.participant = CommitParticipant(agent.name, coordinator, gate_of)
+        self.failures: list[str] = []
+        self.ignored: Counter[str] = Counter()
+        self.interval = -1
+        self._environment, self._gate_of = environment, gate_of
+        self._compute_s, self._pool = compute_s, pool
+        self._answered: tuple[tuple[int, int], Response] | None = None
+        self._voted: dict[Version, Bound] = {}
+        environment.process(self._run())
+
+    def begin(self, interval: int) -> None:
+        """Take up an interval, once the agent has its data."""
+        self.interval, self._answered = interval, None
+
+    def new(self, version: Version | None) -> Bound | None:
+        """The schedule it voted for in a version that it holds and that begins now."""
+        if version is None or version.interval != self.interval:
+            return None
+        return self._voted.get(version)
+
+    def _run(self) -> Process:
+        inbox = self.mailbox.network.inbox(self.agent.name)
+        while True:
+            payload = yield inbox.get()
+            message = self.mailbox.read(payload)
+            if message is not None:
+                yield from self._handle(message)
+
+    def _handle(self, message: Message) -> Process:
+        now = self._environment.now
+        wanted = self.participant.receive(message, now)
+        if isinstance(message, Offer):
+            yield from self._on_offer(message)
+        elif isinstance(wanted, Prepare):
+            yield from self._on_prepare(wanted)
+        elif isinstance(wanted, Commit):
+            self._on_commit(wanted, now)
+        for answer in self.participant.outgoing():
+            self.mailbox.send(answer)
+
+    def _on_offer(self, offer: Offer) -> Process:
+        number = (offer.interval, offer.round)
+        if self._answered is not None and self._answered[0] == number:
+            self.mailbox.send(self._answered[1])  # asked again: the answer was lost
+            return
+        if offer.interval != self.interval or (self._answered and self._answered[0] > number):
+            self.ignored["offer of another round"] += 1
+            return
+        answer: Answer | None = yield from self._computed(self.agent.respond, _terms(offer))
+        if answer is None or self._gate_of(offer.interval) <= self._environment.now:
+            return
+        response = Response(
+            sender=self.agent.name,
+            recipient=self.coordinator,
+            interval=offer.interval,
+            attempt=offer.attempt,
+            round=offer.round,
+            exchange_mw=_profile(answer.exchange_mw),
+            trade_mw=_profile(answer.trade_mw),
+        )
+        self._answered = (number, response)
+        self.mailbox.send(response)
+
+    def _on_prepare(self, prepare: Prepare) -> Process:
+        if prepare.interval != self.interval:
+            self.ignored["prepare of another interval"] += 1
+            return
+        bound: Bound | None = yield from self._computed(self.agent.bind, _terms(prepare))
+        cast = False
+        while not cast and self.participant.wanted is prepare:
+            cast = self.participant.answer(self._vote(bound), self._environment.now)
+        if cast and bound is not None:
+            self._voted = {prepare.version: bound, **self._still_wanted()}
+
+    def _on_commit(self, commit: Commit, now: float) -> None:
+        """Adopt a version; one that comes after its gate is what the agent holds from now on."""
+        if now < self._gate_of(commit.version.interval):
+            return
+        bound = self._voted.get(commit.version)
+        if bound is not None:
+            self.agent.agent.adopt(bound.plan)
+
+    def _still_wanted(self) -> dict[Version, Bound]:
+        held = self.participant.held
+        return {held: self._voted[held]} if held is not None and held in self._voted else {}
+
+    def _vote(self, bound: Bound | None) -> VoteData:
+        """What the agent would do, and what it does without a commit."""
+        held = self.agent.boundary(self.agent.held(""))
+        held_mw, held_mvar = _profile(held.p_mw), _profile(held.q_mvar)
+        version = self.participant.held
+        if bound is None:
+            nothing = (0.0,) * len(held_mw)
+            return VoteData(False, held_mw, held_mvar, nothing, version, held_mw, held_mvar)
+        return VoteData(
+            True,
+            _profile(bound.exchange_mw),
+            _profile(bound.exchange_mvar),
+            _profile(bound.trade_mw),
+            version,
+            held_mw,
+            held_mvar,
+        )
+
+    def _computed(
+        self, task: Callable[[Terms], Any], terms: Terms
+    ) -> Generator[simpy.Event, Any, Any]:
+        """Compute on a thread while simulated time passes, so that agents work side by side."""
+        future = self._pool.submit(task, terms)
+        yield self._environment.timeout(self._compute_s)
+        try:
+            return future.result()
+        except Exception as error:  # whatever one agent raises must not stop the others
+            self.failures.append(f"{self.agent.name}: {type(error).__name__}: {error}")
+            return None
+
+
+def _terms(message: Offer | Prepare) -> Terms:
+    return Terms(
+        message.round,
+        message.fixed,
+        message.trade_price,
+        message.trade_target,
+        message.trade_penalty,
+        message.exchange_price,
+        message.exchange_target,
+        message.exchange_penalty,
+    )
+
+
+def _profile(values: Floats) -> tuple[float, ...]:
+    return tuple(np.asarray(values, dtype=float).tolist())

@@ -1,0 +1,277 @@
+"""Negotiations by messages inside the co-simulation: one SimPy environment for a whole run.
+
+The agents of all stages are processes of it and share nothing but messages; the rounds for an
+interval run in the `gate_s` seconds before it begins. Controllers see a scheme like any other
+(`NegotiatedLddAdmm`), mosaik sees measurements in and set points out.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import simpy
+
+from stackelgrid.controllers.agents.two_phase_commit import (
+    CommitRecord,
+    Holding,
+    ParticipantRecord,
+)
+from stackelgrid.controllers.coordination.ldd_admm import (
+    LddAdmm,
+    coordinator_of,
+    negotiated,
+    negotiating_agents,
+)
+from stackelgrid.controllers.coordination.negotiating_agent import Bound
+from stackelgrid.controllers.coordination.stage import Scheme, SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.decision import Negotiation
+from stackelgrid.controllers.schedule import BoundaryProfile
+from stackelgrid.simulators.agent_process import AgentProcess, Mailbox
+from stackelgrid.simulators.communication import CommunicationNetwork, CommunicationSettings
+from stackelgrid.simulators.coordinator_process import CoordinatorProcess, Opening
+from stackelgrid.simulators.traffic import TrafficCounts
+
+# an agent is enrolled with the power of all its devices and twice its largest load
+_ENROLLED_MARGIN = 1.5
+
+
+class NegotiationHost:
+    """The environment, the network and the clock of all negotiations of a run.
+
+    Interval k begins at k times `interval_s`; its window is the `gate_s` seconds before. Stages
+    share it in the order in which they decide.
+    """
+
+    def __init__(
+        self,
+        settings: CommunicationSettings,
+        names: tuple[str, ...],
+        interval_s: float,
+        seed: np.random.SeedSequence,
+    ) -> None:
+        self.settings, self.interval_s = settings, interval_s
+        self.environment = simpy.Environment(initial_time=-settings.gate_s)
+        self.network = CommunicationNetwork(
+            self.environment,
+            names,
+            settings.quality,
+            settings.links,
+            settings.outages,
+            seed=seed,
+        )
+        self.stages: list[NegotiatedLddAdmm] = []
+
+    def scheme(self, name: str, stage: Stage) -> Scheme:
+        """Scheme of a stage: by messages where there is a coordinator to send them to."""
+        if stage.follower is None or not stage.leaders:
+            return LddAdmm(stage)
+        found = NegotiatedLddAdmm(self, stage, len(self.stages))
+        self.stages.append(found)
+        return found
+
+    def opens_s(self, interval: int, place: int) -> float:
+        """Time at which the stage in some place may begin to negotiate about an interval."""
+        share = self.settings.gate_s / max(len(self.stages), 1)
+        return interval * self.interval_s - self.settings.gate_s + place * share
+
+    def gate_s(self, interval: int, place: int) -> float:
+        """Time at which the gate of that stage closes; that of the last one with the interval."""
+        if place + 1 == len(self.stages):
+            return interval * self.interval_s
+        return self.opens_s(interval, place + 1)
+
+
+class NegotiatedLddAdmm:
+    """LDD-ADMM of one stage by messages; commits, so it decides once an interval."""
+
+    name = "ldd_admm"
+    commits = True
+
+    def __init__(self, host: NegotiationHost, stage: Stage, place: int) -> None:
+        self.stage, self._host, self._place = stage, host, place
+        self.agents = negotiating_agents(stage)
+        assert stage.follower is not None
+        self.follower = stage.follower
+        self.processes: dict[str, AgentProcess] = {}
+        self.coordinator: CoordinatorProcess | None = None
+        self._instance: StageInstance | None = None
+        self._mixtures = (0.0, 0, 0.0)
+
+    def decide(self, instance: StageInstance) -> SchemeDecision:
+        """Negotiate up to the gate; who is not on a new schedule by then holds the old one."""
+        host, interval = self._host, instance.interval
+        self._instance = instance
+        self._mixtures = (0.0, 0, 0.0)
+        opens, gate = (f(interval, self._place) for f in (host.opens_s, host.gate_s))
+        if host.environment.now < opens:  # what is under way arrives
+            host.environment.run(until=opens)
+        before = host.network.total.counts
+        public = {}
+        for name, agent in self.agents.items():
+            agent.begin(instance.leaders[name], instance.across_price)
+            public[name] = agent.public_terms(instance.leaders[name])
+        if self.coordinator is None:
+            self.coordinator = self._start(instance)
+        for process in self.processes.values():
+            process.begin(interval)
+        self.coordinator.open(Opening(interval, gate, public, instance.parameters))
+        host.environment.run(until=gate)
+        record = self.coordinator.close()
+        closed = {n: p.participant.close(interval) for n, p in self.processes.items()}
+        settled = self._settled(record)
+        reasons = {n: self._reason(n, record) for n in self.agents if n not in settled}
+        traffic = host.network.total.counts - before
+        found = negotiated(
+            self.stage,
+            self.agents,
+            self.coordinator.coordinator,
+            settled,
+            reasons,
+            self._told(record, closed, traffic),
+        )
+        return found if not record.reason else replace(found, messages=(self._summary(record),))
+
+    # ------------------------------------------------------------------ parts
+
+    def _start(self, instance: StageInstance) -> CoordinatorProcess:
+        """Enrol the agents with what they hold before anything is committed."""
+        host, name = self._host, self.follower.grid_name
+        steps = next(iter(self.stage.leaders.values())).horizon.length
+        enrolled, limits, public = {}, {}, {}
+        for agent_name, agent in self.agents.items():
+            boundary = agent.boundary(agent.held(""))
+            p, q = (tuple(v.tolist()) for v in (boundary.p_mw, boundary.q_mvar))
+            enrolled[agent_name] = Holding(None, p, q)
+            devices = agent.agent.feeder.devices
+            limits[agent_name] = _ENROLLED_MARGIN * float(
+                agent.agent.feeder.load_peak_mw.sum()
+                + devices.photovoltaics.p_rated_mw.sum()
+                + devices.batteries.p_max_mw.sum()
+                + np.nan_to_num(devices.units.p_max_mw, posinf=0.0).sum()
+            )
+            public[agent_name] = agent.public_terms(instance.leaders[agent_name])
+            self.processes[agent_name] = AgentProcess(
+                host.environment,
+                agent,
+                Mailbox(host.network, agent_name, frozenset({name}), steps),
+                name,
+                lambda interval: host.gate_s(interval, self._place),
+                host.settings.compute_s,
+                self.stage.pool,
+            )
+        return CoordinatorProcess(
+            host.environment,
+            coordinator_of(self.stage, public),
+            Mailbox(host.network, name, frozenset(self.agents), steps),
+            enrolled,
+            limits,
+            self._check,
+            host.settings.gate_s / len(host.stages),
+            instance.interval,
+        )
+
+    def _check(self, possible: Mapping[str, tuple[Holding, ...]]) -> str:
+        """Why a mixture of possible schedules is unsafe for the upstream network; "" if none is."""
+        instance = self._instance
+        assert instance is not None
+        assert instance.parameters is not None
+        copies = {n: a.priced.copies for n, a in self.agents.items()}
+        newest = {n: copies[n] * np.array(h[-1].p_mw) for n, h in possible.items()}
+        follower = self.follower
+        answer = follower.solve(follower.with_exchange(instance.parameters, newest))
+        if answer.status != "optimal":
+            return f"{follower.grid_name} cannot serve the new schedules ({answer.status})"
+        choices = {
+            n: [
+                BoundaryProfile(copies[n] * np.array(h.p_mw), copies[n] * np.array(h.q_mvar))
+                for h in holdings
+            ]
+            for n, holdings in possible.items()
+        }
+        verdict = follower.check_mixtures(
+            instance.interval, answer, choices, instance.measured.get(follower.grid_name)
+        )
+        self._mixtures = (float(verdict.mixtures), verdict.checked, verdict.violation_pu)
+        return "" if verdict.holds else verdict.worst
+
+    def _settled(self, record: CommitRecord) -> dict[str, Bound]:
+        """Agents on a new schedule, with the trade that both sides have confirmed."""
+        assert self.coordinator is not None
+        offered = {n: np.array(record.trades[n]) for n in record.trades}
+        counted = self.coordinator.coordinator.confirmed(offered, record.confirmed)
+        nothing = np.zeros(next(iter(self.stage.leaders.values())).horizon.length)
+        settled = {}
+        for name, process in self.processes.items():
+            bound = process.new(process.participant.held)
+            if bound is not None:
+                settled[name] = self.agents[name].settle(bound, counted.get(name, nothing))
+        return settled
+
+    def _reason(self, name: str, record: CommitRecord) -> str:
+        assert self.coordinator is not None
+        held = self.processes[name].participant.held
+        what = f"holds {held}" if held is not None else "holds what it had before any commit"
+        if record.committed is None:
+            return f"{what}: {self._why(record)}"
+        why = "left out" if name not in record.members else "heard of no commit"
+        return f"{what}: {why} of {record.committed}"
+
+    def _why(self, record: CommitRecord) -> str:
+        assert self.coordinator is not None
+        return self.coordinator.reason or record.reason
+
+    def _summary(self, record: CommitRecord) -> str:
+        return f"no new schedules: {self._why(record)}"
+
+    def _told(
+        self,
+        record: CommitRecord,
+        closed: Mapping[str, ParticipantRecord],
+        traffic: TrafficCounts,
+    ) -> Negotiation:
+        coordinator = self.coordinator
+        assert coordinator is not None
+        doubts = {*record.in_doubt, *(n for n, r in closed.items() if r.in_doubt)}
+        settled = {s.agent for s in record.settled} | {n for n, r in closed.items() if r.settled}
+        refused, ignored, failures = Counter[str](), Counter[str](), []
+        refused += coordinator.mailbox.refused
+        ignored += coordinator.ignored + coordinator.commit.dropped
+        coordinator.mailbox.refused.clear()
+        coordinator.ignored.clear()
+        coordinator.commit.dropped.clear()
+        for process in self.processes.values():
+            refused += process.mailbox.refused
+            ignored += process.ignored + process.participant.dropped
+            failures += process.failures
+            process.mailbox.refused.clear()
+            process.ignored.clear()
+            process.participant.dropped.clear()
+            process.failures.clear()
+        committed = record.committed
+        return Negotiation(
+            committed="" if committed is None else str(committed),
+            reason="" if committed is not None else self._why(record),
+            attempts=record.attempts,
+            rounds=len(coordinator.coordinator.rounds),
+            seconds=coordinator.agreed_s,
+            members=record.members,
+            confirmed=record.confirmed,
+            silent=tuple(sorted(coordinator.silent)),
+            in_doubt=tuple(sorted(doubts)),
+            settled=tuple(sorted(settled)),
+            held={n: "" if r.held is None else str(r.held) for n, r in closed.items()},
+            sent=traffic.sent,
+            delivered=traffic.delivered,
+            lost=traffic.lost,
+            in_outage=traffic.in_outage,
+            duplicated=traffic.duplicated,
+            reordered=traffic.reordered,
+            bytes_sent=traffic.bytes_sent,
+            refused=dict(refused),
+            ignored=dict(ignored),
+            failures=tuple(failures),
+            mixtures=self._mixtures[0],
+            mixtures_checked=self._mixtures[1],
+            worst_mixture_pu=self._mixtures[2],
+        )
