@@ -91,13 +91,17 @@ EQUILIBRIUM_GAIN = 1e-7
 # LDD-ADMM: rounds at most, cold and warm, and how many of them are kept for fixed binaries; rounds
 # have settled when what cutting trade can cost is below this share of the turnover and prices are
 # apart by less than this share of their range; what may be committed when the rounds or the time
-# end; distance of an exchange from what the follower can serve, MW
+# end; exchanges below this are taken as nothing when penalties are sized, MW; margin to the
+# follower's limits (relative); how much stiffer exchanges are held to what the follower can serve
+# when agents bind themselves
 COLD_ROUNDS = 30
 WARM_ROUNDS = 10
-FIXED_ROUNDS = 8
+FIXED_ROUNDS = 12
 WARM_FIXED_ROUNDS = 3
 NEGOTIATION_CUT = 2e-5
 NEGOTIATION_PRICE = 2e-4
 NEGOTIATION_ACCEPTED = 1e-3
 NEGOTIATION_ACCEPTED_PRICE = 3e-2
 NEGOTIATION_EXCHANGE_MW = 1e-5
+NEGOTIATION_MARGIN = 1e-5
+NEGOTIATION_STIFFER = 100.0

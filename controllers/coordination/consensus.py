@@ -14,9 +14,12 @@ import numpy as np
 from stackelgrid.profiles.arrays import Floats
 
 OVER_RELAXATION = 1.6
-# a penalty stays within these multiples of the first one; share of the estimate that it takes over
+# a penalty stays within these multiples of the first one; share of the estimate that it takes over,
+# falling with the square of the rounds after the given ones: ADMM converges where changes of the
+# penalty are summable (He, Yang and Wang 2000), and keeps circling where they go on
 PENALTY_RANGE = (1e-3, 5.0)
 PENALTY_SHARE = 0.7
+PENALTY_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class StepPenalties:
         self.first = first
         self.values = first.copy()
         self._seen: tuple[Floats, Floats] | None = None
+        self._changes = 0
 
     def restart(self, values: Floats) -> None:
         """Continue from other values, kept within their range."""
@@ -58,7 +62,9 @@ class StepPenalties:
             low, high = (factor * self.first for factor in PENALTY_RANGE)
             estimate = np.divide(price, quantity, out=high.copy(), where=quantity > 0.0)
             estimate = np.clip(estimate, low, high)
-            self.values = self.values ** (1.0 - PENALTY_SHARE) * estimate**PENALTY_SHARE
+            self._changes += 1
+            share = PENALTY_SHARE * min(1.0, (PENALTY_ROUNDS / self._changes) ** 2)
+            self.values = self.values ** (1.0 - share) * estimate**share
         self._seen = (answers.copy(), prices.copy())
 
 
@@ -88,7 +94,7 @@ class Consensus:
         """Continue from another state, for example that of the interval before."""
         self.price = np.clip(price, self.low, self.high)
         self.penalties.restart(penalty)
-        self.target = target - (self.copies / self.copies.sum()) @ target
+        self.target = target - (self.copies / max(float(self.copies.sum()), 1e-300)) @ target
 
     def update(self, answers: Floats, present: Floats | None = None) -> Residuals:
         """Take the answers (n, steps) of a round; `present` (n,) is zero where there is none."""

@@ -50,6 +50,15 @@ class PublicTerms:
     trades: bool
 
 
+@dataclass(frozen=True)
+class _TradeState:
+    """Where rounds about trade ended: price and penalty (steps,), targets (n, steps)."""
+
+    price: Floats
+    penalty: Floats
+    target: Floats
+
+
 @dataclass
 class _ExchangeCopies:
     """Copies of the exchanges (n, steps) that the follower can serve, and their prices."""
@@ -57,6 +66,19 @@ class _ExchangeCopies:
     price: Floats
     target: Floats
     penalties: StepPenalties
+
+
+@dataclass(frozen=True)
+class Served:
+    """How far answers are from exchanges that the follower can serve, each (steps,).
+
+    Largest distance in MW; mean distance, and mean movement of what it can serve, as a share of the
+    import price (penalty times MW).
+    """
+
+    distance_mw: Floats
+    apart: Floats
+    moved: Floats
 
 
 class Coordinator:
@@ -91,7 +113,8 @@ class Coordinator:
         self._parameters: Floats | None = None
         self.rounds: list[Round] = []
         self.fixed = self.done = self.warm = False
-        self._settled_once = False
+        # where the relaxed and the fixed rounds of earlier intervals ended, seen from the present
+        self._ends: dict[bool, _TradeState] = {}
 
     # ------------------------------------------------------------------ an interval
 
@@ -109,25 +132,20 @@ class Coordinator:
         """
         self._public, self._parameters = dict(terms), parameters
         self._held = {n: np.asarray(held_mw[n], dtype=float) for n in self.names}
-        before, age = self._trade, 0
-        if self._interval is not None:
-            age = interval - self._interval
+        age = 0 if self._interval is None else interval - self._interval
         self._interval = interval
         self._trade = self._opened()
-        # an earlier negotiation that came to no terms is no start worth having
-        self.warm = before is not None and self._settled_once
-        if before is not None and self.warm:
-            first = self._trade
-            self._trade.restart(
-                self._later(before.price, first.price, age),
-                self._later(before.penalty, first.penalty, age),
-                self._later(before.target, first.target, age),
-            )
+        self.warm = bool(self._ends)
+        self._ends = {fixed: self._seen_later(end, age) for fixed, end in self._ends.items()}
+        self._resume(fixed=False)
         self._exchange = self._opened_exchange(age)
         self.rounds, self.fixed, self.done = [], False, False
 
-    def terms(self, name: str) -> Terms:
-        """What an agent is told in the round to come."""
+    def terms(self, name: str, *, binding: bool = False) -> Terms:
+        """What an agent is told in the round to come, or when it is to bind itself.
+
+        A binding exchange is held more stiffly to what the follower can serve.
+        """
         assert self._trade is not None
         at, steps = self.names.index(name), self.horizon.length
         nothing = (0.0,) * steps
@@ -137,9 +155,9 @@ class Coordinator:
                                          self._trade.penalty)))  # type: ignore[assignment]  # fmt: skip
         exchange = (nothing, nothing, nothing)
         if self._exchange is not None:
-            copies = self._exchange
+            copies, stiffer = self._exchange, tolerances.NEGOTIATION_STIFFER if binding else 1.0
             exchange = tuple(map(_profile, (copies.price[at], copies.target[at],
-                                            copies.penalties.values)))  # type: ignore[assignment]  # fmt: skip
+                                            stiffer * copies.penalties.values)))  # type: ignore[assignment]  # fmt: skip
         return Terms(len(self.rounds), self.fixed, *trade, *exchange)
 
     def receive(self, answers: Mapping[str, Answer]) -> Round:
@@ -152,8 +170,8 @@ class Coordinator:
                              for n in self.names])  # fmt: skip
         prices = self._trade.price
         residuals = self._trade.update(trade, present * self._trading)
-        apart = self._serve(exchange, present)
-        found = self._round(residuals, prices, trade, present, apart)
+        served = self._serve(exchange, present)
+        found = self._round(residuals, prices, trade, present, served)
         self.rounds.append(found)
         self._advance(found)
         return found
@@ -206,7 +224,6 @@ class Coordinator:
         return (
             last.cut_eur <= tolerances.NEGOTIATION_ACCEPTED * self._turnover_eur()
             and last.price_apart <= tolerances.NEGOTIATION_ACCEPTED_PRICE
-            and last.exchange_apart_mw <= tolerances.NEGOTIATION_EXCHANGE_MW
         )
 
     @property
@@ -221,6 +238,14 @@ class Coordinator:
         if self._exchange is None:
             return {}
         return dict(zip(self.names, self._exchange.price, strict=True))
+
+    def follower_cost(self, exchange: Mapping[str, Floats]) -> float:
+        """The follower's cost in EUR at exchanges (steps,) of one copy; NaN where not served."""
+        if self.follower is None or self._parameters is None:
+            return 0.0
+        total = {n: self._public[n].copies * x for n, x in exchange.items()}
+        served = self.follower.solve(self.follower.with_exchange(self._parameters, total))
+        return served.cost_eur if served.status == "optimal" else float("nan")
 
     def lower_bound(self) -> float:
         """The follower's part of the Lagrangian bound in EUR at the prices of the exchange."""
@@ -260,58 +285,51 @@ class Coordinator:
     def _opened_exchange(self, age: int) -> _ExchangeCopies | None:
         """Prices of the exchange: those of the interval before, or the follower's own."""
         before = self._exchange
-        if self.follower is None or self._parameters is None:
+        if self._block is None or self._parameters is None:
             return None
-        if before is not None and self.warm:
-            first = before.penalties.first
-            penalties = StepPenalties(self._later(first, first, age))
-            penalties.restart(self._later(before.penalties.values, first, age))
-            held = np.array([self._held[n] for n in self.names])
-            return _ExchangeCopies(
-                self._later(before.price, before.price, age),
-                self._later(before.target, held, age),
-                penalties,
-            )
-        return self._priced_exchange() if self.nodal else None
+        if before is None or not self.warm:
+            return self._priced_exchange() if self.nodal else None
+        fresh = self._priced_exchange()
+        fresh.penalties.restart(self._later(before.penalties.values, fresh.penalties.values, age))
+        fresh.price = self._later(before.price, fresh.price, age)
+        fresh.target = self._later(before.target, fresh.target, age)
+        return fresh
 
-    def _priced_exchange(self) -> _ExchangeCopies | None:
+    def _priced_exchange(self) -> _ExchangeCopies:
         """Prices of the exchange from the follower's dispatch, or zero where limits bind only."""
         follower, parameters = self.follower, self._parameters
         assert follower is not None
         assert parameters is not None
         held = np.array([self._held[n] for n in self.names])
-        dt, size = self.horizon.dt_h, max(float(np.mean(np.abs(held))), 1e-6)
+        size = max(float(np.mean(np.abs(held))), tolerances.NEGOTIATION_EXCHANGE_MW)
         price = np.zeros_like(held)
-        span = np.max([p.import_eur_per_mwh for p in self._public.values()], axis=0) * dt
         if self.nodal:
             total = {n: self._public[n].copies * self._held[n] for n in self.names}
             answer = follower.solve(follower.with_exchange(parameters, total))
             if answer.status == "optimal":
                 nodal = follower.prices(answer)
-                price = np.array([nodal[n] * dt for n in self.names])
-        penalty = np.maximum(np.abs(span), tolerances.PRICE_SPREAD * dt) / size
-        return _ExchangeCopies(price, held, StepPenalties(penalty))
+                price = np.array([nodal[n] * self.horizon.dt_h for n in self.names])
+        return _ExchangeCopies(price, held, StepPenalties(self._exchange_span() / size))
 
-    def _serve(self, exchange: Floats, present: Floats) -> Floats:
-        """Move the follower's copies of the exchanges; how far each agent is from them (n, steps).
+    def _exchange_span(self) -> Floats:
+        """What a price of the exchange is measured by (steps,), in EUR/MW of a step."""
+        price = np.max([np.abs(p.import_eur_per_mwh) for p in self._public.values()], axis=0)
+        return np.asarray(np.maximum(price, tolerances.PRICE_SPREAD) * self.horizon.dt_h)
 
-        Those who did not answer exchange what they hold.
-        """
-        nothing = np.zeros_like(exchange)
-        if self.follower is None or self._parameters is None or self._block is None:
+    def _serve(self, exchange: Floats, present: Floats) -> Served:
+        """Move the follower's copies of the exchanges; who did not answer keeps what it holds."""
+        nothing = Served(*np.zeros((3, len(self.horizon.dt_h))))
+        if self._parameters is None or self._block is None:
             return nothing
         if self._exchange is None:
-            total = {n: c * x for n, c, x in zip(self.names, self._copies, exchange, strict=True)}
-            served = self.follower.solve(self.follower.with_exchange(self._parameters, total))
-            if served.status == "optimal":
+            if self._block.serves(dict(zip(self.names, exchange, strict=True)), self._parameters):
                 return nothing
             self._exchange = self._priced_exchange()
-            assert self._exchange is not None
             self._exchange.target = exchange.copy()
         copies = self._exchange
-        penalty = copies.penalties.values
-        seen = copies.price + penalty * (exchange - copies.target)
-        relaxed = OVER_RELAXATION * exchange + (1.0 - OVER_RELAXATION) * copies.target
+        penalty, before = copies.penalties.values, copies.target
+        seen = copies.price + penalty * (exchange - before)
+        relaxed = OVER_RELAXATION * exchange + (1.0 - OVER_RELAXATION) * before
         relaxed = np.where(present[:, None] > 0.0, relaxed, exchange)
         wanted = dict(zip(self.names, relaxed + copies.price / penalty, strict=True))
         held = self._block.nearest(wanted, penalty, self._parameters)
@@ -321,11 +339,18 @@ class Coordinator:
         copies.price = copies.price + penalty * (relaxed - target)
         copies.target = target
         weights = self._copies * present
-        copies.penalties.follow(weights / max(float(weights.sum()), 1e-300), exchange, seen)
-        return np.asarray(np.abs(exchange - target) * (present[:, None] > 0.0))
+        weights = weights / max(float(weights.sum()), 1e-300)
+        copies.penalties.follow(weights, exchange, seen)
+        unit = penalty / self._exchange_span()
+        distance = np.abs(exchange - target) * (present[:, None] > 0.0)
+        return Served(
+            distance.max(axis=0),
+            unit * np.sqrt(weights @ distance**2),
+            unit * np.sqrt(weights @ (target - before) ** 2),
+        )
 
     def _round(
-        self, residuals: Residuals, price: Floats, trade: Floats, present: Floats, apart: Floats
+        self, residuals: Residuals, price: Floats, trade: Floats, present: Floats, served: Served
     ) -> Round:
         assert self._trade is not None
         dt, consensus = self.horizon.dt_h, self._trade
@@ -344,9 +369,9 @@ class Coordinator:
             open_share=open_mwh / volume if volume > 0.0 else 0.0,
             volume_mwh=volume,
             cut_eur=float(np.abs(net) @ np.maximum(loss, 0.0)),
-            price_apart=_rms(residuals.apart / span),
-            price_moved=_rms(residuals.moved / span),
-            exchange_apart_mw=float(apart.max(initial=0.0)),
+            price_apart=max(_rms(residuals.apart / span), _rms(served.apart)),
+            price_moved=max(_rms(residuals.moved / span), _rms(served.moved)),
+            exchange_apart_mw=float(served.distance_mw.max(initial=0.0)),
             penalty=(float(penalty.min()), float(penalty.max())),
             price_eur_per_mwh=price / dt,
             limits=self._exchange is not None,
@@ -357,22 +382,46 @@ class Coordinator:
         settled = (
             last.cut_eur <= tolerances.NEGOTIATION_CUT * self._turnover_eur()
             and max(last.price_apart, last.price_moved) <= tolerances.NEGOTIATION_PRICE
-            and last.exchange_apart_mw <= tolerances.NEGOTIATION_EXCHANGE_MW
         )
         limit = tolerances.WARM_ROUNDS if self.warm else tolerances.COLD_ROUNDS
         fixed_share = tolerances.FIXED_ROUNDS if not self.warm else tolerances.WARM_FIXED_ROUNDS
         if not self.fixed:
             if settled or last.number >= limit - fixed_share:
+                self._remember()
                 self.fixed = True
-                assert self._trade is not None
-                self._trade.penalties.forget()
+                self._resume(fixed=True)
         elif (
             settled
             or (last.number >= limit and self.agreed)
             or (last.number >= tolerances.COLD_ROUNDS)
         ):
             self.done = True
-        self._settled_once = self._settled_once or self.agreed
+            self._remember()
+
+    def _remember(self) -> None:
+        """Keep where the rounds of this kind ended as a start for the next interval."""
+        trade = self._trade
+        assert trade is not None
+        self._ends[self.fixed] = _TradeState(trade.price, trade.penalty, trade.target)
+
+    def _resume(self, *, fixed: bool) -> None:
+        """Go on from where rounds of this kind ended in the interval before, if there were any."""
+        assert self._trade is not None
+        end = self._ends.get(fixed)
+        if end is not None and self.warm:
+            self._trade.restart(end.price, end.penalty, end.target)
+        elif fixed:
+            self._trade.penalties.forget()
+
+    def _seen_later(self, end: _TradeState, age: int) -> _TradeState:
+        """A state seen some intervals later, with the first guess where nothing was known."""
+        first = self._trade
+        assert first is not None
+        return _TradeState(
+            self._later(end.price, first.price, age),
+            self._later(end.penalty, first.penalty, age),
+            self._later(end.target, first.target, age),
+        )
 
     def _turnover_eur(self) -> float:
         """What the held exchanges cost at the tariffs, as a measure of money."""

@@ -1,10 +1,12 @@
 """The follower's part in a negotiation: exchanges near the wanted ones that it can serve."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import coo_array, csc_array, csr_array, diags_array
 
+from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
 from stackelgrid.controllers.bilevel.primal import PrimalForm
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData
@@ -16,7 +18,8 @@ class FollowerBlock:
     """Follower of some active networks, `copies` of each by name; programs built when needed.
 
     `cost_weight` says how much the follower's own cost counts against the distances: 0 asks for
-    feasibility only.
+    feasibility only. Its limits are kept with a small margin, so that answers which come near to a
+    served exchange can be served too; without it where nothing else can be.
     """
 
     def __init__(
@@ -29,6 +32,16 @@ class FollowerBlock:
         self.follower, self.copies = follower, dict(copies)
         self._choice, self._cost_weight = choice, cost_weight
         self._known: tuple[Floats, PrimalForm, ConicSolver] | None = None
+        self._alone: ConicSolver | None = None
+
+    def serves(self, exchange: Mapping[str, Floats], parameters: Floats) -> bool:
+        """Whether the follower can serve exchanges (steps,) of one copy in MW, with the margin."""
+        program = self.follower.compiled.program
+        if self._alone is None:
+            self._alone = conic_solver(self._choice)(program)
+        total = {n: c * exchange[n] for n, c in self.copies.items()}
+        data = program.data(self.follower.with_exchange(parameters, total))
+        return self._alone.solve(_within_margin(program, data)).status == "optimal"
 
     def nearest(
         self, wanted: Mapping[str, Floats], penalty: Floats, parameters: Floats
@@ -42,7 +55,10 @@ class FollowerBlock:
             self._known = (penalty.copy(), *self._programs(penalty))
         _, form, solver = self._known
         q = -np.concatenate([c * penalty * wanted[n] for n, c in self.copies.items()])
-        found = solver.solve(form.data(ProgramData(q, np.zeros(0), 0.0), parameters))
+        data = form.data(ProgramData(q, np.zeros(0), 0.0), parameters)
+        found = solver.solve(_within_margin(form.program, data))
+        if found.status != "optimal":
+            found = solver.solve(data)
         if found.status != "optimal":
             return None
         steps = len(penalty)
@@ -89,3 +105,11 @@ class FollowerBlock:
         link = csr_array(coo_array(triplets, shape=(program.b_parameters.shape[1], n)))
         form = PrimalForm(mirror, program, link, (1.0, self._cost_weight))
         return form, conic_solver(self._choice)(form.program)
+
+
+def _within_margin(program: ConicProgram, data: ProgramData) -> ProgramData:
+    """The same data with a margin to every limit that is not zero."""
+    b = data.b.copy()
+    limits = slice(program.zero, program.zero + program.nonneg)
+    b[limits] -= tolerances.NEGOTIATION_MARGIN * np.abs(b[limits])
+    return replace(data, b=b)

@@ -45,7 +45,7 @@ class LddAdmm:
             terms = {name: coordinator.terms(name) for name in agents}
             answers = self.stage.map(respond, tuple(agents))
             coordinator.receive({n: a for n, a in answers.items() if a is not None})
-        terms = {name: coordinator.terms(name) for name in agents}
+        terms = {name: coordinator.terms(name, binding=True) for name in agents}
         found = self.stage.map(bind, tuple(agents))
         bound = {name: b for name, b in found.items() if b is not None}
         cleared = coordinator.clear({name: b.trade_mw for name, b in bound.items()})
@@ -120,6 +120,10 @@ def negotiated(
             plans[name] = agent.held(reasons[name])
             points[name] = FeederPoint(None, plans[name].report, agent.variant)
     objective = sum(agents[n].cost(p) for n, p in points.items())
+    if coordinator.nodal:
+        objective += coordinator.follower_cost(
+            {n: agents[n].boundary(plan).p_mw for n, plan in plans.items()}
+        )
     every = len(settled) == len(agents)
     bound = _bound(stage, agents, coordinator) if every else float("nan")
     return SchemeDecision(
