@@ -92,8 +92,8 @@ EQUILIBRIUM_GAIN = 1e-7
 # have settled when what cutting trade can cost is below this share of the turnover and prices are
 # apart by less than this share of their range; what may be committed when the rounds or the time
 # end; exchanges below this are taken as nothing when penalties are sized, MW; margin to the
-# follower's limits (relative); how much stiffer exchanges are held to what the follower can serve
-# when agents bind themselves
+# follower's limits (relative); how much stiffer than the first penalty exchanges are held to
+# what the follower can serve when agents bind themselves
 COLD_ROUNDS = 30
 WARM_ROUNDS = 10
 FIXED_ROUNDS = 12
@@ -103,5 +103,5 @@ NEGOTIATION_PRICE = 2e-4
 NEGOTIATION_ACCEPTED = 1e-3
 NEGOTIATION_ACCEPTED_PRICE = 3e-2
 NEGOTIATION_EXCHANGE_MW = 1e-5
-NEGOTIATION_MARGIN = 1e-5
+NEGOTIATION_MARGIN = 2e-4
 NEGOTIATION_STIFFER = 100.0

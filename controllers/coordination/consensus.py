@@ -48,11 +48,12 @@ class StepPenalties:
         """Continue from other values, kept within their range."""
         low, high = PENALTY_RANGE
         self.values = np.clip(values, low * self.first, high * self.first)
-        self._seen = None
+        self.forget()
 
     def forget(self) -> None:
         """Take no curvature from answers so far: the parties' programs have changed."""
         self._seen = None
+        self._changes = min(self._changes, PENALTY_ROUNDS)
 
     def follow(self, weights: Floats, answers: Floats, prices: Floats) -> None:
         """Move towards change of price over change of quantity, both (n, steps)."""

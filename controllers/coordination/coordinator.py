@@ -15,12 +15,10 @@ from stackelgrid.controllers.agents.fallback import shifted
 from stackelgrid.controllers.agents.two_phase_commit import Terms
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
 from stackelgrid.controllers.coordination.consensus import (
-    OVER_RELAXATION,
     Consensus,
     Residuals,
-    StepPenalties,
 )
-from stackelgrid.controllers.coordination.follower_block import FollowerBlock
+from stackelgrid.controllers.coordination.served_exchange import Served, ServedExchange
 from stackelgrid.controllers.decision import Round
 from stackelgrid.controllers.solvers.registry import Choice
 from stackelgrid.profiles.arrays import Floats
@@ -59,28 +57,6 @@ class _TradeState:
     target: Floats
 
 
-@dataclass
-class _ExchangeCopies:
-    """Copies of the exchanges (n, steps) that the follower can serve, and their prices."""
-
-    price: Floats
-    target: Floats
-    penalties: StepPenalties
-
-
-@dataclass(frozen=True)
-class Served:
-    """How far answers are from exchanges that the follower can serve, each (steps,).
-
-    Largest distance in MW; mean distance, and mean movement of what it can serve, as a share of the
-    import price (penalty times MW).
-    """
-
-    distance_mw: Floats
-    apart: Floats
-    moved: Floats
-
-
 class Coordinator:
     """Clears what some agents of one follower want; one object serves all intervals.
 
@@ -103,14 +79,12 @@ class Coordinator:
         self._public = dict(terms)
         self._copies = np.array([terms[n].copies for n in self.names])
         self._trading = np.array([terms[n].trades for n in self.names])
-        self._block: FollowerBlock | None = None
+        self._exchange: ServedExchange | None = None
         if follower is not None:
             copies = {n: terms[n].copies for n in self.names}
-            self._block = FollowerBlock(follower, copies, conic, 1.0 if nodal else 0.0)
+            self._exchange = ServedExchange(follower, copies, conic, nodal=nodal)
         self._interval: int | None = None
         self._trade: Consensus | None = None
-        self._exchange: _ExchangeCopies | None = None
-        self._parameters: Floats | None = None
         self.rounds: list[Round] = []
         self.fixed = self.done = self.warm = False
         # where the relaxed and the fixed rounds of earlier intervals ended, seen from the present
@@ -130,7 +104,7 @@ class Coordinator:
         `held_mw` (steps,) is what each agent would exchange without a decision; `parameters` are
         the follower's without any exchange.
         """
-        self._public, self._parameters = dict(terms), parameters
+        self._public = dict(terms)
         self._held = {n: np.asarray(held_mw[n], dtype=float) for n in self.names}
         age = 0 if self._interval is None else interval - self._interval
         self._interval = interval
@@ -138,7 +112,14 @@ class Coordinator:
         self.warm = bool(self._ends)
         self._ends = {fixed: self._seen_later(end, age) for fixed, end in self._ends.items()}
         self._resume(fixed=False)
-        self._exchange = self._opened_exchange(age)
+        if self._exchange is not None and parameters is not None:
+            tariff = np.max([np.abs(p.import_eur_per_mwh) for p in terms.values()], axis=0)
+            self._exchange.begin(
+                np.array([self._held[n] for n in self.names]),
+                parameters,
+                tariff * self.horizon.dt_h,
+                (lambda old, fresh: self._later(old, fresh, age)) if self.warm else None,
+            )
         self.rounds, self.fixed, self.done = [], False, False
 
     def terms(self, name: str, *, binding: bool = False) -> Terms:
@@ -155,9 +136,7 @@ class Coordinator:
                                          self._trade.penalty)))  # type: ignore[assignment]  # fmt: skip
         exchange = (nothing, nothing, nothing)
         if self._exchange is not None:
-            copies, stiffer = self._exchange, tolerances.NEGOTIATION_STIFFER if binding else 1.0
-            exchange = tuple(map(_profile, (copies.price[at], copies.target[at],
-                                            stiffer * copies.penalties.values)))  # type: ignore[assignment]  # fmt: skip
+            exchange = tuple(map(_profile, self._exchange.terms(at, binding=binding)))  # type: ignore[assignment]
         return Terms(len(self.rounds), self.fixed, *trade, *exchange)
 
     def receive(self, answers: Mapping[str, Answer]) -> Round:
@@ -170,7 +149,10 @@ class Coordinator:
                              for n in self.names])  # fmt: skip
         prices = self._trade.price
         residuals = self._trade.update(trade, present * self._trading)
-        served = self._serve(exchange, present)
+        if self._exchange is not None:
+            served = self._exchange.serve(exchange, present)
+        else:
+            served = Served(*np.zeros((3, self.horizon.length)))
         found = self._round(residuals, prices, trade, present, served)
         self.rounds.append(found)
         self._advance(found)
@@ -235,23 +217,15 @@ class Coordinator:
     @property
     def exchange_price(self) -> dict[str, Floats]:
         """Prices of the exchanges (steps,) in EUR/MW of a step; empty where they have none."""
-        if self._exchange is None:
-            return {}
-        return dict(zip(self.names, self._exchange.price, strict=True))
+        return {} if self._exchange is None else self._exchange.price
 
     def follower_cost(self, exchange: Mapping[str, Floats]) -> float:
         """The follower's cost in EUR at exchanges (steps,) of one copy; NaN where not served."""
-        if self.follower is None or self._parameters is None:
-            return 0.0
-        total = {n: self._public[n].copies * x for n, x in exchange.items()}
-        served = self.follower.solve(self.follower.with_exchange(self._parameters, total))
-        return served.cost_eur if served.status == "optimal" else float("nan")
+        return 0.0 if self._exchange is None else self._exchange.cost(exchange)
 
     def lower_bound(self) -> float:
         """The follower's part of the Lagrangian bound in EUR at the prices of the exchange."""
-        if self._exchange is None or self._block is None or self._parameters is None:
-            return 0.0
-        return self._block.lower_bound(self.exchange_price, self._parameters)
+        return 0.0 if self._exchange is None else self._exchange.lower_bound()
 
     # ------------------------------------------------------------------ parts
 
@@ -282,73 +256,6 @@ class Coordinator:
         price, penalty = (low + scarce * span) * dt, span / size * dt
         return Consensus(copies, price, penalty, low * dt, (low + span) * dt)
 
-    def _opened_exchange(self, age: int) -> _ExchangeCopies | None:
-        """Prices of the exchange: those of the interval before, or the follower's own."""
-        before = self._exchange
-        if self._block is None or self._parameters is None:
-            return None
-        if before is None or not self.warm:
-            return self._priced_exchange() if self.nodal else None
-        fresh = self._priced_exchange()
-        fresh.penalties.restart(self._later(before.penalties.values, fresh.penalties.values, age))
-        fresh.price = self._later(before.price, fresh.price, age)
-        fresh.target = self._later(before.target, fresh.target, age)
-        return fresh
-
-    def _priced_exchange(self) -> _ExchangeCopies:
-        """Prices of the exchange from the follower's dispatch, or zero where limits bind only."""
-        follower, parameters = self.follower, self._parameters
-        assert follower is not None
-        assert parameters is not None
-        held = np.array([self._held[n] for n in self.names])
-        size = max(float(np.mean(np.abs(held))), tolerances.NEGOTIATION_EXCHANGE_MW)
-        price = np.zeros_like(held)
-        if self.nodal:
-            total = {n: self._public[n].copies * self._held[n] for n in self.names}
-            answer = follower.solve(follower.with_exchange(parameters, total))
-            if answer.status == "optimal":
-                nodal = follower.prices(answer)
-                price = np.array([nodal[n] * self.horizon.dt_h for n in self.names])
-        return _ExchangeCopies(price, held, StepPenalties(self._exchange_span() / size))
-
-    def _exchange_span(self) -> Floats:
-        """What a price of the exchange is measured by (steps,), in EUR/MW of a step."""
-        price = np.max([np.abs(p.import_eur_per_mwh) for p in self._public.values()], axis=0)
-        return np.asarray(np.maximum(price, tolerances.PRICE_SPREAD) * self.horizon.dt_h)
-
-    def _serve(self, exchange: Floats, present: Floats) -> Served:
-        """Move the follower's copies of the exchanges; who did not answer keeps what it holds."""
-        nothing = Served(*np.zeros((3, len(self.horizon.dt_h))))
-        if self._parameters is None or self._block is None:
-            return nothing
-        if self._exchange is None:
-            if self._block.serves(dict(zip(self.names, exchange, strict=True)), self._parameters):
-                return nothing
-            self._exchange = self._priced_exchange()
-            self._exchange.target = exchange.copy()
-        copies = self._exchange
-        penalty, before = copies.penalties.values, copies.target
-        seen = copies.price + penalty * (exchange - before)
-        relaxed = OVER_RELAXATION * exchange + (1.0 - OVER_RELAXATION) * before
-        relaxed = np.where(present[:, None] > 0.0, relaxed, exchange)
-        wanted = dict(zip(self.names, relaxed + copies.price / penalty, strict=True))
-        held = self._block.nearest(wanted, penalty, self._parameters)
-        if held is None:  # nothing can be served: leave it to the follower's own limits
-            return nothing
-        target = np.array([held[n] for n in self.names])
-        copies.price = copies.price + penalty * (relaxed - target)
-        copies.target = target
-        weights = self._copies * present
-        weights = weights / max(float(weights.sum()), 1e-300)
-        copies.penalties.follow(weights, exchange, seen)
-        unit = penalty / self._exchange_span()
-        distance = np.abs(exchange - target) * (present[:, None] > 0.0)
-        return Served(
-            distance.max(axis=0),
-            unit * np.sqrt(weights @ distance**2),
-            unit * np.sqrt(weights @ (target - before) ** 2),
-        )
-
     def _round(
         self, residuals: Residuals, price: Floats, trade: Floats, present: Floats, served: Served
     ) -> Round:
@@ -374,7 +281,7 @@ class Coordinator:
             exchange_apart_mw=float(served.distance_mw.max(initial=0.0)),
             penalty=(float(penalty.min()), float(penalty.max())),
             price_eur_per_mwh=price / dt,
-            limits=self._exchange is not None,
+            limits=self._exchange is not None and self._exchange.priced,
         )
 
     def _advance(self, last: Round) -> None:
@@ -412,6 +319,8 @@ class Coordinator:
             self._trade.restart(end.price, end.penalty, end.target)
         elif fixed:
             self._trade.penalties.forget()
+        if fixed and self._exchange is not None:
+            self._exchange.forget()
 
     def _seen_later(self, end: _TradeState, age: int) -> _TradeState:
         """A state seen some intervals later, with the first guess where nothing was known."""

@@ -6,6 +6,7 @@ their bus as given, which is the `integrated` problem: as single level a heurist
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -74,10 +75,17 @@ class LddAdmm:
 
 
 def negotiating_agents(stage: Stage) -> dict[str, NegotiatingAgent]:
-    """The leaders of a stage as parties of a negotiation."""
+    """Parties of a negotiation from the leaders of a stage; who is alone has none to trade with."""
     variant = UNPRICED if _nodal(stage) else TARIFF
+    alone = {group[0] for group in stage.group_names if len(group) == 1}
     return {
-        name: NegotiatingAgent(agent, variant, stage.settings, stage.pool, stage.applied_steps)
+        name: NegotiatingAgent(
+            agent,
+            replace(variant, across=False) if name in alone else variant,
+            stage.settings,
+            stage.pool,
+            stage.applied_steps,
+        )
         for name, agent in stage.leaders.items()
     }
 

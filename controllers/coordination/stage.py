@@ -121,6 +121,11 @@ class Stage:
         self._answers: dict[int, list[tuple[tuple[FeederInstance, ...], GroupDecision]]] = {}
 
     @property
+    def group_names(self) -> tuple[tuple[str, ...], ...]:
+        """Leaders that may trade with each other, by name."""
+        return self._group_names
+
+    @property
     def groups(self) -> tuple[LeaderGroup, ...]:
         """Groups of leaders under the tariff."""
         return self.groups_of(TARIFF)

@@ -1,0 +1,174 @@
+"""The exchanges that a follower can serve, as its part in a negotiation: copies, prices, penalties.
+
+Consensus ADMM (Boyd et al. 2011, section 7.1) between the agents' exchanges and the follower's
+copies of them, with over-relaxation. Without the follower's cost a price is needed only where its
+limits bind: the copies are made in the first round in which it cannot serve what is wanted.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.agents.upstream import UpstreamAgent
+from stackelgrid.controllers.coordination.consensus import OVER_RELAXATION, StepPenalties
+from stackelgrid.controllers.coordination.follower_block import FollowerBlock
+from stackelgrid.controllers.solvers.registry import Choice
+from stackelgrid.profiles.arrays import Floats
+
+Later = Callable[[Floats, Floats], Floats]
+
+
+@dataclass(frozen=True)
+class Served:
+    """How far answers are from exchanges that the follower can serve, each (steps,).
+
+    Largest distance in MW; mean distance, and mean movement of what it can serve, as a share of a
+    typical price (penalty times MW).
+    """
+
+    distance_mw: Floats
+    apart: Floats
+    moved: Floats
+
+
+@dataclass
+class _Copies:
+    """Prices and targets (n, steps), penalties, and the typical price (steps,) in EUR/MW."""
+
+    price: Floats
+    target: Floats
+    penalties: StepPenalties
+    typical: Floats
+
+
+class ServedExchange:
+    """Exchanges of some agents below a follower, `copies` of each; one object for all intervals.
+
+    With `nodal` the follower's cost counts and every exchange has a price; without, only where
+    limits bind.
+    """
+
+    def __init__(
+        self, follower: UpstreamAgent, copies: Mapping[str, float], conic: Choice, *, nodal: bool
+    ) -> None:
+        self.follower, self.nodal = follower, nodal
+        self.names = tuple(copies)
+        self._count = np.array(list(copies.values()))
+        self._block = FollowerBlock(follower, copies, conic, 1.0 if nodal else 0.0)
+        self._copies: _Copies | None = None
+        self._parameters: Floats = np.zeros(0)
+        self._held: Floats = np.zeros(0)
+        self._tariff: Floats = np.zeros(0)
+
+    @property
+    def priced(self) -> bool:
+        """Whether exchanges have prices."""
+        return self._copies is not None
+
+    @property
+    def price(self) -> dict[str, Floats]:
+        """Prices (steps,) in EUR/MW of a step; empty where exchanges have none."""
+        if self._copies is None:
+            return {}
+        return dict(zip(self.names, self._copies.price, strict=True))
+
+    def begin(self, held: Floats, parameters: Floats, tariff: Floats, later: Later | None) -> None:
+        """Open an interval; `later` sees values of the interval before from it (None: start anew).
+
+        `held` (n, steps) are exchanges without a decision, `tariff` (steps,) the import price in
+        EUR/MW of a step.
+        """
+        self._held, self._parameters, self._tariff = held, parameters, tariff
+        before = self._copies
+        if before is None or later is None:
+            self._copies = self._first() if self.nodal else None
+            return
+        fresh = self._first()
+        fresh.penalties.restart(later(before.penalties.values, fresh.penalties.values))
+        fresh.price = later(before.price, fresh.price)
+        fresh.target = later(before.target, fresh.target)
+        self._copies = fresh
+
+    def terms(self, at: int, *, binding: bool) -> tuple[Floats, Floats, Floats]:
+        """Price, target and penalty (steps,) of one agent.
+
+        A binding exchange is held stiffly to what the follower can serve.
+        """
+        if self._copies is None:
+            nothing = np.zeros(self._held.shape[1])
+            return nothing, nothing, nothing
+        copies = self._copies
+        penalty = copies.penalties.values
+        if binding:
+            penalty = np.maximum(penalty, tolerances.NEGOTIATION_STIFFER * copies.penalties.first)
+        return copies.price[at], copies.target[at], penalty
+
+    def serve(self, exchange: Floats, present: Floats) -> Served:
+        """Move the copies after answers (n, steps); who did not answer keeps what it holds."""
+        nothing = Served(*np.zeros((3, exchange.shape[1])))
+        if self._copies is None:
+            if self._block.serves(dict(zip(self.names, exchange, strict=True)), self._parameters):
+                return nothing
+            self._copies = self._first()
+            self._copies.target = exchange.copy()
+        copies = self._copies
+        penalty, before = copies.penalties.values, copies.target
+        seen = copies.price + penalty * (exchange - before)  # of each agent at its answer
+        relaxed = OVER_RELAXATION * exchange + (1.0 - OVER_RELAXATION) * before
+        relaxed = np.where(present[:, None] > 0.0, relaxed, exchange)
+        wanted = dict(zip(self.names, relaxed + copies.price / penalty, strict=True))
+        held = self._block.nearest(wanted, penalty, self._parameters)
+        if held is None:  # nothing can be served: leave it to the follower's own limits
+            return nothing
+        target = np.array([held[n] for n in self.names])
+        copies.price = copies.price + penalty * (relaxed - target)
+        copies.target = target
+        weights = self._count * present
+        weights = weights / max(float(weights.sum()), 1e-300)
+        copies.penalties.follow(weights, exchange, seen)
+        unit = penalty / copies.typical
+        distance = np.abs(exchange - target) * (present[:, None] > 0.0)
+        return Served(
+            distance.max(axis=0),
+            unit * np.sqrt(weights @ distance**2),
+            unit * np.sqrt(weights @ (target - before) ** 2),
+        )
+
+    def forget(self) -> None:
+        """Take no curvature from answers so far: the agents' programs have changed."""
+        if self._copies is not None:
+            self._copies.penalties.forget()
+
+    def cost(self, exchange: Mapping[str, Floats]) -> float:
+        """The follower's cost in EUR at exchanges (steps,) of one copy; NaN where not served."""
+        answer = self.follower.solve(
+            self._parameters_at(np.array([exchange[n] for n in self.names]))
+        )
+        return answer.cost_eur if answer.status == "optimal" else float("nan")
+
+    def lower_bound(self) -> float:
+        """The follower's part of the Lagrangian bound in EUR at the prices; zero without prices."""
+        return self._block.lower_bound(self.price, self._parameters) if self.priced else 0.0
+
+    def _parameters_at(self, exchange: Floats) -> Floats:
+        total = dict(zip(self.names, self._count[:, None] * exchange, strict=True))
+        return self.follower.with_exchange(self._parameters, total)
+
+    def _first(self) -> _Copies:
+        """Copies at what is held, with the follower's prices there if its cost counts.
+
+        A typical price over a typical exchange is the first penalty.
+        """
+        size = max(float(np.mean(np.abs(self._held))), tolerances.NEGOTIATION_EXCHANGE_MW)
+        price, typical = np.zeros_like(self._held), np.abs(self._tariff)
+        dt = self.follower.horizon.dt_h
+        if self.nodal:
+            answer = self.follower.solve(self._parameters_at(self._held))
+            if answer.status == "optimal":
+                nodal = self.follower.prices(answer)
+                price = np.array([nodal[n] for n in self.names]) * dt
+                typical = np.full(len(dt), np.abs(price / dt).mean()) * dt
+        typical = np.maximum(typical, tolerances.PRICE_SPREAD * dt)
+        return _Copies(price, self._held, StepPenalties(typical / size), typical)
