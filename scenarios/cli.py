@@ -16,6 +16,7 @@ from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.profiles.errors import ProfileError, StackelgridError
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.negotiation_console import negotiation_lines
 from stackelgrid.scenarios.scheme_names import SCHEMES, pricing_name, scheme_names
 
 app = typer.Typer(
@@ -83,6 +84,8 @@ def run(
             f"phase by phase: {phases['feasible']} feasible, {phases['infeasible']} infeasible; "
             f"at most {phases['max_unbalance_pu']:.3f} p.u. from the balanced voltage"
         )
+    for line in negotiation_lines(s["negotiation"]):
+        say(line)
     console.print("results:", end=" ")
     print(result.directory)
 

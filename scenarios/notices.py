@@ -1,4 +1,4 @@
-"""What a user should know before a run: solver standing in, trade that cannot pay, scaling."""
+"""What a user should know before a run: stand-in solver, links, trade that cannot pay, scaling."""
 
 from collections.abc import Iterator
 
@@ -8,11 +8,12 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.coordination.cascade import Cascade
 from stackelgrid.controllers.solvers.health import ProgramHealth, program_health
 from stackelgrid.scenarios.build import BuiltScenario
+from stackelgrid.scenarios.schema_communication import QualitySection
 
 
 def notices(built: BuiltScenario) -> list[str]:
     """One line each, said once at the start of a run and kept in its log."""
-    return [*_solver(built), *_trade(built), *_scaling(built)]
+    return [*_solver(built), *_messages(built), *_trade(built), *_scaling(built)]
 
 
 def programs(built: BuiltScenario) -> Iterator[tuple[str, ProgramHealth]]:
@@ -29,6 +30,25 @@ def _solver(built: BuiltScenario) -> Iterator[str]:
     if chosen.fallback_reason is not None:
         name = f"{chosen.name} ({chosen.version})"
         yield f"solver {name} stands in for mosek: {chosen.fallback_reason}"
+
+
+def _messages(built: BuiltScenario) -> Iterator[str]:
+    """Which network the agents decide over."""
+    section = built.scenario.communication
+    if section is None:
+        return
+    base = section.base
+    faults = [f"latency {base.latency_s:g} s", f"jitter {base.jitter_s:g} s"]
+    faults += [f"{k} {getattr(base, k):.0%}" for k in ("loss", "duplication", "reordering")]
+    if base.bandwidth_bit_per_s is not None:
+        faults.append(f"{base.bandwidth_bit_per_s:g} bit/s")
+    told = ", ".join(faults) if base != QualitySection() else "no delay, no fault"
+    others = f"; {len(section.links)} exceptions by link" if section.links else ""
+    outages = f"; {len(section.outages)} outages" if section.outages else ""
+    yield (
+        f"agents decide by messages over {section.quality} links ({told}){others}{outages}; "
+        f"gate of {section.gate_s:g} s"
+    )
 
 
 def _trade(built: BuiltScenario) -> Iterator[str]:

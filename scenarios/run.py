@@ -17,6 +17,8 @@ from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices, programs
 from stackelgrid.scenarios.world import run_world
+from stackelgrid.simulators.negotiation_tables import NegotiationRecorder
+from stackelgrid.simulators.negotiation_totals import negotiation_events
 from stackelgrid.simulators.stages import StageRecorder
 from stackelgrid.simulators.tables import TableWriter
 from stackelgrid.simulators.timings import Timings
@@ -65,11 +67,16 @@ def run_scenario(
     logged: set[int] = set()
 
     stages = StageRecorder(writer, built.axis.index, built.devices)
+    negotiations = NegotiationRecorder(writer, built.axis.index)
 
     def on_decision(interval: int, decision: Decision) -> None:
         stages.write(interval, decision)
+        negotiations.write(interval, decision)
         for outcome in decision.outcomes:
             totals.add_follower_gap(outcome.follower_gap)
+            totals.negotiation.add(interval, outcome)
+            for event in negotiation_events(interval, outcome):
+                log.event(event.kind, **event.fields)
             if outcome.follower_gap != outcome.follower_gap:
                 text = f"{outcome.follower}: its dispatch could not be audited"
                 log.event("warning", interval=interval, text=text)
@@ -94,6 +101,8 @@ def run_scenario(
         finally:
             timings.world_s = time.perf_counter() - world_started
         writer.merge()
+        if totals.negotiation.summary() is not None:
+            _draw_negotiations(out, scenario.name)
         status = "done"
     except OSError as error:
         raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
@@ -102,6 +111,14 @@ def run_scenario(
         log.event(status, intervals_done=totals.intervals_done)
         write_summary(out, final)
     return RunResult(out, final)
+
+
+def _draw_negotiations(out: Path, name: str) -> None:
+    """Write the pictures of a run's negotiations; the library that draws is heavy to import."""
+    from stackelgrid.analysis.negotiation import read_negotiations
+    from stackelgrid.analysis.negotiation_plots import write_plots
+
+    write_plots(read_negotiations(out), out, name)
 
 
 def resolved(loaded: LoadedScenario) -> dict[str, Any]:
@@ -169,6 +186,7 @@ def summary(
             "big_m_active": False,  # no scheme of a run uses a big M
         },
         "certificate": totals.certificate.summary(),
+        "negotiation": totals.negotiation.summary(),
         "interface": {
             "max_mismatch_mva": totals.max_mismatch_mva,
             "max_mismatch_pu": totals.max_mismatch_pu,

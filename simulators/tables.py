@@ -100,6 +100,25 @@ SCHEMAS: dict[str, pa.Schema] = {
         *_KEY, ("step", _I), ("dt_h", _F), ("element", _S), ("index", _I), ("p_mw", _F),
         ("q_mvar", _F), ("e_mwh", _F),
     ]),
+    # negotiations: what a coordinator saw, what became of the messages, who holds what
+    "round": pa.schema([
+        *_KEY, ("round", _I), ("fixed", _B), ("answers", _I), ("open_share", _F),
+        ("volume_mwh", _F), ("cut_eur", _F), ("price_apart", _F), ("price_moved", _F),
+        ("exchange_apart_mw", _F), ("penalty_min", _F), ("penalty_max", _F), ("limits", _B),
+    ]),
+    "negotiation": pa.schema([
+        *_KEY, ("committed", _S), ("reason", _S), ("attempts", _I), ("rounds", _I),
+        ("agreement_after_sec", _F), ("members", _I), ("confirmed", _I), ("silent", _I),
+        ("in_doubt", _I), ("settled", _I), ("silent_agents", _S), ("in_doubt_agents", _S),
+        ("settled_agents", _S), ("sent", _I), ("delivered", _I), ("lost", _I), ("in_outage", _I),
+        ("duplicated", _I), ("reordered", _I), ("bytes_sent", _I), ("refused", _I),
+        ("ignored", _I), ("mixtures", _F), ("mixtures_checked", _I), ("worst_mixture_pu", _F),
+        ("failures", _S),
+    ]),
+    "commitment": pa.schema([
+        *_KEY, ("follower", _S), ("version", _S), ("on_new", _B), ("in_doubt", _B),
+        ("silent", _B),
+    ]),
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from math import isnan
 
 from stackelgrid.simulators.certificate_totals import CertificateTotals, larger
 from stackelgrid.simulators.grid_interval import GridInterval
+from stackelgrid.simulators.negotiation_totals import NegotiationTotals
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Totals:
     max_follower_gap: float | None = None
     fallback_reasons: dict[int, list[str]] = field(default_factory=dict)
     certificate: CertificateTotals = field(default_factory=CertificateTotals)
+    negotiation: NegotiationTotals = field(default_factory=NegotiationTotals)
 
     def add(self, row: GridInterval, mismatch_mva: float, mismatch_pu: float) -> None:
         """Add one grid of the interval that is being recorded."""

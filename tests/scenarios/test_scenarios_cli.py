@@ -15,7 +15,7 @@ from stackelgrid.simulators.tables import SCHEMAS, read_table
 
 TABLES = {
     "interval", "bus", "branch", "device", "boundary", "trade", "schedule", "stage", "dispatch",
-    "certificate", "phase",
+    "certificate", "phase", "round", "negotiation", "commitment",
 }  # fmt: skip
 KEYS = {
     "scenario": None,
@@ -47,6 +47,7 @@ KEYS = {
         "max_voltage_error_pu",
         "max_violation_pu",
     },
+    "negotiation": None,
     "interface": {"max_mismatch_mva", "max_rounds"},
     "energy_handover_max_error_mwh": None,
 }

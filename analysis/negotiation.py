@@ -1,0 +1,106 @@
+"""Negotiations of a finished run: their tables, and what they came to."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.profiles.errors import StackelgridError
+
+TOTAL = "total"
+# sums of columns of negotiation.parquet, by the name of the indicator
+_SUMS = {
+    "attempts": "attempts",
+    "messages": "sent",
+    "delivered": "delivered",
+    "lost": "lost",
+    "in_outage": "in_outage",
+    "bytes": "bytes_sent",
+    "in_doubt": "in_doubt",
+    "settled": "settled",
+    "refused": "refused",
+    "ignored": "ignored",
+}
+
+
+@dataclass(frozen=True)
+class NegotiationTables:
+    """Tables of the negotiations of one run (docs/results.md).
+
+    `negotiation` and `commitment` have no rows where a scheme negotiated in one process.
+    """
+
+    round: pd.DataFrame
+    negotiation: pd.DataFrame
+    commitment: pd.DataFrame
+
+
+def read_negotiations(directory: Path) -> NegotiationTables:
+    """Read the tables of a finished run; raises StackelgridError for a directory without them."""
+    try:
+        return NegotiationTables(
+            *(
+                pd.read_parquet(directory / f"{name}.parquet")
+                for name in ("round", "negotiation", "commitment")
+            )
+        )
+    except OSError as error:
+        raise StackelgridError(
+            f"{directory}: no finished run ({error.filename or error} cannot be read)"
+        ) from error
+
+
+def negotiation_kpis(tables: NegotiationTables) -> pd.DataFrame:
+    """Indicators of negotiations, one row a follower (index `grid`) and a last one `total`.
+
+    Negotiations, agreements and fallbacks (agents times intervals on an old schedule) are counted;
+    rounds and the time to agreement (simulated seconds; NaN without one) are mean and largest.
+    """
+    told, held = tables.negotiation, tables.commitment
+    followers = list(tables.round["grid"].unique())
+    followers += [g for g in told["grid"].unique() if g not in followers]
+    rows = {
+        name: _kpis(
+            tables.round[tables.round["grid"] == name],
+            told[told["grid"] == name],
+            held[held["follower"] == name],
+        )
+        for name in followers
+    }
+    rows[TOTAL] = _kpis(tables.round, told, held)
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("grid")
+
+
+def _kpis(rounds: pd.DataFrame, told: pd.DataFrame, held: pd.DataFrame) -> dict[str, float]:
+    if len(told):
+        counts, negotiations = told["rounds"], len(told)
+    else:  # in one process every negotiation has rounds
+        counts = rounds.groupby(["grid", "interval"]).size()
+        negotiations = len(counts)
+    seconds = told["agreement_after_sec"]
+    return {
+        "negotiations": float(negotiations),
+        "agreements": float((told["committed"] != "").sum()),
+        "rounds_mean": float(counts.mean()),
+        "rounds_max": float(counts.max()),
+        "agreement_mean_sec": float(seconds.mean()),
+        "agreement_max_sec": float(seconds.max()),
+        **{name: float(told[column].sum()) for name, column in _SUMS.items()},
+        "fallbacks": float((~held["on_new"].astype(bool)).sum()),
+    }
+
+
+def cold_and_warm(tables: NegotiationTables, grid: str) -> tuple[int, int | None]:
+    """Interval of the first negotiation of a follower that had rounds, and of a typical later one.
+
+    The typical one has the median number of rounds of all later ones (the lower of two, the first
+    of equal ones); None where there is no later one.
+    """
+    own = tables.round[tables.round["grid"] == grid]
+    intervals, counts = np.unique(own["interval"].to_numpy(dtype=np.int64), return_counts=True)
+    first, later = int(intervals[0]), counts[1:]
+    if not len(later):
+        return first, None
+    median = np.quantile(later, 0.5, method="lower")
+    return first, int(intervals[1:][later == median][0])

@@ -1,0 +1,143 @@
+"""Indicators and pictures of negotiations, from tables written by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from stackelgrid.analysis import negotiation_plots
+from stackelgrid.analysis.negotiation import (
+    NegotiationTables,
+    cold_and_warm,
+    negotiation_kpis,
+    read_negotiations,
+)
+from stackelgrid.analysis.negotiation_plots import write_plots
+from stackelgrid.profiles.errors import StackelgridError
+
+# rounds of the negotiations of two followers, interval by interval
+ROUNDS = {"mv": (12, 4, 6, 6), "tn": (3, 5)}
+NAN = float("nan")
+
+
+def round_table():
+    rows = [
+        {"interval": k, "grid": grid, "round": r + 1, "fixed": r + 1 == count,
+         "open_share": 0.0 if r > 8 else 2.0**-r, "price_apart": 0.3 * 0.5**r,
+         "price_moved": 0.2 * 0.5**r}
+        for grid, counts in ROUNDS.items()
+        for k, count in enumerate(counts)
+        for r in range(count)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def tables():
+    counts = dict.fromkeys(
+        ("attempts", "sent", "delivered", "lost", "in_outage", "bytes_sent", "in_doubt",
+         "settled", "refused", "ignored"), 1,
+    )  # fmt: skip
+    told = [
+        {**counts, "interval": k, "grid": grid, "rounds": count, "sent": 10 * count,
+         "committed": "" if (grid, k) == ("mv", 2) else f"{k}.1",
+         "agreement_after_sec": NAN if (grid, k) == ("mv", 2) else 10.0 + k}
+        for grid, all_rounds in ROUNDS.items()
+        for k, count in enumerate(all_rounds)
+    ]  # fmt: skip
+    held = [
+        {"interval": k, "grid": agent, "follower": grid, "on_new": k != 2 and agent != "c",
+         "in_doubt": agent == "b" and k == 1, "silent": agent == "c"}
+        for grid, agents in (("mv", "abc"), ("tn", ["mv"]))
+        for k in range(len(ROUNDS[grid]))
+        for agent in agents
+    ]  # fmt: skip
+    return NegotiationTables(round_table(), pd.DataFrame(told), pd.DataFrame(held))
+
+
+@pytest.fixture
+def in_process(tables):
+    """Rounds without messages."""
+    empty = (tables.negotiation.iloc[:0], tables.commitment.iloc[:0])
+    return NegotiationTables(tables.round, *empty)
+
+
+def test_indicators_by_follower_and_in_all(tables):
+    kpis = negotiation_kpis(tables)
+    assert list(kpis.index) == ["mv", "tn", "total"]
+    mv, total = kpis.loc["mv"], kpis.loc["total"]
+    assert (mv["negotiations"], mv["agreements"]) == (4, 3)
+    assert (mv["rounds_mean"], mv["rounds_max"]) == (7.0, 12.0)
+    assert mv["agreement_mean_sec"] == pytest.approx((10 + 11 + 13) / 3)
+    assert mv["agreement_max_sec"] == 13.0
+    assert mv["messages"] == 280
+    assert mv["fallbacks"] == 4 + 2  # c always, a and b once
+    assert total["messages"] == 280 + 80
+    assert (total["negotiations"], total["lost"], total["bytes"]) == (6, 6, 6)
+
+
+def test_indicators_without_messages(in_process):
+    kpis = negotiation_kpis(in_process)
+    assert kpis.loc["mv", "negotiations"] == 4
+    assert kpis.loc["mv", "rounds_mean"] == 7.0
+    assert kpis.loc["total", "rounds_max"] == 12.0
+    assert kpis.loc["total", "messages"] == 0
+    assert math.isnan(kpis.loc["mv", "agreement_mean_sec"])
+
+
+@pytest.mark.parametrize(("grid", "expected"), [("mv", (0, 2)), ("tn", (0, 1))])
+def test_first_and_typical_later_negotiation(tables, grid, expected):
+    assert cold_and_warm(tables, grid) == expected
+
+
+def test_a_single_negotiation_has_no_later_one(tables):
+    one = NegotiationTables(
+        tables.round[tables.round["interval"] == 0], tables.negotiation, tables.commitment
+    )
+    assert cold_and_warm(one, "mv") == (0, None)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Figures by file name, as they are written."""
+    figures = {}
+    real = Figure.savefig
+
+    def savefig(figure, path, **options):
+        figures[path.name] = figure
+        real(figure, path, **options)
+
+    monkeypatch.setattr(negotiation_plots.Figure, "savefig", savefig)
+    return figures
+
+
+def test_pictures_of_a_run(tables, tmp_path, drawn):
+    written = write_plots(tables, tmp_path, "day")
+    assert {p.name for p in written} == {
+        "negotiation_rounds_mv.png", "negotiation_rounds_tn.png", "negotiation_timeline.png",
+    }  # fmt: skip
+    assert all(p.stat().st_size > 10_000 for p in written)
+    history = drawn["negotiation_rounds_mv.png"]
+    titles = [axes.get_title() for axes in history.axes]
+    assert titles == [
+        "first negotiation (interval 0, 12 rounds)", "typical later one (interval 2, 6 rounds)",
+    ]  # fmt: skip
+    cold = history.axes[0]
+    assert cold.get_yscale() == "log"
+    open_share = cold.lines[0].get_ydata()
+    assert len(open_share) == 12
+    assert (np.asarray(open_share) > 0.0).all()  # zeros are drawn at the lower end
+    agents = [t.get_text() for t in drawn["negotiation_timeline.png"].axes[0].get_yticklabels()]
+    assert agents == ["a", "b", "c", "mv"]
+
+
+def test_pictures_without_messages(in_process, tmp_path):
+    written = write_plots(in_process, tmp_path, "day")
+    assert {p.name for p in written} == {"negotiation_rounds_mv.png", "negotiation_rounds_tn.png"}
+
+
+def test_a_directory_without_a_run_is_refused(tmp_path):
+    with pytest.raises(StackelgridError, match="no finished run"):
+        read_negotiations(tmp_path)
