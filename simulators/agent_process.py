@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Generator
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from concurrent.futures import Executor, Future, wait
 from typing import Any
 
 import numpy as np
@@ -12,45 +11,21 @@ import simpy
 from stackelgrid.controllers.agents.messages import (
     Commit,
     Message,
-    MessageError,
     Offer,
     Prepare,
     Response,
     Version,
-    decode,
-    encode,
 )
 from stackelgrid.controllers.agents.two_phase_commit import Answer as VoteData
 from stackelgrid.controllers.agents.two_phase_commit import CommitParticipant, Terms
 from stackelgrid.controllers.coordination.coordinator import Answer
 from stackelgrid.controllers.coordination.negotiating_agent import Bound, NegotiatingAgent
 from stackelgrid.profiles.arrays import Floats
-from stackelgrid.simulators.communication import CommunicationNetwork
+from stackelgrid.simulators.mailbox import Mailbox
 
 Process = Generator[simpy.Event, Any, None]
 
-
-@dataclass
-class Mailbox:
-    """What one process may send and read; bad messages are dropped and counted by reason."""
-
-    network: CommunicationNetwork
-    name: str
-    known: frozenset[str]
-    steps: int
-    refused: Counter[str] = field(default_factory=Counter)
-
-    def send(self, message: Message) -> None:
-        """Put a message on the link to its recipient."""
-        self.network.send(self.name, message.recipient, encode(message))
-
-    def read(self, payload: bytes) -> Message | None:
-        """Return the message in a payload, or None where it is refused."""
-        try:
-            return decode(payload, recipient=self.name, known=self.known, steps=self.steps)
-        except MessageError as error:
-            self.refused[str(error)] += 1
-            return None
+_TERMS = (Offer, Prepare)
 
 
 class AgentProcess:
@@ -79,6 +54,7 @@ class AgentProcess:
         self._compute_s, self._pool = compute_s, pool
         self._answered: tuple[tuple[int, int], Response] | None = None
         self._voted: dict[Version, Bound] = {}
+        self._working: Future[Any] | None = None
         environment.process(self._run())
 
     def begin(self, interval: int) -> None:
@@ -91,13 +67,25 @@ class AgentProcess:
             return None
         return self._voted.get(version)
 
+    def rest(self) -> None:
+        """Wait for what is still being computed: afterwards nothing touches the agent."""
+        if self._working is not None:
+            wait((self._working,))
+
     def _run(self) -> Process:
-        inbox = self.mailbox.network.inbox(self.agent.name)
         while True:
-            payload = yield inbox.get()
-            message = self.mailbox.read(payload)
-            if message is not None:
-                yield from self._handle(message)
+            arrivals = [(yield self.mailbox.get())]
+            arrivals += self.mailbox.waiting()
+            messages = [m for m in map(self.mailbox.read, arrivals) if m is not None]
+            newest = max((_number(m) for m in messages if isinstance(m, _TERMS)), default=None)
+            for message in messages:
+                if isinstance(message, Offer) and newest is not None and _number(message) < newest:
+                    self.ignored["offer overtaken by another"] += 1
+                    continue
+                try:
+                    yield from self._handle(message)
+                except Exception as error:  # whatever one agent raises must not stop the others
+                    self._failed(error)
 
     def _handle(self, message: Message) -> Process:
         now = self._environment.now
@@ -179,13 +167,22 @@ class AgentProcess:
         self, task: Callable[[Terms], Any], terms: Terms
     ) -> Generator[simpy.Event, Any, Any]:
         """Compute on a thread while simulated time passes, so that agents work side by side."""
-        future = self._pool.submit(task, terms)
+        self._working = future = self._pool.submit(task, terms)
         yield self._environment.timeout(self._compute_s)
         try:
             return future.result()
-        except Exception as error:  # whatever one agent raises must not stop the others
-            self.failures.append(f"{self.agent.name}: {type(error).__name__}: {error}")
+        except Exception as error:  # it then does not answer
+            self._failed(error)
             return None
+        finally:
+            self._working = None
+
+    def _failed(self, error: Exception) -> None:
+        self.failures.append(f"{self.agent.name}: {type(error).__name__}: {error}")
+
+
+def _number(message: Offer | Prepare) -> tuple[int, int, int]:
+    return message.interval, message.attempt, message.round
 
 
 def _terms(message: Offer | Prepare) -> Terms:

@@ -7,6 +7,7 @@ the recipient's process waits at its `inbox`. A delivered copy costs one event.
 import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import repeat
 
 import numpy as np
@@ -71,6 +72,7 @@ class CommunicationNetwork:
         if ANYONE in names:
             raise CommunicationError(f"agent {ANYONE!r}: the name stands for anyone in outages")
         self._inboxes = {name: _Inbox(environment) for name in names}
+        self._receivers: dict[str, Callable[[str, bytes], None]] = {}
         self._links: dict[tuple[str, str], _Link] = {}
         self._counters: dict[tuple[str, str], Traffic] = {}
         self._total = Traffic(self._all_counts)
@@ -98,6 +100,20 @@ class CommunicationNetwork:
         """
         self._check_name("recipient", name)
         return self._inboxes[name]
+
+    def receive(self, name: str, receiver: Callable[[str, bytes], None]) -> None:
+        """Hand what reaches an agent to a function of sender and payload, not to its inbox.
+
+        The sender is the one whose link it came over. Raises CommunicationError for an agent that
+        does not exist.
+        """
+        self._check_name("recipient", name)
+        self._receivers[name] = receiver
+
+    @property
+    def environment(self) -> simpy.Environment:
+        """Environment whose clock the network follows."""
+        return self._environment
 
     def traffic(self, sender: str, recipient: str) -> Traffic:
         """Counter of one directed link; raises CommunicationError as `send` does."""
@@ -127,12 +143,19 @@ class CommunicationNetwork:
             )
             self._links[ends] = _Link(
                 self._environment,
-                self._inboxes[recipient],
+                partial(self._arrived, sender, recipient),
                 self._qualities.get(ends, self._quality),
                 tuple((o.from_s, o.to_s) for o in self._outages if o.concerns(*ends)),
                 np.random.default_rng(stream),
             )
         return self._links[ends]
+
+    def _arrived(self, sender: str, recipient: str, payload: bytes) -> None:
+        receiver = self._receivers.get(recipient)
+        if receiver is None:
+            self._inboxes[recipient].deliver(payload)
+        else:
+            receiver(sender, payload)
 
     def _all_counts(self) -> TrafficCounts:
         return sum((link.counts() for link in self._links.values()), TrafficCounts())
@@ -164,7 +187,7 @@ class _Link:
     def __init__(
         self,
         environment: simpy.Environment,
-        inbox: _Inbox,
+        arrived: Callable[[bytes], None],
         quality: LinkQuality,
         outages: tuple[tuple[float, float], ...],
         generator: np.random.Generator,
@@ -172,7 +195,7 @@ class _Link:
         self.sent = self._delivered = self._lost = self._in_outage = 0
         self._duplicated = self._reordered = self._bytes_sent = self._bytes_delivered = 0
         self._environment = environment
-        self._inbox = inbox
+        self._arrived = arrived
         self._quality = quality
         self._outages = outages
         self._uniform = _blocks(generator.random)
@@ -252,7 +275,7 @@ class _Link:
             self._reordered += 1
         else:
             self._newest_delivered = number
-        self._inbox.deliver(payload)
+        self._arrived(payload)
 
     def _happens(self, probability: float) -> bool:
         return probability > 0.0 and next(self._uniform) < probability

@@ -1,7 +1,7 @@
 """The coordinator of a negotiation as a SimPy process: rounds, then the two-phase commit."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,6 @@ import simpy
 
 from stackelgrid.controllers.agents.fallback import shifted
 from stackelgrid.controllers.agents.messages import (
-    Message,
     MessageError,
     Profile,
     Response,
@@ -25,18 +24,16 @@ from stackelgrid.controllers.agents.two_phase_commit import (
 )
 from stackelgrid.controllers.coordination.coordinator import Answer, Coordinator, PublicTerms
 from stackelgrid.profiles.arrays import Floats
-from stackelgrid.simulators.agent_process import Mailbox, Process
+from stackelgrid.simulators.agent_process import Process
+from stackelgrid.simulators.mailbox import Mailbox
+from stackelgrid.simulators.round_trip import Patience
 
 Check = Callable[[Mapping[str, tuple[Holding, ...]]], str]
 
-# waits as shares of the gate: before anything is known of the network, at least, and at most
-_FIRST_WAIT, _SHORTEST_WAIT, _LONGEST_WAIT = 0.02, 1e-4, 0.25
 # a wait is this many times the one before when a Prepare, Commit or Abort is repeated
 _WAIT_GROWTH = 1.2
-# who has not answered after so many waits is left out
-_PATIENCE = 8.0
-# round trips that the two-phase commit is given: vote, commit and acknowledgement, one repetition
-_COMMIT_TRIPS = 3.0
+# who has missed so many rounds of an interval is not waited for again in it
+_CHANCES = 2
 
 
 @dataclass(frozen=True)
@@ -47,28 +44,6 @@ class Opening:
     gate_s: float
     public: Mapping[str, PublicTerms]
     parameters: Floats | None
-
-
-@dataclass
-class RoundTrip:
-    """Seconds from a question to its answer, computing included (Jacobson and Karels 1988)."""
-
-    mean_s: float = 0.0
-    deviation_s: float = 0.0
-    known: bool = False
-
-    def seen(self, seconds: float) -> None:
-        """Take a round trip of a question that was asked once."""
-        if not self.known:
-            self.mean_s, self.deviation_s, self.known = seconds, seconds / 2.0, True
-            return
-        self.deviation_s += 0.25 * (abs(seconds - self.mean_s) - self.deviation_s)
-        self.mean_s += 0.125 * (seconds - self.mean_s)
-
-    @property
-    def wait_s(self) -> float:
-        """Seconds after which an answer is probably lost."""
-        return self.mean_s + 4.0 * self.deviation_s
 
 
 class CoordinatorProcess:
@@ -93,14 +68,16 @@ class CoordinatorProcess:
         self.ignored: Counter[str] = Counter()
         self.agreed_s = float("nan")
         self.reason = ""
-        self.silent: set[str] = set()
         self._environment, self._limits = environment, dict(limits_mw)
-        self._gate_length, self._gate_s = gate_length_s, -np.inf
-        self._trip = RoundTrip()
+        self._patience = Patience(gate_length_s)
+        self._gate_s = -np.inf
         self._prepared_at_once = False
         self._answers: dict[str, Answer] = {}
+        self._asked: dict[str, list[float]] = {}  # when in this round
         self._asked_round = -1
-        self._last_answer_s = 0.0
+        self._absent: set[str] = set()  # who is asked, but not waited for
+        self._missed: Counter[str] = Counter()  # rounds of this interval, by agent
+        self._declined: set[str] = set()  # who votes no in this interval
         self._opened: simpy.Event = environment.event()
         self.commit = CommitCoordinator(
             mailbox.name,
@@ -124,14 +101,19 @@ class CoordinatorProcess:
     @property
     def in_time(self) -> bool:
         """Whether another round and a commit after it fit before the gate."""
-        trips = 1.0 + _COMMIT_TRIPS
-        return self._environment.now + trips * self._trip.mean_s < self._gate_s
+        needed = self._patience.round_s + self._patience.commit_s
+        return self._environment.now + needed < self._gate_s
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Agents that were left out because they did not answer."""
+        return tuple(n for n in self.coordinator.names if n in self._absent)
 
     # ------------------------------------------------------------------ an interval
 
     def _run(self) -> Process:
         while True:
-            get = self._inbox.get()
+            get = self.mailbox.get()
             opened = self._opened
             yield get | opened
             if get.triggered:
@@ -146,7 +128,9 @@ class CoordinatorProcess:
     def _negotiate(self, opening: Any) -> Process:
         assert isinstance(opening, Opening)
         self._gate_s = opening.gate_s
-        self.agreed_s, self.silent, self.reason = float("nan"), set(), ""
+        self.agreed_s, self.reason = float("nan"), ""
+        self._missed.clear()
+        self._declined.clear()
         opened_s = self._environment.now
         self.commit.begin(opening.interval, opening.gate_s, opened_s)
         held = {
@@ -155,56 +139,87 @@ class CoordinatorProcess:
         self.coordinator.begin(opening.interval, opening.public, held, opening.parameters)
         self._flush()
         coordinator = self.coordinator
-        while not coordinator.done and self._active and self.in_time:
-            yield from self._round()
+        heard = True
+        while not coordinator.done and self.in_time and self._environment.now < self._gate_s:
+            heard = yield from self._round()
         # too slow for rounds: the terms of the interval before may still lead to agreement
-        self._prepared_at_once = not coordinator.rounds and coordinator.warm
-        if not self._active:
-            self.reason = "nobody answers"
-        elif coordinator.agreed or self._prepared_at_once:
+        self._prepared_at_once = not coordinator.rounds and heard and coordinator.warm
+        if coordinator.done or coordinator.agreed or self._prepared_at_once:
             yield from self._settle(opened_s)
+        elif coordinator.rounds:
+            self.reason = "not converged in time"
         else:
-            self.reason = "not converged in time" if coordinator.rounds else "no time for a round"
+            self.reason = "no time for a round" if heard else "nobody answers"
         # repeat what is not acknowledged, up to the gate
         yield from self._exchange(self._gate_s, lambda: self.commit.next_due() is None)
 
     def _settle(self, opened_s: float) -> Process:
-        """Two-phase commit, without those who do not vote if there is time to ask again."""
-        while self._active:
-            terms = {name: self.coordinator.terms(name) for name in self._active}
-            self.commit.pace(self._retry())
-            if not self.commit.prepare(self._active, terms, self._environment.now):
+        """Two-phase commit; without those who do not vote or vote no if there is time for it."""
+        while True:
+            members = tuple(n for n in self._present if n not in self._declined)
+            if not members:
+                self.reason = "nobody is left to agree with"
                 return
-            until = self._environment.now + _PATIENCE * self._wait_s
+            terms = {n: self.coordinator.terms(n, binding=True) for n in self.coordinator.names}
+            self.commit.pace(self._retry())
+            now = self._environment.now
+            if not self.commit.prepare(members, terms, now):
+                return
+            for name in self._absent:  # who answers is asked again in the interval to come
+                self.mailbox.send(self.commit.offer(name, terms[name]))
+            until = now + self._patience.patience_s
+            again = self._gate_s - self._patience.another_attempt_s
+            if again > now + self._patience.wait_s:
+                until = min(until, again)
+            declined = len(self._declined)
             yield from self._exchange(until, lambda: not self.commit.missing)
-            missing = self.commit.missing
             if self.commit.decision is not None:
                 self.agreed_s = self._environment.now - opened_s
                 return
-            if not missing:  # voted down, not cleared or unsafe
+            missing = self.commit.missing
+            if not missing and len(self._declined) == declined:  # not cleared or unsafe
                 return
-            self.silent |= set(missing)
+            self._absent |= set(missing)
+            self._missed.update(missing)
 
-    def _round(self) -> Process:
-        """Ask all active agents, take what they answer; who stays silent is left out."""
-        asked = {name: self.coordinator.terms(name) for name in self._active}
+    def _round(self) -> Generator[simpy.Event, Any, bool]:
+        """Ask all agents and take what they answer; return whether anybody does.
+
+        Who stays silent is asked in later rounds, too, but not waited for.
+        """
+        terms = {name: self.coordinator.terms(name) for name in self.coordinator.names}
         self._answers, self._asked_round = {}, len(self.coordinator.rounds)
-        began, wait = self._environment.now, self._wait_s
-        for attempt in range(int(_PATIENCE)):
-            for name in asked:
-                if name not in self._answers:
-                    self.mailbox.send(self.commit.offer(name, asked[name]))
-            yield from self._exchange(
-                self._environment.now + wait, lambda: len(self._answers) == len(asked)
-            )
-            if self._answers and not attempt:  # a later answer may be to any of the repetitions
-                self._trip.seen(self._last_answer_s - began)
-            if len(self._answers) == len(asked) or self._environment.now >= self._gate_s:
+        self._asked = {name: [] for name in terms}
+        began = self._environment.now
+        while not self._complete():
+            now, patience = self._environment.now, self._patience
+            if now >= self._gate_s:
+                return False
+            if now >= began + patience.patience_s:
+                missing = set(self._present) - set(self._answers)
+                self._absent |= missing
+                self._missed.update(missing)
+                if not self._answers:
+                    patience.unanswered()
                 break
-        self.silent |= set(asked) - set(self._answers)
-        if self._answers:
-            names = [n for n in self.coordinator.names if n in self._answers]
-            self.coordinator.receive({n: self._answers[n] for n in names})
+            if now > began and not patience.trip.known:
+                patience.unanswered()
+            for name, times in self._asked.items():
+                repeated = bool(times) and name in self._absent
+                if name not in self._answers and not repeated:
+                    self.mailbox.send(self.commit.offer(name, terms[name]))
+                    times.append(now)
+            yield from self._exchange(now + patience.wait_s, self._complete)
+        if not self._answers:
+            return False
+        if self._complete():
+            self._patience.round.seen(self._environment.now - began)
+        names = [n for n in self.coordinator.names if n in self._answers]
+        self.coordinator.receive({n: self._answers[n] for n in names})
+        return True
+
+    def _complete(self) -> bool:
+        return bool(self._answers) and self._answers.keys() >= set(self._present)
 
     def _exchange(self, until: float, done: Callable[[], bool]) -> Process:
         """Read and send until something is done or a time is reached, at most the gate."""
@@ -213,7 +228,7 @@ class CoordinatorProcess:
         while not done() and self._environment.now < end:
             due = self.commit.next_due()
             wake = end if due is None else min(end, max(due, self._environment.now))
-            get = self._inbox.get()
+            get = self.mailbox.get()
             yield get | self._environment.timeout(wake - self._environment.now)
             if get.triggered:
                 self._take(get.value)
@@ -224,22 +239,14 @@ class CoordinatorProcess:
     # ------------------------------------------------------------------ messages
 
     @property
-    def _inbox(self) -> simpy.Store:
-        return self.mailbox.network.inbox(self.mailbox.name)
-
-    @property
-    def _active(self) -> tuple[str, ...]:
-        return tuple(n for n in self.coordinator.names if n not in self.silent)
-
-    @property
-    def _wait_s(self) -> float:
-        """How long an answer may take."""
-        wait = self._trip.wait_s if self._trip.known else _FIRST_WAIT * self._gate_length
-        shortest, longest = _SHORTEST_WAIT * self._gate_length, _LONGEST_WAIT * self._gate_length
-        return min(max(wait, shortest), longest)
+    def _present(self) -> tuple[str, ...]:
+        """Agents that are waited for; all of them where nobody else is left."""
+        names = self.coordinator.names
+        return tuple(n for n in names if n not in self._absent) or names
 
     def _retry(self) -> RetryPolicy:
-        return RetryPolicy(self._wait_s, _WAIT_GROWTH, _LONGEST_WAIT * self._gate_length)
+        patience = self._patience
+        return RetryPolicy(patience.wait_s, _WAIT_GROWTH, patience.longest_s)
 
     def _take(self, payload: Any) -> None:
         message = self.mailbox.read(payload)
@@ -252,30 +259,29 @@ class CoordinatorProcess:
             return
         if isinstance(message, Response):
             self._on_response(message)
-        else:
-            self.commit.receive(message, self._environment.now)
+            return
+        current = message.interval == self.commit.interval
+        if current and isinstance(message, Vote) and not message.yes:
+            self._declined.add(message.sender)
+        self.commit.receive(message, self._environment.now)
 
     def _on_response(self, response: Response) -> None:
-        stale = (
-            response.interval != self.commit.interval
-            or response.round != self._asked_round
-            or response.sender in self._answers
-            or response.sender in self.silent
-        )
-        if stale:
+        """Take an answer; who answers, if late, is waited for again."""
+        name = response.sender
+        if response.interval != self.commit.interval:
+            self.ignored["response of another interval"] += 1
+            return
+        if self._missed[name] < _CHANCES:
+            self._absent.discard(name)
+        if response.round != self._asked_round or name in self._answers:
             self.ignored["response of another round"] += 1
             return
-        self._last_answer_s = self._environment.now
-        self._answers[response.sender] = Answer(
-            np.array(response.exchange_mw), np.array(response.trade_mw)
-        )
+        self._patience.answered(tuple(self._asked[name]), self._environment.now)
+        self._answers[name] = Answer(np.array(response.exchange_mw), np.array(response.trade_mw))
 
     def _flush(self) -> None:
         for message in self.commit.outgoing(self._environment.now):
-            self._send(message)
-
-    def _send(self, message: Message) -> None:
-        self.mailbox.send(message)
+            self.mailbox.send(message)
 
     def _clear(self, votes: Mapping[str, Vote]) -> Mapping[str, Profile] | str:
         """Cleared trade of the voters, or why there is none."""

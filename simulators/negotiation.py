@@ -27,12 +27,14 @@ from stackelgrid.controllers.coordination.negotiating_agent import Bound
 from stackelgrid.controllers.coordination.stage import Scheme, SchemeDecision, Stage, StageInstance
 from stackelgrid.controllers.decision import Negotiation
 from stackelgrid.controllers.schedule import BoundaryProfile
-from stackelgrid.simulators.agent_process import AgentProcess, Mailbox
+from stackelgrid.simulators.agent_process import AgentProcess
 from stackelgrid.simulators.communication import CommunicationNetwork, CommunicationSettings
 from stackelgrid.simulators.coordinator_process import CoordinatorProcess, Opening
+from stackelgrid.simulators.mailbox import PostOffice
 from stackelgrid.simulators.traffic import TrafficCounts
 
-# an agent is enrolled with the power of all its devices and twice its largest load
+# an agent is enrolled with the power of all its devices and its largest load, twice, and with what
+# the agents below it are enrolled with; this leaves room for losses
 _ENROLLED_MARGIN = 1.5
 
 
@@ -60,6 +62,7 @@ class NegotiationHost:
             settings.outages,
             seed=seed,
         )
+        self.post = PostOffice(self.network)
         self.stages: list[NegotiatedLddAdmm] = []
 
     def scheme(self, name: str, stage: Stage) -> Scheme:
@@ -69,6 +72,15 @@ class NegotiationHost:
         found = NegotiatedLddAdmm(self, stage, len(self.stages))
         self.stages.append(found)
         return found
+
+    def enrolled_below_mw(self, name: str) -> float:
+        """Largest power that the agents below a grid are enrolled with, all copies."""
+        return sum(
+            stage.agents[below].priced.copies * limit
+            for stage in self.stages
+            if stage.follower.grid_name == name
+            for below, limit in stage.limits_mw.items()
+        )
 
     def opens_s(self, interval: int, place: int) -> float:
         """Time at which the stage in some place may begin to negotiate about an interval."""
@@ -95,6 +107,7 @@ class NegotiatedLddAdmm:
         self.follower = stage.follower
         self.processes: dict[str, AgentProcess] = {}
         self.coordinator: CoordinatorProcess | None = None
+        self.limits_mw: dict[str, float] = {}
         self._instance: StageInstance | None = None
         self._mixtures = (0.0, 0, 0.0)
 
@@ -117,6 +130,8 @@ class NegotiatedLddAdmm:
             process.begin(interval)
         self.coordinator.open(Opening(interval, gate, public, instance.parameters))
         host.environment.run(until=gate)
+        for process in self.processes.values():
+            process.rest()
         record = self.coordinator.close()
         closed = {n: p.participant.close(interval) for n, p in self.processes.items()}
         settled = self._settled(record)
@@ -138,23 +153,23 @@ class NegotiatedLddAdmm:
         """Enrol the agents with what they hold before anything is committed."""
         host, name = self._host, self.follower.grid_name
         steps = next(iter(self.stage.leaders.values())).horizon.length
-        enrolled, limits, public = {}, {}, {}
+        enrolled, public = {}, {}
         for agent_name, agent in self.agents.items():
             boundary = agent.boundary(agent.held(""))
             p, q = (tuple(v.tolist()) for v in (boundary.p_mw, boundary.q_mvar))
             enrolled[agent_name] = Holding(None, p, q)
             devices = agent.agent.feeder.devices
-            limits[agent_name] = _ENROLLED_MARGIN * float(
+            self.limits_mw[agent_name] = _ENROLLED_MARGIN * float(
                 agent.agent.feeder.load_peak_mw.sum()
                 + devices.photovoltaics.p_rated_mw.sum()
                 + devices.batteries.p_max_mw.sum()
-                + np.nan_to_num(devices.units.p_max_mw, posinf=0.0).sum()
-            )
+                + devices.units.p_max_mw.sum()
+            ) + host.enrolled_below_mw(agent_name)
             public[agent_name] = agent.public_terms(instance.leaders[agent_name])
             self.processes[agent_name] = AgentProcess(
                 host.environment,
                 agent,
-                Mailbox(host.network, agent_name, frozenset({name}), steps),
+                host.post.open(agent_name, frozenset({name}), steps),
                 name,
                 lambda interval: host.gate_s(interval, self._place),
                 host.settings.compute_s,
@@ -163,9 +178,9 @@ class NegotiatedLddAdmm:
         return CoordinatorProcess(
             host.environment,
             coordinator_of(self.stage, public),
-            Mailbox(host.network, name, frozenset(self.agents), steps),
+            host.post.open(name, frozenset(self.agents), steps),
             enrolled,
-            limits,
+            self.limits_mw,
             self._check,
             host.settings.gate_s / len(host.stages),
             instance.interval,
@@ -257,7 +272,7 @@ class NegotiatedLddAdmm:
             seconds=coordinator.agreed_s,
             members=record.members,
             confirmed=record.confirmed,
-            silent=tuple(sorted(coordinator.silent)),
+            silent=coordinator.silent,
             in_doubt=tuple(sorted(doubts)),
             settled=tuple(sorted(settled)),
             held={n: "" if r.held is None else str(r.held) for n, r in closed.items()},

@@ -1,0 +1,88 @@
+"""How long answers take on a network that loses messages."""
+
+from dataclasses import dataclass
+
+__all__ = ["Estimate", "Patience"]
+
+
+@dataclass
+class Estimate:
+    """Mean and mean deviation in s of what was seen (Jacobson and Karels 1988)."""
+
+    mean_s: float = 0.0
+    deviation_s: float = 0.0
+    known: bool = False
+
+    def seen(self, seconds: float) -> None:
+        """Take another observation."""
+        if not self.known:
+            self.mean_s, self.deviation_s, self.known = seconds, seconds / 2.0, True
+            return
+        self.deviation_s += 0.25 * (abs(seconds - self.mean_s) - self.deviation_s)
+        self.mean_s += 0.125 * (seconds - self.mean_s)
+
+
+# waits as shares of the gate: before anything is known of the network, at least, and at most
+_FIRST_WAIT, _SHORTEST_WAIT, _LONGEST_WAIT = 0.02, 1e-4, 0.25
+# a question is repeated after the usual time of an answer, a bit more and its mean deviation:
+# repeating too early costs a message, too late costs a round
+_MORE = 1.1
+# who has not answered after so many waits is not waited for
+_PATIENCE = 8.0
+# round trips that a first attempt leaves to another one: its vote, its commit, and half of one
+_ANOTHER_ATTEMPT = 2.5
+
+
+class Patience:
+    """When to ask again and when to give up, from what was seen; times in s, gate `gate_s` long."""
+
+    def __init__(self, gate_s: float) -> None:
+        self._gate_s = gate_s
+        self.trip = Estimate()  # from a question to its answer, computing included
+        self.round = Estimate()  # until everybody has answered, repetitions included
+        self._backoff = 1.0
+
+    @property
+    def wait_s(self) -> float:
+        """Seconds after which a question is repeated."""
+        wait = _FIRST_WAIT * self._gate_s
+        if self.trip.known:
+            wait = _MORE * self.trip.mean_s + self.trip.deviation_s
+        return min(max(self._backoff * wait, _SHORTEST_WAIT * self._gate_s), self.longest_s)
+
+    @property
+    def longest_s(self) -> float:
+        """Most seconds between repetitions."""
+        return _LONGEST_WAIT * self._gate_s
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds after which somebody who does not answer is not waited for."""
+        return _PATIENCE * self.wait_s if self.trip.known else float("inf")
+
+    @property
+    def commit_s(self) -> float:
+        """Seconds that votes, and then acknowledgements, take; 0 before anything is known."""
+        return 2.0 * self.round_s
+
+    @property
+    def round_s(self) -> float:
+        """Seconds that a round may take."""
+        return self.round.mean_s + self.round.deviation_s
+
+    @property
+    def another_attempt_s(self) -> float:
+        """Seconds before the gate at which there is just time to ask for votes again."""
+        return _ANOTHER_ATTEMPT * self.trip.mean_s
+
+    def unanswered(self) -> None:
+        """Nobody answers: wait longer (Karn and Partridge 1987)."""
+        self._backoff *= 2.0
+
+    def answered(self, asked_s: tuple[float, ...], now: float) -> None:
+        """Take an answer to a question that was asked at these times."""
+        self._backoff = 1.0
+        if len(asked_s) == 1 or not self.trip.known:
+            self.trip.seen(now - asked_s[0])
+        elif now - asked_s[-1] > self.trip.mean_s:  # whichever was answered, it took longer
+            self.trip.seen(now - asked_s[-1])
