@@ -94,12 +94,13 @@ EQUILIBRIUM_GAIN = 1e-7
 # end; exchanges below this are taken as nothing when penalties are sized, MW; margin to the
 # follower's limits (relative); how much stiffer than the first penalty exchanges are held to
 # what the follower can serve when agents bind themselves
-COLD_ROUNDS = 30
+MOST_ROUNDS = 30
+COLD_ROUNDS = 20
 WARM_ROUNDS = 10
 FIXED_ROUNDS = 12
-WARM_FIXED_ROUNDS = 3
+WARM_FIXED_ROUNDS = 5
 NEGOTIATION_CUT = 2e-5
-NEGOTIATION_PRICE = 2e-4
+NEGOTIATION_PRICE = 5e-5
 NEGOTIATION_ACCEPTED = 1e-3
 NEGOTIATION_ACCEPTED_PRICE = 3e-2
 NEGOTIATION_EXCHANGE_MW = 1e-5

@@ -17,9 +17,9 @@ OVER_RELAXATION = 1.6
 # a penalty stays within these multiples of the first one; share of the estimate that it takes over,
 # falling with the square of the rounds after the given ones: ADMM converges where changes of the
 # penalty are summable (He, Yang and Wang 2000), and keeps circling where they go on
-PENALTY_RANGE = (1e-3, 5.0)
+PENALTY_RANGE = (1e-3, 50.0)
 PENALTY_SHARE = 0.7
-PENALTY_ROUNDS = 4
+PENALTY_ROUNDS = 8
 
 
 @dataclass(frozen=True)

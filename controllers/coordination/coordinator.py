@@ -25,6 +25,10 @@ from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.time_axis import Horizon
 
 
+# first penalty: share of the price range over the mean exchange of an agent
+FIRST_PENALTY = 0.1
+
+
 @dataclass(frozen=True)
 class Answer:
     """Exchange and trade across (steps,) of one copy in MW, imports and purchases positive."""
@@ -253,7 +257,7 @@ class Coordinator:
                            where=bought + sold > 0.0)  # fmt: skip
         size = max(float(np.mean(np.abs(held))), tolerances.NEGOTIATION_EXCHANGE_MW)
         copies = self._copies * self._trading
-        price, penalty = (low + scarce * span) * dt, span / size * dt
+        price, penalty = (low + scarce * span) * dt, FIRST_PENALTY * span / size * dt
         return Consensus(copies, price, penalty, low * dt, (low + span) * dt)
 
     def _round(
@@ -300,7 +304,7 @@ class Coordinator:
         elif (
             settled
             or (last.number >= limit and self.agreed)
-            or (last.number >= tolerances.COLD_ROUNDS)
+            or last.number >= tolerances.MOST_ROUNDS
         ):
             self.done = True
             self._remember()
