@@ -75,6 +75,7 @@ class CoordinatorProcess:
         self._answers: dict[str, Answer] = {}
         self._asked: dict[str, list[float]] = {}  # when in this round
         self._asked_round = -1
+        self._heard: Counter[str] = Counter()  # answers to this round and late ones
         self._absent: set[str] = set()  # who is asked, but not waited for
         self._missed: Counter[str] = Counter()  # rounds of this interval, by agent
         self._declined: set[str] = set()  # who votes no in this interval
@@ -190,6 +191,7 @@ class CoordinatorProcess:
         terms = {name: self.coordinator.terms(name) for name in self.coordinator.names}
         self._answers, self._asked_round = {}, len(self.coordinator.rounds)
         self._asked = {name: [] for name in terms}
+        self._heard.clear()
         began = self._environment.now
         while not self._complete():
             now, patience = self._environment.now, self._patience
@@ -214,6 +216,8 @@ class CoordinatorProcess:
             return False
         if self._complete():
             self._patience.round.seen(self._environment.now - began)
+        questions = sum(len(self._asked[name]) for name in self._answers)
+        self._patience.counted(questions, sum(self._heard[name] for name in self._answers))
         names = [n for n in self.coordinator.names if n in self._answers]
         self.coordinator.receive({n: self._answers[n] for n in names})
         return True
@@ -271,6 +275,7 @@ class CoordinatorProcess:
         if response.interval != self.commit.interval:
             self.ignored["response of another interval"] += 1
             return
+        self._heard[name] += 1
         if self._missed[name] < _CHANCES:
             self._absent.discard(name)
         if response.round != self._asked_round or name in self._answers:

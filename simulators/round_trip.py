@@ -1,6 +1,7 @@
 """How long answers take on a network that loses messages."""
 
 from dataclasses import dataclass
+from math import ceil, log
 
 __all__ = ["Estimate", "Patience"]
 
@@ -27,8 +28,11 @@ _FIRST_WAIT, _SHORTEST_WAIT, _LONGEST_WAIT = 0.02, 1e-4, 0.25
 # a question is repeated after the usual time of an answer, a bit more and its mean deviation:
 # repeating too early costs a message, too late costs a round
 _MORE = 1.1
-# who has not answered after so many waits is not waited for
-_PATIENCE = 8.0
+# so many copies of a question are sent in that time that an answer to one is this likely, as far
+# as one knows from answers and questions of rounds before, weighted less by this factor each
+_LIKELY, _MOST_COPIES, _REMEMBERED = 0.95, 6, 0.8
+# who has not answered after so many times that long is not waited for
+_PATIENCE = 6.0
 # round trips that a first attempt leaves to another one: its vote, its commit, and half of one
 _ANOTHER_ATTEMPT = 2.5
 
@@ -41,14 +45,25 @@ class Patience:
         self.trip = Estimate()  # from a question to its answer, computing included
         self.round = Estimate()  # until everybody has answered, repetitions included
         self._backoff = 1.0
+        self._counted = (0.0, 0.0)  # questions and answers
+
+    @property
+    def trip_s(self) -> float:
+        """Seconds in which a question that was not lost is usually answered."""
+        trip = _FIRST_WAIT * self._gate_s
+        if self.trip.known:
+            trip = _MORE * self.trip.mean_s + self.trip.deviation_s
+        return min(max(self._backoff * trip, _SHORTEST_WAIT * self._gate_s), self.longest_s)
 
     @property
     def wait_s(self) -> float:
         """Seconds after which a question is repeated."""
-        wait = _FIRST_WAIT * self._gate_s
-        if self.trip.known:
-            wait = _MORE * self.trip.mean_s + self.trip.deviation_s
-        return min(max(self._backoff * wait, _SHORTEST_WAIT * self._gate_s), self.longest_s)
+        questions, answers = self._counted
+        lost = 1.0 - answers / questions if questions else 0.0
+        copies = 1.0
+        if 0.0 < lost < 1.0:
+            copies = min(max(ceil(log(1.0 - _LIKELY) / log(lost)), 1.0), _MOST_COPIES)
+        return max(self.trip_s / copies, _SHORTEST_WAIT * self._gate_s)
 
     @property
     def longest_s(self) -> float:
@@ -58,7 +73,7 @@ class Patience:
     @property
     def patience_s(self) -> float:
         """Seconds after which somebody who does not answer is not waited for."""
-        return _PATIENCE * self.wait_s if self.trip.known else float("inf")
+        return _PATIENCE * self.trip_s if self.trip.known else float("inf")
 
     @property
     def commit_s(self) -> float:
@@ -74,6 +89,11 @@ class Patience:
     def another_attempt_s(self) -> float:
         """Seconds before the gate at which there is just time to ask for votes again."""
         return _ANOTHER_ATTEMPT * self.trip.mean_s
+
+    def counted(self, questions: int, answers: int) -> None:
+        """Take how many questions were asked in a round, repeated ones too, and answers came."""
+        before = [_REMEMBERED * number for number in self._counted]
+        self._counted = (before[0] + questions, min(before[1] + answers, before[0] + questions))
 
     def unanswered(self) -> None:
         """Nobody answers: wait longer (Karn and Partridge 1987)."""
