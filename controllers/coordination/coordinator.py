@@ -91,6 +91,7 @@ class Coordinator:
         self._trade: Consensus | None = None
         self.rounds: list[Round] = []
         self.fixed = self.done = self.warm = False
+        self._possible = True
         # where the relaxed and the fixed rounds of earlier intervals ended, seen from the present
         self._ends: dict[bool, _TradeState] = {}
 
@@ -157,6 +158,7 @@ class Coordinator:
             served = self._exchange.serve(exchange, present)
         else:
             served = Served(*np.zeros((3, self.horizon.length)))
+        self._possible = served.possible
         found = self._round(residuals, prices, trade, present, served)
         self.rounds.append(found)
         self._advance(found)
@@ -208,7 +210,8 @@ class Coordinator:
             return False
         last = self.rounds[-1]
         return (
-            last.cut_eur <= tolerances.NEGOTIATION_ACCEPTED * self._turnover_eur()
+            self._possible
+            and last.cut_eur <= tolerances.NEGOTIATION_ACCEPTED * self._turnover_eur()
             and last.price_apart <= tolerances.NEGOTIATION_ACCEPTED_PRICE
         )
 
@@ -294,7 +297,9 @@ class Coordinator:
             last.cut_eur <= tolerances.NEGOTIATION_CUT * self._turnover_eur()
             and max(last.price_apart, last.price_moved) <= tolerances.NEGOTIATION_PRICE
         )
-        limit = tolerances.WARM_ROUNDS if self.warm else tolerances.COLD_ROUNDS
+        # with nodal prices two goods have to find a price
+        cold = tolerances.MOST_ROUNDS if self.nodal else tolerances.COLD_ROUNDS
+        limit = tolerances.WARM_ROUNDS if self.warm else cold
         fixed_share = tolerances.FIXED_ROUNDS if not self.warm else tolerances.WARM_FIXED_ROUNDS
         if not self.fixed:
             if settled or last.number >= limit - fixed_share:

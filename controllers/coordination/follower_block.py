@@ -34,14 +34,17 @@ class FollowerBlock:
         self._known: tuple[Floats, PrimalForm, ConicSolver] | None = None
         self._alone: ConicSolver | None = None
 
-    def serves(self, exchange: Mapping[str, Floats], parameters: Floats) -> bool:
-        """Whether the follower can serve exchanges (steps,) of one copy in MW, with the margin."""
+    def serves(
+        self, exchange: Mapping[str, Floats], parameters: Floats, *, margin: bool = False
+    ) -> bool:
+        """Whether the follower can serve exchanges (steps,) of one copy in MW."""
         program = self.follower.compiled.program
         if self._alone is None:
             self._alone = conic_solver(self._choice)(program)
         total = {n: c * exchange[n] for n, c in self.copies.items()}
         data = program.data(self.follower.with_exchange(parameters, total))
-        return self._alone.solve(_within_margin(program, data)).status == "optimal"
+        data = _within_margin(program, data) if margin else data
+        return self._alone.solve(data).status == "optimal"
 
     def nearest(
         self, wanted: Mapping[str, Floats], penalty: Floats, parameters: Floats

@@ -19,6 +19,8 @@ from stackelgrid.controllers.decision import Negotiation
 from stackelgrid.controllers.schedule import Plan
 from stackelgrid.profiles.arrays import Floats
 
+_NOT_SERVED = "the exchange that the rounds led to cannot be served; its limits are left to it"
+
 
 class LddAdmm:
     """Rounds of prices and answers; agents answer on threads, binaries are fixed and polished."""
@@ -128,10 +130,10 @@ def negotiated(
             plans[name] = agent.held(reasons[name])
             points[name] = FeederPoint(None, plans[name].report, agent.variant)
     objective = sum(agents[n].cost(p) for n, p in points.items())
+    served = coordinator.follower_cost({n: agents[n].boundary(p).p_mw for n, p in plans.items()})
+    messages = (_NOT_SERVED,) if np.isnan(served) else ()
     if coordinator.nodal:
-        objective += coordinator.follower_cost(
-            {n: agents[n].boundary(plan).p_mw for n, plan in plans.items()}
-        )
+        objective += served
     every = len(settled) == len(agents)
     bound = _bound(stage, agents, coordinator) if every else float("nan")
     return SchemeDecision(
@@ -139,6 +141,7 @@ def negotiated(
         objective,
         bound,
         rounds=len(coordinator.rounds),
+        messages=messages,
         plans=plans,
         history=tuple(coordinator.rounds),
         negotiation=negotiation,

@@ -6,7 +6,7 @@ limits bind: the copies are made in the first round in which it cannot serve wha
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,12 +25,13 @@ class Served:
     """How far answers are from exchanges that the follower can serve, each (steps,).
 
     Largest distance in MW; mean distance, and mean movement of what it can serve, as a share of a
-    typical price (penalty times MW).
+    typical price (penalty times MW). `possible`: it can serve the answers as they are.
     """
 
     distance_mw: Floats
     apart: Floats
     moved: Floats
+    possible: bool = True
 
 
 @dataclass
@@ -58,6 +59,7 @@ class ServedExchange:
         self._count = np.array(list(copies.values()))
         self._block = FollowerBlock(follower, copies, conic, 1.0 if nodal else 0.0)
         self._copies: _Copies | None = None
+        self._hopeless = False  # in this interval: the follower can serve nothing at all
         self._parameters: Floats = np.zeros(0)
         self._held: Floats = np.zeros(0)
         self._tariff: Floats = np.zeros(0)
@@ -81,6 +83,7 @@ class ServedExchange:
         EUR/MW of a step.
         """
         self._held, self._parameters, self._tariff = held, parameters, tariff
+        self._hopeless = False
         before = self._copies
         if before is None or later is None:
             self._copies = self._first() if self.nodal else None
@@ -107,21 +110,26 @@ class ServedExchange:
 
     def serve(self, exchange: Floats, present: Floats) -> Served:
         """Move the copies after answers (n, steps); who did not answer keeps what it holds."""
-        nothing = Served(*np.zeros((3, exchange.shape[1])))
+        nothing, opened = Served(*np.zeros((3, exchange.shape[1]))), False
+        wanted = dict(zip(self.names, exchange, strict=True))
         if self._copies is None:
-            if self._block.serves(dict(zip(self.names, exchange, strict=True)), self._parameters):
+            if self._hopeless or self._block.serves(wanted, self._parameters, margin=True):
                 return nothing
             self._copies = self._first()
             self._copies.target = exchange.copy()
+            opened = True
         copies = self._copies
+        possible = self._block.serves(wanted, self._parameters)
         penalty, before = copies.penalties.values, copies.target
         seen = copies.price + penalty * (exchange - before)  # of each agent at its answer
         relaxed = OVER_RELAXATION * exchange + (1.0 - OVER_RELAXATION) * before
         relaxed = np.where(present[:, None] > 0.0, relaxed, exchange)
         wanted = dict(zip(self.names, relaxed + copies.price / penalty, strict=True))
         held = self._block.nearest(wanted, penalty, self._parameters)
-        if held is None:  # nothing can be served: leave it to the follower's own limits
-            return nothing
+        if held is None:  # leave it to the follower's own limits; known prices stay what they are
+            self._hopeless = opened
+            self._copies = None if opened else copies
+            return nothing if opened else replace(nothing, possible=False)
         target = np.array([held[n] for n in self.names])
         copies.price = copies.price + penalty * (relaxed - target)
         copies.target = target
@@ -134,6 +142,7 @@ class ServedExchange:
             distance.max(axis=0),
             unit * np.sqrt(weights @ distance**2),
             unit * np.sqrt(weights @ (target - before) ** 2),
+            possible,
         )
 
     def forget(self) -> None:
