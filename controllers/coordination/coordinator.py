@@ -24,7 +24,6 @@ from stackelgrid.controllers.solvers.registry import Choice
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.time_axis import Horizon
 
-
 # first penalty: share of the price range over the mean exchange of an agent
 FIRST_PENALTY = 0.1
 
