@@ -4,7 +4,7 @@ import numpy as np
 
 from stackelgrid.controllers.device_limits import battery_step, pv_output, unit_output
 from stackelgrid.controllers.models.p2p import Prosumers
-from stackelgrid.controllers.schedule import Schedule
+from stackelgrid.controllers.schedule import Schedule, Trade
 from stackelgrid.controllers.system import Feeder
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import GridForecast
@@ -86,14 +86,49 @@ def held_cost(
     for p, c2, c1, c0 in zip(schedule.unit_p_mw, units.c2, units.c1, units.c0, strict=True):
         rate += c2 * p**2 + c1 * p + c0
     if options.trade is not None and prosumer_load_mw is not None:
-        net = prosumer_load_mw.copy()
-        at = {bus: i for i, bus in enumerate(prosumers.bus)}
-        own = ((devices.photovoltaics.bus, -schedule.pv_p_mw),
-               (devices.batteries.bus, schedule.battery_p_mw))  # fmt: skip
-        for buses, power in own:
-            np.add.at(net, [at[int(b)] for b in buses], power)
+        net = _prosumer_net(feeder, schedule, prosumers, prosumer_load_mw)
         rate += options.trade.retail_margin * np.abs(net).sum(axis=0)
     return float(dt @ rate)
+
+
+def held_trade(
+    feeder: Feeder,
+    schedule: Schedule,
+    prosumers: Prosumers,
+    prosumer_load_mw: Floats,
+    price_eur_per_mwh: Floats,
+) -> Trade:
+    """Contracts under a held schedule: nobody has agreed on any, all energy is the grid's.
+
+    `prosumer_load_mw` (prosumers, steps); `price_eur_per_mwh` (steps,) of trades that are none.
+    """
+    net = _prosumer_net(feeder, schedule, prosumers, prosumer_load_mw)
+    nothing = np.zeros_like(net)
+    return Trade(
+        bus=prosumers.bus,
+        grid_buy_mw=np.maximum(net, 0.0),
+        grid_sell_mw=np.maximum(-net, 0.0),
+        inside_buy_mw=nothing,
+        inside_sell_mw=nothing,
+        across_buy_mw=nothing,
+        across_sell_mw=nothing,
+        inside_price_eur_per_mwh=price_eur_per_mwh,
+        across_price_eur_per_mwh=price_eur_per_mwh,
+    )
+
+
+def _prosumer_net(
+    feeder: Feeder, schedule: Schedule, prosumers: Prosumers, prosumer_load_mw: Floats
+) -> Floats:
+    """What each prosumer takes (prosumers, steps) in MW: load and charging less PV."""
+    net = prosumer_load_mw.copy()
+    at = {bus: i for i, bus in enumerate(prosumers.bus)}
+    devices = feeder.devices
+    own = ((devices.photovoltaics.bus, -schedule.pv_p_mw),
+           (devices.batteries.bus, schedule.battery_p_mw))  # fmt: skip
+    for buses, power in own:
+        np.add.at(net, [at[int(b)] for b in buses], power)
+    return net
 
 
 def shifted(values: Floats, horizon: Horizon, age: int) -> Floats:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stackelgrid.controllers.agents.fallback import held_cost, hold_schedule
+from stackelgrid.controllers.agents.fallback import held_cost, held_trade, hold_schedule
 from stackelgrid.controllers.agents.feeder_schedule import (
     feeder_schedule,
     feeder_trade,
@@ -224,8 +224,11 @@ class FeederAgent:
         return feeder_schedule(instance.interval, self.reduction, dt_h, point.x, columns)
 
     def held(self, instance: FeederInstance, last: Schedule | None) -> Schedule:
-        """Continue a schedule within the limits of the devices; without one batteries rest."""
-        return hold_schedule(
+        """Continue a schedule within the limits of the devices; without one batteries rest.
+
+        Contracts are not continued: prosumers buy from the grid and sell to it.
+        """
+        schedule = hold_schedule(
             self.feeder,
             self.horizon,
             instance.interval,
@@ -235,12 +238,22 @@ class FeederAgent:
             instance.load_p_mw.sum(axis=0),
             instance.load_q_mvar.sum(axis=0),
         )
+        own_mw = self._prosumer_load_mw(instance)
+        if own_mw is None:
+            return schedule
+        price = middle_price(instance.forecast)
+        trade = held_trade(self.feeder, schedule, self.prosumers, own_mw, price)
+        return replace(schedule, trade=trade)
 
     def held_cost(self, instance: FeederInstance, schedule: Schedule) -> float:
         """Cost of a held schedule over the horizon in EUR, one copy, the tariff's payment too."""
-        own_load = instance.values.get("prosumer_load")
-        own_mw = None if own_load is None else self.feeder.network.base_mva * own_load
+        own_mw = self._prosumer_load_mw(instance)
         return held_cost(self.feeder, schedule, instance.forecast, self.prosumers, own_mw)
+
+    def _prosumer_load_mw(self, instance: FeederInstance) -> Floats | None:
+        """Loads of the prosumers (prosumers, steps); None for a feeder without trade."""
+        own_load = instance.values.get("prosumer_load")
+        return None if own_load is None else self.feeder.network.base_mva * own_load
 
     def flows(self, point: FeederPoint) -> FlowState:
         """Flows of a point in the reduced network."""
