@@ -17,7 +17,11 @@ DONE = "done"
 COLUMNS = ("basis", "scheme", "pricing", "status", "grid", "indicator", "unit", "value")
 
 # digits after the point by unit
-_DIGITS = {"EUR": 2, "MWh": 3, "MW": 3, "s": 2}
+_DIGITS = {"EUR": 2, "MWh": 3, "MW": 3, "s": 2, "B": 0, "p.u.": 5}
+_COUNTS = {
+    "rounds", "fallbacks", "intervals_beyond_limits", "agreements", "rounds_max", "messages",
+    "messages_lost", "agents_fallback", "agents_in_doubt",
+}  # fmt: skip
 
 
 @dataclass
@@ -124,7 +128,7 @@ def value_text(value: float, unit: str, indicator: str = "") -> str:
         return "-"
     if "gap" in indicator and unit == "1":
         return f"{value:.1e}"
-    if indicator in ("rounds", "fallbacks"):
+    if indicator in _COUNTS:
         return f"{value:.0f}"
     digits = _DIGITS.get(unit, 3)
     return f"{round(value, digits) + 0.0:.{digits}f}"  # no minus sign before a zero

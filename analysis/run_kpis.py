@@ -22,6 +22,22 @@ from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import StackelgridError
 
 _OWN_COSTS = ["retail_eur", "fee_eur", "wear_eur", "curtailment_eur", "generation_eur"]
+# keys of sections of summary.json by the indicator they give
+_OF_REALISED = {
+    "intervals_beyond_limits": "intervals_beyond_limits",
+    "max_violation_pu": "max_violation",
+}
+_OF_NEGOTIATION = {
+    "agreements": "agreements",
+    "rounds_mean": "rounds_mean",
+    "rounds_max": "rounds_max",
+    "messages": "messages",
+    "bytes": "bytes",
+    "agreement_mean_sec": "agreement_mean",
+    "agreement_max_sec": "agreement_max",
+    "fallbacks": "agents_fallback",
+    "in_doubt": "agents_in_doubt",
+}
 
 
 @dataclass(frozen=True)
@@ -102,6 +118,7 @@ def run_indicators(
         *_correction(costs, parents, stored, value),
         *energy_rows(records, dt_h),
         *_solver_rows(run),
+        *_told(run),
     ]
     return frame_of(rows_out, scheme, pricing)
 
@@ -203,3 +220,15 @@ def _solver_rows(run: RunTables) -> Iterator[Row]:
     yield Row(TOTAL, "gap_eur", float(run.interval["gap_eur"].max()))
     yield Row(TOTAL, "fallbacks", float(run.summary["intervals_fallback"]))
     yield Row(TOTAL, "solve_s", float(run.summary["timings"]["solve_s"]))
+
+
+def _told(run: RunTables) -> Iterator[Row]:
+    """What the summary says of limits and of negotiations; a run without them has no such rows."""
+    realised = run.summary.get("certificate", {}).get("realised", {})
+    section = run.summary.get("negotiation") or {}
+    for told, names in ((realised, _OF_REALISED), (section, _OF_NEGOTIATION)):
+        for key, indicator in names.items():
+            if told.get(key) is not None:
+                yield Row(TOTAL, indicator, float(told[key]))
+    if section.get("messages") is not None:
+        yield Row(TOTAL, "messages_lost", float(section["lost"] + section["in_outage"]))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,9 +15,17 @@ from rich.table import Table
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.profiles.errors import ProfileError, StackelgridError
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.load import LoadedScenario, load_scenario
 from stackelgrid.scenarios.negotiation_console import negotiation_lines
-from stackelgrid.scenarios.scheme_names import SCHEMES, pricing_name, scheme_names
+from stackelgrid.scenarios.scheme_names import (
+    SCHEMES,
+    pricing_name,
+    quality_names,
+    scheme_names,
+)
+
+if TYPE_CHECKING:
+    from stackelgrid.analysis.compare import Comparison
 
 app = typer.Typer(
     add_completion=False,
@@ -94,9 +102,17 @@ def run(
 def compare(
     scenario: ScenarioArgument,
     schemes: Annotated[
-        str,
-        typer.Option("--schemes", metavar="A,B,...", help="Schemes to compare, in this order."),
-    ] = ",".join(SCHEMES),
+        str | None,
+        typer.Option("--schemes", metavar="A,B,...", help="Schemes in this order; default all."),
+    ] = None,
+    qualities: Annotated[
+        str | None,
+        typer.Option(
+            "--qualities",
+            metavar="A,B,...",
+            help="Instead of schemes: runs by messages over links of these qualities.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Directory for the results; default runs/NAME-compare-TIME."),
@@ -111,15 +127,21 @@ def compare(
     overrides: SetOption = None,
     seed: SeedOption = None,
 ) -> None:
-    """Compare coordination schemes on one scenario: costs, energies, trade, solve times."""
-    names = scheme_names(schemes)
+    """Compare coordination schemes, or qualities of communication, on one scenario."""
+    if qualities is not None:
+        if schemes is not None:
+            raise ScenarioError("--schemes and --qualities: one of them is accepted, not both")
+        if pricing is not None:
+            overrides = [*(overrides or ()), f"pricing={pricing_name(pricing)}"]
+        _compare_qualities(load_scenario(scenario, overrides or (), seed), qualities, out)
+        return
+    names = scheme_names(schemes if schemes is not None else ",".join(SCHEMES))
     loaded = load_scenario(scenario, overrides or (), seed)
     console = Console(stderr=True)
 
     def say(text: str) -> None:
         console.print(text, soft_wrap=True, highlight=False)
 
-    from stackelgrid.analysis.compare import TITLES, total_table
     from stackelgrid.scenarios.compare import (
         CompareOptions,
         compare_schemes,
@@ -140,9 +162,50 @@ def compare(
         where = f"; {target} holds what was done" if target.exists() else ""
         print(f"stackelgrid: interrupted{where}", file=sys.stderr)
         raise typer.Exit(130) from None
-    for basis in result.comparison.bases:
+    _show_comparison(result.comparison, name, say)
+    print(result.directory)
+    failed = result.comparison.failed()
+    if failed:
+        raise StackelgridError(
+            f"{len(failed)} of {len(names)} schemes failed ({', '.join(failed)}); {target} says why"
+        )
+
+
+def _compare_qualities(loaded: LoadedScenario, qualities: str, out: Path | None) -> None:
+    """Run a scenario once for each quality of communication."""
+    names = quality_names(qualities)
+    console = Console(stderr=True)
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, highlight=False)
+
+    from stackelgrid.scenarios.compare_qualities import compare_qualities
+
+    name = loaded.scenario.name
+    target = out or Path("runs") / f"{name}-qualities-{datetime.now():%Y%m%d-%H%M%S}"
+    try:
+        with _progress(console, name, len(names) * loaded.scenario.time.intervals) as advance:
+            result = compare_qualities(loaded, target, names, advance, say)
+    except KeyboardInterrupt:  # typer would say nothing
+        where = f"; {target} holds what was done" if target.exists() else ""
+        print(f"stackelgrid: interrupted{where}", file=sys.stderr)
+        raise typer.Exit(130) from None
+    _show_comparison(result.comparison, name, say)
+    print(result.directory)
+    failed = result.comparison.failed()
+    if failed:
+        raise StackelgridError(
+            f"{len(failed)} of {len(names)} runs failed ({', '.join(failed)}); {target} says why"
+        )
+
+
+def _show_comparison(comparison: "Comparison", name: str, say: Callable[[str], None]) -> None:
+    """Print the totals of every basis, one column a scheme or quality."""
+    from stackelgrid.analysis.compare import TITLES, total_table
+
+    for basis in comparison.bases:
         table = Table("indicator", title=f"{name}: {TITLES[basis]}, total", title_justify="left")
-        texts = total_table(result.comparison, basis)
+        texts = total_table(comparison, basis)
         for column in texts.columns:
             table.add_column(column, justify="right")
         for indicator, *values in texts.itertuples():
@@ -150,12 +213,6 @@ def compare(
         # a table cut to the width of a pipe would lose its numbers
         Console(width=None if sys.stdout.isatty() else 200).print(table)
     say("results:")
-    print(result.directory)
-    failed = result.comparison.failed()
-    if failed:
-        raise StackelgridError(
-            f"{len(failed)} of {len(names)} schemes failed ({', '.join(failed)}); {target} says why"
-        )
 
 
 @app.command()

@@ -87,11 +87,7 @@ def compare_schemes(
             f"{loaded.source}: grids: no grid has a parent; schemes are compared where an active "
             "network lies below another grid"
         )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "scenario.toml").write_text(tomli_w.dumps(resolved(loaded)), encoding="utf-8")
-    except OSError as error:
-        raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
+    open_directory(loaded, out)
     comparison = Comparison(options.pricing)
     work = _Work(loaded, built, out, options, comparison, RunLog(out), say, 0, started)
     work.log.event("start", scenario=loaded.scenario.name, schemes=list(options.schemes))
@@ -104,7 +100,7 @@ def compare_schemes(
             progress(work.done)
         for scheme in options.schemes if options.closed_loop else ():
             first = work.done
-            _attempt(work, CLOSED_LOOP, scheme, partial(_run, work, _after(progress, first)))
+            _attempt(work, CLOSED_LOOP, scheme, partial(_run, work, after(progress, first)))
             work.done = first + loaded.scenario.time.intervals
             progress(work.done)
         write_tables(comparison, out, f"Schemes compared on {loaded.scenario.name}")
@@ -133,23 +129,40 @@ def steps_of(loaded: LoadedScenario, options: CompareOptions) -> int:
 
 
 def _attempt(work: _Work, basis: str, scheme: str, step: Callable[[str], None]) -> None:
-    """Evaluate one scheme; whatever it fails with must not hide the others."""
+    """Evaluate one scheme, and say so in the summary."""
+    attempt(work.comparison, (basis, scheme), "scheme", step, work.log, work.say)
+    write_summary(work.out, _summary(work, "running"))
+
+
+def attempt(
+    comparison: Comparison,
+    key: tuple[str, str],
+    kind: str,
+    step: Callable[[str], None],
+    log: RunLog,
+    say: Callable[[str], None],
+) -> None:
+    """Evaluate one column, (basis, name); whatever it fails with must not hide the others.
+
+    `kind` is what the columns are, in the log.
+    """
+    basis, name = key
     started = time.perf_counter()
     try:
-        step(scheme)
-    except Exception as error:  # a defect in one scheme is reported in its column
+        step(name)
+    except Exception as error:  # a defect in one column is reported there
         known = isinstance(error, StackelgridError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
-        work.comparison.fail(basis, scheme, reason)
-        details = {} if known else {"traceback": traceback.format_exc()}
-        work.log.event("failed_scheme", basis=basis, scheme=scheme, reason=reason, **details)
-        work.say(f"{scheme}, {basis}: {work.comparison.status[basis, scheme]}")
+        comparison.fail(basis, name, reason)
+        told = {"basis": basis, kind: name, "reason": reason}
+        told |= {} if known else {"traceback": traceback.format_exc()}
+        log.event(f"failed_{kind}", **told)
+        say(f"{name}, {basis}: {comparison.status[basis, name]}")
     else:
         wall_s = time.perf_counter() - started
-        total = _total_eur(work.comparison, basis, scheme)
-        work.log.event("scheme", basis=basis, scheme=scheme, total_cost_eur=total, wall_s=wall_s)
-        work.say(f"{scheme}, {basis}: total cost {total:.2f} EUR in {wall_s:.1f} s")
-    write_summary(work.out, _summary(work, "running"))
+        total = total_eur(comparison, basis, name)
+        log.event(kind, **{"basis": basis, kind: name, "total_cost_eur": total, "wall_s": wall_s})
+        say(f"{name}, {basis}: total cost {total:.2f} EUR in {wall_s:.1f} s")
 
 
 def _plan(work: _Work, decide: DecidePlan, scheme: str) -> None:
@@ -167,22 +180,42 @@ def _plan(work: _Work, decide: DecidePlan, scheme: str) -> None:
     )
 
 
-def _after(progress: Callable[[int], None], first: int) -> Callable[[int], None]:
+def after(progress: Callable[[int], None], first: int) -> Callable[[int], None]:
     """Progress of a part that begins after `first` steps."""
     return lambda done: progress(first + done)
 
 
 def _run(work: _Work, progress: Callable[[int], None], scheme: str) -> None:
     scenario = work.loaded.scenario.model_copy(
-        update={"controller": scheme, "pricing": work.options.pricing}
+        update={
+            "controller": scheme,
+            "pricing": work.options.pricing,
+            # schemes are compared without messages: not every one can be negotiated
+            "coordination": "central",
+            "communication": None,
+        }
     )
     directory = work.out / scheme
     run_scenario(replace(work.loaded, scenario=scenario), directory, progress)
+    add_run(work.comparison, work.built, directory, scheme)
+
+
+def add_run(comparison: Comparison, built: BuiltScenario, directory: Path, name: str) -> None:
+    """Add the finished run in a directory as a column of a closed loop."""
     run = read_run(directory)
-    prices = stored_energy_prices(work.built)
-    energy = {n: float(work.built.fleets[n].battery_e_mwh.sum()) for n in prices}
-    indicators = run_indicators(run, scheme, work.options.pricing, energy, prices)
-    work.comparison.add(CLOSED_LOOP, scheme, indicators, run_exchange(run, scheme))
+    prices = stored_energy_prices(built)
+    energy = {n: float(built.fleets[n].battery_e_mwh.sum()) for n in prices}
+    indicators = run_indicators(run, name, comparison.pricing, energy, prices)
+    comparison.add(CLOSED_LOOP, name, indicators, run_exchange(run, name))
+
+
+def open_directory(loaded: LoadedScenario, out: Path) -> None:
+    """Make the directory of a comparison, with its scenario; raises ScenarioError."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "scenario.toml").write_text(tomli_w.dumps(resolved(loaded)), encoding="utf-8")
+    except OSError as error:
+        raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
 
 
 def first_measured(built: BuiltScenario) -> dict[str, Measurement]:
@@ -207,22 +240,25 @@ def stored_energy_prices(built: BuiltScenario) -> dict[str, float]:
     return {name: float(built.series[name].import_eur_per_mwh[:n].mean()) for name in names}
 
 
-def _total_eur(comparison: Comparison, basis: str, scheme: str) -> float:
+def total_eur(
+    comparison: Comparison, basis: str, scheme: str, indicator: str = "total_cost"
+) -> float:
+    """Total of an indicator in EUR; NaN where it is not defined or has no row."""
     t = comparison.indicators
     row = t[
         (t["basis"] == basis)
         & (t["scheme"] == scheme)
         & (t["grid"] == TOTAL)
-        & (t["indicator"] == "total_cost")
+        & (t["indicator"] == indicator)
     ]
-    return float(row["value"].iloc[0])
+    return float(row["value"].iloc[0]) if len(row) else float("nan")
 
 
 def _summary(work: _Work, status: str) -> dict[str, Any]:
     """Contents of summary.json; a cost is null where it is not defined."""
     schemes: dict[str, dict[str, Any]] = {s: {} for s in work.options.schemes}
     for (basis, scheme), state in work.comparison.status.items():
-        total = _total_eur(work.comparison, basis, scheme)
+        total = total_eur(work.comparison, basis, scheme)
         cost = total if total == total else None  # JSON has no NaN
         schemes[scheme][basis] = {"status": state, "total_cost_eur": cost}
     solvers = work.built.solvers

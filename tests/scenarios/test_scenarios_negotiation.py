@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from test_scenarios_trade import MARKET
+from test_scenarios_trade import COPIES, MARGIN, MARKET
+from trade_checks import assert_balanced
 
 from stackelgrid.scenarios.negotiation_console import negotiation_lines
 
@@ -40,15 +41,21 @@ def outage(run_of, messages_path):
 
 
 @pytest.fixture(scope="session")
-def perfect(run_of, messages_path, tmp_path_factory):
-    path = tmp_path_factory.mktemp("perfect") / "perfect.toml"
+def connected_path(messages_path):
+    """The same without the outage."""
+    path = messages_path.with_name("connected.toml")
     path.write_text(messages_path.read_text(encoding="utf-8").replace(OUTAGE, ""), encoding="utf-8")
-    return run_of(path)
+    return path
 
 
 @pytest.fixture(scope="session")
-def lossy(run_of, messages_path):
-    return run_of(messages_path, "communication.quality=lossy")
+def perfect(run_of, connected_path):
+    return run_of(connected_path)
+
+
+@pytest.fixture(scope="session")
+def lossy(run_of, connected_path):
+    return run_of(connected_path, "communication.quality=lossy")
 
 
 @pytest.fixture(params=["outage", "perfect", "lossy"])
@@ -114,13 +121,28 @@ def test_an_agent_without_a_link_is_silent(outage):
     assert (told[told["interval"] > 0]["in_outage"] == 0).all()
 
 
+def test_contracts_balance_whoever_holds_what(negotiated):
+    """Also where an agent holds an old schedule: its prosumers then trade with the grid alone."""
+    assert_balanced(negotiated.tables, COPIES)
+
+
+def test_a_held_schedule_pays_the_retail_margin(outage):
+    trade, interval = outage.tables["trade"], outage.tables["interval"]
+    own = trade[(trade["interval"] == 0) & (trade["grid"] == "mv2")]
+    assert set(own["market"]) == {"grid"}
+    told = interval[(interval["interval"] == 0) & (interval["grid"] == "mv2")].iloc[0]
+    assert told["retail_eur"] == pytest.approx(MARGIN * own["p_mw"].sum(), abs=1e-6)
+    assert told["retail_eur"] > 1.0
+    assert told["fee_eur"] == 0.0
+
+
 def test_losses_are_counted(lossy):
     section = lossy.summary["negotiation"]
     copies = section["messages"] + section["duplicated"]
-    assert copies > 10
-    # 0.2 of what does not fall into the outage, within four standard deviations
-    tried = copies - section["in_outage"]
-    assert abs(section["lost"] - 0.2 * tried) < 4.0 * np.sqrt(0.16 * tried)
+    assert copies > 30
+    assert section["duplicated"] > 0
+    # 0.2 of them, within four standard deviations
+    assert abs(section["lost"] - 0.2 * copies) < 4.0 * np.sqrt(0.16 * copies)
 
 
 def test_the_log_tells_of_every_negotiation_without_a_commit(negotiated):
@@ -154,8 +176,8 @@ def test_negotiating_in_one_process_leaves_rounds(run_of, messages_path, tmp_pat
     assert list(negotiation_lines(run.summary["negotiation"])) == []
 
 
-def test_the_same_seed_gives_the_same_negotiation(lossy, run_of, messages_path):
-    again = run_of(messages_path, "communication.quality=lossy")
+def test_the_same_seed_gives_the_same_negotiation(lossy, run_of, connected_path):
+    again = run_of(connected_path, "communication.quality=lossy")
     for table in ("round", "negotiation", "commitment"):
         pd.testing.assert_frame_equal(lossy.tables[table], again.tables[table], check_exact=True)
     assert again.summary["negotiation"] == lossy.summary["negotiation"]

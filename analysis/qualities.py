@@ -1,0 +1,55 @@
+"""What imperfect communication costs: runs over links of several qualities side by side."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.analysis.compare import CLOSED_LOOP, DONE, Comparison, markdown
+from stackelgrid.analysis.indicators import TOTAL, UNITS
+
+COLUMNS = ("quality", "pricing", "status", "grid", "indicator", "unit", "value")
+_COST = "total_cost_corrected"
+
+
+def extra_costs(comparison: Comparison) -> pd.DataFrame:
+    """Cost beyond that of the first quality, corrected by stored energy: one row a quality.
+
+    Index quality; columns `extra_cost` (EUR) and `extra_cost_percent` (of the first quality's
+    cost); NaN where a run failed, of this quality or of the first.
+    """
+    t = comparison.indicators
+    own = t[(t["grid"] == TOTAL) & (t["indicator"] == _COST) & (t["status"] == DONE)]
+    names = list(comparison.schemes(CLOSED_LOOP))
+    cost = own.set_index("scheme")["value"].reindex(names).to_numpy(dtype=np.float64)
+    extra = cost - cost[0]
+    index = pd.Index(names, name="quality")
+    columns = {"extra_cost": extra, "extra_cost_percent": 100.0 * extra / abs(cost[0])}
+    return pd.DataFrame(columns, index)
+
+
+def with_extra_costs(comparison: Comparison) -> Comparison:
+    """The same comparison with the rows of `extra_costs` besides."""
+    extra = extra_costs(comparison)
+    found = Comparison(comparison.pricing)
+    table, flows = comparison.indicators, comparison.exchange
+    for quality, status in ((s, comparison.status[CLOSED_LOOP, s]) for s in extra.index):
+        if status != DONE:
+            found.fail(CLOSED_LOOP, quality, status.removeprefix("failed: "))
+            continue
+        rows = [
+            {"scheme": quality, "pricing": comparison.pricing, "grid": TOTAL, "indicator": name,
+             "unit": UNITS[name], "value": float(extra[name][quality])}
+            for name in extra.columns
+        ]  # fmt: skip
+        own = pd.concat([table[table["scheme"] == quality], pd.DataFrame(rows)])
+        found.add(CLOSED_LOOP, quality, own, flows[flows["scheme"] == quality])
+    return found
+
+
+def write_tables(comparison: Comparison, directory: Path, title: str) -> None:
+    """Write qualities.parquet, qualities.csv and qualities.md."""
+    table = comparison.indicators.rename(columns={"scheme": "quality"})[list(COLUMNS)]
+    table.to_parquet(directory / "qualities.parquet", index=False)
+    table.to_csv(directory / "qualities.csv", index=False)
+    (directory / "qualities.md").write_text(markdown(comparison, title), encoding="utf-8")
