@@ -79,6 +79,7 @@ class CoordinatorProcess:
         self._absent: set[str] = set()  # who is asked, but not waited for
         self._missed: Counter[str] = Counter()  # rounds of this interval, by agent
         self._declined: set[str] = set()  # who votes no in this interval
+        self._members: tuple[str, ...] = ()  # who is asked to vote
         self._opened: simpy.Event = environment.event()
         self.commit = CommitCoordinator(
             mailbox.name,
@@ -108,7 +109,9 @@ class CoordinatorProcess:
     @property
     def silent(self) -> tuple[str, ...]:
         """Agents that were left out because they did not answer."""
-        return tuple(n for n in self.coordinator.names if n in self._absent)
+        names = self.coordinator.names
+        left = set(names) - set(self._members) - self._declined if self._members else set()
+        return tuple(n for n in names if n in left | self._absent)
 
     # ------------------------------------------------------------------ an interval
 
@@ -129,7 +132,8 @@ class CoordinatorProcess:
     def _negotiate(self, opening: Any) -> Process:
         assert isinstance(opening, Opening)
         self._gate_s = opening.gate_s
-        self.agreed_s, self.reason = float("nan"), ""
+        self.agreed_s, self.reason = float("nan"), "nobody answers"
+        self._members = ()
         self._missed.clear()
         self._declined.clear()
         opened_s = self._environment.now
@@ -140,27 +144,28 @@ class CoordinatorProcess:
         self.coordinator.begin(opening.interval, opening.public, held, opening.parameters)
         self._flush()
         coordinator = self.coordinator
-        heard = True
-        while not coordinator.done and self.in_time and self._environment.now < self._gate_s:
-            heard = yield from self._round()
-        # too slow for rounds: the terms of the interval before may still lead to agreement
-        self._prepared_at_once = not coordinator.rounds and heard and coordinator.warm
+        if self._prepared_at_once:
+            self._patience.relax()
+        # terms that once led to agreement may do so again, if there is no time for a round
+        self._prepared_at_once = coordinator.warm and not self.in_time
+        if not self._prepared_at_once:
+            heard = True
+            while heard and not coordinator.done and (self.in_time or not coordinator.rounds):
+                heard = yield from self._round()
         if coordinator.done or coordinator.agreed or self._prepared_at_once:
             yield from self._settle(opened_s)
-        elif coordinator.rounds:
-            self.reason = "not converged in time"
-        else:
-            self.reason = "no time for a round" if heard else "nobody answers"
         # repeat what is not acknowledged, up to the gate
         yield from self._exchange(self._gate_s, lambda: self.commit.next_due() is None)
 
     def _settle(self, opened_s: float) -> Process:
         """Two-phase commit; without those who do not vote or vote no if there is time for it."""
+        self.reason = ""
         while True:
             members = tuple(n for n in self._present if n not in self._declined)
             if not members:
                 self.reason = "nobody is left to agree with"
                 return
+            self._members = members
             terms = {n: self.coordinator.terms(n, binding=True) for n in self.coordinator.names}
             self.commit.pace(self._retry())
             now = self._environment.now
@@ -184,7 +189,7 @@ class CoordinatorProcess:
             self._missed.update(missing)
 
     def _round(self) -> Generator[simpy.Event, Any, bool]:
-        """Ask all agents and take what they answer; return whether anybody does.
+        """Ask all agents and take what they answer; return whether there may be another round.
 
         Who stays silent is asked in later rounds, too, but not waited for.
         """
@@ -201,25 +206,25 @@ class CoordinatorProcess:
                 missing = set(self._present) - set(self._answers)
                 self._absent |= missing
                 self._missed.update(missing)
-                if not self._answers:
-                    patience.unanswered()
-                break
+                if self._answers:
+                    break
+                patience.unanswered()
+                began = now
             if now > began and not patience.trip.known:
                 patience.unanswered()
             for name, times in self._asked.items():
-                repeated = bool(times) and name in self._absent
+                repeated = bool(times) and name not in self._present
                 if name not in self._answers and not repeated:
                     self.mailbox.send(self.commit.offer(name, terms[name]))
                     times.append(now)
             yield from self._exchange(now + patience.wait_s, self._complete)
-        if not self._answers:
-            return False
         if self._complete():
             self._patience.round.seen(self._environment.now - began)
         questions = sum(len(self._asked[name]) for name in self._answers)
         self._patience.counted(questions, sum(self._heard[name] for name in self._answers))
         names = [n for n in self.coordinator.names if n in self._answers]
         self.coordinator.receive({n: self._answers[n] for n in names})
+        self.reason = "not converged in time"
         return True
 
     def _complete(self) -> bool:
@@ -281,6 +286,8 @@ class CoordinatorProcess:
         if response.round != self._asked_round or name in self._answers:
             self.ignored["response of another round"] += 1
             return
+        if not self.coordinator.rounds:
+            self.reason = "too few answers in time"
         self._patience.answered(tuple(self._asked[name]), self._environment.now)
         self._answers[name] = Answer(np.array(response.exchange_mw), np.array(response.trade_mw))
 

@@ -95,6 +95,11 @@ class Patience:
         before = [_REMEMBERED * number for number in self._counted]
         self._counted = (before[0] + questions, min(before[1] + answers, before[0] + questions))
 
+    def relax(self) -> None:
+        """There was no time for a round: a single long one is not to rule out all later ones."""
+        self.round.mean_s = 0.5 * (self.round.mean_s + self.trip.mean_s)
+        self.round.deviation_s *= 0.5
+
     def unanswered(self) -> None:
         """Nobody answers: wait longer (Karn and Partridge 1987)."""
         self._backoff *= 2.0

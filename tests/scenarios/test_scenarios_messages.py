@@ -250,8 +250,9 @@ def test_a_perfect_network_leads_to_the_day_of_the_scheme_in_one_process(central
         assert one.committed == f"{number}.0"
         assert one.members == one.confirmed == AGENTS
         assert set(one.held.values()) == {one.committed}
-        assert not (one.reason or one.silent or one.in_doubt or one.settled or one.failures)
-        assert not (one.refused or one.ignored or one.lost or one.in_outage)
+        for nothing in (one.reason, one.silent, one.in_doubt, one.settled, one.failures,
+                        one.refused, one.ignored, one.lost, one.in_outage):  # fmt: skip
+            assert not nothing
         # rounds and the bound answer take a second of computing each, messages nothing
         assert one.seconds == pytest.approx(one.rounds + 1.0, abs=1e-6)
         # offer and response of a round; prepare, vote, commit and acknowledgement
@@ -277,7 +278,8 @@ def test_two_stages_negotiate_one_after_the_other(day):
             assert one.committed == f"{number}.0"
             assert one.confirmed == members
             assert one.seconds < GATE_S / 2.0
-            assert not (one.in_doubt or one.refused or one.ignored or one.failures)
+            for nothing in (one.in_doubt, one.refused, one.ignored, one.failures):
+                assert not nothing
     assert first[0].summary["intervals_fallback"] == 0
 
 
