@@ -85,6 +85,7 @@ class Consensus:
         self.price = np.clip(price, low, high)
         self.penalties = StepPenalties(penalty)
         self.target = np.zeros((len(copies), len(price)))
+        self._rounds = 1
 
     @property
     def penalty(self) -> Floats:
@@ -110,3 +111,27 @@ class Consensus:
         moved = penalty * np.sqrt(weights @ (self.target - before) ** 2)
         self.penalties.follow(weights, answers, prices)
         return Residuals(mean, apart, moved)
+
+
+class DualAscent(Consensus):
+    """Plain dual ascent on linear prices, for comparison: penalties are steps, nobody is told them.
+
+    A party that is indifferent at the clearing price jumps from nothing to everything, so what the
+    parties take does not settle (docs/negotiation.md).
+    """
+
+    @property
+    def penalty(self) -> Floats:
+        """No penalty."""
+        return np.zeros_like(self.price)
+
+    def update(self, answers: Floats, present: Floats | None = None) -> Residuals:
+        """Move the prices by what does not clear, less from round to round (square summable)."""
+        weights = self.copies if present is None else self.copies * present
+        weights = weights / max(float(weights.sum()), 1e-300)
+        mean = weights @ answers
+        self.penalties.values = self.penalties.values * self._rounds / (self._rounds + 1)
+        self._rounds += 1
+        before = self.price
+        self.price = np.clip(before + self.penalties.values * mean, self.low, self.high)
+        return Residuals(mean, np.zeros_like(mean), np.abs(self.price - before))

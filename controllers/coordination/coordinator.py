@@ -65,7 +65,7 @@ class Coordinator:
 
     With `nodal` the follower's cost counts: the agents' own cost and the follower's are minimised
     together and the exchange is priced at its nodes. Without, the follower only has to be able to
-    serve the exchange.
+    serve the exchange. `consensus` is how trade is cleared.
     """
 
     def __init__(
@@ -76,8 +76,10 @@ class Coordinator:
         conic: Choice,
         *,
         nodal: bool = False,
+        consensus: type[Consensus] = Consensus,
     ) -> None:
         self.names = tuple(terms)
+        self._consensus = consensus
         self.horizon, self.follower, self.nodal = horizon, follower, nodal
         self._public = dict(terms)
         self._copies = np.array([terms[n].copies for n in self.names])
@@ -260,7 +262,7 @@ class Coordinator:
         size = max(float(np.mean(np.abs(held))), tolerances.NEGOTIATION_EXCHANGE_MW)
         copies = self._copies * self._trading
         price, penalty = (low + scarce * span) * dt, FIRST_PENALTY * span / size * dt
-        return Consensus(copies, price, penalty, low * dt, (low + span) * dt)
+        return self._consensus(copies, price, penalty, low * dt, (low + span) * dt)
 
     def _round(
         self, residuals: Residuals, price: Floats, trade: Floats, present: Floats, served: Served

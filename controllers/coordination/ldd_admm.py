@@ -12,6 +12,7 @@ import numpy as np
 
 from stackelgrid.controllers.agents.fallback import shifted
 from stackelgrid.controllers.agents.feeder_agent import TARIFF, UNPRICED, FeederPoint
+from stackelgrid.controllers.coordination.consensus import Consensus
 from stackelgrid.controllers.coordination.coordinator import Answer, Coordinator, PublicTerms
 from stackelgrid.controllers.coordination.negotiating_agent import Bound, NegotiatingAgent
 from stackelgrid.controllers.coordination.stage import SchemeDecision, Stage, StageInstance
@@ -27,8 +28,8 @@ class LddAdmm:
 
     name = "ldd_admm"
 
-    def __init__(self, stage: Stage) -> None:
-        self.stage = stage
+    def __init__(self, stage: Stage, consensus: type[Consensus] = Consensus) -> None:
+        self.stage, self._consensus = stage, consensus
         self.agents = negotiating_agents(stage)
         self._coordinator: Coordinator | None = None
         # what each agent holds, with the interval that the profile begins with
@@ -71,7 +72,7 @@ class LddAdmm:
             since, exchange = self._held[name]
             held[name] = shifted(exchange[None, :], horizon, instance.interval - since)[0]
         if self._coordinator is None:
-            self._coordinator = coordinator_of(self.stage, public)
+            self._coordinator = coordinator_of(self.stage, public, self._consensus)
         self._coordinator.begin(instance.interval, public, held, instance.parameters)
         return self._coordinator
 
@@ -92,7 +93,9 @@ def negotiating_agents(stage: Stage) -> dict[str, NegotiatingAgent]:
     }
 
 
-def coordinator_of(stage: Stage, public: Mapping[str, PublicTerms]) -> Coordinator:
+def coordinator_of(
+    stage: Stage, public: Mapping[str, PublicTerms], consensus: type[Consensus] = Consensus
+) -> Coordinator:
     """The operator of the upstream network as coordinator of a stage's leaders."""
     horizon = next(iter(stage.leaders.values())).horizon
     return Coordinator(
@@ -101,6 +104,7 @@ def coordinator_of(stage: Stage, public: Mapping[str, PublicTerms]) -> Coordinat
         horizon,
         stage.settings.conic,
         nodal=_nodal(stage),
+        consensus=consensus,
     )
 
 

@@ -8,6 +8,7 @@ from scipy.sparse import csc_array, csr_array
 from stackelgrid.controllers.coordination.consensus import (
     PENALTY_RANGE,
     Consensus,
+    DualAscent,
     StepPenalties,
 )
 from stackelgrid.controllers.networks.cases import normalise
@@ -267,3 +268,31 @@ def test_two_areas_of_case14_agree_on_matpowers_optimum(reference):
     assert cost == pytest.approx(reference["dc_opf"]["case14"]["cost_per_h"], rel=5e-4)
     # far from what each area does alone with what the other one pushes at the start
     assert np.abs(consensus.price).min() > 1.0
+
+
+def _taken(price, target, penalty):
+    """A buyer that pays up to 10 and takes 1 MW at most, and two sellers at 2 and 4 of 0.4 each."""
+    values = []
+    for sign, limit, worth in ((1.0, 1.0, 10.0), (-1.0, 0.4, 2.0), (-1.0, 0.4, 4.0)):
+        at = len(values)
+        gain = sign * (worth - price)  # per MW that is traded
+        if penalty > 0.0:
+            power = sign * target[at] + gain / penalty
+        else:
+            power = limit if gain > 0.0 else 0.0
+        values.append([sign * min(max(power, 0.0), limit)])
+    return np.array(values)
+
+
+def test_plain_dual_ascent_jumps_where_consensus_settles():
+    """Linear parties: 0.8 MW trade at the buyer's price of 10, at which it is indifferent."""
+    opened = {}
+    for kind in (Consensus, DualAscent):
+        one = kind(np.ones(3), np.array([5.0]), np.array([4.0]), np.array([0.0]), np.array([20.0]))
+        rounds = [
+            abs(float(one.update(_taken(one.price[0], one.target[:, 0], one.penalty[0])).open[0]))
+            for _ in range(60)
+        ]
+        opened[kind] = max(rounds[-10:])
+    assert opened[Consensus] < 1e-3
+    assert opened[DualAscent] > 0.05
