@@ -26,12 +26,10 @@ def communication_settings(scenario: Scenario, axis: TimeAxis) -> CommunicationS
     """Gate, links and outages of a scenario; interval 0, where the axis starts, is at second 0.
 
     Every agent is linked to the agent of the grid above. Links of one agent given several times
-    take the last value of each key. Raises ScenarioError for a scenario without communication, and
-    for an outage at no existing local time or outside of the run.
+    take the last value of each key. Raises ScenarioError for an outage at no existing local time or
+    outside of the run.
     """
-    section = scenario.communication
-    if section is None:
-        raise ScenarioError("communication: is missing; a section with gate_s is accepted")
+    section = scenario.links
     parents = {grid.name: grid.parent for grid in scenario.grids if grid.parent is not None}
     end_s = 60.0 * scenario.time.interval_min * scenario.time.intervals
     outages: list[Outage] = []

@@ -34,9 +34,9 @@ def _solver(built: BuiltScenario) -> Iterator[str]:
 
 def _messages(built: BuiltScenario) -> Iterator[str]:
     """Which network the agents decide over."""
-    section = built.scenario.communication
-    if section is None:
+    if built.scenario.coordination == "central":
         return
+    section = built.scenario.links
     base = section.base
     faults = [f"latency {base.latency_s:g} s", f"jitter {base.jitter_s:g} s"]
     faults += [f"{k} {getattr(base, k):.0%}" for k in ("loss", "duplication", "reordering")]

@@ -324,20 +324,17 @@ class Scenario(Section):
         return section
 
     @model_validator(mode="after")
-    def _has_a_gate(self) -> Self:
-        if self.coordination != "central" and self.communication is None:
-            raise ValueError(
-                f"coordination = {self.coordination!r} needs a section communication with gate_s"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _tariffs_exist(self) -> Self:
         for g in self.grids:
             if g.tariff is not None and g.tariff not in self.tariffs:
                 known = ", ".join(self.tariffs) or "none"
                 raise ValueError(f"grid {g.name!r}: tariff {g.tariff!r} unknown; known: {known}")
         return self
+
+    @property
+    def links(self) -> CommunicationSection:
+        """Communication of agents; without the section perfect links, a quarter of an interval."""
+        return self.communication or CommunicationSection(gate_s=15.0 * self.time.interval_min)
 
     @property
     def top_down(self) -> tuple[GridSection, ...]:

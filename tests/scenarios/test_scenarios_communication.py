@@ -228,10 +228,6 @@ REFUSALS = {
         top("coordination", "admm"),
         ["coordination: 'admm'", "'central' or 'ldd_admm'"],
     ),
-    "no_section": (
-        top("communication", None),
-        ["coordination = 'ldd_admm' needs a section communication with gate_s"],
-    ),
     "controller_of_another_kind": (
         top("controller", "top_down"),
         [
@@ -278,8 +274,13 @@ def test_the_unchanged_scenario_is_accepted(controller, scenario_with):
 def test_scenarios_are_central_without_a_word():
     scenario = load_scenario("quick").scenario
     assert (scenario.coordination, scenario.communication) == ("central", None)
-    with pytest.raises(ScenarioError, match=r"^communication: is missing; .*gate_s is accepted$"):
-        communication_settings(scenario, axis_of(scenario, horizon_of(scenario)))
+
+
+def test_without_a_section_links_are_perfect_and_the_gate_a_quarter_of_an_interval():
+    scenario = load_scenario("quick", ["coordination=ldd_admm"]).scenario
+    settings = communication_settings(scenario, axis_of(scenario, horizon_of(scenario)))
+    assert settings.quality == PERFECT
+    assert settings.gate_s == 15.0 * scenario.time.interval_min
 
 
 def test_settings_of_links_and_outages(settings_of):
