@@ -334,7 +334,9 @@ class Scenario(Section):
     @property
     def links(self) -> CommunicationSection:
         """Communication of agents; without the section perfect links, a quarter of an interval."""
-        return self.communication or CommunicationSection(gate_s=15.0 * self.time.interval_min)
+        return self.communication or CommunicationSection(
+            gate_s=15.0 * self.time.interval_min, qualities={}
+        )
 
     @property
     def top_down(self) -> tuple[GridSection, ...]:
