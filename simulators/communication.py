@@ -109,6 +109,9 @@ class CommunicationNetwork:
         """
         self._check_name("recipient", name)
         self._receivers[name] = receiver
+        for (sender, recipient), link in self._links.items():
+            if recipient == name:
+                link.arrived = partial(receiver, sender)
 
     @property
     def environment(self) -> simpy.Environment:
@@ -143,19 +146,16 @@ class CommunicationNetwork:
             )
             self._links[ends] = _Link(
                 self._environment,
-                partial(self._arrived, sender, recipient),
+                self._delivery(sender, recipient),
                 self._qualities.get(ends, self._quality),
                 tuple((o.from_s, o.to_s) for o in self._outages if o.concerns(*ends)),
                 np.random.default_rng(stream),
             )
         return self._links[ends]
 
-    def _arrived(self, sender: str, recipient: str, payload: bytes) -> None:
+    def _delivery(self, sender: str, recipient: str) -> Callable[[bytes], None]:
         receiver = self._receivers.get(recipient)
-        if receiver is None:
-            self._inboxes[recipient].deliver(payload)
-        else:
-            receiver(sender, payload)
+        return self._inboxes[recipient].deliver if receiver is None else partial(receiver, sender)
 
     def _all_counts(self) -> TrafficCounts:
         return sum((link.counts() for link in self._links.values()), TrafficCounts())
@@ -195,7 +195,7 @@ class _Link:
         self.sent = self._delivered = self._lost = self._in_outage = 0
         self._duplicated = self._reordered = self._bytes_sent = self._bytes_delivered = 0
         self._environment = environment
-        self._arrived = arrived
+        self.arrived = arrived
         self._quality = quality
         self._outages = outages
         self._uniform = _blocks(generator.random)
@@ -275,7 +275,7 @@ class _Link:
             self._reordered += 1
         else:
             self._newest_delivered = number
-        self._arrived(payload)
+        self.arrived(payload)
 
     def _happens(self, probability: float) -> bool:
         return probability > 0.0 and next(self._uniform) < probability

@@ -109,9 +109,12 @@ class CoordinatorProcess:
     @property
     def silent(self) -> tuple[str, ...]:
         """Agents that were left out because they did not answer."""
-        names = self.coordinator.names
-        left = set(names) - set(self._members) - self._declined if self._members else set()
-        return tuple(n for n in names if n in left | self._absent)
+        left = set(self._absent)
+        if self._members:
+            left |= set(self.coordinator.names) - set(self._members) - self._declined
+        elif not self.coordinator.rounds:  # the gate has closed on the first one
+            left |= set(self.coordinator.names) - set(self._answers)
+        return tuple(n for n in self.coordinator.names if n in left)
 
     # ------------------------------------------------------------------ an interval
 

@@ -8,7 +8,7 @@ import pytest
 import simpy
 from scipy.stats import binom
 
-from stackelgrid.controllers.agents.messages import Response, decode, encode
+from stackelgrid.controllers.agents.messages import Ack, Response, decode, encode
 from stackelgrid.simulators.communication import (
     PERFECT,
     CommunicationError,
@@ -18,6 +18,7 @@ from stackelgrid.simulators.communication import (
     Outage,
     TrafficCounts,
 )
+from stackelgrid.simulators.mailbox import PostOffice
 
 NAMES = ("mv1", "lv1", "lv2")
 # chance that a correct network is outside of a bound: the seeds are fixed, so never by chance
@@ -450,3 +451,40 @@ def test_a_thousand_messages_cost_milliseconds():
         return taken
 
     assert min(seconds() for _ in range(5)) < 0.03
+
+
+def test_a_receiver_takes_what_arrives_with_the_link_it_came_over():
+    environment, net = network(names=("lv1", "lv2", "mv1"))
+    heard = []
+    net.send("lv1", "mv1", b"first")
+    environment.run()
+    assert net.inbox("mv1").items == [b"first"]
+    net.receive("mv1", lambda sender, payload: heard.append((sender, payload)))
+    for sender in ("lv1", "lv2"):
+        net.send(sender, "mv1", b"next")
+    environment.run()
+    assert heard == [("lv1", b"next"), ("lv2", b"next")]
+    assert net.inbox("mv1").items == [b"first"]
+    assert net.total.counts.delivered == 3
+    with pytest.raises(CommunicationError, match="recipient 'tn' is no agent"):
+        net.receive("tn", lambda sender, payload: None)
+
+
+def test_mailboxes_of_one_party_are_told_apart_by_the_link():
+    """A feeder hears its communities as coordinator and the network above as an agent."""
+    environment, net = network(names=("tn", "mv1", "lv1", "lv9"))
+    post = PostOffice(net)
+    above = post.open("mv1", frozenset({"tn"}), 1)
+    below = post.open("mv1", frozenset({"lv1"}), 1)
+
+    def ack(sender):
+        return encode(Ack(sender=sender, recipient="mv1", interval=0, attempt=0, held=None))
+
+    for link, name in (("tn", "tn"), ("lv1", "lv1"), ("lv1", "tn"), ("lv9", "lv9")):
+        net.send(link, "mv1", ack(name))
+    environment.run()
+    assert [above.read(a).sender for a in above.waiting()] == ["tn"]
+    assert [m and m.sender for m in map(below.read, below.waiting())] == ["lv1", None]
+    assert list(above.refused) == ["message from 'lv9': accepted are lv1, tn"]
+    assert list(below.refused) == ["message from 'tn': accepted are lv1"]
+    assert not above.waiting()
