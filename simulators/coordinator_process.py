@@ -34,6 +34,7 @@ Check = Callable[[Mapping[str, tuple[Holding, ...]]], str]
 _WAIT_GROWTH = 1.2
 # who has missed so many rounds of an interval is not waited for again in it
 _CHANCES = 2
+_NOBODY = "nobody answers"
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class CoordinatorProcess:
     def _negotiate(self, opening: Any) -> Process:
         assert isinstance(opening, Opening)
         self._gate_s = opening.gate_s
-        self.agreed_s, self.reason = float("nan"), "nobody answers"
+        self.agreed_s, self.reason = float("nan"), _NOBODY
         self._members = ()
         self._missed.clear()
         self._declined.clear()
@@ -269,6 +270,8 @@ class CoordinatorProcess:
         except MessageError as error:
             self.mailbox.refused[str(error)] += 1
             return
+        if self._missed[message.sender] < _CHANCES:  # who says anything is waited for again
+            self._absent.discard(message.sender)
         if isinstance(message, Response):
             self._on_response(message)
             return
@@ -278,18 +281,16 @@ class CoordinatorProcess:
         self.commit.receive(message, self._environment.now)
 
     def _on_response(self, response: Response) -> None:
-        """Take an answer; who answers, if late, is waited for again."""
+        """Take an answer to the present round."""
         name = response.sender
         if response.interval != self.commit.interval:
             self.ignored["response of another interval"] += 1
             return
         self._heard[name] += 1
-        if self._missed[name] < _CHANCES:
-            self._absent.discard(name)
         if response.round != self._asked_round or name in self._answers:
             self.ignored["response of another round"] += 1
             return
-        if not self.coordinator.rounds:
+        if self.reason == _NOBODY:
             self.reason = "too few answers in time"
         self._patience.answered(tuple(self._asked[name]), self._environment.now)
         self._answers[name] = Answer(np.array(response.exchange_mw), np.array(response.trade_mw))

@@ -114,6 +114,8 @@ class Coordinator:
         self._held = {n: np.asarray(held_mw[n], dtype=float) for n in self.names}
         age = 0 if self._interval is None else interval - self._interval
         self._interval = interval
+        if self.rounds and not self.fixed:  # there was no time for more: go on from here
+            self._remember()
         self._trade = self._opened()
         self.warm = bool(self._ends)
         self._ends = {fixed: self._seen_later(end, age) for fixed, end in self._ends.items()}
