@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.agents.fallback import shifted
@@ -93,6 +94,8 @@ class Coordinator:
         self.rounds: list[Round] = []
         self.fixed = self.done = self.warm = False
         self._possible = True
+        # steps that the horizon of the interval before has covered
+        self._seen = np.zeros(horizon.length, dtype=bool)
         # where the relaxed and the fixed rounds of earlier intervals ended, seen from the present
         self._ends: dict[bool, _TradeState] = {}
 
@@ -118,6 +121,7 @@ class Coordinator:
             self._remember()
         self._trade = self._opened()
         self.warm = bool(self._ends)
+        self._seen = self._known(age)
         self._ends = {fixed: self._seen_later(end, age) for fixed, end in self._ends.items()}
         self._resume(fixed=False)
         if self._exchange is not None and parameters is not None:
@@ -328,7 +332,12 @@ class Coordinator:
         assert self._trade is not None
         end = self._ends.get(fixed)
         if end is not None and self.warm:
-            self._trade.restart(end.price, end.penalty, end.target)
+            now = self._trade  # has found prices of the steps that were not known before
+            self._trade.restart(
+                np.where(self._seen, end.price, now.price),
+                np.where(self._seen, end.penalty, now.penalty),
+                np.where(self._seen, end.target, now.target),
+            )
         elif fixed:
             self._trade.penalties.forget()
         if fixed and self._exchange is not None:
@@ -357,9 +366,13 @@ class Coordinator:
         if not age:
             return values.copy()
         old = shifted(np.atleast_2d(values), self.horizon, age)
+        seen = np.where(self._known(age), old, np.atleast_2d(fresh))
+        return np.asarray(seen.reshape(values.shape))
+
+    def _known(self, age: int) -> NDArray[np.bool_]:
+        """Steps that a horizon `age` intervals ago covered."""
         known = self.horizon.intervals_covered - age
-        ends = np.cumsum(self.horizon.intervals_per_step)
-        return np.asarray(np.where(ends <= known, old, np.atleast_2d(fresh)).reshape(values.shape))
+        return np.asarray(np.cumsum(self.horizon.intervals_per_step) <= known)
 
 
 def _profile(values: Floats) -> tuple[float, ...]:
