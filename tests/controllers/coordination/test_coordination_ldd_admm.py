@@ -375,3 +375,29 @@ def test_clearing_cuts_the_long_side_in_proportion():
     # step 0: 2 wanted, 0.6 offered; step 1: 1.2 wanted, 0.6 offered; step 2: nobody sells
     np.testing.assert_allclose(cleared["a"], [0.3, -0.3, 0.0], atol=1e-15)
     np.testing.assert_allclose(cleared["b"], [-0.2, 0.2, 0.0], atol=1e-15)
+
+
+def test_fixed_rounds_begin_new_steps_with_the_prices_that_relaxed_rounds_found():
+    made = coordinator(100.0, 60.0, 0.1)
+    terms = dict(made._public)
+
+    def negotiate(sold_last):
+        """Rounds of an interval in which the last step alone is sold in; terms when they turn."""
+        while not made.fixed:
+            made.receive(answers(sold_last))
+        turned = made.terms("a")
+        while not made.done:
+            made.receive(answers(0.0))
+        return turned
+
+    def answers(sold_last):
+        trade = np.array([0.0, 0.0, -sold_last])
+        return {n: Answer(np.full(STEPS, 0.1), trade) for n in terms}
+
+    negotiate(0.0)
+    ended = made._ends[True].price
+    made.begin(1, terms, {n: np.full(STEPS, 0.1) for n in terms}, None)
+    first = np.array(made.terms("a").trade_price)
+    turned = np.array(negotiate(0.4).trade_price)
+    np.testing.assert_array_equal(turned[:2], ended[1:])  # seen before: as fixed rounds left it
+    assert turned[2] < first[2] - 1.0  # new: sellers have brought the price down
