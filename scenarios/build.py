@@ -14,10 +14,8 @@ from stackelgrid.controllers.coordination.protocol import Controller, Controller
 from stackelgrid.controllers.errors import NetworkError, SchemeError, SolverError
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
 from stackelgrid.controllers.models.p2p import TradeOptions
-from stackelgrid.controllers.networks.boundary import TapChanger, tap_changer
 from stackelgrid.controllers.networks.devices import Devices, read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
-from stackelgrid.controllers.networks.power_flow import AcPowerFlow
 from stackelgrid.controllers.networks.radial import radial_network
 from stackelgrid.controllers.solvers.registry import Choice, choose
 from stackelgrid.controllers.system import Boundary, Feeder, System, Transmission
@@ -28,13 +26,13 @@ from stackelgrid.scenarios.communication import communication_seed, communicatio
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.grids import BuiltGrid, build_grids
 from stackelgrid.scenarios.load import LoadedScenario
+from stackelgrid.scenarios.physical import boundary_taps, simulated_grid
 from stackelgrid.scenarios.schema import GridSection, Scenario
 from stackelgrid.scenarios.scheme_names import SCHEMES
 from stackelgrid.scenarios.series import SeriesFactory, axis_of, horizon_of
 from stackelgrid.simulators.devices import Fleet
-from stackelgrid.simulators.grid import LowerGrid, SimulatedGrid
+from stackelgrid.simulators.grid import SimulatedGrid
 from stackelgrid.simulators.negotiation import NegotiationHost
-from stackelgrid.simulators.tap_changer import TapControl, TapRegulator
 
 # a forecast may exceed the largest realised load by this factor without touching a trading cap
 _LOAD_HEADROOM = 2.0
@@ -93,7 +91,7 @@ def _build(loaded: LoadedScenario) -> BuiltScenario:
         system=system,
         controller=_controller(scenario, system, loaded.folder, solvers, axis),
         solvers=solvers,
-        simulated={n: _simulated(g, grids, scenario) for n, g in grids.items()},
+        simulated={n: simulated_grid(g, grids, scenario) for n, g in grids.items()},
         fleets={n: _fleet(g, devices[n], series[n]) for n, g in grids.items()},
     )
 
@@ -125,12 +123,6 @@ def _devices(grid: BuiltGrid, scenario: Scenario) -> Devices:
     return devices
 
 
-def _taps(grid: BuiltGrid) -> tuple[int | None, TapChanger | None]:
-    if grid.section.boundary.kind == "ideal":
-        return None, None
-    return tap_changer(grid.net, grid.section.name)
-
-
 def _system(
     scenario: Scenario,
     horizon: Horizon,
@@ -154,7 +146,7 @@ def _system(
             network = meshed_network(grid.net, name)
             transmission = Transmission(name, grid.net, network, devices[name], forecast)
             continue
-        trafo, taps = _taps(grid)
+        trafo, taps = boundary_taps(grid)
         boundary = Boundary(
             kind=section.boundary.kind,
             parent=section.parent,
@@ -254,44 +246,6 @@ def _importable(folder: Path) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(str(folder))
-
-
-def _simulated(grid: BuiltGrid, grids: dict[str, BuiltGrid], scenario: Scenario) -> SimulatedGrid:
-    section, net = grid.section, grid.net
-    where = {int(b): i for i, b in enumerate(net.bus.index)}
-    lower = tuple(
-        LowerGrid(g.section.name, where[g.section.bus], g.section.multiplicity)
-        for g in grids.values()
-        if g.section.parent == section.name and g.section.bus is not None
-    )
-    trafo, taps = _taps(grid)
-    regulator, regulated = None, 0
-    power_flow = AcPowerFlow(net, section.name)
-    # before anything is measured, a grid below takes the root's voltage for its own
-    root = next(g.net for g in grids.values() if g.section.parent is None)
-    if trafo is not None and taps is not None:
-        regulator = TapRegulator(taps, _tap_control(section), section.boundary.tap_pos)
-        regulated = where[int(net.trafo.lv_bus.iloc[trafo])]
-    return SimulatedGrid(
-        name=section.name,
-        base_mva=float(net.sn_mva),
-        power_flow=power_flow,
-        lower=lower,
-        tolerance_pu=scenario.tolerances.interface_pu,
-        regulator=regulator,
-        trafo=trafo or 0,
-        regulated_bus=regulated,
-        vm_pu=float(root.ext_grid.vm_pu.iloc[0]),
-        bus_p_mw=np.zeros(len(where)),
-        bus_q_mvar=np.zeros(len(where)),
-    )
-
-
-def _tap_control(section: GridSection) -> TapControl | None:
-    b = section.boundary
-    if b.vm_set_pu is None or b.deadband_pu is None or b.delay_s is None:
-        return None
-    return TapControl(b.vm_set_pu, b.deadband_pu, b.delay_s)
 
 
 def _fleet(grid: BuiltGrid, devices: Devices, series: GridSeries) -> Fleet:

@@ -1,0 +1,60 @@
+"""From built grids to the grids of the physical world: power flow, tap changer, grids below."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from stackelgrid.controllers.networks.boundary import TapChanger, tap_changer
+from stackelgrid.controllers.networks.power_flow import AcPowerFlow
+from stackelgrid.scenarios.grids import BuiltGrid
+from stackelgrid.scenarios.schema import GridSection, Scenario
+from stackelgrid.simulators.grid import LowerGrid, SimulatedGrid
+from stackelgrid.simulators.tap_changer import TapControl, TapRegulator
+
+
+def boundary_taps(grid: BuiltGrid) -> tuple[int | None, TapChanger | None]:
+    """Position of the boundary transformer in `net.trafo` and its tap changer; None without."""
+    if grid.section.boundary.kind == "ideal":
+        return None, None
+    return tap_changer(grid.net, grid.section.name)
+
+
+def simulated_grid(
+    grid: BuiltGrid, grids: Mapping[str, BuiltGrid], scenario: Scenario
+) -> SimulatedGrid:
+    """Physical grid of one section; `grids` are all of the scenario."""
+    section, net = grid.section, grid.net
+    where = {int(b): i for i, b in enumerate(net.bus.index)}
+    lower = tuple(
+        LowerGrid(g.section.name, where[g.section.bus], g.section.multiplicity)
+        for g in grids.values()
+        if g.section.parent == section.name and g.section.bus is not None
+    )
+    trafo, taps = boundary_taps(grid)
+    regulator, regulated = None, 0
+    power_flow = AcPowerFlow(net, section.name)
+    # before anything is measured, a grid below takes the root's voltage for its own
+    root = next(g.net for g in grids.values() if g.section.parent is None)
+    if trafo is not None and taps is not None:
+        regulator = TapRegulator(taps, _tap_control(section), section.boundary.tap_pos)
+        regulated = where[int(net.trafo.lv_bus.iloc[trafo])]
+    return SimulatedGrid(
+        name=section.name,
+        base_mva=float(net.sn_mva),
+        power_flow=power_flow,
+        lower=lower,
+        tolerance_pu=scenario.tolerances.interface_pu,
+        regulator=regulator,
+        trafo=trafo or 0,
+        regulated_bus=regulated,
+        vm_pu=float(root.ext_grid.vm_pu.iloc[0]),
+        bus_p_mw=np.zeros(len(where)),
+        bus_q_mvar=np.zeros(len(where)),
+    )
+
+
+def _tap_control(section: GridSection) -> TapControl | None:
+    b = section.boundary
+    if b.vm_set_pu is None or b.deadband_pu is None or b.delay_s is None:
+        return None
+    return TapControl(b.vm_set_pu, b.deadband_pu, b.delay_s)
