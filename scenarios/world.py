@@ -44,13 +44,17 @@ def run_world(
     timings: Timings,
     progress: Callable[[int], None],
     observe: Callable[[int, Decision], None] = lambda interval, decision: None,
+    first_interval: int = 0,
 ) -> None:
     """Connect all simulators and run the day; `observe` is told every decision.
 
-    Within one interval: agents decide on the measurements of the interval before (time-shifted);
-    devices apply the set points; grids exchange powers (upwards) and voltages (downwards, weak)
-    until nothing moves; the recorder writes. Raises what a simulator raises.
+    Within one interval: agents decide on the measurements of the interval before (time-shifted),
+    once it is on record; devices apply the set points; grids exchange powers (upwards) and voltages
+    (downwards, weak) until nothing moves; the recorder writes. A run that was interrupted goes on
+    with `first_interval`, at which mosaik's clock starts anew. Raises what a simulator raises.
     """
+    if first_interval == built.scenario.time.intervals:  # nothing is left but its end
+        return
     interval_s = 60 * built.scenario.time.interval_min
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="mosaik")
@@ -62,9 +66,12 @@ def run_world(
             configure_logging=False,
         )
         with world:
-            _connect(world, built, writer, totals, timings, progress, observe, interval_s)
+            _connect(
+                world, built, writer, totals, timings, progress, observe, interval_s, first_interval
+            )
             try:
-                world.run(until=built.scenario.time.intervals * interval_s, print_progress=False)
+                left = built.scenario.time.intervals - first_interval
+                world.run(until=left * interval_s, print_progress=False)
             except BaseException:
                 _cancel_tasks(world.loop)
                 raise
@@ -87,6 +94,7 @@ def _connect(
     progress: Callable[[int], None],
     observe: Callable[[int, Decision], None],
     interval_s: int,
+    first_interval: int,
 ) -> None:
     sections = {name: grid.section for name, grid in built.grids.items()}
     agents = world.start(
@@ -95,8 +103,14 @@ def _connect(
         controller=built.controller,
         timings=timings,
         observe=observe,
+        first_interval=first_interval,
     )
-    devices = world.start("Devices", interval_s=interval_s, fleets=list(built.fleets.values()))
+    devices = world.start(
+        "Devices",
+        interval_s=interval_s,
+        fleets=list(built.fleets.values()),
+        first_interval=first_interval,
+    )
     clock = {k: f"{t:%Y-%m-%d %H:%M}" for k, t in enumerate(built.axis.index)}
     grids: dict[str, Any] = {}
     boundaries: dict[str, Any] = {}
@@ -106,7 +120,12 @@ def _connect(
             if not members:
                 continue
             simulator = world.start(
-                "Grids", interval_s=interval_s, grids=members, timings=timings, clock=clock
+                "Grids",
+                interval_s=interval_s,
+                grids=members,
+                timings=timings,
+                clock=clock,
+                first_interval=first_interval,
             )
             for grid in members:
                 grids[grid.name] = simulator.Grid(grid=grid.name)
@@ -120,6 +139,7 @@ def _connect(
         totals=totals,
         timings=timings,
         progress=progress,
+        first_interval=first_interval,
     )
     for name, section in sections.items():
         kind = getattr(agents, _AGENT_KIND[section.level])
@@ -128,15 +148,21 @@ def _connect(
         simulated = built.simulated[name]
 
         # measurements: those of the interval before
+        tap_pos = simulated.tap_pos if first_interval else section.boundary.tap_pos
         world.connect(
             grid, agent, ("slack_vm_pu", "vm_pu"), ("tap_pos", "tap_pos"),
             time_shifted=interval_s,
-            initial_data={"slack_vm_pu": simulated.vm_pu, "tap_pos": section.boundary.tap_pos},
+            initial_data={"slack_vm_pu": simulated.vm_pu, "tap_pos": tap_pos},
         )  # fmt: skip
         world.connect(
             fleet, agent, ("battery_e_mwh", "battery_e_mwh"),
             time_shifted=interval_s,
             initial_data={"battery_e_mwh": built.fleets[name].battery_e_mwh},
+        )  # fmt: skip
+        world.connect(
+            log, agent, ("recorded", "recorded"),
+            time_shifted=interval_s,
+            initial_data={"recorded": first_interval},
         )  # fmt: skip
         # set points, and what the devices make of them
         set_points = set(names(AGENT, Flow.OUTPUT)) & set(names(FLEET, Flow.INPUT))

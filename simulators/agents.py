@@ -52,9 +52,10 @@ class AgentSimulator(mosaik_api_v3.Simulator):
         controller: Controller,
         timings: Timings,
         observe: Callable[[int, Decision], None],
+        first_interval: int = 0,
     ) -> Meta:
-        """Take the controller that decides for all agents."""
-        self._interval_s = interval_s
+        """Take the controller that decides for all agents; time 0 starts `first_interval`."""
+        self._interval_s, self._first_interval = interval_s, first_interval
         self._controller = controller
         self._timings = timings
         self._observe = observe
@@ -67,7 +68,7 @@ class AgentSimulator(mosaik_api_v3.Simulator):
 
     def step(self, time: int, inputs: InputData, max_advance: int) -> int:
         """Let the controller decide on the measurements of the interval before."""
-        interval = time // self._interval_s
+        interval = self._first_interval + time // self._interval_s
         self._measured = {
             name: self._measurement(name, inputs.get(name, {})) for name in self._devices
         }

@@ -101,6 +101,8 @@ AGENT = (
     Attribute("vm_pu", "p.u.", Flow.INPUT),
     Attribute("tap_pos", "1", Flow.INPUT),
     Attribute("battery_e_mwh", "MWh", Flow.INPUT, "battery"),
+    # intervals that are on record: the next one begins when the one before is
+    Attribute("recorded", "1", Flow.INPUT),
     # set points for the interval that begins
     Attribute("battery_p_set_mw", "MW", Flow.OUTPUT, "battery"),
     Attribute("pv_p_set_mw", "MW", Flow.OUTPUT, "pv"),
@@ -110,6 +112,9 @@ AGENT = (
     Attribute("plan", "", Flow.OUTPUT),
     Attribute("energy_used_mwh", "MWh", Flow.OUTPUT, "battery"),
 )
+
+
+LOG = (Attribute("recorded", "1", Flow.OUTPUT),)
 
 
 def names(attributes: Sequence[Attribute], *flows: Flow) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import mosaik_api_v3
 import numpy as np
@@ -13,6 +13,7 @@ from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.networks.power_flow import bus_power
 from stackelgrid.profiles.arrays import Floats, Ints
 from stackelgrid.profiles.forecast import GridSeries
+from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.simulators.attributes import FLEET, Flow, names, only_value, time_based_model_meta
 
 META: Meta = {
@@ -24,7 +25,7 @@ _SET_POINTS = names(FLEET, Flow.INPUT)
 
 
 @dataclass
-class Fleet:
+class Fleet(Carrying):
     """All devices of one grid in the physical world, and what the world does to them.
 
     `bus_index` orders the arrays over buses; `gens` are the positions of those units that are
@@ -38,6 +39,8 @@ class Fleet:
     series: GridSeries
     battery_e_mwh: Floats = field(init=False)
     set_points: dict[str, Floats] = field(init=False, default_factory=dict)
+
+    carried: ClassVar[tuple[str, ...]] = ("battery_e_mwh", "set_points")
 
     def __post_init__(self) -> None:
         self.battery_e_mwh = self.devices.batteries.e_initial_mwh.copy()
@@ -104,10 +107,16 @@ class DeviceSimulator(mosaik_api_v3.Simulator):
         self._results: dict[str, dict[str, Floats]] = {}
 
     def init(  # type: ignore[override]
-        self, sid: str, time_resolution: float = 1.0, *, interval_s: int, fleets: Sequence[Fleet]
+        self,
+        sid: str,
+        time_resolution: float = 1.0,
+        *,
+        interval_s: int,
+        fleets: Sequence[Fleet],
+        first_interval: int = 0,
     ) -> Meta:
-        """Take the fleets this simulator will host."""
-        self._interval_s = interval_s
+        """Take the fleets this simulator will host; time 0 is the start of `first_interval`."""
+        self._interval_s, self._first_interval = interval_s, first_interval
         self._available = {f.name: f for f in fleets}
         return self.meta
 
@@ -121,7 +130,8 @@ class DeviceSimulator(mosaik_api_v3.Simulator):
         """Take the set points and apply them until the next interval."""
         for eid, attributes in inputs.items():
             self._take(self._fleets[eid], attributes)
-        interval, dt_h = time // self._interval_s, self._interval_s / 3600.0
+        interval = self._first_interval + time // self._interval_s
+        dt_h = self._interval_s / 3600.0
         self._results = {n: f.step(interval, dt_h) for n, f in self._fleets.items()}
         return time + self._interval_s
 

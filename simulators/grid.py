@@ -7,7 +7,7 @@ has moved by more than the tolerance, so the loop ends when the interface has co
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import mosaik_api_v3
 import numpy as np
@@ -16,6 +16,7 @@ from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, Outpu
 from stackelgrid.controllers.errors import PowerFlowError
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow, AcState
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.simulators.attributes import BOUNDARY, GRID, model_meta, only_value
 from stackelgrid.simulators.tap_changer import TapRegulator
 from stackelgrid.simulators.timings import Timings
@@ -40,7 +41,7 @@ class LowerGrid:
 
 
 @dataclass
-class SimulatedGrid:
+class SimulatedGrid(Carrying):
     """One grid of the physical world and its state.
 
     `vm_pu` and `va_degree` are the slack voltage in use. `tolerance_pu` is what an interface
@@ -62,8 +63,35 @@ class SimulatedGrid:
     gen_p_mw: Floats | None = None
     lower_p_mw: dict[str, float] = field(default_factory=dict)
     lower_q_mvar: dict[str, float] = field(default_factory=dict)
-    state: AcState | None = None
+    # interface values as they were last sent, by entity and attribute
+    sent: dict[tuple[str, str], float] = field(default_factory=dict)
+    # the last power flow: the next one starts from its voltages, which changes the last bits
+    solved: AcState | None = None
     rounds: int = 0
+
+    carried: ClassVar[tuple[str, ...]] = (
+        "vm_pu", "va_degree", "bus_p_mw", "bus_q_mvar", "gen_p_mw", "lower_p_mw", "lower_q_mvar",
+        "sent", "solved",
+    )  # fmt: skip
+
+    def state(self) -> dict[str, Any]:
+        """What the grid carries to the next interval."""
+        regulator = self.regulator
+        tap = None if regulator is None else (regulator.state(), self.power_flow.ratio(self.trafo))
+        return {**super().state(), "tap": tap}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take what the grid carried."""
+        super().restore(state)
+        if self.regulator is not None:
+            position, ratio = state["tap"]
+            self.regulator.restore(position)
+            self.power_flow.set_ratio(self.trafo, ratio)
+
+    @property
+    def tap_pos(self) -> int:
+        """Position of the regulated tap changer; 0 without one."""
+        return self.regulator.tap_pos if self.regulator is not None else 0
 
     def total_power(self) -> tuple[Floats, Floats]:
         """Consumption at each bus, devices and grids below together."""
@@ -76,13 +104,13 @@ class SimulatedGrid:
     def solve(self) -> AcState:
         """Power flow; the tap changer moves as far as its deadband and delay let it."""
         p, q = self.total_power()
-        start = self.state.voltage if self.state is not None else None
+        start = self.solved.voltage if self.solved is not None else None
         state = self.power_flow.solve(p, q, self.vm_pu, self.gen_p_mw, start)
         if self.regulator is not None:
             while step := self.regulator.wants(float(state.vm_pu[self.regulated_bus])):
                 self.power_flow.set_ratio(self.trafo, self.regulator.move(step))
                 state = self.power_flow.solve(p, q, self.vm_pu, self.gen_p_mw, state.voltage)
-        self.state = state
+        self.solved = state
         self.rounds += 1
         return state
 
@@ -95,7 +123,6 @@ class GridSimulator(mosaik_api_v3.Simulator):
         self._grids: dict[str, SimulatedGrid] = {}
         self._below: dict[str, tuple[SimulatedGrid, LowerGrid]] = {}
         self._changed: set[str] = set()
-        self._sent: dict[tuple[str, str], float] = {}
         self._now = -1
 
     def init(  # type: ignore[override]
@@ -107,9 +134,13 @@ class GridSimulator(mosaik_api_v3.Simulator):
         grids: Sequence[SimulatedGrid],
         timings: Timings,
         clock: Mapping[int, str],
+        first_interval: int = 0,
     ) -> Meta:
-        """Take the grids this simulator will host; `clock` names intervals in messages."""
-        self._interval_s = interval_s
+        """Take the grids this simulator will host; `clock` names intervals in messages.
+
+        Time 0 is the start of `first_interval`.
+        """
+        self._interval_s, self._first_interval = interval_s, first_interval
         self._available = {g.name: g for g in grids}
         self._timings = timings
         self._clock = clock
@@ -134,8 +165,8 @@ class GridSimulator(mosaik_api_v3.Simulator):
             for grid in self._grids.values():
                 grid.rounds = 0
                 if grid.regulator is not None:
-                    if grid.state is not None:
-                        grid.regulator.end_interval(float(grid.state.vm_pu[grid.regulated_bus]))
+                    if grid.solved is not None:
+                        grid.regulator.end_interval(float(grid.solved.vm_pu[grid.regulated_bus]))
                     grid.regulator.begin_interval(self._interval_s)
         else:
             self._changed = set()
@@ -147,7 +178,7 @@ class GridSimulator(mosaik_api_v3.Simulator):
                 try:
                     self._grids[name].solve()
                 except PowerFlowError as error:
-                    interval = time // self._interval_s
+                    interval = self._first_interval + time // self._interval_s
                     when = self._clock.get(interval, "")
                     raise PowerFlowError(f"interval {interval} ({when}): {error}") from error
         self._timings.power_flow_s += _clock() - started
@@ -181,30 +212,32 @@ class GridSimulator(mosaik_api_v3.Simulator):
             if values is not None:
                 setattr(grid, name, values)
 
-    def _moved(self, eid: str, name: str, value: float, threshold: float) -> bool:
-        before = self._sent.get((eid, name))
-        return before is None or abs(value - before) > threshold
-
+    @staticmethod
     def _interface(
-        self, eid: str, values: Mapping[str, float], thresholds: Mapping[str, float]
+        grid: SimulatedGrid, eid: str, values: Mapping[str, float], thresholds: Mapping[str, float]
     ) -> dict[str, float]:
         """Both values of an interface when one of them has moved, else nothing."""
-        if not any(self._moved(eid, n, v, thresholds[n]) for n, v in values.items()):
+
+        def moved(name: str, value: float) -> bool:
+            before = grid.sent.get((eid, name))
+            return before is None or abs(value - before) > thresholds[name]
+
+        if not any(moved(name, value) for name, value in values.items()):
             return {}
-        self._sent.update({(eid, n): v for n, v in values.items()})
+        grid.sent.update({(eid, n): v for n, v in values.items()})
         return dict(values)
 
     def _boundary(self, eid: str) -> dict[str, Any]:
         grid, lower = self._below[eid]
-        assert grid.state is not None
+        assert grid.solved is not None
         voltage = {
-            "vm_pu": float(grid.state.vm_pu[lower.bus]),
-            "va_degree": float(grid.state.va_degree[lower.bus]) + grid.va_degree,
+            "vm_pu": float(grid.solved.vm_pu[lower.bus]),
+            "va_degree": float(grid.solved.va_degree[lower.bus]) + grid.va_degree,
         }
         tolerance = grid.tolerance_pu
         thresholds = {"vm_pu": tolerance, "va_degree": float(np.rad2deg(tolerance))}
         return {
-            **self._interface(eid, voltage, thresholds),
+            **self._interface(grid, eid, voltage, thresholds),
             "p_used_mw": grid.lower_p_mw.get(lower.name, 0.0),
             "q_used_mvar": grid.lower_q_mvar.get(lower.name, 0.0),
             "vm_solved_pu": voltage["vm_pu"],
@@ -212,13 +245,13 @@ class GridSimulator(mosaik_api_v3.Simulator):
 
     def _results(self, eid: str) -> dict[str, Any]:
         grid = self._grids[eid]
-        state = grid.state
+        state = grid.solved
         assert state is not None
         power = {"p_mw": state.slack_p_mw, "q_mvar": state.slack_q_mvar}
         threshold = grid.tolerance_pu * grid.base_mva
         p, q = grid.total_power()
         return {
-            **self._interface(eid, power, {"p_mw": threshold, "q_mvar": threshold}),
+            **self._interface(grid, eid, power, {"p_mw": threshold, "q_mvar": threshold}),
             "slack_p_mw": state.slack_p_mw,
             "slack_q_mvar": state.slack_q_mvar,
             "slack_vm_pu": grid.vm_pu,
@@ -234,7 +267,7 @@ class GridSimulator(mosaik_api_v3.Simulator):
             "branch_loading_percent": state.loading_percent,
             "gen_q_mvar": state.gen_q_mvar,
             "loss_mw": state.loss_mw,
-            "tap_pos": grid.regulator.tap_pos if grid.regulator is not None else 0,
+            "tap_pos": grid.tap_pos,
             "rounds": grid.rounds,
         }
 

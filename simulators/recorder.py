@@ -16,6 +16,7 @@ from stackelgrid.simulators.attributes import (
     BOUNDARY,
     FLEET,
     GRID,
+    LOG,
     Flow,
     names,
     only_value,
@@ -47,7 +48,7 @@ from stackelgrid.simulators.totals import Totals
 META: Meta = {
     "api_version": "3.0",
     "type": "time-based",
-    "models": {"Log": time_based_model_meta((), ["grid"], any_inputs=True)},
+    "models": {"Log": time_based_model_meta(LOG, ["grid"], any_inputs=True)},
 }
 # what the recorder is connected to, and under which prefix it arrives
 RECORDED_GRID = names(GRID, Flow.OUTPUT)
@@ -65,7 +66,6 @@ class Recorder(mosaik_api_v3.Simulator):
     def __init__(self) -> None:
         super().__init__(META)
         self._grids: list[str] = []
-        self._energy_end: dict[str, Floats] = {}
 
     def init(  # type: ignore[override]
         self,
@@ -79,9 +79,13 @@ class Recorder(mosaik_api_v3.Simulator):
         totals: Totals,
         timings: Timings,
         progress: Callable[[int], None],
+        first_interval: int = 0,
     ) -> Meta:
-        """Take the grids to record, where to write, and whom to tell of the progress."""
-        self._interval_s = interval_s
+        """Take the grids to record, where to write, and whom to tell of the progress.
+
+        Time 0 is the start of `first_interval`.
+        """
+        self._interval_s, self._first_interval = interval_s, first_interval
         self._known = {g.name: g for g in grids}
         self._times = times.tz_convert("UTC").as_unit("ms")
         self._writer, self._totals, self._timings = writer, totals, timings
@@ -94,13 +98,14 @@ class Recorder(mosaik_api_v3.Simulator):
         return [{"eid": model_params["grid"], "type": "Log"}]
 
     def get_data(self, outputs: OutputRequest) -> OutputData:
-        """Give nothing: the recorder has no outputs."""
-        return {}
+        """How many intervals are on record."""
+        recorded = self._totals.intervals_done
+        return {eid: dict.fromkeys(attributes, recorded) for eid, attributes in outputs.items()}
 
     def step(self, time: int, inputs: InputData, max_advance: int) -> int:
         """Write the rows of one interval."""
         started = wall.perf_counter()
-        interval = time // self._interval_s
+        interval = self._first_interval + time // self._interval_s
         values = {
             name: {a: only_value(sources) for a, sources in inputs[name].items()}
             for name in self._grids
@@ -134,7 +139,7 @@ class Recorder(mosaik_api_v3.Simulator):
                 float(interface["mismatch_pu"][0]) if interface else 0.0,
             )
             rows["interval"].append({f: [v] for f, v in record.columns().items()})
-            self._energy_end[name] = seen["battery_e_mwh"]
+            self._totals.battery_e_mwh[name] = seen["battery_e_mwh"]
         for table, parts in rows.items():
             if any(len(p["grid"]) for p in parts):
                 self._writer.write_part(table, interval, self._joined(parts, interval))
@@ -168,7 +173,7 @@ class Recorder(mosaik_api_v3.Simulator):
         gen_p = float(sum(unit_p[k] for k, t in enumerate(d.units.table) if t == "gen"))
         # handed-over energy: where the last step ended, what the agent and this step began with
         start, used = seen["battery_e_start_mwh"], seen["energy_used_mwh"]
-        before = self._energy_end.get(grid.name, start)
+        before = self._totals.battery_e_mwh.get(grid.name, start)
         handover = max(largest(np.abs(before - start)), largest(np.abs(used - start)))
         feeder = grid.level != "transmission"
         cost = d.units.c2 * unit_p**2 + d.units.c1 * unit_p + d.units.c0

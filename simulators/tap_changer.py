@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from stackelgrid.controllers.networks.boundary import TapChanger
+from stackelgrid.profiles.stateful import Carrying
 
 # tap changers without delay could hunt for ever: most steps of one interval
 _MOST_MOVES = 1000
@@ -20,8 +21,10 @@ class TapControl:
     delay_s: float
 
 
-class TapRegulator:
+class TapRegulator(Carrying):
     """State of one regulator; moves in one direction only within an interval, so it cannot hunt."""
+
+    carried = ("tap_pos", "outside_s")
 
     def __init__(self, taps: TapChanger, control: TapControl | None, tap_pos: int) -> None:
         self.taps, self.control = taps, control

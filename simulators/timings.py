@@ -11,16 +11,19 @@ class Timings:
     solve_s: float = 0.0
     power_flow_s: float = 0.0
     record_s: float = 0.0
+    state_s: float = 0.0
     world_s: float = 0.0
 
     def breakdown(self, wall_s: float) -> dict[str, float]:
         """Parts of the wall time that sum to it: what mosaik itself took is co-simulation."""
         cosimulation = self.world_s - self.solve_s - self.power_flow_s - self.record_s
+        cosimulation -= self.state_s
         known = self.build_s + self.world_s - self.record_s
         return {
             "build_s": self.build_s,
             "solve_s": self.solve_s,
             "power_flow_s": self.power_flow_s,
             "cosimulation_s": cosimulation,
+            "state_s": self.state_s,
             "other_s": wall_s - known,
         }

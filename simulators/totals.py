@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from math import isnan
 
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.simulators.certificate_totals import CertificateTotals, larger
 from stackelgrid.simulators.grid_interval import GridInterval
 from stackelgrid.simulators.negotiation_totals import NegotiationTotals
@@ -14,6 +15,8 @@ class Totals:
 
     has_transmission: bool
     intervals_done: int = 0
+    # energies with which the last recorded interval ended, by grid
+    battery_e_mwh: dict[str, Floats] = field(default_factory=dict)
     leader_eur: float = 0.0
     follower_eur: float = 0.0
     boundary_eur: float = 0.0

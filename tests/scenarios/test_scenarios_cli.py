@@ -26,7 +26,7 @@ KEYS = {
     "intervals_done": None,
     "intervals_fallback": None,
     "wall_s": None,
-    "timings": {"build_s", "solve_s", "power_flow_s", "cosimulation_s", "other_s"},
+    "timings": {"build_s", "solve_s", "power_flow_s", "cosimulation_s", "state_s", "other_s"},
     "solver": {"conic", "mixed_integer", "version", "fallback_reason"},
     "cost_eur": {"total", "leader", "follower"},
     "bilevel": {
