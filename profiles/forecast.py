@@ -1,10 +1,22 @@
 """What a controller is told of the future: series of one grid averaged over the horizon's steps."""
 
+import re
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import pairwise
+from typing import Protocol, Self
 
+import numpy as np
+import pandas as pd
+
+from stackelgrid.profiles._checks import require_count
 from stackelgrid.profiles.arrays import Floats
-from stackelgrid.profiles.time_axis import Horizon
+from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.forecast_predictors import Predictor
+from stackelgrid.profiles.time_axis import Horizon, TimeAxis
+
+_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 
 @dataclass(frozen=True)
@@ -50,4 +62,96 @@ class PerfectForecast:
             pv_available_mw=average(s.pv_available_mw, interval),
             import_eur_per_mwh=average(s.import_eur_per_mwh, interval),
             export_eur_per_mwh=average(s.export_eur_per_mwh, interval),
+        )
+
+
+@dataclass(frozen=True)
+class Updates:
+    """When forecasts are renewed: increasing intervals, the first of them 0.
+
+    A forecast is issued at the start of each; until the next one it is what is known. Raises
+    ProfileError for anything else.
+    """
+
+    intervals: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what leaves the first interval without a forecast."""
+        increasing = all(a < b for a, b in pairwise(self.intervals))
+        if not increasing or not self.intervals or self.intervals[0] != 0:
+            raise ProfileError(
+                f"Updates: intervals are {self.intervals}; increasing ones from 0 are accepted"
+            )
+
+    @classmethod
+    def every(cls, count: int, length: int) -> Self:
+        """Updates every `count` of `length` intervals."""
+        require_count("Updates", "count", count, 1)
+        require_count("Updates", "length", length, 1)
+        return cls(tuple(range(0, length, count)))
+
+    @classmethod
+    def at_clock_times(cls, axis: TimeAxis, clock: Sequence[str]) -> Self:
+        """Update at the first interval, and at the first one from each "HH:MM" on every day.
+
+        Raises ProfileError for other texts. A time that a clock change skips moves on to the next
+        existing one, of a repeated one the first counts.
+        """
+        days = pd.date_range(axis.start.date(), axis.end.date(), freq="D")
+        at: set[int] = {0}
+        for text in clock:
+            if not _CLOCK.fullmatch(text):
+                raise ProfileError(f"Updates: {text!r} is no clock time; HH:MM is accepted")
+            naive = days + pd.Timedelta(hours=int(text[:2]), minutes=int(text[3:]))
+            moments = naive.tz_localize(
+                axis.start.tzinfo,
+                ambiguous=np.ones(len(naive), dtype=bool),
+                nonexistent="shift_forward",
+            )
+            position = -((axis.start - moments) // axis.step)  # rounded up
+            at |= {int(k) for k in position if 0 <= k < axis.length}
+        return cls(tuple(sorted(at)))
+
+    def issue(self, interval: int) -> int:
+        """Interval at whose start the forecast known at the start of `interval` was issued."""
+        return self.intervals[bisect_right(self.intervals, interval) - 1]
+
+
+@dataclass(frozen=True)
+class UpdatedForecast:
+    """Forecasts of loads, photovoltaics and prices, renewed at the updates.
+
+    `load` predicts (n, 2 loads) active then reactive powers in MW and MVAr, `pv` (n, systems) MW,
+    `price` (n, 2) import and export prices in EUR/MWh; `length` is n. It has no state: intervals
+    can be asked for in any order.
+    """
+
+    load: Predictor
+    pv: Predictor
+    price: Predictor
+    updates: Updates
+    horizon: Horizon
+    length: int
+
+    def at(self, interval: int) -> GridForecast:
+        """Forecast over the horizon; raises ProfileError beyond the end of the series."""
+        require_count("forecast", "interval", interval, 0)
+        covered = self.horizon.intervals_covered
+        if interval + covered > self.length:
+            raise ProfileError(
+                f"forecast: series hold {self.length} intervals; interval {interval} and a horizon "
+                f"of {covered} need {interval + covered}"
+            )
+        issue = self.updates.issue(interval)
+        load, pv, price = (
+            self.horizon.average(predictor.rows(issue, interval, covered), 0)
+            for predictor in (self.load, self.pv, self.price)
+        )
+        loads = load.shape[1] // 2
+        return GridForecast(
+            load_p_mw=load[:, :loads],
+            load_q_mvar=load[:, loads:],
+            pv_available_mw=pv,
+            import_eur_per_mwh=price[:, 0],
+            export_eur_per_mwh=price[:, 1],
         )

@@ -108,6 +108,7 @@ def diverse_loads(
     count: int,
     diversity: LoadDiversity,
     rng: np.random.Generator,
+    noise_rng: np.random.Generator | None = None,
 ) -> Floats:
     """Spread `count` customers around `base`; shape (n, count), in the unit of `base`.
 
@@ -121,7 +122,8 @@ def diverse_loads(
     held constant beyond its ends, so that only steps within the margin of the end depend on
     where the axis ends. Every customer draws from its own child of `rng`: the first customers
     stay the same when `count` grows, but each call consumes children, so pass a fresh
-    generator to reproduce a fleet.
+    generator to reproduce a fleet. With `noise_rng` the noise comes from its children: the same
+    customers on another day.
 
     Raises ProfileError for a base of another length, a negative or non-finite one.
     """
@@ -138,13 +140,15 @@ def diverse_loads(
     steps = np.arange(axis.length, dtype=np.float64) + offset
     known = np.arange(values.size, dtype=np.float64)
     loads = np.empty((axis.length, count))
-    for customer, child in enumerate(rng.spawn(count)):
+    children = rng.spawn(count)
+    noises = children if noise_rng is None else noise_rng.spawn(count)
+    for customer, (child, noisy) in enumerate(zip(children, noises, strict=True)):
         level_draw, shift_draw = child.standard_normal(2)
         level = math.exp(diversity.level_sigma * level_draw - 0.5 * diversity.level_sigma**2)
         shift_min = diversity.shift_min_sigma * np.clip(shift_draw, -_SHIFT_LIMIT, _SHIFT_LIMIT)
         shift = shift_min / (axis.step_h * 60.0)
         log_noise = diversity.noise_sigma * stationary_ar1(
-            axis, diversity.noise_correlation_h, child
+            axis, diversity.noise_correlation_h, noisy
         )
         noise = np.exp(log_noise - 0.5 * diversity.noise_sigma**2)
         loads[:, customer] = level * np.interp(steps - shift, known, values) * noise

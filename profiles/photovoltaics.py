@@ -172,6 +172,7 @@ def pv_fleet(
     regional_index: npt.ArrayLike,
     rng: np.random.Generator,
     *,
+    cloud_rng: np.random.Generator | None = None,
     tilt_sigma_degree: float = 8.0,
     azimuth_sigma_degree: float = 30.0,
 ) -> Floats:
@@ -181,7 +182,8 @@ def pv_fleet(
     cut to [0, 90]). `regional_index`, shape (n,), comes from `regional_clear_sky_index` and
     may be shared by the fleets of several grids; each roof adds its own small local clouds.
     Every roof draws from its own child of `rng`, so the first ones stay the same when `count`
-    or the axis grows. Raises ProfileError as `pv_systems` does.
+    or the axis grows. With `cloud_rng` the local clouds come from its children: the same roofs on
+    another day. Raises ProfileError as `pv_systems` does.
     """
     require_count("pv_fleet", "count", count, 1)
     require_number("pv_fleet", "tilt_sigma_degree", tilt_sigma_degree, 0.0, 90.0)
@@ -201,7 +203,8 @@ def pv_fleet(
                 module.system_loss,
             )
         )
-    index = local_clear_sky_index(axis, regional_index, clouds, children)
+    passing = children if cloud_rng is None else cloud_rng.spawn(count)
+    index = local_clear_sky_index(axis, regional_index, clouds, passing)
     return pv_systems(site, modules, axis, index)
 
 

@@ -67,8 +67,12 @@ def read_series(
     return pd.DataFrame(series, index=axis.index)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    """Read the whole file; CSV cells stay text, so that errors can quote them."""
+def read_columns(path: Path) -> pd.DataFrame:
+    """Read a whole CSV or Parquet file; CSV cells stay text, so that errors can quote them.
+
+    Raises ProfileError for a missing, unreadable or other file, one without columns and one with a
+    column twice.
+    """
     ending = path.suffix.lower()
     if ending not in (".csv", ".parquet"):
         raise ProfileError(f"{path}: ending is {ending!r}; .csv and .parquet are accepted")
@@ -91,7 +95,15 @@ def _read_table(path: Path) -> pd.DataFrame:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ProfileError(f"{path}: column {twice[0]} occurs twice; distinct names are accepted")
+    if not names:
+        raise ProfileError(f"{path}: has no columns; a table is accepted")
     frame: pd.DataFrame = arrow.to_pandas()
+    return frame
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """Read the whole file, its first column `time`."""
+    frame = read_columns(path)
     if frame.index.name == "time":
         frame = frame.reset_index()
     if frame.columns.empty or frame.columns[0] != "time":

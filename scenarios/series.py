@@ -59,17 +59,23 @@ def axis_of(scenario: Scenario, horizon: Horizon) -> TimeAxis:
 
 
 class SeriesFactory:
-    """Makes the series of all grids of one scenario; the regional sky and tariffs are shared."""
+    """Makes the series of all grids of one scenario; the regional sky and tariffs are shared.
 
-    def __init__(self, scenario: Scenario, axis: TimeAxis, folder: Path) -> None:
-        self.scenario, self.axis, self.folder = scenario, axis, folder
+    `past`: series of the same customers and roofs before the run, whose noise and clouds are drawn
+    independently of those to come.
+    """
+
+    def __init__(
+        self, scenario: Scenario, axis: TimeAxis, folder: Path, *, past: bool = False
+    ) -> None:
+        self.scenario, self.axis, self.folder, self._past = scenario, axis, folder, past
         s = scenario.site
         self._site = Site(
             s.latitude, s.longitude, s.altitude_m, scenario.time.timezone, ambient_c=s.ambient_c
         )
         self._clouds = CloudModel(scenario.weather.sky)
         self._regional = regional_clear_sky_index(
-            axis, self._clouds, generator(scenario.seed, "sky")
+            axis, self._clouds, self._passing("sky") or generator(scenario.seed, "sky")
         )
         self._tariffs: dict[str, Tariff] = {}
 
@@ -134,7 +140,8 @@ class SeriesFactory:
                 for kind, share in _shares(section.mix).items()
             )
             rng = generator(seed, grid, "loads", "mix")
-            return diverse_loads(np.asarray(base), self.axis, len(names), diversity, rng)
+            noise = self._passing(grid, "loads", "mix")
+            return diverse_loads(np.asarray(base), self.axis, len(names), diversity, rng, noise)
         assert section.assign is not None
         shares = _shares(section.assign)
         rng = generator(seed, grid, "loads", "assign")
@@ -146,7 +153,9 @@ class SeriesFactory:
                 continue
             base = self._standard(kind, padded, grid)
             rng = generator(seed, grid, "loads", kind)
-            factors[:, members] = diverse_loads(base, self.axis, len(members), diversity, rng)
+            noise = self._passing(grid, "loads", kind)
+            drawn_loads = diverse_loads(base, self.axis, len(members), diversity, rng, noise)
+            factors[:, members] = drawn_loads
         return factors
 
     def _standard(self, kind: str, axis: TimeAxis, grid: str) -> Floats:
@@ -154,6 +163,39 @@ class SeriesFactory:
             return standard_load(kind, axis)  # type: ignore[arg-type]
         except ProfileError as error:
             raise ScenarioError(f"grids.{grid}.loads: {error}") from error
+
+    def clear_sky(self, grid: BuiltGrid, devices: Devices) -> Floats:
+        """What the PV systems of a grid would have under a clear sky, MW, shape (n, systems).
+
+        Raises ScenarioError for systems from a file.
+        """
+        rated = devices.photovoltaics.p_rated_mw
+        clear = np.empty((self.axis.length, len(rated)))
+        index = np.ones(self.axis.length)
+        for k, placed in enumerate(grid.pv):
+            if placed.section.file is not None:
+                raise ScenarioError(
+                    f"grids.{grid.section.name}.pv.{k}: a file knows no clear sky; persistence = "
+                    '"day_before" is accepted for forecasts of this grid'
+                )
+            part = slice(placed.first, placed.first + placed.count)
+            clear[:, part] = rated[part] * self._fleet(grid, k, CloudModel("clear"), index)
+        return clear
+
+    def _fleet(self, grid: BuiltGrid, k: int, clouds: CloudModel, regional: Floats) -> Floats:
+        """Feed-in of the k-th PV section of a grid in kW per kWp, shape (n, systems)."""
+        section = grid.pv[k].section
+        module = Module(section.tilt_degree, section.azimuth_degree)
+        names = (grid.section.name, "sky", f"pv.{k}")
+        rng = generator(self.scenario.seed, *names)
+        return pv_fleet(
+            self._site, self.axis, grid.pv[k].count, module, clouds, regional, rng,
+            cloud_rng=self._passing(*names),
+        )  # fmt: skip
+
+    def _passing(self, *consumer: str) -> np.random.Generator | None:
+        """Generator of what differs from day to day in the past; None in the run itself."""
+        return generator(self.scenario.seed, *consumer, "past") if self._past else None
 
     def _photovoltaics(self, grid: BuiltGrid, devices: Devices) -> Floats:
         """Available power in MW, shape (n, systems)."""
@@ -168,11 +210,7 @@ class SeriesFactory:
                     f"grids.{grid.section.name}.{key}", placed.section.file, names
                 )
             else:
-                module = Module(placed.section.tilt_degree, placed.section.azimuth_degree)
-                rng = generator(self.scenario.seed, grid.section.name, "sky", key)
-                per_kw = pv_fleet(
-                    self._site, self.axis, placed.count, module, self._clouds, self._regional, rng
-                )
+                per_kw = self._fleet(grid, k, self._clouds, self._regional)
             available[:, part] = per_kw * rated[part]
         return available
 

@@ -1,0 +1,236 @@
+"""Forecasts of one quantity: what is said at an update of the intervals that come.
+
+Values are rows of time over columns: loads (active, then reactive power), photovoltaic systems, or
+the import and the export price. An update at the start of interval `issue` has seen the intervals
+before it and nothing else of what happens.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from stackelgrid.profiles._checks import require_count
+from stackelgrid.profiles.arrays import Floats, Ints
+from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.forecast_errors import ErrorPath
+
+# below these shares of the largest value of the day a ratio of two powers says little
+_LEAST_OUTLOOK_SHARE = 1e-3
+_LEAST_CLEAR_SHARE = 0.05
+
+
+class Predictor(Protocol):
+    """Forecasts one quantity."""
+
+    def rows(self, issue: int, first: int, count: int) -> Floats:
+        """Values (count, columns) of the intervals from `first` on, as issued at `issue`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Known:
+    """What happens is known beforehand: `realised` (n, columns)."""
+
+    realised: Floats
+
+    def rows(self, issue: int, first: int, count: int) -> Floats:
+        """What happens, whenever it is asked for."""
+        return self.realised[first : first + count]
+
+
+def deviated(outlook: Floats, shift: Floats, relative: bool, upper: Floats | None = None) -> Floats:
+    """Values off an outlook (n, columns) by `shift` (n,), relative or in its unit.
+
+    Relative shifts are cut to [-1, 1], so that signs stay; what exceeds `upper` (n, columns) is
+    cut as well.
+    """
+    if not relative:
+        return outlook + shift[:, None]
+    values = outlook * (1.0 + np.clip(shift, -1.0, 1.0))[:, None]
+    return values if upper is None else np.minimum(values, upper)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """How far reality has been seen to stray from the outlook, common to all columns.
+
+    `realised` and `outlook` (n, columns); `kept` is the share of a deviation that is left after
+    one interval. Where the outlook is next to nothing (photovoltaics at night) nothing is seen,
+    and what was seen last counts.
+    """
+
+    realised: Floats = field(repr=False)
+    outlook: Floats = field(repr=False)
+    kept: float
+    relative: bool
+    _deviation: Floats = field(init=False, repr=False)
+    _seen: Ints = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Take the deviation of every interval from that interval alone."""
+        if self.relative:
+            size = np.abs(self.outlook).sum(axis=1)
+            usable = size > _LEAST_OUTLOOK_SHARE * size.max(initial=0.0)
+            seen = np.abs(self.realised).sum(axis=1)
+            ratio = np.divide(seen, size, out=np.ones_like(size), where=usable)
+            deviation = ratio - 1.0
+        else:
+            deviation = (self.realised - self.outlook).mean(axis=1)
+            usable = np.ones(len(deviation), dtype=bool)
+        object.__setattr__(self, "_deviation", deviation)
+        object.__setattr__(self, "_seen", _last_true(usable))
+
+    def expected(self, issue: int, first: int, count: int) -> Floats:
+        """Deviation (count,) to expect from what was seen before `issue`: it dies away."""
+        at = int(self._seen[issue - 1]) if issue > 0 else -1
+        if at < 0:
+            return np.zeros(count)
+        later = np.arange(first - at, first - at + count)
+        expected: Floats = self._deviation[at] * self.kept**later
+        return expected
+
+
+@dataclass(frozen=True)
+class OutlookWithErrors:
+    """The outlook, corrected by what was seen of reality, with errors of the forecaster.
+
+    `outlook` (n, columns) is known beforehand. Where reality strays from it as an AR(1) process,
+    the correction is its conditional mean. Without `errors` and `observed` the outlook is told.
+    """
+
+    outlook: Floats = field(repr=False)
+    relative: bool
+    errors: ErrorPath | None = None
+    observed: Observed | None = None
+    upper: Floats | None = field(default=None, repr=False)
+
+    def rows(self, issue: int, first: int, count: int) -> Floats:
+        """Outlook with the errors of the forecast issued at `issue`."""
+        part = slice(first, first + count)
+        outlook = self.outlook[part]
+        shift = np.zeros(len(outlook))
+        if self.observed is not None:
+            shift += self.observed.expected(issue, first, len(outlook))
+        if self.errors is not None:
+            shift += self.errors.of(issue, first, len(outlook))
+        upper = None if self.upper is None else self.upper[part]
+        return deviated(outlook, shift, self.relative, upper)
+
+
+@dataclass(frozen=True)
+class SameTimeDayBefore:
+    """Persistence of the daily course: the latest value seen at the same time of an earlier day.
+
+    `past` (day, columns) are the values of the day before the first interval, `realised`
+    (n, columns) what happens then. Days are 24 h of elapsed time.
+    """
+
+    past: Floats = field(repr=False)
+    realised: Floats = field(repr=False)
+    _history: Floats = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Put the day before in front of what happens."""
+        object.__setattr__(self, "_history", np.concatenate([self.past, self.realised]))
+
+    def rows(self, issue: int, first: int, count: int) -> Floats:
+        """Values of a day before, of two days before beyond a lead of a day, and so on."""
+        day = len(self.past)
+        at = np.arange(first, min(first + count, len(self.realised)))
+        # in whole days back to before `issue`
+        source = at - day * (1 + (at - issue) // day)
+        values: Floats = self._history[day + source]
+        return values
+
+
+@dataclass(frozen=True)
+class LastSeen:
+    """Persistence of the last value seen, for all times; `past` and `realised` as above."""
+
+    past: Floats = field(repr=False)
+    realised: Floats = field(repr=False)
+
+    def rows(self, issue: int, first: int, count: int) -> Floats:
+        """Last value before `issue`."""
+        last = self.realised[issue - 1] if issue > 0 else self.past[-1]
+        return np.repeat(last[None, :], min(count, len(self.realised) - first), axis=0)
+
+
+@dataclass(frozen=True)
+class ClearSkyShare:
+    """Persistence of the clear-sky share: as cloudy as when the sun was seen last, 0 at night.
+
+    `past` and `realised` as above, `clear_past` and `clear` what a clear sky would give. One share
+    for all columns; without any sun in the past a clear sky is expected. Values are cut at
+    `rated` (columns,), or the clear sky's where it exceeds that.
+    """
+
+    past: Floats = field(repr=False)
+    realised: Floats = field(repr=False)
+    clear_past: Floats = field(repr=False)
+    clear: Floats = field(repr=False)
+    rated: Floats = field(repr=False)
+    _share: Floats = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Take the share of every interval from what was seen up to it."""
+        seen = np.concatenate([self.past, self.realised]).sum(axis=1)
+        clear = np.concatenate([self.clear_past, self.clear]).sum(axis=1)
+        usable = clear > _LEAST_CLEAR_SHARE * clear.max(initial=0.0)
+        ratio = np.divide(seen, clear, out=np.ones_like(clear), where=usable)
+        last = _last_true(usable)
+        share = np.where(last >= 0, ratio[np.maximum(last, 0)], 1.0)
+        object.__setattr__(self, "_share", share)
+
+    def rows(self, issue: int, first: int, count: int) -> Floats:
+        """Clear sky times the share seen last before `issue`."""
+        clear = self.clear[first : first + count]
+        share = self._share[len(self.past) + issue - 1]
+        values: Floats = np.minimum(share * clear, np.maximum(self.rated, clear))
+        return values
+
+
+@dataclass(frozen=True)
+class Tabulated:
+    """Forecasts of a table: shifts (issues, n) against the outlook, relative or in its unit.
+
+    `issued` (issues,) are the intervals at whose start each is available, increasing and possibly
+    negative; the table holds NaN where a forecast says nothing.
+    """
+
+    outlook: Floats = field(repr=False)
+    issued: Ints
+    shifts: Floats = field(repr=False)
+    relative: bool
+
+    def rows(self, issue: int, first: int, count: int) -> Floats:
+        """Values of the latest forecast available at `issue`; raises ProfileError for a gap."""
+        at = int(np.searchsorted(self.issued, issue, side="right")) - 1
+        shift = self.shifts[at, first : first + count] if at >= 0 else np.full(count, np.nan)
+        if np.isnan(shift).any():
+            missing = first + int(np.flatnonzero(np.isnan(shift))[0])
+            raise ProfileError(
+                f"forecast table: no value for interval {missing} at the update of interval {issue}"
+            )
+        outlook = self.outlook[first : first + count]
+        # nothing is cut: bad values are refused when the table is read
+        return outlook * (1.0 + shift)[:, None] if self.relative else outlook + shift[:, None]
+
+
+def require_day(interval_min: int) -> int:
+    """Number of intervals of a day; raises ProfileError where a day is no multiple of one."""
+    require_count("persistence", "interval_min", interval_min, 1)
+    if 1440 % interval_min:
+        raise ProfileError(
+            f"persistence: interval_min is {interval_min}; a length that divides the 1440 min of a "
+            "day is accepted"
+        )
+    return 1440 // interval_min
+
+
+def _last_true(usable: npt.NDArray[np.bool_]) -> Ints:
+    """Position of the last true entry up to each entry, -1 before the first."""
+    last: Ints = np.maximum.accumulate(np.where(usable, np.arange(len(usable)), -1))
+    return last

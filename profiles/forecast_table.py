@@ -1,0 +1,243 @@
+"""Forecasts from the user's own files: scenario sets with an issue time and a valid time."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.profiles.arrays import Floats, Ints
+from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.forecast_correlation import Label
+from stackelgrid.profiles.forecast_predictors import Tabulated
+from stackelgrid.profiles.sources import read_columns
+from stackelgrid.profiles.time_axis import TimeAxis
+
+QUANTITIES = ("load", "pv", "price")
+# a capacity that a file states with a few digits less
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class ForecastTable:
+    """One member of a file: values (issues, n) by grid and quantity, NaN where it says nothing.
+
+    `issued` (issues,) are the intervals at whose start each forecast is available, increasing and
+    negative before the start of `axis`; `factors` says whether values multiply the outlook.
+    """
+
+    path: Path
+    axis: TimeAxis
+    issued: Ints
+    factors: bool
+    values: dict[Label, Floats] = field(repr=False)
+
+    def tabulated(
+        self, label: Label, outlook: Floats, total: Floats, upper: Floats | None, covered: int
+    ) -> Tabulated:
+        """Predictor of one quantity of a grid whose outlook is (n, columns).
+
+        `total` (n,) is what a value of the table stands for: the sum of the columns in MW, or the
+        import price in EUR/MWh, whose difference the export price gets too. `upper` (n, columns)
+        limits what can be. Every forecast must reach `covered` intervals from the last interval
+        at which it is the latest. Raises ProfileError naming what is missing or impossible.
+        """
+        if label not in self.values:
+            known = ", ".join(known.text for known in self.values) or "none"
+            raise ProfileError(
+                f"{self.path}: no rows for {label.quantity} of grid {label.site}; it has {known}"
+            )
+        values = self.values[label]
+        self._require_complete(label, values, covered)
+        if label.quantity == "price":
+            shifts = total * (values - 1.0) if self.factors else values - total
+            return Tabulated(outlook, self.issued, shifts, relative=False)
+        factors = values if self.factors else self._as_factors(label, values, total)
+        self._require_possible(label, factors, outlook, upper)
+        return Tabulated(outlook, self.issued, factors - 1.0, relative=True)
+
+    def _require_complete(self, label: Label, values: Floats, covered: int) -> None:
+        last = self.axis.length - covered  # last interval that a forecast is asked for
+        if not len(self.issued) or self.issued[0] > 0:
+            raise ProfileError(
+                f"{self.path}: no forecast issued by the start {self.axis.start.isoformat()}; one "
+                "that covers it is needed"
+            )
+        for m, issued in enumerate(self.issued):
+            until = int(self.issued[m + 1]) - 1 if m + 1 < len(self.issued) else last
+            first, final = max(int(issued), 0), min(until, last)
+            if final < first:
+                continue
+            gaps = np.flatnonzero(np.isnan(values[m, first : final + covered]))
+            if len(gaps):
+                missing = self.axis.index[first + int(gaps[0])].isoformat()
+                raise ProfileError(
+                    f"{self.path}: {label.quantity} of grid {label.site}: the forecast available "
+                    f"at {self._moment(int(issued))} has no value for {missing}; every interval "
+                    f"to {self.axis.index[final + covered - 1].isoformat()} is needed"
+                )
+
+    def _as_factors(self, label: Label, values: Floats, total: Floats) -> Floats:
+        nothing = (total == 0.0) & np.isfinite(values) & (values != 0.0)
+        if nothing.any():
+            m, k = np.argwhere(nothing)[0]
+            raise ProfileError(
+                f"{self.path}: {label.quantity} of grid {label.site} is {values[m, k]:g} at "
+                f"{self.axis.index[k].isoformat()}, where its profile is 0; 0 is accepted there"
+            )
+        safe = np.where(total == 0.0, 1.0, total)
+        return np.where(total == 0.0, np.where(np.isnan(values), np.nan, 1.0), values / safe)
+
+    def _require_possible(
+        self, label: Label, factors: Floats, outlook: Floats, upper: Floats | None
+    ) -> None:
+        high = np.full(len(outlook), np.inf)
+        if upper is not None and outlook.shape[1]:
+            lit = outlook > 0.0
+            room = np.divide(upper, outlook, out=np.full(outlook.shape, np.inf), where=lit)
+            high = room.min(axis=1) * (1.0 + _ROUNDING)
+        bad = np.argwhere((factors < 0.0) | (factors > high))
+        if len(bad):
+            m, k = bad[0]
+            accepted = f"0 to {high[k]:.4g}" if np.isfinite(high[k]) else "at least 0"
+            raise ProfileError(
+                f"{self.path}: {label.quantity} of grid {label.site} at "
+                f"{self.axis.index[k].isoformat()} is {factors[m, k]:.4g} times its profile; "
+                f"{accepted} is accepted"
+            )
+
+    def _moment(self, interval: int) -> str:
+        first = self.axis.start.tz_convert("UTC") + self.axis.step * interval
+        return str(first.tz_convert(self.axis.start.tzinfo).isoformat())
+
+
+def read_forecast_table(
+    path: Path, axis: TimeAxis, grids: Collection[str], member: int | None
+) -> ForecastTable:
+    """Read a CSV or Parquet file of forecasts, one row for each value.
+
+    Columns: `issue_time` and `valid_time` (ISO stamps with an offset; `valid_time` is the left edge
+    of an interval of `axis`) or `lead_min` instead of it, `grid`, `quantity` (load, pv or price)
+    and either `factor`, of the profile, or `value`: the grid's total in MW, or its import price in
+    EUR/MWh. A set of several has a column `member`, of which `member` is read. A forecast is
+    available from the first interval that starts at or after its issue time; rows beyond the axis
+    are left out. Raises ProfileError naming the file and what is wrong with it.
+    """
+    frame = read_columns(path)
+    _require_columns(path, frame)
+    frame = _one_member(path, frame, member)
+    for column, accepted in (("grid", tuple(grids)), ("quantity", QUANTITIES)):
+        unknown = sorted(set(frame[column].astype(str)) - set(accepted))
+        if unknown:
+            raise ProfileError(
+                f"{path}: {column} {unknown[0]!r} unknown; accepted: {', '.join(accepted)}"
+            )
+    issue = _stamps(path, frame["issue_time"])
+    if "lead_min" in frame:
+        valid = issue + pd.to_timedelta(_numbers(path, frame, "lead_min"), unit="min")
+    else:
+        valid = _stamps(path, frame["valid_time"])
+    start = axis.start.tz_convert("UTC")
+    off_grid = np.flatnonzero((valid - start) % axis.step != pd.Timedelta(0))
+    if len(off_grid):
+        raise ProfileError(
+            f"{path}: {valid[off_grid[0]].isoformat()} starts no interval; times every {axis.step} "
+            f"from {start.isoformat()} are accepted"
+        )
+    kind = "factor" if "factor" in frame else "value"
+    rows = pd.DataFrame(
+        {
+            "issue": -((start - issue) // axis.step),  # the next interval's start
+            "issue_time": issue,
+            "valid": (valid - start) // axis.step,
+            "grid": frame["grid"].astype(str).to_numpy(),
+            "quantity": frame["quantity"].astype(str).to_numpy(),
+            "value": _numbers(path, frame, kind),
+        }
+    )
+    # of several issued within one interval the last counts
+    newest = rows.groupby("issue")["issue_time"].transform("max")
+    rows = rows[rows["issue_time"] == newest]
+    rows = rows[(rows["valid"] >= 0) & (rows["valid"] < axis.length)]
+    repeated = rows.duplicated(["issue", "valid", "grid", "quantity"])
+    if repeated.any():
+        row = rows[repeated].iloc[0]
+        raise ProfileError(
+            f"{path}: two values for {row['quantity']} of grid {row['grid']} at "
+            f"{axis.index[row['valid']].isoformat()}, issued {row['issue_time'].isoformat()}; one "
+            "is accepted"
+        )
+    issued, position = np.unique(rows["issue"].to_numpy(dtype=np.int64), return_inverse=True)
+    rows = rows.assign(position=position)
+    values: dict[Label, Floats] = {}
+    for (grid, quantity), part in rows.groupby(["grid", "quantity"], sort=True):
+        table = np.full((len(issued), axis.length), np.nan)
+        table[part["position"], part["valid"]] = part["value"]
+        values[Label(str(grid), str(quantity))] = table
+    return ForecastTable(path, axis, issued, kind == "factor", values)
+
+
+def _require_columns(path: Path, frame: pd.DataFrame) -> None:
+    columns = [str(c) for c in frame.columns]
+    for column in ("issue_time", "grid", "quantity"):
+        if column not in columns:
+            raise ProfileError(
+                f"{path}: column {column!r} is missing; {', '.join(columns)} present"
+            )
+    for pair in (("valid_time", "lead_min"), ("factor", "value")):
+        if sum(name in columns for name in pair) != 1:
+            raise ProfileError(f"{path}: exactly one of the columns {' and '.join(pair)} is needed")
+    if frame.empty:
+        raise ProfileError(f"{path}: has no rows; at least one forecast is needed")
+
+
+def _one_member(path: Path, frame: pd.DataFrame, member: int | None) -> pd.DataFrame:
+    if "member" not in frame:
+        if member is not None:
+            raise ProfileError(
+                f"{path}: has no column 'member'; member {member} is asked for, none is accepted"
+            )
+        return frame
+    members = _numbers(path, frame, "member")
+    if member is None:
+        raise ProfileError(f"{path}: holds several members; the key member must name one")
+    chosen: pd.DataFrame = frame[members == member].reset_index(drop=True)
+    if chosen.empty:
+        known = ", ".join(f"{m:g}" for m in np.unique(members)[:10])
+        raise ProfileError(f"{path}: no member {member}; it has {known}")
+    return chosen
+
+
+def _numbers(path: Path, frame: pd.DataFrame, column: str) -> Floats:
+    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        raise ProfileError(
+            f"{path}: column {column!r} is {str(frame[column].iloc[bad[0]])!r} in data row "
+            f"{bad[0] + 1}; finite numbers are accepted"
+        )
+    return values
+
+
+def _stamps(path: Path, column: "pd.Series[str]") -> pd.DatetimeIndex:
+    """Stamps in UTC; every one must state its offset."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        stamps = pd.DatetimeIndex(column).tz_convert("UTC")
+    else:
+        text = column.astype(str)
+        with_offset = text.str.contains(r"[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$")
+        parsed = pd.to_datetime(
+            text.where(with_offset), format="ISO8601", errors="coerce", utc=True
+        )
+        stamps = pd.DatetimeIndex(parsed)
+        bad = np.flatnonzero(stamps.isna())
+        if len(bad):
+            raise ProfileError(
+                f"{path}: {column.name} {text.iloc[bad[0]]!r} in data row {bad[0] + 1} is no "
+                "stamp with an offset; ISO 8601 such as 2024-06-01T00:15:00+02:00 is accepted"
+            )
+    if stamps.hasnans:
+        row = int(np.flatnonzero(stamps.isna())[0])
+        raise ProfileError(f"{path}: {column.name} in data row {row + 1} is empty")
+    return stamps.as_unit("ns")
