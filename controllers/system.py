@@ -65,13 +65,20 @@ class Transmission:
 class System:
     """At most one transmission network and its feeders, parents before children.
 
-    `day_ahead`: one decision at interval 0 for the whole horizon, executed step by step.
+    `day_ahead`: one decision at interval 0 for the whole horizon, executed step by step. Without
+    it every `resolve_every` intervals there is a decision, whose next steps are executed between.
     """
 
     transmission: Transmission | None
     feeders: tuple[Feeder, ...]
     horizon: Horizon
     day_ahead: bool = False
+    resolve_every: int = 1
+
+    @property
+    def applied_steps(self) -> int:
+        """How many steps of a decision are executed."""
+        return self.horizon.length if self.day_ahead else self.resolve_every
 
     def children(self, name: str) -> tuple[Feeder, ...]:
         """Feeders directly below a grid."""

@@ -169,7 +169,7 @@ def _system(
                 three_phase_view=scenario.certificate.three_phase and section.level == "lv",
             )
         )
-    return System(transmission, tuple(feeders), horizon, day_ahead)
+    return System(transmission, tuple(feeders), horizon, day_ahead, scenario.horizon.resolve_every)
 
 
 def _trade(section: GridSection) -> TradeOptions | None:

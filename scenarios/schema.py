@@ -29,6 +29,7 @@ from stackelgrid.scenarios.schema_devices import (
     UnitSection,
 )
 from stackelgrid.scenarios.schema_exactness import ExactnessSection
+from stackelgrid.scenarios.schema_horizon import HorizonSection
 
 
 class Time(Section):
@@ -44,20 +45,6 @@ class Time(Section):
         if isinstance(self.start, datetime) and self.start.tzinfo is not None:
             raise ValueError("start must be a local time without offset; timezone says where")
         return self
-
-
-class HorizonStep(Section):
-    """`count` steps of `minutes`."""
-
-    count: Annotated[int, Field(ge=1)]
-    minutes: Annotated[int, Field(ge=1)]
-
-
-class HorizonSection(Section):
-    """Optimisation horizon; its steps may grow."""
-
-    mode: Literal["rolling", "day_ahead"] = "rolling"
-    steps: Annotated[tuple[HorizonStep, ...], Field(min_length=1)]
 
 
 class SiteSection(Section):
@@ -300,6 +287,17 @@ class Scenario(Section):
                     f"{by_name[g.parent].level} grid"
                 )
         return grids
+
+    @field_validator("horizon")
+    @classmethod
+    def _decided(cls, horizon: HorizonSection, info: ValidationInfo) -> HorizonSection:
+        negotiated = info.data.get("coordination", "central") != "central"
+        if horizon.resolve_every > 1 and negotiated:
+            raise ValueError(
+                f"resolve_every = {horizon.resolve_every}: agents that negotiate do so in every "
+                "interval; 1 is accepted"
+            )
+        return horizon
 
     @field_validator("coordination")
     @classmethod

@@ -82,9 +82,10 @@ class Cascade:
     def decide(self, interval: int, measured: Mapping[str, Measurement]) -> Decision:
         """One pass from the lowest stage up; repeated while head voltages of ideal ties move.
 
-        A day-ahead system decides once and then steps through its plan.
+        Between two decisions (of a day-ahead system there is one) the plan is stepped through.
         """
-        if self._day is not None:
+        again = not self.system.day_ahead and interval % self.system.resolve_every == 0
+        if self._day is not None and not again:
             return self._later(self._day, interval)
         heads: dict[str, Floats] = {}
         rounds, change = 0, 0.0
@@ -112,7 +113,7 @@ class Cascade:
                 f"{rounds} rounds"
             )
         decision = Decision(plans, rounds, tuple(messages), tuple(outcomes))
-        if self.system.day_ahead:
+        if self.system.applied_steps > 1:
             self._day = decision
         return decision
 
@@ -259,7 +260,7 @@ class Cascade:
         leaders = {f.name: self.agents[f.name] for f in self._leaders_of(parent)}
         follower = self._follower(parent, rating_off, band_off_pu)
         groups = _trading_groups([a.feeder for a in leaders.values()])
-        applied = tuple(range(self.system.horizon.length)) if self.system.day_ahead else (0,)
+        applied = tuple(range(self.system.applied_steps))
         stage = Stage(leaders, follower, groups, self.settings, self._pool, applied)
         return _Level(parent, stage, self._make_scheme(parent, stage))
 

@@ -1,0 +1,46 @@
+"""The optimisation horizon of a scenario, and how often a schedule is decided anew."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from stackelgrid.scenarios.schema_base import Section
+
+
+class HorizonStep(Section):
+    """`count` steps of `minutes`."""
+
+    count: Annotated[int, Field(ge=1)]
+    minutes: Annotated[int, Field(ge=1)]
+
+
+class HorizonSection(Section):
+    """Optimisation horizon; its steps may grow.
+
+    A rolling horizon is decided anew every `resolve_every` intervals; between them the next steps
+    of the last schedule are applied, which therefore are single intervals.
+    """
+
+    mode: Literal["rolling", "day_ahead"] = "rolling"
+    steps: Annotated[tuple[HorizonStep, ...], Field(min_length=1)]
+    resolve_every: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _resolvable(self) -> Self:
+        every = self.resolve_every
+        if every == 1:
+            return self
+        if self.mode == "day_ahead":
+            raise ValueError("resolve_every belongs to a rolling horizon; a day is decided once")
+        first = self.steps[0].minutes
+        equal = 0
+        for step in self.steps:
+            if step.minutes != first:
+                break
+            equal += step.count
+        if equal < every:
+            raise ValueError(
+                f"resolve_every = {every} needs {every} steps of one interval at the beginning, "
+                f"found {equal}"
+            )
+        return self
