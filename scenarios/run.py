@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,11 @@ from stackelgrid.simulators.totals import Totals
 
 @dataclass(frozen=True)
 class RunResult:
-    """Where a run's results are, and its summary."""
+    """Where a run's results are, its summary, and what it was built from."""
 
     directory: Path
     summary: dict[str, Any]
+    built: BuiltScenario = field(repr=False)
 
 
 def run_scenario(
@@ -110,7 +111,7 @@ def run_scenario(
         final = summary(built, totals, timings, status, started)
         log.event(status, intervals_done=totals.intervals_done)
         write_summary(out, final)
-    return RunResult(out, final)
+    return RunResult(out, final, built)
 
 
 def _draw_negotiations(out: Path, name: str) -> None:
@@ -130,9 +131,13 @@ def resolved(loaded: LoadedScenario) -> dict[str, Any]:
         sections += [grid["loads"], *grid["pv"]]
         if grid["case"].endswith(".json"):
             grid["case"] = str(folder / grid["case"])
-    for section in sections:
+    forecast, deviations = content.get("forecast", {}), content.get("deviations", {})
+    for section in (*sections, forecast):
         if "file" in section:
             section["file"] = str(folder / section["file"])
+    for section in (forecast, deviations):
+        if isinstance(section.get("correlation_sites"), str):
+            section["correlation_sites"] = str(folder / section["correlation_sites"])
     return content
 
 

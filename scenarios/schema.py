@@ -28,7 +28,13 @@ from stackelgrid.scenarios.schema_devices import (
     TradeSection,
     UnitSection,
 )
+from stackelgrid.scenarios.schema_ensemble import EnsembleSection
 from stackelgrid.scenarios.schema_exactness import ExactnessSection
+from stackelgrid.scenarios.schema_forecast import (
+    DeviationsSection,
+    ForecastSection,
+    check_updates,
+)
 from stackelgrid.scenarios.schema_horizon import HorizonSection
 
 
@@ -257,7 +263,10 @@ class Scenario(Section):
     certificate: CertificateSection = CertificateSection()
     tariffs: dict[str, TariffSection]
     grids: Annotated[tuple[GridSection, ...], Field(min_length=1)]
+    forecast: ForecastSection | None = None
+    deviations: DeviationsSection | None = None
     exactness: ExactnessSection | None = None
+    ensemble: EnsembleSection | None = None
     communication: CommunicationSection | None = None
 
     @field_validator("grids")
@@ -298,6 +307,13 @@ class Scenario(Section):
                 "interval; 1 is accepted"
             )
         return horizon
+
+    @field_validator("forecast")
+    @classmethod
+    def _renewed(cls, section: ForecastSection | None, info: ValidationInfo) -> object:
+        if section is not None and "time" in info.data:
+            check_updates(section, info.data["time"].interval_min)
+        return section
 
     @field_validator("coordination")
     @classmethod

@@ -1,0 +1,66 @@
+"""One member of an ensemble, as a worker runs it: scenario in, files out, nothing shared."""
+
+import time
+import tomllib
+import traceback
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from stackelgrid.analysis.run_kpis import read_run, run_indicators
+from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.scenarios.compare import stored_energy_prices
+from stackelgrid.scenarios.ensemble_design import MemberRun
+from stackelgrid.scenarios.load import LoadedScenario
+from stackelgrid.scenarios.run import RunResult, run_scenario
+from stackelgrid.scenarios.schema import Scenario
+
+INDICATORS = "indicators.parquet"
+_KEPT = ("*.parquet", "summary.json", "scenario.toml", "log.jsonl")
+
+
+@dataclass(frozen=True)
+class MemberResult:
+    """What became of a member: its files by name, or the reason why it has none."""
+
+    number: int
+    wall_s: float
+    reason: str = ""
+    traceback: str = ""
+    files: dict[str, bytes] = field(default_factory=dict, repr=False)
+
+
+def run_member(run: MemberRun) -> MemberResult:
+    """Run a member in a directory of this machine; a failure is a result like another."""
+    started = time.perf_counter()
+    try:
+        scenario = Scenario.model_validate(tomllib.loads(run.scenario))
+        loaded = LoadedScenario(scenario, run.source, Path(run.folder))
+        with TemporaryDirectory(prefix="stackelgrid-member-") as scratch:
+            result = run_scenario(loaded, Path(scratch) / "run")
+            _write_indicators(result)
+            files = {
+                path.name: path.read_bytes()
+                for pattern in _KEPT
+                for path in sorted(result.directory.glob(pattern))
+            }
+    except StackelgridError as error:
+        return MemberResult(run.number, time.perf_counter() - started, str(error))
+    except Exception as error:  # a defect in one member must not hide the others
+        reason = f"{type(error).__name__}: {error}"
+        wall_s = time.perf_counter() - started
+        return MemberResult(run.number, wall_s, reason, traceback.format_exc())
+    return MemberResult(run.number, time.perf_counter() - started, files=files)
+
+
+def _write_indicators(result: RunResult) -> None:
+    """Write the realised indicators of a run (docs/results.md) into its directory."""
+    built = result.built
+    scenario = built.scenario
+    prices = stored_energy_prices(built)
+    energy = {n: float(built.devices[n].batteries.e_initial_mwh.sum()) for n in prices}
+    table = run_indicators(
+        read_run(result.directory), scenario.controller, scenario.pricing, energy, prices
+    )
+    # the partition says the scheme
+    table.drop(columns="scheme").to_parquet(result.directory / INDICATORS, index=False)

@@ -1,0 +1,93 @@
+"""Section `ensemble` of a scenario: a grid of error levels, schemes and horizons, and members."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from stackelgrid.scenarios.schema_base import Name, NonNegative, Section
+from stackelgrid.scenarios.schema_horizon import HorizonStep
+
+Count = Annotated[int, Field(ge=1)]
+Scheme = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")]
+
+OWN_HORIZON = "scenario"
+PERFECT = "perfect"
+_GIVEN = ("error_levels", "schemes", "members", "intervals", "variants")
+
+
+class VariantSection(Section):
+    """Another horizon, or another number of intervals between decisions; else the scenario's."""
+
+    steps: Annotated[tuple[HorizonStep, ...] | None, Field(min_length=1)] = None
+    resolve_every: Count | None = None
+
+    @model_validator(mode="after")
+    def _varies(self) -> Self:
+        if self.steps is None and self.resolve_every is None:
+            raise ValueError("varies nothing; steps or resolve_every, or both, are accepted")
+        return self
+
+
+class EnsembleSize(Section):
+    """A named size: its keys replace those of the section; `variants` names some of them."""
+
+    error_levels: Annotated[tuple[NonNegative, ...] | None, Field(min_length=1)] = None
+    schemes: Annotated[tuple[Scheme, ...] | None, Field(min_length=1)] = None
+    members: Count | None = None
+    intervals: Count | None = None
+    variants: tuple[Name, ...] | None = None
+
+    @field_validator("error_levels", "schemes", "variants")
+    @classmethod
+    def _once(cls, values: tuple[object, ...] | None) -> tuple[object, ...] | None:
+        for value in values or ():
+            if values is not None and values.count(value) > 1:
+                raise ValueError(f"{value!r} given twice; once is accepted")
+        return values
+
+
+class EnsembleSection(Section):
+    """Members x error levels x schemes x horizons.
+
+    Error levels multiply the standard deviations and biases of the forecast's errors. Without
+    `schemes` the scenario's controller is meant. The members see the same world and other errors;
+    with `vary_world` every member has loads and a sky of its own. Without `memory_per_worker_mb`
+    the workers of this machine share its memory.
+    """
+
+    error_levels: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (1.0,)
+    schemes: tuple[Scheme, ...] = ()
+    members: Count = 10
+    vary_world: bool = False
+    variants: Annotated[dict[Name, VariantSection], Field(default_factory=dict)]
+    memory_per_worker_mb: Annotated[int | None, Field(ge=256)] = None
+    sizes: Annotated[dict[Name, EnsembleSize], Field(default_factory=dict)]
+
+    @field_validator("error_levels", "schemes")
+    @classmethod
+    def _once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
+        for value in values:
+            if values.count(value) > 1:
+                raise ValueError(f"{value!r} given twice; once is accepted")
+        return values
+
+    @field_validator("variants")
+    @classmethod
+    def _own_names(cls, variants: dict[str, VariantSection]) -> dict[str, VariantSection]:
+        for name in (OWN_HORIZON, PERFECT):
+            if name in variants:
+                raise ValueError(f"{name} is the name of the scenario's own runs; another, please")
+        return variants
+
+    @field_validator("sizes")
+    @classmethod
+    def _known(
+        cls, sizes: dict[str, EnsembleSize], info: ValidationInfo
+    ) -> dict[str, EnsembleSize]:
+        known = info.data.get("variants", {})
+        for name, size in sizes.items():
+            for variant in size.variants or ():
+                if variant not in known:
+                    accepted = ", ".join(known) or "none"
+                    raise ValueError(f"{name}: variant {variant!r} unknown; known: {accepted}")
+        return sizes
