@@ -155,3 +155,18 @@ class UpdatedForecast:
             import_eur_per_mwh=price[:, 0],
             export_eur_per_mwh=price[:, 1],
         )
+
+
+def columns_of(series: GridSeries) -> tuple[Floats, Floats, Floats]:
+    """Columns of load (active, then reactive), PV and price (import, export), each (n, columns)."""
+    return (
+        np.hstack([series.load_p_mw, series.load_q_mvar]),
+        series.pv_available_mw,
+        np.column_stack([series.import_eur_per_mwh, series.export_eur_per_mwh]),
+    )
+
+
+def series_of(load: Floats, pv: Floats, price: Floats) -> GridSeries:
+    """Series of the columns that `columns_of` returns."""
+    loads = load.shape[1] // 2
+    return GridSeries(load[:, :loads], load[:, loads:], pv, price[:, 0], price[:, 1])

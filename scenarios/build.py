@@ -20,22 +20,20 @@ from stackelgrid.controllers.networks.radial import radial_network
 from stackelgrid.controllers.solvers.registry import Choice, choose
 from stackelgrid.controllers.system import Boundary, Feeder, System, Transmission
 from stackelgrid.profiles.errors import ProfileError
-from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
+from stackelgrid.profiles.forecast import GridSeries
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
 from stackelgrid.scenarios.communication import communication_seed, communication_settings
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.forecasts import World, build_world
 from stackelgrid.scenarios.grids import BuiltGrid, build_grids
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.physical import boundary_taps, simulated_grid
 from stackelgrid.scenarios.schema import GridSection, Scenario
 from stackelgrid.scenarios.scheme_names import SCHEMES
-from stackelgrid.scenarios.series import SeriesFactory, axis_of, horizon_of
+from stackelgrid.scenarios.series import axis_of, horizon_of
 from stackelgrid.simulators.devices import Fleet
 from stackelgrid.simulators.grid import SimulatedGrid
 from stackelgrid.simulators.negotiation import NegotiationHost
-
-# a forecast may exceed the largest realised load by this factor without touching a trading cap
-_LOAD_HEADROOM = 2.0
 
 
 @dataclass(frozen=True)
@@ -78,21 +76,20 @@ def _build(loaded: LoadedScenario) -> BuiltScenario:
     axis = axis_of(scenario, horizon)
     grids = build_grids(loaded)
     devices = {name: _devices(grid, scenario) for name, grid in grids.items()}
-    factory = SeriesFactory(scenario, axis, loaded.folder)
-    series = {name: factory.series(grids[name], devices[name]) for name in grids}
-    system = _system(scenario, horizon, grids, devices, series)
+    world = build_world(scenario, axis, horizon, grids, devices, loaded.folder)
+    system = _system(scenario, horizon, grids, devices, world)
     return BuiltScenario(
         scenario=scenario,
         axis=axis,
         horizon=horizon,
         grids=grids,
         devices=devices,
-        series=series,
+        series=dict(world.realised),
         system=system,
         controller=_controller(scenario, system, loaded.folder, solvers, axis),
         solvers=solvers,
         simulated={n: simulated_grid(g, grids, scenario) for n, g in grids.items()},
-        fleets={n: _fleet(g, devices[n], series[n]) for n, g in grids.items()},
+        fleets={n: _fleet(g, devices[n], world.realised[n]) for n, g in grids.items()},
     )
 
 
@@ -128,7 +125,7 @@ def _system(
     horizon: Horizon,
     grids: dict[str, BuiltGrid],
     devices: dict[str, Devices],
-    series: dict[str, GridSeries],
+    world: World,
 ) -> System:
     costs = scenario.costs
     options = ActiveNetworkOptions(
@@ -141,7 +138,7 @@ def _system(
     day_ahead = scenario.horizon.mode == "day_ahead"
     for name, grid in grids.items():
         section = grid.section
-        forecast = PerfectForecast(series[name], horizon)
+        forecast = world.forecasts[name]
         if section.level == "transmission":
             network = meshed_network(grid.net, name)
             transmission = Transmission(name, grid.net, network, devices[name], forecast)
@@ -165,7 +162,7 @@ def _system(
                 boundary=boundary,
                 options=replace(options, trade=_trade(section)),
                 forecast=forecast,
-                load_peak_mw=_LOAD_HEADROOM * np.abs(series[name].load_p_mw).max(axis=0),
+                load_peak_mw=world.load_peak_mw[name],
                 three_phase_view=scenario.certificate.three_phase and section.level == "lv",
             )
         )

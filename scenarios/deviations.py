@@ -1,0 +1,154 @@
+"""Error paths of a scenario's grids, and what happens where it strays from the profiles."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.forecast import GridSeries, columns_of, series_of
+from stackelgrid.profiles.forecast_correlation import Label, SiteCorrelation, read_correlation
+from stackelgrid.profiles.forecast_errors import ErrorModel, ErrorPath
+from stackelgrid.profiles.forecast_predictors import deviated
+from stackelgrid.profiles.time_axis import TimeAxis
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.grids import BuiltGrid
+from stackelgrid.scenarios.random import generator
+from stackelgrid.scenarios.schema import Scenario
+from stackelgrid.scenarios.schema_forecast import DeviationsSection, ForecastSection
+
+# prices err on one market, whatever the tariff
+_MARKET = ""
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """The profiles of a scenario's grids: what is expected at the start of the run.
+
+    `names` are the grids in the order of the scenario's file.
+    """
+
+    names: tuple[str, ...]
+    axis: TimeAxis
+    grids: Mapping[str, BuiltGrid]
+    devices: Mapping[str, Devices]
+    series: Mapping[str, GridSeries]
+    folder: Path
+
+    def pv_upper(self, name: str) -> Floats:
+        """Largest PV power (n, systems) in MW: rated, or what the profile says beyond it."""
+        rated = self.devices[name].photovoltaics.p_rated_mw
+        return np.maximum(rated, self.series[name].pv_available_mw)
+
+    def has_prices(self, name: str) -> bool:
+        """Whether a grid has a tariff; a transmission grid has none."""
+        return self.grids[name].section.tariff is not None
+
+
+def labels_of(name: str) -> tuple[Label, Label, Label]:
+    """Labels of a grid's loads and PV, and of the price, which all grids share."""
+    return Label(name, "load"), Label(name, "pv"), Label(_MARKET, "price")
+
+
+def error_paths(
+    profiles: Profiles,
+    section: ForecastSection | DeviationsSection,
+    models: Sequence[ErrorModel | None],
+    scenario_seed: int,
+    purpose: str,
+) -> dict[Label, ErrorPath]:
+    """Error paths of all grids for load, PV and price; none where a model is None or without error.
+
+    Every grid and quantity of a `purpose`, which is the section's key too, has a random stream of
+    its own. Raises ScenarioError for a correlation that does not fit the grids.
+    """
+    axis, seed = profiles.axis, scenario_seed if section.seed is None else section.seed
+    drawn: dict[tuple[str, str], Floats] = {}
+
+    def draw(site: str, quantity: str) -> Floats:
+        if (site, quantity) not in drawn:
+            consumer = (purpose, quantity, *([site] if site else []))
+            drawn[site, quantity] = generator(seed, *consumer).standard_normal(axis.length)
+        return drawn[site, quantity]
+
+    names, where = profiles.names, f"{purpose}.correlation_sites"
+    correlation = _correlation(section.correlation_sites, names, profiles.folder, where)
+    wanted = {
+        label: model
+        for name in names
+        for label, model in zip(labels_of(name), models, strict=True)
+        if model is not None and (model.std > 0.0 or model.bias != 0.0)
+    }
+    try:
+        noise = correlation.noise(tuple(wanted), draw)
+    except ProfileError as error:
+        raise ScenarioError(f"{where}: {error}") from error
+    return {label: model.path(noise[label], axis.step_h) for label, model in wanted.items()}
+
+
+def _correlation(
+    given: float | str | tuple[tuple[float, ...], ...],
+    names: tuple[str, ...],
+    folder: Path,
+    where: str,
+) -> SiteCorrelation:
+    if isinstance(given, str):
+        return _correlation_from_file(folder / given, names, where)
+    if isinstance(given, tuple):
+        if len(given) != len(names):
+            raise ScenarioError(
+                f"{where}: the matrix has {len(given)} rows for {len(names)} grids; one for each "
+                f"of {', '.join(names)} is accepted"
+            )
+        return SiteCorrelation(names=names, matrix=np.array(given))
+    return SiteCorrelation(given)
+
+
+def _correlation_from_file(path: Path, names: tuple[str, ...], where: str) -> SiteCorrelation:
+    try:
+        read = read_correlation(path)
+    except ProfileError as error:
+        raise ScenarioError(f"{where}: {error}") from error
+    single = {label.text for name in names for label in labels_of(name)}
+    accepted = set(names) if read.names and read.names[0] in names else single
+    unknown = [name for name in read.names if name not in accepted]
+    if unknown:
+        raise ScenarioError(
+            f"{where}: {path}: row {unknown[0]!r} unknown; names of grids ({', '.join(names)}), or "
+            "GRID.load, GRID.pv and price are accepted"
+        )
+    return read
+
+
+@dataclass(frozen=True)
+class Reality:
+    """What happens by grid, and the deviations from the profiles that made it so."""
+
+    series: Mapping[str, GridSeries]
+    paths: Mapping[Label, ErrorPath]
+
+
+def reality_of(scenario: Scenario, profiles: Profiles) -> Reality:
+    """What happens: the profiles, or what the section `deviations` makes of them."""
+    section = scenario.deviations
+    if section is None:
+        return Reality(profiles.series, {})
+    quantities = (section.load, section.pv, section.price)
+    models = [quantity.error_model(section.level) for quantity in quantities]
+    paths = error_paths(profiles, section, models, scenario.seed, "deviations")
+    return Reality({n: _realised(n, profiles, paths) for n in profiles.grids}, paths)
+
+
+def _realised(name: str, profiles: Profiles, paths: Mapping[Label, ErrorPath]) -> GridSeries:
+    load, pv, price = columns_of(profiles.series[name])
+    of_load, of_pv, of_price = (paths.get(label) for label in labels_of(name))
+    if of_load is not None:
+        load = deviated(load, of_load.deviation, relative=True)
+    if of_pv is not None:
+        pv = deviated(pv, of_pv.deviation, relative=True, upper=profiles.pv_upper(name))
+    if of_price is not None and profiles.has_prices(name):
+        price = deviated(price, of_price.deviation, relative=False)
+    return series_of(load, pv, price)

@@ -1,0 +1,216 @@
+"""What controllers are told of the future: forecast sources of all grids of a scenario."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.forecast import (
+    ForecastSource,
+    GridSeries,
+    PerfectForecast,
+    UpdatedForecast,
+    Updates,
+    columns_of,
+)
+from stackelgrid.profiles.forecast_correlation import Label
+from stackelgrid.profiles.forecast_errors import ErrorPath
+from stackelgrid.profiles.forecast_predictors import (
+    ClearSkyShare,
+    Known,
+    LastSeen,
+    Observed,
+    OutlookWithErrors,
+    Predictor,
+    SameTimeDayBefore,
+    Tabulated,
+    require_day,
+)
+from stackelgrid.profiles.forecast_table import ForecastTable, read_forecast_table
+from stackelgrid.profiles.time_axis import Horizon, TimeAxis
+from stackelgrid.scenarios.deviations import Profiles, Reality, error_paths, labels_of, reality_of
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.grids import BuiltGrid
+from stackelgrid.scenarios.schema import Scenario
+from stackelgrid.scenarios.schema_forecast import ForecastPrice, ForecastQuantity, ForecastSection
+from stackelgrid.scenarios.series import SeriesFactory
+
+# errors are cut at +-100 %, so forecasts stay within this factor of the profile's peak
+_LOAD_HEADROOM = 2.0
+
+
+@dataclass(frozen=True)
+class World:
+    """By grid: what happens, what is told of it, and a bound (loads,) of forecasts of the loads."""
+
+    realised: Mapping[str, GridSeries]
+    forecasts: Mapping[str, ForecastSource]
+    load_peak_mw: Mapping[str, Floats]
+
+
+def build_world(
+    scenario: Scenario,
+    axis: TimeAxis,
+    horizon: Horizon,
+    grids: Mapping[str, BuiltGrid],
+    devices: Mapping[str, Devices],
+    folder: Path,
+) -> World:
+    """Realised series and forecasts of all grids; raises ScenarioError and ProfileError.
+
+    What happens depends on the seeds of the scenario and of its deviations, not on the forecast's.
+    """
+    factory = SeriesFactory(scenario, axis, folder)
+    series = {name: factory.series(grids[name], devices[name]) for name in grids}
+    names = tuple(grid.name for grid in scenario.grids)
+    profiles = Profiles(names, axis, grids, devices, series, folder)
+    reality = reality_of(scenario, profiles)
+    section = scenario.forecast
+    forecasts: dict[str, ForecastSource] = {}
+    if section is None or set(section.models) == {"perfect"}:
+        forecasts = {n: PerfectForecast(s, horizon) for n, s in reality.series.items()}
+        peaks = {n: _peak(s.load_p_mw, None) for n, s in series.items()}
+        return World(reality.series, forecasts, peaks)
+    told = _Told(scenario, section, factory, horizon, profiles, reality)
+    peaks = {}
+    for name in grids:
+        source = told.forecast(name)
+        forecasts[name], peaks[name] = source, _peak(series[name].load_p_mw, source.load)
+    return World(reality.series, forecasts, peaks)
+
+
+def _peak(profile_mw: Floats, forecast: Predictor | None) -> Floats:
+    """No less than any forecast of a load (loads,); from what is known beforehand alone."""
+    loads = profile_mw.shape[1]
+    most: Floats = np.abs(profile_mw).max(axis=0)
+    peak: Floats = _LOAD_HEADROOM * most
+    if isinstance(forecast, SameTimeDayBefore | LastSeen):
+        peak = np.maximum(peak, np.abs(forecast.past[:, :loads]).max(axis=0))
+    elif isinstance(forecast, Tabulated):
+        peak = np.maximum(peak, (1.0 + float(np.nanmax(forecast.shifts))) * most)
+    return peak
+
+
+class _Told:
+    """Makes the forecasts that the section `forecast` asks for."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        section: ForecastSection,
+        factory: SeriesFactory,
+        horizon: Horizon,
+        profiles: Profiles,
+        reality: Reality,
+    ) -> None:
+        self._scenario, self._section, self._factory = scenario, section, factory
+        self._horizon, self._profiles, self._reality = horizon, profiles, reality
+        self._sections: tuple[ForecastQuantity | ForecastPrice, ...] = (
+            section.load,
+            section.pv,
+            section.price,
+        )
+        self._errors = self._error_paths()
+        self._updates = _updates(section, profiles.axis)
+        self._table = self._read_table() if "file" in section.models else None
+        past = "persistence" in section.models
+        self._past = self._day_before() if past else None
+
+    def forecast(self, name: str) -> UpdatedForecast:
+        """Forecast source of one grid."""
+        expected = columns_of(self._profiles.series[name])
+        realised = columns_of(self._reality.series[name])
+        load, pv, price = (
+            self._predictor(name, k, expected[k], realised[k]) for k in range(len(self._sections))
+        )
+        length = self._profiles.axis.length
+        return UpdatedForecast(load, pv, price, self._updates, self._horizon, length)
+
+    def _predictor(self, name: str, k: int, expected: Floats, realised: Floats) -> Predictor:
+        """Predictor of the k-th quantity of a grid, from its profile and what happens."""
+        model, label = self._section.models[k], labels_of(name)[k]
+        nothing = not self._profiles.has_prices(name) if k == 2 else not expected.shape[1]
+        if model == "perfect" or nothing:
+            return Known(realised)
+        if model == "persistence":
+            return self._persistence(name, k, realised)
+        upper = self._profiles.pv_upper(name) if k == 1 else None
+        if model == "file":
+            assert self._table is not None
+            total = expected[:, 0] if k == 2 else expected.sum(axis=1)
+            if k == 0:  # the columns of reactive power follow the active ones
+                total = expected[:, : expected.shape[1] // 2].sum(axis=1)
+            covered, of_grid = self._horizon.intervals_covered, Label(name, label.quantity)
+            try:
+                return self._table.tabulated(of_grid, expected, total, upper, covered)
+            except ProfileError as error:
+                raise ScenarioError(f"forecast.file: {error}") from error
+        relative, strayed = k < 2, self._reality.paths.get(label)
+        observed = None
+        if strayed is not None:
+            observed = Observed(realised, expected, strayed.kept, relative)
+        return OutlookWithErrors(expected, relative, self._errors.get(label), observed, upper)
+
+    def _persistence(self, name: str, k: int, realised: Floats) -> Predictor:
+        assert self._past is not None
+        past = columns_of(self._past[1][name])[k]
+        grid, devices = self._profiles.grids[name], self._profiles.devices[name]
+        rule = self._sections[k].persistence
+        if rule is None:
+            modelled = all(placed.section.file is None for placed in grid.pv)
+            rule = "clear_sky" if k == 1 and modelled else "day_before"
+        if rule == "last":
+            return LastSeen(past, realised)
+        if rule == "day_before":
+            return SameTimeDayBefore(past, realised)
+        clear_past = self._past[0].clear_sky(grid, devices)
+        clear = self._factory.clear_sky(grid, devices)
+        return ClearSkyShare(past, realised, clear_past, clear, devices.photovoltaics.p_rated_mw)
+
+    def _error_paths(self) -> dict[Label, ErrorPath]:
+        section = self._section
+        models = [
+            s.error_model(section.level) if model == "autoregressive" else None
+            for s, model in zip(self._sections, section.models, strict=True)
+        ]
+        return error_paths(self._profiles, section, models, self._scenario.seed, "forecast")
+
+    def _read_table(self) -> ForecastTable:
+        section, profiles = self._section, self._profiles
+        assert section.file is not None
+        path = profiles.folder / section.file
+        try:
+            return read_forecast_table(path, profiles.axis, profiles.names, section.member)
+        except ProfileError as error:
+            raise ScenarioError(f"forecast.file: {error}") from error
+
+    def _day_before(self) -> tuple[SeriesFactory, dict[str, GridSeries]]:
+        """Series of the 24 hours before the run."""
+        profiles = self._profiles
+        axis = profiles.axis
+        try:
+            length = require_day(self._scenario.time.interval_min)
+        except ProfileError as error:
+            raise ScenarioError(f"forecast: {error}") from error
+        first = axis.start.tz_convert("UTC") - pd.Timedelta(days=1)
+        before = TimeAxis(first.tz_convert(axis.start.tzinfo), axis.step, length)
+        factory = SeriesFactory(self._scenario, before, profiles.folder, past=True)
+        try:
+            series = {n: factory.series(g, profiles.devices[n]) for n, g in profiles.grids.items()}
+        except (ScenarioError, ProfileError) as error:
+            raise ScenarioError(
+                f"forecast: persistence needs the profiles of the day before the start: {error}"
+            ) from error
+        return factory, series
+
+
+def _updates(section: ForecastSection, axis: TimeAxis) -> Updates:
+    if section.update_at is not None:
+        return Updates.at_clock_times(axis, section.update_at)
+    step_min = round(60 * axis.step_h)
+    return Updates.every((section.update_min or step_min) // step_min, axis.length)

@@ -1,0 +1,150 @@
+"""Sections `forecast` and `deviations`: what controllers are told, and what then happens."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.forecast_correlation import correlation_matrix
+from stackelgrid.profiles.forecast_errors import ErrorModel
+from stackelgrid.scenarios.schema_base import (
+    ClockTime,
+    Finite,
+    NonNegative,
+    Positive,
+    Section,
+    Share,
+)
+
+Model = Literal["perfect", "persistence", "autoregressive", "file"]
+Persistence = Literal["day_before", "last", "clear_sky"]
+
+
+def _correlation(value: Any) -> Any:
+    """Refuse what is neither a number, a correlation matrix nor the name of a file."""
+    if isinstance(value, str):
+        if Path(value).suffix.lower() not in (".csv", ".parquet"):
+            raise ValueError(
+                f"{value!r} is no file of a matrix; one ending in .csv or .parquet is accepted"
+            )
+    elif isinstance(value, list | tuple):
+        try:
+            matrix = correlation_matrix(value, "the matrix")
+        except ProfileError as error:
+            raise ValueError(str(error)) from error
+        return tuple(tuple(float(v) for v in row) for row in matrix)
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+        raise ValueError(
+            f"{value!r} is not accepted: a number in [0, 1], a correlation matrix of the grids or "
+            "the name of a file with one is"
+        )
+    return value
+
+
+CorrelationSites = Annotated[
+    float | str | tuple[tuple[float, ...], ...], BeforeValidator(_correlation)
+]
+
+
+class ErrorSection(Section):
+    """Relative errors: `std` at a lead of `lead_h` hours, correlation `phi` of an hour, `bias`."""
+
+    std: NonNegative = 0.0
+    lead_h: Positive = 24.0
+    phi: Share = 0.95
+    bias: Finite = 0.0
+
+    def error_model(self, level: float) -> ErrorModel:
+        """Error model at an error level."""
+        return ErrorModel(self.std, self.lead_h, self.phi, self.bias).scaled(level)
+
+
+class PriceErrorSection(Section):
+    """Errors of prices in EUR/MWh, the same of import and export and of all tariffs."""
+
+    std_eur_per_mwh: NonNegative = 0.0
+    lead_h: Positive = 24.0
+    phi: Share = 0.95
+    bias_eur_per_mwh: Finite = 0.0
+
+    def error_model(self, level: float) -> ErrorModel:
+        """Error model at an error level."""
+        std, bias = self.std_eur_per_mwh, self.bias_eur_per_mwh
+        return ErrorModel(std, self.lead_h, self.phi, bias).scaled(level)
+
+
+class ForecastQuantity(ErrorSection):
+    """Forecast of loads or PV; `model` and `persistence` where it differs."""
+
+    model: Model | None = None
+    persistence: Persistence | None = None
+
+
+class ForecastPrice(PriceErrorSection):
+    """Forecast of prices; `model` and `persistence` where it differs."""
+
+    model: Model | None = None
+    persistence: Literal["day_before", "last"] | None = None
+
+
+class ForecastSection(Section):
+    """What controllers are told of the loads, PV and prices to come; docs/forecast.md.
+
+    `level` multiplies the standard deviations and biases of all quantities. Forecasts are renewed
+    every `update_min` minutes or at the clock times `update_at`, and at the start of the run;
+    every interval without either. `seed` is the scenario's if not given.
+    """
+
+    model: Model
+    seed: Annotated[int, Field(ge=0)] | None = None
+    level: NonNegative = 1.0
+    update_min: Annotated[int, Field(ge=1)] | None = None
+    update_at: Annotated[tuple[ClockTime, ...], Field(min_length=1)] | None = None
+    correlation_sites: CorrelationSites = 0.0
+    file: str | None = None
+    member: Annotated[int, Field(ge=0)] | None = None
+    load: ForecastQuantity = ForecastQuantity()
+    pv: ForecastQuantity = ForecastQuantity()
+    price: ForecastPrice = ForecastPrice()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if "file" in self.models and self.file is None:
+            raise ValueError("model 'file' needs file, a CSV or Parquet file of forecasts")
+        if self.update_min is not None and self.update_at is not None:
+            raise ValueError("one of update_min and update_at is accepted, not both")
+        if self.load.persistence == "clear_sky":
+            raise ValueError(
+                "load.persistence: loads know no clear sky; day_before and last are accepted"
+            )
+        return self
+
+    @property
+    def models(self) -> tuple[Model, Model, Model]:
+        """Models of load, PV and price."""
+        load, pv, price = (s.model or self.model for s in (self.load, self.pv, self.price))
+        return load, pv, price
+
+
+class DeviationsSection(Section):
+    """How what happens strays from the profiles, which are then only what was expected.
+
+    `level` multiplies all standard deviations and biases; `seed` is the scenario's if not given.
+    """
+
+    seed: Annotated[int, Field(ge=0)] | None = None
+    level: NonNegative = 1.0
+    correlation_sites: CorrelationSites = 0.0
+    load: ErrorSection = ErrorSection()
+    pv: ErrorSection = ErrorSection()
+    price: PriceErrorSection = PriceErrorSection()
+
+
+def check_updates(section: ForecastSection, interval_min: int) -> None:
+    """Refuse updates within intervals; raises ValueError."""
+    if section.update_min is not None and section.update_min % interval_min:
+        raise ValueError(
+            f"update_min = {section.update_min} is no multiple of time.interval_min = "
+            f"{interval_min}"
+        )
