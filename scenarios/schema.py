@@ -28,6 +28,7 @@ from stackelgrid.scenarios.schema_devices import (
     TradeSection,
     UnitSection,
 )
+from stackelgrid.scenarios.schema_ensemble import EnsembleSection
 from stackelgrid.scenarios.schema_exactness import ExactnessSection
 from stackelgrid.scenarios.schema_forecast import (
     DeviationsSection,
@@ -265,6 +266,7 @@ class Scenario(Section):
     forecast: ForecastSection | None = None
     deviations: DeviationsSection | None = None
     exactness: ExactnessSection | None = None
+    ensemble: EnsembleSection | None = None
     communication: CommunicationSection | None = None
 
     @field_validator("grids")
