@@ -14,6 +14,7 @@ from rich.table import Table
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.profiles.errors import ProfileError, StackelgridError
+from stackelgrid.scenarios.ensemble_console import ensemble
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario, load_scenario
 from stackelgrid.scenarios.negotiation_console import negotiation_lines
@@ -265,6 +266,9 @@ def exactness(
         say(line)
     say("results:")
     print(result.directory)
+
+
+app.command()(ensemble)
 
 
 @app.command()

@@ -59,9 +59,9 @@ class EnsembleSection(Section):
     schemes: tuple[Scheme, ...] = ()
     members: Count = 10
     vary_world: bool = False
-    variants: Annotated[dict[Name, VariantSection], Field(default_factory=dict)]
+    variants: dict[Name, VariantSection] = Field(default_factory=dict)
     memory_per_worker_mb: Annotated[int | None, Field(ge=256)] = None
-    sizes: Annotated[dict[Name, EnsembleSize], Field(default_factory=dict)]
+    sizes: dict[Name, EnsembleSize] = Field(default_factory=dict)
 
     @field_validator("error_levels", "schemes")
     @classmethod

@@ -1,0 +1,138 @@
+"""Key figures of an ensemble with confidence intervals against the error level (docs/ensemble.md).
+
+Regret and the cost of another horizon are differences of runs in the same realised world, member
+by member: their intervals are those of the differences.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from stackelgrid.analysis.ensemble_sql import KEYS, Dataset
+from stackelgrid.analysis.indicators import TOTAL
+
+OWN, PERFECT = "scenario", "perfect"
+CONFIDENCE = 0.95
+_GROUP = ["error_level", "scheme", "variant", "grid", "kpi", "unit"]
+_OVERVIEW = (
+    "cost", "regret", "regret_percent", "horizon_cost", "imbalance", "intervals_beyond_limits",
+    "fallbacks", "battery_wear",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class EnsembleTables:
+    """Key figures of every run, and their means over members with confidence intervals.
+
+    `kpis`: error_level, scheme, variant, member, grid, kpi, unit, value. `statistics`: the same
+    without member and value, and members, mean, std, low, high.
+    """
+
+    kpis: pd.DataFrame
+    statistics: pd.DataFrame
+
+    def of(self, kpi: str, grid: str = TOTAL) -> pd.DataFrame:
+        """Statistics of one key figure, by error level."""
+        s = self.statistics
+        return s[(s["kpi"] == kpi) & (s["grid"] == grid)].sort_values("error_level")
+
+
+def analyse(dataset: Path, step_h: float) -> EnsembleTables:
+    """Analyse the runs of an ensemble; `step_h` is the length of an interval in hours.
+
+    Raises StackelgridError where there is no run.
+    """
+    own = Dataset(dataset).kpis(step_h)
+    kpis = pd.concat([own, _regret(own), _horizon_cost(own)])
+    kpis = kpis.sort_values([*KEYS, "grid", "kpi"], ignore_index=True)
+    return EnsembleTables(kpis, statistics_of(kpis))
+
+
+def statistics_of(kpis: pd.DataFrame) -> pd.DataFrame:
+    """Mean over members and the two-sided 95 % interval of Student's t, NaN for one member.
+
+    A value that is not defined in a run (NaN) does not count as a member.
+    """
+    grouped = kpis.groupby(_GROUP, sort=True)["value"]
+    table = grouped.agg(members="count", mean="mean", std="std").reset_index()
+    n = table["members"].to_numpy(dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        reach = student.ppf(0.5 + CONFIDENCE / 2.0, n - 1.0) * table["std"] / np.sqrt(n)
+    table["low"], table["high"] = table["mean"] - reach, table["mean"] + reach
+    return table
+
+
+def _cost(kpis: pd.DataFrame) -> pd.DataFrame:
+    rows = kpis[(kpis["kpi"] == "cost") & (kpis["grid"] == TOTAL)]
+    return rows[[*KEYS, "value"]]
+
+
+def _against(kpis: pd.DataFrame, variant: str) -> pd.DataFrame:
+    """Costs beside those of the same member, level and scheme in another variant (`base`)."""
+    cost, shared = _cost(kpis), [k for k in KEYS if k != "variant"]
+    base = cost[cost["variant"] == variant].rename(columns={"value": "base"})
+    return cost[cost["variant"] != variant].merge(base[[*shared, "base"]], on=shared)
+
+
+def _regret(kpis: pd.DataFrame) -> pd.DataFrame:
+    """Cost beyond that of perfect foresight in the same world, EUR and percent."""
+    both = _against(kpis, PERFECT)
+    regret = both["value"] - both["base"]
+    share = 100.0 * regret / both["base"].abs()
+    return pd.concat([
+        _rows(both, "regret", "EUR", regret), _rows(both, "regret_percent", "%", share)
+    ])  # fmt: skip
+
+
+def _horizon_cost(kpis: pd.DataFrame) -> pd.DataFrame:
+    """Cost of another horizon beyond that of the scenario's own, with the same errors, EUR."""
+    both = _against(kpis[kpis["variant"] != PERFECT], OWN)
+    return _rows(both, "horizon_cost", "EUR", both["value"] - both["base"])
+
+
+def _rows(keys: pd.DataFrame, kpi: str, unit: str, value: "pd.Series[float]") -> pd.DataFrame:
+    return keys[list(KEYS)].assign(grid=TOTAL, kpi=kpi, unit=unit, value=value)
+
+
+def overview(tables: EnsembleTables) -> pd.DataFrame:
+    """Texts of the totals, one row for each error level, scheme and variant."""
+    s = tables.statistics[tables.statistics["grid"] == TOTAL]
+    rows = []
+    for keys, own in s.groupby(["error_level", "scheme", "variant"], sort=True):
+        level, scheme, variant = keys
+        row = {"error level": f"{level:g}", "scheme": str(scheme), "variant": str(variant)}
+        row["members"] = str(int(own["members"].max()))
+        for kpi in _OVERVIEW:
+            at = own[own["kpi"] == kpi]
+            row[kpi] = _text(at.iloc[0]) if len(at) else ""
+        rows.append(row)
+    units = dict(zip(s["kpi"], s["unit"], strict=True))
+    names = {k: f"{k}, {units[k]}" for k in _OVERVIEW if units.get(k, "1") != "1"}
+    frame = pd.DataFrame(rows).rename(columns=names)
+    return frame.loc[:, (frame != "").any()]
+
+
+def _text(row: "pd.Series[float]") -> str:
+    mean, reach = float(row["mean"]), float(row["high"] - row["mean"])
+    if np.isnan(mean):
+        return "-"
+    return f"{mean:.4g}" if np.isnan(reach) else f"{mean:.4g} +- {reach:.2g}"
+
+
+def write_tables(tables: EnsembleTables, directory: Path, name: str) -> None:
+    """Write kpis.parquet, statistics.parquet, statistics.csv and statistics.md."""
+    tables.kpis.to_parquet(directory / "kpis.parquet", index=False)
+    tables.statistics.to_parquet(directory / "statistics.parquet", index=False)
+    tables.statistics.to_csv(directory / "statistics.csv", index=False)
+    texts = overview(tables)
+    lines = [
+        f"# {name}: mean and 95 % confidence interval of the members",
+        "",
+        "| " + " | ".join(texts.columns) + " |",
+        "|" + "---|" * len(texts.columns),
+        *("| " + " | ".join(row) + " |" for row in texts.itertuples(index=False)),
+    ]
+    (directory / "statistics.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,147 @@
+"""Pictures of an ensemble, drawn without a display."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stackelgrid.analysis.ensemble import OWN, PERFECT, EnsembleTables
+from stackelgrid.analysis.indicators import TOTAL
+
+_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_DPI = 130
+_COLUMNS = 3
+# panel: title, unit, key figure, whether perfect foresight is drawn besides
+_PANELS = (
+    ("Cost", "EUR", "cost", True),
+    ("Regret against perfect foresight", "EUR", "regret", False),
+    ("Imbalance, all boundaries", "MWh", "imbalance", True),
+    ("Intervals beyond limits", "number", "intervals_beyond_limits", True),
+    ("Intervals by fallback", "number", "fallbacks", True),
+    ("Battery wear", "EUR", "battery_wear", True),
+)
+
+
+def write_plots(tables: EnsembleTables, directory: Path, name: str) -> list[Path]:
+    """Write ensemble.png, imbalance.png and, with other horizons, horizons.png."""
+    figures = {
+        "ensemble": _overview(tables, name),
+        "imbalance": _imbalance(tables, name),
+        "horizons": _horizons(tables, name),
+    }
+    written = []
+    for stem, figure in figures.items():
+        if figure is not None:
+            path = directory / f"{stem}.png"
+            figure.savefig(path, dpi=_DPI)
+            written.append(path)
+    return written
+
+
+def _line(axes: Axes, rows: pd.DataFrame, k: int, of: int, label: str, style: str = "-") -> None:
+    """Means against the error level with their confidence intervals; `k` of `of` lines."""
+    if rows.empty:
+        return
+    level = rows["error_level"].to_numpy(dtype=float)
+    mean = rows["mean"].to_numpy(dtype=float)
+    reach = (rows["high"] - rows["mean"]).fillna(0.0).to_numpy(dtype=float)
+    span = float(level.max() - level.min()) or 1.0
+    beside = 0.012 * span * (k - (of - 1) / 2.0)  # intervals of lines must not hide one another
+    colour = _COLOURS[k % len(_COLOURS)]
+    axes.errorbar(
+        level + beside, mean, yerr=reach, label=label, color=colour, capsize=3, markersize=5,
+        marker=_MARKERS[k % len(_MARKERS)] if style == "-" else "", linestyle=style, linewidth=1.4,
+    )  # fmt: skip
+
+
+def _finish(axes: Axes, title: str, unit: str, bottom: bool) -> None:
+    axes.set_title(title, fontsize=10)
+    axes.set_ylabel(unit)
+    axes.grid(alpha=0.3)
+    low, high = axes.get_ylim()
+    if high - low < 1e-6 * max(abs(high), 1.0):  # an axis of this size would show rounding
+        middle = (low + high) / 2.0
+        axes.set_ylim(middle - 1.0, middle + 1.0)
+    if bottom:
+        axes.set_xlabel("error level")
+
+
+def _overview(tables: EnsembleTables, name: str) -> Figure:
+    figure = Figure(figsize=(13.0, 7.2), layout="constrained")
+    figure.suptitle(f"{name}: mean and 95 % confidence interval against the error level")
+    schemes = list(tables.statistics["scheme"].unique())
+    for k, (title, unit, kpi, perfect) in enumerate(_PANELS):
+        axes = figure.add_subplot(2, _COLUMNS, k + 1)
+        rows = tables.of(kpi)
+        for i, scheme in enumerate(schemes):
+            own = rows[rows["scheme"] == scheme]
+            _line(axes, own[own["variant"] == OWN], i, len(schemes), scheme)
+            if perfect:
+                told = f"{scheme}, perfect foresight"
+                _line(axes, own[own["variant"] == PERFECT], i, len(schemes), told, ":")
+        _finish(axes, title, unit, k >= _COLUMNS)
+    _legend(figure)
+    return figure
+
+
+def _imbalance(tables: EnsembleTables, name: str) -> Figure | None:
+    """Imbalance of every boundary, all its copies together."""
+    s = tables.statistics[tables.statistics["kpi"] == "imbalance"]
+    grids = [g for g in s["grid"].unique() if g != TOTAL]
+    if not grids:
+        return None
+    schemes: Sequence[str] = list(s["scheme"].unique())
+    columns = min(_COLUMNS, len(grids))
+    rows = -(-len(grids) // columns)
+    size = (max(4.2 * columns, 7.0), 2.8 * rows + 1.2)
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(f"{name}: exchange beyond the plan in force, all copies", fontsize=11)
+    for k, grid in enumerate(grids):
+        axes = figure.add_subplot(rows, columns, k + 1)
+        own = tables.of("imbalance", grid)
+        for i, scheme in enumerate(schemes):
+            part = own[(own["scheme"] == scheme) & (own["variant"] == OWN)]
+            _line(axes, part, i, len(schemes), scheme)
+        _finish(axes, str(grid), "MWh" if k % columns == 0 else "", k >= len(grids) - columns)
+    _legend(figure)
+    return figure
+
+
+def _horizons(tables: EnsembleTables, name: str) -> Figure | None:
+    """Cost of other horizons beyond the scenario's own, and their regret; one column a scheme."""
+    variants = [v for v in tables.statistics["variant"].unique() if v not in (OWN, PERFECT)]
+    if not variants:
+        return None
+    schemes = list(tables.statistics["scheme"].unique())
+    figure = Figure(figsize=(max(5.2 * len(schemes), 7.0), 7.2), layout="constrained")
+    figure.suptitle(f"{name}: what another horizon or period of re-solving costs", fontsize=11)
+    for i, scheme in enumerate(schemes):
+        for j, (title, kpi, drawn) in enumerate((
+            ("cost beyond the scenario's own horizon", "horizon_cost", variants),
+            ("regret against perfect foresight", "regret", [OWN, *variants]),
+        )):  # fmt: skip
+            axes = figure.add_subplot(2, len(schemes), j * len(schemes) + i + 1)
+            rows = tables.of(kpi)
+            for variant in drawn:
+                k = [OWN, *variants].index(variant)
+                own = rows[(rows["scheme"] == scheme) & (rows["variant"] == variant)]
+                _line(axes, own, k, len(variants) + 1, variant)
+            axes.axhline(0.0, color="black", linewidth=0.8)
+            _finish(axes, f"{scheme}: {title}", "EUR" if i == 0 else "", j == 1)
+    _legend(figure)
+    return figure
+
+
+def _legend(figure: Figure) -> None:
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(str(label), handle)
+    handles = [found[label] for label in found]
+    figure.legend(
+        handles, list(found), loc="outside lower center", ncols=min(len(found), 4), fontsize=9
+    )

@@ -1,0 +1,113 @@
+"""Queries over the Parquet dataset of an ensemble, answered by DuckDB."""
+
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.profiles.errors import StackelgridError
+
+KEYS = ("error_level", "scheme", "variant", "member")
+_HIVE = "{'error_level': DOUBLE, 'scheme': VARCHAR, 'variant': VARCHAR, 'member': BIGINT}"
+
+# indicators of a run (docs/results.md) that are key figures of an ensemble, by their names there
+_INDICATORS = {
+    "total_cost_corrected": "cost",
+    "leader_cost_corrected": "leader_cost",
+    "battery_throughput": "battery_throughput",
+    "import": "import",
+    "export": "export",
+    "pv_curtailed": "pv_curtailed",
+    "losses": "losses",
+    "peak_exchange": "peak_exchange",
+    "fallbacks": "fallbacks",
+    "intervals_beyond_limits": "intervals_beyond_limits",
+    "max_violation": "max_violation",
+}
+
+
+class Dataset:
+    """An ensemble's directory of runs as tables of an in-memory database."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open the dataset; raises StackelgridError where it holds no run."""
+        self._directory = directory
+        self._connection = duckdb.connect()
+        self._connection.execute("SET threads = 1")  # sums in one order: the same bits again
+        for table in ("indicators", "interval"):
+            self._open(table)
+
+    def _open(self, table: str) -> None:
+        files = sorted(self._directory.glob(f"*/*/*/*/{table}.parquet"))
+        if not files:
+            raise StackelgridError(f"{self._directory}: holds no run of an ensemble")
+        names = ", ".join("'" + str(f).replace("'", "''") + "'" for f in files)
+        self._connection.execute(
+            f"CREATE VIEW {table} AS SELECT * FROM read_parquet([{names}], "
+            f"hive_partitioning = true, hive_types = {_HIVE}, union_by_name = true)"
+        )
+
+    def query(self, sql: str) -> pd.DataFrame:
+        """Answer of a query over the views `interval` and `indicators` of all runs."""
+        return self._connection.execute(sql).df()
+
+    def kpis(self, step_h: float) -> pd.DataFrame:
+        """Key figures of every run: the keys, grid, kpi, unit, value; intervals of `step_h`."""
+        queries = (self._from_indicators(), _imbalance(step_h), _WEAR, _VIOLATIONS)
+        keys = ", ".join(KEYS)
+        order = f"{keys}, grid, kpi"
+        union = " UNION ALL ".join(f"SELECT {order}, unit, value FROM ({q})" for q in queries)
+        return self.query(f"SELECT * FROM ({union}) ORDER BY {order}")
+
+    @staticmethod
+    def _from_indicators() -> str:
+        cases = " ".join(f"WHEN '{name}' THEN '{kpi}'" for name, kpi in _INDICATORS.items())
+        names = ", ".join(f"'{name}'" for name in _INDICATORS)
+        return f"""
+            SELECT {", ".join(KEYS)}, grid, CASE indicator {cases} END AS kpi, unit, value
+            FROM indicators WHERE indicator IN ({names})
+        """
+
+
+def _imbalance(step_h: float) -> str:
+    """What every boundary exchanged beyond what the plan in force had said for that interval.
+
+    Energy of the absolute difference of all copies, its mean and its largest value, and the
+    signed mean (positive: more import than planned). The total adds up the energies.
+    """
+    keys = ", ".join(KEYS)
+    return f"""
+        WITH off AS (
+            SELECT {keys}, grid, copies * (p_import_mw - p_import_planned_mw) AS mw
+            FROM interval
+            WHERE level <> 'transmission' AND isfinite(p_import_planned_mw)
+        ), by_grid AS (
+            SELECT {keys}, grid, sum(abs(mw)) * {step_h} AS energy, avg(abs(mw)) AS mean,
+                max(abs(mw)) AS most, avg(mw) AS bias
+            FROM off GROUP BY ALL
+        )
+        SELECT {keys}, grid, 'imbalance' AS kpi, 'MWh' AS unit, energy AS value FROM by_grid
+        UNION ALL SELECT {keys}, grid, 'imbalance_mean', 'MW', mean FROM by_grid
+        UNION ALL SELECT {keys}, grid, 'imbalance_max', 'MW', most FROM by_grid
+        UNION ALL SELECT {keys}, grid, 'imbalance_bias', 'MW', bias FROM by_grid
+        UNION ALL
+        SELECT {keys}, 'total', 'imbalance', 'MWh', sum(energy) FROM by_grid GROUP BY ALL
+    """
+
+
+_WEAR = f"""
+    WITH by_grid AS (
+        SELECT {", ".join(KEYS)}, grid, sum(copies * wear_eur) AS eur
+        FROM interval WHERE level <> 'transmission' GROUP BY ALL
+    )
+    SELECT {", ".join(KEYS)}, grid, 'battery_wear' AS kpi, 'EUR' AS unit, eur AS value FROM by_grid
+    UNION ALL
+    SELECT {", ".join(KEYS)}, 'total', 'battery_wear', 'EUR', sum(eur) FROM by_grid GROUP BY ALL
+"""
+
+_VIOLATIONS = f"""
+    SELECT {", ".join(KEYS)}, grid, 'intervals_beyond_limits' AS kpi, '1' AS unit,
+        count(*) FILTER (WHERE realised_violation_pu > {tolerances.AC_LIMIT_PU!r})::DOUBLE AS value
+    FROM interval GROUP BY ALL
+"""
