@@ -124,11 +124,13 @@ class SameTimeDayBefore:
     """Persistence of the daily course: the latest value seen at the same time of an earlier day.
 
     `past` (day, columns) are the values of the day before the first interval, `realised`
-    (n, columns) what happens then. Days are 24 h of elapsed time.
+    (n, columns) what happens then. Days are 24 h of elapsed time. Where `dark` (n, columns) is
+    true the sun is known to be down and 0 is told.
     """
 
     past: Floats = field(repr=False)
     realised: Floats = field(repr=False)
+    dark: npt.NDArray[np.bool_] | None = field(default=None, repr=False)
     _history: Floats = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -142,7 +144,7 @@ class SameTimeDayBefore:
         # in whole days back to before `issue`
         source = at - day * (1 + (at - issue) // day)
         values: Floats = self._history[day + source]
-        return values
+        return values if self.dark is None else np.where(self.dark[at], 0.0, values)
 
 
 @dataclass(frozen=True)

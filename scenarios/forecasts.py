@@ -42,6 +42,8 @@ from stackelgrid.scenarios.series import SeriesFactory
 
 # errors are cut at +-100 %, so forecasts stay within this factor of the profile's peak
 _LOAD_HEADROOM = 2.0
+# order of the quantities in sections, columns and labels
+_LOAD, _PV, _PRICE = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class _Told:
         expected = columns_of(self._profiles.series[name])
         realised = columns_of(self._reality.series[name])
         load, pv, price = (
-            self._predictor(name, k, expected[k], realised[k]) for k in range(len(self._sections))
+            self._predictor(name, k, expected[k], realised[k]) for k in (_LOAD, _PV, _PRICE)
         )
         length = self._profiles.axis.length
         return UpdatedForecast(load, pv, price, self._updates, self._horizon, length)
@@ -134,23 +136,23 @@ class _Told:
     def _predictor(self, name: str, k: int, expected: Floats, realised: Floats) -> Predictor:
         """Predictor of the k-th quantity of a grid, from its profile and what happens."""
         model, label = self._section.models[k], labels_of(name)[k]
-        nothing = not self._profiles.has_prices(name) if k == 2 else not expected.shape[1]
+        nothing = not self._profiles.has_prices(name) if k == _PRICE else not expected.shape[1]
         if model == "perfect" or nothing:
             return Known(realised)
         if model == "persistence":
             return self._persistence(name, k, realised)
-        upper = self._profiles.pv_upper(name) if k == 1 else None
+        upper = self._profiles.pv_upper(name) if k == _PV else None
         if model == "file":
             assert self._table is not None
-            total = expected[:, 0] if k == 2 else expected.sum(axis=1)
-            if k == 0:  # the columns of reactive power follow the active ones
+            total = expected[:, 0] if k == _PRICE else expected.sum(axis=1)
+            if k == _LOAD:  # the columns of reactive power follow the active ones
                 total = expected[:, : expected.shape[1] // 2].sum(axis=1)
             covered, of_grid = self._horizon.intervals_covered, Label(name, label.quantity)
             try:
                 return self._table.tabulated(of_grid, expected, total, upper, covered)
             except ProfileError as error:
                 raise ScenarioError(f"forecast.file: {error}") from error
-        relative, strayed = k < 2, self._reality.paths.get(label)
+        relative, strayed = k != _PRICE, self._reality.paths.get(label)
         observed = None
         if strayed is not None:
             observed = Observed(realised, expected, strayed.kept, relative)
@@ -159,17 +161,19 @@ class _Told:
     def _persistence(self, name: str, k: int, realised: Floats) -> Predictor:
         assert self._past is not None
         past = columns_of(self._past[1][name])[k]
-        grid, devices = self._profiles.grids[name], self._profiles.devices[name]
         rule = self._sections[k].persistence
-        if rule is None:
-            modelled = all(placed.section.file is None for placed in grid.pv)
-            rule = "clear_sky" if k == 1 and modelled else "day_before"
         if rule == "last":
             return LastSeen(past, realised)
-        if rule == "day_before":
+        if k != _PV:
             return SameTimeDayBefore(past, realised)
+        grid, devices = self._profiles.grids[name], self._profiles.devices[name]
+        modelled = all(placed.section.file is None for placed in grid.pv)
+        if not modelled and rule != "clear_sky":
+            return SameTimeDayBefore(past, realised)
+        clear = self._factory.clear_sky(grid, devices)  # refuses what comes from a file
+        if rule == "day_before":
+            return SameTimeDayBefore(past, realised, dark=clear == 0.0)
         clear_past = self._past[0].clear_sky(grid, devices)
-        clear = self._factory.clear_sky(grid, devices)
         return ClearSkyShare(past, realised, clear_past, clear, devices.photovoltaics.p_rated_mw)
 
     def _error_paths(self) -> dict[Label, ErrorPath]:

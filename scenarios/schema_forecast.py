@@ -118,6 +118,11 @@ class ForecastSection(Section):
             raise ValueError(
                 "load.persistence: loads know no clear sky; day_before and last are accepted"
             )
+        if self.pv.persistence == "last":
+            raise ValueError(
+                "pv.persistence: the last value would shine through the night; day_before and "
+                "clear_sky are accepted"
+            )
         return self
 
     @property

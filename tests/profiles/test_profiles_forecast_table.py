@@ -1,0 +1,160 @@
+"""Forecasts from files: scenario sets by issue time and valid time, refused where they gape."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.forecast_correlation import Label
+from stackelgrid.profiles.forecast_table import read_forecast_table
+from stackelgrid.profiles.time_axis import TimeAxis
+
+START = pd.Timestamp("2025-06-21T12:00", tz="Europe/Berlin")
+STEP = pd.Timedelta(hours=1)
+AXIS = TimeAxis(START, STEP, 6)
+COVERED = 3  # intervals of a horizon: forecasts are asked for at 0 to 3
+OUTLOOK = np.column_stack([np.arange(1.0, 7.0), 2.0 * np.arange(1.0, 7.0)])
+TOTAL = OUTLOOK.sum(axis=1)
+LOAD = Label("mv1", "load")
+
+
+def rows(factor=lambda issue, valid: 1.0 + 0.1 * issue + 0.01 * valid, **columns):
+    """Issued one hour before the start for 0 to 3, and at 13:30, in time for 14:00, for 2 to 5."""
+    table = []
+    for issue, hours, valid in ((0, -1.0, range(4)), (1, 1.5, range(2, 6))):
+        for k in valid:
+            table.append(
+                {
+                    "issue_time": (START + hours * STEP).isoformat(),
+                    "valid_time": (START + k * STEP).isoformat(),
+                    "grid": "mv1",
+                    "quantity": "load",
+                    "factor": factor(issue, k),
+                }
+            )
+    return pd.DataFrame(table).assign(**columns)
+
+
+@pytest.fixture
+def read(tmp_path):
+    def call(frame, member=None, ending="csv"):
+        path = tmp_path / f"forecast.{ending}"
+        if ending == "csv":
+            frame.to_csv(path, index=False)
+        else:
+            frame.to_parquet(path)
+        return read_forecast_table(path, AXIS, ("mv1", "lv1"), member)
+
+    return call
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_the_latest_forecast_issued_counts(read, ending):
+    table = read(rows(), ending=ending)
+    np.testing.assert_array_equal(table.issued, [-1, 2])
+    told = table.tabulated(LOAD, OUTLOOK, TOTAL, None, COVERED)
+    np.testing.assert_allclose(told.rows(1, 1, 3), OUTLOOK[1:4] * [[1.01], [1.02], [1.03]])
+    np.testing.assert_allclose(told.rows(2, 2, 3), OUTLOOK[2:5] * [[1.12], [1.13], [1.14]])
+
+
+def test_leads_in_minutes_say_the_same(read):
+    frame = rows()
+    lead = pd.to_datetime(frame["valid_time"]) - pd.to_datetime(frame["issue_time"])
+    other = frame.drop(columns="valid_time").assign(lead_min=lead / pd.Timedelta(minutes=1))
+    one, two = read(frame), read(other)
+    np.testing.assert_array_equal(one.values[LOAD], two.values[LOAD])
+
+
+def test_values_are_totals_of_the_grid(read):
+    frame = rows().drop(columns="factor").assign(value=6.0)
+    told = read(frame).tabulated(LOAD, OUTLOOK, TOTAL, None, COVERED)
+    np.testing.assert_allclose(told.rows(0, 0, 3), [[2.0, 4.0]] * 3)  # shared as in the profile
+
+
+def test_prices_shift_both_ways_alike(read):
+    price = np.column_stack([np.full(6, 80.0), np.full(6, 60.0)])
+    frame = rows(quantity="price")
+    told = read(frame.drop(columns="factor").assign(value=95.0))
+    shifted = told.tabulated(Label("mv1", "price"), price, price[:, 0], None, COVERED)
+    np.testing.assert_allclose(shifted.rows(0, 0, 2), [[95.0, 75.0]] * 2)
+    factors = read(frame).tabulated(Label("mv1", "price"), price, price[:, 0], None, COVERED)
+    np.testing.assert_allclose(factors.rows(0, 1, 1), [[80.8, 60.8]])
+
+
+def test_a_member_of_a_set(read):
+    both = pd.concat([rows(member=0), rows(lambda i, k: 0.5, member=7)])
+    told = read(both, 7).tabulated(LOAD, OUTLOOK, TOTAL, None, COVERED)
+    np.testing.assert_allclose(told.rows(0, 0, 3), 0.5 * OUTLOOK[:3])
+    with pytest.raises(ProfileError, match="no member 3; it has 0, 7"):
+        read(both, 3)
+    with pytest.raises(ProfileError, match="holds several members"):
+        read(both)
+    with pytest.raises(ProfileError, match="has no column 'member'"):
+        read(rows(), 1)
+
+
+def test_a_missing_interval_is_named(read):
+    frame = rows().drop(index=5)  # of the second forecast: 15:00
+    said = (
+        r"load of grid mv1: the forecast available at 2025-06-21T14:00:00\+02:00 has no value for "
+        r"2025-06-21T15:00:00\+02:00; every interval to 2025-06-21T17:00:00\+02:00"
+    )
+    with pytest.raises(ProfileError, match=said):
+        read(frame).tabulated(LOAD, OUTLOOK, TOTAL, None, COVERED)
+
+
+def test_a_forecast_that_ends_before_the_next_is_used_up_is_named(read):
+    frame = rows().drop(index=3)  # asked for at 13:00, before the second one
+    with pytest.raises(ProfileError, match=r"no value for 2025-06-21T15:00"):
+        read(frame).tabulated(LOAD, OUTLOOK, TOTAL, None, COVERED)
+
+
+def test_nothing_issued_by_the_start_is_refused(read):
+    with pytest.raises(ProfileError, match="no forecast issued by the start"):
+        read(rows().iloc[4:]).tabulated(LOAD, OUTLOOK, TOTAL, None, COVERED)
+
+
+def test_a_grid_without_rows_is_refused(read):
+    with pytest.raises(ProfileError, match=r"no rows for pv of grid lv1; it has mv1.load"):
+        read(rows()).tabulated(Label("lv1", "pv"), OUTLOOK, TOTAL, None, COVERED)
+
+
+def test_impossible_values_are_refused(read):
+    with pytest.raises(ProfileError, match=r"is -0.1 times its profile; at least 0"):
+        read(rows(lambda i, k: -0.1)).tabulated(LOAD, OUTLOOK, TOTAL, None, COVERED)
+    rated = np.maximum(OUTLOOK, [[6.5, 13.0]])
+    read(rows(lambda i, k: 1.08)).tabulated(LOAD, OUTLOOK, TOTAL, rated, COVERED)
+    said = r"at 2025-06-21T17:00:00\+02:00 is 1.2 times its profile; 0 to 1.083 is accepted"
+    with pytest.raises(ProfileError, match=said):
+        read(rows(lambda i, k: 1.2)).tabulated(LOAD, OUTLOOK, TOTAL, rated, COVERED)
+    night = OUTLOOK.copy()
+    night[2] = 0.0
+    frame = rows().drop(columns="factor").assign(value=6.0)
+    with pytest.raises(ProfileError, match=r"is 6 at 2025-06-21T14:00.*where its profile is 0"):
+        read(frame).tabulated(LOAD, night, night.sum(axis=1), None, COVERED)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"grid": "mv9"}, "grid 'mv9' unknown; accepted: mv1, lv1"),
+        ({"quantity": "wind"}, "quantity 'wind' unknown; accepted: load, pv, price"),
+        ({"issue_time": "2025-06-21T11:00:00"}, "issue_time '2025-06-21T11:00:00' in data row 1"),
+        ({"valid_time": "2025-06-21T12:20:00+02:00"}, "starts no interval"),
+        ({"factor": "much"}, "column 'factor' is 'much' in data row 1"),
+        ({"value": 1.0}, "exactly one of the columns factor and value"),
+        ({"valid_time": "2025-06-21T12:00:00+02:00"}, "two values for load of grid mv1"),
+    ],
+)
+def test_bad_rows_are_refused(read, change, said):
+    with pytest.raises(ProfileError, match=said):
+        read(rows().assign(**change))
+
+
+def test_a_missing_column_or_file_is_refused(read, tmp_path):
+    with pytest.raises(ProfileError, match="column 'grid' is missing"):
+        read(rows().drop(columns="grid"))
+    with pytest.raises(ProfileError, match="has no rows"):
+        read(rows().iloc[:0], ending="parquet")
+    with pytest.raises(ProfileError, match="no such file"):
+        read_forecast_table(tmp_path / "none.csv", AXIS, ("mv1",), None)
