@@ -1,7 +1,7 @@
 """An agent of a negotiation as a SimPy process: it reads messages, computes, answers."""
 
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Executor, Future, wait
 from typing import Any
 
@@ -18,9 +18,10 @@ from stackelgrid.controllers.agents.messages import (
 )
 from stackelgrid.controllers.agents.two_phase_commit import Answer as VoteData
 from stackelgrid.controllers.agents.two_phase_commit import CommitParticipant, Terms
-from stackelgrid.controllers.coordination.coordinator import Answer
+from stackelgrid.controllers.coordination.coordinator_terms import Answer
 from stackelgrid.controllers.coordination.negotiating_agent import Bound, NegotiatingAgent
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.simulators.mailbox import Mailbox
 
 Process = Generator[simpy.Event, Any, None]
@@ -28,12 +29,14 @@ Process = Generator[simpy.Event, Any, None]
 _TERMS = (Offer, Prepare)
 
 
-class AgentProcess:
+class AgentProcess(Carrying):
     """Runs one `NegotiatingAgent`; shares nothing with other processes but messages.
 
     `compute_s` seconds of the network's clock pass for an answer. What the agent raises is kept in
     `failures`: it then does not answer.
     """
+
+    carried = ("failures", "ignored", "interval", "_answered", "_voted", "_batch", "_newest")
 
     def __init__(
         self,
@@ -55,7 +58,24 @@ class AgentProcess:
         self._answered: tuple[tuple[int, int], Response] | None = None
         self._voted: dict[Version, Bound] = {}
         self._working: Future[Any] | None = None
-        environment.process(self._run())
+        # what is read together, oldest first, and the newest terms of it
+        self._batch: list[Message] = []
+        self._newest: tuple[int, int, int] | None = None
+        self._process = environment.process(self._run())
+
+    def state(self) -> dict[str, Any]:
+        """What it holds and has not read or sent yet; at rest it computes nothing."""
+        return {
+            **super().state(),
+            "participant": self.participant.state(),
+            "mailbox": self.mailbox.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take what it held, before the environment runs."""
+        super().restore(state)
+        self.participant.restore(state["participant"])
+        self.mailbox.restore(state["mailbox"])
 
     def begin(self, interval: int) -> None:
         """Take up an interval, once the agent has its data."""
@@ -68,24 +88,57 @@ class AgentProcess:
         return self._voted.get(version)
 
     def rest(self) -> None:
-        """Wait for what is still being computed: afterwards nothing touches the agent."""
-        if self._working is not None:
-            wait((self._working,))
+        """Stop computing at a gate, where an answer would come too late.
+
+        Afterwards nothing touches the agent, and what it has not read yet is in its state.
+        """
+        if self._working is None:
+            return
+        wait((self._working,))
+        error = self._working.exception()
+        if isinstance(error, Exception):
+            self._failed(error)
+        self._working = None
+        del self._batch[0]
+        self._take(self.mailbox.waiting())
+        self._process.interrupt()
 
     def _run(self) -> Process:
         while True:
-            arrivals = [(yield self.mailbox.get())]
-            arrivals += self.mailbox.waiting()
-            messages = [m for m in map(self.mailbox.read, arrivals) if m is not None]
-            newest = max((_number(m) for m in messages if isinstance(m, _TERMS)), default=None)
-            for message in messages:
-                if isinstance(message, Offer) and newest is not None and _number(message) < newest:
-                    self.ignored["offer overtaken by another"] += 1
-                    continue
+            self._send()  # what was left when a gate closed
+            if not self._batch:
+                self._newest = None
+                first = yield self.mailbox.get()
+                self._take([first, *self.mailbox.waiting()])
+            while self._batch:
+                message = self._batch[0]
                 try:
-                    yield from self._handle(message)
-                except Exception as error:  # whatever one agent raises must not stop the others
-                    self._failed(error)
+                    yield from self._read(message)
+                except simpy.Interrupt:  # it was at rest: the message is gone
+                    self._send()
+                    continue
+                del self._batch[0]
+
+    def _take(self, arrivals: list[Any]) -> None:
+        """Put arrivals in the batch that is read."""
+        messages = [m for m in map(self.mailbox.read, arrivals) if m is not None]
+        self._batch += messages
+        numbers = [_number(m) for m in messages if isinstance(m, _TERMS)]
+        if self._newest is not None:
+            numbers.append(self._newest)
+        self._newest = max(numbers, default=None)
+
+    def _read(self, message: Message) -> Process:
+        newest = self._newest
+        if isinstance(message, Offer) and newest is not None and _number(message) < newest:
+            self.ignored["offer overtaken by another"] += 1
+            return
+        try:
+            yield from self._handle(message)
+        except simpy.Interrupt:
+            raise
+        except Exception as error:  # whatever one agent raises must not stop the others
+            self._failed(error)
 
     def _handle(self, message: Message) -> Process:
         now = self._environment.now
@@ -96,6 +149,9 @@ class AgentProcess:
             yield from self._on_prepare(wanted)
         elif isinstance(wanted, Commit):
             self._on_commit(wanted, now)
+        self._send()
+
+    def _send(self) -> None:
         for answer in self.participant.outgoing():
             self.mailbox.send(answer)
 
@@ -106,6 +162,9 @@ class AgentProcess:
             return
         if offer.interval != self.interval or (self._answered and self._answered[0] > number):
             self.ignored["offer of another round"] += 1
+            return
+        if self._gate_of(offer.interval) <= self._environment.now:
+            self.ignored["offer after the gate"] += 1
             return
         answer: Answer | None = yield from self._computed(self.agent.respond, _terms(offer))
         if answer is None or self._gate_of(offer.interval) <= self._environment.now:
@@ -169,13 +228,12 @@ class AgentProcess:
         """Compute on a thread while simulated time passes, so that agents work side by side."""
         self._working = future = self._pool.submit(task, terms)
         yield self._environment.timeout(self._compute_s)
+        self._working = None
         try:
             return future.result()
         except Exception as error:  # it then does not answer
             self._failed(error)
             return None
-        finally:
-            self._working = None
 
     def _failed(self, error: Exception) -> None:
         self.failures.append(f"{self.agent.name}: {type(error).__name__}: {error}")

@@ -4,14 +4,13 @@ Agents are SimPy processes that share nothing but bytes: `send` puts a payload o
 the recipient's process waits at its `inbox`. A delivered copy costs one event.
 """
 
-import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import repeat
+from itertools import count
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import simpy
 
 from stackelgrid.simulators.communication_settings import (
@@ -22,6 +21,7 @@ from stackelgrid.simulators.communication_settings import (
     LinkQuality,
     Outage,
 )
+from stackelgrid.simulators.link import Link, UnderWay
 from stackelgrid.simulators.traffic import Traffic, TrafficCounts
 
 __all__ = [
@@ -35,9 +35,6 @@ __all__ = [
     "Traffic",
     "TrafficCounts",
 ]
-
-_BITS_PER_BYTE = 8
-_BLOCK = 64
 
 
 class CommunicationNetwork:
@@ -73,8 +70,9 @@ class CommunicationNetwork:
             raise CommunicationError(f"agent {ANYONE!r}: the name stands for anyone in outages")
         self._inboxes = {name: _Inbox(environment) for name in names}
         self._receivers: dict[str, Callable[[str, bytes], None]] = {}
-        self._links: dict[tuple[str, str], _Link] = {}
+        self._links: dict[tuple[str, str], Link] = {}
         self._counters: dict[tuple[str, str], Traffic] = {}
+        self._order = count()
         self._total = Traffic(self._all_counts)
         for sender, recipient in self._qualities:
             self._check_ends(sender, recipient)
@@ -135,7 +133,21 @@ class CommunicationNetwork:
         """Directed links, (sender, recipient), on which something was sent, sorted."""
         return tuple(sorted(ends for ends, link in self._links.items() if link.sent))
 
-    def _open(self, sender: str, recipient: str) -> "_Link":
+    def state(self) -> dict[tuple[str, str], Any]:
+        """States of the links that were used, with what is under way; inboxes are not carried."""
+        return {ends: link.state() for ends, link in self._links.items()}
+
+    def restore(self, state: Mapping[tuple[str, str], Any]) -> None:
+        """Take what the links carried; what was under way arrives in the same order."""
+        under_way: list[tuple[UnderWay, Link]] = []
+        for ends, carried in state.items():
+            link = self._open(*ends)
+            link.restore(carried)
+            under_way += [(copy, link) for copy in link.take_under_way()]
+        for copy, link in sorted(under_way, key=lambda pair: pair[0].order):
+            link.put_under_way(copy.at_s, copy.number, copy.payload)
+
+    def _open(self, sender: str, recipient: str) -> Link:
         """Link between two agents, made at its first use: n agents have n (n - 1) of them."""
         ends = (sender, recipient)
         if ends not in self._links:
@@ -144,12 +156,13 @@ class CommunicationNetwork:
             stream = np.random.SeedSequence(
                 self._seed.entropy, spawn_key=(*self._seed.spawn_key, *words)
             )
-            self._links[ends] = _Link(
+            self._links[ends] = Link(
                 self._environment,
                 self._delivery(sender, recipient),
                 self._qualities.get(ends, self._quality),
                 tuple((o.from_s, o.to_s) for o in self._outages if o.concerns(*ends)),
                 np.random.default_rng(stream),
+                self._order,
             )
         return self._links[ends]
 
@@ -179,112 +192,3 @@ class _Inbox(simpy.Store):
         """Add a payload and wake who waits for it; a store without capacity always has room."""
         self.items.append(payload)
         self._trigger_get(None)
-
-
-class _Link:
-    """One direction between two agents: its queue, its random stream and its counters."""
-
-    def __init__(
-        self,
-        environment: simpy.Environment,
-        arrived: Callable[[bytes], None],
-        quality: LinkQuality,
-        outages: tuple[tuple[float, float], ...],
-        generator: np.random.Generator,
-    ) -> None:
-        self.sent = self._delivered = self._lost = self._in_outage = 0
-        self._duplicated = self._reordered = self._bytes_sent = self._bytes_delivered = 0
-        self._environment = environment
-        self.arrived = arrived
-        self._quality = quality
-        self._outages = outages
-        self._uniform = _blocks(generator.random)
-        self._free_at = -math.inf
-        self._last_in_order = -math.inf
-        self._newest_delivered = 0
-        self._delays: Iterator[float] = repeat(quality.latency_s)
-        if quality.jitter_s > 0.0:
-            # mean = shape scale, variance = shape scale^2
-            shape = (quality.latency_s / quality.jitter_s) ** 2
-            scale = quality.jitter_s**2 / quality.latency_s
-            self._delays = _blocks(lambda count: generator.gamma(shape, scale, count))
-
-    def counts(self) -> TrafficCounts:
-        """Counts since the network began."""
-        return TrafficCounts(
-            sent=self.sent,
-            delivered=self._delivered,
-            lost=self._lost,
-            in_outage=self._in_outage,
-            duplicated=self._duplicated,
-            reordered=self._reordered,
-            bytes_sent=self._bytes_sent,
-            bytes_delivered=self._bytes_delivered,
-        )
-
-    def send(self, payload: bytes) -> None:
-        """Draw what becomes of a message, and schedule its delivery."""
-        quality = self._quality
-        now = self._environment.now
-        self.sent += 1
-        self._bytes_sent += len(payload)
-        # drawn before anything is decided: an outage leaves the fate of later messages as it was
-        lost = self._happens(quality.loss)
-        in_order = not self._happens(quality.reordering)
-        delays = [next(self._delays)]
-        if self._happens(quality.duplication):
-            delays.append(next(self._delays))
-        if self._down(now):
-            self._in_outage += 1
-            return
-        leaves = now
-        if quality.bandwidth_bit_per_s is not None:
-            occupied = _BITS_PER_BYTE * len(payload) / quality.bandwidth_bit_per_s
-            leaves = self._free_at = max(now, self._free_at) + occupied
-        if lost:  # on its way: it has occupied the link
-            self._lost += 1
-            return
-        self._duplicated += len(delays) - 1
-        for delay in delays:
-            self._schedule(leaves - now + delay, payload, in_order)
-
-    def _schedule(self, delay: float, payload: bytes, in_order: bool) -> None:
-        """Deliver a copy after a delay, behind the one before if it keeps its place."""
-        now = self._environment.now
-        if in_order:
-            last = self._last_in_order
-            delay = max(delay, last - now)
-            while now + delay < last:  # now + (last - now) may round to just before last
-                delay += math.ulp(last)
-        at = now + delay
-        if self._down(at):
-            self._in_outage += 1
-            return
-        if in_order:
-            self._last_in_order = at
-        arrival = self._environment.timeout(delay, (self.sent, payload))
-        arrival.callbacks.append(self._deliver)
-
-    def _deliver(self, arrival: simpy.Event) -> None:
-        message = arrival.value
-        assert message is not None
-        number, payload = message
-        self._delivered += 1
-        self._bytes_delivered += len(payload)
-        if number < self._newest_delivered:
-            self._reordered += 1
-        else:
-            self._newest_delivered = number
-        self.arrived(payload)
-
-    def _happens(self, probability: float) -> bool:
-        return probability > 0.0 and next(self._uniform) < probability
-
-    def _down(self, at: float) -> bool:
-        return any(begin <= at < end for begin, end in self._outages) if self._outages else False
-
-
-def _blocks(draw: Callable[[int], npt.NDArray[np.float64]]) -> Iterator[float]:
-    """Random numbers one by one, drawn many at a time: a single draw costs ten times as much."""
-    while True:
-        yield from draw(_BLOCK).tolist()

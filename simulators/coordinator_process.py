@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +23,10 @@ from stackelgrid.controllers.agents.two_phase_commit import (
     Holding,
     RetryPolicy,
 )
-from stackelgrid.controllers.coordination.coordinator import Answer, Coordinator, PublicTerms
+from stackelgrid.controllers.coordination.coordinator import Coordinator
+from stackelgrid.controllers.coordination.coordinator_terms import Answer, PublicTerms
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.stateful import Carrying, Stateful
 from stackelgrid.simulators.agent_process import Process
 from stackelgrid.simulators.mailbox import Mailbox
 from stackelgrid.simulators.round_trip import Patience
@@ -47,12 +50,17 @@ class Opening:
     parameters: Floats | None
 
 
-class CoordinatorProcess:
+class CoordinatorProcess(Carrying):
     """Runs a `Coordinator` and its commits; knows what is public and what it is told.
 
     `limits_mw` are the largest powers that the agents are enrolled with; `check` tells why a
     mixture of possible schedules is unsafe ("" if all are safe).
     """
+
+    carried = (
+        "ignored", "agreed_s", "reason", "_gate_s", "_prepared_at_once", "_answers", "_asked",
+        "_asked_round", "_heard", "_absent", "_missed", "_declined", "_members",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -91,14 +99,31 @@ class CoordinatorProcess:
             self._retry(),
             interval,
         )
-        environment.process(self._run())
+        self._negotiating = False
+        self._process = environment.process(self._run())
+
+    def state(self) -> dict[str, Any]:
+        """What it knows between two negotiations."""
+        return {**super().state(), "parts": [part.state() for part in self._parts]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take what it knew, before the environment runs."""
+        super().restore(state)
+        for part, carried in zip(self._parts, state["parts"], strict=True):
+            part.restore(carried)
+
+    @property
+    def _parts(self) -> tuple[Stateful, ...]:
+        return self._patience, self.commit, self.coordinator, self.mailbox
 
     def open(self, opening: Opening) -> None:
         """Begin the negotiation of an interval, now."""
         self._opened.succeed(opening)
 
     def close(self) -> CommitRecord:
-        """Close the gate."""
+        """Close the gate; what it is doing ends there."""
+        if self._negotiating:
+            self._process.interrupt()
         return self.commit.close(self._environment.now)
 
     @property
@@ -131,7 +156,10 @@ class CoordinatorProcess:
                 get.cancel()
             if opened.triggered:
                 self._opened = self._environment.event()
-                yield from self._negotiate(opened.value)
+                self._negotiating = True
+                with suppress(simpy.Interrupt):  # the gate has closed
+                    yield from self._negotiate(opened.value)
+                self._negotiating = False
 
     def _negotiate(self, opening: Any) -> Process:
         assert isinstance(opening, Opening)
@@ -242,7 +270,11 @@ class CoordinatorProcess:
             due = self.commit.next_due()
             wake = end if due is None else min(end, max(due, self._environment.now))
             get = self.mailbox.get()
-            yield get | self._environment.timeout(wake - self._environment.now)
+            try:
+                yield get | self._environment.timeout(wake - self._environment.now)
+            except simpy.Interrupt:
+                get.cancel()
+                raise
             if get.triggered:
                 self._take(get.value)
             else:

@@ -6,13 +6,19 @@ from typing import Any
 import simpy
 
 from stackelgrid.controllers.agents.messages import Message, MessageError, decode, encode
+from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.simulators.communication import CommunicationNetwork
 
 __all__ = ["Mailbox", "PostOffice"]
 
 
-class Mailbox:
-    """Messages to and from the parties in `known`; bad ones are dropped and counted by reason."""
+class Mailbox(Carrying):
+    """Messages to and from the parties in `known`; bad ones are dropped and counted by reason.
+
+    Carries the counts; between two intervals nothing waits in it, whoever it belongs to reads.
+    """
+
+    carried = ("refused",)
 
     def __init__(
         self, network: CommunicationNetwork, name: str, known: frozenset[str], steps: int

@@ -7,7 +7,8 @@ interval run in the `gate_s` seconds before it begins. Controllers see a scheme 
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import simpy
@@ -17,6 +18,7 @@ from stackelgrid.controllers.agents.two_phase_commit import (
     Holding,
     ParticipantRecord,
 )
+from stackelgrid.controllers.coordination.coordinator_terms import PublicTerms
 from stackelgrid.controllers.coordination.ldd_admm import (
     LddAdmm,
     coordinator_of,
@@ -38,6 +40,25 @@ from stackelgrid.simulators.traffic import TrafficCounts
 _ENROLLED_MARGIN = 1.5
 
 
+@dataclass(frozen=True)
+class StageProcesses:
+    """What the processes of one stage carry: limits in MW, states of agents and coordinator."""
+
+    limits_mw: Mapping[str, float]
+    public: Mapping[str, PublicTerms]
+    agents: Mapping[str, Any]
+    coordinator: Any
+
+
+@dataclass(frozen=True)
+class HostState:
+    """The clock in s, the links of the network, and the stages; None is one that has not begun."""
+
+    now: float
+    links: Mapping[tuple[str, str], Any]
+    stages: tuple[StageProcesses | None, ...]
+
+
 class NegotiationHost:
     """The environment, the network and the clock of all negotiations of a run.
 
@@ -53,17 +74,35 @@ class NegotiationHost:
         seed: np.random.SeedSequence,
     ) -> None:
         self.settings, self.interval_s = settings, interval_s
-        self.environment = simpy.Environment(initial_time=-settings.gate_s)
+        self._names, self._seed = names, seed
+        self.stages: list[NegotiatedLddAdmm] = []
+        self._begin_at(-settings.gate_s)
+
+    def _begin_at(self, now: float) -> None:
+        """A network of its own clock, on which nothing is under way."""
+        self.environment = simpy.Environment(initial_time=now)
         self.network = CommunicationNetwork(
             self.environment,
-            names,
-            settings.quality,
-            settings.links,
-            settings.outages,
-            seed=seed,
+            self._names,
+            self.settings.quality,
+            self.settings.links,
+            self.settings.outages,
+            seed=self._seed,
         )
         self.post = PostOffice(self.network)
-        self.stages: list[NegotiatedLddAdmm] = []
+
+    def state(self) -> HostState:
+        """State of the network and of all who talk over it, while all gates are closed."""
+        stages = tuple(stage.process_state() for stage in self.stages)
+        return HostState(self.environment.now, self.network.state(), stages)
+
+    def restore(self, state: HostState) -> None:
+        """Take it up: processes begin anew, and what was under way arrives in the same order."""
+        self._begin_at(state.now)
+        for stage, carried in zip(self.stages, state.stages, strict=True):
+            if carried is not None:
+                stage.restore_processes(carried)
+        self.network.restore(state.links)
 
     def scheme(self, name: str, stage: Stage) -> Scheme:
         """Scheme of a stage: by messages where there is a coordinator to send them to."""
@@ -149,23 +188,56 @@ class NegotiatedLddAdmm:
 
     # ------------------------------------------------------------------ parts
 
+    def process_state(self) -> StageProcesses | None:
+        """What its processes carry; None before the first negotiation."""
+        if self.coordinator is None:
+            return None
+        coordinator = self.coordinator
+        return StageProcesses(
+            self.limits_mw,
+            coordinator.coordinator.state().public,
+            {name: process.state() for name, process in self.processes.items()},
+            coordinator.state(),
+        )
+
+    def restore_processes(self, state: StageProcesses) -> None:
+        """Start its processes with what they carried."""
+        self.limits_mw = dict(state.limits_mw)
+        nothing = {name: Holding(None, (), ()) for name in self.agents}
+        self.coordinator = self._processes(state.public, nothing, 0)
+        for name, process in self.processes.items():
+            process.restore(state.agents[name])
+        self.coordinator.restore(state.coordinator)
+
     def _start(self, instance: StageInstance) -> CoordinatorProcess:
         """Enrol the agents with what they hold before anything is committed."""
-        host, name = self._host, self.follower.grid_name
-        steps = next(iter(self.stage.leaders.values())).horizon.length
         enrolled, public = {}, {}
-        for agent_name, agent in self.agents.items():
+        for name, agent in self.agents.items():
             boundary = agent.boundary(agent.held(""))
             p, q = (tuple(v.tolist()) for v in (boundary.p_mw, boundary.q_mvar))
-            enrolled[agent_name] = Holding(None, p, q)
-            devices = agent.agent.feeder.devices
-            self.limits_mw[agent_name] = _ENROLLED_MARGIN * float(
-                agent.agent.feeder.load_peak_mw.sum()
-                + devices.photovoltaics.p_rated_mw.sum()
-                + devices.batteries.p_max_mw.sum()
-                + devices.units.p_max_mw.sum()
-            ) + host.enrolled_below_mw(agent_name)
-            public[agent_name] = agent.public_terms(instance.leaders[agent_name])
+            enrolled[name] = Holding(None, p, q)
+            self.limits_mw[name] = self._limit_mw(name)
+            public[name] = agent.public_terms(instance.leaders[name])
+        return self._processes(public, enrolled, instance.interval)
+
+    def _limit_mw(self, name: str) -> float:
+        """Largest power that an agent is enrolled with."""
+        feeder = self.agents[name].agent.feeder
+        devices = feeder.devices
+        return _ENROLLED_MARGIN * float(
+            feeder.load_peak_mw.sum()
+            + devices.photovoltaics.p_rated_mw.sum()
+            + devices.batteries.p_max_mw.sum()
+            + devices.units.p_max_mw.sum()
+        ) + self._host.enrolled_below_mw(name)
+
+    def _processes(
+        self, public: Mapping[str, PublicTerms], enrolled: Mapping[str, Holding], interval: int
+    ) -> CoordinatorProcess:
+        """Start the processes of the agents and of the coordinator."""
+        host, name = self._host, self.follower.grid_name
+        steps = next(iter(self.stage.leaders.values())).horizon.length
+        for agent_name, agent in self.agents.items():
             self.processes[agent_name] = AgentProcess(
                 host.environment,
                 agent,
@@ -183,7 +255,7 @@ class NegotiatedLddAdmm:
             self.limits_mw,
             self._check,
             host.settings.gate_s / len(host.stages),
-            instance.interval,
+            interval,
         )
 
     def _check(self, possible: Mapping[str, tuple[Holding, ...]]) -> str:

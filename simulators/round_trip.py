@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from math import ceil, log
 
+from stackelgrid.profiles.stateful import Carrying
+
 __all__ = ["Estimate", "Patience"]
 
 
@@ -37,8 +39,10 @@ _PATIENCE = 6.0
 _ANOTHER_ATTEMPT = 2.5
 
 
-class Patience:
+class Patience(Carrying):
     """When to ask again and when to give up, from what was seen; times in s, gate `gate_s` long."""
+
+    carried = ("trip", "round", "_backoff", "_counted")
 
     def __init__(self, gate_s: float) -> None:
         self._gate_s = gate_s

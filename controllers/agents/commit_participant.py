@@ -15,6 +15,7 @@ from stackelgrid.controllers.agents.messages import (
     Version,
     Vote,
 )
+from stackelgrid.profiles.stateful import Carrying
 
 __all__ = ["Answer", "CommitParticipant", "ParticipantRecord"]
 
@@ -56,7 +57,7 @@ class ParticipantRecord:
         return self.pending is not None
 
 
-class CommitParticipant:
+class CommitParticipant(Carrying):
     """State machine of one agent; time is an argument, nothing is sent but by `outgoing`.
 
     `gate_of(interval)`: time in s at which the gate of an interval closes; no vote from then on.
@@ -64,6 +65,8 @@ class CommitParticipant:
     adopted is not forgotten, what was being computed is. What is ignored is counted in `dropped`
     by reason.
     """
+
+    carried = ("held", "pending", "wanted", "dropped", "_vote", "_closed", "_settled", "_outgoing")
 
     def __init__(
         self,

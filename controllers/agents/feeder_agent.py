@@ -77,6 +77,15 @@ class FeederInstance:
     amendment: Amendment | None = None
 
 
+@dataclass(frozen=True)
+class FeederState:
+    """What an agent carries: the last adopted schedule, the last one that was AC feasible."""
+
+    last: Schedule | None
+    last_good: Schedule | None
+    certificate_s: float
+
+
 class FeederAgent:
     """Minimises the cost of one feeder under its tariff; built once, re-solved every interval.
 
@@ -273,6 +282,15 @@ class FeederAgent:
         self._last = plan.schedule
         if plan.certificate is not None and plan.certificate.good((plan.step,)):
             self._last_good = plan.schedule
+
+    def state(self) -> FeederState:
+        """Schedules to continue, and seconds spent."""
+        return FeederState(self._last, self._last_good, self._certifier.seconds)
+
+    def restore(self, state: FeederState) -> None:
+        """Take the schedules to continue."""
+        self._last, self._last_good = state.last, state.last_good
+        self._certifier.seconds = state.certificate_s
 
     @property
     def last_good(self) -> Schedule | None:

@@ -50,7 +50,6 @@ class MvDispatchAgent(UpstreamAgent):
             solver,
         )
         self._order = network.positions([int(b) for b in feeder.net.bus.index])
-        self._last: Schedule | None = None
         self._mixtures: RadialMixtures | None = None
 
     def parameters(

@@ -4,16 +4,19 @@ from collections.abc import Callable, Mapping
 
 from stackelgrid.controllers.agents.commit_records import Holding
 from stackelgrid.controllers.agents.messages import Profile, Version
+from stackelgrid.profiles.stateful import Carrying
 
 __all__ = ["PossibleHoldings"]
 
 
-class PossibleHoldings:
+class PossibleHoldings(Carrying):
     """Possible schedules of each agent, always seen from the present interval.
 
     `enrolled`: what each holds at `interval`; `shift(profile, intervals)`: a profile as seen that
     many intervals later. Remembered profiles are shifted from the interval they were stated in.
     """
+
+    carried = ("_interval", "_stated", "_present")
 
     def __init__(
         self,

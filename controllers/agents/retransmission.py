@@ -6,6 +6,7 @@ from math import isfinite
 
 from stackelgrid.controllers.agents.messages import Message
 from stackelgrid.controllers.errors import StackelgridError
+from stackelgrid.profiles.stateful import Carrying
 
 __all__ = ["Outbox", "ProtocolError", "RetryPolicy"]
 
@@ -44,8 +45,10 @@ class _Pending:
     wait_s: float
 
 
-class Outbox:
+class Outbox(Carrying):
     """At most one unanswered message a recipient, due at once and again after each wait."""
+
+    carried = ("retry", "_pending")
 
     def __init__(self, retry: RetryPolicy) -> None:
         self.retry = retry

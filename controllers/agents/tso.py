@@ -37,6 +37,8 @@ class TsoAgent(UpstreamAgent):
     needed; later it is what the last dispatch planned.
     """
 
+    carried = ("_last", "certificate_s")
+
     def __init__(
         self,
         grid: Transmission,
@@ -66,7 +68,6 @@ class TsoAgent(UpstreamAgent):
         self.certificate_s = 0.0
         self._before_mw = unit_p_before_mw
         self._mixtures: TransmissionMixtures | None = None
-        self._last: Schedule | None = None
 
     def parameters(
         self,

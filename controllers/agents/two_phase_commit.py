@@ -36,6 +36,7 @@ from stackelgrid.controllers.agents.messages import (
 )
 from stackelgrid.controllers.agents.possible_holdings import PossibleHoldings
 from stackelgrid.controllers.agents.retransmission import Outbox, ProtocolError, RetryPolicy
+from stackelgrid.profiles.stateful import Carrying
 
 __all__ = [
     "Answer",
@@ -63,7 +64,7 @@ class _Attempt:
         return tuple(agent for agent in self.members if agent not in self.votes)
 
 
-class CommitCoordinator:
+class CommitCoordinator(Carrying):
     """State machine of the coordinator; time in s is an argument, nothing is sent but `outgoing`.
 
     `enrolled`: what each agent holds before anything is committed, from `interval` on (version
@@ -71,6 +72,11 @@ class CommitCoordinator:
     why a mixture of possible holdings is unsafe, "" if all are safe; `shift(profile, intervals)`:
     a profile as seen that many intervals later. What is ignored is counted in `dropped` by reason.
     """
+
+    carried = (
+        "interval", "decision", "dropped", "_committed", "_unacknowledged", "_doubts", "_settled",
+        "_attempt", "_attempts", "_reason", "_trades", "_begun", "_gate_s",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -101,6 +107,18 @@ class CommitCoordinator:
         self._gate_s: float | None = None  # None: closed
         self._outbox = Outbox(retry)  # Prepare and Abort of the present attempt
         self._commits = Outbox(retry)
+
+    def state(self) -> dict[str, Any]:
+        """All that it knows and repeats."""
+        parts = (self._holdings, self._outbox, self._commits)
+        return {**super().state(), "parts": [part.state() for part in parts]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take what it knew and repeated."""
+        super().restore(state)
+        parts = (self._holdings, self._outbox, self._commits)
+        for part, carried in zip(parts, state["parts"], strict=True):
+            part.restore(carried)
 
     @property
     def possible(self) -> Mapping[str, tuple[Holding, ...]]:

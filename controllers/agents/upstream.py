@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from stackelgrid.controllers.schedule import (
     BoundaryProfile,
     Measurement,
     Plan,
+    Schedule,
     SolveReport,
     solve_report,
 )
@@ -20,6 +22,7 @@ from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver
 from stackelgrid.controllers.solvers.convex_maximum import Exclusive, Maximum, convex_maximum
 from stackelgrid.controllers.solvers.payment import exchange_payment
 from stackelgrid.profiles.arrays import Floats, Ints
+from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.profiles.time_axis import Horizon
 
 
@@ -66,12 +69,14 @@ class FollowerSolution:
         return solve_report(self.solver, self.solution)
 
 
-class UpstreamAgent(ABC):
+class UpstreamAgent(Carrying, ABC):
     """Follower of the grids below; its program is built once, data are replaced.
 
     `children` are the pandapower buses of the grids below by name. Their active exchange x (MW,
     import of the child positive, all its copies) enters the program's parameters p as load.
     """
+
+    carried: ClassVar[tuple[str, ...]] = ("_last",)
 
     def __init__(
         self,
@@ -90,6 +95,7 @@ class UpstreamAgent(ABC):
         rows = compiled.parameters["load_p"].reshape(-1, horizon.length)
         self._exchange = {name: rows[row] for name, row in load_row.items()}
         self._solver = solver(compiled.program)
+        self._last: Schedule | None = None
 
     @abstractmethod
     def parameters(

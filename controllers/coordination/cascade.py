@@ -9,13 +9,14 @@ that model are tightened and the stage is decided again (docs/model.md).
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from stackelgrid.controllers.agents import FeederAgent, MvDispatchAgent, TsoAgent
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
 from stackelgrid.controllers.coordination.evaluate import decide_and_evaluate
+from stackelgrid.controllers.coordination.level import CascadeState, Level
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.coordination.schemes import scheme
 from stackelgrid.controllers.coordination.stage import Committing, Scheme, Stage, StageInstance
@@ -34,15 +35,6 @@ _TIE_ROUNDS = 12
 _TIE_FULL_STEPS = 3
 # a follower's limits in later rounds: share of the ratings taken off, and p.u. of the voltage band
 _TIGHTER = ((0.05, 0.005), (0.1, 0.01), (0.2, 0.02))
-
-
-@dataclass
-class _Level:
-    """A stage of the tree, the scheme on it, and the same with tightened limits when needed."""
-
-    parent: str
-    stage: Stage
-    scheme: Scheme
 
 
 class Cascade:
@@ -70,8 +62,28 @@ class Cascade:
         self._parent_band = {f.name: self._band_above(f) for f in system.feeders}
         self.tso: TsoAgent | None = None
         self.levels = tuple(self._level(parent) for parent in self._parents())
-        self._tightened: dict[tuple[str, int], _Level] = {}
+        self._tightened: dict[tuple[str, int], Level] = {}
         self._day: Decision | None = None
+
+    def state(self) -> CascadeState:
+        """What is carried to the next interval; negotiations by messages are their host's."""
+        return CascadeState(
+            {name: agent.state() for name, agent in self.agents.items()},
+            tuple(level.state() for level in self.levels),
+            {key: level.state() for key, level in self._tightened.items()},
+            self._day,
+        )
+
+    def restore(self, state: CascadeState) -> None:
+        """Take what was carried."""
+        for name, agent in self.agents.items():
+            agent.restore(state.agents[name])
+        for level, carried in zip(self.levels, state.levels, strict=True):
+            level.restore(carried)
+        for (parent, attempt), carried in state.tightened.items():
+            level = self._tightened[parent, attempt] = self._level(parent, *_TIGHTER[attempt])
+            level.restore(carried)
+        self._day = state.decision
 
     @property
     def certificate_s(self) -> float:
@@ -157,7 +169,7 @@ class Cascade:
 
     def _decide_level(
         self,
-        level: _Level,
+        level: Level,
         interval: int,
         measured: Mapping[str, Measurement],
         heads: Mapping[str, Floats],
@@ -178,7 +190,7 @@ class Cascade:
     def _tighten(
         self,
         parent: str,
-        above: _Level,
+        above: Level,
         interval: int,
         measured: Mapping[str, Measurement],
         heads: Mapping[str, Floats],
@@ -256,13 +268,13 @@ class Cascade:
         at = transmission.net.bus.index.get_loc(bus)
         return float(low[at]), float(high[at])
 
-    def _level(self, parent: str, rating_off: float = 0.0, band_off_pu: float = 0.0) -> _Level:
+    def _level(self, parent: str, rating_off: float = 0.0, band_off_pu: float = 0.0) -> Level:
         leaders = {f.name: self.agents[f.name] for f in self._leaders_of(parent)}
         follower = self._follower(parent, rating_off, band_off_pu)
         groups = _trading_groups([a.feeder for a in leaders.values()])
         applied = tuple(range(self.system.applied_steps))
         stage = Stage(leaders, follower, groups, self.settings, self._pool, applied)
-        return _Level(parent, stage, self._make_scheme(parent, stage))
+        return Level(parent, stage, self._make_scheme(parent, stage))
 
     def _follower(self, parent: str, rating_off: float, band_off_pu: float) -> UpstreamAgent | None:
         solver, horizon = conic_solver(self.settings.conic), self.system.horizon

@@ -6,7 +6,6 @@ exchange has a price where the follower's limits bind, or always where the follo
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,16 @@ from stackelgrid.controllers.coordination.consensus import (
     Consensus,
     Residuals,
 )
-from stackelgrid.controllers.coordination.served_exchange import Served, ServedExchange
+from stackelgrid.controllers.coordination.coordinator_terms import (
+    Answer,
+    CoordinatorState,
+    PublicTerms,
+    TradeState,
+)
+from stackelgrid.controllers.coordination.served_exchange import (
+    Served,
+    ServedExchange,
+)
 from stackelgrid.controllers.decision import Round
 from stackelgrid.controllers.solvers.registry import Choice
 from stackelgrid.profiles.arrays import Floats
@@ -27,38 +35,6 @@ from stackelgrid.profiles.time_axis import Horizon
 
 # first penalty: share of the price range over the mean exchange of an agent
 FIRST_PENALTY = 0.1
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Exchange and trade across (steps,) of one copy in MW, imports and purchases positive."""
-
-    exchange_mw: Floats
-    trade_mw: Floats
-
-
-@dataclass(frozen=True)
-class PublicTerms:
-    """What everybody knows of an agent: copies, tariff (steps,) and charges in EUR/MWh.
-
-    `trades` tells whether it may trade across.
-    """
-
-    copies: float
-    import_eur_per_mwh: Floats
-    export_eur_per_mwh: Floats
-    retail_margin: float
-    fee_across: float
-    trades: bool
-
-
-@dataclass(frozen=True)
-class _TradeState:
-    """Where rounds about trade ended: price and penalty (steps,), targets (n, steps)."""
-
-    price: Floats
-    penalty: Floats
-    target: Floats
 
 
 class Coordinator:
@@ -97,7 +73,22 @@ class Coordinator:
         # steps that the horizon of the interval before has covered
         self._seen = np.zeros(horizon.length, dtype=bool)
         # where the relaxed and the fixed rounds of earlier intervals ended, seen from the present
-        self._ends: dict[bool, _TradeState] = {}
+        self._ends: dict[bool, TradeState] = {}
+
+    def state(self) -> CoordinatorState:
+        """What the negotiations of earlier intervals have found."""
+        ends = dict(self._ends)
+        if self.rounds and not self.fixed:  # there was no time for more: go on from here
+            ends[False] = self._end()
+        exchange = None if self._exchange is None else self._exchange.state()
+        return CoordinatorState(self._interval, self._public, self._seen, ends, exchange)
+
+    def restore(self, state: CoordinatorState) -> None:
+        """Take what they have found."""
+        self._interval, self._public = state.interval, dict(state.public)
+        self._seen, self._ends = state.seen, dict(state.ends)
+        if self._exchange is not None:
+            self._exchange.restore(state.exchange)
 
     # ------------------------------------------------------------------ an interval
 
@@ -124,6 +115,8 @@ class Coordinator:
         self._seen = self._known(age)
         self._ends = {fixed: self._seen_later(end, age) for fixed, end in self._ends.items()}
         self._resume(fixed=False)
+        now = self._trade
+        self._ends_began = TradeState(now.price, now.penalty, now.target)
         if self._exchange is not None and parameters is not None:
             tariff = np.max([np.abs(p.import_eur_per_mwh) for p in terms.values()], axis=0)
             self._exchange.begin(
@@ -323,31 +316,36 @@ class Coordinator:
 
     def _remember(self) -> None:
         """Keep where the rounds of this kind ended as a start for the next interval."""
+        self._ends[self.fixed] = self._end()
+
+    def _end(self) -> TradeState:
         trade = self._trade
         assert trade is not None
-        self._ends[self.fixed] = _TradeState(trade.price, trade.penalty, trade.target)
+        return TradeState(trade.price, trade.penalty, trade.target)
 
     def _resume(self, *, fixed: bool) -> None:
         """Go on from where rounds of this kind ended in the interval before, if there were any."""
         assert self._trade is not None
         end = self._ends.get(fixed)
         if end is not None and self.warm:
-            now = self._trade  # has found prices of the steps that were not known before
-            self._trade.restart(
-                np.where(self._seen, end.price, now.price),
-                np.where(self._seen, end.penalty, now.penalty),
-                np.where(self._seen, end.target, now.target),
-            )
+            if fixed:  # move as far as the relaxed rounds have moved
+                now, began = self._trade, self._ends_began
+                end = TradeState(
+                    end.price + now.price - began.price,
+                    end.penalty * now.penalty / began.penalty,
+                    end.target + now.target - began.target,
+                )
+            self._trade.restart(end.price, end.penalty, end.target)
         elif fixed:
             self._trade.penalties.forget()
         if fixed and self._exchange is not None:
             self._exchange.forget()
 
-    def _seen_later(self, end: _TradeState, age: int) -> _TradeState:
+    def _seen_later(self, end: TradeState, age: int) -> TradeState:
         """A state seen some intervals later, with the first guess where nothing was known."""
         first = self._trade
         assert first is not None
-        return _TradeState(
+        return TradeState(
             self._later(end.price, first.price, age),
             self._later(end.penalty, first.penalty, age),
             self._later(end.target, first.target, age),

@@ -6,14 +6,19 @@ their bus as given, which is the `integrated` problem: as single level a heurist
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from stackelgrid.controllers.agents.fallback import shifted
 from stackelgrid.controllers.agents.feeder_agent import TARIFF, UNPRICED, FeederPoint
 from stackelgrid.controllers.coordination.consensus import Consensus
-from stackelgrid.controllers.coordination.coordinator import Answer, Coordinator, PublicTerms
+from stackelgrid.controllers.coordination.coordinator import Coordinator
+from stackelgrid.controllers.coordination.coordinator_terms import (
+    Answer,
+    CoordinatorState,
+    PublicTerms,
+)
 from stackelgrid.controllers.coordination.negotiating_agent import Bound, NegotiatingAgent
 from stackelgrid.controllers.coordination.stage import SchemeDecision, Stage, StageInstance
 from stackelgrid.controllers.decision import Negotiation
@@ -21,6 +26,14 @@ from stackelgrid.controllers.schedule import Plan
 from stackelgrid.profiles.arrays import Floats
 
 _NOT_SERVED = "the exchange that the rounds led to cannot be served; its limits are left to it"
+
+
+@dataclass(frozen=True)
+class LddAdmmState:
+    """What is carried: the coordinator's state, and exchanges held since an interval, by agent."""
+
+    coordinator: CoordinatorState | None
+    held: Mapping[str, tuple[int, Floats]]
 
 
 class LddAdmm:
@@ -34,6 +47,21 @@ class LddAdmm:
         self._coordinator: Coordinator | None = None
         # what each agent holds, with the interval that the profile begins with
         self._held: dict[str, tuple[int, Floats]] = {}
+
+    def state(self) -> LddAdmmState:
+        """Where the rounds of earlier intervals ended, and what agents hold."""
+        coordinator = self._coordinator
+        found = None if coordinator is None else coordinator.state()
+        return LddAdmmState(found, self._held)
+
+    def restore(self, state: LddAdmmState) -> None:
+        """Take what earlier intervals have found."""
+        self._held = dict(state.held)
+        if state.coordinator is not None:
+            self._coordinator = coordinator_of(
+                self.stage, state.coordinator.public, self._consensus
+            )
+            self._coordinator.restore(state.coordinator)
 
     def decide(self, instance: StageInstance) -> SchemeDecision:
         """Decide for one instance; agents without a solution hold what they had."""

@@ -18,7 +18,7 @@ from stackelgrid.controllers.agents.feeder_agent import (
 )
 from stackelgrid.controllers.agents.priced_feeder import EXCHANGE, TRADE, PricedFeeder
 from stackelgrid.controllers.agents.two_phase_commit import Terms
-from stackelgrid.controllers.coordination.coordinator import Answer, PublicTerms
+from stackelgrid.controllers.coordination.coordinator_terms import Answer, PublicTerms
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.coordination.recovery import recover
 from stackelgrid.controllers.coordination.stage import SchemeDecision, Stage, StageInstance

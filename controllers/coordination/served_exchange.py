@@ -44,6 +44,15 @@ class _Copies:
     typical: Floats
 
 
+@dataclass(frozen=True)
+class ServedState:
+    """Where prices and targets (n, steps) and penalties (steps,) have ended."""
+
+    price: Floats
+    target: Floats
+    penalty: Floats
+
+
 class ServedExchange:
     """Exchanges of some agents below a follower, `copies` of each; one object for all intervals.
 
@@ -63,6 +72,20 @@ class ServedExchange:
         self._parameters: Floats = np.zeros(0)
         self._held: Floats = np.zeros(0)
         self._tariff: Floats = np.zeros(0)
+
+    def state(self) -> ServedState | None:
+        """What the next interval starts from; None where exchanges have no prices."""
+        copies = self._copies
+        if copies is None:
+            return None
+        return ServedState(copies.price, copies.target, copies.penalties.values)
+
+    def restore(self, state: ServedState | None) -> None:
+        """Take what the next interval starts from."""
+        self._copies = None
+        if state is not None:  # first penalties and typical prices are those of an interval
+            penalties = StepPenalties(state.penalty)
+            self._copies = _Copies(state.price, state.target, penalties, np.zeros(0))
 
     @property
     def priced(self) -> bool:

@@ -14,7 +14,8 @@ import pytest
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.agents.feeder_agent import TARIFF, UNPRICED
-from stackelgrid.controllers.coordination.coordinator import Answer, Coordinator, PublicTerms
+from stackelgrid.controllers.coordination.coordinator import Coordinator
+from stackelgrid.controllers.coordination.coordinator_terms import Answer, PublicTerms
 from stackelgrid.controllers.coordination.ldd_admm import LddAdmm
 from stackelgrid.controllers.networks.cases import normalise
 from stackelgrid.controllers.schedule import Measurement

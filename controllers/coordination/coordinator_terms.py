@@ -1,0 +1,55 @@
+"""What a coordinator is told of its agents, and what it keeps from interval to interval."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stackelgrid.controllers.coordination.served_exchange import ServedState
+from stackelgrid.profiles.arrays import Floats
+
+__all__ = ["Answer", "CoordinatorState", "PublicTerms", "TradeState"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Exchange and trade across (steps,) of one copy in MW, imports and purchases positive."""
+
+    exchange_mw: Floats
+    trade_mw: Floats
+
+
+@dataclass(frozen=True)
+class PublicTerms:
+    """What everybody knows of an agent: copies, tariff (steps,) and charges in EUR/MWh.
+
+    `trades` tells whether it may trade across.
+    """
+
+    copies: float
+    import_eur_per_mwh: Floats
+    export_eur_per_mwh: Floats
+    retail_margin: float
+    fee_across: float
+    trades: bool
+
+
+@dataclass(frozen=True)
+class TradeState:
+    """Where rounds about trade ended: price and penalty (steps,), targets (n, steps)."""
+
+    price: Floats
+    penalty: Floats
+    target: Floats
+
+
+@dataclass(frozen=True)
+class CoordinatorState:
+    """What a coordinator carries: where rounds have ended, relaxed (False) and fixed (True)."""
+
+    interval: int | None
+    public: Mapping[str, PublicTerms]
+    seen: NDArray[np.bool_]
+    ends: Mapping[bool, TradeState]
+    exchange: ServedState | None
