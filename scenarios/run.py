@@ -16,6 +16,7 @@ from stackelgrid.scenarios.build import BuiltScenario, build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices, programs
+from stackelgrid.scenarios.remote import Remotes, remote_simulators
 from stackelgrid.scenarios.world import run_world
 from stackelgrid.simulators.negotiation_tables import NegotiationRecorder
 from stackelgrid.simulators.negotiation_totals import negotiation_events
@@ -47,8 +48,21 @@ def run_scenario(
     """
     started = time.perf_counter()
     check_out(out)
+    # remote simulators build what they host while this process builds
+    with remote_simulators(loaded, resolved(loaded)) as remotes:
+        return _run(loaded, out, progress, say, remotes, started)
+
+
+def _run(
+    loaded: LoadedScenario,
+    out: Path,
+    progress: Callable[[int], None],
+    say: Callable[[str], None],
+    remotes: Remotes,
+    started: float,
+) -> RunResult:
     timings = Timings()
-    built = build_scenario(loaded)
+    built = remotes.placed(build_scenario(loaded))
     timings.build_s = time.perf_counter() - started
     scenario = loaded.scenario
     try:

@@ -36,6 +36,7 @@ from stackelgrid.scenarios.schema_forecast import (
     check_updates,
 )
 from stackelgrid.scenarios.schema_horizon import HorizonSection
+from stackelgrid.scenarios.schema_remote import RemoteSection, check_remote
 
 
 class Time(Section):
@@ -268,6 +269,7 @@ class Scenario(Section):
     exactness: ExactnessSection | None = None
     ensemble: EnsembleSection | None = None
     communication: CommunicationSection | None = None
+    remote: RemoteSection | None = None
 
     @field_validator("grids")
     @classmethod
@@ -307,6 +309,13 @@ class Scenario(Section):
                 "interval; 1 is accepted"
             )
         return horizon
+
+    @field_validator("remote")
+    @classmethod
+    def _placed(cls, section: RemoteSection | None, info: ValidationInfo) -> RemoteSection | None:
+        if section is not None and "grids" in info.data:
+            check_remote(section, {grid.name: grid.level for grid in info.data["grids"]})
+        return section
 
     @field_validator("forecast")
     @classmethod

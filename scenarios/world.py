@@ -13,6 +13,7 @@ from stackelgrid.controllers.networks.meshed import MeshedNetwork
 from stackelgrid.controllers.networks.order import net_order
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.scenarios.build import BuiltScenario
+from stackelgrid.scenarios.remote import AGENT_KIND
 from stackelgrid.simulators.attributes import AGENT, FLEET, Flow, names
 from stackelgrid.simulators.grid import boundary_eid
 from stackelgrid.simulators.recorder import (
@@ -21,6 +22,7 @@ from stackelgrid.simulators.recorder import (
     RECORDED_FLEET,
     RECORDED_GRID,
 )
+from stackelgrid.simulators.remote_grids import GridElsewhere
 from stackelgrid.simulators.rows import RecordedGrid
 from stackelgrid.simulators.tables import TableWriter
 from stackelgrid.simulators.timings import Timings
@@ -30,9 +32,9 @@ _SIMULATORS: Any = {
     "Agents": {"python": "stackelgrid.simulators.agents:AgentSimulator"},
     "Devices": {"python": "stackelgrid.simulators.devices:DeviceSimulator"},
     "Grids": {"python": "stackelgrid.simulators.grid:GridSimulator"},
+    "AllGrids": {"python": "stackelgrid.simulators.remote_grids:GridProxy"},
     "Recorder": {"python": "stackelgrid.simulators.recorder:Recorder"},
 }
-_AGENT_KIND = {"transmission": "Tso", "mv": "Dso", "lv": "Lmo"}
 # rounds of the interface loop before mosaik gives up
 _MAX_ROUNDS = 100
 
@@ -119,8 +121,9 @@ def _connect(
             members = [built.simulated[n] for n, s in sections.items() if s.level == level]
             if not members:
                 continue
+            elsewhere = any(isinstance(grid, GridElsewhere) for grid in members)
             simulator = world.start(
-                "Grids",
+                "AllGrids" if elsewhere else "Grids",
                 interval_s=interval_s,
                 grids=members,
                 timings=timings,
@@ -142,7 +145,7 @@ def _connect(
         first_interval=first_interval,
     )
     for name, section in sections.items():
-        kind = getattr(agents, _AGENT_KIND[section.level])
+        kind = getattr(agents, AGENT_KIND[section.level])
         agent = kind(grid=name, devices=built.devices[name])
         fleet, log, grid = devices.Fleet(grid=name), recorder.Log(grid=name), grids[name]
         simulated = built.simulated[name]

@@ -1,0 +1,58 @@
+"""The agents of a scenario as a simulator of their own, built from the scenario they are sent."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mosaik_api_v3.types import CreateResult, Meta, OutputData, OutputRequest
+
+from stackelgrid.scenarios.build import BuiltScenario, build_scenario
+from stackelgrid.scenarios.grid_server import loaded_content, plain_data
+from stackelgrid.simulators.agents import META, AgentSimulator
+from stackelgrid.simulators.decision_text import decision_text
+from stackelgrid.simulators.timings import Timings
+
+
+class AgentServer(AgentSimulator):
+    """All agents of a scenario and their controller, built here."""
+
+    def init(  # type: ignore[override]
+        self,
+        sid: str,
+        time_resolution: float = 1.0,
+        *,
+        scenario: Mapping[str, Any],
+        folder: str,
+        **_: Any,
+    ) -> Meta:
+        """Take the resolved scenario; the controller is built with the first agent."""
+        self._content, self._folder, self._sid = scenario, folder, sid
+        self._built: BuiltScenario | None = None
+        return {**META, "extra_methods": ["decision"]}
+
+    def create(self, num: int, model: str, **model_params: Any) -> list[CreateResult]:
+        """Create the agent of one grid."""
+        if self._built is None:
+            loaded = loaded_content(self._content, self._folder)
+            self._built = build_scenario(loaded)
+            super().init(
+                self._sid,
+                interval_s=60 * loaded.scenario.time.interval_min,
+                controller=self._built.controller,
+                timings=Timings(),
+                observe=lambda interval, decision: None,
+            )
+        devices = self._built.devices[model_params["grid"]]
+        return super().create(num, model, grid=model_params["grid"], devices=devices)
+
+    def get_data(self, outputs: OutputRequest) -> OutputData:
+        """Set points as plain numbers; a plan crosses with the decision."""
+        numbers = {e: [a for a in attributes if a != "plan"] for e, attributes in outputs.items()}
+        return plain_data(super().get_data(numbers))
+
+    def decision(self) -> dict[str, Any]:
+        """Return the whole decision of the last step, for the record."""
+        assert self._decision is not None
+        return {
+            "decision": decision_text(self._decision),
+            "certificate_s": getattr(self._controller, "certificate_s", None),
+        }

@@ -1,0 +1,63 @@
+"""Agents in another process: the controller that asks them for each decision."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from stackelgrid.controllers.decision import Decision
+from stackelgrid.controllers.schedule import Measurement
+from stackelgrid.simulators.connection import Connection, RemoteError
+from stackelgrid.simulators.decision_text import DecisionError, decision_of
+
+
+class RemoteController:
+    """Controller whose decisions are those of a simulator of agents behind a connection.
+
+    `agents` are kind and grid of each. Its first answers may take `start_deadline_s`, a decision
+    `step_deadline_s`. `certificate_s` is the time spent on certificates there, if it is told.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        init: Mapping[str, Any],
+        agents: Sequence[tuple[str, str]],
+        interval_s: int,
+        start_deadline_s: float,
+        step_deadline_s: float,
+    ) -> None:
+        self.certificate_s: float | None = None
+        self._connection, self._interval_s = connection, interval_s
+        self._deadline_s = step_deadline_s
+        start = start_deadline_s
+        connection.send(start, "init", connection.name, time_resolution=1.0, **init)
+        for kind, grid in agents:
+            connection.send(start, "create", 1, kind, grid=grid)
+        connection.send(start, "setup_done")
+        self._starting = len(agents) + 2
+
+    def started(self) -> None:
+        """Wait until the agents are built; raises RemoteError."""
+        while self._starting:
+            self._connection.receive()
+            self._starting -= 1
+
+    def decide(self, interval: int, measured: Mapping[str, Measurement]) -> Decision:
+        """Decision on these measurements; raises RemoteError."""
+        inputs = {
+            name: {
+                "vm_pu": {"grid": m.vm_pu},
+                "tap_pos": {"grid": m.tap_pos},
+                "battery_e_mwh": {"fleet": np.asarray(m.battery_e_mwh)},
+            }
+            for name, m in measured.items()
+        }
+        time, link = interval * self._interval_s, self._connection
+        link.call(self._deadline_s, "step", time, inputs, time + self._interval_s)
+        answer = link.call(self._deadline_s, "decision")
+        try:
+            self.certificate_s = answer["certificate_s"]
+            return decision_of(answer["decision"])
+        except (TypeError, KeyError, DecisionError) as error:
+            raise RemoteError(f"simulator {link.name}: what it answers is {error}") from None

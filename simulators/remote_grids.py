@@ -1,0 +1,270 @@
+"""One simulator in the world for all grids of a level, wherever they are simulated.
+
+mosaik cannot couple two remote simulators in one same-time loop ("cannot progress backwards"), so
+remote grids sit behind this proxy: it asks them all at once, then waits for each.
+"""
+
+import time as wall
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import mosaik_api_v3
+import numpy as np
+from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest
+
+from stackelgrid.controllers.networks.power_flow import AcState
+from stackelgrid.simulators.attributes import BOUNDARY, GRID, Flow, names
+from stackelgrid.simulators.connection import Connection, RemoteError
+from stackelgrid.simulators.grid import META, GridSimulator, SimulatedGrid, boundary_eid
+from stackelgrid.simulators.timings import Timings
+
+_ARRAYS = {a.name for a in GRID if a.shape}
+# what is there only when it has moved
+_EVENTS = {*names(GRID, Flow.EVENT), *names(BOUNDARY, Flow.EVENT)}
+
+
+class GridHost(Protocol):
+    """Where some grids are simulated; a request is begun, and ended by its answer."""
+
+    entities: set[str]
+
+    def begin_step(self, time: int, inputs: InputData, max_advance: int) -> None:
+        """Begin a step."""
+        ...
+
+    def end_step(self) -> None:
+        """Wait for the step."""
+        ...
+
+    def begin_data(self, outputs: OutputRequest) -> None:
+        """Begin to fetch data."""
+        ...
+
+    def end_data(self) -> OutputData:
+        """Wait for the data."""
+        ...
+
+
+class LocalGrids:
+    """Grids of this process."""
+
+    def __init__(self, simulator: GridSimulator, grids: Sequence[SimulatedGrid]) -> None:
+        self.simulator = simulator
+        self.entities = entities(grids)
+        for grid in grids:
+            simulator.create(1, "Grid", grid=grid.name)
+        self._data: OutputData = {}
+
+    def begin_step(self, time: int, inputs: InputData, max_advance: int) -> None:
+        """Step, at once."""
+        self.simulator.step(time, inputs, max_advance)
+
+    def end_step(self) -> None:
+        """Nothing to wait for."""
+
+    def begin_data(self, outputs: OutputRequest) -> None:
+        """Fetch data, at once."""
+        self._data = self.simulator.get_data(outputs)
+
+    def end_data(self) -> OutputData:
+        """Data fetched before."""
+        return self._data
+
+
+class RemoteGrids:
+    """Grids behind a connection: any simulator of mosaik's API 3 with the models of `grid.META`.
+
+    `init` are its own parameters, `grids` what it shall create. Its first answers may take
+    `start_deadline_s`, all later ones `step_deadline_s`.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        init: Mapping[str, Any],
+        grids: Sequence[str],
+        start_deadline_s: float,
+        step_deadline_s: float,
+    ) -> None:
+        self.connection, self.names = connection, tuple(grids)
+        self.entities: set[str] = set()
+        self._deadline_s, self._interval_s = step_deadline_s, 0
+        self._end = 0
+        self._asked: OutputRequest = {}
+        start = start_deadline_s
+        connection.send(start, "init", connection.name, time_resolution=1.0, **init)
+        for name in grids:
+            connection.send(start, "create", 1, "Grid", grid=name)
+        connection.send(start, "setup_done")
+
+    def started(self, known: Mapping[str, SimulatedGrid], interval_s: int) -> None:
+        """Wait until the grids are built; raises RemoteError if they are not those known here."""
+        self._interval_s = interval_s
+        grids = [known[name] for name in self.names]
+        self.entities = entities(grids)
+        self._check_meta(self.connection.receive())
+        for grid in grids:
+            created = self.connection.receive()
+            expected = [boundary_eid(grid.name, lower.name) for lower in grid.lower]
+            try:
+                (entity,) = created
+                found = [entity["eid"], *(child["eid"] for child in entity.get("children") or ())]
+            except (TypeError, KeyError, ValueError):
+                found = [str(created)]
+            if sorted(found) != sorted([grid.name, *expected]):
+                raise self._error(
+                    f"created {', '.join(found)}; entity {grid.name} with the children "
+                    f"{', '.join(expected) or 'none'} is accepted"
+                )
+        self.connection.receive()  # setup_done
+
+    def begin_step(self, time: int, inputs: InputData, max_advance: int) -> None:
+        """Send the inputs."""
+        self._end = (time // self._interval_s + 1) * self._interval_s
+        self.connection.send(self._deadline_s, "step", time, inputs, max_advance)
+
+    def end_step(self) -> None:
+        """Wait for the step; raises RemoteError if it wants another time than the next interval."""
+        following = self.connection.receive()
+        if following not in (None, self._end):
+            raise self._error(
+                f"its step returned {following!r}; {self._end} (the next interval) is accepted"
+            )
+
+    def begin_data(self, outputs: OutputRequest) -> None:
+        """Ask for the data."""
+        self._asked = outputs
+        self.connection.send(self._deadline_s, "get_data", outputs)
+
+    def end_data(self) -> OutputData:
+        """Wait for the data; raises RemoteError where a result is missing or no number."""
+        answer = self.connection.receive()
+        data: dict[str, dict[str, Any]] = {}
+        for eid, attributes in self._asked.items():
+            values = answer.get(eid) if isinstance(answer, dict) else None
+            given = values if isinstance(values, dict) else {}
+            missing = [a for a in attributes if a not in given and a not in _EVENTS]
+            if missing:
+                raise self._error(f"gave no {missing[0]} of {eid}")
+            data[eid] = {a: self._value(eid, a, given[a]) for a in attributes if a in given}
+        return data
+
+    def _value(self, eid: str, attribute: str, value: Any) -> Any:
+        array = eid in self.names and attribute in _ARRAYS
+        try:
+            if array:
+                return np.array(value, dtype=np.float64).reshape(-1)
+            return value if isinstance(value, int) else float(value)
+        except (TypeError, ValueError):
+            kind = "a list of numbers" if array else "a number"
+            text = repr(value)[:40]
+            raise self._error(f"{attribute} of {eid} is {text}; {kind} is accepted") from None
+
+    def _check_meta(self, meta: Any) -> None:
+        for model in ("Grid", "Boundary"):
+            wanted = META["models"][model]["attrs"]
+            try:
+                missing = [a for a in wanted if a not in meta["models"][model]["attrs"]]
+            except (TypeError, KeyError):
+                raise self._error(f"has no model {model} in its meta") from None
+            if missing:
+                raise self._error(f"its model {model} has no attribute {missing[0]}")
+
+    def _error(self, text: str) -> RemoteError:
+        return RemoteError(f"simulator {self.connection.name}: {text}")
+
+
+@dataclass
+class GridElsewhere(SimulatedGrid):
+    """What this process knows of a grid that `host` simulates."""
+
+    host: RemoteGrids = field(kw_only=True)
+
+    def solve(self) -> AcState:
+        """Raise: its power flow is solved by its host."""
+        raise NotImplementedError(f"grid {self.name} is simulated by {self.host.connection.name}")
+
+
+class GridProxy(mosaik_api_v3.Simulator):
+    """All grids of one level for mosaik, those of this process and remote ones."""
+
+    def __init__(self) -> None:
+        super().__init__(META)
+        self._hosts: list[GridHost] = []
+        self._results: dict[str, dict[str, Any]] = {}
+        self._stepped: list[GridHost] = []
+        self._now = -1
+
+    def init(  # type: ignore[override]
+        self,
+        sid: str,
+        time_resolution: float = 1.0,
+        *,
+        interval_s: int,
+        grids: Sequence[SimulatedGrid],
+        timings: Timings,
+        clock: Mapping[int, str],
+        first_interval: int = 0,
+    ) -> Meta:
+        """Take the grids of the level, as `GridSimulator` does."""
+        self._interval_s, self._timings = interval_s, timings
+        self._available = {g.name: g for g in grids}
+        here = [g for g in grids if not isinstance(g, GridElsewhere)]
+        self._hosts = list(
+            {id(g.host): g.host for g in grids if isinstance(g, GridElsewhere)}.values()
+        )
+        if here:
+            local = GridSimulator()
+            local.init(
+                sid,
+                interval_s=interval_s,
+                grids=here,
+                timings=Timings(),
+                clock=clock,
+                first_interval=first_interval,
+            )
+            self._hosts.append(LocalGrids(local, here))
+        return self.meta
+
+    def create(self, num: int, model: str, **model_params: Any) -> list[CreateResult]:
+        """Tell mosaik of one grid by name and its boundaries to lower grids."""
+        grid = self._available[model_params["grid"]]
+        children: list[CreateResult] = [
+            {"eid": boundary_eid(grid.name, lower.name), "type": "Boundary"} for lower in grid.lower
+        ]
+        return [{"eid": grid.name, "type": "Grid", "children": children}]
+
+    def step(self, time: int, inputs: InputData, max_advance: int) -> int:
+        """Step every host at the start of an interval, then those with new interface values."""
+        started = wall.perf_counter()
+        fresh, self._now = time != self._now, time
+        self._stepped = []
+        for host in self._hosts:
+            own = {eid: values for eid, values in inputs.items() if eid in host.entities}
+            if fresh or own:
+                host.begin_step(time, own, max_advance)
+                self._stepped.append(host)
+        for host in self._stepped:
+            host.end_step()
+        self._timings.power_flow_s += wall.perf_counter() - started
+        return (time // self._interval_s + 1) * self._interval_s
+
+    def get_data(self, outputs: OutputRequest) -> OutputData:
+        """Results of all hosts; interface values only where they have moved in this step."""
+        started = wall.perf_counter()
+        for host in self._stepped:
+            host.begin_data({e: a for e, a in outputs.items() if e in host.entities})
+        moved: dict[str, dict[str, Any]] = {}
+        for host in self._stepped:
+            for eid, values in host.end_data().items():
+                moved[eid] = {a: v for a, v in values.items() if a in _EVENTS}
+                self._results[eid] = {a: v for a, v in values.items() if a not in _EVENTS}
+        self._timings.power_flow_s += wall.perf_counter() - started
+        return {eid: {**moved.get(eid, {}), **self._results[eid]} for eid in outputs}
+
+
+def entities(grids: Sequence[SimulatedGrid]) -> set[str]:
+    """Ids of the entities of grids: themselves and their boundaries."""
+    found = {g.name for g in grids}
+    return found | {boundary_eid(g.name, lower.name) for g in grids for lower in g.lower}

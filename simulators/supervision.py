@@ -1,0 +1,97 @@
+"""Supervision of remote simulators: one that is lost ends the run, and none outlives it."""
+
+import _thread
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+from stackelgrid.simulators.connection import Connection, RemoteError
+from stackelgrid.simulators.processes import ChildProcess
+
+# s between two looks at whether all simulators are there
+_LOOK_S = 0.25
+
+
+class Supervisor:
+    """Holds the connections and processes of a run; a context manager around it.
+
+    A simulator that is lost while nobody talks to it interrupts the main thread, so that the run
+    ends now and not when it is needed next; runs in other threads meet it at the next request.
+    At the end all connections are closed, and processes that do not end by themselves are killed.
+    """
+
+    def __init__(self) -> None:
+        self._connections: list[Connection] = []
+        self._processes: list[ChildProcess] = []
+        self._lost: RemoteError | None = None
+        self._ending = threading.Event()
+        self._deciding = threading.Lock()
+        self._watcher: threading.Thread | None = None
+
+    def add(self, connection: Connection, process: ChildProcess | None = None) -> None:
+        """Supervise one simulator; `process` is the one that the run has started for it."""
+        self._connections.append(connection)
+        if process is not None:
+            self.own(process)
+
+    def own(self, process: ChildProcess) -> None:
+        """See to it that a process ends with the run."""
+        self._processes.append(process)
+
+    def watch(self) -> None:
+        """Begin to look whether the simulators are there."""
+        if threading.current_thread() is threading.main_thread() and self._connections:
+            self._watcher = threading.Thread(target=self._look, daemon=True)
+            self._watcher.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        try:
+            with self._deciding:  # from here on the watcher interrupts nobody
+                self._ending.set()
+            if self._lost is not None and not interrupted:
+                time.sleep(_LOOK_S)  # its interrupt is on the way
+            self._close(polite=kind is None)
+        except KeyboardInterrupt:
+            self._close(polite=False)
+            interrupted = True
+            if self._lost is None:
+                raise
+        if self._lost is not None and interrupted:
+            raise self._lost from None
+
+    def _close(self, polite: bool) -> None:
+        self._ending.set()
+        if self._watcher is not None:
+            self._watcher.join()
+        for connection in self._connections:
+            connection.close(polite)
+        for process in self._processes:
+            if polite:
+                process.stop()
+            else:
+                process.stop(grace_s=0.0)
+
+    def _look(self) -> None:
+        seen: Connection | None = None
+        while not self._ending.wait(_LOOK_S):
+            gone = next((c for c in self._connections if c.at_end()), None)
+            # seen at two looks: whoever talks to it has had the time to meet the error itself
+            if gone is None or gone is not seen:
+                seen = gone
+                continue
+            lost = gone.ended()
+            with self._deciding:
+                if not self._ending.is_set():
+                    self._lost = lost
+                    _thread.interrupt_main()
+            return
