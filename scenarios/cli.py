@@ -16,6 +16,7 @@ from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.profiles.errors import ProfileError, StackelgridError
 from stackelgrid.scenarios.ensemble_console import ensemble
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.forecast_console import forecast_lines
 from stackelgrid.scenarios.load import LoadedScenario, load_scenario
 from stackelgrid.scenarios.negotiation_console import negotiation_lines
 from stackelgrid.scenarios.scheme_names import (
@@ -288,6 +289,8 @@ def validate(scenario: ScenarioArgument, overrides: SetOption = None) -> None:
             f"{len(d.photovoltaics.index)} PV, {len(d.batteries.index)} batteries, "
             f"{len(d.units.index)} units; {where} x {grid.section.multiplicity}"
         )
+    for line in forecast_lines(loaded.scenario):
+        print(line)
     print(f"{loaded.source}: valid")
 
 

@@ -8,12 +8,19 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.coordination.cascade import Cascade
 from stackelgrid.controllers.solvers.health import ProgramHealth, program_health
 from stackelgrid.scenarios.build import BuiltScenario
+from stackelgrid.scenarios.forecast_console import forecast_lines
 from stackelgrid.scenarios.schema_communication import QualitySection
 
 
 def notices(built: BuiltScenario) -> list[str]:
     """One line each, said once at the start of a run and kept in its log."""
-    return [*_solver(built), *_messages(built), *_trade(built), *_scaling(built)]
+    return [
+        *_solver(built),
+        *_messages(built),
+        *forecast_lines(built.scenario),
+        *_trade(built),
+        *_scaling(built),
+    ]
 
 
 def programs(built: BuiltScenario) -> Iterator[tuple[str, ProgramHealth]]:
