@@ -25,6 +25,7 @@ from stackelgrid.scenarios.scheme_names import (
     quality_names,
     scheme_names,
 )
+from stackelgrid.scenarios.serve_console import serve
 
 if TYPE_CHECKING:
     from stackelgrid.analysis.compare import Comparison
@@ -270,6 +271,7 @@ def exactness(
 
 
 app.command()(ensemble)
+app.command()(serve)
 
 
 @app.command()

@@ -68,13 +68,12 @@ class OwnSimulator(mosaik_api_v3.Simulator):
         return self._simulator.get_data(outputs)
 
 
-def serve(sock: socket.socket) -> None:
+def serve(sock: socket.socket, simulator: mosaik_api_v3.Simulator) -> None:
     """Be a simulator on a connection until it is closed or the run is gone."""
     threading.Thread(target=_end_with_run, args=(sock,), daemon=True).start()
 
     async def answer() -> None:
         reader, writer = await asyncio.open_connection(sock=sock)
-        simulator = OwnSimulator()
         await mosaik_api_v3.run_simulator(Channel(reader, writer), simulator, api_compliant=True)
 
     asyncio.run(answer())
@@ -107,7 +106,7 @@ def main() -> None:
         except (ValueError, OSError) as error:
             print(f"stackelgrid.scenarios.remote_process: {error}", file=sys.stderr)
             sys.exit(2)
-    serve(sock)
+    serve(sock, OwnSimulator())
 
 
 if __name__ == "__main__":

@@ -1,16 +1,22 @@
 """Supervision of remote simulators: one that is lost ends the run, and none outlives it."""
 
-import _thread
+import signal
 import threading
 import time
-from types import TracebackType
-from typing import Self
+from types import FrameType, TracebackType
+from typing import Any, NoReturn, Self
 
 from stackelgrid.simulators.connection import Connection, RemoteError
 from stackelgrid.simulators.processes import ChildProcess
 
 # s between two looks at whether all simulators are there
 _LOOK_S = 0.25
+# unlike SIGINT, never ignored by a shell's background jobs
+_SIGNAL = signal.SIGUSR1
+
+
+class _Lost(KeyboardInterrupt):
+    """Ends the main thread's work at once; event loops let it through."""
 
 
 class Supervisor:
@@ -28,6 +34,7 @@ class Supervisor:
         self._ending = threading.Event()
         self._deciding = threading.Lock()
         self._watcher: threading.Thread | None = None
+        self._handler_before: Any = signal.SIG_DFL
 
     def add(self, connection: Connection, process: ChildProcess | None = None) -> None:
         """Supervise one simulator; `process` is the one that the run has started for it."""
@@ -42,6 +49,7 @@ class Supervisor:
     def watch(self) -> None:
         """Begin to look whether the simulators are there."""
         if threading.current_thread() is threading.main_thread() and self._connections:
+            self._handler_before = signal.signal(_SIGNAL, _interrupt)
             self._watcher = threading.Thread(target=self._look, daemon=True)
             self._watcher.start()
 
@@ -73,6 +81,8 @@ class Supervisor:
         self._ending.set()
         if self._watcher is not None:
             self._watcher.join()
+            signal.signal(_SIGNAL, self._handler_before)
+            self._watcher = None
         for connection in self._connections:
             connection.close(polite)
         for process in self._processes:
@@ -93,5 +103,9 @@ class Supervisor:
             with self._deciding:
                 if not self._ending.is_set():
                     self._lost = lost
-                    _thread.interrupt_main()
+                    signal.pthread_kill(threading.main_thread().ident or 0, _SIGNAL)
             return
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Lost
