@@ -65,28 +65,29 @@ class Coordinator:
         if follower is not None:
             copies = {n: terms[n].copies for n in self.names}
             self._exchange = ServedExchange(follower, copies, conic, nodal=nodal)
+        self._day = round(24.0 / (horizon.dt_h[0] / horizon.intervals_per_step[0]))  # intervals
         self._interval: int | None = None
         self._trade: Consensus | None = None
         self.rounds: list[Round] = []
         self.fixed = self.done = self.warm = False
         self._possible = True
-        # steps that the horizon of the interval before has covered
-        self._seen = np.zeros(horizon.length, dtype=bool)
         # where the relaxed and the fixed rounds of earlier intervals ended, seen from the present
         self._ends: dict[bool, TradeState] = {}
+        self._began: TradeState | None = None  # where the relaxed rounds of this interval began
+        # what trade was last thought to cost in EUR/MWh, by interval
+        self._paid: dict[int, float] = {}
 
     def state(self) -> CoordinatorState:
         """What the negotiations of earlier intervals have found."""
-        ends = dict(self._ends)
         if self.rounds and not self.fixed:  # there was no time for more: go on from here
-            ends[False] = self._end()
+            self._remember()
         exchange = None if self._exchange is None else self._exchange.state()
-        return CoordinatorState(self._interval, self._public, self._seen, ends, exchange)
+        return CoordinatorState(self._interval, self._public, self._ends, self._paid, exchange)
 
     def restore(self, state: CoordinatorState) -> None:
         """Take what they have found."""
         self._interval, self._public = state.interval, dict(state.public)
-        self._seen, self._ends = state.seen, dict(state.ends)
+        self._ends, self._paid = dict(state.ends), dict(state.paid)
         if self._exchange is not None:
             self._exchange.restore(state.exchange)
 
@@ -106,17 +107,15 @@ class Coordinator:
         """
         self._public = dict(terms)
         self._held = {n: np.asarray(held_mw[n], dtype=float) for n in self.names}
-        age = 0 if self._interval is None else interval - self._interval
-        self._interval = interval
         if self.rounds and not self.fixed:  # there was no time for more: go on from here
             self._remember()
+        age = 0 if self._interval is None else interval - self._interval
+        self._interval = interval
         self._trade = self._opened()
         self.warm = bool(self._ends)
-        self._seen = self._known(age)
         self._ends = {fixed: self._seen_later(end, age) for fixed, end in self._ends.items()}
         self._resume(fixed=False)
-        now = self._trade
-        self._ends_began = TradeState(now.price, now.penalty, now.target)
+        self._began = self._end()
         if self._exchange is not None and parameters is not None:
             tariff = np.max([np.abs(p.import_eur_per_mwh) for p in terms.values()], axis=0)
             self._exchange.begin(
@@ -241,7 +240,7 @@ class Coordinator:
 
         A buyer pays at most what the grid asks (import price, margin, less the fee), a seller takes
         no less than what the grid pays. Where the held exchanges are imports, energy is scarce and
-        the price is near the upper end.
+        the price is near the upper end. What the same hour of the day before has cost knows better.
         """
         public = [self._public[n] for n in self.names]
         trading = [p for p in public if p.trades] or public
@@ -261,6 +260,10 @@ class Coordinator:
         size = max(float(np.mean(np.abs(held))), tolerances.NEGOTIATION_EXCHANGE_MW)
         copies = self._copies * self._trading
         price, penalty = (low + scarce * span) * dt, FIRST_PENALTY * span / size * dt
+        before = (self._interval or 0) + self._first_intervals() - self._day
+        for step, interval in enumerate(before.tolist()):
+            if interval in self._paid:
+                price[step] = self._paid[interval] * dt[step]
         return self._consensus(copies, price, penalty, low * dt, (low + span) * dt)
 
     def _round(
@@ -316,7 +319,12 @@ class Coordinator:
 
     def _remember(self) -> None:
         """Keep where the rounds of this kind ended as a start for the next interval."""
-        self._ends[self.fixed] = self._end()
+        assert self._interval is not None
+        end = self._ends[self.fixed] = self._end()
+        numbers = self._interval + self._first_intervals()
+        prices = dict(zip(numbers.tolist(), (end.price / self.horizon.dt_h).tolist(), strict=True))
+        since = self._interval - self._day
+        self._paid = {k: price for k, price in (self._paid | prices).items() if k >= since}
 
     def _end(self) -> TradeState:
         trade = self._trade
@@ -328,8 +336,8 @@ class Coordinator:
         assert self._trade is not None
         end = self._ends.get(fixed)
         if end is not None and self.warm:
-            if fixed:  # move as far as the relaxed rounds have moved
-                now, began = self._trade, self._ends_began
+            if fixed and self._began is not None:  # moved as far as the relaxed rounds have moved
+                now, began = self._trade, self._began
                 end = TradeState(
                     end.price + now.price - began.price,
                     end.penalty * now.penalty / began.penalty,
@@ -351,6 +359,10 @@ class Coordinator:
             self._later(end.target, first.target, age),
         )
 
+    def _first_intervals(self) -> NDArray[np.int64]:
+        """First interval of every step, counted from the present one."""
+        return np.cumsum([0, *self.horizon.intervals_per_step[:-1]])
+
     def _turnover_eur(self) -> float:
         """What the held exchanges cost at the tariffs, as a measure of money."""
         dt = self.horizon.dt_h
@@ -364,13 +376,9 @@ class Coordinator:
         if not age:
             return values.copy()
         old = shifted(np.atleast_2d(values), self.horizon, age)
-        seen = np.where(self._known(age), old, np.atleast_2d(fresh))
-        return np.asarray(seen.reshape(values.shape))
-
-    def _known(self, age: int) -> NDArray[np.bool_]:
-        """Steps that a horizon `age` intervals ago covered."""
-        known = self.horizon.intervals_covered - age
-        return np.asarray(np.cumsum(self.horizon.intervals_per_step) <= known)
+        covered = self.horizon.intervals_covered - age
+        seen = np.cumsum(self.horizon.intervals_per_step) <= covered
+        return np.asarray(np.where(seen, old, np.atleast_2d(fresh)).reshape(values.shape))
 
 
 def _profile(values: Floats) -> tuple[float, ...]:

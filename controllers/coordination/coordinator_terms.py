@@ -3,9 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stackelgrid.controllers.coordination.served_exchange import ServedState
 from stackelgrid.profiles.arrays import Floats
 
@@ -46,10 +43,13 @@ class TradeState:
 
 @dataclass(frozen=True)
 class CoordinatorState:
-    """What a coordinator carries: where rounds have ended, relaxed (False) and fixed (True)."""
+    """What a coordinator carries: where rounds have ended, and what trade has cost.
+
+    `ends` by whether binaries were fixed; `paid` in EUR/MWh by interval.
+    """
 
     interval: int | None
     public: Mapping[str, PublicTerms]
-    seen: NDArray[np.bool_]
     ends: Mapping[bool, TradeState]
+    paid: Mapping[int, float]
     exchange: ServedState | None
