@@ -402,3 +402,20 @@ def test_fixed_rounds_begin_new_steps_with_the_prices_that_relaxed_rounds_found(
     turned = np.array(negotiate(0.4).trade_price)
     np.testing.assert_array_equal(turned[:2], ended[1:])  # seen before: as fixed rounds left it
     assert turned[2] < first[2] - 1.0  # new: sellers have brought the price down
+
+
+def test_a_new_step_first_costs_what_the_same_hour_of_the_day_before_has_cost():
+    made = coordinator(100.0, 60.0, 0.1)
+    terms = dict(made._public)
+    scarce = made.trade_price[0]
+    sold = {n: Answer(np.full(STEPS, 0.1), np.array([-0.4, 0.0, 0.0])) for n in terms}
+    while not made.done:
+        made.receive(sold)
+    assert made.trade_price[0] < scarce - 1.0  # sellers have brought the price down
+    paid = made.trade_price[0]
+    later = coordinator(100.0, 60.0, 0.1)
+    later.restore(made.state())
+    for one in (made, later):
+        one.begin(22, terms, {n: np.full(STEPS, 0.1) for n in terms}, None)
+        # intervals 22 and 23 are unknown, 24 is the same hour as 0
+        np.testing.assert_array_equal(one.trade_price, [scarce, scarce, paid])
