@@ -212,7 +212,7 @@ def _controller(
                 60.0 * scenario.time.interval_min,
                 communication_seed(scenario),
             )
-            return Cascade(system, settings, host.scheme)
+            return Cascade(system, settings, host.scheme, host)
         except SchemeError as error:
             raise ScenarioError(f"controller: {error}") from error
     module_name, colon, class_name = name.partition(":")

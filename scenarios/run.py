@@ -1,9 +1,11 @@
 """One run: build, simulate, and leave a directory that says truthfully what is in it."""
 
 import json
+import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from contextlib import nullcontext, suppress
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,23 @@ from stackelgrid.scenarios.build import BuiltScenario, build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices, programs
-from stackelgrid.scenarios.remote import Remotes, remote_simulators
+from stackelgrid.scenarios.remote import remote_simulators
+from stackelgrid.scenarios.run_state import (
+    RunState,
+    file_digests,
+    header_of,
+    locked,
+    remove_state,
+    save_state,
+    state_of,
+    why_unsaved,
+)
+from stackelgrid.scenarios.summary import summary
 from stackelgrid.scenarios.world import run_world
 from stackelgrid.simulators.negotiation_tables import NegotiationRecorder
 from stackelgrid.simulators.negotiation_totals import negotiation_events
 from stackelgrid.simulators.stages import StageRecorder
-from stackelgrid.simulators.tables import TableWriter
+from stackelgrid.simulators.tables import TableWriter, sync
 from stackelgrid.simulators.timings import Timings
 from stackelgrid.simulators.totals import Totals
 
@@ -46,47 +59,119 @@ def run_scenario(
     Raises a StackelgridError for anything bad in the scenario (then no directory is left behind)
     or in the run (then summary.json says "interrupted" and the parts written so far are there).
     """
-    started = time.perf_counter()
     check_out(out)
-    # remote simulators build what they host while this process builds
-    with remote_simulators(loaded, resolved(loaded)) as remotes:
-        return _run(loaded, out, progress, say, remotes, started)
+    return run_in(loaded, out, progress, say)
 
 
-def _run(
+def run_in(
     loaded: LoadedScenario,
     out: Path,
     progress: Callable[[int], None],
     say: Callable[[str], None],
-    remotes: Remotes,
-    started: float,
+    state: RunState | None = None,
 ) -> RunResult:
-    timings = Timings()
-    built = remotes.placed(build_scenario(loaded))
-    timings.build_s = time.perf_counter() - started
-    scenario = loaded.scenario
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "scenario.toml").write_text(tomli_w.dumps(resolved(loaded)), encoding="utf-8")
-    except OSError as error:
-        raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
-    totals = Totals(has_transmission=built.system.transmission is not None)
-    writer = TableWriter(out)
-    log = RunLog(out)
-    log.event("start", scenario=scenario.name, seed=scenario.seed, version=_version())
-    for line in notices(built):
-        log.event("notice", text=line)
-        say(line)
-    for label, health in programs(built):
-        log.event("program", grids=label, **asdict(health))
-    logged: set[int] = set()
+    """Run a scenario in a directory, or go on with the run there from its state."""
+    started = time.perf_counter() - (0.0 if state is None else state.wall_s)
+    # remote simulators build what they host while this process builds
+    with remote_simulators(loaded, resolved(loaded)) as remotes:
+        built = remotes.placed(build_scenario(loaded))
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            if state is None:
+                _replace(out / "scenario.toml", tomli_w.dumps(resolved(loaded)))
+        except OSError as error:
+            raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
+        with locked(out):
+            run = _Run(loaded, built, out, progress, started, state)
+            run.begin(state, say)
+            return run.finish()
 
-    stages = StageRecorder(writer, built.axis.index, built.devices)
-    negotiations = NegotiationRecorder(writer, built.axis.index)
 
-    def on_decision(interval: int, decision: Decision) -> None:
-        stages.write(interval, decision)
-        negotiations.write(interval, decision)
+class _Run:
+    """A built scenario in its directory: what is written while it runs."""
+
+    def __init__(
+        self,
+        loaded: LoadedScenario,
+        built: BuiltScenario,
+        out: Path,
+        progress: Callable[[int], None],
+        started: float,
+        state: RunState | None,
+    ) -> None:
+        self.loaded, self.built, self.out = loaded, built, out
+        self.totals = Totals(built.system.transmission is not None)
+        self.timings = Timings()
+        if state is not None:
+            self.totals, self.timings = state.totals, state.timings
+        self.first_interval = self.totals.intervals_done
+        self.writer, self.log = TableWriter(out), RunLog(out)
+        self._stages = StageRecorder(self.writer, built.axis.index, built.devices)
+        self._negotiations = NegotiationRecorder(self.writer, built.axis.index)
+        self._started, self._progress = started, progress
+        self._world_before_s = self.timings.world_s
+        self.timings.build_s = time.perf_counter() - started - self._world_before_s
+        self._logged = self.totals.fallback_intervals
+        self._unsaved = why_unsaved(built)
+        content = resolved(loaded)
+        self._header = header_of(content, loaded.folder, file_digests(content))
+
+    def begin(self, state: RunState | None, say: Callable[[str], None]) -> None:
+        """Say what is run, or take up what was saved and remove what came after it."""
+        scenario, log = self.loaded.scenario, self.log
+        if state is not None:
+            log.cut(state.log_bytes)
+            self.writer.remove_from(self.first_interval)
+            log.event("resume", interval=self.first_interval, version=_version())
+            state.give(self.built)
+            return
+        log.event("start", scenario=scenario.name, seed=scenario.seed, version=_version())
+        lines = notices(self.built)
+        if self._unsaved:
+            lines = [*lines, f"{self._unsaved}: an interrupted run begins again"]
+        for line in lines:
+            log.event("notice", text=line)
+            say(line)
+        for label, health in programs(self.built):
+            log.event("program", grids=label, **asdict(health))
+
+    def finish(self) -> RunResult:
+        """Run what is left; whatever ends it, the summary says how far it came."""
+        status, out = "interrupted", self.out
+        try:
+            world_started = time.perf_counter()
+            try:
+                run_world(
+                    self.built,
+                    self.writer,
+                    self.totals,
+                    self.timings,
+                    self._on_interval,
+                    self._on_decision,
+                    self.first_interval,
+                )
+            finally:
+                spent = time.perf_counter() - world_started
+                self.timings.world_s = self._world_before_s + spent
+            self.writer.merge()
+            if self.totals.negotiation.summary() is not None:
+                _draw_negotiations(out, self.loaded.scenario.name)
+            remove_state(out)
+            status = "done"
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StackelgridError(f"{out}: cannot be written ({reason})") from error
+        finally:
+            final = self._summary(status)
+            with nullcontext() if status == "done" else suppress(OSError):
+                self.log.event(status, intervals_done=self.totals.intervals_done)
+                write_summary(out, final)
+        return RunResult(out, final, self.built)
+
+    def _on_decision(self, interval: int, decision: Decision) -> None:
+        log, totals = self.log, self.totals
+        self._stages.write(interval, decision)
+        self._negotiations.write(interval, decision)
         for outcome in decision.outcomes:
             totals.add_follower_gap(outcome.follower_gap)
             totals.negotiation.add(interval, outcome)
@@ -101,31 +186,33 @@ def _run(
             if plan.step == 0:
                 log.event("solve", interval=interval, grid=name, **asdict(plan.report))
 
-    def on_interval(done: int) -> None:
-        for interval in sorted(totals.fallback_intervals - logged):
-            logged.add(interval)
-            log.event("fallback", interval=interval, reasons=totals.fallback_reasons[interval])
-        write_summary(out, summary(built, totals, timings, "running", started))
-        progress(done)
+    def _on_interval(self, done: int) -> None:
+        totals = self.totals
+        for interval in sorted(totals.fallback_intervals - self._logged):
+            self._logged.add(interval)
+            self.log.event("fallback", interval=interval, reasons=totals.fallback_reasons[interval])
+        if not self._unsaved:
+            self._save(done)
+        write_summary(self.out, self._summary("running"))
+        self._progress(done)
 
-    status = "interrupted"
-    try:
-        world_started = time.perf_counter()
-        try:
-            run_world(built, writer, totals, timings, on_interval, on_decision)
-        finally:
-            timings.world_s = time.perf_counter() - world_started
-        writer.merge()
-        if totals.negotiation.summary() is not None:
-            _draw_negotiations(out, scenario.name)
-        status = "done"
-    except OSError as error:
-        raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
-    finally:
-        final = summary(built, totals, timings, status, started)
-        log.event(status, intervals_done=totals.intervals_done)
-        write_summary(out, final)
-    return RunResult(out, final, built)
+    def _save(self, done: int) -> None:
+        """Save the state, after what it counts on is on the disk."""
+        started = time.perf_counter()
+        self.writer.sync()
+        log_bytes = self.log.sync()
+        wall_s = started - self._started
+        timings = replace(self.timings, world_s=wall_s - self.timings.build_s)
+        state = state_of(self.built, self.totals, timings, wall_s, log_bytes)
+        save_state(self.out, replace(self._header, interval=done), state)
+        self.timings.state_s += time.perf_counter() - started
+
+    def _summary(self, status: str) -> dict[str, Any]:
+        wall_s = time.perf_counter() - self._started
+        timings = self.timings
+        if status == "running":
+            timings = replace(timings, world_s=wall_s - timings.build_s)
+        return summary(self.built, self.totals, timings, status, wall_s)
 
 
 def _draw_negotiations(out: Path, name: str) -> None:
@@ -164,59 +251,6 @@ def check_out(out: Path) -> None:
         raise ScenarioError(f"--out {out}: {what}; a new or empty directory is accepted")
 
 
-def summary(
-    built: BuiltScenario, totals: Totals, timings: Timings, status: str, started: float
-) -> dict[str, Any]:
-    """Contents of summary.json; null where the run has no such quantity."""
-    scenario, solvers = built.scenario, built.solvers
-    wall = time.perf_counter() - started
-    timed = timings
-    if status == "running":
-        timed = Timings(**{**vars(timings), "world_s": wall - timings.build_s})
-    return {
-        "scenario": scenario.name,
-        "seed": scenario.seed,
-        "version": _version(),
-        "status": status,
-        "intervals_planned": scenario.time.intervals,
-        "intervals_done": totals.intervals_done,
-        "intervals_fallback": len(totals.fallback_intervals),
-        "wall_s": wall,
-        "timings": timed.breakdown(wall),
-        "certificate_s": getattr(built.controller, "certificate_s", None),  # part of solve_s
-        "solver": {
-            "conic": solvers.conic.name,
-            "mixed_integer": solvers.mixed_integer.name,
-            "version": solvers.mixed_integer.version,
-            "fallback_reason": solvers.mixed_integer.fallback_reason,
-        },
-        "cost_eur": {
-            "total": totals.total_eur,
-            "leader": totals.leader_eur,
-            "follower": totals.follower_eur,
-        },
-        "bilevel": {
-            "scheme": scenario.controller,
-            "pricing": scenario.pricing,
-            "max_relative_gap": totals.max_gap,
-            "max_gap_eur": totals.max_gap_eur,
-            "max_gap_of_flexible_cost": totals.max_flexible_gap,
-            "max_follower_gap": totals.max_follower_gap,
-            "big_m_active": False,  # no scheme of a run uses a big M
-        },
-        "certificate": totals.certificate.summary(),
-        "negotiation": totals.negotiation.summary(),
-        "interface": {
-            "max_mismatch_mva": totals.max_mismatch_mva,
-            "max_mismatch_pu": totals.max_mismatch_pu,
-            "max_rounds": totals.max_rounds,
-        },
-        "max_simultaneous_charge_discharge_mw": totals.max_simultaneous_mw,
-        "max_balance_error_mw": totals.max_balance_error_mw,
-        "energy_handover_max_error_mwh": totals.max_handover_error_mwh,
-    }
-
-
 class RunLog:
     """log.jsonl: one JSON object a line."""
 
@@ -228,12 +262,25 @@ class RunLog:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"event": kind, **fields}) + "\n")
 
+    def sync(self) -> int:
+        """Make it survive a loss of power; returns its length in bytes."""
+        sync(self._path)
+        return self._path.stat().st_size
+
+    def cut(self, length: int) -> None:
+        """Remove what was written beyond a length in bytes."""
+        os.truncate(self._path, length)
+
 
 def write_summary(out: Path, content: dict[str, Any]) -> None:
     """Replace summary.json at once: a reader never sees half of it."""
-    unfinished = out / "summary.json.tmp"
-    unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    unfinished.rename(out / "summary.json")
+    _replace(out / "summary.json", json.dumps(content, indent=2) + "\n")
+
+
+def _replace(path: Path, text: str) -> None:
+    unfinished = path.with_name(f"{path.name}.tmp")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.rename(path)
 
 
 def _version() -> str:

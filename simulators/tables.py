@@ -4,6 +4,7 @@ Every interval becomes one Parquet part, because a Parquet file that was never c
 read; at the end the parts are merged into one file a table. Readers take both forms.
 """
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -127,6 +128,7 @@ class TableWriter:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self._not_synced: list[Path] = []
 
     def write_part(self, table: str, interval: int, columns: Mapping[str, Any]) -> None:
         """Write the rows of one interval; the file appears whole or not at all."""
@@ -138,11 +140,29 @@ class TableWriter:
         unfinished = part.with_suffix(".tmp")
         pq.write_table(data, unfinished, compression="zstd")
         unfinished.rename(part)
+        self._not_synced.append(part)
+
+    def sync(self) -> None:
+        """Make the parts written so far survive a loss of power."""
+        for path in [*self._not_synced, *sorted({p.parent for p in self._not_synced})]:
+            sync(path)
+        self._not_synced = []
+
+    def remove_from(self, interval: int) -> None:
+        """Remove the parts from an interval on, and what was not finished."""
+        for table in SCHEMAS:
+            folder = self.directory / table
+            for part in folder.glob("part-*"):
+                if part.suffix == ".tmp" or int(part.stem.removeprefix("part-")) >= interval:
+                    part.unlink()
 
     def merge(self) -> None:
-        """Replace the parts of every table by one file."""
+        """Replace the parts of every table by one file; goes on where it was interrupted."""
         for table, schema in SCHEMAS.items():
             folder = self.directory / table
+            if (self.directory / f"{table}.parquet").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
             parts = sorted(folder.glob("part-*.parquet"))
             unfinished = self.directory / f"{table}.tmp"
             with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
@@ -151,6 +171,15 @@ class TableWriter:
             unfinished.rename(self.directory / f"{table}.parquet")
             if folder.exists():  # a run without a lower grid has no boundary, one without plans ...
                 shutil.rmtree(folder)
+
+
+def sync(path: Path) -> None:
+    """Make a file, or the names in a folder, survive a loss of power; raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read_table(directory: Path, table: str) -> pa.Table:

@@ -28,6 +28,7 @@ from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan
 from stackelgrid.controllers.solvers.registry import conic_solver
 from stackelgrid.controllers.system import Feeder, System
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.stateful import Stateful
 
 # head voltages of ideal ties: p.u. below which a decision is stable, and most rounds
 _TIE_TOLERANCE_PU = 1e-4
@@ -41,7 +42,8 @@ class Cascade:
     """Decides every stage of the tree; groups of a stage are solved on threads.
 
     `make_scheme` gives a stage (by the name of the grid above) its scheme; the one that the
-    settings name, if left out. A scheme that commits is asked once an interval.
+    settings name, if left out. A scheme that commits is asked once an interval. `shared` is what
+    schemes have in common that carries something, too.
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class Cascade:
         system: System,
         settings: ControllerSettings,
         make_scheme: Callable[[str, Stage], Scheme] | None = None,
+        shared: Stateful | None = None,
     ) -> None:
         self.system, self.settings = system, settings
+        self._shared = shared
         self._make_scheme = make_scheme or (lambda _, stage: scheme(settings.scheme, stage))
         _check_tree(system)
         self.library = ActiveNetworkLibrary()
@@ -66,12 +70,13 @@ class Cascade:
         self._day: Decision | None = None
 
     def state(self) -> CascadeState:
-        """What is carried to the next interval; negotiations by messages are their host's."""
+        """What is carried to the next interval."""
         return CascadeState(
             {name: agent.state() for name, agent in self.agents.items()},
             tuple(level.state() for level in self.levels),
             {key: level.state() for key, level in self._tightened.items()},
             self._day,
+            None if self._shared is None else self._shared.state(),
         )
 
     def restore(self, state: CascadeState) -> None:
@@ -84,6 +89,8 @@ class Cascade:
             level = self._tightened[parent, attempt] = self._level(parent, *_TIGHTER[attempt])
             level.restore(carried)
         self._day = state.decision
+        if self._shared is not None:
+            self._shared.restore(state.shared)
 
     @property
     def certificate_s(self) -> float:

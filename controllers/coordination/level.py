@@ -22,12 +22,13 @@ class LevelState:
 
 @dataclass(frozen=True)
 class CascadeState:
-    """What agents and stages carry, and the decision that is stepped through."""
+    """What agents and stages carry and share, and the decision that is stepped through."""
 
     agents: Mapping[str, FeederState]
     levels: tuple[LevelState, ...]
     tightened: Mapping[tuple[str, int], LevelState]
     decision: Decision | None
+    shared: Any
 
 
 @dataclass

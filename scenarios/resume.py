@@ -1,0 +1,164 @@
+"""An interrupted run goes on from its saved state, or begins again where there is none."""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.load import LoadedScenario, load_scenario
+from stackelgrid.scenarios.run import RunResult, resolved, run_in
+from stackelgrid.scenarios.run_state import (
+    FORMAT,
+    STATE_FILE,
+    StateHeader,
+    file_digests,
+    load_state,
+    locked,
+    read_header,
+)
+from stackelgrid.simulators.tables import SCHEMAS
+
+__all__ = ["Resumable", "resumable", "resume_run"]
+
+
+@dataclass(frozen=True)
+class Resumable:
+    """A run directory: its scenario, the header of its state if it has one, its summary if done."""
+
+    directory: Path
+    loaded: LoadedScenario
+    header: StateHeader | None
+    finished: dict[str, Any] | None
+
+
+def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumable:
+    """Look at a directory that a run has left behind, and at whether it can go on.
+
+    `loaded` is the scenario that it is expected to hold; that of the directory if left out. Raises
+    ScenarioError for a directory that is no run, and for a state of another version or scenario.
+    """
+    path = directory / "scenario.toml"
+    summary = _summary(directory)
+    if not path.is_file() or (summary is not None and "intervals_planned" not in summary):
+        raise ScenarioError(
+            f"--resume {directory}: is no run; a directory that `stackelgrid run` has begun to "
+            "write is accepted"
+        )
+    own = load_scenario(str(path))
+    if loaded is not None:
+        _check_same(directory, resolved(own), resolved(loaded), "asked for")
+    if summary is not None and summary.get("status") == "done":
+        return Resumable(directory, loaded or own, None, summary)
+    header = read_header(directory)
+    if header is not None:
+        _check_header(directory, header, resolved(own))
+        if loaded is None:  # a controller of the user's lies beside the scenario it was run from
+            own = replace(own, folder=Path(header.folder))
+    return Resumable(directory, loaded or own, header, None)
+
+
+def resume_run(
+    found: Resumable,
+    progress: Callable[[int], None] = lambda done: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> RunResult:
+    """Go on with a run that is not finished; the result is that of a run without interruption."""
+    directory, header = found.directory, found.header
+    if found.finished is not None:
+        raise ScenarioError(f"--resume {directory}: is finished")
+    if header is None:
+        with locked(directory):
+            _begin_again(directory)
+        say(f"{directory} holds no saved state: the run begins again")
+        return run_in(found.loaded, directory, progress, say)
+    say(f"goes on with interval {header.interval}")
+    for name, now in other_libraries(header).items():
+        before = header.libraries[name]
+        say(f"saved with {name} {before}, goes on with {now}: last digits may differ")
+    return run_in(found.loaded, directory, progress, say, load_state(directory, header))
+
+
+def other_libraries(header: StateHeader) -> dict[str, str]:
+    """Present versions of the libraries that are other ones than those of a state."""
+    present = {name: version(name) for name in header.libraries}
+    return {name: now for name, now in present.items() if now != header.libraries[name]}
+
+
+def _begin_again(directory: Path) -> None:
+    """Remove what a run has written that has no state."""
+    for table in SCHEMAS:
+        shutil.rmtree(directory / table, ignore_errors=True)
+        for name in (f"{table}.parquet", f"{table}.tmp"):
+            (directory / name).unlink(missing_ok=True)
+    for name in ("log.jsonl", "summary.json", "summary.json.tmp", f"{STATE_FILE}.tmp"):
+        (directory / name).unlink(missing_ok=True)
+
+
+def _check_header(directory: Path, header: StateHeader, content: Mapping[str, Any]) -> None:
+    present = version("stackelgrid")
+    if (header.format, header.version) != (FORMAT, present):
+        raise ScenarioError(
+            f"--resume {directory}: was saved by version {header.version} (format "
+            f"{header.format}); this is {present} (format {FORMAT}), which goes on with its own"
+        )
+    _check_same(directory, header.scenario, json.loads(json.dumps(content)), "in scenario.toml")
+    present_files = file_digests(content)
+    for name, digest in header.files.items():
+        if present_files.get(name) != digest:
+            what = "has changed" if name in present_files else "is missing"
+            raise ScenarioError(f"--resume {directory}: {name} {what} since the run was saved")
+
+
+def _check_same(
+    directory: Path, saved: Mapping[str, Any], now: Mapping[str, Any], where: str
+) -> None:
+    """Refuse another scenario, naming the first difference."""
+    difference = _difference(saved, now, ())
+    if difference is not None:
+        key, before, after = difference
+        raise ScenarioError(
+            f"--resume {directory}: {'.'.join(key)} is {_short(before)} in the saved run and "
+            f"{_short(after)} {where}; the same scenario is accepted"
+        )
+
+
+def _difference(
+    a: Any, b: Any, key: tuple[str, ...]
+) -> tuple[tuple[str, ...], object, object] | None:
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        for name in [*a, *(n for n in b if n not in a)]:
+            found = _difference(a.get(name, _NOTHING), b.get(name, _NOTHING), (*key, str(name)))
+            if found is not None:
+                return found
+        return None
+    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            label = x.get("name", i) if isinstance(x, Mapping) else i
+            found = _difference(x, y, (*key, str(label)))
+            if found is not None:
+                return found
+        return None
+    return None if a == b else (key, a, b)
+
+
+_NOTHING = "not set"
+
+
+def _short(value: object) -> str:
+    text = value if value is _NOTHING else repr(value)
+    return str(text) if len(str(text)) <= 60 else f"{str(text)[:57]}..."
+
+
+def _summary(directory: Path) -> dict[str, Any] | None:
+    path = directory / "summary.json"
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ScenarioError(f"{path}: is no JSON") from error
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,208 @@
+"""The state of a run between two intervals, as a file that a later process goes on from.
+
+One file in the run directory, replaced at once: a line of JSON that says what it belongs to, then
+the states of all that carries something, as plain data.
+"""
+
+import builtins
+import fcntl
+import hashlib
+import io
+import json
+import os
+import pickle
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, is_dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from stackelgrid.profiles.stateful import Stateful
+from stackelgrid.scenarios.build import BuiltScenario
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.simulators.tables import sync
+from stackelgrid.simulators.timings import Timings
+from stackelgrid.simulators.totals import Totals
+
+STATE_FILE = "state.bin"
+FORMAT = 1
+# what a run was computed with; another version may change the last digits
+_LIBRARIES = ("numpy", "scipy", "clarabel", "highspy", "lightsim2grid", "pandapower", "mosaik")
+
+
+@dataclass(frozen=True)
+class StateHeader:
+    """What a state belongs to: `interval` is the one to go on with.
+
+    `scenario` is the resolved content, `files` are digests of the files it names.
+    """
+
+    format: int
+    version: str
+    interval: int
+    folder: str
+    scenario: Mapping[str, Any]
+    files: Mapping[str, str]
+    libraries: Mapping[str, str]
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class RunState:
+    """All that a run carries from one interval to the next, the results so far included."""
+
+    fleets: Mapping[str, Any]
+    grids: Mapping[str, Any]
+    controller: Any
+    totals: Totals
+    timings: Timings
+    wall_s: float
+    log_bytes: int
+
+    def give(self, built: BuiltScenario) -> None:
+        """Give what was carried to a freshly built scenario."""
+        for name, fleet in built.fleets.items():
+            fleet.restore(self.fleets[name])
+        for name, grid in built.simulated.items():
+            grid.restore(self.grids[name])
+        assert isinstance(built.controller, Stateful)
+        built.controller.restore(self.controller)
+
+
+def state_of(
+    built: BuiltScenario, totals: Totals, timings: Timings, wall_s: float, log_bytes: int
+) -> RunState:
+    """State of a run that has just recorded an interval; shares data with it."""
+    assert isinstance(built.controller, Stateful)
+    return RunState(
+        {name: fleet.state() for name, fleet in built.fleets.items()},
+        {name: grid.state() for name, grid in built.simulated.items()},
+        built.controller.state(),
+        totals,
+        timings,
+        wall_s,
+        log_bytes,
+    )
+
+
+def why_unsaved(built: BuiltScenario) -> str:
+    """Why the state of a run cannot be saved; empty if it can."""
+    if not isinstance(built.controller, Stateful):
+        kind = type(built.controller).__name__
+        return f"controller {kind} has no methods state and restore"
+    return ""
+
+
+def header_of(content: Mapping[str, Any], folder: Path, files: Mapping[str, str]) -> StateHeader:
+    """Header of the states of a run; `content` is the resolved scenario."""
+    return StateHeader(FORMAT, version("stackelgrid"), 0, str(folder), content, files, libraries())
+
+
+def libraries() -> dict[str, str]:
+    """Versions of what computes a run."""
+    return {name: version(name) for name in _LIBRARIES}
+
+
+def file_digests(content: Mapping[str, Any]) -> dict[str, str]:
+    """SHA-256 of every file that a resolved scenario names."""
+    digests = {}
+    for text in sorted(set(_texts(content))):
+        path = Path(text)
+        if path.is_absolute() and path.is_file():
+            digests[text] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return digests
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+
+
+def save_state(directory: Path, header: StateHeader, state: RunState) -> None:
+    """Replace the state of a run directory at once and for good; raises OSError."""
+    payload = pickle.dumps(state, protocol=5)
+    told = {**asdict(header), "digest": hashlib.sha256(payload).hexdigest()}
+    unfinished = directory / f"{STATE_FILE}.tmp"
+    try:
+        with unfinished.open("wb") as file:
+            file.write(json.dumps(told).encode() + b"\n")
+            file.write(payload)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+    unfinished.rename(directory / STATE_FILE)
+    sync(directory)
+
+
+def remove_state(directory: Path) -> None:
+    """A finished run has nothing to go on with."""
+    for name in (STATE_FILE, f"{STATE_FILE}.tmp"):
+        (directory / name).unlink(missing_ok=True)
+
+
+def read_header(directory: Path) -> StateHeader | None:
+    """Header of the state of a run directory; None where there is no state."""
+    path = directory / STATE_FILE
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        line = file.readline()
+    try:
+        return StateHeader(**json.loads(line))
+    except (ValueError, TypeError) as error:
+        raise ScenarioError(f"{path}: is not the state of a run") from error
+
+
+def load_state(directory: Path, header: StateHeader) -> RunState:
+    """State of a run directory; raises ScenarioError if it is damaged."""
+    path = directory / STATE_FILE
+    payload = path.read_bytes().partition(b"\n")[2]
+    if hashlib.sha256(payload).hexdigest() != header.digest:
+        raise ScenarioError(f"{path}: is damaged; without it the run begins again")
+    state = _PlainUnpickler(io.BytesIO(payload)).load()
+    assert isinstance(state, RunState)
+    return state
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keep other processes from writing to the same run; raises ScenarioError if one does."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ScenarioError(f"{directory}: another process is running it") from error
+        yield
+    finally:
+        os.close(handle)
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Reads numbers, texts, arrays, containers and dataclasses of the project, nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Refuse whatever is not plain data."""
+        if module == "builtins" and name in ("set", "frozenset", "complex", "slice"):
+            return getattr(builtins, name)
+        if module == "collections" and name == "Counter":
+            return Counter
+        if module.split(".")[0] == "numpy":
+            found = super().find_class(module, name)
+            if name in ("_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"):
+                return found
+        elif module.startswith("stackelgrid."):
+            found = super().find_class(module, name)
+            if is_dataclass(found):
+                return found
+        raise pickle.UnpicklingError(f"{module}.{name} is no plain data")

@@ -1,0 +1,57 @@
+"""What summary.json says of a run."""
+
+from importlib.metadata import version
+from typing import Any
+
+from stackelgrid.scenarios.build import BuiltScenario
+from stackelgrid.simulators.timings import Timings
+from stackelgrid.simulators.totals import Totals
+
+
+def summary(
+    built: BuiltScenario, totals: Totals, timings: Timings, status: str, wall_s: float
+) -> dict[str, Any]:
+    """Contents of summary.json; null where the run has no such quantity."""
+    scenario, solvers = built.scenario, built.solvers
+    return {
+        "scenario": scenario.name,
+        "seed": scenario.seed,
+        "version": version("stackelgrid"),
+        "status": status,
+        "intervals_planned": scenario.time.intervals,
+        "intervals_done": totals.intervals_done,
+        "intervals_fallback": len(totals.fallback_intervals),
+        "wall_s": wall_s,
+        "timings": timings.breakdown(wall_s),
+        "certificate_s": getattr(built.controller, "certificate_s", None),  # part of solve_s
+        "solver": {
+            "conic": solvers.conic.name,
+            "mixed_integer": solvers.mixed_integer.name,
+            "version": solvers.mixed_integer.version,
+            "fallback_reason": solvers.mixed_integer.fallback_reason,
+        },
+        "cost_eur": {
+            "total": totals.total_eur,
+            "leader": totals.leader_eur,
+            "follower": totals.follower_eur,
+        },
+        "bilevel": {
+            "scheme": scenario.controller,
+            "pricing": scenario.pricing,
+            "max_relative_gap": totals.max_gap,
+            "max_gap_eur": totals.max_gap_eur,
+            "max_gap_of_flexible_cost": totals.max_flexible_gap,
+            "max_follower_gap": totals.max_follower_gap,
+            "big_m_active": False,  # no scheme of a run uses a big M
+        },
+        "certificate": totals.certificate.summary(),
+        "negotiation": totals.negotiation.summary(),
+        "interface": {
+            "max_mismatch_mva": totals.max_mismatch_mva,
+            "max_mismatch_pu": totals.max_mismatch_pu,
+            "max_rounds": totals.max_rounds,
+        },
+        "max_simultaneous_charge_discharge_mw": totals.max_simultaneous_mw,
+        "max_balance_error_mw": totals.max_balance_error_mw,
+        "energy_handover_max_error_mwh": totals.max_handover_error_mwh,
+    }
