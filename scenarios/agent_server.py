@@ -5,8 +5,14 @@ from typing import Any
 
 from mosaik_api_v3.types import CreateResult, Meta, OutputData, OutputRequest
 
+from stackelgrid.profiles.stateful import Stateful
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario
-from stackelgrid.scenarios.grid_server import loaded_content, plain_data
+from stackelgrid.scenarios.grid_server import (
+    loaded_content,
+    plain_data,
+    state_of_text,
+    text_of_state,
+)
 from stackelgrid.simulators.agents import META, AgentSimulator
 from stackelgrid.simulators.decision_text import decision_text
 from stackelgrid.simulators.timings import Timings
@@ -27,7 +33,7 @@ class AgentServer(AgentSimulator):
         """Take the resolved scenario; the controller is built with the first agent."""
         self._content, self._folder, self._sid = scenario, folder, sid
         self._built: BuiltScenario | None = None
-        return {**META, "extra_methods": ["decision"]}
+        return {**META, "extra_methods": ["decision", "state", "restore", "unsaved"]}
 
     def create(self, num: int, model: str, **model_params: Any) -> list[CreateResult]:
         """Create the agent of one grid."""
@@ -56,3 +62,19 @@ class AgentServer(AgentSimulator):
             "decision": decision_text(self._decision),
             "certificate_s": getattr(self._controller, "certificate_s", None),
         }
+
+    def unsaved(self) -> str:
+        """Why the state of the controller cannot be saved; empty if it can."""
+        if isinstance(self._controller, Stateful):
+            return ""
+        return f"controller {type(self._controller).__name__} has no methods state and restore"
+
+    def state(self) -> str:
+        """What the controller carries to the next interval."""
+        assert isinstance(self._controller, Stateful)
+        return text_of_state(self._controller.state())
+
+    def restore(self, carried: str) -> None:
+        """Take what the controller carried; raises StateError."""
+        assert isinstance(self._controller, Stateful)
+        self._controller.restore(state_of_text(carried))

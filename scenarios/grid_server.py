@@ -1,5 +1,6 @@
 """Some grids of a scenario as a simulator of their own, built from the scenario they are sent."""
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest
 
+from stackelgrid.profiles.plain_state import StateError, bytes_of_state, state_of_bytes
 from stackelgrid.scenarios.grids import build_grids
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.physical import simulated_grid
@@ -33,6 +35,19 @@ def plain_data(data: OutputData) -> OutputData:
     }
 
 
+def text_of_state(state: Any) -> str:
+    """Text of a state."""
+    return base64.b64encode(bytes_of_state(state)).decode("ascii")
+
+
+def state_of_text(text: str) -> Any:
+    """State of a text; raises StateError."""
+    try:
+        return state_of_bytes(base64.b64decode(text, validate=True))
+    except ValueError as error:
+        raise StateError(f"no state ({error})") from error
+
+
 class GridServer(GridSimulator):
     """Some grids of a scenario, built here."""
 
@@ -49,7 +64,7 @@ class GridServer(GridSimulator):
         """Take the resolved scenario; the grids are built when they are created."""
         self._content, self._folder = scenario, folder
         self._start: tuple[str, dict[int, str]] | None = (sid, dict(enumerate(clock)))
-        return {**META, "extra_methods": []}
+        return {**META, "extra_methods": ["state", "restore"]}
 
     def create(self, num: int, model: str, **model_params: Any) -> list[CreateResult]:
         """Create one grid by name; the first one builds all nets."""
@@ -83,3 +98,16 @@ class GridServer(GridSimulator):
     def get_data(self, outputs: OutputRequest) -> OutputData:
         """Results as plain numbers."""
         return plain_data(super().get_data(outputs))
+
+    def state(self, grid: str) -> dict[str, Any]:
+        """What a grid carries to the next interval, and what its agent has measured of it."""
+        simulated = self._grids[grid]
+        return {
+            "carried": text_of_state(simulated.state()),
+            "vm_pu": simulated.vm_pu,
+            "tap_pos": simulated.tap_pos,
+        }
+
+    def restore(self, grid: str, carried: str) -> None:
+        """Take what a grid carried; raises StateError."""
+        self._grids[grid].restore(state_of_text(carried))

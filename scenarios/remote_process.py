@@ -37,16 +37,18 @@ class OwnSimulator(mosaik_api_v3.Simulator):
         """Take what to host."""
         # what is raised here would end the connection without a word: `create` says it
         self._asked_version = parameters.pop("version")
+        # imported when it is known which, as agents need all solvers
         if parameters.pop("agents"):
-            from stackelgrid.scenarios.agent_server import AgentServer  # heavy, with all solvers
+            from stackelgrid.scenarios.agent_server import AgentServer
 
-            agents = AgentServer()
-            self._simulator, self.decision = agents, agents.decision
+            self._simulator = AgentServer()
         else:
             from stackelgrid.scenarios.grid_server import GridServer
 
             self._simulator = GridServer()
         self.meta = self._simulator.init(sid, time_resolution, **parameters)
+        for name in self.meta["extra_methods"]:
+            setattr(self, name, getattr(self._simulator, name))
         return self.meta
 
     def create(self, num: int, model: str, **model_params: Any) -> list[CreateResult]:

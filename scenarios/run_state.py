@@ -4,24 +4,23 @@ One file in the run directory, replaced at once: a line of JSON that says what i
 the states of all that carries something, as plain data.
 """
 
-import builtins
 import fcntl
 import hashlib
-import io
 import json
 import os
-import pickle
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from stackelgrid.profiles.plain_state import bytes_of_state, state_of_bytes
 from stackelgrid.profiles.stateful import Stateful
 from stackelgrid.scenarios.build import BuiltScenario
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.simulators.remote_agents import RemoteController
+from stackelgrid.simulators.remote_grids import GridElsewhere
 from stackelgrid.simulators.tables import sync
 from stackelgrid.simulators.timings import Timings
 from stackelgrid.simulators.totals import Totals
@@ -92,6 +91,9 @@ def why_unsaved(built: BuiltScenario) -> str:
     if not isinstance(built.controller, Stateful):
         kind = type(built.controller).__name__
         return f"controller {kind} has no methods state and restore"
+    for part in (built.controller, *built.simulated.values()):
+        if isinstance(part, RemoteController | GridElsewhere) and part.unsaved:
+            return part.unsaved
     return ""
 
 
@@ -128,7 +130,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 def save_state(directory: Path, header: StateHeader, state: RunState) -> None:
     """Replace the state of a run directory at once and for good; raises OSError."""
-    payload = pickle.dumps(state, protocol=5)
+    payload = bytes_of_state(state)
     told = {**asdict(header), "digest": hashlib.sha256(payload).hexdigest()}
     unfinished = directory / f"{STATE_FILE}.tmp"
     try:
@@ -169,7 +171,7 @@ def load_state(directory: Path, header: StateHeader) -> RunState:
     payload = path.read_bytes().partition(b"\n")[2]
     if hashlib.sha256(payload).hexdigest() != header.digest:
         raise ScenarioError(f"{path}: is damaged; without it the run begins again")
-    state = _PlainUnpickler(io.BytesIO(payload)).load()
+    state = state_of_bytes(payload)
     assert isinstance(state, RunState)
     return state
 
@@ -186,23 +188,3 @@ def locked(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads numbers, texts, arrays, containers and dataclasses of the project, nothing else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Refuse whatever is not plain data."""
-        if module == "builtins" and name in ("set", "frozenset", "complex", "slice"):
-            return getattr(builtins, name)
-        if module == "collections" and name == "Counter":
-            return Counter
-        if module.split(".")[0] == "numpy":
-            found = super().find_class(module, name)
-            if name in ("_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer"):
-                return found
-        elif module.startswith("stackelgrid."):
-            found = super().find_class(module, name)
-            if is_dataclass(found):
-                return found
-        raise pickle.UnpicklingError(f"{module}.{name} is no plain data")

@@ -15,7 +15,8 @@ class RemoteController:
     """Controller whose decisions are those of a simulator of agents behind a connection.
 
     `agents` are kind and grid of each. Its first answers may take `start_deadline_s`, a decision
-    `step_deadline_s`. `certificate_s` is the time spent on certificates there, if it is told.
+    `step_deadline_s`. `certificate_s` is the time spent on certificates there, if it is told;
+    `unsaved` why the state of the agents cannot be saved, "" if it can.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class RemoteController:
         step_deadline_s: float,
     ) -> None:
         self.certificate_s: float | None = None
+        self.unsaved = f"simulator {connection.name} has no methods state and restore"
         self._connection, self._interval_s = connection, interval_s
         self._deadline_s = step_deadline_s
         start = start_deadline_s
@@ -39,9 +41,17 @@ class RemoteController:
 
     def started(self) -> None:
         """Wait until the agents are built; raises RemoteError."""
-        while self._starting:
+        if not self._starting:
+            return
+        meta = self._connection.receive()
+        for _ in range(self._starting - 1):
             self._connection.receive()
-            self._starting -= 1
+        self._starting = 0
+        methods = set(meta.get("extra_methods") or ()) if isinstance(meta, dict) else set()
+        if "decision" not in methods:
+            raise RemoteError(f"simulator {self._connection.name}: has no method decision")
+        if {"state", "restore", "unsaved"} <= methods:
+            self.unsaved = str(self._connection.call(self._deadline_s, "unsaved"))
 
     def decide(self, interval: int, measured: Mapping[str, Measurement]) -> Decision:
         """Decision on these measurements; raises RemoteError."""
@@ -61,3 +71,11 @@ class RemoteController:
             return decision_of(answer["decision"])
         except (TypeError, KeyError, DecisionError) as error:
             raise RemoteError(f"simulator {link.name}: what it answers is {error}") from None
+
+    def state(self) -> str:
+        """What the agents carry to the next interval; only they can read it."""
+        return str(self._connection.call(self._deadline_s, "state"))
+
+    def restore(self, state: str) -> None:
+        """Hand back what the agents carried."""
+        self._connection.call(self._deadline_s, "restore", state)

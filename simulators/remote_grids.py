@@ -46,6 +46,15 @@ class GridHost(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class GridState:
+    """State of a remote grid: what it carries, for its host, and what its agent has measured."""
+
+    carried: str
+    vm_pu: float
+    tap_pos: int
+
+
 class LocalGrids:
     """Grids of this process."""
 
@@ -89,6 +98,7 @@ class RemoteGrids:
     ) -> None:
         self.connection, self.names = connection, tuple(grids)
         self.entities: set[str] = set()
+        self.unsaved = f"simulator {connection.name} has no methods state and restore"
         self._deadline_s, self._interval_s = step_deadline_s, 0
         self._end = 0
         self._asked: OutputRequest = {}
@@ -103,7 +113,10 @@ class RemoteGrids:
         self._interval_s = interval_s
         grids = [known[name] for name in self.names]
         self.entities = entities(grids)
-        self._check_meta(self.connection.receive())
+        meta = self.connection.receive()
+        self._check_meta(meta)
+        if {"state", "restore"} <= set(meta.get("extra_methods") or ()):
+            self.unsaved = ""
         for grid in grids:
             created = self.connection.receive()
             expected = [boundary_eid(grid.name, lower.name) for lower in grid.lower]
@@ -150,6 +163,18 @@ class RemoteGrids:
             data[eid] = {a: self._value(eid, a, given[a]) for a in attributes if a in given}
         return data
 
+    def state(self, grid: str) -> Any:
+        """What a grid carries to the next interval; its host alone can read it."""
+        state = self.connection.call(self._deadline_s, "state", grid)
+        try:
+            return GridState(str(state["carried"]), float(state["vm_pu"]), int(state["tap_pos"]))
+        except (TypeError, KeyError, ValueError):
+            raise self._error(f"what it gave as state of {grid} is none") from None
+
+    def restore(self, grid: str, state: GridState) -> None:
+        """Hand back what a grid carried."""
+        self.connection.call(self._deadline_s, "restore", grid, state.carried)
+
     def _value(self, eid: str, attribute: str, value: Any) -> Any:
         array = eid in self.names and attribute in _ARRAYS
         try:
@@ -180,6 +205,26 @@ class GridElsewhere(SimulatedGrid):
     """What this process knows of a grid that `host` simulates."""
 
     host: RemoteGrids = field(kw_only=True)
+    last_tap_pos: int | None = None
+
+    @property
+    def unsaved(self) -> str:
+        """Why the state of the grid cannot be saved; empty if it can."""
+        return self.host.unsaved
+
+    @property
+    def tap_pos(self) -> int:
+        """Position of the tap changer when the grid was built or restored; 0 without one."""
+        return super().tap_pos if self.last_tap_pos is None else self.last_tap_pos
+
+    def state(self) -> Any:
+        """What the grid carries to the next interval."""
+        return self.host.state(self.name)
+
+    def restore(self, state: Any) -> None:
+        """Hand back what the grid carried."""
+        self.vm_pu, self.last_tap_pos = state.vm_pu, state.tap_pos
+        self.host.restore(self.name, state)
 
     def solve(self) -> AcState:
         """Raise: its power flow is solved by its host."""
@@ -194,7 +239,7 @@ class GridProxy(mosaik_api_v3.Simulator):
         self._hosts: list[GridHost] = []
         self._results: dict[str, dict[str, Any]] = {}
         self._stepped: list[GridHost] = []
-        self._now = -1
+        self._now, self._offset_s = -1, 0
 
     def init(  # type: ignore[override]
         self,
@@ -207,23 +252,20 @@ class GridProxy(mosaik_api_v3.Simulator):
         clock: Mapping[int, str],
         first_interval: int = 0,
     ) -> Meta:
-        """Take the grids of the level, as `GridSimulator` does."""
+        """Take the grids of the level, as `GridSimulator` does.
+
+        Remote simulators are told the time since interval 0, also in a run that was resumed.
+        """
+        self._offset_s = first_interval * interval_s
         self._interval_s, self._timings = interval_s, timings
         self._available = {g.name: g for g in grids}
         here = [g for g in grids if not isinstance(g, GridElsewhere)]
         self._hosts = list(
-            {id(g.host): g.host for g in grids if isinstance(g, GridElsewhere)}.values()
+            {g.host.connection.name: g.host for g in grids if isinstance(g, GridElsewhere)}.values()
         )
         if here:
             local = GridSimulator()
-            local.init(
-                sid,
-                interval_s=interval_s,
-                grids=here,
-                timings=Timings(),
-                clock=clock,
-                first_interval=first_interval,
-            )
+            local.init(sid, interval_s=interval_s, grids=here, timings=Timings(), clock=clock)
             self._hosts.append(LocalGrids(local, here))
         return self.meta
 
@@ -243,7 +285,7 @@ class GridProxy(mosaik_api_v3.Simulator):
         for host in self._hosts:
             own = {eid: values for eid, values in inputs.items() if eid in host.entities}
             if fresh or own:
-                host.begin_step(time, own, max_advance)
+                host.begin_step(self._offset_s + time, own, self._offset_s + max_advance)
                 self._stepped.append(host)
         for host in self._stepped:
             host.end_step()

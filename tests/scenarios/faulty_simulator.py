@@ -1,10 +1,14 @@
-"""The project's own simulator with a fault: SCRIPT HOST:PORT FAULT TIME_S."""
+"""The project's own simulator with a fault: SCRIPT HOST:PORT FAULT TIME_S [ONCE].
+
+ONCE is a file that the fault leaves, and that keeps it from coming again.
+"""
 
 import os
 import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
 from stackelgrid.scenarios.remote_process import OwnSimulator, serve
 from stackelgrid.scenarios.schema_remote import host_and_port
@@ -13,12 +17,14 @@ from stackelgrid.scenarios.schema_remote import host_and_port
 class FaultySimulator(OwnSimulator):
     """Fails in its first step at or after a time."""
 
-    def __init__(self, fault, time_s):
+    def __init__(self, fault, time_s, once=None):
         super().__init__()
-        self.fault, self.time_s = fault, time_s
+        self.fault, self.time_s, self.once = fault, time_s, once
 
     def step(self, time_s, inputs, max_advance):
-        if time_s >= self.time_s:
+        if time_s >= self.time_s and not (self.once and self.once.exists()):
+            if self.once:
+                self.once.touch()
             if self.fault == "exception":
                 raise ValueError("the oil of the transformer is hot")
             if self.fault == "kill":
@@ -39,6 +45,6 @@ class FaultySimulator(OwnSimulator):
 
 
 if __name__ == "__main__":
-    address, fault, time_s = sys.argv[1:]
+    address, fault, time_s, *once = sys.argv[1:]
     connection = socket.create_connection(host_and_port(address))
-    serve(connection, FaultySimulator(fault, float(time_s)))
+    serve(connection, FaultySimulator(fault, float(time_s), *map(Path, once)))

@@ -17,6 +17,7 @@ import pytest
 
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.resume import resumable, resume_run
 from stackelgrid.scenarios.run import run_scenario
 from stackelgrid.simulators.connection import RemoteError
 from stackelgrid.simulators.tables import SCHEMAS, read_table
@@ -90,6 +91,39 @@ def test_a_transformer_with_taps_and_all_levels_elsewhere_give_the_same_bits(
     )
     run_scenario(load_scenario(str(path)), tmp_path / "out")
     check_same_tables(three_levels, tmp_path / "out")
+
+
+def test_a_run_whose_simulator_was_lost_goes_on_from_its_state_to_the_same_bits(
+    villages, remote_path, tmp_path
+):
+    path = remote_path(
+        own("west", "lv1", command="faulty"),
+        own("east", "lv2", "lv3"),
+        {"name": "minds", "agents": True},
+        commands={"faulty": [*FAULTY, "kill", "900", str(tmp_path / "once")]},
+    )
+    out = tmp_path / "out"
+    with pytest.raises(RemoteError, match="simulator west: its process was ended by SIGKILL"):
+        run_scenario(load_scenario(str(path)), out)
+    found = resumable(out)
+    assert found.header is not None
+    assert found.header.interval == 1
+    said = []
+    result = resume_run(found, say=said.append)
+    assert result.summary["status"] == "done"
+    assert any("goes on with interval 1" in line for line in said)
+    check_same_tables(villages, out)
+    assert result.summary["cost_eur"] == villages.summary["cost_eur"]
+
+
+def test_a_run_whose_agents_keep_their_state_to_themselves_says_that_it_would_begin_again(
+    remote_path, tmp_path
+):
+    path = remote_path({"name": "minds", "agents": True}, controller="Quick")
+    said = []
+    run_scenario(load_scenario(str(path)), tmp_path / "out", say=said.append)
+    words = "controller Quick has no methods state and restore: an interrupted run begins again"
+    assert words in said
 
 
 # ---------------------------------------------------------------------- simulators that fail
