@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import is_dataclass
 from typing import Any
 
+from msgspec import Struct
+
 from stackelgrid.profiles.errors import StackelgridError
 
 __all__ = ["StateError", "bytes_of_state", "state_of_bytes"]
@@ -33,7 +35,7 @@ def state_of_bytes(data: bytes) -> Any:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads numbers, texts, arrays, containers and dataclasses of the project, nothing else."""
+    """Reads numbers, texts, arrays, containers, dataclasses and messages of the project."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Refuse whatever is not plain data."""
@@ -43,10 +45,12 @@ class _PlainUnpickler(pickle.Unpickler):
             return getattr(builtins, name)
         if module == "collections" and name == "Counter":
             return Counter
+        if (module, name) == ("msgspec._utils", "rebuild"):  # of a message
+            return super().find_class(module, name)
         if module.split(".")[0] == "numpy" and name in _ARRAYS:
             return super().find_class(module, name)
         if module.startswith("stackelgrid."):
             found = super().find_class(module, name)
-            if is_dataclass(found):
+            if is_dataclass(found) or (isinstance(found, type) and issubclass(found, Struct)):
                 return found
         raise pickle.UnpicklingError(f"{module}.{name} is no plain data")

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +18,7 @@ from stackelgrid.scenarios.ensemble_console import ensemble
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.forecast_console import forecast_lines
 from stackelgrid.scenarios.load import LoadedScenario, load_scenario
-from stackelgrid.scenarios.negotiation_console import negotiation_lines
+from stackelgrid.scenarios.run_console import run_again, run_new
 from stackelgrid.scenarios.scheme_names import (
     SCHEMES,
     pricing_name,
@@ -50,55 +50,43 @@ SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Override 
 
 @app.command()
 def run(
-    scenario: ScenarioArgument,
+    scenario: Annotated[
+        str | None,
+        typer.Argument(help="Path of a TOML file, or the name of a shipped scenario."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Directory for the results; default runs/NAME-TIME."),
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", help="Directory of an interrupted run to go on with."),
+    ] = None,
     overrides: SetOption = None,
     seed: SeedOption = None,
 ) -> None:
-    """Run a scenario and write its tables."""
-    loaded = load_scenario(scenario, overrides or (), seed)
+    """Run a scenario and write its tables, or go on with a run that was interrupted."""
+    if out is not None and resume is not None:
+        raise ScenarioError("--out and --resume: one of them is accepted, not both")
+    if scenario is None and resume is None:
+        raise ScenarioError("SCENARIO is missing; a path, a shipped name or --resume is accepted")
+    if scenario is None and (overrides or seed is not None):
+        raise ScenarioError("--resume: goes on as begun; --set and --seed need SCENARIO, too")
+    loaded = None if scenario is None else load_scenario(scenario, overrides or (), seed)
     console = Console(stderr=True)
 
     def say(text: str) -> None:
         console.print(text, soft_wrap=True, highlight=False)
 
-    # heavy imports come after the scenario has been found good
-    from stackelgrid.scenarios.run import run_scenario
+    def bar(name: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        return _progress(console, name, total)
 
-    name = loaded.scenario.name
-    target = out or Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
-    try:
-        with _progress(console, name, loaded.scenario.time.intervals) as advance:
-            result = run_scenario(loaded, target, advance, say)
-    except KeyboardInterrupt:  # typer would say nothing
-        where = f"; {target} holds what was done" if target.exists() else ""
-        print(f"stackelgrid: interrupted{where}", file=sys.stderr)
-        raise typer.Exit(130) from None
-    s = result.summary
-    c, t = s["certificate"], s["timings"]
-    say(
-        f"{name}: {s['intervals_done']} intervals in {s['wall_s']:.1f} s "
-        f"(build {t['build_s']:.1f}, solve {t['solve_s']:.1f}, power flow {t['power_flow_s']:.1f}, "
-        f"co-simulation {t['cosimulation_s']:.1f}, other {t['other_s']:.1f})"
-    )
-    say(
-        f"cost {s['cost_eur']['total']:.2f} EUR; certificate: {c['exact']} exact, "
-        f"{c['feasible']} feasible, {c['infeasible']} infeasible; {c['recovered']} recovered; "
-        f"{s['intervals_fallback']} intervals by fallback"
-    )
-    phases = c["three_phase"]
-    if phases is not None:
-        say(
-            f"phase by phase: {phases['feasible']} feasible, {phases['infeasible']} infeasible; "
-            f"at most {phases['max_unbalance_pu']:.3f} p.u. from the balanced voltage"
-        )
-    for line in negotiation_lines(s["negotiation"]):
-        say(line)
-    console.print("results:", end=" ")
-    print(result.directory)
+    if resume is not None:
+        run_again(resume, loaded, say, bar)
+        return
+    assert loaded is not None
+    target = out or Path("runs") / f"{loaded.scenario.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    run_new(loaded, target, say, bar)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from stackelgrid.scenarios.run_state import (
     locked,
     read_header,
 )
+from stackelgrid.scenarios.schema import Scenario
 from stackelgrid.simulators.tables import SCHEMAS
 
 __all__ = ["Resumable", "resumable", "resume_run"]
@@ -105,7 +106,7 @@ def _check_header(directory: Path, header: StateHeader, content: Mapping[str, An
             f"--resume {directory}: was saved by version {header.version} (format "
             f"{header.format}); this is {present} (format {FORMAT}), which goes on with its own"
         )
-    _check_same(directory, header.scenario, json.loads(json.dumps(content)), "in scenario.toml")
+    _check_same(directory, header.scenario, content, "in scenario.toml")
     present_files = file_digests(content)
     for name, digest in header.files.items():
         if present_files.get(name) != digest:
@@ -117,13 +118,19 @@ def _check_same(
     directory: Path, saved: Mapping[str, Any], now: Mapping[str, Any], where: str
 ) -> None:
     """Refuse another scenario, naming the first difference."""
-    difference = _difference(saved, now, ())
+    difference = _difference(_normal(saved), _normal(now), ())
     if difference is not None:
         key, before, after = difference
         raise ScenarioError(
             f"--resume {directory}: {'.'.join(key)} is {_short(before)} in the saved run and "
             f"{_short(after)} {where}; the same scenario is accepted"
         )
+
+
+def _normal(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Content with one spelling for equal values, a day for its first second for example."""
+    again = Scenario.model_validate(content)
+    return again.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _difference(

@@ -279,7 +279,8 @@ def test_ctrl_c_leaves_readable_parts(tmp_path):
         process.kill()
     assert process.returncode == 130
     assert stdout == ""
-    assert stderr.splitlines() == [f"stackelgrid: interrupted; {out} holds what was done"]
+    told = f"stackelgrid: interrupted; stackelgrid run --resume {out} goes on"
+    assert stderr.splitlines() == [told]
     summary = summary_of(out)
     assert summary["status"] == "interrupted"
     done = summary["intervals_done"]
