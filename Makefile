@@ -46,6 +46,7 @@ benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python benchmarks/communication.py
 	$(BIN)/python benchmarks/ldd_admm.py
+	$(BIN)/python benchmarks/ensemble.py
 
 # reinstalled whenever a source changes: what is tested is what a user installs
 $(VENV)/.installed: $(SOURCES)

@@ -18,8 +18,8 @@ OWN, PERFECT = "scenario", "perfect"
 CONFIDENCE = 0.95
 _GROUP = ["error_level", "scheme", "variant", "grid", "kpi", "unit"]
 _OVERVIEW = (
-    "cost", "regret", "regret_percent", "horizon_cost", "imbalance", "intervals_beyond_limits",
-    "fallbacks", "battery_wear",
+    "cost", "regret", "horizon_cost", "imbalance", "intervals_beyond_limits", "fallbacks",
+    "battery_wear",
 )  # fmt: skip
 
 
@@ -110,7 +110,8 @@ def overview(tables: EnsembleTables) -> pd.DataFrame:
             row[kpi] = _text(at.iloc[0]) if len(at) else ""
         rows.append(row)
     units = dict(zip(s["kpi"], s["unit"], strict=True))
-    names = {k: f"{k}, {units[k]}" for k in _OVERVIEW if units.get(k, "1") != "1"}
+    names = {k: k.replace("_", " ") for k in _OVERVIEW}
+    names |= {k: f"{names[k]}, {units[k]}" for k in names if units.get(k, "1") != "1"}
     frame = pd.DataFrame(rows).rename(columns=names)
     return frame.loc[:, (frame != "").any()]
 

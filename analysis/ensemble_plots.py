@@ -42,19 +42,23 @@ def write_plots(tables: EnsembleTables, directory: Path, name: str) -> list[Path
     return written
 
 
-def _line(axes: Axes, rows: pd.DataFrame, k: int, of: int, label: str, style: str = "-") -> None:
-    """Means against the error level with their confidence intervals; `k` of `of` lines."""
+def _line(
+    axes: Axes, rows: pd.DataFrame, at: tuple[int, int], colour: int, label: str, style: str = "-"
+) -> None:
+    """Means against the error level with their confidence intervals; `at` is (line, of lines)."""
     if rows.empty:
         return
     level = rows["error_level"].to_numpy(dtype=float)
     mean = rows["mean"].to_numpy(dtype=float)
     reach = (rows["high"] - rows["mean"]).fillna(0.0).to_numpy(dtype=float)
     span = float(level.max() - level.min()) or 1.0
-    beside = 0.012 * span * (k - (of - 1) / 2.0)  # intervals of lines must not hide one another
-    colour = _COLOURS[k % len(_COLOURS)]
+    # intervals of lines must not hide one another
+    beside = 0.012 * span * (at[0] - (at[1] - 1) / 2.0)
     axes.errorbar(
-        level + beside, mean, yerr=reach, label=label, color=colour, capsize=3, markersize=5,
-        marker=_MARKERS[k % len(_MARKERS)] if style == "-" else "", linestyle=style, linewidth=1.4,
+        level + beside, mean, yerr=reach, label=label, capsize=3,
+        color=_COLOURS[colour % len(_COLOURS)],
+        marker=_MARKERS[colour % len(_MARKERS)] if style == "-" else "", linestyle=style,
+        linewidth=1.4, markersize=5,
     )  # fmt: skip
 
 
@@ -63,9 +67,10 @@ def _finish(axes: Axes, title: str, unit: str, bottom: bool) -> None:
     axes.set_ylabel(unit)
     axes.grid(alpha=0.3)
     low, high = axes.get_ylim()
-    if high - low < 1e-6 * max(abs(high), 1.0):  # an axis of this size would show rounding
-        middle = (low + high) / 2.0
-        axes.set_ylim(middle - 1.0, middle + 1.0)
+    if unit == "number":
+        axes.set_ylim(0.0, max(high, 1.0))
+    elif high - low < 1e-6 * max(abs(high), 1.0):  # an axis of this size would show rounding
+        axes.set_ylim(high - 1.0, high + 1.0)
     if bottom:
         axes.set_xlabel("error level")
 
@@ -77,12 +82,13 @@ def _overview(tables: EnsembleTables, name: str) -> Figure:
     for k, (title, unit, kpi, perfect) in enumerate(_PANELS):
         axes = figure.add_subplot(2, _COLUMNS, k + 1)
         rows = tables.of(kpi)
+        lines = 2 * len(schemes) if perfect else len(schemes)
         for i, scheme in enumerate(schemes):
             own = rows[rows["scheme"] == scheme]
-            _line(axes, own[own["variant"] == OWN], i, len(schemes), scheme)
+            _line(axes, own[own["variant"] == OWN], (i, lines), i, scheme)
             if perfect:
-                told = f"{scheme}, perfect foresight"
-                _line(axes, own[own["variant"] == PERFECT], i, len(schemes), told, ":")
+                told, at = f"{scheme}, perfect foresight", (len(schemes) + i, lines)
+                _line(axes, own[own["variant"] == PERFECT], at, i, told, ":")
         _finish(axes, title, unit, k >= _COLUMNS)
     _legend(figure)
     return figure
@@ -105,7 +111,7 @@ def _imbalance(tables: EnsembleTables, name: str) -> Figure | None:
         own = tables.of("imbalance", grid)
         for i, scheme in enumerate(schemes):
             part = own[(own["scheme"] == scheme) & (own["variant"] == OWN)]
-            _line(axes, part, i, len(schemes), scheme)
+            _line(axes, part, (i, len(schemes)), i, scheme)
         _finish(axes, str(grid), "MWh" if k % columns == 0 else "", k >= len(grids) - columns)
     _legend(figure)
     return figure
@@ -129,7 +135,8 @@ def _horizons(tables: EnsembleTables, name: str) -> Figure | None:
             for variant in drawn:
                 k = [OWN, *variants].index(variant)
                 own = rows[(rows["scheme"] == scheme) & (rows["variant"] == variant)]
-                _line(axes, own, k, len(variants) + 1, variant)
+                told = "the scenario's own" if variant == OWN else variant
+                _line(axes, own, (k, len(variants) + 1), k, told)
             axes.axhline(0.0, color="black", linewidth=0.8)
             _finish(axes, f"{scheme}: {title}", "EUR" if i == 0 else "", j == 1)
     _legend(figure)

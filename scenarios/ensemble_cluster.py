@@ -62,16 +62,19 @@ def local_workers(count: int, memory_mb: int | None) -> Iterator[Client]:
     limit = "auto" if memory_mb is None else memory_mb * 10**6
     with dask.config.set(_LOCAL):
         with _without_interrupts():  # Ctrl-C is for this process
-            cluster = LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                processes=True,
-                memory_limit=limit,
-                host="127.0.0.1",
-                dashboard_address=None,
-                worker_dashboard_address=None,
-                silence_logs=logging.CRITICAL,
-            )
+            try:
+                cluster = LocalCluster(
+                    n_workers=count,
+                    threads_per_worker=1,
+                    processes=True,
+                    memory_limit=limit,
+                    host="127.0.0.1",
+                    dashboard_address=None,
+                    scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+                    silence_logs=logging.CRITICAL,
+                )
+            except RuntimeError as error:
+                raise StackelgridError(f"the workers could not be started ({error})") from error
             client = Client(cluster, set_as_default=False)
         try:
             yield client

@@ -1,0 +1,449 @@
+"""The verb `ensemble`: members on workers equal to plain runs, killed workers, failures, resume."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stackelgrid.scenarios.ensemble import Workers, run_ensemble
+from stackelgrid.scenarios.ensemble_design import ensemble_of, member_seed, runs_of
+from stackelgrid.scenarios.load import load_scenario
+
+FORECAST = (
+    'forecast.model="autoregressive"',
+    "deviations.load={ std = 0.2, lead_h = 1.0 }",
+    "deviations.pv={ std = 0.3, lead_h = 1.0 }",
+)
+
+
+LEVEL_ONE = "--set=ensemble.error_levels=[1.0]"
+
+
+def cell(directory, level, member, variant="scenario", scheme="bottom_up"):
+    parts = f"error_level={level:g}", f"scheme={scheme}", f"variant={variant}", f"member={member}"
+    return Path(directory, "ensemble", *parts)
+
+
+def files_of(directory):
+    """Contents of the Parquet files; columns of wall times are the only ones that may differ."""
+    found = {}
+    for path in sorted(directory.glob("*.parquet")):
+        frame = pd.read_parquet(path)
+        if path.stem == "indicators":
+            frame = frame[frame["indicator"] != "solve_s"]
+        kept = frame[[c for c in frame.columns if not c.endswith("_s")]]
+        found[path.name] = {c: kept[c].to_numpy() for c in kept.columns}
+    assert len(found) > 10
+    return found
+
+
+def assert_same_tables(first, second, but=()):
+    a, b = files_of(first), files_of(second)
+    assert set(a) - set(but) == set(b) - set(but)
+    for name in set(a) - set(but):
+        assert a[name].keys() == b[name].keys()
+        for column, values in a[name].items():
+            other = b[name][column]
+            if values.dtype == np.float64:
+                values, other = values.view(np.int64), other.view(np.int64)
+            assert (values == other).all(), f"{name}: {column}"
+
+
+def start(*arguments):
+    """Start the real command in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "stackelgrid.scenarios.cli", "ensemble", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def workers_of(pid):
+    """Process ids of the worker processes below a process."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(status.read_text().rsplit(")", 1)[1].split()[1])
+            if parent == pid and "spawn_main" in (status.parent / "cmdline").read_text():
+                found.append(int(status.parent.name))
+        except OSError:  # it has ended
+            continue
+    return found
+
+
+def wait_for(condition, seconds=120.0):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s")
+
+
+@pytest.fixture(scope="module")
+def feeder_path(tmp_path_factory, texts):
+    path = tmp_path_factory.mktemp("ensemble") / "feeder.toml"
+    path.write_text(texts["feeder"], encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def loaded(feeder_path):
+    settings = (*FORECAST, "ensemble.error_levels=[0.0, 1.0]", "ensemble.members=3")
+    variants = "ensemble.variants={ short = { steps = [{ count = 2, minutes = 15 }] } }"
+    return load_scenario(str(feeder_path), (*settings, variants))
+
+
+@pytest.fixture(scope="module")
+def finished(loaded, tmp_path_factory):
+    out = tmp_path_factory.mktemp("ensemble") / "out"
+    seen = []
+    ensemble = ensemble_of(loaded)
+    result = run_ensemble(loaded, ensemble, out, Workers(count=2), progress=seen.append)
+    return result, seen
+
+
+def test_cells_that_are_the_same_are_run_once(loaded):
+    """Without errors all members are one; with them each has three runs."""
+    ensemble = ensemble_of(loaded)
+    runs = runs_of(loaded, ensemble)
+    assert len(runs) == 3 + 3 * 3
+    assert sum(len(run.cells) for run in runs) == 2 * 3 * 3
+    numbers = [{c.member for c in run.cells} for run in runs]
+    assert [n for n in numbers if len(n) > 1] == [{0, 1, 2}] * 3
+
+
+def test_a_member_is_the_same_whatever_the_size_of_the_ensemble(loaded):
+    many = runs_of(loaded, ensemble_of(loaded, members=5))
+    few = runs_of(loaded, ensemble_of(loaded))
+    texts = {c: run.scenario for run in many for c in run.cells}
+    assert all(texts[c] == run.scenario for run in few for c in run.cells)
+    assert len({member_seed(loaded.scenario.seed, m) for m in range(1000)}) == 1000
+
+
+def test_every_cell_holds_a_run_and_its_content_says_which(finished):
+    result, seen = finished
+    assert result.summary["status"] == "done"
+    assert (result.summary["runs_done"], result.summary["runs_failed"]) == (12, 0)
+    assert seen == list(range(13))
+    for level in (0.0, 1.0):
+        for member in range(3):
+            for variant in ("scenario", "perfect", "short"):
+                where = cell(result.directory, level, member, variant)
+                content = tomllib.loads((where / "scenario.toml").read_text())
+                assert content["deviations"]["level"] == level
+                assert ("forecast" in content) == (variant != "perfect")
+                steps = sum(s["count"] for s in content["horizon"]["steps"])
+                assert steps == (2 if variant == "short" else 4)
+                assert json.loads((where / "summary.json").read_text())["intervals_done"] == 2
+    seeds = {
+        tomllib.loads((cell(result.directory, 1.0, m) / "scenario.toml").read_text())["deviations"][
+            "seed"
+        ]
+        for m in range(3)
+    }
+    assert len(seeds) == 3
+    assert not (result.directory / "unfinished").exists()
+
+
+def test_a_member_is_bitwise_a_plain_run(finished, command, tmp_path):
+    result, _ = finished
+    for level, member, variant in ((0.0, 2, "scenario"), (1.0, 0, "short"), (1.0, 1, "perfect")):
+        where = cell(result.directory, level, member, variant)
+        out = tmp_path / f"{level}-{member}-{variant}"
+        outcome = command("run", where / "scenario.toml", "--out", out)
+        assert outcome.status == 0, outcome.stderr
+        assert_same_tables(out, where, but=("indicators.parquet",))
+
+
+def test_the_number_of_workers_changes_nothing(finished, loaded, tmp_path):
+    result, _ = finished
+    ensemble = replace(ensemble_of(loaded, members=1), error_levels=(1.0,))
+    alone = run_ensemble(loaded, ensemble, tmp_path / "out", Workers(count=1))
+    assert alone.summary["workers"] == 1
+    for variant in ("scenario", "perfect", "short"):
+        one, other = (cell(d, 1.0, 0, variant) for d in (alone.directory, result.directory))
+        assert_same_tables(one, other)
+    kpis = result.tables.kpis
+    own = alone.tables.kpis.reset_index(drop=True)
+    same = kpis[(kpis["member"] == 0) & (kpis["error_level"] == 1.0)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(own, same, check_exact=True)
+
+
+def test_key_figures_are_those_of_the_tables(finished):
+    """Imbalance, regret and wear of one member by hand from its tables."""
+    result, _ = finished
+    k = result.tables.kpis.set_index(["error_level", "variant", "member", "grid", "kpi"])["value"]
+    for member in range(3):
+        interval = pd.read_parquet(cell(result.directory, 1.0, member) / "interval.parquet")
+        off = (interval["p_import_mw"] - interval["p_import_planned_mw"]).abs().sum() * 0.25
+        assert off > 1e-6
+        assert k[1.0, "scenario", member, "mv1", "imbalance"] == pytest.approx(off, rel=1e-12)
+        assert k[1.0, "scenario", member, "total", "imbalance"] == pytest.approx(off, rel=1e-12)
+        wear = interval["wear_eur"].sum()
+        assert k[1.0, "scenario", member, "total", "battery_wear"] == pytest.approx(wear, abs=1e-12)
+        cost = {v: k[1.0, v, member, "total", "cost"] for v in ("scenario", "perfect", "short")}
+        regret = k[1.0, "scenario", member, "total", "regret"]
+        assert regret == cost["scenario"] - cost["perfect"]
+        assert k[1.0, "short", member, "total", "horizon_cost"] == cost["short"] - cost["scenario"]
+    costs = [k[1.0, "scenario", m, "total", "cost"] for m in range(3)]
+    assert len(set(costs)) == 3
+    s = result.tables.of("cost")
+    row = s[(s["error_level"] == 1.0) & (s["variant"] == "scenario")].iloc[0]
+    assert row["members"] == 3
+    assert row["mean"] == pytest.approx(np.mean(costs), rel=1e-12)
+    # quantile 0.975 of Student's t with 2 degrees of freedom: 4.30265 (any table of it)
+    reach = 4.30265 * np.std(costs, ddof=1) / np.sqrt(3.0)
+    assert row["high"] - row["mean"] == pytest.approx(reach, rel=1e-5)
+    assert row["mean"] - row["low"] == pytest.approx(reach, rel=1e-5)
+
+
+def test_without_errors_nothing_is_regretted(finished):
+    result, _ = finished
+    kpis = result.tables.kpis
+    rows = kpis[(kpis["kpi"] == "regret") & (kpis["error_level"] == 0.0)]
+    own = rows[rows["variant"] == "scenario"]
+    assert len(own) == 3
+    assert np.abs(own["value"]).max() < 1e-6
+
+
+def test_tables_and_pictures_are_written(finished):
+    result, _ = finished
+    for name in ("ensemble.png", "imbalance.png", "horizons.png"):
+        assert (result.directory / name).read_bytes().startswith(b"\x89PNG")
+    for name in ("kpis.parquet", "statistics.parquet", "statistics.csv", "statistics.md"):
+        assert (result.directory / name).stat().st_size > 0
+
+
+def test_killed_workers_lose_no_member(finished, tmp_path):
+    """Both workers are killed at work: their members are run again and equal an undisturbed run."""
+    result, _ = finished
+    scenario = result.directory / "scenario.toml"
+    out = tmp_path / "out"
+    options = (LEVEL_ONE, "--members", 2, "--workers", 2, "--out", out, "--quiet")
+    process = start(scenario, *options)
+    try:
+        wait_for(lambda: len(workers_of(process.pid)) == 2 and out.exists())
+        wait_for(lambda: len(list((out / "ensemble").glob("*/*/*/member=*"))) > 0)
+        killed = workers_of(process.pid)[:2]
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        stdout, stderr = process.communicate(timeout=180)
+    finally:
+        process.kill()
+    assert process.returncode == 0, stderr
+    assert not [line for line in stderr.splitlines() if "resource_tracker" not in line]
+    assert stdout.strip() == str(out)
+    assert len(killed) == 2
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["runs_done"], summary["runs_failed"]) == (6, 0)
+    for member in range(2):
+        for variant in ("scenario", "perfect", "short"):
+            places = (1.0, member, variant)
+            assert_same_tables(cell(out, *places), cell(result.directory, *places))
+
+
+def test_an_interrupted_ensemble_goes_on(finished, tmp_path):
+    """Killed itself, then resumed without its scenario: what was done is not run again."""
+    result, _ = finished
+    out = tmp_path / "out"
+    scenario = result.directory / "scenario.toml"
+    process = start(scenario, LEVEL_ONE, "--workers", 2, "--out", out)
+    try:
+        wait_for(lambda: len(list((out / "ensemble").glob("*/*/*/member=0"))) > 0)
+        left = workers_of(process.pid)
+        process.kill()
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), 30.0)
+    before = {p: p.stat().st_mtime_ns for p in (out / "ensemble").glob("*/*/*/member=*/*")}
+    assert 0 < len({p.parent for p in before}) < 9
+    resumed = start("--resume", out, "--workers", 2)
+    _, stderr = resumed.communicate(timeout=180)
+    assert resumed.returncode == 0, stderr
+    assert all(p.stat().st_mtime_ns == at for p, at in before.items())
+    expected = result.tables.kpis
+    expected = expected[expected["error_level"] == 1.0].reset_index(drop=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(out / "kpis.parquet"), expected, check_exact=True)
+
+
+def test_a_member_that_fails_is_recorded_and_the_others_go_on(command, write_scenario, tmp_path):
+    """A controller that gives up in the worlds of some members."""
+    (tmp_path / "moody.py").write_text(
+        "from dataclasses import replace\n"
+        "from stackelgrid.controllers.coordination.cascade import Cascade\n"
+        "class Moody(Cascade):\n"
+        "    def __init__(self, system, settings):\n"
+        "        super().__init__(system, replace(settings, scheme='bottom_up'))\n"
+        "    def decide(self, interval, measured):\n"
+        "        load = self.system.feeders[0].forecast.at(0).load_p_mw.sum()\n"
+        "        if int(1e6 * load) % 2:\n"
+        "            raise RuntimeError('not today')\n"
+        "        return super().decide(interval, measured)\n",
+        encoding="utf-8",
+    )
+    path, out = write_scenario(), tmp_path / "out"
+    settings = ("controller=moody:Moody", "ensemble.vary_world=true", "time.intervals=1")
+    options = [f"--set={s}" for s in settings]
+    outcome = command("ensemble", path, *options, "--members", 6, "--workers", 2, "--out", out)
+    summary = json.loads((out / "summary.json").read_text())
+    done, failed = summary["runs_done"], summary["runs_failed"]
+    assert done + failed == 6
+    assert 0 < failed < 6
+    assert outcome.status == 1
+    assert outcome.stderr.splitlines()[-1].startswith(f"stackelgrid: {failed} of 6 runs failed")
+    assert summary["status"] == "failed"
+    assert {f["reason"] for f in summary["failed"]} == {"RuntimeError: not today"}
+    kpis = pd.read_parquet(out / "kpis.parquet")
+    assert kpis["member"].nunique() == done
+
+
+def test_a_finished_ensemble_says_so_and_may_grow(finished, command, tmp_path):
+    result, _ = finished
+    outcome = command("ensemble", "--resume", result.directory)
+    assert outcome.status == 0
+    assert "nothing is left to resume" in outcome.stderr
+    assert outcome.stdout.strip() == str(result.directory)
+    out = tmp_path / "out"
+    shutil.copytree(result.directory, out)
+    outcome = command("ensemble", "--resume", out, "--members", 4, "--workers", 2)
+    assert outcome.status == 0, outcome.stderr
+    assert "15 of 15 runs" in outcome.stderr
+    kpis = pd.read_parquet(out / "kpis.parquet")
+    before = kpis[kpis["member"] < 3].reset_index(drop=True)
+    pd.testing.assert_frame_equal(before, result.tables.kpis, check_exact=True)
+    assert set(kpis["member"]) == {0, 1, 2, 3}
+
+
+def test_another_scenario_is_not_resumed(finished, command, feeder_path):
+    result, _ = finished
+    outcome = command("ensemble", feeder_path, "--set=seed=9", "--resume", result.directory)
+    assert outcome.status == 2
+    assert "was started with another scenario" in outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (["--members", "0"], "--members 0: at least 1 is accepted"),
+        (["--workers", "0"], "--workers 0: at least 1 is accepted"),
+        (["--set=ensemble.members=0"], "ensemble.members: 0 is not accepted"),
+        (["--set=ensemble.error_levels=[-0.5]"], "-0.5 is not accepted"),
+        (["--set=ensemble.error_levels=[1.0, 1.0]"], "1.0 given twice"),
+        (["--set=ensemble.error_levels=[]"], "ensemble.error_levels: [] is not accepted"),
+        (["--set=ensemble.schemes=['upside_down']"], "'upside_down' unknown"),
+        (["--set=ensemble.variants={ perfect = { resolve_every = 2 } }"], "perfect is the name"),
+        (["--set=ensemble.variants={ rare = { resolve_every = 9 } }"], "resolve_every = 9 needs 9"),
+        (["--size", "large"], "has no sizes"),
+        (["--cluster", "tcp://127.0.0.1:1", "--workers", "2"], "one of them is accepted"),
+        (["--cluster", "nowhere"], "--cluster nowhere: missing port number"),
+    ],
+)
+def test_bad_input_is_one_line(command, feeder_path, tmp_path, options, found):
+    settings = [f"--set={s}" for s in FORECAST]
+    out = tmp_path / "out"
+    outcome = command("ensemble", feeder_path, *settings, "--out", out, *options)
+    assert outcome.status == 2
+    assert found in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
+    assert not out.exists()
+
+
+def test_members_that_do_not_differ_are_refused(command, feeder_path, tmp_path):
+    outcome = command("ensemble", feeder_path, "--members", "2", "--out", tmp_path / "out")
+    assert outcome.status == 2
+    assert "all members would be the same" in outcome.stderr
+
+
+def test_an_unreachable_cluster_is_said_within_the_stated_time(command, feeder_path, tmp_path):
+    settings = [f"--set={s}" for s in FORECAST]
+    began = time.monotonic()
+    outcome = command(
+        "ensemble", feeder_path, *settings, "--cluster", "tcp://127.0.0.1:1", "--out",
+        tmp_path / "out",
+    )  # fmt: skip
+    assert outcome.status == 2
+    assert "no scheduler answers within 10 s" in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
+    assert time.monotonic() - began < 20.0
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [None, {"status": "done"}])
+def test_a_directory_without_ensemble_is_not_resumed(command, tmp_path, content):
+    if content is not None:
+        (tmp_path / "summary.json").write_text(json.dumps(content), encoding="utf-8")
+    outcome = command("ensemble", "--resume", tmp_path)
+    assert outcome.status == 2
+    assert "holds no ensemble" in outcome.stderr
+
+
+@pytest.fixture
+def scheduler(tmp_path):
+    """A scheduler and one worker as a user would start them, on loopback."""
+    file = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"]
+    options = ["--port", "0", "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
+    process = subprocess.Popen(
+        [*command, *options, "--scheduler-file", str(file)], stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: file.exists() and file.read_text().endswith("}"), 60.0)
+    address = json.loads(file.read_text())["address"]
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1",
+         "--no-dashboard", "--local-directory", str(tmp_path / "scratch")],
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    yield address
+    for child in (worker, process):
+        child.terminate()
+        child.wait(timeout=30)
+
+
+def test_any_scheduler_runs_members(finished, command, scheduler, tmp_path):
+    result, _ = finished
+    out = tmp_path / "out"
+    outcome = command(
+        "ensemble", result.directory / "scenario.toml", LEVEL_ONE, "--members", 1,
+        "--cluster", scheduler, "--out", out,
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.stderr
+    for variant in ("scenario", "perfect", "short"):
+        assert_same_tables(cell(out, 1.0, 0, variant), cell(result.directory, 1.0, 0, variant))
+
+
+@pytest.mark.slow
+def test_twenty_days_survive_two_killed_workers(tmp_path):
+    """20 members of 24 intervals: all there, each equal to its run in an undisturbed ensemble."""
+    settings = (LEVEL_ONE, "--set=ensemble.sizes={}", "--set=ensemble.variants={}")
+    options = (*settings, "--members", 20, "--workers", 2, "--quiet", "--out")
+    calm, out = tmp_path / "calm", tmp_path / "out"
+    undisturbed = start("forecast_error", *options, calm)
+    _, stderr = undisturbed.communicate(timeout=1800)
+    assert undisturbed.returncode == 0, stderr
+    process = start("forecast_error", *options, out)
+    killed = []
+    try:
+        for done in (5, 15):
+            wait_for(lambda n=done: len(list((out / "ensemble").glob("*/*/*/*"))) >= n, 900.0)
+            wait_for(lambda: len(workers_of(process.pid)) == 2)
+            killed.append(workers_of(process.pid)[0])
+            os.kill(killed[-1], signal.SIGKILL)
+        _, stderr = process.communicate(timeout=1800)
+    finally:
+        process.kill()
+    assert process.returncode == 0, stderr
+    assert len(set(killed)) == 2
+    for member in range(20):
+        for variant in ("scenario", "perfect"):
+            assert_same_tables(cell(out, 1.0, member, variant), cell(calm, 1.0, member, variant))
