@@ -139,6 +139,7 @@ def runs_of(loaded: LoadedScenario, ensemble: Ensemble) -> tuple[MemberRun, ...]
     """
     content = resolved(loaded)
     content.pop("ensemble", None)
+    content.pop("remote", None)  # a worker is a process of its own already
     content["time"]["intervals"] = ensemble.intervals
     content["solver"]["threads"] = 1  # a worker is one thread
     cells: dict[str, list[Cell]] = {}
