@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from stackelgrid.scenarios.build import BuiltScenario
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
+from stackelgrid.scenarios.remote_start import start_own
 from stackelgrid.scenarios.schema_remote import RemoteSection, RemoteSimulator, host_and_port
 from stackelgrid.scenarios.series import axis_of, horizon_of
 from stackelgrid.simulators.connection import Connection, RemoteError
@@ -54,8 +55,12 @@ class Remotes:
 
 
 @contextmanager
-def remote_simulators(loaded: LoadedScenario, content: Mapping[str, Any]) -> Iterator[Remotes]:
+def remote_simulators(
+    loaded: LoadedScenario, content: Mapping[str, Any], early: Supervisor | None = None
+) -> Iterator[Remotes]:
     """Remote simulators that build what they host meanwhile; `content` is the resolved scenario.
+
+    `early` may hold processes of the project that were started before.
 
     Leaves no process behind. Raises ScenarioError for what cannot be started or reached, and
     RemoteError for a simulator that is lost, also while nobody waits for it.
@@ -74,7 +79,7 @@ def remote_simulators(loaded: LoadedScenario, content: Mapping[str, Any]) -> Ite
     }
     grids: list[RemoteGrids] = []
     controller: RemoteController | None = None
-    with Supervisor() as supervisor:
+    with Supervisor() if early is None else nullcontext(early) as supervisor:
         for simulator in section.simulators:
             link = _connection(simulator, section, supervisor)
             init = simulator.parameters
@@ -94,19 +99,16 @@ def remote_simulators(loaded: LoadedScenario, content: Mapping[str, Any]) -> Ite
 def _connection(
     simulator: RemoteSimulator, section: RemoteSection, supervisor: Supervisor
 ) -> Connection:
+    started = supervisor.connections.get(simulator.name)
+    if started is not None:
+        return started
     if simulator.connect is not None:
         connection = _connect(simulator, section.start_deadline_s)
         supervisor.add(connection)
     elif simulator.command is not None:
         connection = _start_command(simulator, section, supervisor)
     else:
-        here, there = socket.socketpair()
-        argument = str(there.fileno())
-        command = [sys.executable, "-m", "stackelgrid.scenarios.remote_process", "--fd", argument]
-        process = ChildProcess(command, [there.fileno()])
-        there.close()
-        connection = Connection(simulator.name, here, process.why_ended)
-        supervisor.add(connection, process)
+        connection = start_own(simulator, supervisor)
     return connection
 
 

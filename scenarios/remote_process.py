@@ -1,10 +1,12 @@
 """The project's simulators in a process of their own, built from the scenario they are sent.
 
 Run as `python -m stackelgrid.scenarios.remote_process --fd N` on an inherited connection, or with
-HOST:PORT to connect to. It speaks mosaik's API 3; only numbers and texts cross the connection.
+HOST:PORT to connect to; `grids` or `agents` after it loads what they need at once. It speaks
+mosaik's API 3; only numbers and texts cross the connection.
 """
 
 import asyncio
+import importlib
 import os
 import socket
 import sys
@@ -22,6 +24,10 @@ from stackelgrid.scenarios.schema_remote import host_and_port
 
 # s between two looks at whether the run is still there
 _LOOK_S = 0.5
+_SERVERS = {
+    "grids": "stackelgrid.scenarios.grid_server",
+    "agents": "stackelgrid.scenarios.agent_server",
+}
 
 
 class OwnSimulator(mosaik_api_v3.Simulator):
@@ -99,15 +105,19 @@ def _end_with_run(sock: socket.socket) -> None:
 
 def main() -> None:
     """Serve on the connection that the arguments name."""
-    kind, *rest = sys.argv[1:] or ["-h"]
-    if kind == "--fd" and len(rest) == 1 and rest[0].isdecimal():
-        sock = socket.socket(fileno=int(rest[0]))
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["--fd"] and len(arguments) > 1 and arguments[1].isdecimal():
+        sock = socket.socket(fileno=int(arguments[1]))
+        coming = arguments[2:]
     else:
         try:
-            sock = socket.create_connection(host_and_port(kind))
+            sock = socket.create_connection(host_and_port(arguments[0] if arguments else ""))
         except (ValueError, OSError) as error:
             print(f"stackelgrid.scenarios.remote_process: {error}", file=sys.stderr)
             sys.exit(2)
+        coming = arguments[1:]
+    for kind in coming:
+        importlib.import_module(_SERVERS[kind])
     serve(sock, OwnSimulator())
 
 

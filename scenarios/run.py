@@ -34,6 +34,7 @@ from stackelgrid.scenarios.world import run_world
 from stackelgrid.simulators.negotiation_tables import NegotiationRecorder
 from stackelgrid.simulators.negotiation_totals import negotiation_events
 from stackelgrid.simulators.stages import StageRecorder
+from stackelgrid.simulators.supervision import Supervisor
 from stackelgrid.simulators.tables import TableWriter, sync
 from stackelgrid.simulators.timings import Timings
 from stackelgrid.simulators.totals import Totals
@@ -53,14 +54,15 @@ def run_scenario(
     out: Path,
     progress: Callable[[int], None] = lambda done: None,
     say: Callable[[str], None] = lambda line: None,
+    early: Supervisor | None = None,
 ) -> RunResult:
-    """Run a scenario into a new directory.
+    """Run a scenario into a new directory; `early` holds simulators that were started before.
 
     Raises a StackelgridError for anything bad in the scenario (then no directory is left behind)
     or in the run (then summary.json says "interrupted" and the parts written so far are there).
     """
     check_out(out)
-    return run_in(loaded, out, progress, say)
+    return run_in(loaded, out, progress, say, early=early)
 
 
 def run_in(
@@ -69,11 +71,12 @@ def run_in(
     progress: Callable[[int], None],
     say: Callable[[str], None],
     state: RunState | None = None,
+    early: Supervisor | None = None,
 ) -> RunResult:
     """Run a scenario in a directory, or go on with the run there from its state."""
     started = time.perf_counter() - (0.0 if state is None else state.wall_s)
     # remote simulators build what they host while this process builds
-    with remote_simulators(loaded, resolved(loaded)) as remotes:
+    with remote_simulators(loaded, resolved(loaded), early) as remotes:
         built = remotes.placed(build_scenario(loaded))
         try:
             out.mkdir(parents=True, exist_ok=True)
@@ -246,7 +249,8 @@ def check_out(out: Path) -> None:
     """Refuse a directory that already holds something, or cannot become one."""
     if out.exists() and not out.is_dir():
         raise ScenarioError(f"--out {out}: is a file; a new or empty directory is accepted")
-    if out.is_dir() and any(out.iterdir()):
+    # a run that was killed before it began leaves half a scenario, at most
+    if out.is_dir() and any(path.name != "scenario.toml.tmp" for path in out.iterdir()):
         what = "holds a run" if (out / "summary.json").exists() else "is not empty"
         raise ScenarioError(f"--out {out}: {what}; a new or empty directory is accepted")
 

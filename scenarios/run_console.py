@@ -12,6 +12,7 @@ import typer
 
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.negotiation_console import negotiation_lines
+from stackelgrid.scenarios.remote_start import started_early
 
 Say = Callable[[str], None]
 Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -41,12 +42,13 @@ def interruptible(target: Path) -> Iterator[None]:
 
 def run_new(loaded: LoadedScenario, target: Path, say: Say, bar: Bar) -> None:
     """Run a scenario into a new directory."""
-    # heavy imports come after the scenario has been found good
-    from stackelgrid.scenarios.run import run_scenario
+    name, intervals = loaded.scenario.name, loaded.scenario.time.intervals
+    with interruptible(target), started_early(loaded.scenario.remote) as early:
+        # heavy imports come after the scenario has been found good
+        from stackelgrid.scenarios.run import run_scenario
 
-    name = loaded.scenario.name
-    with interruptible(target), bar(name, loaded.scenario.time.intervals) as advance:
-        result = run_scenario(loaded, target, advance, say)
+        with bar(name, intervals) as advance:
+            result = run_scenario(loaded, target, advance, say, early)
     _tell(result.summary, target, say)
 
 

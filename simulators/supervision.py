@@ -20,7 +20,7 @@ class _Lost(KeyboardInterrupt):
 
 
 class Supervisor:
-    """Holds the connections and processes of a run; a context manager around it.
+    """Holds the connections (by name) and processes of a run; a context manager around it.
 
     A simulator that is lost while nobody talks to it interrupts the main thread, so that the run
     ends now and not when it is needed next; runs in other threads meet it at the next request.
@@ -28,7 +28,7 @@ class Supervisor:
     """
 
     def __init__(self) -> None:
-        self._connections: list[Connection] = []
+        self.connections: dict[str, Connection] = {}
         self._processes: list[ChildProcess] = []
         self._lost: RemoteError | None = None
         self._ending = threading.Event()
@@ -38,7 +38,7 @@ class Supervisor:
 
     def add(self, connection: Connection, process: ChildProcess | None = None) -> None:
         """Supervise one simulator; `process` is the one that the run has started for it."""
-        self._connections.append(connection)
+        self.connections[connection.name] = connection
         if process is not None:
             self.own(process)
 
@@ -48,7 +48,7 @@ class Supervisor:
 
     def watch(self) -> None:
         """Begin to look whether the simulators are there."""
-        if threading.current_thread() is threading.main_thread() and self._connections:
+        if threading.current_thread() is threading.main_thread() and self.connections:
             self._handler_before = signal.signal(_SIGNAL, _interrupt)
             self._watcher = threading.Thread(target=self._look, daemon=True)
             self._watcher.start()
@@ -83,7 +83,7 @@ class Supervisor:
             self._watcher.join()
             signal.signal(_SIGNAL, self._handler_before)
             self._watcher = None
-        for connection in self._connections:
+        for connection in self.connections.values():
             connection.close(polite)
         for process in self._processes:
             if polite:
@@ -94,7 +94,7 @@ class Supervisor:
     def _look(self) -> None:
         seen: Connection | None = None
         while not self._ending.wait(_LOOK_S):
-            gone = next((c for c in self._connections if c.at_end()), None)
+            gone = next((c for c in self.connections.values() if c.at_end()), None)
             # seen at two looks: whoever talks to it has had the time to meet the error itself
             if gone is None or gone is not seen:
                 seen = gone
