@@ -57,9 +57,11 @@ def _line(
     axes.errorbar(
         level + beside, mean, yerr=reach, label=label, capsize=3,
         color=_COLOURS[colour % len(_COLOURS)],
-        marker=_MARKERS[colour % len(_MARKERS)] if style == "-" else "", linestyle=style,
+        marker=_MARKERS[colour % len(_MARKERS)], linestyle=style,
+        markerfacecolor=None if style == "-" else "white",
         linewidth=1.4, markersize=5,
     )  # fmt: skip
+    axes.set_xticks(level, [f"{v:g}" for v in level])
 
 
 def _finish(axes: Axes, title: str, unit: str, bottom: bool) -> None:
