@@ -397,17 +397,18 @@ def scheduler(tmp_path):
     process = subprocess.Popen(
         [*command, *options, "--scheduler-file", str(file)], stderr=subprocess.DEVNULL
     )
-    wait_for(lambda: file.exists() and file.read_text().endswith("}"), 60.0)
-    address = json.loads(file.read_text())["address"]
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1",
-         "--no-dashboard", "--local-directory", str(tmp_path / "scratch")],
-        stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    yield address
-    for child in (worker, process):
-        child.terminate()
-        child.wait(timeout=30)
+    children = [process]
+    try:
+        wait_for(lambda: file.exists() and file.read_text().endswith("}"), 60.0)
+        address = json.loads(file.read_text())["address"]
+        worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1"]
+        scratch = ["--no-dashboard", "--local-directory", str(tmp_path / "scratch")]
+        children.insert(0, subprocess.Popen([*worker, *scratch], stderr=subprocess.DEVNULL))
+        yield address
+    finally:
+        for child in children:
+            child.terminate()
+            child.wait(timeout=30)
 
 
 def test_any_scheduler_runs_members(finished, command, scheduler, tmp_path):
