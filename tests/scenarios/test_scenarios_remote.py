@@ -93,6 +93,41 @@ def test_a_transformer_with_taps_and_all_levels_elsewhere_give_the_same_bits(
     check_same_tables(three_levels, tmp_path / "out")
 
 
+def test_a_simulator_of_the_users_own_takes_the_place_of_a_grid(
+    villages, remote_path, tmp_path, tables_of
+):
+    path = remote_path(
+        own("street", "lv2", command="mine", parameters={"branches": 7}),
+        commands={"mine": ["%(python)s", str(HERE / "street_simulator.py"), "%(addr)s"]},
+    )
+    said = []
+    run_scenario(load_scenario(str(path)), tmp_path / "out", say=said.append)
+    told = "simulator street has no methods state and restore: an interrupted run begins again"
+    assert told in said
+    tables = tables_of(tmp_path / "out")
+    bus, interval = (
+        t[t.grid == "lv2"].reset_index(drop=True) for t in (tables["bus"], tables["interval"])
+    )
+    device = tables["device"]
+    consumed = device[(device.grid == "lv2") & (device.element != "sgen")]
+    injected = device[(device.grid == "lv2") & (device.element == "sgen")]
+    for k in range(2):
+        # without losses the exchange is what the devices take, at one voltage everywhere
+        expected = (
+            consumed[consumed.interval == k].p_mw.sum()
+            - injected[injected.interval == k].p_mw.sum()
+        )
+        assert interval.p_import_mw[k] == pytest.approx(expected, abs=1e-12)
+        assert bus[bus.interval == k].vm_pu.nunique() == 1
+    assert (interval.loss_mw == 0.0).all()
+    exchange = tables["boundary"].set_index(["grid", "interval"])
+    assert exchange.loc["lv2"].mismatch_mva.max() < 1e-6
+    # the grids beside it and above are simulated as before, but for what the street draws
+    before = villages.tables["interval"]
+    change = interval.p_import_mw - before[before.grid == "lv2"].p_import_mw.to_numpy()
+    assert (change.abs() > 1e-6).all()
+
+
 def test_a_run_whose_simulator_was_lost_goes_on_from_its_state_to_the_same_bits(
     villages, remote_path, tmp_path
 ):
@@ -318,6 +353,51 @@ def test_a_simulator_that_answers_nonsense_is_named(remote_path, tmp_path, fault
     )
     with pytest.raises(RemoteError, match=f"simulator west: {words}"):
         run_scenario(load_scenario(str(path)), tmp_path / "out")
+
+
+@pytest.fixture
+def served():
+    """`stackelgrid serve` on a free port: its address and its process."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "stackelgrid.scenarios.cli", "serve", "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    address = server.stdout.readline().removeprefix("waiting at ").strip()
+    assert address.startswith("127.0.0.1:")  # nobody has told it to bind elsewhere
+    yield address, server
+    server.kill()
+    server.wait()
+    server.stdout.close()
+
+
+def test_simulators_of_another_host_give_the_same_bits_and_end_with_the_run(
+    villages, remote_path, tmp_path, served
+):
+    address, server = served
+    path = remote_path(
+        own("west", "lv1", "lv3", connect=address),
+        {"name": "minds", "agents": True, "connect": address},
+    )
+    run_scenario(load_scenario(str(path)), tmp_path / "out")
+    check_same_tables(villages, tmp_path / "out")
+    lines = [server.stdout.readline().split() for _ in range(4)]  # two come, two go
+    pids = {int(line[1]) for line in lines}
+    assert len(pids) == 2
+    assert sum("ended" in line for line in lines) == 2
+    assert not any(running(pid) for pid in pids)
+
+
+def test_a_host_that_goes_away_ends_the_run(remote_path, tmp_path, served):
+    address, server = served
+    path = remote_path(own("west", "lv1", connect=address), controller="Quick")
+
+    def kill_the_simulator(done):
+        os.kill(int(server.stdout.readline().split()[1]), signal.SIGKILL)
+
+    with pytest.raises(RemoteError, match="simulator west: closed its connection"):
+        run_scenario(load_scenario(str(path)), tmp_path / "out", kill_the_simulator)
 
 
 # ---------------------------------------------------------------------- bad input
