@@ -71,16 +71,18 @@ def resume_run(
     directory, header = found.directory, found.header
     if found.finished is not None:
         raise ScenarioError(f"--resume {directory}: is finished")
-    if header is None:
-        with locked(directory):
+    with locked(directory):
+        state = None if header is None else load_state(directory, header)
+        if header is None:
             _begin_again(directory)
+    if header is None:
         say(f"{directory} holds no saved state: the run begins again")
         return run_in(found.loaded, directory, progress, say)
     say(f"goes on with interval {header.interval}")
     for name, now in other_libraries(header).items():
         before = header.libraries[name]
         say(f"saved with {name} {before}, goes on with {now}: last digits may differ")
-    return run_in(found.loaded, directory, progress, say, load_state(directory, header))
+    return run_in(found.loaded, directory, progress, say, state)
 
 
 def other_libraries(header: StateHeader) -> dict[str, str]:

@@ -1,0 +1,286 @@
+"""A run that is interrupted anywhere and resumed is the run without interruption, bit for bit."""
+
+import errno
+import hashlib
+import json
+import os
+import pickle
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from resume_cases import (
+    CASES,
+    command_line,
+    differences,
+    run_and_kill,
+    without_times,
+    write_case,
+)
+
+from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.scenarios import run as run_module
+from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.resume import resumable, resume_run
+from stackelgrid.scenarios.run import run_scenario
+from stackelgrid.scenarios.run_state import load_state, locked, read_header
+from stackelgrid.simulators import tables as tables_module
+from stackelgrid.simulators.tables import SCHEMAS, TableWriter
+
+
+def summary_of(directory):
+    return json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+
+
+def assert_same_run(whole, resumed):
+    assert differences(whole, resumed) == []
+    assert without_times(summary_of(whole)) == without_times(summary_of(resumed))
+    assert sorted(p.name for p in whole.iterdir()) == sorted(p.name for p in resumed.iterdir())
+    assert not (resumed / "state.bin").exists()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_resumed_from_every_interval(case, tmp_path, texts, village_json):
+    path, overrides = write_case(case, tmp_path, texts, village_json)
+    whole = tmp_path / "whole"
+    result = run_scenario(
+        load_scenario(str(path), overrides),
+        whole,
+        lambda done: shutil.copytree(whole, tmp_path / f"at{done}"),
+    )
+    done = result.summary["intervals_done"]
+    assert done >= 3
+    # after the last interval only the end is left, which is the same for all
+    for at in range(1, done + (case == "day_ahead")):
+        again = tmp_path / f"at{at}"
+        assert read_header(again).interval == at
+        summary = resume_run(resumable(again)).summary
+        assert_same_run(whole, again)
+        assert sum(summary["timings"].values()) == pytest.approx(summary["wall_s"], rel=1e-6)
+        log = [json.loads(line) for line in (again / "log.jsonl").read_text().splitlines()]
+        assert [e["interval"] for e in log if e["event"] == "resume"] == [at]
+        # what was solved before and after: no interval twice, none left out
+        solved = [(e["interval"], e["grid"]) for e in log if e["event"] == "solve"]
+        assert len(solved) == len(set(solved)) > 0
+
+
+def test_messages_are_under_way_when_a_state_is_saved(tmp_path, texts, village_json):
+    """The cases by messages resume in the midst of things, else they would prove little."""
+    path, overrides = write_case("busy", tmp_path, texts, village_json)
+    out, seen = tmp_path / "out", []
+
+    def look(done):
+        links = load_state(out, read_header(out)).controller.shared.links
+        seen.append(sum(len(link["_under_way"]) for link in links.values()))
+
+    run_scenario(load_scenario(str(path), overrides), out, look)
+    assert max(seen) > 0
+
+
+@pytest.fixture
+def feeder(write_scenario, tmp_path):
+    """An interrupted run of the small feeder, after its first interval of three."""
+    path = write_scenario(change=lambda data: data["time"].update(intervals=3))
+    whole, out = tmp_path / "whole", tmp_path / "out"
+
+    def copy(done):
+        if done == 1:
+            shutil.copytree(whole, out)
+
+    run_scenario(load_scenario(str(path)), whole, copy)
+    return path, whole, out
+
+
+def test_command_resumes_without_the_scenario(feeder, command, tmp_path):
+    path, whole, out = feeder
+    path.unlink()
+    assert command("run", "--resume", out).status == 0
+    assert_same_run(whole, out)
+    again = command("run", "--resume", out)
+    assert again.status == 0
+    assert "is finished: nothing is left to do" in again.stderr
+    assert_same_run(whole, out)
+
+
+def test_what_came_after_the_state_is_removed(feeder, command):
+    """A crash in the second interval: some of its parts are there, one is half written."""
+    _, whole, out = feeder
+    parts = sorted((out / "bus").iterdir())
+    shutil.copy(parts[0], out / "bus" / "part-000001.parquet")
+    (out / "branch" / "part-000001.tmp").write_bytes(b"half a part")
+    (out / "state.bin.tmp").write_bytes(b"half a state")
+    with (out / "log.jsonl").open("a") as log:
+        log.write('{"event": "warn')
+    assert command("run", "--resume", out).status == 0
+    assert_same_run(whole, out)
+    for line in (out / "log.jsonl").read_text().splitlines():
+        json.loads(line)
+
+
+def test_crash_before_the_first_state_begins_again(feeder, command):
+    _, whole, out = feeder
+    (out / "state.bin").unlink()
+    (out / "summary.json").unlink()
+    outcome = command("run", "--resume", out)
+    assert outcome.status == 0
+    assert "holds no saved state: the run begins again" in outcome.stderr
+    assert_same_run(whole, out)
+
+
+def test_interrupted_merge_is_finished(feeder, monkeypatch, command, tmp_path):
+    """Some tables are merged, of one the parts are half removed, the others are parts."""
+    path, whole, _ = feeder
+    out = tmp_path / "merging"
+    run_scenario(
+        load_scenario(str(path)), tmp_path / "other",
+        lambda done: shutil.copytree(tmp_path / "other", out, dirs_exist_ok=True),
+    )  # fmt: skip
+    with monkeypatch.context() as patch:
+        first = ("interval", "bus")
+        patch.setattr(tables_module, "SCHEMAS", {name: SCHEMAS[name] for name in first})
+        TableWriter(out).merge()
+    (out / "bus").mkdir()
+    (out / "bus" / "part-000002.parquet").write_bytes(b"left over")
+    assert command("run", "--resume", out).status == 0
+    assert_same_run(whole, out)
+
+
+@pytest.mark.parametrize("what", ["state", "table"])
+def test_full_disk_leaves_a_resumable_run(what, feeder, monkeypatch, command, tmp_path):
+    path, whole, _ = feeder
+    out = tmp_path / "full"
+    module, name = (
+        (run_module, "save_state") if what == "state" else (tables_module.pq, "write_table")
+    )
+    real, calls = getattr(module, name), []
+
+    def full(*arguments, **options):
+        calls.append(arguments)
+        if len(calls) > 1 if what == "state" else "000001" in str(arguments[1]):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, full)
+        outcome = command("run", path, "--out", out)
+    assert outcome.status == 1
+    assert outcome.stderr.splitlines()[-1] == (
+        f"stackelgrid: {out}: cannot be written (No space left on device)"
+    )
+    assert summary_of(out)["status"] == "interrupted"
+    assert command("run", "--resume", out).status == 0
+    assert_same_run(whole, out)
+
+
+def refused(command, *arguments):
+    outcome = command("run", *arguments)
+    assert outcome.status == 2
+    (line,) = outcome.stderr.splitlines()
+    return line
+
+
+def test_other_scenario_is_refused_by_key(feeder, command):
+    path, _, out = feeder
+    line = refused(command, path, "--resume", out, "--set", "grids.mv1.vm_max_pu=1.05")
+    assert "grids.mv1.vm_max_pu is 1.1 in the saved run and 1.05 asked for" in line
+    text = (out / "scenario.toml").read_text(encoding="utf-8")
+    (out / "scenario.toml").write_text(text.replace("seed = 3", "seed = 4"), encoding="utf-8")
+    assert "seed is 3 in the saved run and 4 in scenario.toml" in refused(command, "--resume", out)
+
+
+def test_other_version_is_refused(feeder, command):
+    _, _, out = feeder
+    header, _, payload = (out / "state.bin").read_bytes().partition(b"\n")
+    told = json.loads(header) | {"version": "0.0.1"}
+    (out / "state.bin").write_bytes(json.dumps(told).encode() + b"\n" + payload)
+    assert "was saved by version 0.0.1" in refused(command, "--resume", out)
+
+
+def test_changed_file_of_the_scenario_is_refused(write_scenario, command, tmp_path):
+    path, out = write_scenario("villages"), tmp_path / "out"
+
+    def stop(done):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_scenario(load_scenario(str(path)), out, stop)
+    assert summary_of(out)["status"] == "interrupted"
+    net = tmp_path / "village.json"
+    net.write_text(net.read_text() + " ")
+    assert f"{net} has changed since the run was saved" in refused(command, "--resume", out)
+
+
+def test_damaged_state_is_refused(feeder, command):
+    _, _, out = feeder
+    content = (out / "state.bin").read_bytes()
+    (out / "state.bin").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert "state.bin: is damaged" in refused(command, "--resume", out)
+
+
+def test_what_is_no_run_is_refused(command, tmp_path):
+    assert "is no run" in refused(command, "--resume", tmp_path / "nowhere")
+    (tmp_path / "notes.txt").write_text("no run")
+    assert "is no run" in refused(command, "--resume", tmp_path)
+    assert "SCENARIO is missing" in refused(command)
+    line = refused(command, "quick", "--out", tmp_path / "a", "--resume", tmp_path)
+    assert "--out and --resume: one of them is accepted" in line
+
+
+def test_run_that_another_process_is_at_is_refused(feeder, command):
+    _, _, out = feeder
+    with locked(out):
+        assert "another process is running it" in refused(command, "--resume", out)
+
+
+def test_state_holds_plain_data_only(feeder):
+    """A state that names anything else is not read, whoever has written it."""
+    _, _, out = feeder
+    header, _, _ = (out / "state.bin").read_bytes().partition(b"\n")
+    payload = pickle.dumps(subprocess.Popen)
+    told = json.loads(header) | {"digest": hashlib.sha256(payload).hexdigest()}
+    (out / "state.bin").write_bytes(json.dumps(told).encode() + b"\n" + payload)
+    with pytest.raises(StackelgridError, match="is no plain data"):
+        load_state(out, read_header(out))
+
+
+KILLED = {"trade": 3, "lossy": 4, "three_levels": 3}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
+@pytest.mark.parametrize("case", KILLED)
+def test_killed_at_random_moments(case, tmp_path, texts, village_json):
+    """Ten kills in all, anywhere between the start of the process and the end of the run."""
+    path, overrides = write_case(case, tmp_path, texts, village_json, intervals=5)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    run_scenario(load_scenario(str(path), overrides), whole)
+    wall_s = summary_of(whole)["wall_s"]
+    kills = run_and_kill(path, overrides, killed, KILLED[case], wall_s, random.Random(case))
+    assert kills > 0
+    assert_same_run(whole, killed)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGTERM")
+def test_sigterm_leaves_a_resumable_run(feeder, tmp_path):
+    path, _, _ = feeder
+    out = tmp_path / "terminated"
+    many = ["time.intervals=400"]
+    process = subprocess.Popen(
+        command_line(path, many, out), stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    try:
+        deadline = time.monotonic() + 60.0
+        while not (out / "state.bin").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 143
+    assert stderr == f"stackelgrid: interrupted; stackelgrid run --resume {out} goes on\n"
+    assert summary_of(out)["status"] == "interrupted"
+    assert resumable(out).header.interval >= 1
