@@ -6,7 +6,7 @@ RUN_OUT ?= runs/day
 PACKAGES := profiles controllers simulators scenarios analysis
 SOURCES := pyproject.toml $(shell find $(PACKAGES) -name '*.py' -o -name '*.toml' -o -name py.typed)
 
-.PHONY: run test test-slow lint types imports wheel pytest benchmark clean
+.PHONY: run test test-slow soak lint types imports wheel pytest benchmark clean
 
 # one day of co-simulation; results stay in a new numbered folder
 run: $(VENV)/.installed
@@ -39,6 +39,10 @@ pytest: $(VENV)/.dev
 # checks that take longer than a minute each
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+# two hundred kills of runs of all kinds at random moments, each resumed and compared; an hour
+soak: $(VENV)/.dev
+	cd tests/scenarios && PYTHONPATH=. ../../$(BIN)/python ../soak.py --kills 200
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/resolve.py

@@ -1,7 +1,12 @@
 """Same scenario and seed, same tables, bit for bit; and what a seed or a sky changes."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from resume_cases import command_line, differences, write_case
 
 from stackelgrid.scenarios.run import run_scenario
 
@@ -92,3 +97,29 @@ def test_a_directory_is_not_used_twice(villages, villages_path, run_of):
     with pytest.raises(ScenarioError, match="holds a run; a new or empty directory is accepted"):
         run_scenario(load_scenario(str(villages_path)), villages.directory)
     assert (villages.directory / "bus.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "77"])
+def test_hash_seeds_change_nothing(hash_seed, villages, villages_path, tmp_path, tables_of):
+    """The order of sets differs from process to process; nothing may follow it."""
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", str(villages_path), "--out",
+         str(out), "--set", "solver.threads=1"],
+        env={**os.environ, "PYTHONHASHSEED": hash_seed},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert_bitwise_equal(villages.tables, tables_of(out))
+
+
+@pytest.mark.parametrize("case", ["trade", "lossy"])
+def test_hash_seeds_and_threads_change_no_trade_and_no_message(case, tmp_path, texts, village_json):
+    path, overrides = write_case(case, tmp_path, texts, village_json, intervals=2)
+    runs = []
+    for hash_seed, threads in (("1", 1), ("77", 2)):
+        runs.append(tmp_path / f"out{threads}")
+        command = command_line(path, [*overrides, f"solver.threads={threads}"], runs[-1])
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        subprocess.run(command, env=environment, capture_output=True, timeout=120, check=True)
+    assert differences(*runs) == []
