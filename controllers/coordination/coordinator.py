@@ -8,10 +8,8 @@ exchange has a price where the follower's limits bind, or always where the follo
 from collections.abc import Collection, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.agents.fallback import shifted
 from stackelgrid.controllers.agents.two_phase_commit import Terms
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
 from stackelgrid.controllers.coordination.consensus import (
@@ -22,12 +20,12 @@ from stackelgrid.controllers.coordination.coordinator_terms import (
     Answer,
     CoordinatorState,
     PublicTerms,
-    TradeState,
 )
 from stackelgrid.controllers.coordination.served_exchange import (
     Served,
     ServedExchange,
 )
+from stackelgrid.controllers.coordination.trade_memory import TradeMemory, TradeState
 from stackelgrid.controllers.decision import Round
 from stackelgrid.controllers.solvers.registry import Choice
 from stackelgrid.profiles.arrays import Floats
@@ -65,29 +63,24 @@ class Coordinator:
         if follower is not None:
             copies = {n: terms[n].copies for n in self.names}
             self._exchange = ServedExchange(follower, copies, conic, nodal=nodal)
-        self._day = round(24.0 / (horizon.dt_h[0] / horizon.intervals_per_step[0]))  # intervals
-        self._interval: int | None = None
+        self._memory = TradeMemory(horizon)
         self._trade: Consensus | None = None
         self.rounds: list[Round] = []
         self.fixed = self.done = self.warm = False
         self._possible = True
-        # where the relaxed and the fixed rounds of earlier intervals ended, seen from the present
-        self._ends: dict[bool, TradeState] = {}
         self._began: TradeState | None = None  # where the relaxed rounds of this interval began
-        # what trade was last thought to cost in EUR/MWh, by interval
-        self._paid: dict[int, float] = {}
 
     def state(self) -> CoordinatorState:
         """What the negotiations of earlier intervals have found."""
         if self.rounds and not self.fixed:  # there was no time for more: go on from here
             self._remember()
         exchange = None if self._exchange is None else self._exchange.state()
-        return CoordinatorState(self._interval, self._public, self._ends, self._paid, exchange)
+        return CoordinatorState(self._public, self._memory.state(), exchange)
 
     def restore(self, state: CoordinatorState) -> None:
         """Take what they have found."""
-        self._interval, self._public = state.interval, dict(state.public)
-        self._ends, self._paid = dict(state.ends), dict(state.paid)
+        self._public = dict(state.public)
+        self._memory.restore(state.trade)
         if self._exchange is not None:
             self._exchange.restore(state.exchange)
 
@@ -109,12 +102,12 @@ class Coordinator:
         self._held = {n: np.asarray(held_mw[n], dtype=float) for n in self.names}
         if self.rounds and not self.fixed:  # there was no time for more: go on from here
             self._remember()
-        age = 0 if self._interval is None else interval - self._interval
-        self._interval = interval
+        self.warm = self._memory.warm
+        self._memory.advance(interval)
         self._trade = self._opened()
-        self.warm = bool(self._ends)
-        self._ends = {fixed: self._seen_later(end, age) for fixed, end in self._ends.items()}
-        self._resume(fixed=False)
+        self._memory.see(self._end())
+        if (start := self._memory.start()) is not None:
+            self._trade.restart(start.price, start.penalty, start.target)
         self._began = self._end()
         if self._exchange is not None and parameters is not None:
             tariff = np.max([np.abs(p.import_eur_per_mwh) for p in terms.values()], axis=0)
@@ -122,7 +115,7 @@ class Coordinator:
                 np.array([self._held[n] for n in self.names]),
                 parameters,
                 tariff * self.horizon.dt_h,
-                (lambda old, fresh: self._later(old, fresh, age)) if self.warm else None,
+                self._memory.later if self.warm else None,
             )
         self.rounds, self.fixed, self.done = [], False, False
 
@@ -260,10 +253,7 @@ class Coordinator:
         size = max(float(np.mean(np.abs(held))), tolerances.NEGOTIATION_EXCHANGE_MW)
         copies = self._copies * self._trading
         price, penalty = (low + scarce * span) * dt, FIRST_PENALTY * span / size * dt
-        before = (self._interval or 0) + self._first_intervals() - self._day
-        for step, interval in enumerate(before.tolist()):
-            if interval in self._paid:
-                price[step] = self._paid[interval] * dt[step]
+        price = self._memory.guess(price)
         return self._consensus(copies, price, penalty, low * dt, (low + span) * dt)
 
     def _round(
@@ -306,9 +296,7 @@ class Coordinator:
         fixed_share = tolerances.FIXED_ROUNDS if not self.warm else tolerances.WARM_FIXED_ROUNDS
         if not self.fixed:
             if settled or last.number >= limit - fixed_share:
-                self._remember()
-                self.fixed = True
-                self._resume(fixed=True)
+                self._fix()
         elif (
             settled
             or (last.number >= limit and self.agreed)
@@ -319,49 +307,27 @@ class Coordinator:
 
     def _remember(self) -> None:
         """Keep where the rounds of this kind ended as a start for the next interval."""
-        assert self._interval is not None
-        end = self._ends[self.fixed] = self._end()
-        numbers = self._interval + self._first_intervals()
-        prices = dict(zip(numbers.tolist(), (end.price / self.horizon.dt_h).tolist(), strict=True))
-        since = self._interval - self._day
-        self._paid = {k: price for k, price in (self._paid | prices).items() if k >= since}
+        self._memory.remember(self._end(), fixed=self.fixed)
 
     def _end(self) -> TradeState:
         trade = self._trade
         assert trade is not None
         return TradeState(trade.price, trade.penalty, trade.target)
 
-    def _resume(self, *, fixed: bool) -> None:
-        """Go on from where rounds of this kind ended in the interval before, if there were any."""
+    def _fix(self) -> None:
+        """Turn to rounds with fixed binaries."""
+        self._remember()
+        self.fixed = True
         assert self._trade is not None
-        end = self._ends.get(fixed)
-        if end is not None and self.warm:
-            if fixed and self._began is not None:  # moved as far as the relaxed rounds have moved
-                now, began = self._trade, self._began
-                end = TradeState(
-                    end.price + now.price - began.price,
-                    end.penalty * now.penalty / began.penalty,
-                    end.target + now.target - began.target,
-                )
-            self._trade.restart(end.price, end.penalty, end.target)
-        elif fixed:
+        assert self._began is not None
+        span = self._trade.high - self._trade.low
+        start = self._memory.fixed_start(self._began, self._end(), span)
+        if start is not None and self.warm:
+            self._trade.restart(start.price, start.penalty, start.target)
+        else:
             self._trade.penalties.forget()
-        if fixed and self._exchange is not None:
+        if self._exchange is not None:
             self._exchange.forget()
-
-    def _seen_later(self, end: TradeState, age: int) -> TradeState:
-        """A state seen some intervals later, with the first guess where nothing was known."""
-        first = self._trade
-        assert first is not None
-        return TradeState(
-            self._later(end.price, first.price, age),
-            self._later(end.penalty, first.penalty, age),
-            self._later(end.target, first.target, age),
-        )
-
-    def _first_intervals(self) -> NDArray[np.int64]:
-        """First interval of every step, counted from the present one."""
-        return np.cumsum([0, *self.horizon.intervals_per_step[:-1]])
 
     def _turnover_eur(self) -> float:
         """What the held exchanges cost at the tariffs, as a measure of money."""
@@ -370,15 +336,6 @@ class Coordinator:
             p.copies * float(np.abs(self._held[n]) * dt @ np.abs(p.import_eur_per_mwh))
             for n, p in self._public.items()
         ))  # fmt: skip
-
-    def _later(self, values: Floats, fresh: Floats, age: int) -> Floats:
-        """Values (..., steps) seen `age` intervals later; fresh ones where nothing was known."""
-        if not age:
-            return values.copy()
-        old = shifted(np.atleast_2d(values), self.horizon, age)
-        covered = self.horizon.intervals_covered - age
-        seen = np.cumsum(self.horizon.intervals_per_step) <= covered
-        return np.asarray(np.where(seen, old, np.atleast_2d(fresh)).reshape(values.shape))
 
 
 def _profile(values: Floats) -> tuple[float, ...]:

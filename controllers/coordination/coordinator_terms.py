@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from stackelgrid.controllers.coordination.served_exchange import ServedState
 from stackelgrid.profiles.arrays import Floats
 
-__all__ = ["Answer", "CoordinatorState", "PublicTerms", "TradeState"]
+__all__ = ["Answer", "CoordinatorState", "PublicTerms"]
 
 
 @dataclass(frozen=True)
@@ -33,23 +34,9 @@ class PublicTerms:
 
 
 @dataclass(frozen=True)
-class TradeState:
-    """Where rounds about trade ended: price and penalty (steps,), targets (n, steps)."""
-
-    price: Floats
-    penalty: Floats
-    target: Floats
-
-
-@dataclass(frozen=True)
 class CoordinatorState:
-    """What a coordinator carries: where rounds have ended, and what trade has cost.
+    """What a coordinator carries: public terms, what it remembers of trade and of the exchange."""
 
-    `ends` by whether binaries were fixed; `paid` in EUR/MWh by interval.
-    """
-
-    interval: int | None
     public: Mapping[str, PublicTerms]
-    ends: Mapping[bool, TradeState]
-    paid: Mapping[int, float]
+    trade: Mapping[str, Any]
     exchange: ServedState | None

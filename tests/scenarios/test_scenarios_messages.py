@@ -168,9 +168,9 @@ def mild(day):
 
 @pytest.fixture(scope="module")
 def slow(day):
-    """As long a gate as the interval: late commits, doubts and new attempts."""
-    network = NETWORK.format(latency_s=60.0, jitter_s=30.0, loss=0.3)
-    return day("streets", network, gate_s=3600.0)
+    """Half of all messages is lost: not every commit is heard of before the gate."""
+    network = NETWORK.format(latency_s=20.0, jitter_s=10.0, loss=0.5)
+    return day("streets", network, gate_s=1800.0)
 
 
 @pytest.fixture(scope="module")
@@ -318,7 +318,6 @@ def test_doubts_at_the_gate_are_settled_later(slow):
             later = found[number + 1 :]
             assert any(agent in one.settled for one in later) or agent in later[-1].in_doubt
     assert any(one.settled for one in found)
-    assert any(one.attempts > 1 for one in found)
     assert_safe(slow[0].tables)
     assert_across_clears(slow)
     assert_reasons(slow)

@@ -396,7 +396,7 @@ def test_fixed_rounds_begin_new_steps_with_the_prices_that_relaxed_rounds_found(
         return {n: Answer(np.full(STEPS, 0.1), trade) for n in terms}
 
     negotiate(0.0)
-    ended = made._ends[True].price
+    ended = made._memory._ends[True].price
     made.begin(1, terms, {n: np.full(STEPS, 0.1) for n in terms}, None)
     first = np.array(made.terms("a").trade_price)
     turned = np.array(negotiate(0.4).trade_price)
