@@ -175,6 +175,37 @@ def test_full_disk_leaves_a_resumable_run(what, feeder, monkeypatch, command, tm
     assert_same_run(whole, out)
 
 
+FORGETFUL = """
+from stackelgrid.controllers.decision import Decision
+
+class Forgetful:
+    def __init__(self, system, settings):
+        pass
+
+    def decide(self, interval, measured):
+        return Decision({}, 1)
+"""
+
+
+def test_controller_without_a_state_begins_again(write_scenario, command, tmp_path):
+    (tmp_path / "forgetful.py").write_text(FORGETFUL)
+    path = write_scenario(change=lambda data: data.update(controller="forgetful:Forgetful"))
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    told = command("run", path, "--out", whole).stderr
+    assert "controller Forgetful has no methods state and restore" in told
+
+    def stop(done):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_scenario(load_scenario(str(path)), out, stop)
+    assert not (out / "state.bin").exists()
+    outcome = command("run", path, "--resume", out)
+    assert outcome.status == 0, outcome.stderr
+    assert "the run begins again" in outcome.stderr
+    assert_same_run(whole, out)
+
+
 def refused(command, *arguments):
     outcome = command("run", *arguments)
     assert outcome.status == 2

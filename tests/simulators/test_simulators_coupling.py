@@ -150,6 +150,12 @@ class Broken(ByHand):
         points = dataclasses.replace(set_points(devices, interval), QUANTITY=VALUE)
         wrong = plan(self.system, devices, interval, points)
         return Decision({**decision.plans, "NAME": wrong})
+
+    def state(self):  # without it a run says that it cannot be saved
+        return None
+
+    def restore(self, state):
+        pass
 """
 
 
@@ -419,6 +425,12 @@ def test_a_controller_must_return_a_decision(user_module, monkeypatch, capsys, t
 class Mute(ByHand):
     def decide(self, interval, measured):
         return super().decide(interval, measured) if interval < 1 else None
+
+    def state(self):
+        return None
+
+    def restore(self, state):
+        pass
 """
     path = user_module("coupling_mute", CONTROLLER + text, "Mute")
     out = tmp_path / "out"
