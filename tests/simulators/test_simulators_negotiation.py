@@ -255,9 +255,7 @@ def test_time_passes_as_computing_takes(tmp_path):
     assert found.environment.now == INTERVAL_S
 
 
-@pytest.mark.parametrize(
-    ("gate_s", "reason"), [(0.5, "nobody answers"), (4.0, "not converged")]
-)
+@pytest.mark.parametrize(("gate_s", "reason"), [(0.5, "nobody answers"), (4.0, "not converged")])
 def test_a_gate_too_short_for_agreement_leaves_everybody_alone(tmp_path, gate_s, reason):
     found = build(tmp_path, gate_s=gate_s)
     for interval in range(3):
