@@ -3,7 +3,6 @@
 import logging
 import os
 import queue
-import signal
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.ensemble_design import MemberRun
 from stackelgrid.scenarios.ensemble_member import MemberResult, run_member
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.interrupts import without_interrupts
 
 CONNECT_S = 10
 """Seconds within which a scheduler answers and has a worker."""
@@ -61,7 +61,7 @@ def local_workers(count: int, memory_mb: int | None) -> Iterator[Client]:
     _silence()
     limit = "auto" if memory_mb is None else memory_mb * 10**6
     with dask.config.set(_LOCAL):
-        with _without_interrupts():  # Ctrl-C is for this process
+        with without_interrupts():  # Ctrl-C is for this process
             try:
                 cluster = LocalCluster(
                     n_workers=count,
@@ -191,16 +191,3 @@ def _silence() -> None:
     """What dask has to say about workers that come and go is not for the console."""
     for name in ("distributed", "distributed.client", "tornado", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Start threads and processes that ignore the terminal's Ctrl-C."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -2,15 +2,13 @@
 
 import json
 import os
-import signal
 import threading
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from multiprocessing import get_context, parent_process
@@ -35,6 +33,7 @@ from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.exactness_design import Sweep, points_of, study_of
+from stackelgrid.scenarios.interrupts import without_interrupts
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices
 from stackelgrid.scenarios.run import RunLog, check_out, resolved, write_summary
@@ -246,7 +245,7 @@ def _evaluate(
         save(number[future], future.result())
 
     try:
-        with _without_interrupts():  # Ctrl-C is for this process: workers end their chunk
+        with without_interrupts():  # Ctrl-C is for this process: workers end their chunk
             number |= {pool.submit(_work_on, chunks[k]): k for k in todo}
         for future in as_completed(number):
             keep(future)
@@ -260,19 +259,6 @@ def _evaluate(
         raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Start processes that ignore the terminal's Ctrl-C; it arrives here a moment later."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _summary(work: _Work, status: str) -> dict[str, Any]:
