@@ -19,6 +19,7 @@ from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices, programs
 from stackelgrid.scenarios.remote import remote_simulators
+from stackelgrid.scenarios.run_networks import write_networks
 from stackelgrid.scenarios.run_state import (
     RunState,
     file_digests,
@@ -82,6 +83,7 @@ def run_in(
             out.mkdir(parents=True, exist_ok=True)
             if state is None:
                 _replace(out / "scenario.toml", tomli_w.dumps(resolved(loaded)))
+                write_networks(built.grids, out)
         except OSError as error:
             raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
         with locked(out):

@@ -1,0 +1,52 @@
+"""How every picture looks: colours by meaning, fonts, and the template of Plotly figures.
+
+Colours are those of Okabe and Ito (2008), which readers with any colour vision can tell apart.
+"""
+
+from typing import Any
+
+ORANGE, SKY, GREEN, YELLOW = "#e69f00", "#56b4e9", "#009e73", "#f0e442"
+BLUE, VERMILION, PURPLE, BLACK, GREY = "#0072b2", "#d55e00", "#cc79a7", "#000000", "#7f7f7f"
+# one after the other, where a line stands for a grid, a scheme or a member
+CYCLE = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK)
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+
+LOAD, PV, BATTERY, IMPORT, UNIT, LOSS = BLACK, ORANGE, GREEN, BLUE, PURPLE, GREY
+LOWER = SKY  # grids connected below
+VERDICTS = {"exact": GREEN, "feasible": ORANGE, "infeasible": VERMILION, "": "#d9d9d9"}
+# voltages: low, nominal, high; loading: none to full. Both can be read in grey, too
+VOLTAGE_SCALE = "RdBu_r"
+LOADING_SCALE = "YlOrRd"
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+INK, PAPER, RULE = "#1a1a1a", "#ffffff", "#e5e5e5"
+
+
+def line_of(number: int) -> dict[str, Any]:
+    """Colour and dash of the n-th line of a figure; no two of the first 35 are alike."""
+    return {
+        "color": CYCLE[number % len(CYCLE)],
+        "dash": DASHES[number // len(CYCLE) % len(DASHES)],
+    }
+
+
+def layout(**own: Any) -> dict[str, Any]:
+    """Layout of a Plotly figure in the project's style, with its own entries on top."""
+    axis = {
+        "gridcolor": RULE,
+        "zerolinecolor": "#9a9a9a",
+        "linecolor": "#9a9a9a",
+        "ticks": "outside",
+        "tickcolor": "#9a9a9a",
+        "automargin": True,
+    }
+    return {
+        "template": {"layout": {"xaxis": axis, "yaxis": axis, "colorway": list(CYCLE)}},
+        "font": {"family": FONT, "size": 13, "color": INK},
+        "paper_bgcolor": PAPER,
+        "plot_bgcolor": PAPER,
+        "margin": {"l": 60, "r": 20, "t": 44, "b": 44},
+        "hovermode": "x unified",
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0.0},
+        **own,
+    }

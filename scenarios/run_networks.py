@@ -1,0 +1,36 @@
+"""The grids of a run in its directory: for maps, for exports, for whoever opens it elsewhere."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandapower as pp
+import pandas as pd
+
+from stackelgrid.controllers.networks.elements import element_table
+from stackelgrid.scenarios.grids import BuiltGrid
+
+NETWORK = "network.parquet"
+NETS = "grids"
+
+
+def write_networks(grids: Mapping[str, BuiltGrid], directory: Path) -> None:
+    """Write network.parquet (docs/results.md) and a pandapower JSON file a grid.
+
+    Both appear whole or not at all. Raises OSError.
+    """
+    tables = []
+    for name, grid in grids.items():
+        table = element_table(grid.net)
+        table.insert(0, "grid", name)
+        table.insert(1, "level", grid.section.level)
+        tables.append(table)
+    folder = directory / NETS
+    folder.mkdir(exist_ok=True)
+    for name, grid in grids.items():
+        path = folder / f"{name}.json"
+        unfinished = path.with_suffix(".tmp")
+        unfinished.write_text(pp.to_json(grid.net), encoding="utf-8")
+        unfinished.rename(path)
+    unfinished = directory / "network.tmp"
+    pd.concat(tables, ignore_index=True).to_parquet(unfinished, index=False)
+    unfinished.rename(directory / NETWORK)
