@@ -10,13 +10,27 @@ BLUE, VERMILION, PURPLE, BLACK, GREY = "#0072b2", "#d55e00", "#cc79a7", "#000000
 # one after the other, where a line stands for a grid, a scheme or a member
 CYCLE = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK)
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+# the same for matplotlib
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+LINE_STYLES = ("-", "--", "-.", ":")
+DPI = 130
 
 LOAD, PV, BATTERY, IMPORT, UNIT, LOSS = BLACK, ORANGE, GREEN, BLUE, PURPLE, GREY
 LOWER = SKY  # grids connected below
 VERDICTS = {"exact": GREEN, "feasible": ORANGE, "infeasible": VERMILION, "": "#d9d9d9"}
+# what an agent of a negotiation holds in an interval
+HELD = {
+    "new schedule": GREEN,
+    "new schedule, unconfirmed at the gate": "#a6d96a",
+    "old schedule": ORANGE,
+    "old schedule, in doubt at the gate": VERMILION,
+    "old schedule, silent": "#555555",
+}
 # voltages: low, nominal, high; loading: none to full. Both can be read in grey, too
 VOLTAGE_SCALE = "RdBu_r"
 LOADING_SCALE = "YlOrRd"
+# sweeps: shares of exact points; losses, white at the limit of exact; shares on the feeder's lines
+SHARE_SCALE, LOSS_SCALE, LINE_SCALE = "cividis", "RdBu_r", "viridis_r"
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 INK, PAPER, RULE = "#1a1a1a", "#ffffff", "#e5e5e5"

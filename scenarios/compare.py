@@ -12,9 +12,9 @@ from typing import Any
 import tomli_w
 
 from stackelgrid.analysis.compare import CLOSED_LOOP, PLAN, Comparison, write_tables
-from stackelgrid.analysis.compare_plots import write_plots
 from stackelgrid.analysis.indicators import TOTAL
 from stackelgrid.analysis.kpis import plan_exchange, plan_indicators
+from stackelgrid.analysis.pictures.compare import write_plots
 from stackelgrid.analysis.run_kpis import read_run, run_exchange, run_indicators
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.decision import Outcome, Pricing

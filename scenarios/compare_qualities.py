@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from stackelgrid.analysis.compare import CLOSED_LOOP, DONE, Comparison
+from stackelgrid.analysis.pictures.qualities import write_plots
 from stackelgrid.analysis.qualities import extra_costs, with_extra_costs, write_tables
-from stackelgrid.analysis.qualities_plots import write_plots
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario
 from stackelgrid.scenarios.compare import (

@@ -16,7 +16,7 @@ import tomli_w
 from distributed import Client
 
 from stackelgrid.analysis.ensemble import EnsembleTables, analyse, write_tables
-from stackelgrid.analysis.ensemble_plots import write_plots
+from stackelgrid.analysis.pictures.ensemble import write_plots
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build import build_scenario
 from stackelgrid.scenarios.ensemble_cluster import (

@@ -19,7 +19,6 @@ import pyarrow as pa
 import tomli_w
 
 from stackelgrid.analysis.exactness import SweepTables, write_tables
-from stackelgrid.analysis.exactness_plots import write_plots
 from stackelgrid.analysis.exactness_rows import Point
 from stackelgrid.analysis.exactness_study import Evaluator, Study
 from stackelgrid.analysis.exactness_tables import (
@@ -28,6 +27,7 @@ from stackelgrid.analysis.exactness_tables import (
     read_parts,
     write_chunk,
 )
+from stackelgrid.analysis.pictures.exactness import write_plots
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario

@@ -16,8 +16,8 @@ from stackelgrid.analysis.compare import (
     value_text,
     write_tables,
 )
-from stackelgrid.analysis.compare_plots import write_plots
 from stackelgrid.analysis.indicators import TOTAL, UNITS, Row, frame_of
+from stackelgrid.analysis.pictures.compare import write_plots
 
 
 def exchange(scheme):

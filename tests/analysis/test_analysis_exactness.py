@@ -14,8 +14,8 @@ from stackelgrid.analysis.exactness import (
     stops_table,
     write_tables,
 )
-from stackelgrid.analysis.exactness_plots import write_plots
-from stackelgrid.analysis.exactness_tree import tree_layout
+from stackelgrid.analysis.pictures.exactness import write_plots
+from stackelgrid.analysis.pictures.exactness_tree import tree_layout
 
 # PV scale, ceiling, verdict, price, voltage, lines, largest share
 POINTS = [

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from stackelgrid.analysis import negotiation_plots
 from stackelgrid.analysis.negotiation import (
     NegotiationTables,
     cold_and_warm,
     negotiation_kpis,
     read_negotiations,
 )
-from stackelgrid.analysis.negotiation_plots import write_plots
+from stackelgrid.analysis.pictures import negotiation as negotiation_pictures
+from stackelgrid.analysis.pictures.negotiation import write_plots
 from stackelgrid.profiles.errors import StackelgridError
 
 # rounds of the negotiations of two followers, interval by interval
@@ -109,7 +109,7 @@ def drawn(monkeypatch):
         figures[path.name] = figure
         real(figure, path, **options)
 
-    monkeypatch.setattr(negotiation_plots.Figure, "savefig", savefig)
+    monkeypatch.setattr(negotiation_pictures.Figure, "savefig", savefig)
     return figures
 
 

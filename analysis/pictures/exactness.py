@@ -11,13 +11,13 @@ from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 
 from stackelgrid.analysis.exactness import Levels, SweepTables, levels_of
-from stackelgrid.analysis.exactness_tree import draw_tree
+from stackelgrid.analysis.pictures.exactness_tree import draw_tree
+from stackelgrid.analysis.style import BLACK, DPI, LOSS_SCALE, SHARE_SCALE
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.tolerances import EXACT_LOSS_SHARE
 from stackelgrid.controllers.verdict import EXACT
 from stackelgrid.profiles.arrays import Floats
 
-_DPI = 130
 _LABELS = {
     "pv_scale": "PV scale",
     "load_scale": "load scale",
@@ -42,10 +42,10 @@ def write_plots(
     written = []
     for across, up in combinations(tables.varied, 2):
         path = directory / f"heat_{_short(across)}_{_short(up)}.png"
-        _heat_maps(points, across, up, title).savefig(path, dpi=_DPI)
+        _heat_maps(points, across, up, title).savefig(path, dpi=DPI)
         written.append(path)
     path = directory / "lines.png"
-    draw_tree(tables, network, title).savefig(path, dpi=_DPI)
+    draw_tree(tables, network, title).savefig(path, dpi=DPI)
     return [*written, path]
 
 
@@ -61,12 +61,12 @@ def _heat_maps(points: pd.DataFrame, across: str, up: str, title: str) -> Figure
     figure.suptitle(title)
     share, loss = _cells(points, columns, rows)
     panels: tuple[tuple[str, Floats, str, str, Normalize], ...] = (
-        ("share of exact points", share, "{:.2f}", "cividis", Normalize(0.0, 1.0)),
+        ("share of exact points", share, "{:.2f}", SHARE_SCALE, Normalize(0.0, 1.0)),
         (
             "log10 of the largest fictitious loss (share of load)",
             np.log10(np.maximum(loss, 10.0**_SMALLEST)),
             "{:.1f}",
-            "RdBu_r",
+            LOSS_SCALE,
             _loss_norm(loss),
         ),
     )
@@ -81,10 +81,10 @@ def _heat_maps(points: pd.DataFrame, across: str, up: str, title: str) -> Figure
         axes.set_xlabel(_LABELS[across])
         if k == 0:
             axes.set_ylabel(_LABELS[up])
-        _annotate(axes, values, form, norm, dark_low=colours == "cividis")
+        _annotate(axes, values, form, norm, dark_low=colours == SHARE_SCALE)
         bar = figure.colorbar(image, ax=axes, pad=0.02)
         if k == 1:
-            bar.ax.axhline(np.log10(EXACT_LOSS_SHARE), color="black", linewidth=2)
+            bar.ax.axhline(np.log10(EXACT_LOSS_SHARE), color=BLACK, linewidth=2)
             bar.set_label("black: limit of the verdict exact", fontsize=8)
     return figure
 

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stackelgrid.analysis.exactness import SweepTables
+from stackelgrid.analysis.style import BLACK, LINE_SCALE
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.profiles.arrays import Floats, Ints
 
@@ -94,12 +95,12 @@ def _panel(axes: Axes, network: RadialNetwork, x: Ints, y: Ints, share: Floats) 
         paths.append([(x[parent], y[parent]), bend, (x[k + 1], y[k + 1])])
     numbered = network.buses <= _NUMBERED
     collection = LineCollection(
-        paths, linewidths=5 if numbered else 2, cmap="viridis_r", capstyle="round"
+        paths, linewidths=5 if numbered else 2, cmap=LINE_SCALE, capstyle="round"
     )
     collection.set_array(share)
     collection.set_clim(0.0, max(float(share.max(initial=0.0)), 0.01))
     axes.add_collection(collection)
-    axes.scatter(x, y, s=150 if numbered else 6, color="white", edgecolors="black", zorder=3)
+    axes.scatter(x, y, s=150 if numbered else 6, color="white", edgecolors=BLACK, zorder=3)
     if numbered:
         for bus, at_x, at_y in zip(network.bus_index, x, y, strict=True):
             axes.text(at_x, at_y, str(bus), ha="center", va="center", fontsize=7, zorder=4)
@@ -110,7 +111,7 @@ def _panel(axes: Axes, network: RadialNetwork, x: Ints, y: Ints, share: Floats) 
         axes.annotate(
             name, ((x[child] - 0.5), y[child]), xytext=(0, 14), textcoords="offset points",
             ha="center", fontsize=9, fontweight="bold",
-            arrowprops={"arrowstyle": "-", "color": "black"},
+            arrowprops={"arrowstyle": "-", "color": BLACK},
         )  # fmt: skip
     axes.set_xlim(-0.7, float(x.max()) + 0.7)
     axes.set_ylim(float(y.max()) + 0.7, -0.9 if numbered else -0.1 * (float(y.max()) + 1.0))

@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 
 from stackelgrid.analysis.compare import CLOSED_LOOP, DONE, Comparison, value_text
 from stackelgrid.analysis.indicators import TOTAL, UNITS
+from stackelgrid.analysis.style import BLACK, CYCLE, DPI
 from stackelgrid.profiles.arrays import Floats
 
-_DPI = 130
-_COLOURS = ("#0072b2", "#e69f00", "#d55e00")
 # bars below this are none: an axis of their size would show rounding
 _NOTHING = 1e-6
 # panel: title, unit, indicators side by side with their labels
@@ -52,7 +51,7 @@ def write_plots(comparison: Comparison, directory: Path) -> list[Path]:
         axes.set_ylabel(unit)
         _bars(axes, table, order, parts)
     path = directory / "qualities.png"
-    figure.savefig(path, dpi=_DPI)
+    figure.savefig(path, dpi=DPI)
     return [path]
 
 
@@ -66,12 +65,12 @@ def _bars(
         drawn |= bool(np.isfinite(values).any())
         largest = max(largest, float(np.abs(np.nan_to_num(values)).max()))
         at = np.arange(len(order)) + (i - (len(parts) - 1) / 2.0) * width
-        bars = axes.bar(at, np.nan_to_num(values), width, color=_COLOURS[i], label=label)
+        bars = axes.bar(at, np.nan_to_num(values), width, color=CYCLE[i], label=label)
         axes.bar_label(bars, _labels(table, indicator, order, values), fontsize=7, padding=2)
     axes.set_xticks(range(len(order)), list(order), fontsize=9)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
-    axes.axhline(0.0, color="black", linewidth=0.8)
+    axes.axhline(0.0, color=BLACK, linewidth=0.8)
     axes.margins(y=0.2)
     if not drawn:
         axes.text(0.5, 0.5, "no such quantity", ha="center", transform=axes.transAxes)

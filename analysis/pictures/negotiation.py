@@ -11,24 +11,18 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from stackelgrid.analysis.negotiation import NegotiationTables, cold_and_warm
+from stackelgrid.analysis.style import BLACK, BLUE, DPI, GREEN, HELD, MARKERS, ORANGE
 from stackelgrid.controllers import tolerances
 
-_DPI = 130
 # a residual that is zero cannot be drawn on a log axis
 _SMALLEST = 1e-8
 _RESIDUALS = (
-    ("open_share", "trade that does not clear, share of volume", "#0072b2", "o"),
-    ("price_apart", "agents apart, share of the price range", "#e69f00", "s"),
-    ("price_moved", "price moved, share of the price range", "#009e73", "^"),
+    ("open_share", "trade that does not clear, share of volume", BLUE, MARKERS[0]),
+    ("price_apart", "agents apart, share of the price range", ORANGE, MARKERS[1]),
+    ("price_moved", "price moved, share of the price range", GREEN, MARKERS[2]),
 )
-_STATES = (
-    ("new schedule", "#009e73"),
-    ("new schedule, unconfirmed at the gate", "#a6d96a"),
-    ("old schedule", "#e69f00"),
-    ("old schedule, in doubt at the gate", "#d55e00"),
-    ("old schedule, silent", "#555555"),
-)
-_TIME, _ROUNDS = "#0072b2", "#000000"
+_STATES = tuple(HELD.items())
+_TIME, _ROUNDS = BLUE, BLACK
 
 
 def write_plots(tables: NegotiationTables, directory: Path, title: str) -> list[Path]:
@@ -45,7 +39,7 @@ def write_plots(tables: NegotiationTables, directory: Path, title: str) -> list[
     written = []
     for name, figure in figures.items():
         path = directory / f"{name}.png"
-        figure.savefig(path, dpi=_DPI)
+        figure.savefig(path, dpi=DPI)
         written.append(path)
     return written
 
@@ -82,7 +76,7 @@ def _draw_residuals(axes: Axes, own: pd.DataFrame) -> None:
             linewidth=1.4, label=label,
         )  # fmt: skip
     axes.axhline(
-        tolerances.NEGOTIATION_PRICE, color="black", linestyle="--", linewidth=1,
+        tolerances.NEGOTIATION_PRICE, color=BLACK, linestyle="--", linewidth=1,
         label="limit of the two price residuals",
     )  # fmt: skip
     fixed = own["fixed"].to_numpy(dtype=bool)

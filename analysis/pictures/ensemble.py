@@ -10,10 +10,8 @@ from matplotlib.figure import Figure
 
 from stackelgrid.analysis.ensemble import OWN, PERFECT, EnsembleTables
 from stackelgrid.analysis.indicators import TOTAL
+from stackelgrid.analysis.style import BLACK, CYCLE, DPI, MARKERS
 
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-_DPI = 130
 _COLUMNS = 3
 # panel: title, unit, key figure, whether perfect foresight is drawn besides
 _PANELS = (
@@ -37,7 +35,7 @@ def write_plots(tables: EnsembleTables, directory: Path, name: str) -> list[Path
     for stem, figure in figures.items():
         if figure is not None:
             path = directory / f"{stem}.png"
-            figure.savefig(path, dpi=_DPI)
+            figure.savefig(path, dpi=DPI)
             written.append(path)
     return written
 
@@ -56,8 +54,8 @@ def _line(
     beside = 0.012 * span * (at[0] - (at[1] - 1) / 2.0)
     axes.errorbar(
         level + beside, mean, yerr=reach, label=label, capsize=3,
-        color=_COLOURS[colour % len(_COLOURS)],
-        marker=_MARKERS[colour % len(_MARKERS)], linestyle=style,
+        color=CYCLE[colour % len(CYCLE)],
+        marker=MARKERS[colour % len(MARKERS)], linestyle=style,
         markerfacecolor=None if style == "-" else "white",
         linewidth=1.4, markersize=5,
     )  # fmt: skip
@@ -139,7 +137,7 @@ def _horizons(tables: EnsembleTables, name: str) -> Figure | None:
                 own = rows[(rows["scheme"] == scheme) & (rows["variant"] == variant)]
                 told = "the scenario's own" if variant == OWN else variant
                 _line(axes, own, (k, len(variants) + 1), k, told)
-            axes.axhline(0.0, color="black", linewidth=0.8)
+            axes.axhline(0.0, color=BLACK, linewidth=0.8)
             _finish(axes, f"{scheme}: {title}", "EUR" if i == 0 else "", j == 1)
     _legend(figure)
     return figure

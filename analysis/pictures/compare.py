@@ -10,13 +10,11 @@ from matplotlib.figure import Figure
 
 from stackelgrid.analysis.compare import PLAN, TITLES, Comparison, value_text
 from stackelgrid.analysis.indicators import TOTAL
+from stackelgrid.analysis.style import BLACK, CYCLE, DPI, LINE_STYLES, SKY
 from stackelgrid.profiles.arrays import Floats
 
 _COSTS = (("leader_cost", "leaders"), ("follower_cost", "follower"), ("total_cost", "total"))
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000")
-_STYLES = ("-", "--", "-.", ":")
 _COLUMNS = 3
-_DPI = 130
 
 
 def write_plots(comparison: Comparison, directory: Path) -> list[Path]:
@@ -43,7 +41,7 @@ def write_plots(comparison: Comparison, directory: Path) -> list[Path]:
             if figure is not None:
                 suffix = "" if basis == PLAN else f"_{basis}"
                 path = directory / f"{name}{suffix}.png"
-                figure.savefig(path, dpi=_DPI)
+                figure.savefig(path, dpi=DPI)
                 written.append(path)
     return written
 
@@ -61,7 +59,7 @@ def _bar_axes(axes: Axes, order: Sequence[str], unit: str) -> None:
     axes.set_ylabel(unit)
     axes.grid(axis="y", alpha=0.3)
     axes.set_axisbelow(True)
-    axes.axhline(0.0, color="black", linewidth=0.8)
+    axes.axhline(0.0, color=BLACK, linewidth=0.8)
     axes.margins(y=0.12)
 
 
@@ -78,14 +76,14 @@ def _costs(table: pd.DataFrame, order: Sequence[str], title: str) -> Figure:
     for k, (indicator, label) in enumerate(_COSTS):
         axes = figure.add_subplot(1, len(_COSTS), k + 1)
         values = _values(table, indicator, order)
-        bars = axes.bar(range(len(order)), values, color=_COLOURS[k], width=0.65)
+        bars = axes.bar(range(len(order)), values, color=CYCLE[k], width=0.65)
         axes.bar_label(
             bars, [value_text(v, "EUR") for v in values], fontsize=7, rotation=90, padding=3
         )
         _bar_axes(axes, order, "EUR")
         shown = [*values[np.isfinite(values)]]
         if indicator == "total_cost" and np.isfinite(bound):
-            axes.axhline(bound, color="black", linestyle="--", label="bound of integrated")
+            axes.axhline(bound, color=BLACK, linestyle="--", label="bound of integrated")
             axes.legend(loc="lower center", fontsize=8, framealpha=1.0)
             shown.append(bound)
         axes.set_title(label + _cut(axes, np.array(shown)))
@@ -123,7 +121,7 @@ def _indicators(table: pd.DataFrame, order: Sequence[str], title: str) -> Figure
         axes.set_title(name)
         below = np.zeros(len(order))
         drawn = False
-        for part, colour in zip(parts, _COLOURS, strict=False):
+        for part, colour in zip(parts, CYCLE, strict=False):
             values = _values(table, part, order)
             drawn |= bool(np.isfinite(values).any())
             heights = np.nan_to_num(values)
@@ -160,10 +158,10 @@ def _exchange(flows: pd.DataFrame, order: Sequence[str], title: str) -> Figure |
             power = [*own["p_mw"], own["p_mw"].iloc[-1]]
             axes.step(
                 edges, power, where="post", label=scheme, linewidth=1.6 - 0.12 * i,
-                color=_COLOURS[i % len(_COLOURS)], linestyle=_STYLES[i % len(_STYLES)],
+                color=CYCLE[i % len(CYCLE)], linestyle=LINE_STYLES[i % len(LINE_STYLES)],
             )  # fmt: skip
         axes.set_title(grid, fontsize=10)
-        axes.axhline(0.0, color="black", linewidth=0.6)
+        axes.axhline(0.0, color=BLACK, linewidth=0.6)
         axes.grid(alpha=0.3)
         if k % columns == 0:
             axes.set_ylabel("MW, import > 0")
@@ -187,13 +185,13 @@ def _follower_range(table: pd.DataFrame, title: str) -> Figure | None:
     for k, (grid, row) in enumerate(wide.iterrows()):
         axes = figure.add_subplot(len(wide), 1, k + 1)
         low, high = float(row["follower_min"]), float(row["follower_max"])
-        axes.barh(0, high - low, left=low, height=0.5, color="#56b4e9", alpha=0.6, label="possible")
+        axes.barh(0, high - low, left=low, height=0.5, color=SKY, alpha=0.6, label="possible")
         for indicator, marker, label in (
             ("follower_returned", "D", "returned"),
             ("follower_cost", "|", "optimal at the same exchange"),
         ):
             axes.plot(
-                row.get(indicator, np.nan), 0, marker, color="black", linestyle="none",
+                row.get(indicator, np.nan), 0, marker, color=BLACK, linestyle="none",
                 markersize=18 if marker == "|" else 7, markeredgewidth=2, label=label,
             )  # fmt: skip
         text = f"{value_text(low, 'EUR')} to {value_text(high, 'EUR')}"

@@ -1,0 +1,1 @@
+"""Matplotlib pictures of runs and studies, drawn without a display."""
