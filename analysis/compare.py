@@ -8,12 +8,26 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.analysis.indicators import TOTAL, UNITS
+from stackelgrid.controllers import tolerances
 
 # how the schemes are judged: by their plan at interval 0, or by a whole run
 PLAN = "plan"
 CLOSED_LOOP = "closed_loop"
 TITLES = {PLAN: "Plan", CLOSED_LOOP: "Closed loop"}
 DONE = "done"
+# what schemes are compared by: a run may end with other stored energy than it began with
+COSTS: dict[str, dict[str, str]] = {
+    PLAN: {
+        "total_cost": "Total cost",
+        "leader_cost": "Cost of the leaders",
+        "follower_cost": "Cost of the follower",
+    },
+    CLOSED_LOOP: {
+        "total_cost_corrected": "Total cost",
+        "leader_cost_corrected": "Cost of the leaders",
+        "follower_cost": "Cost of the follower",
+    },
+}
 COLUMNS = ("basis", "scheme", "pricing", "status", "grid", "indicator", "unit", "value")
 
 # digits after the point by unit
@@ -52,6 +66,15 @@ class Comparison:
         row |= {"grid": TOTAL, "indicator": "total_cost", "unit": "EUR"}
         self._indicators.append(pd.DataFrame([{**row, "value": np.nan}]))
 
+    @classmethod
+    def of_tables(
+        cls, pricing: str, indicators: pd.DataFrame, exchange: pd.DataFrame
+    ) -> "Comparison":
+        """Return the comparison whose tables were written."""
+        pairs = indicators[["basis", "scheme", "status"]].drop_duplicates()
+        status = {(str(b), str(s)): str(v) for b, s, v in pairs.itertuples(index=False)}
+        return cls(pricing, status, [indicators], [exchange])
+
     @property
     def indicators(self) -> pd.DataFrame:
         """Tidy table with the columns of compare.parquet."""
@@ -77,6 +100,17 @@ class Comparison:
         """Schemes of a basis, failed ones too, in the order added."""
         return tuple(s for b, s in self.status if b == basis)
 
+    def done(self, basis: str) -> tuple[str, ...]:
+        """Schemes of a basis that ended, in the order added."""
+        return tuple(s for s in self.schemes(basis) if self.status[basis, s] == DONE)
+
+    def totals(self, basis: str, indicator: str) -> "pd.Series[float]":
+        """Total of an indicator by scheme that ended; NaN where there is none."""
+        t = self.indicators
+        own = t[(t["basis"] == basis) & (t["grid"] == TOTAL) & (t["indicator"] == indicator)]
+        by_scheme = own.set_index("scheme")["value"].astype(np.float64)
+        return by_scheme.reindex(list(self.done(basis))).rename(indicator)
+
     def failed(self) -> tuple[str, ...]:
         """Schemes that failed on any basis."""
         return tuple(dict.fromkeys(s for (_, s), v in self.status.items() if v != DONE))
@@ -99,6 +133,34 @@ def grid_table(comparison: Comparison, basis: str) -> pd.DataFrame:
     t = comparison.indicators
     grids = [g for g in t[t["basis"] == basis]["grid"].unique() if g != TOTAL]
     return _texts(comparison, basis, grids)
+
+
+def follower_ranges(comparison: Comparison, basis: str) -> pd.DataFrame:
+    """What a follower may return where its optimality is not asked for, EUR; index grid.
+
+    Columns follower_min, follower_max, follower_returned, follower_cost (the optimum at the same
+    exchange; NaN where unknown); no rows where no scheme leaves its cost open.
+    """
+    columns = ["follower_min", "follower_max", "follower_returned", "follower_cost"]
+    t = comparison.indicators
+    t = t[(t["basis"] == basis) & (t["scheme"] == "feasibility_only") & (t["grid"] != TOTAL)]
+    wide = t.pivot_table(index="grid", columns="indicator", values="value", sort=False)
+    return wide.reindex(columns=columns).dropna(subset=columns[:2])
+
+
+def proven_bound(comparison: Comparison, basis: str) -> float:
+    """Cost in EUR below which no scheme's plan can lie; NaN where nothing proves one.
+
+    The bound of `integrated`, whose objective is the total cost; not where the two differ.
+    """
+    if basis != PLAN or "integrated" not in comparison.done(basis):
+        return float("nan")
+    cost, objective, bound = (
+        float(comparison.totals(basis, name)["integrated"])
+        for name in ("total_cost", "objective", "bound")
+    )
+    alike = abs(cost - objective) <= tolerances.COST_ALIKE * max(abs(cost), 1.0)
+    return bound if alike else float("nan")
 
 
 def markdown(comparison: Comparison, title: str) -> str:

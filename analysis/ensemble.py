@@ -24,6 +24,26 @@ _OVERVIEW = (
 
 
 @dataclass(frozen=True)
+class KeyFigure:
+    """A key figure that is shown against the error level; `perfect`: of perfect foresight, too."""
+
+    kpi: str
+    title: str
+    unit: str
+    perfect: bool = True
+
+
+KEY_FIGURES = (
+    KeyFigure("cost", "Cost", "EUR"),
+    KeyFigure("regret", "Regret against perfect foresight", "EUR", perfect=False),
+    KeyFigure("imbalance", "Imbalance, all boundaries", "MWh"),
+    KeyFigure("intervals_beyond_limits", "Intervals beyond limits", "number"),
+    KeyFigure("fallbacks", "Intervals by fallback", "number"),
+    KeyFigure("battery_wear", "Battery wear", "EUR"),
+)
+
+
+@dataclass(frozen=True)
 class EnsembleTables:
     """Key figures of every run, and their means over members with confidence intervals.
 
@@ -33,6 +53,24 @@ class EnsembleTables:
 
     kpis: pd.DataFrame
     statistics: pd.DataFrame
+
+    @property
+    def schemes(self) -> tuple[str, ...]:
+        """Schemes with a run, by name."""
+        return tuple(str(s) for s in self.statistics["scheme"].unique())
+
+    @property
+    def horizons(self) -> tuple[str, ...]:
+        """Variants other than the scenario's own horizon and perfect foresight."""
+        found = self.statistics["variant"].unique()
+        return tuple(str(v) for v in found if v not in (OWN, PERFECT))
+
+    @property
+    def boundaries(self) -> tuple[str, ...]:
+        """Grids with an imbalance."""
+        s = self.statistics
+        grids = s.loc[s["kpi"] == "imbalance", "grid"].unique()
+        return tuple(str(g) for g in grids if g != TOTAL)
 
     def of(self, kpi: str, grid: str = TOTAL) -> pd.DataFrame:
         """Statistics of one key figure, by error level."""

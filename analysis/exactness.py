@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,23 @@ import pyarrow.parquet as pq
 
 from stackelgrid.analysis.exactness_tables import CONDITIONS, SCHEMAS, SWEPT
 from stackelgrid.controllers.verdict import EXACT
+from stackelgrid.profiles.arrays import Floats
 
 PREDICTED = "predicted_exact"
+TREE = "tree.parquet"
+DIMENSIONS = {
+    "pv_scale": "PV scale",
+    "load_scale": "load scale",
+    "export_price_eur_per_mwh": "export price, EUR/MWh",
+    "vm_max_pu": "voltage ceiling, p.u.",
+    "battery_scale": "battery scale",
+}
+CONDITION_NAMES = {
+    PREDICTED: "all three",
+    "price_condition": "price",
+    "voltage_condition": "voltage",
+    "line_condition": "lines (C1)",
+}
 # bins of a dimension that was sampled, not laid out
 _MOST_LEVELS = 12
 _BINS = 8
@@ -61,6 +76,52 @@ def levels_of(values: pd.Series) -> Levels:
     at = np.clip(np.searchsorted(edges, values.to_numpy(), side="right") - 1, 0, _BINS - 1)
     labels = tuple(f"{a:.4g} to {b:.4g}" for a, b in pairwise(edges))
     return Levels(labels, tuple(edges[:-1]), tuple(edges[1:]), at.astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Points by the levels of two dimensions, all others together; NaN without a solved point.
+
+    `exact_share` and `fictitious_loss_share`, the largest, are (rows, columns).
+    """
+
+    columns: Levels
+    rows: Levels
+    exact_share: Floats
+    fictitious_loss_share: Floats
+
+
+def cells_of(points: pd.DataFrame, across: str, up: str) -> Cells:
+    """Return the share of exact points and the largest fictitious loss by two dimensions."""
+    columns, rows = levels_of(points[across]), levels_of(points[up])
+    share, loss = np.full((2, len(rows.labels), len(columns.labels)), np.nan)
+    solved = (points["verdict"] != "").to_numpy()
+    exact = (points["verdict"] == EXACT).to_numpy()
+    lost = points["max_fictitious_loss_share"].to_numpy()
+    for i in range(len(rows.labels)):
+        for j in range(len(columns.labels)):
+            own = solved & (rows.of_point == i) & (columns.of_point == j)
+            if own.any():
+                share[i, j], loss[i, j] = exact[own].mean(), lost[own].max()
+    return Cells(columns, rows, share, loss)
+
+
+def pairs_by_effect(tables: SweepTables) -> list[tuple[str, str]]:
+    """Pairs of varied dimensions, the one first that tells most of where points are exact."""
+
+    def told(pair: tuple[str, str]) -> float:
+        share = cells_of(tables.points, *pair).exact_share
+        return float(np.nanvar(share)) if np.isfinite(share).any() else 0.0
+
+    return sorted(combinations(tables.varied, 2), key=told, reverse=True)
+
+
+def line_shares(tables: SweepTables) -> pd.DataFrame:
+    """Share of solved points in which a line is inexact, and in which C1 fails; index line."""
+    solved = tables.points.loc[tables.points["verdict"] != "", "point"]
+    lines = tables.lines[tables.lines["point"].isin(solved)]
+    flags = {"inexact": lines["inexact_steps"] > 0, "c1_fails": lines["c1_fails"].astype(bool)}
+    return pd.DataFrame(flags).groupby(lines["line"], sort=False).mean()
 
 
 def conditions_table(points: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
@@ -170,8 +231,9 @@ def _turn(
     return (float(values[k - 1]) if k else float("nan")), float(values[k])
 
 
-def write_tables(tables: SweepTables, directory: Path) -> None:
-    """Write conditions.csv, and levels.csv and stops.csv where they are defined."""
+def write_tables(tables: SweepTables, tree: pd.DataFrame, directory: Path) -> None:
+    """Write conditions.csv, tree.parquet, and levels.csv and stops.csv where they are defined."""
+    tree.to_parquet(directory / TREE, index=False)
     conditions_table(tables.points, tables.steps).to_csv(directory / "conditions.csv", index=False)
     if tables.varied:
         levels_table(tables.points, tables.varied).to_csv(directory / "levels.csv", index=False)

@@ -9,6 +9,12 @@ import pandas as pd
 from stackelgrid.profiles.errors import StackelgridError
 
 TOTAL = "total"
+# columns of round.parquet that must become small before agents commit
+RESIDUALS = {
+    "open_share": "trade that does not clear, share of volume",
+    "price_apart": "agents apart, share of the price range",
+    "price_moved": "price moved, share of the price range",
+}
 # sums of columns of negotiation.parquet, by the name of the indicator
 _SUMS = {
     "attempts": "attempts",
@@ -104,3 +110,20 @@ def cold_and_warm(tables: NegotiationTables, grid: str) -> tuple[int, int | None
         return first, None
     median = np.quantile(later, 0.5, method="lower")
     return first, int(intervals[1:][later == median][0])
+
+
+def rounds_of(tables: NegotiationTables, grid: str, interval: int) -> pd.DataFrame:
+    """Rounds of one negotiation, in their order."""
+    own = tables.round[(tables.round["grid"] == grid) & (tables.round["interval"] == interval)]
+    return own.sort_values("round")
+
+
+def held_states(tables: NegotiationTables) -> pd.DataFrame:
+    """Number of the state in `style.HELD` by agent (index, by follower) and interval (columns)."""
+    held = tables.commitment
+    order = held.drop_duplicates("grid").sort_values("follower", kind="stable")["grid"]
+    new, doubt, silent = (held[c].astype(bool) for c in ("on_new", "in_doubt", "silent"))
+    state = np.select([new & ~doubt, new, ~doubt & ~silent, doubt], [0, 1, 2, 3], default=4)
+    wide = held.assign(state=state).pivot_table(index="grid", columns="interval", values="state")
+    every = range(int(held["interval"].min()), int(held["interval"].max()) + 1)
+    return wide.reindex(index=list(order), columns=list(every))

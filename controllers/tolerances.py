@@ -106,3 +106,6 @@ NEGOTIATION_ACCEPTED_PRICE = 3e-2
 NEGOTIATION_EXCHANGE_MW = 1e-5
 NEGOTIATION_MARGIN = 2e-4
 NEGOTIATION_STIFFER = 100.0
+
+# comparison of schemes: costs closer than this (relative) are alike
+COST_ALIKE = 1e-7

@@ -27,6 +27,7 @@ from stackelgrid.analysis.exactness_tables import (
     read_parts,
     write_chunk,
 )
+from stackelgrid.analysis.feeder_tree import tree_table
 from stackelgrid.analysis.pictures.exactness import write_plots
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 from stackelgrid.profiles.errors import StackelgridError
@@ -141,8 +142,9 @@ def sweep_exactness(
         _evaluate(study, points, chunks, todo, loaded.scenario.solver.threads, save)
         merge_parts(out, len(chunks))
         tables = SweepTables.read(out)
-        write_tables(tables, out)
-        write_plots(tables, study.feeder.network, out, _title(loaded, sweep))
+        tree = tree_table(study.feeder.network)
+        write_tables(tables, tree, out)
+        write_plots(tables, tree, out, _title(loaded, sweep))
         status = "done"
     except OSError as error:
         raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error

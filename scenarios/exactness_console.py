@@ -7,18 +7,13 @@ import pandas as pd
 from rich.table import Table
 
 from stackelgrid.analysis.exactness import (
+    CONDITION_NAMES,
     PREDICTED,
     SweepTables,
     conditions_table,
     stops_table,
 )
 
-_NAMES = {
-    PREDICTED: "all three",
-    "price_condition": "price",
-    "voltage_condition": "voltage",
-    "line_condition": "lines (C1)",
-}
 _MOST_ROWS = 24
 
 
@@ -45,7 +40,7 @@ def _conditions(tables: SweepTables, name: str) -> Table:
         basis, condition, *counts = row
         alone = ["", ""] if condition == PREDICTED else [str(c) for c in counts[4:]]
         cells = [str(c) for c in counts[:4]] + alone
-        table.add_row(f"{basis}s", _NAMES[str(condition)], *cells)
+        table.add_row(f"{basis}s", CONDITION_NAMES[str(condition)], *cells)
     return table
 
 

@@ -8,12 +8,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stackelgrid.analysis.compare import PLAN, TITLES, Comparison, value_text
-from stackelgrid.analysis.indicators import TOTAL
+from stackelgrid.analysis.compare import (
+    COSTS,
+    PLAN,
+    TITLES,
+    Comparison,
+    follower_ranges,
+    proven_bound,
+    value_text,
+)
 from stackelgrid.analysis.style import BLACK, CYCLE, DPI, LINE_STYLES, SKY
 from stackelgrid.profiles.arrays import Floats
 
-_COSTS = (("leader_cost", "leaders"), ("follower_cost", "follower"), ("total_cost", "total"))
 _COLUMNS = 3
 
 
@@ -28,14 +34,14 @@ def write_plots(comparison: Comparison, directory: Path) -> list[Path]:
         own = table[(table["basis"] == basis) & (table["status"] == "done")]
         if own.empty:
             continue
-        order = [s for s in comparison.schemes(basis) if s in set(own["scheme"])]
+        order = comparison.done(basis)
         title = f"{TITLES[basis]}, {comparison.pricing} pricing"
         flows = exchange[exchange["basis"] == basis]
         figures = {
-            "costs": _costs(own, order, title),
-            "indicators": _indicators(own, order, title),
+            "costs": _costs(comparison, basis, title),
+            "indicators": _indicators(comparison, basis, title),
             "exchange": _exchange(flows, order, title),
-            "follower_range": _follower_range(own, title),
+            "follower_range": _follower_range(follower_ranges(comparison, basis), title),
         }
         for name, figure in figures.items():
             if figure is not None:
@@ -44,12 +50,6 @@ def write_plots(comparison: Comparison, directory: Path) -> list[Path]:
                 figure.savefig(path, dpi=DPI)
                 written.append(path)
     return written
-
-
-def _values(table: pd.DataFrame, indicator: str, order: Sequence[str]) -> Floats:
-    """Total of an indicator by scheme (schemes,), NaN where there is none."""
-    rows = table[(table["grid"] == TOTAL) & (table["indicator"] == indicator)]
-    return rows.set_index("scheme")["value"].reindex(list(order)).to_numpy(dtype=np.float64)
 
 
 def _bar_axes(axes: Axes, order: Sequence[str], unit: str) -> None:
@@ -63,27 +63,27 @@ def _bar_axes(axes: Axes, order: Sequence[str], unit: str) -> None:
     axes.margins(y=0.12)
 
 
-def _costs(table: pd.DataFrame, order: Sequence[str], title: str) -> Figure:
+def _costs(comparison: Comparison, basis: str, title: str) -> Figure:
     """Costs of leaders, follower and both without transfers; one panel each.
 
     Bars start at zero only where that shows the differences: a panel whose costs differ by less
     than a fifth is cut, and says so.
     """
-    figure = Figure(figsize=(4.4 * len(_COSTS), 4.6), layout="constrained")
+    costs, order = COSTS[basis], comparison.done(basis)
+    figure = Figure(figsize=(4.4 * len(costs), 4.6), layout="constrained")
     figure.suptitle(f"Cost by scheme ({title})")
-    bounds = _values(table, "bound", order)
-    bound = bounds[order.index("integrated")] if "integrated" in order else np.nan
-    for k, (indicator, label) in enumerate(_COSTS):
-        axes = figure.add_subplot(1, len(_COSTS), k + 1)
-        values = _values(table, indicator, order)
+    bound = proven_bound(comparison, basis)
+    for k, (indicator, label) in enumerate(costs.items()):
+        axes = figure.add_subplot(1, len(costs), k + 1)
+        values = comparison.totals(basis, indicator).to_numpy()
         bars = axes.bar(range(len(order)), values, color=CYCLE[k], width=0.65)
         axes.bar_label(
-            bars, [value_text(v, "EUR") for v in values], fontsize=7, rotation=90, padding=3
+            bars, [value_text(float(v), "EUR") for v in values], fontsize=7, rotation=90, padding=3
         )
         _bar_axes(axes, order, "EUR")
         shown = [*values[np.isfinite(values)]]
         if indicator == "total_cost" and np.isfinite(bound):
-            axes.axhline(bound, color=BLACK, linestyle="--", label="bound of integrated")
+            axes.axhline(bound, color=BLACK, linestyle="--", label="proven bound")
             axes.legend(loc="lower center", fontsize=8, framealpha=1.0)
             shown.append(bound)
         axes.set_title(label + _cut(axes, np.array(shown)))
@@ -107,7 +107,8 @@ def _cut(axes: Axes, values: Floats) -> str:
     return ""
 
 
-def _indicators(table: pd.DataFrame, order: Sequence[str], title: str) -> Figure:
+def _indicators(comparison: Comparison, basis: str, title: str) -> Figure:
+    order = comparison.done(basis)
     figure = Figure(figsize=(10.0, 7.0), layout="constrained")
     figure.suptitle(f"Indicators by scheme, all active networks ({title})")
     panels = (
@@ -122,7 +123,7 @@ def _indicators(table: pd.DataFrame, order: Sequence[str], title: str) -> Figure
         below = np.zeros(len(order))
         drawn = False
         for part, colour in zip(parts, CYCLE, strict=False):
-            values = _values(table, part, order)
+            values = comparison.totals(basis, part).to_numpy()
             drawn |= bool(np.isfinite(values).any())
             heights = np.nan_to_num(values)
             label = part.removeprefix("p2p_")
@@ -172,14 +173,10 @@ def _exchange(flows: pd.DataFrame, order: Sequence[str], title: str) -> Figure |
     return figure
 
 
-def _follower_range(table: pd.DataFrame, title: str) -> Figure | None:
+def _follower_range(wide: pd.DataFrame, title: str) -> Figure | None:
     """Cost that a follower may return where its optimality is not asked for, by follower."""
-    t = table[(table["scheme"] == "feasibility_only") & (table["grid"] != TOTAL)]
-    wide = t.pivot_table(index="grid", columns="indicator", values="value")
-    wanted = ["follower_min", "follower_max"]
-    if not set(wanted) <= set(wide.columns) or wide[wanted].dropna().empty:
+    if wide.empty:
         return None
-    wide = wide.dropna(subset=wanted)
     figure = Figure(figsize=(8.0, 1.4 + 1.3 * len(wide)), layout="constrained")
     figure.suptitle(f"Follower cost that feasibility_only leaves open ({title})", fontsize=11)
     for k, (grid, row) in enumerate(wide.iterrows()):

@@ -1,6 +1,5 @@
 """Pictures of an ensemble, drawn without a display."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stackelgrid.analysis.ensemble import OWN, PERFECT, EnsembleTables
-from stackelgrid.analysis.indicators import TOTAL
+from stackelgrid.analysis.ensemble import KEY_FIGURES, OWN, PERFECT, EnsembleTables
 from stackelgrid.analysis.style import BLACK, CYCLE, DPI, MARKERS
 
 _COLUMNS = 3
-# panel: title, unit, key figure, whether perfect foresight is drawn besides
-_PANELS = (
-    ("Cost", "EUR", "cost", True),
-    ("Regret against perfect foresight", "EUR", "regret", False),
-    ("Imbalance, all boundaries", "MWh", "imbalance", True),
-    ("Intervals beyond limits", "number", "intervals_beyond_limits", True),
-    ("Intervals by fallback", "number", "fallbacks", True),
-    ("Battery wear", "EUR", "battery_wear", True),
-)
 
 
 def write_plots(tables: EnsembleTables, directory: Path, name: str) -> list[Path]:
@@ -78,29 +67,27 @@ def _finish(axes: Axes, title: str, unit: str, bottom: bool) -> None:
 def _overview(tables: EnsembleTables, name: str) -> Figure:
     figure = Figure(figsize=(13.0, 7.2), layout="constrained")
     figure.suptitle(f"{name}: mean and 95 % confidence interval against the error level")
-    schemes = list(tables.statistics["scheme"].unique())
-    for k, (title, unit, kpi, perfect) in enumerate(_PANELS):
+    schemes = tables.schemes
+    for k, shown in enumerate(KEY_FIGURES):
         axes = figure.add_subplot(2, _COLUMNS, k + 1)
-        rows = tables.of(kpi)
-        lines = 2 * len(schemes) if perfect else len(schemes)
+        rows = tables.of(shown.kpi)
+        lines = 2 * len(schemes) if shown.perfect else len(schemes)
         for i, scheme in enumerate(schemes):
             own = rows[rows["scheme"] == scheme]
             _line(axes, own[own["variant"] == OWN], (i, lines), i, scheme)
-            if perfect:
+            if shown.perfect:
                 told, at = f"{scheme}, perfect foresight", (len(schemes) + i, lines)
                 _line(axes, own[own["variant"] == PERFECT], at, i, told, ":")
-        _finish(axes, title, unit, k >= _COLUMNS)
+        _finish(axes, shown.title, shown.unit, k >= _COLUMNS)
     _legend(figure)
     return figure
 
 
 def _imbalance(tables: EnsembleTables, name: str) -> Figure | None:
     """Imbalance of every boundary, all its copies together."""
-    s = tables.statistics[tables.statistics["kpi"] == "imbalance"]
-    grids = [g for g in s["grid"].unique() if g != TOTAL]
+    grids, schemes = tables.boundaries, tables.schemes
     if not grids:
         return None
-    schemes: Sequence[str] = list(s["scheme"].unique())
     columns = min(_COLUMNS, len(grids))
     rows = -(-len(grids) // columns)
     size = (max(4.2 * columns, 7.0), 2.8 * rows + 1.2)
@@ -119,10 +106,9 @@ def _imbalance(tables: EnsembleTables, name: str) -> Figure | None:
 
 def _horizons(tables: EnsembleTables, name: str) -> Figure | None:
     """Cost of other horizons beyond the scenario's own, and their regret; one column a scheme."""
-    variants = [v for v in tables.statistics["variant"].unique() if v not in (OWN, PERFECT)]
+    variants, schemes = tables.horizons, tables.schemes
     if not variants:
         return None
-    schemes = list(tables.statistics["scheme"].unique())
     figure = Figure(figsize=(max(5.2 * len(schemes), 7.0), 7.2), layout="constrained")
     figure.suptitle(f"{name}: what another horizon or period of re-solving costs", fontsize=11)
     for i, scheme in enumerate(schemes):

@@ -10,28 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 
-from stackelgrid.analysis.exactness import Levels, SweepTables, levels_of
+from stackelgrid.analysis.exactness import DIMENSIONS, Levels, SweepTables, cells_of
 from stackelgrid.analysis.pictures.exactness_tree import draw_tree
 from stackelgrid.analysis.style import BLACK, DPI, LOSS_SCALE, SHARE_SCALE
-from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.tolerances import EXACT_LOSS_SHARE
-from stackelgrid.controllers.verdict import EXACT
 from stackelgrid.profiles.arrays import Floats
 
-_LABELS = {
-    "pv_scale": "PV scale",
-    "load_scale": "load scale",
-    "export_price_eur_per_mwh": "export price, EUR/MWh",
-    "vm_max_pu": "voltage ceiling, p.u.",
-    "battery_scale": "battery scale",
-}
 # log10 of the smallest fictitious loss shown: below is the rounding of the solver
 _SMALLEST = -10.0
 
 
-def write_plots(
-    tables: SweepTables, network: RadialNetwork, directory: Path, title: str
-) -> list[Path]:
+def write_plots(tables: SweepTables, tree: pd.DataFrame, directory: Path, title: str) -> list[Path]:
     """Write a heat map of every pair of varied dimensions and the tree of lines (PNG).
 
     Without a solved point there is nothing to show, and nothing is written.
@@ -45,7 +34,7 @@ def write_plots(
         _heat_maps(points, across, up, title).savefig(path, dpi=DPI)
         written.append(path)
     path = directory / "lines.png"
-    draw_tree(tables, network, title).savefig(path, dpi=DPI)
+    draw_tree(tables, tree, title).savefig(path, dpi=DPI)
     return [*written, path]
 
 
@@ -55,11 +44,12 @@ def _short(dimension: str) -> str:
 
 def _heat_maps(points: pd.DataFrame, across: str, up: str, title: str) -> Figure:
     """Share of exact points and the largest fictitious loss, all other dimensions together."""
-    columns, rows = levels_of(points[across]), levels_of(points[up])
+    cells = cells_of(points, across, up)
+    columns, rows = cells.columns, cells.rows
+    share, loss = cells.exact_share, cells.fictitious_loss_share
     size = (4.2 + 1.1 * len(columns.labels), 2.2 + 0.42 * len(rows.labels))
     figure = Figure(figsize=(max(size[0], 10.0), max(size[1], 4.2)), layout="constrained")
     figure.suptitle(title)
-    share, loss = _cells(points, columns, rows)
     panels: tuple[tuple[str, Floats, str, str, Normalize], ...] = (
         ("share of exact points", share, "{:.2f}", SHARE_SCALE, Normalize(0.0, 1.0)),
         (
@@ -78,29 +68,15 @@ def _heat_maps(points: pd.DataFrame, across: str, up: str, title: str) -> Figure
         axes.set_title(name + nothing, fontsize=10)
         axes.set_xticks(range(len(columns.labels)), columns.labels, **_turned(columns))
         axes.set_yticks(range(len(rows.labels)), rows.labels)
-        axes.set_xlabel(_LABELS[across])
+        axes.set_xlabel(DIMENSIONS[across])
         if k == 0:
-            axes.set_ylabel(_LABELS[up])
+            axes.set_ylabel(DIMENSIONS[up])
         _annotate(axes, values, form, norm, dark_low=colours == SHARE_SCALE)
         bar = figure.colorbar(image, ax=axes, pad=0.02)
         if k == 1:
             bar.ax.axhline(np.log10(EXACT_LOSS_SHARE), color=BLACK, linewidth=2)
             bar.set_label("black: limit of the verdict exact", fontsize=8)
     return figure
-
-
-def _cells(points: pd.DataFrame, columns: Levels, rows: Levels) -> tuple[Floats, Floats]:
-    """Share of exact points and largest fictitious loss (rows, columns); NaN without a solution."""
-    share, loss = np.full((2, len(rows.labels), len(columns.labels)), np.nan)
-    solved = (points["verdict"] != "").to_numpy()
-    exact = (points["verdict"] == EXACT).to_numpy()
-    lost = points["max_fictitious_loss_share"].to_numpy()
-    for i in range(len(rows.labels)):
-        for j in range(len(columns.labels)):
-            own = solved & (rows.of_point == i) & (columns.of_point == j)
-            if own.any():
-                share[i, j], loss[i, j] = exact[own].mean(), lost[own].max()
-    return share, loss
 
 
 def _loss_norm(loss: Floats) -> TwoSlopeNorm:

@@ -10,17 +10,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from stackelgrid.analysis.negotiation import NegotiationTables, cold_and_warm
+from stackelgrid.analysis.negotiation import (
+    RESIDUALS,
+    NegotiationTables,
+    cold_and_warm,
+    held_states,
+    rounds_of,
+)
 from stackelgrid.analysis.style import BLACK, BLUE, DPI, GREEN, HELD, MARKERS, ORANGE
 from stackelgrid.controllers import tolerances
 
 # a residual that is zero cannot be drawn on a log axis
 _SMALLEST = 1e-8
-_RESIDUALS = (
-    ("open_share", "trade that does not clear, share of volume", BLUE, MARKERS[0]),
-    ("price_apart", "agents apart, share of the price range", ORANGE, MARKERS[1]),
-    ("price_moved", "price moved, share of the price range", GREEN, MARKERS[2]),
-)
 _STATES = tuple(HELD.items())
 _TIME, _ROUNDS = BLUE, BLACK
 
@@ -54,8 +55,7 @@ def _history(tables: NegotiationTables, grid: str, title: str) -> Figure:
     figure.suptitle(f"{title}: rounds of the negotiation at {grid}")
     shared: Axes | None = None
     for k, (interval, label) in enumerate(panels):
-        own = tables.round[tables.round["grid"] == grid]
-        own = own[own["interval"] == interval].sort_values("round")
+        own = rounds_of(tables, grid, interval)
         axes = figure.add_subplot(1, len(panels), k + 1, sharey=shared)
         shared = shared or axes
         _draw_residuals(axes, own)
@@ -69,7 +69,9 @@ def _history(tables: NegotiationTables, grid: str, title: str) -> Figure:
 
 def _draw_residuals(axes: Axes, own: pd.DataFrame) -> None:
     rounds = own["round"].to_numpy(dtype=np.float64)
-    for column, label, colour, marker in _RESIDUALS:
+    for (column, label), colour, marker in zip(
+        RESIDUALS.items(), (BLUE, ORANGE, GREEN), MARKERS, strict=False
+    ):
         values = own[column].to_numpy(dtype=np.float64)
         axes.semilogy(
             rounds, np.maximum(values, _SMALLEST), marker=marker, markersize=4, color=colour,
@@ -93,17 +95,9 @@ def _draw_residuals(axes: Axes, own: pd.DataFrame) -> None:
 
 def _timeline(tables: NegotiationTables, title: str) -> Figure:
     """Agents times intervals by what they hold, above the time to agreement and the rounds."""
-    held = tables.commitment
-    agents = held.drop_duplicates("grid").sort_values("follower", kind="stable")
-    names = [str(n) for n in agents["grid"]]
-    intervals = held["interval"].to_numpy(dtype=np.int64)
-    first, last = int(intervals.min()), int(intervals.max())
-    states = np.full((len(names), last + 1 - first), np.nan)
-    for grid, interval, *found in zip(
-        held["grid"], intervals, held["on_new"], held["in_doubt"], held["silent"], strict=True
-    ):
-        states[names.index(str(grid)), interval - first] = _state(*found)
-
+    held = held_states(tables)
+    names, states = [str(n) for n in held.index], held.to_numpy(dtype=np.float64)
+    first, last = int(held.columns[0]), int(held.columns[-1])
     figure = Figure(figsize=(10.0, 3.6 + 0.34 * len(names)), layout="constrained")
     figure.suptitle(f"{title}: schedules that agents held, and how they came about")
     upper, lower = figure.subplots(
@@ -146,10 +140,3 @@ def _draw_agreement(axes: Axes, tables: NegotiationTables) -> None:
     rounds.set_ylabel("rounds (dots)", color=_ROUNDS)
     rounds.set_ylim(0.0, max(float(told["rounds"].max()), 1.0) * 1.15)
     rounds.yaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _state(on_new: bool, in_doubt: bool, silent: bool) -> int:
-    """Number of a state of `_STATES`."""
-    if on_new:
-        return 1 if in_doubt else 0
-    return 3 if in_doubt else 4 if silent else 2

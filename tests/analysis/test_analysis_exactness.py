@@ -14,8 +14,8 @@ from stackelgrid.analysis.exactness import (
     stops_table,
     write_tables,
 )
+from stackelgrid.analysis.feeder_tree import tree_table
 from stackelgrid.analysis.pictures.exactness import write_plots
-from stackelgrid.analysis.pictures.exactness_tree import tree_layout
 
 # PV scale, ceiling, verdict, price, voltage, lines, largest share
 POINTS = [
@@ -111,16 +111,17 @@ def test_stops_need_a_grid(points):
 
 
 def test_rows_of_the_tree_do_not_cross():
-    depth, row = tree_layout(NETWORK)
+    tree = tree_table(NETWORK)
+    depth, row = tree["depth"].to_numpy(), tree["row"].to_numpy()
     assert depth.tolist() == [0, 1, 2, 3, 2]
     assert row.tolist() == [0, 0, 0, 0, 1]
 
 
 def test_tables_and_pictures_are_written(tables, tmp_path):
-    write_tables(tables, tmp_path)
+    write_tables(tables, tree_table(NETWORK), tmp_path)
     assert (tmp_path / "conditions.csv").read_text().startswith("basis,condition,holds_exact")
     assert (tmp_path / "levels.csv").exists()
-    written = write_plots(tables, NETWORK, tmp_path, "a sweep")
+    written = write_plots(tables, tree_table(NETWORK), tmp_path, "a sweep")
     assert [p.name for p in written] == ["heat_pv_vm_max.png", "lines.png"]
     for path in written:
         assert path.read_bytes().startswith(b"\x89PNG")
@@ -130,4 +131,4 @@ def test_tables_and_pictures_are_written(tables, tmp_path):
 def test_without_a_solved_point_no_picture_is_drawn(tables, tmp_path):
     empty = tables.points.assign(verdict="")
     nothing = SweepTables(empty, tables.steps, tables.lines)
-    assert write_plots(nothing, NETWORK, tmp_path, "a sweep") == []
+    assert write_plots(nothing, tree_table(NETWORK), tmp_path, "a sweep") == []
