@@ -5,6 +5,8 @@
     run = Run("runs/day")
     run.bus                                    # pandas, read once
     run.query("select grid, max(vm_pu) from bus group by grid")
+    run.net("mv1", interval=40)                # pandapower, with the results of that interval
+    run.to_xarray("bus")                       # labelled arrays with units
 
 Tables are those of docs/results.md; DuckDB reads them, of finished and of unfinished runs alike.
 """
@@ -24,9 +26,13 @@ from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.simulators.tables import SCHEMAS
 
 if TYPE_CHECKING:
+    import xarray as xr
     from pandapower.auxiliary import pandapowerNet
 
-_KEYS = ("scenario", "status", "intervals_planned", "intervals_done")
+NETWORK = "network"
+TABLES = (*SCHEMAS, NETWORK)
+_KEYS = {"scenario": str, "status": str, "intervals_planned": int, "intervals_done": int}
+_DUCKDB_PREFIX = "Error: "
 
 
 @dataclass(frozen=True)
@@ -68,12 +74,12 @@ class Run:
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
         self.summary = read_summary(self.directory)
-        missing = [key for key in _KEYS if key not in self.summary]
-        if missing:
-            raise ResultsError(
-                f"{self.directory}: summary.json has no {missing[0]!r}; the directory of a run "
-                "(stackelgrid run) is accepted"
-            )
+        for key, kind in _KEYS.items():
+            if not isinstance(self.summary.get(key), kind):
+                raise ResultsError(
+                    f"{self.directory}: summary.json has no {key!r} of a run; the directory of a "
+                    "run (stackelgrid run) is accepted"
+                )
         self.scenario: dict[str, Any] = _scenario(self.directory)
         self._frames: dict[str, pd.DataFrame] = {}
 
@@ -115,74 +121,144 @@ class Run:
 
     @cached_property
     def events(self) -> list[dict[str, Any]]:
-        """Events of log.jsonl, as dictionaries with a key `event`."""
+        """Events of log.jsonl, as dictionaries with a key `event`; raises ResultsError.
+
+        The last line of a run that goes on, or was killed, may be half-written: it is left out.
+        """
+        path = self.directory / "log.jsonl"
         try:
-            lines = (self.directory / "log.jsonl").read_text(encoding="utf-8").splitlines()
-        except OSError:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
             return []
-        return [json.loads(line) for line in lines if _whole(line)]
+        except (OSError, ValueError) as error:
+            raise ResultsError(f"{path}: cannot be read ({error})") from error
+        events = []
+        for number, line in enumerate(lines, 1):
+            try:
+                events.append(json.loads(line))
+            except ValueError as error:
+                if number == len(lines):
+                    break
+                raise ResultsError(f"{path}: line {number} is no JSON object ({error})") from error
+        return events
 
     def refreshed(self) -> "Run":
         """Return the run as it is now."""
         return Run(self.directory)
 
     def table(self, name: str) -> pd.DataFrame:
-        """Return a table by name, whole; raises ResultsError for an unknown name."""
-        if name not in SCHEMAS and name != "network":
-            accepted = ", ".join(["network", *SCHEMAS])
-            raise ResultsError(f"table {name!r} is unknown; accepted: {accepted}")
+        """Return a table by name, whole, with the declared types.
+
+        Raises ResultsError for an unknown name, and for a file that cannot be read.
+        """
+        check_table(name)
         if name not in self._frames:
-            self._frames[name] = self.query(f'SELECT * FROM "{name}"')
+            data = self._arrow(f'SELECT * FROM "{name}"')
+            schema = SCHEMAS.get(name)
+            if schema is not None:
+                missing = [n for n in schema.names if n not in data.column_names]
+                if missing:
+                    raise ResultsError(
+                        f"{self.directory}: table {name} has no column {missing[0]!r}; tables of "
+                        "this version are accepted (run the scenario again)"
+                    )
+                data = data.select(schema.names).cast(schema)
+            self._frames[name] = data.to_pandas()
         return self._frames[name]
 
     def __getattr__(self, name: str) -> pd.DataFrame:
-        if name in SCHEMAS or name == "network":
+        if name in TABLES:
             return self.table(name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *SCHEMAS, "network"]
+        return [*super().__dir__(), *TABLES]
 
     def query(self, sql: str) -> pd.DataFrame:
         """Answer of a DuckDB query over the tables; times are UTC. Raises ResultsError."""
-        try:
-            return self._answer(sql)
-        except duckdb.IOException:  # the parts of a table have just been merged
-            return self._answer(sql)
-        except duckdb.Error as error:
-            raise ResultsError(f"{self.directory}: {str(error).splitlines()[0]}") from error
-
-    def _answer(self, sql: str) -> pd.DataFrame:
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            for name, schema in SCHEMAS.items():
-                self._open(connection, name, schema)
-            network = self.directory / "network.parquet"
-            if network.exists():
-                _view(connection, "network", network)
-            table: pa.Table = connection.sql(sql).to_arrow_table()
-        frame: pd.DataFrame = table.to_pandas()
+        frame: pd.DataFrame = self._arrow(sql).to_pandas()
         return frame
 
-    def _open(self, connection: duckdb.DuckDBPyConnection, name: str, schema: pa.Schema) -> None:
-        whole, parts = self.directory / f"{name}.parquet", self.directory / name
-        source = whole if whole.exists() else parts / "part-*.parquet"
-        if whole.exists() or any(parts.glob("part-*.parquet")):
-            _view(connection, name, source)
+    def _arrow(self, sql: str) -> pa.Table:
+        """Answer a query; asks again when the parts of a table were merged meanwhile."""
+        for _ in SCHEMAS:  # every table is merged once
+            parts: list[str] = []
+            failure: duckdb.Error | None = None
+            answer = None
+            try:
+                answer = self._answer(sql, parts)
+            except duckdb.Error as error:
+                failure = error
+            if any(self._whole(name).exists() for name in parts):
+                continue  # what was read may be a part of the parts
+            if failure is None:
+                return answer
+            raise ResultsError(f"{self.directory}: {_first_line(failure)}") from failure
+        raise ResultsError(f"{self.directory}: is written to all the time; ask again")
+
+    def _answer(self, sql: str, parts: list[str]) -> pa.Table:
+        """Answer a query from the tables it names; notes in `parts` those not yet merged."""
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            for name in sorted(connection.get_table_names(sql) & set(TABLES)):
+                self._open(connection, name, parts)
+            relation = connection.sql(sql)
+            if relation is None:
+                raise ResultsError(f"{sql!r} has no answer; a query that selects is accepted")
+            return relation.to_arrow_table()
+
+    def _open(self, connection: duckdb.DuckDBPyConnection, name: str, parts: list[str]) -> None:
+        files = self.directory / name / "part-*.parquet"
+        partial = any(files.parent.glob(files.name))
+        # after the parts: while they are removed, the whole is there
+        whole = self._whole(name)
+        if whole.exists():
+            _view(connection, name, whole)
+        elif partial:
+            parts.append(name)
+            _view(connection, name, files)
+        elif name != NETWORK:
+            connection.register(name, SCHEMAS[name].empty_table())
         else:
-            connection.register(name, schema.empty_table())
+            raise ResultsError(f"{whole}: does not exist; runs of this version write it")
 
-    def net(self, grid: str) -> "pandapowerNet":
-        """Return a grid's pandapower net as the run began with it; raises ResultsError."""
-        import pandapower as pp  # takes a second, and only exports need it
+    def _whole(self, name: str) -> Path:
+        return self.directory / f"{name}.parquet"
 
-        path = self.directory / "grids" / f"{grid}.json"
+    def net(self, grid: str, interval: int | None = None) -> "pandapowerNet":
+        """Return a grid's pandapower net as the run began with it, or with results of an interval.
+
+        Set points and `res_` tables are those of docs/library.md. Raises ResultsError for an
+        unknown grid or an interval that is not done.
+        """
+        from stackelgrid.analysis.nets import initial_net, solved_net  # pandapower takes a second
+
+        return initial_net(self, grid) if interval is None else solved_net(self, grid, interval)
+
+    def to_xarray(self, table: str) -> "xr.Dataset":
+        """Return a table as labelled arrays with units; raises ResultsError (docs/library.md)."""
+        from stackelgrid.analysis.datasets import dataset  # xarray is for exports only
+
+        return dataset(self, table)
+
+    def check_grid(self, grid: str) -> None:
+        """Raise ResultsError for a grid that the run does not have."""
         if grid not in self.grids:
             accepted = ", ".join(self.grids)
             raise ResultsError(f"grid {grid!r} is unknown; accepted: {accepted}")
-        if not path.is_file():
-            raise ResultsError(f"{path}: does not exist; runs of this version write it")
-        return pp.from_json(str(path))
+
+    def check_interval(self, interval: int) -> None:
+        """Raise ResultsError for an interval that is not on record."""
+        done = self.intervals_done
+        if not 0 <= interval < done:
+            accepted = f"0 to {done - 1} are accepted" if done else "none is done yet"
+            raise ResultsError(f"interval {interval} is not on record; {accepted}")
+
+
+def check_table(name: str) -> None:
+    """Raise ResultsError for a table that runs do not have."""
+    if name not in TABLES:
+        raise ResultsError(f"table {name!r} is unknown; accepted: {', '.join(sorted(TABLES))}")
 
 
 def read_summary(directory: Path) -> dict[str, Any]:
@@ -211,14 +287,19 @@ def read_summary(directory: Path) -> dict[str, Any]:
 def _scenario(directory: Path) -> dict[str, Any]:
     path = directory / "scenario.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ResultsError(f"{path}: cannot be read ({error})") from error
+    time, grids = content.get("time"), content.get("grids")
+    if not isinstance(time, dict) or "interval_min" not in time or not isinstance(grids, list):
+        raise ResultsError(f"{path}: has no time.interval_min or no grids; a run's is accepted")
+    return content
 
 
-def _whole(line: str) -> bool:
-    """Whether a line of the log has been written to its end."""
-    return line.startswith("{") and line.endswith("}")
+def _first_line(error: duckdb.Error) -> str:
+    """What DuckDB says, without its class of errors."""
+    line = str(error).splitlines()[0]
+    return line.split(_DUCKDB_PREFIX, 1)[-1]
 
 
 def _view(connection: duckdb.DuckDBPyConnection, name: str, files: Path) -> None:

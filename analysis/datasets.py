@@ -1,0 +1,215 @@
+"""Tables of a run as labelled arrays (xarray), with units and CF attributes; netCDF files.
+
+A table's rows are keyed by interval and grid, and by what OWN says; every other column becomes a
+variable over these dimensions. A row that a table does not have is NaN, or an empty text. Devices
+and branches are labelled `load 3`, `line 12`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.analysis.run import NETWORK, Run, check_table
+
+CONVENTIONS = "CF-1.11"
+# compression of netCDF variables
+_ENCODING = {"zlib": True, "complevel": 4}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Dimensions of a table beyond interval and grid, and columns that depend on fewer.
+
+    `label` names the dimension whose labels are `element index`. `fewer` are (column, dimensions).
+    """
+
+    own: tuple[str, ...] = ()
+    label: str | None = None
+    fewer: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+_STEP = ("dt_h", ("interval", "step"))
+_GRID = ("grid",)
+SHAPES: dict[str, Shape] = {
+    "interval": Shape(fewer=(("level", _GRID), ("copies", _GRID))),
+    "bus": Shape(("bus",)),
+    "branch": Shape(label="branch"),
+    "device": Shape(
+        label="device",
+        fewer=tuple((c, ("grid", "device")) for c in ("name", "kind", "bus", "phase")),
+    ),
+    "boundary": Shape(
+        fewer=tuple((c, _GRID) for c in ("parent", "parent_bus", "multiplicity", "kind"))
+    ),
+    "trade": Shape(("bus", "market", "side")),
+    "stage": Shape(fewer=(("scheme", _GRID), ("pricing", _GRID))),
+    "dispatch": Shape(("step",), "device", (_STEP,)),
+    "certificate": Shape(("step",), fewer=(_STEP,)),
+    "phase": Shape(("bus",)),
+    "schedule": Shape(("step",), "device", (_STEP,)),
+    "round": Shape(("round",)),
+    "negotiation": Shape(),
+    "commitment": Shape(),
+    NETWORK: Shape(label="component", fewer=(("level", _GRID),)),
+}
+
+# (end of a column's name, unit as UDUNITS writes it)
+_UNITS = (
+    ("_eur_per_mwh", "EUR MW-1 h-1"), ("_mwh", "MW h"), ("_mvar", "Mvar"), ("_mva", "MVA"),
+    ("_mw", "MW"), ("_kv", "kV"), ("_ka", "kA"), ("_km", "km"), ("_pu", "1"),
+    ("_percent", "percent"), ("_degree", "degree"), ("_eur", "EUR"), ("_sec", "s"), ("_s", "s"),
+    ("_h", "h"), ("_share", "1"),
+)  # fmt: skip
+_WORDS = {
+    "p": "active power", "q": "reactive power", "vm": "voltage magnitude", "va": "voltage angle",
+    "pl": "active power loss", "i": "current", "e": "stored energy", "soc": "state of charge",
+    "pv": "PV", "vn": "nominal voltage", "pos": "position", "dt": "length of the step",
+    "sn": "rated power", "min": "least", "max": "largest",
+}  # fmt: skip
+_SIGNS = {
+    "bus": "consumption positive",
+    "device": "loads and storages positive when consuming, generators when injecting",
+    "branch": "positive into the branch",
+    "boundary": "positive into the lower grid",
+}
+
+
+def unit_of(column: str) -> str:
+    """Unit of a column by the end of its name; empty where it has none."""
+    return next((unit for end, unit in _UNITS if column.endswith(end)), "")
+
+
+def long_name(column: str) -> str:
+    """What a column is, spelled out from its name."""
+    end = next((e for e, _ in _UNITS if column.endswith(e) and e != "_share"), "")
+    words = column.removesuffix(end).split("_") if column != end else [column]
+    text = " ".join(_WORDS.get(word, word) for word in words)
+    return f"{text} per unit" if end == "_pu" else text
+
+
+def dataset(run: Run, table: str) -> xr.Dataset:
+    """Return a table as labelled arrays; raises ResultsError.
+
+    Dimensions `interval` (with the coordinate `time`, UTC), `grid` (in the scenario's order) and
+    those of SHAPES; `network` has no interval.
+    """
+    check_table(table)
+    frame = run.table(table)
+    shape = SHAPES[table]
+    first = ("grid",) if table == NETWORK else ("interval", "grid")
+    frame, labels = _labelled(frame, shape.label)
+    dims = (*first, *shape.own, *((shape.label,) if shape.label else ()))
+    if frame.duplicated(list(dims)).any():
+        raise ResultsError(f"{run.directory}: table {table} has two rows of one key {dims}")
+    axes = {d: _axis(frame[d], tuple(run.grids) if d == "grid" else ()) for d in dims}
+    fewer = dict(shape.fewer)
+    left_out = {*dims, "time", *(("element", "index") if shape.label else ())}
+    variables = {
+        column: _variable(frame, column, fewer.get(column, dims), axes)
+        for column in frame.columns
+        if column not in left_out
+    }
+    coordinates: dict[str, Any] = {d: (d, *_coordinate(axis, d)) for d, axis in axes.items()}
+    if shape.label:
+        own = labels.loc[axes[shape.label]]
+        coordinates["element"] = (shape.label, own["element"].to_numpy(dtype=object))
+        coordinates["index"] = (shape.label, own["index"].to_numpy(dtype=np.int32))
+    if "interval" in dims:
+        coordinates["time"] = ("interval", _times(frame, axes["interval"]), {
+            "standard_name": "time", "long_name": "start of the interval, UTC",
+        })  # fmt: skip
+    return xr.Dataset(variables, coordinates, _attributes(run, table))
+
+
+def write_netcdf(run: Run, tables: Sequence[str], path: Path) -> None:
+    """Write tables into one netCDF file, a group a table; raises ResultsError.
+
+    A group is read by `xarray.open_dataset(path, group="bus")`, all by `xarray.open_datatree`.
+    """
+    unfinished = path.with_name(f"{path.name}.tmp")
+    try:
+        xr.Dataset(attrs=_attributes(run, "")).to_netcdf(unfinished, engine="h5netcdf")
+        for table in tables:
+            data = dataset(run, table)
+            packed = [n for n, v in data.data_vars.items() if v.dtype.kind in "fi" and v.size]
+            data.to_netcdf(
+                unfinished, mode="a", group=table, engine="h5netcdf",
+                encoding=dict.fromkeys(packed, _ENCODING),
+            )  # fmt: skip
+        unfinished.rename(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _labelled(frame: pd.DataFrame, label: str | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows with a label `element index`, and what the labels are made of, by label."""
+    if label is None:
+        return frame, pd.DataFrame()
+    texts = frame["element"].astype(str) + " " + frame["index"].astype(str)
+    frame = frame.assign(**{label: texts.to_numpy(dtype=object)})
+    parts = frame.drop_duplicates(label).set_index(label)[["element", "index"]]
+    return frame, parts.sort_values(["element", "index"])
+
+
+def _axis(column: pd.Series, order: tuple[str, ...]) -> pd.Index:
+    """Values along a dimension: as given, by number, or in the order of first appearance."""
+    found = column.drop_duplicates()
+    if order:
+        return pd.Index([g for g in order if g in set(found)], dtype=object)
+    ordered = found.sort_values() if found.dtype.kind == "i" else found
+    axis: pd.Index = pd.Index(ordered.to_numpy())
+    return axis
+
+
+def _coordinate(axis: pd.Index, name: str) -> tuple[Any, dict[str, str]]:
+    return axis.to_numpy(), {"long_name": name}
+
+
+def _variable(
+    frame: pd.DataFrame, column: str, dims: tuple[str, ...], axes: dict[str, pd.Index]
+) -> tuple[tuple[str, ...], Any, dict[str, str]]:
+    """Spread a column over its dimensions; NaN or an empty text where there is no row."""
+    values = frame[column]
+    positions = tuple(axes[d].get_indexer(pd.Index(frame[d])) for d in dims)
+    shape = tuple(len(axes[d]) for d in dims)
+    told = np.zeros(shape, dtype=bool)
+    told[positions] = True
+    kind = values.dtype.kind
+    if kind == "O":
+        spread = np.full(shape, "", dtype=object)
+        spread[positions] = values.fillna("").to_numpy()
+    elif kind in "ib" and told.all():
+        told_values = values.to_numpy()
+        spread = np.zeros(shape, dtype=told_values.dtype)
+        spread[positions] = told_values
+    else:
+        spread = np.full(shape, np.nan)
+        spread[positions] = values.to_numpy(dtype=np.float64)
+    attributes = {"long_name": long_name(column)}
+    if unit := unit_of(column):
+        attributes["units"] = unit
+    return dims, spread, attributes
+
+
+def _times(frame: pd.DataFrame, intervals: pd.Index) -> Any:
+    first = frame.drop_duplicates("interval").set_index("interval")["time"]
+    return first.loc[intervals].dt.tz_convert(None).to_numpy(dtype="datetime64[ns]")
+
+
+def _attributes(run: Run, table: str) -> dict[str, str]:
+    what = f", table {table}" if table else ""
+    told = {
+        "Conventions": CONVENTIONS,
+        "title": f"{run.name}{what}",
+        "source": f"stackelgrid {run.summary.get('version', '')}".strip(),
+        "comment": "powers are means over the interval",
+    }
+    if table in _SIGNS:
+        told["sign"] = _SIGNS[table]
+    return told
