@@ -1,4 +1,4 @@
-"""Which complementarity pairs cannot switch, proven before any search (docs/model.md).
+"""Which complementarity pairs cannot switch, proven before any search (docs/formulation.md).
 
 The follower falls apart into independent blocks (for example one a period). Samples of the
 leader's decision name candidates of a block: rows C that were never active, rows E that always

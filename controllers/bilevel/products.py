@@ -7,7 +7,7 @@ At every point that satisfies the follower's optimality conditions these identit
 
 Multiples alpha_i and beta_j of them are added so that every product of a multiplier with a
 variable cancels; what remains is quadratic in (x, y) and linear in nu (for a market: the payment
-as cost plus capacity rents, docs/model.md).
+as cost plus capacity rents, docs/formulation.md).
 """
 
 from dataclasses import dataclass

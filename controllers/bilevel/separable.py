@@ -1,8 +1,9 @@
-"""The separable case: nothing of the follower in the leader's objective or rows (docs/model.md).
+"""The separable case: the leader sees nothing of the follower in its objective or rows.
 
 The leader then only needs a decision that the follower can answer. Such decisions are exactly the
 projection of the follower's rows and stationarity, so the relaxation without complementarity is
-exact; where the leader does not enter the follower's objective, stationarity drops out as well.
+exact; where the leader does not enter the follower's objective, stationarity drops out as well
+(docs/formulation.md).
 """
 
 import numpy as np

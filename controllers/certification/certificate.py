@@ -1,4 +1,4 @@
-"""Is a relaxed schedule exact, and AC feasible? (docs/model.md), for every step of its horizon."""
+"""Is a relaxed schedule exact, and AC feasible? For every step of its horizon (docs/model.md)."""
 
 import time
 from dataclasses import dataclass
@@ -139,7 +139,7 @@ class _AcSteps:
 def relaxation(network: RadialNetwork, flows: FlowState) -> tuple[Floats, Floats]:
     """Cone gap l v - P^2 - Q^2 (p.u.) and fictitious loss r (l - (P^2 + Q^2) / v) (MW).
 
-    Both (branches, steps); FORMULATION: docs/model.md, certificate.
+    Both (branches, steps); docs/formulation.md, Certificate.
     """
     v_up = network.up[:, None] * flows.v[network.parent]
     squares = flows.p**2 + flows.q**2

@@ -1,4 +1,4 @@
-"""Consensus on what parties exchange: ADMM with a price for every step (docs/model.md, LDD-ADMM).
+"""Consensus on what parties exchange: ADMM with a price for every step (docs/formulation.md).
 
 Exchange ADMM (Boyd et al. 2011, Distributed optimization and statistical learning via ADMM, section
 7.3) with over-relaxation, prices kept within known limits, and a penalty for each step that follows

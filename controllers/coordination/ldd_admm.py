@@ -1,8 +1,8 @@
 """LDD-ADMM in one process: the rounds that the agents' messages carry, without a network.
 
-Distributed solution of `bottom_up` under a tariff and of `integrated` (docs/model.md; after arXiv
-2606.17769, of which only the abstract was at hand). With nodal prices the agents take the price at
-their bus as given, which is the `integrated` problem: as single level a heuristic.
+Distributed solution of `bottom_up` under a tariff and of `integrated` (docs/formulation.md;
+after arXiv 2606.17769, of which only the abstract was at hand). With nodal prices the agents take
+the price at their bus as given, which is the `integrated` problem: as single level a heuristic.
 """
 
 from collections.abc import Mapping

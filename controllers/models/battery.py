@@ -1,4 +1,4 @@
-"""Battery storage with charging and discharging efficiency (docs/model.md)."""
+"""Battery storage with charging and discharging efficiency (docs/formulation.md)."""
 
 from typing import Any, Literal
 

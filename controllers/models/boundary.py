@@ -1,4 +1,4 @@
-"""The exchange with the grid above and what is paid for it (docs/model.md).
+"""The exchange with the grid above and what is paid for it (docs/formulation.md).
 
 One direction for the whole project: x > 0 is import, power into the lower grid.
 """

@@ -1,4 +1,4 @@
-"""DC optimal power flow of a meshed network (docs/model.md)."""
+"""DC optimal power flow of a meshed network (docs/formulation.md)."""
 
 from typing import Any
 

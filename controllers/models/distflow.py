@@ -1,4 +1,4 @@
-"""Second-order-cone DistFlow of a radial network (docs/model.md).
+"""Second-order-cone DistFlow of a radial network (docs/formulation.md).
 
 Baran and Wu 1989; Farivar and Low 2013 (doi 10.1109/TPWRS.2013.2255317) for the relaxation.
 """

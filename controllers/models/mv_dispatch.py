@@ -1,4 +1,4 @@
-"""Economic dispatch of a radial MV feeder on linearised DistFlow (docs/model.md).
+"""Economic dispatch of a radial MV feeder on linearised DistFlow (docs/formulation.md).
 
 The follower of arXiv 2606.17769, whose abstract names a convex dispatch of conventional units and
 utility-scale PV; Baran and Wu 1989 for the linearisation.

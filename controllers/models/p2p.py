@@ -1,4 +1,4 @@
-"""Peer-to-peer trade of prosumers, inside a feeder and across feeders (docs/model.md).
+"""Peer-to-peer trade of prosumers, inside a feeder and across feeders (docs/formulation.md).
 
 A prosumer is a bus with PV or a battery. Trades are contracts: the power flows follow the
 injections, the trades decide who pays whom.

@@ -1,4 +1,4 @@
-"""Curtailable photovoltaics with an inverter's reactive power (docs/model.md)."""
+"""Curtailable photovoltaics with an inverter's reactive power (docs/formulation.md)."""
 
 from typing import Any
 

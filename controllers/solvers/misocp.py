@@ -1,4 +1,4 @@
-"""Mixed-integer conic programs with a proven gap (docs/model.md).
+"""Mixed-integer conic programs with a proven gap (docs/formulation.md).
 
 Relax, snap, restrict; then a Lagrangian bound (priced_rows.py); then outer approximation with HiGHS
 as master. Every returned point is checked against the program, every bound is a conic dual

@@ -15,8 +15,8 @@ def exchange_payment(program: ConicProgram, zero: ProgramData, y: Floats, nu: Fl
 
         sum of x dV/dx = -nu'D x = -nu'(b - zero.b) = y'Py + q'y + zero.b'nu,
 
-    where x no longer appears: with y and nu as variables this is convex (docs/model.md). It holds
-    for linear rows and second-order cones alike; q must not depend on the exchange.
+    where x no longer appears: with y and nu as variables this is convex (docs/formulation.md).
+    It holds for linear rows and second-order cones alike; q must not depend on the exchange.
     """
     upper = program.quadratic
     full = upper @ y + upper.T @ y - upper.diagonal() * y
