@@ -1,5 +1,16 @@
 """Studies and pictures of results; `Run` opens a run directory."""
 
-from stackelgrid.analysis.run import Run
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stackelgrid.analysis.run import Run
 
 __all__ = ["Run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Run":  # the database takes a while to import, and --help does without
+        from stackelgrid.analysis.run import Run
+
+        return Run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
