@@ -12,6 +12,7 @@ Tables are those of docs/results.md; DuckDB reads them, of finished and of unfin
 """
 
 import json
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
@@ -162,7 +163,10 @@ class Run:
                         f"{self.directory}: table {name} has no column {missing[0]!r}; tables of "
                         "this version are accepted (run the scenario again)"
                     )
-                data = data.select(schema.names).cast(schema)
+                try:
+                    data = data.select(schema.names).cast(schema)
+                except pa.ArrowInvalid as error:
+                    raise ResultsError(f"{self.directory}: table {name}: {error}") from error
             self._frames[name] = data.to_pandas()
         return self._frames[name]
 
@@ -197,15 +201,13 @@ class Run:
         raise ResultsError(f"{self.directory}: is written to all the time; ask again")
 
     def _answer(self, sql: str, parts: list[str]) -> pa.Table:
-        """Answer a query from the tables it names; notes in `parts` those not yet merged."""
+        """Answer a query, opening the tables it names; notes in `parts` those not yet merged."""
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            for name in sorted(connection.get_table_names(sql) & set(TABLES)):
+            connection.execute("SET python_enable_replacements = false")
+            for name in sorted(set(re.findall(r"\w+", sql.lower())) & set(TABLES)):
                 self._open(connection, name, parts)
-            relation = connection.sql(sql)
-            if relation is None:
-                raise ResultsError(f"{sql!r} has no answer; a query that selects is accepted")
-            return relation.to_arrow_table()
+            return connection.sql(sql).to_arrow_table()
 
     def _open(self, connection: duckdb.DuckDBPyConnection, name: str, parts: list[str]) -> None:
         files = self.directory / name / "part-*.parquet"
