@@ -1,0 +1,211 @@
+"""Figures of certificates: verdicts over the day, cone gaps, violations of limits."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.analysis import style
+from stackelgrid.analysis.figures.frame import (
+    LEVEL_COLORS,
+    LEVELS,
+    Clock,
+    clock,
+    grids_of,
+    levels,
+    new_figure,
+    rule,
+    steps,
+)
+from stackelgrid.analysis.run import Run
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+_NONE, _EXACT, _WITHIN, _FEASIBLE, _INFEASIBLE = range(5)
+_STATES = (
+    ("no certificate", style.VERDICTS[""]),
+    ("exact", style.VERDICTS[EXACT]),
+    ("within limits (DC, phases: exactness is not asked)", "#8fd3bd"),
+    ("feasible, not exact", style.VERDICTS[FEASIBLE]),
+    ("infeasible", style.VERDICTS[INFEASIBLE]),
+)
+_PHASES = " phases"  # ending of the rows that show the three-phase view of a grid
+
+
+def certificate_strip(run: Run) -> "Figure":
+    """Verdict of every grid's plan by interval; marks for recoveries, fallbacks, and reality.
+
+    Rows "... phases" are the three-phase view of a grid.
+    """
+    import plotly.graph_objects as go
+
+    when = clock(run)
+    codes, texts = _codes(run, when)
+    rows = list(codes)[::-1]  # the first grid on top
+    figure = new_figure(
+        when, "grid", height=130 + 22 * len(rows), hovermode="closest", plot_bgcolor="#ffffff"
+    )
+    present = sorted({int(code) for row in rows for code in codes[row]})
+    n = len(_STATES)
+    scale = [((k + end) / n, color) for k, (_, color) in enumerate(_STATES) for end in (0, 1)]
+    figure.add_trace(
+        go.Heatmap(
+            x=when.middles,
+            y=rows,
+            z=np.array([codes[row] for row in rows], dtype=np.int8),
+            zmin=-0.5,
+            zmax=n - 0.5,
+            colorscale=scale,
+            showscale=False,
+            xgap=0.5,
+            ygap=3,
+            text=[texts[row] for row in rows],
+            hovertemplate="%{y}, %{x|%H:%M}: %{text}<extra></extra>",
+        )
+    )
+    for code in present:
+        name, color = _STATES[code]
+        square = {"symbol": "square", "size": 12, "color": color}
+        figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=name, marker=square))
+    _marks(figure, run, when)
+    figure.update_yaxes(showgrid=False, ticks="", title_standoff=12, dtick=1)
+    figure.update_xaxes(showgrid=False)
+    return figure
+
+
+def cone_gap(run: Run) -> "Figure":
+    """Largest gap of a cone at the applied step by level, p.u., logarithmic."""
+    return _largest_by_level(run, "cone_gap_pu", "cone gap in p.u.", "p.u.")
+
+
+def fictitious_loss(run: Run) -> "Figure":
+    """Largest share of losses that no flow explains, by level; below the line a plan is exact."""
+    figure = _largest_by_level(run, "fictitious_loss_share", "fictitious loss / load (1)", "")
+    rule(figure, tolerances.EXACT_LOSS_SHARE, "exact below")
+    return figure
+
+
+def violations(run: Run) -> "Figure":
+    """Largest violation of a limit over all grids by interval: planned, by phase, and realised.
+
+    Of a voltage limit in p.u., of a rating as a share of it.
+    """
+    when = clock(run)
+    figure = new_figure(when, "violation in p.u. (of a rating: share)")
+    largest = largest_violations(run, when)
+    for name, color, dash in (
+        ("planned", style.BLUE, "solid"),
+        ("planned, phase by phase", style.PURPLE, "dash"),
+        ("in reality", style.VERMILION, "solid"),
+    ):
+        if name in largest:
+            line = {"color": color, "dash": dash}
+            figure.add_trace(steps(when, largest[name], name, "", 5, line=line))
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def largest_violations(run: Run, when: Clock) -> pd.DataFrame:
+    """Largest violation over all grids by interval: planned, planned phase by phase, in reality.
+
+    Phases are left out where no grid has such a view.
+    """
+    by = run.interval.groupby("interval")
+    columns = {"planned": by["violation_pu"].max()}
+    if (run.interval["verdict_three_phase"] != "").any():
+        columns["planned, phase by phase"] = by["violation_three_phase_pu"].max()
+    columns["in reality"] = by["realised_violation_pu"].max()
+    return pd.DataFrame(columns).reindex(when.intervals)
+
+
+def _codes(run: Run, when: Clock) -> tuple[dict[str, list[int]], dict[str, list[str]]]:
+    """State and text by row of the strip and interval."""
+    codes: dict[str, list[int]] = {}
+    texts: dict[str, list[str]] = {}
+    rows = run.interval.set_index(["grid", "interval"])
+    for grid, info in run.grids.items():
+        own = rows.xs(grid, level="grid").reindex(when.intervals)
+        plain = info.level == "transmission"
+        codes[grid] = [_code(v, plain) for v in own["verdict"]]
+        texts[grid] = [
+            _text(v, violation, where, rung)
+            for v, violation, where, rung in zip(
+                own["verdict"], own["violation_pu"], own["worst"], own["recovery"], strict=True
+            )
+        ]
+    for grid in run.grids:
+        own = rows.xs(grid, level="grid").reindex(when.intervals)
+        if not own["verdict_three_phase"].isin([FEASIBLE, INFEASIBLE]).any():
+            continue
+        name = grid + _PHASES
+        codes[name] = [_code(v, True) for v in own["verdict_three_phase"]]
+        texts[name] = [
+            _text(v, violation, where, "")
+            for v, violation, where in zip(
+                own["verdict_three_phase"],
+                own["violation_three_phase_pu"],
+                own["worst_three_phase"],
+                strict=True,
+            )
+        ]
+    return codes, texts
+
+
+def _code(verdict: object, plain: bool) -> int:
+    if verdict == FEASIBLE:
+        return _WITHIN if plain else _FEASIBLE
+    return {EXACT: _EXACT, INFEASIBLE: _INFEASIBLE}.get(str(verdict), _NONE)
+
+
+def _text(verdict: object, violation: float, where: object, rung: object) -> str:
+    text = str(verdict) if isinstance(verdict, str) and verdict else "no certificate"
+    if violation > 0.0:
+        text += f", {violation:.4f} beyond the limit of {where}"
+    return f"{text}, recovered by {rung}" if isinstance(rung, str) and rung else text
+
+
+def _marks(figure: "Figure", run: Run, when: Clock) -> None:
+    import plotly.graph_objects as go
+
+    table = run.interval
+    middle = dict(zip(when.intervals, when.middles, strict=True))
+    real = table["realised_violation_pu"] > tolerances.AC_LIMIT_PU
+    white = {"line": {"color": style.INK, "width": 1.2}, "color": "#ffffff"}
+    for name, chosen, marker in (
+        ("recovered", table["recovery"] != "", {"symbol": "diamond", "size": 7, **white}),
+        ("fallback", table["fallback"], {"symbol": "x-thin", "size": 8, "line": {"width": 2}}),
+        ("beyond a limit in reality", real, {"symbol": "circle", "size": 6, "color": style.INK}),
+    ):
+        rows = table[chosen & table["interval"].isin(when.intervals)]
+        if rows.empty:
+            continue
+        figure.add_trace(
+            go.Scatter(
+                x=[middle[interval] for interval in rows["interval"]],
+                y=rows["grid"],
+                name=name,
+                mode="markers",
+                marker=marker,
+                hoverinfo="skip",
+            )
+        )
+
+
+def _largest_by_level(run: Run, column: str, title: str, unit: str) -> "Figure":
+    when = clock(run)
+    figure = new_figure(when, title)
+    for level in levels(run):
+        mine = run.interval[run.interval["grid"].isin(grids_of(run, level))]
+        values = mine.groupby("interval")[column].max().reindex(when.intervals)
+        if values.isna().all():
+            continue
+        positive = values.where(values > 0.0)
+        line = {"color": LEVEL_COLORS[level]}
+        trace = steps(when, positive, LEVELS[level], unit, line=line)
+        trace.hovertemplate = f"%{{y:.1e}} {unit}"
+        figure.add_trace(trace)
+    figure.update_yaxes(type="log", exponentformat="power", dtick=1)
+    return figure

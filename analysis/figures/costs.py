@@ -1,0 +1,169 @@
+"""Figures of money: what each interval cost and of which kind, who bears it, and the prices."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.analysis import style
+from stackelgrid.analysis.figures.frame import Clock, by_grid, clock, faded, new_figure, steps
+from stackelgrid.analysis.run import Run
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+_OWN = {
+    "retail margin": ("retail_eur", style.YELLOW),
+    "trade fees": ("fee_eur", style.PURPLE),
+    "battery wear": ("wear_eur", style.GREEN),
+    "curtailment": ("curtailment_eur", style.VERMILION),
+    "units": ("generation_eur", style.SKY),
+}
+_FOLLOWER, _OUTSIDE = "transmission generation", "bought from outside"
+_COLORS = {name: color for name, (_, color) in _OWN.items()} | {
+    _FOLLOWER: style.BLUE,
+    _OUTSIDE: style.BLUE,
+}
+
+
+def cost_kinds(run: Run) -> pd.DataFrame:
+    """Cost of the whole system in EUR, (intervals, kinds); the sum of all is `cost_eur.total`.
+
+    Payments between grids of the system are transfers and left out; a negative cost is earned.
+    """
+    when = clock(run)
+    top = [grid.name for grid in run.grids.values() if grid.level == "transmission"]
+    below = [name for name in run.grids if name not in top]
+    kinds = {}
+    if top:
+        kinds[_FOLLOWER] = by_grid(run, "generation_eur", when)[top].sum(axis=1)
+    else:
+        kinds[_OUTSIDE] = by_grid(run, "boundary_eur", when)[_paying(run)].sum(axis=1)
+    for name, (column, _) in _OWN.items():
+        kinds[name] = by_grid(run, column, when)[below].sum(axis=1)
+    return pd.DataFrame(kinds, index=when.intervals)
+
+
+def cost_sides(run: Run) -> pd.DataFrame:
+    """Cost of leaders (with their boundary payments), follower and system in EUR by interval.
+
+    Columns leaders, follower, system; they add up to `cost_eur` of summary.json.
+    """
+    kinds = cost_kinds(run)
+    when = clock(run)
+    system = kinds.sum(axis=1)
+    if _FOLLOWER not in kinds:
+        return pd.DataFrame({"leaders": system, "follower": 0.0 * system, "system": system})
+    follower = kinds[_FOLLOWER]
+    paid = by_grid(run, "boundary_eur", when)[_paying(run)].sum(axis=1)
+    return pd.DataFrame(
+        {"leaders": system - follower + paid, "follower": follower, "system": system}
+    )
+
+
+def costs(run: Run) -> "Figure":
+    """Cost of the whole system by interval, stacked by kind, EUR."""
+    import plotly.graph_objects as go
+
+    when, kinds = clock(run), cost_kinds(run)
+    figure = new_figure(when, "cost in EUR per interval", height=380, barmode="relative", bargap=0)
+    for name in kinds:
+        if kinds[name].abs().max() > 0.0:
+            figure.add_trace(
+                go.Bar(
+                    x=when.middles,
+                    y=kinds[name].to_numpy(),
+                    name=name,
+                    marker={"color": _COLORS[str(name)], "line": {"width": 0}},
+                    hovertemplate="%{y:,.2f} EUR",
+                )
+            )
+    return figure
+
+
+def cumulative_costs(run: Run) -> "Figure":
+    """Cost of leaders, follower and system since the start, EUR."""
+    import plotly.graph_objects as go
+
+    when, sides = clock(run), cost_sides(run)
+    figure = new_figure(when, "cost since the start in EUR")
+    lines = {"system": style.INK, "follower": style.BLUE, "leaders": style.ORANGE}
+    for name, color in lines.items():
+        since = np.append(0.0, sides[name].to_numpy().cumsum())
+        figure.add_trace(
+            go.Scatter(
+                x=when.edges,
+                y=since,
+                name=name,
+                mode="lines",
+                line={"color": color, "width": 2.5 if name == "system" else 2},
+                hovertemplate="%{y:,.0f} EUR",
+            )
+        )
+    figure.update_yaxes(tickformat=",")
+    return figure
+
+
+def prices(run: Run) -> "Figure":
+    """Import and export prices at boundaries, and the range of nodal prices there, EUR/MWh."""
+    when = clock(run)
+    figure = new_figure(when, "price in EUR/MWh", height=380)
+    for n, (names, table) in enumerate(_tariffs(run, when)):
+        color = style.line_of(n)["color"]
+        figure.add_trace(
+            steps(when, table["import"], f"import, {names}", "EUR/MWh", 2, line={"color": color})
+        )
+        dashed = {"color": color, "dash": "dash"}
+        figure.add_trace(
+            steps(when, table["export"], f"export, {names}", "EUR/MWh", 2, line=dashed)
+        )
+    nodal = run.boundary.groupby(["parent", "interval"])["nodal_price_eur_per_mwh"]
+    for parent, group in nodal.agg(["min", "max"]).groupby(level="parent"):
+        if group["min"].isna().all():
+            continue
+        nodal_range = group.droplevel("parent").reindex(when.intervals)
+        color = style.INK if run.grids[str(parent)].parent else style.PURPLE
+        shade = {"color": color, "width": 1}
+        name = f"nodal prices in {parent}"
+        figure.add_trace(
+            steps(when, nodal_range["min"], name, "EUR/MWh", 2, line=shade, showlegend=False)
+        )
+        figure.add_trace(
+            steps(
+                when,
+                nodal_range["max"],
+                name,
+                "EUR/MWh",
+                2,
+                line=shade,
+                fill="tonexty",
+                fillcolor=faded(color, 0.2),
+            )
+        )
+    return figure
+
+
+def _paying(run: Run) -> list[str]:
+    """Grids whose boundary payment leaves the feeders: to the transmission network, or outside."""
+    found = []
+    for grid in run.grids.values():
+        above = run.grids[grid.parent].level if grid.parent else ""
+        if grid.level != "transmission" and above in ("", "transmission"):
+            found.append(grid.name)
+    return found
+
+
+def _tariffs(run: Run, when: Clock) -> Iterator[tuple[str, Mapping[str, pd.Series]]]:
+    """Prices that differ, with the names of the grids that have them."""
+    alike: dict[bytes, list[str]] = {}
+    tables: dict[bytes, Mapping[str, pd.Series]] = {}
+    for grid, rows in run.boundary.groupby("grid", sort=False):
+        own = rows.set_index("interval").reindex(when.intervals)
+        table = {side: own[f"{side}_eur_per_mwh"] for side in ("import", "export")}
+        key = np.column_stack([table["import"], table["export"]]).tobytes()
+        alike.setdefault(key, []).append(str(grid))
+        tables[key] = table
+    for key, names in alike.items():
+        text = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+        yield text, tables[key]

@@ -1,0 +1,201 @@
+"""What all figures of a run share: local time, steps, bands of percentiles, levels."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stackelgrid.analysis import style
+from stackelgrid.analysis.run import Run
+from stackelgrid.profiles.arrays import Floats
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure, Scatter
+
+LEVELS = {"transmission": "transmission", "mv": "medium voltage", "lv": "low voltage"}
+LEVEL_COLORS = {"transmission": style.PURPLE, "mv": style.BLUE, "lv": style.ORANGE}
+# shares of buses (or devices) between which a band lies, from outside to inside
+BANDS = ((0.0, 100.0), (5.0, 95.0), (25.0, 75.0))
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Intervals of a run and their local times: `edges` (intervals + 1,), `title` of a time axis.
+
+    Time runs on evenly through a change of clocks, as the offset of the first interval says.
+    """
+
+    intervals: NDArray[np.int64]
+    edges: NDArray[np.datetime64]
+    title: str
+
+    @property
+    def middles(self) -> NDArray[np.datetime64]:
+        """Middle of every interval."""
+        middle: NDArray[np.datetime64] = self.edges[:-1] + np.diff(self.edges) // 2
+        return middle
+
+    def text(self, interval: int) -> str:
+        """Local time at which an interval starts, with the day where the run has several."""
+        at = pd.Timestamp(self.edges[int(np.flatnonzero(self.intervals == interval)[0])])
+        days = (self.edges[-1] - self.edges[0]) > np.timedelta64(24, "h")
+        return f"{at:%d %b %H:%M}" if days else f"{at:%H:%M}"
+
+
+def clock(run: Run) -> Clock:
+    """Return the intervals that are on record, in local time of the scenario."""
+    times = run.interval.groupby("interval")["time"].first()
+    zone = str(run.scenario["time"]["timezone"])
+    length = pd.Timedelta(hours=run.dt_h)
+    if times.empty:
+        return Clock(np.empty(0, np.int64), np.empty(0, "datetime64[s]"), f"time ({zone})")
+    first = times.iloc[0].tz_convert(zone).tz_localize(None)
+    starts = first + (times - times.iloc[0])
+    edges = np.append(starts.to_numpy(), (starts.iloc[-1] + length).to_numpy())
+    return Clock(times.index.to_numpy(np.int64), edges.astype("datetime64[s]"), f"time ({zone})")
+
+
+def levels(run: Run) -> list[str]:
+    """Levels of a run's grids, from the top."""
+    present = {grid.level for grid in run.grids.values()}
+    return [level for level in LEVELS if level in present]
+
+
+def grids_of(run: Run, level: str) -> list[str]:
+    """Grids of a level in the scenario's order."""
+    return [grid.name for grid in run.grids.values() if grid.level == level]
+
+
+def copies(run: Run) -> dict[str, int]:
+    """Number of identical grids in the whole system that a grid of the run stands for."""
+    count: dict[str, int] = {}
+    for grid in run.grids.values():  # parents come first
+        count[grid.name] = grid.multiplicity * (count[grid.parent] if grid.parent else 1)
+    return count
+
+
+def by_grid(run: Run, column: str, when: Clock, *, weighted: bool = True) -> pd.DataFrame:
+    """Column of interval.parquet as (intervals, grids); `weighted` counts all copies."""
+    wide = run.interval.pivot_table(
+        column, "interval", "grid", aggfunc="first", dropna=False, sort=False
+    )
+    wide = wide.reindex(index=when.intervals, columns=list(run.grids))
+    return wide * pd.Series(copies(run)) if weighted else wide
+
+
+def new_figure(when: Clock, y_title: str, *, height: int = 340, **layout: Any) -> "Figure":
+    """Return an empty figure over time."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure(layout=style.layout(height=height, **layout))
+    figure.update_layout(showlegend=True, legend_traceorder="normal")
+    figure.update_yaxes(title_text=y_title)
+    if len(when.edges):
+        figure.update_xaxes(title_text=when.title, range=[when.edges[0], when.edges[-1]])
+    else:
+        figure.update_xaxes(title_text=when.title)
+    return figure
+
+
+def steps(
+    when: Clock, values: "Floats | pd.Series", name: str, unit: str, digits: int = 3, **own: Any
+) -> "Scatter":
+    """Line that holds each interval's value to its end."""
+    import plotly.graph_objects as go
+
+    y = np.asarray(values, dtype=np.float64)
+    line = {"shape": "hv", "width": 2, **own.pop("line", {})}
+    return go.Scatter(
+        x=when.edges,
+        y=np.append(y, y[-1:]),
+        name=name,
+        mode="lines",
+        line=line,
+        hovertemplate=f"%{{y:.{digits}f}} {unit}",
+        **own,
+    )
+
+
+def percentiles(values: Floats, weights: Floats, shares: tuple[float, ...]) -> Floats:
+    """Weighted percentiles (shares, rows) over columns of `values` (rows, columns), NaN left out.
+
+    A column counts as `weights` (columns,) equal ones: the smallest value below which at least that
+    share of the weight lies.
+    """
+    order = np.argsort(values, axis=1)  # NaN last
+    ordered = np.take_along_axis(values, order, axis=1)
+    weight = np.where(np.isnan(ordered), 0.0, weights[order])
+    reached = np.cumsum(weight, axis=1)
+    total = reached[:, -1:]
+    result = np.full((len(shares), len(values)), np.nan)
+    for k, share in enumerate(shares):
+        at = np.argmax(reached >= share / 100.0 * total - 1e-9 * total, axis=1)
+        if share == 0.0:
+            at = np.zeros_like(at)
+        result[k] = ordered[np.arange(len(values)), at]
+    return result
+
+
+def band_figure(
+    when: Clock,
+    values: Floats,
+    weights: Floats,
+    color: str,
+    y_title: str,
+    unit: str,
+    digits: int,
+    of: str,
+) -> "Figure":
+    """Bands of percentiles over the columns of `values` (intervals, columns), and their median."""
+    figure = new_figure(when, y_title)
+    shares = tuple(sorted({s for band in BANDS for s in band} | {50.0}))
+    found = dict(zip(shares, percentiles(values, weights, shares), strict=True))
+    for k, (low, high) in enumerate(BANDS):
+        share = f"{high - low:.0f} % of {of}" if high - low < 100.0 else f"all {of}"
+        shade = {"color": color, "width": 0}
+        opacity = (0.18, 0.22, 0.35)[k]
+        figure.add_trace(steps(when, found[low], share, unit, digits, line=shade, showlegend=False))
+        figure.add_trace(
+            steps(
+                when,
+                found[high],
+                share,
+                unit,
+                digits,
+                line=shade,
+                fill="tonexty",
+                fillcolor=faded(color, opacity),
+            )
+        )
+    figure.add_trace(
+        steps(when, found[50.0], "median", unit, digits, line={"color": color, "width": 2})
+    )
+    for trace in figure.data:  # one line for a band's two edges reads better than seven
+        if trace.line.width == 0:
+            trace.hovertemplate = f"%{{y:.{digits}f}} {unit}<extra>{trace.name}</extra>"
+    return figure
+
+
+def faded(color: str, opacity: float) -> str:
+    """Colour #rrggbb with an opacity."""
+    red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity:g})"
+
+
+def rule(figure: "Figure", y: float, text: str, *, below: bool = False, **where: Any) -> None:
+    """Draw a limit as a dashed line with its name on it."""
+    figure.add_hline(
+        y=y,
+        line={"color": style.VERMILION, "width": 1.5, "dash": "dash"},
+        annotation={
+            "text": text,
+            "font": {"size": 11, "color": style.VERMILION},
+            "xanchor": "right",
+            "yanchor": "top" if below else "bottom",
+            "x": 1.0,
+            "showarrow": False,
+        },
+        **where,
+    )

@@ -1,0 +1,103 @@
+"""Figures of how a run came about: convergence of interfaces, and where the time went."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from stackelgrid.analysis import style
+from stackelgrid.analysis.figures.frame import clock, new_figure, steps
+from stackelgrid.analysis.run import Run
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+_PARTS = {
+    "build_s": "building the models",
+    "solve_s": "deciding (solving and certifying)",
+    "power_flow_s": "power flow",
+    "cosimulation_s": "co-simulation",
+    "state_s": "saving the state",
+    "other_s": "tables, summary and other",
+}
+
+
+def interface_rounds(run: Run) -> "Figure":
+    """Power flows until all interfaces had converged: the most of any grid by interval."""
+    import plotly.graph_objects as go
+
+    when = clock(run)
+    rounds = run.interval.groupby("interval")["rounds"].max().reindex(when.intervals)
+    figure = new_figure(when, "rounds (power flows)", height=280, bargap=0, showlegend=False)
+    figure.add_trace(
+        go.Bar(
+            x=when.middles,
+            y=rounds.to_numpy(),
+            name="rounds",
+            marker={"color": style.SKY, "line": {"width": 0}},
+            hovertemplate="%{y} rounds<extra></extra>",
+        )
+    )
+    figure.update_yaxes(rangemode="tozero", tickformat="d")
+    figure.update_layout(showlegend=False)
+    return figure
+
+
+def interface_mismatch(run: Run) -> "Figure":
+    """Largest mismatch left at an interface by interval, MVA, logarithmic."""
+    when = clock(run)
+    mismatch = run.boundary.groupby("interval")["mismatch_mva"].max().reindex(when.intervals)
+    figure = new_figure(when, "mismatch in MVA", height=280)
+    trace = steps(when, mismatch.where(mismatch > 0.0), "mismatch", "MVA")
+    trace.line.color = style.BLUE
+    trace.hovertemplate = "%{y:.1e} MVA<extra></extra>"
+    figure.add_trace(trace)
+    figure.update_layout(showlegend=False)
+    figure.update_yaxes(type="log", exponentformat="power", dtick=1)
+    return figure
+
+
+def time_spent(run: Run) -> "Figure":
+    """Wall-clock time of a run by what it was spent on, seconds."""
+    import plotly.graph_objects as go
+
+    timings = run.summary["timings"]
+    parts = {text: float(timings[key]) for key, text in _PARTS.items() if key in timings}
+    total = max(sum(parts.values()), 1e-9)
+    names = list(parts)[::-1]
+    seconds = [parts[name] for name in names]
+    figure = go.Figure(
+        go.Bar(
+            x=seconds,
+            y=names,
+            orientation="h",
+            marker={"color": style.BLUE},
+            text=[f"{s:,.1f} s ({s / total:.0%})" for s in seconds],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:.2f} s<extra></extra>",
+        ),
+        layout=style.layout(height=270, showlegend=False, hovermode="closest"),
+    )
+    figure.update_xaxes(title_text="wall-clock time in s", range=[0, 1.4 * max(seconds)])
+    figure.update_yaxes(title={"text": "part of the run", "standoff": 12}, ticks="")
+    return figure
+
+
+def time_of_decisions(run: Run) -> "Figure":
+    """Wall-clock time of every interval's decision by follower, seconds."""
+    import plotly.graph_objects as go
+
+    when = clock(run)
+    figure = new_figure(when, "time in s", height=300, barmode="stack", bargap=0)
+    for n, (grid, rows) in enumerate(run.stage.groupby("grid", sort=False)):
+        seconds = rows.groupby("interval")["solve_s"].sum().reindex(when.intervals)
+        figure.add_trace(
+            go.Bar(
+                x=when.middles,
+                y=np.nan_to_num(seconds.to_numpy(np.float64)),
+                name=f"follower {grid}",
+                marker={"color": style.line_of(n)["color"], "line": {"width": 0}},
+                hovertemplate="%{y:.2f} s",
+            )
+        )
+    return figure

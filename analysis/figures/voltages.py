@@ -1,0 +1,197 @@
+"""Figures of voltages and loadings: bands over buses and branches, phases, the fullest branches."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.analysis import style
+from stackelgrid.analysis.figures.frame import (
+    LEVEL_COLORS,
+    Clock,
+    band_figure,
+    clock,
+    copies,
+    grids_of,
+    new_figure,
+    rule,
+    steps,
+)
+from stackelgrid.analysis.limits import band_of, has_network, with_limits
+from stackelgrid.analysis.run import Run
+from stackelgrid.controllers import tolerances
+from stackelgrid.profiles.arrays import Floats
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+_PHASES = {"a": style.BLUE, "b": style.ORANGE, "c": style.GREEN}
+_FULLEST = 12
+
+
+def voltage_band(run: Run, level: str) -> "Figure":
+    """Voltages of a level against the limits: percentiles over buses and copies, p.u.
+
+    Dots are buses beyond their own limit.
+    """
+    when = clock(run)
+    names = grids_of(run, level)
+    values, weights = _wide(run, run.bus, "vm_pu", ["grid", "bus"], names, when)
+    figure = band_figure(
+        when, values, weights, LEVEL_COLORS[level], "voltage in p.u.", "p.u.", 4, "buses"
+    )
+    limits = band_of(run, names)
+    if limits is not None:
+        whose = "limit" if limits.alike else "limit of most buses"
+        rule(figure, limits.max_pu, whose)
+        rule(figure, limits.min_pu, whose, below=True)
+    if has_network(run):
+        _beyond(figure, run, names, when)
+    return figure
+
+
+def loading_band(run: Run, level: str) -> "Figure":
+    """Loading of a level's rated branches: percentiles over branches and copies, percent."""
+    when = clock(run)
+    names = grids_of(run, level)
+    branches = run.branch
+    rated = branches.groupby(["grid", "element", "index"])["loading_percent"].transform("max") > 0.0
+    values, weights = _wide(
+        run, branches[rated], "loading_percent", ["grid", "element", "index"], names, when
+    )
+    figure = band_figure(
+        when, values, weights, LEVEL_COLORS[level], "loading in %", "%", 1, "branches"
+    )
+    figure.update_yaxes(rangemode="tozero")
+    if np.nanmax(values, initial=0.0) > 60.0:  # an axis up to a far limit would flatten the bands
+        rule(figure, 100.0, "rating")
+    return figure
+
+
+def has_rated_branches(run: Run, level: str) -> bool:
+    """Whether any branch of a level has a rating and carries something."""
+    mine = run.branch["grid"].isin(grids_of(run, level))
+    return bool((run.branch.loc[mine, "loading_percent"] > 0.0).any())
+
+
+def fullest_branches(run: Run) -> "Figure":
+    """Largest loading of the fullest branches, by name, with the time of it, percent."""
+    import plotly.graph_objects as go
+
+    when = clock(run)
+    branches = run.branch
+    at = branches.groupby(["grid", "element", "index"], sort=False)["loading_percent"].idxmax()
+    worst = branches.loc[at].nlargest(_FULLEST, "loading_percent").iloc[::-1]
+    names = branch_names(run, worst)
+    most = float(worst["loading_percent"].max()) if len(worst) else 100.0
+    level = worst["grid"].map({name: grid.level for name, grid in run.grids.items()})
+    figure = go.Figure(
+        go.Bar(
+            x=worst["loading_percent"],
+            y=names,
+            orientation="h",
+            marker={"color": [LEVEL_COLORS[name] for name in level]},
+            text=[
+                f"{loading:.0f} % at {when.text(interval)}"
+                for loading, interval in zip(
+                    worst["loading_percent"], worst["interval"], strict=True
+                )
+            ],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
+        ),
+        layout=style.layout(height=90 + 24 * len(worst), hovermode="closest", showlegend=False),
+    )
+    figure.update_xaxes(title_text="largest loading in %", range=[0, 1.35 * most])
+    figure.update_yaxes(title={"text": "branch", "standoff": 12}, ticks="")
+    if most > 75.0:
+        figure.add_vline(x=100.0, line={"color": style.VERMILION, "dash": "dash", "width": 1.5})
+    return figure
+
+
+def branch_names(run: Run, rows: pd.DataFrame) -> list[str]:
+    """Name of each branch of a table with grid, element, index: "mv1 line 3 (name)"."""
+    known: dict[tuple[str, str, int], str] = {}
+    if has_network(run):
+        network = run.network
+        known = {
+            (str(g), str(e), int(i)): str(n)
+            for g, e, i, n in zip(
+                network["grid"], network["element"], network["index"], network["name"], strict=True
+            )
+        }
+    texts = []
+    for grid, element, index in zip(rows["grid"], rows["element"], rows["index"], strict=True):
+        plain = f"{element} {index}"
+        name = known.get((str(grid), str(element), int(index)), "")
+        # a long merged name would push the figure off a phone
+        own = f" ({name})" if name and name != plain and len(name) <= 18 else ""
+        texts.append(f"{grid} {plain}{own}")
+    return texts
+
+
+def phases(run: Run) -> "Figure":
+    """Lowest and highest voltage of every phase over all buses with a three-phase view, p.u."""
+    when = clock(run)
+    rows = run.interval[run.interval["verdict_three_phase"] != ""]
+    figure = new_figure(when, "phase voltage in p.u.")
+    for phase, color in _PHASES.items():
+        for side, dash in (("max", "solid"), ("min", "dot")):
+            values = rows.groupby("interval")[f"{side}_vm_{phase}_pu"].agg(side)
+            name = f"phase {phase} {'highest' if side == 'max' else 'lowest'}"
+            line = {"color": color, "dash": dash}
+            figure.add_trace(
+                steps(when, values.reindex(when.intervals), name, "p.u.", 4, line=line)
+            )
+    limits = band_of(run, [str(grid) for grid in rows["grid"].unique()])
+    if limits is not None:
+        whose = "limit" if limits.alike else "limit of most buses"
+        rule(figure, limits.max_pu, whose)
+        rule(figure, limits.min_pu, whose, below=True)
+    return figure
+
+
+def unbalance(run: Run) -> "Figure":
+    """Largest unbalance factor (negative over positive sequence voltage) of every grid, percent."""
+    when = clock(run)
+    rows = run.interval[run.interval["verdict_three_phase"] != ""]
+    figure = new_figure(when, "unbalance factor in %")
+    for n, (grid, own) in enumerate(rows.groupby("grid", sort=False)):
+        values = own.set_index("interval")["unbalance_percent"].reindex(when.intervals)
+        figure.add_trace(steps(when, values, str(grid), "%", 3, line=style.line_of(n)))
+    figure.update_yaxes(rangemode="tozero")
+    return figure
+
+
+def _wide(
+    run: Run, table: pd.DataFrame, column: str, key: list[str], names: list[str], when: Clock
+) -> tuple[Floats, Floats]:
+    """Column as (intervals, elements), and how many copies each element counts for."""
+    mine = table[table["grid"].isin(names)]
+    wide = mine.pivot_table(column, "interval", key, sort=False).reindex(index=when.intervals)
+    count = copies(run)
+    weights = np.array([float(count[element[0]]) for element in wide.columns])
+    return wide.to_numpy(np.float64), weights
+
+
+def _beyond(figure: "Figure", run: Run, names: list[str], when: Clock) -> None:
+    import plotly.graph_objects as go
+
+    table = with_limits(run)
+    far = table[(table["margin_pu"] < -tolerances.AC_LIMIT_PU) & table["grid"].isin(names)]
+    far = far[far["interval"].isin(when.intervals)].nsmallest(500, "margin_pu")
+    if far.empty:
+        return
+    middle = dict(zip(when.intervals, when.middles, strict=True))
+    figure.add_trace(
+        go.Scatter(
+            x=[middle[interval] for interval in far["interval"]],
+            y=far["vm_pu"],
+            name="beyond its limit",
+            mode="markers",
+            marker={"color": style.VERMILION, "size": 5},
+            text=[f"bus {b} of {g}" for b, g in zip(far["bus"], far["grid"], strict=True)],
+            hovertemplate="%{text}: %{y:.4f} p.u.",
+        )
+    )

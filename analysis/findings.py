@@ -1,0 +1,205 @@
+"""What a run came to: its worst places, in words with values and limits, and a verdict."""
+
+import re
+from collections.abc import Set
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.analysis.figures.frame import Clock
+from stackelgrid.analysis.limits import bus_limits, has_network
+from stackelgrid.analysis.run import Run
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.verdict import FEASIBLE, INFEASIBLE
+
+View = Literal["reality", "plan", "phases"]
+# columns of interval.parquet by view: violation, and where
+_VIEWS: dict[View, tuple[str, str]] = {
+    "reality": ("realised_violation_pu", "realised_worst"),
+    "plan": ("violation_pu", "worst"),
+    "phases": ("violation_three_phase_pu", "worst_three_phase"),
+}
+_BUS = re.compile(r"^bus (-?\d+)(?: phase ([abc]))?$")
+_BRANCH = re.compile(r"^(line|trafo) (\d+)")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A limit that is violated: by how much (p.u. of a voltage, share of a rating), where and when.
+
+    `value` says it in the units of the limit, e.g. "1.0571 p.u. against 1.05 p.u.".
+    """
+
+    view: View
+    interval: int
+    grid: str
+    element: str
+    violation_pu: float
+    value: str
+
+    def text(self, when: Clock) -> str:
+        """Place, time and value in words."""
+        what = f"{self.element} of {self.grid}" if self.element else self.grid
+        return f"{what} at {when.text(self.interval)}, {self.value}"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Numbers of intervals by what is to be said of them, and the worst place of all."""
+
+    planned: int
+    done: int
+    status: str
+    cost_eur: float
+    beyond_in_reality: int
+    infeasible: int
+    infeasible_phases: int
+    inexact: int
+    uncertified: int
+    fallbacks: int
+    recovered: int
+    worst: Place | None
+
+    @property
+    def state(self) -> Literal["good", "warning", "bad"]:
+        """Bad beyond limits; a warning where a plan is no good one, or the end is missing."""
+        if self.beyond_in_reality or self.infeasible or self.infeasible_phases:
+            return "bad"
+        doubtful = self.fallbacks or self.inexact or self.uncertified or self.done == 0
+        return "warning" if doubtful or self.status == "interrupted" else "good"
+
+
+def findings(run: Run) -> Findings:
+    """Count and rank what the tables of a run say of its intervals on record."""
+    table = run.interval
+    feeders = table[table["level"] != "transmission"]
+    real = table["realised_violation_pu"] > tolerances.AC_LIMIT_PU
+    unfit = set(feeders.loc[feeders["verdict"] == INFEASIBLE, "interval"])
+    places = worst_places(run, 1)
+    return Findings(
+        planned=int(run.summary["intervals_planned"]),
+        done=int(table["interval"].nunique()),
+        status=run.status,
+        cost_eur=float(run.summary["cost_eur"]["total"]),
+        beyond_in_reality=_intervals(table, real),
+        infeasible=_intervals(table, table["verdict"] == INFEASIBLE),
+        infeasible_phases=_intervals(table, table["verdict_three_phase"] == INFEASIBLE),
+        inexact=_intervals(feeders, feeders["verdict"] == FEASIBLE, but_not=unfit),
+        uncertified=_intervals(feeders, feeders["verdict"] == ""),
+        fallbacks=_intervals(table, table["fallback"]),
+        recovered=_intervals(table, _mended(table)),
+        worst=places[0] if places else None,
+    )
+
+
+def sentence(found: Findings, when: Clock) -> str:
+    """Verdict in one sentence: how far the run came, what is wrong and where worst, the cost."""
+    n = found.done
+    if n == 0:
+        return f"{_beginning(found) or 'The run has begun: '}no interval is on record yet."
+    parts = []
+    beyond = max(found.beyond_in_reality, found.infeasible, found.infeasible_phases)
+    if beyond:
+        parts += _wrong(found, when)
+    if found.fallbacks:
+        parts.append(f"{_of(found.fallbacks, n)} by fallback")
+    if found.inexact:
+        parts.append(f"{_of(found.inexact, n)} feasible but not exact")
+    if found.uncertified:
+        parts.append(f"{_of(found.uncertified, n)} without a certificate")
+    if not parts:
+        parts.append(f"{_all(n)} exact and within limits")
+    elif not beyond:
+        parts.append("all within limits" if n > 1 else "within limits")
+    if found.recovered:
+        parts.append(f"{found.recovered} after a recovery")
+    text = f"{', '.join(parts)}; cost {found.cost_eur:,.0f} EUR."
+    beginning = _beginning(found)
+    return beginning + text if beginning else text[0].upper() + text[1:]
+
+
+def worst_places(run: Run, most: int) -> list[Place]:
+    """Largest violations beyond the tolerance, one for each grid, interval and view, worst first.
+
+    What happened comes before what was planned.
+    """
+    found: list[Place] = []
+    for view, (column, where) in _VIEWS.items():
+        rows = run.interval[run.interval[column] > tolerances.AC_LIMIT_PU]
+        rows = rows.nlargest(most - len(found), column) if len(found) < most else rows.iloc[:0]
+        found += [
+            _place(run, view, int(i), str(grid), str(element), float(amount))
+            for i, grid, element, amount in zip(
+                rows["interval"], rows["grid"], rows[where], rows[column], strict=True
+            )
+        ]
+    return found
+
+
+def _place(run: Run, view: View, interval: int, grid: str, element: str, violation: float) -> Place:
+    value = _value(run, view, interval, grid, element, violation)
+    return Place(view, interval, grid, element, violation, value)
+
+
+def _value(run: Run, view: View, interval: int, grid: str, element: str, violation: float) -> str:
+    """Value at a place against its limit; the violation alone where the limit is not known."""
+    bus, branch = _BUS.match(element), _BRANCH.match(element)
+    if bus is not None:
+        column = {"reality": "vm_pu", "plan": "vm_certified_pu"}.get(view, f"vm_{bus[2]}_pu")
+        table = run.phase if view == "phases" else run.bus
+        mine = (table["interval"] == interval) & (table["grid"] == grid)
+        value = table.loc[mine & (table["bus"] == int(bus[1])), column]
+        if has_network(run) and len(value) and np.isfinite(value.iloc[0]):
+            limits, at, vm = bus_limits(run), (grid, int(bus[1])), float(value.iloc[0])
+            low, high = limits["min_vm_pu"][at], limits["max_vm_pu"][at]
+            limit = float(high if vm > high else low)
+            return f"{vm:.4g} p.u. against {limit:.4g} p.u."
+        return f"{violation:.2g} p.u. beyond the limit"
+    if branch is not None:
+        return f"{violation:.1%} above its rating"
+    return f"violation {violation:.2g}"
+
+
+def _mended(table: pd.DataFrame) -> "pd.Series[bool]":
+    good = (table["verdict"] != INFEASIBLE) & (table["verdict_three_phase"] != INFEASIBLE)
+    return (table["recovery"] != "") & good
+
+
+def _intervals(
+    table: pd.DataFrame, chosen: "pd.Series[bool]", but_not: Set[int] = frozenset()
+) -> int:
+    return len(set(table.loc[chosen, "interval"]) - but_not)
+
+
+def _beginning(found: Findings) -> str:
+    if found.status == "running":
+        return f"Going on, {found.done} of {found.planned} intervals done: "
+    if found.done < found.planned:
+        return f"Interrupted after {found.done} of {found.planned} intervals: "
+    return ""
+
+
+def _wrong(found: Findings, when: Clock) -> list[str]:
+    n, parts = found.done, []
+    worst = f" (worst: {found.worst.text(when)})" if found.worst else ""
+    if found.beyond_in_reality:
+        parts.append(f"{_of(found.beyond_in_reality, n)} beyond limits in reality{worst}")
+        worst = ""
+    if found.infeasible:
+        count = f"in {found.infeasible}" if parts else f"in {_of(found.infeasible, n)}"
+        parts.append(f"plan infeasible {count}{worst}")
+        worst = ""
+    if found.infeasible_phases:
+        count = f"{found.infeasible_phases}" if parts else f"{_of(found.infeasible_phases, n)}"
+        parts.append(f"plan beyond limits phase by phase in {count}{worst}")
+    return parts
+
+
+def _of(count: int, total: int) -> str:
+    return f"{count} of {total} intervals" if total != 1 else "the interval"
+
+
+def _all(count: int) -> str:
+    return f"all {count} intervals were" if count != 1 else "the interval was"

@@ -1,0 +1,123 @@
+"""Where the buses of a grid lie on a picture: its own coordinates, or a layout that is computed."""
+
+from dataclasses import dataclass
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+
+_BESIDE = 0.05  # of the grid's extent: how far a bus without coordinates lies from its neighbour
+_MESHED_MOST = 400  # above, distances between all pairs take too long
+
+
+@dataclass(frozen=True)
+class GridMap:
+    """Positions of one grid: `buses` (index bus; x, y, name), `branches` (element, index, ends).
+
+    `surveyed` says whether positions are the net's own coordinates (else they show what is
+    connected to what, and no distances). `branches` has columns element, index, name, bus, to_bus.
+    """
+
+    buses: pd.DataFrame
+    branches: pd.DataFrame
+    surveyed: bool
+
+
+def grid_map(network: pd.DataFrame, grid: str) -> GridMap:
+    """Map of a grid from the rows of network.parquet; the same rows give the same map."""
+    own = network[network["grid"] == grid]
+    rows = own[own["element"] == "bus"]
+    buses = rows.set_index("index")[["x", "y", "name"]].astype({"x": "float64", "y": "float64"})
+    buses.index.name = "bus"
+    branches = own[own["element"].isin(["line", "trafo"])][
+        ["element", "index", "name", "bus", "to_bus"]
+    ].reset_index(drop=True)
+    graph = nx.Graph()
+    graph.add_nodes_from(int(b) for b in buses.index)
+    graph.add_edges_from(branches[["bus", "to_bus"]].to_numpy(int).tolist())
+    known = buses[["x", "y"]].notna().all(axis=1)
+    surveyed = bool(known.mean() >= 0.5) and _spread(buses[known])
+    if surveyed:
+        _place_beside(buses, graph, known)
+    else:
+        sources = own.loc[own["element"] == "ext_grid", "bus"]
+        root = int(sources.iloc[0]) if len(sources) else int(buses.index[0])
+        for bus, (x, y) in _computed(graph, root).items():
+            buses.loc[bus, ["x", "y"]] = x, y
+    return GridMap(buses, branches, surveyed)
+
+
+def _spread(buses: pd.DataFrame) -> bool:
+    """Whether coordinates tell buses apart: some nets hold zeros for all."""
+    return len(buses.drop_duplicates(["x", "y"])) > 0.5 * len(buses)
+
+
+def _place_beside(buses: pd.DataFrame, graph: nx.Graph, known: pd.Series) -> None:
+    """Place a bus without coordinates near a neighbour that has them, on the free side of it."""
+    extent = float((buses[["x", "y"]].max() - buses[["x", "y"]].min()).max())
+    missing = [int(b) for b in buses.index[~known]]
+    placed = {int(b) for b in buses.index[known]}
+    while missing:
+        left = []
+        for bus in missing:
+            near = [n for n in sorted(graph[bus]) if n in placed]
+            if not near:
+                left.append(bus)
+                continue
+            at = buses.loc[near[0], ["x", "y"]].to_numpy(np.float64)
+            others = [n for n in graph[near[0]] if n in placed]
+            towards = buses.loc[others, ["x", "y"]].to_numpy(np.float64) - at
+            away = -towards.sum(axis=0) if len(others) else np.array([0.0, 1.0])
+            length = float(np.hypot(*away))
+            step = away / length if length > 0.0 else np.array([0.0, 1.0])
+            buses.loc[bus, ["x", "y"]] = at + _BESIDE * extent * step
+            placed.add(bus)
+        if len(left) == len(missing):  # an island without any coordinates: below the others
+            low, first = float(buses["y"].min()), float(buses["x"].min())
+            for n, bus in enumerate(left):
+                buses.loc[bus, ["x", "y"]] = first + n * _BESIDE * extent, low - _BESIDE * extent
+            return
+        missing = left
+
+
+def _computed(graph: nx.Graph, root: int) -> dict[int, tuple[float, float]]:
+    """Layout of a grid: from the root rightwards where it is a tree, else by distances."""
+    if nx.is_forest(graph):
+        return _tree(graph, root)
+    if len(graph) <= _MESHED_MOST:
+        found = nx.kamada_kawai_layout(graph)
+    else:
+        found = nx.spring_layout(graph, seed=0)
+    return {int(bus): (float(x), float(y)) for bus, (x, y) in found.items()}
+
+
+def _tree(graph: nx.Graph, root: int) -> dict[int, tuple[float, float]]:
+    """Depth from the root as x; the longest branch stays on its row, others open new ones."""
+    place: dict[int, tuple[float, float]] = {}
+    row = 0.0
+    roots = [root] + [min(c) for c in nx.connected_components(graph) if root not in c]
+    for start in roots:
+        depth = nx.single_source_shortest_path_length(graph, start)
+        children = {b: sorted(n for n in graph[b] if depth[n] > depth[b]) for b in depth}
+        order = sorted(depth, key=lambda b: (-depth[b], b))
+        height = dict.fromkeys(depth, 0)
+        for b in order:
+            height[b] = max((height[c] + 1 for c in children[b]), default=0)
+        stack = [start]
+        lines: list[int] = []  # depth first, the longest child goes straight on
+        while stack:
+            b = stack.pop()
+            lines.append(b)
+            stack += sorted(children[b], key=lambda c: (height[c], -c))
+        # each bus without a parent on its row opens a new row
+        longest = {
+            b: max(kids, key=lambda c: (height[c], -c)) for b, kids in children.items() if kids
+        }
+        straight = {child: b for b, child in longest.items()}
+        for b in lines:
+            if b in straight:
+                place[b] = (float(depth[b]), place[straight[b]][1])
+            else:
+                place[b] = (float(depth[b]), -row)
+                row += 1.0
+    return place

@@ -1,0 +1,104 @@
+"""The report of one run: finished, interrupted, or still going on."""
+
+from collections import Counter
+from pathlib import Path
+
+from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.analysis.figures.frame import LEVELS, Clock, clock, copies
+from stackelgrid.analysis.findings import findings, sentence
+from stackelgrid.analysis.report.page import Page, Verdict, write_report
+from stackelgrid.analysis.report.run_sections import SECTIONS
+from stackelgrid.analysis.run import Run
+
+# without these there is nothing to report; of the others a section is left out
+_NEEDED = ("interval", "bus", "branch", "device", "boundary")
+_SUMMARY = ("seed", "version", "timings", "wall_s", "solver", "cost_eur", "bilevel", "certificate")
+
+
+def write_run_report(directory: Path) -> Path:
+    """Write report.html into a run directory and return its path; raises ResultsError."""
+    page = run_page(Run(directory))
+    try:
+        return write_report(directory, page)
+    except OSError as error:
+        raise ResultsError(f"{directory}: cannot be written ({error.strerror})") from error
+
+
+def run_page(run: Run) -> Page:
+    """Page of a run; raises ResultsError where its tables or its summary are not those of a run."""
+    _check(run)
+    when, found = clock(run), findings(run)
+    sections = [of(run, when) for of in SECTIONS] if found.done else []
+    return Page(
+        title=f"Run {run.name}",
+        subtitle=_subtitle(run, when),
+        verdict=Verdict(found.state, sentence(found, when)),
+        facts=_facts(run),
+        sections=tuple(section for section in sections if section is not None),
+        notices=_notices(run),
+    )
+
+
+def _check(run: Run) -> None:
+    missing = [key for key in _SUMMARY if key not in run.summary]
+    if missing:
+        raise ResultsError(
+            f"{run.directory}: summary.json has no {missing[0]!r}; the directory of a run "
+            "(stackelgrid run) is accepted"
+        )
+    for name in _NEEDED:
+        file = run.directory / f"{name}.parquet"
+        parts = (run.directory / name).glob("part-*.parquet")
+        if run.intervals_done and not file.exists() and not any(parts):
+            raise ResultsError(f"{file}: is missing; a run writes it (docs/results.md)")
+
+
+def _subtitle(run: Run, when: Clock) -> str:
+    version = f"stackelgrid {run.summary['version']}"
+    if not len(when.intervals):
+        return version
+    first, last = (str(edge).replace("T", " ")[:16] for edge in (when.edges[0], when.edges[-1]))
+    zone = when.title.removeprefix("time (").removesuffix(")")
+    return f"{first} to {last}, {zone}; {run.dt_h * 60:g} minutes an interval; {version}"
+
+
+def _facts(run: Run) -> tuple[tuple[str, str], ...]:
+    s = run.summary
+    solver, cost, bilevel = s["solver"], s["cost_eur"], s["bilevel"]
+    number = Counter(grid.level for grid in run.grids.values())
+    grids = ", ".join(f"{number[level]} {name}" for level, name in LEVELS.items() if number[level])
+    total = sum(copies(run).values())
+    mode = str(run.scenario.get("horizon", {}).get("mode", "rolling")).replace("_", " ")
+    facts = [
+        ("Status", {"done": "done", "running": "going on"}.get(run.status, run.status)),
+        ("Intervals", f"{s['intervals_done']} of {s['intervals_planned']}, {mode}"),
+        ("Grids", f"{grids}; {total} with all copies"),
+        ("Scheme", str(bilevel["scheme"]).replace("_", " ")),
+        ("Pricing at the boundary", str(bilevel["pricing"])),
+        ("Coordination", str(run.scenario.get("coordination", "central")).replace("_", " ")),
+        ("Seed", str(s["seed"])),
+        ("Solvers", f"{solver['conic']}, {solver['mixed_integer']}"),
+        ("Cost of the system", f"{cost['total']:,.2f} EUR"),
+        ("Leaders", f"{cost['leader']:,.2f} EUR"),
+        ("Follower", f"{cost['follower']:,.2f} EUR"),
+        ("Largest gap of a plan", f"{bilevel['max_relative_gap']:.1e}"),
+        ("Largest cone gap", f"{s['certificate']['max_cone_gap_pu']:.1e} p.u."),
+        ("Recovered intervals", str(s["certificate"]["recovered"])),
+        ("Intervals by fallback", str(s["intervals_fallback"])),
+        ("Wall-clock time", f"{s['wall_s']:,.1f} s"),
+    ]
+    return tuple(facts)
+
+
+def _notices(run: Run) -> tuple[str, ...]:
+    if run.status == "running":
+        return (
+            "The run goes on, or its process was killed: this page shows what was on record when "
+            "it was written. stackelgrid report writes it anew.",
+        )
+    if run.status == "interrupted":
+        return (
+            f"The run was interrupted; stackelgrid run --resume {run.directory.name} goes on, and "
+            "writes this page anew.",
+        )
+    return ()

@@ -1,0 +1,198 @@
+"""Tables of the report of a run: grids, costs, extremes, and the worst intervals and why."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.analysis.figures.costs import cost_kinds, cost_sides
+from stackelgrid.analysis.figures.frame import LEVELS, Clock, copies
+from stackelgrid.analysis.findings import View, worst_places
+from stackelgrid.analysis.limits import has_network
+from stackelgrid.analysis.report.page import ReportTable
+from stackelgrid.analysis.run import Run
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.verdict import EXACT, FEASIBLE
+
+_MOST_ROWS = 12
+_DEVICES = ("load", "pv", "battery", "unit")
+
+
+def grid_table(run: Run) -> ReportTable:
+    """Grids with their place, number of copies, and what is connected."""
+    count = copies(run)
+    first = run.bus["interval"] == run.bus["interval"].min()
+    buses = run.bus[first].groupby("grid").size()
+    devices = run.device[run.device["interval"] == run.device["interval"].min()]
+    kinds = devices.groupby(["grid", "kind"]).size()
+    solver = run.interval.groupby("grid")["solver"].first()
+    rows = []
+    for name, grid in run.grids.items():
+        where = f"bus {grid.bus} of {grid.parent}" if grid.parent else "root"
+        numbers = [str(kinds.get((name, kind), 0)) for kind in _DEVICES]
+        rows.append(
+            (
+                name,
+                LEVELS[grid.level],
+                where,
+                str(count[name]),
+                str(buses.get(name, 0)),
+                *numbers,
+                str(solver.get(name, "")),
+            )
+        )
+    columns = ("grid", "level", "connected at", "copies", "buses", "loads", "PV", "batteries")
+    return ReportTable(
+        "Grids", (*columns, "units", "solver"), tuple(rows), "Numbers are those of one copy."
+    )
+
+
+def cost_table(run: Run) -> ReportTable:
+    """Sums of the costs by kind, and by who bears them."""
+    kinds, sides = cost_kinds(run).sum(), cost_sides(run).sum()
+    rows = [(name, f"{value:,.2f}") for name, value in kinds.items()]
+    rows.append(("cost of the system", f"{sides['system']:,.2f}"))
+    rows.append(("leaders, with their payments at the boundary", f"{sides['leaders']:,.2f}"))
+    rows.append(("follower", f"{sides['follower']:,.2f}"))
+    return ReportTable(
+        "Costs",
+        ("kind", "EUR"),
+        tuple((str(name), value) for name, value in rows),
+        "Payments between grids of the system are transfers: they are part of what leaders pay, "
+        "not of what the system costs.",
+    )
+
+
+def extremes_table(run: Run, when: Clock) -> ReportTable:
+    """Lowest and highest voltage and largest loading of every grid, with place and time."""
+    rows = []
+    names = _bus_names(run)
+    for grid in run.grids:
+        buses = run.bus[run.bus["grid"] == grid].dropna(subset=["vm_pu"])
+        branches = run.branch[run.branch["grid"] == grid]
+        cells = [grid]
+        for pick in ("argmin", "argmax"):
+            if buses.empty:
+                cells += ["", ""]
+                continue
+            at = buses.iloc[int(getattr(buses["vm_pu"].to_numpy(), pick)())]
+            bus = _named("bus", int(at["bus"]), names.get((grid, int(at["bus"])), ""))
+            cells += [f"{at['vm_pu']:.4f}", f"{bus}, {when.text(int(at['interval']))}"]
+        if branches["loading_percent"].max() > 0.0:
+            at = branches.iloc[int(branches["loading_percent"].to_numpy().argmax())]
+            cells += [
+                f"{at['loading_percent']:.1f}",
+                f"{at['element']} {at['index']}, {when.text(int(at['interval']))}",
+            ]
+        else:
+            cells += ["", ""]
+        rows.append(tuple(cells))
+    return ReportTable(
+        "Extremes of every grid",
+        ("grid", "lowest p.u.", "where", "highest p.u.", "where", "fullest %", "where"),
+        tuple(rows),
+    )
+
+
+def worst_table(run: Run, when: Clock) -> ReportTable | None:
+    """The worst intervals: what was violated, and why it came to that; None where all was well."""
+    table = run.interval
+    feeder = table["level"] != "transmission"
+    three = table["verdict_three_phase"]
+    largest = table[["violation_pu", "violation_three_phase_pu", "realised_violation_pu"]].max(
+        axis=1
+    )
+    chosen = (
+        (largest > tolerances.AC_LIMIT_PU)
+        | (feeder & ~table["verdict"].isin([EXACT, ""]))
+        | ~three.isin(["", FEASIBLE])
+        | table["fallback"]
+        | (table["recovery_tried"] != "")
+    )
+    rows = table.assign(largest=largest.fillna(0.0))[chosen]
+    if rows.empty:
+        return None
+    rows = rows.sort_values(
+        ["largest", "fictitious_loss_share", "interval"], ascending=[False, False, True]
+    )
+    values = {
+        (place.interval, place.grid, place.view): f"{place.element}: {place.value}"
+        for place in worst_places(run, 200)
+    }
+    shown = [
+        (
+            when.text(int(row["interval"])),
+            str(row["grid"]),
+            str(row["verdict"]) or "none",
+            _violated(row, values),
+            _reason(row),
+        )
+        for _, row in rows.head(_MOST_ROWS).iterrows()
+    ]
+    left = len(rows) - len(shown)
+    return ReportTable(
+        "Worst intervals",
+        ("time", "grid", "plan", "beyond limits", "why"),
+        tuple(shown),
+        f"{left} more are in interval.parquet." if left else "",
+    )
+
+
+def _violated(row: "pd.Series[Any]", values: Mapping[tuple[int, str, View], str]) -> str:
+    interval, grid = int(row["interval"]), str(row["grid"])
+    told: dict[View, str] = {
+        "reality": "in reality",
+        "plan": "planned",
+        "phases": "planned, by phase",
+    }
+    parts = [
+        f"{name} {values[interval, grid, view]}"
+        for view, name in told.items()
+        if (interval, grid, view) in values
+    ]
+    return "; ".join(parts) or "nothing"
+
+
+def _reason(row: "pd.Series[Any]") -> str:
+    """Why a plan or what came of it was not good, from the row of interval.parquet."""
+    parts = []
+    if row["fallback"]:
+        parts.append(f"fallback: {row['fallback_reason']}")
+    tried, rung = str(row["recovery_tried"]), str(row["recovery"])
+    if rung:
+        before = str(row["verdict_before"])
+        excess = float(row["violation_before_pu"])
+        by = f", {excess:.3g} beyond a limit" if excess > 0.0 else ""
+        parts.append(f"recovered by {rung} (at first {before}{by})")
+    elif tried:
+        parts.append(f"recovery tried ({tried}), nothing was better")
+    elif row["verdict"] not in (EXACT, ""):
+        share = float(row["fictitious_loss_share"])
+        if share > tolerances.EXACT_LOSS_SHARE:
+            parts.append(f"relaxation not tight: fictitious losses of {share:.2g} of the load")
+        elif np.isnan(row["cone_gap_pu"]):
+            parts.append("a schedule without flows: nothing to be exact")
+    planned = max(float(row["violation_pu"]), float(row["violation_three_phase_pu"]), 0.0)
+    if (
+        float(row["realised_violation_pu"]) > tolerances.AC_LIMIT_PU
+        and not planned > tolerances.AC_LIMIT_PU
+    ):
+        moved = float(row["realised_voltage_change_pu"])
+        parts.append(f"the plan held the limits; reality differs by up to {moved:.2g} p.u.")
+    return "; ".join(parts)
+
+
+def _bus_names(run: Run) -> dict[tuple[str, int], str]:
+    if not has_network(run):
+        return {}
+    buses = run.network[run.network["element"] == "bus"]
+    return {
+        (str(g), int(i)): str(n)
+        for g, i, n in zip(buses["grid"], buses["index"], buses["name"], strict=True)
+    }
+
+
+def _named(kind: str, index: int, name: str) -> str:
+    own = name if name not in ("", str(index), f"{kind} {index}") else ""
+    return f"{kind} {index} ({own})" if own else f"{kind} {index}"
