@@ -24,6 +24,7 @@ from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario, controller_settings
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
+from stackelgrid.scenarios.progress import RunProgress
 from stackelgrid.scenarios.run import RunLog, check_out, resolved, run_scenario, write_summary
 
 DecidePlan = Callable[
@@ -180,12 +181,12 @@ def _plan(work: _Work, decide: DecidePlan, scheme: str) -> None:
     )
 
 
-def after(progress: Callable[[int], None], first: int) -> Callable[[int], None]:
-    """Progress of a part that begins after `first` steps."""
-    return lambda done: progress(first + done)
+def after(progress: Callable[[int], None], first: int) -> Callable[[RunProgress], None]:
+    """Progress of a run that begins after `first` steps."""
+    return lambda told: progress(first + told.intervals_done)
 
 
-def _run(work: _Work, progress: Callable[[int], None], scheme: str) -> None:
+def _run(work: _Work, progress: Callable[[RunProgress], None], scheme: str) -> None:
     scenario = work.loaded.scenario.model_copy(
         update={
             "controller": scheme,

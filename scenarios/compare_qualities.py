@@ -25,6 +25,7 @@ from stackelgrid.scenarios.compare import (
 )
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
+from stackelgrid.scenarios.progress import RunProgress
 from stackelgrid.scenarios.run import RunLog, check_out, run_scenario, write_summary
 from stackelgrid.scenarios.schema_communication import CommunicationSection
 
@@ -113,7 +114,7 @@ def with_quality(loaded: LoadedScenario, name: str) -> LoadedScenario:
     return replace(loaded, scenario=loaded.scenario.model_copy(update={"communication": other}))
 
 
-def _run(work: _Work, progress: Callable[[int], None], name: str) -> None:
+def _run(work: _Work, progress: Callable[[RunProgress], None], name: str) -> None:
     directory = work.out / name
     run_scenario(work.loaded[name], directory, progress)
     add_run(work.comparison, work.built, directory, name)

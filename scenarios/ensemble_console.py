@@ -1,28 +1,22 @@
 """The verb `ensemble` on the command line: its options, its progress, its table."""
 
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-)
 from rich.table import Table
-from rich.text import Text
 
 from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.scenarios.console import (
+    JsonOption,
+    OptionalScenarioArgument,
+    Output,
+    QuietOption,
+    SeedOption,
+    SetOption,
+    interruptible,
+    new_directory,
+)
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import load_scenario
 
@@ -31,10 +25,7 @@ if TYPE_CHECKING:
 
 
 def ensemble(
-    scenario: Annotated[
-        str | None,
-        typer.Argument(help="Path of a TOML file, or the name of a shipped scenario."),
-    ] = None,
+    scenario: OptionalScenarioArgument = None,
     members: Annotated[
         int | None, typer.Option("--members", metavar="N", help="Number of members.")
     ] = None,
@@ -58,22 +49,17 @@ def ensemble(
         Path | None,
         typer.Option("--resume", help="Directory of an unfinished ensemble; SCENARIO not needed."),
     ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override a key."),
-    ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Override the seed.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors and the directory.")] = False,
+    overrides: SetOption = None,
+    seed: SeedOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Run many members with errors of their own, and say with what confidence they cost what."""
     _check_options(members, cluster, workers, out, resume)
-    console = Console(stderr=True, quiet=quiet)
-
-    def say(text: str) -> None:
-        console.print(text, soft_wrap=True, highlight=False)
-
+    output = Output(quiet, as_json)
     given = load_scenario(scenario, overrides or (), seed) if scenario is not None else None
     # heavy imports come after the scenario has been found good
+    from stackelgrid.analysis.run import read_summary
     from stackelgrid.scenarios.ensemble import Workers, planned, resumed, run_ensemble
     from stackelgrid.scenarios.ensemble import unfinished_runs as unfinished
 
@@ -86,30 +72,25 @@ def ensemble(
         raise ScenarioError("SCENARIO: is missing; a path, a shipped name or --resume is accepted")
     wanted, runs = planned(loaded, size, members)
     name = loaded.scenario.name
-    target = resume or out or Path("runs") / f"{name}-ensemble-{datetime.now():%Y%m%d-%H%M%S}"
+    target = resume or out or new_directory(name, "ensemble")
     if resume is not None and not unfinished(loaded, wanted, resume) and _is_done(resume):
-        say(f"{resume}: all {runs} runs are done; nothing is left to resume")
-        print(resume)
+        output.say(f"{resume}: all {runs} runs are done; nothing is left to resume")
+        output.results(resume, read_summary(resume))
         return
-    try:
-        with _progress(console, name, runs) as advance:
-            result = run_ensemble(
-                loaded, wanted, target, Workers(cluster, workers),
-                resume=resume is not None, progress=advance, say=say,
-            )  # fmt: skip
-    except KeyboardInterrupt:  # typer would say nothing
-        again = f"; --resume {target} goes on" if target.exists() else ""
-        print(f"stackelgrid: interrupted{again}", file=sys.stderr)
-        raise typer.Exit(130) from None
+    bar = output.bar(name, runs, "runs")
+    with interruptible(target, f"--resume {target} goes on"), bar as advance:
+        result = run_ensemble(
+            loaded, wanted, target, Workers(cluster, workers),
+            resume=resume is not None, progress=advance, say=output.say,
+        )  # fmt: skip
     s = result.summary
-    if result.tables is not None and not quiet:
-        _show(result.tables, name)
-    say(
+    if result.tables is not None:
+        output.show(_overview(result.tables, name))
+    output.say(
         f"{name}: {s['runs_done']} of {s['runs_planned']} runs in {s['wall_s']:.1f} s "
         f"({s['workers']} workers)"
     )
-    say("results:")
-    print(result.directory)
+    output.results(result.directory, s)
     if s["runs_failed"]:
         first = s["failed"][0]
         raise StackelgridError(
@@ -140,42 +121,8 @@ def _is_done(directory: Path) -> bool:
     return (directory / "kpis.parquet").exists()
 
 
-class _TimeLeft(ProgressColumn):
-    """Time left at the mean pace since the first call, which told what was there already."""
-
-    def render(self, task: Task) -> Text:
-        """Text of the column."""
-        done = task.completed - task.fields.get("kept", 0)
-        if done <= 0 or task.total is None:
-            return Text("-:--:-- left")
-        pace = (time.monotonic() - task.fields["began"]) / done
-        return Text(f"{timedelta(seconds=round(pace * (task.total - task.completed)))} left")
-
-
-@contextmanager
-def _progress(console: Console, name: str, total: int) -> Iterator[Callable[[int], None]]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("runs"),
-        TimeElapsedColumn(),
-        _TimeLeft(),
-    )
-    hidden = console.quiet or not console.is_terminal
-    with Progress(*columns, console=console, disable=hidden) as bar:
-        task = bar.add_task(name, total=total)
-
-        def advance(done: int) -> None:
-            told = "began" in bar.tasks[0].fields
-            first: dict[str, Any] = {} if told else {"kept": done, "began": time.monotonic()}
-            bar.update(task, completed=done, **first)
-
-        yield advance
-
-
-def _show(tables: "EnsembleTables", name: str) -> None:
-    """Print the key figures with their confidence intervals."""
+def _overview(tables: "EnsembleTables", name: str) -> Table:
+    """Key figures with their confidence intervals."""
     from stackelgrid.analysis.ensemble import overview
 
     texts = overview(tables)
@@ -185,5 +132,4 @@ def _show(tables: "EnsembleTables", name: str) -> None:
         table.add_column(str(column), justify="right")
     for row in texts.itertuples(index=False):
         table.add_row(*(str(cell) for cell in row))
-    # a table cut to the width of a pipe would lose its numbers
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    return table

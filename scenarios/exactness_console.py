@@ -1,76 +1,61 @@
-"""What the verb `exactness` prints: the conditions against what was found, and where it stops."""
+"""The verb `exactness` on the command line: its options and its progress."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Annotated
 
-import pandas as pd
-from rich.table import Table
+import typer
 
-from stackelgrid.analysis.exactness import (
-    CONDITION_NAMES,
-    PREDICTED,
-    SweepTables,
-    conditions_table,
-    stops_table,
+from stackelgrid.scenarios.console import (
+    JsonOption,
+    Output,
+    QuietOption,
+    ScenarioArgument,
+    SeedOption,
+    SetOption,
+    interruptible,
+    new_directory,
 )
-
-_MOST_ROWS = 24
-
-
-def sweep_tables(tables: SweepTables, name: str) -> Iterator[Table]:
-    """The table of conditions, and where exactness ends along the first dimension."""
-    yield _conditions(tables, name)
-    if not tables.varied:
-        return
-    stops = stops_table(tables.points, tables.varied)
-    if len(stops):
-        yield _stops(stops, name)
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.load import load_scenario
 
 
-def _conditions(tables: SweepTables, name: str) -> Table:
-    title = f"{name}: a priori conditions against the certificate"
-    table = Table("of", "condition", title=title, title_justify="left")
-    headings = (
-        "holds, exact", "holds, not exact", "fails, exact", "fails, not exact",
-        "alone fails, exact", "alone fails, not exact",
-    )  # fmt: skip
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    for row in conditions_table(tables.points, tables.steps).itertuples(index=False):
-        basis, condition, *counts = row
-        alone = ["", ""] if condition == PREDICTED else [str(c) for c in counts[4:]]
-        cells = [str(c) for c in counts[:4]] + alone
-        table.add_row(f"{basis}s", CONDITION_NAMES[str(condition)], *cells)
-    return table
+def exactness(
+    scenario: ScenarioArgument,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Directory for the results; default runs/NAME-exactness-TIME."),
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", help="Directory of an interrupted sweep to finish.")
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option("--size", help="Size of the sweep, e.g. small or full; small if there is."),
+    ] = None,
+    overrides: SetOption = None,
+    seed: SeedOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Sweep a feeder's operating points: where the relaxation stops being exact, and why."""
+    if out is not None and resume is not None:
+        raise ScenarioError("--out and --resume: one of them is accepted, not both")
+    loaded = load_scenario(scenario, overrides or (), seed)
+    output = Output(quiet, as_json)
+    # heavy imports come after the scenario has been found good
+    from stackelgrid.scenarios.exactness import sweep_exactness
+    from stackelgrid.scenarios.exactness_design import sweep_of
+    from stackelgrid.scenarios.exactness_texts import sweep_lines, sweep_tables
 
-
-def _stops(stops: pd.DataFrame, name: str) -> Table:
-    along = str(stops["along"].iloc[0])
-    others = [c for c in stops.columns if c in list(stops.columns)[: list(stops).index("along")]]
-    more = f" (first {_MOST_ROWS} of {len(stops)} rows)" if len(stops) > _MOST_ROWS else ""
-    title = f"{name}: {along} up to which points are exact, and are predicted to be{more}"
-    table = Table(title=title, title_justify="left")
-    for column in others:
-        table.add_column(column, justify="right")
-    for heading in ("last exact", "first inexact", "last predicted", "first not predicted"):
-        table.add_column(heading, justify="right")
-    table.add_column("conditions that fail at the first inexact point")
-    numbers = ["last_exact", "first_inexact", "last_predicted", "first_not_predicted"]
-    for _, row in stops.head(_MOST_ROWS).iterrows():
-        cells = ["-" if pd.isna(row[c]) else f"{row[c]:g}" for c in (*others, *numbers)]
-        table.add_row(*cells, str(row["failing_conditions"]) or "-")
-    return table
-
-
-def sweep_lines(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Sentences about a finished sweep."""
-    s, t = summary, summary["timings"]
-    yield (
-        f"{s['scenario']}: {s['points_done']} points of {s['grid']} in {s['wall_s']:.1f} s "
-        f"(workers: {s['workers']}; build {t['build_s']:.1f}, solve {t['solve_s']:.1f}, "
-        f"certify {t['certify_s']:.1f} s)"
-    )
-    yield (
-        f"{s['exact']} exact ({s['predicted_exact']} predicted), {s['feasible']} feasible, "
-        f"{s['infeasible']} infeasible, {s['unsolved']} without a solution"
-    )
+    sweep, name = sweep_of(loaded, size), loaded.scenario.name
+    target = resume or out or new_directory(name, "exactness")
+    bar = output.bar(name, sweep.points_planned, "points")
+    with interruptible(target, f"--resume {target} finishes it"), bar as advance:
+        result = sweep_exactness(
+            loaded, sweep, target, resume=resume is not None, progress=advance, say=output.say
+        )
+    for table in sweep_tables(result.tables, name):
+        output.show(table)
+    for line in sweep_lines(result.summary):
+        output.say(line)
+    output.results(result.directory, result.summary)

@@ -10,6 +10,7 @@ from typing import Any
 
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario, load_scenario
+from stackelgrid.scenarios.progress import RunProgress
 from stackelgrid.scenarios.run import RunResult, resolved, run_in
 from stackelgrid.scenarios.run_state import (
     FORMAT,
@@ -64,7 +65,7 @@ def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumabl
 
 def resume_run(
     found: Resumable,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[RunProgress], None] = lambda told: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> RunResult:
     """Go on with a run that is not finished; the result is that of a run without interruption."""

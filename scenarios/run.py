@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
@@ -18,8 +18,10 @@ from stackelgrid.scenarios.build import BuiltScenario, build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices, programs
+from stackelgrid.scenarios.progress import DecisionProgress, RunProgress
 from stackelgrid.scenarios.remote import remote_simulators
 from stackelgrid.scenarios.run_networks import write_networks
+from stackelgrid.scenarios.run_progress import decision_progress, run_progress
 from stackelgrid.scenarios.run_state import (
     RunState,
     file_digests,
@@ -32,6 +34,7 @@ from stackelgrid.scenarios.run_state import (
 )
 from stackelgrid.scenarios.summary import summary
 from stackelgrid.scenarios.world import run_world
+from stackelgrid.simulators.grid_interval import GridInterval
 from stackelgrid.simulators.negotiation_tables import NegotiationRecorder
 from stackelgrid.simulators.negotiation_totals import negotiation_events
 from stackelgrid.simulators.stages import StageRecorder
@@ -53,12 +56,13 @@ class RunResult:
 def run_scenario(
     loaded: LoadedScenario,
     out: Path,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[RunProgress], None] = lambda told: None,
     say: Callable[[str], None] = lambda line: None,
     early: Supervisor | None = None,
 ) -> RunResult:
     """Run a scenario into a new directory; `early` holds simulators that were started before.
 
+    `progress` is told how far the run is after every interval, `say` what a user should know.
     Raises a StackelgridError for anything bad in the scenario (then no directory is left behind)
     or in the run (then summary.json says "interrupted" and the parts written so far are there).
     """
@@ -69,7 +73,7 @@ def run_scenario(
 def run_in(
     loaded: LoadedScenario,
     out: Path,
-    progress: Callable[[int], None],
+    progress: Callable[[RunProgress], None],
     say: Callable[[str], None],
     state: RunState | None = None,
     early: Supervisor | None = None,
@@ -100,7 +104,7 @@ class _Run:
         loaded: LoadedScenario,
         built: BuiltScenario,
         out: Path,
-        progress: Callable[[int], None],
+        progress: Callable[[RunProgress], None],
         started: float,
         state: RunState | None,
     ) -> None:
@@ -114,6 +118,7 @@ class _Run:
         self._stages = StageRecorder(self.writer, built.axis.index, built.devices)
         self._negotiations = NegotiationRecorder(self.writer, built.axis.index)
         self._started, self._progress = started, progress
+        self._decided, self._warning = DecisionProgress(), ""
         self._world_before_s = self.timings.world_s
         self.timings.build_s = time.perf_counter() - started - self._world_before_s
         self._logged = self.totals.fallback_intervals
@@ -131,6 +136,11 @@ class _Run:
             state.give(self.built)
             return
         log.event("start", scenario=scenario.name, seed=scenario.seed, version=_version())
+        t = scenario.time
+        say(
+            f"{scenario.name}: {t.intervals} intervals of {t.interval_min} min from "
+            f"{self.built.axis.index[0]:%Y-%m-%d %H:%M}, seed {scenario.seed}"
+        )
         lines = notices(self.built)
         if self._unsaved:
             lines = [*lines, f"{self._unsaved}: an interrupted run begins again"]
@@ -183,23 +193,29 @@ class _Run:
             for event in negotiation_events(interval, outcome):
                 log.event(event.kind, **event.fields)
             if outcome.follower_gap != outcome.follower_gap:
-                text = f"{outcome.follower}: its dispatch could not be audited"
-                log.event("warning", interval=interval, text=text)
+                self._warn(interval, f"{outcome.follower}: its dispatch could not be audited")
         for text in decision.messages:
-            log.event("warning", interval=interval, text=text)
+            self._warn(interval, text)
+        self._decided = decision_progress(decision) or self._decided
         for name, plan in decision.plans.items():
             if plan.step == 0:
                 log.event("solve", interval=interval, grid=name, **asdict(plan.report))
 
-    def _on_interval(self, done: int) -> None:
+    def _warn(self, interval: int, text: str) -> None:
+        self.log.event("warning", interval=interval, text=text)
+        self._warning = f"interval {interval}: {text}"
+
+    def _on_interval(self, done: int, rows: Sequence[GridInterval]) -> None:
         totals = self.totals
         for interval in sorted(totals.fallback_intervals - self._logged):
+            reasons = totals.fallback_reasons[interval]
             self._logged.add(interval)
-            self.log.event("fallback", interval=interval, reasons=totals.fallback_reasons[interval])
+            self.log.event("fallback", interval=interval, reasons=reasons)
+            self._warning = f"interval {interval}: fallback: {reasons[0]}"
         if not self._unsaved:
             self._save(done)
         write_summary(self.out, self._summary("running"))
-        self._progress(done)
+        self._progress(run_progress(self.built, totals, rows, self._decided, self._warning))
 
     def _save(self, done: int) -> None:
         """Save the state, after what it counts on is on the disk."""

@@ -1,75 +1,108 @@
-"""What `stackelgrid run` says, and how it ends when it is interrupted."""
+"""The verb `run` on the command line: its options, what it says, how it ends when interrupted."""
 
 import signal
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from stackelgrid.scenarios.load import LoadedScenario
+from stackelgrid.scenarios.console import (
+    JsonOption,
+    OptionalScenarioArgument,
+    Output,
+    QuietOption,
+    SeedOption,
+    SetOption,
+    Terminated,
+    interruptible,
+    new_directory,
+)
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.load import LoadedScenario, load_scenario
 from stackelgrid.scenarios.negotiation_console import negotiation_lines
 from stackelgrid.scenarios.remote_start import started_early
-
-Say = Callable[[str], None]
-Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+from stackelgrid.scenarios.run_panel import shown
 
 
-class Terminated(KeyboardInterrupt):
-    """The process was asked to end by SIGTERM."""
+def run(
+    scenario: OptionalScenarioArgument = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Directory for the results; default runs/NAME-TIME."),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option("--resume", help="Directory of an interrupted run to go on with."),
+    ] = None,
+    overrides: SetOption = None,
+    seed: SeedOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a scenario and write its tables, or go on with a run that was interrupted."""
+    if out is not None and resume is not None:
+        raise ScenarioError("--out and --resume: one of them is accepted, not both")
+    if scenario is None and resume is None:
+        raise ScenarioError("SCENARIO is missing; a path, a shipped name or --resume is accepted")
+    if scenario is None and (overrides or seed is not None):
+        raise ScenarioError("--resume: goes on as begun; --set and --seed need SCENARIO, too")
+    loaded = None if scenario is None else load_scenario(scenario, overrides or (), seed)
+    output = Output(quiet, as_json)
+    if resume is not None:
+        _again(resume, loaded, output)
+        return
+    assert loaded is not None
+    _new(loaded, out or new_directory(loaded.scenario.name), output)
+
+
+def _new(loaded: LoadedScenario, target: Path, output: Output) -> None:
+    """Run a scenario into a new directory."""
+    name, intervals = loaded.scenario.name, loaded.scenario.time.intervals
+    display = shown(output, name, intervals)
+    with _ending(target), started_early(loaded.scenario.remote) as early, display as told:
+        # heavy imports come after the scenario has been found good
+        from stackelgrid.scenarios.run import run_scenario
+
+        result = run_scenario(loaded, target, told, output.say, early)
+    _tell(result.summary, target, output)
+
+
+def _again(directory: Path, loaded: LoadedScenario | None, output: Output) -> None:
+    """Go on with an interrupted run; one that is finished is told again."""
+    from stackelgrid.scenarios.resume import resumable, resume_run
+
+    found = resumable(directory, loaded)
+    if found.finished is not None:
+        output.say(f"{directory} is finished: nothing is left to do")
+        _tell(found.finished, directory, output)
+        return
+    scenario = found.loaded.scenario
+    with _ending(directory), shown(output, scenario.name, scenario.time.intervals) as told:
+        result = resume_run(found, told, output.say)
+    _tell(result.summary, directory, output)
 
 
 @contextmanager
-def interruptible(target: Path) -> Iterator[None]:
-    """End with one line and status 130 at Ctrl-C, 143 at SIGTERM."""
+def _ending(target: Path) -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does."""
 
     def terminate(number: int, frame: FrameType | None) -> None:
         raise Terminated
 
     before = signal.signal(signal.SIGTERM, terminate)
     try:
-        yield
-    except KeyboardInterrupt as error:  # typer would say nothing
-        again = f"; stackelgrid run --resume {target} goes on" if target.exists() else ""
-        print(f"stackelgrid: interrupted{again}", file=sys.stderr)
-        raise typer.Exit(143 if isinstance(error, Terminated) else 130) from None
+        with interruptible(target, f"stackelgrid run --resume {target} goes on"):
+            yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def run_new(loaded: LoadedScenario, target: Path, say: Say, bar: Bar) -> None:
-    """Run a scenario into a new directory."""
-    name, intervals = loaded.scenario.name, loaded.scenario.time.intervals
-    with interruptible(target), started_early(loaded.scenario.remote) as early:
-        # heavy imports come after the scenario has been found good
-        from stackelgrid.scenarios.run import run_scenario
-
-        with bar(name, intervals) as advance:
-            result = run_scenario(loaded, target, advance, say, early)
-    _tell(result.summary, target, say)
-
-
-def run_again(directory: Path, loaded: LoadedScenario | None, say: Say, bar: Bar) -> None:
-    """Go on with an interrupted run; one that is finished is told again."""
-    from stackelgrid.scenarios.resume import resumable, resume_run
-
-    found = resumable(directory, loaded)
-    if found.finished is not None:
-        say(f"{directory} is finished: nothing is left to do")
-        _tell(found.finished, directory, say)
-        return
-    scenario = found.loaded.scenario
-    with interruptible(directory), bar(scenario.name, scenario.time.intervals) as advance:
-        result = resume_run(found, advance, say)
-    _tell(result.summary, directory, say)
-
-
-def _tell(s: Mapping[str, Any], directory: Path, say: Say) -> None:
+def _tell(s: Mapping[str, Any], directory: Path, output: Output) -> None:
     """Say what came out, and print where."""
-    c, t = s["certificate"], s["timings"]
+    say, c, t = output.say, s["certificate"], s["timings"]
     say(
         f"{s['scenario']}: {s['intervals_done']} intervals in {s['wall_s']:.1f} s "
         f"(build {t['build_s']:.1f}, solve {t['solve_s']:.1f}, power flow {t['power_flow_s']:.1f}, "
@@ -89,5 +122,4 @@ def _tell(s: Mapping[str, Any], directory: Path, say: Say) -> None:
         )
     for line in negotiation_lines(s["negotiation"]):
         say(line)
-    print("results:", end=" ", file=sys.stderr, flush=True)
-    print(directory)
+    output.results(directory, s)

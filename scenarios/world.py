@@ -2,7 +2,7 @@
 
 import asyncio
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mosaik
@@ -16,6 +16,7 @@ from stackelgrid.scenarios.build import BuiltScenario
 from stackelgrid.scenarios.remote import AGENT_KIND
 from stackelgrid.simulators.attributes import AGENT, FLEET, Flow, names
 from stackelgrid.simulators.grid import boundary_eid
+from stackelgrid.simulators.grid_interval import GridInterval
 from stackelgrid.simulators.recorder import (
     RECORDED_AGENT,
     RECORDED_BOUNDARY,
@@ -44,11 +45,13 @@ def run_world(
     writer: TableWriter,
     totals: Totals,
     timings: Timings,
-    progress: Callable[[int], None],
+    progress: Callable[[int, Sequence[GridInterval]], None],
     observe: Callable[[int, Decision], None] = lambda interval, decision: None,
     first_interval: int = 0,
 ) -> None:
-    """Connect all simulators and run the day; `observe` is told every decision.
+    """Connect all simulators and run the day.
+
+    `observe` is told every decision, `progress` how many intervals are done and the last rows.
 
     Within one interval: agents decide on the measurements of the interval before (time-shifted),
     once it is on record; devices apply the set points; grids exchange powers (upwards) and voltages
@@ -93,7 +96,7 @@ def _connect(
     writer: TableWriter,
     totals: Totals,
     timings: Timings,
-    progress: Callable[[int], None],
+    progress: Callable[[int, Sequence[GridInterval]], None],
     observe: Callable[[int, Decision], None],
     interval_s: int,
     first_interval: int,

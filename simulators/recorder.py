@@ -78,10 +78,10 @@ class Recorder(mosaik_api_v3.Simulator):
         writer: TableWriter,
         totals: Totals,
         timings: Timings,
-        progress: Callable[[int], None],
+        progress: Callable[[int, Sequence[GridInterval]], None],
         first_interval: int = 0,
     ) -> Meta:
-        """Take the grids to record, where to write, and whom to tell of the progress.
+        """Take the grids to record, where to write, and whom to tell how far it is, by which rows.
 
         Time 0 is the start of `first_interval`.
         """
@@ -114,6 +114,7 @@ class Recorder(mosaik_api_v3.Simulator):
             t: [] for t in ("interval", "bus", "branch", "device", "boundary", "trade", "schedule",
                             "certificate", "phase")
         }  # fmt: skip
+        records: list[GridInterval] = []
         for name in self._grids:
             grid, seen = self._known[name], values[name]
             upper = values.get(grid.parent, {})
@@ -133,6 +134,7 @@ class Recorder(mosaik_api_v3.Simulator):
             interface = rows["boundary"][-1] if grid.parent else None
             price = _boundary_price(grid, seen, interval, interface)
             record = self._interval_row(grid, seen, plan, price)
+            records.append(record)
             self._totals.add(
                 record,
                 float(interface["mismatch_mva"][0]) if interface else 0.0,
@@ -145,7 +147,7 @@ class Recorder(mosaik_api_v3.Simulator):
                 self._writer.write_part(table, interval, self._joined(parts, interval))
         self._totals.intervals_done = interval + 1
         self._timings.record_s += wall.perf_counter() - started
-        self._progress(interval + 1)
+        self._progress(interval + 1, records)
         return time + self._interval_s
 
     def _joined(self, parts: list[dict[str, Any]], interval: int) -> dict[str, Any]:

@@ -94,7 +94,8 @@ def test_quick_leaves_every_table_and_nothing_unfinished(quick_process):
     _, directory = quick_process
     found = {path.name for path in directory.iterdir()}
     expected = {f"{table}.parquet" for table in TABLES}
-    assert found == expected | {"scenario.toml", "summary.json", "log.jsonl"}
+    others = {"scenario.toml", "summary.json", "log.jsonl", "network.parquet", "grids"}
+    assert found == expected | others
     assert set(SCHEMAS) == TABLES
     for table in TABLES:
         assert read_table(directory, table).schema == SCHEMAS[table]
@@ -233,7 +234,8 @@ def test_infeasible_band_runs_to_its_end_by_fallback(write_scenario, command, tm
 def test_diverging_power_flow_names_grid_interval_and_bus(write_scenario, command, tmp_path):
     """Ten times the load of case33bw has no solution; bus 17 ends its longest branch."""
     out = tmp_path / "out"
-    outcome = command("run", write_scenario(), "--out", out, "--set", "grids.mv1.loads.scale=10.0")
+    heavy = ["--set", "grids.mv1.loads.scale=10.0", "--quiet"]
+    outcome = command("run", write_scenario(), "--out", out, *heavy)
     assert outcome.status == 1
     line = one_line(outcome)
     assert "interval 0 (2025-06-21 11:00): grid mv1: AC power flow diverged" in line
@@ -241,7 +243,7 @@ def test_diverging_power_flow_names_grid_interval_and_bus(write_scenario, comman
     summary = summary_of(out)
     assert summary["status"] == "interrupted"
     assert summary["intervals_done"] == 0
-    assert not list(out.glob("*.parquet"))
+    assert [path.name for path in out.glob("*.parquet")] == ["network.parquet"]
     log = (out / "log.jsonl").read_text().splitlines()
     assert json.loads(log[-1]) == {"event": "interrupted", "intervals_done": 0}
 
@@ -250,7 +252,7 @@ def test_failed_process_says_one_line(write_scenario, tmp_path):
     """Nothing that asyncio or mosaik leave behind reaches the console."""
     done = subprocess.run(
         [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", str(write_scenario()), "--out",
-         str(tmp_path / "out"), "--set", "grids.mv1.loads.scale=10.0"],
+         str(tmp_path / "out"), "--set", "grids.mv1.loads.scale=10.0", "--quiet"],
         capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 1
@@ -263,7 +265,7 @@ def test_ctrl_c_leaves_readable_parts(tmp_path):
     out = tmp_path / "out"
     process = subprocess.Popen(
         [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", "quick", "--out", str(out),
-         "--set", "time.intervals=300", "--set", "solver.mixed_integer=misocp"],
+         "--set", "time.intervals=300", "--set", "solver.mixed_integer=misocp", "--quiet"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
     )  # fmt: skip
     try:
@@ -290,5 +292,5 @@ def test_ctrl_c_leaves_readable_parts(tmp_path):
     rows = buses.groupby("interval").size()
     assert set(rows.index) >= set(range(done))
     assert (rows == 33 + 207).all()
-    assert not list(out.glob("*.parquet"))
+    assert [path.name for path in out.glob("*.parquet")] == ["network.parquet"]
     assert not list(out.glob("*/*.tmp"))

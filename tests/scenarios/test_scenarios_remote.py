@@ -393,7 +393,7 @@ def test_a_host_that_goes_away_ends_the_run(remote_path, tmp_path, served):
     address, server = served
     path = remote_path(own("west", "lv1", connect=address), controller="Quick")
 
-    def kill_the_simulator(done):
+    def kill_the_simulator(told):
         os.kill(int(server.stdout.readline().split()[1]), signal.SIGKILL)
 
     with pytest.raises(RemoteError, match="simulator west: closed its connection"):

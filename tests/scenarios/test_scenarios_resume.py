@@ -49,7 +49,7 @@ def test_resumed_from_every_interval(case, tmp_path, texts, village_json):
     result = run_scenario(
         load_scenario(str(path), overrides),
         whole,
-        lambda done: shutil.copytree(whole, tmp_path / f"at{done}"),
+        lambda told: shutil.copytree(whole, tmp_path / f"at{told.intervals_done}"),
     )
     done = result.summary["intervals_done"]
     assert done >= 3
@@ -72,7 +72,7 @@ def test_messages_are_under_way_when_a_state_is_saved(tmp_path, texts, village_j
     path, overrides = write_case("busy", tmp_path, texts, village_json)
     out, seen = tmp_path / "out", []
 
-    def look(done):
+    def look(told):
         links = load_state(out, read_header(out)).controller.shared.links
         seen.append(sum(len(link["_under_way"]) for link in links.values()))
 
@@ -86,8 +86,8 @@ def feeder(write_scenario, tmp_path):
     path = write_scenario(change=lambda data: data["time"].update(intervals=3))
     whole, out = tmp_path / "whole", tmp_path / "out"
 
-    def copy(done):
-        if done == 1:
+    def copy(told):
+        if told.intervals_done == 1:
             shutil.copytree(whole, out)
 
     run_scenario(load_scenario(str(path)), whole, copy)
@@ -136,7 +136,7 @@ def test_interrupted_merge_is_finished(feeder, monkeypatch, command, tmp_path):
     out = tmp_path / "merging"
     run_scenario(
         load_scenario(str(path)), tmp_path / "other",
-        lambda done: shutil.copytree(tmp_path / "other", out, dirs_exist_ok=True),
+        lambda told: shutil.copytree(tmp_path / "other", out, dirs_exist_ok=True),
     )  # fmt: skip
     with monkeypatch.context() as patch:
         first = ("interval", "bus")
@@ -194,7 +194,7 @@ def test_controller_without_a_state_begins_again(write_scenario, command, tmp_pa
     told = command("run", path, "--out", whole).stderr
     assert "controller Forgetful has no methods state and restore" in told
 
-    def stop(done):
+    def stop(told):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -233,7 +233,7 @@ def test_other_version_is_refused(feeder, command):
 def test_changed_file_of_the_scenario_is_refused(write_scenario, command, tmp_path):
     path, out = write_scenario("villages"), tmp_path / "out"
 
-    def stop(done):
+    def stop(told):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -299,7 +299,10 @@ def test_sigterm_leaves_a_resumable_run(feeder, tmp_path):
     out = tmp_path / "terminated"
     many = ["time.intervals=400"]
     process = subprocess.Popen(
-        command_line(path, many, out), stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        [*command_line(path, many, out), "--quiet"],
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
     )
     try:
         deadline = time.monotonic() + 60.0

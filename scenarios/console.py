@@ -1,0 +1,144 @@
+"""How every verb speaks: progress and notices on stderr, tables and the directory on stdout.
+
+With `--quiet` only errors and the directory remain; with `--json` stdout holds one JSON object.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+# width of a table that goes into a pipe: cut to 80 columns it would lose its numbers
+_WIDTH_OF_A_PIPE = 200
+
+ScenarioArgument = Annotated[
+    str, typer.Argument(help="Path of a TOML file, or the name of a shipped scenario.")
+]
+OptionalScenarioArgument = Annotated[
+    str | None, typer.Argument(help="Path of a TOML file, or the name of a shipped scenario.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. weather.sky=cloudy."),
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Override the seed.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", help="Say nothing but errors and where the results are.")
+]
+JsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print one JSON object on stdout: the directory and its summary.json."
+    ),
+]
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a verb says, and where: one rule for all of them."""
+
+    quiet: bool = False
+    as_json: bool = False
+    console: Console = field(default_factory=lambda: Console(stderr=True))
+
+    def __post_init__(self) -> None:
+        self.console.quiet = self.console.quiet or self.quiet
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody looks at a terminal."""
+        return self.console.is_terminal and not self.quiet
+
+    def say(self, text: str) -> None:
+        """Say one line for people, on stderr."""
+        self.console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+    def show(self, table: Table) -> None:
+        """Print a table on stdout; on stderr where stdout is kept for JSON."""
+        if self.quiet:
+            return
+        stream = sys.stderr if self.as_json else sys.stdout
+        width = None if stream.isatty() else _WIDTH_OF_A_PIPE
+        Console(file=stream, width=width).print(table)
+
+    def results(self, directory: Path, summary: Mapping[str, Any]) -> None:
+        """Print where the results are; with `--json` the summary and its `directory`."""
+        if self.as_json:
+            print(json.dumps({"directory": str(directory), **summary}))
+            return
+        if not self.quiet:
+            print("results:", end=" ", file=sys.stderr, flush=True)
+        print(directory)
+
+    @contextmanager
+    def bar(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """Progress bar of a study; its first call says what was there already."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeElapsedColumn(),
+            _TimeLeft(),
+        )
+        with Progress(*columns, console=self.console, disable=not self.live) as shown:
+            task = shown.add_task(name, total=total)
+
+            def advance(done: int) -> None:
+                told = "began" in shown.tasks[0].fields
+                first: dict[str, Any] = {} if told else {"kept": done, "began": time.monotonic()}
+                shown.update(task, completed=done, **first)
+
+            yield advance
+
+
+class _TimeLeft(ProgressColumn):
+    """Time left at the mean pace since the first call."""
+
+    def render(self, task: Task) -> Text:
+        """Text of the column."""
+        done = task.completed - task.fields.get("kept", 0)
+        if done <= 0 or task.total is None:
+            return Text("-:--:-- left")
+        pace = (time.monotonic() - task.fields["began"]) / done
+        return Text(f"{timedelta(seconds=round(pace * (task.total - task.completed)))} left")
+
+
+def new_directory(name: str, verb: str = "") -> Path:
+    """Directory of results where --out names none."""
+    kind = f"-{verb}" if verb else ""
+    return Path("runs") / f"{name}{kind}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+@contextmanager
+def interruptible(target: Path, hint: str) -> Iterator[None]:
+    """End with one line and status 130 at Ctrl-C, 143 at SIGTERM; the hint if `target` exists."""
+    try:
+        yield
+    except KeyboardInterrupt as error:  # typer would say nothing
+        more = f"; {hint}" if target.exists() else ""
+        print(f"stackelgrid: interrupted{more}", file=sys.stderr)
+        raise typer.Exit(143 if isinstance(error, Terminated) else 130) from None

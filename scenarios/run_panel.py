@@ -1,0 +1,229 @@
+"""What `run` shows while it goes on: one live panel on a terminal, a few plain lines elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from math import isnan
+
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from stackelgrid.scenarios.console import Output
+from stackelgrid.scenarios.progress import GridTrouble, NegotiationProgress, RunProgress
+
+Clock = Callable[[], float]
+Told = Callable[[RunProgress], None]
+
+# a plain line after this share of the intervals, but not more often than the first of these
+# seconds; and after the second of them in any case
+_SHARE_A_LINE = 0.1
+_SECONDS_A_LINE = (5.0, 30.0)
+_WIDEST = 100
+_REFRESHES_PER_S = 4
+
+
+class Pace:
+    """Time passed, and time left at the mean pace since the first interval that was told."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock, self._began = clock, clock()
+        self._first: tuple[int, float] | None = None
+        self._last: RunProgress | None = None
+
+    def told(self, progress: RunProgress) -> None:
+        """Take an interval that has ended."""
+        if self._first is None:
+            self._first = progress.intervals_done, self._clock()
+        self._last = progress
+
+    @property
+    def passed_s(self) -> float:
+        """Seconds since the beginning."""
+        return self._clock() - self._began
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds left; None as long as there is no pace."""
+        if self._last is None or self._first is None:
+            return None
+        left = self._last.intervals_planned - self._last.intervals_done
+        done = self._last.intervals_done - self._first[0]
+        if left == 0:
+            return 0.0
+        return None if done == 0 else left * (self._clock() - self._first[1]) / done
+
+
+class RunPanel:
+    """The panel: where the run is, who decided, what the certificates say, what went wrong."""
+
+    def __init__(self, name: str, intervals: int, clock: Clock = time.monotonic) -> None:
+        self._name, self._intervals = name, intervals
+        self._pace = Pace(clock)
+        self._now: RunProgress | None = None
+        self.state = "running"
+
+    def told(self, progress: RunProgress) -> None:
+        """Take an interval that has ended."""
+        self._pace.told(progress)
+        self._now = progress
+
+    @property
+    def empty(self) -> bool:
+        """Whether no interval has ended yet."""
+        return self._now is None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        now = self._now
+        content = Group(self._bar(), *([] if now is None else [_lines(now)]))
+        state = "building" if now is None and self.state == "running" else self.state
+        title, width = Text(f"{self._name}: {state}"), min(options.max_width, _WIDEST)
+        yield Panel(content, title=title, title_align="left", width=width)
+
+    def _bar(self) -> Table:
+        done = self._now.intervals_done if self._now else 0
+        left = self._pace.left_s
+        row = Table.grid(padding=(0, 2), expand=True)
+        row.add_column(ratio=1)
+        row.add_column(no_wrap=True)
+        row.add_column(no_wrap=True)
+        row.add_row(
+            ProgressBar(total=self._intervals, completed=done),
+            Text(f"interval {done} of {self._intervals}"),
+            Text(f"{clock_text(self._pace.passed_s)}, {clock_text(left)} left"),
+        )
+        return row
+
+
+class PlainLines:
+    """Lines for a file or a pipe: one a tenth of the run, and one a while of a slow one."""
+
+    def __init__(self, say: Callable[[str], None], clock: Clock = time.monotonic) -> None:
+        self._say, self._clock, self._pace = say, clock, Pace(clock)
+        self._line: tuple[int, float] | None = None
+
+    def told(self, progress: RunProgress) -> None:
+        """Take an interval that has ended; say a line where one is due."""
+        self._pace.told(progress)
+        now, done = self._clock(), progress.intervals_done
+        if self._line is None:
+            self._line = done - 1, now - self._pace.passed_s
+        if done == progress.intervals_planned:  # what comes out is said at the end
+            return
+        soon, late = _SECONDS_A_LINE
+        share = (done - self._line[0]) / progress.intervals_planned
+        waited = now - self._line[1]
+        if waited >= late or (waited >= soon and share >= _SHARE_A_LINE):
+            self._line = done, now
+            self._say(plain_line(progress, self._pace.left_s))
+
+
+@contextmanager
+def shown(output: Output, name: str, intervals: int) -> Iterator[Told]:
+    """Show a run while it goes on; yields what is to be told of its progress."""
+    if not output.live:
+        yield (lambda progress: None) if output.quiet else PlainLines(output.say).told
+        return
+    panel = RunPanel(name, intervals)
+    with Live(panel, console=output.console, refresh_per_second=_REFRESHES_PER_S) as live:
+        try:
+            yield panel.told
+            panel.state = "done"
+        except KeyboardInterrupt:
+            panel.state = "interrupted"
+            raise
+        except BaseException:
+            panel.state = "failed"
+            live.transient = panel.empty  # bad input: its one line says everything
+            raise
+
+
+def plain_line(progress: RunProgress, left_s: float | None) -> str:
+    """One line on a run after an interval."""
+    p, v = progress, progress.verdicts
+    share = p.intervals_done / p.intervals_planned
+    left = "" if left_s is None else f", {clock_text(left_s)} left"
+    text = (
+        f"{p.scenario}: {p.intervals_done} of {p.intervals_planned} intervals ({share:.0%}){left}; "
+        f"{p.time:%Y-%m-%d %H:%M}: {_decision(p)}; "
+        f"{v.exact} exact, {v.feasible} feasible, {v.infeasible} infeasible, "
+        f"{v.recovered} recovered, {v.fallback} by fallback"
+    )
+    if p.worst is not None:
+        text += f"; {_trouble(p.worst)}"
+    return text
+
+
+def clock_text(seconds: float | None) -> str:
+    """Text of a duration, h:mm:ss; dashes where it is not known."""
+    return "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))
+
+
+def _lines(p: RunProgress) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("last interval", Text(f"{p.time:%Y-%m-%d %H:%M}"))
+    table.add_row("decision", Text(_decision(p)))
+    table.add_row("verdicts", _verdicts(p))
+    if p.worst is None:
+        table.add_row("worst grid", Text("none beyond a limit, all plans exact", "green"))
+    else:
+        table.add_row("worst grid", Text(_trouble(p.worst), "bold"))
+    table.add_row("grids", Text(_extremes(p)))
+    if p.negotiations is not None:
+        table.add_row("negotiations", Text(_negotiations(p.negotiations)))
+    table.add_row("last warning", Text(p.warning or "none", "yellow" if p.warning else ""))
+    return table
+
+
+def _decision(p: RunProgress) -> str:
+    d = p.decision
+    gap = "no gap" if isnan(d.gap) else f"gap {d.gap:.1e}"
+    return f"{d.solver or 'no solver'}, {gap}, {d.solve_s:.2f} s"
+
+
+def _verdicts(p: RunProgress) -> Text:
+    """Counts by verdict; a colour only where there is something to see, and never alone."""
+    v = p.verdicts
+    parts = (
+        (v.exact, "exact", "green"),
+        (v.feasible, "feasible", "yellow"),
+        (v.infeasible, "infeasible", "bold red"),
+        (v.recovered, "recovered", "cyan"),
+        (v.fallback, "by fallback", "yellow"),
+    )
+    pieces = [Text(f"{n} {name}", style if n else "dim") for n, name, style in parts]
+    return Text("  ").join(pieces)
+
+
+def _trouble(worst: GridTrouble) -> str:
+    if worst.violation_pu > 0.0:
+        return (
+            f"{worst.grid}: {worst.violation_pu:.4f} p.u. beyond its limit at {worst.where}, "
+            f"plan {worst.verdict or 'not judged'}"
+        )
+    if isnan(worst.violation_pu):
+        return f"{worst.grid}: power flow without a solution"
+    return f"{worst.grid}: plan {worst.verdict}"
+
+
+def _extremes(p: RunProgress) -> str:
+    return (
+        f"{p.min_vm.value:.3f} p.u. ({p.min_vm.grid}) to {p.max_vm.value:.3f} p.u. "
+        f"({p.max_vm.grid}); loading at most {p.max_loading.value:.0f} % ({p.max_loading.grid})"
+    )
+
+
+def _negotiations(n: NegotiationProgress) -> str:
+    if not n.negotiations:  # in one process, without messages
+        return f"{n.last_rounds} rounds in the last"
+    doubt = f", {n.in_doubt} in doubt" if n.in_doubt else ""
+    return (
+        f"{n.agreements} of {n.negotiations} agreed{doubt}, {n.last_rounds} rounds in the last; "
+        f"{n.messages} messages, {n.lost} lost"
+    )

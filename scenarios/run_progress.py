@@ -1,0 +1,118 @@
+"""How far a run has come, read off its totals and the rows of its last interval."""
+
+from collections.abc import Iterable, Sequence
+from math import isnan
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.decision import Decision
+from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
+from stackelgrid.scenarios.build import BuiltScenario
+from stackelgrid.scenarios.progress import (
+    DecisionProgress,
+    GridTrouble,
+    GridValue,
+    NegotiationProgress,
+    RunProgress,
+    VerdictCounts,
+)
+from stackelgrid.simulators.certificate_totals import CertificateTotals
+from stackelgrid.simulators.grid_interval import GridInterval
+from stackelgrid.simulators.negotiation_totals import NegotiationTotals
+from stackelgrid.simulators.totals import Totals
+
+
+def run_progress(
+    built: BuiltScenario,
+    totals: Totals,
+    rows: Sequence[GridInterval],
+    decision: DecisionProgress,
+    warning: str,
+) -> RunProgress:
+    """Return what is told after an interval: `rows` are its own, everything else is up to it."""
+    return RunProgress(
+        scenario=built.scenario.name,
+        intervals_done=totals.intervals_done,
+        intervals_planned=built.scenario.time.intervals,
+        time=built.axis.index[totals.intervals_done - 1].to_pydatetime(),
+        decision=decision,
+        verdicts=verdict_counts(totals.certificate, len(totals.fallback_intervals)),
+        worst=worst_grid(rows),
+        min_vm=extreme(((r.grid, r.min_vm_pu) for r in rows), largest=False),
+        max_vm=extreme(((r.grid, r.max_vm_pu) for r in rows), largest=True),
+        max_loading=extreme(((r.grid, r.max_loading_percent) for r in rows), largest=True),
+        negotiations=negotiation_progress(totals.negotiation),
+        warning=warning,
+    )
+
+
+def decision_progress(decision: Decision) -> DecisionProgress | None:
+    """Return what is told of a decision; None if it only goes on with an earlier plan."""
+    reports = [plan.report for plan in decision.plans.values() if plan.step == 0]
+    if not reports:
+        return None
+    gaps = [r.gap for r in reports if not isnan(r.gap)]
+    return DecisionProgress(
+        solver=", ".join(dict.fromkeys(r.solver for r in reports if r.solver)),
+        gap=max(gaps, default=float("nan")),
+        solve_s=max(r.solve_s for r in reports),
+    )
+
+
+def verdict_counts(totals: CertificateTotals, fallback: int) -> VerdictCounts:
+    """Counts so far; `fallback` intervals hold a schedule of an earlier decision."""
+    return VerdictCounts(
+        exact=totals.feeders.count(EXACT),
+        feasible=totals.feeders.count(FEASIBLE),
+        infeasible=totals.feeders.count(INFEASIBLE),
+        recovered=len(totals.mended),
+        fallback=fallback,
+    )
+
+
+def worst_grid(rows: Sequence[GridInterval]) -> GridTrouble | None:
+    """Grid with the largest realised violation, else with the worst plan; None if all is well."""
+    beyond = [r for r in rows if not r.realised_violation_pu <= tolerances.AC_LIMIT_PU]
+    if beyond:  # a violation that is not a number is a power flow without a solution
+        row = max(beyond, key=lambda r: _infinite_if_nan(r.realised_violation_pu))
+        return _trouble(row, _seen(row))
+    for verdict in (INFEASIBLE, FEASIBLE):
+        for row in rows:
+            dispatched = row.level == "transmission" and verdict == FEASIBLE
+            if _seen(row) == verdict and not dispatched:
+                return _trouble(row, verdict)
+    return None
+
+
+def extreme(values: Iterable[tuple[str, float]], *, largest: bool) -> GridValue:
+    """Return the largest or smallest value with its grid; NaN counts as nothing."""
+    known = [GridValue(grid, value) for grid, value in values if not isnan(value)]
+    choose = max if largest else min
+    return choose(known, key=lambda v: v.value) if known else GridValue("", float("nan"))
+
+
+def negotiation_progress(totals: NegotiationTotals) -> NegotiationProgress | None:
+    """Negotiations so far; None for a run without any."""
+    if not totals.rounds:
+        return None
+    return NegotiationProgress(
+        last_rounds=totals.rounds[-1],
+        negotiations=totals.negotiations,
+        agreements=totals.agreements,
+        messages=totals.traffic.sent,
+        lost=totals.traffic.lost + totals.traffic.in_outage,
+        in_doubt=totals.in_doubt,
+    )
+
+
+def _seen(row: GridInterval) -> str:
+    """Verdict of a plan in either view."""
+    c = row.certificate
+    return INFEASIBLE if c.verdict_three_phase == INFEASIBLE else c.verdict
+
+
+def _trouble(row: GridInterval, verdict: str) -> GridTrouble:
+    return GridTrouble(row.grid, row.realised_violation_pu, row.realised_worst, verdict)
+
+
+def _infinite_if_nan(value: float) -> float:
+    return float("inf") if isnan(value) else value

@@ -1,0 +1,273 @@
+"""What a run shows: a panel on a terminal, plain lines elsewhere, JSON if asked."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from rich.console import Console
+
+from stackelgrid.scenarios.console import Output
+from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.progress import (
+    DecisionProgress,
+    GridTrouble,
+    GridValue,
+    NegotiationProgress,
+    RunProgress,
+    VerdictCounts,
+)
+from stackelgrid.scenarios.run import run_scenario
+from stackelgrid.scenarios.run_panel import Pace, PlainLines, RunPanel, shown
+
+NOON = RunProgress(
+    scenario="day",
+    intervals_done=48,
+    intervals_planned=96,
+    time=datetime(2025, 6, 21, 11, 45),
+    decision=DecisionProgress("misocp", 3.2e-8, 1.26),
+    verdicts=VerdictCounts(exact=44, feasible=3, infeasible=1, recovered=2, fallback=1),
+    worst=GridTrouble("lv2", 0.0123, "bus 17", "feasible"),
+    min_vm=GridValue("mv3", 0.9512),
+    max_vm=GridValue("lv2", 1.1123),
+    max_loading=GridValue("tn", 83.4),
+    negotiations=NegotiationProgress(14, 48, 47, 1200, 3, 1),
+    warning="interval 12: mv1: [grids] its dispatch could not be audited",
+)
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def drawn(panel, width=100):
+    """Lines of the panel as a terminal of that width shows them."""
+    console = Console(record=True, width=width, force_terminal=True, file=io.StringIO())
+    console.print(panel)
+    return console.export_text().splitlines()
+
+
+def halfway(clock):
+    """A panel at half of its run: 24 intervals in 240 s, one has gone before."""
+    panel = RunPanel("day", 96, clock)
+    panel.told(replace(NOON, intervals_done=24))
+    clock.now += 240.0
+    panel.told(NOON)
+    return panel
+
+
+def test_panel_says_everything_about_a_run():
+    text = "\n".join(drawn(halfway(Clock())))
+    for said in (
+        "day: running", "interval 48 of 96", "0:04:00, 0:08:00 left", "2025-06-21 11:45",
+        "misocp, gap 3.2e-08, 1.26 s", "44 exact  3 feasible  1 infeasible  2 recovered",
+        "1 by fallback", "lv2: 0.0123 p.u. beyond its limit at bus 17, plan feasible",
+        "0.951 p.u. (mv3) to 1.112 p.u. (lv2); loading at most 83 % (tn)",
+        "47 of 48 agreed, 1 in doubt, 14 rounds in the last; 1200 messages, 3 lost",
+        "interval 12: mv1: [grids] its dispatch could not be audited",
+    ):  # fmt: skip
+        assert said in text
+
+
+def test_panel_fits_its_terminal():
+    for width, expected in ((60, 60), (100, 100), (180, 100)):
+        lines = drawn(halfway(Clock()), width)
+        assert {len(line) for line in lines} == {expected}
+        assert lines[0].startswith("╭")
+        assert lines[-1].startswith("╰")
+    assert "could not be audited" in " ".join(" ".join(drawn(halfway(Clock()), 60)).split())
+
+
+def test_panel_before_the_first_interval():
+    panel = RunPanel("day", 96, Clock())
+    text = "\n".join(drawn(panel))
+    assert panel.empty
+    assert "day: building" in text
+    assert "interval 0 of 96" in text
+    assert "-:--:-- left" in text
+
+
+def test_panel_of_a_good_interval_without_negotiations():
+    panel = RunPanel("day", 96, Clock())
+    panel.told(replace(NOON, worst=None, negotiations=None, warning=""))
+    text = "\n".join(drawn(panel))
+    assert "none beyond a limit, all plans exact" in text
+    assert "negotiations" not in text
+    assert re.search(r"last warning +none", text)
+
+
+def test_pace_does_not_count_what_was_there_before_a_resume():
+    clock = Clock()
+    pace = Pace(clock)
+    assert pace.left_s is None
+    clock.now += 50.0  # building
+    pace.told(replace(NOON, intervals_done=90))
+    assert pace.left_s is None
+    clock.now += 8.0
+    pace.told(replace(NOON, intervals_done=92))
+    assert pace.left_s == pytest.approx(16.0)  # 4 s each
+    pace.told(replace(NOON, intervals_done=96))
+    assert pace.left_s == 0.0
+    assert pace.passed_s == pytest.approx(58.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        # a tenth of 96 intervals is 10; half a minute comes later
+        (1.0, list(range(10, 96, 10))),
+        # a fast run: not more often than every five seconds, 40 intervals of 1/8 s
+        (0.125, [40, 80]),
+        # a slow run: an interval of 40 s is longer than half a minute
+        (40.0, list(range(1, 96))),
+    ],
+)
+def test_plain_lines_come_by_tenths_and_half_minutes(seconds, expected):
+    clock, said = Clock(), []
+    lines = PlainLines(said.append, clock)
+    for done in range(1, 97):
+        clock.now += seconds
+        lines.told(replace(NOON, intervals_done=done))
+    assert [int(re.match(r"day: (\d+) of 96", line)[1]) for line in said] == expected
+
+
+def test_plain_line_is_one_line_without_a_style():
+    clock, said = Clock(), []
+    lines = PlainLines(said.append, clock)
+    clock.now += 60.0
+    lines.told(NOON)
+    assert said == [
+        "day: 48 of 96 intervals (50%); 2025-06-21 11:45: misocp, gap 3.2e-08, 1.26 s; "
+        "44 exact, 3 feasible, 1 infeasible, 2 recovered, 1 by fallback; "
+        "lv2: 0.0123 p.u. beyond its limit at bus 17, plan feasible"
+    ]
+
+
+def test_a_terminal_gets_the_panel_and_a_pipe_does_not():
+    for terminal in (True, False):
+        file = io.StringIO()
+        output = Output(console=Console(file=file, force_terminal=terminal, width=100))
+        with shown(output, "day", 96) as told:
+            told(NOON)
+        assert ("day: done" in file.getvalue()) == terminal
+        assert ("\x1b[?25h" in file.getvalue()) == terminal  # the cursor is back
+
+
+def test_nothing_is_shown_of_a_quiet_run():
+    file = io.StringIO()
+    output = Output(quiet=True, console=Console(file=file, force_terminal=True, width=100))
+    with shown(output, "day", 96) as told:
+        told(NOON)
+    output.say("a notice")
+    assert file.getvalue() == ""
+
+
+def test_a_bracket_in_a_notice_is_no_style(capsys):
+    Output().say("[grids.loads]: mix is missing")
+    assert capsys.readouterr().err == "[grids.loads]: mix is missing\n"
+
+
+def test_progress_of_a_run_agrees_with_its_tables(write_scenario, tmp_path):
+    seen = []
+    path = write_scenario(change=lambda data: data["time"].update(intervals=3))
+    result = run_scenario(load_scenario(str(path)), tmp_path / "out", seen.append)
+    assert [p.intervals_done for p in seen] == [1, 2, 3]
+    assert [f"{p.time:%H:%M %z}" for p in seen] == ["11:00 +0200", "11:15 +0200", "11:30 +0200"]
+    last, c = seen[-1], result.summary["certificate"]
+    assert last.verdicts == VerdictCounts(c["exact"], c["feasible"], c["infeasible"], 0, 0)
+    assert last.decision.solver == "misocp"
+    assert max(p.decision.gap for p in seen) == result.summary["bilevel"]["max_relative_gap"]
+    assert last.worst is None
+    assert last.negotiations is None
+    assert last.min_vm.grid == last.max_loading.grid == "mv1"
+    assert 0.9 < last.min_vm.value < last.max_vm.value < 1.1
+
+
+def test_json_is_all_there_is_on_stdout(command, write_scenario, tmp_path):
+    out = tmp_path / "out"
+    outcome = command("run", write_scenario(), "--out", out, "--json", "--quiet")
+    assert outcome.status == 0
+    assert outcome.stderr == ""
+    told = json.loads(outcome.stdout)
+    assert told.pop("directory") == str(out)
+    assert told == json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    again = command("run", "--resume", out, "--json")
+    assert json.loads(again.stdout)["status"] == "done"
+    assert "is finished" in again.stderr
+
+
+def test_quiet_prints_the_directory_only(command, write_scenario, tmp_path):
+    out = tmp_path / "out"
+    outcome = command("run", write_scenario(), "--out", out, "--quiet")
+    assert (outcome.status, outcome.stderr) == (0, "")
+    assert outcome.stdout == f"{out}\n"
+
+
+def test_errors_stay_one_line_with_json(command, tmp_path):
+    outcome = command("run", tmp_path / "none.toml", "--json", "--quiet")
+    assert (outcome.status, outcome.stdout) == (2, "")
+    assert outcome.stderr.startswith("stackelgrid: ")
+    assert outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", ["run", "compare", "exactness", "ensemble"])
+def test_every_verb_that_computes_knows_quiet_and_json(verb, command):
+    outcome = command(verb, "--help")
+    assert "--quiet" in outcome.stdout
+    assert "--json" in outcome.stdout
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_panel_on_a_terminal_ends_cleanly_at_ctrl_c(write_scenario, tmp_path):
+    pty = pytest.importorskip("pty")
+    path = write_scenario(change=lambda data: data["time"].update(intervals=300))
+    out = tmp_path / "out"
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", str(path), "--out", str(out)],
+        stdin=follower, stdout=follower, stderr=follower, cwd=tmp_path, start_new_session=True,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "30"},
+    )  # fmt: skip
+    os.close(follower)
+    text, told, deadline = "", False, time.monotonic() + 60.0
+    try:
+        while chunk := _read(leader):
+            text += chunk
+            assert time.monotonic() < deadline
+            if not told and re.search(r"interval [1-9]\d* of 300", text):
+                process.send_signal(signal.SIGINT)
+                told = True
+        assert process.wait(timeout=20) == 130
+    finally:
+        process.kill()
+        process.wait()
+        os.close(leader)
+    assert "feeder: building" in text
+    assert "feeder: running" in text
+    before, _, after = text.rpartition("feeder: interrupted")
+    assert before
+    assert "\x1b[?25h" in after  # the cursor is back
+    lines = [line for line in after.splitlines() if line]
+    assert lines[-1].endswith(f"stackelgrid: interrupted; stackelgrid run --resume {out} goes on")
+    assert "Traceback" not in text
+
+
+def _read(leader):
+    """What the terminal shows next; nothing once the other end is closed."""
+    try:
+        return os.read(leader, 65536).decode(errors="replace")
+    except OSError:  # how Linux tells the end of a pseudo-terminal
+        return ""
