@@ -5,16 +5,19 @@ from pathlib import Path
 
 import pandapower as pp
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from stackelgrid.controllers.networks.elements import element_table
 from stackelgrid.scenarios.grids import BuiltGrid
+from stackelgrid.simulators.result_columns import NETWORK as NETWORK_COLUMNS
 
 NETWORK = "network.parquet"
 NETS = "grids"
 
 
 def write_networks(grids: Mapping[str, BuiltGrid], directory: Path) -> None:
-    """Write network.parquet (docs/results.md) and a pandapower JSON file a grid.
+    """Write network.parquet (columns: `NETWORK`) and a pandapower JSON file a grid.
 
     Both appear whole or not at all. Raises OSError.
     """
@@ -32,5 +35,7 @@ def write_networks(grids: Mapping[str, BuiltGrid], directory: Path) -> None:
         unfinished.write_text(pp.to_json(grid.net), encoding="utf-8")
         unfinished.rename(path)
     unfinished = directory / "network.tmp"
-    pd.concat(tables, ignore_index=True).to_parquet(unfinished, index=False)
+    frame = pd.concat(tables, ignore_index=True)
+    whole = pa.Table.from_pandas(frame, NETWORK_COLUMNS.schema, preserve_index=False)
+    pq.write_table(whole, unfinished, compression="zstd")
     unfinished.rename(directory / NETWORK)

@@ -1,0 +1,119 @@
+"""What a table of results is made of: columns with a unit and a meaning, declared once.
+
+Schemas, Parquet files and the documentation (`make schema`) are derived from these declarations.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+INT, FLOAT, TEXT, BOOL = pa.int32(), pa.float64(), pa.string(), pa.bool_()
+UTC_TIME = pa.timestamp("ms", tz="UTC")
+
+# what the unit of a column may be; a share or ratio is "1", a text or a number of things has none
+UNITS = (
+    "", "1", "%", "p.u.", "degree", "MW", "MVAr", "MVA", "MWh", "kA", "kV", "km", "EUR", "EUR/MWh",
+    "EUR/MW^2", "s", "h", "B",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its name, Arrow type, unit (of `UNITS`) and what it means."""
+
+    name: str
+    type: pa.DataType
+    unit: str
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise ValueError(f"column {self.name}: unit {self.unit!r}; accepted: {UNITS}")
+        if not self.text:
+            raise ValueError(f"column {self.name}: has no text")
+
+    @property
+    def field(self) -> pa.Field:
+        """Field of a schema; Parquet files carry unit and meaning along."""
+        metadata = {"unit": self.unit, "description": self.text}
+        return pa.field(self.name, self.type, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Columns that belong together, with a heading where a table has more than one group."""
+
+    columns: tuple[Column, ...]
+    title: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its file's stem, what a row is, and its columns by groups."""
+
+    name: str
+    row: str
+    groups: tuple[Group, ...]
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All columns in their order."""
+        return tuple(self._columns())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns in their order."""
+        return tuple(column.name for column in self._columns())
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema with units and meanings as metadata of the fields."""
+        return pa.schema([column.field for column in self._columns()])
+
+    def _columns(self) -> Iterator[Column]:
+        for group in self.groups:
+            yield from group.columns
+
+
+def table(name: str, row: str, *parts: Column | Group) -> Table:
+    """Return a table of columns and groups; columns in a row make a group without a heading."""
+    groups: list[Group] = []
+    loose: list[Column] = []
+    for part in parts:
+        if isinstance(part, Column):
+            loose.append(part)
+            continue
+        if loose:
+            groups.append(Group(tuple(loose)))
+            loose = []
+        groups.append(part)
+    if loose:
+        groups.append(Group(tuple(loose)))
+    return Table(name, row, tuple(groups))
+
+
+def group(title: str, text: str, *columns: Column) -> Group:
+    """Return columns under a heading; the text says when they are empty, for example."""
+    return Group(columns, title, text)
+
+
+def number(name: str, unit: str, text: str) -> Column:
+    """Return a column of floating-point numbers; NaN where a quantity does not exist."""
+    return Column(name, FLOAT, unit, text)
+
+
+def count(name: str, text: str) -> Column:
+    """Return a column of whole numbers of things."""
+    return Column(name, INT, "", text)
+
+
+def label(name: str, text: str) -> Column:
+    """Return a column of texts."""
+    return Column(name, TEXT, "", text)
+
+
+def flag(name: str, text: str) -> Column:
+    """Return a column of truth values."""
+    return Column(name, BOOL, "", text)
