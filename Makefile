@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN_OUT ?= runs/day
 PACKAGES := profiles controllers simulators scenarios analysis
-SOURCES := pyproject.toml $(shell find $(PACKAGES) -name '*.py' -o -name '*.toml' -o -name py.typed)
+SOURCES := pyproject.toml $(shell find $(PACKAGES) -name '*.py' -o -name '*.toml' -o -name py.typed \
+	-o -name '*.js' -o -name '*.css')
 
-.PHONY: run test test-slow soak lint types imports wheel pytest benchmark clean
+.PHONY: run test test-slow soak lint types imports wheel pytest browser-test benchmark docs clean
 
 # one day of co-simulation; results stay in a new numbered folder
 run: $(VENV)/.installed
@@ -36,6 +37,14 @@ wheel: $(VENV)/.dev
 pytest: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+# reports and the page of `stackelgrid view` in a real browser; `make test` runs them, too, where
+# there is one
+browser-test: $(VENV)/.dev
+	@for program in chromium chromedriver; do command -v $$program > /dev/null || { \
+	echo "make browser-test needs $$program: apt-get install chromium chromium-driver" >&2; \
+	exit 1; }; done
+	$(BIN)/python -m pytest -m browser tests/browser
+
 # checks that take longer than a minute each
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
@@ -51,6 +60,17 @@ benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/communication.py
 	$(BIN)/python benchmarks/ldd_admm.py
 	$(BIN)/python benchmarks/ensemble.py
+
+# the documentation site in build/site; a broken link or anchor, or a page that the navigation lacks,
+# ends it
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html; to search: $(BIN)/python -m http.server -d build/site"
+
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[docs]'
+	rm -rf build/bdist.* build/lib
+	@touch $@
 
 # reinstalled whenever a source changes: what is tested is what a user installs
 $(VENV)/.installed: $(SOURCES)

@@ -17,6 +17,7 @@ from stackelgrid.scenarios.forecast_console import forecast_lines
 from stackelgrid.scenarios.load import load_scenario
 from stackelgrid.scenarios.run_console import run
 from stackelgrid.scenarios.serve_console import serve
+from stackelgrid.scenarios.view_console import view
 
 app = typer.Typer(
     add_completion=False,
@@ -26,7 +27,7 @@ app = typer.Typer(
 )
 _BAD_INPUT = (ScenarioError, ProfileError, NetworkError, ResultsError)
 
-for verb in (run, compare, exactness, ensemble, export, serve):
+for verb in (run, compare, exactness, ensemble, export, view, serve):
     app.command()(verb)
 
 

@@ -1,0 +1,1 @@
+"""A local web page of a running or finished run: `stackelgrid view DIR`."""

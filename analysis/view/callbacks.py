@@ -1,0 +1,150 @@
+"""What happens on the page: callbacks of this process, and those of assets/view.js."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
+from dash.development.base_component import Component
+
+from stackelgrid.analysis.view import panels
+from stackelgrid.analysis.view.data import LiveRun, Progress
+from stackelgrid.analysis.view.layout import ALL, aria, revision
+from stackelgrid.analysis.view.series import Element, series, series_figure
+from stackelgrid.analysis.view.strip import strip_figure
+
+
+def register(app: Dash, run: LiveRun) -> None:
+    """Give the page its callbacks. None of them writes anything."""
+    _in_browser(app)
+
+    @app.callback(
+        Output("chunk", "data"), Output("progress", "children"), Output("problem", "children"),
+        Output("follow", "disabled"),
+        Input("follow", "n_intervals"), State("done", "data"),
+    )  # fmt: skip
+    def follow(_: int | None, loaded: int) -> tuple[Any, ...]:
+        return followed(run, loaded)
+
+    @app.callback(
+        Output("series", "figure"), Output("series", "style"), Output("series-title", "children"),
+        Input("selected", "data"), Input("done", "data"), State("interval", "value"),
+    )  # fmt: skip
+    def show_series(chosen: str | None, done: int, interval: int) -> tuple[Any, ...]:
+        if not chosen or not done:
+            text = "Nothing is chosen" if done else "No interval is on record yet"
+            return no_update, no_update, text
+        element = Element.from_text(chosen)
+        figure = series_figure(run, element, interval)
+        return figure, _height(figure), series_title(run, element)
+
+    @app.callback(
+        Output("strip", "figure"), Output("strip", "style"),
+        Input("done", "data"), State("interval", "value"),
+    )  # fmt: skip
+    def show_strip(_: int, interval: int) -> tuple[Any, ...]:
+        figure = strip_figure(run, interval)
+        return figure, _height(figure)
+
+    @app.callback(
+        Output("why", "children"), Output("trades", "children"), Output("decision", "children"),
+        Input("interval", "value"), Input("grid", "value"), Input("done", "data"),
+    )  # fmt: skip
+    def show_interval(interval: int, grid: str | None, _: int) -> tuple[Component, ...]:
+        return interval_panels(run, interval, grid)
+
+
+def _in_browser(app: Dash) -> None:
+    add: Any = app.clientside_callback  # untyped
+
+    def call(name: str, *parts: Any, **own: Any) -> None:
+        add(ClientsideFunction("stackelgrid", name), *parts, **own)
+
+    call("take", Output("done", "data"), Output("interval", "max"),
+         Input("chunk", "data"), State("geometry", "data"))  # fmt: skip
+    call("draw", Output("map", "figure"),
+         Input("grid", "value"), Input("done", "data"), State("interval", "value"),
+         State("geometry", "data"))  # fmt: skip
+    call("paint", Output("clock", "children"),
+         Input("interval", "value"), Input("done", "data"), State("geometry", "data"))  # fmt: skip
+    call("move", Output("interval", "value"),
+         Input("done", "data"), Input("play-tick", "n_intervals"), Input("previous", "n_clicks"),
+         Input("next", "n_clicks"), Input("strip", "clickData"), State("interval", "value"),
+         )  # fmt: skip
+    call("play", Output("play-tick", "disabled"), Output("play", "children"),
+         Output("play", "aria-pressed"), Input("play", "n_clicks"),
+         State("play-tick", "disabled"))  # fmt: skip
+    call("choose", Output("grid", "value"), Input("strip", "clickData"),
+         prevent_initial_call=True)  # fmt: skip
+    call("select", Output("selected", "data"), Output("element", "options"),
+         Output("element", "value"),
+         Input("map", "clickData"), Input("element", "value"), Input("grid", "value"),
+         State("geometry", "data"))  # fmt: skip
+
+
+def followed(run: LiveRun, loaded: int) -> tuple[Any, Any, str, bool]:
+    """New values since `loaded` intervals, progress, what cannot be read, whether that was all."""
+    progress = run.update()
+    done = run.done
+    chunk: Any = no_update
+    if done != loaded:
+        chunk = {
+            **asdict(run.chunk(min(loaded, done))),
+            "revision": revision(run),
+            "running": progress.status == "running",
+        }
+    return chunk, progress_line(progress), progress.problem, progress.status == "done"
+
+
+def progress_line(p: Progress) -> list[Component]:
+    """How far the run is, in one line."""
+    status = "silent" if p.silent_s is not None else p.status
+    facts = [f"{p.done} of {p.planned} intervals", f"{_duration(p.wall_s)} so far"]
+    if p.status != "running":
+        facts[1] = f"in {_duration(p.wall_s)}"
+    elif p.silent_s is not None:
+        facts.append(f"nothing new for {_duration(p.silent_s)}: it may have been killed")
+    elif p.left_s is not None:
+        facts.append(f"{_duration(p.left_s)} left")
+    facts.append(p.solver)
+    parts: list[Component] = [
+        html.Span(status, className=f"status status-{status}"),
+        html.Progress(value=str(p.done), max=str(p.planned), **aria(label="intervals done")),
+        html.Span(" · ".join(facts)),
+    ]
+    if p.warning:
+        parts.append(html.Span(f"Last warning, {p.warning}", className="warning"))
+    return parts
+
+
+def series_title(run: LiveRun, element: Element) -> str:
+    """Name of the element, and that nothing is known of it where that is so."""
+    found = series(run, element)
+    return found.title if found.panels else f"{found.title}: nothing is recorded"
+
+
+def interval_panels(run: LiveRun, interval: int | None, grid: str | None) -> tuple[Component, ...]:
+    """Why the verdicts are what they are, trades, and the decision of an interval."""
+    at = min(interval or 0, max(run.done - 1, 0))
+    grids = grids_of(run, grid)
+    return (
+        panels.why(run, at, grids),
+        panels.trades(run, at, grids),
+        panels.decision(run, at, grids),
+    )
+
+
+def grids_of(run: LiveRun, choice: str | None) -> Sequence[str]:
+    """Names behind a choice of the page: one grid, or all."""
+    names = [g.name for g in run.grids]
+    return [choice] if choice in names and choice != ALL else names
+
+
+def _height(figure: dict[str, Any]) -> dict[str, str]:
+    """Style of a graph that is as high as its figure, and as wide as there is room."""
+    return {"height": f"{figure['layout']['height']}px"}
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

@@ -1,0 +1,200 @@
+"""The page: what stands where. Values come with the callbacks."""
+
+from typing import Any
+
+import numpy as np
+from dash import dcc, html
+from dash.development.base_component import Component
+from plotly.colors import sample_colorscale
+
+from stackelgrid.analysis import style
+from stackelgrid.analysis.view.data import LiveRun
+from stackelgrid.analysis.view.geometry import GridGeometry
+
+ALL = "*"  # choice of all grids at once
+FOLLOW_MS, PLAY_MS = 1000, 250
+_SHADES = 11  # colours of a scale that the page blends between
+_LOADING_STEPS = 10
+_PLAIN: Any = {"displaylogo": False, "responsive": True, "displayModeBar": False}
+_ZOOM: Any = {**_PLAIN, "displayModeBar": True, "scrollZoom": True,
+         "modeBarButtons": [["zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]]}  # fmt: skip
+
+
+def page(run: LiveRun) -> Component:
+    """Return the page of a run as it is now."""
+    run.update()
+    grids = [{"label": g.title, "value": g.name} for g in run.grids]
+    if len(grids) > 1:
+        grids = [{"label": f"all {len(grids)} grids", "value": ALL}, *grids]
+    has_maps = any(g.has_map for g in run.grids)
+    chosen = first_grid(run)
+    return html.Div(
+        [
+            dcc.Store(id="geometry", data=browser_geometry(run)),
+            dcc.Store(id="chunk"),
+            dcc.Store(id="done", data=0),
+            dcc.Store(id="selected"),
+            dcc.Interval(id="follow", interval=FOLLOW_MS),
+            dcc.Interval(id="play-tick", interval=PLAY_MS, disabled=True),
+            html.Header([
+                html.Div([html.H1(str(run.run.name)), html.Div(id="progress", role="status")],
+                         className="headline"),
+                html.P(id="problem", role="alert", className="problem"),
+            ]),
+            html.Div([
+                html.Label(["Grid ", dcc.Dropdown(
+                    id="grid", options=grids, value=chosen, clearable=False,
+                )], className="choice"),
+                html.Div([
+                    html.Button("◀", id="previous", title="one interval back",
+                                **aria(label="one interval back")),
+                    html.Button("▶ Play", id="play", **aria(pressed="false")),
+                    html.Button("▶", id="next", title="one interval on",
+                                **aria(label="one interval on")),
+                    html.Output(id="clock"),
+                ], className="buttons"),
+                html.Div(dcc.Slider(
+                    id="interval", min=0, max=max(run.done - 1, 0), step=1,
+                    value=first_interval(run), updatemode="drag", allow_direct_input=False,
+                    marks=None, included=False,
+                ), className="slider", **aria(label="interval")),
+            ], className="controls"),
+            html.Main([
+                _part("map-part", "Grid", [
+                    html.Div(dcc.Graph(id="map", config=_ZOOM, figure=_empty()), className="map"),
+                    html.P(_no_map(run) if not has_maps else "", className="note", id="map-note"),
+                ]),
+                _part("series-part", "Series", [
+                    html.Label(["Element ", dcc.Dropdown(
+                        id="element", options=[], placeholder="click on the map, or choose here",
+                        clearable=False,
+                    )], className="choice"),
+                    html.H3(id="series-title"),
+                    dcc.Graph(id="series", config=_PLAIN, figure=_empty()),
+                ]),
+                _part("certificate-part", "Certificate", [
+                    _legend(run),
+                    dcc.Graph(id="strip", config=_PLAIN, figure=_empty()),
+                    html.Div(id="why", **aria(live="polite")),
+                ]),
+                _part("trade-part", "Trades of the interval", [html.Div(id="trades")]),
+                _part("decision-part", "Decision of the interval", [html.Div(id="decision")]),
+            ]),
+        ],
+        id="page", style=_variables(),
+    )  # fmt: skip
+
+
+def first_grid(run: LiveRun) -> str | None:
+    """Grid that the page opens with: all of them."""
+    names = [g.name for g in run.grids]
+    return ALL if len(names) > 1 else (names[0] if names else None)
+
+
+def first_interval(run: LiveRun) -> int:
+    """Interval that the page opens with: the last of a run that goes on, else the tightest."""
+    frame = run.table("interval")
+    if run.update().status == "running" or frame.empty:
+        return max(run.done - 1, 0)
+    away = np.maximum(1.0 - frame["min_vm_pu"], frame["max_vm_pu"] - 1.0)
+    return int(frame["interval"].iloc[int(np.nanargmax(away))])
+
+
+def browser_geometry(run: LiveRun) -> dict[str, Any]:
+    """What the page's own code needs to draw maps; numbers as JSON takes them."""
+    buses = branches = 0
+    grids = []
+    for g in run.grids:
+        grids.append({**_browser_grid(g), "bus0": buses, "branch0": branches})
+        buses, branches = buses + len(g.bus), branches + len(g.branch)
+    times = run.times
+    return {
+        "revision": revision(run),
+        "grids": grids,
+        "buses": buses,
+        "branches": branches,
+        "labels": [f"{t:%a %d %b %Y, %H:%M}" for t in times],
+        "middles": [(t + run.step / 2).isoformat() for t in times],
+        "all": ALL,
+        "voltage": _shades(style.VOLTAGE_SCALE, 0.0, 1.0, _SHADES),
+        # the palest shades would not be seen on white
+        "loading": [c for _, c in _shades(style.LOADING_SCALE, 0.2, 1.0, _LOADING_STEPS)],
+        "colors": {
+            "battery": style.BATTERY, "pv": style.PV, "unit": style.UNIT, "agent": style.IMPORT,
+            "ink": style.INK, "paper": style.PAPER, "over": style.BLACK, "bad": style.VERMILION,
+        },
+        "layout": style.layout(),
+    }  # fmt: skip
+
+
+def revision(run: LiveRun) -> str:
+    """Changes when a page must be loaded again: another run, or the first interval is there."""
+    return f"{run.identity}-{bool(run.grids and run.grids[0].bus)}"
+
+
+def _browser_grid(g: GridGeometry) -> dict[str, Any]:
+    return {
+        "name": g.name,
+        "title": g.title,
+        "bus": list(g.bus),
+        "x": [round(float(v), 4) for v in g.x],
+        "y": [round(float(v), 4) for v in g.y],
+        "low": [None if np.isnan(v) else float(v) for v in g.low_pu],
+        "high": [None if np.isnan(v) else float(v) for v in g.high_pu],
+        "branch": [list(b) for b in g.branch],
+        "ends": [list(e) for e in g.branch_ends],
+        "devices": [[d.kind, d.element, d.index, d.name, d.bus] for d in g.devices],
+        "children": [list(c) for c in g.children],
+        "head": g.head,
+    }
+
+
+def _shades(scale: str, low: float, high: float, count: int) -> list[tuple[float, str]]:
+    at = [k / (count - 1) for k in range(count)]
+    colors = sample_colorscale(scale, [low + (high - low) * a for a in at])
+    return list(zip(at, colors, strict=True))
+
+
+def _empty() -> dict[str, Any]:
+    hidden = {"visible": False}
+    return {"data": [], "layout": style.layout(xaxis=hidden, yaxis=hidden)}
+
+
+def aria(**values: str) -> dict[str, Any]:
+    """Attributes aria-... of a component."""
+    return {f"aria-{name}": value for name, value in values.items()}
+
+
+def _part(name: str, title: str, content: list[Component]) -> Component:
+    heading = f"{name}-title"
+    return html.Section([html.H2(title, id=heading), *content], id=name, **aria(labelledby=heading))
+
+
+def _legend(run: LiveRun) -> Component:
+    words = {"exact": "exact", "feasible": "feasible", "infeasible": "infeasible ✕", "": "none"}
+    items = [
+        html.Span([html.Span(className=f"swatch verdict-{v or 'none'}"), text])
+        for v, text in words.items()
+    ]
+    marks = "R recovered, F last schedule kept, ! limits exceeded in reality. Click on a cell."
+    if any(g.level == "transmission" for g in run.grids):
+        marks += " A transmission grid is dispatched by DC: feasible is its best verdict."
+    return html.P([*items, html.Span(marks, className="note")], className="legend")
+
+
+def _no_map(run: LiveRun) -> str:
+    if not run.done:
+        return "Maps appear with the first interval."
+    return (
+        "No maps: this run has no network.parquet (it was written by an older version). Choose "
+        "elements from the list."
+    )
+
+
+def _variables() -> dict[str, str]:
+    """Colours and fonts of style.py for the page's style sheet."""
+    verdicts = {f"--verdict-{v or 'none'}": c for v, c in style.VERDICTS.items()}
+    return {
+        "--ink": style.INK, "--paper": style.PAPER, "--rule": style.RULE, "--accent": style.BLUE,
+        "--Dash-Fill-Interactive-Strong": style.BLUE, "--font": style.FONT, **verdicts,
+    }  # fmt: skip

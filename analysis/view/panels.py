@@ -1,0 +1,271 @@
+"""What the page says of one interval: why a verdict, trades, and how the decision was reached."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from dash import html
+from dash.development.base_component import Component
+
+from stackelgrid.analysis.view.data import LiveRun
+
+# a trade below (MW) is what an interior point leaves of nothing
+_NO_TRADE_MW = 1e-6
+_MARKETS = {"grid": "with the grid", "inside": "inside the feeder", "across": "across feeders"}
+
+
+def at_interval(run: LiveRun, table: str, interval: int, grids: Sequence[str]) -> pd.DataFrame:
+    """Rows of an interval and of some grids."""
+    frame = run.table(table)
+    rows = frame[frame["interval"] == interval]
+    return rows[rows["grid"].isin(list(grids))]
+
+
+def why_sentences(row: pd.Series) -> list[str]:
+    """Why a grid has its verdict in an interval, from its row of the interval table."""
+    said = [_balanced(row)]
+    if row["verdict_three_phase"] == "feasible":
+        said.append(
+            "Phase by phase every voltage and conductor stays inside its limits (unbalance "
+            f"{row['unbalance_percent']:.2f} %)."
+        )
+    elif row["verdict_three_phase"] == "infeasible":
+        said.append(
+            f"Phase by phase infeasible: {row['violation_three_phase_pu']:.4f} p.u. beyond a limit "
+            f"at {row['worst_three_phase']}."
+        )
+    if row["recovery"]:
+        said.append(
+            f"Recovered by {row['recovery']}; the first plan was {row['verdict_before']} "
+            f"({row['violation_before_pu']:.4f} p.u. beyond a limit)."
+        )
+    elif row["recovery_tried"]:
+        said.append(f"Recovery tried {row['recovery_tried']}; none was better.")
+    if row["fallback"]:
+        said.append(f"The last schedule is kept: {row['fallback_reason']}.")
+    if row["realised_worst"]:
+        said.append(
+            f"What happened is beyond its limits by {row['realised_violation_pu']:.4f} p.u. at "
+            f"{row['realised_worst']}."
+        )
+    return said
+
+
+def _balanced(row: pd.Series) -> str:
+    verdict, share = row["verdict"], row["fictitious_loss_share"]
+    errors = f"voltages differ from AC by at most {row['voltage_error_pu']:.1e} p.u."
+    if pd.notna(share):
+        errors = f"fictitious losses {abs(share):.1e} of the load, {errors}"
+    if verdict == "exact":
+        return f"{_capital(errors)}; no limit is exceeded."
+    if verdict == "infeasible":
+        return (
+            f"AC power flow at the planned injections is {row['violation_pu']:.4f} p.u. "
+            f"beyond a limit at {row['worst'] or 'an unknown place'}."
+        )
+    if verdict == "feasible" and row["level"] == "transmission":
+        return (
+            "AC power flow at the dispatched injections stays inside its limits; losses that DC "
+            f"neglects are {row['loss_error_mw']:.3g} MW."
+        )
+    if verdict == "feasible":
+        return f"Not exact: {errors}; AC power flow stays inside its limits."
+    return "The controller gives no certificate for this plan."
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def why(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
+    """Explain the verdict of one grid, or of every grid that is not exact."""
+    rows = at_interval(run, "interval", interval, grids)
+    if rows.empty:
+        return html.P("No interval is on record yet.")
+    if len(rows) > 1:
+        return _why_all(rows)
+    row = rows.iloc[0]
+    facts = {
+        "solver": f"{row['solver']} ({row['status']})" if row["solver"] else "none",
+        "gap": f"{row['gap']:.1e}" if pd.notna(row["gap"]) else "none",
+        "solve time": f"{row['solve_s']:.2f} s",
+        "power flows until the interfaces agreed": f"{row['rounds']}",
+        "voltages": f"{row['min_vm_pu']:.4f} to {row['max_vm_pu']:.4f} p.u.",
+        "highest loading": f"{row['max_loading_percent']:.1f} %",
+    }
+    return html.Div([
+        html.P([_badge(_worse(row)), " ", " ".join(why_sentences(row))]),
+        html.Dl([html.Div([html.Dt(k), html.Dd(v)]) for k, v in facts.items()], className="facts"),
+    ])  # fmt: skip
+
+
+def _why_all(rows: pd.DataFrame) -> Component:
+    worse = rows[rows.apply(_is_notable, axis=1)]
+    if worse.empty:
+        level = rows["level"] == "transmission"
+        text = f"All {int((~level).sum())} feeders are exact"
+        return html.P(text + ("; the transmission grid is feasible." if level.any() else "."))
+    return html.Ul([
+        html.Li([f"{row['grid']} ", _badge(_worse(row)), " ", " ".join(why_sentences(row))])
+        for _, row in worse.iterrows()
+    ])  # fmt: skip
+
+
+def _is_notable(row: pd.Series) -> bool:
+    good = "feasible" if row["level"] == "transmission" else "exact"
+    return bool(
+        row["verdict"] != good
+        or row["verdict_three_phase"] == "infeasible"
+        or row["recovery_tried"]
+        or row["fallback"]
+        or row["realised_worst"]
+    )
+
+
+def _worse(row: pd.Series) -> str:
+    """Verdict of a grid in either view."""
+    return "infeasible" if row["verdict_three_phase"] == "infeasible" else str(row["verdict"])
+
+
+def _badge(verdict: str) -> Component:
+    return html.Span(verdict or "none", className=f"badge verdict-{verdict or 'none'}")
+
+
+def trades(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
+    """Power bought and sold by market, and by prosumer where one grid is shown."""
+    if run.table("trade").empty:
+        return html.P("No prosumer trades in this run.")
+    rows = at_interval(run, "trade", interval, grids)
+    rows = rows[rows["p_mw"] > _NO_TRADE_MW]
+    if rows.empty:
+        return html.P(f"Nobody in {_names(run, grids)} trades in this interval.")
+    totals = [[_MARKETS[m], *_sides(rows[rows["market"] == m])] for m in _MARKETS]
+    parts = [
+        _table(["market", "bought, kW", "at EUR/MWh", "sold, kW", "at EUR/MWh"], totals),
+    ]
+    by_bus = rows.sort_values(["grid", "bus", "market", "side"])
+    several = len(grids) > 1
+    detail = [
+        [
+            f"{r.grid}, bus {r.bus}" if several else f"bus {r.bus}",
+            f"{'buys' if r.side == 'buy' else 'sells'} {_MARKETS[r.market]}",
+            f"{1e3 * r.p_mw:.3f}",
+            f"{r.price_eur_per_mwh:.2f}",
+            f"{r.fee_eur_per_mwh:.2f}",
+        ]
+        for r in _records(by_bus)
+    ]
+    head = ["prosumer", "trade", "kW", "EUR/MWh", "fee, EUR/MWh"]
+    count = len(by_bus.groupby(["grid", "bus"], observed=True))
+    parts.append(
+        html.Details(
+            [html.Summary(f"{count} prosumers, {len(detail)} trades"), _table(head, detail)]
+        )
+    )
+    return html.Div(parts)
+
+
+def _sides(rows: pd.DataFrame) -> list[str]:
+    """Power and mean price, bought and sold."""
+    texts = []
+    for side in ("buy", "sell"):
+        own = rows[rows["side"] == side]
+        power = float(own["p_mw"].sum())
+        paid = float((own["p_mw"] * own["price_eur_per_mwh"]).sum())
+        texts += [f"{1e3 * power:.2f}", f"{paid / power:.2f}"] if power > 0.0 else ["0", ""]
+    return texts
+
+
+def decision(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
+    """How the schedules of an interval were reached: stages, negotiation, who holds what."""
+    parts: list[Component] = []
+    decided = run.table("stage")
+    decided = decided[decided["interval"] <= interval]
+    if len(decided):
+        last = int(decided["interval"].max())
+        if last != interval:
+            parts.append(html.P(f"Decided at {run.times[last]:%d %b %H:%M}; held since."))
+        rows = decided[decided["interval"] == last]
+        first = rows.iloc[0]
+        parts.append(html.P(f"Scheme {first['scheme']}, payment by {first['pricing']}."))
+        parts.append(_stages(rows))
+        interval = last
+    parts += _negotiations(run, interval)
+    if len(run.table("round")):
+        parts += _rounds(run, interval)
+    else:
+        kind = run.run.scenario.get("coordination", "central")
+        parts.append(html.P(f"Nothing is negotiated in this run (coordination {kind})."))
+    return html.Div(parts)
+
+
+def _stages(rows: pd.DataFrame) -> Component:
+    head = ["follower", "leaders, EUR", "follower, EUR", "gap", "rounds", "solve, s"]
+    return _table(head, [
+        [
+            r.grid, f"{r.leader_eur:.2f}", f"{r.follower_eur:.2f}",
+            f"{r.gap:.1e}" if pd.notna(r.gap) else "", str(r.rounds), f"{r.solve_s:.2f}",
+        ]
+        for r in _records(rows)
+    ])  # fmt: skip
+
+
+def _negotiations(run: LiveRun, interval: int) -> list[Component]:
+    frame = run.table("negotiation")
+    parts: list[Component] = []
+    for r in _records(frame[frame["interval"] == interval]):
+        outcome = f"committed version {r.committed}" if r.committed else f"nothing ({r.reason})"
+        after = f" after {r.agreement_after_sec:.1f} s" if pd.notna(r.agreement_after_sec) else ""
+        parts.append(html.P(
+            f"{r.grid}: {outcome}{after}; {r.confirmed} of {r.members} agents confirmed, "
+            f"{r.silent} silent, {r.in_doubt} in doubt; {r.sent} messages sent, {r.lost} lost, "
+            f"{r.in_outage} in an outage, {r.refused} refused."
+        ))  # fmt: skip
+    held = run.table("commitment")
+    held = held[held["interval"] == interval]
+    old = held[~held["on_new"].astype(bool)]
+    if len(held):
+        names = ", ".join(str(g) for g in old["grid"])
+        parts.append(
+            html.P(
+                f"On an old schedule: {names}." if names else "All agents hold the new schedule."
+            )
+        )
+    return parts
+
+
+def _rounds(run: LiveRun, interval: int) -> list[Component]:
+    frame = run.table("round")
+    rows = frame[frame["interval"] == interval]
+    if rows.empty:
+        return [html.P("No round was held in this interval.")]
+    head = ["follower", "round", "answers", "open trade, %", "price apart", "price moved",
+            "exchange apart, kW"]  # fmt: skip
+    body = [
+        [
+            r.grid, f"{r.round}{' (binaries fixed)' if r.fixed else ''}", str(r.answers),
+            f"{100 * r.open_share:.2f}", f"{r.price_apart:.1e}", f"{r.price_moved:.1e}",
+            f"{1e3 * r.exchange_apart_mw:.3f}",
+        ]
+        for r in _records(rows)
+    ]  # fmt: skip
+    return [html.Details([html.Summary(f"{len(body)} rounds"), _table(head, body)])]
+
+
+def _records(frame: pd.DataFrame) -> list[Any]:
+    """Rows with their columns as attributes."""
+    return list(frame.itertuples(index=False))
+
+
+def _table(head: list[str], body: list[list[str]]) -> Component:
+    return html.Div(
+        html.Table([
+            html.Thead(html.Tr([html.Th(text, scope="col") for text in head])),
+            html.Tbody([html.Tr([html.Td(text) for text in row]) for row in body]),
+        ]),
+        className="table", tabIndex=0,
+    )  # fmt: skip
+
+
+def _names(run: LiveRun, grids: Sequence[str]) -> str:
+    return "the system" if len(grids) == len(run.grids) else ", ".join(grids)

@@ -1,0 +1,90 @@
+"""The server of the page: this machine only, unless asked otherwise; it reads and never writes."""
+
+import logging
+import socket
+from pathlib import Path
+
+from dash import Dash
+from flask import Flask, Response, request
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from stackelgrid.analysis.view.callbacks import register
+from stackelgrid.analysis.view.data import LiveRun
+from stackelgrid.analysis.view.layout import page
+
+PORT = 8050
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_EVERYWHERE = frozenset({"0.0.0.0", "::", ""})
+# everything comes from this server; plotly.js and Dash make code and styles of their own
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; worker-src 'self' blob:; "
+    "font-src 'self' data:; frame-ancestors 'none'"
+)
+
+
+def application(run: LiveRun, host: str = "127.0.0.1") -> Dash:
+    """Return the application that shows a run to whoever reaches `host`."""
+    app = Dash(
+        __name__,
+        title=f"{run.run.name} · stackelgrid",
+        update_title="",
+        serve_locally=True,
+        assets_folder=str(Path(__file__).parent / "assets"),
+        meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
+        add_log_handler=False,
+    )
+    app.layout = lambda: page(run)
+    register(app, run)
+    _guard(app.server, host)
+    return app
+
+
+def _guard(server: Flask, host: str) -> None:
+    """Answer only to the names the server was bound to: a foreign page cannot rebind its own."""
+
+    @server.before_request
+    def check_host() -> Response | None:
+        asked = _host_name(request.host)
+        if host in _EVERYWHERE or asked in _LOOPBACK or asked == host.lower():
+            return None
+        text = f"{asked}: is no name of this server; {host} is accepted\n"
+        return Response(text, 403, mimetype="text/plain")
+
+    @server.after_request
+    def headers(response: Response) -> Response:
+        response.headers["Content-Security-Policy"] = _POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+
+def _host_name(text: str) -> str:
+    """Name of a Host header without its port."""
+    if text.startswith("["):
+        return text[1 : text.find("]")].lower()
+    return text.rsplit(":", 1)[0].lower() if text.count(":") == 1 else text.lower()
+
+
+def bind(app: Dash, host: str, port: int | None) -> BaseWSGIServer:
+    """Return a server that listens: at the port asked for, or at PORT or a free one.
+
+    Raises OSError where host or port cannot be had.
+    """
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line a request helps nobody
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, PORT if port is None else port), family=family)
+    except OSError:
+        if port is not None:
+            raise
+        listener = socket.create_server((host, 0), family=family)
+    number = listener.getsockname()[1]
+    with listener:  # the server works on a duplicate
+        return make_server(host, number, app.server, threaded=True, fd=listener.fileno())
+
+
+def address(host: str, port: int) -> str:
+    """Address of the page in a browser of this machine."""
+    shown = "localhost" if host in _EVERYWHERE else host
+    return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"

@@ -1,0 +1,77 @@
+"""Tables of a run that may still be going on, read so that nothing is read twice."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.simulators.tables import SCHEMAS
+
+
+class GrowingTable:
+    """One table of a run; `update` adds what has been recorded since the last look."""
+
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        grids: Sequence[str],
+        columns: tuple[str, ...] | None = None,
+    ) -> None:
+        schema = SCHEMAS[name]
+        self._directory, self._name = directory, name
+        self._columns = list(columns or schema.names)
+        self._grids = pd.CategoricalDtype(list(grids))
+        self._seen = 0
+        self.frame: pd.DataFrame = self._frame(schema.empty_table().select(self._columns))
+
+    def update(self, done: int) -> None:
+        """Read up to the interval `done` (exclusive); a run that went back is followed back.
+
+        Raises ResultsError for a file that cannot be read.
+        """
+        if done < self._seen:
+            self.frame = self.frame[self.frame["interval"] < done].reset_index(drop=True)
+        elif done > self._seen:
+            new = self._frame(self._read(self._seen, done))
+            if len(new):
+                joined = [self.frame, new] if len(self.frame) else [new]
+                self.frame = pd.concat(joined, ignore_index=True)
+        self._seen = done
+
+    def _frame(self, table: pa.Table) -> pd.DataFrame:
+        # rows of a grid are looked for often, and categories compare fast
+        frame: pd.DataFrame = table.to_pandas().astype({"grid": self._grids})
+        return frame
+
+    def _read(self, first: int, done: int) -> pa.Table:
+        whole = self._directory / f"{self._name}.parquet"
+        if not whole.exists():
+            numbered = [
+                self._directory / self._name / f"part-{k:06d}.parquet" for k in range(first, done)
+            ]
+            try:
+                parts = [_table(p, self._columns) for p in numbered if p.exists()]
+            except FileNotFoundError:
+                parts = []
+            # parts may have been merged and removed while they were read
+            if not whole.exists():
+                schema = pa.schema([SCHEMAS[self._name].field(c) for c in self._columns])
+                return pa.concat_tables([schema.empty_table(), *parts])
+        inside = [("interval", ">=", first), ("interval", "<", done)]
+        return _table(whole, self._columns, inside)
+
+
+def _table(
+    path: Path, columns: list[str], inside: list[tuple[str, str, int]] | None = None
+) -> pa.Table:
+    try:
+        return pq.read_table(path, columns=columns, filters=inside)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ResultsError(f"{path}: cannot be read ({reason})") from error

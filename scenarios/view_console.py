@@ -1,0 +1,49 @@
+"""The verb `view`: a local page of a running or finished run."""
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stackelgrid.scenarios.errors import ScenarioError
+
+
+def view(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory of a run.")],
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="Port; default 8050, or a free one."),
+    ] = None,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to bind to; other hosts reach it only so.")
+    ] = "127.0.0.1",
+    open_browser: Annotated[bool, typer.Option("--open", help="Open a browser at once.")] = False,
+) -> None:
+    """Show a run in the browser, while it goes on or afterwards. Nothing is written; Ctrl-C ends.
+
+    The page is served to this machine only. With --host ADDRESS everybody who reaches that address
+    may look at the run.
+    """
+    # a directory that is no run is found before what serves the page is loaded
+    from stackelgrid.analysis.run import Run
+
+    Run(directory)
+    from stackelgrid.analysis.view.data import LiveRun
+    from stackelgrid.analysis.view.server import address, application, bind
+
+    try:
+        server = bind(application(LiveRun(directory), host), host, port)
+    except OSError as error:
+        wanted = f"--host {host}" + ("" if port is None else f" --port {port}")
+        raise ScenarioError(f"{wanted}: cannot be bound ({error.strerror})") from error
+    shown = address(host, server.port)
+    print(f"{directory}: {shown} (Ctrl-C ends)", flush=True)
+    if open_browser:
+        webbrowser.open(shown)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.server_close()
