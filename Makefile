@@ -7,7 +7,7 @@ PACKAGES := profiles controllers simulators scenarios analysis
 SOURCES := pyproject.toml $(shell find $(PACKAGES) -name '*.py' -o -name '*.toml' -o -name py.typed \
 	-o -name '*.js' -o -name '*.css')
 
-.PHONY: run test test-slow soak lint types imports wheel pytest browser-test benchmark docs clean
+.PHONY: run test test-slow soak lint types imports wheel pytest browser-test benchmark docs clean schema
 
 # one day of co-simulation; results stay in a new numbered folder
 run: $(VENV)/.installed
@@ -52,6 +52,10 @@ test-slow: $(VENV)/.dev
 # two hundred kills of runs of all kinds at random moments, each resumed and compared; an hour
 soak: $(VENV)/.dev
 	cd tests/scenarios && PYTHONPATH=. ../../$(BIN)/python ../soak.py --kills 200
+
+# columns in the documentation, written from their declarations in the code
+schema: $(VENV)/.dev
+	$(BIN)/python docs/hooks/columns.py
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/resolve.py

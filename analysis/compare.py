@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from stackelgrid.analysis.indicators import TOTAL, UNITS
+from stackelgrid.analysis.study_columns import COMPARE, COMPARE_EXCHANGE
 from stackelgrid.controllers import tolerances
+from stackelgrid.simulators.columns import arrow_table
 
 # how the schemes are judged: by their plan at interval 0, or by a whole run
 PLAN = "plan"
@@ -28,7 +31,7 @@ COSTS: dict[str, dict[str, str]] = {
         "follower_cost": "Cost of the follower",
     },
 }
-COLUMNS = ("basis", "scheme", "pricing", "status", "grid", "indicator", "unit", "value")
+COLUMNS = COMPARE.names
 
 # digits after the point by unit
 _DIGITS = {"EUR": 2, "MWh": 3, "MW": 3, "s": 2, "B": 0, "p.u.": 5}
@@ -86,7 +89,7 @@ class Comparison:
     @property
     def exchange(self) -> pd.DataFrame:
         """Exchange of the active networks: basis, scheme, grid, start_h, dt_h, p_mw."""
-        columns = ["basis", "scheme", "grid", "start_h", "dt_h", "p_mw"]
+        columns = list(COMPARE_EXCHANGE.names)
         if not self._exchange:
             return pd.DataFrame({c: pd.Series(dtype=object) for c in columns})
         return pd.concat([f[columns] for f in self._exchange], ignore_index=True)
@@ -178,9 +181,10 @@ def markdown(comparison: Comparison, title: str) -> str:
 def write_tables(comparison: Comparison, directory: Path, title: str) -> None:
     """Write compare.parquet, compare.csv, compare_exchange.parquet and compare.md."""
     table = comparison.indicators
-    table.to_parquet(directory / "compare.parquet", index=False)
+    pq.write_table(arrow_table(table, COMPARE), directory / "compare.parquet")
     table.to_csv(directory / "compare.csv", index=False)
-    comparison.exchange.to_parquet(directory / "compare_exchange.parquet", index=False)
+    exchange = arrow_table(comparison.exchange, COMPARE_EXCHANGE)
+    pq.write_table(exchange, directory / "compare_exchange.parquet")
     (directory / "compare.md").write_text(markdown(comparison, title), encoding="utf-8")
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandapower as pp
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stackelgrid.controllers.networks.elements import element_table
 from stackelgrid.scenarios.grids import BuiltGrid
+from stackelgrid.simulators.columns import arrow_table
 from stackelgrid.simulators.result_columns import NETWORK as NETWORK_COLUMNS
 
 NETWORK = "network.parquet"
@@ -35,7 +35,6 @@ def write_networks(grids: Mapping[str, BuiltGrid], directory: Path) -> None:
         unfinished.write_text(pp.to_json(grid.net), encoding="utf-8")
         unfinished.rename(path)
     unfinished = directory / "network.tmp"
-    frame = pd.concat(tables, ignore_index=True)
-    whole = pa.Table.from_pandas(frame, NETWORK_COLUMNS.schema, preserve_index=False)
+    whole = arrow_table(pd.concat(tables, ignore_index=True), NETWORK_COLUMNS)
     pq.write_table(whole, unfinished, compression="zstd")
     unfinished.rename(directory / NETWORK)

@@ -6,6 +6,7 @@ Schemas, Parquet files and the documentation (`make schema`) are derived from th
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pandas as pd
 import pyarrow as pa
 
 INT, FLOAT, TEXT, BOOL = pa.int32(), pa.float64(), pa.string(), pa.bool_()
@@ -75,6 +76,13 @@ class Table:
     def _columns(self) -> Iterator[Column]:
         for group in self.groups:
             yield from group.columns
+
+
+def arrow_table(frame: pd.DataFrame, declared: Table) -> pa.Table:
+    """Return a frame in the columns of a declaration; raises KeyError if one is missing."""
+    return pa.Table.from_pandas(
+        frame[list(declared.names)], declared.schema, preserve_index=False
+    ).replace_schema_metadata(None)
 
 
 def table(name: str, row: str, *parts: Column | Group) -> Table:

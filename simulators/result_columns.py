@@ -66,7 +66,7 @@ INTERVAL = table(
         "decision", "who solved the plan, and how it ended",
         label("solver", "name of the solver"),
         label("status", "how it ended: optimal, or why not"),
-        count("iterations", "of the solver"),
+        count("iterations", "iterations of the solver"),
         number("gap", "1", "relative gap between objective and proven bound, of the whole group "
                "where grids decide together"),
         number("solver_violation", "1", "largest violation of a row by the returned point, "
@@ -74,11 +74,11 @@ INTERVAL = table(
         number("objective_eur", "EUR", "cost of the plan over the whole horizon"),
         number("gap_eur", "EUR", "the gap in EUR"),
         number("flexible_gap", "1", "the gap relative to the cost without the uncontrolled load"),
-        count("nodes", "of the search"),
+        count("nodes", "nodes of the search"),
         count("conic_solves", "conic programs solved; 1: the snapped relaxed point satisfied "
               "everything"),
         flag("fallback", "whether the plan is the last schedule, kept inside the limits"),
-        label("fallback_reason", "because of this"),
+        label("fallback_reason", "why it is"),
         number("solve_s", "s", "wall-clock time of the solve"),
         number("simultaneous_mw", "MW", "largest power a battery would charge and discharge at "
                "once anywhere in the plan"),
@@ -91,8 +91,8 @@ INTERVAL = table(
         "plan, whole horizon",
         "in the interval of the decision (a day-ahead plan: the first); 0 or empty in the others",
         count("horizon_exact", "number of steps whose balanced verdict is exact"),
-        count("horizon_feasible", "... feasible"),
-        count("horizon_infeasible", "... infeasible"),
+        count("horizon_feasible", "number of steps whose balanced verdict is feasible"),
+        count("horizon_infeasible", "number of steps whose balanced verdict is infeasible"),
         number("horizon_cone_gap_pu", "p.u.", "largest cone gap of all steps"),
         number("horizon_fictitious_loss_share", "1", "largest share of all steps"),
         number("horizon_violation_pu", "p.u.", "largest violation of all steps"),
