@@ -155,7 +155,7 @@ def _value(run: Run, view: View, interval: int, grid: str, element: str, violati
             limits, at, vm = bus_limits(run), (grid, int(bus[1])), float(value.iloc[0])
             low, high = limits["min_vm_pu"][at], limits["max_vm_pu"][at]
             limit = float(high if vm > high else low)
-            return f"{vm:.4g} p.u. against {limit:.4g} p.u."
+            return f"{vm:.4f} p.u. against {limit:g} p.u."
         return f"{violation:.2g} p.u. beyond the limit"
     if branch is not None:
         return f"{violation:.1%} above its rating"

@@ -32,6 +32,8 @@ LOADING_SCALE = "YlOrRd"
 # sweeps: shares of exact points; losses, white at the limit of exact; shares on the feeder's lines
 SHARE_SCALE, LOSS_SCALE, LINE_SCALE = "cividis", "RdBu_r", "viridis_r"
 
+# margins of a figure without a legend on top
+BARE = {"l": 60, "r": 20, "t": 12, "b": 44}
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 INK, PAPER, RULE = "#1a1a1a", "#ffffff", "#e5e5e5"
 

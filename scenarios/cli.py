@@ -15,6 +15,7 @@ from stackelgrid.scenarios.exactness_console import exactness
 from stackelgrid.scenarios.export_console import export
 from stackelgrid.scenarios.forecast_console import forecast_lines
 from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.report_console import report
 from stackelgrid.scenarios.run_console import run
 from stackelgrid.scenarios.serve_console import serve
 from stackelgrid.scenarios.view_console import view
@@ -27,7 +28,7 @@ app = typer.Typer(
 )
 _BAD_INPUT = (ScenarioError, ProfileError, NetworkError, ResultsError)
 
-for verb in (run, compare, exactness, ensemble, export, view, serve):
+for verb in (run, compare, exactness, ensemble, report, export, view, serve):
     app.command()(verb)
 
 

@@ -24,6 +24,7 @@ from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario, load_scenario
 from stackelgrid.scenarios.negotiation_console import negotiation_lines
 from stackelgrid.scenarios.remote_start import started_early
+from stackelgrid.scenarios.report_console import ReportOption, report_of_run
 from stackelgrid.scenarios.run_panel import shown
 
 
@@ -41,6 +42,7 @@ def run(
     seed: SeedOption = None,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
+    report: ReportOption = True,
 ) -> None:
     """Run a scenario and write its tables, or go on with a run that was interrupted."""
     if out is not None and resume is not None:
@@ -52,13 +54,13 @@ def run(
     loaded = None if scenario is None else load_scenario(scenario, overrides or (), seed)
     output = Output(quiet, as_json)
     if resume is not None:
-        _again(resume, loaded, output)
+        _again(resume, loaded, output, report=report)
         return
     assert loaded is not None
-    _new(loaded, out or new_directory(loaded.scenario.name), output)
+    _new(loaded, out or new_directory(loaded.scenario.name), output, report=report)
 
 
-def _new(loaded: LoadedScenario, target: Path, output: Output) -> None:
+def _new(loaded: LoadedScenario, target: Path, output: Output, *, report: bool) -> None:
     """Run a scenario into a new directory."""
     name, intervals = loaded.scenario.name, loaded.scenario.time.intervals
     display = shown(output, name, intervals)
@@ -67,10 +69,12 @@ def _new(loaded: LoadedScenario, target: Path, output: Output) -> None:
         from stackelgrid.scenarios.run import run_scenario
 
         result = run_scenario(loaded, target, told, output.say, early)
+    if report:
+        report_of_run(target, output)
     _tell(result.summary, target, output)
 
 
-def _again(directory: Path, loaded: LoadedScenario | None, output: Output) -> None:
+def _again(directory: Path, loaded: LoadedScenario | None, output: Output, *, report: bool) -> None:
     """Go on with an interrupted run; one that is finished is told again."""
     from stackelgrid.scenarios.resume import resumable, resume_run
 
@@ -82,6 +86,8 @@ def _again(directory: Path, loaded: LoadedScenario | None, output: Output) -> No
     scenario = found.loaded.scenario
     with _ending(directory), shown(output, scenario.name, scenario.time.intervals) as told:
         result = resume_run(found, told, output.say)
+    if report:
+        report_of_run(directory, output)
     _tell(result.summary, directory, output)
 
 

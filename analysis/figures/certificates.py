@@ -11,6 +11,7 @@ from stackelgrid.analysis.figures.frame import (
     LEVELS,
     Clock,
     clock,
+    decades,
     grids_of,
     levels,
     new_figure,
@@ -84,7 +85,7 @@ def cone_gap(run: Run) -> "Figure":
 def fictitious_loss(run: Run) -> "Figure":
     """Largest share of losses that no flow explains, by level; below the line a plan is exact."""
     figure = _largest_by_level(run, "fictitious_loss_share", "fictitious loss / load (1)", "")
-    rule(figure, tolerances.EXACT_LOSS_SHARE, "exact below")
+    rule(figure, tolerances.EXACT_LOSS_SHARE, "exact below", logarithmic=True)
     return figure
 
 
@@ -94,15 +95,15 @@ def violations(run: Run) -> "Figure":
     Of a voltage limit in p.u., of a rating as a share of it.
     """
     when = clock(run)
-    figure = new_figure(when, "violation in p.u. (of a rating: share)")
+    figure = new_figure(when, "violation in p.u.")
     largest = largest_violations(run, when)
-    for name, color, dash in (
-        ("planned", style.BLUE, "solid"),
-        ("planned, phase by phase", style.PURPLE, "dash"),
-        ("in reality", style.VERMILION, "solid"),
+    for name, color, dash, width in (  # thin lines above the thick one, where they are equal
+        ("in reality", style.ORANGE, "solid", 4),
+        ("planned", style.BLUE, "solid", 1.5),
+        ("planned, phase by phase", style.PURPLE, "dot", 1.5),
     ):
         if name in largest:
-            line = {"color": color, "dash": dash}
+            line = {"color": color, "dash": dash, "width": width}
             figure.add_trace(steps(when, largest[name], name, "", 5, line=line))
     figure.update_yaxes(rangemode="tozero")
     return figure
@@ -207,5 +208,5 @@ def _largest_by_level(run: Run, column: str, title: str, unit: str) -> "Figure":
         trace = steps(when, positive, LEVELS[level], unit, line=line)
         trace.hovertemplate = f"%{{y:.1e}} {unit}"
         figure.add_trace(trace)
-    figure.update_yaxes(type="log", exponentformat="power", dtick=1)
+    decades(figure)
     return figure

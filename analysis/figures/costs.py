@@ -7,7 +7,15 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.figures.frame import Clock, by_grid, clock, faded, new_figure, steps
+from stackelgrid.analysis.figures.frame import (
+    Clock,
+    by_grid,
+    clock,
+    faded,
+    interval_bars,
+    new_figure,
+    steps,
+)
 from stackelgrid.analysis.run import Run
 
 if TYPE_CHECKING:
@@ -20,6 +28,7 @@ _OWN = {
     "curtailment": ("curtailment_eur", style.VERMILION),
     "units": ("generation_eur", style.SKY),
 }
+NOTHING_EUR = 0.005  # kinds that stay below are left out of figures and tables
 _FOLLOWER, _OUTSIDE = "transmission generation", "bought from outside"
 _COLORS = {name: color for name, (_, color) in _OWN.items()} | {
     _FOLLOWER: style.BLUE,
@@ -64,18 +73,16 @@ def cost_sides(run: Run) -> pd.DataFrame:
 
 def costs(run: Run) -> "Figure":
     """Cost of the whole system by interval, stacked by kind, EUR."""
-    import plotly.graph_objects as go
-
     when, kinds = clock(run), cost_kinds(run)
     figure = new_figure(when, "cost in EUR per interval", height=380, barmode="relative", bargap=0)
     for name in kinds:
-        if kinds[name].abs().max() > 0.0:
+        if kinds[name].abs().sum() > NOTHING_EUR:
             figure.add_trace(
-                go.Bar(
-                    x=when.middles,
-                    y=kinds[name].to_numpy(),
-                    name=name,
-                    marker={"color": _COLORS[str(name)], "line": {"width": 0}},
+                interval_bars(
+                    when,
+                    kinds[name],
+                    name=str(name),
+                    color=_COLORS[str(name)],
                     hovertemplate="%{y:,.2f} EUR",
                 )
             )
@@ -89,6 +96,8 @@ def cumulative_costs(run: Run) -> "Figure":
     when, sides = clock(run), cost_sides(run)
     figure = new_figure(when, "cost since the start in EUR")
     lines = {"system": style.INK, "follower": style.BLUE, "leaders": style.ORANGE}
+    if not sides["follower"].any():  # without a follower the leaders are the system
+        lines = {"system": style.INK}
     for name, color in lines.items():
         since = np.append(0.0, sides[name].to_numpy().cumsum())
         figure.add_trace(

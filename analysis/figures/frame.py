@@ -12,7 +12,7 @@ from stackelgrid.analysis.run import Run
 from stackelgrid.profiles.arrays import Floats
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure, Scatter
+    from plotly.graph_objects import Bar, Figure, Scatter
 
 LEVELS = {"transmission": "transmission", "mv": "medium voltage", "lv": "low voltage"}
 LEVEL_COLORS = {"transmission": style.PURPLE, "mv": style.BLUE, "lv": style.ORANGE}
@@ -91,7 +91,7 @@ def new_figure(when: Clock, y_title: str, *, height: int = 340, **layout: Any) -
 
     figure = go.Figure(layout=style.layout(height=height, **layout))
     figure.update_layout(showlegend=True, legend_traceorder="normal")
-    figure.update_yaxes(title_text=y_title)
+    figure.update_yaxes(title={"text": y_title, "standoff": 10})
     if len(when.edges):
         figure.update_xaxes(title_text=when.title, range=[when.edges[0], when.edges[-1]])
     else:
@@ -136,6 +136,21 @@ def percentiles(values: Floats, weights: Floats, shares: tuple[float, ...]) -> F
             at = np.zeros_like(at)
         result[k] = ordered[np.arange(len(values)), at]
     return result
+
+
+def interval_bars(when: Clock, values: "Floats | pd.Series", **own: Any) -> "Bar":
+    """Bars as broad as the intervals, from their start to their end."""
+    import plotly.graph_objects as go
+
+    color = own.pop("color")
+    return go.Bar(
+        x=when.edges[:-1],
+        y=np.asarray(values, dtype=np.float64),
+        offset=0,
+        width=np.diff(when.edges) / np.timedelta64(1, "ms"),
+        marker={"color": color, "line": {"width": 0}},
+        **own,
+    )
 
 
 def band_figure(
@@ -184,18 +199,28 @@ def faded(color: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity:g})"
 
 
-def rule(figure: "Figure", y: float, text: str, *, below: bool = False, **where: Any) -> None:
+def decades(figure: "Figure") -> None:
+    """Make the y axis logarithmic, with a tick at every power of ten, or every second of many."""
+    drawn = [np.asarray(trace.y, dtype=np.float64) for trace in figure.data if trace.y is not None]
+    values = np.concatenate(drawn) if drawn else np.empty(0)
+    values = values[values > 0.0]
+    span = np.log10(values.max() / values.min()) if len(values) else 0.0
+    figure.update_yaxes(type="log", exponentformat="power", dtick=1 if span <= 6.0 else 2)
+
+
+def rule(
+    figure: "Figure", y: float, text: str, *, below: bool = False, logarithmic: bool = False
+) -> None:
     """Draw a limit as a dashed line with its name on it."""
-    figure.add_hline(
-        y=y,
-        line={"color": style.VERMILION, "width": 1.5, "dash": "dash"},
-        annotation={
-            "text": text,
-            "font": {"size": 11, "color": style.VERMILION},
-            "xanchor": "right",
-            "yanchor": "top" if below else "bottom",
-            "x": 1.0,
-            "showarrow": False,
-        },
-        **where,
+    figure.add_hline(y=y, line={"color": style.VERMILION, "width": 1.5, "dash": "dash"})
+    figure.add_annotation(
+        x=1.0,
+        xref="paper",
+        y=np.log10(y) if logarithmic else y,  # Plotly places texts by the exponent
+        yref="y",
+        text=text,
+        font={"size": 11, "color": style.VERMILION},
+        xanchor="right",
+        yanchor="top" if below else "bottom",
+        showarrow=False,
     )

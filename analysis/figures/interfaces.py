@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.figures.frame import clock, new_figure, steps
+from stackelgrid.analysis.figures.frame import clock, decades, interval_bars, new_figure, steps
 from stackelgrid.analysis.run import Run
 
 if TYPE_CHECKING:
@@ -23,22 +23,20 @@ _PARTS = {
 
 def interface_rounds(run: Run) -> "Figure":
     """Power flows until all interfaces had converged: the most of any grid by interval."""
-    import plotly.graph_objects as go
-
     when = clock(run)
     rounds = run.interval.groupby("interval")["rounds"].max().reindex(when.intervals)
     figure = new_figure(when, "rounds (power flows)", height=280, bargap=0, showlegend=False)
     figure.add_trace(
-        go.Bar(
-            x=when.middles,
-            y=rounds.to_numpy(),
+        interval_bars(
+            when,
+            rounds,
             name="rounds",
-            marker={"color": style.SKY, "line": {"width": 0}},
+            color=style.SKY,
             hovertemplate="%{y} rounds<extra></extra>",
         )
     )
     figure.update_yaxes(rangemode="tozero", tickformat="d")
-    figure.update_layout(showlegend=False)
+    figure.update_layout(showlegend=False, margin=style.BARE)
     return figure
 
 
@@ -51,8 +49,8 @@ def interface_mismatch(run: Run) -> "Figure":
     trace.line.color = style.BLUE
     trace.hovertemplate = "%{y:.1e} MVA<extra></extra>"
     figure.add_trace(trace)
-    figure.update_layout(showlegend=False)
-    figure.update_yaxes(type="log", exponentformat="power", dtick=1)
+    figure.update_layout(showlegend=False, margin=style.BARE)
+    decades(figure)
     return figure
 
 
@@ -76,7 +74,7 @@ def time_spent(run: Run) -> "Figure":
             cliponaxis=False,
             hovertemplate="%{y}: %{x:.2f} s<extra></extra>",
         ),
-        layout=style.layout(height=270, showlegend=False, hovermode="closest"),
+        layout=style.layout(height=250, showlegend=False, hovermode="closest", margin=style.BARE),
     )
     figure.update_xaxes(title_text="wall-clock time in s", range=[0, 1.4 * max(seconds)])
     figure.update_yaxes(title={"text": "part of the run", "standoff": 12}, ticks="")
@@ -85,18 +83,16 @@ def time_spent(run: Run) -> "Figure":
 
 def time_of_decisions(run: Run) -> "Figure":
     """Wall-clock time of every interval's decision by follower, seconds."""
-    import plotly.graph_objects as go
-
     when = clock(run)
     figure = new_figure(when, "time in s", height=300, barmode="stack", bargap=0)
     for n, (grid, rows) in enumerate(run.stage.groupby("grid", sort=False)):
         seconds = rows.groupby("interval")["solve_s"].sum().reindex(when.intervals)
         figure.add_trace(
-            go.Bar(
-                x=when.middles,
-                y=np.nan_to_num(seconds.to_numpy(np.float64)),
+            interval_bars(
+                when,
+                np.nan_to_num(seconds.to_numpy(np.float64)),
                 name=f"follower {grid}",
-                marker={"color": style.line_of(n)["color"], "line": {"width": 0}},
+                color=style.line_of(n)["color"],
                 hovertemplate="%{y:.2f} s",
             )
         )

@@ -101,7 +101,9 @@ def fullest_branches(run: Run) -> "Figure":
             cliponaxis=False,
             hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
         ),
-        layout=style.layout(height=90 + 24 * len(worst), hovermode="closest", showlegend=False),
+        layout=style.layout(
+            height=70 + 24 * len(worst), hovermode="closest", showlegend=False, margin=style.BARE
+        ),
     )
     figure.update_xaxes(title_text="largest loading in %", range=[0, 1.35 * most])
     figure.update_yaxes(title={"text": "branch", "standoff": 12}, ticks="")

@@ -7,7 +7,7 @@ Figures are drawn in the browser by plotly.js, which is embedded once. Titles, n
 HTML, so that they wrap on a phone, can be searched and are read aloud.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from html import escape
@@ -155,18 +155,30 @@ def _section(number: int, section: Section) -> Iterator[str]:
     yield from (f"<p>{escape(text)}</p>" for text in section.text)
     if section.figures:
         yield '<div class="figures">'
+        alone = _without_partner(section.figures)
         for n, chart in enumerate(section.figures):
-            yield _chart(f"figure-{number}-{n}", chart)
+            yield _chart(f"figure-{number}-{n}", chart, wide=chart.wide or n in alone)
         yield "</div>"
     yield from (_table(table) for table in section.tables)
     yield "</section>"
 
 
-def _chart(name: str, chart: Chart) -> str:
+def _without_partner(charts: Sequence[Chart]) -> set[int]:
+    """Narrow charts that would stand beside an empty half of the page."""
+    alone, started = set(), False
+    for n, chart in enumerate(charts):
+        started = not chart.wide and not started
+        if started and (n + 1 == len(charts) or charts[n + 1].wide):
+            alone.add(n)
+            started = False
+    return alone
+
+
+def _chart(name: str, chart: Chart, *, wide: bool) -> str:
     height = int(chart.figure.layout.height or 360)
     note = f'<p class="note">{escape(chart.note)}</p>' if chart.note else ""
     return (
-        f'<figure class="{"wide" if chart.wide else "narrow"}">'
+        f'<figure class="{"wide" if wide else "narrow"}">'
         f"<figcaption>{escape(chart.title)}</figcaption>"
         f'<div class="plot" id="{name}" role="img" aria-label="{escape(chart.description)}" '
         f'style="height:{height}px"></div>'

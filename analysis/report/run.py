@@ -72,7 +72,7 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     facts = [
         ("Status", {"done": "done", "running": "going on"}.get(run.status, run.status)),
         ("Intervals", f"{s['intervals_done']} of {s['intervals_planned']}, {mode}"),
-        ("Grids", f"{grids}; {total} with all copies"),
+        ("Grids", f"{grids}; {total} with all copies" if total > len(run.grids) else grids),
         ("Scheme", str(bilevel["scheme"]).replace("_", " ")),
         ("Pricing at the boundary", str(bilevel["pricing"])),
         ("Coordination", str(run.scenario.get("coordination", "central")).replace("_", " ")),

@@ -38,13 +38,16 @@ def what_ran(run: Run, when: Clock) -> Section:
     ]
     if solver["fallback_reason"]:
         text.append(f"They stand in for MOSEK: {solver['fallback_reason']}.")
-    told = [str(e["text"]) for e in run.events if e.get("event") in ("notice", "warning")]
-    # the stand-in has been told; a warning of every interval would fill the page
-    seen = dict.fromkeys(t for t in told if "stands in for" not in t)
-    text += list(seen)[:6]
-    if len(seen) > 6:
-        text.append(f"{len(seen) - 6} more notices are in log.jsonl.")
+    notices = [str(e["text"]) for e in run.events if e.get("event") == "notice"]
+    text += [_sentence(told) for told in notices if "stands in for" not in told]  # told above
+    warnings = sum(e.get("event") == "warning" for e in run.events)
+    if warnings:
+        text.append(f"{warnings} warnings of single intervals are in log.jsonl.")
     return Section("What ran", tuple(text), tables=(grid_table(run),))
+
+
+def _sentence(told: str) -> str:
+    return f"{told[:1].upper()}{told[1:]}."
 
 
 def certificate(run: Run, when: Clock) -> Section:
@@ -65,6 +68,7 @@ def certificate(run: Run, when: Clock) -> Section:
                 "Largest violation of a limit",
                 certificates.violations(run),
                 "Largest violation over all grids by interval, planned and in reality.",
+                "Of a voltage limit in p.u., of a rating as a share of it.",
             )
         )
     if run.interval["cone_gap_pu"].notna().any():
@@ -86,7 +90,9 @@ def certificate(run: Run, when: Clock) -> Section:
         ]
     table = worst_table(run, when)
     text = (
-        () if table else ("No interval needed a recovery or a fallback, none was beyond limits.",)
+        ()
+        if table
+        else ("No interval needed a recovery or a fallback, and none was beyond a limit.",)
     )
     return Section("Certificate", text, tuple(charts), (table,) if table else ())
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.figures.costs import cost_kinds, cost_sides
+from stackelgrid.analysis.figures.costs import NOTHING_EUR, cost_kinds, cost_sides
 from stackelgrid.analysis.figures.frame import LEVELS, Clock, copies
 from stackelgrid.analysis.findings import View, worst_places
 from stackelgrid.analysis.limits import has_network
@@ -51,10 +51,11 @@ def grid_table(run: Run) -> ReportTable:
 def cost_table(run: Run) -> ReportTable:
     """Sums of the costs by kind, and by who bears them."""
     kinds, sides = cost_kinds(run).sum(), cost_sides(run).sum()
-    rows = [(name, f"{value:,.2f}") for name, value in kinds.items()]
+    rows = [(name, f"{v:,.2f}") for name, v in kinds.items() if abs(v) > NOTHING_EUR]
     rows.append(("cost of the system", f"{sides['system']:,.2f}"))
-    rows.append(("leaders, with their payments at the boundary", f"{sides['leaders']:,.2f}"))
-    rows.append(("follower", f"{sides['follower']:,.2f}"))
+    if sides["follower"]:
+        rows.append(("leaders, with their payments at the boundary", f"{sides['leaders']:,.2f}"))
+        rows.append(("follower", f"{sides['follower']:,.2f}"))
     return ReportTable(
         "Costs",
         ("kind", "EUR"),
@@ -146,12 +147,11 @@ def _violated(row: "pd.Series[Any]", values: Mapping[tuple[int, str, View], str]
         "plan": "planned",
         "phases": "planned, by phase",
     }
-    parts = [
-        f"{name} {values[interval, grid, view]}"
-        for view, name in told.items()
-        if (interval, grid, view) in values
-    ]
-    return "; ".join(parts) or "nothing"
+    parts: dict[str, list[str]] = {}  # views by what they say
+    for view, name in told.items():
+        if (interval, grid, view) in values:
+            parts.setdefault(values[interval, grid, view], []).append(name)
+    return "; ".join(f"{' and '.join(v)} {text}" for text, v in parts.items()) or "nothing"
 
 
 def _reason(row: "pd.Series[Any]") -> str:
@@ -159,7 +159,7 @@ def _reason(row: "pd.Series[Any]") -> str:
     parts = []
     if row["fallback"]:
         parts.append(f"fallback: {row['fallback_reason']}")
-    tried, rung = str(row["recovery_tried"]), str(row["recovery"])
+    tried, rung = (str(row[c]).replace("_", " ") for c in ("recovery_tried", "recovery"))
     if rung:
         before = str(row["verdict_before"])
         excess = float(row["violation_before_pu"])

@@ -1,0 +1,47 @@
+"""The verb `report` on the command line, and the report at the end of a run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stackelgrid.scenarios.console import Output, interruptible
+
+ReportOption = Annotated[
+    bool, typer.Option("--report/--no-report", help="Write report.html when the run is done.")
+]
+
+
+def report(
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Directory of a run (finished or not) or of a study, with results."
+        ),
+    ],
+) -> None:
+    """Write report.html, one page that needs no network, and print its path."""
+    from stackelgrid.analysis.report.kinds import is_study, write_study_report
+    from stackelgrid.analysis.report.run import write_run_report
+
+    print((write_study_report if is_study(directory) else write_run_report)(directory))
+
+
+def report_of_run(directory: Path, output: Output) -> None:
+    """Write the report of a run that is done; a failure is said and logged, the run is done.
+
+    Ctrl-C leaves the run as it is.
+    """
+    with interruptible(directory, f"the run is done; stackelgrid report {directory} reports it"):
+        from stackelgrid.analysis.report.run import write_run_report
+
+        try:
+            path = write_run_report(directory)
+        except Exception as error:  # whatever it is, the results are there
+            from stackelgrid.scenarios.run import RunLog
+
+            text = " ".join(f"no report was written: {type(error).__name__}: {error}".split())
+            output.say(f"{text}; stackelgrid report {directory} tries again")
+            RunLog(directory).event("warning", text=text)
+            return
+    output.say(f"report: {path}")
