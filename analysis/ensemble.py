@@ -158,7 +158,11 @@ def _text(row: "pd.Series[float]") -> str:
     mean, reach = float(row["mean"]), float(row["high"] - row["mean"])
     if np.isnan(mean):
         return "-"
-    return f"{mean:.4g}" if np.isnan(reach) else f"{mean:.4g} +- {reach:.2g}"
+    if np.isnan(reach):
+        return f"{mean:,.4g}" if abs(mean) < 1e3 else f"{mean:,.0f}"
+    # as many digits as the interval has two of
+    digits = 0 if reach <= 0.0 else max(0, 1 - int(np.floor(np.log10(reach))))
+    return f"{mean:,.{digits}f} ± {reach:,.{digits}f}"
 
 
 def write_tables(tables: EnsembleTables, directory: Path, name: str) -> None:

@@ -73,6 +73,17 @@ def read_parts(directory: Path, name: str, chunks: Sequence[int]) -> pa.Table:
     return order.drop_columns("_row").combine_chunks()
 
 
+def read_table(directory: Path, name: str) -> pa.Table:
+    """Rows of a table: of a finished sweep, or of the chunks that an unfinished one has done."""
+    path = directory / f"{name}.parquet"
+    if path.exists():
+        return pq.read_table(path)
+    done = sorted((directory / "points").glob("part-*.parquet"))
+    if not done:  # parts are gone when all tables are whole
+        return pq.read_table(path)
+    return read_parts(directory, name, [int(p.stem.removeprefix("part-")) for p in done])
+
+
 def merge_parts(directory: Path, chunks: int) -> None:
     """Replace the parts by one file a table."""
     for name in SCHEMAS:

@@ -10,29 +10,12 @@ from matplotlib.figure import Figure
 
 from stackelgrid.analysis.compare import CLOSED_LOOP, DONE, Comparison, value_text
 from stackelgrid.analysis.indicators import TOTAL, UNITS
+from stackelgrid.analysis.qualities import PANELS
 from stackelgrid.analysis.style import BLACK, CYCLE, DPI
 from stackelgrid.profiles.arrays import Floats
 
 # bars below this are none: an axis of their size would show rounding
 _NOTHING = 1e-6
-# panel: title, unit, indicators side by side with their labels
-_PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
-    ("Extra cost against {first}", "EUR", (("extra_cost", ""),)),
-    ("Messages", "number", (("messages", "sent"), ("messages_lost", "lost"))),
-    ("Rounds", "number", (("rounds_mean", "mean"), ("rounds_max", "largest"))),
-    (
-        "Time to agreement", "simulated s",
-        (("agreement_mean", "mean"), ("agreement_max", "largest")),
-    ),
-    (
-        "Schedules at the gate", "agents times intervals",
-        (("agents_fallback", "old schedule"), ("agents_in_doubt", "in doubt")),
-    ),
-    (
-        "Peer-to-peer trade", "MWh bought",
-        (("p2p_inside", "inside"), ("p2p_across", "across")),
-    ),
-)  # fmt: skip
 
 
 def write_plots(comparison: Comparison, directory: Path) -> list[Path]:
@@ -45,11 +28,11 @@ def write_plots(comparison: Comparison, directory: Path) -> list[Path]:
     first = comparison.schemes(CLOSED_LOOP)[0]
     figure = Figure(figsize=(max(11.0, 1.5 * len(order) + 8.0), 6.8), layout="constrained")
     figure.suptitle(f"Runs by quality of communication, {comparison.pricing} pricing")
-    for k, (title, unit, parts) in enumerate(_PANELS):
+    for k, panel in enumerate(PANELS):
         axes = figure.add_subplot(2, 3, k + 1)
-        axes.set_title(title.format(first=first), fontsize=10)
-        axes.set_ylabel(unit)
-        _bars(axes, table, order, parts)
+        axes.set_title(panel.title.format(first=first), fontsize=10)
+        axes.set_ylabel(panel.unit)
+        _bars(axes, table, order, tuple(panel.parts.items()))
     path = directory / "qualities.png"
     figure.savefig(path, dpi=DPI)
     return [path]

@@ -1,0 +1,97 @@
+"""Bars of schemes or qualities, each under its name with its value written out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from stackelgrid.analysis import style
+from stackelgrid.profiles.arrays import Floats
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+# bars below this are none: an axis of their size would show rounding
+_NOTHING = 1e-6
+_ROW, _FRAME = 46, 78  # px of a name with its bars, and of everything around them
+
+
+@dataclass(frozen=True)
+class Part:
+    """One bar of every name: values (names,), their texts, colours; the label of several."""
+
+    values: Floats
+    texts: Sequence[str]
+    colors: Sequence[str]
+    label: str = ""
+
+
+def bar_figure(
+    names: Sequence[str], parts: Sequence[Part], title: str, *, stacked: bool = False
+) -> "Figure":
+    """Horizontal bars with `title` (quantity and unit) on the axis; the first name is on top.
+
+    Values stand beside the names, in the colours of their bars: they are read at any width. A NaN
+    has no bar.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure(
+        layout=style.layout(
+            height=_FRAME + _ROW * len(names),
+            barmode="stack" if stacked else "group",
+            bargap=0.35,
+            bargroupgap=0.0,
+            hovermode="closest",
+            showlegend=False,
+            margin={"l": 10, "r": 16, "t": 8, "b": 44},
+        )
+    )
+    where = np.arange(len(names))
+    for part in parts:
+        figure.add_trace(
+            go.Bar(
+                x=np.nan_to_num(part.values),
+                y=where,
+                orientation="h",
+                marker={"color": list(part.colors)},
+                name=part.label,
+                customdata=[
+                    f"{name}: {text}" for name, text in zip(names, part.texts, strict=True)
+                ],
+                hovertemplate="%{customdata}<extra></extra>",
+            )
+        )
+    labels = [_label(name, [(p, k) for p in parts]) for k, name in enumerate(names)]
+    figure.update_yaxes(
+        tickvals=where, ticktext=labels, range=[len(names) - 0.5, -0.5], showgrid=False, ticks=""
+    )
+    figure.update_xaxes(title_text=title, **_reach(parts, stacked=stacked))
+    return figure
+
+
+def _label(name: str, cells: Sequence[tuple[Part, int]]) -> str:
+    """Name, and below it what the bars say in the order in which they are drawn."""
+    several = len(cells) > 1
+    if all(np.isnan(part.values[k]) for part, k in cells):
+        return f"<b>{name}</b><br>none"
+    texts = [
+        f'<span style="color:{part.colors[k]}">{part.texts[k]} {part.label}</span>'
+        if several
+        else part.texts[k]
+        for part, k in cells
+    ]
+    return f"<b>{name}</b><br>{', '.join(texts)}"
+
+
+def _reach(parts: Sequence[Part], *, stacked: bool) -> dict[str, Any]:
+    """Limits of the axis: from zero, and not of the size of rounding."""
+    values = np.nan_to_num(np.stack([p.values for p in parts]))
+    if stacked:
+        values = values.sum(axis=0)
+    low, high = min(float(values.min(initial=0.0)), 0.0), max(float(values.max(initial=0.0)), 0.0)
+    if high - low < _NOTHING:
+        return {"range": [0.0, 1.0]}
+    room = 0.05 * (high - low)
+    return {"range": [low - room if low < 0.0 else 0.0, high + room if high > 0.0 else 0.0]}

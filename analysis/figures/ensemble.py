@@ -1,0 +1,208 @@
+"""Figures of an ensemble: members and means with 95 % confidence intervals by error level.
+
+from stackelgrid.analysis.studies import read_ensemble
+
+members(read_ensemble("runs/ensemble").tables, "regret").show()
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.analysis import style
+from stackelgrid.analysis.ensemble import KEY_FIGURES, OWN, PERFECT, EnsembleTables, KeyFigure
+from stackelgrid.analysis.figures.frame import faded
+from stackelgrid.analysis.indicators import TOTAL
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+_SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x")
+
+
+def members(
+    tables: EnsembleTables, kpi: str = "regret", variants: tuple[str, ...] = (OWN,)
+) -> "Figure":
+    """Every member's value by error level, and the mean with its confidence interval beside.
+
+    One colour a scheme; `variants` are drawn side by side.
+    """
+    k = tables.kpis[(tables.kpis["kpi"] == kpi) & (tables.kpis["grid"] == TOTAL)]
+    unit = str(k["unit"].iloc[0]) if len(k) else "EUR"
+    levels = _levels(tables)
+    groups = [(s, v) for s in tables.schemes for v in variants]
+    figure = _figure(f"{kpi.replace('_', ' ')} in {unit}", levels)
+    for n, (scheme, variant) in enumerate(groups):
+        name = scheme if len(variants) == 1 else f"{scheme}, {_told(variant)}"
+        own = k[(k["scheme"] == scheme) & (k["variant"] == variant)]
+        beside = _beside(n, len(groups))
+        _members(figure, own, levels, beside - 0.04, n, f"{name}, each member")
+        rows = tables.of(kpi)
+        rows = rows[(rows["scheme"] == scheme) & (rows["variant"] == variant)]
+        _means(figure, rows, levels, beside + 0.04, n, f"{name}, mean and 95 % interval")
+    figure.update_yaxes(rangemode="tozero" if kpi == "regret" else "normal")
+    return figure
+
+
+def key_figure(tables: EnsembleTables, shown: KeyFigure) -> "Figure":
+    """Mean of a key figure with its confidence interval, perfect foresight beside where defined."""
+    levels = _levels(tables)
+    schemes = tables.schemes
+    of_intervals = shown.unit == "number"
+    what = (
+        "number of intervals" if of_intervals else f"{shown.kpi.replace('_', ' ')} in {shown.unit}"
+    )
+    figure = _figure(what, levels)
+    rows = tables.of(shown.kpi)
+    variants = (OWN, PERFECT) if shown.perfect else (OWN,)
+    for n, scheme in enumerate(schemes):
+        for m, variant in enumerate(variants):
+            own = rows[(rows["scheme"] == scheme) & (rows["variant"] == variant)]
+            name = scheme if variant == OWN else f"{scheme}, perfect foresight"
+            at = _beside(len(variants) * n + m, len(variants) * len(schemes))
+            _means(figure, own, levels, at, n, name, hollow=variant == PERFECT)
+    if of_intervals:  # an interval of a count may reach below zero, the count cannot
+        most = rows["high"].fillna(rows["mean"]).max()
+        top = max(1.0, 1.08 * float(most))
+        figure.update_yaxes(range=[-0.04 * top, top])
+    return figure
+
+
+def key_figures(tables: EnsembleTables) -> dict[str, "Figure"]:
+    """Figures of all key figures that have a value, by title."""
+    return {
+        shown.title: key_figure(tables, shown)
+        for shown in KEY_FIGURES
+        if tables.of(shown.kpi)["mean"].notna().any()
+    }
+
+
+def imbalance(tables: EnsembleTables) -> "Figure":
+    """Exchange beyond the plan in force by boundary, MWh, all copies; one colour an error level."""
+    import plotly.graph_objects as go
+
+    levels = _levels(tables)
+    figure = go.Figure(layout=style.layout(height=360, barmode="group"))
+    for n, scheme in enumerate(tables.schemes):
+        for m, level in enumerate(levels):
+            rows = pd.concat([tables.of("imbalance", g) for g in tables.boundaries])
+            own = rows[
+                (rows["scheme"] == scheme)
+                & (rows["variant"] == OWN)
+                & (rows["error_level"] == level)
+            ]
+            name = f"level {level:g}" + (f", {scheme}" if len(tables.schemes) > 1 else "")
+            figure.add_trace(
+                go.Bar(
+                    x=own["grid"], y=own["mean"], name=name,
+                    marker={"color": style.line_of(n * len(levels) + m)["color"]},
+                    error_y={"type": "data", "array": _reach(own), "thickness": 1.5},
+                    hovertemplate="%{y:.3f} MWh",
+                )
+            )  # fmt: skip
+    figure.update_xaxes(title_text="boundary", type="category")
+    figure.update_yaxes(title_text="mean imbalance in MWh")
+    return figure
+
+
+def horizons(tables: EnsembleTables, scheme: str) -> "Figure":
+    """Cost of other horizons beyond that of the scenario's own, EUR, with the same errors."""
+    levels = _levels(tables)
+    figure = _figure("EUR beyond the scenario's horizon", levels)
+    rows = tables.of("horizon_cost")
+    for n, variant in enumerate(tables.horizons):
+        own = rows[(rows["scheme"] == scheme) & (rows["variant"] == variant)]
+        _means(figure, own, levels, _beside(n, len(tables.horizons)), n, variant)
+    figure.add_hline(y=0.0, line={"color": style.BLACK, "width": 1})
+    return figure
+
+
+def _levels(tables: EnsembleTables) -> list[float]:
+    return [float(v) for v in np.sort(tables.statistics["error_level"].unique())]
+
+
+def _figure(y_title: str, levels: list[float]) -> "Figure":
+    """Figure over error levels: equally spaced, so that lines side by side never meet another."""
+    import plotly.graph_objects as go
+
+    figure = go.Figure(layout=style.layout(height=340, hovermode="closest"))
+    figure.update_xaxes(
+        title_text="error level",
+        tickvals=list(range(len(levels))),
+        ticktext=[f"{v:g}" for v in levels],
+        range=[-0.6, len(levels) - 0.4],
+        showgrid=False,
+        zeroline=False,
+    )
+    figure.update_yaxes(title_text=y_title)
+    return figure
+
+
+def _beside(number: int, of: int) -> float:
+    """Offset of a group around its level, so that groups do not hide one another."""
+    return 0.6 * (number - (of - 1) / 2.0) / max(of, 1)
+
+
+def _members(
+    figure: "Figure", rows: pd.DataFrame, levels: list[float], beside: float, n: int, name: str
+) -> None:
+    import plotly.graph_objects as go
+
+    own = rows[rows["error_level"].isin(levels)].sort_values(["error_level", "member"])
+    places = np.array([levels.index(float(v)) for v in own["error_level"]], dtype=np.float64)
+    color = style.line_of(n)["color"]
+    figure.add_trace(
+        go.Scatter(
+            x=places + beside, y=own["value"], mode="markers", name=name,
+            marker={"color": faded(color, 0.45), "size": 8},
+            customdata=own["member"],
+            hovertemplate="member %{customdata}: %{y:,.2f}<extra></extra>",
+        )
+    )  # fmt: skip
+
+
+def _means(
+    figure: "Figure",
+    rows: pd.DataFrame,
+    levels: list[float],
+    beside: float,
+    n: int,
+    name: str,
+    *,
+    hollow: bool = False,
+) -> None:
+    """Means with their intervals, joined where there are several levels."""
+    import plotly.graph_objects as go
+
+    own = rows[rows["mean"].notna()]
+    if own.empty:
+        return
+    places = np.array([levels.index(float(v)) for v in own["error_level"]], dtype=np.float64)
+    color = style.line_of(n)["color"]
+    symbol = _SYMBOLS[n % len(_SYMBOLS)]
+    figure.add_trace(
+        go.Scatter(
+            x=places + beside, y=own["mean"], mode="markers+lines", name=name,
+            line={"color": color, "width": 1.5, "dash": "dot" if hollow else "solid"},
+            marker={"symbol": f"{symbol}-open" if hollow else symbol, "size": 10, "color": color},
+            error_y={"type": "data", "array": _reach(own), "thickness": 2, "width": 6},
+            customdata=[_interval(row) for _, row in own.iterrows()],
+            hovertemplate="%{customdata}<extra>" + name + "</extra>",
+        )
+    )  # fmt: skip
+
+
+def _reach(rows: pd.DataFrame) -> "pd.Series[float]":
+    """Half the width of the intervals; nothing where one member has none."""
+    return (rows["high"] - rows["mean"]).fillna(0.0)
+
+
+def _interval(row: "pd.Series[float]") -> str:
+    if np.isnan(row["low"]):
+        return f"{row['mean']:,.2f} {row['unit']}, no interval (one member)"
+    return f"{row['mean']:,.2f} {row['unit']} ({row['low']:,.2f} to {row['high']:,.2f})"
+
+
+def _told(variant: str) -> str:
+    return {OWN: "with errors", PERFECT: "perfect foresight"}.get(variant, variant)

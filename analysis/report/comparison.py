@@ -1,0 +1,224 @@
+"""Report of a comparison of coordination schemes."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.analysis.compare import (
+    CLOSED_LOOP,
+    DONE,
+    PLAN,
+    TITLES,
+    Comparison,
+    follower_ranges,
+    grid_table,
+    proven_bound,
+    total_table,
+)
+from stackelgrid.analysis.figures import compare as figures
+from stackelgrid.analysis.report import qualities
+from stackelgrid.analysis.report.page import Chart, Page, Section, Verdict
+from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
+from stackelgrid.analysis.studies import ComparisonStudy, read_comparison
+from stackelgrid.controllers import tolerances
+
+_WHAT = {
+    PLAN: (
+        "Each scheme decides once, at interval 0, over the whole horizon; every plan is judged "
+        "alike: its exchange is handed to the follower, who is solved again."
+    ),
+    CLOSED_LOOP: (
+        "Each scheme runs through all intervals of the co-simulation; costs are those of what AC "
+        "power flow says happened, less the worth of energy left in the batteries."
+    ),
+}
+
+
+def page_of(directory: str | Path) -> Page:
+    """Return the report of a comparison of schemes or of qualities; raises ResultsError."""
+    study = read_comparison(directory)
+    if study.kind == "qualities":
+        return qualities.page_of_study(study)
+    return page_of_study(study)
+
+
+def page_of_study(study: ComparisonStudy) -> Page:
+    """Return the report of a comparison of schemes."""
+    comparison, summary = study.comparison, study.summary
+    ended = [b for b in comparison.bases if comparison.done(b)]
+    parts = [part for b in comparison.bases for part in _sections(comparison, b)]
+    return Page(
+        title=f"{summary['scenario']}: coordination schemes compared",
+        subtitle=(
+            f"{listed(list(summary['schemes']))}; pricing at the boundary: {comparison.pricing}"
+        ),
+        verdict=_verdict(study, ended),
+        facts=facts_of(summary),
+        sections=tuple(parts),
+        notices=(*_unfinished(study), *_failures(comparison), *_open(comparison)),
+    )
+
+
+def finding(comparison: Comparison, basis: str) -> str:
+    """Which scheme is cheapest on a basis, by how much, and what a bound proves: one sentence."""
+    costs = comparison.totals(basis, figures.cost_name(basis)).dropna().sort_values(kind="stable")
+    if costs.empty:
+        return "No scheme ended with a cost."
+    lowest = float(costs.iloc[0])
+    alike = tolerances.COST_ALIKE * max(abs(lowest), 1.0)
+    best = [str(s) for s in costs.index[costs <= lowest + alike]]
+    rest = costs[costs > lowest + alike]
+    where = "the plan" if basis == PLAN else "the closed loop"
+    if len(costs) == 1:
+        text = f"{best[0]} costs {lowest:,.2f} EUR in {where}, with nothing to compare it to"
+    elif rest.empty:
+        text = f"All schemes cost the same in {where}: {lowest:,.2f} EUR"
+    else:
+        verb = "is cheapest" if len(best) == 1 else "are cheapest alike"
+        text = f"{listed(best)} {verb} in {where} with {lowest:,.2f} EUR: {_below(lowest, rest)}"
+    return f"{text}; {_proof(comparison, basis, lowest)}."
+
+
+def _below(lowest: float, rest: "pd.Series[float]") -> str:
+    """How far the next and the dearest scheme are."""
+    texts = [f"{_less(lowest, float(rest.iloc[0]))} less than {rest.index[0]}"]
+    if len(rest) > 1:
+        dearest = f"{_less(lowest, float(rest.iloc[-1]))} less than {rest.index[-1]}, the dearest"
+        texts.append(dearest)
+    return " and ".join(texts)
+
+
+def _less(lowest: float, other: float) -> str:
+    difference = other - lowest
+    share = f" ({100.0 * difference / abs(other):.2g} %)" if other else ""
+    return f"{difference:,.2f} EUR{share}"
+
+
+def _proof(comparison: Comparison, basis: str, lowest: float) -> str:
+    if basis == CLOSED_LOOP:
+        return "a closed loop has no proven bound"
+    bound = proven_bound(comparison, basis)
+    if np.isnan(bound):
+        return "no bound on the total cost was proven (scheme integrated has one)"
+    if lowest - bound <= tolerances.COST_ALIKE * max(abs(lowest), 1.0):
+        return "the bound of integrated proves that no plan can cost less"
+    return f"the bound of integrated proves that no plan costs less than {bound:,.2f} EUR"
+
+
+def _verdict(study: ComparisonStudy, ended: list[str]) -> Verdict:
+    comparison = study.comparison
+    if not ended:
+        return Verdict("bad", "No scheme ended; the reasons stand below.")
+    basis = ended[-1]  # what was realised says more than what was planned
+    fallbacks = comparison.totals(basis, "fallbacks").fillna(0.0)
+    whole = study.summary["status"] == DONE and not fallbacks.any()
+    return Verdict("good" if whole else "warning", finding(comparison, basis))
+
+
+def _unfinished(study: ComparisonStudy) -> list[str]:
+    planned = len(study.summary["schemes"]) * (2 if study.summary.get("closed_loop") else 1)
+    return unfinished(study.summary, len(study.comparison.status), planned, "evaluations")
+
+
+def _failures(comparison: Comparison) -> list[str]:
+    failed = [
+        f"{scheme}, {TITLES[basis].lower()}: {status}"
+        for (basis, scheme), status in comparison.status.items()
+        if status != DONE
+    ]
+    for basis in comparison.bases:
+        count = comparison.totals(basis, "fallbacks").fillna(0.0)
+        unit = "plans" if basis == PLAN else "intervals"
+        failed += [
+            f"{scheme}, {TITLES[basis].lower()}: {n:.0f} {unit} with a fallback instead of a "
+            "decision; its costs are no result of the scheme"
+            for scheme, n in count.items()
+            if n
+        ]
+    return failed
+
+
+def _open(comparison: Comparison) -> list[str]:
+    """Where the solver leaves more open than what the two cheapest schemes differ by."""
+    found = []
+    for basis in comparison.bases:
+        costs = comparison.totals(basis, figures.cost_name(basis)).dropna()
+        gaps = comparison.totals(basis, "gap_eur").fillna(0.0)
+        cheapest = [str(s) for s in costs.sort_values(kind="stable").index[:2]]
+        if len(cheapest) < 2:
+            continue
+        difference, left = float(costs[cheapest].diff().iloc[1]), float(gaps[cheapest].sum())
+        if tolerances.COST_ALIKE * max(abs(float(costs.min())), 1.0) < difference < left:
+            found.append(
+                f"{TITLES[basis]}: {listed(cheapest)} differ by {difference:,.2f} EUR, less than "
+                f"the {left:,.2f} EUR that the solver leaves open of their own objectives."
+            )
+    return found
+
+
+def _sections(comparison: Comparison, basis: str) -> list[Section]:
+    title, done = TITLES[basis], comparison.done(basis)
+    totals = total_table(comparison, basis).reset_index()
+    tables = [frame_table(totals, "All active networks together, all copies")]
+    by_grid = grid_table(comparison, basis).reset_index()
+    if len(by_grid):
+        tables.append(frame_table(by_grid, "Every grid, all its copies"))
+    numbers = Section(f"{title}: numbers", (), (), tuple(tables))
+    if not done:
+        return [Section(title, (_WHAT[basis], "No scheme ended.")), numbers]
+    text = (
+        (_WHAT[basis], finding(comparison, basis)) if len(comparison.bases) > 1 else (_WHAT[basis],)
+    )
+    sections = [
+        Section(f"{title}: cost", text, _costs(comparison, basis)),
+        Section(f"{title}: what the schemes do", (), _deeds(comparison, basis)),
+    ]
+    if len(comparison.exchange[comparison.exchange["basis"] == basis]):
+        chart = Chart(
+            "Exchange with the grid above, import above zero",
+            figures.exchange(comparison, basis),
+            "Exchange of every active network over time, one line for each scheme.",
+            "All copies of a grid together. Schemes that agree lie on one another.",
+        )
+        sections.append(Section(f"{title}: exchange", (), (chart,)))
+    return [*sections, numbers]
+
+
+def _costs(comparison: Comparison, basis: str) -> tuple[Chart, ...]:
+    charts = [
+        Chart(
+            title,
+            figures.costs(comparison, basis, which),
+            f"{title} of every scheme beyond that of the cheapest, in EUR.",
+            note,
+            wide=which == "total",
+        )
+        for which, title, note in (
+            (
+                "total",
+                "Total cost",
+                "The follower's and the leaders' cost; payments between them are transfers and "
+                "left out. Bars begin at the lowest cost.",
+            ),
+            ("leader", "Cost of the leaders", "With what they pay at the boundary."),
+            ("follower", "Cost of the follower", "Of the root, at the leaders' exchange."),
+        )
+        if comparison.totals(basis, figures.cost_name(basis, which)).notna().any()
+    ]
+    if len(follower_ranges(comparison, basis)):
+        chart = Chart(
+            "What feasibility_only leaves open",
+            figures.follower_range(comparison, basis),
+            "Range of the cost a follower may return whose optimality is not asked for, in EUR.",
+            "A program that only asks the follower to be feasible may return any cost of the bar.",
+        )
+        charts.append(chart)
+    return tuple(charts)
+
+
+def _deeds(comparison: Comparison, basis: str) -> tuple[Chart, ...]:
+    return tuple(
+        Chart(title, figure, f"{title} of every scheme.", wide=False)
+        for title, figure in figures.indicators(comparison, basis).items()
+    )

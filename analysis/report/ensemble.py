@@ -1,0 +1,188 @@
+"""Report of an ensemble of runs with forecast errors."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.analysis.ensemble import OWN, EnsembleTables, overview
+from stackelgrid.analysis.figures import ensemble as figures
+from stackelgrid.analysis.report.page import Chart, Page, ReportTable, Section, Verdict
+from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
+from stackelgrid.analysis.studies import EnsembleStudy, read_ensemble
+
+_MOST_FAILURES = 20
+
+
+def page_of(directory: str | Path) -> Page:
+    """Return the report of an ensemble; raises ResultsError."""
+    study = read_ensemble(directory)
+    s, tables = study.summary, study.tables
+    sections: list[Section] = []
+    if tables is not None:
+        sections += [_regret(tables), _figures(tables)]
+        sections += [_horizons(tables)] if tables.horizons else []
+        sections.append(_tables(tables))
+    if s["runs_failed"]:
+        sections.append(_failures(study))
+    levels = listed([f"{v:g}" for v in s.get("error_levels", [])])
+    return Page(
+        title=f"{s['scenario']}: what forecast errors cost",
+        subtitle=(
+            f"{s['members']} members; error levels {levels}; {listed(list(s.get('schemes', [])))}"
+        ),
+        verdict=_verdict(study),
+        facts=_facts(study),
+        sections=tuple(sections),
+        notices=tuple(_notices(study)),
+    )
+
+
+def finding(tables: EnsembleTables) -> str:
+    """What errors cost beyond perfect foresight, with the confidence interval: one sentence.
+
+    Of level 1, else of the largest level; one clause for each scheme.
+    """
+    rows = tables.of("regret")
+    rows = rows[(rows["variant"] == OWN) & rows["mean"].notna()]
+    if rows.empty:
+        return "No member has ended both with its errors and with perfect foresight."
+    levels = rows["error_level"].unique()
+    level = 1.0 if 1.0 in levels else float(levels.max())
+    share = tables.of("regret_percent")
+    share = share[(share["variant"] == OWN) & (share["error_level"] == level)]
+    percent = share.set_index("scheme")["mean"]
+    clauses = [
+        f"{_clause(row, float(percent.get(row['scheme'], np.nan)))} with {row['scheme']}"
+        for _, row in rows[rows["error_level"] == level].iterrows()
+    ]
+    return f"Beyond perfect foresight, errors of level {level:g} cost {listed(clauses)}."
+
+
+def _clause(row: "pd.Series[float]", percent: float) -> str:
+    """Mean with its share of the cost, and how sure it is."""
+    told = [] if np.isnan(percent) else [f"{percent:.2g} %"]
+    if np.isnan(row["low"]):
+        told.append("one member: no confidence interval")
+    else:
+        told.append(f"95 % confidence: {row['low']:,.2f} to {row['high']:,.2f} EUR")
+        if row["low"] <= 0.0 <= row["high"]:
+            told.append("not to be told from nothing")
+        told.append(f"{int(row['members'])} members")
+    return f"{row['mean']:,.2f} EUR ({'; '.join(told)})"
+
+
+def _verdict(study: EnsembleStudy) -> Verdict:
+    tables = study.tables
+    if tables is None:
+        return Verdict("bad", "No run has ended; there is nothing to analyse.")
+    beyond = tables.of("intervals_beyond_limits")
+    kept = not (beyond.loc[beyond["variant"] == OWN, "mean"] > 0.0).any()
+    sure = tables.of("regret")["low"].notna().any()
+    whole = study.summary["status"] == "done"
+    return Verdict("good" if whole and kept and sure else "warning", finding(tables))
+
+
+def _facts(study: EnsembleStudy) -> tuple[tuple[str, str], ...]:
+    s = study.summary
+    return (
+        *facts_of({**s, "solver": study.solver}),
+        ("Runs", f"{s['runs_done']:,} of {s['runs_planned']:,} done, {s['runs_failed']:,} failed"),
+        ("Workers", str(s.get("workers", "unknown"))),
+    )
+
+
+def _notices(study: EnsembleStudy) -> list[str]:
+    s, tables = study.summary, study.tables
+    found = unfinished(s, int(s["runs_done"]), int(s["runs_planned"]), "runs")
+    if s["runs_failed"]:
+        found.append(
+            f"{s['runs_failed']:,} of {s['runs_planned']:,} runs failed and are in no figure; the "
+            "last section names them. stackelgrid ensemble --resume tries them again."
+        )
+    if tables is None:
+        return found
+    beyond = tables.of("intervals_beyond_limits")
+    beyond = beyond[(beyond["variant"] == OWN) & (beyond["mean"] > 0.0)]
+    found += [
+        f"{row['scheme']}, level {row['error_level']:g}: {row['mean']:.2g} intervals of a run are "
+        "beyond a limit on the average."
+        for _, row in beyond.iterrows()
+    ]
+    few = int(tables.of("cost")["members"].min())
+    if 1 < few < 5:
+        found.append(
+            f"{few} members: intervals of Student's t are wide, and hold for normal values only."
+        )
+    return found
+
+
+def _regret(tables: EnsembleTables) -> Section:
+    text = (
+        "Regret is the cost of a run with errors beyond that of the same member, level and scheme "
+        "under perfect foresight: what happens is the same, and controllers know it. Its interval "
+        "is that of the differences, much narrower than that of two means.",
+        finding(tables),
+    )
+    chart = Chart(
+        "Regret against perfect foresight",
+        figures.members(tables, "regret"),
+        "Regret of every member and its mean with confidence interval, by error level, in EUR.",
+        "Dots are members; the bar is the 95 % interval of Student's t for the mean.",
+    )
+    return Section("What errors cost", text, (chart,))
+
+
+def _figures(tables: EnsembleTables) -> Section:
+    charts = [
+        Chart(title, figure, f"{title}: mean and confidence interval by error level.", wide=False)
+        for title, figure in figures.key_figures(tables).items()
+        if not title.startswith("Regret")
+    ]
+    if tables.boundaries:
+        charts.append(
+            Chart(
+                "Imbalance by boundary",
+                figures.imbalance(tables),
+                "Mean energy exchanged beyond the plan in force, by boundary, in MWh.",
+                "All copies of a boundary together.",
+                wide=False,
+            )
+        )
+    text = (
+        "Mean over members with the 95 % confidence interval; hollow marks are perfect foresight."
+    )
+    return Section("Key figures", (text,), tuple(charts))
+
+
+def _horizons(tables: EnsembleTables) -> Section:
+    text = "Cost of another horizon beyond that of the scenario's own, with the same errors."
+    charts = tuple(
+        Chart(
+            f"Other horizons with {scheme}",
+            figures.horizons(tables, scheme),
+            f"Cost beyond the scenario's own horizon by error level with {scheme}, in EUR.",
+        )
+        for scheme in tables.schemes
+    )
+    return Section("Other horizons", (text,), charts)
+
+
+def _tables(tables: EnsembleTables) -> Section:
+    title = "Mean and 95 % confidence interval of the members"
+    note = "statistics.csv has all key figures, and those of every grid."
+    return Section("Numbers", (), (), (frame_table(overview(tables), title, note),))
+
+
+def _failures(study: EnsembleStudy) -> Section:
+    failed = study.summary.get("failed", [])
+    rows = tuple(
+        (
+            f"{f['error_level']:g}", str(f["scheme"]), str(f["variant"]), str(f["member"]),
+            " ".join(str(f["reason"]).split()),
+        )
+        for f in failed[:_MOST_FAILURES]
+    )  # fmt: skip
+    more = f"The first {_MOST_FAILURES} of {len(failed)}." if len(failed) > _MOST_FAILURES else ""
+    columns = ("error level", "scheme", "variant", "member", "reason")
+    return Section("Runs that failed", (), (), (ReportTable("Failures", columns, rows, more),))

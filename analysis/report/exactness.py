@@ -1,0 +1,265 @@
+"""Report of an exactness sweep."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from stackelgrid.analysis.exactness import (
+    CONDITION_NAMES,
+    DIMENSIONS,
+    PREDICTED,
+    SweepTables,
+    conditions_table,
+    levels_table,
+    line_shares,
+    pairs_by_effect,
+    stops_table,
+)
+from stackelgrid.analysis.figures import exactness as figures
+from stackelgrid.analysis.report.page import Chart, Page, ReportTable, Section, Verdict
+from stackelgrid.analysis.report.study import duration, facts_of, frame_table, number, unfinished
+from stackelgrid.analysis.studies import SweepStudy, read_sweep
+from stackelgrid.controllers.verdict import EXACT
+
+_MOST_PAIRS = 3
+_MOST_ROWS = 24
+_MOST_LINES = 12
+
+
+def page_of(directory: str | Path) -> Page:
+    """Return the report of a sweep; raises ResultsError."""
+    study = read_sweep(directory)
+    summary, tables = study.summary, study.tables
+    planned, done = int(summary["points_planned"]), len(tables.points)
+    size = f", size {summary['size']}" if summary.get("size") else ""
+    solved = int((tables.points["verdict"] != "").sum())
+    sections = [_conditions(tables)]
+    if solved:
+        sections = [*_where(tables), *sections, *_lines(study)]
+    if solved and tables.varied:
+        found = (_levels(tables), *_stops(tables))
+        sections.append(Section("Where exactness ends: numbers", (), (), found))
+    if done > solved:
+        sections.append(_unsolved(tables))
+    return Page(
+        title=f"{summary['scenario']}: where the relaxation is exact",
+        subtitle=f"feeder {summary['grid']}{size}: {_design(study)}",
+        verdict=_verdict(study),
+        facts=_facts(study),
+        sections=tuple(sections),
+        notices=tuple(unfinished(summary, done, planned, "points")),
+    )
+
+
+def finding(tables: SweepTables) -> str:
+    """At which share of points the relaxation is exact, and what was predicted: one sentence."""
+    points = tables.points
+    solved = points[points["verdict"] != ""]
+    if solved.empty:
+        return f"None of {len(points):,} points has a solution, so nothing can be said."
+    exact = int((solved["verdict"] == EXACT).sum())
+    all_three = conditions_table(points, tables.steps).iloc[0]
+    right, wrong = int(all_three["holds_exact"]), int(all_three["holds_inexact"])
+    share = 100.0 * exact / len(solved)
+    refuted = f"{wrong:,} more wrongly" if wrong else "none wrongly"
+    return (
+        f"The relaxation is exact at {exact:,} of {len(solved):,} solved points ({share:.1f} %); "
+        f"the a priori conditions predicted {right:,} of them, and {refuted}."
+    )
+
+
+def _verdict(study: SweepStudy) -> Verdict:
+    points = study.tables.points
+    solved = points[points["verdict"] != ""]
+    wrong = (solved[PREDICTED].astype(bool) & (solved["verdict"] != EXACT)).any()
+    sentence = finding(study.tables)
+    if solved.empty or wrong:
+        return Verdict("bad", sentence)
+    whole = study.summary["status"] == "done" and len(solved) == len(points)
+    good = whole and (solved["verdict"] == EXACT).all()
+    return Verdict("good" if good else "warning", sentence)
+
+
+def _design(study: SweepStudy) -> str:
+    """What was varied, from where to where."""
+    texts = []
+    for name, d in study.summary["dimensions"].items():
+        levels = f" in {d['levels']} levels" if d.get("levels") else ""
+        texts.append(f"{DIMENSIONS[name]} {d['from']:g} to {d['to']:g}{levels}")
+    return "; ".join(texts) or "one point"
+
+
+def _facts(study: SweepStudy) -> tuple[tuple[str, str], ...]:
+    s, points = study.summary, study.tables.points
+    timed = ", ".join(
+        f"{name.removesuffix('_s')} {duration(float(points[name].sum()))}"
+        for name in ("build_s", "solve_s", "certify_s")
+    )
+    return (
+        *facts_of(s),
+        ("Points", f"{len(points):,} of {s['points_planned']:,} ({s.get('design', 'grid')})"),
+        ("Worker processes", str(s.get("workers", "unknown"))),
+        ("Time of all workers", timed),
+    )
+
+
+def _where(tables: SweepTables) -> list[Section]:
+    """Where exactness ends: along each dimension, and by the pairs that tell most."""
+    charts = tuple(
+        Chart(
+            f"By {DIMENSIONS[dimension].split(',')[0]}",
+            figures.along(tables, dimension),
+            "Percent of points by verdict, and predicted exact, by level of a dimension.",
+            wide=False,
+        )
+        for dimension in tables.varied
+    )
+    text = (
+        "Verdicts are those of a point's worst step: exact (nothing burnt, AC agrees, limits "
+        "kept), feasible (not exact, but AC within limits), infeasible (AC beyond a limit).",
+    )
+    if not charts:
+        return []
+    sections = [Section("Along each dimension", text, charts)]
+    pairs = pairs_by_effect(tables)
+    if pairs:
+        sections.append(_pairs(tables, pairs))
+    return sections
+
+
+def _pairs(tables: SweepTables, pairs: list[tuple[str, str]]) -> Section:
+    charts: list[Chart] = []
+    for across, up in pairs[:_MOST_PAIRS]:
+        told = f"{DIMENSIONS[across].split(',')[0]} and {DIMENSIONS[up].split(',')[0]}"
+        charts.append(
+            Chart(
+                f"Exact points by {told}",
+                figures.exact_share(tables, across, up),
+                f"Percent of points that are exact by {told}.",
+                wide=False,
+            )
+        )
+        charts.append(
+            Chart(
+                f"Largest fictitious loss by {told}",
+                figures.fictitious_loss(tables, across, up),
+                f"Logarithm of the largest share of the load that is burnt, by {told}.",
+                "log10 of the share of a step's load; white is the limit of the verdict exact.",
+                wide=False,
+            )
+        )
+    more = len(pairs) - _MOST_PAIRS
+    text = (
+        f"The {_MOST_PAIRS} pairs that tell most of where points are exact; the other {more} are "
+        "in heat_*.png beside this report."
+        if more > 0
+        else "All other dimensions together.",
+    )
+    return Section("By pairs of dimensions", text, tuple(charts))
+
+
+def _conditions(tables: SweepTables) -> Section:
+    text = (
+        "Before a point is solved, three conditions are checked for each of its steps (Gan, Li, "
+        "Topcu and Low 2015, theorem 1). They are sufficient together: where all three hold the "
+        "relaxation has to be exact, and a red bar of all three would refute that. Where they "
+        "fail nothing is promised; each alone promises nothing.",
+    )
+    charts = tuple(
+        Chart(
+            f"Conditions against the certificate, {basis}s",
+            figures.conditions(tables, basis),
+            f"Number of {basis}s at which each condition holds or fails, exact or not.",
+            wide=False,
+        )
+        for basis in ("point", "step")
+    )
+    found = conditions_table(tables.points, tables.steps)
+    names = {
+        "holds_exact": "holds, exact", "holds_inexact": "holds, not exact",
+        "fails_exact": "fails, exact", "fails_inexact": "fails, not exact",
+        "only_fails_exact": "alone fails, exact", "only_fails_inexact": "alone fails, not exact",
+    }  # fmt: skip
+    counts = found[list(names)].astype(int).map("{:,}".format).rename(columns=names)
+    for column in ("alone fails, exact", "alone fails, not exact"):  # not of all three
+        counts[column] = counts[column].where(found["condition"] != PREDICTED, "")
+    counts.insert(0, "condition", found["condition"].map(CONDITION_NAMES))
+    counts.insert(0, "of", found["basis"] + "s")
+    return Section("What was predicted", text, charts, (frame_table(counts, "Counts"),))
+
+
+def _levels(tables: SweepTables) -> ReportTable:
+    found = levels_table(tables.points, tables.varied)
+    share = found["max_fictitious_loss_share"]
+    texts = pd.DataFrame({
+        "dimension": found["dimension"].map(DIMENSIONS),
+        "from": found["from"].map(number),
+        "to": found["to"].map(number),
+        **{
+            name: found[name].astype(int).map("{:,}".format)
+            for name in ("points", "solved", "exact")
+        },
+        "predicted exact": found[PREDICTED].astype(int).map("{:,}".format),
+        "largest fictitious loss": share.map(lambda v: "-" if pd.isna(v) else f"{v:.1e}"),
+    })  # fmt: skip
+    note = "Fictitious loss as a share of a step's load."
+    return frame_table(texts, "Points by level", note)
+
+
+def _stops(tables: SweepTables) -> list[ReportTable]:
+    """Where exactness ends along the first dimension; only points on a grid tell."""
+    stops = stops_table(tables.points, tables.varied)
+    if stops.empty:
+        return []
+    along = str(stops["along"].iloc[0])
+    others = list(stops.columns)[: list(stops).index("along")]
+    shown = stops.head(_MOST_ROWS)
+    columns = [*others, "last_exact", "first_inexact", "last_predicted", "first_not_predicted"]
+    texts = shown[columns].map(number)
+    texts["fails at the first inexact point"] = shown["failing_conditions"].replace("", "-")
+    texts = texts.rename(columns=lambda c: DIMENSIONS.get(c, c.replace("_", " ")))
+    more = f"The first {_MOST_ROWS} of {len(stops)} rows; stops.csv has all."
+    note = more if len(stops) > _MOST_ROWS else ""
+    return [frame_table(texts, f"{DIMENSIONS[along]} up to which points are exact", note)]
+
+
+def _lines(study: SweepStudy) -> list[Section]:
+    """Which lines open: on the feeder, and the worst by name."""
+    shares = line_shares(study.tables)
+    shares = shares[(shares > 0.0).any(axis=1)].sort_values(
+        ["inexact", "c1_fails"], ascending=False, kind="stable"
+    )
+    if shares.empty:
+        return [Section("Lines", ("No line is inexact at any point, and C1 holds at all.",))]
+    charts = []
+    for column, what in (("inexact", "is inexact"), ("c1_fails", "fails condition C1")):
+        if study.tree is not None and (shares[column] > 0.0).any():
+            charts.append(
+                Chart(
+                    f"Where a line {what}",
+                    figures.feeder_tree(study.tables, study.tree, column),
+                    f"The feeder as a tree, lines coloured by how often each {what}.",
+                )
+            )
+    texts = (100.0 * shares.head(_MOST_LINES)).map("{:.1f} %".format)
+    texts.insert(0, "line", texts.index)
+    names = {"inexact": "inexact at", "c1_fails": "C1 fails at"}
+    more = f"The worst {_MOST_LINES} of {len(shares)} lines; lines.parquet has all."
+    note = more if len(shares) > _MOST_LINES else ""
+    table = frame_table(texts.rename(columns=names), "Lines, percent of solved points", note)
+    text = "A line is inexact where its own fictitious loss exceeds 1e-6 of the load in some step."
+    return [Section("Lines", (text,), tuple(charts), (table,))]
+
+
+def _unsolved(tables: SweepTables) -> Section:
+    """Points without a solution, and why."""
+    missing = tables.points[tables.points["verdict"] == ""]
+    shown = missing.head(_MOST_ROWS)
+    texts = shown[list(tables.varied)].map(number).rename(columns=DIMENSIONS)
+    texts.insert(0, "point", shown["point"].astype(str))
+    texts["status"], texts["reason"] = shown["status"], shown["reason"].fillna("")
+    more = f"The first {_MOST_ROWS}." if len(missing) > _MOST_ROWS else ""
+    table = frame_table(texts, "Points without a solution", more)
+    return Section(
+        "Without a solution", (f"{len(missing):,} points count nowhere else.",), (), (table,)
+    )

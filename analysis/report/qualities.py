@@ -1,0 +1,128 @@
+"""Report of a comparison of qualities of communication."""
+
+from stackelgrid.analysis.compare import CLOSED_LOOP, DONE, Comparison, total_table
+from stackelgrid.analysis.figures import negotiation
+from stackelgrid.analysis.figures.qualities import qualities
+from stackelgrid.analysis.negotiation import NegotiationTables, read_negotiations
+from stackelgrid.analysis.report.page import Chart, Page, Section, Verdict
+from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
+from stackelgrid.analysis.studies import ComparisonStudy
+from stackelgrid.controllers import tolerances
+from stackelgrid.profiles.errors import StackelgridError
+
+
+def page_of_study(study: ComparisonStudy) -> Page:
+    """Return the report of a comparison of qualities."""
+    comparison, summary = study.comparison, study.summary
+    failed = [
+        f"{name}: {status}" for (_, name), status in comparison.status.items() if status != DONE
+    ]
+    planned = list(summary["qualities"])
+    return Page(
+        title=f"{summary['scenario']}: qualities of communication compared",
+        subtitle=f"{listed(planned)}; pricing at the boundary: {comparison.pricing}",
+        verdict=_verdict(study),
+        facts=facts_of(summary),
+        sections=(*_sections(comparison), *_negotiations(study)),
+        notices=(
+            *unfinished(summary, len(comparison.status), len(planned), "runs"),
+            *failed,
+        ),
+    )
+
+
+def finding(comparison: Comparison) -> str:
+    """What each quality costs beyond the first, and who kept an old schedule: one sentence."""
+    first = comparison.schemes(CLOSED_LOOP)[0]
+    extra = comparison.totals(CLOSED_LOOP, "extra_cost").dropna()
+    share = comparison.totals(CLOSED_LOOP, "extra_cost_percent")
+    cost = comparison.totals(CLOSED_LOOP, "total_cost_corrected")
+    others = [str(q) for q in extra.index if q != first]
+    if first not in extra.index or not others:
+        return f"Nothing can be compared: {first} and another run have to end."
+    alike = tolerances.COST_ALIKE * max(abs(float(cost[first])), 1.0)
+    told = []
+    for quality in others:
+        value, percent = float(extra[quality]), abs(float(share[quality]))
+        more = "more" if value > 0.0 else "less"
+        text = f"{abs(value):,.2f} EUR ({percent:.2g} %) {more}"
+        told.append(f"{quality} costs {'the same' if abs(value) <= alike else text}")
+    return f"Against {first} communication {listed(told)}; {_kept(comparison)}."
+
+
+def _kept(comparison: Comparison) -> str:
+    old = comparison.totals(CLOSED_LOOP, "agents_fallback").fillna(0.0)
+    told = [f"{n:.0f} times with {quality}" for quality, n in old.items() if n]
+    if not told:
+        return "no agent ever kept an old schedule"
+    return f"agents kept an old schedule {listed(told)}"
+
+
+def _verdict(study: ComparisonStudy) -> Verdict:
+    comparison = study.comparison
+    if not comparison.done(CLOSED_LOOP):
+        return Verdict("bad", "No run ended; the reasons stand below.")
+    beyond = comparison.totals(CLOSED_LOOP, "intervals_beyond_limits").fillna(0.0).any()
+    whole = study.summary["status"] == DONE and not beyond
+    return Verdict("good" if whole else "warning", finding(comparison))
+
+
+def _sections(comparison: Comparison) -> list[Section]:
+    totals = total_table(comparison, CLOSED_LOOP).reset_index()
+    table = frame_table(totals, "All active networks together, all copies")
+    charts: tuple[Chart, ...] = ()
+    if comparison.done(CLOSED_LOOP):
+        charts = tuple(
+            Chart(title, figure, f"{title}, for each quality.", wide=False)
+            for title, figure in qualities(comparison).items()
+        )
+    text = (
+        "The same scenario runs once over links of each quality. Costs are those of what AC power "
+        "flow says happened, less the worth of energy left in the batteries.",
+    )
+    return [Section("What differs", text, charts, (table,))]
+
+
+def _negotiations(study: ComparisonStudy) -> list[Section]:
+    """Negotiations of every run that ended; their tables are in its directory."""
+    sections = []
+    for name in study.comparison.done(CLOSED_LOOP):
+        try:
+            tables = read_negotiations(study.directory / name)
+        except StackelgridError:  # a report does without a run that was moved away
+            continue
+        charts = _charts(tables)
+        if charts:
+            sections.append(Section(f"Negotiations with {name}", (), charts))
+    return sections
+
+
+def _charts(tables: NegotiationTables) -> tuple[Chart, ...]:
+    charts = []
+    if len(tables.commitment):
+        charts.append(
+            Chart(
+                "Schedules that agents held at the gate",
+                negotiation.schedules_held(tables),
+                "Agents by intervals, coloured by the schedule an agent held.",
+            )
+        )
+    if len(tables.negotiation) and tables.negotiation["agreement_after_sec"].notna().any():
+        charts.append(
+            Chart(
+                "Time to agreement",
+                negotiation.agreement(tables),
+                "Simulated seconds from the first message to the decision to commit.",
+                wide=False,
+            )
+        )
+    charts += [
+        Chart(
+            f"Rounds of the first negotiation at {grid}",
+            negotiation.rounds(tables, str(grid)),
+            "Residuals of trade and prices round by round on a logarithmic axis.",
+            wide=False,
+        )
+        for grid in tables.round["grid"].unique()
+    ]
+    return tuple(charts)

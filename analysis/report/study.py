@@ -1,0 +1,70 @@
+"""What the reports of all studies share: facts, notices of what is missing, tables of texts."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+
+from stackelgrid.analysis.report.page import ReportTable
+
+_STATES = {
+    "running": "is going on, or was killed",
+    "interrupted": "was interrupted",
+}
+
+
+def facts_of(summary: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Scenario, seed, version, solvers and time of a study, as labels and values."""
+    solver = summary.get("solver") or {}
+    facts = [
+        ("Scenario", str(summary["scenario"])),
+        ("Status", str(summary["status"])),
+        ("Seed", str(summary.get("seed", "unknown"))),
+        ("stackelgrid", str(summary["version"])),
+    ]
+    for key, label in (("conic", "Conic solver"), ("mixed_integer", "Mixed-integer solver")):
+        if solver.get(key):
+            version = solver.get("version") if key == "mixed_integer" else ""
+            facts.append((label, f"{solver[key]} ({version})" if version else str(solver[key])))
+    if solver.get("fallback_reason"):
+        facts.append(("Why this solver", str(solver["fallback_reason"])))
+    facts.append(("Wall-clock time", duration(float(summary["wall_s"]))))
+    return tuple(facts)
+
+
+def unfinished(summary: Mapping[str, Any], done: int, planned: int, what: str) -> list[str]:
+    """Notice that a study is not whole, with how much of it this report shows."""
+    state = _STATES.get(str(summary["status"]))
+    if state is None:
+        return []
+    return [
+        f"Partial: the study {state}. This report shows {done:,} of {planned:,} {what}; the rest "
+        "may change every number here."
+    ]
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a text, 14.5 s or 1:23:45 h."""
+    return f"{seconds:.1f} s" if seconds < 600.0 else f"{timedelta(seconds=round(seconds))} h"
+
+
+def frame_table(frame: pd.DataFrame, title: str, note: str = "") -> ReportTable:
+    """Table of a report from a frame of texts."""
+    rows = tuple(
+        tuple(str(cell).replace(" ± ", "\u00a0±\u00a0") for cell in row)
+        for row in frame.itertuples(index=False)
+    )
+    return ReportTable(title, tuple(str(c) for c in frame.columns), rows, note)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a text: a, b and c."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def number(value: float) -> str:
+    """A dimension's value, empty where there is none."""
+    return "-" if pd.isna(value) else f"{value:g}"

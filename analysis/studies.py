@@ -1,0 +1,193 @@
+"""Directories of studies as objects: comparisons, exactness sweeps and ensembles.
+
+A directory may be finished, interrupted, or still being written: what it holds is read. Everything
+else is refused by one line (ResultsError): a missing, empty, foreign, broken or half-written one.
+"""
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stackelgrid.analysis import compare, qualities
+from stackelgrid.analysis.compare import CLOSED_LOOP, Comparison
+from stackelgrid.analysis.ensemble import EnsembleTables, analyse
+from stackelgrid.analysis.ensemble_sql import KEYS
+from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.analysis.exactness import TREE, SweepTables
+from stackelgrid.analysis.exactness_tables import SCHEMAS
+from stackelgrid.analysis.exactness_tables import read_table as read_sweep_table
+from stackelgrid.analysis.run import read_summary
+from stackelgrid.profiles.errors import StackelgridError
+
+_EXCHANGE = ("basis", "scheme", "grid", "start_h", "dt_h", "p_mw")
+_KPIS = (*KEYS, "grid", "kpi", "unit", "value")
+_STATISTICS = (
+    "error_level", "scheme", "variant", "grid", "kpi", "unit", "members", "mean", "std", "low",
+    "high",
+)  # fmt: skip
+# folder of the runs of an ensemble
+DATASET = "ensemble"
+
+
+@dataclass(frozen=True)
+class ComparisonStudy:
+    """A comparison of schemes (`kind` schemes) or of qualities of communication (qualities)."""
+
+    directory: Path
+    summary: dict[str, Any]
+    kind: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class SweepStudy:
+    """An exactness sweep; `tree` is its feeder (analysis/feeder_tree.py), None while unfinished."""
+
+    directory: Path
+    summary: dict[str, Any]
+    tables: SweepTables
+    tree: pd.DataFrame | None
+
+
+@dataclass(frozen=True)
+class EnsembleStudy:
+    """An ensemble; `tables` is None where no run has ended, `solver` that of a run."""
+
+    directory: Path
+    summary: dict[str, Any]
+    solver: dict[str, Any]
+    tables: EnsembleTables | None
+
+
+def read_comparison(directory: str | Path) -> ComparisonStudy:
+    """Read what `stackelgrid compare` has written; raises ResultsError."""
+    directory = Path(directory)
+    summary = read_summary(directory)
+    kind = next((k for k in ("schemes", "qualities") if isinstance(summary.get(k), dict)), None)
+    if kind is None:
+        raise ResultsError(f"{directory}: holds no comparison (stackelgrid compare)")
+    _need(directory, summary, {"pricing": str})
+    if kind == "schemes":
+        table = _table(directory / "compare.parquet", compare.COLUMNS)
+        exchange = _table(directory / "compare_exchange.parquet", _EXCHANGE)
+    else:
+        table = _table(directory / "qualities.parquet", qualities.COLUMNS)
+        table = table.rename(columns={"quality": "scheme"}).assign(basis=CLOSED_LOOP)
+        exchange = pd.DataFrame(columns=list(_EXCHANGE))
+    comparison = Comparison.of_tables(str(summary["pricing"]), table, exchange)
+    return ComparisonStudy(directory, summary, kind, comparison)
+
+
+def read_sweep(directory: str | Path) -> SweepStudy:
+    """Read what `stackelgrid exactness` has written, the parts of an unfinished one too.
+
+    Raises ResultsError.
+    """
+    directory = Path(directory)
+    summary = read_summary(directory)
+    if not isinstance(summary.get("points_planned"), int):
+        raise ResultsError(f"{directory}: holds no exactness sweep (stackelgrid exactness)")
+    _need(directory, summary, {"grid": str, "dimensions": dict})
+    frames = {}
+    for name, schema in SCHEMAS.items():
+        with _readable(directory / f"{name}.parquet"):
+            table = read_sweep_table(directory, name)
+        _check_columns(directory / f"{name}.parquet", table.column_names, schema.names)
+        frames[name] = table.to_pandas()
+    path = directory / TREE
+    tree = None
+    if path.exists():
+        tree = _table(path, ("bus", "parent", "line", "depth", "row"))
+    return SweepStudy(directory, summary, SweepTables(**frames), tree)
+
+
+def read_ensemble(directory: str | Path) -> EnsembleStudy:
+    """Read what `stackelgrid ensemble` has written; runs of an unfinished one are analysed.
+
+    Raises ResultsError.
+    """
+    directory = Path(directory)
+    summary = read_summary(directory)
+    if not isinstance(summary.get("runs_planned"), int):
+        raise ResultsError(f"{directory}: holds no ensemble (stackelgrid ensemble)")
+    numbers = dict.fromkeys(("runs_planned", "runs_done", "runs_failed", "members"), int)
+    _need(directory, summary, {**numbers, "error_levels": list, "schemes": list, "failed": list})
+    if not summary["runs_done"]:
+        return EnsembleStudy(directory, summary, {}, None)
+    ended = summary["status"] in ("done", "failed")
+    tables = _kept(directory) if ended else _analysed(directory)
+    return EnsembleStudy(directory, summary, _solver(directory / DATASET), tables)
+
+
+def _solver(dataset: Path) -> dict[str, Any]:
+    """Solver of the first run of an ensemble; empty where none is left to ask."""
+    first = next(iter(sorted(dataset.glob("*/*/*/*/summary.json"))), None)
+    if first is None:
+        return {}
+    return dict(read_summary(first.parent).get("solver", {}))
+
+
+def _kept(directory: Path) -> EnsembleTables:
+    return EnsembleTables(
+        _table(directory / "kpis.parquet", _KPIS),
+        _table(directory / "statistics.parquet", _STATISTICS),
+    )
+
+
+def _analysed(directory: Path) -> EnsembleTables:
+    path = directory / "scenario.toml"
+    with _readable(path):
+        scenario = tomllib.loads(path.read_text(encoding="utf-8"))
+        step_h = float(scenario["time"]["interval_min"]) / 60.0
+    try:
+        return analyse(directory / DATASET, step_h)
+    except StackelgridError as error:
+        raise ResultsError(str(error)) from error
+
+
+def _need(directory: Path, summary: Mapping[str, Any], own: Mapping[str, type]) -> None:
+    """Refuse a summary in which a key is missing or of another type."""
+    common = {"scenario": str, "status": str, "version": str, "wall_s": float}
+    for key, kind in {**common, **own}.items():
+        if key not in summary:
+            raise ResultsError(f"{directory}: summary.json has no {key!r}; it is not whole")
+        if not isinstance(summary[key], (kind, int) if kind is float else kind):
+            raise ResultsError(
+                f"{directory}: summary.json: {key}: {summary[key]!r} is not what stackelgrid writes"
+            )
+
+
+def _table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Rows of a Parquet file that must have these columns."""
+    with _readable(path):
+        table = pq.read_table(path)
+    _check_columns(path, table.column_names, columns)
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def _check_columns(path: Path, found: Sequence[str], wanted: Sequence[str]) -> None:
+    missing = [c for c in wanted if c not in found]
+    if missing:
+        raise ResultsError(f"{path}: has no column {missing[0]!r}; a table of stackelgrid is read")
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say in one line which file cannot be read."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise ResultsError(
+            f"{path}: is missing; nothing has ended there yet, or a file is lost"
+        ) from error
+    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ResultsError(f"{path}: cannot be read ({reason})") from error
