@@ -9,10 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from scipy.stats import t as student
 
 from stackelgrid.analysis.ensemble_sql import KEYS, Dataset
 from stackelgrid.analysis.indicators import TOTAL
+from stackelgrid.analysis.study_columns import KPIS, STATISTICS
+from stackelgrid.simulators.columns import arrow_table
 
 OWN, PERFECT = "scenario", "perfect"
 CONFIDENCE = 0.95
@@ -167,8 +170,8 @@ def _text(row: "pd.Series[float]") -> str:
 
 def write_tables(tables: EnsembleTables, directory: Path, name: str) -> None:
     """Write kpis.parquet, statistics.parquet, statistics.csv and statistics.md."""
-    tables.kpis.to_parquet(directory / "kpis.parquet", index=False)
-    tables.statistics.to_parquet(directory / "statistics.parquet", index=False)
+    for frame, declared in ((tables.kpis, KPIS), (tables.statistics, STATISTICS)):
+        pq.write_table(arrow_table(frame, declared), directory / f"{declared.name}.parquet")
     tables.statistics.to_csv(directory / "statistics.csv", index=False)
     texts = overview(tables)
     lines = [

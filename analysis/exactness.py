@@ -10,9 +10,12 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from stackelgrid.analysis.exactness_tables import CONDITIONS, SCHEMAS, SWEPT
+from stackelgrid.analysis.exactness_tables import SCHEMAS
+from stackelgrid.analysis.study_columns import CONDITIONS, SWEPT
+from stackelgrid.analysis.study_columns import TREE as TREE_COLUMNS
 from stackelgrid.controllers.verdict import EXACT
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.simulators.columns import arrow_table
 
 PREDICTED = "predicted_exact"
 TREE = "tree.parquet"
@@ -233,7 +236,7 @@ def _turn(
 
 def write_tables(tables: SweepTables, tree: pd.DataFrame, directory: Path) -> None:
     """Write conditions.csv, tree.parquet, and levels.csv and stops.csv where they are defined."""
-    tree.to_parquet(directory / TREE, index=False)
+    pq.write_table(arrow_table(tree, TREE_COLUMNS), directory / TREE)
     conditions_table(tables.points, tables.steps).to_csv(directory / "conditions.csv", index=False)
     if tables.varied:
         levels_table(tables.points, tables.varied).to_csv(directory / "levels.csv", index=False)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stackelgrid.analysis.exactness_tables import CONDITIONS
+from stackelgrid.analysis.study_columns import CONDITIONS
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.agents.feeder_agent import FeederInstance, FeederPoint
 from stackelgrid.controllers.certification.a_priori import APrioriCondition

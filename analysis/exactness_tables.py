@@ -8,39 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-_I, _F, _S, _B = pa.int32(), pa.float64(), pa.string(), pa.bool_()
+from stackelgrid.analysis.study_columns import LINES, POINTS, STEPS
 
-# quantities that a sweep varies; empty where the scenario's own value holds
-SWEPT = ("pv_scale", "load_scale", "export_price_eur_per_mwh", "vm_max_pu", "battery_scale")
-CONDITIONS = ("price_condition", "voltage_condition", "line_condition")
-
-SCHEMAS: dict[str, pa.Schema] = {
-    "points": pa.schema([
-        ("point", _I), *((name, _F) for name in SWEPT),
-        # how the schedule came about, and what it does
-        ("status", _S), ("reason", _S), ("objective_eur", _F), ("gap", _F), ("import_mwh", _F),
-        ("export_mwh", _F), ("curtailed_mwh", _F),
-        # what the certificate says
-        ("verdict", _S), ("steps", _I), ("steps_exact", _I), ("steps_feasible", _I),
-        ("steps_infeasible", _I), ("max_cone_gap_pu", _F), ("max_fictitious_loss_share", _F),
-        ("fictitious_loss_mwh", _F), ("max_voltage_error_pu", _F), ("max_violation_pu", _F),
-        ("worst_line", _S), ("worst_step", _I),
-        # what was known before solving
-        *((name, _B) for name in CONDITIONS), ("predicted_exact", _B), ("failing_line", _S),
-        ("failing_direction", _S), ("min_margin", _F), ("highest_vm_pu", _F),
-        ("build_s", _F), ("solve_s", _F), ("certify_s", _F),
-    ]),
-    "steps": pa.schema([
-        ("point", _I), ("step", _I), ("verdict", _S), ("cone_gap_pu", _F),
-        ("fictitious_loss_share", _F), ("voltage_error_pu", _F), ("violation_pu", _F),
-        ("import_mw", _F), *((name, _B) for name in CONDITIONS), ("predicted_exact", _B),
-        ("min_margin", _F),
-    ]),
-    "lines": pa.schema([
-        ("point", _I), ("line", _S), ("max_fictitious_loss_share", _F), ("max_cone_gap_pu", _F),
-        ("inexact_steps", _I), ("c1_failing_steps", _I), ("c1_fails", _B),
-    ]),
-}  # fmt: skip
+SCHEMAS: dict[str, pa.Schema] = {table.name: table.schema for table in (POINTS, STEPS, LINES)}
 
 
 def table_of(name: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from stackelgrid.analysis.compare import CLOSED_LOOP, DONE, Comparison, markdown
 from stackelgrid.analysis.indicators import TOTAL, UNITS
+from stackelgrid.analysis.study_columns import QUALITIES
+from stackelgrid.simulators.columns import arrow_table
 
-COLUMNS = ("quality", "pricing", "status", "grid", "indicator", "unit", "value")
+COLUMNS = QUALITIES.names
 _COST = "total_cost_corrected"
 
 
@@ -78,6 +81,6 @@ def with_extra_costs(comparison: Comparison) -> Comparison:
 def write_tables(comparison: Comparison, directory: Path, title: str) -> None:
     """Write qualities.parquet, qualities.csv and qualities.md."""
     table = comparison.indicators.rename(columns={"scheme": "quality"})[list(COLUMNS)]
-    table.to_parquet(directory / "qualities.parquet", index=False)
+    pq.write_table(arrow_table(table, QUALITIES), directory / "qualities.parquet")
     table.to_csv(directory / "qualities.csv", index=False)
     (directory / "qualities.md").write_text(markdown(comparison, title), encoding="utf-8")
