@@ -6,11 +6,13 @@ of the run again; its `res_` tables are filled from the run's tables, without a 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandapower as pp
 import pandas as pd
 from pandapower.auxiliary import pandapowerNet
+from pandapower.toolbox import clear_result_tables
 
 from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.run import Run
@@ -35,10 +37,9 @@ class _Interval:
     own: pd.DataFrame
 
 
-def initial_net(run: Run, grid: str) -> pandapowerNet:
-    """Return a grid's net as the run began with it; raises ResultsError."""
-    run.check_grid(grid)
-    path = run.directory / "grids" / f"{grid}.json"
+def initial_net(directory: Path, grid: str) -> pandapowerNet:
+    """Read a grid's net as the run began with it; raises ResultsError."""
+    path = directory / "grids" / f"{grid}.json"
     if not path.is_file():
         raise ResultsError(f"{path}: does not exist; runs of this version write it")
     try:
@@ -47,6 +48,7 @@ def initial_net(run: Run, grid: str) -> pandapowerNet:
         raise ResultsError(f"{path}: is no pandapower net ({error})") from error
     if not isinstance(net, pandapowerNet):
         raise ResultsError(f"{path}: is no pandapower net")
+    clear_result_tables(net)  # those that a user's net, or pandapower's own, came with
     return net
 
 
@@ -58,14 +60,11 @@ def solved_net(run: Run, grid: str, interval: int) -> pandapowerNet:
     Every grid below is a load named after it, all copies together. `res_` tables are filled for
     buses, lines, transformers and all these elements. Raises ResultsError.
     """
-    run.check_grid(grid)
-    run.check_interval(interval)
-    net = initial_net(run, grid)
+    net = run.net(grid)
     rows = _rows(run, grid, interval)
     _apply_devices(net, rows)
     _apply_boundary(net, rows)
     _add_lower_grids(net, rows)
-    pp.reset_results(net)
     slack_p, slack_q = _slack_power(net, rows)
     _fill_elements(net, rows)
     net.res_ext_grid = _frame(net.ext_grid.index, p_mw=slack_p, q_mvar=slack_q)

@@ -11,6 +11,7 @@
 Tables are those of docs/results.md; DuckDB reads them, of finished and of unfinished runs alike.
 """
 
+import copy
 import json
 import re
 import tomllib
@@ -83,6 +84,7 @@ class Run:
                 )
         self.scenario: dict[str, Any] = _scenario(self.directory)
         self._frames: dict[str, pd.DataFrame] = {}
+        self._nets: dict[str, pandapowerNet] = {}
 
     def __repr__(self) -> str:
         done, planned = self.summary["intervals_done"], self.summary["intervals_planned"]
@@ -235,7 +237,13 @@ class Run:
         """
         from stackelgrid.analysis.nets import initial_net, solved_net  # pandapower takes a second
 
-        return initial_net(self, grid) if interval is None else solved_net(self, grid, interval)
+        self.check_grid(grid)
+        if interval is not None:
+            self.check_interval(interval)
+            return solved_net(self, grid, interval)
+        if grid not in self._nets:  # parsing takes half a second, a copy milliseconds
+            self._nets[grid] = initial_net(self.directory, grid)
+        return copy.deepcopy(self._nets[grid])
 
     def to_xarray(self, table: str) -> "xr.Dataset":
         """Return a table as labelled arrays with units; raises ResultsError (docs/library.md)."""
