@@ -94,7 +94,14 @@ def test_quick_leaves_every_table_and_nothing_unfinished(quick_process):
     _, directory = quick_process
     found = {path.name for path in directory.iterdir()}
     expected = {f"{table}.parquet" for table in TABLES}
-    others = {"scenario.toml", "summary.json", "log.jsonl", "network.parquet", "grids"}
+    others = {
+        "scenario.toml",
+        "summary.json",
+        "log.jsonl",
+        "network.parquet",
+        "grids",
+        "report.html",
+    }
     assert found == expected | others
     assert set(SCHEMAS) == TABLES
     for table in TABLES:
