@@ -54,9 +54,9 @@ def band_of(run: Run, grids: list[str]) -> Band | None:
     return Band(float(low), float(high), len(counts) == 1)
 
 
-def with_limits(run: Run) -> pd.DataFrame:
-    """Voltages of bus.parquet with min_vm_pu, max_vm_pu, margin_pu (negative: beyond a limit)."""
-    table = run.bus[["interval", "grid", "bus", "vm_pu", "vm_certified_pu"]]
+def with_limits(run: Run, grids: list[str]) -> pd.DataFrame:
+    """Voltages of some grids with min_vm_pu, max_vm_pu, margin_pu (negative: beyond a limit)."""
+    table = run.bus.loc[run.bus["grid"].isin(grids), ["interval", "grid", "bus", "vm_pu"]]
     joined = table.join(bus_limits(run), on=["grid", "bus"])
     above = joined["max_vm_pu"] - joined["vm_pu"]
     joined["margin_pu"] = np.minimum(above, joined["vm_pu"] - joined["min_vm_pu"])

@@ -1,5 +1,6 @@
 """The verb `report` on the command line, and the report at the end of a run."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 from stackelgrid.scenarios.console import Output, interruptible
 
 ReportOption = Annotated[
-    bool, typer.Option("--report/--no-report", help="Write report.html when the run is done.")
+    bool, typer.Option("--report/--no-report", help="Write report.html at the end.")
 ]
 
 
@@ -35,13 +36,25 @@ def report_of_run(directory: Path, output: Output) -> None:
     with interruptible(directory, f"the run is done; stackelgrid report {directory} reports it"):
         from stackelgrid.analysis.report.run import write_run_report
 
-        try:
-            path = write_run_report(directory)
-        except Exception as error:  # whatever it is, the results are there
-            from stackelgrid.scenarios.run import RunLog
+        _try(write_run_report, directory, output)
 
-            text = " ".join(f"no report was written: {type(error).__name__}: {error}".split())
-            output.say(f"{text}; stackelgrid report {directory} tries again")
-            RunLog(directory).event("warning", text=text)
-            return
+
+def report_of_study(directory: Path, output: Output) -> None:
+    """Write the report of a comparison, sweep or ensemble, as `report_of_run` does."""
+    with interruptible(directory, f"the study is done; stackelgrid report {directory} reports it"):
+        from stackelgrid.analysis.report.kinds import write_study_report
+
+        _try(write_study_report, directory, output)
+
+
+def _try(write: Callable[[Path], Path], directory: Path, output: Output) -> None:
+    try:
+        path = write(directory)
+    except Exception as error:  # whatever it is, the results are there
+        from stackelgrid.scenarios.run import RunLog
+
+        text = " ".join(f"no report was written: {type(error).__name__}: {error}".split())
+        output.say(f"{text}; stackelgrid report {directory} tries again")
+        RunLog(directory).event("warning", text=text)
+        return
     output.say(f"report: {path}")

@@ -85,6 +85,7 @@ def cone_gap(run: Run) -> "Figure":
 def fictitious_loss(run: Run) -> "Figure":
     """Largest share of losses that no flow explains, by level; below the line a plan is exact."""
     figure = _largest_by_level(run, "fictitious_loss_share", "fictitious loss / load (1)", "")
+    decades(figure, tolerances.EXACT_LOSS_SHARE)
     rule(figure, tolerances.EXACT_LOSS_SHARE, "exact below", logarithmic=True)
     return figure
 

@@ -199,13 +199,15 @@ def faded(color: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity:g})"
 
 
-def decades(figure: "Figure") -> None:
-    """Make the y axis logarithmic, with a tick at every power of ten, or every second of many."""
+def decades(figure: "Figure", *limits: float) -> None:
+    """Make the y axis logarithmic over whole powers of ten that hold all lines and limits."""
     drawn = [np.asarray(trace.y, dtype=np.float64) for trace in figure.data if trace.y is not None]
-    values = np.concatenate(drawn) if drawn else np.empty(0)
-    values = values[values > 0.0]
-    span = np.log10(values.max() / values.min()) if len(values) else 0.0
-    figure.update_yaxes(type="log", exponentformat="power", dtick=1 if span <= 6.0 else 2)
+    values = np.concatenate([np.asarray(limits), *drawn])
+    values = np.log10(values[values > 0.0])
+    if len(values):
+        low, high = np.floor(values.min()), np.ceil(values.max() + 1e-9)
+        ticks = {"dtick": 1 if high - low <= 7.0 else 2, "range": [low, high]}
+        figure.update_yaxes(type="log", exponentformat="power", **ticks)
 
 
 def rule(

@@ -26,8 +26,7 @@ _LEAST_RANGE_PU = 0.01  # voltages closer to 1 than this are pale
 
 def worst_interval(run: Run, grid: str) -> int:
     """Interval in which a bus of the grid is closest to its limit, or furthest beyond it."""
-    table = with_limits(run)
-    mine = table[table["grid"] == grid].dropna(subset=["margin_pu"])
+    mine = with_limits(run, [grid]).dropna(subset=["margin_pu"])
     if mine.empty:
         return int(run.interval["interval"].min())
     return int(mine["interval"].iloc[int(mine["margin_pu"].to_numpy().argmin())])

@@ -180,8 +180,8 @@ def _wide(
 def _beyond(figure: "Figure", run: Run, names: list[str], when: Clock) -> None:
     import plotly.graph_objects as go
 
-    table = with_limits(run)
-    far = table[(table["margin_pu"] < -tolerances.AC_LIMIT_PU) & table["grid"].isin(names)]
+    table = with_limits(run, names)
+    far = table[table["margin_pu"] < -tolerances.AC_LIMIT_PU]
     far = far[far["interval"].isin(when.intervals)].nsmallest(500, "margin_pu")
     if far.empty:
         return

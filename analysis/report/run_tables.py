@@ -26,7 +26,7 @@ def grid_table(run: Run) -> ReportTable:
     buses = run.bus[first].groupby("grid").size()
     devices = run.device[run.device["interval"] == run.device["interval"].min()]
     kinds = devices.groupby(["grid", "kind"]).size()
-    solver = run.interval.groupby("grid")["solver"].first()
+    solvers = run.interval.groupby("grid")["solver"].unique()
     rows = []
     for name, grid in run.grids.items():
         where = f"bus {grid.bus} of {grid.parent}" if grid.parent else "root"
@@ -39,7 +39,7 @@ def grid_table(run: Run) -> ReportTable:
                 str(count[name]),
                 str(buses.get(name, 0)),
                 *numbers,
-                str(solver.get(name, "")),
+                ", ".join(sorted(solvers.get(name, []))),
             )
         )
     columns = ("grid", "level", "connected at", "copies", "buses", "loads", "PV", "batteries")
