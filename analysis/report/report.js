@@ -11,6 +11,14 @@
     return JSON.parse(element.textContent);
   }
 
+  // a legend wraps into many rows on a phone: the figure grows instead of being squeezed
+  function roomForLegend(div, data, layout) {
+    const entries = data.filter((trace) => trace.showlegend !== false && trace.name).length;
+    if (layout.showlegend === false || entries < 4) return;
+    layout.height += 10 * entries;
+    div.style.height = `${layout.height}px`;
+  }
+
   function draw(div) {
     if (!waiting.delete(div)) return;
     const { data, layout, config } = specification(div);
@@ -24,6 +32,7 @@
     if (window.innerWidth < NARROW) {
       config.displayModeBar = false;
       layout.dragmode = false; // a finger scrolls the page
+      roomForLegend(div, data, layout);
     }
     Plotly.newPlot(div, data, layout, config);
   }
