@@ -16,6 +16,8 @@ import xarray as xr
 
 from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.run import NETWORK, Run, check_table
+from stackelgrid.simulators.result_columns import NETWORK as NETWORK_COLUMNS
+from stackelgrid.simulators.tables import TABLES as RESULT_TABLES
 
 CONVENTIONS = "CF-1.11"
 # compression of netCDF variables
@@ -59,12 +61,15 @@ SHAPES: dict[str, Shape] = {
     NETWORK: Shape(label="component", fewer=(("level", _GRID),)),
 }
 
-# (end of a column's name, unit as UDUNITS writes it)
-_UNITS = (
-    ("_eur_per_mwh", "EUR MW-1 h-1"), ("_mwh", "MW h"), ("_mvar", "Mvar"), ("_mva", "MVA"),
-    ("_mw", "MW"), ("_kv", "kV"), ("_ka", "kA"), ("_km", "km"), ("_pu", "1"),
-    ("_percent", "percent"), ("_degree", "degree"), ("_eur", "EUR"), ("_sec", "s"), ("_s", "s"),
-    ("_h", "h"), ("_share", "1"),
+# units as UDUNITS writes them, by those of the tables
+_UDUNITS = {
+    "%": "percent", "p.u.": "1", "MVAr": "Mvar", "MWh": "MW h", "EUR/MWh": "EUR MW-1 h-1",
+    "EUR/MW^2": "EUR MW-2",
+}  # fmt: skip
+# ends of columns that say a unit, and no more
+_ENDS = (
+    "_eur_per_mwh", "_mwh", "_mvar", "_mva", "_mw", "_kv", "_ka", "_km", "_pu", "_percent",
+    "_degree", "_eur", "_sec", "_s", "_h",
 )  # fmt: skip
 _WORDS = {
     "p": "active power", "q": "reactive power", "vm": "voltage magnitude", "va": "voltage angle",
@@ -80,17 +85,22 @@ _SIGNS = {
 }
 
 
-def unit_of(column: str) -> str:
-    """Unit of a column by the end of its name; empty where it has none."""
-    return next((unit for end, unit in _UNITS if column.endswith(end)), "")
-
-
 def long_name(column: str) -> str:
-    """What a column is, spelled out from its name."""
-    end = next((e for e, _ in _UNITS if column.endswith(e) and e != "_share"), "")
-    words = column.removesuffix(end).split("_") if column != end else [column]
-    text = " ".join(_WORDS.get(word, word) for word in words)
+    """What a column is, for an axis: spelled out from its name."""
+    end = next((e for e in _ENDS if column.endswith(e)), "")
+    text = " ".join(_WORDS.get(word, word) for word in column.removesuffix(end).split("_"))
     return f"{text} per unit" if end == "_pu" else text
+
+
+def _told(table: str) -> dict[str, dict[str, str]]:
+    """Attributes of the variables of a table, from the declarations of its columns."""
+    declared = NETWORK_COLUMNS if table == NETWORK else RESULT_TABLES[table]
+    told = {}
+    for column in declared.columns:
+        told[column.name] = {"long_name": long_name(column.name), "description": column.text}
+        if column.unit:
+            told[column.name]["units"] = _UDUNITS.get(column.unit, column.unit)
+    return told
 
 
 def dataset(run: Run, table: str) -> xr.Dataset:
@@ -108,10 +118,10 @@ def dataset(run: Run, table: str) -> xr.Dataset:
     if frame.duplicated(list(dims)).any():
         raise ResultsError(f"{run.directory}: table {table} has two rows of one key {dims}")
     axes = {d: _axis(frame[d], tuple(run.grids) if d == "grid" else ()) for d in dims}
-    fewer = dict(shape.fewer)
+    fewer, told = dict(shape.fewer), _told(table)
     left_out = {*dims, "time", *(("element", "index") if shape.label else ())}
     variables = {
-        column: _variable(frame, column, fewer.get(column, dims), axes)
+        column: (*_spread(frame, column, fewer.get(column, dims), axes), told.get(column, {}))
         for column in frame.columns
         if column not in left_out
     }
@@ -171,9 +181,9 @@ def _coordinate(axis: pd.Index, name: str) -> tuple[Any, dict[str, str]]:
     return axis.to_numpy(), {"long_name": name}
 
 
-def _variable(
+def _spread(
     frame: pd.DataFrame, column: str, dims: tuple[str, ...], axes: dict[str, pd.Index]
-) -> tuple[tuple[str, ...], Any, dict[str, str]]:
+) -> tuple[tuple[str, ...], Any]:
     """Spread a column over its dimensions; NaN or an empty text where there is no row."""
     values = frame[column]
     positions = tuple(axes[d].get_indexer(pd.Index(frame[d])) for d in dims)
@@ -191,10 +201,7 @@ def _variable(
     else:
         spread = np.full(shape, np.nan)
         spread[positions] = values.to_numpy(dtype=np.float64)
-    attributes = {"long_name": long_name(column)}
-    if unit := unit_of(column):
-        attributes["units"] = unit
-    return dims, spread, attributes
+    return dims, spread
 
 
 def _times(frame: pd.DataFrame, intervals: pd.Index) -> Any:

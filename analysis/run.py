@@ -25,6 +25,7 @@ import pandas as pd
 import pyarrow as pa
 
 from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.simulators.result_columns import NETWORK as NETWORK_COLUMNS
 from stackelgrid.simulators.tables import SCHEMAS
 
 if TYPE_CHECKING:
@@ -157,18 +158,17 @@ class Run:
         check_table(name)
         if name not in self._frames:
             data = self._arrow(f'SELECT * FROM "{name}"')
-            schema = SCHEMAS.get(name)
-            if schema is not None:
-                missing = [n for n in schema.names if n not in data.column_names]
-                if missing:
-                    raise ResultsError(
-                        f"{self.directory}: table {name} has no column {missing[0]!r}; tables of "
-                        "this version are accepted (run the scenario again)"
-                    )
-                try:
-                    data = data.select(schema.names).cast(schema)
-                except pa.ArrowInvalid as error:
-                    raise ResultsError(f"{self.directory}: table {name}: {error}") from error
+            schema = SCHEMAS.get(name, NETWORK_COLUMNS.schema)
+            missing = [n for n in schema.names if n not in data.column_names]
+            if missing:
+                raise ResultsError(
+                    f"{self.directory}: table {name} has no column {missing[0]!r}; tables of "
+                    "this version are accepted (run the scenario again)"
+                )
+            try:
+                data = data.select(schema.names).cast(schema)
+            except pa.ArrowInvalid as error:
+                raise ResultsError(f"{self.directory}: table {name}: {error}") from error
             self._frames[name] = data.to_pandas()
         return self._frames[name]
 

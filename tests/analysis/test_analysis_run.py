@@ -16,6 +16,7 @@ import tomli_w
 
 from stackelgrid.analysis import Run
 from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.simulators.result_columns import NETWORK
 from stackelgrid.simulators.tables import SCHEMAS, TableWriter
 
 START = datetime(2025, 6, 20, tzinfo=UTC)
@@ -81,8 +82,8 @@ def finished(going_on):
     directory, writer = going_on
     writer.merge()
     write_summary(directory, 2, "done")
-    pd.DataFrame({"grid": ["mv"], "element": ["bus"], "x": [0.5]}).to_parquet(
-        directory / "network.parquet"
+    pq.write_table(
+        pa.table(columns(NETWORK.schema, 0)).cast(NETWORK.schema), directory / "network.parquet"
     )
     return directory
 
@@ -320,7 +321,9 @@ def test_a_net_that_is_none_is_refused_in_one_line(finished):
 
 
 def test_the_network_is_a_table_of_runs_that_have_it(finished):
-    assert Run(finished).network["x"].tolist() == [0.5]
+    frame = Run(finished).network
+    assert [str(t) for t in frame.dtypes] == [DTYPES[t] for t in NETWORK.schema.types]
+    assert frame["grid"].tolist() == ["mv", "lv"] * (ROWS // 2)
     (finished / "network.parquet").unlink()
     with pytest.raises(ResultsError, match=r"network.parquet: does not exist"):
         _ = Run(finished).network

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from stackelgrid.analysis import Run
-from stackelgrid.analysis.datasets import SHAPES, dataset, long_name, unit_of
+from stackelgrid.analysis.datasets import SHAPES, dataset, long_name
 from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.run import TABLES
 from stackelgrid.simulators.tables import SCHEMAS
@@ -141,7 +141,7 @@ def test_labelled_arrays_have_units_names_and_times(quick):
     assert data.vm_pu.dims == ("interval", "grid", "bus")
     assert data.sizes["interval"] == 4
     assert list(data.grid.values) == ["mv1", "lv1"]
-    assert data.p_mw.attrs == {"long_name": "active power", "units": "MW"}
+    assert (data.p_mw.attrs["long_name"], data.p_mw.attrs["units"]) == ("active power", "MW")
     assert data.attrs["Conventions"] == "CF-1.11"
     assert data.attrs["title"] == "quick, table bus"
     start = np.datetime64("2025-06-21T09:00", "ns")
@@ -159,30 +159,30 @@ def test_labelled_arrays_have_units_names_and_times(quick):
 
 
 @pytest.mark.parametrize(
-    ("column", "unit", "name"),
+    ("column", "name"),
     [
-        ("p_mw", "MW", "active power"),
-        ("q_mvar", "Mvar", "reactive power"),
-        ("e_mwh", "MW h", "stored energy"),
-        ("import_eur_per_mwh", "EUR MW-1 h-1", "import"),
-        ("vm_planned_pu", "1", "voltage magnitude planned per unit"),
-        ("fictitious_loss_share", "1", "fictitious loss share"),
-        ("soc_percent", "percent", "state of charge"),
-        ("agreement_after_sec", "s", "agreement after"),
-        ("verdict", "", "verdict"),
+        ("q_mvar", "reactive power"),
+        ("e_mwh", "stored energy"),
+        ("import_eur_per_mwh", "import"),
+        ("vm_planned_pu", "voltage magnitude planned per unit"),
+        ("fictitious_loss_share", "fictitious loss share"),
+        ("agreement_after_sec", "agreement after"),
+        ("verdict", "verdict"),
     ],
 )
-def test_units_and_names_follow_from_the_column(column, unit, name):
-    assert (unit_of(column), long_name(column)) == (unit, name)
+def test_names_of_axes_follow_from_the_column(column, name):
+    assert long_name(column) == name
 
 
-def test_every_quantity_has_a_unit():
-    numbers = {f.name for s in SCHEMAS.values() for f in s if str(f.type) == "double"}
-    without = {n for n in numbers if not unit_of(n)}
-    # relative gaps, and what a negotiation counts or compares
-    assert without == {
-        "gap", "flexible_gap", "follower_gap", "solver_violation", "price_apart", "price_moved",
-        "penalty_min", "penalty_max", "mixtures",
+def test_every_variable_says_what_it_is_in_units_that_other_tools_read(quick):
+    opened, units = Run(quick.directory), set()
+    for table in TABLES:
+        for name, variable in opened.to_xarray(table).data_vars.items():
+            assert {"long_name", "description"} <= set(variable.attrs), (table, name)
+            units |= {variable.attrs.get("units", "")}
+    assert units == {
+        "", "1", "percent", "degree", "MW", "Mvar", "MVA", "MW h", "kA", "kV", "km", "EUR",
+        "EUR MW-1 h-1", "EUR MW-2", "s", "h",
     }  # fmt: skip
 
 
