@@ -11,7 +11,8 @@ from dash.development.base_component import Component
 from stackelgrid.analysis.view import panels
 from stackelgrid.analysis.view.data import LiveRun, Progress
 from stackelgrid.analysis.view.layout import ALL, aria, revision
-from stackelgrid.analysis.view.series import Element, series, series_figure
+from stackelgrid.analysis.view.series import Element, Series, series
+from stackelgrid.analysis.view.series_figure import series_figure
 from stackelgrid.analysis.view.strip import strip_figure
 
 
@@ -29,29 +30,26 @@ def register(app: Dash, run: LiveRun) -> None:
 
     @app.callback(
         Output("series", "figure"), Output("series", "style"), Output("series-title", "children"),
-        Input("selected", "data"), Input("done", "data"), State("interval", "value"),
+        Input("selected", "data"), Input("done", "data"),
     )  # fmt: skip
-    def show_series(chosen: str | None, done: int, interval: int) -> tuple[Any, ...]:
+    def show_series(chosen: str | None, done: int) -> tuple[Any, ...]:
         if not chosen or not done:
             text = "Nothing is chosen" if done else "No interval is on record yet"
             return no_update, no_update, text
-        element = Element.from_text(chosen)
-        figure = series_figure(run, element, interval)
-        return figure, _height(figure), series_title(run, element)
+        found = series(run, Element.from_text(chosen))
+        figure = series_figure(run, found)
+        return figure, _height(figure), series_title(found)
 
-    @app.callback(
-        Output("strip", "figure"), Output("strip", "style"),
-        Input("done", "data"), State("interval", "value"),
-    )  # fmt: skip
-    def show_strip(_: int, interval: int) -> tuple[Any, ...]:
-        figure = strip_figure(run, interval)
+    @app.callback(Output("strip", "figure"), Output("strip", "style"), Input("done", "data"))
+    def show_strip(_: int) -> tuple[Any, ...]:
+        figure = strip_figure(run)
         return figure, _height(figure)
 
     @app.callback(
         Output("why", "children"), Output("trades", "children"), Output("decision", "children"),
-        Input("interval", "value"), Input("grid", "value"), Input("done", "data"),
+        Input("settled", "data"), Input("grid", "value"), Input("done", "data"),
     )  # fmt: skip
-    def show_interval(interval: int, grid: str | None, _: int) -> tuple[Component, ...]:
+    def show_interval(interval: int | None, grid: str | None, _: int) -> tuple[Component, ...]:
         return interval_panels(run, interval, grid)
 
 
@@ -63,11 +61,9 @@ def _in_browser(app: Dash) -> None:
 
     call("take", Output("done", "data"), Output("interval", "max"),
          Input("chunk", "data"), State("geometry", "data"))  # fmt: skip
-    call("draw", Output("map", "figure"),
-         Input("grid", "value"), Input("done", "data"), State("interval", "value"),
-         State("geometry", "data"))  # fmt: skip
     call("paint", Output("clock", "children"),
-         Input("interval", "value"), Input("done", "data"), State("geometry", "data"))  # fmt: skip
+         Input("interval", "value"), Input("grid", "value"), Input("done", "data"),
+         State("geometry", "data"))  # fmt: skip
     call("move", Output("interval", "value"),
          Input("done", "data"), Input("play-tick", "n_intervals"), Input("previous", "n_clicks"),
          Input("next", "n_clicks"), Input("strip", "clickData"), State("interval", "value"),
@@ -79,7 +75,7 @@ def _in_browser(app: Dash) -> None:
          prevent_initial_call=True)  # fmt: skip
     call("select", Output("selected", "data"), Output("element", "options"),
          Output("element", "value"),
-         Input("map", "clickData"), Input("element", "value"), Input("grid", "value"),
+         Input("picked", "data"), Input("element", "value"), Input("grid", "value"),
          State("geometry", "data"))  # fmt: skip
 
 
@@ -118,9 +114,8 @@ def progress_line(p: Progress) -> list[Component]:
     return parts
 
 
-def series_title(run: LiveRun, element: Element) -> str:
+def series_title(found: Series) -> str:
     """Name of the element, and that nothing is known of it where that is so."""
-    found = series(run, element)
     return found.title if found.panels else f"{found.title}: nothing is recorded"
 
 

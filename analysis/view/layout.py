@@ -14,10 +14,7 @@ from stackelgrid.analysis.view.geometry import GridGeometry
 ALL = "*"  # choice of all grids at once
 FOLLOW_MS, PLAY_MS = 1000, 250
 _SHADES = 11  # colours of a scale that the page blends between
-_LOADING_STEPS = 10
 _PLAIN: Any = {"displaylogo": False, "responsive": True, "displayModeBar": False}
-_ZOOM: Any = {**_PLAIN, "displayModeBar": True, "scrollZoom": True,
-         "modeBarButtons": [["zoomIn2d", "zoomOut2d", "resetScale2d", "toImage"]]}  # fmt: skip
 
 
 def page(run: LiveRun) -> Component:
@@ -34,6 +31,8 @@ def page(run: LiveRun) -> Component:
             dcc.Store(id="chunk"),
             dcc.Store(id="done", data=0),
             dcc.Store(id="selected"),
+            dcc.Store(id="picked"),
+            dcc.Store(id="settled"),
             dcc.Interval(id="follow", interval=FOLLOW_MS),
             dcc.Interval(id="play-tick", interval=PLAY_MS, disabled=True),
             html.Header([
@@ -61,7 +60,8 @@ def page(run: LiveRun) -> Component:
             ], className="controls"),
             html.Main([
                 _part("map-part", "Grid", [
-                    html.Div(dcc.Graph(id="map", config=_ZOOM, figure=_empty()), className="map"),
+                    html.Div(id="map", className="map"),
+                    html.Div(id="map-legend", className="map-legend"),
                     html.P(_no_map(run) if not has_maps else "", className="note", id="map-note"),
                 ]),
                 _part("series-part", "Series", [
@@ -70,11 +70,11 @@ def page(run: LiveRun) -> Component:
                         clearable=False,
                     )], className="choice"),
                     html.H3(id="series-title"),
-                    dcc.Graph(id="series", config=_PLAIN, figure=_empty()),
+                    _timed("series"),
                 ]),
                 _part("certificate-part", "Certificate", [
                     _legend(run),
-                    dcc.Graph(id="strip", config=_PLAIN, figure=_empty()),
+                    _timed("strip"),
                     html.Div(id="why", **aria(live="polite")),
                 ]),
                 _part("trade-part", "Trades of the interval", [html.Div(id="trades")]),
@@ -118,12 +118,12 @@ def browser_geometry(run: LiveRun) -> dict[str, Any]:
         "all": ALL,
         "voltage": _shades(style.VOLTAGE_SCALE, 0.0, 1.0, _SHADES),
         # the palest shades would not be seen on white
-        "loading": [c for _, c in _shades(style.LOADING_SCALE, 0.2, 1.0, _LOADING_STEPS)],
+        "loading": _shades(style.LOADING_SCALE, 0.2, 1.0, _SHADES),
         "colors": {
             "battery": style.BATTERY, "pv": style.PV, "unit": style.UNIT, "agent": style.IMPORT,
-            "ink": style.INK, "paper": style.PAPER, "over": style.BLACK, "bad": style.VERMILION,
+            "ink": style.INK, "paper": style.PAPER, "over": style.BLACK,
+            "missing": style.VERDICTS[""],
         },
-        "layout": style.layout(),
     }  # fmt: skip
 
 
@@ -153,6 +153,14 @@ def _shades(scale: str, low: float, high: float, count: int) -> list[tuple[float
     at = [k / (count - 1) for k in range(count)]
     colors = sample_colorscale(scale, [low + (high - low) * a for a in at])
     return list(zip(at, colors, strict=True))
+
+
+def _timed(name: str) -> Component:
+    """Graph over time with the line of the interval shown, which the page moves."""
+    return html.Div(
+        [dcc.Graph(id=name, config=_PLAIN, figure=_empty()), html.Div(className="time-line")],
+        className="timed",
+    )
 
 
 def _empty() -> dict[str, Any]:

@@ -143,11 +143,14 @@ def trades(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
     parts = [
         _table(["market", "bought, kW", "at EUR/MWh", "sold, kW", "at EUR/MWh"], totals),
     ]
+    count = len(rows.groupby(["grid", "bus"], observed=True))
+    if len(grids) > 1:  # hundreds of rows would make the page slow, and nobody reads them
+        parts.append(html.P(f"{count} prosumers, {len(rows)} trades; choose a grid to see them."))
+        return html.Div(parts)
     by_bus = rows.sort_values(["grid", "bus", "market", "side"])
-    several = len(grids) > 1
     detail = [
         [
-            f"{r.grid}, bus {r.bus}" if several else f"bus {r.bus}",
+            f"bus {r.bus}",
             f"{'buys' if r.side == 'buy' else 'sells'} {_MARKETS[r.market]}",
             f"{1e3 * r.p_mw:.3f}",
             f"{r.price_eur_per_mwh:.2f}",
@@ -156,7 +159,6 @@ def trades(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
         for r in _records(by_bus)
     ]
     head = ["prosumer", "trade", "kW", "EUR/MWh", "fee, EUR/MWh"]
-    count = len(by_bus.groupby(["grid", "bus"], observed=True))
     parts.append(
         html.Details(
             [html.Summary(f"{count} prosumers, {len(detail)} trades"), _table(head, detail)]

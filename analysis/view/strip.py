@@ -6,7 +6,7 @@ import pandas as pd
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.view.data import LiveRun
-from stackelgrid.analysis.view.series import time_line, time_title
+from stackelgrid.analysis.view.series_figure import time_title
 
 # verdicts from worst to best; a cell's number is its place here
 _ORDER = ("infeasible", "feasible", "exact", "")
@@ -38,7 +38,7 @@ def verdict_columns(frame: pd.DataFrame) -> pd.DataFrame:
     )  # fmt: skip
 
 
-def strip_figure(run: LiveRun, interval: int) -> dict[str, Any]:
+def strip_figure(run: LiveRun) -> dict[str, Any]:
     """Figure of the verdicts as Plotly's JSON; customdata of a cell is (interval, reason)."""
     names = [g.name for g in run.grids] or list(run.run.grids)
     cells = verdict_columns(run.table("interval"))
@@ -76,7 +76,6 @@ def strip_figure(run: LiveRun, interval: int) -> dict[str, Any]:
             height=_MARGIN + _ROW * len(names),
             margin={"l": 44, "r": 12, "t": 8, "b": 60},
             hovermode="closest",
-            shapes=[time_line(run, interval)],
             uirevision="strip",
         ),
     }  # fmt: skip
