@@ -29,7 +29,7 @@ _NONE, _EXACT, _WITHIN, _FEASIBLE, _INFEASIBLE = range(5)
 _STATES = (
     ("no certificate", style.VERDICTS[""]),
     ("exact", style.VERDICTS[EXACT]),
-    ("within limits (DC, phases: exactness is not asked)", "#8fd3bd"),
+    ("within limits (DC, phases: exactness is not asked)", style.WITHIN_LIMITS),
     ("feasible, not exact", style.VERDICTS[FEASIBLE]),
     ("infeasible", style.VERDICTS[INFEASIBLE]),
 )
