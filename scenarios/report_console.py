@@ -1,6 +1,7 @@
 """The verb `report` on the command line, and the report at the end of a run."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -55,6 +56,7 @@ def _try(write: Callable[[Path], Path], directory: Path, output: Output) -> None
 
         text = " ".join(f"no report was written: {type(error).__name__}: {error}".split())
         output.say(f"{text}; stackelgrid report {directory} tries again")
-        RunLog(directory).event("warning", text=text)
+        with suppress(OSError):  # a full disk may be the reason
+            RunLog(directory).event("warning", text=text)
         return
     output.say(f"report: {path}")

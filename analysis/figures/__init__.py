@@ -1,4 +1,4 @@
 """Plotly figures of results, one theme a file; each function returns a Figure.
 
-In a notebook: `balance(Run("runs/day")).show()`.
+In a notebook: `power.balance(Run("runs/day"), "mv").show()`.
 """
