@@ -7,13 +7,21 @@ PACKAGES := profiles controllers simulators scenarios analysis
 SOURCES := pyproject.toml $(shell find $(PACKAGES) -name '*.py' -o -name '*.toml' -o -name py.typed \
 	-o -name '*.js' -o -name '*.css')
 
-.PHONY: run test test-slow soak lint types imports wheel pytest browser-test benchmark docs clean schema
+.PHONY: run quick test test-slow soak lint types imports wheel pytest browser-test benchmark docs clean schema
 
-# one day of co-simulation; results stay in a new numbered folder
+# one day of co-simulation (minutes); results and their report stay in a new numbered folder
 run: $(VENV)/.installed
-	@out=$(RUN_OUT); n=1; while [ -e $$out ]; do n=$$((n+1)); out=$(RUN_OUT)-$$n; done; \
-	$(BIN)/stackelgrid run day --out $$out && \
-	echo "The tables are in $$out: open one with $(BIN)/python -c \"import pandas; print(pandas.read_parquet('$$out/bus.parquet'))\""
+	$(call run_scenario,day,$(RUN_OUT))
+
+# the same with one feeder and one community: seconds
+quick: $(VENV)/.installed
+	$(call run_scenario,quick,runs/quick)
+
+define run_scenario
+@out=$(2); n=1; while [ -e $$out ]; do n=$$((n+1)); out=$(2)-$$n; done; \
+$(BIN)/stackelgrid run $(1) --out $$out && \
+echo "Look at it: open $$out/report.html in a browser, or run $(BIN)/stackelgrid view $$out"
+endef
 
 test: lint types imports wheel pytest
 
