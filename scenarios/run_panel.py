@@ -171,7 +171,7 @@ def _lines(p: RunProgress) -> Table:
     table.add_row("decision", Text(_decision(p)))
     table.add_row("verdicts", _verdicts(p))
     if p.worst is None:
-        table.add_row("worst grid", Text("none beyond a limit, all plans exact", "green"))
+        table.add_row("worst grid", Text("none: within limits, plans of feeders exact", "green"))
     else:
         table.add_row("worst grid", Text(_trouble(p.worst), "bold"))
     table.add_row("grids", Text(_extremes(p)))

@@ -104,7 +104,7 @@ def test_panel_of_a_good_interval_without_negotiations():
     panel = RunPanel("day", 96, Clock())
     panel.told(replace(NOON, worst=None, negotiations=None, warning=""))
     text = "\n".join(drawn(panel))
-    assert "none beyond a limit, all plans exact" in text
+    assert "none: within limits, plans of feeders exact" in text
     assert "negotiations" not in text
     assert re.search(r"last warning +none", text)
 
