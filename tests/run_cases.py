@@ -44,6 +44,17 @@ class RecordedRun:
         """State of charge of the battery at a bus."""
         return 20.0 + bus % 50 + 10.0 * interval / self.intervals
 
+    def index_of(self, grid, bus):
+        """Index of the battery (and the PV system) at a bus; they are numbered over all grids."""
+        return self._places().index((grid, bus))
+
+    def _places(self):
+        return [
+            (g, b)
+            for g, (*_, n) in self.grids.items()
+            for b in range(BATTERY_EVERY, n, BATTERY_EVERY)
+        ]
+
     def record(self, count=1, summary=True):
         """Write parts of the next intervals, and a summary."""
         for interval in range(self.done, self.done + count):
@@ -156,7 +167,7 @@ class RecordedRun:
     def _tables(self, k):
         buses = [(g, b) for g, (*_, n) in self.grids.items() for b in range(n)]
         lines = [(g, b) for g, (*_, n) in self.grids.items() for b in range(n - 1)]
-        at = [(g, b) for g, b in buses if b and b % BATTERY_EVERY == 0]
+        at = self._places()
         names = list(self.grids)
         lower = [g for g in names if self.grids[g][1]]
         last = names[-1]

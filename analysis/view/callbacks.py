@@ -67,7 +67,7 @@ def _in_browser(app: Dash) -> None:
     call("move", Output("interval", "value"),
          Input("done", "data"), Input("play-tick", "n_intervals"), Input("previous", "n_clicks"),
          Input("next", "n_clicks"), Input("strip", "clickData"), State("interval", "value"),
-         )  # fmt: skip
+         State("geometry", "data"))  # fmt: skip
     call("play", Output("play-tick", "disabled"), Output("play", "children"),
          Output("play", "aria-pressed"), Input("play", "n_clicks"),
          State("play-tick", "disabled"))  # fmt: skip

@@ -52,7 +52,7 @@
   const shade = (share) => Math.max(0, Math.min(SHADES - 1, Math.round(share * (SHADES - 1))));
 
   function offsets(count, width) {
-    if (count < 2) return [[0, 0]];
+    if (count < 2) return Array(count).fill([0, 0]);
     const columns = Math.ceil(Math.sqrt(count * (width < 500 ? 0.7 : 1)));
     return Array.from({ length: count }, (_, n) =>
       [(n % columns) * TILE, -Math.floor(n / columns) * (TILE + TITLE)]);

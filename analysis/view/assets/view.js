@@ -53,6 +53,13 @@
   const visible = (geometry, choice) =>
     choice === geometry.all ? geometry.grids : geometry.grids.filter((g) => g.name === choice);
 
+  /* Interval around a local time as Plotly writes it. */
+  function intervalAt(geometry, text) {
+    const at = (t) => Date.parse(t.replace(" ", "T")), wanted = at(text);
+    const away = geometry.middles.map((t) => Math.abs(at(t) - wanted));
+    return away.indexOf(Math.min(...away));
+  }
+
   /* The line at the interval shown, over the figures that run over time. */
   function markTime() {
     for (const box of document.querySelectorAll(".timed")) {
@@ -156,14 +163,14 @@
       return `${geometry.labels[at]} (interval ${at + 1} of ${geometry.labels.length})`;
     },
 
-    move(done, tick, back, on, cell, k) {
+    move(done, tick, back, on, cell, k, geometry) {
       const last = vm.length - 1, why = asked();
       if (last < 0) return nothing();
       if (why.startsWith("done")) return following && live ? last : nothing();
       if (why.startsWith("play")) return k >= last ? 0 : k + 1;
       if (why.startsWith("previous")) return Math.max(0, k - 1);
       if (why.startsWith("next")) return Math.min(last, k + 1);
-      if (why.startsWith("strip") && cell) return cell.points[0].customdata[0];
+      if (why.startsWith("strip") && cell) return intervalAt(geometry, cell.points[0].x);
       return nothing();
     },
 
