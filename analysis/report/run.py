@@ -79,14 +79,16 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
         ("Seed", str(s["seed"])),
         ("Solvers", f"{solver['conic']}, {solver['mixed_integer']}"),
         ("Cost of the system", f"{cost['total']:,.2f} EUR"),
-        ("Leaders", f"{cost['leader']:,.2f} EUR"),
-        ("Follower", f"{cost['follower']:,.2f} EUR"),
         ("Largest gap of a plan", f"{bilevel['max_relative_gap']:.1e}"),
         ("Largest cone gap", f"{s['certificate']['max_cone_gap_pu']:.1e} p.u."),
         ("Recovered intervals", str(s["certificate"]["recovered"])),
         ("Intervals by fallback", str(s["intervals_fallback"])),
         ("Wall-clock time", f"{s['wall_s']:,.1f} s"),
     ]
+    if number["transmission"]:
+        at = [label for label, _ in facts].index("Cost of the system") + 1
+        shares = [("Leaders", cost["leader"]), ("Follower", cost["follower"])]
+        facts[at:at] = [(who, f"{eur:,.2f} EUR") for who, eur in shares]
     return tuple(facts)
 
 

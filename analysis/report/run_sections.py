@@ -110,7 +110,9 @@ def money(run: Run, when: Clock) -> Section:
             "Cost since the start",
             costs.cumulative_costs(run),
             "Costs of leaders, follower and system, added up.",
-            "The system is the follower and the leaders without what leaders pay the follower.",
+            "The system is the follower and the leaders without what leaders pay the follower."
+            if "transmission" in levels(run)
+            else "",
             wide=False,
         ),
     ]
@@ -275,22 +277,22 @@ def interface(run: Run, when: Clock) -> Section | None:
     """Rounds and mismatches of the same-time loop between grids."""
     if run.boundary.empty:
         return None
-    charts = (
-        Chart(
-            "Rounds until the interfaces agreed",
-            interfaces.interface_rounds(run),
-            "Most power flows of a grid by interval.",
-            wide=False,
-        ),
-        Chart(
-            "Mismatch that was left",
-            interfaces.interface_mismatch(run),
-            "Largest mismatch at an interface by interval, logarithmic.",
-            "Power the upper grid used less power the lower grid drew.",
-            wide=False,
-        ),
+    rounds = Chart(
+        "Rounds until the interfaces agreed",
+        interfaces.interface_rounds(run),
+        "Most power flows of a grid by interval.",
+        wide=False,
     )
-    return Section("Interfaces between grids", (), charts)
+    if not run.boundary["mismatch_mva"].max() > 0.0:
+        return Section("Interfaces between grids", ("No mismatch was left.",), (rounds,))
+    mismatch = Chart(
+        "Mismatch that was left",
+        interfaces.interface_mismatch(run),
+        "Largest mismatch at an interface by interval, logarithmic.",
+        "Power the upper grid used less power the lower grid drew.",
+        wide=False,
+    )
+    return Section("Interfaces between grids", (), (rounds, mismatch))
 
 
 def negotiations(run: Run, when: Clock) -> Section | None:

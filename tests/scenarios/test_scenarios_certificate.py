@@ -25,7 +25,7 @@ def run(tmp_path_factory, tables_of):
     settings = [part for o in overrides for part in ("--set", o)]
     done = subprocess.run(
         [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", "quick", "--out", directory,
-         *settings],
+         *settings, "--no-report"],
         capture_output=True, text=True, timeout=120, check=False, cwd=directory.parent,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -105,7 +105,7 @@ def test_hash_seeds_change_nothing(hash_seed, villages, villages_path, tmp_path,
     out = tmp_path / "out"
     done = subprocess.run(
         [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", str(villages_path), "--out",
-         str(out), "--set", "solver.threads=1"],
+         str(out), "--set", "solver.threads=1", "--no-report"],
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip

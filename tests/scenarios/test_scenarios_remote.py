@@ -170,7 +170,16 @@ class Command:
     def __init__(self, path, out):
         self.out = out
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", path, "--out", out],
+            [
+                sys.executable,
+                "-m",
+                "stackelgrid.scenarios.cli",
+                "run",
+                path,
+                "--out",
+                out,
+                "--no-report",
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -94,7 +94,7 @@ def market(market_path, tmp_path_factory, tables_of):
     out = tmp_path_factory.mktemp("market_run") / "out"
     done = subprocess.run(
         [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", str(market_path),
-         "--out", str(out)],
+         "--out", str(out), "--no-report"],
         capture_output=True, text=True, timeout=120, check=False, cwd=out.parent,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
