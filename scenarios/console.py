@@ -90,7 +90,9 @@ class Output:
             print(json.dumps({"directory": str(directory), **summary}))
             return
         if not self.quiet:
-            print("results:", end=" ", file=sys.stderr, flush=True)
+            together = self.console.is_terminal and sys.stdout.isatty()
+            end = " " if together else "\n"
+            print("results:", end=end, file=sys.stderr, flush=True)
         print(directory)
 
     @contextmanager

@@ -187,9 +187,12 @@ def test_command_prints_the_table_and_fails_at_the_end(command, tmp_path):
 @pytest.mark.usefixtures("stand_in")
 def test_command_ends_well(command, tmp_path):
     out = tmp_path / "out"
-    ended = command("compare", "quick", "--schemes", "bottom_up", "--out", out, "--seed", 4)
-    assert ended.status == 0, ended.stderr
-    assert json.loads((out / "summary.json").read_text())["seed"] == 4
+    arguments = ("quick", "--schemes", "bottom_up", "--out", out, "--seed", 4)
+    ended = command("compare", *arguments, "--json", "--quiet")
+    assert (ended.status, ended.stderr) == (0, "")
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["seed"] == 4
+    assert json.loads(ended.stdout) == {"directory": str(out), **summary}
 
 
 @pytest.mark.usefixtures("stand_in")

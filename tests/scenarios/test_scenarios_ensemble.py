@@ -314,6 +314,9 @@ def test_a_finished_ensemble_says_so_and_may_grow(finished, command, tmp_path):
     assert outcome.status == 0
     assert "nothing is left to resume" in outcome.stderr
     assert outcome.stdout.strip() == str(result.directory)
+    outcome = command("ensemble", "--resume", result.directory, "--json", "--quiet")
+    assert outcome.stderr == ""
+    assert json.loads(outcome.stdout)["runs_done"] == result.summary["runs_done"]
     out = tmp_path / "out"
     shutil.copytree(result.directory, out)
     outcome = command("ensemble", "--resume", out, "--members", 4, "--workers", 2)

@@ -208,9 +208,12 @@ def test_interrupted_and_resumed_equals_uninterrupted(swept, scenario, tmp_path,
     assert "was started with another scenario" in other.stderr
     assert (out / "points" / "part-000000.parquet").stat().st_mtime_ns == first
 
-    resumed = command("exactness", out / "scenario.toml", "--resume", out)
+    resumed = command("exactness", out / "scenario.toml", "--resume", out, "--json")
     assert resumed.status == 0, resumed.stderr
-    assert {p.name for p in out.iterdir()} == FILES
+    told = json.loads(resumed.stdout)
+    assert (told["directory"], told["status"], told["points_done"]) == (str(out), "done", 8)
+    assert "lines (C1)" in resumed.stderr  # tables give way to the object
+    assert {p.name for p in out.iterdir()} == FILES | {"report.html"}
     assert_same(out, swept)
     log = [json.loads(x) for x in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert [e["chunks_kept"] for e in log if e["event"] == "start"] == [0, 3]
