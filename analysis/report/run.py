@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.figures.frame import LEVELS, Clock, clock, copies
@@ -12,7 +13,14 @@ from stackelgrid.analysis.run import Run
 
 # without these there is nothing to report; of the others a section is left out
 _NEEDED = ("interval", "bus", "branch", "device", "boundary")
-_SUMMARY = ("seed", "version", "timings", "wall_s", "solver", "cost_eur", "bilevel", "certificate")
+_SUMMARY: dict[str, tuple[str, ...]] = {
+    "timings": ("build_s", "solve_s"),
+    "solver": ("conic", "mixed_integer", "version", "fallback_reason"),
+    "cost_eur": ("total", "leader", "follower"),
+    "bilevel": ("scheme", "pricing", "max_relative_gap"),
+    "certificate": ("max_cone_gap_pu", "recovered"),
+}
+_VALUES = ("seed", "version", "wall_s", "intervals_fallback")
 
 
 def write_run_report(directory: Path) -> Path:
@@ -40,17 +48,45 @@ def run_page(run: Run) -> Page:
 
 
 def _check(run: Run) -> None:
-    missing = [key for key in _SUMMARY if key not in run.summary]
+    missing = [key for key in _VALUES if key not in run.summary]
+    for section, keys in _SUMMARY.items():
+        content = run.summary.get(section)
+        known = content if isinstance(content, dict) else {}
+        missing += [f"{section}.{key}" for key in keys if key not in known]
     if missing:
         raise ResultsError(
             f"{run.directory}: summary.json has no {missing[0]!r}; the directory of a run "
             "(stackelgrid run) is accepted"
         )
+    _check_scenario(run)
     for name in _NEEDED:
         file = run.directory / f"{name}.parquet"
         parts = (run.directory / name).glob("part-*.parquet")
         if run.intervals_done and not file.exists() and not any(parts):
             raise ResultsError(f"{file}: is missing; a run writes it (docs/results.md)")
+
+
+def _check_scenario(run: Run) -> None:
+    """Refuse a scenario.toml that no run has written."""
+    path = run.directory / "scenario.toml"
+    try:
+        zone, grids = str(run.scenario["time"]["timezone"]), run.grids
+    except KeyError as error:
+        raise ResultsError(f"{path}: key {error} is missing; a run writes it") from error
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ResultsError(
+            f"{path}: time.timezone = {zone!r} is unknown; an IANA name is accepted"
+        ) from error
+    for grid in grids.values():
+        if grid.level not in LEVELS:
+            raise ResultsError(
+                f"{path}: grid {grid.name} has level {grid.level!r}; accepted: {', '.join(LEVELS)}"
+            )
+    unknown = [grid.parent for grid in grids.values() if grid.parent and grid.parent not in grids]
+    if unknown:
+        raise ResultsError(f"{path}: parent {unknown[0]!r} is no grid; a grid's name is accepted")
 
 
 def _subtitle(run: Run, when: Clock) -> str:

@@ -68,6 +68,14 @@ def say_without(directory, key):
     path.write_text(json.dumps(content))
 
 
+def rewrite(directory, old, new):
+    """Replace a text in scenario.toml."""
+    path = directory / "scenario.toml"
+    content = path.read_text(encoding="utf-8")
+    assert old in content
+    path.write_text(content.replace(old, new), encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def opened(three_levels):
     return Run(three_levels.directory)
@@ -405,11 +413,24 @@ def test_report_writes_the_page_again_and_prints_its_path(command, copied):
         ),
         (lambda d: (d / "summary.json").unlink(), "summary.json is missing"),
         (lambda d: (d / "scenario.toml").unlink(), "scenario.toml: cannot be read"),
-        (lambda d: say_without(d, "solver"), "'solver'"),
+        (lambda d: say_without(d, "solver"), "'solver.conic'"),
+        (lambda d: rewrite(d, "Europe/Berlin", "Mars/Phobos"), "Mars/Phobos"),
+        (lambda d: rewrite(d, 'level = "lv"', 'level = "hv"'), "grid lv1 has level 'hv'"),
         (shutil.rmtree, "does not exist"),
         (lambda d: [shutil.rmtree(d), d.mkdir()], "is empty"),
     ],
-    ids=["table", "damaged", "half", "summary", "scenario", "foreign", "missing", "empty"],
+    ids=[
+        "table",
+        "damaged",
+        "half",
+        "summary",
+        "scenario",
+        "foreign",
+        "zone",
+        "level",
+        "missing",
+        "empty",
+    ],
 )
 def test_bad_directories_are_refused_in_one_line(command, copied, harm, told):
     harm(copied)
