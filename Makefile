@@ -7,7 +7,7 @@ PACKAGES := profiles controllers simulators scenarios analysis
 SOURCES := pyproject.toml $(shell find $(PACKAGES) -name '*.py' -o -name '*.toml' -o -name py.typed \
 	-o -name '*.js' -o -name '*.css')
 
-.PHONY: run quick test test-slow soak lint types imports wheel pytest browser-test benchmark docs clean schema
+.PHONY: run quick test test-slow soak lint types imports wheel pytest browser-test benchmark docs gallery clean schema
 
 # one day of co-simulation (minutes); results and their report stay in a new numbered folder
 run: $(VENV)/.installed
@@ -78,6 +78,16 @@ benchmark: $(VENV)/.dev
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "build/site/index.html; to search: $(BIN)/python -m http.server -d build/site"
+
+# the notebooks of docs/gallery executed in their small size into build/gallery, two minutes;
+# STACKELGRID_GALLERY=full for their full size
+gallery: $(VENV)/.gallery
+	$(BIN)/python docs/hooks/gallery.py
+
+$(VENV)/.gallery: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[gallery]'
+	rm -rf build/bdist.* build/lib
+	@touch $@
 
 $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[docs]'

@@ -101,6 +101,13 @@ def test_tutorial_does_what_it_says(command, capsys):
     assert Path("runs/first-day/report.html").is_file()
 
 
+def test_page_of_the_library_does_what_it_says(command, capsys):
+    assert follow(DOCS / "library.md", command, capsys) >= 9
+    written = {p.name for p in Path().iterdir()}
+    assert {"nets", "feeder.json", "quick.nc", "tables", "dispatch.pdf", "prices.pdf"} <= written
+    assert Path("nets/lv1.json").is_file()
+
+
 def test_named_solvers_are_accepted(command, capsys):
     follow(DOCS / "howto" / "solvers.md", command, capsys)
     solver = load_scenario("named_solvers.toml").scenario.solver

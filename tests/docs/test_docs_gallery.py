@@ -1,0 +1,64 @@
+"""The notebooks of the gallery are valid, hold no outputs, and ask for what there is."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from stackelgrid.scenarios.load import load_scenario
+
+GALLERY = Path(__file__).resolve().parents[2] / "docs" / "gallery"
+NOTEBOOKS = sorted(GALLERY.glob("*.ipynb"))
+
+
+def cells_of(path, kind):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    return [cell for cell in notebook["cells"] if cell["cell_type"] == kind]
+
+
+def sources_of(path):
+    """Python of all cells, without the magic of IPython."""
+    texts = ["".join(cell["source"]) for cell in cells_of(path, "code")]
+    return "\n".join(line for t in texts for line in t.splitlines() if not line.startswith("%"))
+
+
+def test_there_are_three():
+    names = {p.stem for p in NOTEBOOKS}
+    assert names == {"run_a_day", "validate_exactness", "forecast_errors"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_holds_a_story_and_no_outputs(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert notebook["nbformat"] == 4
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    assert len({cell["id"] for cell in notebook["cells"]}) == len(notebook["cells"])
+    code = cells_of(path, "code")
+    assert len(code) >= 5
+    for cell in code:
+        assert (cell["outputs"], cell["execution_count"]) == ([], None)
+    words = " ".join("".join(c["source"]) for c in cells_of(path, "markdown")).split()
+    assert len(words) > 100
+    assert "".join(notebook["cells"][0]["source"]).startswith("# ")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_what_a_notebook_imports_exists(path):
+    """Names that notebooks take from the project, and the scenarios that they run."""
+    tree = ast.parse(sources_of(path))
+    taken = [
+        node for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("stackelgrid")
+    ]  # fmt: skip
+    assert taken
+    for node in taken:
+        module = ast.Module([node], [])
+        exec(compile(module, path.name, "exec"), {})
+    calls = [
+        node for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "stackelgrid"
+    ]  # fmt: skip
+    assert calls
+    for call in calls:
+        load_scenario(call.args[1].value)
