@@ -82,7 +82,7 @@ docs: $(VENV)/.docs
 # the notebooks of docs/gallery executed in their small size into build/gallery, two minutes;
 # STACKELGRID_GALLERY=full for their full size
 gallery: $(VENV)/.gallery
-	$(BIN)/python docs/hooks/gallery.py
+	$(BIN)/python docs/hooks/execute_gallery.py
 
 $(VENV)/.gallery: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[gallery]'

@@ -1,46 +1,66 @@
-"""Execute the notebooks of docs/gallery into build/gallery: `make gallery`."""
+"""Notebooks of docs/gallery become pages, with the outputs that `make gallery` has left, if any."""
 
-import os
-import shutil
-import sys
-import time
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import nbformat
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
 
-ROOT = Path(__file__).resolve().parents[2]
-GALLERY, OUT = ROOT / "docs" / "gallery", ROOT / "build" / "gallery"
-
-
-def execute(path: Path, folder: Path) -> bool:
-    """Execute one notebook into a folder, as far as it goes; returns whether to its end."""
-    notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(
-        notebook, timeout=None, kernel_name="python3", resources={"metadata": {"path": folder}}
-    )
-    started = time.perf_counter()
-    try:
-        client.execute()
-    except CellExecutionError as error:
-        print(f"{path.name}: {error}", file=sys.stderr)
-        return False
-    finally:
-        nbformat.write(notebook, folder / path.name)
-    print(f"{folder / path.name}: {time.perf_counter() - started:.0f} s", flush=True)
-    return True
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def main() -> int:
-    """Return 0 when every notebook ran to its end."""
-    shutil.rmtree(OUT, ignore_errors=True)
-    OUT.mkdir(parents=True)
-    # pictures go into the notebooks, not to a display
-    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
-    ended = [execute(path, OUT) for path in sorted(GALLERY.glob("*.ipynb"))]
-    return 0 if ended and all(ended) else 1
+def on_files(files_: Files, config: MkDocsConfig, **_: Any) -> Files:
+    """Add a page gallery/NAME.md for every notebook; the notebook itself stays for download."""
+    executed = Path(config.site_dir).parent / "gallery"
+    for source in sorted(Path(config.docs_dir, "gallery").glob("*.ipynb")):
+        done = executed / source.name
+        text = page_of(json.loads((done if done.is_file() else source).read_text("utf-8")))
+        how = "outputs are those of the last" if done.is_file() else "its outputs come from"
+        head = f"[This page as a notebook]({source.name}); {how} `make gallery`.\n\n"
+        title, newline, rest = text.partition("\n")
+        content = f"{title}{newline}\n{head}{rest}"
+        files_.append(File.generated(config, f"gallery/{source.stem}.md", content=content))
+    return files_
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def page_of(notebook: dict[str, Any]) -> str:
+    """Markdown of a notebook: text as it is, code and printed text fenced, pictures inside."""
+    return "\n\n".join(_parts(notebook)) + "\n"
+
+
+def _parts(notebook: dict[str, Any]) -> Iterator[str]:
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"]).strip()
+        if cell["cell_type"] == "markdown":
+            yield source
+        elif cell["cell_type"] == "code" and source:
+            yield f"```python\n{source}\n```"
+            for output in cell["outputs"]:
+                yield from _output(output)
+
+
+def _output(output: dict[str, Any]) -> Iterator[str]:
+    """The richest form that needs no script; nothing for what only a script can draw."""
+    data = output.get("data", {})
+    if output["output_type"] == "stream":
+        if output["name"] == "stdout":
+            yield _fenced(output["text"])
+    elif "image/png" in data:
+        encoded = "".join(data["image/png"]).replace("\n", "")
+        yield f'<img alt="figure" src="data:image/png;base64,{encoded}">'
+    elif "application/vnd.plotly.v1+json" in data:
+        yield "*An interactive figure: open the notebook to see it.*"
+    elif "<table" in "".join(data.get("text/html", "")):
+        table = re.search(r"<table.*</table>", "".join(data["text/html"]), re.DOTALL)
+        if table:
+            yield re.sub(r' (border|class|style)="[^"]*"', "", table[0])
+    elif "text/plain" in data:
+        yield _fenced(data["text/plain"])
+
+
+def _fenced(text: str | list[str]) -> str:
+    plain = _COLOURS.sub("", "".join(text)).rstrip()
+    return f"```text\n{plain}\n```"
