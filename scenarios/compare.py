@@ -104,7 +104,6 @@ def compare_schemes(
             _attempt(work, CLOSED_LOOP, scheme, partial(_run, work, after(progress, first)))
             work.done = first + loaded.scenario.time.intervals
             progress(work.done)
-        write_tables(comparison, out, f"Schemes compared on {loaded.scenario.name}")
         write_plots(comparison, out)
         status = "failed" if comparison.failed() else "done"
     except OSError as error:
@@ -132,7 +131,13 @@ def steps_of(loaded: LoadedScenario, options: CompareOptions) -> int:
 def _attempt(work: _Work, basis: str, scheme: str, step: Callable[[str], None]) -> None:
     """Evaluate one scheme, and say so in the summary."""
     attempt(work.comparison, (basis, scheme), "scheme", step, work.log, work.say)
+    _write(work)  # what an interruption leaves can be reported
     write_summary(work.out, _summary(work, "running"))
+
+
+def _write(work: _Work) -> None:
+    title = f"Schemes compared on {work.loaded.scenario.name}"
+    write_tables(work.comparison, work.out, title)
 
 
 def attempt(

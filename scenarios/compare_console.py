@@ -19,6 +19,7 @@ from stackelgrid.scenarios.console import (
 )
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario, load_scenario
+from stackelgrid.scenarios.report_console import ReportOption, report_of_study
 from stackelgrid.scenarios.scheme_names import SCHEMES, pricing_name, quality_names, scheme_names
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def compare(
     ] = None,
     overrides: SetOption = None,
     seed: SeedOption = None,
+    report: ReportOption = True,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -65,10 +67,11 @@ def compare(
         if pricing is not None:
             overrides = [*(overrides or ()), f"pricing={pricing_name(pricing)}"]
         loaded = load_scenario(scenario, overrides or (), seed)
-        _qualities(loaded, quality_names(qualities), out, output)
+        _qualities(loaded, quality_names(qualities), out, output, report=report)
         return
     names = scheme_names(schemes if schemes is not None else ",".join(SCHEMES))
     loaded = load_scenario(scenario, overrides or (), seed)
+    from stackelgrid.analysis.report.comparison import finding
     from stackelgrid.scenarios.compare import (
         CompareOptions,
         compare_schemes,
@@ -84,13 +87,22 @@ def compare(
     with interruptible(target, f"{target} holds what was done"), bar as advance:
         advance(0)
         result = compare_schemes(loaded, target, options, decide, advance, output.say)
-    _end(result, name, "schemes", output)
+    _show(result.comparison, name, output)
+    for basis in result.comparison.bases:
+        output.say(finding(result.comparison, basis))
+    _end(result, "schemes", output, report=report)
 
 
 def _qualities(
-    loaded: LoadedScenario, names: tuple[str, ...], out: Path | None, output: Output
+    loaded: LoadedScenario,
+    names: tuple[str, ...],
+    out: Path | None,
+    output: Output,
+    *,
+    report: bool,
 ) -> None:
     """Run a scenario once for each quality of communication."""
+    from stackelgrid.analysis.report.qualities import finding
     from stackelgrid.scenarios.compare_qualities import compare_qualities
 
     name, intervals = loaded.scenario.name, loaded.scenario.time.intervals
@@ -99,12 +111,17 @@ def _qualities(
     with interruptible(target, f"{target} holds what was done"), bar as advance:
         advance(0)
         result = compare_qualities(loaded, target, names, advance, output.say)
-    _end(result, name, "runs", output)
-
-
-def _end(result: "CompareResult | QualitiesResult", name: str, what: str, output: Output) -> None:
-    """Show the totals and say where everything is; raises StackelgridError if a column failed."""
     _show(result.comparison, name, output)
+    output.say(finding(result.comparison))
+    _end(result, "runs", output, report=report)
+
+
+def _end(
+    result: "CompareResult | QualitiesResult", what: str, output: Output, *, report: bool
+) -> None:
+    """Write the report and say where everything is; raises StackelgridError if a column failed."""
+    if report:
+        report_of_study(result.directory, output)
     output.results(result.directory, result.summary)
     failed = result.comparison.failed()
     if failed:

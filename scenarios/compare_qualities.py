@@ -73,16 +73,17 @@ def compare_qualities(
     work = _Work(runs, built, out, comparison, RunLog(out), started)
     work.log.event("start", scenario=loaded.scenario.name, qualities=list(names))
     write_summary(out, _summary(work, "running"))
-    status = "interrupted"
+    status, scenario = "interrupted", loaded.scenario.name
     try:
         for k, name in enumerate(names):
             first = k * loaded.scenario.time.intervals
             run = partial(_run, work, after(progress, first))
             attempt(comparison, (CLOSED_LOOP, name), "quality", run, work.log, say)
+            # what an interruption leaves can be reported
+            told = with_extra_costs(comparison)
+            write_tables(told, out, f"Qualities of communication compared on {scenario}")
             write_summary(out, _summary(work, "running"))
             progress(first + loaded.scenario.time.intervals)
-        told = with_extra_costs(comparison)
-        write_tables(told, out, f"Qualities of communication compared on {loaded.scenario.name}")
         write_plots(told, out)
         status = "failed" if comparison.failed() else "done"
     except OSError as error:

@@ -15,8 +15,9 @@ from typing import Any
 import tomli_w
 from distributed import Client
 
-from stackelgrid.analysis.ensemble import EnsembleTables, analyse, write_tables
+from stackelgrid.analysis.ensemble import PERFECT, EnsembleTables, analyse, write_tables
 from stackelgrid.analysis.pictures.ensemble import write_plots
+from stackelgrid.analysis.studies import DATASET
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build import build_scenario
 from stackelgrid.scenarios.ensemble_cluster import (
@@ -33,7 +34,6 @@ from stackelgrid.scenarios.notices import notices
 from stackelgrid.scenarios.run import RunLog, check_out, resolved, write_summary
 from stackelgrid.scenarios.schema import Scenario
 
-DATASET = "ensemble"
 _UNFINISHED = "unfinished"
 
 
@@ -102,8 +102,8 @@ def run_ensemble(
     if not resume:
         check_out(out)
     runs = runs_of(loaded, ensemble)
-    first = next(_loaded(run, loaded) for run in runs)
-    built = build_scenario(first)
+    most = max(runs, key=_errors)  # what is said of its errors is no news of a world without
+    built = build_scenario(_loaded(most, loaded))
     earlier_s = _read_summary(out)["wall_s"] if resume else 0.0
     with workers.open(ensemble.memory_per_worker_mb) as client:
         try:
@@ -189,6 +189,11 @@ def _scenario_in(text: str) -> Scenario:
 
 def _loaded(run: MemberRun, loaded: LoadedScenario) -> LoadedScenario:
     return LoadedScenario(_scenario_in(run.scenario), loaded.source, loaded.folder)
+
+
+def _errors(run: MemberRun) -> float:
+    """Largest error level that a run's controllers meet; below zero under perfect foresight."""
+    return max((c.error_level for c in run.cells if c.variant != PERFECT), default=-1.0)
 
 
 def _targets(out: Path, run: MemberRun) -> Iterator[Path]:

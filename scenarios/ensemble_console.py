@@ -19,6 +19,7 @@ from stackelgrid.scenarios.console import (
 )
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.report_console import ReportOption, report_of_study
 
 if TYPE_CHECKING:
     from stackelgrid.analysis.ensemble import EnsembleTables
@@ -51,6 +52,7 @@ def ensemble(
     ] = None,
     overrides: SetOption = None,
     seed: SeedOption = None,
+    report: ReportOption = True,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -59,6 +61,7 @@ def ensemble(
     output = Output(quiet, as_json)
     given = load_scenario(scenario, overrides or (), seed) if scenario is not None else None
     # heavy imports come after the scenario has been found good
+    from stackelgrid.analysis.report.ensemble import finding
     from stackelgrid.analysis.run import read_summary
     from stackelgrid.scenarios.ensemble import Workers, planned, resumed, run_ensemble
     from stackelgrid.scenarios.ensemble import unfinished_runs as unfinished
@@ -86,10 +89,13 @@ def ensemble(
     s = result.summary
     if result.tables is not None:
         output.show(_overview(result.tables, name))
+        output.say(finding(result.tables))
     output.say(
         f"{name}: {s['runs_done']} of {s['runs_planned']} runs in {s['wall_s']:.1f} s "
         f"({s['workers']} workers)"
     )
+    if report:
+        report_of_study(result.directory, output)
     output.results(result.directory, s)
     if s["runs_failed"]:
         first = s["failed"][0]
@@ -126,7 +132,7 @@ def _overview(tables: "EnsembleTables", name: str) -> Table:
     from stackelgrid.analysis.ensemble import overview
 
     texts = overview(tables)
-    title = f"{name}: mean and 95 % confidence interval of the members"
+    title = f"{name}: mean and 95 % confidence interval of the members (scenario: its own horizon)"
     table = Table(title=title, title_justify="left")
     for column in texts.columns:
         table.add_column(str(column), justify="right")

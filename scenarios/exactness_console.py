@@ -17,6 +17,7 @@ from stackelgrid.scenarios.console import (
 )
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.report_console import ReportOption, report_of_study
 
 
 def exactness(
@@ -34,6 +35,7 @@ def exactness(
     ] = None,
     overrides: SetOption = None,
     seed: SeedOption = None,
+    report: ReportOption = True,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -43,6 +45,7 @@ def exactness(
     loaded = load_scenario(scenario, overrides or (), seed)
     output = Output(quiet, as_json)
     # heavy imports come after the scenario has been found good
+    from stackelgrid.analysis.report.exactness import finding
     from stackelgrid.scenarios.exactness import sweep_exactness
     from stackelgrid.scenarios.exactness_design import sweep_of
     from stackelgrid.scenarios.exactness_texts import sweep_lines, sweep_tables
@@ -58,4 +61,7 @@ def exactness(
         output.show(table)
     for line in sweep_lines(result.summary):
         output.say(line)
+    output.say(finding(result.tables))
+    if report:
+        report_of_study(result.directory, output)
     output.results(result.directory, result.summary)

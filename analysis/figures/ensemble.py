@@ -115,6 +115,7 @@ def horizons(tables: EnsembleTables, scheme: str) -> "Figure":
         own = rows[(rows["scheme"] == scheme) & (rows["variant"] == variant)]
         _means(figure, own, levels, _beside(n, len(tables.horizons)), n, variant)
     figure.add_hline(y=0.0, line={"color": style.BLACK, "width": 1})
+    figure.update_layout(showlegend=True)
     return figure
 
 

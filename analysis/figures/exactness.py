@@ -101,7 +101,7 @@ def conditions(tables: SweepTables, basis: str = "point") -> "Figure":
                 marker={"color": [color, *[alone] * (len(names) - 1)]}, hovertemplate="%{x}",
             )
         )  # fmt: skip
-    figure.update_yaxes(autorange="reversed", title_text="condition", showgrid=False)
+    figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(title_text=f"number of {basis}s")
     return figure
 

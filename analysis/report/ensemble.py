@@ -43,20 +43,26 @@ def finding(tables: EnsembleTables) -> str:
 
     Of level 1, else of the largest level; one clause for each scheme.
     """
-    rows = tables.of("regret")
-    rows = rows[(rows["variant"] == OWN) & rows["mean"].notna()]
+    rows = _told(tables)
     if rows.empty:
         return "No member has ended both with its errors and with perfect foresight."
-    levels = rows["error_level"].unique()
-    level = 1.0 if 1.0 in levels else float(levels.max())
+    level = float(rows["error_level"].iloc[0])
     share = tables.of("regret_percent")
     share = share[(share["variant"] == OWN) & (share["error_level"] == level)]
     percent = share.set_index("scheme")["mean"]
     clauses = [
         f"{_clause(row, float(percent.get(row['scheme'], np.nan)))} with {row['scheme']}"
-        for _, row in rows[rows["error_level"] == level].iterrows()
+        for _, row in rows.iterrows()
     ]
     return f"Beyond perfect foresight, errors of level {level:g} cost {listed(clauses)}."
+
+
+def _told(tables: EnsembleTables) -> pd.DataFrame:
+    """Regret with the scenario's own horizon at level 1, or the largest: one row a scheme."""
+    rows = tables.of("regret")
+    rows = rows[(rows["variant"] == OWN) & rows["mean"].notna()]
+    level = 1.0 if (rows["error_level"] == 1.0).any() else rows["error_level"].max()
+    return rows[rows["error_level"] == level]
 
 
 def _clause(row: "pd.Series[float]", percent: float) -> str:
@@ -78,7 +84,8 @@ def _verdict(study: EnsembleStudy) -> Verdict:
         return Verdict("bad", "No run has ended; there is nothing to analyse.")
     beyond = tables.of("intervals_beyond_limits")
     kept = not (beyond.loc[beyond["variant"] == OWN, "mean"] > 0.0).any()
-    sure = tables.of("regret")["low"].notna().any()
+    told = _told(tables)
+    sure = len(told) and ((told["low"] > 0.0) | (told["high"] <= 0.0)).all()
     whole = study.summary["status"] == "done"
     return Verdict("good" if whole and kept and sure else "warning", finding(tables))
 
@@ -122,7 +129,6 @@ def _regret(tables: EnsembleTables) -> Section:
         "Regret is the cost of a run with errors beyond that of the same member, level and scheme "
         "under perfect foresight: what happens is the same, and controllers know it. Its interval "
         "is that of the differences, much narrower than that of two means.",
-        finding(tables),
     )
     chart = Chart(
         "Regret against perfect foresight",
