@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -29,19 +28,16 @@ def write_plots(comparison: Comparison, directory: Path) -> list[Path]:
     A picture without data is left out. Those of the closed loop end in `_closed_loop`.
     """
     written = []
-    table, exchange = comparison.indicators, comparison.exchange
+    table = comparison.indicators
     for basis in comparison.bases:
         own = table[(table["basis"] == basis) & (table["status"] == "done")]
         if own.empty:
             continue
-        order = comparison.done(basis)
-        title = f"{TITLES[basis]}, {comparison.pricing} pricing"
-        flows = exchange[exchange["basis"] == basis]
         figures = {
-            "costs": _costs(comparison, basis, title),
-            "indicators": _indicators(comparison, basis, title),
-            "exchange": _exchange(flows, order, title),
-            "follower_range": _follower_range(follower_ranges(comparison, basis), title),
+            "costs": costs(comparison, basis),
+            "indicators": indicators(comparison, basis),
+            "exchange": exchange(comparison, basis),
+            "follower_range": follower_range(comparison, basis),
         }
         for name, figure in figures.items():
             if figure is not None:
@@ -50,6 +46,10 @@ def write_plots(comparison: Comparison, directory: Path) -> list[Path]:
                 figure.savefig(path, dpi=DPI)
                 written.append(path)
     return written
+
+
+def _title(comparison: Comparison, basis: str) -> str:
+    return f"{TITLES[basis]}, {comparison.pricing} pricing"
 
 
 def _bar_axes(axes: Axes, order: Sequence[str], unit: str) -> None:
@@ -63,18 +63,18 @@ def _bar_axes(axes: Axes, order: Sequence[str], unit: str) -> None:
     axes.margins(y=0.12)
 
 
-def _costs(comparison: Comparison, basis: str, title: str) -> Figure:
-    """Costs of leaders, follower and both without transfers; one panel each.
+def costs(comparison: Comparison, basis: str) -> Figure:
+    """Costs of leaders, follower and both without transfers in EUR; one panel each.
 
     Bars start at zero only where that shows the differences: a panel whose costs differ by less
     than a fifth is cut, and says so.
     """
-    costs, order = COSTS[basis], comparison.done(basis)
-    figure = Figure(figsize=(4.4 * len(costs), 4.6), layout="constrained")
-    figure.suptitle(f"Cost by scheme ({title})")
+    kinds, order = COSTS[basis], comparison.done(basis)
+    figure = Figure(figsize=(4.4 * len(kinds), 4.6), layout="constrained")
+    figure.suptitle(f"Cost by scheme ({_title(comparison, basis)})")
     bound = proven_bound(comparison, basis)
-    for k, (indicator, label) in enumerate(costs.items()):
-        axes = figure.add_subplot(1, len(costs), k + 1)
+    for k, (indicator, label) in enumerate(kinds.items()):
+        axes = figure.add_subplot(1, len(kinds), k + 1)
         values = comparison.totals(basis, indicator).to_numpy()
         bars = axes.bar(range(len(order)), values, color=CYCLE[k], width=0.65)
         axes.bar_label(
@@ -107,10 +107,11 @@ def _cut(axes: Axes, values: Floats) -> str:
     return ""
 
 
-def _indicators(comparison: Comparison, basis: str, title: str) -> Figure:
+def indicators(comparison: Comparison, basis: str) -> Figure:
+    """Import, self-consumption, battery throughput and trade of all active networks by scheme."""
     order = comparison.done(basis)
     figure = Figure(figsize=(10.0, 7.0), layout="constrained")
-    figure.suptitle(f"Indicators by scheme, all active networks ({title})")
+    figure.suptitle(f"Indicators by scheme, all active networks ({_title(comparison, basis)})")
     panels = (
         ("Import from upstream", "MWh", ("import",)),
         ("Self-consumption of PV", "share of available energy", ("self_consumption",)),
@@ -138,8 +139,10 @@ def _indicators(comparison: Comparison, basis: str, title: str) -> Figure:
     return figure
 
 
-def _exchange(flows: pd.DataFrame, order: Sequence[str], title: str) -> Figure | None:
-    """Exchange of every active network over time, one line a scheme."""
+def exchange(comparison: Comparison, basis: str) -> Figure | None:
+    """Exchange of every active network over time in MW, one line a scheme; None without one."""
+    flows, order = comparison.exchange, comparison.done(basis)
+    flows = flows[flows["basis"] == basis]
     grids = list(flows["grid"].unique())
     if not grids:
         return None
@@ -147,7 +150,7 @@ def _exchange(flows: pd.DataFrame, order: Sequence[str], title: str) -> Figure |
     rows = -(-len(grids) // columns)
     size = (max(4.2 * columns, 7.0), 2.6 * rows + 1.4)
     figure = Figure(figsize=size, layout="constrained")
-    figure.suptitle(f"Exchange with the grid above, all copies ({title})")
+    figure.suptitle(f"Exchange with the grid above, all copies ({_title(comparison, basis)})")
     for k, grid in enumerate(grids):
         axes = figure.add_subplot(rows, columns, k + 1)
         for i, scheme in enumerate(order):
@@ -173,12 +176,17 @@ def _exchange(flows: pd.DataFrame, order: Sequence[str], title: str) -> Figure |
     return figure
 
 
-def _follower_range(wide: pd.DataFrame, title: str) -> Figure | None:
-    """Cost that a follower may return where its optimality is not asked for, by follower."""
+def follower_range(comparison: Comparison, basis: str) -> Figure | None:
+    """Cost in EUR that a follower may return where its optimality is not asked for, by follower.
+
+    None where no scheme leaves it open.
+    """
+    wide = follower_ranges(comparison, basis)
     if wide.empty:
         return None
     figure = Figure(figsize=(8.0, 1.4 + 1.3 * len(wide)), layout="constrained")
-    figure.suptitle(f"Follower cost that feasibility_only leaves open ({title})", fontsize=11)
+    title = f"Follower cost that feasibility_only leaves open ({_title(comparison, basis)})"
+    figure.suptitle(title, fontsize=11)
     for k, (grid, row) in enumerate(wide.iterrows()):
         axes = figure.add_subplot(len(wide), 1, k + 1)
         low, high = float(row["follower_min"]), float(row["follower_max"])

@@ -16,9 +16,9 @@ _COLUMNS = 3
 def write_plots(tables: EnsembleTables, directory: Path, name: str) -> list[Path]:
     """Write ensemble.png, imbalance.png and, with other horizons, horizons.png."""
     figures = {
-        "ensemble": _overview(tables, name),
-        "imbalance": _imbalance(tables, name),
-        "horizons": _horizons(tables, name),
+        "ensemble": overview(tables, name),
+        "imbalance": imbalance(tables, name),
+        "horizons": horizons(tables, name),
     }
     written = []
     for stem, figure in figures.items():
@@ -64,7 +64,8 @@ def _finish(axes: Axes, title: str, unit: str, bottom: bool) -> None:
         axes.set_xlabel("error level")
 
 
-def _overview(tables: EnsembleTables, name: str) -> Figure:
+def overview(tables: EnsembleTables, name: str) -> Figure:
+    """Means of all key figures with 95 % confidence intervals against the error level."""
     figure = Figure(figsize=(13.0, 7.2), layout="constrained")
     figure.suptitle(f"{name}: mean and 95 % confidence interval against the error level")
     schemes = tables.schemes
@@ -83,8 +84,8 @@ def _overview(tables: EnsembleTables, name: str) -> Figure:
     return figure
 
 
-def _imbalance(tables: EnsembleTables, name: str) -> Figure | None:
-    """Imbalance of every boundary, all its copies together."""
+def imbalance(tables: EnsembleTables, name: str) -> Figure | None:
+    """Imbalance of every boundary in MWh, all its copies together; None without one."""
     grids, schemes = tables.boundaries, tables.schemes
     if not grids:
         return None
@@ -104,7 +105,7 @@ def _imbalance(tables: EnsembleTables, name: str) -> Figure | None:
     return figure
 
 
-def _horizons(tables: EnsembleTables, name: str) -> Figure | None:
+def horizons(tables: EnsembleTables, name: str) -> Figure | None:
     """Cost of other horizons beyond the scenario's own, and their regret; one column a scheme."""
     variants, schemes = tables.horizons, tables.schemes
     if not variants:

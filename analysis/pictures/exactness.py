@@ -31,7 +31,7 @@ def write_plots(tables: SweepTables, tree: pd.DataFrame, directory: Path, title:
     written = []
     for across, up in combinations(tables.varied, 2):
         path = directory / f"heat_{_short(across)}_{_short(up)}.png"
-        _heat_maps(points, across, up, title).savefig(path, dpi=DPI)
+        heat_maps(tables, across, up, title).savefig(path, dpi=DPI)
         written.append(path)
     path = directory / "lines.png"
     draw_tree(tables, tree, title).savefig(path, dpi=DPI)
@@ -42,9 +42,9 @@ def _short(dimension: str) -> str:
     return dimension.removesuffix("_eur_per_mwh").removesuffix("_pu").removesuffix("_scale")
 
 
-def _heat_maps(points: pd.DataFrame, across: str, up: str, title: str) -> Figure:
+def heat_maps(tables: SweepTables, across: str, up: str, title: str) -> Figure:
     """Share of exact points and the largest fictitious loss, all other dimensions together."""
-    cells = cells_of(points, across, up)
+    cells = cells_of(tables.points, across, up)
     columns, rows = cells.columns, cells.rows
     share, loss = cells.exact_share, cells.fictitious_loss_share
     size = (4.2 + 1.1 * len(columns.labels), 2.2 + 0.42 * len(rows.labels))

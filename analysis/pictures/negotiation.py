@@ -32,11 +32,11 @@ def write_plots(tables: NegotiationTables, directory: Path, title: str) -> list[
     What a run has no data for is left out: no rounds, or no messages.
     """
     figures = {
-        f"negotiation_rounds_{grid}": _history(tables, str(grid), title)
+        f"negotiation_rounds_{grid}": rounds(tables, str(grid), title)
         for grid in tables.round["grid"].unique()
     }
     if len(tables.commitment):
-        figures["negotiation_timeline"] = _timeline(tables, title)
+        figures["negotiation_timeline"] = timeline(tables, title)
     written = []
     for name, figure in figures.items():
         path = directory / f"{name}.png"
@@ -45,7 +45,7 @@ def write_plots(tables: NegotiationTables, directory: Path, title: str) -> list[
     return written
 
 
-def _history(tables: NegotiationTables, grid: str, title: str) -> Figure:
+def rounds(tables: NegotiationTables, grid: str, title: str) -> Figure:
     """Residuals of the first and of a typical later negotiation on the same log axis."""
     cold, warm = cold_and_warm(tables, grid)
     panels = [(cold, "first negotiation")]
@@ -93,7 +93,7 @@ def _draw_residuals(axes: Axes, own: pd.DataFrame) -> None:
     axes.grid(alpha=0.3)
 
 
-def _timeline(tables: NegotiationTables, title: str) -> Figure:
+def timeline(tables: NegotiationTables, title: str) -> Figure:
     """Agents times intervals by what they hold, above the time to agreement and the rounds."""
     held = held_states(tables)
     names, states = [str(n) for n in held.index], held.to_numpy(dtype=np.float64)

@@ -20,11 +20,21 @@ _NOTHING = 1e-6
 
 def write_plots(comparison: Comparison, directory: Path) -> list[Path]:
     """Write qualities.png; nothing where every run failed."""
+    figure = qualities(comparison)
+    if figure is None:
+        return []
+    path = directory / "qualities.png"
+    figure.savefig(path, dpi=DPI)
+    return [path]
+
+
+def qualities(comparison: Comparison) -> Figure | None:
+    """What differs between qualities of communication, one panel each; None where all failed."""
     table = comparison.indicators
     table = table[(table["status"] == DONE) & (table["grid"] == TOTAL)]
     order = [s for s in comparison.schemes(CLOSED_LOOP) if s in set(table["scheme"])]
     if not order:
-        return []
+        return None
     first = comparison.schemes(CLOSED_LOOP)[0]
     figure = Figure(figsize=(max(11.0, 1.5 * len(order) + 8.0), 6.8), layout="constrained")
     figure.suptitle(f"Runs by quality of communication, {comparison.pricing} pricing")
@@ -33,9 +43,7 @@ def write_plots(comparison: Comparison, directory: Path) -> list[Path]:
         axes.set_title(panel.title.format(first=first), fontsize=10)
         axes.set_ylabel(panel.unit)
         _bars(axes, table, order, tuple(panel.parts.items()))
-    path = directory / "qualities.png"
-    figure.savefig(path, dpi=DPI)
-    return [path]
+    return figure
 
 
 def _bars(
