@@ -70,13 +70,16 @@ def time_spent(run: Run) -> "Figure":
             orientation="h",
             marker={"color": style.BLUE},
             text=[f"{s:,.1f} s ({s / total:.0%})" for s in seconds],
-            textposition="outside",
+            textposition="auto",  # inside a long bar: beside it a phone would cut it
+            insidetextanchor="end",
+            textangle=0,
+            constraintext="none",
             cliponaxis=False,
             hovertemplate="%{y}: %{x:.2f} s<extra></extra>",
         ),
         layout=style.layout(height=250, showlegend=False, hovermode="closest", margin=style.BARE),
     )
-    figure.update_xaxes(title_text="wall-clock time in s", range=[0, 1.4 * max(seconds)])
+    figure.update_xaxes(title_text="wall-clock time in s", range=[0, 1.25 * max(seconds)])
     figure.update_yaxes(title={"text": "part of the run", "standoff": 12}, ticks="")
     return figure
 

@@ -97,7 +97,10 @@ def fullest_branches(run: Run) -> "Figure":
                     worst["loading_percent"], worst["interval"], strict=True
                 )
             ],
-            textposition="outside",
+            textposition="auto",  # inside a long bar: beside it a phone would cut it
+            insidetextanchor="end",
+            textangle=0,
+            constraintext="none",
             cliponaxis=False,
             hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
         ),
@@ -105,7 +108,7 @@ def fullest_branches(run: Run) -> "Figure":
             height=70 + 24 * len(worst), hovermode="closest", showlegend=False, margin=style.BARE
         ),
     )
-    figure.update_xaxes(title_text="largest loading in %", range=[0, 1.35 * most])
+    figure.update_xaxes(title_text="largest loading in %", range=[0, 1.25 * most])
     figure.update_yaxes(title={"text": "branch", "standoff": 12}, ticks="")
     if most > 75.0:
         figure.add_vline(x=100.0, line={"color": style.VERMILION, "dash": "dash", "width": 1.5})
