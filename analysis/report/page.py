@@ -202,7 +202,9 @@ def _table(table: ReportTable) -> str:
 
 
 def _align(cell: str) -> str:
-    """Numbers stand right, one below the other."""
+    """Numbers stand right, one below the other, and so does what stands for none."""
+    if cell == "-":
+        return ' class="number"'
     digits = cell.replace(",", "").removesuffix(" %")
     try:
         float(digits)
