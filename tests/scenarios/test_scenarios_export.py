@@ -104,6 +104,16 @@ def test_taps_of_a_net_are_those_of_its_interval(three_levels):
     assert set(taps) != {int(opened.net("mv1").trafo.tap_pos.iloc[0])}
 
 
+def test_loads_that_the_scenario_scales_are_exported_as_applied(run_of, write_scenario):
+    path = write_scenario("feeder", lambda data: data["grids"][0]["loads"].update(scale=1.5))
+    opened = Run(run_of(path).directory)
+    (grid,) = opened.grids
+    assert set(opened.net(grid).load.scaling) == {1.5}
+    net = opened.net(grid, interval=1)
+    assert set(net.load.scaling) == {1.0}
+    assert np.abs(solved(net).res_bus.vm_pu - net.res_bus.vm_pu).max() < SAME_VOLTAGE
+
+
 def test_the_net_of_no_interval_is_as_the_run_began_with_it(opened):
     for grid in opened.grids:
         net = opened.net(grid)
