@@ -2,11 +2,12 @@
 
 import logging
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from dash import Dash
 from flask import Flask, Response, request
-from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from stackelgrid.analysis.view.callbacks import register
 from stackelgrid.analysis.view.data import LiveRun
@@ -66,7 +67,42 @@ def _host_name(text: str) -> str:
     return text.rsplit(":", 1)[0].lower() if text.count(":") == 1 else text.lower()
 
 
-def bind(app: Dash, host: str, port: int | None) -> BaseWSGIServer:
+class _Handler(WSGIRequestHandler):
+    """One connection of a browser, known to the server for as long as it lasts."""
+
+    server: "PageServer"
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections.add(self.connection)
+
+    def finish(self) -> None:
+        self.server.connections.discard(self.connection)
+        super().finish()
+
+
+class PageServer(ThreadedWSGIServer):
+    """A thread a connection; all of them have ended when the server is closed.
+
+    Browsers keep connections open. Threads that still wait for them when the interpreter ends make
+    libraries complain.
+    """
+
+    daemon_threads = False
+
+    def __init__(self, host: str, port: int, app: Flask, fd: int) -> None:
+        self.connections: set[socket.socket] = set()
+        super().__init__(host, port, app, handler=_Handler, fd=fd)
+
+    def server_close(self) -> None:
+        """End the connections and wait for their threads."""
+        for connection in list(self.connections):
+            with suppress(OSError):  # it has ended by itself
+                connection.shutdown(socket.SHUT_RDWR)
+        super().server_close()
+
+
+def bind(app: Dash, host: str, port: int | None) -> PageServer:
     """Return a server that listens: at the port asked for, or at PORT or a free one.
 
     Raises OSError where host or port cannot be had.
@@ -81,7 +117,7 @@ def bind(app: Dash, host: str, port: int | None) -> BaseWSGIServer:
         listener = socket.create_server((host, 0), family=family)
     number = listener.getsockname()[1]
     with listener:  # the server works on a duplicate
-        return make_server(host, number, app.server, threaded=True, fd=listener.fileno())
+        return PageServer(host, number, app.server, listener.fileno())
 
 
 def address(host: str, port: int) -> str:
