@@ -76,7 +76,7 @@ benchmark: $(VENV)/.dev
 # the documentation site in build/site; a broken link or anchor, or a page that the navigation lacks,
 # ends it
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "build/site/index.html; to search: $(BIN)/python -m http.server -d build/site"
 
 # the notebooks of docs/gallery executed in their small size into build/gallery, two minutes;

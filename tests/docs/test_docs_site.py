@@ -49,6 +49,8 @@ def test_what_makes_a_broken_link_fail_the_build_is_switched_on():
     assert set(checks.values()) == {"warn"}
     assert {"not_found", "anchors", "omitted_files"} <= set(checks)
     assert settings["theme"]["font"] is False
+    (build,) = re.findall("mkdocs build.*", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert build.split() == ["mkdocs", "build", "--strict"]  # --quiet would hide what strict counts
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=lambda p: p.relative_to(ROOT).as_posix())
