@@ -94,7 +94,7 @@ def differences(first, second):
 
 def command_line(path, overrides, out=None, resume=None):
     """The command that runs a scenario, or goes on with a run."""
-    command = [sys.executable, "-m", "stackelgrid.scenarios.cli", "run"]
+    command = [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", "--no-report"]
     if resume is not None:
         return [*command, "--resume", str(resume)]
     command += [str(path), "--out", str(out)]
