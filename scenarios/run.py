@@ -154,6 +154,8 @@ class _Run:
         """Run what is left; whatever ends it, the summary says how far it came."""
         status, out = "interrupted", self.out
         try:
+            # from here on the directory is one of a run that goes on, and can be looked at
+            write_summary(out, self._summary("running"))
             world_started = time.perf_counter()
             try:
                 run_world(

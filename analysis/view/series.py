@@ -149,6 +149,7 @@ def _device(run: LiveRun, element: Element) -> Series:
     colors = {"battery": style.BATTERY, "pv": style.PV, "unit": style.UNIT}
     signs = {"battery": "charging is positive", "load": "consumption"}
     name, bus = rows.first("name"), rows.first("bus")
+    reactive = q if np.nanmax(np.abs(q), initial=0.0) > _NOTHING_MW else np.full_like(q, np.nan)
     energy, energy_prefix = _scale(rows("e_mwh"))
     return Series(
         f"{name or element.kind} at bus {bus} of {element.grid}",
@@ -164,7 +165,7 @@ def _device(run: LiveRun, element: Element) -> Series:
             Panel("energy", f"{energy_prefix}Wh", (
                 Line("energy", rows("e_mwh") * energy, style.BLUE),
             )),
-            Panel("reactive power", f"{prefix}VAr", (Line("Q", q * scale, style.SKY),)),
+            Panel("reactive power", f"{prefix}VAr", (Line("Q", reactive * scale, style.SKY),)),
         ),
     )  # fmt: skip
 

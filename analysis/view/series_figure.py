@@ -74,7 +74,7 @@ def _heading(panel: Panel, top: float) -> dict[str, Any]:
     text = f"<b>{panel.title}</b>" + (f"  {names}" if len(shown) > 1 else "")
     return {
         "text": text, "x": 0.0, "xref": "paper", "xanchor": "left", "y": top, "yref": "paper",
-        "yanchor": "bottom", "showarrow": False, "font": {"size": 12},
+        "yanchor": "bottom", "showarrow": False, "xshift": -50, "font": {"size": 11},
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@
   const SVG = "http://www.w3.org/2000/svg";
   const TILE = 1.16, TITLE = 0.14; // distance of grids among others (a grid's own is 1), its name
   const SHADES = 256, REACH = 14; // colours of a scale; px from the pointer to what it means
+  const TOP = 36; // px above the map for its buttons
   const BESIDE = 11; // px between a bus and the symbols beside it
   const LIMIT_PU = 1e-4; // a voltage this far beyond a limit is marked
   const SYMBOLS = {
@@ -157,14 +158,14 @@
     const low = [Math.min(...x), Math.min(...y)], high = [Math.max(...x), Math.max(...y)];
     const room = 2 * (BESIDE + 14);
     const scale = Math.min((box.clientWidth - room) / (high[0] - low[0] || 1),
-      (box.clientHeight - room) / (high[1] - low[1] || 1));
+      (box.clientHeight - TOP - room) / (high[1] - low[1] || 1));
     view = { x: (low[0] + high[0]) / 2, y: (low[1] + high[1]) / 2, scale, fit: scale };
     place();
   }
 
-  function magnify(factor, px = box.clientWidth / 2, py = box.clientHeight / 2) {
+  function magnify(factor, px = box.clientWidth / 2, py = middleY()) {
     const scale = Math.max(view.fit / 2, Math.min(view.fit * 60, view.scale * factor));
-    const dx = (px - box.clientWidth / 2), dy = (py - box.clientHeight / 2);
+    const dx = (px - box.clientWidth / 2), dy = (py - middleY());
     view.x += dx / view.scale - dx / scale;
     view.y -= dy / view.scale - dy / scale;
     view.scale = scale;
@@ -188,9 +189,11 @@
     window.addEventListener("pointerup", () => { last = null; });
   }
 
+  const middleY = () => TOP + (box.clientHeight - TOP) / 2;
+
   const screen = (at) => [
     (at[0] - view.x) * view.scale + box.clientWidth / 2,
-    (view.y - at[1]) * view.scale + box.clientHeight / 2,
+    (view.y - at[1]) * view.scale + middleY(),
   ];
 
   function place() {
