@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from datetime import datetime
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -26,6 +27,9 @@ from stackelgrid.scenarios.progress import (
 )
 from stackelgrid.scenarios.run import run_scenario
 from stackelgrid.scenarios.run_panel import Pace, PlainLines, RunPanel, shown
+from stackelgrid.scenarios.run_progress import extreme, negotiation_progress, worst_grid
+from stackelgrid.simulators.negotiation_totals import NegotiationTotals
+from stackelgrid.simulators.traffic import TrafficCounts
 
 NOON = RunProgress(
     scenario="day",
@@ -194,6 +198,63 @@ def test_progress_of_a_run_agrees_with_its_tables(write_scenario, tmp_path):
     assert last.negotiations is None
     assert last.min_vm.grid == last.max_loading.grid == "mv1"
     assert 0.9 < last.min_vm.value < last.max_vm.value < 1.1
+
+
+def row(grid, violation=0.0, verdict="exact", phases="", level="lv"):
+    """What `worst_grid` reads of a row of an interval."""
+    certificate = SimpleNamespace(verdict=verdict, verdict_three_phase=phases)
+    return SimpleNamespace(
+        grid=grid, level=level, certificate=certificate, realised_violation_pu=violation,
+        realised_worst="bus 3" if violation else "",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        # a DC dispatch is at best feasible
+        ([row("tn", verdict="feasible", level="transmission"), row("mv1")], None),
+        ([row("mv1"), row("lv1", verdict="feasible")], "lv1"),
+        ([row("lv1", verdict="feasible"), row("lv2", phases="infeasible")], "lv2"),
+        # what happened counts for more than a plan, from 1e-4 p.u. on
+        ([row("lv1", verdict="infeasible"), row("lv2", 0.002), row("mv1", 0.001)], "lv2"),
+        ([row("lv1", 5e-5), row("mv1")], None),
+        # a power flow without a solution is worst of all
+        ([row("lv1", 0.2), row("mv1", float("nan"))], "mv1"),
+    ],
+)
+def test_the_worst_grid_of_an_interval(rows, expected):
+    worst = worst_grid(rows)
+    assert (worst.grid if worst else None) == expected
+
+
+def test_a_worst_grid_by_its_phases_is_infeasible():
+    worst = worst_grid([row("lv2", phases="infeasible")])
+    assert worst == GridTrouble("lv2", 0.0, "", "infeasible")
+
+
+def test_extremes_leave_out_what_is_no_number():
+    values = [("a", float("nan")), ("b", 0.98), ("c", 1.02)]
+    assert extreme(values, largest=False) == GridValue("b", 0.98)
+    assert extreme(values, largest=True) == GridValue("c", 1.02)
+    assert extreme([("a", float("nan"))], largest=True).grid == ""
+
+
+def test_progress_of_negotiations():
+    assert negotiation_progress(NegotiationTotals()) is None
+    alone = negotiation_progress(NegotiationTotals(rounds=[7, 9]))
+    assert (alone.last_rounds, alone.negotiations, alone.messages) == (9, 0, 0)
+    traffic = TrafficCounts(sent=120, delivered=110, lost=8, in_outage=2)
+    told = negotiation_progress(
+        NegotiationTotals([7, 9, 4], negotiations=3, agreements=2, traffic=traffic, in_doubt=1)
+    )
+    assert told == NegotiationProgress(4, 3, 2, 120, 10, 1)
+
+
+def test_a_line_on_negotiations_in_one_process_counts_rounds_only():
+    panel = RunPanel("day", 96, Clock())
+    panel.told(replace(NOON, negotiations=NegotiationProgress(9, 0, 0, 0, 0, 0)))
+    assert re.search(r"negotiations +9 rounds in the last +│", "\n".join(drawn(panel)))
 
 
 def test_json_is_all_there_is_on_stdout(command, write_scenario, tmp_path):
