@@ -15,7 +15,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINE_STYLES = ("-", "--", "-.", ":")
 DPI = 130
 
-LOAD, PV, BATTERY, IMPORT, UNIT, LOSS = BLACK, ORANGE, GREEN, BLUE, PURPLE, GREY
+LOAD, PV, BATTERY, IMPORT, UNIT, LOSS = BLACK, ORANGE, GREEN, BLUE, PURPLE, VERMILION
 LOWER = SKY  # grids connected below
 VERDICTS = {"exact": GREEN, "feasible": ORANGE, "infeasible": VERMILION, "": "#d9d9d9"}
 WITHIN_LIMITS = "#8fd3bd"  # feasible, where exactness is not asked

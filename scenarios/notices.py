@@ -36,7 +36,7 @@ def _solver(built: BuiltScenario) -> Iterator[str]:
     chosen = built.solvers.mixed_integer
     if chosen.fallback_reason is not None:
         name = f"{chosen.name} ({chosen.version})"
-        yield f"solver {name} stands in for mosek: {chosen.fallback_reason}"
+        yield f"{name}, open source, stands in for mosek: {chosen.fallback_reason}"
 
 
 def _messages(built: BuiltScenario) -> Iterator[str]:

@@ -33,6 +33,7 @@ from stackelgrid.scenarios.run_state import (
     why_unsaved,
 )
 from stackelgrid.scenarios.summary import summary
+from stackelgrid.scenarios.wording import counted
 from stackelgrid.scenarios.world import run_world
 from stackelgrid.simulators.grid_interval import GridInterval
 from stackelgrid.simulators.negotiation_tables import NegotiationRecorder
@@ -138,7 +139,7 @@ class _Run:
         log.event("start", scenario=scenario.name, seed=scenario.seed, version=_version())
         t = scenario.time
         say(
-            f"{scenario.name}: {t.intervals} intervals of {t.interval_min} min from "
+            f"{scenario.name}: {counted(t.intervals, 'interval')} of {t.interval_min} min from "
             f"{self.built.axis.index[0]:%Y-%m-%d %H:%M}, seed {scenario.seed}"
         )
         lines = notices(self.built)

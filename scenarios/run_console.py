@@ -26,6 +26,7 @@ from stackelgrid.scenarios.negotiation_console import negotiation_lines
 from stackelgrid.scenarios.remote_start import started_early
 from stackelgrid.scenarios.report_console import ReportOption, report_of_run
 from stackelgrid.scenarios.run_panel import shown
+from stackelgrid.scenarios.wording import counted
 
 
 def run(
@@ -110,7 +111,7 @@ def _tell(s: Mapping[str, Any], directory: Path, output: Output) -> None:
     """Say what came out, and print where."""
     say, c, t = output.say, s["certificate"], s["timings"]
     say(
-        f"{s['scenario']}: {s['intervals_done']} intervals in {s['wall_s']:.1f} s "
+        f"{s['scenario']}: {counted(s['intervals_done'], 'interval')} in {s['wall_s']:.1f} s "
         f"(build {t['build_s']:.1f}, solve {t['solve_s']:.1f}, power flow {t['power_flow_s']:.1f}, "
         f"co-simulation {t['cosimulation_s']:.1f}, state {t['state_s']:.1f}, "
         f"other {t['other_s']:.1f})"
@@ -118,7 +119,7 @@ def _tell(s: Mapping[str, Any], directory: Path, output: Output) -> None:
     say(
         f"cost {s['cost_eur']['total']:.2f} EUR; certificate: {c['exact']} exact, "
         f"{c['feasible']} feasible, {c['infeasible']} infeasible; {c['recovered']} recovered; "
-        f"{s['intervals_fallback']} intervals by fallback"
+        f"{counted(s['intervals_fallback'], 'interval')} by fallback"
     )
     phases = c["three_phase"]
     if phases is not None:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from stackelgrid.scenarios.console import Output
 from stackelgrid.scenarios.progress import GridTrouble, NegotiationProgress, RunProgress
+from stackelgrid.scenarios.wording import counted
 
 Clock = Callable[[], float]
 Told = Callable[[RunProgress], None]
@@ -148,7 +149,8 @@ def plain_line(progress: RunProgress, left_s: float | None) -> str:
     share = p.intervals_done / p.intervals_planned
     left = "" if left_s is None else f", {clock_text(left_s)} left"
     text = (
-        f"{p.scenario}: {p.intervals_done} of {p.intervals_planned} intervals ({share:.0%}){left}; "
+        f"{p.scenario}: {p.intervals_done} of {counted(p.intervals_planned, 'interval')} "
+        f"({share:.0%}){left}; "
         f"{p.time:%Y-%m-%d %H:%M}: {_decision(p)}; "
         f"{v.exact} exact, {v.feasible} feasible, {v.infeasible} infeasible, "
         f"{v.recovered} recovered, {v.fallback} by fallback"

@@ -23,7 +23,7 @@ _SEMIDEFINITE = 1e-9
 
 
 _REASONS = {
-    "err_missing_license_file": "file missing (MOSEKLM_LICENSE_FILE or ~/mosek/mosek.lic)",
+    "err_missing_license_file": "no file at MOSEKLM_LICENSE_FILE or ~/mosek/mosek.lic",
     "err_license_cannot_connect": "the server cannot be reached",
     "err_license_expired": "expired",
     "err_license_max": "all licences are in use",
@@ -41,10 +41,10 @@ def library() -> Any:
 
 
 def reason(error: Exception) -> str:
-    """Return one line about an exception, with MOSEK's response code if it has one."""
+    """Return one line about an exception, then MOSEK's response code if it has one."""
     code = short_name(getattr(error, "errno", type(error).__name__))
     text = _REASONS.get(code) or " ".join(str(error).split())
-    return f"{code}: {text}" if text else code
+    return f"{text} ({code})" if text else code
 
 
 def short_name(code: object) -> str:

@@ -341,6 +341,9 @@ def test_taps_need_one_transformer_with_taps_upstream(net):
     add_line(beside, 5, 2)
     with refused("grid g: a boundary with taps needs exactly one branch at the slack bus"):
         read_tap_changer(beside, "g")
+    net.trafo["tap_side"] = None
+    with refused("grid g: trafo 0 has no tap_side; a transformer without taps is accepted"):
+        read_tap_changer(net, "g")
     net.trafo["tap_side"] = "lv"
     with refused("grid g: trafo 0 has tap_side 'lv'; 'hv' is accepted"):
         read_tap_changer(net, "g")

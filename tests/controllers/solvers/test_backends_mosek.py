@@ -379,11 +379,13 @@ def test_without_a_licence_a_solve_fails_with_its_reason():
     program, data = CASES["misocp"]
     result = MosekSolver(program).solve(data, 1e-4)
     assert result.status == "failed"
-    assert result.message.startswith("mosek: err_")
+    assert result.message.startswith("mosek: ")
+    assert "(err_" in result.message
     assert len(result.x) == 0
     relaxed = MosekConicSolver(program).solve(data)
     assert relaxed.status == "failed"
-    assert relaxed.message.startswith("mosek: err_")
+    assert relaxed.message.startswith("mosek: ")
+    assert "(err_" in relaxed.message
 
 
 @pytest.mark.skipif(not LICENSED, reason="needs a MOSEK licence")
@@ -437,7 +439,8 @@ def ask_in_a_process(licence, tmp_path):
 def test_a_missing_licence_is_said_quickly_and_silently(tmp_path):
     available, text, seconds = ask_in_a_process(str(tmp_path / "none.lic"), tmp_path)
     assert not available
-    assert text.startswith("no MOSEK licence: err_")
+    assert text.startswith("no MOSEK licence: no file at MOSEKLM_LICENSE_FILE")
+    assert text.endswith("(err_missing_license_file)")
     assert "\n" not in text
     assert seconds < 1.0
 

@@ -17,7 +17,7 @@ from stackelgrid.controllers.solvers.registry import (
     solver_table,
 )
 
-MISSING = "no MOSEK licence: err_missing_license_file: file missing"
+MISSING = "no MOSEK licence: no file at ~/mosek/mosek.lic (err_missing_license_file)"
 
 
 @pytest.fixture

@@ -1,0 +1,6 @@
+"""Words that go with numbers."""
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 interval", "4 intervals"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
