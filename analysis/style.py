@@ -17,8 +17,13 @@ DPI = 130
 
 LOAD, PV, BATTERY, IMPORT, UNIT, LOSS = BLACK, ORANGE, GREEN, BLUE, PURPLE, VERMILION
 LOWER = SKY  # grids connected below
-VERDICTS = {"exact": GREEN, "feasible": ORANGE, "infeasible": VERMILION, "": "#d9d9d9"}
-WITHIN_LIMITS = "#8fd3bd"  # feasible, where exactness is not asked
+VERDICTS = {
+    "exact": GREEN,
+    "within limits": "#8fd3bd",  # feasible, where exactness is not asked
+    "feasible": ORANGE,
+    "infeasible": VERMILION,
+    "": "#d9d9d9",
+}
 # what an agent of a negotiation holds in an interval
 HELD = {
     "new schedule": GREEN,

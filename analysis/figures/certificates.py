@@ -19,20 +19,20 @@ from stackelgrid.analysis.figures.frame import (
     steps,
 )
 from stackelgrid.analysis.run import Run
+from stackelgrid.analysis.verdict_states import (
+    COLORS,
+    LABELS,
+    STATES,
+    color_scale,
+    exactness_asked,
+    number,
+)
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
+from stackelgrid.controllers.verdict import FEASIBLE, INFEASIBLE
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-_NONE, _EXACT, _WITHIN, _FEASIBLE, _INFEASIBLE = range(5)
-_STATES = (
-    ("no certificate", style.VERDICTS[""]),
-    ("exact", style.VERDICTS[EXACT]),
-    ("within limits (DC, phases: exactness is not asked)", style.WITHIN_LIMITS),
-    ("feasible, not exact", style.VERDICTS[FEASIBLE]),
-    ("infeasible", style.VERDICTS[INFEASIBLE]),
-)
 _PHASES = " phases"  # ending of the rows that show the three-phase view of a grid
 
 
@@ -50,16 +50,14 @@ def certificate_strip(run: Run) -> "Figure":
         when, "grid", height=130 + 22 * len(rows), hovermode="closest", plot_bgcolor="#ffffff"
     )
     present = sorted({int(code) for row in rows for code in codes[row]})
-    n = len(_STATES)
-    scale = [((k + end) / n, color) for k, (_, color) in enumerate(_STATES) for end in (0, 1)]
     figure.add_trace(
         go.Heatmap(
             x=when.middles,
             y=rows,
             z=np.array([codes[row] for row in rows], dtype=np.int8),
             zmin=-0.5,
-            zmax=n - 0.5,
-            colorscale=scale,
+            zmax=len(STATES) - 0.5,
+            colorscale=color_scale(),
             showscale=False,
             xgap=0.5,
             ygap=3,
@@ -68,8 +66,8 @@ def certificate_strip(run: Run) -> "Figure":
         )
     )
     for code in present:
-        name, color = _STATES[code]
-        square = {"symbol": "square", "size": 12, "color": color}
+        name = LABELS[STATES[code]]
+        square = {"symbol": "square", "size": 12, "color": COLORS[code]}
         figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=name, marker=square))
     _marks(figure, run, when)
     figure.update_yaxes(showgrid=False, ticks="", title_standoff=12, dtick=1)
@@ -130,8 +128,8 @@ def _codes(run: Run, when: Clock) -> tuple[dict[str, list[int]], dict[str, list[
     rows = run.interval.set_index(["grid", "interval"])
     for grid, info in run.grids.items():
         own = rows.xs(grid, level="grid").reindex(when.intervals)
-        plain = info.level == "transmission"
-        codes[grid] = [_code(v, plain) for v in own["verdict"]]
+        asked = exactness_asked(info.level)
+        codes[grid] = [number(v, asked) for v in own["verdict"]]
         texts[grid] = [
             _text(v, violation, where, rung)
             for v, violation, where, rung in zip(
@@ -143,7 +141,7 @@ def _codes(run: Run, when: Clock) -> tuple[dict[str, list[int]], dict[str, list[
         if not own["verdict_three_phase"].isin([FEASIBLE, INFEASIBLE]).any():
             continue
         name = grid + _PHASES
-        codes[name] = [_code(v, True) for v in own["verdict_three_phase"]]
+        codes[name] = [number(v, False) for v in own["verdict_three_phase"]]
         texts[name] = [
             _text(v, violation, where, "")
             for v, violation, where in zip(
@@ -154,12 +152,6 @@ def _codes(run: Run, when: Clock) -> tuple[dict[str, list[int]], dict[str, list[
             )
         ]
     return codes, texts
-
-
-def _code(verdict: object, plain: bool) -> int:
-    if verdict == FEASIBLE:
-        return _WITHIN if plain else _FEASIBLE
-    return {EXACT: _EXACT, INFEASIBLE: _INFEASIBLE}.get(str(verdict), _NONE)
 
 
 def _text(verdict: object, violation: float, where: object, rung: object) -> str:

@@ -22,7 +22,14 @@ from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.figures.frame import BANDS, Clock, clock, percentiles
 from stackelgrid.analysis.limits import Band, band_of
 from stackelgrid.analysis.run import Run
-from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
+from stackelgrid.analysis.verdict_states import (
+    COLORS,
+    LABELS,
+    NONE,
+    STATES,
+    exactness_asked,
+    number,
+)
 from stackelgrid.profiles.arrays import Floats
 
 # a column's width in a journal is about half of this
@@ -36,15 +43,6 @@ _TERMS = (
     ("PV", "pv_p_mw", 1.0, style.PV),
     ("batteries", "battery_p_mw", -1.0, style.BATTERY),
     ("grids below", "lower_p_mw", -1.0, style.LOWER),
-)
-# states of a strip; a DC dispatch is not asked to be exact
-_WITHIN = "within limits (DC)"
-_STATES = (
-    ("no certificate", style.VERDICTS[""]),
-    (EXACT, style.VERDICTS[EXACT]),
-    (_WITHIN, style.WITHIN_LIMITS),
-    (FEASIBLE, style.VERDICTS[FEASIBLE]),
-    (INFEASIBLE, style.VERDICTS[INFEASIBLE]),
 )
 _OPACITY = 0.75
 # of the largest term: below, there is nothing to see
@@ -135,13 +133,18 @@ def certificate(run: Run) -> Figure:
     wide = run.interval.pivot_table("verdict", "interval", "grid", aggfunc="first", dropna=False)
     names = [g for g in run.grids if g in wide]
     states = np.array(
-        [[_state(v, run.grids[g].level) for v in wide[g].reindex(when.intervals)] for g in names]
+        [
+            [
+                number(v, exactness_asked(run.grids[g].level))
+                for v in wide[g].reindex(when.intervals)
+            ]
+            for g in names
+        ]
     )
     figure, axes = _figure(when, (_SIZE[0], 1.3 + 0.24 * len(names)))
-    colours = [colour for _, colour in _STATES]
-    norm = BoundaryNorm(np.arange(len(_STATES) + 1) - 0.5, len(_STATES))
+    norm = BoundaryNorm(np.arange(len(STATES) + 1) - 0.5, len(STATES))
     axes.pcolormesh(
-        _edges(when), np.arange(len(names) + 1), states, cmap=ListedColormap(colours), norm=norm,
+        _edges(when), np.arange(len(names) + 1), states, cmap=ListedColormap(COLORS), norm=norm,
     )  # fmt: skip
     for row in range(1, len(names)):  # strips, not a carpet
         axes.axhline(row, color=style.PAPER, linewidth=2.0)
@@ -150,9 +153,10 @@ def certificate(run: Run) -> Figure:
     axes.invert_yaxis()
     axes.grid(visible=False)
     axes.set_title(f"{run.name}: verdict of the applied plans", fontsize=11)
-    shown = [k for k in range(len(_STATES)) if (states == k).any()]
     handles = [
-        Patch(color=colours[k], label=f"{_STATES[k][0]}: {int((states == k).sum())}") for k in shown
+        Patch(color=COLORS[k], label=f"{state or LABELS[NONE]}: {int((states == k).sum())}")
+        for k, state in enumerate(STATES)
+        if (states == k).any()
     ]
     figure.legend(
         handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9, frameon=False
@@ -187,14 +191,6 @@ def prices(run: Run, grid: str) -> Figure:
     axes.set_title(f"{run.name}: prices at the boundary of {_described(run, grid)}", fontsize=11)
     _legend(figure)
     return figure
-
-
-def _state(verdict: object, level: str) -> int:
-    """Number of a state of `_STATES`."""
-    text = str(verdict)
-    if text == FEASIBLE and level == "transmission":
-        text = _WITHIN
-    return next((k for k, (name, _) in enumerate(_STATES) if name == text), 0)
 
 
 def _clock(run: Run) -> Clock:

@@ -8,6 +8,7 @@ from dash.development.base_component import Component
 from plotly.colors import sample_colorscale
 
 from stackelgrid.analysis import style
+from stackelgrid.analysis.verdict_states import COLORS, LABELS, STATES
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.analysis.view.geometry import GridGeometry
 
@@ -73,7 +74,7 @@ def page(run: LiveRun) -> Component:
                     _timed("series"),
                 ]),
                 _part("certificate-part", "Certificate", [
-                    _legend(run),
+                    _legend(),
                     _timed("strip"),
                     html.Div(id="why", **aria(live="polite")),
                 ]),
@@ -178,15 +179,15 @@ def _part(name: str, title: str, content: list[Component]) -> Component:
     return html.Section([html.H2(title, id=heading), *content], id=name, **aria(labelledby=heading))
 
 
-def _legend(run: LiveRun) -> Component:
-    words = {"exact": "exact", "feasible": "feasible", "infeasible": "infeasible ✕", "": "none"}
+def _legend() -> Component:
     items = [
-        html.Span([html.Span(className=f"swatch verdict-{v or 'none'}"), text])
-        for v, text in words.items()
+        html.Span([html.Span(className="swatch", style={"background": color}), LABELS[state]])
+        for state, color in zip(STATES, COLORS, strict=True)
     ]
-    marks = "R recovered, F last schedule kept, ! limits exceeded in reality. Click on a cell."
-    if any(g.level == "transmission" for g in run.grids):
-        marks += " A transmission grid is dispatched by DC: feasible is its best verdict."
+    marks = (
+        "✕ infeasible, R recovered, F last schedule kept, ! limits exceeded in reality. "
+        "Click on a cell."
+    )
     return html.P([*items, html.Span(marks, className="note")], className="legend")
 
 
@@ -201,8 +202,7 @@ def _no_map(run: LiveRun) -> str:
 
 def _variables() -> dict[str, str]:
     """Colours and fonts of style.py for the page's style sheet."""
-    verdicts = {f"--verdict-{v or 'none'}": c for v, c in style.VERDICTS.items()}
     return {
         "--ink": style.INK, "--paper": style.PAPER, "--rule": style.RULE, "--accent": style.BLUE,
-        "--Dash-Fill-Interactive-Strong": style.BLUE, "--font": style.FONT, **verdicts,
+        "--Dash-Fill-Interactive-Strong": style.BLUE, "--font": style.FONT,
     }  # fmt: skip

@@ -7,7 +7,10 @@ import pandas as pd
 from dash import html
 from dash.development.base_component import Component
 
+from stackelgrid.analysis import style
+from stackelgrid.analysis.verdict_states import LABELS, NONE, exactness_asked, state_of
 from stackelgrid.analysis.view.data import LiveRun
+from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 
 # a trade below (MW) is what an interior point leaves of nothing
 _NO_TRADE_MW = 1e-6
@@ -24,12 +27,12 @@ def at_interval(run: LiveRun, table: str, interval: int, grids: Sequence[str]) -
 def why_sentences(row: pd.Series) -> list[str]:
     """Why a grid has its verdict in an interval, from its row of the interval table."""
     said = [_balanced(row)]
-    if row["verdict_three_phase"] == "feasible":
+    if row["verdict_three_phase"] == FEASIBLE:
         said.append(
             "Phase by phase every voltage and conductor stays inside its limits (unbalance "
             f"{row['unbalance_percent']:.2f} %)."
         )
-    elif row["verdict_three_phase"] == "infeasible":
+    elif row["verdict_three_phase"] == INFEASIBLE:
         said.append(
             f"Phase by phase infeasible: {row['violation_three_phase_pu']:.4f} p.u. beyond a limit "
             f"at {row['worst_three_phase']}."
@@ -56,19 +59,19 @@ def _balanced(row: pd.Series) -> str:
     errors = f"voltages differ from AC by at most {row['voltage_error_pu']:.1e} p.u."
     if pd.notna(share):
         errors = f"fictitious losses {abs(share):.1e} of the load, {errors}"
-    if verdict == "exact":
+    if verdict == EXACT:
         return f"{_capital(errors)}; no limit is exceeded."
-    if verdict == "infeasible":
+    if verdict == INFEASIBLE:
         return (
             f"AC power flow at the planned injections is {row['violation_pu']:.4f} p.u. "
             f"beyond a limit at {row['worst'] or 'an unknown place'}."
         )
-    if verdict == "feasible" and row["level"] == "transmission":
+    if verdict == FEASIBLE and not exactness_asked(row["level"]):
         return (
             "AC power flow at the dispatched injections stays inside its limits; losses that DC "
             f"neglects are {row['loss_error_mw']:.3g} MW."
         )
-    if verdict == "feasible":
+    if verdict == FEASIBLE:
         return f"Not exact: {errors}; AC power flow stays inside its limits."
     return "The controller gives no certificate for this plan."
 
@@ -94,7 +97,7 @@ def why(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
         "highest loading": f"{row['max_loading_percent']:.1f} %",
     }
     return html.Div([
-        html.P([_badge(_worse(row)), " ", " ".join(why_sentences(row))]),
+        html.P([_badge(row), " ", " ".join(why_sentences(row))]),
         html.Dl([html.Div([html.Dt(k), html.Dd(v)]) for k, v in facts.items()], className="facts"),
     ])  # fmt: skip
 
@@ -102,33 +105,33 @@ def why(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
 def _why_all(rows: pd.DataFrame) -> Component:
     worse = rows[rows.apply(_is_notable, axis=1)]
     if worse.empty:
-        level = rows["level"] == "transmission"
-        text = f"All {int((~level).sum())} feeders are exact"
-        return html.P(text + ("; the transmission grid is feasible." if level.any() else "."))
+        asked = rows["level"].map(exactness_asked)
+        text = f"All {int(asked.sum())} feeders are exact"
+        return html.P(text + ("." if asked.all() else "; the transmission grid is within limits."))
     return html.Ul([
-        html.Li([f"{row['grid']} ", _badge(_worse(row)), " ", " ".join(why_sentences(row))])
+        html.Li([f"{row['grid']} ", _badge(row), " ", " ".join(why_sentences(row))])
         for _, row in worse.iterrows()
     ])  # fmt: skip
 
 
 def _is_notable(row: pd.Series) -> bool:
-    good = "feasible" if row["level"] == "transmission" else "exact"
+    good = EXACT if exactness_asked(row["level"]) else FEASIBLE
     return bool(
         row["verdict"] != good
-        or row["verdict_three_phase"] == "infeasible"
+        or row["verdict_three_phase"] == INFEASIBLE
         or row["recovery_tried"]
         or row["fallback"]
         or row["realised_worst"]
     )
 
 
-def _worse(row: pd.Series) -> str:
-    """Verdict of a grid in either view."""
-    return "infeasible" if row["verdict_three_phase"] == "infeasible" else str(row["verdict"])
-
-
-def _badge(verdict: str) -> Component:
-    return html.Span(verdict or "none", className=f"badge verdict-{verdict or 'none'}")
+def _badge(row: pd.Series) -> Component:
+    """State of a grid, in the worse of both views."""
+    worse = INFEASIBLE if row["verdict_three_phase"] == INFEASIBLE else row["verdict"]
+    state = state_of(worse, exactness_asked(row["level"]))
+    return html.Span(
+        state or LABELS[NONE], className="badge", style={"borderColor": style.VERDICTS[state]}
+    )
 
 
 def trades(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:

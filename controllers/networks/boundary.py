@@ -119,8 +119,8 @@ def tap_changer(net: pandapowerNet, name: str) -> tuple[int, TapChanger]:
     row = net.trafo.loc[trafos[0]]
     if row.tap_side is None or row.tap_side != row.tap_side:
         raise NetworkError(
-            f"grid {name}: trafo {trafos[0]} has no tap_side; a transformer without taps is accepted "
-            "with tap_side 'hv' and tap_min, tap_max, tap_neutral, tap_step_percent 0"
+            f"grid {name}: trafo {trafos[0]} has no tap_side; a transformer without taps is "
+            "accepted with tap_side 'hv' and tap_min, tap_max, tap_neutral, tap_step_percent 0"
         )
     if row.tap_side != "hv":
         raise NetworkError(

@@ -162,7 +162,7 @@ def test_states_of_charge_are_those_of_all_batteries(run):
 def test_verdicts_are_strips_and_a_dc_dispatch_is_not_blamed(run):
     figure = pictures.certificate(run)
     assert labels(figure) == [
-        "no certificate: 1", "exact: 1", "within limits (DC): 2", "feasible: 1", "infeasible: 1",
+        "no certificate: 1", "exact: 1", "within limits: 2", "feasible: 1", "infeasible: 1",
     ]  # fmt: skip
     (mesh,) = figure.axes[0].collections
     assert np.asarray(mesh.get_array()).reshape(2, HOURS).tolist() == [[2, 2, 0], [1, 3, 4]]

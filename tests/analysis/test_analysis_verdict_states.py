@@ -1,0 +1,38 @@
+"""States of a certificate: what a verdict is shown as, and in which colour."""
+
+import pytest
+
+from stackelgrid.analysis import style
+from stackelgrid.analysis.verdict_states import (
+    COLORS,
+    LABELS,
+    STATES,
+    color_scale,
+    exactness_asked,
+    number,
+    state_of,
+)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "level", "state"),
+    [
+        ("exact", "mv", "exact"),
+        ("feasible", "lv", "feasible"),
+        ("feasible", "transmission", "within limits"),
+        ("infeasible", "transmission", "infeasible"),
+        ("", "mv", ""),
+        (float("nan"), "mv", ""),
+        (None, "transmission", ""),
+    ],
+)
+def test_a_dc_dispatch_is_not_blamed_for_what_it_cannot_be(verdict, level, state):
+    assert state_of(verdict, exactness_asked(level)) == state
+
+
+def test_every_state_has_its_colour_at_its_number_in_the_scale():
+    assert len(set(COLORS)) == len(STATES) == len(LABELS) == len(style.VERDICTS)
+    for verdict in ("exact", "feasible", "infeasible"):
+        share = (number(verdict, True) + 0.5) / len(STATES)
+        color = next(c for at, c in reversed(color_scale()) if at <= share)
+        assert color == style.VERDICTS[verdict]
