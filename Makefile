@@ -53,7 +53,7 @@ browser-test: $(VENV)/.dev
 	exit 1; }; done
 	$(BIN)/python -m pytest -m browser tests/browser
 
-# checks that take longer than a minute each
+# checks that take a minute or more, and further cases of what `make test` checks
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
 

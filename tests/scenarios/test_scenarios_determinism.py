@@ -113,7 +113,7 @@ def test_hash_seeds_change_nothing(hash_seed, villages, villages_path, tmp_path,
     assert_bitwise_equal(villages.tables, tables_of(out))
 
 
-@pytest.mark.parametrize("case", ["trade", "lossy"])
+@pytest.mark.parametrize("case", [pytest.param("trade", marks=pytest.mark.slow), "lossy"])
 def test_hash_seeds_and_threads_change_no_trade_and_no_message(case, tmp_path, texts, village_json):
     path, overrides = write_case(case, tmp_path, texts, village_json, intervals=2)
     runs = []

@@ -268,6 +268,7 @@ def test_threads_change_no_bit_of_a_negotiation(perfect, day):
     assert_same_tables(perfect[0].tables, other[0].tables)
 
 
+@pytest.mark.slow
 def test_two_stages_negotiate_one_after_the_other(day):
     """Half of the gate is each stage's; the grid in the middle coordinates, then negotiates."""
     first = day("levels", "", "time.intervals=2")

@@ -22,7 +22,10 @@ FOUR_HOURS = (
 )
 
 
-@pytest.fixture(scope="module", params=["tariff", "lmp"])
+PRICINGS = ("tariff", "lmp")
+
+
+@pytest.fixture(scope="module", params=PRICINGS)
 def solved(request):
     built = build_scenario(load_scenario("tso_dso", FOUR_HOURS))
     feeder = built.system.feeders[0]
@@ -38,7 +41,16 @@ def solved(request):
     return stage, StageInstance(0, measured, leaders, base), outcome
 
 
-@pytest.mark.parametrize("method", METHODS)
+# the two long methods run with one pricing each, with the other in make test-slow
+LONG = (("tariff", "kkt_disjunctive"), ("lmp", "branch"))
+CASES = [
+    pytest.param(pricing, method, marks=pytest.mark.slow if (pricing, method) in LONG else ())
+    for pricing in PRICINGS
+    for method in METHODS
+]
+
+
+@pytest.mark.parametrize(("solved", "method"), CASES, indirect=["solved"])
 def test_a_method_agrees_with_the_scheme_or_refuses_by_name(solved, method):
     stage: Stage = solved[0]
     options = BilevelOptions(method=method, gap=1e-7)

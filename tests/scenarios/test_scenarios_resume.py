@@ -42,7 +42,13 @@ def assert_same_run(whole, resumed):
     assert not (resumed / "state.bin").exists()
 
 
-@pytest.mark.parametrize("case", CASES)
+KILLED = {"trade": 3, "lossy": 4, "three_levels": 3}
+
+
+# runs that are killed below go on from every interval in make test-slow
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=pytest.mark.slow if c in KILLED else ()) for c in CASES]
+)
 def test_resumed_from_every_interval(case, tmp_path, texts, village_json):
     path, overrides = write_case(case, tmp_path, texts, village_json)
     whole = tmp_path / "whole"
@@ -275,9 +281,6 @@ def test_state_holds_plain_data_only(feeder):
     (out / "state.bin").write_bytes(json.dumps(told).encode() + b"\n" + payload)
     with pytest.raises(StackelgridError, match="is no plain data"):
         load_state(out, read_header(out))
-
-
-KILLED = {"trade": 3, "lossy": 4, "three_levels": 3}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
