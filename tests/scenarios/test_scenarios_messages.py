@@ -263,6 +263,7 @@ def test_a_perfect_network_leads_to_the_day_of_the_scheme_in_one_process(central
     assert_safe(perfect[0].tables)
 
 
+@pytest.mark.slow
 def test_threads_change_no_bit_of_a_negotiation(perfect, day):
     other = day("streets", "", "solver.threads=1")
     assert_same_tables(perfect[0].tables, other[0].tables)

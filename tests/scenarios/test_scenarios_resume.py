@@ -45,9 +45,12 @@ def assert_same_run(whole, resumed):
 KILLED = {"trade": 3, "lossy": 4, "three_levels": 3}
 
 
-# runs that are killed below go on from every interval in make test-slow
+# runs that are killed below, and the longest, go on from every interval in make test-slow
+LONG = {*KILLED, "three_levels_by_messages"}
+
+
 @pytest.mark.parametrize(
-    "case", [pytest.param(c, marks=pytest.mark.slow if c in KILLED else ()) for c in CASES]
+    "case", [pytest.param(c, marks=pytest.mark.slow if c in LONG else ()) for c in CASES]
 )
 def test_resumed_from_every_interval(case, tmp_path, texts, village_json):
     path, overrides = write_case(case, tmp_path, texts, village_json)
