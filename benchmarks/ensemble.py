@@ -1,8 +1,8 @@
 """Throughput of an ensemble: the whole command, on several workers and on one.
 
-Days of `forecast_error` (24 intervals, one MV feeder, one LV community), each with perfect
-foresight beside it: two runs a member. Start of the workers, tables and pictures count. One worker
-is given fewer members, throughputs are compared.
+Days of the size of `quick` (ensemble.toml beside this file): 24 intervals, one MV feeder, one LV
+community. Start of the workers, tables, pictures and report count. One worker is given fewer
+members, throughputs are compared.
 
     python benchmarks/ensemble.py [--members N] [--alone N] [--workers N]
 """
@@ -14,16 +14,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-SETTINGS = ("ensemble.error_levels=[1.0]", "ensemble.sizes={}", "ensemble.variants={}")
+SCENARIO = Path(__file__).with_name("ensemble.toml")
 
 
 def throughput(members: int, workers: int, folder: Path) -> tuple[float, float, int]:
     """Runs an hour, seconds, and runs of one command; its failure ends the benchmark."""
     out = folder / f"{workers}-workers"
     command = [
-        sys.executable, "-m", "stackelgrid.scenarios.cli", "ensemble", "forecast_error", "--quiet",
+        sys.executable, "-m", "stackelgrid.scenarios.cli", "ensemble", str(SCENARIO), "--quiet",
         "--members", str(members), "--workers", str(workers), "--out", str(out),
-        *(f"--set={setting}" for setting in SETTINGS),
     ]  # fmt: skip
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
