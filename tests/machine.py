@@ -15,6 +15,11 @@ _LIBRARIES = "import pandapower, pyomo.environ, pyarrow, mosaik"
 _QUIET_S = 2.0
 
 
+def in_time(took: float, limit: float) -> bool:
+    """Whether something stayed below a limit that holds on a quiet machine."""
+    return took < limit or took < limit * slowness()
+
+
 def slowness() -> float:
     """How many times longer loading libraries takes now than on a quiet machine, at least 1."""
     began = time.perf_counter()
