@@ -24,7 +24,7 @@ from stackelgrid.scenarios.run_state import (
 from stackelgrid.scenarios.schema import Scenario
 from stackelgrid.simulators.tables import SCHEMAS
 
-__all__ = ["Resumable", "resumable", "resume_run"]
+__all__ = ["Resumable", "check_files", "check_same", "resumable", "resume_run"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumabl
         )
     own = load_scenario(str(path))
     if loaded is not None:
-        _check_same(directory, resolved(own), resolved(loaded), "asked for")
+        check_same(directory, resolved(own), resolved(loaded), "asked for")
     if summary is not None and summary.get("status") == "done":
         return Resumable(directory, loaded or own, None, summary)
     header = read_header(directory)
@@ -109,15 +109,20 @@ def _check_header(directory: Path, header: StateHeader, content: Mapping[str, An
             f"--resume {directory}: was saved by version {header.version} (format "
             f"{header.format}); this is {present} (format {FORMAT}), which goes on with its own"
         )
-    _check_same(directory, header.scenario, content, "in scenario.toml")
-    present_files = file_digests(content)
-    for name, digest in header.files.items():
-        if present_files.get(name) != digest:
-            what = "has changed" if name in present_files else "is missing"
+    check_same(directory, header.scenario, content, "in scenario.toml")
+    check_files(directory, header.files, content)
+
+
+def check_files(directory: Path, saved: Mapping[str, str], content: Mapping[str, Any]) -> None:
+    """Refuse files that a resolved scenario names and that are others than when it was saved."""
+    present = file_digests(content)
+    for name, digest in saved.items():
+        if present.get(name) != digest:
+            what = "has changed" if name in present else "is missing"
             raise ScenarioError(f"--resume {directory}: {name} {what} since the run was saved")
 
 
-def _check_same(
+def check_same(
     directory: Path, saved: Mapping[str, Any], now: Mapping[str, Any], where: str
 ) -> None:
     """Refuse another scenario, naming the first difference."""
