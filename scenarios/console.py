@@ -6,7 +6,7 @@ With `--quiet` only errors and the directory remain; with `--json` stdout holds 
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,6 +26,8 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+from stackelgrid.scenarios.errors import ScenarioError
 
 # width of a table that goes into a pipe: cut to 80 columns it would lose its numbers
 _WIDTH_OF_A_PIPE = 200
@@ -133,6 +135,25 @@ def new_directory(name: str, verb: str = "") -> Path:
     """Directory of results where --out names none."""
     kind = f"-{verb}" if verb else ""
     return Path("runs") / f"{name}{kind}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def check_resume(
+    scenario: str | None,
+    out: Path | None,
+    resume: Path | None,
+    overrides: Sequence[str] | None,
+    seed: int | None,
+) -> None:
+    """Refuse options of a verb with --resume that contradict one another or would have no effect.
+
+    Raises ScenarioError.
+    """
+    if out is not None and resume is not None:
+        raise ScenarioError("--out and --resume: one of them is accepted, not both")
+    if scenario is None and resume is None:
+        raise ScenarioError("SCENARIO is missing; a path, a shipped name or --resume is accepted")
+    if scenario is None and (overrides or seed is not None):
+        raise ScenarioError("--resume: goes on as begun; --set and --seed need SCENARIO, too")
 
 
 @contextmanager

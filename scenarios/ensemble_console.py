@@ -14,6 +14,7 @@ from stackelgrid.scenarios.console import (
     QuietOption,
     SeedOption,
     SetOption,
+    check_resume,
     interruptible,
     new_directory,
 )
@@ -57,7 +58,8 @@ def ensemble(
     as_json: JsonOption = False,
 ) -> None:
     """Run many members with errors of their own, and say with what confidence they cost what."""
-    _check_options(members, cluster, workers, out, resume)
+    check_resume(scenario, out, resume, overrides, seed)
+    _check_options(members, cluster, workers)
     output = Output(quiet, as_json)
     given = load_scenario(scenario, overrides or (), seed) if scenario is not None else None
     # heavy imports come after the scenario has been found good
@@ -69,10 +71,9 @@ def ensemble(
     if resume is not None:
         loaded, before, count = resumed(resume, given)
         size, members = size or before, members or count
-    elif given is not None:
-        loaded = given
     else:
-        raise ScenarioError("SCENARIO: is missing; a path, a shipped name or --resume is accepted")
+        assert given is not None
+        loaded = given
     wanted, runs = planned(loaded, size, members)
     name = loaded.scenario.name
     target = resume or out or new_directory(name, "ensemble")
@@ -106,20 +107,12 @@ def ensemble(
         )
 
 
-def _check_options(
-    members: int | None,
-    cluster: str | None,
-    workers: int | None,
-    out: Path | None,
-    resume: Path | None,
-) -> None:
+def _check_options(members: int | None, cluster: str | None, workers: int | None) -> None:
     for option, value in (("--members", members), ("--workers", workers)):
         if value is not None and value < 1:
             raise ScenarioError(f"{option} {value}: at least 1 is accepted")
     if cluster is not None and workers is not None:
         raise ScenarioError("--cluster and --workers: one of them is accepted, not both")
-    if out is not None and resume is not None:
-        raise ScenarioError("--out and --resume: one of them is accepted, not both")
 
 
 def _is_done(directory: Path) -> bool:

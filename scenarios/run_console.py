@@ -17,10 +17,10 @@ from stackelgrid.scenarios.console import (
     SeedOption,
     SetOption,
     Terminated,
+    check_resume,
     interruptible,
     new_directory,
 )
-from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario, load_scenario
 from stackelgrid.scenarios.negotiation_console import negotiation_lines
 from stackelgrid.scenarios.remote_start import started_early
@@ -46,12 +46,7 @@ def run(
     report: ReportOption = True,
 ) -> None:
     """Run a scenario and write its tables, or go on with a run that was interrupted."""
-    if out is not None and resume is not None:
-        raise ScenarioError("--out and --resume: one of them is accepted, not both")
-    if scenario is None and resume is None:
-        raise ScenarioError("SCENARIO is missing; a path, a shipped name or --resume is accepted")
-    if scenario is None and (overrides or seed is not None):
-        raise ScenarioError("--resume: goes on as begun; --set and --seed need SCENARIO, too")
+    check_resume(scenario, out, resume, overrides, seed)
     loaded = None if scenario is None else load_scenario(scenario, overrides or (), seed)
     output = Output(quiet, as_json)
     if resume is not None:

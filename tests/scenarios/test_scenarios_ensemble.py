@@ -382,6 +382,14 @@ def test_an_unreachable_cluster_is_said_within_the_stated_time(command, feeder_p
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("option", [("--set", "time.intervals=1"), ("--seed", "9")])
+def test_an_ensemble_goes_on_as_begun(command, tmp_path, option):
+    """Without its scenario there is nothing that an override could change."""
+    outcome = command("ensemble", "--resume", tmp_path, *option)
+    assert outcome.status == 2
+    assert "--set and --seed need SCENARIO, too" in outcome.stderr
+
+
 @pytest.mark.parametrize("content", [None, {"status": "done"}])
 def test_a_directory_without_ensemble_is_not_resumed(command, tmp_path, content):
     if content is not None:
