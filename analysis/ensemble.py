@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 from scipy.stats import t as student
 
 from stackelgrid.analysis.ensemble_sql import KEYS, Dataset
+from stackelgrid.analysis.ensemble_variants import OWN, PERFECT
 from stackelgrid.analysis.indicators import TOTAL
 from stackelgrid.analysis.study_columns import KPIS, STATISTICS
 from stackelgrid.controllers import tolerances
 from stackelgrid.simulators.columns import arrow_table
 
-OWN, PERFECT = "scenario", "perfect"
 CONFIDENCE = 0.95
 _GROUP = ["error_level", "scheme", "variant", "grid", "kpi", "unit"]
 _OVERVIEW = (

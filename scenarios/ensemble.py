@@ -15,7 +15,8 @@ from typing import Any
 import tomli_w
 from distributed import Client
 
-from stackelgrid.analysis.ensemble import PERFECT, EnsembleTables, analyse, write_tables
+from stackelgrid.analysis.ensemble import EnsembleTables, analyse, write_tables
+from stackelgrid.analysis.ensemble_variants import PERFECT
 from stackelgrid.analysis.pictures.ensemble import write_plots
 from stackelgrid.analysis.studies import DATASET
 from stackelgrid.profiles.errors import StackelgridError

@@ -10,12 +10,13 @@ import numpy as np
 import tomli_w
 from pydantic import ValidationError
 
+from stackelgrid.analysis.ensemble_variants import OWN, PERFECT
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.random import stream
 from stackelgrid.scenarios.run import resolved
 from stackelgrid.scenarios.schema import Scenario
-from stackelgrid.scenarios.schema_ensemble import OWN_HORIZON, PERFECT, EnsembleSection
+from stackelgrid.scenarios.schema_ensemble import EnsembleSection
 from stackelgrid.scenarios.scheme_names import SCHEMES
 
 DEFAULT_SIZE = "small"
@@ -158,7 +159,7 @@ def _cells(ensemble: Ensemble) -> Iterator[Cell]:
     for member in range(ensemble.members):
         for level in ensemble.error_levels:
             for scheme in ensemble.schemes:
-                for variant in (OWN_HORIZON, PERFECT, *ensemble.variants):
+                for variant in (OWN, PERFECT, *ensemble.variants):
                     yield Cell(level, scheme, variant, member)
 
 
@@ -182,7 +183,7 @@ def _content(
             section["member"] += cell.member
     if cell.variant == PERFECT:
         content.pop("forecast", None)
-    elif cell.variant != OWN_HORIZON:
+    elif cell.variant != OWN:
         section = scenario.ensemble or EnsembleSection()
         given = section.variants[cell.variant].model_dump(mode="json", exclude_none=True)
         content["horizon"] |= given

@@ -4,15 +4,12 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from stackelgrid.analysis.ensemble_variants import OWN, PERFECT
 from stackelgrid.scenarios.schema_base import Name, NonNegative, Section
 from stackelgrid.scenarios.schema_horizon import HorizonStep
 
 Count = Annotated[int, Field(ge=1)]
 Scheme = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")]
-
-OWN_HORIZON = "scenario"
-PERFECT = "perfect"
-_GIVEN = ("error_levels", "schemes", "members", "intervals", "variants")
 
 
 class VariantSection(Section):
@@ -74,7 +71,7 @@ class EnsembleSection(Section):
     @field_validator("variants")
     @classmethod
     def _own_names(cls, variants: dict[str, VariantSection]) -> dict[str, VariantSection]:
-        for name in (OWN_HORIZON, PERFECT):
+        for name in (OWN, PERFECT):
             if name in variants:
                 raise ValueError(f"{name} is the name of the scenario's own runs; another, please")
         return variants

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.ensemble import KEY_FIGURES, OWN, PERFECT, EnsembleTables, KeyFigure
+from stackelgrid.analysis.ensemble import KEY_FIGURES, EnsembleTables, KeyFigure
+from stackelgrid.analysis.ensemble_variants import OWN, PERFECT
 from stackelgrid.analysis.figures.frame import faded
 from stackelgrid.analysis.indicators import TOTAL
 

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stackelgrid.analysis.ensemble import KEY_FIGURES, OWN, PERFECT, EnsembleTables
+from stackelgrid.analysis.ensemble import KEY_FIGURES, EnsembleTables
+from stackelgrid.analysis.ensemble_variants import OWN, PERFECT
 from stackelgrid.analysis.style import BLACK, CYCLE, DPI, MARKERS
 
 _COLUMNS = 3

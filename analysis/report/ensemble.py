@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.ensemble import OWN, EnsembleTables, overview
+from stackelgrid.analysis.ensemble import EnsembleTables, overview
+from stackelgrid.analysis.ensemble_variants import OWN
 from stackelgrid.analysis.figures import ensemble as figures
 from stackelgrid.analysis.report.page import Chart, Page, ReportTable, Section, Verdict
 from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
