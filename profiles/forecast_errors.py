@@ -44,6 +44,11 @@ class ErrorModel:
         require_number("ErrorModel", "phi", self.phi, 0.0, 1.0)
         require_number("ErrorModel", "bias", self.bias, -1e6, 1e6)
 
+    @property
+    def errs(self) -> bool:
+        """Whether there are any errors."""
+        return self.std > 0.0 or self.bias != 0.0
+
     def scaled(self, level: float) -> "ErrorModel":
         """Return the model with standard deviation and bias times `level`."""
         require_number("ErrorModel", "level", level, 0.0, 1e6)

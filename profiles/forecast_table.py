@@ -9,6 +9,7 @@ import pandas as pd
 
 from stackelgrid.profiles.arrays import Floats, Ints
 from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.forecast import Updates
 from stackelgrid.profiles.forecast_correlation import Label
 from stackelgrid.profiles.forecast_predictors import Tabulated
 from stackelgrid.profiles.sources import read_columns
@@ -23,8 +24,9 @@ _ROUNDING = 1e-6
 class ForecastTable:
     """One member of a file: values (issues, n) by grid and quantity, NaN where it says nothing.
 
-    `issued` (issues,) are the intervals at whose start each forecast is available, increasing and
-    negative before the start of `axis`; `factors` says whether values multiply the outlook.
+    `issued` (issues,) are the intervals at whose start each forecast of any grid and quantity is
+    available, increasing and negative before the start of `axis`; `factors` says whether values
+    multiply the outlook.
     """
 
     path: Path
@@ -34,47 +36,58 @@ class ForecastTable:
     values: dict[Label, Floats] = field(repr=False)
 
     def tabulated(
-        self, label: Label, outlook: Floats, total: Floats, upper: Floats | None, covered: int
+        self,
+        label: Label,
+        outlook: Floats,
+        total: Floats,
+        upper: Floats | None,
+        updates: Updates,
+        covered: int,
     ) -> Tabulated:
         """Predictor of one quantity of a grid whose outlook is (n, columns).
 
         `total` (n,) is what a value of the table stands for: the sum of the columns in MW, or the
         import price in EUR/MWh, whose difference the export price gets too. `upper` (n, columns)
-        limits what can be. Every forecast must reach `covered` intervals from the last interval
-        at which it is the latest. Raises ProfileError naming what is missing or impossible.
+        limits what can be. A forecast that is the latest at one of `updates` must reach `covered`
+        intervals from the last interval before the next one that replaces it. Raises ProfileError
+        naming what is missing or impossible.
         """
         if label not in self.values:
             known = ", ".join(known.text for known in self.values) or "none"
             raise ProfileError(
                 f"{self.path}: no rows for {label.quantity} of grid {label.site}; it has {known}"
             )
-        values = self.values[label]
-        self._require_complete(label, values, covered)
+        told = ~np.isnan(self.values[label]).all(axis=1)  # other quantities have other issue times
+        issued, values = self.issued[told], self.values[label][told]
+        self._require_complete(label, issued, values, updates, covered)
         if label.quantity == "price":
             shifts = total * (values - 1.0) if self.factors else values - total
-            return Tabulated(outlook, self.issued, shifts, relative=False)
+            return Tabulated(outlook, issued, shifts, relative=False)
         factors = values if self.factors else self._as_factors(label, values, total)
         self._require_possible(label, factors, outlook, upper)
-        return Tabulated(outlook, self.issued, factors - 1.0, relative=True)
+        return Tabulated(outlook, issued, factors - 1.0, relative=True)
 
-    def _require_complete(self, label: Label, values: Floats, covered: int) -> None:
+    def _require_complete(
+        self, label: Label, issued: Ints, values: Floats, updates: Updates, covered: int
+    ) -> None:
         last = self.axis.length - covered  # last interval that a forecast is asked for
-        if not len(self.issued) or self.issued[0] > 0:
+        if not len(issued) or issued[0] > 0:
             raise ProfileError(
-                f"{self.path}: no forecast issued by the start {self.axis.start.isoformat()}; one "
-                "that covers it is needed"
+                f"{self.path}: {label.quantity} of grid {label.site}: no forecast issued by the "
+                f"start {self.axis.start.isoformat()}; one that covers it is needed"
             )
-        for m, issued in enumerate(self.issued):
-            until = int(self.issued[m + 1]) - 1 if m + 1 < len(self.issued) else last
-            first, final = max(int(issued), 0), min(until, last)
-            if final < first:
-                continue
+        starts = np.array([u for u in updates.intervals if u <= last])
+        latest = np.searchsorted(issued, starts, side="right") - 1
+        # a forecast is known from the update that takes it to the one that takes another
+        taken, position = np.unique(latest, return_index=True)
+        ends = [*(starts[position[1:]] - 1), last]
+        for m, first, final in zip(taken, starts[position], ends, strict=True):
             gaps = np.flatnonzero(np.isnan(values[m, first : final + covered]))
             if len(gaps):
                 missing = self.axis.index[first + int(gaps[0])].isoformat()
                 raise ProfileError(
                     f"{self.path}: {label.quantity} of grid {label.site}: the forecast available "
-                    f"at {self._moment(int(issued))} has no value for {missing}; every interval "
+                    f"at {self._moment(int(issued[m]))} has no value for {missing}; every interval "
                     f"to {self.axis.index[final + covered - 1].isoformat()} is needed"
                 )
 
@@ -157,7 +170,7 @@ def read_forecast_table(
         }
     )
     # of several issued within one interval the last counts
-    newest = rows.groupby("issue")["issue_time"].transform("max")
+    newest = rows.groupby(["grid", "quantity", "issue"])["issue_time"].transform("max")
     rows = rows[rows["issue_time"] == newest]
     rows = rows[(rows["valid"] >= 0) & (rows["valid"] < axis.length)]
     repeated = rows.duplicated(["issue", "valid", "grid", "quantity"])

@@ -80,7 +80,7 @@ def error_paths(
         label: model
         for name in names
         for label, model in zip(labels_of(name), models, strict=True)
-        if model is not None and (model.std > 0.0 or model.bias != 0.0)
+        if model is not None and model.errs
     }
     try:
         noise = correlation.noise(tuple(wanted), draw)
@@ -136,9 +136,7 @@ def reality_of(scenario: Scenario, profiles: Profiles) -> Reality:
     section = scenario.deviations
     if section is None:
         return Reality(profiles.series, {})
-    quantities = (section.load, section.pv, section.price)
-    models = [quantity.error_model(section.level) for quantity in quantities]
-    paths = error_paths(profiles, section, models, scenario.seed, "deviations")
+    paths = error_paths(profiles, section, section.error_models, scenario.seed, "deviations")
     return Reality({n: _realised(n, profiles, paths) for n in profiles.grids}, paths)
 
 

@@ -35,7 +35,7 @@ def _quantity(section: ForecastSection, name: str, model: str) -> str:
 def _errors(section: ErrorSection | PriceErrorSection, level: float) -> str:
     model = section.error_model(level)
     percent = isinstance(section, ErrorSection)
-    if model.std == 0.0 and model.bias == 0.0:
+    if not model.errs:
         return "without error"
     scale, unit = (100.0, "%") if percent else (1.0, "EUR/MWh")
     bias = f", bias {scale * model.bias:+g} {unit}" if model.bias else ""

@@ -149,7 +149,9 @@ class _Told:
                 total = expected[:, : expected.shape[1] // 2].sum(axis=1)
             covered, of_grid = self._horizon.intervals_covered, Label(name, label.quantity)
             try:
-                return self._table.tabulated(of_grid, expected, total, upper, covered)
+                return self._table.tabulated(
+                    of_grid, expected, total, upper, self._updates, covered
+                )
             except ProfileError as error:
                 raise ScenarioError(f"forecast.file: {error}") from error
         relative, strayed = k != _PRICE, self._reality.paths.get(label)
@@ -177,12 +179,8 @@ class _Told:
         return ClearSkyShare(past, realised, clear_past, clear, devices.photovoltaics.p_rated_mw)
 
     def _error_paths(self) -> dict[Label, ErrorPath]:
-        section = self._section
-        models = [
-            s.error_model(section.level) if model == "autoregressive" else None
-            for s, model in zip(self._sections, section.models, strict=True)
-        ]
-        return error_paths(self._profiles, section, models, self._scenario.seed, "forecast")
+        models, seed = self._section.error_models, self._scenario.seed
+        return error_paths(self._profiles, self._section, models, seed, "forecast")
 
     def _read_table(self) -> ForecastTable:
         section, profiles = self._section, self._profiles

@@ -131,6 +131,15 @@ class ForecastSection(Section):
         load, pv, price = (s.model or self.model for s in (self.load, self.pv, self.price))
         return load, pv, price
 
+    @property
+    def error_models(self) -> tuple[ErrorModel | None, ...]:
+        """Errors of load, PV and price at the section's level, of those that it puts errors on."""
+        sections: tuple[ForecastQuantity | ForecastPrice, ...] = (self.load, self.pv, self.price)
+        return tuple(
+            section.error_model(self.level) if model == "autoregressive" else None
+            for section, model in zip(sections, self.models, strict=True)
+        )
+
 
 class DeviationsSection(Section):
     """How what happens strays from the profiles, which are then only what was expected.
@@ -144,6 +153,11 @@ class DeviationsSection(Section):
     load: ErrorSection = ErrorSection()
     pv: ErrorSection = ErrorSection()
     price: PriceErrorSection = PriceErrorSection()
+
+    @property
+    def error_models(self) -> tuple[ErrorModel, ...]:
+        """Errors of load, PV and price at the section's level."""
+        return tuple(s.error_model(self.level) for s in (self.load, self.pv, self.price))
 
 
 def check_updates(section: ForecastSection, interval_min: int) -> None:

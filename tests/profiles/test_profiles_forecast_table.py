@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.forecast import Updates
 from stackelgrid.profiles.forecast_correlation import Label
 from stackelgrid.profiles.forecast_table import read_forecast_table
 from stackelgrid.profiles.time_axis import TimeAxis
@@ -13,6 +14,7 @@ START = pd.Timestamp("2025-06-21T12:00", tz="Europe/Berlin")
 STEP = pd.Timedelta(hours=1)
 AXIS = TimeAxis(START, STEP, 6)
 COVERED = 3  # intervals of a horizon: forecasts are asked for at 0 to 3
+EVERY = Updates.every(1, 6)
 OUTLOOK = np.column_stack([np.arange(1.0, 7.0), 2.0 * np.arange(1.0, 7.0)])
 TOTAL = OUTLOOK.sum(axis=1)
 LOAD = Label("mv1", "load")
@@ -52,7 +54,7 @@ def read(tmp_path):
 def test_the_latest_forecast_issued_counts(read, ending):
     table = read(rows(), ending=ending)
     np.testing.assert_array_equal(table.issued, [-1, 2])
-    told = table.tabulated(LOAD, OUTLOOK, TOTAL, None, COVERED)
+    told = table.tabulated(LOAD, OUTLOOK, TOTAL, None, EVERY, COVERED)
     np.testing.assert_allclose(told.rows(1, 1, 3), OUTLOOK[1:4] * [[1.01], [1.02], [1.03]])
     np.testing.assert_allclose(told.rows(2, 2, 3), OUTLOOK[2:5] * [[1.12], [1.13], [1.14]])
 
@@ -67,7 +69,7 @@ def test_leads_in_minutes_say_the_same(read):
 
 def test_values_are_totals_of_the_grid(read):
     frame = rows().drop(columns="factor").assign(value=6.0)
-    told = read(frame).tabulated(LOAD, OUTLOOK, TOTAL, None, COVERED)
+    told = read(frame).tabulated(LOAD, OUTLOOK, TOTAL, None, EVERY, COVERED)
     np.testing.assert_allclose(told.rows(0, 0, 3), [[2.0, 4.0]] * 3)  # shared as in the profile
 
 
@@ -75,15 +77,15 @@ def test_prices_shift_both_ways_alike(read):
     price = np.column_stack([np.full(6, 80.0), np.full(6, 60.0)])
     frame = rows(quantity="price")
     told = read(frame.drop(columns="factor").assign(value=95.0))
-    shifted = told.tabulated(Label("mv1", "price"), price, price[:, 0], None, COVERED)
+    shifted = told.tabulated(Label("mv1", "price"), price, price[:, 0], None, EVERY, COVERED)
     np.testing.assert_allclose(shifted.rows(0, 0, 2), [[95.0, 75.0]] * 2)
-    factors = read(frame).tabulated(Label("mv1", "price"), price, price[:, 0], None, COVERED)
+    factors = read(frame).tabulated(Label("mv1", "price"), price, price[:, 0], None, EVERY, COVERED)
     np.testing.assert_allclose(factors.rows(0, 1, 1), [[80.8, 60.8]])
 
 
 def test_a_member_of_a_set(read):
     both = pd.concat([rows(member=0), rows(lambda i, k: 0.5, member=7)])
-    told = read(both, 7).tabulated(LOAD, OUTLOOK, TOTAL, None, COVERED)
+    told = read(both, 7).tabulated(LOAD, OUTLOOK, TOTAL, None, EVERY, COVERED)
     np.testing.assert_allclose(told.rows(0, 0, 3), 0.5 * OUTLOOK[:3])
     with pytest.raises(ProfileError, match="no member 3; it has 0, 7"):
         read(both, 3)
@@ -100,38 +102,109 @@ def test_a_missing_interval_is_named(read):
         r"2025-06-21T15:00:00\+02:00; every interval to 2025-06-21T17:00:00\+02:00"
     )
     with pytest.raises(ProfileError, match=said):
-        read(frame).tabulated(LOAD, OUTLOOK, TOTAL, None, COVERED)
+        read(frame).tabulated(LOAD, OUTLOOK, TOTAL, None, EVERY, COVERED)
 
 
 def test_a_forecast_that_ends_before_the_next_is_used_up_is_named(read):
     frame = rows().drop(index=3)  # asked for at 13:00, before the second one
     with pytest.raises(ProfileError, match=r"no value for 2025-06-21T15:00"):
-        read(frame).tabulated(LOAD, OUTLOOK, TOTAL, None, COVERED)
+        read(frame).tabulated(LOAD, OUTLOOK, TOTAL, None, EVERY, COVERED)
+
+
+def issued_every_hour(hours=range(6), reach=COVERED):
+    """Issued at the start of each of some hours for as many as a horizon has."""
+    table = [
+        {
+            "issue_time": (START + issue * STEP).isoformat(),
+            "lead_min": 60 * lead,
+            "grid": "mv1",
+            "quantity": "load",
+            "factor": 1.0 + 0.1 * issue,
+        }
+        for issue in hours
+        for lead in range(reach)
+        if issue + lead < 6
+    ]
+    return pd.DataFrame(table)
+
+
+def test_a_forecast_that_is_kept_longer_must_reach_further(read):
+    """Renewed every second hour, the forecast of 12:00 is the one known at 13:00 as well."""
+    table = read(issued_every_hour())
+    table.tabulated(LOAD, OUTLOOK, TOTAL, None, EVERY, COVERED)
+    said = (
+        r"forecast.csv: load of grid mv1: the forecast available at 2025-06-21T12:00:00\+02:00 has "
+        r"no value for 2025-06-21T15:00:00\+02:00; every interval to 2025-06-21T15:00:00\+02:00"
+    )
+    with pytest.raises(ProfileError, match=said):
+        table.tabulated(LOAD, OUTLOOK, TOTAL, None, Updates.every(2, 6), COVERED)
+
+
+@pytest.mark.parametrize("intervals", [(0, 2, 4), (0, 3), (0, 1, 5), (0,)])
+def test_what_is_accepted_has_a_value_for_every_question(read, intervals):
+    """Forecasts that no update takes need not be complete."""
+    updates = Updates(intervals)
+    frame = issued_every_hour(reach=6)
+    unused = [(START + k * STEP).isoformat() for k in range(6) if k not in intervals]
+    assert unused
+    frame = frame[~frame["issue_time"].isin(unused) | (frame["lead_min"] == 0)]
+    told = read(frame).tabulated(LOAD, OUTLOOK, TOTAL, None, updates, COVERED)
+    for k in range(4):
+        issue = updates.issue(k)
+        expected = (1.0 + 0.1 * issue) * OUTLOOK[k : k + COVERED]
+        np.testing.assert_allclose(told.rows(issue, k, COVERED), expected)
+
+
+def test_quantities_have_issue_times_of_their_own(read):
+    """Loads every hour, prices once on the day before."""
+    price = np.column_stack([np.full(6, 80.0), np.full(6, 60.0)])
+    day_ahead = issued_every_hour((-1,), reach=7).assign(quantity="price", factor=2.0)
+    table = read(pd.concat([issued_every_hour(), day_ahead]))
+    load = table.tabulated(LOAD, OUTLOOK, TOTAL, None, EVERY, COVERED)
+    of_price = Label("mv1", "price")
+    shifted = table.tabulated(of_price, price, price[:, 0], None, EVERY, COVERED)
+    for k in range(4):
+        np.testing.assert_allclose(load.rows(k, k, 3), (1.0 + 0.1 * k) * OUTLOOK[k : k + 3])
+        np.testing.assert_allclose(shifted.rows(k, k, 3), [[160.0, 140.0]] * 3)
+
+
+def test_quantities_issued_within_one_interval_do_not_replace_one_another(read):
+    """Of the same quantity the last counts."""
+    load, later = (rows(lambda i, k, f=f: f) for f in (1.1, 1.2))
+    pv = rows(lambda i, k: 0.5, quantity="pv")
+    for frame, minutes in ((load, 2), (later, 5), (pv, 10)):
+        moved = pd.to_datetime(frame["issue_time"]) + pd.Timedelta(minutes=minutes)
+        frame["issue_time"] = moved.map(pd.Timestamp.isoformat)
+    table = read(pd.concat([load, later, pv]))
+    np.testing.assert_array_equal(table.issued, [0, 2])
+    for label, factor in ((LOAD, 1.2), (Label("mv1", "pv"), 0.5)):
+        told = table.tabulated(label, OUTLOOK, TOTAL, None, EVERY, COVERED)
+        np.testing.assert_allclose(told.rows(0, 0, 3), factor * OUTLOOK[:3])
 
 
 def test_nothing_issued_by_the_start_is_refused(read):
     with pytest.raises(ProfileError, match="no forecast issued by the start"):
-        read(rows().iloc[4:]).tabulated(LOAD, OUTLOOK, TOTAL, None, COVERED)
+        read(rows().iloc[4:]).tabulated(LOAD, OUTLOOK, TOTAL, None, EVERY, COVERED)
 
 
 def test_a_grid_without_rows_is_refused(read):
     with pytest.raises(ProfileError, match=r"no rows for pv of grid lv1; it has mv1.load"):
-        read(rows()).tabulated(Label("lv1", "pv"), OUTLOOK, TOTAL, None, COVERED)
+        read(rows()).tabulated(Label("lv1", "pv"), OUTLOOK, TOTAL, None, EVERY, COVERED)
 
 
 def test_impossible_values_are_refused(read):
     with pytest.raises(ProfileError, match=r"is -0.1 times its profile; at least 0"):
-        read(rows(lambda i, k: -0.1)).tabulated(LOAD, OUTLOOK, TOTAL, None, COVERED)
+        read(rows(lambda i, k: -0.1)).tabulated(LOAD, OUTLOOK, TOTAL, None, EVERY, COVERED)
     rated = np.maximum(OUTLOOK, [[6.5, 13.0]])
-    read(rows(lambda i, k: 1.08)).tabulated(LOAD, OUTLOOK, TOTAL, rated, COVERED)
+    read(rows(lambda i, k: 1.08)).tabulated(LOAD, OUTLOOK, TOTAL, rated, EVERY, COVERED)
     said = r"at 2025-06-21T17:00:00\+02:00 is 1.2 times its profile; 0 to 1.083 is accepted"
     with pytest.raises(ProfileError, match=said):
-        read(rows(lambda i, k: 1.2)).tabulated(LOAD, OUTLOOK, TOTAL, rated, COVERED)
+        read(rows(lambda i, k: 1.2)).tabulated(LOAD, OUTLOOK, TOTAL, rated, EVERY, COVERED)
     night = OUTLOOK.copy()
     night[2] = 0.0
     frame = rows().drop(columns="factor").assign(value=6.0)
     with pytest.raises(ProfileError, match=r"is 6 at 2025-06-21T14:00.*where its profile is 0"):
-        read(frame).tabulated(LOAD, night, night.sum(axis=1), None, COVERED)
+        read(frame).tabulated(LOAD, night, night.sum(axis=1), None, EVERY, COVERED)
 
 
 @pytest.mark.parametrize(
