@@ -19,7 +19,7 @@ def batteries(p_max, e_min, e_max, charge=1.0, discharge=1.0):
     )  # fmt: skip
 
 
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=200)
 @given(
     fill=UNIT, set_point=st.floats(-3.0, 3.0), dt_h=st.floats(0.05, 4.0),
     charge=st.floats(0.5, 1.0), discharge=st.floats(0.5, 1.0), e_min=st.floats(0.0, 0.5),
@@ -52,7 +52,7 @@ def test_battery_numbers_by_hand():
     assert (power[0], after[0]) == (pytest.approx(-0.2 * 0.8), pytest.approx(0.2))
 
 
-@settings(max_examples=200, deadline=None, database=None)
+@settings(max_examples=200)
 @given(
     available=st.floats(0.0, 2.0), p_set=st.floats(-1.0, 3.0), q_set=st.floats(-3.0, 3.0),
     factor=st.sampled_from([0.0, 0.8, 0.95, 1.0]),

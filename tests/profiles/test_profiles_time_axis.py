@@ -88,7 +88,7 @@ def test_average_takes_the_mean_of_each_step():
 
 
 # No example database: tests write nowhere but in tmp_path.
-@settings(deadline=None, max_examples=60, database=None)
+@settings(max_examples=60)
 @given(
     multiples=st.lists(st.integers(1, 8), min_size=0, max_size=12),
     interval=st.sampled_from([5, 15, 30]),

@@ -35,7 +35,7 @@ def value_at(values, horizon, hour):
     return values[:, min(int(np.searchsorted(ends, hour, side="right")), horizon.length - 1)]
 
 
-@settings(max_examples=120, deadline=None, database=None)
+@settings(max_examples=120)
 @given(profile=profiles(), age=st.integers(0, 60))
 def test_shifting_averages_the_staircase(profile, age):
     horizon, values = profile
@@ -50,7 +50,7 @@ def test_shifting_averages_the_staircase(profile, age):
         start += dt
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60)
 @given(profile=profiles(), age=st.integers(1, 3), again=st.integers(1, 3))
 def test_shifting_twice_is_shifting_once_where_steps_are_single_intervals(profile, age, again):
     horizon, values = profile

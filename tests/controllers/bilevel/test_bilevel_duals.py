@@ -139,7 +139,7 @@ def follower_value(kinds, sense, bounds, cost, curvature):
 KINDS = st.sampled_from(["==", "<=", ">=", "range"])
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 @given(
     kinds=st.tuples(KINDS, KINDS),
     sense=st.sampled_from(["min", "max"]),
@@ -160,7 +160,7 @@ def test_duals_are_derivatives_of_the_optimal_value(kinds, sense, bounds, cost):
         assert duals[k] == pytest.approx((values[0] - values[1]) / (2 * step), abs=2e-3)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 @given(
     rhs=st.lists(st.integers(1, 9), min_size=3, max_size=3),
     cost=st.lists(st.integers(1, 9), min_size=2, max_size=2),

@@ -60,7 +60,7 @@ def tree(radial_net):
 
 
 @given(SEEDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_convex_concave_price_is_never_below_the_gap_and_tight_where_it_was_taken(tree, seed):
     rng = np.random.default_rng(seed)
     dt_h = np.array([0.25, 1.0])

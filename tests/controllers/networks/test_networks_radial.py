@@ -83,7 +83,7 @@ def trees(draw):
     return parents, p, q, lengths
 
 
-@settings(max_examples=25, deadline=None, database=None)
+@settings(max_examples=25)
 @given(tree=trees(), seed=st.integers(0, 10))
 def test_reduce_and_expand_reproduce_the_full_network(radial_net, solve_ac, tree, seed):
     parents, p_kw, q_kvar, lengths = tree

@@ -74,7 +74,7 @@ def solved(compiled, data):
 
 
 @given(programs())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_amended_and_built_programs_are_one(case):
     form, cost, lower, upper, scale, amendment = case
     compiled, data = build(form, cost, lower, upper, scale)
@@ -95,7 +95,7 @@ def test_amended_and_built_programs_are_one(case):
 
 
 @given(programs())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_loose_and_infinite_amendments_change_nothing(case):
     form, cost, lower, upper, scale, _ = case
     compiled, data = build(form, cost, lower, upper, scale)
@@ -108,7 +108,7 @@ def test_loose_and_infinite_amendments_change_nothing(case):
 
 
 @given(programs(), st.floats(0.1, 50.0))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_weight_scales_prices_and_not_bounds(case, weight):
     form, cost, lower, upper, scale, amendment = case
     compiled, data = build(form, cost, lower, upper, scale)
@@ -119,7 +119,7 @@ def test_a_weight_scales_prices_and_not_bounds(case, weight):
 
 
 @given(programs(), SEEDS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_both_at_once_is_one_after_the_other(case, seed):
     form, cost, lower, upper, scale, one = case
     rng = np.random.default_rng(seed)

@@ -6,7 +6,7 @@ import cvxpy as cp
 import numpy as np
 import pyomo.environ as pyo
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from stackelgrid.controllers.errors import ModelError
@@ -83,13 +83,14 @@ def random_program(kind, seed):
     return m, cp.Problem((cp.Minimize if sign > 0 else cp.Maximize)(value), rows)
 
 
-@settings(max_examples=25, deadline=None, database=None)
+@settings(max_examples=25)
 @pytest.mark.parametrize("kind", ["lp", "qp", "socp"])
 @given(seed=SEEDS)
 def test_random_programs_have_cvxpys_optimum(optimise, kind, seed):
     model, problem = random_program(kind, seed)
     # linear programs by the simplex method of HiGHS, the others by cvxpy's own conic form
     problem.solve(solver=cp.HIGHS if kind == "lp" else cp.CLARABEL)
+    assume(problem.status != "optimal_inaccurate")  # cvxpy's own form may not reach its tolerances
     optimum = optimise(model)
     if problem.status == "infeasible":  # socp only: the fixed cones need not hold inside
         assert kind == "socp"
@@ -135,7 +136,7 @@ def build_with_data(data=None):
     return m
 
 
-@settings(max_examples=25, deadline=None, database=None)
+@settings(max_examples=25)
 @given(seed=SEEDS)
 def test_parameters_and_numbers_give_the_same_program(optimise, seed):
     rng = np.random.default_rng(seed)
@@ -210,7 +211,7 @@ def test_duals_are_derivatives_of_the_optimal_value(optimise, name, maximise):
     assert sense * DUAL_SIGN[name] * optimum.dual(name)[0] == pytest.approx(slope, abs=1e-4)
 
 
-@settings(max_examples=15, deadline=None, database=None)
+@settings(max_examples=15)
 @given(seed=SEEDS)
 def test_primal_is_dual_objective_computed_from_the_duals(optimise, seed):
     model, _ = random_program("qp", seed)

@@ -35,7 +35,7 @@ def assert_same_side(rows, quadratic, linear, constant, x):
         assert (cone_value(rows, x) >= 0.0) == (value <= 0.0)
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=150)
 @given(
     c=POSITIVE, a=st.lists(POSITIVE, min_size=1, max_size=3), constant=st.sampled_from([0.0, 1.3]),
     head=st.tuples(st.floats(0.0, 3.0), st.floats(0.0, 3.0)),
@@ -52,7 +52,7 @@ def test_rotated_cone(c, a, constant, head, u):
     assert cone_value(rows, x) == pytest.approx(0.0, abs=1e-9)
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=150)
 @given(
     c=POSITIVE, a=st.lists(POSITIVE, min_size=1, max_size=3), constant=st.sampled_from([0.0, 0.7]),
     x=st.tuples(st.floats(0.0, 3.0), NUMBERS, NUMBERS, NUMBERS),
@@ -64,7 +64,7 @@ def test_cone_of_a_square(c, a, constant, x):
     assert_same_side(rows, quadratic, {}, constant, x)
 
 
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=150)
 @given(
     factor=st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS), min_size=1, max_size=3),
     slope=st.tuples(NUMBERS, NUMBERS, NUMBERS), constant=NUMBERS,
