@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 
 from stackelgrid.analysis.indicators import TOTAL, UNITS
 from stackelgrid.analysis.study_columns import COMPARE, COMPARE_EXCHANGE
+from stackelgrid.analysis.whole_file import whole_file
 from stackelgrid.controllers import tolerances
-from stackelgrid.simulators.columns import arrow_table
+from stackelgrid.simulators.columns import Table, arrow_table
 
 # how the schemes are judged: by their plan at interval 0, or by a whole run
 PLAN = "plan"
@@ -180,12 +181,19 @@ def markdown(comparison: Comparison, title: str) -> str:
 
 def write_tables(comparison: Comparison, directory: Path, title: str) -> None:
     """Write compare.parquet, compare.csv, compare_exchange.parquet and compare.md."""
-    table = comparison.indicators
-    pq.write_table(arrow_table(table, COMPARE), directory / "compare.parquet")
-    table.to_csv(directory / "compare.csv", index=False)
-    exchange = arrow_table(comparison.exchange, COMPARE_EXCHANGE)
-    pq.write_table(exchange, directory / "compare_exchange.parquet")
-    (directory / "compare.md").write_text(markdown(comparison, title), encoding="utf-8")
+    write_whole(comparison.indicators, COMPARE, directory)
+    with whole_file(directory / "compare_exchange.parquet") as path:
+        pq.write_table(arrow_table(comparison.exchange, COMPARE_EXCHANGE), path)
+    with whole_file(directory / "compare.md") as path:
+        path.write_text(markdown(comparison, title), encoding="utf-8")
+
+
+def write_whole(table: pd.DataFrame, declared: Table, directory: Path) -> None:
+    """Write a declared table as Parquet and as CSV, each whole: readers may come at any time."""
+    with whole_file(directory / f"{declared.name}.parquet") as path:
+        pq.write_table(arrow_table(table, declared), path)
+    with whole_file(directory / f"{declared.name}.csv") as path:
+        table.to_csv(path, index=False)
 
 
 def value_text(value: float, unit: str, indicator: str = "") -> str:

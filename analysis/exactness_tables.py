@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stackelgrid.analysis.study_columns import LINES, POINTS, STEPS
+from stackelgrid.analysis.whole_file import whole_file
 
 SCHEMAS: dict[str, pa.Schema] = {table.name: table.schema for table in (POINTS, STEPS, LINES)}
 
@@ -68,6 +69,5 @@ def _part(directory: Path, name: str, chunk: int) -> Path:
 
 def _write(table: pa.Table, path: Path) -> None:
     """Write a file that appears whole or not at all."""
-    unfinished = path.with_suffix(".tmp")
-    pq.write_table(table, unfinished, compression="zstd")
-    unfinished.rename(path)
+    with whole_file(path) as unfinished:
+        pq.write_table(table, unfinished, compression="zstd")

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
-from stackelgrid.analysis.compare import CLOSED_LOOP, DONE, Comparison, markdown
+from stackelgrid.analysis.compare import CLOSED_LOOP, DONE, Comparison, markdown, write_whole
 from stackelgrid.analysis.indicators import TOTAL, UNITS
 from stackelgrid.analysis.study_columns import QUALITIES
-from stackelgrid.simulators.columns import arrow_table
+from stackelgrid.analysis.whole_file import whole_file
 
 COLUMNS = QUALITIES.names
 _COST = "total_cost_corrected"
@@ -81,6 +80,6 @@ def with_extra_costs(comparison: Comparison) -> Comparison:
 def write_tables(comparison: Comparison, directory: Path, title: str) -> None:
     """Write qualities.parquet, qualities.csv and qualities.md."""
     table = comparison.indicators.rename(columns={"scheme": "quality"})[list(COLUMNS)]
-    pq.write_table(arrow_table(table, QUALITIES), directory / "qualities.parquet")
-    table.to_csv(directory / "qualities.csv", index=False)
-    (directory / "qualities.md").write_text(markdown(comparison, title), encoding="utf-8")
+    write_whole(table, QUALITIES, directory)
+    with whole_file(directory / "qualities.md") as path:
+        path.write_text(markdown(comparison, title), encoding="utf-8")

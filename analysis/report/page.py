@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from stackelgrid.analysis.whole_file import whole_file
+
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
@@ -143,9 +145,8 @@ _POLICY = (
 def write_report(directory: Path, page: Page) -> Path:
     """Replace report.html in a directory at once and return its path; raises OSError."""
     path = directory / REPORT_NAME
-    unfinished = path.with_name(f"{REPORT_NAME}.tmp")
-    unfinished.write_text(render(page), encoding="utf-8")
-    unfinished.rename(path)
+    with whole_file(path) as unfinished:
+        unfinished.write_text(render(page), encoding="utf-8")
     return path
 
 
@@ -214,12 +215,11 @@ def _align(cell: str) -> str:
 
 
 def _json(figure: "Figure") -> str:
-    """Data and layout of a figure as JSON that is safe inside a script element."""
+    """Data and layout of a figure as JSON, safe inside a script element: Plotly escapes < and >."""
     from plotly.io.json import to_json_plotly
 
     content = _compact(figure.to_plotly_json())
-    text = str(to_json_plotly({**content, "config": _CONFIG}))
-    return text.replace("</", "<\\/").replace("<!--", "<\\!--")
+    return str(to_json_plotly({**content, "config": _CONFIG}))
 
 
 def _compact(value: Any) -> Any:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stackelgrid.analysis import compare
 from stackelgrid.analysis.compare import (
     CLOSED_LOOP,
     PLAN,
@@ -81,6 +82,25 @@ def test_tables_are_written_and_read_back(comparison, tmp_path):
     assert failed["status"].iloc[0].startswith("failed: RuntimeError")
     assert len(pd.read_csv(tmp_path / "compare.csv")) == len(table)
     assert len(pd.read_parquet(tmp_path / "compare_exchange.parquet")) == 4
+
+
+def test_a_write_that_is_cut_short_leaves_what_was_there(comparison, tmp_path, monkeypatch):
+    write_tables(comparison, tmp_path, "T")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def cut_short(table, path):
+        Path(path).write_bytes(b"PAR1 half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(compare.pq, "write_table", cut_short)
+    comparison.fail(PLAN, "top_down", "no luck")
+    with pytest.raises(OSError, match="no space"):
+        write_tables(comparison, tmp_path, "T")
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    monkeypatch.undo()
+    write_tables(comparison, tmp_path, "T")
+    assert not list(tmp_path.glob("*.tmp"))
+    assert "top_down" in (tmp_path / "compare.csv").read_text()
 
 
 def test_pictures(comparison, tmp_path):
