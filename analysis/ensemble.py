@@ -15,6 +15,7 @@ from scipy.stats import t as student
 from stackelgrid.analysis.ensemble_sql import KEYS, Dataset
 from stackelgrid.analysis.ensemble_variants import OWN, PERFECT
 from stackelgrid.analysis.indicators import TOTAL
+from stackelgrid.analysis.significant import significant
 from stackelgrid.analysis.study_columns import KPIS, STATISTICS
 from stackelgrid.controllers import tolerances
 from stackelgrid.simulators.columns import arrow_table
@@ -163,21 +164,12 @@ def _text(row: "pd.Series[float]") -> str:
     if np.isnan(mean):
         return "-"
     if np.isnan(reach):
-        return _digits(mean, 4)
+        return significant(mean, 4)
     if reach <= tolerances.COST_ALIKE * abs(mean):  # all members alike
-        return f"{_digits(mean, 4)} ± 0"
+        return f"{significant(mean, 4)} ± 0"
     # as many places as the interval has two digits of
     places = max(0, 1 - int(np.floor(np.log10(reach))))
     return f"{mean:,.{places}f} ± {reach:,.{places}f}"
-
-
-def _digits(value: float, digits: int) -> str:
-    """A number with so many digits, all of them before the point."""
-    if value == 0.0:
-        return "0"
-    places = max(0, digits - 1 - int(np.floor(np.log10(abs(value)))))
-    text = f"{value:,.{places}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def write_tables(tables: EnsembleTables, directory: Path, name: str) -> None:

@@ -10,6 +10,7 @@ from stackelgrid.analysis.ensemble_variants import OWN
 from stackelgrid.analysis.figures import ensemble as figures
 from stackelgrid.analysis.report.page import Chart, Page, ReportTable, Section, Verdict
 from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
+from stackelgrid.analysis.significant import significant
 from stackelgrid.analysis.studies import EnsembleStudy, read_ensemble
 
 _MOST_FAILURES = 20
@@ -68,7 +69,7 @@ def _told(tables: EnsembleTables) -> pd.DataFrame:
 
 def _clause(row: "pd.Series[float]", percent: float) -> str:
     """Mean with its share of the cost, and how sure it is."""
-    told = [] if np.isnan(percent) else [f"{percent:.2g} %"]
+    told = [] if np.isnan(percent) else [f"{significant(percent, 2)} %"]
     if np.isnan(row["low"]):
         told.append("one member: no confidence interval")
     else:
@@ -113,8 +114,8 @@ def _notices(study: EnsembleStudy) -> list[str]:
     beyond = tables.of("intervals_beyond_limits")
     beyond = beyond[(beyond["variant"] == OWN) & (beyond["mean"] > 0.0)]
     found += [
-        f"{row['scheme']}, level {row['error_level']:g}: {row['mean']:.2g} intervals of a run are "
-        "beyond a limit on the average."
+        f"{row['scheme']}, level {row['error_level']:g}: {significant(row['mean'], 2)} intervals "
+        "of a run are beyond a limit on the average."
         for _, row in beyond.iterrows()
     ]
     few = int(tables.of("cost")["members"].min())

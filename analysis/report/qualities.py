@@ -6,6 +6,7 @@ from stackelgrid.analysis.figures.qualities import qualities
 from stackelgrid.analysis.negotiation import NegotiationTables, read_negotiations
 from stackelgrid.analysis.report.page import Chart, Page, Section, Verdict
 from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
+from stackelgrid.analysis.significant import significant
 from stackelgrid.analysis.studies import ComparisonStudy
 from stackelgrid.controllers import tolerances
 from stackelgrid.profiles.errors import StackelgridError
@@ -45,7 +46,7 @@ def finding(comparison: Comparison) -> str:
     for quality in others:
         value, percent = float(extra[quality]), abs(float(share[quality]))
         more = "more" if value > 0.0 else "less"
-        text = f"{abs(value):,.2f} EUR ({percent:.2g} %) {more}"
+        text = f"{abs(value):,.2f} EUR ({significant(percent, 2)} %) {more}"
         told.append(f"{quality} costs {'the same' if abs(value) <= alike else text}")
     return f"Against {first} communication {listed(told)}; {_kept(comparison)}."
 

@@ -1,0 +1,12 @@
+"""Numbers as people read them: never with a power of ten."""
+
+import numpy as np
+
+
+def significant(value: float, digits: int) -> str:
+    """Text of a number with so many significant digits, all of them before the point."""
+    if value == 0.0 or not np.isfinite(value):
+        return f"{value:g}"
+    places = max(0, digits - 1 - int(np.floor(np.log10(abs(value)))))
+    text = f"{value:,.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
