@@ -20,6 +20,7 @@ from stackelgrid.analysis.figures import compare as figures
 from stackelgrid.analysis.report import qualities
 from stackelgrid.analysis.report.page import Chart, Page, Section, Verdict
 from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
+from stackelgrid.analysis.significant import significant
 from stackelgrid.analysis.studies import ComparisonStudy, read_comparison
 from stackelgrid.controllers import tolerances
 
@@ -62,11 +63,11 @@ def page_of_study(study: ComparisonStudy) -> Page:
 
 def finding(comparison: Comparison, basis: str) -> str:
     """Which scheme is cheapest on a basis, by how much, and what a bound proves: one sentence."""
-    costs = comparison.totals(basis, figures.cost_name(basis)).dropna().sort_values(kind="stable")
+    costs = _ranked(comparison, basis)
     if costs.empty:
-        return "No scheme ended with a cost."
+        return "No scheme ended with a cost of its own."
     lowest = float(costs.iloc[0])
-    alike = tolerances.COST_ALIKE * max(abs(lowest), 1.0)
+    alike = _alike(lowest)
     best = [str(s) for s in costs.index[costs <= lowest + alike]]
     rest = costs[costs > lowest + alike]
     where = "the plan" if basis == PLAN else "the closed loop"
@@ -80,6 +81,15 @@ def finding(comparison: Comparison, basis: str) -> str:
     return f"{text}; {_proof(comparison, basis, lowest)}."
 
 
+def _ranked(comparison: Comparison, basis: str) -> "pd.Series[float]":
+    """Costs from the lowest; without those of plans that are a fallback and no scheme's result."""
+    costs = comparison.totals(basis, figures.cost_name(basis)).dropna()
+    if basis == PLAN:
+        fallbacks = comparison.totals(basis, "fallbacks").fillna(0.0)
+        costs = costs[fallbacks[costs.index] == 0.0]
+    return costs.sort_values(kind="stable")
+
+
 def _below(lowest: float, rest: "pd.Series[float]") -> str:
     """How far the next and the dearest scheme are."""
     texts = [f"{_less(lowest, float(rest.iloc[0]))} less than {rest.index[0]}"]
@@ -91,7 +101,7 @@ def _below(lowest: float, rest: "pd.Series[float]") -> str:
 
 def _less(lowest: float, other: float) -> str:
     difference = other - lowest
-    share = f" ({100.0 * difference / abs(other):.2g} %)" if other else ""
+    share = f" ({significant(100.0 * difference / abs(other), 2)} %)" if other else ""
     return f"{difference:,.2f} EUR{share}"
 
 
@@ -101,9 +111,24 @@ def _proof(comparison: Comparison, basis: str, lowest: float) -> str:
     bound = proven_bound(comparison, basis)
     if np.isnan(bound):
         return "no bound on the total cost was proven (scheme integrated has one)"
-    if lowest - bound <= tolerances.COST_ALIKE * max(abs(lowest), 1.0):
+    if _contradicted(comparison, basis):
+        return (
+            f"that is less than {bound:,.2f} EUR, the bound of integrated: one of the two is wrong"
+        )
+    if lowest - bound <= _alike(lowest):
         return "the bound of integrated proves that no plan can cost less"
     return f"the bound of integrated proves that no plan costs less than {bound:,.2f} EUR"
+
+
+def _alike(lowest: float) -> float:
+    """Difference in EUR below which costs are the same."""
+    return tolerances.COST_ALIKE * max(abs(lowest), 1.0)
+
+
+def _contradicted(comparison: Comparison, basis: str) -> bool:
+    """Whether a plan costs less than what is proven of all; never where nothing is (NaN)."""
+    bound, costs = proven_bound(comparison, basis), _ranked(comparison, basis)
+    return any(bound - cost > _alike(cost) for cost in costs)
 
 
 def _verdict(study: ComparisonStudy, ended: list[str]) -> Verdict:
@@ -113,6 +138,7 @@ def _verdict(study: ComparisonStudy, ended: list[str]) -> Verdict:
     basis = ended[-1]  # what was realised says more than what was planned
     fallbacks = comparison.totals(basis, "fallbacks").fillna(0.0)
     whole = study.summary["status"] == DONE and not fallbacks.any()
+    whole = whole and not any(_contradicted(comparison, b) for b in ended)
     return Verdict("good" if whole else "warning", finding(comparison, basis))
 
 
@@ -143,13 +169,13 @@ def _open(comparison: Comparison) -> list[str]:
     """Where the solver leaves more open than what the two cheapest schemes differ by."""
     found = []
     for basis in comparison.bases:
-        costs = comparison.totals(basis, figures.cost_name(basis)).dropna()
+        costs = _ranked(comparison, basis)
         gaps = comparison.totals(basis, "gap_eur").fillna(0.0)
-        cheapest = [str(s) for s in costs.sort_values(kind="stable").index[:2]]
+        cheapest = [str(s) for s in costs.index[:2]]
         if len(cheapest) < 2:
             continue
         difference, left = float(costs[cheapest].diff().iloc[1]), float(gaps[cheapest].sum())
-        if tolerances.COST_ALIKE * max(abs(float(costs.min())), 1.0) < difference < left:
+        if _alike(float(costs.iloc[0])) < difference < left:
             found.append(
                 f"{TITLES[basis]}: {listed(cheapest)} differ by {difference:,.2f} EUR, less than "
                 f"the {left:,.2f} EUR that the solver leaves open of their own objectives."

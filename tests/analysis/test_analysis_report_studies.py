@@ -74,7 +74,12 @@ def test_the_cheapest_scheme_is_named_with_what_a_bound_proves(compared, compari
         ({"a": 100.0, "b": 100.0, "c": 125.0}, "a and b are cheapest alike in the plan with"),
         ({"a": 100.0}, "a costs 100.00 EUR in the plan, with nothing to compare it to; no bound"),
         ({"a": -100.0, "b": -80.0}, "-100.00 EUR: 20.00 EUR (25 %) less than b; no bound"),
-        ({"a": np.nan}, "No scheme ended with a cost."),
+        ({"a": np.nan}, "No scheme ended with a cost of its own."),
+        ({"a": 100.0, "b": 225.0}, "125.00 EUR (56 %) less than b"),
+        (
+            {"a": 100.0, "b": -125.0},
+            "b is cheapest in the plan with -125.00 EUR: 225.00 EUR (225 %)",
+        ),
     ],
 )
 def test_sentences_of_ties_and_single_schemes(costs, text):
@@ -89,6 +94,32 @@ def test_a_loose_bound_and_one_of_another_objective():
     assert "no bound on the total cost" in of_schemes.finding(made(integrated=other), PLAN)
 
 
+def test_a_cost_below_the_bound_proves_that_one_of_the_two_is_wrong(compared):
+    known = {"total_cost": 1000.0, "objective": 1000.0, "bound": 1000.0}
+    refuted = made(integrated=known, a=950.0)
+    text = of_schemes.finding(refuted, PLAN)
+    assert text.startswith("a is cheapest in the plan with 950.00 EUR")
+    assert text.endswith(
+        "that is less than 1,000.00 EUR, the bound of integrated: one of the two is wrong."
+    )
+    study = read_comparison(compared)
+    assert of_schemes.page_of_study(study).verdict.state == "good"
+    page = of_schemes.page_of_study(replace(study, comparison=refuted))
+    assert page.verdict.state == "warning"
+
+
+def test_a_plan_that_fell_back_is_not_ranked():
+    fallen = {"total_cost": 950.0, "fallbacks": 1.0}
+    known = {"total_cost": 1000.0, "objective": 1000.0, "bound": 1000.0}
+    text = of_schemes.finding(made(fallen=fallen, integrated=known, b=1010.0), PLAN)
+    assert text.startswith("integrated is cheapest in the plan with 1,000.00 EUR: 10.00 EUR")
+    assert text.endswith("proves that no plan can cost less.")
+    assert "No scheme ended" in of_schemes.finding(made(fallen=fallen), PLAN)
+    real = {"total_cost_corrected": 950.0, "fallbacks": 1.0}
+    text = of_schemes.finding(made(CLOSED_LOOP, "total_cost_corrected", a=real, b=1e3), CLOSED_LOOP)
+    assert text.startswith("a is cheapest in the closed loop")  # its cost is what happened
+
+
 def test_runs_are_compared_by_cost_less_stored_energy():
     given = {
         "a": {"total_cost": 100.0, "total_cost_corrected": 90.0},
@@ -101,14 +132,15 @@ def test_runs_are_compared_by_cost_less_stored_energy():
 
 def test_a_comparison_with_failures_fallbacks_and_open_gaps_says_so(compared, comparison):
     comparison.fail(PLAN, "top_down", "no luck")
-    rows = {"total_cost": 1000.5, "gap_eur": 0.7, "fallbacks": 1.0}
-    own = frame_of([Row(TOTAL, k, v) for k, v in rows.items()], "diagonalization", "tariff")
-    comparison.add(PLAN, "diagonalization", own, comparison.exchange.iloc[:0])
+    for scheme, cost, fallbacks in (("diagonalization", 1000.5, 0.0), ("fallen", 1000.2, 1.0)):
+        rows = {"total_cost": cost, "gap_eur": 0.7, "fallbacks": fallbacks}
+        own = frame_of([Row(TOTAL, k, v) for k, v in rows.items()], scheme, "tariff")
+        comparison.add(PLAN, scheme, own, comparison.exchange.iloc[:0])
     study = replace(read_comparison(compared), comparison=comparison)
     page = of_schemes.page_of_study(study)
     assert page.verdict.state == "warning"
     assert page.notices[0] == "top_down, plan: failed: no luck"
-    assert page.notices[1].startswith("diagonalization, plan: 1 plans with a fallback")
+    assert page.notices[1].startswith("fallen, plan: 1 plans with a fallback")
     assert page.notices[2].startswith("Plan: integrated and diagonalization differ by 0.50 EUR, ")
     assert "the 0.70 EUR that the solver leaves open" in page.notices[2]
 
