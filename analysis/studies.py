@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,20 +19,15 @@ import pyarrow.parquet as pq
 from stackelgrid.analysis import compare, qualities
 from stackelgrid.analysis.compare import CLOSED_LOOP, Comparison
 from stackelgrid.analysis.ensemble import EnsembleTables, analyse
-from stackelgrid.analysis.ensemble_sql import KEYS
 from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.exactness import TREE, SweepTables
 from stackelgrid.analysis.exactness_tables import SCHEMAS
 from stackelgrid.analysis.exactness_tables import read_table as read_sweep_table
 from stackelgrid.analysis.run import read_summary
+from stackelgrid.analysis.study_columns import COMPARE_EXCHANGE, KPIS, STATISTICS
+from stackelgrid.analysis.study_columns import TREE as TREE_COLUMNS
 from stackelgrid.profiles.errors import StackelgridError
 
-_EXCHANGE = ("basis", "scheme", "grid", "start_h", "dt_h", "p_mw")
-_KPIS = (*KEYS, "grid", "kpi", "unit", "value")
-_STATISTICS = (
-    "error_level", "scheme", "variant", "grid", "kpi", "unit", "members", "mean", "std", "low",
-    "high",
-)  # fmt: skip
 # folder of the runs of an ensemble
 DATASET = "ensemble"
 
@@ -76,11 +72,11 @@ def read_comparison(directory: str | Path) -> ComparisonStudy:
     _need(directory, summary, {"pricing": str})
     if kind == "schemes":
         table = _table(directory / "compare.parquet", compare.COLUMNS)
-        exchange = _table(directory / "compare_exchange.parquet", _EXCHANGE)
+        exchange = _table(directory / "compare_exchange.parquet", COMPARE_EXCHANGE.names)
     else:
         table = _table(directory / "qualities.parquet", qualities.COLUMNS)
         table = table.rename(columns={"quality": "scheme"}).assign(basis=CLOSED_LOOP)
-        exchange = pd.DataFrame(columns=list(_EXCHANGE))
+        exchange = pd.DataFrame(columns=list(COMPARE_EXCHANGE.names))
     comparison = Comparison.of_tables(str(summary["pricing"]), table, exchange)
     return ComparisonStudy(directory, summary, kind, comparison)
 
@@ -104,7 +100,7 @@ def read_sweep(directory: str | Path) -> SweepStudy:
     path = directory / TREE
     tree = None
     if path.exists():
-        tree = _table(path, ("bus", "parent", "line", "depth", "row"))
+        tree = _table(path, TREE_COLUMNS.names)
     return SweepStudy(directory, summary, SweepTables(**frames), tree)
 
 
@@ -136,8 +132,8 @@ def _solver(dataset: Path) -> dict[str, Any]:
 
 def _kept(directory: Path) -> EnsembleTables:
     return EnsembleTables(
-        _table(directory / "kpis.parquet", _KPIS),
-        _table(directory / "statistics.parquet", _STATISTICS),
+        _table(directory / "kpis.parquet", KPIS.names),
+        _table(directory / "statistics.parquet", STATISTICS.names),
     )
 
 
@@ -146,10 +142,13 @@ def _analysed(directory: Path) -> EnsembleTables:
     with _readable(path):
         scenario = tomllib.loads(path.read_text(encoding="utf-8"))
         step_h = float(scenario["time"]["interval_min"]) / 60.0
+    dataset = directory / DATASET
     try:
-        return analyse(directory / DATASET, step_h)
+        return analyse(dataset, step_h)
     except StackelgridError as error:
         raise ResultsError(str(error)) from error
+    except duckdb.Error as error:  # a table of a run is broken, or of something else
+        raise ResultsError(f"{dataset}: cannot be read ({' '.join(str(error).split())})") from error
 
 
 def _need(directory: Path, summary: Mapping[str, Any], own: Mapping[str, type]) -> None:

@@ -111,6 +111,22 @@ def test_foreign_directories_are_refused(tmp_path, compared):
     assert "is a file" in refused(compared)
 
 
+@pytest.mark.parametrize("content", [b"", b"PAR1 and then nothing"])
+def test_a_broken_run_of_an_unfinished_ensemble_is_refused_in_one_line(ensembled, content):
+    summary = json.loads((ensembled / "summary.json").read_text())
+    (ensembled / "summary.json").write_text(json.dumps({**summary, "status": "interrupted"}))
+    (ensembled / "scenario.toml").write_text("[time]\ninterval_min = 15\n", encoding="utf-8")
+    runs = ensembled / "ensemble"
+    run = runs / "error_level=1.0" / "scheme=bottom_up" / "variant=scenario" / "member=0"
+    run.mkdir(parents=True)
+    for table in ("interval", "indicators"):
+        (run / f"{table}.parquet").write_bytes(content)
+    assert f"{runs}: cannot be read (" in refused(ensembled)
+    for table in ("interval", "indicators"):  # of something else
+        pd.DataFrame({"other": [1.0]}).to_parquet(run / f"{table}.parquet")
+    assert f"{runs}: cannot be read (" in refused(ensembled)
+
+
 def test_a_run_is_no_study(tmp_path):
     (tmp_path / "summary.json").write_text('{"intervals_planned": 4, "intervals_done": 4}')
     assert not is_study(tmp_path)
