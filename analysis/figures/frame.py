@@ -38,8 +38,12 @@ class Clock:
         return middle
 
     def text(self, interval: int) -> str:
-        """Local time at which an interval starts, with the day where the run has several."""
-        at = pd.Timestamp(self.edges[int(np.flatnonzero(self.intervals == interval)[0])])
+        """Local time at which an interval starts, with the day where the run has several.
+
+        Tables that are read later, or written earlier, may hold one that the clock does not.
+        """
+        length = self.edges[1] - self.edges[0]
+        at = pd.Timestamp(self.edges[0] + (interval - int(self.intervals[0])) * length)
         days = (self.edges[-1] - self.edges[0]) > np.timedelta64(24, "h")
         return f"{at:%d %b %H:%M}" if days else f"{at:%H:%M}"
 
@@ -70,10 +74,12 @@ def grids_of(run: Run, level: str) -> list[str]:
 
 def copies(run: Run) -> dict[str, int]:
     """Number of identical grids in the whole system that a grid of the run stands for."""
-    count: dict[str, int] = {}
-    for grid in run.grids.values():  # parents come first
-        count[grid.name] = grid.multiplicity * (count[grid.parent] if grid.parent else 1)
-    return count
+
+    def of(name: str) -> int:  # a scenario may name a grid before its parent
+        grid = run.grids[name]
+        return grid.multiplicity * (of(grid.parent) if grid.parent else 1)
+
+    return {name: of(name) for name in run.grids}
 
 
 def by_grid(run: Run, column: str, when: Clock, *, weighted: bool = True) -> pd.DataFrame:
@@ -213,7 +219,9 @@ def decades(figure: "Figure", *limits: float) -> None:
 def rule(
     figure: "Figure", y: float, text: str, *, below: bool = False, logarithmic: bool = False
 ) -> None:
-    """Draw a limit as a dashed line with its name on it."""
+    """Draw a limit as a dashed line with its name on it; nothing where there is none (NaN)."""
+    if np.isnan(y):
+        return
     figure.add_hline(y=y, line={"color": style.VERMILION, "width": 1.5, "dash": "dash"})
     figure.add_annotation(
         x=1.0,

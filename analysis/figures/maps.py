@@ -123,7 +123,7 @@ def _state(run: Run, grid: str, interval: int, found: GridMap) -> pd.DataFrame:
     limits = bus_limits(run)
     own = limits.loc[limits.index.get_level_values("grid") == grid].droplevel("grid")
     low, high = own["min_vm_pu"].reindex(state.index), own["max_vm_pu"].reindex(state.index)
-    margin = np.minimum(high - state["vm_pu"], state["vm_pu"] - low)
+    margin = np.fmin(high - state["vm_pu"], state["vm_pu"] - low)
     state["beyond"] = np.asarray(margin < -tolerances.AC_LIMIT_PU)
     state["label"] = [
         f"bus {bus}{f' ({name})' if name and name != str(bus) else ''}: {vm:.4f} p.u.; "

@@ -263,10 +263,12 @@ def _percentile_bands(axes: Axes, when: Clock, values: Floats, colour: str, of: 
 
 
 def _limits(axes: Axes, band: Band | None, low: float, high: float) -> None:
-    """Draw the limits, named; the axis shows both, or says which one is far away."""
+    """Draw the limits that there are, named; the axis shows them all."""
     if band is None:
         return
     for limit in (band.min_pu, band.max_pu):
+        if np.isnan(limit):
+            continue
         axes.axhline(limit, color=style.VERMILION, linestyle="--", linewidth=1.4)
         axes.annotate(
             f"limit {limit:g} p.u.", (1.0, limit), xycoords=("axes fraction", "data"),
@@ -274,8 +276,9 @@ def _limits(axes: Axes, band: Band | None, low: float, high: float) -> None:
             ha="right", va="bottom" if limit == band.min_pu else "top",
             color=style.VERMILION, fontsize=8,
         )  # fmt: skip
-    room = 0.03 * (band.max_pu - band.min_pu)
-    axes.set_ylim(min(band.min_pu, low) - room, max(band.max_pu, high) + room)
+    low, high = float(np.fmin(band.min_pu, low)), float(np.fmax(band.max_pu, high))
+    room = 0.03 * (high - low)
+    axes.set_ylim(low - room, high + room)
 
 
 def _legend(figure: Figure) -> None:

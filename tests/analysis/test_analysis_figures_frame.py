@@ -1,8 +1,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+from run_rows import run_of
 
-from stackelgrid.analysis.figures.frame import Clock, decades, new_figure, percentiles, steps
+from stackelgrid.analysis.figures.frame import (
+    Clock,
+    copies,
+    decades,
+    new_figure,
+    percentiles,
+    rule,
+    steps,
+)
 
 CLOCK = Clock(
     np.array([0, 1]),
@@ -50,3 +59,23 @@ def test_logarithmic_axes_end_at_whole_decades(values, span, tick):
     decades(figure)
     assert list(figure.layout.yaxis.range) == span
     assert figure.layout.yaxis.dtick == tick
+
+
+def test_a_clock_knows_intervals_beyond_its_own():
+    # an interval that ended after the clock was read is in tables that are read later
+    assert CLOCK.text(2) == "00:30"
+    later = Clock(CLOCK.intervals + 5, CLOCK.edges, "")
+    assert (later.text(5), later.text(7)) == ("00:00", "00:30")
+
+
+def test_copies_multiply_in_whatever_order_grids_are_named():
+    grids = {"lv1": ("lv", "mv1", 3), "mv1": ("mv", "tn", 2), "tn": ("transmission", None, 1)}
+    assert copies(run_of(grids)) == {"lv1": 6, "mv1": 2, "tn": 1}
+
+
+def test_no_line_is_drawn_for_a_limit_that_there_is_not():
+    figure = new_figure(CLOCK, "voltage in p.u.")
+    rule(figure, float("nan"), "limit")
+    assert not figure.layout.shapes
+    rule(figure, 1.05, "limit")
+    assert [shape.y0 for shape in figure.layout.shapes] == [1.05]
