@@ -3,7 +3,7 @@
 import re
 from collections.abc import Set
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,21 +15,22 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.verdict import FEASIBLE, INFEASIBLE
 
 View = Literal["reality", "plan", "phases"]
-# columns of interval.parquet by view: violation, and where
-_VIEWS: dict[View, tuple[str, str]] = {
-    "reality": ("realised_violation_pu", "realised_worst"),
-    "plan": ("violation_pu", "worst"),
-    "phases": ("violation_three_phase_pu", "worst_three_phase"),
+# columns of interval.parquet by view: violation, where, and the verdict of a plan
+_VIEWS: dict[View, tuple[str, str, str]] = {
+    "reality": ("realised_violation_pu", "realised_worst", ""),
+    "plan": ("violation_pu", "worst", "verdict"),
+    "phases": ("violation_three_phase_pu", "worst_three_phase", "verdict_three_phase"),
 }
 _BUS = re.compile(r"^bus (-?\d+)(?: phase ([abc]))?$")
-_BRANCH = re.compile(r"^(line|trafo) (\d+)")
+_BRANCH = re.compile(r"^(line|trafo) \d+$")
 
 
 @dataclass(frozen=True)
 class Place:
     """A limit that is violated: by how much (p.u. of a voltage, share of a rating), where and when.
 
-    `value` says it in the units of the limit, e.g. "1.0571 p.u. against 1.05 p.u.".
+    `value` says it in the units of the limit, e.g. "1.0571 p.u. against 1.05 p.u."; where a power
+    flow has no solution it says so, there is no element, and the violation is infinite.
     """
 
     view: View
@@ -77,7 +78,6 @@ def findings(run: Run) -> Findings:
     feeders = table[table["level"] != "transmission"]
     real = table["realised_violation_pu"] > tolerances.AC_LIMIT_PU
     unfit = set(feeders.loc[feeders["verdict"] == INFEASIBLE, "interval"])
-    places = worst_places(run, 1)
     return Findings(
         planned=int(run.summary["intervals_planned"]),
         done=int(table["interval"].nunique()),
@@ -90,7 +90,7 @@ def findings(run: Run) -> Findings:
         uncertified=_intervals(feeders, feeders["verdict"] == ""),
         fallbacks=_intervals(table, table["fallback"]),
         recovered=_intervals(table, _mended(table)),
-        worst=places[0] if places else None,
+        worst=_worst_place(run),
     )
 
 
@@ -120,30 +120,58 @@ def sentence(found: Findings, when: Clock) -> str:
     return beginning + text if beginning else text[0].upper() + text[1:]
 
 
-def worst_places(run: Run, most: int) -> list[Place]:
-    """Largest violations beyond the tolerance, one for each grid, interval and view, worst first.
+def violations_by_view(table: pd.DataFrame) -> pd.DataFrame:
+    """Violation in every view (columns) of rows of interval.parquet; NaN without such a view.
+
+    Infinite where a plan is infeasible because its power flow has no solution.
+    """
+    found = {}
+    for view, (column, _, verdict) in _VIEWS.items():
+        values = table[column]
+        if verdict:
+            values = values.mask(values.isna() & (table[verdict] == INFEASIBLE), np.inf)
+        found[view] = values
+    return pd.DataFrame(found)
+
+
+def places(run: Run, rows: pd.DataFrame) -> list[dict[View, Place]]:
+    """Where rows of interval.parquet violate a limit most, by view; views within limits left out.
 
     What happened comes before what was planned.
     """
-    found: list[Place] = []
-    for view, (column, where) in _VIEWS.items():
-        rows = run.interval[run.interval[column] > tolerances.AC_LIMIT_PU]
-        rows = rows.nlargest(most - len(found), column) if len(found) < most else rows.iloc[:0]
-        found += [
-            _place(run, view, int(i), str(grid), str(element), float(amount))
-            for i, grid, element, amount in zip(
-                rows["interval"], rows["grid"], rows[where], rows[column], strict=True
-            )
-        ]
-    return found
+    excess = violations_by_view(rows)
+    return [
+        {
+            view: _place(run, view, row, float(amount[view]))
+            for view in _VIEWS
+            if amount[view] > tolerances.AC_LIMIT_PU
+        }
+        for (_, row), (_, amount) in zip(rows.iterrows(), excess.iterrows(), strict=True)
+    ]
 
 
-def _place(run: Run, view: View, interval: int, grid: str, element: str, violation: float) -> Place:
-    value = _value(run, view, interval, grid, element, violation)
+def _worst_place(run: Run) -> Place | None:
+    """Place of the largest violation in reality, else of a plan, else phase by phase."""
+    excess = violations_by_view(run.interval)
+    for view in _VIEWS:
+        if (excess[view] > tolerances.AC_LIMIT_PU).any():
+            at = int(excess[view].argmax())
+            return places(run, run.interval.iloc[[at]])[0][view]
+    return None
+
+
+def _place(run: Run, view: View, row: "pd.Series[Any]", violation: float) -> Place:
+    interval, grid, where = int(row["interval"]), str(row["grid"]), str(row[_VIEWS[view][1]])
+    if np.isinf(violation):
+        return Place(view, interval, grid, "", violation, where.removeprefix(f"grid {grid}: "))
+    element, _, told = where.partition(" at ")  # a dispatch says what is there
+    value = _value(run, view, interval, grid, element, told, violation)
     return Place(view, interval, grid, element, violation, value)
 
 
-def _value(run: Run, view: View, interval: int, grid: str, element: str, violation: float) -> str:
+def _value(
+    run: Run, view: View, interval: int, grid: str, element: str, told: str, violation: float
+) -> str:
     """Value at a place against its limit; the violation alone where the limit is not known."""
     bus, branch = _BUS.match(element), _BRANCH.match(element)
     if bus is not None:
@@ -155,7 +183,11 @@ def _value(run: Run, view: View, interval: int, grid: str, element: str, violati
             limits, at, vm = bus_limits(run), (grid, int(bus[1])), float(value.iloc[0])
             low, high = limits["min_vm_pu"][at], limits["max_vm_pu"][at]
             limit = float(high if vm > high else low)
-            return f"{vm:.4f} p.u. against {limit:g} p.u."
+            if np.isfinite(limit):
+                return f"{vm:.4f} p.u. against {limit:g} p.u."
+    if told:
+        return told if branch is not None else f"{told}, beyond its limit"
+    if bus is not None:
         return f"{violation:.2g} p.u. beyond the limit"
     if branch is not None:
         return f"{violation:.1%} above its rating"

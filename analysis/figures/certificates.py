@@ -18,6 +18,7 @@ from stackelgrid.analysis.figures.frame import (
     rule,
     steps,
 )
+from stackelgrid.analysis.findings import violations_by_view
 from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.verdict_states import (
     COLORS,
@@ -91,11 +92,16 @@ def fictitious_loss(run: Run) -> "Figure":
 def violations(run: Run) -> "Figure":
     """Largest violation of a limit over all grids by interval: planned, by phase, and realised.
 
-    Of a voltage limit in p.u., of a rating as a share of it.
+    Of a voltage limit in p.u., of a rating as a share of it; marks where a power flow of a plan has
+    no solution.
     """
+    import plotly.graph_objects as go
+
     when = clock(run)
     figure = new_figure(when, "violation in p.u.")
     largest = largest_violations(run, when)
+    without = np.isinf(largest.to_numpy(np.float64)).any(axis=1)
+    largest = largest.replace(np.inf, np.nan)
     for name, color, dash, width in (  # thin lines above the thick one, where they are equal
         ("in reality", style.ORANGE, "solid", 4),
         ("planned", style.BLUE, "solid", 1.5),
@@ -104,6 +110,15 @@ def violations(run: Run) -> "Figure":
         if name in largest:
             line = {"color": color, "dash": dash, "width": width}
             figure.add_trace(steps(when, largest[name], name, "", 5, line=line))
+    if without.any():
+        x = when.middles[without]
+        mark = {"symbol": "x", "size": 9, "color": style.VERMILION}
+        figure.add_trace(
+            go.Scatter(
+                x=x, y=np.zeros(len(x)), mode="markers", name="planned, no solution", marker=mark,
+                hovertemplate="power flow without a solution",
+            )
+        )  # fmt: skip
     figure.update_yaxes(rangemode="tozero")
     return figure
 
@@ -111,13 +126,13 @@ def violations(run: Run) -> "Figure":
 def largest_violations(run: Run, when: Clock) -> pd.DataFrame:
     """Largest violation over all grids by interval: planned, planned phase by phase, in reality.
 
-    Phases are left out where no grid has such a view.
+    Phases are left out where no grid has such a view. Infinite: a plan without an AC solution.
     """
-    by = run.interval.groupby("interval")
-    columns = {"planned": by["violation_pu"].max()}
+    by = violations_by_view(run.interval).groupby(run.interval["interval"]).max()
+    columns = {"planned": by["plan"]}
     if (run.interval["verdict_three_phase"] != "").any():
-        columns["planned, phase by phase"] = by["violation_three_phase_pu"].max()
-    columns["in reality"] = by["realised_violation_pu"].max()
+        columns["planned, phase by phase"] = by["phases"]
+    columns["in reality"] = by["reality"]
     return pd.DataFrame(columns).reindex(when.intervals)
 
 
@@ -158,6 +173,8 @@ def _text(verdict: object, violation: float, where: object, rung: object) -> str
     text = str(verdict) if isinstance(verdict, str) and verdict else "no certificate"
     if violation > 0.0:
         text += f", {violation:.4f} beyond the limit of {where}"
+    elif np.isnan(violation) and verdict == INFEASIBLE:
+        text += f", {where}"
     return f"{text}, recovered by {rung}" if isinstance(rung, str) and rung else text
 
 

@@ -8,12 +8,12 @@ import pandas as pd
 
 from stackelgrid.analysis.figures.costs import NOTHING_EUR, cost_kinds, cost_sides
 from stackelgrid.analysis.figures.frame import LEVELS, Clock, copies
-from stackelgrid.analysis.findings import View, worst_places
+from stackelgrid.analysis.findings import Place, View, places, violations_by_view
 from stackelgrid.analysis.limits import has_network
 from stackelgrid.analysis.report.page import ReportTable
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.verdict import EXACT, FEASIBLE
+from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 
 _MOST_ROWS = 12
 _DEVICES = ("load", "pv", "battery", "unit")
@@ -101,9 +101,7 @@ def worst_table(run: Run, when: Clock) -> ReportTable | None:
     table = run.interval
     feeder = table["level"] != "transmission"
     three = table["verdict_three_phase"]
-    largest = table[["violation_pu", "violation_three_phase_pu", "realised_violation_pu"]].max(
-        axis=1
-    )
+    largest = violations_by_view(table).max(axis=1)
     chosen = (
         (largest > tolerances.AC_LIMIT_PU)
         | (feeder & ~table["verdict"].isin([EXACT, ""]))
@@ -117,19 +115,16 @@ def worst_table(run: Run, when: Clock) -> ReportTable | None:
     rows = rows.sort_values(
         ["largest", "fictitious_loss_share", "interval"], ascending=[False, False, True]
     )
-    values = {
-        (place.interval, place.grid, place.view): f"{place.element}: {place.value}"
-        for place in worst_places(run, 200)
-    }
+    first = rows.head(_MOST_ROWS)
     shown = [
         (
             when.text(int(row["interval"])),
             str(row["grid"]),
             str(row["verdict"]) or "none",
-            _violated(row, values),
+            _violated(beyond),
             _reason(row),
         )
-        for _, row in rows.head(_MOST_ROWS).iterrows()
+        for (_, row), beyond in zip(first.iterrows(), places(run, first), strict=True)
     ]
     left = len(rows) - len(shown)
     return ReportTable(
@@ -140,17 +135,16 @@ def worst_table(run: Run, when: Clock) -> ReportTable | None:
     )
 
 
-def _violated(row: "pd.Series[Any]", values: Mapping[tuple[int, str, View], str]) -> str:
-    interval, grid = int(row["interval"]), str(row["grid"])
+def _violated(beyond: Mapping[View, Place]) -> str:
     told: dict[View, str] = {
         "reality": "in reality",
         "plan": "planned",
         "phases": "planned, by phase",
     }
     parts: dict[str, list[str]] = {}  # views by what they say
-    for view, name in told.items():
-        if (interval, grid, view) in values:
-            parts.setdefault(values[interval, grid, view], []).append(name)
+    for view, place in beyond.items():
+        text = f"{place.element}: {place.value}" if place.element else place.value
+        parts.setdefault(text, []).append(told[view])
     return "; ".join(f"{' and '.join(v)} {text}" for text, v in parts.items()) or "nothing"
 
 
@@ -163,23 +157,29 @@ def _reason(row: "pd.Series[Any]") -> str:
     if rung:
         before = str(row["verdict_before"])
         excess = float(row["violation_before_pu"])
-        by = f", {excess:.3g} beyond a limit" if excess > 0.0 else ""
+        by = f", {excess:.3g} beyond a limit" if 0.0 < excess < np.inf else ""
+        by = ", its power flow had no solution" if np.isinf(excess) else by
         parts.append(f"recovered by {rung} (at first {before}{by})")
     elif tried:
         parts.append(f"recovery tried ({tried}), nothing was better")
+    elif row["level"] == "transmission":
+        if row["verdict"] == INFEASIBLE:
+            parts.append("DC neglects losses, voltages and reactive power")
     elif row["verdict"] not in (EXACT, ""):
         share = float(row["fictitious_loss_share"])
         if share > tolerances.EXACT_LOSS_SHARE:
             parts.append(f"relaxation not tight: fictitious losses of {share:.2g} of the load")
         elif np.isnan(row["cone_gap_pu"]):
             parts.append("a schedule without flows: nothing to be exact")
-    planned = max(float(row["violation_pu"]), float(row["violation_three_phase_pu"]), 0.0)
-    if (
-        float(row["realised_violation_pu"]) > tolerances.AC_LIMIT_PU
-        and not planned > tolerances.AC_LIMIT_PU
-    ):
-        moved = float(row["realised_voltage_change_pu"])
-        parts.append(f"the plan held the limits; reality differs by up to {moved:.2g} p.u.")
+    balanced, phases = str(row["verdict"]), str(row["verdict_three_phase"])
+    if phases == INFEASIBLE and balanced in (EXACT, FEASIBLE):
+        parts.append("balanced within limits, phase by phase not")
+    if float(row["realised_violation_pu"]) > tolerances.AC_LIMIT_PU:
+        if not balanced:
+            parts.append("no certificate to compare with")
+        elif INFEASIBLE not in (balanced, phases):
+            moved = float(row["realised_voltage_change_pu"])
+            parts.append(f"the plan held the limits; reality differs by up to {moved:.2g} p.u.")
     return "; ".join(parts)
 
 

@@ -2,9 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from run_rows import NAN, judged, limits, run_of, voltages
 
-from stackelgrid.analysis.figures.frame import Clock
-from stackelgrid.analysis.findings import Findings, Place, sentence
+from stackelgrid.analysis.figures.frame import Clock, clock
+from stackelgrid.analysis.findings import Findings, Place, findings, places, sentence
 
 WHEN = Clock(
     np.arange(96),
@@ -83,3 +84,66 @@ def test_the_verdict_says_what_is_wrong_and_where(change, state, told):
     found = replace(GOOD, **change)
     assert found.state == state
     assert sentence(found, WHEN) == told
+
+
+GRIDS = {"tn": ("transmission", None, 1), "lv1": ("lv", "tn", 1)}
+SUMMARY = {"intervals_planned": 2, "cost_eur": {"total": 10.0}}
+COLLAPSE = "AC power flow diverged; solvable up to 80.0 % of the power"
+
+
+def test_a_plan_without_a_power_flow_is_the_worst_of_all_plans():
+    rows = [
+        judged(0, "lv1", verdict="infeasible", violation_pu=0.02, worst="bus 3"),
+        judged(
+            1, "lv1", verdict="infeasible", violation_pu=NAN, worst=f"grid lv1: {COLLAPSE}",
+            verdict_three_phase="infeasible", worst_three_phase="three-phase power flow diverged",
+        ),
+    ]  # fmt: skip
+    run = run_of(GRIDS, summary=SUMMARY, interval=rows)
+    found = findings(run)
+    assert found.infeasible == 2
+    assert found.worst == Place("plan", 1, "lv1", "", np.inf, COLLAPSE)
+    assert sentence(found, clock(run)) == (
+        f"Plan infeasible in 2 of 2 intervals (worst: lv1 at 12:15, {COLLAPSE}), plan beyond "
+        "limits phase by phase in 1; cost 10 EUR."
+    )
+    first, second = places(run, run.interval)
+    assert list(first) == ["plan"]
+    assert second["phases"].value == "three-phase power flow diverged"
+
+
+def test_what_happened_comes_before_a_plan_without_a_power_flow():
+    rows = [
+        judged(0, "lv1", verdict="infeasible", violation_pu=NAN, worst=COLLAPSE),
+        judged(1, "lv1", realised_violation_pu=0.2, realised_worst="line 4"),
+    ]
+    found = findings(run_of(GRIDS, summary=SUMMARY, interval=rows))
+    assert found.worst == Place("reality", 1, "lv1", "line 4", 0.2, "20.0% above its rating")
+
+
+@pytest.mark.parametrize(
+    ("worst", "element", "value"),
+    [
+        ("bus 5 at 1.0612 p.u.", "bus 5", "1.0612 p.u. against 1.06 p.u."),
+        ("bus 6 at 0.9312 p.u.", "bus 6", "0.9312 p.u., beyond its limit"),  # no limit is known
+        ("gen 2 at 30.10 MVAr", "gen 2", "30.10 MVAr, beyond its limit"),
+        ("ext_grid 0 at 90.00 MW", "ext_grid 0", "90.00 MW, beyond its limit"),
+        (
+            "line 3 at 104.2 % of its limit (DC 98.0 %)",
+            "line 3",
+            "104.2 % of its limit (DC 98.0 %)",
+        ),
+    ],
+)
+def test_places_of_a_dispatch_are_told_in_its_units(tmp_path, worst, element, value):
+    row = judged(
+        0, "tn", level="transmission", verdict="infeasible", violation_pu=0.011, worst=worst
+    )
+    run = run_of(
+        GRIDS, directory=tmp_path, interval=[row], network=limits("tn", NAN, 1.06, [5]) + limits(
+            "tn", NAN, NAN, [6]
+        ), bus=voltages(0, "tn", {5: 1.0612, 6: 0.9312}, "vm_certified_pu"),
+    )  # fmt: skip
+    (found,) = places(run, run.interval)
+    assert found == {"plan": Place("plan", 0, "tn", element, 0.011, value)}
+    assert found["plan"].text(clock(run)) == f"{element} of tn at 12:00, {value}"
