@@ -118,7 +118,8 @@ def prices(run: Run) -> "Figure":
     """Import and export prices at boundaries, and the range of nodal prices there, EUR/MWh."""
     when = clock(run)
     figure = new_figure(when, "price in EUR/MWh", height=380)
-    for n, (names, table) in enumerate(_tariffs(run, when)):
+    tariffs = list(_tariffs(run, when))
+    for n, (names, table) in enumerate(tariffs):
         color = style.line_of(n)["color"]
         figure.add_trace(
             steps(when, table["import"], f"import, {names}", "EUR/MWh", 2, line={"color": color})
@@ -128,11 +129,12 @@ def prices(run: Run) -> "Figure":
             steps(when, table["export"], f"export, {names}", "EUR/MWh", 2, line=dashed)
         )
     nodal = run.boundary.groupby(["parent", "interval"])["nodal_price_eur_per_mwh"]
-    for parent, group in nodal.agg(["min", "max"]).groupby(level="parent"):
+    parents = nodal.agg(["min", "max"]).groupby(level="parent")
+    for n, (parent, group) in enumerate(parents, start=len(tariffs)):
         if group["min"].isna().all():
             continue
         nodal_range = group.droplevel("parent").reindex(when.intervals)
-        color = style.INK if run.grids[str(parent)].parent else style.PURPLE
+        color = style.line_of(n)["color"]
         shade = {"color": color, "width": 1}
         name = f"nodal prices in {parent}"
         figure.add_trace(
@@ -173,6 +175,8 @@ def _tariffs(run: Run, when: Clock) -> Iterator[tuple[str, Mapping[str, pd.Serie
         key = np.column_stack([table["import"], table["export"]]).tobytes()
         alike.setdefault(key, []).append(str(grid))
         tables[key] = table
+    order = {grid: n for n, grid in enumerate(run.grids)}
     for key, names in alike.items():
-        text = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
-        yield text, tables[key]
+        names.sort(key=order.__getitem__)
+        in_a_row = order[names[-1]] - order[names[0]] == len(names) - 1 > 0
+        yield f"{names[0]} to {names[-1]}" if in_a_row else ", ".join(names), tables[key]

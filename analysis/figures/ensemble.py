@@ -201,9 +201,10 @@ def _reach(rows: pd.DataFrame) -> "pd.Series[float]":
 
 
 def _interval(row: "pd.Series[float]") -> str:
+    unit = "" if str(row["unit"]) == "1" else f" {row['unit']}"  # a number has none
     if np.isnan(row["low"]):
-        return f"{row['mean']:,.2f} {row['unit']}, no interval (one member)"
-    return f"{row['mean']:,.2f} {row['unit']} ({row['low']:,.2f} to {row['high']:,.2f})"
+        return f"{row['mean']:,.2f}{unit}, no interval (one member)"
+    return f"{row['mean']:,.2f}{unit} ({row['low']:,.2f} to {row['high']:,.2f})"
 
 
 def _told(variant: str) -> str:

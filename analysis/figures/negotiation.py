@@ -54,7 +54,7 @@ def rounds(tables: NegotiationTables, grid: str, interval: int | None = None) ->
         figure.add_trace(
             go.Scatter(x=[None], y=[None], mode="markers", name="binaries fixed", marker=mark)
         )
-    figure.update_yaxes(title_text="residual", type="log", exponentformat="power", dtick=1)
+    figure.update_yaxes(title_text="residual (1)", type="log", exponentformat="power", dtick=1)
     figure.update_xaxes(title_text="round", range=ends, tickformat="d")
     return figure
 
@@ -84,7 +84,7 @@ def schedules_held(tables: NegotiationTables) -> "Figure":
         label, color = states[k]
         mark = {"color": color, "size": 12, "symbol": "square"}
         figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=label, marker=mark))
-    figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
+    figure.update_yaxes(title_text="agent", autorange="reversed", type="category", showgrid=False)
     figure.update_xaxes(
         showgrid=False, zeroline=False, **_intervals([int(c) for c in held.columns])
     )

@@ -219,15 +219,27 @@ def units(run: Run, level: str) -> "Figure":
     when = clock(run)
     devices = run.device
     mine = devices[(devices["kind"] == "unit") & devices["grid"].isin(grids_of(run, level))]
-    power = mine["p_mw"] * mine["grid"].map(copies(run))
-    label = mine["grid"] + " " + mine["name"].where(mine["name"] != "", mine["element"])
-    rows = mine.assign(power=power, label=label)
-    wide = rows.pivot_table("power", "interval", "label", aggfunc="sum", sort=False)
-    wide = wide.reindex(index=when.intervals)
+    key = ["grid", "element", "index"]
+    rows = mine.assign(power=mine["p_mw"] * mine["grid"].map(copies(run)))
+    wide = rows.pivot_table("power", "interval", key, sort=False).reindex(index=when.intervals)
+    labels = _unit_labels(mine.drop_duplicates(key).set_index(key)["name"])
     figure = new_figure(when, "generation in MW", height=380)
-    for n, name in enumerate(wide.columns):
-        figure.add_trace(steps(when, wide[name], str(name), "MW", line=style.line_of(n)))
+    for n, (unit, label) in enumerate(labels.items()):
+        figure.add_trace(steps(when, wide[unit], label, "MW", line=style.line_of(n)))
     return figure
+
+
+def _unit_labels(names: "pd.Series[str]") -> dict[Any, str]:
+    """Grid and name of units by (grid, element, index), which tell those of one name apart."""
+    alike = names.groupby(level="grid").value_counts()
+    labels = {}
+    for key, name in zip(names.index, names, strict=True):
+        grid, element, index = key
+        own = f"{element} {index}"
+        if name:
+            own = name if alike[grid, name] == 1 else f"{name} ({own})"
+        labels[key] = f"{grid} {own}"
+    return labels
 
 
 def has_units(run: Run, level: str) -> bool:

@@ -173,6 +173,7 @@ def _power_charts(run: Run) -> Iterator[Chart]:
                 f"State of charge, {LEVELS[level]}",
                 power.state_of_charge(run, level),
                 f"Percentiles of the state of charge of all {LEVELS[level]} batteries.",
+                "At the end of each interval.",
                 wide=False,
             )
     for level in levels(run):

@@ -138,6 +138,9 @@ def test_key_figures_have_perfect_foresight_beside(ensemble_tables):
     names = [t.name for t in figures["Cost"].data]
     assert names == ["bottom_up", "bottom_up, perfect foresight"]
     assert figures["Cost"].data[0].y[0] == 1020.0
+    told = {title: str(f.data[0].customdata[0]) for title, f in figures.items()}
+    assert told["Cost"] == "1,020.00 EUR (995.16 to 1,044.84)"
+    assert told["Intervals beyond limits"] == "0.00 (0.00 to 0.00)"  # a number has no unit
     by_grid = of_ensemble.imbalance(ensemble_tables).data[0]
     assert (list(by_grid.x), list(by_grid.y)) == (["mv1"], [3.0])
 
@@ -167,3 +170,12 @@ def test_rounds_and_schedules_of_a_negotiation():
     legend = {t.name: t.marker.color for t in states.data[1:]}
     assert legend == {k: v for k, v in style.HELD.items() if k != "old schedule"}
     assert of_rounds.agreement(tables).data[0].y[0] == 3.0
+    titles = [
+        (drawn.layout.xaxis.title.text, drawn.layout.yaxis.title.text)
+        for drawn in (figure, states, of_rounds.agreement(tables))
+    ]
+    assert titles == [
+        ("round", "residual (1)"),
+        ("interval", "agent"),
+        ("interval", "time to agreement in s"),
+    ]
