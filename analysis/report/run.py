@@ -12,7 +12,7 @@ from stackelgrid.analysis.report.run_sections import SECTIONS
 from stackelgrid.analysis.run import Run
 
 # without these there is nothing to report; of the others a section is left out
-_NEEDED = ("interval", "bus", "branch", "device", "boundary")
+_NEEDED = ("interval", "bus", "branch", "device")
 _SUMMARY: dict[str, tuple[str, ...]] = {
     "timings": ("build_s", "solve_s"),
     "solver": ("conic", "mixed_integer", "version", "fallback_reason"),
@@ -59,10 +59,12 @@ def _check(run: Run) -> None:
             "(stackelgrid run) is accepted"
         )
     _check_scenario(run)
-    for name in _NEEDED:
+    below = any(grid.parent for grid in run.grids.values())  # a single grid has no boundary
+    for name in (*_NEEDED, "boundary") if below else _NEEDED:
         file = run.directory / f"{name}.parquet"
-        parts = (run.directory / name).glob("part-*.parquet")
-        if run.intervals_done and not file.exists() and not any(parts):
+        # parts first: while they are removed, the whole is there
+        partial = any((run.directory / name).glob("part-*.parquet"))
+        if run.intervals_done and not partial and not file.exists():
             raise ResultsError(f"{file}: is missing; a run writes it (docs/results.md)")
 
 
@@ -124,7 +126,9 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     if number["transmission"]:
         at = [label for label, _ in facts].index("Cost of the system") + 1
         shares = [("Leaders", cost["leader"]), ("Follower", cost["follower"])]
-        facts[at:at] = [(who, f"{eur:,.2f} EUR") for who, eur in shares]
+        facts[at:at] = [
+            (who, "not known" if eur is None else f"{eur:,.2f} EUR") for who, eur in shares
+        ]
     return tuple(facts)
 
 

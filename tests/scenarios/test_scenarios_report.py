@@ -361,8 +361,18 @@ def test_the_report_of_a_bad_run_names_place_value_and_reason(troubled):
     ],
 )
 def test_an_unfinished_run_says_how_far_it_came(copied, status, beginning, notice):
+    # tables that are read after `interval` may hold an interval more of a run that goes on
+    more = status == "running"
+
+    def filled(frame):
+        at = (frame.interval == 4) & (frame.grid == "mv1") & (frame.element == "line")
+        frame.loc[frame.index[at][2], "loading_percent"] = 99.0
+        return frame
+
+    change(copied, "branch", filled)
     for table in SCHEMAS:
-        change(copied, table, lambda frame: frame[frame.interval < 4])
+        last = 5 if more and table != "interval" else 4
+        change(copied, table, lambda frame, last=last: frame[frame.interval < last])
         (copied / table).mkdir()  # parts, as a run leaves them
         (copied / f"{table}.parquet").rename(copied / table / "part-000000.parquet")
     say(copied, status=status, intervals_done=4, intervals_planned=9)
@@ -371,6 +381,9 @@ def test_an_unfinished_run_says_how_far_it_came(copied, status, beginning, notic
     assert page.verdict.state == ("warning" if status == "interrupted" else "good")
     assert len(page.notices) == 1
     assert notice in page.notices[0]
+    (extremes,) = sections(page)["Voltages"].tables
+    fullest = [row[5:] for row in extremes.rows if row[0] == "mv1"]
+    assert (fullest == [("99.0", "line 2, 06:00")]) == more
 
 
 def test_a_run_that_has_just_begun_has_a_report(copied):
@@ -466,3 +479,11 @@ def test_a_run_without_a_report_is_had_for_the_asking(command, write_scenario, t
     assert command("run", write_scenario(), "--out", out, "--no-report").status == 0
     assert not (out / "report.html").exists()
     assert levels(Run(out)) == ["mv"]
+    # a single grid has no boundary: while it runs, there is no table of it
+    (out / "boundary.parquet").unlink()
+    say(out, status="interrupted", intervals_done=1)
+    for table in ("interval", "bus", "branch", "device"):
+        change(out, table, lambda frame: frame[frame.interval < 1])
+    page = run_page(Run(out))
+    assert page.verdict.sentence.startswith("Interrupted after 1 of 2 intervals: ")
+    assert "Interfaces between grids" not in sections(page)
