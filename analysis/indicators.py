@@ -139,21 +139,22 @@ def energy_rows(records: Mapping[str, GridRecord], dt_h: Floats) -> list[Row]:
 
 def cost_rows(
     parents: Mapping[str, str],
-    leader_eur: Mapping[str, float],
+    own_eur: Mapping[str, float],
     payment_eur: Mapping[str, float],
     follower_eur: Mapping[str, float],
 ) -> list[Row]:
     """Costs by grid and in total, EUR; all copies. `parents` maps every grid, "" for the root.
 
-    The leaders' total leaves out payments to another active network, the total cost all
-    payments: they are transfers. A root without a cost makes the total NaN.
+    `own_eur` are the leaders' costs without their payments at the boundary. The leaders' total
+    leaves out payments to another active network, the total cost all payments: they are transfers,
+    and may be unknown. A root without a cost makes the total NaN.
     """
-    rows = [Row(n, "leader_cost", v) for n, v in leader_eur.items()]
+    rows = [Row(n, "leader_cost", v + payment_eur[n]) for n, v in own_eur.items()]
     rows += [Row(n, "boundary_payment", v) for n, v in payment_eur.items()]
     rows += [Row(n, "follower_cost", v) for n, v in follower_eur.items()]
     root = next(n for n, parent in parents.items() if not parent)
     paid_to_root = sum(v for n, v in payment_eur.items() if parents[n] == root)
-    own = sum(leader_eur[n] - payment_eur[n] for n in leader_eur)
+    own = sum(own_eur.values())
     follower = follower_eur.get(root, np.nan)
     return [
         *rows,

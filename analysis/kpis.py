@@ -29,10 +29,10 @@ def plan_indicators(system: System, outcomes: Sequence[Outcome]) -> pd.DataFrame
     """
     _check_leaders(outcomes)
     parents = _parents(system)
-    leader = {n: v for o in outcomes for n, v in o.leader_cost_eur.items()}
     payment = {n: v for o in outcomes for n, v in o.payment_eur.items()}
+    own = {n: v - payment[n] for o in outcomes for n, v in o.leader_cost_eur.items()}
     follower = {o.follower: o.follower_cost_eur for o in outcomes}
-    rows = cost_rows(parents, leader, payment, follower)
+    rows = cost_rows(parents, own, payment, follower)
     rows += energy_rows(_records(system, outcomes), system.horizon.dt_h)
     rows += _solver_rows(outcomes, parents)
     return frame_of(rows, outcomes[0].scheme, outcomes[0].pricing)

@@ -95,18 +95,19 @@ def run_indicators(
     parents = run.parents
     copies = run.interval.drop_duplicates("grid").set_index("grid")["copies"].astype(float)
     records = _records(run, copies)
-    leader: dict[str, float] = {}
+    own: dict[str, float] = {}
     payment: dict[str, float] = {}
     follower: dict[str, float] = {}
     for name, rows in run.interval.groupby("grid", sort=False):
         grid = str(name)
-        own = float(copies[grid] * rows[_OWN_COSTS].to_numpy().sum())
+        # as arrays: where a price is not known, neither is the sum
+        cost = float(copies[grid] * rows[_OWN_COSTS].to_numpy().sum())
+        paid = float(copies[grid] * rows["boundary_eur"].to_numpy().sum())
         if parents[grid]:
-            payment[grid] = float(copies[grid]) * _payment(run, grid, pricing)
-            leader[grid] = own + payment[grid]
+            own[grid], payment[grid] = cost, paid
         else:
-            follower[grid] = own + float(copies[grid] * rows["boundary_eur"].sum())
-    costs = cost_rows(parents, leader, payment, follower)
+            follower[grid] = cost + paid
+    costs = cost_rows(parents, own, payment, follower)
     dt_h = np.full(run.interval["interval"].nunique(), run.dt_h)
     stored = {
         n: float(copies[n]) * (_energy_at_end(run, n) - energy_at_start_mwh[n])
@@ -175,18 +176,6 @@ def _traded(run: RunTables, grid: str, market: str, side: str) -> Floats:
     rows = t[(t["grid"] == grid) & (t["market"] == market) & (t["side"] == side)]
     power = rows.groupby("interval")["p_mw"].sum().reindex(intervals, fill_value=0.0)
     return power.to_numpy(dtype=np.float64)
-
-
-def _payment(run: RunTables, grid: str, pricing: str) -> float:
-    """Boundary payment of one copy in EUR: the tariff on what no trade across has paid for."""
-    rows = run.boundary[run.boundary["grid"] == grid].sort_values("interval")
-    p = rows["p_mw"].to_numpy(dtype=np.float64)
-    if pricing == "lmp":
-        return float(run.dt_h * np.sum(rows["nodal_price_eur_per_mwh"].to_numpy() * p))
-    across = _traded(run, grid, "across", "buy") - _traded(run, grid, "across", "sell")
-    billed = p - np.nan_to_num(across)  # a grid without trade has nothing to take off
-    price = np.where(billed > 0.0, rows["import_eur_per_mwh"], rows["export_eur_per_mwh"])
-    return float(run.dt_h * np.sum(price * billed))
 
 
 def _energy_at_end(run: RunTables, grid: str) -> float:

@@ -31,6 +31,7 @@ from stackelgrid.simulators.certificates import (
 from stackelgrid.simulators.grid_interval import GridInterval
 from stackelgrid.simulators.rows import (
     RecordedGrid,
+    boundary_payment,
     boundary_rows,
     branch_rows,
     bus_rows,
@@ -132,8 +133,8 @@ class Recorder(mosaik_api_v3.Simulator):
                     rows["certificate"].append(certificate_rows(name, plan))
                 rows["phase"].append(phase_rows(name, plan, grid.network_bus_index))
             interface = rows["boundary"][-1] if grid.parent else None
-            price = _boundary_price(grid, seen, interval, interface)
-            record = self._interval_row(grid, seen, plan, price)
+            payment = boundary_payment(grid, seen, plan, interface, interval)
+            record = self._interval_row(grid, seen, plan, payment)
             records.append(record)
             self._totals.add(
                 record,
@@ -158,7 +159,7 @@ class Recorder(mosaik_api_v3.Simulator):
         return columns
 
     def _interval_row(
-        self, grid: RecordedGrid, seen: Mapping[str, Any], plan: Plan | None, price: float
+        self, grid: RecordedGrid, seen: Mapping[str, Any], plan: Plan | None, payment: float
     ) -> GridInterval:
         d, dt_h = grid.devices, self._interval_s / 3600.0
         report = plan.report if plan else None
@@ -229,7 +230,7 @@ class Recorder(mosaik_api_v3.Simulator):
             max_loading_percent=largest(loading[np.isfinite(loading)]),
             rounds=seen["rounds"],
             energy_handover_error_mwh=handover,
-            boundary_eur=dt_h * price * seen["slack_p_mw"] if feeder else 0.0,
+            boundary_eur=dt_h * payment,
             retail_eur=dt_h * retail,
             fee_eur=dt_h * fees,
             wear_eur=dt_h
@@ -244,14 +245,3 @@ def _voltage_change(grid: RecordedGrid, plan: Plan | None, vm_pu: Floats) -> flo
     planned = bus_columns(plan, grid.order, len(vm_pu))["vm_certified_pu"]
     change = np.abs(vm_pu - planned)
     return float(np.max(change)) if len(change) and not np.isnan(change).any() else float("nan")
-
-
-def _boundary_price(
-    grid: RecordedGrid, seen: Mapping[str, Any], interval: int, interface: Mapping[str, Any] | None
-) -> float:
-    """Price in EUR/MWh that the exchange is paid at: nodal, or the tariff's by direction."""
-    if grid.nodal_pricing and interface is not None:
-        return float(interface["nodal_price_eur_per_mwh"][0])
-    if seen["slack_p_mw"] < 0.0:
-        return float(grid.series.export_eur_per_mwh[interval])
-    return float(grid.series.import_eur_per_mwh[interval])

@@ -155,8 +155,9 @@ INTERVAL = table(
     ),
     group(
         "money", "of the interval, one copy",
-        number("boundary_eur", "EUR", 'import times the import price, or export times the export '
-               'price; with `pricing = "lmp"` the exchange times the nodal price'),
+        number("boundary_eur", "EUR", 'payment at the boundary: the import (export) price times '
+               'the exchange that no trade across has paid for; with `pricing = "lmp"` the nodal '
+               'price times the exchange, empty before the first nodal price'),
         number("retail_eur", "EUR", "retail margin of the prosumers"),
         number("fee_eur", "EUR", "trade fees of the prosumers"),
         number("wear_eur", "EUR", "battery wear"),
@@ -177,7 +178,7 @@ BUS = table(
     number("q_mvar", "MVAr", "the same, reactive"),
     number("price_eur_per_mwh", "EUR/MWh", "nodal price that the grid's own dispatch as a follower "
            "found: of the DC-OPF in a transmission network, of the MV dispatch in a feeder with "
-           "grids below; empty elsewhere"),
+           "grids below; of the last one where the dispatch is held; empty elsewhere"),
     number("vm_planned_pu", "p.u.", "voltage of the relaxation at the plan's applied step; empty "
            "in a transmission network"),
     number("vm_certified_pu", "p.u.", "voltage of AC at the planned injections of that step"),
@@ -314,6 +315,7 @@ NETWORK = table(
     number("p_mw", "MW", "power of a device as the net states it"),
     number("max_p_mw", "MW", "largest power of a device"),
     number("max_e_mwh", "MWh", "capacity of a battery"),
+    number("max_loading_percent", "%", "what a branch may be loaded to; empty without a rating"),
 )  # fmt: skip
 
 GRID_TABLES: tuple[Table, ...] = (

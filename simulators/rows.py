@@ -184,6 +184,30 @@ def boundary_rows(
     return {key: np.array([value]) for key, value in row.items()}
 
 
+def boundary_payment(
+    grid: RecordedGrid,
+    seen: Mapping[str, Any],
+    plan: Plan | None,
+    interface: Mapping[str, Any] | None,
+    interval: int,
+) -> float:
+    """Payment of one copy at its boundary in EUR/h; NaN where no nodal price is known.
+
+    Nodal prices bill the exchange, the tariff bills what no trade across has paid for of it
+    (docs/formulation.md). `interface` is the row of `boundary_rows`, None for a root.
+    """
+    if grid.level == "transmission":
+        return 0.0
+    billed = float(seen["slack_p_mw"])
+    if grid.nodal_pricing and interface is not None:
+        return billed * float(interface["nodal_price_eur_per_mwh"][0])
+    trade = plan.schedule.trade if plan is not None else None
+    if plan is not None and trade is not None:
+        billed -= float((trade.across_buy_mw - trade.across_sell_mw)[:, plan.step].sum())
+    tariff = grid.series.export_eur_per_mwh if billed < 0.0 else grid.series.import_eur_per_mwh
+    return billed * float(tariff[interval])
+
+
 def trade_costs(grid: RecordedGrid, plan: Plan | None) -> tuple[float, float]:
     """Retail margin and fees of one step in EUR/h."""
     trade = plan.schedule.trade if plan is not None else None

@@ -17,9 +17,10 @@ class Totals:
     intervals_done: int = 0
     # energies with which the last recorded interval ended, by grid
     battery_e_mwh: dict[str, Floats] = field(default_factory=dict)
-    leader_eur: float = 0.0
-    follower_eur: float = 0.0
+    # of the feeders without their boundary payments, and the payments that leave the feeders
+    own_eur: float = 0.0
     boundary_eur: float = 0.0
+    follower_eur: float = 0.0
     max_gap: float = 0.0
     max_gap_eur: float = 0.0
     max_flexible_gap: float = 0.0
@@ -42,10 +43,9 @@ class Totals:
         else:
             own = row.wear_eur + row.curtailment_eur + row.generation_eur
             own += row.retail_eur + row.fee_eur
-            self.leader_eur += row.copies * own
+            self.own_eur += row.copies * own
             if row.pays_outside:
                 self.boundary_eur += row.copies * row.boundary_eur
-                self.leader_eur += row.copies * row.boundary_eur
         if row.fallback:
             text = f"{row.grid}: {row.fallback_reason}"
             self.fallback_reasons.setdefault(interval, []).append(text)
@@ -73,7 +73,13 @@ class Totals:
         return set(self.fallback_reasons)
 
     @property
+    def leader_eur(self) -> float:
+        """Cost of the feeders with their boundary payments; NaN where a nodal price is missing."""
+        return self.own_eur + self.boundary_eur
+
+    @property
     def total_eur(self) -> float:
         """Cost of the whole system: with a transmission network, payments to it are transfers."""
-        transfers = self.boundary_eur if self.has_transmission else 0.0
-        return self.follower_eur + self.leader_eur - transfers
+        if self.has_transmission:
+            return self.follower_eur + self.own_eur
+        return self.follower_eur + self.leader_eur

@@ -1,6 +1,7 @@
 """The operator of a medium-voltage feeder as follower of its communities (arXiv 2606.17769)."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,7 +23,8 @@ from stackelgrid.profiles.time_axis import Horizon
 class MvDispatchAgent(UpstreamAgent):
     """Dispatches units, PV and the exchange with the grid above; batteries rest; built once.
 
-    When there is no solution the last schedule is held (fallback.py) and the report says so.
+    When there is no solution the last schedule and its prices are held (fallback.py), and the
+    report says so.
     """
 
     def __init__(
@@ -148,6 +150,7 @@ class MvDispatchAgent(UpstreamAgent):
             schedule = hold_schedule(
                 self.feeder, self.horizon, interval, forecast, energy, self._last, load_p, load_q
             )
+            schedule = replace(schedule, price_eur_per_mwh=self.held_prices(interval))
         else:
             schedule = self._schedule(interval, solution, energy)
         self._last = schedule

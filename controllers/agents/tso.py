@@ -31,10 +31,10 @@ from stackelgrid.profiles.time_axis import Horizon
 class TsoAgent(UpstreamAgent):
     """Dispatches the generators at least cost and prices every bus; built once.
 
-    When the DC-OPF has no solution, the last dispatch is kept (before the first one every unit
-    takes the same share of its range) and the report says so: the slack bus balances. With
-    `ramp_mw_per_h` (units,) the output before the first decision, `unit_p_before_mw` (units,), is
-    needed; later it is what the last dispatch planned.
+    When the DC-OPF has no solution, the last dispatch and its prices are kept (before the first one
+    every unit takes the same share of its range, without prices) and the report says so: the slack
+    bus balances. With `ramp_mw_per_h` (units,) the output before the first decision,
+    `unit_p_before_mw` (units,), is needed; later it is what the last dispatch planned.
     """
 
     carried = ("_last", "certificate_s")
@@ -93,10 +93,9 @@ class TsoAgent(UpstreamAgent):
     ) -> Plan:
         """Units and nodal prices over the horizon."""
         base, steps, report = self.grid.network.base_mva, self.horizon.length, solution.report
-        price = None
         if report.fallback:
             load = base * p[self.compiled.parameters["load_p"]].reshape(-1, steps)
-            unit_p = self._held(interval, load)
+            unit_p, price = self._held(interval, load), self.held_prices(interval)
         else:
             unit_p = base * solution.x[self.compiled.columns["unit_p"]].reshape(-1, steps)
             dual = solution.dual[self.compiled.rows["balance"]].reshape(-1, steps)

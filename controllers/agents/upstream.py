@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from stackelgrid.controllers.agents.fallback import shifted
 from stackelgrid.controllers.certification.mixtures import MixtureVerdict
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.schedule import (
@@ -184,6 +185,13 @@ class UpstreamAgent(Carrying, ABC):
         """Largest cost in EUR over all feasible dispatches; with `solve` the range of the cost."""
         program = self.compiled.program
         return convex_maximum(program, program.data(p), self.exclusive(), gap, node_limit)
+
+    def held_prices(self, interval: int) -> Floats | None:
+        """Nodal prices (buses, steps) of the last schedule; None where it had none."""
+        if self._last is None or self._last.price_eur_per_mwh is None:
+            return None
+        age = interval - self._last.interval
+        return shifted(self._last.price_eur_per_mwh, self.horizon, age)
 
     def decide(
         self,

@@ -175,7 +175,7 @@ def test_exchange_over_time(system, outcome):
 
 def test_payments_between_networks_are_transfers():
     rows = cost_rows(
-        {"tn": "", "mv": "tn", "lv": "mv"}, {"mv": 50.0, "lv": 20.0}, {"mv": 40.0, "lv": 15.0},
+        {"tn": "", "mv": "tn", "lv": "mv"}, {"mv": 10.0, "lv": 5.0}, {"mv": 40.0, "lv": 15.0},
         {"tn": 200.0, "mv": 70.0},
     )  # fmt: skip
     total = {r.indicator: r.value for r in rows if r.grid == TOTAL}
@@ -188,7 +188,7 @@ def test_payments_between_networks_are_transfers():
 
 
 def test_a_missing_follower_leaves_no_total():
-    rows = cost_rows({"tn": "", "mv": "tn"}, {"mv": 50.0}, {"mv": 40.0}, {})
+    rows = cost_rows({"tn": "", "mv": "tn"}, {"mv": 10.0}, {"mv": 40.0}, {})
     assert np.isnan(next(r.value for r in rows if r.indicator == "total_cost"))
 
 

@@ -15,7 +15,7 @@ from stackelgrid.profiles.errors import StackelgridError
 A = {
     "grid": "a", "level": "lv", "copies": 2, "gap": 1e-4, "gap_eur": 0.1, "unit_p_mw": 0.0,
     "wear_eur": 0.5, "fee_eur": 0.25, "retail_eur": 0.0, "curtailment_eur": 0.0,
-    "generation_eur": 0.0, "boundary_eur": 999.0, "loss_mw": 0.1,
+    "generation_eur": 0.0, "loss_mw": 0.1,
 }  # fmt: skip
 MV = {
     **A, "grid": "mv", "level": "mv", "copies": 1, "gap": 1e-3, "wear_eur": 0.0, "fee_eur": 0.0,
@@ -28,19 +28,16 @@ MV = {
 def directory(tmp_path):
     interval = [
         {**A, "interval": 0, "p_import_mw": -1.0, "pv_p_mw": 3.0, "pv_available_mw": 4.0,
-         "battery_e_mwh": 0.4},
+         "battery_e_mwh": 0.4, "boundary_eur": -15.0},
         {**MV, "interval": 0},
         {**A, "interval": 1, "p_import_mw": 2.0, "pv_p_mw": 0.0, "pv_available_mw": 0.0,
-         "battery_e_mwh": 0.7},
+         "battery_e_mwh": 0.7, "boundary_eur": 75.0},
         {**MV, "interval": 1},
     ]  # fmt: skip
-    price = {"import_eur_per_mwh": 100.0, "export_eur_per_mwh": 50.0}
     boundary = [
-        {"interval": 0, "grid": "a", "parent": "mv", "p_mw": -1.0, **price,
-         "nodal_price_eur_per_mwh": 60.0},
-        {"interval": 1, "grid": "a", "parent": "mv", "p_mw": 2.0, **price,
-         "nodal_price_eur_per_mwh": 80.0},
-    ]  # fmt: skip
+        {"interval": 0, "grid": "a", "parent": "mv", "p_mw": -1.0},
+        {"interval": 1, "grid": "a", "parent": "mv", "p_mw": 2.0},
+    ]
     device = [
         {"interval": 0, "grid": "a", "element": "load", "kind": "load", "p_mw": 1.0},
         {"interval": 0, "grid": "a", "element": "sgen", "kind": "load", "p_mw": 0.5},
@@ -67,16 +64,15 @@ def directory(tmp_path):
     return tmp_path
 
 
-def indicators(directory, grid, pricing="tariff"):
+def indicators(directory, grid):
     frame = run_indicators(
-        read_run(directory), "top_down", pricing, {"mv": 0.0, "a": 0.5}, {"mv": 100.0, "a": 200.0}
+        read_run(directory), "top_down", "tariff", {"mv": 0.0, "a": 0.5}, {"mv": 100.0, "a": 200.0}
     )
     return frame[frame["grid"] == grid].set_index("indicator")["value"].to_dict()
 
 
 def test_realised_indicators_of_a_network(directory):
-    # billed: -1 + 0.4 sold across = -0.6 MW exported, 2 - 0.5 bought across = 1.5 MW imported
-    payment = 2 * 0.5 * (-0.6 * 50.0 + 1.5 * 100.0)
+    payment = 2 * (-15.0 + 75.0)
     own = 2 * 2 * (0.5 + 0.25)
     expected = {
         "boundary_payment": payment,
@@ -111,9 +107,16 @@ def test_realised_totals(directory):
     assert (total["gap"], total["fallbacks"], total["solve_s"]) == (1e-3, 1.0, 7.0)
 
 
-def test_nodal_prices_bill_the_whole_exchange(directory):
-    payment = indicators(directory, "a", "lmp")["boundary_payment"]
-    assert payment == pytest.approx(2 * 0.5 * (-1.0 * 60.0 + 2.0 * 80.0))
+def test_an_unknown_payment_leaves_the_total_cost_known(directory):
+    """Without a nodal price nobody knows what a network pays; to the system it is a transfer."""
+    path = directory / "interval.parquet"
+    table = pd.read_parquet(path)
+    table.loc[(table["grid"] == "a") & (table["interval"] == 1), "boundary_eur"] = np.nan
+    table.to_parquet(path, index=False)
+    assert np.isnan(indicators(directory, "a")["leader_cost"])
+    total = indicators(directory, TOTAL)
+    assert np.isnan(total["boundary_payment"])
+    assert total["total_cost"] == pytest.approx(2 * 130.0 + 3.0)
 
 
 def test_a_root_feeder_has_no_leaders_indicators(directory):

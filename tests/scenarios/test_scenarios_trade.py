@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from trade_checks import assert_balanced, assert_one_mode, assert_one_role
+from trade_checks import assert_balanced, assert_one_mode, assert_one_role, sums
 
 from stackelgrid.scenarios.build import build_scenario
 from stackelgrid.scenarios.load import load_scenario
@@ -150,6 +150,22 @@ def test_prices_follow_the_rule(traded):
         }[market, side]
         np.testing.assert_allclose(rows.price_eur_per_mwh, expected, rtol=1e-12)
         np.testing.assert_allclose(rows.fee_eur_per_mwh, fee)
+
+
+def test_the_tariff_bills_what_no_trade_across_has_paid_for(traded):
+    tables, summary = traded
+    trade, interval = tables["trade"], tables["interval"]
+    boundary = tables["boundary"].set_index(["grid", "interval"])
+    across = sums(trade[trade.market == "across"], "grid", "interval")
+    billed = boundary.p_mw - across.reindex(boundary.index, fill_value=0.0)
+    price = boundary.import_eur_per_mwh.where(billed > 0.0, boundary.export_eur_per_mwh)
+    paid = interval.set_index(["grid", "interval"]).boundary_eur.reindex(boundary.index)
+    np.testing.assert_allclose(paid, price * billed, rtol=1e-9, atol=1e-6)
+    assert np.abs(paid - price * boundary.p_mw).max() > 0.1
+    leaders = interval[interval.level == "mv"]
+    own = ["retail_eur", "fee_eur", "wear_eur", "curtailment_eur", "generation_eur"]
+    cost = leaders.copies * (leaders.boundary_eur + leaders[own].sum(axis=1))
+    assert summary["cost_eur"]["leader"] == pytest.approx(cost.sum(), rel=1e-12)
 
 
 def test_margins_and_fees_are_those_of_the_trades(traded):

@@ -78,9 +78,11 @@ def test_load_above_generation_keeps_the_last_dispatch(make_tso):
     bad = tso.decide(1, {})
     assert bad.report.fallback == "clarabel returned infeasible (PrimalInfeasible)"
     np.testing.assert_array_equal(bad.set_points.unit_p_mw, good.schedule.unit_p_mw[:, 1])
+    price = good.schedule.price_eur_per_mwh
+    np.testing.assert_array_equal(bad.schedule.price_eur_per_mwh[:, 0], price[:, 1])
     again = tso.decide(2, {})
     # the hour that followed, whose mean the last good plan knew
     np.testing.assert_allclose(
         again.set_points.unit_p_mw, good.schedule.unit_p_mw[:, 2], rtol=1e-12
     )
-    assert again.schedule.price_eur_per_mwh is None
+    np.testing.assert_allclose(again.schedule.price_eur_per_mwh[:, 0], price[:, 2], rtol=1e-12)

@@ -1,5 +1,7 @@
 """Followers: what the grids below pay, prices, range of the cost, plans and refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandapower as pp
 import pytest
@@ -142,6 +144,19 @@ def test_the_range_of_the_cost(follower):
     assert program.objective(most.x, data) == pytest.approx(most.value, rel=1e-9)
     for pair in agent.exclusive():
         assert min(most.x[pair.first], most.x[pair.second]) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_held_dispatch_keeps_its_prices(mv_agent):
+    agent, x = mv_agent(), BoundaryProfile(np.array([0.3, -0.1, 0.2]), np.zeros(3))
+    measured = replace(HEAD, battery_e_mwh=agent.feeder.devices.batteries.e_initial_mwh)
+    good = agent.decide(0, {"lv1": x, "lv2": x}, measured)
+    assert good.report.fallback == ""
+    too_much = {"lv1": BoundaryProfile(np.full(3, 90.0), np.zeros(3)), "lv2": x}
+    bad = agent.decide(1, too_much, measured)
+    assert bad.report.fallback != ""
+    price = good.schedule.price_eur_per_mwh
+    np.testing.assert_array_equal(bad.schedule.price_eur_per_mwh[:, 0], price[:, 1])
+    assert mv_agent().decide(0, too_much, measured).schedule.price_eur_per_mwh is None
 
 
 def test_exchanges_enter_at_the_childs_bus(load_case):
