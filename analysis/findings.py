@@ -77,12 +77,13 @@ def findings(run: Run) -> Findings:
     table = run.interval
     feeders = table[table["level"] != "transmission"]
     real = table["realised_violation_pu"] > tolerances.AC_LIMIT_PU
+    total = run.summary["cost_eur"]["total"]  # null where it is not known
     unfit = set(feeders.loc[feeders["verdict"] == INFEASIBLE, "interval"])
     return Findings(
         planned=int(run.summary["intervals_planned"]),
         done=int(table["interval"].nunique()),
         status=run.status,
-        cost_eur=float(run.summary["cost_eur"]["total"]),
+        cost_eur=float("nan") if total is None else float(total),
         beyond_in_reality=_intervals(table, real),
         infeasible=_intervals(table, table["verdict"] == INFEASIBLE),
         infeasible_phases=_intervals(table, table["verdict_three_phase"] == INFEASIBLE),
@@ -115,7 +116,8 @@ def sentence(found: Findings, when: Clock) -> str:
         parts.append("all within limits" if n > 1 else "within limits")
     if found.recovered:
         parts.append(f"{found.recovered} after a recovery")
-    text = f"{', '.join(parts)}; cost {found.cost_eur:,.0f} EUR."
+    cost = "not known" if np.isnan(found.cost_eur) else f"{found.cost_eur:,.0f} EUR"
+    text = f"{', '.join(parts)}; cost {cost}."
     beginning = _beginning(found)
     return beginning + text if beginning else text[0].upper() + text[1:]
 

@@ -57,7 +57,8 @@ def cost_kinds(run: Run) -> pd.DataFrame:
 def cost_sides(run: Run) -> pd.DataFrame:
     """Cost of leaders (with their boundary payments), follower and system in EUR by interval.
 
-    Columns leaders, follower, system; they add up to `cost_eur` of summary.json.
+    Columns leaders, follower, system; they add up to `cost_eur` of summary.json. What leaders bear
+    is NaN where a nodal price, and so their payment, is not known.
     """
     kinds = cost_kinds(run)
     when = clock(run)
@@ -65,7 +66,7 @@ def cost_sides(run: Run) -> pd.DataFrame:
     if _FOLLOWER not in kinds:
         return pd.DataFrame({"leaders": system, "follower": 0.0 * system, "system": system})
     follower = kinds[_FOLLOWER]
-    paid = by_grid(run, "boundary_eur", when)[_paying(run)].sum(axis=1)
+    paid = by_grid(run, "boundary_eur", when)[_paying(run)].sum(axis=1, skipna=False)
     return pd.DataFrame(
         {"leaders": system - follower + paid, "follower": follower, "system": system}
     )
@@ -100,6 +101,8 @@ def cumulative_costs(run: Run) -> "Figure":
         lines = {"system": style.INK}
     for name, color in lines.items():
         since = np.append(0.0, sides[name].to_numpy().cumsum())
+        if np.isnan(since[-1]):
+            continue
         figure.add_trace(
             go.Scatter(
                 x=when.edges,

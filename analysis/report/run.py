@@ -116,9 +116,9 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
         ("Coordination", str(run.scenario.get("coordination", "central")).replace("_", " ")),
         ("Seed", str(s["seed"])),
         ("Solvers", f"{solver['conic']}, {solver['mixed_integer']}"),
-        ("Cost of the system", f"{cost['total']:,.2f} EUR"),
-        ("Largest gap of a plan", f"{bilevel['max_relative_gap']:.1e}"),
-        ("Largest cone gap", f"{s['certificate']['max_cone_gap_pu']:.1e} p.u."),
+        ("Cost of the system", _told(cost["total"], ",.2f", " EUR")),
+        ("Largest gap of a plan", _told(bilevel["max_relative_gap"], ".1e")),
+        ("Largest cone gap", _told(s["certificate"]["max_cone_gap_pu"], ".1e", " p.u.")),
         ("Recovered intervals", str(s["certificate"]["recovered"])),
         ("Intervals by fallback", str(s["intervals_fallback"])),
         ("Wall-clock time", f"{s['wall_s']:,.1f} s"),
@@ -126,10 +126,13 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     if number["transmission"]:
         at = [label for label, _ in facts].index("Cost of the system") + 1
         shares = [("Leaders", cost["leader"]), ("Follower", cost["follower"])]
-        facts[at:at] = [
-            (who, "not known" if eur is None else f"{eur:,.2f} EUR") for who, eur in shares
-        ]
+        facts[at:at] = [(who, _told(eur, ",.2f", " EUR")) for who, eur in shares]
     return tuple(facts)
+
+
+def _told(value: float | None, form: str, unit: str = "") -> str:
+    """Text of a number of summary.json, which is null where it is not finite."""
+    return "not known" if value is None else f"{value:{form}}{unit}"
 
 
 def _notices(run: Run) -> tuple[str, ...]:

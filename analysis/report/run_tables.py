@@ -50,11 +50,13 @@ def grid_table(run: Run) -> ReportTable:
 
 def cost_table(run: Run) -> ReportTable:
     """Sums of the costs by kind, and by who bears them."""
-    kinds, sides = cost_kinds(run).sum(), cost_sides(run).sum()
+    kinds, sides = cost_kinds(run).sum(), cost_sides(run).sum(skipna=False)
     rows = [(name, f"{v:,.2f}") for name, v in kinds.items() if abs(v) > NOTHING_EUR]
     rows.append(("cost of the system", f"{sides['system']:,.2f}"))
     if sides["follower"]:
-        rows.append(("leaders, with their payments at the boundary", f"{sides['leaders']:,.2f}"))
+        leaders = sides["leaders"]
+        told = "not known: a nodal price is missing" if np.isnan(leaders) else f"{leaders:,.2f}"
+        rows.append(("leaders, with their payments at the boundary", told))
         rows.append(("follower", f"{sides['follower']:,.2f}"))
     return ReportTable(
         "Costs",

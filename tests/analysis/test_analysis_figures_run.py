@@ -1,9 +1,10 @@
 """Figures of a run from tables made by hand: cases that runs of the scenarios do not have."""
 
 import pytest
-from run_rows import judged, run_of
+from run_rows import NAN, judged, run_of
 
 from stackelgrid.analysis.figures import costs, power
+from stackelgrid.analysis.report.run_tables import cost_table
 
 NAMES = ("mv1", "mv2", "mv3")
 GRIDS = {"tn": ("transmission", None, 1), **dict.fromkeys(NAMES, ("mv", "tn", 2))}
@@ -59,3 +60,19 @@ def test_no_price_has_the_colour_of_another():
     colors = {trace.name: trace.line.color for trace in costs.prices(run).data}
     shown = [color for name, color in colors.items() if not name.startswith("export")]
     assert len(shown) == len(set(shown)) == 5 + 2
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_leaders_have_no_cost_where_a_payment_is_not_known(known):
+    rows = [
+        judged(0, "tn", level="transmission", copies=1, generation_eur=100.0),
+        judged(0, "mv1", copies=2, wear_eur=3.0, boundary_eur=5.0 if known else NAN),
+    ]
+    run = run_of(dict(list(GRIDS.items())[:2]), interval=rows)
+    sides = costs.cost_sides(run).loc[0]
+    assert sides["leaders"] == pytest.approx(2 * (5.0 + 3.0) if known else NAN, nan_ok=True)
+    assert (sides["follower"], sides["system"]) == (100.0, 106.0)
+    names = [trace.name for trace in costs.cumulative_costs(run).data]
+    assert names == ["system", "follower"] + ["leaders"] * known
+    told = dict(cost_table(run).rows)["leaders, with their payments at the boundary"]
+    assert told == ("16.00" if known else "not known: a nodal price is missing")

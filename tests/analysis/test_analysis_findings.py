@@ -74,6 +74,11 @@ COST = "; cost 12,345 EUR."
             f"Going on, 1 of 96 intervals done: the interval was exact and within limits{COST}",
         ),
         (
+            {"cost_eur": NAN},
+            "good",
+            "All 96 intervals were exact and within limits; cost not known.",
+        ),
+        (
             {"done": 0, "status": "interrupted"},
             "warning",
             "Interrupted after 0 of 96 intervals: no interval is on record yet.",
