@@ -14,6 +14,7 @@ from stackelgrid.profiles.errors import StackelgridError
 __all__ = ["StateError", "bytes_of_state", "state_of_bytes"]
 
 _CONTAINERS = ("set", "frozenset", "complex", "slice")
+_NOT_PLAIN = (pickle.UnpicklingError, ValueError, EOFError, AttributeError, ImportError)
 _ARRAYS = ("_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer")
 
 
@@ -22,15 +23,23 @@ class StateError(StackelgridError):
 
 
 def bytes_of_state(state: Any) -> bytes:
-    """Bytes of a state; every number keeps all its bits."""
-    return pickle.dumps(state, protocol=5)
+    """Bytes of a state; every number keeps all its bits.
+
+    Raises StateError for whatever could not be read back: it is not plain data.
+    """
+    try:
+        data = pickle.dumps(state, protocol=5)
+        _PlainUnpickler(io.BytesIO(data)).load()
+    except (*_NOT_PLAIN, pickle.PicklingError, TypeError, RecursionError) as error:
+        raise StateError(str(error)) from error
+    return data
 
 
 def state_of_bytes(data: bytes) -> Any:
     """State of bytes; raises StateError for whatever is not plain data."""
     try:
         return _PlainUnpickler(io.BytesIO(data)).load()
-    except (pickle.UnpicklingError, ValueError, EOFError, AttributeError, ImportError) as error:
+    except _NOT_PLAIN as error:
         raise StateError(f"no state ({error})") from error
 
 

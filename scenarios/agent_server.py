@@ -5,6 +5,7 @@ from typing import Any
 
 from mosaik_api_v3.types import CreateResult, Meta, OutputData, OutputRequest
 
+from stackelgrid.profiles.plain_state import StateError
 from stackelgrid.profiles.stateful import Stateful
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario
 from stackelgrid.scenarios.grid_server import (
@@ -33,6 +34,7 @@ class AgentServer(AgentSimulator):
         """Take the resolved scenario; the controller is built with the first agent."""
         self._content, self._folder, self._sid = scenario, folder, sid
         self._built: BuiltScenario | None = None
+        self._no_state = ""
         return {**META, "extra_methods": ["decision", "state", "restore", "unsaved"]}
 
     def create(self, num: int, model: str, **model_params: Any) -> list[CreateResult]:
@@ -66,13 +68,17 @@ class AgentServer(AgentSimulator):
     def unsaved(self) -> str:
         """Why the state of the controller cannot be saved; empty if it can."""
         if isinstance(self._controller, Stateful):
-            return ""
+            return self._no_state
         return f"controller {type(self._controller).__name__} has no methods state and restore"
 
-    def state(self) -> str:
-        """What the controller carries to the next interval."""
+    def state(self) -> str | None:
+        """What the controller carries to the next interval; None if it is no plain data."""
         assert isinstance(self._controller, Stateful)
-        return text_of_state(self._controller.state())
+        try:
+            return text_of_state(self._controller.state())
+        except StateError as error:
+            self._no_state = str(error)
+            return None
 
     def restore(self, carried: str) -> None:
         """Take what the controller carried; raises StateError."""

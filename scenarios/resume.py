@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +21,7 @@ from stackelgrid.scenarios.run_state import (
     load_state,
     locked,
     read_header,
+    remove_state,
 )
 from stackelgrid.scenarios.schema import Scenario
 from stackelgrid.simulators.tables import SCHEMAS
@@ -44,7 +46,8 @@ def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumabl
     ScenarioError for a directory that is no run, and for a state of another version or scenario.
     """
     path = directory / "scenario.toml"
-    summary = _summary(directory)
+    header = read_header(directory)
+    summary = _summary(directory, has_state=header is not None)
     if not path.is_file() or (summary is not None and "intervals_planned" not in summary):
         raise ScenarioError(
             f"--resume {directory}: is no run; a directory that `stackelgrid run` has begun to "
@@ -54,12 +57,15 @@ def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumabl
     if loaded is not None:
         check_same(directory, resolved(own), resolved(loaded), "asked for")
     if summary is not None and summary.get("status") == "done":
+        remove_state(directory)  # its process has ended before it could
         return Resumable(directory, loaded or own, None, summary)
-    header = read_header(directory)
+    # a controller of the user's lies beside the scenario it was run from
+    folder = None if summary is None else summary.get("folder")
     if header is not None:
         _check_header(directory, header, resolved(own))
-        if loaded is None:  # a controller of the user's lies beside the scenario it was run from
-            own = replace(own, folder=Path(header.folder))
+        folder = header.folder
+    if folder is not None:
+        own = replace(own, folder=Path(folder))
     return Resumable(directory, loaded or own, header, None)
 
 
@@ -73,17 +79,15 @@ def resume_run(
     if found.finished is not None:
         raise ScenarioError(f"--resume {directory}: is finished")
     with locked(directory):
-        state = None if header is None else load_state(directory, header)
         if header is None:
-            _begin_again(directory)
-    if header is None:
-        say(f"{directory} holds no saved state: the run begins again")
-        return run_in(found.loaded, directory, progress, say)
-    say(f"goes on with interval {header.interval}")
-    for name, now in other_libraries(header).items():
-        before = header.libraries[name]
-        say(f"saved with {name} {before}, goes on with {now}: last digits may differ")
-    return run_in(found.loaded, directory, progress, say, state)
+            say(f"{directory} holds no saved state: the run begins again")
+            return run_in(found.loaded, directory, progress, say, _emptied(directory))
+        state = load_state(directory, header)
+        say(f"goes on with interval {header.interval}")
+        for name, now in other_libraries(header).items():
+            before = header.libraries[name]
+            say(f"saved with {name} {before}, goes on with {now}: last digits may differ")
+        return run_in(found.loaded, directory, progress, say, nullcontext(), state)
 
 
 def other_libraries(header: StateHeader) -> dict[str, str]:
@@ -92,14 +96,16 @@ def other_libraries(header: StateHeader) -> dict[str, str]:
     return {name: now for name, now in present.items() if now != header.libraries[name]}
 
 
-def _begin_again(directory: Path) -> None:
-    """Remove what a run has written that has no state."""
+@contextmanager
+def _emptied(directory: Path) -> Iterator[None]:
+    """Remove what a run has written that has no state, but for what tells where it came from."""
     for table in SCHEMAS:
         shutil.rmtree(directory / table, ignore_errors=True)
         for name in (f"{table}.parquet", f"{table}.tmp"):
             (directory / name).unlink(missing_ok=True)
-    for name in ("log.jsonl", "summary.json", "summary.json.tmp", f"{STATE_FILE}.tmp"):
+    for name in ("log.jsonl", "summary.json.tmp", f"{STATE_FILE}.tmp"):
         (directory / name).unlink(missing_ok=True)
+    yield
 
 
 def _check_header(directory: Path, header: StateHeader, content: Mapping[str, Any]) -> None:
@@ -168,12 +174,15 @@ def _short(value: object) -> str:
     return str(text) if len(str(text)) <= 60 else f"{str(text)[:57]}..."
 
 
-def _summary(directory: Path) -> dict[str, Any] | None:
+def _summary(directory: Path, *, has_state: bool) -> dict[str, Any] | None:
+    """Content of summary.json; none where a loss of power has left half of it beside a state."""
     path = directory / "summary.json"
     if not path.is_file():
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
+        if has_state:
+            return None
         raise ScenarioError(f"{path}: is no JSON") from error
     return content if isinstance(content, dict) else {}

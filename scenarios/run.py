@@ -1,10 +1,9 @@
 """One run: build, simulate, and leave a directory that says truthfully what is in it."""
 
-import json
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,8 +13,10 @@ import tomli_w
 
 from stackelgrid.controllers.decision import Decision
 from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.profiles.plain_state import StateError
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.json_text import json_text
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices, programs
 from stackelgrid.scenarios.progress import DecisionProgress, RunProgress
@@ -27,6 +28,7 @@ from stackelgrid.scenarios.run_state import (
     file_digests,
     header_of,
     locked,
+    read_header,
     remove_state,
     save_state,
     state_of,
@@ -68,7 +70,7 @@ def run_scenario(
     or in the run (then summary.json says "interrupted" and the parts written so far are there).
     """
     check_out(out)
-    return run_in(loaded, out, progress, say, early=early)
+    return run_in(loaded, out, progress, say, _claimed(out), early=early)
 
 
 def run_in(
@@ -76,25 +78,55 @@ def run_in(
     out: Path,
     progress: Callable[[RunProgress], None],
     say: Callable[[str], None],
+    claim: AbstractContextManager[None],
     state: RunState | None = None,
     early: Supervisor | None = None,
 ) -> RunResult:
-    """Run a scenario in a directory, or go on with the run there from its state."""
+    """Run a scenario in a directory, or go on with the run there from its state.
+
+    `claim` makes the directory this run's own; it is entered once all has been built.
+    """
     started = time.perf_counter() - (0.0 if state is None else state.wall_s)
     # remote simulators build what they host while this process builds
     with remote_simulators(loaded, resolved(loaded), early) as remotes:
         built = remotes.placed(build_scenario(loaded))
-        try:
-            out.mkdir(parents=True, exist_ok=True)
+        with _writing(out), claim:
             if state is None:
-                _replace(out / "scenario.toml", tomli_w.dumps(resolved(loaded)))
-                write_networks(built.grids, out)
-        except OSError as error:
-            raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
-        with locked(out):
-            run = _Run(loaded, built, out, progress, started, state)
-            run.begin(state, say)
+                with _refusing(out):
+                    _replace(out / "scenario.toml", tomli_w.dumps(resolved(loaded)), durable=True)
+                    write_networks(built.grids, out)
+            run = _Run(loaded, built, out, progress, say, started, state)
+            run.begin(state)
             return run.finish()
+
+
+@contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """Make a new or empty directory a run's own; another may have begun there meanwhile."""
+    with _refusing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        check_out(out)
+        yield
+
+
+@contextmanager
+def _refusing(out: Path) -> Iterator[None]:
+    """Refuse a directory in which nothing can be begun."""
+    try:
+        yield
+    except OSError as error:
+        raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Say in one line why a directory cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StackelgridError(f"{out}: cannot be written ({reason})") from error
 
 
 class _Run:
@@ -106,6 +138,7 @@ class _Run:
         built: BuiltScenario,
         out: Path,
         progress: Callable[[RunProgress], None],
+        say: Callable[[str], None],
         started: float,
         state: RunState | None,
     ) -> None:
@@ -118,16 +151,16 @@ class _Run:
         self.writer, self.log = TableWriter(out), RunLog(out)
         self._stages = StageRecorder(self.writer, built.axis.index, built.devices)
         self._negotiations = NegotiationRecorder(self.writer, built.axis.index)
-        self._started, self._progress = started, progress
+        self._started, self._progress, self._say = started, progress, say
         self._decided, self._warning = DecisionProgress(), ""
         self._world_before_s = self.timings.world_s
         self.timings.build_s = time.perf_counter() - started - self._world_before_s
         self._logged = self.totals.fallback_intervals
         self._unsaved = why_unsaved(built)
         content = resolved(loaded)
-        self._header = header_of(content, loaded.folder, file_digests(content))
+        self._header = header_of(content, loaded.folder.resolve(), file_digests(content))
 
-    def begin(self, state: RunState | None, say: Callable[[str], None]) -> None:
+    def begin(self, state: RunState | None) -> None:
         """Say what is run, or take up what was saved and remove what came after it."""
         scenario, log = self.loaded.scenario, self.log
         if state is not None:
@@ -138,7 +171,7 @@ class _Run:
             return
         log.event("start", scenario=scenario.name, seed=scenario.seed, version=_version())
         t = scenario.time
-        say(
+        self._say(
             f"{scenario.name}: {counted(t.intervals, 'interval')} of {t.interval_min} min from "
             f"{self.built.axis.index[0]:%Y-%m-%d %H:%M}, seed {scenario.seed}"
         )
@@ -146,10 +179,13 @@ class _Run:
         if self._unsaved:
             lines = [*lines, f"{self._unsaved}: an interrupted run begins again"]
         for line in lines:
-            log.event("notice", text=line)
-            say(line)
+            self._notice(line)
         for label, health in programs(self.built):
             log.event("program", grids=label, **asdict(health))
+
+    def _notice(self, line: str) -> None:
+        self.log.event("notice", text=line)
+        self._say(line)
 
     def finish(self) -> RunResult:
         """Run what is left; whatever ends it, the summary says how far it came."""
@@ -174,16 +210,13 @@ class _Run:
             self.writer.merge()
             if self.totals.negotiation.summary() is not None:
                 _draw_negotiations(out, self.loaded.scenario.name)
-            remove_state(out)
             status = "done"
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise StackelgridError(f"{out}: cannot be written ({reason})") from error
         finally:
             final = self._summary(status)
             with nullcontext() if status == "done" else suppress(OSError):
                 self.log.event(status, intervals_done=self.totals.intervals_done)
-                write_summary(out, final)
+                write_summary(out, final, durable=True)
+        remove_state(out)  # last: until the summary says "done", it is what there is to go on with
         return RunResult(out, final, self.built)
 
     def _on_decision(self, interval: int, decision: Decision) -> None:
@@ -227,8 +260,15 @@ class _Run:
         log_bytes = self.log.sync()
         wall_s = started - self._started
         timings = replace(self.timings, world_s=wall_s - self.timings.build_s)
-        state = state_of(self.built, self.totals, timings, wall_s, log_bytes)
-        save_state(self.out, replace(self._header, interval=done), state)
+        try:
+            state = state_of(self.built, self.totals, timings, wall_s, log_bytes)
+            save_state(self.out, replace(self._header, interval=done), state)
+        except StateError as error:  # the user's controller gives something else; the run goes on
+            before = read_header(self.out)
+            then = "begins again" if before is None else f"goes on with interval {before.interval}"
+            name = self.loaded.scenario.controller
+            self._unsaved = f"controller {name}: its state cannot be saved ({error})"
+            self._notice(f"{self._unsaved}: an interrupted run {then}")
         self.timings.state_s += time.perf_counter() - started
 
     def _summary(self, status: str) -> dict[str, Any]:
@@ -236,7 +276,8 @@ class _Run:
         timings = self.timings
         if status == "running":
             timings = replace(timings, world_s=wall_s - timings.build_s)
-        return summary(self.built, self.totals, timings, status, wall_s)
+        folder = self.loaded.folder.resolve()
+        return summary(self.built, folder, self.totals, timings, status, wall_s)
 
 
 def _draw_negotiations(out: Path, name: str) -> None:
@@ -285,7 +326,7 @@ class RunLog:
     def event(self, kind: str, **fields: Any) -> None:
         """Append one event."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"event": kind, **fields}) + "\n")
+            file.write(json_text({"event": kind, **fields}) + "\n")
 
     def sync(self) -> int:
         """Make it survive a loss of power; returns its length in bytes."""
@@ -297,15 +338,20 @@ class RunLog:
         os.truncate(self._path, length)
 
 
-def write_summary(out: Path, content: dict[str, Any]) -> None:
+def write_summary(out: Path, content: dict[str, Any], *, durable: bool = False) -> None:
     """Replace summary.json at once: a reader never sees half of it."""
-    _replace(out / "summary.json", json.dumps(content, indent=2) + "\n")
+    _replace(out / "summary.json", json_text(content, indent=2) + "\n", durable=durable)
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, text: str, *, durable: bool) -> None:
+    """Replace a file; what is durable survives a loss of power."""
     unfinished = path.with_name(f"{path.name}.tmp")
     unfinished.write_text(text, encoding="utf-8")
+    if durable:
+        sync(unfinished)
     unfinished.rename(path)
+    if durable:
+        sync(path.parent)
 
 
 def _version() -> str:

@@ -11,6 +11,7 @@ from stackelgrid.controllers.networks.elements import element_table
 from stackelgrid.scenarios.grids import BuiltGrid
 from stackelgrid.simulators.columns import arrow_table
 from stackelgrid.simulators.result_columns import NETWORK as NETWORK_COLUMNS
+from stackelgrid.simulators.tables import sync
 
 NETWORK = "network.parquet"
 NETS = "grids"
@@ -19,7 +20,7 @@ NETS = "grids"
 def write_networks(grids: Mapping[str, BuiltGrid], directory: Path) -> None:
     """Write network.parquet (columns: `NETWORK`) and a pandapower JSON file a grid.
 
-    Both appear whole or not at all. Raises OSError.
+    Both appear whole or not at all, also after a loss of power. Raises OSError.
     """
     tables = []
     for name, grid in grids.items():
@@ -33,8 +34,12 @@ def write_networks(grids: Mapping[str, BuiltGrid], directory: Path) -> None:
         path = folder / f"{name}.json"
         unfinished = path.with_suffix(".tmp")
         unfinished.write_text(pp.to_json(grid.net), encoding="utf-8")
+        sync(unfinished)
         unfinished.rename(path)
+    sync(folder)
     unfinished = directory / "network.tmp"
     whole = arrow_table(pd.concat(tables, ignore_index=True), NETWORK_COLUMNS)
     pq.write_table(whole, unfinished, compression="zstd")
+    sync(unfinished)
     unfinished.rename(directory / NETWORK)
+    sync(directory)

@@ -129,7 +129,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def save_state(directory: Path, header: StateHeader, state: RunState) -> None:
-    """Replace the state of a run directory at once and for good; raises OSError."""
+    """Replace the state of a run directory at once and for good; raises OSError, StateError."""
     payload = bytes_of_state(state)
     told = {**asdict(header), "digest": hashlib.sha256(payload).hexdigest()}
     unfinished = directory / f"{STATE_FILE}.tmp"

@@ -1,6 +1,7 @@
 """What summary.json says of a run."""
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from stackelgrid.scenarios.build import BuiltScenario
@@ -9,13 +10,22 @@ from stackelgrid.simulators.totals import Totals
 
 
 def summary(
-    built: BuiltScenario, totals: Totals, timings: Timings, status: str, wall_s: float
+    built: BuiltScenario,
+    folder: Path,
+    totals: Totals,
+    timings: Timings,
+    status: str,
+    wall_s: float,
 ) -> dict[str, Any]:
-    """Contents of summary.json; null where the run has no such quantity."""
+    """Contents of summary.json; null where the run has no such quantity.
+
+    `folder` is that of the scenario file, in which modules of the user's are found.
+    """
     scenario, solvers = built.scenario, built.solvers
     return {
         "scenario": scenario.name,
         "seed": scenario.seed,
+        "folder": str(folder),
         "version": version("stackelgrid"),
         "status": status,
         "intervals_planned": scenario.time.intervals,

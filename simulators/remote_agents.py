@@ -7,6 +7,7 @@ import numpy as np
 
 from stackelgrid.controllers.decision import Decision
 from stackelgrid.controllers.schedule import Measurement
+from stackelgrid.profiles.plain_state import StateError
 from stackelgrid.simulators.connection import Connection, RemoteError
 from stackelgrid.simulators.decision_text import DecisionError, decision_of
 
@@ -73,8 +74,11 @@ class RemoteController:
             raise RemoteError(f"simulator {link.name}: what it answers is {error}") from None
 
     def state(self) -> str:
-        """What the agents carry to the next interval; only they can read it."""
-        return str(self._connection.call(self._deadline_s, "state"))
+        """What the agents carry, which only they can read; raises StateError if it is no state."""
+        state = self._connection.call(self._deadline_s, "state")
+        if state is None:
+            raise StateError(str(self._connection.call(self._deadline_s, "unsaved")))
+        return str(state)
 
     def restore(self, state: str) -> None:
         """Hand back what the agents carried."""

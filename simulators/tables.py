@@ -39,7 +39,11 @@ class TableWriter:
         folder.mkdir(exist_ok=True)
         part = folder / f"part-{interval:06d}.parquet"
         unfinished = part.with_suffix(".tmp")
-        pq.write_table(data, unfinished, compression="zstd")
+        try:
+            pq.write_table(data, unfinished, compression="zstd")
+        except BaseException:  # a full disk, Ctrl-C
+            unfinished.unlink(missing_ok=True)
+            raise
         unfinished.rename(part)
         self._not_synced.append(part)
 
@@ -69,8 +73,10 @@ class TableWriter:
             with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
                 for part in parts:
                     writer.write_table(pq.read_table(part, schema=schema))
+            sync(unfinished)
             unfinished.rename(self.directory / f"{table}.parquet")
             if folder.exists():  # a run without a lower grid has no boundary, one without plans ...
+                sync(self.directory)  # a loss of power takes parts only where there is the whole
                 shutil.rmtree(folder)
 
 

@@ -3,10 +3,13 @@
 import signal
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 
 import numpy as np
 from test_scenarios_messages import STREETS, TREES
 
+from stackelgrid.scenarios.run_state import read_header
 from stackelgrid.simulators.tables import SCHEMAS, read_table
 
 # messages under way and agents computing when gates close; three stages share the network
@@ -27,8 +30,8 @@ _QUICK_LINKS = (
     _BUSY.replace("= 35.0", "= 1.0").replace("= 70.0", "= 2.0").replace("= 60.0", "= 2.0")
 )
 
-# least seconds until a process is killed: its imports
-_STARTUP_S = 0.5
+# s that a process takes to load its libraries
+_STARTUP_S = 2.0
 _SHORT = "horizon.steps=[{count=2,minutes=60}]"
 
 # one key a scheme, three hours each: text of the scenario and overrides
@@ -101,25 +104,61 @@ def command_line(path, overrides, out=None, resume=None):
     return [*command, *(part for text in overrides for part in ("--set", text))]
 
 
-def run_and_kill(path, overrides, out, kills, wall_s, chance):
-    """Run a scenario to its end, killing its process at random moments; returns how often.
+@dataclass(frozen=True)
+class Kills:
+    """How often a run was killed, and how often it then had a state to go on from."""
 
-    `wall_s` is about what an uninterrupted run takes.
+    all: int = 0
+    with_state: int = 0
+
+
+def run_and_kill(path, overrides, out, kills, whole, chance, early=1):
+    """Run a scenario to its end, killing its process `kills` times; returns `Kills`.
+
+    The first `early` kills come anywhere in the start-up, each of the others when another interval
+    has been saved, and up to as long after that as an interval takes. `whole` is the summary of an
+    uninterrupted run.
     """
-    killed = 0
+    done, intervals = Kills(), whole["intervals_done"]
+    timings = whole["timings"]
+    interval_s = (whole["wall_s"] - timings["build_s"]) / intervals
     while True:
         begun = (out / "scenario.toml").exists()
         command = command_line(path, overrides, out, out if begun else None)
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                    text=True, cwd=path.parent)  # fmt: skip
         try:
-            patience = 300.0 if killed == kills else _STARTUP_S + chance.uniform(0.0, wall_s)
+            left = kills - done.all
+            if left and done.all >= early:
+                # every later kill is left an interval of its own
+                saved = _saved(out)
+                _wait_for(out, chance.randint(saved + 1, max(saved + 1, intervals - left)), process)
+                patience = chance.uniform(0.0, interval_s)
+            else:
+                patience = chance.uniform(0.0, _STARTUP_S + timings["build_s"]) if left else 300.0
             _, stderr = process.communicate(timeout=patience)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()
-            assert killed < kills, "the run does not end"
-            killed += 1
+            assert left, "the run does not end"
+            done = Kills(done.all + 1, done.with_state + (_saved(out) > 0))
             continue
         assert process.returncode == 0, stderr
-        return killed
+        return done
+
+
+def _saved(out):
+    """Intervals that the state of a run holds, 0 without one."""
+    try:
+        header = read_header(out)
+    except FileNotFoundError:  # the run ended just now
+        return 0
+    return 0 if header is None else header.interval
+
+
+def _wait_for(out, interval, process):
+    """Wait until an interval has been saved, or the process has ended."""
+    until = time.monotonic() + 300.0
+    while process.poll() is None and _saved(out) < interval:
+        assert time.monotonic() < until, "the run saves nothing"
+        time.sleep(0.005)

@@ -6,9 +6,11 @@ import json
 import os
 import pickle
 import random
+import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -23,6 +25,8 @@ from resume_cases import (
 
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios import run as run_module
+from stackelgrid.scenarios import run_networks as networks_module
+from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import load_scenario
 from stackelgrid.scenarios.resume import resumable, resume_run
 from stackelgrid.scenarios.run import run_scenario
@@ -89,24 +93,37 @@ def test_messages_are_under_way_when_a_state_is_saved(tmp_path, texts, village_j
     assert max(seen) > 0
 
 
-@pytest.fixture
-def feeder(write_scenario, tmp_path):
-    """An interrupted run of the small feeder, after its first interval of three."""
-    path = write_scenario(change=lambda data: data["time"].update(intervals=3))
-    whole, out = tmp_path / "whole", tmp_path / "out"
+@pytest.fixture(scope="module")
+def feeder_run(texts, tmp_path_factory):
+    """Scenario, whole run, and the run as it was after its first interval of three."""
+    folder = tmp_path_factory.mktemp("feeder")
+    path, whole, begun = folder / "scenario.toml", folder / "whole", folder / "begun"
+    path.write_text(texts["feeder"].replace("intervals = 2", "intervals = 3"), encoding="utf-8")
 
     def copy(told):
         if told.intervals_done == 1:
-            shutil.copytree(whole, out)
+            shutil.copytree(whole, begun)
 
     run_scenario(load_scenario(str(path)), whole, copy)
+    return path, whole, begun
+
+
+@pytest.fixture
+def feeder(feeder_run, tmp_path):
+    """An interrupted run of the small feeder, after its first interval of three."""
+    path, whole, begun = feeder_run
+    out = tmp_path / "out"
+    shutil.copytree(begun, out)
     return path, whole, out
 
 
 def test_command_resumes_without_the_scenario(feeder, command, tmp_path):
     path, whole, out = feeder
-    path.unlink()
-    assert command("run", "--resume", out).status == 0
+    elsewhere = path.rename(tmp_path / "moved.toml")
+    try:
+        assert command("run", "--resume", out).status == 0
+    finally:
+        elsewhere.rename(path)
     assert_same_run(whole, out)
     again = command("run", "--resume", out)
     assert again.status == 0
@@ -130,10 +147,10 @@ def test_what_came_after_the_state_is_removed(feeder, command):
 
 
 def test_crash_before_the_first_state_begins_again(feeder, command):
-    _, whole, out = feeder
+    path, whole, out = feeder
     (out / "state.bin").unlink()
-    (out / "summary.json").unlink()
-    outcome = command("run", "--resume", out)
+    (out / "summary.json").unlink()  # which would tell the folder of the scenario
+    outcome = command("run", path, "--resume", out)
     assert outcome.status == 0
     assert "holds no saved state: the run begins again" in outcome.stderr
     assert_same_run(whole, out)
@@ -184,6 +201,114 @@ def test_full_disk_leaves_a_resumable_run(what, feeder, monkeypatch, command, tm
     assert_same_run(whole, out)
 
 
+def test_disk_that_is_still_full_leaves_the_run_resumable(feeder, monkeypatch, command):
+    _, whole, out = feeder
+
+    def full(*arguments, **fields):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module.RunLog, "event", full)
+        outcome = command("run", "--resume", out)
+    assert outcome.status == 1
+    assert outcome.stderr.splitlines()[-1] == (
+        f"stackelgrid: {out}: cannot be written (No space left on device)"
+    )
+    assert command("run", "--resume", out).status == 0
+    assert_same_run(whole, out)
+
+
+@pytest.mark.parametrize("other", ["runs", "has ended"])
+def test_run_that_another_has_overtaken_overwrites_nothing(
+    other, write_scenario, monkeypatch, tmp_path
+):
+    """While a scenario is built another run begins in its directory."""
+    out = tmp_path / "out"
+    lock = locked(out)
+    build = run_module.build_scenario
+
+    def overtaken(loaded):
+        out.mkdir()
+        (out / "scenario.toml").write_text("the other's")
+        if other == "runs":
+            lock.__enter__()
+        return build(loaded)
+
+    monkeypatch.setattr(run_module, "build_scenario", overtaken)
+    words = "another process is running it" if other == "runs" else "is not empty"
+    try:
+        with pytest.raises(ScenarioError, match=words):
+            run_scenario(load_scenario(str(write_scenario())), out)
+    finally:
+        if other == "runs":
+            lock.__exit__(None, None, None)
+    assert [p.name for p in out.iterdir()] == ["scenario.toml"]
+    assert (out / "scenario.toml").read_text() == "the other's"
+
+
+def test_run_killed_between_its_last_summary_and_its_state_is_finished(
+    feeder, monkeypatch, command
+):
+    _, whole, out = feeder
+
+    def killed(directory):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "remove_state", killed)
+        assert command("run", "--resume", out).status == 130
+    assert summary_of(out)["status"] == "done"
+    assert (out / "state.bin").exists()
+    outcome = command("run", "--resume", out)
+    assert outcome.status == 0
+    assert "is finished: nothing is left to do" in outcome.stderr
+    assert_same_run(whole, out)
+
+
+def test_what_a_resumed_run_needs_is_on_the_disk_before_it_counts(
+    write_scenario, monkeypatch, tmp_path
+):
+    """A loss of power keeps what was synced before it was renamed, or replaced something."""
+    done = []
+
+    def noting(kind, real):
+        def call(path, *arguments, **options):
+            done.append((kind, os.path.basename(path)))
+            return real(path, *arguments, **options)
+
+        return call
+
+    for module in (run_module, networks_module, tables_module):
+        monkeypatch.setattr(module, "sync", noting("sync", module.sync))
+    monkeypatch.setattr(type(tmp_path), "rename", noting("rename", type(tmp_path).rename))
+    monkeypatch.setattr(shutil, "rmtree", noting("remove", shutil.rmtree))
+    monkeypatch.setattr(run_module, "remove_state", noting("remove", run_module.remove_state))
+    result = run_scenario(load_scenario(str(write_scenario())), tmp_path / "out")
+    assert result.summary["status"] == "done"
+    for name in ("scenario.toml.tmp", "mv1.tmp", "network.tmp", *(f"{t}.tmp" for t in SCHEMAS)):
+        at = done.index(("rename", name))
+        assert done[at - 1] == ("sync", name)
+        assert ("sync", "out" if name != "mv1.tmp" else "grids") in done[at:]
+    for table in ("bus", "interval"):
+        at = done.index(("remove", table))
+        assert done[at - 2 : at] == [("rename", f"{table}.tmp"), ("sync", "out")]
+    last = ["sync", "rename", "sync", "remove"]
+    names = ["summary.json.tmp", "summary.json.tmp", "out", "out"]
+    assert done[-4:] == list(zip(last, names, strict=True))
+    # the summary of every interval costs no sync
+    assert done.count(("rename", "summary.json.tmp")) == 4
+    assert done.count(("sync", "summary.json.tmp")) == 1
+
+
+def test_summary_that_a_loss_of_power_has_emptied_is_no_obstacle(feeder, command):
+    _, whole, out = feeder
+    (out / "summary.json").write_bytes(b"")
+    assert command("run", "--resume", out).status == 0
+    assert_same_run(whole, out)
+    (out / "summary.json").write_bytes(b"")
+    assert "summary.json: is no JSON" in refused(command, "--resume", out)
+
+
 FORGETFUL = """
 from stackelgrid.controllers.decision import Decision
 
@@ -209,10 +334,60 @@ def test_controller_without_a_state_begins_again(write_scenario, command, tmp_pa
     with pytest.raises(KeyboardInterrupt):
         run_scenario(load_scenario(str(path)), out, stop)
     assert not (out / "state.bin").exists()
-    outcome = command("run", path, "--resume", out)
+    sys.modules.pop("forgetful")  # as in a new process, which finds it beside the scenario only
+    outcome = command("run", "--resume", out)
     assert outcome.status == 0, outcome.stderr
     assert "the run begins again" in outcome.stderr
     assert_same_run(whole, out)
+
+
+UNUSUAL = """
+from collections import deque
+from stackelgrid.controllers.decision import Decision
+
+class Unusual:
+    def __init__(self, system, settings):
+        self.decided = 0
+
+    def decide(self, interval, measured):
+        self.decided += 1
+        return Decision({}, 1)
+
+    def state(self):
+        return STATES[self.decided]
+
+    def restore(self, state):
+        self.decided = state
+
+STATES = {
+    1: FIRST,
+    2: (lambda: 2),
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "words"),
+    [
+        ("deque([1])", r"collections\.deque is no plain data\): an interrupted run begins again"),
+        ("1", r"lambda.*\): an interrupted run goes on with interval 1"),
+    ],
+)
+def test_state_that_could_not_be_read_back_is_told_and_the_run_goes_on(
+    first, words, write_scenario, tmp_path, monkeypatch
+):
+    (tmp_path / "unusual.py").write_text(UNUSUAL.replace("FIRST", first))
+    monkeypatch.delitem(sys.modules, "unusual", raising=False)
+    path = write_scenario(change=lambda data: data.update(controller="unusual:Unusual"))
+    said, saved, out = [], [], tmp_path / "out"
+    result = run_scenario(
+        load_scenario(str(path)), out, lambda told: saved.append(read_header(out)), said.append
+    )
+    assert result.summary["intervals_done"] == 2
+    (line,) = [line for line in said if "its state cannot be saved" in line]
+    assert re.search(f"controller unusual:Unusual: .*{words}$", line)
+    found = [None if header is None else header.interval for header in saved]
+    assert found == ([1, 1] if first == "1" else [None, None])
 
 
 def refused(command, *arguments):
@@ -289,13 +464,13 @@ def test_state_holds_plain_data_only(feeder):
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
 @pytest.mark.parametrize("case", KILLED)
 def test_killed_at_random_moments(case, tmp_path, texts, village_json):
-    """Ten kills in all, anywhere between the start of the process and the end of the run."""
+    """Ten kills in all: one of each run while it starts, the others among and after its states."""
     path, overrides = write_case(case, tmp_path, texts, village_json, intervals=5)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    run_scenario(load_scenario(str(path), overrides), whole)
-    wall_s = summary_of(whole)["wall_s"]
-    kills = run_and_kill(path, overrides, killed, KILLED[case], wall_s, random.Random(case))
-    assert kills > 0
+    summary = run_scenario(load_scenario(str(path), overrides), whole).summary
+    kills = run_and_kill(path, overrides, killed, KILLED[case], summary, random.Random(case))
+    assert kills.all == KILLED[case]
+    assert kills.with_state >= KILLED[case] - 1
     assert_same_run(whole, killed)
 
 
