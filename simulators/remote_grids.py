@@ -4,6 +4,7 @@ mosaik cannot couple two remote simulators in one same-time loop ("cannot progre
 remote grids sit behind this proxy: it asks them all at once, then waits for each.
 """
 
+import math
 import time as wall
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +14,16 @@ import mosaik_api_v3
 import numpy as np
 from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest
 
-from stackelgrid.controllers.networks.power_flow import AcState
+from stackelgrid.controllers.networks.power_flow import AcPowerFlow, AcState
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.simulators.attributes import BOUNDARY, GRID, Flow, names
 from stackelgrid.simulators.connection import Connection, RemoteError
 from stackelgrid.simulators.grid import META, GridSimulator, SimulatedGrid, boundary_eid
 from stackelgrid.simulators.timings import Timings
 
-_ARRAYS = {a.name for a in GRID if a.shape}
+_SHAPES = {a.name: a.shape for a in GRID if a.shape}
+# what need not be a number: a branch without a rating has no loading
+_UNRATED = "branch_loading_percent"
 # what is there only when it has moved
 _EVENTS = {*names(GRID, Flow.EVENT), *names(BOUNDARY, Flow.EVENT)}
 
@@ -98,6 +102,7 @@ class RemoteGrids:
     ) -> None:
         self.connection, self.names = connection, tuple(grids)
         self.entities: set[str] = set()
+        self._counts: dict[str, dict[str, int]] = {}
         self.unsaved = f"simulator {connection.name} has no methods state and restore"
         self._deadline_s, self._interval_s = step_deadline_s, 0
         self._end = 0
@@ -113,6 +118,7 @@ class RemoteGrids:
         self._interval_s = interval_s
         grids = [known[name] for name in self.names]
         self.entities = entities(grids)
+        self._counts = {g.name: _counts(g.power_flow) for g in grids}
         meta = self.connection.receive()
         self._check_meta(meta)
         if {"state", "restore"} <= set(meta.get("extra_methods") or ()):
@@ -151,7 +157,7 @@ class RemoteGrids:
         self.connection.send(self._deadline_s, "get_data", outputs)
 
     def end_data(self) -> OutputData:
-        """Wait for the data; raises RemoteError where a result is missing or no number."""
+        """Wait for the data; raises RemoteError where results are missing or no finite numbers."""
         answer = self.connection.receive()
         data: dict[str, dict[str, Any]] = {}
         for eid, attributes in self._asked.items():
@@ -176,15 +182,32 @@ class RemoteGrids:
         self.connection.call(self._deadline_s, "restore", grid, state.carried)
 
     def _value(self, eid: str, attribute: str, value: Any) -> Any:
-        array = eid in self.names and attribute in _ARRAYS
+        shape = _SHAPES.get(attribute) if eid in self.names else None
+        if shape is not None:
+            return self._array(f"{attribute} of {eid}", attribute, value, self._counts[eid][shape])
         try:
-            if array:
-                return np.array(value, dtype=np.float64).reshape(-1)
-            return value if isinstance(value, int) else float(value)
+            number = value if isinstance(value, int) else float(value)
+            finite = math.isfinite(number)
+        except (TypeError, ValueError, OverflowError):
+            finite = False
+        if not finite:
+            raise self._error(f"{attribute} of {eid} is {value!r:.40}; a finite number is accepted")
+        return number
+
+    def _array(self, what: str, attribute: str, value: Any, count: int) -> Floats:
+        try:
+            array = np.array(value, dtype=np.float64).reshape(-1)
         except (TypeError, ValueError):
-            kind = "a list of numbers" if array else "a number"
-            text = repr(value)[:40]
-            raise self._error(f"{attribute} of {eid} is {text}; {kind} is accepted") from None
+            text = f"{value!r:.40}"
+            raise self._error(f"{what} is {text}; a list of numbers is accepted") from None
+        if len(array) != count:
+            raise self._error(f"{what} has {len(array)} entries; {count} are accepted")
+        bad = np.flatnonzero(~np.isfinite(array))
+        if len(bad) and attribute != _UNRATED:
+            raise self._error(
+                f"{what} is {array[bad[0]]} at position {bad[0]}; finite numbers are accepted"
+            )
+        return array
 
     def _check_meta(self, meta: Any) -> None:
         for model in ("Grid", "Boundary"):
@@ -304,6 +327,12 @@ class GridProxy(mosaik_api_v3.Simulator):
                 self._results[eid] = {a: v for a, v in values.items() if a not in _EVENTS}
         self._timings.power_flow_s += wall.perf_counter() - started
         return {eid: {**moved.get(eid, {}), **self._results[eid]} for eid in outputs}
+
+
+def _counts(power_flow: AcPowerFlow) -> dict[str, int]:
+    """Entries of an array by its shape."""
+    branches = power_flow.lines + power_flow.trafos
+    return {"bus": len(power_flow.bus_index), "branch": branches, "gen": power_flow.gens}
 
 
 def entities(grids: Sequence[SimulatedGrid]) -> set[str]:

@@ -64,6 +64,7 @@ class AcPowerFlow:
         self.bus_index: tuple[int, ...] = tuple(int(b) for b in net.bus.index)
         self.lines = len(net.line)
         self.trafos = len(net.trafo)
+        self.gens = len(net.gen)
         self.slack_vm_pu = float(net.ext_grid.vm_pu.iloc[0])
         self._line_rating_ka = line_rating_ka(net)
         self._trafo_ka = trafo_rating_mva(net)[:, None] / (
@@ -75,7 +76,6 @@ class AcPowerFlow:
         self._grid = _bus_level_grid(net)
         # lightsim2grid takes the tolerance in MW
         self._tolerance = tolerances.POWER_FLOW_PU * float(net.sn_mva) * _POWER_SCALE
-        self._gens = len(net.gen)
         self._slack_gen = len(self._grid.get_generators()) - 1
         self._slack_bus = self.bus_index.index(int(net.ext_grid.bus.iloc[0]))
         self._flat = np.ones(len(self.bus_index), dtype=np.complex128)
@@ -122,7 +122,7 @@ class AcPowerFlow:
         for i, (p, q) in enumerate(zip(p_mw.tolist(), q_mvar.tolist(), strict=True)):
             grid.change_p_load(i, p * _POWER_SCALE)
             grid.change_q_load(i, q * _POWER_SCALE)
-        if self._gens:
+        if self.gens:
             if gen_p_mw is None:
                 raise ValueError(f"grid {self.name} has generators: gen_p_mw is required")
             for i, p in enumerate(gen_p_mw.tolist()):
@@ -173,7 +173,7 @@ class AcPowerFlow:
             loading_percent=loading,
             slack_p_mw=float(gen_p[self._slack_gen]) / _POWER_SCALE,
             slack_q_mvar=float(gen_q[self._slack_gen]) / _POWER_SCALE,
-            gen_q_mvar=np.array(gen_q[: self._gens]) / _POWER_SCALE,
+            gen_q_mvar=np.array(gen_q[: self.gens]) / _POWER_SCALE,
             voltage=voltage.copy(),
         )
 

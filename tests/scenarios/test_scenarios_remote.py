@@ -351,7 +351,7 @@ def test_control_c_leaves_no_process(start, remote_path, tmp_path):
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("text", "loss_mw of lv1 is 'much'; a number is accepted"),
+        ("text", "loss_mw of lv1 is 'much'; a finite number is accepted"),
         ("hole", "gave no bus_vm_pu of lv1"),
     ],
 )

@@ -9,13 +9,18 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from machine import in_time
 
+from stackelgrid.profiles.plain_state import StateError
 from stackelgrid.simulators.connection import Connection, RemoteError
 from stackelgrid.simulators.decision_text import DecisionError, decision_of
+from stackelgrid.simulators.grid import META
 from stackelgrid.simulators.processes import ChildProcess
+from stackelgrid.simulators.remote_agents import RemoteController
 from stackelgrid.simulators.remote_grids import RemoteGrids
 from stackelgrid.simulators.supervision import Supervisor
 
@@ -81,7 +86,9 @@ def test_a_missed_deadline_is_an_error_in_time(pair):
     started = time.monotonic()
     with pytest.raises(RemoteError, match=r"west: no answer to 'step' within its deadline of 0.3"):
         link.call(0.3, "step", 0)
-    assert 0.25 < time.monotonic() - started < 2.0
+    took = time.monotonic() - started
+    assert took > 0.25
+    assert in_time(took, 2.0)
 
 
 def test_half_an_answer_does_not_stop_the_clock(pair):
@@ -162,24 +169,38 @@ def gone(pid, within_s=3.0):
     return False
 
 
+def wait_until(condition):
+    until = time.monotonic() + 30.0
+    while not (found := condition()):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return found
+
+
+def how_it_ended(process):
+    """A process is started by two interpreters, which a busy machine may take long to start."""
+    wait_until(lambda: not process.running())
+    return process.why_ended()
+
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 
 
 def test_the_last_words_of_a_process_are_kept():
     process = ChildProcess([sys.executable, "-c", "import sys; print('a'); sys.exit('no licence')"])
-    assert process.why_ended() == "its process ended with exit status 1: no licence"
+    assert how_it_ended(process) == "its process ended with exit status 1: no licence"
     process.stop()
 
 
 def test_a_signal_is_named():
     process = ChildProcess([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
-    assert process.why_ended() == "its process was ended by SIGKILL"
+    assert how_it_ended(process) == "its process was ended by SIGKILL"
     process.stop()
 
 
 def test_a_command_that_does_not_exist_says_so():
     process = ChildProcess(["./no-such-simulator"])
-    assert process.why_ended() == (
+    assert how_it_ended(process) == (
         "its process ended with exit status 127: ./no-such-simulator: No such file or directory"
     )
     process.stop()
@@ -189,9 +210,7 @@ def test_a_command_that_does_not_exist_says_so():
 def test_stop_ends_what_a_process_has_started_too():
     script = "sleep 60 & echo $! > /dev/stderr; wait"
     process = ChildProcess(["sh", "-c", script])
-    until = time.monotonic() + 5.0
-    while not (grandchild := process._last_words()) and time.monotonic() < until:
-        time.sleep(0.05)
+    grandchild = wait_until(process._last_words)
     assert not gone(int(grandchild), 0.1)
     process.stop(grace_s=0.0)
     assert gone(process.pid)
@@ -233,21 +252,31 @@ def test_a_lost_simulator_interrupts_whoever_waits_for_something_else():
     started = time.monotonic()
     with pytest.raises(RemoteError, match="west: closed its connection"):
         supervised(here, lambda: time.sleep(20.0))
-    assert time.monotonic() - started < 3.0
+    assert in_time(time.monotonic() - started, 3.0)
     assert signal.getsignal(signal.SIGUSR1) is handler
 
 
 def test_without_a_loss_the_work_is_left_in_peace_and_processes_end():
-    here, there = socket.socketpair()
-    process = ChildProcess(["sleep", "60"])
-    with Supervisor() as s:
-        s.add(Connection("west", here), process)
-        s.watch()
-        time.sleep(0.6)
-        process.stop(grace_s=0.0)
-    assert read_request(there)[2][0] == "stop"
-    assert not process.running()
+    """One ends when its connection does, the other is killed when it does not."""
+    pairs = [socket.socketpair() for _ in range(2)]
+    (_, there), (_, other) = pairs
+    fd = there.fileno()
+    script = f"import sys; print('reads', flush=True); open({fd}, 'rb').read(); sys.exit(3)"
+    ending = ChildProcess([sys.executable, "-c", script], [fd])
+    staying = ChildProcess(["sh", "-c", "echo sleeps; exec sleep 60"])
     there.close()
+    with Supervisor() as s:
+        s.add(Connection("west", pairs[0][0]), ending)
+        s.add(Connection("east", pairs[1][0]), staying)
+        s.watch()
+        assert [wait_until(p._last_words) for p in (ending, staying)] == ["reads", "sleeps"]
+        time.sleep(0.6)
+        assert ending.running()
+        assert staying.running()
+    assert read_request(other)[2][0] == "stop"
+    assert ending._process.returncode == 3
+    assert staying._process.returncode == -signal.SIGKILL
+    other.close()
 
 
 def test_another_error_stays_what_it_is():
@@ -274,3 +303,75 @@ def test_a_simulator_that_lacks_an_attribute_is_refused(pair):
     host = RemoteGrids(link, {}, [], 5.0, 5.0)
     with pytest.raises(RemoteError, match="west: its model Grid has no attribute va_degree"):
         host.started({}, 900)
+
+
+@pytest.fixture
+def street(pair):
+    """A remote grid of three buses, two lines and a transformer; `ask(values)` for its data."""
+    link, peer = pair
+    host = RemoteGrids(link, {}, ["lv1"], 5.0, 5.0)
+    power_flow = SimpleNamespace(bus_index=(4, 5, 6), lines=2, trafos=1, gens=0)
+    grid = SimpleNamespace(name="lv1", lower=(), power_flow=power_flow)
+    answering(
+        peer,
+        lambda r: [1, r[1], META],
+        lambda r: [1, r[1], [{"eid": "lv1", "type": "Grid"}]],
+        lambda r: [1, r[1], None],
+    )
+    host.started({"lv1": grid}, 900)
+
+    def ask(**values):
+        answering(peer, lambda r: [1, r[1], {"lv1": values}])
+        host.begin_data({"lv1": list(values)})
+        return host.end_data()["lv1"]
+
+    return ask
+
+
+def test_results_of_the_right_length_are_taken(street):
+    found = street(
+        bus_vm_pu=[1.0, 0.99, 0.98], gen_q_mvar=[], p_mw=0.02, tap_pos=-1,
+        branch_loading_percent=[10.0, None, float("nan")],
+    )  # fmt: skip
+    assert found["bus_vm_pu"].tolist() == [1.0, 0.99, 0.98]
+    assert (found["p_mw"], found["tap_pos"], len(found["gen_q_mvar"])) == (0.02, -1, 0)
+    # a branch without a rating has no loading
+    assert found["branch_loading_percent"][0] == 10.0
+    assert np.isnan(found["branch_loading_percent"][1:]).all()
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "words"),
+    [
+        ("bus_vm_pu", [1.0, 0.99], "has 2 entries; 3 are accepted"),
+        ("branch_loading_percent", [1.0] * 4, "has 4 entries; 3 are accepted"),
+        ("gen_q_mvar", [0.1], "has 1 entries; 0 are accepted"),
+        ("bus_vm_pu", [1.0, None, 0.98], "is nan at position 1; finite numbers are accepted"),
+        ("branch_i_ka", [0.1, 0.1, float("inf")], "is inf at position 2; finite numbers"),
+        ("bus_va_degree", "cold", "is 'cold'; a list of numbers is accepted"),
+        ("p_mw", float("nan"), "is nan; a finite number is accepted"),
+        ("loss_mw", None, "is None; a finite number is accepted"),
+        ("tap_pos", 10**400, "is 1000.*; a finite number is accepted"),
+    ],
+)
+def test_results_that_are_none_are_refused_by_name(street, attribute, value, words):
+    with pytest.raises(RemoteError, match=f"simulator west: {attribute} of lv1 {words}"):
+        street(**{attribute: value})
+
+
+def test_agents_that_cannot_give_their_state_say_why(pair):
+    link, peer = pair
+    controller = RemoteController(link, {}, [], 900, 5.0, 5.0)
+    methods = ["decision", "state", "restore", "unsaved"]
+    answering(
+        peer,
+        lambda r: [1, r[1], {"extra_methods": methods}],
+        lambda r: [1, r[1], None],
+        lambda r: [1, r[1], ""],
+        lambda r: [1, r[1], None],
+        lambda r: [1, r[1], "collections.deque is no plain data"],
+    )
+    controller.started()
+    assert controller.unsaved == ""
+    with pytest.raises(StateError, match="deque is no plain data"):
+        controller.state()
