@@ -113,7 +113,11 @@ class Cascade:
         commits = any(isinstance(level.scheme, Committing) for level in self.levels)
         while not settled and rounds < (1 if commits else _TIE_ROUNDS):
             rounds += 1
-            plans, outcomes, messages = self._pass(interval, measured, heads)
+            try:
+                plans, outcomes, messages = self._pass(interval, measured, heads)
+            except KeyboardInterrupt:  # the run ends: what has not begun on a thread never does
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                raise
             moved = self._tie_voltages(plans)
             change = max(
                 (

@@ -1,8 +1,9 @@
 """One follower and its leaders: a stage of the cascade, on which every scheme decides."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -177,10 +178,8 @@ class Stage:
 
     def decide_groups(self, instance: StageInstance, variant: Variant = TARIFF) -> GroupDecision:
         """Let every group decide without the follower, on threads."""
-        futures = [
-            self.pool.submit(self._decided, g, instance.leaders) for g in self.groups_of(variant)
-        ]
-        decisions = [future.result() for future in futures]
+        groups = self.groups_of(variant)
+        decisions = self._on_threads([partial(self._decided, g, instance.leaders) for g in groups])
         points = {name: p for d in decisions for name, p in d.points.items()}
         return GroupDecision(
             {name: points[name] for name in self.leaders},
@@ -190,8 +189,19 @@ class Stage:
 
     def map(self, task: Callable[[str], T], names: Sequence[str]) -> dict[str, T]:
         """Let agents work on threads; results by name, in the order of the names."""
-        futures = [self.pool.submit(task, name) for name in names]
-        return {name: future.result() for name, future in zip(names, futures, strict=True)}
+        results = self._on_threads([partial(task, name) for name in names])
+        return dict(zip(names, results, strict=True))
+
+    def _on_threads(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
+        """Results of tasks; once nobody waits for them, those that have not begun never do."""
+        futures: list[Future[T]] = []
+        try:
+            for task in tasks:
+                futures.append(self.pool.submit(task))
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
 
     def _decided(self, group: LeaderGroup, leaders: Mapping[str, FeederInstance]) -> GroupDecision:
         """Decide, unless the group was asked the very same just before."""
