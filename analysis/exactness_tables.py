@@ -29,11 +29,18 @@ def write_chunk(directory: Path, chunk: int, tables: Mapping[str, pa.Table]) -> 
 
 def finished_chunks(directory: Path, chunks: int) -> list[int]:
     """Numbers of the chunks that need not be computed again."""
+    if _whole(directory, "points").exists():
+        return list(range(chunks))
     return [k for k in range(chunks) if _part(directory, "points", k).exists()]
 
 
 def read_parts(directory: Path, name: str, chunks: Sequence[int]) -> pa.Table:
-    """Rows of a table from the parts of some chunks, in the order of the points."""
+    """Rows of a table from the parts of some chunks, in the order of the points.
+
+    Once the parts are merged, which takes all chunks, from the whole table.
+    """
+    if _whole(directory, name).exists():
+        return pq.read_table(_whole(directory, name))
     parts = [pq.read_table(_part(directory, name, k), schema=SCHEMAS[name]) for k in chunks]
     whole = pa.concat_tables(parts) if parts else SCHEMAS[name].empty_table()
     second = {"steps": ["step"]}.get(name, [])  # lines keep the order of the network
@@ -46,7 +53,7 @@ def read_parts(directory: Path, name: str, chunks: Sequence[int]) -> pa.Table:
 
 def read_table(directory: Path, name: str) -> pa.Table:
     """Rows of a table: of a finished sweep, or of the chunks that an unfinished one has done."""
-    path = directory / f"{name}.parquet"
+    path = _whole(directory, name)
     if path.exists():
         return pq.read_table(path)
     done = sorted((directory / "points").glob("part-*.parquet"))
@@ -56,11 +63,16 @@ def read_table(directory: Path, name: str) -> pa.Table:
 
 
 def merge_parts(directory: Path, chunks: int) -> None:
-    """Replace the parts by one file a table."""
+    """Replace the parts by one file a table; goes on where it was interrupted."""
     for name in SCHEMAS:
-        _write(read_parts(directory, name, range(chunks)), directory / f"{name}.parquet")
+        if not _whole(directory, name).exists():
+            _write(read_parts(directory, name, range(chunks)), _whole(directory, name))
     for name in SCHEMAS:
-        shutil.rmtree(directory / name)
+        shutil.rmtree(directory / name, ignore_errors=True)
+
+
+def _whole(directory: Path, name: str) -> Path:
+    return directory / f"{name}.parquet"
 
 
 def _part(directory: Path, name: str, chunk: int) -> Path:

@@ -12,12 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import tomli_w
 
+from stackelgrid.analysis import exactness_tables
 from stackelgrid.analysis.exactness_tables import SCHEMAS
 from stackelgrid.controllers.tolerances import EXACT_LOSS_SHARE
+from stackelgrid.scenarios import exactness
 from stackelgrid.scenarios.exactness import chunks_of, sweep_exactness
 from stackelgrid.scenarios.exactness_design import points_of, sweep_of
 from stackelgrid.scenarios.load import load_scenario
@@ -264,6 +268,44 @@ def test_latin_hypercube_follows_the_seed(scenario):
     assert sum(p.pv_scale == 1.0 for p in one) == 20
     together = [p.structure for chunk in chunks_of(one) for p in chunk]
     assert together == sorted(together)
+
+
+@pytest.mark.parametrize("when", ["merging", "drawing"])
+def test_an_interrupt_after_the_last_point_computes_none_again(
+    when, scenario, swept, tmp_path, monkeypatch
+):
+    loaded = load_scenario(str(scenario))
+    sweep = sweep_of(loaded)
+    out = tmp_path / "out"
+    whole = {name: pq.read_table(swept / f"{name}.parquet") for name in SCHEMAS}
+    chunks, computed = chunks_of(points_of(sweep)), []
+
+    def evaluated(study, points, chunks, todo, workers, save):
+        computed.append(list(todo))
+        for k in todo:  # as they were found before
+            own = pa.array([p.number for p in chunks[k]])
+            save(k, {n: t.filter(pc.is_in(t["point"], own)) for n, t in whole.items()})
+
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exactness, "_evaluate", evaluated)
+    with monkeypatch.context() as patch:
+        merging = (exactness_tables.shutil, "rmtree")
+        patch.setattr(*(merging if when == "merging" else (exactness, "write_plots")), interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            sweep_exactness(loaded, sweep, out)
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert (summary["status"], summary["points_done"]) == ("interrupted", 8)
+    if when == "drawing":
+        assert not (out / "points").exists()
+    monkeypatch.setattr(exactness, "write_plots", lambda *arguments: None)
+    seen = []
+    sweep_exactness(loaded, sweep, out, resume=True, progress=seen.append)
+    assert seen == [8]
+    assert computed == [list(range(len(chunks))), []]
+    assert_same(swept, out)
+    assert not any((out / name).exists() for name in SCHEMAS)
 
 
 def test_a_scale_of_zero_takes_devices_away_and_no_solution_is_recorded(scenario, tmp_path):
