@@ -1,5 +1,6 @@
 """Queries over the Parquet dataset of an ensemble, answered by DuckDB."""
 
+import glob
 from pathlib import Path
 
 import duckdb
@@ -42,7 +43,7 @@ class Dataset:
         files = sorted(self._directory.glob(f"*/*/*/*/{table}.parquet"))
         if not files:
             raise StackelgridError(f"{self._directory}: holds no run of an ensemble")
-        names = ", ".join("'" + str(f).replace("'", "''") + "'" for f in files)
+        names = ", ".join("'" + glob.escape(str(f)).replace("'", "''") + "'" for f in files)
         self._connection.execute(
             f"CREATE VIEW {table} AS SELECT * FROM read_parquet([{names}], "
             f"hive_partitioning = true, hive_types = {_HIVE}, union_by_name = true)"

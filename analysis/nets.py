@@ -41,7 +41,10 @@ def initial_net(directory: Path, grid: str) -> pandapowerNet:
     """Read a grid's net as the run began with it; raises ResultsError."""
     path = directory / "grids" / f"{grid}.json"
     if not path.is_file():
-        raise ResultsError(f"{path}: does not exist; runs of this version write it")
+        raise ResultsError(
+            f"{path}: does not exist; runs of this version write it, members of an ensemble keep "
+            "their tables only"
+        )
     try:
         net = pp.from_json(str(path))
     except Exception as error:  # pandapower raises whatever its parser comes across

@@ -12,6 +12,7 @@ Tables are those of docs/results.md; DuckDB reads them, of finished and of unfin
 """
 
 import copy
+import glob
 import json
 import re
 import tomllib
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 NETWORK = "network"
 TABLES = (*SCHEMAS, NETWORK)
 _KEYS = {"scenario": str, "status": str, "intervals_planned": int, "intervals_done": int}
+_PARTS = "part-*.parquet"
 _DUCKDB_PREFIX = "Error: "
 
 
@@ -212,15 +214,15 @@ class Run:
             return connection.sql(sql).to_arrow_table()
 
     def _open(self, connection: duckdb.DuckDBPyConnection, name: str, parts: list[str]) -> None:
-        files = self.directory / name / "part-*.parquet"
-        partial = any(files.parent.glob(files.name))
+        parts_of = self.directory / name
+        partial = any(parts_of.glob(_PARTS))
         # after the parts: while they are removed, the whole is there
         whole = self._whole(name)
         if whole.exists():
-            _view(connection, name, whole)
+            _view(connection, name, glob.escape(str(whole)))
         elif partial:
             parts.append(name)
-            _view(connection, name, files)
+            _view(connection, name, f"{glob.escape(str(parts_of))}/{_PARTS}")
         elif name != NETWORK:
             connection.register(name, SCHEMAS[name].empty_table())
         else:
@@ -312,6 +314,7 @@ def _first_line(error: duckdb.Error) -> str:
     return line.split(_DUCKDB_PREFIX, 1)[-1]
 
 
-def _view(connection: duckdb.DuckDBPyConnection, name: str, files: Path) -> None:
-    path = str(files).replace("'", "''")
+def _view(connection: duckdb.DuckDBPyConnection, name: str, files: str) -> None:
+    """Make a view of the files that a pattern matches."""
+    path = files.replace("'", "''")
     connection.execute(f"CREATE VIEW \"{name}\" AS FROM read_parquet('{path}')")

@@ -75,6 +75,9 @@ def main() -> None:
         _fail(error, 2)
     except StackelgridError as error:
         _fail(error, 1)
+    except OSError as error:  # a full disk, a directory that may not be read
+        what = error.filename or "results"
+        _fail(StackelgridError(f"{what}: {error.strerror or error}"), 1)
 
 
 def _fail(error: Exception, status: int) -> None:

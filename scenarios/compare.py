@@ -3,6 +3,7 @@
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
@@ -23,6 +24,7 @@ from stackelgrid.controllers.system import System
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario, controller_settings
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.json_text import finite
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.progress import RunProgress
 from stackelgrid.scenarios.run import RunLog, check_out, resolved, run_scenario, write_summary
@@ -110,8 +112,9 @@ def compare_schemes(
         raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
     finally:
         summary = _summary(work, status)
-        work.log.event(status, failed=list(comparison.failed()))
-        write_summary(out, summary)
+        with suppress(OSError) if status == "interrupted" else nullcontext():
+            work.log.event(status, failed=list(comparison.failed()))
+            write_summary(out, summary)
     return CompareResult(out, comparison, summary)
 
 
@@ -264,9 +267,8 @@ def _summary(work: _Work, status: str) -> dict[str, Any]:
     """Contents of summary.json; a cost is null where it is not defined."""
     schemes: dict[str, dict[str, Any]] = {s: {} for s in work.options.schemes}
     for (basis, scheme), state in work.comparison.status.items():
-        total = total_eur(work.comparison, basis, scheme)
-        cost = total if total == total else None  # JSON has no NaN
-        schemes[scheme][basis] = {"status": state, "total_cost_eur": cost}
+        cost = total_eur(work.comparison, basis, scheme)
+        schemes[scheme][basis] = {"status": state, "total_cost_eur": finite(cost)}
     solvers = work.built.solvers
     return {
         "scenario": work.loaded.scenario.name,

@@ -64,6 +64,8 @@ def compare(
     if qualities is not None:
         if schemes is not None:
             raise ScenarioError("--schemes and --qualities: one of them is accepted, not both")
+        if closed_loop:
+            raise ScenarioError("--closed-loop: belongs to --schemes; --qualities are whole runs")
         if pricing is not None:
             overrides = [*(overrides or ()), f"pricing={pricing_name(pricing)}"]
         loaded = load_scenario(scenario, overrides or (), seed)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -24,6 +25,7 @@ from stackelgrid.scenarios.compare import (
     total_eur,
 )
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.json_text import finite
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.progress import RunProgress
 from stackelgrid.scenarios.run import RunLog, check_out, run_scenario, write_summary
@@ -90,8 +92,9 @@ def compare_qualities(
         raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
     finally:
         summary = _summary(work, status)
-        work.log.event(status, failed=list(comparison.failed()))
-        write_summary(out, summary)
+        with suppress(OSError) if status == "interrupted" else nullcontext():
+            work.log.event(status, failed=list(comparison.failed()))
+            write_summary(out, summary)
     return QualitiesResult(out, told, summary)
 
 
@@ -133,8 +136,7 @@ def _summary(work: _Work, status: str) -> dict[str, Any]:
         }
         if extra is not None:
             costs["extra_cost_eur"] = float(extra["extra_cost"][name])
-        told = {key: value if value == value else None for key, value in costs.items()}
-        qualities[name] = {"status": state, **(told if state == DONE else {})}
+        qualities[name] = {"status": state, **(finite(costs) if state == DONE else {})}
     return {
         "scenario": scenario.name,
         "seed": scenario.seed,

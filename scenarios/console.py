@@ -3,7 +3,6 @@
 With `--quiet` only errors and the directory remain; with `--json` stdout holds one JSON object.
 """
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.json_text import json_text
 
 # width of a table that goes into a pipe: cut to 80 columns it would lose its numbers
 _WIDTH_OF_A_PIPE = 200
@@ -89,7 +89,7 @@ class Output:
     def results(self, directory: Path, summary: Mapping[str, Any]) -> None:
         """Print where the results are; with `--json` the summary and its `directory`."""
         if self.as_json:
-            print(json.dumps({"directory": str(directory), **summary}))
+            print(json_text({"directory": str(directory), **summary}))
             return
         if not self.quiet:
             together = self.console.is_terminal and sys.stdout.isatty()
@@ -132,9 +132,9 @@ class _TimeLeft(ProgressColumn):
 
 
 def new_directory(name: str, verb: str = "") -> Path:
-    """Directory of results where --out names none."""
-    kind = f"-{verb}" if verb else ""
-    return Path("runs") / f"{name}{kind}-{datetime.now():%Y%m%d-%H%M%S}"
+    """Directory of results where --out names none; milliseconds tell runs begun at once apart."""
+    kind, now = f"-{verb}" if verb else "", datetime.now()
+    return Path("runs") / f"{name}{kind}-{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}"
 
 
 def check_resume(
@@ -158,10 +158,13 @@ def check_resume(
 
 @contextmanager
 def interruptible(target: Path, hint: str) -> Iterator[None]:
-    """End with one line and status 130 at Ctrl-C, 143 at SIGTERM; the hint if `target` exists."""
+    """End with one line and status 130 at Ctrl-C, 143 at SIGTERM.
+
+    The hint is given once something has begun: then `target` holds a scenario.
+    """
     try:
         yield
     except KeyboardInterrupt as error:  # typer would say nothing
-        more = f"; {hint}" if target.exists() else ""
+        more = f"; {hint}" if (target / "scenario.toml").exists() else ""
         print(f"stackelgrid: interrupted{more}", file=sys.stderr)
         raise typer.Exit(143 if isinstance(error, Terminated) else 130) from None

@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from stackelgrid.controllers import tolerances
 from stackelgrid.scenarios.console import Output
 from stackelgrid.scenarios.progress import GridTrouble, NegotiationProgress, RunProgress
 from stackelgrid.scenarios.wording import counted
@@ -204,7 +205,7 @@ def _verdicts(p: RunProgress) -> Text:
 
 
 def _trouble(worst: GridTrouble) -> str:
-    if worst.violation_pu > 0.0:
+    if worst.violation_pu > tolerances.AC_LIMIT_PU:
         return (
             f"{worst.grid}: {worst.violation_pu:.4f} p.u. beyond its limit at {worst.where}, "
             f"plan {worst.verdict or 'not judged'}"

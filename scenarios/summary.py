@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stackelgrid.scenarios.build import BuiltScenario
+from stackelgrid.scenarios.json_text import finite
 from stackelgrid.simulators.timings import Timings
 from stackelgrid.simulators.totals import Totals
 
@@ -22,7 +23,7 @@ def summary(
     `folder` is that of the scenario file, in which modules of the user's are found.
     """
     scenario, solvers = built.scenario, built.solvers
-    return {
+    content = {
         "scenario": scenario.name,
         "seed": scenario.seed,
         "folder": str(folder),
@@ -65,3 +66,5 @@ def summary(
         "max_balance_error_mw": totals.max_balance_error_mw,
         "energy_handover_max_error_mwh": totals.max_handover_error_mwh,
     }
+    told: dict[str, Any] = finite(content)
+    return told

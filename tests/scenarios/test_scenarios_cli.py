@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from machine import in_time
 
+from stackelgrid.scenarios import cli
 from stackelgrid.simulators.tables import SCHEMAS, read_table
 
 TABLES = {
@@ -256,6 +257,16 @@ def test_diverging_power_flow_names_grid_interval_and_bus(write_scenario, comman
     assert json.loads(log[-1]) == {"event": "interrupted", "intervals_done": 0}
 
 
+def test_what_the_machine_refuses_is_said_in_one_line(command, monkeypatch):
+    def refused(**options):
+        raise PermissionError(13, "Permission denied", "/runs/private")
+
+    monkeypatch.setattr(cli, "app", refused)
+    outcome = command("report", "/runs/private")
+    assert outcome.status == 1
+    assert one_line(outcome) == "stackelgrid: /runs/private: Permission denied"
+
+
 def test_failed_process_says_one_line(write_scenario, tmp_path):
     """Nothing that asyncio or mosaik leave behind reaches the console."""
     done = subprocess.run(
@@ -285,7 +296,9 @@ def test_ctrl_c_leaves_readable_parts(tmp_path):
             time.sleep(0.05)
         assert summary_of(out)["status"] == "running"
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=10)
+        began = time.monotonic()
+        stdout, stderr = process.communicate(timeout=60)
+        assert in_time(time.monotonic() - began, 10.0)
     finally:
         process.kill()
     assert process.returncode == 130

@@ -1,6 +1,8 @@
 """The verb `compare` around schemes that stand in for the real ones."""
 
+import errno
 import json
+import os
 from dataclasses import replace
 
 import pandas as pd
@@ -212,3 +214,25 @@ def test_command_refuses(command, tmp_path, write_scenario):
         assert len(ended.stderr.splitlines()) == 1
         assert text in ended.stderr
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_a_full_disk_is_said_in_one_line(command, tmp_path, monkeypatch):
+    """Neither tables nor log nor summary can be written from the first scheme on."""
+    disk = []
+    for module, name in ((compare, "write_tables"), (compare, "write_summary")):
+        real = getattr(module, name)
+
+        def write(*arguments, name=name, real=real):
+            disk.append(name)
+            if "write_tables" in disk:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            real(*arguments)
+
+        monkeypatch.setattr(module, name, write)
+    out = tmp_path / "out"
+    ended = command("compare", "quick", "--schemes", "bottom_up", "--out", out, "--quiet")
+    assert disk == ["write_summary", "write_tables", "write_summary"]
+    assert ended.status == 1
+    told = f"stackelgrid: {out}: cannot be written (No space left on device)"
+    assert ended.stderr.splitlines() == [told]

@@ -135,6 +135,7 @@ def test_the_command_refuses(command, source, tmp_path):
             (source, "--qualities", "deaf", "--schemes", "bottom_up"),
             "--schemes and --qualities: one of them is accepted, not both",
         ),
+        ((source, "--qualities", "deaf", "--closed-loop"), "--closed-loop: belongs to --schemes"),
         (("quick", "--qualities", "perfect"), "quick: communication: is missing"),
     ]
     for arguments, text in cases:

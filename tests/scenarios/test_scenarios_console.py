@@ -13,9 +13,10 @@ from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
+import typer
 from rich.console import Console
 
-from stackelgrid.scenarios.console import Output
+from stackelgrid.scenarios.console import Output, interruptible, new_directory
 from stackelgrid.scenarios.load import load_scenario
 from stackelgrid.scenarios.progress import (
     DecisionProgress,
@@ -231,6 +232,37 @@ def test_the_worst_grid_of_an_interval(rows, expected):
 def test_a_worst_grid_by_its_phases_is_infeasible():
     worst = worst_grid([row("lv2", phases="infeasible")])
     assert worst == GridTrouble("lv2", 0.0, "", "infeasible")
+
+
+def test_a_grid_within_its_limits_is_not_said_to_be_beyond_them():
+    """A violation below what an AC power flow may be off by counts as none."""
+    worst = worst_grid([row("lv1", 5e-5, verdict="feasible"), row("mv1")])
+    clock, said = Clock(), []
+    lines = PlainLines(said.append, clock)
+    clock.now += 60.0
+    lines.told(replace(NOON, worst=worst))
+    assert said[0].endswith("; lv1: plan feasible")
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_how_to_go_on_is_said_where_something_has_begun(begun, tmp_path, capsys):
+    """A prepared directory in which nothing has been written cannot be resumed."""
+    if begun:
+        (tmp_path / "scenario.toml").touch()
+    with pytest.raises(typer.Exit) as ended, interruptible(tmp_path, "--resume goes on"):
+        raise KeyboardInterrupt
+    assert ended.value.exit_code == 130
+    hint = "; --resume goes on" if begun else ""
+    assert capsys.readouterr().err == f"stackelgrid: interrupted{hint}\n"
+
+
+def test_runs_begun_in_the_same_second_have_directories_of_their_own():
+    names = set()
+    for _ in range(3):
+        names.add(new_directory("quick", "compare").name)
+        time.sleep(0.002)
+    assert len(names) == 3
+    assert all(re.fullmatch(r"quick-compare-\d{8}-\d{6}-\d{3}", name) for name in names)
 
 
 def test_extremes_leave_out_what_is_no_number():

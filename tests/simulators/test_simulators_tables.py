@@ -1,6 +1,7 @@
 """Tables on disk: parts while a run goes, one file when it is done, the same to a reader."""
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from stackelgrid.simulators.tables import SCHEMAS, TableWriter, read_table
@@ -84,3 +85,17 @@ def test_schemas_share_their_key():
         assert schema.names[:3] == ["interval", "time", "grid"], name
         assert schema.field("time").type == pa.timestamp("ms", tz="UTC")
         assert len(set(schema.names)) == len(schema.names)
+
+
+def test_what_ends_a_part_half_way_leaves_nothing(writer, tmp_path, monkeypatch):
+    real = pq.write_table
+
+    def interrupted(data, path, **options):
+        real(data, path, **options)
+        raise KeyboardInterrupt
+
+    writer.write_part("bus", 0, columns(0, [1]))
+    monkeypatch.setattr(pq, "write_table", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        writer.write_part("bus", 1, columns(1, [1]))
+    assert [p.name for p in (tmp_path / "bus").iterdir()] == ["part-000000.parquet"]
