@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 NETWORK = "network"
 TABLES = (*SCHEMAS, NETWORK)
+# columns that earlier versions did not write, by table: empty there
+_LATER = {NETWORK: "max_loading_percent"}
 _KEYS = {"scenario": str, "status": str, "intervals_planned": int, "intervals_done": int}
 _PARTS = "part-*.parquet"
 _DUCKDB_PREFIX = "Error: "
@@ -161,6 +163,9 @@ class Run:
         if name not in self._frames:
             data = self._arrow(f'SELECT * FROM "{name}"')
             schema = SCHEMAS.get(name, NETWORK_COLUMNS.schema)
+            later = _LATER.get(name)
+            if later and later not in data.column_names:
+                data = data.append_column(later, pa.nulls(len(data)))
             missing = [n for n in schema.names if n not in data.column_names]
             if missing:
                 raise ResultsError(
@@ -275,6 +280,13 @@ def check_table(name: str) -> None:
 
 def read_summary(directory: Path) -> dict[str, Any]:
     """Return summary.json of a directory of results; raises ResultsError in one line."""
+    try:
+        return _summary(directory)
+    except OSError as error:  # no permission, a drive that is gone
+        raise ResultsError(f"{directory}: cannot be read ({error.strerror})") from error
+
+
+def _summary(directory: Path) -> dict[str, Any]:
     if not directory.exists():
         raise ResultsError(f"{directory}: does not exist; a directory of results is accepted")
     if not directory.is_dir():

@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from pandapower.auxiliary import pandapowerNet
 
+from stackelgrid.controllers.networks.limits import loading_limits
+
 # (element of pandapower, column of its first bus, column of its second bus)
 _BRANCHES = (("line", "from_bus", "to_bus"), ("trafo", "hv_bus", "lv_bus"))
 _DEVICES = ("load", "sgen", "storage", "gen", "ext_grid")
@@ -22,7 +24,8 @@ _NUMBERS = {
     "max_p_mw": "max_p_mw",
     "max_e_mwh": "max_e_mwh",
 }
-ELEMENT_COLUMNS = ("element", "index", "name", "bus", "to_bus", "x", "y", *_NUMBERS)
+_LIMIT = "max_loading_percent"
+ELEMENT_COLUMNS = ("element", "index", "name", "bus", "to_bus", "x", "y", *_NUMBERS, _LIMIT)
 
 
 def element_table(net: pandapowerNet) -> pd.DataFrame:
@@ -30,13 +33,16 @@ def element_table(net: pandapowerNet) -> pd.DataFrame:
 
     `bus` is the bus of a device, the first bus of a branch (a transformer's upper side) or the bus
     itself; `to_bus` a branch's second, -1 elsewhere. `x`, `y` are the coordinates of a bus in
-    whatever the net's are (degrees, metres; NaN: none). Units of pandapower: kV, p.u., km, kA, MVA,
-    MW, MWh; NaN where an element has no such quantity.
+    whatever the net's are (degrees, metres; NaN: none). `max_loading_percent` is what a branch may
+    be loaded to, NaN without a rating. Units of pandapower: kV, p.u., km, kA, MVA, MW, MWh,
+    percent; NaN where an element has no such quantity.
     """
     parts = [_part(net, "bus", net.bus.index.to_numpy(), None)]
     parts += [_part(net, e, net[e][a].to_numpy(), net[e][b].to_numpy()) for e, a, b in _BRANCHES]
     parts += [_part(net, e, net[e]["bus"].to_numpy(), None) for e in _DEVICES]
     table = pd.concat([p for p in parts if len(p)], ignore_index=True)
+    limit = pd.Series(loading_limits(net), dtype=np.float64).replace(np.inf, np.nan)
+    table[_LIMIT] = limit.reindex(pd.MultiIndex.from_frame(table[["element", "index"]])).to_numpy()
     return table[list(ELEMENT_COLUMNS)]
 
 

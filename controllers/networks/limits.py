@@ -59,7 +59,7 @@ def radial_limits(network: RadialNetwork, net: pandapowerNet) -> GridLimits:
     """Limits in the order of a radial network; its head's voltage is given."""
     vm_min, vm_max = network.vm_min.copy(), network.vm_max.copy()
     vm_min[0], vm_max[0] = 0.0, np.inf
-    limit = _loading_limits(net)
+    limit = loading_limits(net)
     keys = list(zip(network.branch_table, network.branch_index, strict=True))
     return GridLimits(
         bus_name=tuple(f"bus {b}" for b in network.bus_index),
@@ -75,7 +75,7 @@ def net_limits(net: pandapowerNet) -> GridLimits:
     vm_min, vm_max = voltage_band(net)
     slack = net.bus.index.get_indexer(net.ext_grid.bus)
     vm_min[slack], vm_max[slack] = 0.0, np.inf
-    limit = _loading_limits(net)
+    limit = loading_limits(net)
     return GridLimits(
         bus_name=tuple(f"bus {b}" for b in net.bus.index),
         vm_min_pu=vm_min,
@@ -85,7 +85,7 @@ def net_limits(net: pandapowerNet) -> GridLimits:
     )
 
 
-def _loading_limits(net: pandapowerNet) -> dict[tuple[str, int], float]:
+def loading_limits(net: pandapowerNet) -> dict[tuple[str, int], float]:
     """Loading limit in percent of every line, then transformer; infinite without a rating."""
     limits = {}
     for table, rating in (("line", line_rating_ka(net)), ("trafo", trafo_rating_mva(net))):

@@ -6,6 +6,7 @@ import numpy as np
 import pandapower as pp
 import pytest
 
+from stackelgrid.controllers.networks.elements import element_table
 from stackelgrid.controllers.networks.limits import (
     GridLimits,
     Violation,
@@ -108,3 +109,14 @@ def test_a_radial_network_has_the_same_limits_in_its_own_order(tree):
             np.array([vm[name] for name in order.bus_name]), np.zeros(len(order.branch_name))
         )
         assert violation == Violation(pytest.approx(0.02), "bus 9")
+
+
+def test_the_table_of_elements_states_what_branches_may_be_loaded_to(tree):
+    table = element_table(tree).set_index(["element", "index"])["max_loading_percent"]
+    np.testing.assert_array_equal(table.loc["line"], [100.0, 60.0, np.nan])
+    assert table.loc[["bus", "ext_grid"]].isna().all()
+    tree.line["max_i_ka"] = 9999.0  # as good as none
+    assert element_table(tree)["max_loading_percent"].isna().all()
+    tree.line = tree.line.drop(columns="max_loading_percent").assign(max_i_ka=0.1)
+    table = element_table(tree).set_index(["element", "index"])["max_loading_percent"]
+    np.testing.assert_array_equal(table.loc["line"], [100.0, 100.0, 100.0])
