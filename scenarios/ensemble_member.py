@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from distributed import get_worker
+
 from stackelgrid.analysis.run_kpis import read_run, run_indicators
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.compare import stored_energy_prices
@@ -36,7 +38,7 @@ def run_member(run: MemberRun) -> MemberResult:
     try:
         scenario = Scenario.model_validate(tomllib.loads(run.scenario))
         loaded = LoadedScenario(scenario, run.source, Path(run.folder))
-        with TemporaryDirectory(prefix="stackelgrid-member-") as scratch:
+        with TemporaryDirectory(prefix="stackelgrid-member-", dir=_scratch()) as scratch:
             result = run_scenario(loaded, Path(scratch) / "run")
             _write_indicators(result)
             files = {
@@ -51,6 +53,14 @@ def run_member(run: MemberRun) -> MemberResult:
         wall_s = time.perf_counter() - started
         return MemberResult(run.number, wall_s, reason, traceback.format_exc())
     return MemberResult(run.number, time.perf_counter() - started, files=files)
+
+
+def _scratch() -> str | None:
+    """Directory of the worker: Dask removes it even where the worker is killed."""
+    try:
+        return str(get_worker().local_directory)
+    except ValueError:  # not on a worker
+        return None
 
 
 def _write_indicators(result: RunResult) -> None:
