@@ -1,8 +1,9 @@
-"""Throughput of an ensemble: the whole command, on several workers and on one.
+"""Throughput of an ensemble on several workers and on one.
 
 Days of the size of `quick` (ensemble.toml beside this file): 24 intervals, one MV feeder, one LV
-community. Start of the workers, tables, pictures and report count. One worker is given fewer
-members, throughputs are compared.
+community. Time is `wall_s` of summary.json: building, start of the workers, tables and pictures
+count, loading of libraries and the report do not. One worker is given fewer members, throughputs
+are compared.
 
     python benchmarks/ensemble.py [--members N] [--alone N] [--workers N]
 """
