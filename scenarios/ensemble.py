@@ -1,12 +1,11 @@
 """The verb `ensemble`: members x error levels x schemes x horizons, on many workers, resumable."""
 
-import json
 import os
 import shutil
 import time
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,6 @@ import tomli_w
 from distributed import Client
 
 from stackelgrid.analysis.ensemble import EnsembleTables, analyse, write_tables
-from stackelgrid.analysis.ensemble_variants import PERFECT
 from stackelgrid.analysis.pictures.ensemble import write_plots
 from stackelgrid.analysis.studies import DATASET
 from stackelgrid.profiles.errors import StackelgridError
@@ -27,12 +25,14 @@ from stackelgrid.scenarios.ensemble_cluster import (
     remote_workers,
     results_of,
 )
-from stackelgrid.scenarios.ensemble_design import Ensemble, MemberRun, ensemble_of, runs_of
+from stackelgrid.scenarios.ensemble_design import Ensemble, MemberRun, representatives, runs_of
 from stackelgrid.scenarios.ensemble_member import MemberResult
+from stackelgrid.scenarios.ensemble_resume import Begun
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices
 from stackelgrid.scenarios.run import RunLog, check_out, resolved, write_summary
+from stackelgrid.scenarios.run_state import file_digests, locked
 from stackelgrid.scenarios.schema import Scenario
 
 _UNFINISHED = "unfinished"
@@ -76,8 +76,9 @@ class _Work:
     out: Path
     log: RunLog
     say: Callable[[str], None]
-    earlier_s: float = 0.0
-    started: float = field(default_factory=time.perf_counter)
+    progress: Callable[[int], None]
+    files: dict[str, str]
+    started: float
     done: int = 0
     workers: int = 0
     failed: dict[int, str] = field(default_factory=dict)
@@ -89,75 +90,37 @@ def run_ensemble(
     out: Path,
     workers: Workers,
     *,
-    resume: bool = False,
+    resume: Begun | None = None,
     progress: Callable[[int], None] = lambda done: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> EnsembleResult:
     """Run all members into one directory and analyse them (docs/ensemble.md).
 
-    With `resume` runs that the directory holds are kept. A run that fails is recorded with its
-    reason, the others go on. Raises a StackelgridError for anything bad before anything is
-    written, and when the workers are gone.
+    With `resume`, what was begun in the directory, its runs are kept. A run that fails is recorded
+    with its reason, the others go on. Raises a StackelgridError for anything bad before anything
+    is written, when the workers are gone, and where nothing can be written any more.
     """
     started = time.perf_counter()
-    if not resume:
+    if resume is None:
         check_out(out)
+    else:
+        started -= resume.summary["wall_s"]
     runs = runs_of(loaded, ensemble)
-    most = max(runs, key=_errors)  # what is said of its errors is no news of a world without
-    built = build_scenario(_loaded(most, loaded))
-    earlier_s = _read_summary(out)["wall_s"] if resume else 0.0
+    lines = _check_builds(loaded, ensemble, runs)
     with workers.open(ensemble.memory_per_worker_mb) as client:
         try:
             out.mkdir(parents=True, exist_ok=True)
-            text = tomli_w.dumps(resolved(loaded))
-            (out / "scenario.toml").write_text(text, encoding="utf-8")
         except OSError as error:
             raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
-        work = _Work(loaded, ensemble, runs, out, RunLog(out), say, earlier_s, started)
-        work.workers = sum(client.nthreads().values())
-        todo = [run for run in runs if not _is_done(out, run)]
-        work.done = len(runs) - len(todo)
-        work.log.event("start", scenario=loaded.scenario.name, runs=len(runs), kept=work.done)
-        for line in notices(built):
-            work.log.event("notice", text=line)
-            say(line)
-        progress(work.done)
-        write_summary(out, _summary(work, "running"))
-        status, tables = "interrupted", None
-        try:
-            for result in results_of(client, todo):
-                _record(work, result)
-                progress(work.done + len(work.failed))
-                write_summary(out, _summary(work, "running"))
-            tables = _analyse(work)
-            status = "failed" if work.failed else "done"
-        except OSError as error:
-            raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
-        finally:
-            summary = _summary(work, status)
-            work.log.event(status, runs_done=work.done, runs_failed=len(work.failed))
-            write_summary(out, summary)
-    return EnsembleResult(out, tables, summary)
-
-
-def resumed(out: Path, given: LoadedScenario | None) -> tuple[LoadedScenario, str | None, int]:
-    """Scenario, size and members of the ensemble in a directory.
-
-    Raises ScenarioError where there is none, or one of another scenario or version.
-    """
-    where = f"--resume {out}"
-    before = _read_summary(out)
-    known = _scenario_in((out / "scenario.toml").read_text(encoding="utf-8"))
-    if before["version"] != version("stackelgrid"):
-        raise ScenarioError(
-            f"{where}: has version {before['version']!r}, this is {version('stackelgrid')!r}"
-        )
-    if given is not None and _scenario_in(tomli_w.dumps(resolved(given))) != known:
-        raise ScenarioError(
-            f"{where}: was started with another scenario; {out}/scenario.toml is accepted"
-        )
-    loaded = LoadedScenario(known, str(out / "scenario.toml"), Path(before["folder"]))
-    return loaded, before["size"] or None, before["members"]
+        with locked(out):
+            content = resolved(loaded)
+            if resume is None:
+                check_out(out)  # others may have begun there in the meantime
+                _write_scenario(out, content)
+            files = file_digests(content)
+            log = RunLog(out)
+            work = _Work(loaded, ensemble, runs, out, log, say, progress, files, started)
+            return _run(work, client, lines)
 
 
 def unfinished_runs(loaded: LoadedScenario, ensemble: Ensemble, out: Path) -> int:
@@ -165,36 +128,70 @@ def unfinished_runs(loaded: LoadedScenario, ensemble: Ensemble, out: Path) -> in
     return sum(not _is_done(out, run) for run in runs_of(loaded, ensemble))
 
 
-def planned(loaded: LoadedScenario, size: str | None, members: int | None) -> tuple[Ensemble, int]:
-    """Return the ensemble that is asked for and its number of runs; raises ScenarioError."""
-    ensemble = ensemble_of(loaded, size, members)
-    return ensemble, len(runs_of(loaded, ensemble))
+def _check_builds(
+    loaded: LoadedScenario, ensemble: Ensemble, runs: tuple[MemberRun, ...]
+) -> list[str]:
+    """Build what stands for all runs; notices of the first. Raises a StackelgridError."""
+    lines: list[str] | None = None
+    for run in representatives(ensemble, runs):
+        source = f"{loaded.source}: ensemble: {run.cells[0].label}"
+        built = build_scenario(LoadedScenario(_scenario_in(run.scenario), source, loaded.folder))
+        lines = notices(built) if lines is None else lines
+    return lines or []
 
 
-def _read_summary(out: Path) -> dict[str, Any]:
+def _write_scenario(out: Path, content: dict[str, Any]) -> None:
     try:
-        text = (out / "summary.json").read_text(encoding="utf-8")
-        summary: dict[str, Any] = json.loads(text)
-        if "runs_planned" not in summary or not (out / "scenario.toml").exists():
-            raise ValueError
-    except (OSError, ValueError) as error:
-        raise ScenarioError(
-            f"--resume {out}: holds no ensemble (no readable scenario.toml and summary.json of one)"
-        ) from error
+        (out / "scenario.toml").write_text(tomli_w.dumps(content), encoding="utf-8")
+    except OSError as error:
+        raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
+
+
+def _run(work: _Work, client: Client, lines: list[str]) -> EnsembleResult:
+    """Run what is left and analyse all; whatever ends it, the summary says how far it came."""
+    out = work.out
+    try:
+        todo = _begin(work, client, lines)
+        for result in results_of(client, todo):
+            _record(work, result)
+            work.progress(work.done + len(work.failed))
+            write_summary(out, _summary(work, "running"))
+        tables = _analyse(work)
+        return EnsembleResult(out, tables, _end(work, "failed" if work.failed else "done"))
+    except BaseException as error:
+        with suppress(OSError):  # a full disk may be what has ended it
+            _end(work, "interrupted")
+        if isinstance(error, OSError):
+            reason = error.strerror or error
+            raise StackelgridError(f"{out}: cannot be written ({reason})") from error
+        raise
+
+
+def _begin(work: _Work, client: Client, lines: list[str]) -> list[MemberRun]:
+    """Say what is run; runs that are left."""
+    todo = [run for run in work.runs if not _is_done(work.out, run)]
+    work.workers = sum(client.nthreads().values())
+    work.done = len(work.runs) - len(todo)
+    name = work.loaded.scenario.name
+    work.log.event("start", scenario=name, runs=len(work.runs), kept=work.done)
+    for line in lines:
+        work.log.event("notice", text=line)
+        work.say(line)
+    work.progress(work.done)
+    write_summary(work.out, _summary(work, "running"))
+    return todo
+
+
+def _end(work: _Work, status: str) -> dict[str, Any]:
+    """Say how it ended; returns the summary."""
+    work.log.event(status, runs_done=work.done, runs_failed=len(work.failed))
+    summary = _summary(work, status)
+    write_summary(work.out, summary)
     return summary
 
 
 def _scenario_in(text: str) -> Scenario:
     return Scenario.model_validate(tomllib.loads(text))
-
-
-def _loaded(run: MemberRun, loaded: LoadedScenario) -> LoadedScenario:
-    return LoadedScenario(_scenario_in(run.scenario), loaded.source, loaded.folder)
-
-
-def _errors(run: MemberRun) -> float:
-    """Largest error level that a run's controllers meet; below zero under perfect foresight."""
-    return max((c.error_level for c in run.cells if c.variant != PERFECT), default=-1.0)
 
 
 def _targets(out: Path, run: MemberRun) -> Iterator[Path]:
@@ -273,6 +270,7 @@ def _summary(work: _Work, status: str) -> dict[str, Any]:
         "error_levels": list(e.error_levels),
         "schemes": list(e.schemes),
         "variants": list(e.variants),
+        "intervals": e.intervals,
         "runs_planned": len(work.runs),
         "runs_done": work.done,
         "runs_failed": len(work.failed),
@@ -282,6 +280,7 @@ def _summary(work: _Work, status: str) -> dict[str, Any]:
             for cell in work.runs[number].cells
         ],
         "workers": work.workers,
-        "wall_s": work.earlier_s + time.perf_counter() - work.started,
+        "wall_s": time.perf_counter() - work.started,
         "folder": str(work.loaded.folder.resolve()),
+        "files": work.files,
     }

@@ -64,28 +64,27 @@ def ensemble(
     given = load_scenario(scenario, overrides or (), seed) if scenario is not None else None
     # heavy imports come after the scenario has been found good
     from stackelgrid.analysis.report.ensemble import finding
-    from stackelgrid.analysis.run import read_summary
-    from stackelgrid.scenarios.ensemble import Workers, planned, resumed, run_ensemble
-    from stackelgrid.scenarios.ensemble import unfinished_runs as unfinished
+    from stackelgrid.scenarios.ensemble import Workers, run_ensemble, unfinished_runs
+    from stackelgrid.scenarios.ensemble_design import ensemble_of, runs_of
+    from stackelgrid.scenarios.ensemble_resume import begun
 
-    if resume is not None:
-        loaded, before, count = resumed(resume, given)
-        size, members = size or before, members or count
+    before = None if resume is None else begun(resume, given)
+    if before is not None:
+        loaded, wanted = before.loaded, before.ensemble(size, members)
     else:
         assert given is not None
-        loaded = given
-    wanted, runs = planned(loaded, size, members)
-    name = loaded.scenario.name
+        loaded, wanted = given, ensemble_of(given, size, members)
+    name, runs = loaded.scenario.name, len(runs_of(loaded, wanted))
     target = resume or out or new_directory(name, "ensemble")
-    if resume is not None and not unfinished(loaded, wanted, resume) and _is_done(resume):
+    if before is not None and before.done and not unfinished_runs(loaded, wanted, target):
         output.say(f"{resume}: all {runs} runs are done; nothing is left to resume")
-        output.results(resume, read_summary(resume))
+        output.results(target, before.summary)
         return
     bar = output.bar(name, runs, "runs")
     with interruptible(target, f"--resume {target} goes on"), bar as advance:
         result = run_ensemble(
             loaded, wanted, target, Workers(cluster, workers),
-            resume=resume is not None, progress=advance, say=output.say,
+            resume=before, progress=advance, say=output.say,
         )  # fmt: skip
     s = result.summary
     if result.tables is not None:
@@ -113,11 +112,6 @@ def _check_options(members: int | None, cluster: str | None, workers: int | None
             raise ScenarioError(f"{option} {value}: at least 1 is accepted")
     if cluster is not None and workers is not None:
         raise ScenarioError("--cluster and --workers: one of them is accepted, not both")
-
-
-def _is_done(directory: Path) -> bool:
-    """Whether the tables of a finished ensemble are there as well."""
-    return (directory / "kpis.parquet").exists()
 
 
 def _overview(tables: "EnsembleTables", name: str) -> Table:

@@ -1,8 +1,10 @@
 """From the section `ensemble` of a scenario to the runs of its ensemble, each run once."""
 
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from stackelgrid.scenarios.random import stream
 from stackelgrid.scenarios.run import resolved
 from stackelgrid.scenarios.schema import Scenario
 from stackelgrid.scenarios.schema_ensemble import EnsembleSection
+from stackelgrid.scenarios.schema_forecast import ForecastSection
 from stackelgrid.scenarios.scheme_names import SCHEMES
+from stackelgrid.scenarios.series import horizon_of
 
 DEFAULT_SIZE = "small"
 
@@ -48,8 +52,9 @@ class Cell:
     @property
     def directory(self) -> Path:
         """Directory of the run inside the ensemble's, partitioned as Hive does."""
+        level = repr(float(self.error_level)).removesuffix(".0")  # all its digits
         return Path(
-            f"error_level={self.error_level:g}", f"scheme={self.scheme}",
+            f"error_level={level}", f"scheme={self.scheme}",
             f"variant={self.variant}", f"member={self.member}",
         )  # fmt: skip
 
@@ -78,7 +83,6 @@ def ensemble_of(
     """Find the ensemble of a scenario; raises ScenarioError for one it does not have."""
     scenario = loaded.scenario
     section = scenario.ensemble or EnsembleSection()
-    _check_varies(loaded, section)
     chosen = _size(loaded, section, size)
     given = section.sizes[chosen] if chosen else None
     own = {
@@ -104,15 +108,6 @@ def ensemble_of(
     )
 
 
-def _check_varies(loaded: LoadedScenario, section: EnsembleSection) -> None:
-    given = loaded.scenario.model_fields_set
-    if given.isdisjoint({"forecast", "deviations"}) and not section.vary_world:
-        raise ScenarioError(
-            f"{loaded.source}: ensemble: all members would be the same; a section [forecast] or "
-            "[deviations], or ensemble.vary_world = true, is accepted"
-        )
-
-
 def _size(loaded: LoadedScenario, section: EnsembleSection, size: str | None) -> str:
     where = f"{loaded.source}: ensemble.sizes"
     if not section.sizes:
@@ -136,7 +131,8 @@ def member_seed(seed: int, member: int) -> int:
 def runs_of(loaded: LoadedScenario, ensemble: Ensemble) -> tuple[MemberRun, ...]:
     """All runs, members first; cells whose scenarios are equal share one.
 
-    Raises ScenarioError for a cell whose scenario is not valid.
+    Raises ScenarioError for a cell whose scenario is not valid, and where members or error levels
+    are the same.
     """
     content = resolved(loaded)
     content.pop("ensemble", None)
@@ -147,12 +143,54 @@ def runs_of(loaded: LoadedScenario, ensemble: Ensemble) -> tuple[MemberRun, ...]
     for cell in _cells(ensemble):
         own = _content(loaded.scenario, content, ensemble, cell)
         cells.setdefault(tomli_w.dumps(own), []).append(cell)
+    _check_differ(loaded.source, ensemble, cells)
     folder = str(loaded.folder.resolve())
     runs = [
         MemberRun(number, text, loaded.source, folder, tuple(same))
         for number, (text, same) in enumerate(cells.items())
     ]
     return tuple(runs)
+
+
+def representatives(ensemble: Ensemble, runs: Sequence[MemberRun]) -> tuple[MemberRun, ...]:
+    """Runs that cannot be built if all runs of a kind cannot: to be tried before any is run.
+
+    Of the last member with the largest errors one for each scheme, and that with the longest
+    horizon, which needs the most of the user's files.
+    """
+    of = {cell: run for run in runs for cell in run.cells}
+    level, last = max(ensemble.error_levels), ensemble.members - 1
+    first, *others = (of[Cell(level, scheme, OWN, last)] for scheme in ensemble.schemes)
+    variants = (of[Cell(level, ensemble.schemes[0], v, last)] for v in ensemble.variants)
+    longest = max((first, *variants), key=_horizon_min)
+    return tuple(dict.fromkeys((first, *others, longest)))
+
+
+def _horizon_min(run: MemberRun) -> int:
+    steps = tomllib.loads(run.scenario)["horizon"]["steps"]
+    return sum(int(step["count"]) * int(step["minutes"]) for step in steps)
+
+
+def _check_differ(source: str, ensemble: Ensemble, cells: Mapping[str, Sequence[Cell]]) -> None:
+    """Refuse members, and error levels, that differ by their numbers only."""
+    run_of = {cell: text for text, same in cells.items() for cell in same}
+
+    def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+        own = (cell for cell in run_of if one.items() <= vars(cell).items())
+        return all(run_of[cell] == run_of[replace(cell, **other)] for cell in own)
+
+    if ensemble.members > 1 and alike({"member": 0}, {"member": 1}):
+        raise ScenarioError(
+            f"{source}: ensemble: all members would be the same; std above 0 in [forecast] or "
+            "[deviations] (at a level above 0), forecast.member of a file with a set of "
+            "forecasts, ensemble.vary_world = true, or one member is accepted"
+        )
+    for one, other in pairwise(ensemble.error_levels):
+        if alike({"error_level": one}, {"error_level": other}):
+            raise ScenarioError(
+                f"{source}: ensemble.error_levels: {one:g} and {other:g} would be the same, no "
+                "std or bias of [forecast] or [deviations] is scaled by them; one is accepted"
+            )
 
 
 def _cells(ensemble: Ensemble) -> Iterator[Cell]:
@@ -172,14 +210,18 @@ def _content(
     seed = member_seed(scenario.seed, cell.member)
     if ensemble.vary_world:
         content["seed"] = seed
-    for name in ("deviations", "forecast"):
-        if name not in content:
+    for name, own in (("deviations", scenario.deviations), ("forecast", scenario.forecast)):
+        if own is None:
             continue
         section = content[name]
-        section["level"] = section["level"] * cell.error_level
-        # without errors there is nothing to draw: all members are the same
-        section["seed"] = seed if section["level"] > 0.0 or ensemble.vary_world else 0
-        if "member" in section:  # of a file with a set of forecasts
+        models = [model for model in own.error_models if model is not None]
+        if any(model.errs for model in models):
+            section["level"] *= cell.error_level
+        # where nothing is drawn, all members are the same
+        draws = any(model.std > 0.0 for model in models) and section["level"] > 0.0
+        section["seed"] = seed if draws or ensemble.vary_world else 0
+        of_a_set = isinstance(own, ForecastSection) and "file" in own.models
+        if of_a_set and "member" in section:
             section["member"] += cell.member
     if cell.variant == PERFECT:
         content.pop("forecast", None)
@@ -188,7 +230,9 @@ def _content(
         given = section.variants[cell.variant].model_dump(mode="json", exclude_none=True)
         content["horizon"] |= given
     try:
-        Scenario.model_validate(content)
+        horizon_of(Scenario.model_validate(content))
+    except ScenarioError as error:
+        raise ScenarioError(f"ensemble: {cell.label}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "scenario"

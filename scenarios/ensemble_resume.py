@@ -1,0 +1,73 @@
+"""What an ensemble's directory holds, and whether it is the one that is asked for."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from stackelgrid.scenarios.ensemble_design import Ensemble, ensemble_of
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.load import LoadedScenario, load_scenario
+from stackelgrid.scenarios.resume import check_files, check_same
+from stackelgrid.scenarios.run import resolved
+
+# what summary.json says of an ensemble and a resumed one needs
+_NEEDED = ("status", "size", "members", "intervals", "wall_s", "folder", "files")
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An ensemble that was begun in a directory: its scenario and its summary.json."""
+
+    directory: Path
+    loaded: LoadedScenario
+    summary: Mapping[str, Any]
+
+    @property
+    def done(self) -> bool:
+        """Whether all runs it was asked for are done, its tables and pictures written."""
+        return bool(self.summary["status"] == "done")
+
+    def ensemble(self, size: str | None = None, members: int | None = None) -> Ensemble:
+        """The ensemble to go on with; its own size and number of members if not given.
+
+        Raises ScenarioError for a size whose runs are of another length than those it holds.
+        """
+        s = self.summary
+        wanted = ensemble_of(self.loaded, size or s["size"] or None, members or s["members"])
+        if wanted.intervals != s["intervals"]:
+            raise ScenarioError(
+                f"--resume {self.directory}: holds runs of {s['intervals']} intervals, those of "
+                f"size {wanted.size} have {wanted.intervals}; as many are accepted"
+            )
+        return wanted
+
+
+def begun(directory: Path, asked: LoadedScenario | None = None) -> Begun:
+    """Look at a directory that an ensemble has left behind, and at whether it can go on.
+
+    Raises ScenarioError where there is none, or one of another version, of another scenario than
+    `asked` or with other files, naming what differs.
+    """
+    where, path = f"--resume {directory}", directory / "scenario.toml"
+    try:
+        summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+        if "runs_planned" not in summary or not path.is_file():
+            raise ValueError
+    except (OSError, ValueError) as error:
+        raise ScenarioError(
+            f"{where}: holds no ensemble (no readable scenario.toml and summary.json of one)"
+        ) from error
+    before, present = summary.get("version"), version("stackelgrid")
+    if before != present:
+        raise ScenarioError(f"{where}: has version {before!r}, this is {present!r}")
+    missing = [key for key in _NEEDED if key not in summary]
+    if missing:
+        raise ScenarioError(f"{where}: summary.json has no {missing[0]!r}; it is not whole")
+    own = load_scenario(str(path))
+    if asked is not None:
+        check_same(directory, resolved(own), resolved(asked), "asked for")
+    check_files(directory, summary["files"], resolved(own))
+    return Begun(directory, replace(own, folder=Path(summary["folder"])), summary)

@@ -1,0 +1,100 @@
+"""A directory of an ensemble goes on as what it was begun as, or is refused by what differs."""
+
+import json
+from importlib.metadata import version
+
+import pytest
+import tomli_w
+
+from stackelgrid.scenarios.ensemble_resume import begun
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.run import resolved
+from stackelgrid.scenarios.run_state import file_digests
+
+SECTIONS = {
+    "deviations": {"load": {"std": 0.2}, "correlation_sites": "matrix.csv"},
+    "ensemble": {"sizes": {"small": {"members": 2}, "full": {"members": 4, "intervals": 1}}},
+}
+
+
+@pytest.fixture
+def path(write_scenario, tmp_path):
+    (tmp_path / "matrix.csv").write_text("name,mv1\nmv1,1\n", encoding="utf-8")
+    return write_scenario(change=lambda data: data.update(SECTIONS))
+
+
+@pytest.fixture
+def directory(path, tmp_path):
+    """What an ensemble of size `small` leaves that ends before its first run."""
+    content = resolved(load_scenario(str(path)))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "scenario.toml").write_text(tomli_w.dumps(content), encoding="utf-8")
+    summary = {
+        "version": version("stackelgrid"), "status": "interrupted", "size": "small", "members": 3,
+        "intervals": 2, "runs_planned": 6, "wall_s": 1.5, "folder": str(tmp_path),
+        "files": file_digests(content),
+    }  # fmt: skip
+    assert len(summary["files"]) == 1
+    (out / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    return out
+
+
+def change(directory, **values):
+    path = directory / "summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8")) | values
+    path.write_text(json.dumps(summary), encoding="utf-8")
+
+
+def refused(*arguments):
+    with pytest.raises(ScenarioError) as told:
+        begun(*arguments)
+    assert "\n" not in str(told.value)
+    return str(told.value)
+
+
+def test_an_ensemble_goes_on_with_its_size_and_members(directory, path, tmp_path):
+    found = begun(directory, load_scenario(str(path)))
+    assert not found.done
+    assert found.loaded.folder == tmp_path
+    wanted = found.ensemble()
+    assert (wanted.size, wanted.members, wanted.intervals) == ("small", 3, 2)
+    assert found.ensemble(members=9).members == 9
+
+
+def test_a_size_with_other_intervals_is_refused(directory):
+    """Runs of two intervals and of one make no mean."""
+    said = "holds runs of 2 intervals, those of size full have 1"
+    with pytest.raises(ScenarioError, match=said):
+        begun(directory).ensemble("full")
+
+
+def test_another_version_is_refused_before_its_scenario_is_read(directory):
+    """What another version has written need not be valid for this one."""
+    change(directory, version="0.0.1")
+    (directory / "scenario.toml").write_text("colour = 'blue'\n", encoding="utf-8")
+    assert "has version '0.0.1', this is" in refused(directory)
+
+
+def test_a_scenario_that_is_none_is_refused_in_one_line(directory):
+    (directory / "scenario.toml").write_text("colour = 'blue'\n", encoding="utf-8")
+    assert str(directory / "scenario.toml") in refused(directory)
+
+
+def test_another_scenario_is_refused_by_the_first_difference(directory, path):
+    other = load_scenario(str(path), ["deviations.load.std=0.3"])
+    assert "deviations.load.std is 0.2 in the saved run and 0.3 asked" in refused(directory, other)
+
+
+def test_changed_and_lost_files_are_refused(directory, tmp_path):
+    (tmp_path / "matrix.csv").write_text("name,mv1\nmv1,1.0\n", encoding="utf-8")
+    assert f"{tmp_path / 'matrix.csv'} has changed" in refused(directory)
+    (tmp_path / "matrix.csv").unlink()
+    assert f"{tmp_path / 'matrix.csv'} is missing" in refused(directory)
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"status": "done", "intervals_planned": 4}'])
+def test_what_is_no_ensemble_is_refused(directory, content):
+    (directory / "summary.json").write_text(content, encoding="utf-8")
+    assert "holds no ensemble" in refused(directory)
