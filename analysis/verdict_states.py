@@ -4,7 +4,10 @@ A verdict (exact, feasible, infeasible, or none) becomes a state: where exactnes
 dispatch, the three-phase view) feasible is the best there is, and is shown as within limits.
 """
 
+from typing import Any
+
 from stackelgrid.analysis import style
+from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 
 NONE, WITHIN = "", "within limits"
@@ -35,6 +38,11 @@ def number(verdict: object, exactness_asked: bool) -> int:
 def exactness_asked(level: str) -> bool:
     """Whether plans of a grid of this level can be exact; DC dispatches transmission grids."""
     return level != "transmission"
+
+
+def beyond_in_reality(rows: Any) -> Any:
+    """Whether what happened is beyond a limit: of the interval table, or of one row of it."""
+    return rows["realised_violation_pu"] > tolerances.AC_LIMIT_PU
 
 
 def color_scale() -> list[tuple[float, str]]:

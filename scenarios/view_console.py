@@ -25,20 +25,24 @@ def view(
     The page is served to this machine only. With --host ADDRESS everybody who reaches that address
     may look at the run.
     """
+    if not host:
+        raise ScenarioError("--host is empty; an address is accepted")
     # a directory that is no run is found before what serves the page is loaded
     from stackelgrid.analysis.run import Run
 
     Run(directory)
     from stackelgrid.analysis.view.data import LiveRun
-    from stackelgrid.analysis.view.server import address, application, bind
+    from stackelgrid.analysis.view.server import EVERYWHERE, address, application, bind
 
+    app = application(LiveRun(directory), host)
     try:
-        server = bind(application(LiveRun(directory), host), host, port)
+        server = bind(app, host, port)
     except OSError as error:
         wanted = f"--host {host}" + ("" if port is None else f" --port {port}")
         raise ScenarioError(f"{wanted}: cannot be bound ({error.strerror})") from error
     shown = address(host, server.port)
-    print(f"{directory}: {shown} (Ctrl-C ends)", flush=True)
+    others = "; other hosts reach it, too" if host in EVERYWHERE else ""
+    print(f"{directory}: {shown} (Ctrl-C ends{others})", flush=True)
     if open_browser:
         webbrowser.open(shown)
     try:

@@ -17,16 +17,23 @@ class RecordedRun:
     """A run of some grids in lines of buses; values follow from interval, grid and bus.
 
     `grids` maps a name to (level, parent, bus there, number of buses). Voltages fall along the line
-    and with the interval, the last grid is infeasible in interval 2.
+    and with the interval, the last grid is infeasible in interval 2. `changes` maps (table, grid,
+    interval) to values of columns, `copies` a grid to its multiplicity, `ratings` (grid, line) to
+    its max_loading_percent.
     """
 
-    def __init__(self, directory, grids, intervals, network=True, negotiated=False):
+    def __init__(
+        self, directory, grids, intervals, *, network=True, negotiated=False, changes=(), copies=(),
+        ratings=(), start=START,
+    ):  # fmt: skip
         self.directory, self.grids, self.intervals = directory, grids, intervals
         self.negotiated = negotiated
-        self.done = 0
+        self.changes, self.copies, self.ratings = dict(changes), dict(copies), dict(ratings)
+        self.start, self.done = start, 0
         directory.mkdir()
         self._writer = TableWriter(directory)
-        self.times = pd.date_range(START, periods=intervals, freq="15min", tz="Europe/Berlin")
+        times = pd.date_range(start, periods=intervals, freq="15min", tz="Europe/Berlin")
+        self.times = times.tz_convert("UTC")
         (directory / "scenario.toml").write_text(tomli_w.dumps(self._scenario()), encoding="utf-8")
         if network:
             self._network().to_parquet(directory / "network.parquet")
@@ -105,13 +112,13 @@ class RecordedRun:
     def _scenario(self):
         grids = []
         for name, (level, parent, bus, _) in self.grids.items():
-            section = {"name": name, "level": level}
+            section = {"name": name, "level": level, "multiplicity": self.copies.get(name, 1)}
             grids.append(section | ({"parent": parent, "bus": bus} if parent else {}))
         return {
             "name": "recorded",
             "coordination": "ldd_admm" if self.negotiated else "central",
             "time": {
-                "start": START,
+                "start": self.start,
                 "timezone": "Europe/Berlin",
                 "intervals": self.intervals,
                 "interval_min": 15,
@@ -148,6 +155,7 @@ class RecordedRun:
                         "bus": line,
                         "to_bus": line + 1,
                         "max_i_ka": 0.2,
+                        "max_loading_percent": self.ratings.get((name, line), 100.0),
                     }
                 )
             rows.append(
@@ -255,6 +263,11 @@ class RecordedRun:
                 kind = str(field.type)
                 empty = {"string": "", "int32": 0, "bool": False}.get(kind, np.nan)
                 columns[field.name] = [empty] * count
+        for (changed, grid, at), values in self.changes.items():
+            if (changed, at) == (table, interval):
+                for name, value in values.items():
+                    column = zip(columns["grid"], columns[name], strict=True)
+                    columns[name] = [value if g == grid else v for g, v in column]
         self._writer.write_part(table, interval, columns)
 
 

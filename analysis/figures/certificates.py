@@ -24,6 +24,7 @@ from stackelgrid.analysis.verdict_states import (
     COLORS,
     LABELS,
     STATES,
+    beyond_in_reality,
     color_scale,
     exactness_asked,
     number,
@@ -53,7 +54,9 @@ def certificate_strip(run: Run) -> "Figure":
     present = sorted({int(code) for row in rows for code in codes[row]})
     figure.add_trace(
         go.Heatmap(
-            x=when.middles,
+            # one cell alone has its width from dx only
+            x0=when.middles[0],
+            dx=float((when.edges[1] - when.edges[0]) / np.timedelta64(1, "ms")),
             y=rows,
             z=np.array([codes[row] for row in rows], dtype=np.int8),
             zmin=-0.5,
@@ -183,7 +186,7 @@ def _marks(figure: "Figure", run: Run, when: Clock) -> None:
 
     table = run.interval
     middle = dict(zip(when.intervals, when.middles, strict=True))
-    real = table["realised_violation_pu"] > tolerances.AC_LIMIT_PU
+    real = beyond_in_reality(table)
     white = {"line": {"color": style.INK, "width": 1.2}, "color": "#ffffff"}
     for name, chosen, marker in (
         ("recovered", table["recovery"] != "", {"symbol": "diamond", "size": 7, **white}),

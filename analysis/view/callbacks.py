@@ -10,7 +10,7 @@ from dash.development.base_component import Component
 
 from stackelgrid.analysis.view import panels
 from stackelgrid.analysis.view.data import LiveRun, Progress
-from stackelgrid.analysis.view.layout import ALL, aria, revision
+from stackelgrid.analysis.view.layout import ALL, ANSWER_MS, FOLLOW_MS, aria, revision
 from stackelgrid.analysis.view.series import Element, Series, series
 from stackelgrid.analysis.view.series_figure import series_figure
 from stackelgrid.analysis.view.strip import strip_figure
@@ -24,6 +24,7 @@ def register(app: Dash, run: LiveRun) -> None:
         Output("chunk", "data"), Output("progress", "children"), Output("problem", "children"),
         Output("follow", "disabled"),
         Input("follow", "n_intervals"), State("done", "data"),
+        running=[(Output("follow", "interval"), ANSWER_MS, FOLLOW_MS)],
     )  # fmt: skip
     def follow(_: int | None, loaded: int) -> tuple[Any, ...]:
         return followed(run, loaded)

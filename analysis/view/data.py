@@ -1,7 +1,6 @@
 """What the page needs of a run: its progress, its geometry, and values as they are recorded."""
 
 import base64
-import json
 import threading
 import time
 from dataclasses import dataclass
@@ -10,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.limits import bus_limits, has_network
+from stackelgrid.analysis.limits import bus_limits, has_network, loading_limits
 from stackelgrid.analysis.run import Run, read_summary
 from stackelgrid.analysis.view.geometry import Elements, GridGeometry, Static, geometry
+from stackelgrid.analysis.view.log_tail import LogTail
 from stackelgrid.analysis.view.tables import GrowingTable
+from stackelgrid.profiles.arrays import Floats
 
 # columns read of each table; None: all
 _COLUMNS: dict[str, tuple[str, ...] | None] = {
@@ -34,6 +36,9 @@ _COLUMNS: dict[str, tuple[str, ...] | None] = {
     "commitment": None,
     "phase": None,
 }  # fmt: skip
+# every interval has rows of these
+_REQUIRED = ("bus", "interval")
+_Values = NDArray[np.float32]
 _BUS = ["grid", "bus"]
 _BRANCH = ["grid", "element", "index"]
 # a run is said to be silent when its last interval took so many times as long as the mean before
@@ -61,7 +66,7 @@ class Chunk:
     """Values of the intervals `first` ... `done` - 1, one row each, in the order of the geometry.
 
     Shapes (done - first, buses of all grids) in p.u. and (done - first, branches) in percent,
-    encoded as little-endian float32 in base64; NaN where an element has no value.
+    encoded as little-endian float32 in base64; NaN where an element has no value or no rating.
     """
 
     first: int
@@ -80,55 +85,65 @@ class LiveRun:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._lock = threading.Lock()
-        self._open()
-
-    def _open(self) -> None:
-        run = Run(self.directory)
-        self._identity = _identity(self.directory)
-        self.run = run
-        self.step = pd.Timedelta(hours=run.dt_h)
-        self.times = _times(run, self.step)
-        names = tuple(run.grids)
-        self._tables = {n: GrowingTable(self.directory, n, names, c) for n, c in _COLUMNS.items()}
-        self._log = _LogTail(self.directory / "log.jsonl")
-        self._summary: dict[str, Any] = {}
-        self._stamp = -1
+        self._read = _Reading(directory)
         self._problem = ""
-        self.grids: tuple[GridGeometry, ...] = ()
-        self._positions: dict[str, pd.MultiIndex] = {}
-        self._look()
 
     def update(self) -> Progress:
         """Look at what has been recorded since the last call."""
         with self._lock:
             try:
-                if _identity(self.directory) != self._identity:
-                    self._open()
+                if _identity(self.directory) != self._read.identity:
+                    self._read = _Reading(self.directory)
                 else:
-                    self._look()
+                    self._read.look()
                 self._problem = ""
             except ResultsError as error:  # the page stays as it is, and says so
                 self._problem = str(error)
-            return self._progress()
+            return self._read.progress(self._problem)
+
+    @property
+    def run(self) -> Run:
+        """The run as it was when it was opened."""
+        return self._read.run
 
     @property
     def identity(self) -> str:
         """Changes when another run has begun in the directory."""
-        return self._identity
+        return self._read.identity
+
+    @property
+    def step(self) -> pd.Timedelta:
+        """Length of an interval."""
+        return self._read.step
+
+    @property
+    def times(self) -> pd.DatetimeIndex:
+        """Starts of all planned intervals in local time."""
+        return self._read.times
+
+    @property
+    def grids(self) -> tuple[GridGeometry, ...]:
+        """Geometry of all grids; without elements before the first interval."""
+        return self._read.grids
+
+    @property
+    def running(self) -> bool:
+        """Whether the run goes on, as far as its summary says."""
+        return bool(self._read.summary["status"] == "running")
 
     @property
     def done(self) -> int:
         """Intervals that have been read."""
-        return int(self._summary["intervals_done"])
+        return int(self._read.summary["intervals_done"])
 
     @property
     def planned(self) -> int:
         """Intervals of the whole run."""
-        return int(self._summary["intervals_planned"])
+        return int(self._read.summary["intervals_planned"])
 
     def table(self, name: str) -> pd.DataFrame:
         """Return a table as far as it has been read."""
-        return self._tables[name].frame
+        return self._read.tables[name].frame
 
     def grid(self, name: str) -> GridGeometry:
         """Geometry of one grid."""
@@ -139,37 +154,118 @@ class LiveRun:
         with self._lock:
             done = self.done
             first = min(max(first, 0), done)
-            vm = self._matrix("bus", _BUS, "vm_pu", first, done)
-            loading = self._matrix("branch", _BRANCH, "loading_percent", first, done)
+            vm = self._read.voltages(first, done)
+            loading = self._read.loadings(first, done)
         return Chunk(first, done, _base64(vm), _base64(loading))
 
-    def _look(self) -> None:
-        path = self.directory / "summary.json"
+    def tightest(self) -> int:
+        """Interval in which a bus is closest to its limit, or furthest beyond it; 0 without any."""
+        with self._lock:
+            vm = self._read.voltages(0, self.done)
+            grids = self._read.grids
+        low = np.concatenate([g.low_pu for g in grids])
+        high = np.concatenate([g.high_pu for g in grids])
+        margin = np.fmin(high - vm, vm - low) if vm.size else np.empty((0, 0))
+        known = np.isfinite(margin)
+        if not known.any():
+            return 0
+        return int(np.where(known, margin, np.inf).min(axis=1).argmin())
+
+
+class _Reading:
+    """What has been read of one run; `look` reads on. Raises ResultsError."""
+
+    def __init__(self, directory: Path) -> None:
+        self.run = Run(directory)
+        self.identity = _identity(directory)
+        self.step = pd.Timedelta(hours=self.run.dt_h)
+        self.times = _times(self.run, self.step)
+        names = tuple(self.run.grids)
+        self.tables = {
+            n: GrowingTable(directory, n, names, c, required=n in _REQUIRED)
+            for n, c in _COLUMNS.items()
+        }
+        self.summary: dict[str, Any] = {}
+        self.grids: tuple[GridGeometry, ...] = ()
+        self._log = LogTail(directory / "log.jsonl")
+        self._stamp = -1
+        self._first: tuple[int, float] | None = None
+        self._positions: dict[str, pd.MultiIndex] = {}
+        self._unrated = np.empty(0, dtype=bool)
+        self.look()
+
+    def look(self) -> None:
+        """Read what has been recorded since the last look; nothing where a table is unreadable."""
+        path = self.run.directory / "summary.json"
         try:
             stamp = path.stat().st_mtime_ns
         except OSError as error:
             raise ResultsError(f"{path}: cannot be read ({error.strerror})") from error
         if stamp == self._stamp:
             return
-        summary = read_summary(self.directory)
+        summary = read_summary(self.run.directory)
         done = int(summary["intervals_done"])
-        for table in self._tables.values():
+        for table in self.tables.values():
             table.update(done)
         self._log.update()
         if not self.grids or not self.grids[0].bus:
             self._settle()
-        self._summary, self._stamp = summary, stamp
+        if done and (self._first is None or done < self._first[0]):
+            self._first = done, float(summary["wall_s"])
+        self.summary, self._stamp = summary, stamp
+
+    def voltages(self, first: int, done: int) -> _Values:
+        """Voltages (intervals, buses) in p.u."""
+        return self._matrix("bus", _BUS, "vm_pu", first, done)
+
+    def loadings(self, first: int, done: int) -> _Values:
+        """Loadings (intervals, branches) in percent; NaN where there is no rating."""
+        values = self._matrix("branch", _BRANCH, "loading_percent", first, done)
+        if values.size:
+            values[:, self._unrated] = np.nan
+        return values
+
+    def progress(self, problem: str) -> Progress:
+        """How far the run has come; `left_s` at the pace since what was seen first."""
+        s = self.summary
+        done, planned, wall_s = (
+            int(s["intervals_done"]), int(s["intervals_planned"]), float(s["wall_s"]),
+        )  # fmt: skip
+        running = s["status"] == "running"
+        mean = (wall_s - float(s["timings"]["build_s"])) / done if done else None
+        silent = max(0.0, time.time() - self._stamp / 1e9)
+        limit = max(_SILENT_S, _SILENT_FACTOR * mean) if mean else _SILENT_S * _SILENT_FACTOR
+        left = None
+        if running and self._first is not None and done > self._first[0]:
+            pace = (wall_s - self._first[1]) / (done - self._first[0])
+            left = max(0.0, pace * (planned - done) - silent)
+        return Progress(
+            name=str(s["scenario"]),
+            status=str(s["status"]),
+            done=done,
+            planned=planned,
+            wall_s=wall_s + (silent if running and silent < limit else 0.0),
+            left_s=left,
+            silent_s=silent if running and silent > limit else None,
+            solver=str(s["solver"]["version"]),
+            warning=self._log.warning,
+            problem=problem,
+        )
 
     def _settle(self) -> None:
         """Take the elements from the first interval and their places from the network."""
-        known = has_network(self.run)
-        static = Static(self.run.network, bus_limits(self.run)) if known else None
+        static = None
+        if has_network(self.run):
+            static = Static(self.run.network, bus_limits(self.run))
+        branches = self._first_rows("branch", _BRANCH)
         elements = Elements(
-            self._first("bus", _BUS),
-            self._first("branch", _BRANCH),
-            self._first("device", ["grid", "kind", "element", "index", "name", "bus"]),
+            self._first_rows("bus", _BUS),
+            branches,
+            self._first_rows("device", ["grid", "kind", "element", "index", "name", "bus"]),
+            self._loading_limits(branches),
         )
         self.grids = geometry(self.run.grids, elements, static)
+        self._unrated = np.isnan(np.concatenate([g.max_loading_percent for g in self.grids]))
         self._positions = {
             "bus": pd.MultiIndex.from_tuples(
                 [(g.name, b) for g in self.grids for b in g.bus], names=_BUS
@@ -179,20 +275,31 @@ class LiveRun:
             ),
         } if elements.bus.size else {}  # fmt: skip
 
-    def _first(self, table: str, columns: list[str]) -> pd.DataFrame:
-        frame = self.table(table)
+    def _loading_limits(self, branches: pd.DataFrame) -> Floats:
+        """What each branch may be loaded to in percent, NaN without a rating.
+
+        Runs of older versions do not say; there a branch is rated that is ever loaded.
+        """
+        limits = loading_limits(self.run) if has_network(self.run) else pd.Series(dtype=float)
+        if not limits.notna().any():
+            recorded = self.tables["branch"].frame.astype({"grid": str})
+            ever = recorded.groupby(_BRANCH)["loading_percent"].max()
+            limits = ever.where(ever <= 0.0, 100.0).where(ever > 0.0)
+        at = pd.MultiIndex.from_frame(branches.astype({"grid": str}))
+        return limits.reindex(at).to_numpy(dtype=np.float64)
+
+    def _first_rows(self, table: str, columns: list[str]) -> pd.DataFrame:
+        frame = self.tables[table].frame
         first: pd.DataFrame = frame.loc[frame["interval"] == frame["interval"].min(), columns]
         return first
 
-    def _matrix(
-        self, table: str, key: list[str], column: str, first: int, done: int
-    ) -> "np.typing.NDArray[np.float32]":
+    def _matrix(self, table: str, key: list[str], column: str, first: int, done: int) -> _Values:
         """Values of a column by interval and element."""
         positions = self._positions.get(table)
         if positions is None:
             return np.empty((done - first, 0), dtype="<f4")
         values = np.full((done - first, len(positions)), np.nan, dtype="<f4")
-        frame = self.table(table)
+        frame = self.tables[table].frame
         frame = frame[frame["interval"].between(first, done - 1)]
         if len(frame):
             at = positions.get_indexer(pd.MultiIndex.from_frame(frame[key]))
@@ -200,59 +307,6 @@ class LiveRun:
             rows = frame["interval"].to_numpy() - first
             values[rows[known], at[known]] = frame[column].to_numpy()[known]
         return values
-
-    def _progress(self) -> Progress:
-        s = self._summary
-        done, planned, wall_s = self.done, self.planned, float(s["wall_s"])
-        running = s["status"] == "running"
-        pace = (wall_s - float(s["timings"]["build_s"])) / done if done else None
-        silent = max(0.0, time.time() - self._stamp / 1e9)
-        limit = max(_SILENT_S, _SILENT_FACTOR * pace) if pace else _SILENT_S * _SILENT_FACTOR
-        left = max(0.0, pace * (planned - done) - silent) if running and pace else None
-        solver = s["solver"]
-        return Progress(
-            name=str(s["scenario"]),
-            status=str(s["status"]),
-            done=done,
-            planned=planned,
-            wall_s=wall_s + (silent if running and silent < limit else 0.0),
-            left_s=left,
-            silent_s=silent if running and silent > limit else None,
-            solver=str(solver["version"]),
-            warning=self._log.warning,
-            problem=self._problem,
-        )
-
-
-class _LogTail:
-    """The last warning of a log that grows."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._offset = path, 0
-        self.warning = ""
-
-    def update(self) -> None:
-        try:
-            with self._path.open("rb") as file:
-                if self._path.stat().st_size < self._offset:  # a resumed run cuts its log
-                    self._offset, self.warning = 0, ""
-                file.seek(self._offset)
-                text = file.read()
-        except OSError:
-            return
-        end = text.rfind(b"\n") + 1
-        self._offset += end
-        for line in text[:end].splitlines():
-            if b'"warning"' in line or b'"fallback"' in line:
-                self._take(json.loads(line))
-
-    def _take(self, event: dict[str, Any]) -> None:
-        where = f"interval {event.get('interval', 0) + 1}: "
-        if event["event"] == "warning":
-            self.warning = where + str(event.get("text", ""))
-        elif event["event"] == "fallback":
-            reasons = event.get("reasons", "")
-            self.warning = f"{where}last schedule kept ({reasons})"
 
 
 def _identity(directory: Path) -> str:
@@ -269,13 +323,9 @@ def _identity(directory: Path) -> str:
 def _times(run: Run, step: pd.Timedelta) -> pd.DatetimeIndex:
     """Starts of all planned intervals in local time, running on evenly when clocks change."""
     section = run.scenario["time"]
-    zone = str(section.get("timezone", "UTC"))
-    start = pd.Timestamp(section["start"])
-    if start.tzinfo is not None:
-        start = start.tz_convert(zone).tz_localize(None)
     planned = int(run.summary["intervals_planned"])
-    return pd.date_range(start, periods=planned, freq=step)
+    return pd.date_range(pd.Timestamp(section["start"]), periods=planned, freq=step)
 
 
-def _base64(values: "np.typing.NDArray[np.float32]") -> str:
+def _base64(values: _Values) -> str:
     return base64.b64encode(values.tobytes()).decode("ascii")

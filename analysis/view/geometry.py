@@ -19,7 +19,8 @@ class GridGeometry:
     """One grid: buses in the order of `bus`, branches by positions in it.
 
     `x`, `y` (in a unit square, same scale on both axes) are empty where the run recorded no
-    network; `low_pu` and `high_pu` are the buses' voltage limits, NaN where there are none.
+    network; `low_pu` and `high_pu` are the buses' voltage limits, `max_loading_percent` what the
+    branches may be loaded to, NaN where there are none.
     """
 
     name: str
@@ -32,6 +33,7 @@ class GridGeometry:
     high_pu: Floats
     branch: tuple[tuple[str, int], ...]
     branch_ends: tuple[tuple[int, int], ...]
+    max_loading_percent: Floats
     devices: tuple["DeviceGeometry", ...]
     children: tuple[tuple[str, int], ...]
     head: int
@@ -79,11 +81,15 @@ class Static:
 
 @dataclass(frozen=True)
 class Elements:
-    """What the tables of a run hold: columns (grid, bus), (grid, element, index) and devices'."""
+    """What the tables of a run hold: columns (grid, bus), (grid, element, index) and devices'.
+
+    `max_loading_percent` are the limits of the branches, in their order.
+    """
 
     bus: pd.DataFrame
     branch: pd.DataFrame
     device: pd.DataFrame
+    max_loading_percent: Floats
 
 
 def _grid(
@@ -96,7 +102,8 @@ def _grid(
     own = None if network is None else network[network["grid"] == info.name]
     bus = tables.bus.loc[tables.bus["grid"] == info.name, "bus"].to_numpy()
     position = {int(b): k for k, b in enumerate(bus)}
-    branch = tables.branch[tables.branch["grid"] == info.name]
+    mine = (tables.branch["grid"] == info.name).to_numpy()
+    branch = tables.branch[mine]
     names = [(str(e), int(i)) for e, i in zip(branch["element"], branch["index"], strict=True)]
     x, y = _places(network, info.name, bus)
     low, high = _limits(static, info.name, bus)
@@ -111,6 +118,7 @@ def _grid(
         high_pu=high,
         branch=tuple(names),
         branch_ends=_ends(own, names, position),
+        max_loading_percent=tables.max_loading_percent[mine],
         devices=_devices(tables.device[tables.device["grid"] == info.name], position),
         children=tuple(
             (child.name, position[child.bus])

@@ -8,12 +8,17 @@ from dash.development.base_component import Component
 from plotly.colors import sample_colorscale
 
 from stackelgrid.analysis import style
+from stackelgrid.analysis.limits import has_network
 from stackelgrid.analysis.verdict_states import COLORS, LABELS, STATES
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.analysis.view.geometry import GridGeometry
+from stackelgrid.controllers import tolerances
+from stackelgrid.profiles.arrays import Floats
 
 ALL = "*"  # choice of all grids at once
 FOLLOW_MS, PLAY_MS = 1000, 250
+# a page that asks again drops the answer that is on its way; after this it is taken for lost
+ANSWER_MS = 60_000
 _SHADES = 11  # colours of a scale that the page blends between
 _PLAIN: Any = {"displaylogo": False, "responsive": True, "displayModeBar": False}
 
@@ -94,11 +99,8 @@ def first_grid(run: LiveRun) -> str | None:
 
 def first_interval(run: LiveRun) -> int:
     """Interval that the page opens with: the last of a run that goes on, else the tightest."""
-    frame = run.table("interval")
-    if run.update().status == "running" or frame.empty:
-        return max(run.done - 1, 0)
-    away = np.maximum(1.0 - frame["min_vm_pu"], frame["max_vm_pu"] - 1.0)
-    return int(frame["interval"].iloc[int(np.nanargmax(away))])
+    run.update()
+    return max(run.done - 1, 0) if run.running else run.tightest()
 
 
 def browser_geometry(run: LiveRun) -> dict[str, Any]:
@@ -117,6 +119,7 @@ def browser_geometry(run: LiveRun) -> dict[str, Any]:
         "labels": [f"{t:%a %d %b %Y, %H:%M}" for t in times],
         "middles": [(t + run.step / 2).isoformat() for t in times],
         "all": ALL,
+        "tolerance": tolerances.AC_LIMIT_PU,
         "voltage": _shades(style.VOLTAGE_SCALE, 0.0, 1.0, _SHADES),
         # the palest shades would not be seen on white
         "loading": _shades(style.LOADING_SCALE, 0.2, 1.0, _SHADES),
@@ -140,14 +143,19 @@ def _browser_grid(g: GridGeometry) -> dict[str, Any]:
         "bus": list(g.bus),
         "x": [round(float(v), 4) for v in g.x],
         "y": [round(float(v), 4) for v in g.y],
-        "low": [None if np.isnan(v) else float(v) for v in g.low_pu],
-        "high": [None if np.isnan(v) else float(v) for v in g.high_pu],
+        "low": _numbers(g.low_pu),
+        "high": _numbers(g.high_pu),
         "branch": [list(b) for b in g.branch],
         "ends": [list(e) for e in g.branch_ends],
+        "full": _numbers(g.max_loading_percent),
         "devices": [[d.kind, d.element, d.index, d.name, d.bus] for d in g.devices],
         "children": [list(c) for c in g.children],
         "head": g.head,
     }
+
+
+def _numbers(values: Floats) -> list[float | None]:
+    return [None if np.isnan(v) else float(v) for v in values]
 
 
 def _shades(scale: str, low: float, high: float, count: int) -> list[tuple[float, str]]:
@@ -192,7 +200,7 @@ def _legend() -> Component:
 
 
 def _no_map(run: LiveRun) -> str:
-    if not run.done:
+    if has_network(run.run):
         return "Maps appear with the first interval."
     return (
         "No maps: this run has no network.parquet (it was written by an older version). Choose "

@@ -8,12 +8,20 @@ from dash import html
 from dash.development.base_component import Component
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.verdict_states import LABELS, NONE, exactness_asked, state_of
+from stackelgrid.analysis.figures.frame import copies
+from stackelgrid.analysis.verdict_states import (
+    LABELS,
+    NONE,
+    beyond_in_reality,
+    exactness_asked,
+    state_of,
+)
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 
 # a trade below (MW) is what an interior point leaves of nothing
 _NO_TRADE_MW = 1e-6
+_NOT_YET = "No interval is on record yet."
 _MARKETS = {"grid": "with the grid", "inside": "inside the feeder", "across": "across feeders"}
 
 
@@ -33,25 +41,27 @@ def why_sentences(row: pd.Series) -> list[str]:
             f"{row['unbalance_percent']:.2f} %)."
         )
     elif row["verdict_three_phase"] == INFEASIBLE:
-        said.append(
-            f"Phase by phase infeasible: {row['violation_three_phase_pu']:.4f} p.u. beyond a limit "
-            f"at {row['worst_three_phase']}."
-        )
+        beyond = beyond_text(row["violation_three_phase_pu"], row["worst_three_phase"])
+        said.append(f"Phase by phase infeasible: {beyond}.")
     if row["recovery"]:
-        said.append(
-            f"Recovered by {row['recovery']}; the first plan was {row['verdict_before']} "
-            f"({row['violation_before_pu']:.4f} p.u. beyond a limit)."
-        )
+        size, before = row["violation_before_pu"], row["verdict_before"]
+        beyond = f"{size:.4f} p.u. beyond a limit" if pd.notna(size) else "without an AC solution"
+        said.append(f"Recovered by {row['recovery']}; the first plan was {before} ({beyond}).")
     elif row["recovery_tried"]:
         said.append(f"Recovery tried {row['recovery_tried']}; none was better.")
     if row["fallback"]:
         said.append(f"The last schedule is kept: {row['fallback_reason']}.")
-    if row["realised_worst"]:
+    if beyond_in_reality(row):
         said.append(
             f"What happened is beyond its limits by {row['realised_violation_pu']:.4f} p.u. at "
             f"{row['realised_worst']}."
         )
     return said
+
+
+def beyond_text(size: float, place: str) -> str:
+    """Violation and its place; where a power flow has no solution the place says so."""
+    return f"{size:.4f} p.u. beyond a limit at {place}" if pd.notna(size) else place
 
 
 def _balanced(row: pd.Series) -> str:
@@ -62,15 +72,17 @@ def _balanced(row: pd.Series) -> str:
     if verdict == EXACT:
         return f"{_capital(errors)}; no limit is exceeded."
     if verdict == INFEASIBLE:
-        return (
-            f"AC power flow at the planned injections is {row['violation_pu']:.4f} p.u. "
-            f"beyond a limit at {row['worst'] or 'an unknown place'}."
-        )
+        beyond = beyond_text(row["violation_pu"], row["worst"] or "an unknown place")
+        if pd.isna(row["violation_pu"]):
+            return f"{_capital(beyond)}."
+        return f"AC power flow at the planned injections is {beyond}."
     if verdict == FEASIBLE and not exactness_asked(row["level"]):
         return (
             "AC power flow at the dispatched injections stays inside its limits; losses that DC "
             f"neglects are {row['loss_error_mw']:.3g} MW."
         )
+    if verdict == FEASIBLE and pd.isna(row["voltage_error_pu"]):
+        return "The plan has no flows to be exact; AC power flow stays inside its limits."
     if verdict == FEASIBLE:
         return f"Not exact: {errors}; AC power flow stays inside its limits."
     return "The controller gives no certificate for this plan."
@@ -84,7 +96,7 @@ def why(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
     """Explain the verdict of one grid, or of every grid that is not exact."""
     rows = at_interval(run, "interval", interval, grids)
     if rows.empty:
-        return html.P("No interval is on record yet.")
+        return html.P(_NOT_YET)
     if len(rows) > 1:
         return _why_all(rows)
     row = rows.iloc[0]
@@ -121,7 +133,7 @@ def _is_notable(row: pd.Series) -> bool:
         or row["verdict_three_phase"] == INFEASIBLE
         or row["recovery_tried"]
         or row["fallback"]
-        or row["realised_worst"]
+        or beyond_in_reality(row)
     )
 
 
@@ -136,18 +148,25 @@ def _badge(row: pd.Series) -> Component:
 
 def trades(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
     """Power bought and sold by market, and by prosumer where one grid is shown."""
+    if not run.done:
+        return html.P(_NOT_YET)
     if run.table("trade").empty:
-        return html.P("No prosumer trades in this run.")
+        return html.P(f"No prosumer trades in this run{' so far' if run.running else ''}.")
     rows = at_interval(run, "trade", interval, grids)
     rows = rows[rows["p_mw"] > _NO_TRADE_MW]
     if rows.empty:
         return html.P(f"Nobody in {_names(run, grids)} trades in this interval.")
-    totals = [[_MARKETS[m], *_sides(rows[rows["market"] == m])] for m in _MARKETS]
+    many, count_of = len(grids) > 1, copies(run.run)
+    factor = rows["grid"].astype(str).map(count_of) if many else 1
+    summed = rows.assign(p_mw=rows["p_mw"] * factor)
+    totals = [[_MARKETS[m], *_sides(summed[summed["market"] == m])] for m in _MARKETS]
     parts = [
         _table(["market", "bought, kW", "at EUR/MWh", "sold, kW", "at EUR/MWh"], totals),
     ]
+    if max(count_of[g] for g in grids) > 1:
+        parts.append(html.P("All copies." if many else f"One of {count_of[grids[0]]} copies."))
     count = len(rows.groupby(["grid", "bus"], observed=True))
-    if len(grids) > 1:  # hundreds of rows would make the page slow, and nobody reads them
+    if many:  # hundreds of rows would make the page slow, and nobody reads them
         parts.append(html.P(f"{count} prosumers, {len(rows)} trades; choose a grid to see them."))
         return html.Div(parts)
     by_bus = rows.sort_values(["grid", "bus", "market", "side"])
@@ -182,10 +201,16 @@ def _sides(rows: pd.DataFrame) -> list[str]:
 
 
 def decision(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
-    """How the schedules of an interval were reached: stages, negotiation, who holds what."""
+    """How the schedules of an interval were reached: stages, negotiation, who holds what.
+
+    Of one grid: the stages that it leads or follows in.
+    """
+    if not run.done:
+        return html.P(_NOT_YET)
     parts: list[Component] = []
+    followers = _followers(run, grids)
     decided = run.table("stage")
-    decided = decided[decided["interval"] <= interval]
+    decided = decided[(decided["interval"] <= interval) & decided["grid"].isin(followers)]
     if len(decided):
         last = int(decided["interval"].max())
         if last != interval:
@@ -195,13 +220,20 @@ def decision(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
         parts.append(html.P(f"Scheme {first['scheme']}, payment by {first['pricing']}."))
         parts.append(_stages(rows))
         interval = last
-    parts += _negotiations(run, interval)
-    if len(run.table("round")):
-        parts += _rounds(run, interval)
+    parts += _negotiations(run, interval, followers, grids)
+    scenario = run.run.scenario
+    kind = scenario.get("coordination", "central")
+    if "ldd_admm" in (kind, scenario.get("controller")):
+        parts += _rounds(run, interval, followers)
     else:
-        kind = run.run.scenario.get("coordination", "central")
         parts.append(html.P(f"Nothing is negotiated in this run (coordination {kind})."))
     return html.Div(parts)
+
+
+def _followers(run: LiveRun, grids: Sequence[str]) -> set[str]:
+    """Grids themselves, and those that they hang on: a stage is named after its follower."""
+    parents = {run.run.grids[g].parent for g in grids}
+    return {*grids, *(p for p in parents if p)}
 
 
 def _stages(rows: pd.DataFrame) -> Component:
@@ -215,10 +247,11 @@ def _stages(rows: pd.DataFrame) -> Component:
     ])  # fmt: skip
 
 
-def _negotiations(run: LiveRun, interval: int) -> list[Component]:
-    frame = run.table("negotiation")
+def _negotiations(
+    run: LiveRun, interval: int, followers: set[str], grids: Sequence[str]
+) -> list[Component]:
     parts: list[Component] = []
-    for r in _records(frame[frame["interval"] == interval]):
+    for r in _records(at_interval(run, "negotiation", interval, [*followers])):
         outcome = f"committed version {r.committed}" if r.committed else f"nothing ({r.reason})"
         after = f" after {r.agreement_after_sec:.1f} s" if pd.notna(r.agreement_after_sec) else ""
         parts.append(html.P(
@@ -226,8 +259,8 @@ def _negotiations(run: LiveRun, interval: int) -> list[Component]:
             f"{r.silent} silent, {r.in_doubt} in doubt; {r.sent} messages sent, {r.lost} lost, "
             f"{r.in_outage} in an outage, {r.refused} refused."
         ))  # fmt: skip
-    held = run.table("commitment")
-    held = held[held["interval"] == interval]
+    held = at_interval(run, "commitment", interval, list(run.run.grids))
+    held = held[held["grid"].isin(list(grids)) | held["follower"].isin(list(grids))]
     old = held[~held["on_new"].astype(bool)]
     if len(held):
         names = ", ".join(str(g) for g in old["grid"])
@@ -239,9 +272,8 @@ def _negotiations(run: LiveRun, interval: int) -> list[Component]:
     return parts
 
 
-def _rounds(run: LiveRun, interval: int) -> list[Component]:
-    frame = run.table("round")
-    rows = frame[frame["interval"] == interval]
+def _rounds(run: LiveRun, interval: int, followers: set[str]) -> list[Component]:
+    rows = at_interval(run, "round", interval, [*followers])
     if rows.empty:
         return [html.P("No round was held in this interval.")]
     head = ["follower", "round", "answers", "open trade, %", "price apart", "price moved",

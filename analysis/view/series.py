@@ -122,8 +122,10 @@ def _branch(run: LiveRun, element: Element) -> Series:
     rows = _rows(run, "branch", element, element=element.kind, index=element.index)
     p, q = rows("p_from_mw"), rows("q_from_mvar")
     scale, prefix = _scale(p, q)
-    loading = rows("loading_percent")
-    full = (100.0,) if np.nanmax(loading, initial=0.0) > 60.0 else ()
+    loading, limit = rows("loading_percent"), _loading_limit(run, element)
+    full = (limit,) if np.nanmax(loading, initial=0.0) > 0.6 * limit else ()
+    if np.isnan(limit):  # a branch without a rating has no loading
+        loading = np.full_like(loading, np.nan)
     current, current_prefix = _scale(rows("i_ka"))
     amps = {"M": "kA", "k": "A"}[current_prefix]
     words = {"line": "Line", "trafo": "Transformer"}
@@ -140,6 +142,12 @@ def _branch(run: LiveRun, element: Element) -> Series:
             )),
         ),
     )  # fmt: skip
+
+
+def _loading_limit(run: LiveRun, element: Element) -> float:
+    grid = run.grid(element.grid)
+    limits = dict(zip(grid.branch, grid.max_loading_percent, strict=True))
+    return float(limits.get((element.kind, element.index), np.nan))
 
 
 def _device(run: LiveRun, element: Element) -> Series:

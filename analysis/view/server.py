@@ -15,7 +15,7 @@ from stackelgrid.analysis.view.layout import page
 
 PORT = 8050
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_EVERYWHERE = frozenset({"0.0.0.0", "::", ""})
+EVERYWHERE = frozenset({"0.0.0.0", "::"})
 # everything comes from this server; plotly.js and Dash make code and styles of their own
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
@@ -47,7 +47,7 @@ def _guard(server: Flask, host: str) -> None:
     @server.before_request
     def check_host() -> Response | None:
         asked = _host_name(request.host)
-        if host in _EVERYWHERE or asked in _LOOPBACK or asked == host.lower():
+        if host in EVERYWHERE or asked in _LOOPBACK or asked == host.lower():
             return None
         text = f"{asked}: is no name of this server; {host} is accepted\n"
         return Response(text, 403, mimetype="text/plain")
@@ -75,6 +75,8 @@ class _Handler(WSGIRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.server.connections.add(self.connection)
+        if self.server.closing:  # accepted before, but not yet known when all were ended
+            self.server.end(self.connection)
 
     def finish(self) -> None:
         self.server.connections.discard(self.connection)
@@ -93,13 +95,19 @@ class PageServer(ThreadedWSGIServer):
     def __init__(self, host: str, port: int, app: Flask, fd: int) -> None:
         self.connections: set[socket.socket] = set()
         super().__init__(host, port, app, handler=_Handler, fd=fd)
+        self.closing = False  # not before: the socket of its own that it does not need is closed
 
     def server_close(self) -> None:
         """End the connections and wait for their threads."""
+        self.closing = True
         for connection in list(self.connections):
-            with suppress(OSError):  # it has ended by itself
-                connection.shutdown(socket.SHUT_RDWR)
+            self.end(connection)
         super().server_close()
+
+    def end(self, connection: socket.socket) -> None:
+        """End a connection; its thread then sees the end of what it reads."""
+        with suppress(OSError):  # it has ended by itself
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def bind(app: Dash, host: str, port: int | None) -> PageServer:
@@ -122,5 +130,5 @@ def bind(app: Dash, host: str, port: int | None) -> PageServer:
 
 def address(host: str, port: int) -> str:
     """Address of the page in a browser of this machine."""
-    shown = "localhost" if host in _EVERYWHERE else host
+    shown = "localhost" if host in EVERYWHERE else host
     return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"

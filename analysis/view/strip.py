@@ -9,11 +9,13 @@ from stackelgrid.analysis.verdict_states import (
     LABELS,
     NONE,
     STATES,
+    beyond_in_reality,
     color_scale,
     exactness_asked,
     state_of,
 )
 from stackelgrid.analysis.view.data import LiveRun
+from stackelgrid.analysis.view.panels import beyond_text
 from stackelgrid.analysis.view.series_figure import time_title
 from stackelgrid.controllers.verdict import INFEASIBLE
 
@@ -42,11 +44,10 @@ def state_columns(frame: pd.DataFrame) -> pd.DataFrame:
         dtype=object,
     )
     mark = pd.Series("", index=frame.index).mask(worse == INFEASIBLE, _INFEASIBLE_MARK)
-    mark = mark.mask(frame["realised_worst"] != "", "!")
+    mark = mark.mask(beyond_in_reality(frame), "!")
     mark = mark.mask(frame["fallback"].astype(bool), "F").mask(frame["recovery"] != "", "R")
-    reason = (size.map("{:.4f} p.u. beyond a limit at ".format) + place).where(
-        worse == INFEASIBLE, ""
-    )
+    beyond = [beyond_text(s, p) for s, p in zip(size, place, strict=True)]
+    reason = pd.Series(beyond, index=frame.index, dtype=object).where(worse == INFEASIBLE, "")
     return pd.DataFrame(
         {"grid": frame["grid"], "interval": frame["interval"], "state": state, "mark": mark,
          "reason": reason}
@@ -69,7 +70,8 @@ def strip_figure(run: LiveRun) -> dict[str, Any]:
     figure: dict[str, Any] = {
         "data": [{
             "type": "heatmap",
-            "x": [(t + run.step / 2).isoformat() for t in run.times[: run.done]],
+            # one cell alone has its width from dx only
+            "x0": (run.times[0] + run.step / 2).isoformat(), "dx": run.step / pd.Timedelta("1ms"),
             "y": names,
             "z": [[STATES.index(s) if s in STATES else None for s in row]
                   for row in states.to_numpy().tolist()],

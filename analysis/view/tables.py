@@ -12,7 +12,10 @@ from stackelgrid.simulators.tables import SCHEMAS
 
 
 class GrowingTable:
-    """One table of a run; `update` adds what has been recorded since the last look."""
+    """One table of a run; `update` adds what has been recorded since the last look.
+
+    A `required` table has rows of every interval; of others a run may have none.
+    """
 
     def __init__(
         self,
@@ -20,9 +23,11 @@ class GrowingTable:
         name: str,
         grids: Sequence[str],
         columns: tuple[str, ...] | None = None,
+        *,
+        required: bool = False,
     ) -> None:
         schema = SCHEMAS[name]
-        self._directory, self._name = directory, name
+        self._directory, self._name, self._required = directory, name, required
         self._columns = list(columns or schema.names)
         self._grids = pd.CategoricalDtype(list(grids))
         self._seen = 0
@@ -31,12 +36,17 @@ class GrowingTable:
     def update(self, done: int) -> None:
         """Read up to the interval `done` (exclusive); a run that went back is followed back.
 
-        Raises ResultsError for a file that cannot be read.
+        Raises ResultsError for a file that cannot be read, and for rows that must be there.
         """
         if done < self._seen:
             self.frame = self.frame[self.frame["interval"] < done].reset_index(drop=True)
         elif done > self._seen:
             new = self._frame(self._read(self._seen, done))
+            if self._required and new["interval"].nunique() < done - self._seen:
+                raise ResultsError(
+                    f"{self._directory}: table {self._name} does not hold all of the {done} "
+                    "intervals that are done; a directory with all its tables is accepted"
+                )
             if len(new):
                 joined = [self.frame, new] if len(self.frame) else [new]
                 self.frame = pd.concat(joined, ignore_index=True)
@@ -62,7 +72,10 @@ class GrowingTable:
                 schema = pa.schema([SCHEMAS[self._name].field(c) for c in self._columns])
                 return pa.concat_tables([schema.empty_table(), *parts])
         inside = [("interval", ">=", first), ("interval", "<", done)]
-        return _table(whole, self._columns, inside)
+        try:
+            return _table(whole, self._columns, inside)
+        except FileNotFoundError as error:  # somebody removes the run
+            raise ResultsError(f"{whole}: has vanished while it was read") from error
 
 
 def _table(
@@ -70,7 +83,7 @@ def _table(
 ) -> pa.Table:
     try:
         return pq.read_table(path, columns=columns, filters=inside)
-    except FileNotFoundError:
+    except FileNotFoundError:  # parts are merged and removed while they are read
         raise
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]

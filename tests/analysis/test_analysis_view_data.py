@@ -3,8 +3,10 @@
 import base64
 import os
 import time
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from run_cases import SMALL, RecordedRun
 
@@ -97,9 +99,12 @@ def test_a_run_before_its_first_interval_is_shown_and_then_followed(recorded):
 
 
 def test_progress_tells_time_left_and_a_run_that_has_been_killed(recorded):
-    live = LiveRun(recorded.record(2).directory)
+    live = LiveRun(recorded.record(1).directory)
     progress = live.update()
     assert progress.status == "running"
+    assert progress.left_s is None  # what came before may have been slower, or an earlier part
+    recorded.record()
+    progress = live.update()
     assert 0.0 < progress.left_s <= 4 * 2.0  # 2 s an interval, less what has passed
     assert progress.silent_s is None
     old = time.time() - 500.0
@@ -112,15 +117,41 @@ def test_progress_tells_time_left_and_a_run_that_has_been_killed(recorded):
 
 def test_last_warning_of_the_log_is_told_also_when_a_line_is_half_written(recorded):
     recorded.log(event="warning", interval=1, text="first")
-    recorded.log(event="fallback", interval=2, reasons=["no solution"])
+    recorded.log(event="fallback", interval=2, reasons=["no solution", "late"])
     with (recorded.directory / "log.jsonl").open("a") as file:
         file.write('{"event": "warning", "interval": 3, "te')
     live = LiveRun(recorded.record(2).directory)
-    assert live.update().warning == "interval 3: last schedule kept (['no solution'])"
+    assert live.update().warning == "interval 2: last schedule kept (no solution; late)"
     with (recorded.directory / "log.jsonl").open("a") as file:
         file.write('xt": "whole"}\n')
     recorded.record()
-    assert live.update().warning == "interval 4: whole"
+    assert live.update().warning == "interval 3: whole"
+
+
+def test_lines_of_a_log_that_are_no_event_are_left_out(recorded):
+    recorded.log(event="warning", interval=1, text="first")
+    with (recorded.directory / "log.jsonl").open("a") as file:
+        file.write('{"event": "fallback", "in{"event": "warning", "interval": 1, "text": "new"}\n')
+        file.write('["event", "fallback", "event": "warning"]\n')
+        file.write('[{"event": "warning"}]\n')
+    live = LiveRun(recorded.record(2).directory)
+    assert live.update().warning == "interval 1: first"
+    recorded.log(event="warning", text="no report was written")
+    recorded.record()
+    assert live.update().warning == "no report was written"
+
+
+def test_log_that_was_cut_and_has_grown_again_is_read_anew(recorded):
+    log = recorded.directory / "log.jsonl"
+    recorded.log(event="solve", interval=0)
+    recorded.log(event="warning", interval=1, text="before the cut")
+    live = LiveRun(recorded.record(2).directory)
+    assert live.update().warning == "interval 1: before the cut"
+    log.write_text("")
+    recorded.log(event="warning", interval=1, text="after the cut, and longer than before " * 3)
+    recorded.log(event="solve", interval=1)
+    recorded.record()
+    assert live.update().warning.startswith("interval 1: after the cut")
 
 
 def test_a_part_that_cannot_be_read_is_a_line_on_the_page_and_mended_later(recorded):
@@ -138,6 +169,95 @@ def test_a_part_that_cannot_be_read_is_a_line_on_the_page_and_mended_later(recor
     progress = live.update()
     assert (progress.problem, progress.done) == ("", 3)
     assert live.table("bus")["interval"].value_counts().to_dict() == dict.fromkeys(range(3), 32)
+
+
+@pytest.mark.parametrize("table", ["bus", "interval"])
+def test_a_run_whose_tables_are_missing_is_refused_in_one_line(recorded, table):
+    recorded.record(3).finish()
+    (recorded.directory / f"{table}.parquet").unlink()
+    with pytest.raises(ResultsError, match=f"table {table} does not hold all of the 3") as refused:
+        LiveRun(recorded.directory)
+    assert "\n" not in str(refused.value)
+
+
+def test_another_run_that_cannot_be_read_yet_is_a_line_on_the_page(recorded, tmp_path):
+    live = LiveRun(recorded.record(2).directory)
+    recorded.directory.rename(tmp_path / "old")
+    other = RecordedRun(recorded.directory, {"mv1": ("mv", None, None, 7)}, 2).record()
+    part = other.directory / "bus" / "part-000000.parquet"
+    content = part.read_bytes()
+    part.write_bytes(content[:50])
+    progress = live.update()
+    assert "cannot be read" in progress.problem
+    assert (progress.done, live.done) == (2, 2)
+    assert live.update().problem == progress.problem
+    part.write_bytes(content)
+    progress = live.update()
+    assert (progress.problem, progress.done, progress.planned) == ("", 1, 2)
+
+
+def test_a_merged_file_that_vanishes_is_a_line_on_the_page(recorded, monkeypatch):
+    import pyarrow.parquet as pq
+
+    live = LiveRun(recorded.record(2).directory)
+    recorded.record(summary=False)
+    recorded.finish()
+
+    def gone(path, **_):
+        raise FileNotFoundError(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pq, "read_table", gone)
+        assert "bus.parquet: has vanished" in live.update().problem
+    assert live.update().problem == ""
+
+
+def test_a_directory_that_may_not_be_read_is_refused_in_one_line(recorded, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(ResultsError, match="cannot be read \\(Permission denied\\)"):
+        LiveRun(recorded.directory)
+
+
+def test_branches_without_a_rating_have_no_loading(tmp_path):
+    ratings = {("tn", 4): np.nan, ("tn", 5): 80.0}
+    changes = {
+        ("branch", "tn", k): {"loading_percent": 0.0 if k else 70.0, "i_ka": 0.1} for k in (0, 1)
+    }
+    case = RecordedRun(tmp_path / "run", SMALL, 3, ratings=ratings, changes=changes)
+    live = LiveRun(case.record(2).directory)
+    loading = matrix(live.chunk(0).loading_percent, 2)
+    assert np.isnan(loading[:, 4]).all()
+    assert np.isnan(loading).sum() == 2
+    titles = [p.title for p in series(live, Element("line", "tn", 4, "line")).panels]
+    assert titles == ["flow", "current"]
+    loaded = series(live, Element("line", "tn", 5, "line")).panels[0]
+    assert (loaded.title, loaded.limits) == ("loading", (80.0,))
+
+
+def test_a_run_of_an_older_version_has_loadings_where_a_branch_is_ever_loaded(tmp_path):
+    changes = {("branch", "tn", k): {"loading_percent": 0.0} for k in (0, 1)}
+    case = RecordedRun(tmp_path / "run", SMALL, 3, changes=changes).record(2)
+    network = case.directory / "network.parquet"
+    pd.read_parquet(network).drop(columns="max_loading_percent").to_parquet(network)
+    live = LiveRun(case.directory)
+    assert np.isnan(live.grid("tn").max_loading_percent).all()
+    assert (live.grid("lv1").max_loading_percent == 100.0).all()
+    assert np.isnan(matrix(live.chunk(0).loading_percent, 2)).sum() == 2 * 11
+
+
+def test_the_tightest_interval_is_the_one_closest_to_a_limit(tmp_path):
+    # the head of tn is far from 1 p.u., but no limit is asked of it
+    changes = {
+        ("bus", "tn", 1): {"vm_pu": 1.049},
+        ("bus", "tn", 2): {"vm_pu": 1.0},
+        ("bus", "lv1", 2): {"vm_pu": 0.955},
+    }
+    case = RecordedRun(tmp_path / "run", SMALL, 3, changes=changes).record(3)
+    assert LiveRun(case.directory).tightest() == 1
+    assert LiveRun(RecordedRun(tmp_path / "new", SMALL, 3).directory).tightest() == 0
 
 
 def test_a_run_without_a_network_has_elements_but_no_maps(tmp_path):

@@ -2,12 +2,16 @@
 
 import hashlib
 import json
+import socket
+import threading
 
+import numpy as np
 import pytest
 from dash import no_update
 from run_cases import SMALL, RecordedRun
 
 from stackelgrid.analysis import style
+from stackelgrid.analysis.figures.certificates import certificate_strip
 from stackelgrid.analysis.view import callbacks, panels
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.analysis.view.layout import browser_geometry, first_interval, page
@@ -42,10 +46,12 @@ def test_follow_sends_only_what_the_page_does_not_have(recorded, live):
     chunk, line, problem, over = callbacks.followed(live, 0)
     assert (chunk["first"], chunk["done"], chunk["running"]) == (0, 4, True)
     assert "4 of 6 intervals" in text_of(line)
-    assert "left" in text_of(line)
+    assert "left" not in text_of(line)  # no interval has been seen to end
     assert (problem, over) == ("", False)
     assert callbacks.followed(live, 4)[0] is no_update
-    recorded.record(2)
+    recorded.record()
+    assert "left" in text_of(callbacks.followed(live, 4)[1])
+    recorded.record()
     recorded.finish()
     chunk, line, _, over = callbacks.followed(live, 4)
     assert (chunk["first"], chunk["done"]) == (4, 6)
@@ -60,6 +66,8 @@ def test_geometry_for_the_browser_is_json_without_nan(live):
     lv1 = told["grids"][1]
     assert (lv1["bus0"], lv1["branch0"]) == (12, 11)
     assert lv1["ends"][3] == [3, 4]
+    assert lv1["full"] == [100.0] * 19
+    assert told["tolerance"] == 1e-4
     assert told["grids"][0]["children"] == [["lv1", 3]]
     # the bus that the grid hangs on has no limits of its own
     assert (lv1["low"][0], lv1["low"][1], lv1["high"][1]) == (None, 0.95, 1.05)
@@ -87,6 +95,78 @@ def test_strip_shows_the_verdict_of_every_grid_and_interval(live):
     share = (cells["z"][1][2] - low) / (high - low)
     color = next(c for at, c in reversed(cells["colorscale"]) if at <= share)
     assert color == style.VERDICTS["infeasible"]
+    # the middle of the first cell and the length of all, in ms: one cell alone is as wide
+    assert (cells["x0"], cells["dx"]) == ("2025-06-20T00:07:30", 15 * 60 * 1000)
+    assert "x" not in cells
+    report = json.loads(certificate_strip(live.run).to_json())["data"][0]
+    assert (report["x0"], report["dx"]) == (cells["x0"], cells["dx"])
+    assert "x" not in report
+
+
+NOTABLE = {
+    ("interval", "lv1", 0): {"realised_worst": "bus 4", "realised_violation_pu": 3e-8},
+    ("interval", "lv1", 1): {"realised_worst": "bus 4", "realised_violation_pu": 2e-4},
+    ("interval", "lv1", 2): {"violation_pu": np.nan, "worst": "lv1: AC power flow diverged"},
+    ("interval", "lv1", 3): {
+        "verdict": "feasible", "voltage_error_pu": np.nan, "fallback": True,
+        "fallback_reason": "no solution",
+    },
+    ("interval", "lv1", 4): {
+        "verdict": "exact", "verdict_three_phase": "infeasible", "violation_three_phase_pu": 0.02,
+        "worst_three_phase": "bus 7, phase b", "recovery": "curtailed PV",
+        "verdict_before": "infeasible", "violation_before_pu": np.nan,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def notable(tmp_path_factory):
+    """A run in which every interval of lv1 has something to say."""
+    directory = tmp_path_factory.mktemp("notable") / "run"
+    return LiveRun(RecordedRun(directory, SMALL, 5, changes=NOTABLE).record(5).directory)
+
+
+def test_limits_count_as_exceeded_in_reality_beyond_the_tolerance_of_a_power_flow(notable):
+    both, marks = ["tn", "lv1"], strip_figure(notable)["data"][0]["text"][1]
+    assert marks[:2] == ["", "!"]
+    assert "What happened" not in text_of(panels.why(notable, 0, ["lv1"]))
+    # tn's plan is called exact by this case, where a transmission grid is at best feasible
+    assert "lv1" not in text_of(panels.why(notable, 0, both))
+    text = text_of(panels.why(notable, 1, ["lv1"]))
+    assert "What happened is beyond its limits by 0.0002 p.u. at bus 4." in text
+    assert "lv1" in text_of(panels.why(notable, 1, both))
+
+
+def test_a_power_flow_without_a_solution_is_told_in_words(notable):
+    text = text_of(panels.why(notable, 2, ["lv1"]))
+    assert "infeasible Lv1: AC power flow diverged." in text.replace("  ", " ").replace("  ", " ")
+    cells = strip_figure(notable)["data"][0]
+    assert cells["customdata"][1][2] == [2, "infeasible", "lv1: AC power flow diverged"]
+
+
+def test_a_kept_schedule_has_no_flows_to_be_exact(notable):
+    text = text_of(panels.why(notable, 3, ["lv1"]))
+    assert "The plan has no flows to be exact; AC power flow stays inside its limits." in text
+    assert "The last schedule is kept: no solution." in text
+    assert strip_figure(notable)["data"][0]["text"][1][3] == "F"
+
+
+def test_a_recovered_plan_and_a_violated_phase_are_told(notable):
+    text = text_of(panels.why(notable, 4, ["lv1"]))
+    assert "Phase by phase infeasible: 0.0200 p.u. beyond a limit at bus 7, phase b." in text
+    assert (
+        "Recovered by curtailed PV; the first plan was infeasible (without an AC solution)" in text
+    )
+    cells = strip_figure(notable)["data"][0]
+    assert cells["customdata"][1][4][2] == "0.0200 p.u. beyond a limit at bus 7, phase b"
+    assert cells["text"][1][4] == "R"
+
+
+def test_no_sentence_on_an_interval_holds_a_nan(notable):
+    rows = notable.table("interval")
+    assert len(rows) == 10
+    for _, row in rows.iterrows():
+        assert "nan" not in " ".join(panels.why_sentences(row))
 
 
 def test_an_interval_says_why_it_is_infeasible(live):
@@ -104,12 +184,43 @@ def test_trades_of_an_interval_are_those_of_the_table(live):
     assert "4.00 135.00 4.00 135.00" in text  # kW bought at, sold at EUR/MWh
     assert "bus 5 buys inside the feeder 4.000" in text
     assert "Nobody in tn trades" in text_of(panels.trades(live, 3, ["tn"]))
+    assert "copies" not in text
+
+
+def test_trades_of_several_grids_are_those_of_all_copies(tmp_path):
+    case = RecordedRun(tmp_path / "run", SMALL, 3, copies={"tn": 2, "lv1": 4}).record(2)
+    live = LiveRun(case.directory)
+    text = text_of(panels.trades(live, 1, ["tn", "lv1"]))
+    assert "16.00 135.00 16.00 135.00" in text  # 2 kW of 2 * 4 copies
+    assert "All copies." in text
+    text = text_of(panels.trades(live, 1, ["lv1"]))
+    assert "2.00 135.00 2.00 135.00" in text
+    assert "One of 8 copies." in text
 
 
 def test_a_run_that_negotiates_nothing_says_so(live):
     text = text_of(panels.decision(live, 3, ["lv1"]))
     assert "bottom_up" in text
     assert "Nothing is negotiated in this run (coordination central)" in text
+
+
+def test_nothing_is_said_of_a_run_before_its_first_interval(tmp_path):
+    live = LiveRun(RecordedRun(tmp_path / "run", SMALL, 3, negotiated=True).directory)
+    for part in callbacks.interval_panels(live, None, "*"):
+        assert text_of(part) == "No interval is on record yet."
+
+
+def test_a_decision_of_one_grid_is_that_of_the_stages_it_leads_or_follows_in(tmp_path):
+    grids = {**SMALL, "mv1": ("mv", None, None, 5), "lv2": ("lv", "mv1", 3, 6)}
+    live = LiveRun(RecordedRun(tmp_path / "run", grids, 3, negotiated=True).record(2).directory)
+    for grid in ("tn", "lv1"):  # the only stage is that of tn
+        text = text_of(panels.decision(live, 1, [grid]))
+        assert "Scheme bottom_up" in text
+        assert "tn: committed version 1" in text
+    text = text_of(panels.decision(live, 1, ["lv2"]))
+    assert "Scheme" not in text
+    assert "committed" not in text
+    assert "On an old schedule: lv2." in text
 
 
 def test_a_negotiation_is_told_with_its_messages_and_who_holds_what(tmp_path):
@@ -138,7 +249,7 @@ def test_every_panel_answers_for_a_run_at_any_moment(tmp_path, network, done):
     assert len(callbacks.interval_panels(live, None, "*")) == 3
     strip_figure(live)
     text = text_of(page(live))
-    assert ("No maps" in text) == (not network and done > 0)
+    assert ("No maps" in text) == (not network)
 
 
 def test_one_grid_alone_has_a_page(tmp_path):
@@ -213,6 +324,20 @@ def test_server_listens_at_loopback_and_takes_a_free_port_where_none_is_asked_fo
     finally:
         first.server_close()
         second.server_close()
+
+
+def test_connection_that_was_accepted_when_the_server_closes_is_ended(live):
+    server = bind(application(live), "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    server.closing = True
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as late:
+            assert late.recv(1) == b""
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def test_address_is_one_that_a_browser_takes():

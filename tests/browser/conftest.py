@@ -75,6 +75,7 @@ def day(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory):
-    """A finished run of two grids over three hours."""
-    recorded = RecordedRun(tmp_path_factory.mktemp("small") / "run", SMALL, 12)
+    """A finished run of two grids over three hours; one line has no rating, one is overloaded."""
+    ratings = {("tn", 4): float("nan"), ("tn", 5): 20.0}
+    recorded = RecordedRun(tmp_path_factory.mktemp("small") / "run", SMALL, 12, ratings=ratings)
     return recorded.record(12).finish()

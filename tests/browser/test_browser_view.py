@@ -1,15 +1,17 @@
 """The page of `stackelgrid view` in a real browser."""
 
 import time
-from statistics import median
 
 import pytest
 from machine import in_time
 from run_cases import SMALL, RecordedRun
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
+
+from stackelgrid.analysis.view.data import LiveRun
 
 pytestmark = pytest.mark.browser
 
@@ -25,10 +27,15 @@ act();
   else setTimeout(look, 1);
 })();
 """
-_CLOCK = "return document.getElementById('clock').textContent"
 _COLORS = (
     "return [...document.querySelectorAll('.buses circle')].map(c => c.getAttribute('fill')).join()"
 )
+# share of the strip's width that is coloured
+_CELL_WIDTH = """
+const cells = document.querySelector('#strip .hm image');
+const strip = document.querySelector('#strip .nsewdrag');
+return cells && strip && cells.getBBox().width / strip.getBBox().width;
+"""
 _SERIES = """
 const graph = document.querySelector('#series .js-plotly-plot');
 return document.getElementById('series-title').textContent
@@ -36,14 +43,27 @@ return document.getElementById('series-title').textContent
 """
 
 
+# press on the map, move, and let go outside of it
+_DRAG_OUT = """
+const map = document.querySelector('.map-drawing');
+const pointer = (type, x) =>
+  new PointerEvent(type, {clientX: x, clientY: 300, bubbles: true, pointerType: 'mouse'});
+map.dispatchEvent(pointer('pointerdown', 300));
+for (const [type, x] of [['pointermove', 320], ['pointermove', 300], ['pointerup', 300]])
+  document.body.dispatchEvent(pointer(type, x));
+"""
+
+
 def until(browser, condition, seconds=20.0):
-    return WebDriverWait(browser, seconds, 0.05).until(condition)
+    # the page may load itself again between finding an element and reading it
+    ignored = (StaleElementReferenceException,)
+    return WebDriverWait(browser, seconds, 0.05, ignored).until(condition)
 
 
 def opened(browser, address):
     """Open a page and wait until a map is coloured and series are drawn."""
     browser.get(address)
-    until(browser, lambda b: " of " in clock(b))
+    until(browser, lambda b: "(interval" in clock(b))
     until(browser, lambda b: "null" not in b.execute_script(_COLORS))
     until(browser, lambda b: series(b, "return graph.data.length"))
     until(browser, lambda b: b.find_element(By.ID, "why").text)
@@ -80,6 +100,16 @@ def click_on(element):
     )
 
 
+def press_on(element):
+    return (
+        f"const to = window.stackelgridMap.find('{element}');"
+        "for (const [Kind, type] of [[PointerEvent, 'pointerdown'], [PointerEvent, 'pointerup'],"
+        "  [MouseEvent, 'click']])"
+        "  document.querySelector('.map-drawing').dispatchEvent(new Kind(type,"
+        "    {clientX: to.x, clientY: to.y, bubbles: true, pointerType: 'mouse'}));"
+    )
+
+
 def choose_grid(browser, text):
     browser.find_element(By.ID, "grid").click()
     search = until(
@@ -97,10 +127,13 @@ def choose_grid(browser, text):
 
 
 def assert_quick(interactions):
-    """Interactions take less than 200 ms: the median, tried again where the machine was busy."""
+    """Every interaction after the first takes less than 200 ms, in one of three tries.
+
+    The first loads what the others use; where the machine was busy it is tried again.
+    """
     tried = []
     for _ in range(3):
-        tried.append(median(interactions()))
+        tried.append(max(interactions()[1:]))
         if tried[-1] < 200.0:
             return
     assert in_time(min(tried), 200.0), tried
@@ -127,26 +160,32 @@ def test_slider_by_keyboard_changes_time_and_colours(browser, serve, small):
     opened(browser, serve(small.directory))
     thumb = browser.find_element(By.CSS_SELECTOR, "#interval [role=slider]")
     thumb.send_keys(Keys.HOME)
-    until(browser, lambda b: "(interval 1 of 12)" in clock(b))
+    until(browser, lambda b: "(interval 0)" in clock(b))
     assert clock(browser).startswith("Fri 20 Jun 2025, 00:00")
     assert thumb.get_attribute("aria-valuetext") == "Fri 20 Jun 2025, 00:00"
     find = "return window.stackelgridMap.find('bus|lv1|10|')"
     first = browser.execute_script(find)
     assert first["text"] == f"{small.vm_pu(0, 'lv1', 10):.4f} p.u."
     thumb.send_keys(Keys.END)
-    until(browser, lambda b: "(interval 12 of 12)" in clock(b))
+    until(browser, lambda b: "(interval 11)" in clock(b))
     last = browser.execute_script(find)
     assert last["text"] == f"{small.vm_pu(11, 'lv1', 10):.4f} p.u."
     assert last["color"] != first["color"]
+    line = "return window.stackelgridMap.find('line|tn|{}|line').text"
+    assert browser.execute_script(line.format(4)) == "no rating"
+    loading = f"{small.loading_percent(11, 'tn', 5):.1f} % loaded"
+    assert browser.execute_script(line.format(5)) == f"{loading}, beyond its limit of 20 %"
+    loading = f"{small.loading_percent(11, 'tn', 3):.1f} % loaded"
+    assert browser.execute_script(line.format(3)) == loading
 
 
 def test_play_advances_until_it_is_paused(browser, serve, small):
     opened(browser, serve(small.directory))
     browser.find_element(By.CSS_SELECTOR, "#interval [role=slider]").send_keys(Keys.HOME)
-    until(browser, lambda b: "(interval 1 of" in clock(b))
+    until(browser, lambda b: "(interval 0)" in clock(b))
     button = browser.find_element(By.ID, "play")
     button.click()
-    until(browser, lambda b: "(interval 4 of" in clock(b))
+    until(browser, lambda b: "(interval 3)" in clock(b))
     assert button.get_attribute("aria-pressed") == "true"
     button.click()
     until(browser, lambda b: button.get_attribute("aria-pressed") == "false")
@@ -184,6 +223,10 @@ def test_click_shows_the_series_of_the_table(browser, serve, small):
     browser.execute_script(click_on("agent|lv1|-1|"))
     until(browser, lambda b: "Agent of lv1" in b.find_element(By.ID, "series-title").text)
 
+    # a drag that ends outside the map has no click of its own to swallow
+    browser.execute_script(_DRAG_OUT + press_on("bus|lv1|9|"))
+    until(browser, lambda b: b.find_element(By.ID, "series-title").text == "Bus 9 of lv1")
+
 
 def test_click_on_the_certificate_jumps_to_the_interval_and_says_why(browser, serve, small):
     opened(browser, serve(small.directory))
@@ -194,7 +237,7 @@ def test_click_on_the_certificate_jumps_to_the_interval_and_says_why(browser, se
     ActionChains(browser).move_to_element_with_offset(
         cells, width * (2.5 / 12 - 0.5), height * (row / len(small.grids) - 0.5)
     ).click().perform()
-    until(browser, lambda b: "(interval 3 of 12)" in clock(b))
+    until(browser, lambda b: "(interval 2)" in clock(b))
     why = until(browser, lambda b: "line 3" in b.find_element(By.ID, "why").text
                 and b.find_element(By.ID, "why").text)  # fmt: skip
     assert "infeasible" in why
@@ -206,25 +249,60 @@ def test_page_follows_a_growing_run_within_two_seconds(browser, serve, tmp_path)
     browser.get(serve(recorded.directory))
     until(browser, lambda b: "0 of 6 intervals" in b.find_element(By.TAG_NAME, "body").text)
     recorded.record()
-    until(browser, lambda b: "(interval 1 of 6)" in clock(b))  # the page has loaded itself again
-    for interval in (2, 3, 4):
+    until(browser, lambda b: "(interval 0)" in clock(b))  # the page has loaded itself again
+    # the certificate of one interval alone is as wide as it is among others
+    width = until(browser, lambda b: b.execute_script(_CELL_WIDTH))
+    assert width == pytest.approx(1 / 6, abs=0.02)
+    for interval in (1, 2, 3):
         recorded.record()
         began = time.monotonic()
-        until(browser, lambda b, k=interval: f"(interval {k} of 6)" in clock(b), 20.0)
+        until(browser, lambda b, k=interval: f"(interval {k})" in clock(b), 20.0)
         took = time.monotonic() - began
         assert in_time(took, 2.0)
     find = "return window.stackelgridMap.find('bus|lv1|7|').text"
     assert browser.execute_script(find) == f"{recorded.vm_pu(3, 'lv1', 7):.4f} p.u."
     # who looks at an earlier interval stays there
     browser.find_element(By.ID, "previous").click()
-    until(browser, lambda b: "(interval 3 of 6)" in clock(b))
+    until(browser, lambda b: "(interval 2)" in clock(b))
     recorded.record(2, summary=False)
     recorded.finish()
-    until(browser, lambda b: "done" in b.find_element(By.ID, "progress").text, 5.0)
+    until(browser, lambda b: "done" in b.find_element(By.ID, "progress").text)
     until(browser, lambda b: b.find_element(By.CSS_SELECTOR, "#interval [role=slider]")
           .get_attribute("aria-valuemax") == "5")  # fmt: skip
-    assert "(interval 3 of 6)" in clock(browser)
+    assert "(interval 2)" in clock(browser)
     no_errors(browser)
+
+
+def test_page_fills_where_an_answer_takes_longer_than_the_time_between_two_looks(
+    browser, serve, small, monkeypatch
+):
+    original = LiveRun.chunk
+
+    def slow(self, first):
+        time.sleep(1.5)
+        return original(self, first)
+
+    monkeypatch.setattr(LiveRun, "chunk", slow)
+    browser.get(serve(small.directory))
+    until(browser, lambda b: "(interval" in clock(b))
+    until(browser, lambda b: "done" in b.find_element(By.ID, "progress").text)
+
+
+def test_click_on_the_certificate_is_not_moved_by_a_change_of_clocks(browser, serve, tmp_path):
+    case = RecordedRun(tmp_path / "run", SMALL, 16, start="2025-03-30").record(16).finish()
+    zone = "Emulation.setTimezoneOverride"
+    browser.execute_cdp_cmd(zone, {"timezoneId": "Europe/Berlin"})
+    try:
+        opened(browser, serve(case.directory))
+        # 02:37 does not exist in the browser's zone, and is not 03:37
+        for x, interval in (("2025-03-30 02:37:30", 10), ("2025-03-30 03:37:30", 14)):
+            cell = f"{{points: [{{x: '{x}', y: 'lv1'}}]}}"
+            browser.execute_script(
+                f"window.dash_clientside.set_props('strip', {{clickData: {cell}}})"
+            )
+            until(browser, lambda b, k=interval: f"(interval {k})" in clock(b))
+    finally:
+        browser.execute_cdp_cmd(zone, {"timezoneId": ""})
 
 
 def test_page_fits_a_phone(browser, serve, small):

@@ -42,6 +42,10 @@ def test_view_refuses_a_run_with_a_broken_table(command, recorded):
     one_line(command("view", recorded.directory), str(part), "cannot be read")
 
 
+def test_view_refuses_an_empty_host(command, recorded):
+    one_line(command("view", recorded.directory, "--host", ""), "--host is empty")
+
+
 def test_view_names_a_port_or_host_that_cannot_be_had(command, recorded):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

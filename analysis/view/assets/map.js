@@ -9,7 +9,6 @@
   const SHADES = 256, REACH = 14; // colours of a scale; px from the pointer to what it means
   const TOP = 36; // px above the map for its buttons
   const BESIDE = 11; // px between a bus and the symbols beside it
-  const LIMIT_PU = 1e-4; // a voltage this far beyond a limit is marked
   const SYMBOLS = {
     battery: { path: "M0-5 5 0 0 5-5 0Z", dx: 1, dy: -1, label: "battery" },
     pv: { path: "M0-5 5 4-5 4Z", dx: -1, dy: -1, label: "PV" },
@@ -19,7 +18,7 @@
   };
 
   let box = null, svg = null, tip = null, ring = null, bars = null;
-  let geometry = null, choice = null, grids = [], items = [], selected = null;
+  let geometry = null, grids = [], items = [], selected = null;
   let view = { x: 0, y: 0, scale: 1, fit: 1 };
   let scales = { half: 0.01, top: 100 }, shades = null;
 
@@ -86,10 +85,9 @@
   }
 
   /* Draw the grids of a choice; colours come with paint. */
-  function show(newGeometry, newChoice, visible) {
+  function show(newGeometry, visible) {
     if (!frame()) return;
     geometry = newGeometry;
-    choice = newChoice;
     shades = shades || { vm: blended(geometry.voltage), loading: blended(geometry.loading) };
     grids = visible.filter((g) => g.bus.length && g.x.length === g.bus.length);
     box.hidden = bars.hidden = !grids.length;
@@ -111,7 +109,7 @@
         if (a < 0 || b < 0) return;
         const [kind, index] = g.branch[i];
         put(0, "line", { "stroke-linecap": "round" }, { kind: "branch", from: at(a), to: at(b),
-          value: g.branch0 + i, id: `${kind}|${g.name}|${index}|${kind}`,
+          value: g.branch0 + i, full: g.full[i], id: `${kind}|${g.name}|${index}|${kind}`,
           label: `${kind} ${index} of ${g.name}` });
       });
       g.bus.forEach((bus, i) => {
@@ -175,6 +173,7 @@
   function dragging() {
     let last = null;
     svg.addEventListener("pointerdown", (event) => {
+      svg.dataset.dragged = ""; // a drag may have ended outside, without a click
       if (event.pointerType === "mouse") last = { x: event.clientX, y: event.clientY, moved: 0 };
     });
     window.addEventListener("pointermove", (event) => {
@@ -226,12 +225,12 @@
       scales = newScales;
       legend();
     }
-    const { half, top } = scales, many = grids.length > 1;
+    const { half, top } = scales, many = grids.length > 1, tolerance = geometry.tolerance;
     for (const item of items) {
       if (item.kind === "bus") {
         const v = vm[item.value];
-        const bad = (item.low !== null && v < item.low - LIMIT_PU) ||
-          (item.high !== null && v > item.high + LIMIT_PU);
+        const bad = (item.low !== null && v < item.low - tolerance) ||
+          (item.high !== null && v > item.high + tolerance);
         const color = isNaN(v) ? -2 : shade((v - 1 + half) / (2 * half));
         item.text = isNaN(v) ? "no value" : `${v.toFixed(4)} p.u.${bad ? ", beyond its limit" : ""}`;
         if (color !== item.shown) {
@@ -244,9 +243,10 @@
         }
       } else if (item.kind === "branch") {
         const value = loading[item.value];
-        const over = value > 100;
+        const over = value > item.full * (1 + tolerance);
         const color = isNaN(value) ? -2 : over ? SHADES : shade(value / top);
-        item.text = isNaN(value) ? "no value" : `${value.toFixed(1)} % loaded`;
+        item.text = item.full === null ? "no rating" : isNaN(value) ? "no value"
+          : `${value.toFixed(1)} % loaded${over ? `, beyond its limit of ${item.full} %` : ""}`;
         if (color !== item.shown) {
           const c = geometry.colors;
           const share = Math.max(0, Math.min(1, color / SHADES));
@@ -281,7 +281,7 @@
       make("path", { d: SYMBOLS[kind].path, fill: geometry.colors[kind] }, picture);
       sign.append(SYMBOLS[kind].label);
     }
-    html("span", "sign", signs, "thick outline: beyond a voltage limit; black: above 100 %");
+    html("span", "sign", signs, "thick outline, black: beyond a limit; grey: no rating");
   }
 
   function distance(item, x, y) {

@@ -55,7 +55,8 @@
 
   /* Interval around a local time as Plotly writes it. */
   function intervalAt(geometry, text) {
-    const at = (t) => Date.parse(t.replace(" ", "T")), wanted = at(text);
+    // not in the browser's zone, whose clocks may change in between; a date alone is read as UTC
+    const at = (t) => Date.parse(t.length > 10 ? `${t.replace(" ", "T")}Z` : t), wanted = at(text);
     const away = geometry.middles.map((t) => Math.abs(at(t) - wanted));
     return away.indexOf(Math.min(...away));
   }
@@ -147,7 +148,7 @@
       if (at < 0) return "no interval yet";
       const map = window.stackelgridMap, grids = visible(geometry, choice);
       if (drawn !== choice) {
-        map.show(geometry, choice, grids);
+        map.show(geometry, grids);
         drawn = choice;
       }
       map.paint(vm[at], loading[at], scales(grids));
@@ -160,7 +161,7 @@
         thumb.setAttribute("aria-label", "interval");
         thumb.setAttribute("aria-valuetext", geometry.labels[at]);
       }
-      return `${geometry.labels[at]} (interval ${at + 1} of ${geometry.labels.length})`;
+      return `${geometry.labels[at]} (interval ${at})`;
     },
 
     move(done, tick, back, on, cell, k, geometry) {
