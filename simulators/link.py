@@ -126,7 +126,7 @@ class Link(Carrying):
             last = self._last_in_order
             delay = max(delay, last - now)
             while now + delay < last:  # now + (last - now) may round to just before last
-                delay += math.ulp(last)
+                delay = math.nextafter(delay, math.inf)
         at = now + delay
         if self._down(at):
             self._in_outage += 1

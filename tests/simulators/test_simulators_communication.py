@@ -184,6 +184,18 @@ def test_order_is_kept_where_seconds_round():
         assert numbers(received) == list(range(500))
 
 
+def test_order_is_kept_where_the_clock_passes_zero():
+    """Before it delays are larger than the time at which they end, and so is what they round to."""
+    for seed in range(20):
+        times = np.linspace(-5.0, -0.1, 50).tolist()
+        received, counts = one_link(
+            LinkQuality(4.0, 4.0, duplication=1.0), times, seed=seed, start=-5.0
+        )
+        heard = numbers(received)
+        assert heard == sorted([*range(50), *range(50)])
+        assert counts.reordered == 0
+
+
 def test_messages_drawn_for_reordering_overtake_and_are_overtaken():
     times = [0.5 * k for k in range(2000)]
     received, counts = one_link(LinkQuality(5.0, 5.0, reordering=1.0), times)
