@@ -17,6 +17,8 @@ NEGOTIATED = ("bottom_up", "integrated", "ldd_admm")
 
 Direction = Literal["to", "from", "both"]
 Agents = Annotated[tuple[Name, ...], Field(min_length=1)]
+# waits are shares of the gate: of a shorter one they vanish beside the seconds of a long run
+Gate = Annotated[float, Field(ge=1e-3, allow_inf_nan=False)]
 
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
@@ -121,7 +123,7 @@ def empty_outage(outage: OutageSection) -> str:
 class CommunicationSection(Section):
     """Gate and links of negotiations by messages; `perfect` is a quality without being listed."""
 
-    gate_s: Positive
+    gate_s: Gate
     compute_s: NonNegative = 1.0
     quality: str = PERFECT_QUALITY
     qualities: Annotated[dict[Name, QualitySection], Field(default_factory=dict)]

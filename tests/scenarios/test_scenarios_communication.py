@@ -106,7 +106,14 @@ def settings_of(scenario_with):
 REFUSALS = {
     "unknown_key": (put("gate", 3.0), ["communication: unknown key 'gate'", "accepted: gate_s"]),
     "no_gate": (put("gate_s", None), ["communication.gate_s: is missing"]),
-    "gate_of_no_length": (put("gate_s", 0.0), ["communication.gate_s: 0.0", "greater than 0"]),
+    "gate_of_no_length": (
+        put("gate_s", 0.0),
+        ["communication.gate_s: 0.0", "greater than or equal to 0.001"],
+    ),
+    "gate_shorter_than_the_clock_can_tell": (
+        put("gate_s", 1e-8),
+        ["communication.gate_s: 1e-08", "greater than or equal to 0.001"],
+    ),
     "gate_longer_than_the_interval": (
         put("gate_s", 900.5),
         ["communication: gate_s is 900.5", "interval 900 s", "at most the interval is accepted"],
