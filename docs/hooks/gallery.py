@@ -16,14 +16,27 @@ def on_files(files_: Files, config: MkDocsConfig, **_: Any) -> Files:
     """Add a page gallery/NAME.md for every notebook; the notebook itself stays for download."""
     executed = Path(config.site_dir).parent / "gallery"
     for source in sorted(Path(config.docs_dir, "gallery").glob("*.ipynb")):
-        done = executed / source.name
-        text = page_of(json.loads((done if done.is_file() else source).read_text("utf-8")))
-        how = "outputs are those of the last" if done.is_file() else "its outputs come from"
+        notebook = json.loads(source.read_text("utf-8"))
+        done = executed_form(notebook, executed / source.name)
+        text = page_of(notebook if done is None else done)
+        how = "its outputs come from" if done is None else "outputs are those of the last"
         head = f"[This page as a notebook]({source.name}); {how} `make gallery`.\n\n"
         title, newline, rest = text.partition("\n")
         content = f"{title}{newline}\n{head}{rest}"
         files_.append(File.generated(config, f"gallery/{source.stem}.md", content=content))
     return files_
+
+
+def executed_form(notebook: dict[str, Any], path: Path) -> dict[str, Any] | None:
+    """The notebook with outputs; None where there is none, or it was changed since."""
+    if not path.is_file():
+        return None
+    done: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return done if _sources(done) == _sources(notebook) else None
+
+
+def _sources(notebook: dict[str, Any]) -> list[str]:
+    return ["".join(cell["source"]) for cell in notebook["cells"]]
 
 
 def page_of(notebook: dict[str, Any]) -> str:

@@ -31,21 +31,27 @@ def blocks_of(path):
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
-    """Do what a reader types in an empty folder; returns what is printed."""
+    """Do what a reader types in an empty folder; returns what is printed.
+
+    It ends well, unless the page shows that it is refused.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("MPLBACKEND", "Agg")
 
-    def run(line):
+    def run(line, shown):
         program, *arguments = shlex.split(line)
         monkeypatch.setattr(sys, "argv", [program, *arguments])
         if program == "python":
             runpy.run_path(arguments[0], run_name="__main__")
         else:
             assert program == "stackelgrid", line
-            with pytest.raises(SystemExit):
+            with pytest.raises(SystemExit) as ended:
                 cli.main()
         printed = capsys.readouterr()
+        if program == "stackelgrid":
+            refused = shown.startswith("stackelgrid: ")
+            assert bool(ended.value.code) == refused, f"{line}: {printed.err}"
         return printed.out + printed.err
 
     return run
@@ -71,13 +77,13 @@ def follow(path, command, capsys, *, shell=False, change=lambda text: text):
         elif block.language == "console":
             for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
                 line, _, expected = part.partition("\n")
-                printed = command(line)
+                printed = command(line, expected)
                 if expected.strip():
                     assert printed.split() == expected.split()
         elif block.language == "sh" and shell:
             for line in body.splitlines():
                 if line.startswith("stackelgrid "):
-                    command(line.split("#")[0])
+                    command(line.split("#")[0], after.body if after.language == "text" else "")
         elif block.language != "toml":
             continue
         done += 1

@@ -1,6 +1,7 @@
 """The notebooks of the gallery are valid, hold no outputs, and ask for what there is."""
 
 import ast
+import importlib.util
 import json
 from pathlib import Path
 
@@ -62,3 +63,20 @@ def test_what_a_notebook_imports_exists(path):
     assert calls
     for call in calls:
         load_scenario(call.args[1].value)
+
+
+def test_outputs_of_a_notebook_that_was_changed_since_are_not_shown(tmp_path):
+    pytest.importorskip("mkdocs")
+    spec = importlib.util.spec_from_file_location("gallery", GALLERY.parent / "hooks/gallery.py")
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+
+    def notebook(source, outputs):
+        return {"cells": [{"cell_type": "code", "source": source, "outputs": outputs}]}
+
+    executed = tmp_path / "a.ipynb"
+    done = notebook("a = 1\nprint(a)", [{"output_type": "stream", "name": "stdout", "text": "1"}])
+    executed.write_text(json.dumps(done), encoding="utf-8")
+    assert hook.executed_form(notebook(["a = 1\n", "print(a)"], []), executed) == done
+    assert hook.executed_form(notebook("a = 2\nprint(a)", []), executed) is None
+    assert hook.executed_form(notebook("", []), tmp_path / "none.ipynb") is None

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pvlib
 import pytest
+from machine import in_time
 
 from stackelgrid.profiles.clouds import local_clear_sky_index
 from stackelgrid.profiles.errors import ProfileError
@@ -165,7 +166,7 @@ def test_fleet_is_reproducible_prefix_stable_and_diverse():
 def test_150_systems_over_two_days_take_less_than_a_second():
     begin = time.perf_counter()
     assert fleet(axis_of(length=192), 150).shape == (192, 150)
-    assert time.perf_counter() - begin < 1.0
+    assert in_time(time.perf_counter() - begin, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from stackelgrid.analysis import Run
 from stackelgrid.analysis.datasets import SHAPES, dataset, long_name
 from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.run import TABLES
-from stackelgrid.simulators.tables import SCHEMAS
+from stackelgrid.simulators.tables import SCHEMAS, TableWriter
 
 # p.u.; the interfaces of a run have converged to 1e-7 p.u.
 SAME_VOLTAGE = 1e-6
@@ -244,7 +244,8 @@ def test_csv_is_read_back_equal(command, quick, tmp_path):
     chosen = tmp_path / "chosen"
     chosen.mkdir()  # an empty directory is as good as none
     tables = ("--table", "bus", "--table", "boundary")
-    assert command("export", quick.directory, "--format", "csv", "--out", chosen, *tables)
+    done = command("export", quick.directory, "--format", "csv", "--out", chosen, *tables)
+    assert done.status == 0
     assert sorted(p.name for p in chosen.iterdir()) == ["boundary.csv", "bus.csv"]
 
 
@@ -309,12 +310,40 @@ def test_a_directory_without_a_run_is_refused_in_one_line(command, tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
+def unfinished(quick, directory, done):
+    """The run as it was after some of its intervals: parts instead of whole tables."""
+    directory.mkdir()
+    shutil.copytree(quick.directory / "grids", directory / "grids")
+    for name in ("scenario.toml", "network.parquet"):
+        shutil.copy(quick.directory / name, directory)
+    writer = TableWriter(directory)
+    for table in SCHEMAS:
+        rows = quick.tables[table]
+        for interval in range(done):
+            writer.write_part(table, interval, rows[rows["interval"] == interval])
+    summary = quick.summary | {"status": "interrupted", "intervals_done": done}
+    (directory / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    return directory
+
+
 def test_an_unfinished_run_is_exported_as_far_as_it_is(command, quick, tmp_path):
-    directory = tmp_path / "run"
-    shutil.copytree(quick.directory, directory)
-    summary = json.loads((directory / "summary.json").read_text())
-    summary |= {"status": "interrupted", "intervals_done": 0}
-    (directory / "summary.json").write_text(json.dumps(summary))
+    directory = unfinished(quick, tmp_path / "run", 2)
+    assert not (directory / "bus.parquet").exists()
+    tables, nets = tmp_path / "tables", tmp_path / "nets"
+    assert command("export", directory, "--format", "csv", "--out", tables).status == 0
+    again = pd.read_csv(tables / "bus.csv", float_precision="round_trip")
+    bus = quick.tables["bus"].query("interval < 2")
+    assert set(again.interval) == {0, 1}
+    np.testing.assert_array_equal(again.vm_pu, bus.vm_pu)
+    told = ("--format", "pandapower", "--out", nets, "--grid", "mv1")
+    assert command("export", directory, *told).status == 0
+    last = bus.query("interval == 1 and grid == 'mv1'").set_index("bus").vm_pu
+    net = pp.from_json(str(nets / "mv1.json"))
+    np.testing.assert_allclose(net.res_bus.vm_pu, last[net.bus.index], rtol=1e-12)
+
+
+def test_a_run_without_an_interval_has_no_nets(command, quick, tmp_path):
+    directory = unfinished(quick, tmp_path / "run", 0)
     out = tmp_path / "nets"
     done = command("export", directory, "--format", "pandapower", "--out", out)
     assert (done.status, "none is done yet" in done.stderr) == (2, True)

@@ -140,8 +140,11 @@ def test_the_day_is_what_it_promises():
 
 
 def test_parents_come_first(templated):
-    loaded = load_scenario(templated)
-    assert [g.name for g in loaded.scenario.top_down] == ["mv1", "plain", "own"]
+    scenario = load_scenario(templated).scenario
+    assert [g.name for g in scenario.top_down] == ["mv1", "plain", "own"]
+    turned = scenario.model_copy(update={"grids": scenario.grids[::-1]})
+    assert [g.name for g in turned.grids] == ["own", "plain", "mv1"]
+    assert [g.name for g in turned.top_down] == ["mv1", "own", "plain"]
 
 
 def test_generator_depends_on_seed_and_names_only():

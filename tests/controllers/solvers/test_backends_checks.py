@@ -1,6 +1,6 @@
 """What every backend's answer is put through, with backends that lie."""
 
-import time
+import threading
 
 import numpy as np
 import pytest
@@ -126,6 +126,8 @@ def test_bad_programs_and_data_never_reach_a_solver():
 
 def test_answers_are_waited_for_only_so_long():
     assert answer_within(1.0, lambda: 3) == 3
-    started = time.perf_counter()
-    assert answer_within(0.05, lambda: time.sleep(0.5)) is None
-    assert time.perf_counter() - started < 0.4
+    never = threading.Event()
+    try:  # whoever waits for the answer gets one, a minute later
+        assert answer_within(0.05, lambda: never.wait(60.0)) is None
+    finally:
+        never.set()
