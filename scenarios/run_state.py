@@ -26,7 +26,7 @@ from stackelgrid.simulators.timings import Timings
 from stackelgrid.simulators.totals import Totals
 
 STATE_FILE = "state.bin"
-FORMAT = 2
+FORMAT = 3
 # what a run was computed with; another version may change the last digits
 _LIBRARIES = ("numpy", "scipy", "clarabel", "highspy", "lightsim2grid", "pandapower", "mosaik")
 

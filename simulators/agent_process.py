@@ -33,7 +33,7 @@ class AgentProcess(Carrying):
     """Runs one `NegotiatingAgent`; shares nothing with other processes but messages.
 
     `compute_s` seconds of the network's clock pass for an answer. What the agent raises is kept in
-    `failures`: it then does not answer.
+    `failures`: it then does not answer an offer, and votes no on a `Prepare`.
     """
 
     carried = ("failures", "ignored", "interval", "_answered", "_voted", "_batch", "_newest")
@@ -225,13 +225,16 @@ class AgentProcess(Carrying):
     def _computed(
         self, task: Callable[[Terms], Any], terms: Terms
     ) -> Generator[simpy.Event, Any, Any]:
-        """Compute on a thread while simulated time passes, so that agents work side by side."""
+        """Compute on a thread while simulated time passes, so that agents work side by side.
+
+        What the task returns, None where it raises.
+        """
         self._working = future = self._pool.submit(task, terms)
         yield self._environment.timeout(self._compute_s)
         self._working = None
         try:
             return future.result()
-        except Exception as error:  # it then does not answer
+        except Exception as error:  # as if it had found nothing
             self._failed(error)
             return None
 

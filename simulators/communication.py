@@ -1,7 +1,7 @@
 """A communication network that delays, loses, doubles and reorders messages, on SimPy's clock.
 
 Agents are SimPy processes that share nothing but bytes: `send` puts a payload on a directed link,
-the recipient's process waits at its `inbox`. A delivered copy costs one event.
+`receive` says who takes it at the other end. A delivered copy costs one event.
 """
 
 import zlib
@@ -22,7 +22,7 @@ from stackelgrid.simulators.communication_settings import (
     Outage,
 )
 from stackelgrid.simulators.link import Link, UnderWay
-from stackelgrid.simulators.traffic import Traffic, TrafficCounts
+from stackelgrid.simulators.traffic import TrafficCounts
 
 __all__ = [
     "ANYONE",
@@ -32,9 +32,11 @@ __all__ = [
     "CommunicationSettings",
     "LinkQuality",
     "Outage",
-    "Traffic",
     "TrafficCounts",
 ]
+
+# takes the sender, by whose link a payload came, and the payload
+Receiver = Callable[[str, bytes], None]
 
 
 class CommunicationNetwork:
@@ -68,12 +70,9 @@ class CommunicationNetwork:
             raise CommunicationError(f"agent {twice[0]!r} is given twice; once is accepted")
         if ANYONE in names:
             raise CommunicationError(f"agent {ANYONE!r}: the name stands for anyone in outages")
-        self._inboxes = {name: _Inbox(environment) for name in names}
-        self._receivers: dict[str, Callable[[str, bytes], None]] = {}
+        self._receivers: dict[str, Receiver] = dict.fromkeys(names, _nobody)
         self._links: dict[tuple[str, str], Link] = {}
-        self._counters: dict[tuple[str, str], Traffic] = {}
         self._order = count()
-        self._total = Traffic(self._all_counts)
         for sender, recipient in self._qualities:
             self._check_ends(sender, recipient)
         for outage in self._outages:
@@ -91,19 +90,11 @@ class CommunicationNetwork:
             link = self._open(sender, recipient)
         link.send(payload)
 
-    def inbox(self, name: str) -> simpy.Store:
-        """Payloads that were delivered to an agent, in order of delivery.
+    def receive(self, name: str, receiver: Receiver) -> None:
+        """Hand what reaches an agent to a function of sender and payload.
 
-        Raises CommunicationError for an agent that does not exist.
-        """
-        self._check_name("recipient", name)
-        return self._inboxes[name]
-
-    def receive(self, name: str, receiver: Callable[[str, bytes], None]) -> None:
-        """Hand what reaches an agent to a function of sender and payload, not to its inbox.
-
-        The sender is the one whose link it came over. Raises CommunicationError for an agent that
-        does not exist.
+        The sender is the one whose link it came over. What is delivered to an agent without a
+        receiver is gone. Raises CommunicationError for an agent that does not exist.
         """
         self._check_name("recipient", name)
         self._receivers[name] = receiver
@@ -116,17 +107,15 @@ class CommunicationNetwork:
         """Environment whose clock the network follows."""
         return self._environment
 
-    def traffic(self, sender: str, recipient: str) -> Traffic:
-        """Counter of one directed link; raises CommunicationError as `send` does."""
-        ends = (sender, recipient)
-        if ends not in self._counters:
-            self._counters[ends] = Traffic(self._open(sender, recipient).counts)
-        return self._counters[ends]
+    def counts(self, *links: tuple[str, str]) -> TrafficCounts:
+        """Counts of some directed links together, of all without an argument, from the beginning.
 
-    @property
-    def total(self) -> Traffic:
-        """Counter of all links together; what it takes leaves those of the links alone."""
-        return self._total
+        Raises CommunicationError as `send` does.
+        """
+        for sender, recipient in links:
+            self._check_ends(sender, recipient)
+        counted = (link.counts() for e, link in self._links.items() if not links or e in links)
+        return sum(counted, TrafficCounts())
 
     @property
     def used_links(self) -> tuple[tuple[str, str], ...]:
@@ -134,7 +123,7 @@ class CommunicationNetwork:
         return tuple(sorted(ends for ends, link in self._links.items() if link.sent))
 
     def state(self) -> dict[tuple[str, str], Any]:
-        """States of the links that were used, with what is under way; inboxes are not carried."""
+        """States of the links that were used, with what is under way; receivers are not carried."""
         return {ends: link.state() for ends, link in self._links.items()}
 
     def restore(self, state: Mapping[tuple[str, str], Any]) -> None:
@@ -158,20 +147,13 @@ class CommunicationNetwork:
             )
             self._links[ends] = Link(
                 self._environment,
-                self._delivery(sender, recipient),
+                partial(self._receivers[recipient], sender),
                 self._qualities.get(ends, self._quality),
                 tuple((o.from_s, o.to_s) for o in self._outages if o.concerns(*ends)),
                 np.random.default_rng(stream),
                 self._order,
             )
         return self._links[ends]
-
-    def _delivery(self, sender: str, recipient: str) -> Callable[[bytes], None]:
-        receiver = self._receivers.get(recipient)
-        return self._inboxes[recipient].deliver if receiver is None else partial(receiver, sender)
-
-    def _all_counts(self) -> TrafficCounts:
-        return sum((link.counts() for link in self._links.values()), TrafficCounts())
 
     def _check_ends(self, sender: str, recipient: str) -> None:
         self._check_name("sender", sender)
@@ -180,15 +162,10 @@ class CommunicationNetwork:
             raise CommunicationError(f"agent {sender!r} sends to itself; another one is accepted")
 
     def _check_name(self, role: str, name: str) -> None:
-        if name not in self._inboxes:
-            known = ", ".join(self._inboxes) or "none"
+        if name not in self._receivers:
+            known = ", ".join(self._receivers) or "none"
             raise CommunicationError(f"{role} {name!r} is no agent of the network; known: {known}")
 
 
-class _Inbox(simpy.Store):
-    """A store into which payloads arrive without an event of their own."""
-
-    def deliver(self, payload: bytes) -> None:
-        """Add a payload and wake who waits for it; a store without capacity always has room."""
-        self.items.append(payload)
-        self._trigger_get(None)
+def _nobody(sender: str, payload: bytes) -> None:
+    """Receiver of an agent that has none."""

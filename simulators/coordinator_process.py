@@ -12,6 +12,7 @@ import simpy
 from stackelgrid.controllers.agents.fallback import shifted
 from stackelgrid.controllers.agents.messages import (
     MessageError,
+    PowerLimits,
     Profile,
     Response,
     Vote,
@@ -53,8 +54,8 @@ class Opening:
 class CoordinatorProcess(Carrying):
     """Runs a `Coordinator` and its commits; knows what is public and what it is told.
 
-    `limits_mw` are the largest powers that the agents are enrolled with; `check` tells why a
-    mixture of possible schedules is unsafe ("" if all are safe).
+    `limits` are the powers that the agents are enrolled with; `check` tells why a mixture of
+    possible schedules is unsafe ("" if all are safe).
     """
 
     carried = (
@@ -68,7 +69,7 @@ class CoordinatorProcess(Carrying):
         coordinator: Coordinator,
         mailbox: Mailbox,
         enrolled: Mapping[str, Holding],
-        limits_mw: Mapping[str, float],
+        limits: Mapping[str, PowerLimits],
         check: Check,
         gate_length_s: float,
         interval: int,
@@ -77,7 +78,7 @@ class CoordinatorProcess(Carrying):
         self.ignored: Counter[str] = Counter()
         self.agreed_s = float("nan")
         self.reason = ""
-        self._environment, self._limits = environment, dict(limits_mw)
+        self._environment, self._limits = environment, dict(limits)
         self._patience = Patience(gate_length_s)
         self._gate_s = -np.inf
         self._prepared_at_once = False
@@ -153,7 +154,7 @@ class CoordinatorProcess(Carrying):
                 self._take(get.value)
                 self._flush()
             else:
-                get.cancel()
+                self.mailbox.cancel(get)
             if opened.triggered:
                 self._opened = self._environment.event()
                 self._negotiating = True
@@ -269,16 +270,14 @@ class CoordinatorProcess(Carrying):
         while not done() and self._environment.now < end:
             due = self.commit.next_due()
             wake = end if due is None else min(end, max(due, self._environment.now))
-            get = self.mailbox.get()
+            get = self.mailbox.get(wake)
             try:
-                yield get | self._environment.timeout(wake - self._environment.now)
+                arrival = yield get
             except simpy.Interrupt:
-                get.cancel()
+                self.mailbox.cancel(get)
                 raise
-            if get.triggered:
-                self._take(get.value)
-            else:
-                get.cancel()
+            if arrival is not None:
+                self._take(arrival)
             self._flush()
 
     # ------------------------------------------------------------------ messages

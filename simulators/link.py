@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+import msgspec
 import numpy as np
 import simpy
 
@@ -19,8 +19,7 @@ _BITS_PER_BYTE = 8
 _BLOCK = 64
 
 
-@dataclass(frozen=True)
-class UnderWay:
+class UnderWay(msgspec.Struct, frozen=True, gc=False):
     """A copy on its way to be delivered at `at_s`, the `number`-th message of its link.
 
     `order` is the place in which it was scheduled among those of all links.

@@ -1,7 +1,7 @@
 """What one party of a negotiation may send and read, over a communication network."""
 
-from collections import Counter
-from typing import Any
+from collections import Counter, deque
+from math import inf
 
 import simpy
 
@@ -9,7 +9,10 @@ from stackelgrid.controllers.agents.messages import Message, MessageError, decod
 from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.simulators.communication import CommunicationNetwork
 
-__all__ = ["Mailbox", "PostOffice"]
+__all__ = ["Arrival", "Mailbox", "PostOffice"]
+
+# the agent from whom a payload came, and the payload
+Arrival = tuple[str, bytes]
 
 
 class Mailbox(Carrying):
@@ -25,27 +28,69 @@ class Mailbox(Carrying):
     ) -> None:
         self.name, self.known, self.steps = name, known, steps
         self.refused: Counter[str] = Counter()
-        self._network = network
-        self._inbox = simpy.Store(network.environment)
+        self._network, self._environment = network, network.environment
+        self._arrivals: deque[Arrival] = deque()
+        # who waits, until when, and the timer that tells: the time asked for, and when it rings
+        self._waiter: simpy.Event | None = None
+        self._until = inf
+        self._timer = (-inf, -inf)
 
     def send(self, message: Message) -> None:
         """Put a message on the link to its recipient."""
         self._network.send(self.name, message.recipient, encode(message))
 
-    def get(self) -> Any:
-        """Event of the next arrival, to be given to `read`."""
-        return self._inbox.get()
+    def get(self, until: float = inf) -> simpy.Event:
+        """Event of the next arrival, to be given to `read`; of None if none comes `until` a time.
 
-    def waiting(self) -> list[Any]:
+        A time of the clock, not in the past. One event for both: a store's cost twice as much.
+        """
+        event = self._environment.event()
+        if self._arrivals:
+            event.succeed(self._arrivals.popleft())
+            return event
+        self._waiter, self._until = event, inf
+        if until < inf:
+            self._until = self._rings_at(until)
+        return event
+
+    def cancel(self, get: simpy.Event) -> None:
+        """Wait no longer; what has come in the meantime stays the next arrival."""
+        if get is self._waiter:
+            self._waiter = None
+        elif get.triggered and get.value is not None:
+            self._arrivals.appendleft(get.value)
+
+    def waiting(self) -> list[Arrival]:
         """Take what has arrived and nobody waits for, oldest first."""
-        arrivals, self._inbox.items = list(self._inbox.items), []
+        arrivals = list(self._arrivals)
+        self._arrivals.clear()
         return arrivals
 
     def put(self, origin: str, payload: bytes) -> None:
         """Take a payload that came over the link from `origin`."""
-        self._inbox.put((origin, payload))
+        if self._waiter is None:
+            self._arrivals.append((origin, payload))
+        else:
+            self._wake((origin, payload))
 
-    def read(self, arrival: tuple[str, bytes]) -> Message | None:
+    def _wake(self, arrival: Arrival | None) -> None:
+        assert self._waiter is not None
+        waiter, self._waiter = self._waiter, None
+        waiter.succeed(arrival)
+
+    def _rings_at(self, at: float) -> float:
+        """Set a timer, unless one is set for then."""
+        now = self._environment.now
+        if self._timer[0] != at or self._timer[1] <= now:
+            self._timer = (at, now + (at - now))
+            self._environment.timeout(at - now).callbacks.append(self._ring)
+        return self._timer[1]
+
+    def _ring(self, timer: simpy.Event) -> None:
+        if self._waiter is not None and self._until <= self._environment.now:
+            self._wake(None)
+
+    def read(self, arrival: Arrival) -> Message | None:
         """Return the message of an arrival, or None where it is refused."""
         origin, payload = arrival
         try:

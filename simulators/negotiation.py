@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import simpy
 
+from stackelgrid.controllers.agents.messages import PowerLimits
 from stackelgrid.controllers.agents.two_phase_commit import (
     CommitRecord,
     Holding,
@@ -32,22 +33,19 @@ from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.simulators.agent_process import AgentProcess
 from stackelgrid.simulators.communication import CommunicationNetwork, CommunicationSettings
 from stackelgrid.simulators.coordinator_process import CoordinatorProcess, Opening
+from stackelgrid.simulators.enrolment import enrolled_limits
 from stackelgrid.simulators.mailbox import PostOffice
-from stackelgrid.simulators.traffic import TrafficCounts
-
-# an agent is enrolled with the power of all its devices and its largest load, twice, and with what
-# the agents below it are enrolled with; this leaves room for losses
-_ENROLLED_MARGIN = 1.5
+from stackelgrid.simulators.traffic import Traffic, TrafficCounts
 
 
 @dataclass(frozen=True)
 class StageProcesses:
-    """What the processes of one stage carry: limits in MW, states of agents and coordinator."""
+    """What the processes of one stage carry: public terms, and the states of its parts."""
 
-    limits_mw: Mapping[str, float]
     public: Mapping[str, PublicTerms]
     agents: Mapping[str, Any]
     coordinator: Any
+    traffic: Any
 
 
 @dataclass(frozen=True)
@@ -112,14 +110,14 @@ class NegotiationHost:
         self.stages.append(found)
         return found
 
-    def enrolled_below_mw(self, name: str) -> float:
-        """Largest power that the agents below a grid are enrolled with, all copies."""
-        return sum(
-            stage.agents[below].priced.copies * limit
+    def enrolled_below(self, name: str) -> list[tuple[float, PowerLimits]]:
+        """Copies of each agent below a grid, and what one of them is enrolled with."""
+        return [
+            (agent.priced.copies, stage.limits(below))
             for stage in self.stages
             if stage.follower.grid_name == name
-            for below, limit in stage.limits_mw.items()
-        )
+            for below, agent in stage.agents.items()
+        ]
 
     def opens_s(self, interval: int, place: int) -> float:
         """Time at which the stage in some place may begin to negotiate about an interval."""
@@ -146,7 +144,9 @@ class NegotiatedLddAdmm:
         self.follower = stage.follower
         self.processes: dict[str, AgentProcess] = {}
         self.coordinator: CoordinatorProcess | None = None
-        self.limits_mw: dict[str, float] = {}
+        there = [(self.follower.grid_name, name) for name in self.agents]
+        links = (*there, *((b, a) for a, b in there))
+        self._traffic = Traffic(lambda: host.network.counts(*links))
         self._instance: StageInstance | None = None
         self._mixtures = (0.0, 0, 0.0)
 
@@ -158,7 +158,6 @@ class NegotiatedLddAdmm:
         opens, gate = (f(interval, self._place) for f in (host.opens_s, host.gate_s))
         if host.environment.now < opens:  # what is under way arrives
             host.environment.run(until=opens)
-        before = host.network.total.counts
         public = {}
         for name, agent in self.agents.items():
             agent.begin(instance.leaders[name], instance.across_price)
@@ -175,16 +174,17 @@ class NegotiatedLddAdmm:
         closed = {n: p.participant.close(interval) for n, p in self.processes.items()}
         settled = self._settled(record)
         reasons = {n: self._reason(n, record) for n in self.agents if n not in settled}
-        traffic = host.network.total.counts - before
         found = negotiated(
             self.stage,
             self.agents,
             self.coordinator.coordinator,
             settled,
             reasons,
-            self._told(record, closed, traffic),
+            self._told(record, closed, self._traffic.take()),
         )
-        return found if not record.reason else replace(found, messages=(self._summary(record),))
+        if not record.reason:
+            return found
+        return replace(found, messages=(*found.messages, self._summary(record)))
 
     # ------------------------------------------------------------------ parts
 
@@ -194,20 +194,20 @@ class NegotiatedLddAdmm:
             return None
         coordinator = self.coordinator
         return StageProcesses(
-            self.limits_mw,
             coordinator.coordinator.state().public,
             {name: process.state() for name, process in self.processes.items()},
             coordinator.state(),
+            self._traffic.state(),
         )
 
     def restore_processes(self, state: StageProcesses) -> None:
         """Start its processes with what they carried."""
-        self.limits_mw = dict(state.limits_mw)
         nothing = {name: Holding(None, (), ()) for name in self.agents}
         self.coordinator = self._processes(state.public, nothing, 0)
         for name, process in self.processes.items():
             process.restore(state.agents[name])
         self.coordinator.restore(state.coordinator)
+        self._traffic.restore(state.traffic)
 
     def _start(self, instance: StageInstance) -> CoordinatorProcess:
         """Enrol the agents with what they hold before anything is committed."""
@@ -216,20 +216,12 @@ class NegotiatedLddAdmm:
             boundary = agent.boundary(agent.held(""))
             p, q = (tuple(v.tolist()) for v in (boundary.p_mw, boundary.q_mvar))
             enrolled[name] = Holding(None, p, q)
-            self.limits_mw[name] = self._limit_mw(name)
             public[name] = agent.public_terms(instance.leaders[name])
         return self._processes(public, enrolled, instance.interval)
 
-    def _limit_mw(self, name: str) -> float:
-        """Largest power that an agent is enrolled with."""
-        feeder = self.agents[name].agent.feeder
-        devices = feeder.devices
-        return _ENROLLED_MARGIN * float(
-            feeder.load_peak_mw.sum()
-            + devices.photovoltaics.p_rated_mw.sum()
-            + devices.batteries.p_max_mw.sum()
-            + devices.units.p_max_mw.sum()
-        ) + self._host.enrolled_below_mw(name)
+    def limits(self, name: str) -> PowerLimits:
+        """What an agent is enrolled with, and all below it."""
+        return enrolled_limits(self.agents[name].agent.feeder, self._host.enrolled_below(name))
 
     def _processes(
         self, public: Mapping[str, PublicTerms], enrolled: Mapping[str, Holding], interval: int
@@ -252,7 +244,7 @@ class NegotiatedLddAdmm:
             coordinator_of(self.stage, public),
             host.post.open(name, frozenset(self.agents), steps),
             enrolled,
-            self.limits_mw,
+            {agent: self.limits(agent) for agent in self.agents},
             self._check,
             host.settings.gate_s / len(host.stages),
             interval,

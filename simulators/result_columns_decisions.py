@@ -68,7 +68,8 @@ ROUND = table(
 NEGOTIATION = table(
     "negotiation",
     "What became of the messages of one stage (`grid`: its follower, the coordinator) in an "
-    "interval; no rows where nobody sends any.",
+    "interval; no rows where nobody sends any. Messages and copies count from the gate of its "
+    "negotiation before: what arrives after a gate is in the next row, after the last one in none.",
     *KEY,
     label("committed", "version of the new schedules (interval.attempt); empty where the old ones "
           "stay"),
@@ -85,7 +86,7 @@ NEGOTIATION = table(
     label("silent_agents", "their names"),
     label("in_doubt_agents", "their names"),
     label("settled_agents", "their names"),
-    count("sent", "messages of the stage's window handed to the network"),
+    count("sent", "messages of the stage handed to the network"),
     count("delivered", "delivered copies"),
     count("lost", "copies lost at random"),
     count("in_outage", "copies lost in an outage"),
@@ -98,7 +99,8 @@ NEGOTIATION = table(
     count("mixtures_checked", "power flows it took"),
     number("worst_mixture_pu", "p.u.", "largest violation among them; infinite where a power flow "
            "collapses"),
-    label("failures", "what agents raised; such an agent does not answer"),
+    label("failures", "what agents raised: one that fails on an offer does not answer, one that "
+          "fails on its binding answer votes no"),
 )  # fmt: skip
 
 COMMITMENT = table(

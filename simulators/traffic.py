@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 
+from stackelgrid.profiles.stateful import Carrying
+
 
 @dataclass(frozen=True)
 class TrafficCounts:
@@ -37,17 +39,14 @@ class TrafficCounts:
         return self.sent + self.duplicated - self.delivered - self.lost - self.in_outage
 
 
-class Traffic:
-    """Counter of one directed link, or of several together."""
+class Traffic(Carrying):
+    """Counter of messages by time span, over what `read` counts; carries what was taken."""
+
+    carried = ("_taken",)
 
     def __init__(self, read: Callable[[], TrafficCounts]) -> None:
         self._read = read
         self._taken = TrafficCounts()
-
-    @property
-    def counts(self) -> TrafficCounts:
-        """Counts since the network began."""
-        return self._read()
 
     def take(self) -> TrafficCounts:
         """Counts since they were last taken from this counter."""

@@ -8,6 +8,7 @@ penalties in EUR/MW^2.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from math import isfinite
 from operator import attrgetter
 from typing import Annotated, Any, Final
@@ -24,6 +25,7 @@ __all__ = [
     "Message",
     "MessageError",
     "Offer",
+    "PowerLimits",
     "Prepare",
     "Profile",
     "Response",
@@ -150,7 +152,8 @@ class Ack(_Message, frozen=True, kw_only=True, gc=False, tag="ack"):
 Message = Offer | Prepare | Response | Vote | Commit | Abort | Ack
 
 _TYPES: Final[tuple[type[Message], ...]] = (Offer, Prepare, Response, Vote, Commit, Abort, Ack)
-_POWERS: Final = ("exchange_mw", "exchange_mvar", "trade_mw", "held_mw", "held_mvar")
+_REACTIVE: Final = ("exchange_mvar", "held_mvar")
+_POWERS: Final = ("exchange_mw", "trade_mw", "held_mw", *_REACTIVE)
 
 # nested too deep is a RecursionError
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -180,6 +183,9 @@ def _getter(names: tuple[str, ...]) -> Callable[[Message], tuple[Profile, ...]]:
 
 
 _PROFILE_NAMES: Final = {kind: _profile_names(kind) for kind in _TYPES}
+_POWER_NAMES: Final = {
+    kind: tuple(name for name in names if name in _POWERS) for kind, names in _PROFILE_NAMES.items()
+}
 _PROFILES: Final = {kind: _getter(names) for kind, names in _PROFILE_NAMES.items()}
 
 
@@ -217,21 +223,24 @@ def decode(payload: bytes, *, recipient: str, known: frozenset[str], steps: int)
     return message
 
 
-def check_range(message: Message, limit_mw: float, limit_mvar: float | None = None) -> None:
-    """Raise `MessageError` for an exchange, a trade or a held schedule beyond the enrolled limit.
+@dataclass(frozen=True)
+class PowerLimits:
+    """Largest |P| in MW and |Q| in MVAr of a step that a party is enrolled with, of one copy."""
 
-    `limit_mw` bounds |P| of every step in MW, `limit_mvar` |Q| in MVAr (as `limit_mw` if None). The
-    terms of an `Offer` or `Prepare` are no powers of an agent and pass.
+    p_mw: float
+    q_mvar: float
+
+
+def check_range(message: Message, limits: PowerLimits) -> None:
+    """Raise `MessageError` for an exchange, a trade or a held schedule beyond the enrolled limits.
+
+    The terms of an `Offer` or `Prepare` are no powers of an agent and pass.
     """
-    for name in _PROFILE_NAMES[type(message)]:
-        if name not in _POWERS:
-            continue
-        reactive = name.endswith("_mvar")
-        limit = limit_mvar if reactive and limit_mvar is not None else limit_mw
+    for name in _POWER_NAMES[type(message)]:
+        limit, unit = (limits.q_mvar, "MVAr") if name in _REACTIVE else (limits.p_mw, "MW")
         profile: Profile = getattr(message, name)
         if profile and not (-limit <= min(profile) and max(profile) <= limit):
             step = max(range(len(profile)), key=lambda t: abs(profile[t]))
-            unit = "MVAr" if reactive else "MW"
             raise MessageError(
                 f"{_title(message)}: {name} is {profile[step]:g} {unit} at step {step}: "
                 f"accepted is at most {limit:g} {unit} in size"

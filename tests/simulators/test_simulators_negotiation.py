@@ -25,6 +25,7 @@ from stackelgrid.controllers.agents.messages import (
     Vote,
     encode,
 )
+from stackelgrid.simulators.traffic import TrafficCounts
 
 BAD = "lv2"
 OTHERS = ("lv1", "lv3")
@@ -112,10 +113,16 @@ def test_bad_answers_are_refused_and_change_nothing_for_the_others(streets, with
     assert not negotiation.failures
 
 
-@pytest.mark.parametrize("case", ["nan", "huge_exchange", "wrong_length", "another_name"])
+BAD_VOTES = {
+    **{case: REFUSALS[case] for case in ("nan", "wrong_length", "another_name")},
+    "huge_reactive": (with_fields(exchange_mvar=HUGE), "exchange_mvar is 1e+06 MVAr at step 1"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_VOTES)
 def test_bad_votes_are_refused_and_a_new_attempt_goes_without_them(streets, case):
     """The bad agent takes part in the rounds; nobody counts on it when it is to bind itself."""
-    change, reason = REFUSALS[case]
+    change, reason = BAD_VOTES[case]
     changed(streets, Vote, change)
     decision, negotiation = streets.decide(0)
     assert negotiation.committed == "0.1"
@@ -209,12 +216,20 @@ def test_a_slow_agent_is_waited_for_within_reason(streets, undisturbed):
 
 
 def test_an_agent_that_votes_no_is_left_out_of_the_next_attempt(streets):
-    streets.scheme.agents[BAD].bind = lambda terms: None
-    _, negotiation = streets.decide(0)
-    assert negotiation.committed == "0.1"
-    assert negotiation.attempts == 2
-    assert negotiation.confirmed == OTHERS
-    assert not negotiation.silent
+    """Because it finds no schedule, or because looking for one fails."""
+
+    def bind(terms):
+        raise ZeroDivisionError("a mistake")
+
+    for interval, found in enumerate((bind, lambda terms: None)):
+        streets.scheme.agents[BAD].bind = found
+        _, negotiation = streets.decide(interval)
+        assert negotiation.committed == f"{interval}.1"
+        assert negotiation.attempts == 2
+        assert negotiation.confirmed == OTHERS
+        assert not negotiation.silent
+        failures = ("lv2: ZeroDivisionError: a mistake",) if found is bind else ()
+        assert negotiation.failures == failures
 
 
 def test_an_agent_that_returns_takes_part_again(streets):
@@ -274,10 +289,17 @@ def test_the_first_interval_may_be_any(tmp_path):
 
 
 def test_an_unsafe_mixture_leaves_the_old_schedules(streets, without):
-    streets.scheme.coordinator.commit._check = lambda possible: "bus 7 at 1.2 p.u."
+    coordinator = streets.scheme.coordinator
+    coordinator.commit._check = lambda possible: "bus 7 at 1.2 p.u."
+    coordinator.coordinator.follower_cost = lambda exchange: float("nan")
     decision, negotiation = streets.decide(0)
     assert not negotiation.committed
     assert negotiation.reason == "mixture unsafe: bus 7 at 1.2 p.u."
+    # and what else the scheme has to say is kept
+    outcome = next(o for o in decision.outcomes if o.follower == "mv1")
+    not_served, summary = outcome.messages
+    assert "cannot be served" in not_served
+    assert summary == f"no new schedules: {negotiation.reason}"
     assert set(negotiation.held.values()) == {""}
     assert not negotiation.in_doubt
     for name in AGENTS:
@@ -318,6 +340,7 @@ def late_commit(streets):
 def test_a_commit_after_the_gate_is_adopted_for_the_intervals_to_come(streets, without):
     late_commit(streets)
     decision, negotiation = streets.decide(0)
+    counted = [negotiation]
     assert negotiation.committed == "0.0"
     assert negotiation.members == AGENTS
     assert negotiation.confirmed == OTHERS
@@ -340,6 +363,17 @@ def test_a_commit_after_the_gate_is_adopted_for_the_intervals_to_come(streets, w
     np.testing.assert_allclose(
         schedule.battery_p_mw[:, 0], bound.plan.schedule.battery_p_mw[:, 1], atol=1e-9
     )
+    # its acknowledgement between the two windows is counted with the second one
+    counted.append(negotiation)
+    total = streets.network.counts()
+    assert sum(one.sent for one in counted) == total.sent
+    assert sum(one.delivered for one in counted) == total.delivered
+    assert sum(one.bytes_sent for one in counted) == total.bytes_sent
+    # and nothing twice, if another process goes on
+    host = streets.scheme._host
+    host.restore(host.state())
+    assert host.network.counts() == total
+    assert streets.scheme._traffic.take() == TrafficCounts()
 
 
 def test_a_vote_says_what_its_agent_does_without_a_commit(streets):
@@ -385,8 +419,8 @@ def test_nothing_grows_from_interval_to_interval(streets):
             len(environment._queue),
             sum(len(streets.process(n)._voted) for n in AGENTS),
             sum(len(coordinator.commit.possible[n]) for n in AGENTS),
-            sum(len(streets.process(n).mailbox._inbox.items) for n in AGENTS),
-            len(coordinator.mailbox._inbox.items),
+            sum(len(streets.process(n).mailbox._arrivals) for n in AGENTS),
+            len(coordinator.mailbox._arrivals),
             len(streets.network._links),
         ))  # fmt: skip
     # two versions an agent remembers at most: the one that it holds and the one it voted for

@@ -140,6 +140,15 @@ def test_no_datum_of_an_agent_is_among_what_it_sends(negotiated, name):
             assert key in {one[0] for one in told}, key
 
 
+def test_an_agent_is_enrolled_with_two_numbers(negotiated):
+    """Its coordinator holds messages to them; above it they count with its copies."""
+    scheme = negotiated[0].scheme
+    assert scheme.coordinator._limits == {name: scheme.limits(name) for name in AGENTS}
+    below = scheme._host.enrolled_below("mv1")
+    assert below == [(n, scheme.limits(name)) for n, name in zip((7, 5, 4), AGENTS, strict=True)]
+    assert scheme._host.enrolled_below("lv1") == []
+
+
 @pytest.mark.parametrize("name", AGENTS)
 def test_only_listed_fields_leave_an_agent(negotiated, name):
     streets, _ = negotiated

@@ -17,6 +17,7 @@ from stackelgrid.controllers.agents.messages import (
     Message,
     MessageError,
     Offer,
+    PowerLimits,
     Prepare,
     Profile,
     Response,
@@ -230,17 +231,21 @@ def test_random_bytes_and_torn_messages_are_refused_and_nothing_else_is_raised()
 
 def test_powers_beyond_the_enrolled_limit_are_refused_by_name():
     response, vote = MESSAGES[2], MESSAGES[3]
-    check_range(response, 0.3)
+    check_range(response, PowerLimits(0.3, 0.0))
     with pytest.raises(MessageError, match=r"exchange_mw is 0.3 MW at step 2: accepted .* 0.29 MW"):
-        check_range(response, 0.29)
+        check_range(response, PowerLimits(0.29, 1.0))
+    trade = msgspec.structs.replace(response, exchange_mw=(0.0,) * 3)
     with pytest.raises(MessageError, match=r"trade_mw is -0.1 MW at step 1"):
-        check_range(msgspec.structs.replace(response, exchange_mw=(0.0,) * 3), 0.05)
-    check_range(vote, 0.3, 0.1)
+        check_range(trade, PowerLimits(0.05, 1.0))
+    check_range(vote, PowerLimits(0.3, 0.1))
     with pytest.raises(MessageError, match=r"exchange_mvar is 0.1 MVAr at step 1"):
-        check_range(vote, 0.3, 0.05)
+        check_range(vote, PowerLimits(0.3, 0.05))
+    reactive = msgspec.structs.replace(vote, exchange_mvar=(0.0, -0.5, 0.0))
+    check_range(reactive, PowerLimits(0.3, 0.5))  # more reactive than active power
+    held = msgspec.structs.replace(vote, held_mw=(1e6, 0.0, 0.0))
     with pytest.raises(MessageError, match=r"held_mw is 1e\+06 MW at step 0"):
-        check_range(msgspec.structs.replace(vote, held_mw=(1e6, 0.0, 0.0)), 0.3)
-    check_range(MESSAGES[0], 0.1)  # prices and targets are no powers of an agent
+        check_range(held, PowerLimits(0.3, 0.3))
+    check_range(MESSAGES[0], PowerLimits(0.1, 0.1))  # terms are no powers of an agent
 
 
 def test_encoding_and_checked_decoding_take_microseconds():

@@ -1,0 +1,40 @@
+"""How much power an agent is enrolled with: what its coordinator takes for possible."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from stackelgrid.controllers.agents.messages import PowerLimits
+from stackelgrid.controllers.system import Feeder
+
+__all__ = ["enrolled_limits"]
+
+# room for losses, and for loads and voltages beyond what was known beforehand
+_MARGIN = 1.5
+
+
+def enrolled_limits(feeder: Feeder, below: Iterable[tuple[float, PowerLimits]]) -> PowerLimits:
+    """Limits of one copy of a grid from what is installed in it, in MW and MVAr.
+
+    1.5 times the power of its loads at their peaks, PV systems, batteries and units, of which the
+    reactive limit counts the apparent power and adds what lines and shunts take; plus the limits of
+    the grids below it, `below`, each with its number of copies.
+    """
+    devices, network = feeder.devices, feeder.network
+    loads, peak = devices.loads, feeder.load_peak_mw
+    nominal = np.abs(loads.p_mw)
+    # a load without active power has no peak that says how far its profile goes
+    scale = np.divide(peak, nominal, out=np.ones(len(peak)), where=nominal > 0.0)
+    others = float(devices.batteries.p_max_mw.sum() + devices.units.p_max_mw.sum())
+    active = peak.sum() + devices.photovoltaics.p_rated_mw.sum() + others
+    apparent = (
+        np.hypot(peak, scale * loads.q_mvar).sum()
+        + devices.photovoltaics.sn_mva.sum()
+        + others
+        + network.base_mva * np.abs(network.shunt_b).sum()
+    )
+    grids = tuple(below)
+    return PowerLimits(
+        _MARGIN * float(active) + sum(copies * limits.p_mw for copies, limits in grids),
+        _MARGIN * float(apparent) + sum(copies * limits.q_mvar for copies, limits in grids),
+    )
