@@ -107,5 +107,8 @@ NEGOTIATION_EXCHANGE_MW = 1e-5
 NEGOTIATION_MARGIN = 2e-4
 NEGOTIATION_STIFFER = 100.0
 
+# a trade of a prosumer below (MW) is what an interior point leaves of nothing
+NO_TRADE_MW = 1e-6
+
 # comparison of schemes: costs closer than this (relative) are alike
 COST_ALIKE = 1e-7

@@ -21,6 +21,7 @@ from stackelgrid.analysis.figures.frame import (
     steps,
 )
 from stackelgrid.analysis.run import Run
+from stackelgrid.controllers import tolerances
 from stackelgrid.profiles.arrays import Floats
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ _TERMS = (
     ("losses", "loss_mw", -1.0, style.LOSS),
 )
 _NOTHING_MW = 1e-6  # a term that stays below is left out
-_NO_TRADE_MW = 1e-5  # trade below is what an interior point leaves of nothing
 
 
 def balance(run: Run, level: str) -> "Figure":
@@ -210,8 +210,8 @@ def trade_volumes(run: Run, when: Clock) -> pd.DataFrame:
 
 def has_trade(run: Run) -> bool:
     """Whether prosumers ever bought from each other."""
-    between = trade_volumes(run, clock(run))[["inside", "across"]]
-    return bool(between.to_numpy().max(initial=0.0) > _NO_TRADE_MW)
+    between = run.trade["market"].isin(["inside", "across"])
+    return bool((run.trade.loc[between, "p_mw"] > tolerances.NO_TRADE_MW).any())
 
 
 def units(run: Run, level: str) -> "Figure":

@@ -278,13 +278,15 @@ class _Reading:
     def _loading_limits(self, branches: pd.DataFrame) -> Floats:
         """What each branch may be loaded to in percent, NaN without a rating.
 
-        Runs of older versions do not say; there a branch is rated that is ever loaded.
+        Runs of older versions do not say; there a branch has none that carries a current, but is
+        never loaded.
         """
         limits = loading_limits(self.run) if has_network(self.run) else pd.Series(dtype=float)
         if not limits.notna().any():
             recorded = self.tables["branch"].frame.astype({"grid": str})
-            ever = recorded.groupby(_BRANCH)["loading_percent"].max()
-            limits = ever.where(ever <= 0.0, 100.0).where(ever > 0.0)
+            most = recorded.groupby(_BRANCH)[["loading_percent", "i_ka"]].max()
+            unrated = (most["i_ka"] > 0.0) & ~(most["loading_percent"] > 0.0)
+            limits = pd.Series(np.where(unrated, np.nan, 100.0), index=most.index)
         at = pd.MultiIndex.from_frame(branches.astype({"grid": str}))
         return limits.reindex(at).to_numpy(dtype=np.float64)
 

@@ -17,10 +17,9 @@ from stackelgrid.analysis.verdict_states import (
     state_of,
 )
 from stackelgrid.analysis.view.data import LiveRun
+from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 
-# a trade below (MW) is what an interior point leaves of nothing
-_NO_TRADE_MW = 1e-6
 _NOT_YET = "No interval is on record yet."
 _MARKETS = {"grid": "with the grid", "inside": "inside the feeder", "across": "across feeders"}
 
@@ -153,7 +152,7 @@ def trades(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
     if run.table("trade").empty:
         return html.P(f"No prosumer trades in this run{' so far' if run.running else ''}.")
     rows = at_interval(run, "trade", interval, grids)
-    rows = rows[rows["p_mw"] > _NO_TRADE_MW]
+    rows = rows[rows["p_mw"] > tolerances.NO_TRADE_MW]
     if rows.empty:
         return html.P(f"Nobody in {_names(run, grids)} trades in this interval.")
     many, count_of = len(grids) > 1, copies(run.run)

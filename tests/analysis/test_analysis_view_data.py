@@ -237,8 +237,9 @@ def test_branches_without_a_rating_have_no_loading(tmp_path):
     assert (loaded.title, loaded.limits) == ("loading", (80.0,))
 
 
-def test_a_run_of_an_older_version_has_loadings_where_a_branch_is_ever_loaded(tmp_path):
-    changes = {("branch", "tn", k): {"loading_percent": 0.0} for k in (0, 1)}
+def test_a_branch_of_an_older_run_has_no_rating_where_a_current_is_no_loading(tmp_path):
+    changes = {("branch", "tn", k): {"loading_percent": 0.0, "i_ka": 0.1} for k in (0, 1)}
+    changes |= {("branch", "lv1", 1): {"loading_percent": 0.0, "i_ka": 0.0}}
     case = RecordedRun(tmp_path / "run", SMALL, 3, changes=changes).record(2)
     network = case.directory / "network.parquet"
     pd.read_parquet(network).drop(columns="max_loading_percent").to_parquet(network)

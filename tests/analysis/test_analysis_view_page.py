@@ -12,6 +12,8 @@ from run_cases import SMALL, RecordedRun
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.certificates import certificate_strip
+from stackelgrid.analysis.figures.power import has_trade
+from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.view import callbacks, panels
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.analysis.view.layout import browser_geometry, first_interval, page
@@ -185,6 +187,16 @@ def test_trades_of_an_interval_are_those_of_the_table(live):
     assert "bus 5 buys inside the feeder 4.000" in text
     assert "Nobody in tn trades" in text_of(panels.trades(live, 3, ["tn"]))
     assert "copies" not in text
+
+
+def test_what_a_solver_leaves_of_no_trade_is_none(tmp_path):
+    changes = {("trade", "lv1", k): {"p_mw": 9e-7} for k in (0, 1)}
+    directory = tmp_path / "run"
+    live = LiveRun(RecordedRun(directory, SMALL, 3, changes=changes).record(2).directory)
+    assert "Nobody in the system trades" in text_of(panels.trades(live, 1, ["tn", "lv1"]))
+    assert not has_trade(live.run)
+    RecordedRun(tmp_path / "more", SMALL, 3, changes={}).record(1)
+    assert has_trade(Run(tmp_path / "more"))
 
 
 def test_trades_of_several_grids_are_those_of_all_copies(tmp_path):

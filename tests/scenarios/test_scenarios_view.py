@@ -9,6 +9,10 @@ import sys
 import pytest
 from run_cases import SMALL, RecordedRun
 
+from stackelgrid.analysis.view.log_tail import LogTail
+from stackelgrid.analysis.view.server import PageServer
+from stackelgrid.scenarios.view_console import view
+
 
 @pytest.fixture
 def recorded(tmp_path):
@@ -52,6 +56,25 @@ def test_view_names_a_port_or_host_that_cannot_be_had(command, recorded):
         one_line(command("view", recorded.directory, "--port", port), f"--port {port}", "in use")
     one_line(command("view", recorded.directory, "--host", "192.0.2.7"), "--host 192.0.2.7")
     one_line(command("view", recorded.directory, "--port", "70000"), "--port", "65535")
+
+
+def test_view_says_where_other_hosts_reach_the_page(recorded, monkeypatch, capsys):
+    def interrupted(server):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PageServer, "serve_forever", interrupted)
+    for host, told in (("0.0.0.0", "(Ctrl-C ends; other hosts"), ("127.0.0.1", "(Ctrl-C ends)")):
+        view(recorded.directory, port=0, host=host)
+        assert told in capsys.readouterr().out
+
+
+def test_what_cannot_be_read_is_not_told_as_a_host_that_cannot_be_had(recorded, monkeypatch):
+    def broken(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(LogTail, "update", broken)
+    with pytest.raises(OSError, match="Input/output error"):
+        view(recorded.directory, port=0)
 
 
 def test_view_prints_its_address_serves_and_ends_quietly_on_ctrl_c(recorded):
