@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from machine import in_time
 
+from stackelgrid.scenarios.agent_server import AgentServer
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import load_scenario
 from stackelgrid.scenarios.resume import resumable, resume_run
@@ -408,6 +410,22 @@ def test_a_host_that_goes_away_ends_the_run(remote_path, tmp_path, served):
 
     with pytest.raises(RemoteError, match="simulator west: closed its connection"):
         run_scenario(load_scenario(str(path)), tmp_path / "out", kill_the_simulator)
+
+
+def test_agents_elsewhere_whose_state_is_no_plain_data_say_what_is_none():
+    class Unusual:
+        def state(self):
+            return deque([1])
+
+        def restore(self, state):
+            raise NotImplementedError
+
+    server = AgentServer()
+    server.init("minds", scenario={}, folder=".")
+    server._controller = Unusual()
+    assert server.unsaved() == ""
+    assert server.state() is None
+    assert server.unsaved() == "collections.deque is no plain data"
 
 
 # ---------------------------------------------------------------------- bad input
