@@ -1,6 +1,7 @@
 """What one party of a negotiation may send and read, over a communication network."""
 
 from collections import Counter, deque
+from functools import partial
 from math import inf
 
 import simpy
@@ -122,7 +123,7 @@ class PostOffice:
         boxes = self._mailboxes.setdefault(name, [])
         boxes.append(mailbox)
         if len(boxes) == 1:
-            self.network.receive(name, lambda origin, payload: _hand_over(boxes, origin, payload))
+            self.network.receive(name, partial(_hand_over, boxes))
         return mailbox
 
 
