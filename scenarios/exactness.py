@@ -37,8 +37,9 @@ from stackelgrid.scenarios.exactness_design import Sweep, points_of, study_of
 from stackelgrid.scenarios.interrupts import without_interrupts
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices
+from stackelgrid.scenarios.resume import check_files, check_same
 from stackelgrid.scenarios.run import RunLog, check_out, resolved, write_summary
-from stackelgrid.scenarios.schema import Scenario
+from stackelgrid.scenarios.run_state import file_digests
 
 # points that are evaluated and saved together, a few seconds of work; least number of chunks of a
 # small sweep, so that all workers have some
@@ -63,6 +64,7 @@ class _Work:
     loaded: LoadedScenario
     built: BuiltScenario
     sweep: Sweep
+    files: dict[str, str]  # digests of the files that the scenario names
     out: Path
     log: RunLog
     earlier_s: float = 0.0
@@ -113,13 +115,16 @@ def sweep_exactness(
         study = study_of(built, sweep, points)
     except StackelgridError as error:
         raise type(error)(f"{loaded.source}: {error}") from error
+    content = resolved(loaded)
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not resume:
-            (out / "scenario.toml").write_text(tomli_w.dumps(resolved(loaded)), encoding="utf-8")
+            (out / "scenario.toml").write_text(tomli_w.dumps(content), encoding="utf-8")
     except OSError as error:
         raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
-    work = _Work(loaded, built, sweep, out, RunLog(out), earlier or 0.0, started)
+    work = _Work(
+        loaded, built, sweep, file_digests(content), out, RunLog(out), earlier or 0.0, started
+    )
     chunks = chunks_of(points)
     kept = finished_chunks(out, len(chunks))
     work.log.event("start", scenario=loaded.scenario.name, size=sweep.size, chunks_kept=len(kept))
@@ -177,26 +182,26 @@ def _check_resume(loaded: LoadedScenario, sweep: Sweep, out: Path) -> float:
     """Refuse a directory that does not hold this sweep, unfinished; seconds spent on it so far."""
     where = f"--resume {out}"
     try:
-        known = _scenario_in((out / "scenario.toml").read_text(encoding="utf-8"))
+        known = tomllib.loads((out / "scenario.toml").read_text(encoding="utf-8"))
         before = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+        if "points_planned" not in before:
+            raise ValueError
     except (OSError, ValueError) as error:
         raise ScenarioError(
             f"{where}: holds no interrupted sweep (no readable scenario.toml and summary.json)"
         ) from error
-    if known != _scenario_in(tomli_w.dumps(resolved(loaded))):
+    if before["version"] != version("stackelgrid"):
         raise ScenarioError(
-            f"{where}: was started with another scenario; {out}/scenario.toml is accepted"
+            f"{where}: has version {before['version']!r}, this is {version('stackelgrid')!r}"
         )
-    for key, own in (("size", sweep.size), ("version", version("stackelgrid"))):
-        if before.get(key) != own:
-            raise ScenarioError(f"{where}: has {key} {before.get(key)!r}, this would be {own!r}")
+    content = resolved(loaded)
+    check_same(out, known, content, "asked for")
+    if before["size"] != sweep.size:
+        raise ScenarioError(f"{where}: has size {before['size']!r}, this would be {sweep.size!r}")
+    check_files(out, before["files"], content)
     if before["status"] == "done":
         raise ScenarioError(f"{where}: is done; nothing is left to resume")
     return float(before["wall_s"])
-
-
-def _scenario_in(text: str) -> Scenario:
-    return Scenario.model_validate(tomllib.loads(text))
 
 
 _evaluator: Evaluator | None = None
@@ -278,6 +283,7 @@ def _summary(work: _Work, status: str) -> dict[str, Any]:
             name: {"from": d.lowest, "to": d.highest, "levels": d.levels_count or None}
             for name, d in work.sweep.dimensions.given.items()
         },
+        "files": work.files,
         "points_planned": work.sweep.points_planned,
         "points_done": work.done,
         "exact": work.verdicts[EXACT],

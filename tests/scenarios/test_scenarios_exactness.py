@@ -209,7 +209,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(swept, scenario, tmp_path,
 
     other = command("exactness", scenario, "--resume", out, "--seed", 8)
     assert other.status == 2
-    assert "was started with another scenario" in other.stderr
+    assert "seed is 3 in the saved run and 8 asked for" in other.stderr
     assert (out / "points" / "part-000000.parquet").stat().st_mtime_ns == first
 
     resumed = command("exactness", out / "scenario.toml", "--resume", out, "--json")
