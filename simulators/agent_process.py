@@ -87,6 +87,11 @@ class AgentProcess(Carrying):
             return None
         return self._voted.get(version)
 
+    def settled(self, counted_mw: Floats) -> Floats:
+        """Trade (steps,) that counts, no more than its `Commit` has told; for the one it holds."""
+        told = np.array(self.participant.trade_mw)
+        return np.where(np.abs(counted_mw) <= np.abs(told), counted_mw, told)
+
     def rest(self) -> None:
         """Stop computing at a gate, where an answer would come too late.
 

@@ -61,12 +61,16 @@ class CommitParticipant(Carrying):
     """State machine of one agent; time is an argument, nothing is sent but by `outgoing`.
 
     `gate_of(interval)`: time in s at which the gate of an interval closes; no vote from then on.
-    `held`: the version held at the start. State survives a crash (`restart`): what was voted and
+    `held`: the version held at the start, `trade_mw`: the cleared trade that it was committed with.
+    State survives a crash (`restart`): what was voted and
     adopted is not forgotten, what was being computed is. What is ignored is counted in `dropped`
     by reason.
     """
 
-    carried = ("held", "pending", "wanted", "dropped", "_vote", "_closed", "_settled", "_outgoing")
+    carried = (
+        "held", "trade_mw", "pending", "wanted", "dropped", "_vote", "_closed", "_settled",
+        "_outgoing",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -78,6 +82,7 @@ class CommitParticipant(Carrying):
         self.name = name
         self.coordinator = coordinator
         self.held = held
+        self.trade_mw: Profile = ()
         self.pending: Version | None = None
         self.wanted: Prepare | None = None
         self.dropped: Counter[str] = Counter()
@@ -166,6 +171,7 @@ class CommitParticipant(Carrying):
         """Take a `Commit` and acknowledge it; return whether its version has just been adopted.
 
         Before the gate the version applies from its interval on, later from the next interval on.
+        One with more trade than was offered, or of the other sign, is dropped.
         """
         version = message.version
         if message.committed != version:
@@ -175,8 +181,11 @@ class CommitParticipant(Carrying):
             self.dropped["commit without a vote"] += 1
             return False
         adopts = self._adopts(version)
+        if adopts and not self._offered(message.trade_mw):
+            self.dropped["commit with trade that was not offered"] += 1
+            return False
         if adopts:
-            self.held = version
+            self.held, self.trade_mw = version, message.trade_mw
             self._decided(True, now)
         elif self.held == version:
             self.dropped["repeated commit"] += 1
@@ -221,6 +230,12 @@ class CommitParticipant(Carrying):
     def _adopts(self, version: Version) -> bool:
         """Only what it voted for last: a vote on a newer version said that this one is not held."""
         return self.pending == version
+
+    def _offered(self, trade_mw: Profile) -> bool:
+        """Whether cleared trade is of the sign of what it offered last and no more than that."""
+        assert self._vote is not None
+        sides = zip(trade_mw, self._vote.trade_mw, strict=True)
+        return all(abs(cleared) <= abs(most) and cleared * most >= 0.0 for cleared, most in sides)
 
     def _settle(self, committed: Version | None, sent: Version, now: float) -> None:
         """Presumed abort: a message newer than the pending version names the last one committed.

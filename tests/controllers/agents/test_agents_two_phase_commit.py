@@ -437,6 +437,20 @@ def test_repeated_and_reordered_messages_change_nothing():
     assert table.coordinator.next_due() is None
 
 
+@pytest.mark.parametrize("trade", [(0.41, -0.2), (0.4, -0.21), (-0.1, 0.0), (0.2, 0.1)])
+def test_a_commit_with_more_trade_than_offered_or_of_the_other_sign_is_dropped(trade):
+    table = Table("lv1", "lv2")
+    table.coordinator._clear = lambda votes: {"lv1": TRADE, "lv2": trade}
+    now = table.begin(0)
+    table.prepare(now)
+    table.exchange(now)
+    record = table.close(0)
+    assert table.held() == [Version(0, 0), None]
+    assert (record.confirmed, record.in_doubt) == (("lv1",), ("lv2",))
+    assert [table.agents[a].trade_mw for a in ("lv1", "lv2")] == [TRADE, ()]
+    assert table.agents["lv2"].dropped == {"commit with trade that was not offered": 1}
+
+
 def test_an_unsafe_mixture_or_an_uncleared_trade_keeps_the_old_schedules():
     table = Table("lv1", "lv2", unsafe="bus 7 at 1.06 p.u. if lv2 keeps its schedule")
     record = first_commit(table)
