@@ -38,7 +38,6 @@ class MvDispatchAgent(UpstreamAgent):
         network, devices = feeder.network, feeder.devices
         self._load_at = network.positions(devices.loads.bus)
         where = {name: int(network.positions([bus])[0]) for name, bus in lower_buses.items()}
-        self._lower = where
         model = mv_dispatch_model(
             network, devices, horizon.dt_h, feeder.options.curtailment_eur_per_mwh
         )
@@ -73,9 +72,6 @@ class MvDispatchAgent(UpstreamAgent):
         load_p, load_q = np.zeros((2, network.buses, steps))
         np.add.at(load_p, self._load_at, forecast.load_p_mw.T)
         np.add.at(load_q, self._load_at, forecast.load_q_mvar.T)
-        for name, values in (q_mvar or {}).items():
-            self.exchange(name)  # refuses a grid that is not below this one
-            load_q[self._lower[name]] += values
         vm = np.full(steps, measured.vm_pu) if vm_head_pu is None else vm_head_pu
         taps = self.feeder.boundary.taps
         ratio = network.head_ratio if taps is None else taps.ratio(measured.tap_pos)
@@ -89,7 +85,8 @@ class MvDispatchAgent(UpstreamAgent):
             "import_price": bought,
             "export_price": np.minimum(forecast.export_eur_per_mwh, bought - PRICE_SPREAD),
         }
-        return parameter_vector(self.compiled.parameters, values_by_name)
+        own = parameter_vector(self.compiled.parameters, values_by_name)
+        return self.with_reactive(own, q_mvar or {})
 
     def check_mixtures(
         self,
@@ -97,6 +94,7 @@ class MvDispatchAgent(UpstreamAgent):
         solution: FollowerSolution,
         choices: Mapping[str, Sequence[BoundaryProfile]],
         measured: Measurement | None = None,
+        before_pu: Floats | None = None,
     ) -> MixtureVerdict:
         """AC power flows of the feeder at its dispatch; batteries rest."""
         network, base, steps = (
@@ -120,7 +118,7 @@ class MvDispatchAgent(UpstreamAgent):
         taps = self.feeder.boundary.taps
         ratio = None if taps is None else taps.ratio(measured.tap_pos)
         vm = np.full(steps, measured.vm_pu)
-        return self._mixtures.check(own_p, own_q, vm, ratio, choices)
+        return self._mixtures.check(own_p, own_q, vm, ratio, choices, before_pu)
 
     def exclusive(self) -> tuple[Exclusive, ...]:
         """Energy is bought or sold, not both."""

@@ -139,13 +139,14 @@ class TsoAgent(UpstreamAgent):
         solution: FollowerSolution,
         choices: Mapping[str, Sequence[BoundaryProfile]],
         measured: Measurement | None = None,
+        before_pu: Floats | None = None,
     ) -> MixtureVerdict:
         """AC power flows of the network at its dispatch; the slack unit balances."""
         if self._mixtures is None:
             self._mixtures = TransmissionMixtures(self.grid, self.children)
         columns = self.compiled.columns["unit_p"]
         unit_p = self.grid.network.base_mva * solution.x[columns].reshape(-1, self.horizon.length)
-        return self._mixtures.check(unit_p, *self._own_load(interval), choices)
+        return self._mixtures.check(unit_p, *self._own_load(interval), choices, before_pu)
 
     def _own_load(self, interval: int) -> tuple[Floats, Floats]:
         """Own loads (buses, steps) in MW and MVAr over the horizon from an interval on."""

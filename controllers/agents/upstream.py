@@ -95,6 +95,10 @@ class UpstreamAgent(Carrying, ABC):
         self._base = base_mva
         rows = compiled.parameters["load_p"].reshape(-1, horizon.length)
         self._exchange = {name: rows[row] for name, row in load_row.items()}
+        # a DC model has no reactive loads
+        reactive = compiled.parameters.get("load_q", np.zeros(0, np.int64))
+        rows = reactive.reshape(-1, horizon.length)
+        self._reactive = {name: rows[row] for name, row in load_row.items() if len(rows)}
         self._solver = solver(compiled.program)
         self._last: Schedule | None = None
 
@@ -127,10 +131,12 @@ class UpstreamAgent(Carrying, ABC):
         solution: FollowerSolution,
         choices: Mapping[str, Sequence[BoundaryProfile]],
         measured: Measurement | None = None,
+        before_pu: Floats | None = None,
     ) -> MixtureVerdict:
         """Whether every mixture of the children's possible exchanges keeps this grid's AC limits.
 
-        At the units and PV of a solution; exchanges of all copies, the held one first.
+        At the units and PV of a solution; exchanges of all copies, the held one first. `before_pu`
+        (steps,) is how far it is beyond them without a new schedule.
         """
 
     def exclusive(self) -> tuple[Exclusive, ...]:
@@ -151,14 +157,33 @@ class UpstreamAgent(Carrying, ABC):
         changed = p.copy()
         for name, values in p_mw.items():
             at, per_mw = self.exchange(name)
-            given = np.asarray(values, dtype=float)
-            if given.shape != at.shape or not np.isfinite(given).all():
-                raise SolverError(
-                    f"grid {self.grid_name}: the exchange of {name} has shape {given.shape}; "
-                    f"{len(at)} finite values in MW are accepted"
-                )
-            changed[at] += per_mw * given
+            changed[at] += per_mw * self._profile(name, values, "MW")
         return changed
+
+    def with_reactive(self, p: Floats, q_mvar: Mapping[str, Floats]) -> Floats:
+        """Copy of p with reactive exchanges (steps,) in MVAr added; a DC model takes none."""
+        changed = p.copy()
+        for name, values in q_mvar.items():
+            _, per_mvar = self.exchange(name)
+            given = self._profile(name, values, "MVAr")
+            if name in self._reactive:
+                changed[self._reactive[name]] += per_mvar * given
+        return changed
+
+    def with_boundaries(self, p: Floats, exchange: Mapping[str, BoundaryProfile]) -> Floats:
+        """Copy of p with active and reactive exchanges (steps,) added, all copies."""
+        reactive = self.with_reactive(p, {name: b.q_mvar for name, b in exchange.items()})
+        return self.with_exchange(reactive, {name: b.p_mw for name, b in exchange.items()})
+
+    def _profile(self, name: str, values: Floats, unit: str) -> Floats:
+        given = np.asarray(values, dtype=float)
+        steps = self.horizon.length
+        if given.shape != (steps,) or not np.isfinite(given).all():
+            raise SolverError(
+                f"grid {self.grid_name}: the exchange of {name} has shape {given.shape}; "
+                f"{steps} finite values in {unit} are accepted"
+            )
+        return given
 
     def solve(self, p: Floats) -> FollowerSolution:
         """Dispatch at least cost."""
@@ -200,7 +225,6 @@ class UpstreamAgent(Carrying, ABC):
         measured: Measurement | None = None,
     ) -> Plan:
         """Dispatch for the horizon; `lower` are the exchanges of the grids below, all copies."""
-        q_mvar = {name: lower[name].q_mvar for name in self.children}
-        base = self.parameters(interval, measured, q_mvar)
-        p = self.with_exchange(base, {name: lower[name].p_mw for name in self.children})
+        own = self.parameters(interval, measured)
+        p = self.with_boundaries(own, {name: lower[name] for name in self.children})
         return self.plan(interval, p, self.solve(p), measured)

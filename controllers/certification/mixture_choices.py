@@ -39,6 +39,11 @@ class StepChoices:
         """The mixture (1, free) in which every grid keeps its held profile."""
         return np.zeros((1, len(self.free)), dtype=np.int64)
 
+    @property
+    def newest(self) -> Ints:
+        """The mixture (1, free) in which every grid takes its last profile."""
+        return self.count[None, :] - 1
+
     def every(self) -> Ints:
         """All mixtures (mixtures, free) as positions of possibilities, the held one first."""
         positions = np.indices(self.count.tolist(), dtype=np.int64)

@@ -17,12 +17,12 @@ Complexes = NDArray[np.complex128]
 class MixtureVerdict:
     """Whether every mixture of schedules keeps a grid within its limits.
 
-    `holds`: no mixture violates a limit by more than AC_LIMIT_PU or, if that is more, than the
-    mixture in which every grid keeps its held profile (the first one). `mixtures` exist over the
+    `holds`: no mixture violates a limit by more than its step allows. `mixtures` exist over the
     horizon, `checked` AC power flows were solved. `exhaustive`: all different mixtures of every
     step were asked for, else the worst cases of the linearised network. Violations are the largest
-    over the steps in p.u. of a voltage or power or as share of a rating, infinite where a power
-    flow diverges (this ends the search). `worst` names step, mixture and element, "" for none.
+    in p.u. of a voltage or power or as share of a rating, infinite where a power flow diverges
+    (this ends the search): over the steps, by step, and over the steps where every grid keeps its
+    held profile (the first one). `worst` names step, mixture and element, "" for none.
     """
 
     holds: bool
@@ -30,6 +30,7 @@ class MixtureVerdict:
     checked: int
     exhaustive: bool
     violation_pu: float
+    step_violation_pu: tuple[float, ...]
     held_violation_pu: float
     worst: str
 
@@ -66,8 +67,15 @@ class MixtureNetwork(Protocol):
         ...
 
 
-def check_mixtures(network: MixtureNetwork, choices: Choices, steps: int) -> MixtureVerdict:
+def check_mixtures(
+    network: MixtureNetwork, choices: Choices, steps: int, before_pu: Floats | None = None
+) -> MixtureVerdict:
     """Verdict on all mixtures at all steps.
+
+    `before_pu` (steps,) is the violation that is there without a new profile, at the dispatch of
+    that case. A step allows AC_LIMIT_PU or, if that is more, as much as before. Where there was no
+    power flow before (infinite), or nothing is known (None), it allows AC_LIMIT_PU; in the former
+    case the mixture in which all keep their held profile is not judged: it is no news.
 
     A step with at most MIXTURES_EXHAUSTIVE different mixtures has them all solved. Otherwise what
     each grid's possibilities change, one grid at a time, is added up for every limit: there the
@@ -75,10 +83,10 @@ def check_mixtures(network: MixtureNetwork, choices: Choices, steps: int) -> Mix
     affine in the exchanges (Baran and Wu's linearised DistFlow). These mixtures are solved, worst
     prediction first, and the worst one is improved grid by grid.
     """
-    searches = [_StepSearch(network, choices, step) for step in range(steps)]
-    held = max((search.excess for search in searches), default=0.0)
+    before = np.full(steps, -np.inf) if before_pu is None else before_pu
+    searches = [_StepSearch(network, choices, step, float(before[step])) for step in range(steps)]
     few = [search.at.mixtures <= tolerances.MIXTURES_EXHAUSTIVE for search in searches]
-    if held < np.inf:
+    if not any(search.excess == np.inf for search in searches):
         for search, all_of_them in zip(searches, few, strict=True):
             if all_of_them:
                 search.solve(search.at.every()[1:])
@@ -86,31 +94,40 @@ def check_mixtures(network: MixtureNetwork, choices: Choices, steps: int) -> Mix
                 search.worst_cases()
             if search.excess == np.inf:
                 break
-    worst = max(searches, key=lambda search: search.excess, default=None)
-    violation = max(worst.excess, 0.0) if worst is not None else 0.0
-    held = max(held, 0.0)
-    allowed = max(tolerances.AC_LIMIT_PU, held + tolerances.HELD_VIOLATION_PU)
+    violations = tuple(max(search.excess, 0.0) for search in searches)
+    worst = max(searches, key=lambda search: search.excess - search.allowed, default=None)
     return MixtureVerdict(
-        holds=violation <= allowed,
+        holds=all(search.excess <= search.allowed for search in searches),
         mixtures=choices.mixtures,
         checked=sum(search.solved for search in searches),
         exhaustive=all(few),
-        violation_pu=violation,
-        held_violation_pu=held,
-        worst=worst.describe() if worst is not None and violation > 0.0 else "",
+        violation_pu=max(violations, default=0.0),
+        step_violation_pu=violations,
+        held_violation_pu=max((search.held_excess for search in searches), default=0.0),
+        worst=worst.describe() if worst is not None and worst.excess > 0.0 else "",
     )
 
 
 class _StepSearch:
-    """Search of one step; starts with the held mixture. `worst` (free,) is the worst so far."""
+    """Search of one step; starts with the held mixture. `worst` (free,) is the worst so far.
 
-    def __init__(self, network: MixtureNetwork, choices: Choices, step: int) -> None:
+    `excess` is its violation and `allowed` the largest one that holds; see `check_mixtures` for
+    the violation `before`, at which the held mixture does not count if it is infinite.
+    """
+
+    def __init__(self, network: MixtureNetwork, choices: Choices, step: int, before: float) -> None:
         self._network, self._choices, self._step = network, choices, step
         self.at: StepChoices = choices.at(step)
         self.worst = self.at.held[0]
         self.excess, self.solved = -np.inf, 0
         self._seen: set[bytes] = set()
         self._held = self.solve(self.at.held)
+        self.held_excess = max(float(self._held.excess[0]), 0.0)
+        self.allowed = tolerances.AC_LIMIT_PU
+        if before == np.inf:
+            self.excess = -np.inf
+        else:
+            self.allowed = max(self.allowed, before + tolerances.HELD_VIOLATION_PU)
 
     def solve(self, mixtures: Ints) -> AcMixtures:
         """Solve mixtures (columns, free) and remember the worst."""
@@ -126,7 +143,13 @@ class _StepSearch:
 
     def worst_cases(self) -> None:
         """Solve the mixtures that are worst for a limit in the linearised network."""
-        single = self.at.changes(self.at.held[0])
+        start, at_start = self.at.held[0], self._held
+        if at_start.diverged:  # and does not count: linearised where all have changed
+            start = self.at.newest[0]
+            at_start = self.solve(start[None, :])
+        if at_start.diverged:
+            return
+        single = self.at.changes(start)
         found = self.solve(single)
         if found.diverged:
             return
@@ -134,14 +157,14 @@ class _StepSearch:
         beyond = np.zeros((len(found.beyond), *shape))
         loading = np.zeros((len(found.loading), *shape), dtype=np.complex128)
         for column, mixture in enumerate(single):
-            at = int(np.flatnonzero(mixture)[0])
-            beyond[:, at, mixture[at]] = found.beyond[:, column] - self._held.beyond[:, 0]
-            loading[:, at, mixture[at]] = found.loading[:, column] - self._held.loading[:, 0]
-        largest, longest = beyond.argmax(axis=2), _longest_sum(self._held.loading[:, 0], loading)
+            at = int(np.flatnonzero(mixture != start)[0])
+            beyond[:, at, mixture[at]] = found.beyond[:, column] - at_start.beyond[:, 0]
+            loading[:, at, mixture[at]] = found.loading[:, column] - at_start.loading[:, 0]
+        largest, longest = beyond.argmax(axis=2), _longest_sum(at_start.loading[:, 0], loading)
         predicted = np.concatenate(
             [
-                self._held.beyond[:, 0] + beyond.max(axis=2).sum(axis=1),
-                np.abs(self._held.loading[:, 0] + _picked(loading, longest)) - 1.0,
+                at_start.beyond[:, 0] + beyond.max(axis=2).sum(axis=1),
+                np.abs(at_start.loading[:, 0] + _picked(loading, longest)) - 1.0,
             ]
         )
         cases = np.concatenate([largest, longest])[np.argsort(-predicted, kind="stable")]

@@ -65,13 +65,14 @@ class RadialMixtures:
         vm_slack_pu: Floats,
         ratio: float | None,
         choices: Mapping[str, Sequence[BoundaryProfile]],
+        before_pu: Floats | None = None,
     ) -> MixtureVerdict:
         """Verdict on all mixtures of `choices`, profiles (T,) by grid below, the held one first.
 
         Own net consumption (n, T) in MW and MVAr, buses in network order, own devices included and
         grids below left out; slack voltage (T,) in p.u. upstream of the boundary transformer and
-        its turns ratio (None: that of the net). Raises NetworkError for shapes and names that do
-        not fit and for values that are not finite.
+        its turns ratio (None: that of the net); `before_pu` (T,) as for `check_mixtures`. Raises
+        NetworkError for shapes and names that do not fit and for values that are not finite.
         """
         name, n, steps = self.feeder.name, len(self._order), len(vm_slack_pu)
         check_values(name, "own_p_mw", own_p_mw, (n, steps))
@@ -88,7 +89,7 @@ class RadialMixtures:
         own = np.empty((2, n, steps))
         own[:, self._order] = own_p_mw, own_q_mvar
         known = read_choices(name, tuple(self.children), choices, steps)
-        return check_mixtures(_RadialPoint(self, own, vm_slack_pu), known, steps)
+        return check_mixtures(_RadialPoint(self, own, vm_slack_pu), known, steps, before_pu)
 
 
 class _RadialPoint:
@@ -183,12 +184,14 @@ class TransmissionMixtures:
         load_p_mw: Floats,
         load_q_mvar: Floats,
         choices: Mapping[str, Sequence[BoundaryProfile]],
+        before_pu: Floats | None = None,
     ) -> MixtureVerdict:
         """Verdict on all mixtures of `choices`, profiles (T,) by grid below, the held one first.
 
         Dispatch (units, T) in MW and own consumption (n, T) in MW and MVAr, buses in network
-        order, grids below left out; the slack balances in AC. Limits are TransmissionCertifier's.
-        Raises NetworkError for shapes and names that do not fit and for values that are not finite.
+        order, grids below left out; the slack balances in AC. Limits are TransmissionCertifier's,
+        `before_pu` (T,) as for `check_mixtures`. Raises NetworkError for shapes and names that do
+        not fit and for values that are not finite.
         """
         name, steps = self.transmission.name, np.shape(unit_p_mw)[-1]
         buses, units = self._unit_at_bus.shape
@@ -197,7 +200,7 @@ class TransmissionMixtures:
         check_values(name, "load_q_mvar", load_q_mvar, (buses, steps))
         known = read_choices(name, tuple(self.children), choices, steps)
         point = _TransmissionPoint(self, unit_p_mw, load_p_mw, load_q_mvar)
-        return check_mixtures(point, known, steps)
+        return check_mixtures(point, known, steps, before_pu)
 
     def certified(
         self, unit_p_mw: Floats, load_p_mw: Floats, load_q_mvar: Floats

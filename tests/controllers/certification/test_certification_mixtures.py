@@ -51,10 +51,11 @@ def two_buses(radial_net, build_feeder):
     return build
 
 
-def check(mixtures, steps=1, own_kw=0.0, vm=1.0, **choices):
+def check(mixtures, steps=1, own_kw=0.0, vm=1.0, before=None, **choices):
     own = np.zeros((2, 2, steps))
     own[0, 1] = own_kw / 1e3
-    return mixtures.check(own[0], own[1], np.full(steps, vm), None, choices)
+    before = None if before is None else np.array(before)
+    return mixtures.check(own[0], own[1], np.full(steps, vm), None, choices, before)
 
 
 def random_feeder(build_feeder, net, seed, grids, possibilities=2, own=0.6, size=None):
@@ -80,6 +81,14 @@ def random_feeder(build_feeder, net, seed, grids, possibilities=2, own=0.6, size
         for name in mixtures.children
     }
     return mixtures, (p, q, np.ones(steps), None, choices)
+
+
+def held_alone(mixtures, *arguments):
+    """Arguments of a check in which as much is allowed as the held profiles violate."""
+    *point, choices = arguments
+    alone = mixtures.check(*point, {name: known[:1] for name, known in choices.items()})
+    assert alone.violation_pu == alone.held_violation_pu == max(alone.step_violation_pu)
+    return (*arguments, np.array(alone.step_violation_pu))
 
 
 def both_ways(monkeypatch, mixtures, arguments):
@@ -159,14 +168,40 @@ def test_a_commit_may_not_be_worse_than_no_commit(two_buses):
     mixtures = two_buses(vm_min=0.99)
     violation = 0.99 - vm_by_hand(100)
     assert violation > 0.009
-    better = check(mixtures, a=(profile(100), profile(40)), b=(profile(0), profile(-20)))
+    choices = {"a": (profile(100), profile(40)), "b": (profile(0), profile(-20))}
+    better = check(mixtures, before=[violation], **choices)
     assert better.holds
     assert better.violation_pu == better.held_violation_pu == pytest.approx(violation, abs=1e-9)
     assert better.worst == f"step 0, all held: bus 1 at {vm_by_hand(100):.4f} p.u."
-    worse = check(mixtures, a=(profile(100), profile(40)), b=(profile(0), profile(1)))
+    choices["b"] = profile(0), profile(1)
+    worse = check(mixtures, before=[violation], **choices)
     assert not worse.holds
     assert worse.held_violation_pu == pytest.approx(violation, abs=1e-9)
     assert worse.violation_pu == pytest.approx(0.99 - vm_by_hand(101), abs=1e-9)
+
+
+def test_nobody_having_heard_of_a_commit_counts_like_every_mixture(two_buses):
+    """The dispatch is the new one: without a commit the network might be within its limits."""
+    mixtures = two_buses(vm_min=0.99)
+    choices = {"a": (profile(100), profile(40)), "b": (profile(0),)}
+    for before in (None, [0.0], [0.99 - vm_by_hand(99)]):
+        verdict = check(mixtures, before=before, **choices)
+        assert not verdict.holds
+        assert verdict.worst.startswith("step 0, all held: bus 1")
+
+
+def test_what_a_step_allows_is_no_leave_for_another_one(two_buses):
+    mixtures = two_buses(vm_min=0.99)
+    violation = 0.99 - vm_by_hand(100)
+    assert violation > 0.009
+    choices = {"a": (profile([0, 100]), profile([99, 0])), "b": (profile([0, 0]),)}
+    verdict = check(mixtures, steps=2, before=[0.0, violation], **choices)
+    assert not verdict.holds
+    assert verdict.step_violation_pu == pytest.approx((0.99 - vm_by_hand(99), violation), abs=1e-9)
+    # the largest violation is in step 1, the one that is not allowed in step 0
+    assert verdict.violation_pu == verdict.step_violation_pu[1] > verdict.step_violation_pu[0]
+    assert verdict.worst.startswith("step 0, profile 1 of a; others held: bus 1")
+    assert check(mixtures, steps=2, before=[violation, violation], **choices).holds
 
 
 def test_a_mixture_without_a_power_flow_is_an_infinite_violation(two_buses):
@@ -179,9 +214,26 @@ def test_a_mixture_without_a_power_flow_is_an_infinite_violation(two_buses):
     assert "profile 1 of" in verdict.worst
     assert "AC power flow diverged" in verdict.worst
     assert "\n" not in verdict.worst
-    held = check(mixtures, a=(profile(far), profile(0)), b=(profile(0),))
-    assert (held.holds, held.held_violation_pu) == (True, np.inf)  # no commit is worse than that
-    assert held.worst.startswith("step 0, all held: grid mv: AC power flow diverged")
+    for before in (None, [0.0], [0.5]):
+        held = check(mixtures, before=before, a=(profile(far), profile(0)), b=(profile(0),))
+        assert (held.holds, held.held_violation_pu) == (False, np.inf)
+        assert held.worst.startswith("step 0, all held: grid mv: AC power flow diverged")
+
+
+def test_where_nothing_could_be_solved_before_new_mixtures_keep_the_limits_alone(two_buses):
+    mixtures, far = two_buses(vm_min=0.99), profile(1e4)
+    verdict = check(mixtures, before=[np.inf], a=(far, profile(0)), b=(profile(0),))
+    assert (verdict.holds, verdict.violation_pu) == (True, 0.0)
+    assert (verdict.held_violation_pu, verdict.worst) == (np.inf, "")
+    verdict = check(mixtures, before=[np.inf], a=(far, profile(100)), b=(profile(0),))
+    assert not verdict.holds
+    assert verdict.violation_pu == pytest.approx(0.99 - vm_by_hand(100), abs=1e-9)
+    # b alone has heard of it: no power flow either, and not what was there before
+    verdict = check(mixtures, before=[np.inf], a=(far, profile(0)), b=(profile(0), profile(1)))
+    assert (verdict.holds, verdict.violation_pu) == (False, np.inf)
+    assert verdict.worst.startswith("step 0, profile 1 of b; others held: grid mv: AC power")
+    # held schedules that have a power flow at the new dispatch are no news, either
+    assert check(mixtures, before=[np.inf], a=(profile(100), profile(0)), b=(profile(0),)).holds
 
 
 def test_profiles_that_hardly_differ_are_one_and_steps_are_taken_apart(two_buses, build_feeder):
@@ -267,6 +319,7 @@ def test_worst_cases_find_what_all_mixtures_contain(build_feeder, load_case, mon
         mixtures, arguments = random_feeder(
             build_feeder, load_case("case33bw"), seed, grids, possibilities
         )
+        arguments = held_alone(mixtures, *arguments)
         every, worst = both_ways(monkeypatch, mixtures, arguments)
         assert worst.violation_pu == pytest.approx(every.violation_pu, abs=1e-6)
         assert worst.holds is every.holds
@@ -306,6 +359,21 @@ def test_worst_cases_turn_a_current_around(two_buses, monkeypatch):
         assert verdict.held_violation_pu == 0.0
         assert not verdict.holds
     assert worst.violation_pu > 0.05
+
+
+def test_worst_cases_are_found_where_held_profiles_have_no_power_flow(two_buses, monkeypatch):
+    # ten grids of 131 kW collapse (1.298 MVA is the most at these impedances), nine do not
+    mixtures = RadialMixtures(two_buses(0.9).feeder, {f"g{k}": 1 for k in range(10)})
+    choices = {name: (profile(131), profile(0)) for name in mixtures.children}
+    point = (np.zeros((2, 1)), np.zeros((2, 1)), np.ones(1), None, choices)
+    every, worst = both_ways(monkeypatch, mixtures, (*point, np.array([np.inf])))
+    for verdict in (every, worst):
+        assert not verdict.holds
+        assert verdict.violation_pu == pytest.approx(0.9 - vm_by_hand(9 * 131), abs=1e-8)
+        assert verdict.held_violation_pu == np.inf
+    for before in (None, np.array([0.5])):
+        for verdict in both_ways(monkeypatch, mixtures, (*point, before)):
+            assert (verdict.holds, verdict.violation_pu) == (False, np.inf)
 
 
 # --- transmission ---
