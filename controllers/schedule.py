@@ -37,6 +37,10 @@ class BoundaryProfile:
     p_mw: Floats
     q_mvar: Floats
 
+    def times(self, copies: float) -> "BoundaryProfile":
+        """Exchange of so many identical grids."""
+        return BoundaryProfile(copies * self.p_mw, copies * self.q_mvar)
+
 
 @dataclass(frozen=True)
 class SetPoints:
@@ -101,7 +105,7 @@ class Schedule:
 
     def boundary(self, copies: int) -> BoundaryProfile:
         """Exchange of `copies` identical grids with the one above."""
-        return BoundaryProfile(copies * self.p_import_mw, copies * self.q_import_mvar)
+        return BoundaryProfile(self.p_import_mw, self.q_import_mvar).times(copies)
 
     def set_points(self, step: int = 0) -> SetPoints:
         """Set points of one step."""

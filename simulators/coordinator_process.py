@@ -18,6 +18,7 @@ from stackelgrid.controllers.agents.messages import (
     Vote,
     check_range,
 )
+from stackelgrid.controllers.agents.possible_holdings import newest
 from stackelgrid.controllers.agents.two_phase_commit import (
     CommitCoordinator,
     CommitRecord,
@@ -26,13 +27,14 @@ from stackelgrid.controllers.agents.two_phase_commit import (
 )
 from stackelgrid.controllers.coordination.coordinator import Coordinator
 from stackelgrid.controllers.coordination.coordinator_terms import Answer, PublicTerms
+from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.stateful import Carrying, Stateful
 from stackelgrid.simulators.agent_process import Process
 from stackelgrid.simulators.mailbox import Mailbox
 from stackelgrid.simulators.round_trip import Patience
 
-Check = Callable[[Mapping[str, tuple[Holding, ...]]], str]
+Check = Callable[[Mapping[str, tuple[Holding, ...]], Mapping[str, Holding]], str]
 
 # a wait is this many times the one before when a Prepare, Commit or Abort is repeated
 _WAIT_GROWTH = 1.2
@@ -43,19 +45,23 @@ _NOBODY = "nobody answers"
 
 @dataclass(frozen=True)
 class Opening:
-    """What a coordinator needs to open an interval; its gate closes at `gate_s`."""
+    """What a coordinator needs to open an interval; its gate closes at `gate_s`.
+
+    `own_parameters` are the follower's, without any exchange of the agents.
+    """
 
     interval: int
     gate_s: float
     public: Mapping[str, PublicTerms]
-    parameters: Floats | None
+    own_parameters: Floats | None
 
 
 class CoordinatorProcess(Carrying):
     """Runs a `Coordinator` and its commits; knows what is public and what it is told.
 
     `limits` are the powers that the agents are enrolled with; `check` tells why a mixture of
-    possible schedules is unsafe ("" if all are safe).
+    possible schedules is unsafe ("" if all are safe), given these and what every agent was taken to
+    hold when the interval was opened.
     """
 
     carried = (
@@ -90,12 +96,13 @@ class CoordinatorProcess(Carrying):
         self._missed: Counter[str] = Counter()  # rounds of this interval, by agent
         self._declined: set[str] = set()  # who votes no in this interval
         self._members: tuple[str, ...] = ()  # who is asked to vote
+        self._before: dict[str, Holding] = {}  # what agents held when the interval was opened
         self._opened: simpy.Event = environment.event()
         self.commit = CommitCoordinator(
             mailbox.name,
             enrolled,
             self._clear,
-            check,
+            lambda possible: check(possible, self._before),
             self._shifted,
             self._retry(),
             interval,
@@ -126,6 +133,11 @@ class CoordinatorProcess(Carrying):
         if self._negotiating:
             self._process.interrupt()
         return self.commit.close(self._environment.now)
+
+    @property
+    def told(self) -> dict[str, BoundaryProfile]:
+        """Exchanges of one copy that the coordinator counts on, as far as it has heard."""
+        return {name: held.boundary for name, held in newest(self.commit.possible).items()}
 
     @property
     def in_time(self) -> bool:
@@ -171,10 +183,9 @@ class CoordinatorProcess(Carrying):
         self._declined.clear()
         opened_s = self._environment.now
         self.commit.begin(opening.interval, opening.gate_s, opened_s)
-        held = {
-            name: np.array(holdings[-1].p_mw) for name, holdings in self.commit.possible.items()
-        }
-        self.coordinator.begin(opening.interval, opening.public, held, opening.parameters)
+        self._before = newest(self.commit.possible)
+        held = {name: holding.boundary for name, holding in self._before.items()}
+        self.coordinator.begin(opening.interval, opening.public, held, opening.own_parameters)
         self._flush()
         coordinator = self.coordinator
         if self._prepared_at_once:

@@ -19,6 +19,7 @@ from stackelgrid.controllers.agents.two_phase_commit import (
     Holding,
     ParticipantRecord,
 )
+from stackelgrid.controllers.coordination.commit_check import CommitCheck
 from stackelgrid.controllers.coordination.coordinator_terms import PublicTerms
 from stackelgrid.controllers.coordination.ldd_admm import (
     LddAdmm,
@@ -29,7 +30,6 @@ from stackelgrid.controllers.coordination.ldd_admm import (
 from stackelgrid.controllers.coordination.negotiating_agent import Bound
 from stackelgrid.controllers.coordination.stage import Scheme, SchemeDecision, Stage, StageInstance
 from stackelgrid.controllers.decision import Negotiation
-from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.simulators.agent_process import AgentProcess
 from stackelgrid.simulators.communication import CommunicationNetwork, CommunicationSettings
 from stackelgrid.simulators.coordinator_process import CoordinatorProcess, Opening
@@ -147,14 +147,13 @@ class NegotiatedLddAdmm:
         there = [(self.follower.grid_name, name) for name in self.agents]
         links = (*there, *((b, a) for a, b in there))
         self._traffic = Traffic(lambda: host.network.counts(*links))
-        self._instance: StageInstance | None = None
-        self._mixtures = (0.0, 0, 0.0)
+        self._commit_check: CommitCheck | None = None  # of the present interval
 
     def decide(self, instance: StageInstance) -> SchemeDecision:
         """Negotiate up to the gate; who is not on a new schedule by then holds the old one."""
         host, interval = self._host, instance.interval
-        self._instance = instance
-        self._mixtures = (0.0, 0, 0.0)
+        copies = {name: agent.priced.copies for name, agent in self.agents.items()}
+        self._commit_check = CommitCheck(self.follower, copies, instance)
         opens, gate = (f(interval, self._place) for f in (host.opens_s, host.gate_s))
         if host.environment.now < opens:  # what is under way arrives
             host.environment.run(until=opens)
@@ -166,7 +165,7 @@ class NegotiatedLddAdmm:
             self.coordinator = self._start(instance)
         for process in self.processes.values():
             process.begin(interval)
-        self.coordinator.open(Opening(interval, gate, public, instance.parameters))
+        self.coordinator.open(Opening(interval, gate, public, instance.own_parameters))
         host.environment.run(until=gate)
         for process in self.processes.values():
             process.rest()
@@ -181,6 +180,7 @@ class NegotiatedLddAdmm:
             settled,
             reasons,
             self._told(record, closed, self._traffic.take()),
+            self.coordinator.told,
         )
         if not record.reason:
             return found
@@ -250,32 +250,19 @@ class NegotiatedLddAdmm:
             interval,
         )
 
-    def _check(self, possible: Mapping[str, tuple[Holding, ...]]) -> str:
+    def _check(
+        self, possible: Mapping[str, tuple[Holding, ...]], before: Mapping[str, Holding]
+    ) -> str:
         """Why a mixture of possible schedules is unsafe for the upstream network; "" if none is."""
-        instance = self._instance
-        assert instance is not None
-        assert instance.parameters is not None
-        copies = {n: a.priced.copies for n, a in self.agents.items()}
-        newest = {n: copies[n] * np.array(h[-1].p_mw) for n, h in possible.items()}
-        follower = self.follower
-        answer = follower.solve(follower.with_exchange(instance.parameters, newest))
-        if answer.status != "optimal":
-            return f"{follower.grid_name} cannot serve the new schedules ({answer.status})"
-        choices = {
-            n: [
-                BoundaryProfile(copies[n] * np.array(h.p_mw), copies[n] * np.array(h.q_mvar))
-                for h in holdings
-            ]
-            for n, holdings in possible.items()
-        }
-        verdict = follower.check_mixtures(
-            instance.interval, answer, choices, instance.measured.get(follower.grid_name)
-        )
-        self._mixtures = (float(verdict.mixtures), verdict.checked, verdict.violation_pu)
-        return "" if verdict.holds else verdict.worst
+        assert self._commit_check is not None
+        return self._commit_check.reason(possible, before)
 
     def _settled(self, record: CommitRecord) -> dict[str, Bound]:
-        """Agents on a new schedule, with the trade that both sides have confirmed."""
+        """Agents on a new schedule, with the trade that both sides have confirmed.
+
+        Which contracts count is settled in the coordinator's books after the gate, when all that
+        was to be heard is heard: money depends on it, nothing that is carried out does.
+        """
         assert self.coordinator is not None
         offered = {n: np.array(record.trades[n]) for n in record.trades}
         counted = self.coordinator.coordinator.confirmed(offered, record.confirmed)
@@ -284,7 +271,8 @@ class NegotiatedLddAdmm:
         for name, process in self.processes.items():
             bound = process.new(process.participant.held)
             if bound is not None:
-                settled[name] = self.agents[name].settle(bound, counted.get(name, nothing))
+                trade = process.settled(counted.get(name, nothing))
+                settled[name] = self.agents[name].settle(bound, trade)
         return settled
 
     def _reason(self, name: str, record: CommitRecord) -> str:
@@ -311,6 +299,8 @@ class NegotiatedLddAdmm:
     ) -> Negotiation:
         coordinator = self.coordinator
         assert coordinator is not None
+        assert self._commit_check is not None
+        verdict = self._commit_check.verdict
         doubts = {*record.in_doubt, *(n for n, r in closed.items() if r.in_doubt)}
         settled = {s.agent for s in record.settled} | {n for n, r in closed.items() if r.settled}
         refused, ignored, failures = Counter[str](), Counter[str](), []
@@ -350,7 +340,7 @@ class NegotiatedLddAdmm:
             refused=dict(refused),
             ignored=dict(ignored),
             failures=tuple(failures),
-            mixtures=self._mixtures[0],
-            mixtures_checked=self._mixtures[1],
-            worst_mixture_pu=self._mixtures[2],
+            mixtures=0.0 if verdict is None else float(verdict.mixtures),
+            mixtures_checked=0 if verdict is None else verdict.checked,
+            worst_mixture_pu=0.0 if verdict is None else verdict.violation_pu,
         )

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from stackelgrid.controllers.agents.messages import Profile, Version
+from stackelgrid.controllers.schedule import BoundaryProfile
 
 __all__ = ["CommitRecord", "Holding", "SettledDoubt", "Terms"]
 
@@ -18,6 +21,11 @@ class Holding:
     version: Version | None
     p_mw: Profile
     q_mvar: Profile
+
+    @property
+    def boundary(self) -> BoundaryProfile:
+        """Exchange of one copy."""
+        return BoundaryProfile(np.array(self.p_mw), np.array(self.q_mvar))
 
 
 @dataclass(frozen=True, slots=True)

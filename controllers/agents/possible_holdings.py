@@ -6,7 +6,12 @@ from stackelgrid.controllers.agents.commit_records import Holding
 from stackelgrid.controllers.agents.messages import Profile, Version
 from stackelgrid.profiles.stateful import Carrying
 
-__all__ = ["PossibleHoldings"]
+__all__ = ["PossibleHoldings", "newest"]
+
+
+def newest(possible: Mapping[str, tuple[Holding, ...]]) -> dict[str, Holding]:
+    """What each agent most likely holds: a commit that was sent is more often heard than not."""
+    return {agent: holdings[-1] for agent, holdings in possible.items()}
 
 
 class PossibleHoldings(Carrying):

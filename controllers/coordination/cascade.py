@@ -9,7 +9,7 @@ that model are tightened and the stage is decided again (docs/model.md).
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,8 +20,8 @@ from stackelgrid.controllers.coordination.level import CascadeState, Level
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.coordination.schemes import scheme
 from stackelgrid.controllers.coordination.stage import Committing, Scheme, Stage, StageInstance
+from stackelgrid.controllers.coordination.tree import check_tree, trading_groups
 from stackelgrid.controllers.decision import Decision, Outcome, Pricing
-from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
 from stackelgrid.controllers.networks.radial import voltage_band
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan
@@ -56,7 +56,7 @@ class Cascade:
         self.system, self.settings = system, settings
         self._shared = shared
         self._make_scheme = make_scheme or (lambda _, stage: scheme(settings.scheme, stage))
-        _check_tree(system)
+        check_tree(system)
         self.library = ActiveNetworkLibrary()
         self._pool = ThreadPoolExecutor(max_workers=settings.threads)
         self.agents = {
@@ -135,6 +135,8 @@ class Cascade:
                 f"head voltages behind ideal ties still moved by {change:.1e} p.u. after "
                 f"{rounds} rounds"
             )
+        if commits:
+            messages += self._tie_notice(moved, measured)
         decision = Decision(plans, rounds, tuple(messages), tuple(outcomes))
         if self.system.applied_steps > 1:
             self._day = decision
@@ -150,20 +152,17 @@ class Cascade:
     def _pass(
         self, interval: int, measured: Mapping[str, Measurement], heads: Mapping[str, Floats]
     ) -> tuple[dict[str, Plan], list[Outcome], list[str]]:
-        plans: dict[str, Plan] = {}
-        outcomes: dict[str, Outcome] = {}
-        recoveries: dict[str, tuple[str, ...]] = {}
+        found = _Pass(interval, measured, heads)
+        plans, outcomes = found.plans, found.outcomes
         messages: list[str] = []
         for level in self.levels:
-            self._decide_level(level, interval, measured, heads, plans, outcomes, recoveries)
+            self._decide_level(level, found)
             for child in level.stage.leaders:  # a follower below that asked for too much
                 below = next((x for x in self.levels if x.parent == child), None)
                 committed = below is not None and isinstance(below.scheme, Committing)
                 if child in outcomes and plans[child].report.fallback and not committed:
-                    messages += self._tighten(
-                        child, level, interval, measured, heads, plans, outcomes, recoveries
-                    )
-        messages += [text for texts in recoveries.values() for text in texts]
+                    messages += self._tighten(child, level, found)
+        messages += [text for texts in found.recoveries.values() for text in texts]
         for outcome in outcomes.values():
             messages += [f"{outcome.follower}: {text}" for text in outcome.messages]
         for name, outcome in outcomes.items():
@@ -175,49 +174,33 @@ class Cascade:
             name = self.tso.grid.name
             if name not in plans:
                 plans[name] = self.tso.decide(interval, {})
-            plans[name] = self.tso.certified(plans[name], self._imports(name, plans))
+            plans[name] = self.tso.certified(plans[name], self._imports(name, found.exchange))
         return plans, list(outcomes.values()), messages
 
-    def _decide_level(
-        self,
-        level: Level,
-        interval: int,
-        measured: Mapping[str, Measurement],
-        heads: Mapping[str, Floats],
-        plans: dict[str, Plan],
-        outcomes: dict[str, Outcome],
-        recoveries: dict[str, tuple[str, ...]],
-    ) -> None:
-        instance = self._instance(level.stage, interval, measured, heads, plans)
+    def _decide_level(self, level: Level, into: "_Pass") -> None:
+        instance = self._instance(
+            level.stage, into.interval, into.measured, into.heads, into.exchange
+        )
         found = decide_and_evaluate(level.stage, level.scheme, instance)
-        plans |= found.plans
-        recoveries[level.parent] = found.recoveries
+        into.plans |= found.plans
+        into.exchange |= found.exchange
+        into.recoveries[level.parent] = found.recoveries
         outcome = found.outcome
         if outcome is not None:
-            outcomes[level.parent] = outcome
+            into.outcomes[level.parent] = outcome
             if self.tso is not None and level.parent == self.tso.grid.name:
-                plans[level.parent] = outcome.plans[level.parent]
+                into.plans[level.parent] = outcome.plans[level.parent]
 
-    def _tighten(
-        self,
-        parent: str,
-        above: Level,
-        interval: int,
-        measured: Mapping[str, Measurement],
-        heads: Mapping[str, Floats],
-        plans: dict[str, Plan],
-        outcomes: dict[str, Outcome],
-        recoveries: dict[str, tuple[str, ...]],
-    ) -> list[str]:
+    def _tighten(self, parent: str, above: Level, into: "_Pass") -> list[str]:
         """Decide the stage below a feeder again with tighter limits, until it can carry it."""
-        first = plans[parent].report.fallback
+        first = into.plans[parent].report.fallback
         for attempt in range(len(_TIGHTER)):
             key = (parent, attempt)
             if key not in self._tightened:
                 self._tightened[key] = self._level(parent, *_TIGHTER[attempt])
             for level in (self._tightened[key], above):
-                self._decide_level(level, interval, measured, heads, plans, outcomes, recoveries)
-            if not plans[parent].report.fallback:
+                self._decide_level(level, into)
+            if not into.plans[parent].report.fallback:
                 return [
                     f"{parent}: limits of its dispatch tightened by {_TIGHTER[attempt][0]:.0%} of "
                     f"the ratings and {_TIGHTER[attempt][1]:g} p.u. ({first})"
@@ -230,31 +213,32 @@ class Cascade:
         interval: int,
         measured: Mapping[str, Measurement],
         heads: Mapping[str, Floats],
-        plans: Mapping[str, Plan],
+        exchange: Mapping[str, BoundaryProfile],
     ) -> StageInstance:
         leaders = {
             name: agent.prepare(
                 interval,
                 self._within_parent_band(name, measured[name]),
-                self._imports(name, plans),
+                self._imports(name, exchange),
                 heads.get(name),
             )
             for name, agent in stage.leaders.items()
         }
-        follower, parameters = stage.follower, None
-        if follower is not None:
-            q_mvar = {
-                name: stage.leaders[name].feeder.boundary.multiplicity
-                * leaders[name].load_q_mvar.sum(axis=0)
-                for name in stage.leaders
-            }
-            own = measured.get(follower.grid_name)
-            if isinstance(follower, MvDispatchAgent):
-                head = heads.get(follower.grid_name)
-                parameters = follower.parameters(interval, own, q_mvar, head)
-            else:
-                parameters = follower.parameters(interval, own, q_mvar)
-        return StageInstance(interval, measured, leaders, parameters)
+        follower = stage.follower
+        if follower is None:
+            return StageInstance(interval, measured, leaders, None)
+        own = measured.get(follower.grid_name)
+        if isinstance(follower, MvDispatchAgent):
+            head = heads.get(follower.grid_name)
+            alone = follower.parameters(interval, own, vm_head_pu=head)
+        else:
+            alone = follower.parameters(interval, own)
+        q_mvar = {
+            name: agent.feeder.boundary.multiplicity * leaders[name].load_q_mvar.sum(axis=0)
+            for name, agent in stage.leaders.items()
+        }
+        parameters = follower.with_reactive(alone, q_mvar)
+        return StageInstance(interval, measured, leaders, parameters, alone)
 
     def _within_parent_band(self, name: str, measured: Measurement) -> Measurement:
         """Measurement whose voltage is one that the grid above will plan with.
@@ -282,7 +266,7 @@ class Cascade:
     def _level(self, parent: str, rating_off: float = 0.0, band_off_pu: float = 0.0) -> Level:
         leaders = {f.name: self.agents[f.name] for f in self._leaders_of(parent)}
         follower = self._follower(parent, rating_off, band_off_pu)
-        groups = _trading_groups([a.feeder for a in leaders.values()])
+        groups = trading_groups([a.feeder for a in leaders.values()])
         applied = tuple(range(self.system.applied_steps))
         stage = Stage(leaders, follower, groups, self.settings, self._pool, applied)
         return Level(parent, stage, self._make_scheme(parent, stage))
@@ -332,12 +316,27 @@ class Cascade:
     def _lower_buses(self, name: str) -> dict[str, int]:
         return {f.name: f.boundary.bus for f in self.system.children(name)}
 
-    def _imports(self, name: str, plans: Mapping[str, Plan]) -> dict[str, BoundaryProfile]:
+    def _imports(
+        self, name: str, exchange: Mapping[str, BoundaryProfile]
+    ) -> dict[str, BoundaryProfile]:
         """Exchanges of the grids directly below."""
-        return {
-            f.name: plans[f.name].schedule.boundary(f.boundary.multiplicity)
-            for f in self.system.children(name)
+        return {f.name: exchange[f.name] for f in self.system.children(name)}
+
+    def _tie_notice(
+        self, planned: Mapping[str, Floats], measured: Mapping[str, Measurement]
+    ) -> list[str]:
+        """Say where schedules that are not decided again hold to measured head voltages."""
+        apart = {
+            n: float(np.max(np.abs(v - self._within_parent_band(n, measured[n]).vm_pu)))
+            for n, v in planned.items()
         }
+        apart = {n: by for n, by in apart.items() if by > _TIE_TOLERANCE_PU}
+        if not apart:
+            return []
+        return [
+            f"behind ideal ties {', '.join(apart)} committed at measured head voltages, up to "
+            f"{max(apart.values()):.1e} p.u. from the planned ones"
+        ]
 
     def _tie_voltages(self, plans: Mapping[str, Plan]) -> dict[str, Floats]:
         """Planned voltages at the buses where ideal ties leave a feeder."""
@@ -363,40 +362,17 @@ def decide_plan(
     return list(Cascade(system, chosen).decide(0, measured).outcomes)
 
 
-def _trading_groups(feeders: list[Feeder]) -> tuple[tuple[str, ...], ...]:
-    """Feeders of a stage that decide together: those that may trade across; the others alone."""
-    trading = [
-        f.name
-        for f in feeders
-        if f.boundary.parent is not None and f.options.trade is not None and f.options.trade.across
-    ]
-    groups: list[tuple[str, ...]] = []
-    for f in feeders:
-        if f.name not in trading:
-            groups.append((f.name,))
-        elif f.name == trading[0]:
-            groups.append(tuple(trading))
-    return tuple(groups)
+@dataclass
+class _Pass:
+    """One pass over the stages: data of all of them, and what those decided so far have found.
 
+    `exchange` is what the grid above each one counts on, all copies.
+    """
 
-def _check_tree(system: System) -> None:
-    """Refuse a boundary at a bus that does not exist, and a feeder that is connected twice."""
-    seen: set[str] = set()
-    transmission = system.transmission
-    buses = {f.name: f.network.bus_index for f in system.feeders}
-    if transmission is not None:
-        buses[transmission.name] = transmission.network.bus_index
-    for f in system.feeders:
-        if f.name in seen:
-            raise NetworkError(f"grid {f.name} is connected twice; one boundary is accepted")
-        seen.add(f.name)
-        parent = f.boundary.parent
-        if parent is None:
-            continue
-        if parent not in buses:
-            raise NetworkError(f"grid {f.name}: its parent {parent!r} is not part of the system")
-        if f.boundary.bus not in buses[parent]:
-            raise NetworkError(
-                f"grid {f.name}: bus {f.boundary.bus} of {parent} does not exist; accepted are "
-                f"{min(buses[parent])} to {max(buses[parent])}"
-            )
+    interval: int
+    measured: Mapping[str, Measurement]
+    heads: Mapping[str, Floats]
+    plans: dict[str, Plan] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    recoveries: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    exchange: dict[str, BoundaryProfile] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from stackelgrid.controllers.coordination.served_exchange import (
 )
 from stackelgrid.controllers.coordination.trade_memory import TradeMemory, TradeState
 from stackelgrid.controllers.decision import Round
+from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.controllers.solvers.registry import Choice
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.time_axis import Horizon
@@ -90,16 +91,16 @@ class Coordinator:
         self,
         interval: int,
         terms: Mapping[str, PublicTerms],
-        held_mw: Mapping[str, Floats],
-        parameters: Floats | None,
+        held: Mapping[str, BoundaryProfile],
+        own_parameters: Floats | None,
     ) -> None:
         """Open the negotiation of an interval, from the prices of the one before where known.
 
-        `held_mw` (steps,) is what each agent would exchange without a decision; `parameters` are
-        the follower's without any exchange.
+        `held` (steps,) is what each agent would exchange without a decision, one copy, as far as
+        the coordinator was told; `own_parameters` are the follower's without any exchange.
         """
         self._public = dict(terms)
-        self._held = {n: np.asarray(held_mw[n], dtype=float) for n in self.names}
+        self._held = {n: np.asarray(held[n].p_mw, dtype=float) for n in self.names}
         if self.rounds and not self.fixed:  # there was no time for more: go on from here
             self._remember()
         self.warm = self._memory.warm
@@ -109,11 +110,12 @@ class Coordinator:
         if (start := self._memory.start()) is not None:
             self._trade.restart(start.price, start.penalty, start.target)
         self._began = self._end()
-        if self._exchange is not None and parameters is not None:
+        if self._exchange is not None and own_parameters is not None:
             tariff = np.max([np.abs(p.import_eur_per_mwh) for p in terms.values()], axis=0)
             self._exchange.begin(
                 np.array([self._held[n] for n in self.names]),
-                parameters,
+                np.array([held[n].q_mvar for n in self.names]),
+                own_parameters,
                 tariff * self.horizon.dt_h,
                 self._memory.later if self.warm else None,
             )
@@ -218,13 +220,16 @@ class Coordinator:
         """Prices of the exchanges (steps,) in EUR/MW of a step; empty where they have none."""
         return {} if self._exchange is None else self._exchange.price
 
-    def follower_cost(self, exchange: Mapping[str, Floats]) -> float:
-        """The follower's cost in EUR at exchanges (steps,) of one copy; NaN where not served."""
+    def follower_cost(self, exchange: Mapping[str, BoundaryProfile]) -> float:
+        """The follower's cost in EUR at exchanges (steps,), all copies; NaN where not served."""
         return 0.0 if self._exchange is None else self._exchange.cost(exchange)
 
-    def lower_bound(self) -> float:
-        """The follower's part of the Lagrangian bound in EUR at the prices of the exchange."""
-        return 0.0 if self._exchange is None else self._exchange.lower_bound()
+    def lower_bound(self, exchange: Mapping[str, BoundaryProfile]) -> float:
+        """The follower's part of the Lagrangian bound in EUR at the prices of the exchange.
+
+        At the reactive exchanges (steps,), all copies.
+        """
+        return 0.0 if self._exchange is None else self._exchange.lower_bound(exchange)
 
     # ------------------------------------------------------------------ parts
 

@@ -1,6 +1,7 @@
 """One evaluation for every scheme: exchange -> follower solved again -> costs, prices, audit."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from stackelgrid.controllers.agents.upstream import FollowerSolution
@@ -8,7 +9,7 @@ from stackelgrid.controllers.bilevel.audit import independent_optimum
 from stackelgrid.controllers.coordination.recovery import recover
 from stackelgrid.controllers.coordination.stage import Scheme, SchemeDecision, Stage, StageInstance
 from stackelgrid.controllers.decision import Outcome
-from stackelgrid.controllers.schedule import Plan
+from stackelgrid.controllers.schedule import BoundaryProfile, Plan
 from stackelgrid.profiles.arrays import Floats
 
 _NAN = float("nan")
@@ -16,11 +17,15 @@ _NAN = float("nan")
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Plans of a stage's leaders, its outcome (None without a follower), what recovery did."""
+    """Plans of a stage's leaders, its outcome (None without a follower), what recovery did.
+
+    `exchange` is what the grid above counts on, all copies: what it was told, or else the plans'.
+    """
 
     plans: dict[str, Plan]
     outcome: Outcome | None
     recoveries: tuple[str, ...]
+    exchange: Mapping[str, BoundaryProfile]
 
 
 def decide_and_evaluate(stage: Stage, scheme: Scheme, instance: StageInstance) -> Evaluated:
@@ -38,10 +43,14 @@ def decide_and_evaluate(stage: Stage, scheme: Scheme, instance: StageInstance) -
     solve_s = time.perf_counter() - started
     for name, plan in plans.items():
         stage.leaders[name].adopt(plan)
+    exchange = decision.exchange or {
+        name: plan.schedule.boundary(stage.leaders[name].feeder.boundary.multiplicity)
+        for name, plan in plans.items()
+    }
     if stage.follower is None:
-        return Evaluated(plans, None, messages)
+        return Evaluated(plans, None, messages, exchange)
     outcome = _outcome(stage, scheme.name, instance, decision, plans, solve_s)
-    return Evaluated(plans, outcome, messages)
+    return Evaluated(plans, outcome, messages, exchange)
 
 
 def _outcome(
@@ -59,7 +68,11 @@ def _outcome(
         name: plan.schedule.boundary(stage.leaders[name].feeder.boundary.multiplicity).p_mw
         for name, plan in plans.items()
     }
-    p = follower.with_exchange(base, exchange)
+    if decision.exchange is None:
+        p = follower.with_exchange(base, exchange)
+    else:  # it dispatches for what it was told, and leaders pay for what they do
+        assert instance.own_parameters is not None
+        p = follower.with_boundaries(instance.own_parameters, decision.exchange)
     answer = follower.solve(p)
     name = follower.grid_name
     plan = follower.plan(instance.interval, p, answer, instance.measured.get(name))

@@ -22,7 +22,7 @@ from stackelgrid.controllers.coordination.coordinator_terms import (
 from stackelgrid.controllers.coordination.negotiating_agent import Bound, NegotiatingAgent
 from stackelgrid.controllers.coordination.stage import SchemeDecision, Stage, StageInstance
 from stackelgrid.controllers.decision import Negotiation
-from stackelgrid.controllers.schedule import Plan
+from stackelgrid.controllers.schedule import BoundaryProfile, Plan
 from stackelgrid.profiles.arrays import Floats
 
 _NOT_SERVED = "the exchange that the rounds led to cannot be served; its limits are left to it"
@@ -33,7 +33,7 @@ class LddAdmmState:
     """What is carried: the coordinator's state, and exchanges held since an interval, by agent."""
 
     coordinator: CoordinatorState | None
-    held: Mapping[str, tuple[int, Floats]]
+    held: Mapping[str, tuple[int, BoundaryProfile]]
 
 
 class LddAdmm:
@@ -46,7 +46,7 @@ class LddAdmm:
         self.agents = negotiating_agents(stage)
         self._coordinator: Coordinator | None = None
         # what each agent holds, with the interval that the profile begins with
-        self._held: dict[str, tuple[int, Floats]] = {}
+        self._held: dict[str, tuple[int, BoundaryProfile]] = {}
 
     def state(self) -> LddAdmmState:
         """Where the rounds of earlier intervals ended, and what agents hold."""
@@ -83,7 +83,8 @@ class LddAdmm:
         cleared = coordinator.clear({name: b.trade_mw for name, b in bound.items()})
         settled = {name: self.agents[name].settle(b, cleared[name]) for name, b in bound.items()}
         for name, one in settled.items():
-            self._held[name] = (instance.interval, one.exchange_mw)
+            boundary = BoundaryProfile(one.exchange_mw, one.exchange_mvar)
+            self._held[name] = (instance.interval, boundary)
         reasons = {name: "no schedule at the agreed prices" for name in found if name not in bound}
         return negotiated(self.stage, self.agents, coordinator, settled, reasons)
 
@@ -95,13 +96,14 @@ class LddAdmm:
             agent.begin(leader, instance.across_price)
             public[name] = agent.public_terms(leader)
             if name not in self._held:
-                exchange = agent.boundary(agent.held("")).p_mw
-                self._held[name] = (instance.interval, exchange)
-            since, exchange = self._held[name]
-            held[name] = shifted(exchange[None, :], horizon, instance.interval - since)[0]
+                self._held[name] = (instance.interval, agent.boundary(agent.held("")))
+            since, boundary = self._held[name]
+            age = instance.interval - since
+            both = np.array([boundary.p_mw, boundary.q_mvar])
+            held[name] = BoundaryProfile(*shifted(both, horizon, age))
         if self._coordinator is None:
             self._coordinator = coordinator_of(self.stage, public, self._consensus)
-        self._coordinator.begin(instance.interval, public, held, instance.parameters)
+        self._coordinator.begin(instance.interval, public, held, instance.own_parameters)
         return self._coordinator
 
 
@@ -148,10 +150,12 @@ def negotiated(
     settled: Mapping[str, Bound],
     reasons: Mapping[str, str],
     negotiation: Negotiation | None = None,
+    told: Mapping[str, BoundaryProfile] | None = None,
 ) -> SchemeDecision:
     """Decision of a stage from what was settled, with the bound that its last prices prove.
 
-    The other agents hold what they had, with a reason each.
+    The other agents hold what they had, with a reason each. `told` are the exchanges of one copy
+    that the coordinator counts on, None: what the agents do.
     """
     plans: dict[str, Plan] = {}
     points = {}
@@ -162,12 +166,17 @@ def negotiated(
             plans[name] = agent.held(reasons[name])
             points[name] = FeederPoint(None, plans[name].report, agent.variant)
     objective = sum(agents[n].cost(p) for n, p in points.items())
-    served = coordinator.follower_cost({n: agents[n].boundary(p).p_mw for n, p in plans.items()})
+    if told is None:
+        told = {n: agents[n].boundary(plan) for n, plan in plans.items()}
+    exchange = {n: told[n].times(agent.priced.copies) for n, agent in agents.items()}
+    served = coordinator.follower_cost(exchange)
     messages = (_NOT_SERVED,) if np.isnan(served) else ()
     if coordinator.nodal:
         objective += served
     every = len(settled) == len(agents)
-    bound = _bound(stage, agents, coordinator) if every else float("nan")
+    bound = float("nan")
+    if every:
+        bound = _agents_bound(stage, agents, coordinator) + coordinator.lower_bound(exchange)
     return SchemeDecision(
         points,
         objective,
@@ -177,15 +186,18 @@ def negotiated(
         plans=plans,
         history=tuple(coordinator.rounds),
         negotiation=negotiation,
+        exchange=None if stage.follower is None else exchange,
     )
 
 
-def _bound(stage: Stage, agents: Mapping[str, NegotiatingAgent], coordinator: Coordinator) -> float:
-    """Lagrangian bound of all costs in EUR at the coordinator's prices; NaN where none is found."""
+def _agents_bound(
+    stage: Stage, agents: Mapping[str, NegotiatingAgent], coordinator: Coordinator
+) -> float:
+    """The agents' part of the Lagrangian bound in EUR at the coordinator's prices; NaN for none."""
     nothing = np.zeros(len(coordinator.trade_price))
     exchange: Mapping[str, Floats] = coordinator.exchange_price
     bounds = stage.map(
         lambda name: agents[name].lower_bound(coordinator.trade_price, exchange.get(name, nothing)),
         tuple(agents),
     )
-    return sum(bounds.values()) + coordinator.lower_bound()
+    return sum(bounds.values())

@@ -14,6 +14,7 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
 from stackelgrid.controllers.coordination.consensus import OVER_RELAXATION, StepPenalties
 from stackelgrid.controllers.coordination.follower_block import FollowerBlock
+from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.controllers.solvers.registry import Choice
 from stackelgrid.profiles.arrays import Floats
 
@@ -69,7 +70,8 @@ class ServedExchange:
         self._block = FollowerBlock(follower, copies, conic, 1.0 if nodal else 0.0)
         self._copies: _Copies | None = None
         self._hopeless = False  # in this interval: the follower can serve nothing at all
-        self._parameters: Floats = np.zeros(0)
+        self._own: Floats = np.zeros(0)  # the follower's parameters without any exchange
+        self._parameters: Floats = np.zeros(0)  # with the reactive exchanges that are held
         self._held: Floats = np.zeros(0)
         self._tariff: Floats = np.zeros(0)
 
@@ -99,13 +101,22 @@ class ServedExchange:
             return {}
         return dict(zip(self.names, self._copies.price, strict=True))
 
-    def begin(self, held: Floats, parameters: Floats, tariff: Floats, later: Later | None) -> None:
+    def begin(
+        self,
+        held: Floats,
+        reactive: Floats,
+        own_parameters: Floats,
+        tariff: Floats,
+        later: Later | None,
+    ) -> None:
         """Open an interval; `later` sees values of the interval before from it (None: start anew).
 
-        `held` (n, steps) are exchanges without a decision, `tariff` (steps,) the import price in
-        EUR/MW of a step.
+        `held` and `reactive` (n, steps) are exchanges without a decision, `tariff` (steps,) the
+        import price in EUR/MW of a step; `own_parameters` are the follower's without any exchange.
         """
-        self._held, self._parameters, self._tariff = held, parameters, tariff
+        self._held, self._own, self._tariff = held, own_parameters, tariff
+        total = dict(zip(self.names, self._count[:, None] * reactive, strict=True))
+        self._parameters = self.follower.with_reactive(own_parameters, total)
         self._hopeless = False
         before = self._copies
         if before is None or later is None:
@@ -173,16 +184,20 @@ class ServedExchange:
         if self._copies is not None:
             self._copies.penalties.forget()
 
-    def cost(self, exchange: Mapping[str, Floats]) -> float:
-        """The follower's cost in EUR at exchanges (steps,) of one copy; NaN where not served."""
-        answer = self.follower.solve(
-            self._parameters_at(np.array([exchange[n] for n in self.names]))
-        )
+    def cost(self, exchange: Mapping[str, BoundaryProfile]) -> float:
+        """The follower's cost in EUR at exchanges (steps,), all copies; NaN where not served."""
+        answer = self.follower.solve(self.follower.with_boundaries(self._own, exchange))
         return answer.cost_eur if answer.status == "optimal" else float("nan")
 
-    def lower_bound(self) -> float:
-        """The follower's part of the Lagrangian bound in EUR at the prices; zero without prices."""
-        return self._block.lower_bound(self.price, self._parameters) if self.priced else 0.0
+    def lower_bound(self, exchange: Mapping[str, BoundaryProfile]) -> float:
+        """The follower's part of the Lagrangian bound in EUR at the prices; zero without prices.
+
+        At the reactive exchanges (steps,), all copies.
+        """
+        if not self.priced:
+            return 0.0
+        q_mvar = {name: boundary.q_mvar for name, boundary in exchange.items()}
+        return self._block.lower_bound(self.price, self.follower.with_reactive(self._own, q_mvar))
 
     def _parameters_at(self, exchange: Floats) -> Floats:
         total = dict(zip(self.names, self._count[:, None] * exchange, strict=True))

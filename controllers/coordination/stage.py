@@ -21,7 +21,7 @@ from stackelgrid.controllers.agents.leader_program import LeaderProgram
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.decision import Negotiation, Pricing, Round
-from stackelgrid.controllers.schedule import Measurement, Plan
+from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan
 from stackelgrid.controllers.solvers.conic import ConicSolver
 from stackelgrid.controllers.solvers.misocp import MixedOptions
 from stackelgrid.controllers.solvers.registry import conic_solver
@@ -32,12 +32,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class StageInstance:
-    """Data of one decision: the leaders', and the follower's parameters without any exchange."""
+    """Data of one decision: the leaders', and the follower's parameters without active exchange.
+
+    `parameters` hold the reactive loads of the leaders; `own_parameters` are what a follower knows
+    by itself, to which a coordinator adds what it is told.
+    """
 
     interval: int
     measured: Mapping[str, Measurement]
     leaders: Mapping[str, FeederInstance]
     parameters: Floats | None
+    own_parameters: Floats | None = None
 
     @property
     def across_price(self) -> Floats:
@@ -53,7 +58,8 @@ class SchemeDecision:
     `follower_x` are the follower's columns where the scheme's program returned them, and
     `follower_range_eur` the least and largest cost that the exchange leaves open. Money counts
     all copies; NaN where there is none. `plans` are those of agents that have certified and mended
-    their own schedules, `history` the rounds of a negotiation, `negotiation` its messages.
+    their own schedules, `history` the rounds of a negotiation, `negotiation` its messages;
+    `exchange` is what a follower that knows no more than it is told dispatches for, all copies.
     """
 
     points: Mapping[str, FeederPoint]
@@ -67,6 +73,7 @@ class SchemeDecision:
     plans: Mapping[str, Plan] | None = None
     history: tuple[Round, ...] = ()
     negotiation: Negotiation | None = None
+    exchange: Mapping[str, BoundaryProfile] | None = None
 
     @property
     def gap(self) -> float:

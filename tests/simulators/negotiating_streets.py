@@ -151,7 +151,6 @@ class Streets:
         scheme = self.scheme
 
         def stop(instance):
-            scheme._instance = instance
             for name, agent in scheme.agents.items():
                 agent.begin(instance.leaders[name], instance.across_price)
             scheme.coordinator = scheme._start(instance)

@@ -9,8 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 import simpy
-from negotiating_streets import AGENTS, build
+from negotiating_streets import AGENTS, HEAD_VM_PU, build
 
+from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.simulators.communication import CommunicationNetwork
 
 HEADER = {"type", "protocol", "sender", "recipient", "interval", "attempt"}
@@ -28,7 +29,15 @@ RELATIVE = 1e-9
 @pytest.fixture(scope="module")
 def negotiated(tmp_path_factory):
     """Streets after three negotiations, and the data that each agent had for each of them."""
-    streets = build(tmp_path_factory.mktemp("privacy"))
+    streets = build(tmp_path_factory.mktemp("privacy")).start()
+    coordinator = streets.scheme.coordinator
+    opens, streets.openings = coordinator.open, []
+
+    def recorded(opening):
+        streets.openings.append(opening)
+        opens(opening)
+
+    coordinator.open = recorded
     instances = {name: [] for name in AGENTS}
     for interval in range(INTERVALS):
         _, found = streets.decide(interval)
@@ -182,6 +191,33 @@ def test_agents_hear_of_each_other_by_prices_alone(negotiated):
         sent = {abs(v) for c in messages_of(streets, name) for v in floats(c)} - {0.0}
         others = set().union(*(values for recipient, values in told if recipient != name))
         assert not sent & others
+
+
+def test_the_coordinator_knows_of_its_agents_what_they_have_told(negotiated):
+    """It opens an interval with its own network alone; reactive exchanges are those of votes."""
+    streets, instances = negotiated
+    scheme = streets.scheme
+    follower, exchange = scheme.follower, scheme.coordinator.coordinator._exchange
+    measured = Measurement(HEAD_VM_PU, 0, streets.energy_mwh["mv1"])
+    for interval, opening in enumerate(streets.openings):
+        np.testing.assert_array_equal(
+            opening.own_parameters, follower.parameters(interval, measured)
+        )
+    votes = {
+        content["sender"]: content
+        for _, payload in streets.payloads
+        for content in [msgspec.msgpack.decode(payload)]
+        if content["type"] == "vote" and content["interval"] == INTERVALS - 2
+    }
+    told, loads = {}, {}
+    for name in AGENTS:
+        copies, q_mvar = scheme.agents[name].priced.copies, votes[name]["exchange_mvar"]
+        told[name] = copies * np.array([*q_mvar[1:], q_mvar[-1]])  # an interval later
+        loads[name] = copies * instances[name][-1].load_q_mvar.sum(axis=0)
+        assert np.abs(told[name] - loads[name]).max() > 1e-6
+    own = streets.openings[-1].own_parameters
+    np.testing.assert_array_equal(exchange._parameters, follower.with_reactive(own, told))
+    assert (exchange._parameters != follower.with_reactive(own, loads)).any()
 
 
 # what all agents may see: the clock, the network, threads, and data that nobody changes

@@ -1,14 +1,17 @@
 """Cascade from the bottom up: order, sharing, ideal ties and threads."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from stackelgrid.controllers.coordination.cascade import Cascade
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
+from stackelgrid.controllers.coordination.schemes import scheme
 from stackelgrid.controllers.networks.boundary import TransformerData, attach_transformer
 from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
-from stackelgrid.controllers.schedule import Measurement
+from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
 from stackelgrid.controllers.system import System, Transmission
 from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon
@@ -141,6 +144,68 @@ def test_a_transformer_needs_no_iteration(medium, community):
     # the measured voltage is the head's in every step
     head = decision.plans["lv1"].schedule.flows.v[0]
     np.testing.assert_allclose(head, 1.0, atol=1e-7)
+
+
+class Telling:
+    """A scheme whose follower is told something else than what its leaders do."""
+
+    name = "telling"
+
+    def __init__(self, scheme, exchange):
+        self._scheme, self._exchange = scheme, exchange
+
+    def decide(self, instance):
+        return replace(self._scheme.decide(instance), exchange=self._exchange)
+
+
+class Binding(Telling):
+    """A scheme whose decision is not made again."""
+
+    commits = True
+
+
+def decide_by(kind, system, exchange=None):
+    def make(_, stage):
+        return kind(scheme("bottom_up", stage), exchange if "lv1" in stage.leaders else None)
+
+    controller = Cascade(system, ControllerSettings(threads=2), make)
+    return controller.decide(0, measure(system))
+
+
+def test_a_grid_dispatches_for_what_it_was_told_and_not_for_what_is_done(medium, community):
+    lower = community("lv1", "mv1", 12, kind="fixed_tap", multiplicity=30)
+    system = System(None, (medium(), lower), HORIZON)
+    told = BoundaryProfile(np.linspace(0.1, 0.4, HORIZON.length), np.full(HORIZON.length, 0.02))
+    decision = decide_by(Telling, system, {"lv1": told})
+    done = decision.plans["lv1"].schedule.boundary(30)
+    assert np.abs(done.p_mw - told.p_mw).max() > 0.05
+    feeder = system.feeders[0]
+    own = feeder.devices.loads.p_mw.sum() + told.p_mw
+    own_q = feeder.devices.loads.q_mvar.sum() + told.q_mvar
+    # the follower's dispatch has no losses, its own program as a leader has some
+    for plan, lossless in (
+        (decision.outcomes[0].plans["mv1"], True),
+        (decision.plans["mv1"], False),
+    ):
+        schedule, loss = plan.schedule, 0.0
+        if not lossless:
+            loss = feeder.network.base_mva * feeder.network.r @ schedule.flows.current2
+        balance = own + schedule.battery_p_mw.sum(axis=0) - schedule.pv_p_mw.sum(axis=0) + loss
+        np.testing.assert_allclose(schedule.p_import_mw, balance, rtol=0, atol=1e-5)
+        if lossless:
+            np.testing.assert_allclose(schedule.q_import_mvar, own_q, rtol=0, atol=1e-5)
+
+
+def test_a_decision_that_is_not_made_again_says_where_ties_are_not_ideal(medium, community):
+    tied = System(None, (medium(), community("lv1", "mv1", 17, multiplicity=20)), HORIZON)
+    decision = decide_by(Binding, tied)
+    assert decision.rounds == 1
+    (text,) = decision.messages
+    assert text.startswith("behind ideal ties lv1 committed at measured head voltages, up to ")
+    # far from the measured 1.0: bus 17 ends Baran and Wu's feeder
+    assert float(text.split("up to ")[1].split()[0]) > 0.06
+    apart = System(None, (medium(), community("lv1", "mv1", 17, kind="fixed_tap")), HORIZON)
+    assert decide_by(Binding, apart).messages == ()
 
 
 def test_imports_are_handed_up_with_their_copies(medium, community, transmission):

@@ -1,0 +1,43 @@
+"""The tree of grids that a cascade decides, and who of a stage decides together."""
+
+from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.system import Feeder, System
+
+
+def trading_groups(feeders: list[Feeder]) -> tuple[tuple[str, ...], ...]:
+    """Feeders of a stage that decide together: those that may trade across; the others alone."""
+    trading = [
+        f.name
+        for f in feeders
+        if f.boundary.parent is not None and f.options.trade is not None and f.options.trade.across
+    ]
+    groups: list[tuple[str, ...]] = []
+    for f in feeders:
+        if f.name not in trading:
+            groups.append((f.name,))
+        elif f.name == trading[0]:
+            groups.append(tuple(trading))
+    return tuple(groups)
+
+
+def check_tree(system: System) -> None:
+    """Refuse a boundary at a bus that does not exist, and a feeder that is connected twice."""
+    seen: set[str] = set()
+    transmission = system.transmission
+    buses = {f.name: f.network.bus_index for f in system.feeders}
+    if transmission is not None:
+        buses[transmission.name] = transmission.network.bus_index
+    for f in system.feeders:
+        if f.name in seen:
+            raise NetworkError(f"grid {f.name} is connected twice; one boundary is accepted")
+        seen.add(f.name)
+        parent = f.boundary.parent
+        if parent is None:
+            continue
+        if parent not in buses:
+            raise NetworkError(f"grid {f.name}: its parent {parent!r} is not part of the system")
+        if f.boundary.bus not in buses[parent]:
+            raise NetworkError(
+                f"grid {f.name}: bus {f.boundary.bus} of {parent} does not exist; accepted are "
+                f"{min(buses[parent])} to {max(buses[parent])}"
+            )
