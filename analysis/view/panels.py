@@ -59,8 +59,12 @@ def why_sentences(row: pd.Series) -> list[str]:
 
 
 def beyond_text(size: float, place: str) -> str:
-    """Violation and its place; where a power flow has no solution the place says so."""
-    return f"{size:.4f} p.u. beyond a limit at {place}" if pd.notna(size) else place
+    """Violation and its place; a power flow without a solution and a dispatch say it themselves."""
+    if pd.isna(size):
+        return place
+    # "bus 5 at 1.0612 p.u.": places of a dispatch come with their value
+    told = f"a limit: {place}" if " at " in place else f"a limit at {place}"
+    return f"{size:.4f} p.u. beyond {told}"
 
 
 def _balanced(row: pd.Series) -> str:

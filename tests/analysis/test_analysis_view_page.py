@@ -171,6 +171,18 @@ def test_no_sentence_on_an_interval_holds_a_nan(notable):
         assert "nan" not in " ".join(panels.why_sentences(row))
 
 
+@pytest.mark.parametrize(
+    ("size", "place", "text"),
+    [
+        (0.0123, "line 3", "0.0123 p.u. beyond a limit at line 3"),
+        (0.0112, "bus 5 at 1.0612 p.u.", "0.0112 p.u. beyond a limit: bus 5 at 1.0612 p.u."),
+        (np.nan, "AC power flow diverged", "AC power flow diverged"),
+    ],
+)
+def test_a_place_beyond_its_limit_is_told_once(size, place, text):
+    assert panels.beyond_text(size, place) == text
+
+
 def test_an_interval_says_why_it_is_infeasible(live):
     text = text_of(panels.why(live, 2, ["lv1"]))
     assert "infeasible" in text
