@@ -337,8 +337,37 @@ def late_commit(streets):
     return put
 
 
-def test_a_commit_after_the_gate_is_adopted_for_the_intervals_to_come(streets, without):
+class Dispatches:
+    """What the follower is asked to solve, and what the feeder above takes for its imports."""
+
+    def __init__(self, streets, monkeypatch):
+        follower, feeder = streets.scheme.follower, streets.cascade.agents["mv1"]
+        commit = streets.scheme.coordinator.commit
+        solve, prepare, check = follower.solve, feeder.prepare, commit._check
+        self.solved, self.checked, self.imports = [], [], {}
+
+        def recorded(p):
+            self.solved.append(p.copy())
+            return solve(p)
+
+        def checking(possible):
+            self.checked.append(len(self.solved))  # where the check solves its first dispatch
+            return check(possible)
+
+        def prepared(interval, measured, below, vm_head_pu=None):
+            self.imports.update(below)
+            return prepare(interval, measured, below, vm_head_pu)
+
+        monkeypatch.setattr(follower, "solve", recorded)
+        monkeypatch.setattr(feeder, "prepare", prepared)
+        monkeypatch.setattr(commit, "_check", checking)
+
+
+def test_a_commit_after_the_gate_is_adopted_for_the_intervals_to_come(
+    streets, without, monkeypatch
+):
     late_commit(streets)
+    dispatches = Dispatches(streets, monkeypatch)
     decision, negotiation = streets.decide(0)
     counted = [negotiation]
     assert negotiation.committed == "0.0"
@@ -351,7 +380,17 @@ def test_a_commit_after_the_gate_is_adopted_for_the_intervals_to_come(streets, w
     assert_same_plans(decision, without[0], (BAD,))
     assert_across_clears(streets, decision)
     assert not across(decision, BAD).any()
-    bound = streets.process(BAD)._voted[Version(0, 0)]
+    # the feeder was not told: its dispatch is the one that was checked, at all new schedules
+    (first,) = dispatches.checked
+    np.testing.assert_array_equal(dispatches.solved[-1], dispatches.solved[first])
+    bounds = {name: streets.process(name)._voted[Version(0, 0)] for name in AGENTS}
+    for name, bound in bounds.items():
+        copies, imports = streets.scheme.agents[name].priced.copies, dispatches.imports[name]
+        np.testing.assert_array_equal(imports.p_mw, copies * bound.exchange_mw)
+        np.testing.assert_array_equal(imports.q_mvar, copies * bound.exchange_mvar)
+    bound = bounds[BAD]
+    done = decision.plans[BAD].schedule.p_import_mw
+    assert np.abs(done - bound.exchange_mw).max() > 1e-4
     streets.scheme.coordinator.commit._check = lambda possible: "none is"
     decision, negotiation = streets.decide(1)
     assert negotiation.settled == (BAD,)
@@ -374,6 +413,49 @@ def test_a_commit_after_the_gate_is_adopted_for_the_intervals_to_come(streets, w
     host.restore(host.state())
     assert host.network.counts() == total
     assert streets.scheme._traffic.take() == TrafficCounts()
+
+
+def test_what_a_vote_says_is_held_raises_no_allowance(streets, monkeypatch):
+    """What may be violated is what is violated at what the coordinator knew before."""
+    follower, calls = streets.scheme.follower, []
+    check = follower.check_mixtures
+
+    def recorded(interval, solution, choices, measured=None, before_pu=None):
+        calls.append((choices, before_pu))
+        return check(interval, solution, choices, measured, before_pu)
+
+    monkeypatch.setattr(follower, "check_mixtures", recorded)
+    (enrolled,) = streets.scheme.coordinator.commit.possible[BAD]
+    claimed = tuple(1.25 * abs(p) + 0.001 for p in enrolled.p_mw)
+    changed(streets, Vote, with_fields(held_mw=claimed))
+    _, negotiation = streets.decide(0)
+    assert not negotiation.refused
+    (before, nothing), (mixtures, allowed) = calls
+    copies = streets.scheme.agents[BAD].priced.copies
+    np.testing.assert_array_equal(before[BAD][0].p_mw, copies * np.array(enrolled.p_mw))
+    assert all(len(profiles) == 1 for profiles in before.values())
+    assert nothing is None
+    np.testing.assert_array_equal(mixtures[BAD][0].p_mw, copies * np.array(claimed))
+    assert all(len(profiles) == 2 for profiles in mixtures.values())
+    np.testing.assert_array_equal(allowed, np.zeros(3))
+
+
+def test_an_agent_settles_with_the_trade_that_it_was_told(streets):
+    mailbox, told = streets.process(BAD).mailbox, []
+    put = mailbox.put
+
+    def halved(origin, payload):
+        if is_commit(payload):
+            message = decoded(payload)
+            told.append(tuple(0.5 * p for p in message.trade_mw))
+            payload = encode(msgspec.structs.replace(message, trade_mw=told[-1]))
+        put(origin, payload)
+
+    mailbox.put = halved
+    decision, negotiation = streets.decide(0)
+    assert negotiation.confirmed == AGENTS
+    assert np.abs(told[0]).max() > 1e-4
+    np.testing.assert_allclose(across(decision, BAD), told[0], rtol=0, atol=1e-9)
 
 
 def test_a_vote_says_what_its_agent_does_without_a_commit(streets):
