@@ -104,7 +104,7 @@ class Link(Carrying):
         delays = [self._random.delay_s()]
         if self._happens(quality.duplication):
             delays.append(self._random.delay_s())
-        if self._down(now):
+        if self._outages and self._down(now):
             self._in_outage += 1
             return
         leaves = now
@@ -127,7 +127,7 @@ class Link(Carrying):
             while now + delay < last:  # now + (last - now) may round to just before last
                 delay = math.nextafter(delay, math.inf)
         at = now + delay
-        if self._down(at):
+        if self._outages and self._down(at):
             self._in_outage += 1
             return
         if in_order:
@@ -157,7 +157,7 @@ class Link(Carrying):
         return probability > 0.0 and self._random.uniform() < probability
 
     def _down(self, at: float) -> bool:
-        return any(begin <= at < end for begin, end in self._outages) if self._outages else False
+        return any(begin <= at < end for begin, end in self._outages)
 
 
 def _delay_until(at: float, now: float) -> float:

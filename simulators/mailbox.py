@@ -69,15 +69,12 @@ class Mailbox(Carrying):
 
     def put(self, origin: str, payload: bytes) -> None:
         """Take a payload that came over the link from `origin`."""
-        if self._waiter is None:
+        waiter = self._waiter
+        if waiter is None:
             self._arrivals.append((origin, payload))
         else:
-            self._wake((origin, payload))
-
-    def _wake(self, arrival: Arrival | None) -> None:
-        assert self._waiter is not None
-        waiter, self._waiter = self._waiter, None
-        waiter.succeed(arrival)
+            self._waiter = None
+            waiter.succeed((origin, payload))
 
     def _rings_at(self, at: float) -> float:
         """Set a timer, unless one is set for then."""
@@ -88,8 +85,10 @@ class Mailbox(Carrying):
         return self._timer[1]
 
     def _ring(self, timer: simpy.Event) -> None:
-        if self._waiter is not None and self._until <= self._environment.now:
-            self._wake(None)
+        waiter = self._waiter
+        if waiter is not None and self._until <= self._environment.now:
+            self._waiter = None
+            waiter.succeed(None)
 
     def read(self, arrival: Arrival) -> Message | None:
         """Return the message of an arrival, or None where it is refused."""
