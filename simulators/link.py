@@ -94,16 +94,16 @@ class Link(Carrying):
 
     def send(self, payload: bytes) -> None:
         """Draw what becomes of a message, and schedule its delivery."""
-        quality = self._quality
+        quality, draw = self._quality, self._random
         now = self._environment.now
         self.sent += 1
         self._bytes_sent += len(payload)
         # drawn before anything is decided: an outage leaves the fate of later messages as it was
-        lost = self._happens(quality.loss)
-        in_order = not self._happens(quality.reordering)
-        delays = [self._random.delay_s()]
-        if self._happens(quality.duplication):
-            delays.append(self._random.delay_s())
+        lost = quality.loss > 0.0 and draw.uniform() < quality.loss
+        in_order = quality.reordering == 0.0 or draw.uniform() >= quality.reordering
+        delay = draw.delay_s()
+        twice = quality.duplication > 0.0 and draw.uniform() < quality.duplication
+        second = draw.delay_s() if twice else 0.0
         if self._outages and self._down(now):
             self._in_outage += 1
             return
@@ -114,18 +114,20 @@ class Link(Carrying):
         if lost:  # on its way: it has occupied the link
             self._lost += 1
             return
-        self._duplicated += len(delays) - 1
-        for delay in delays:
-            self._schedule(leaves - now + delay, payload, in_order)
+        self._schedule(leaves - now + delay, payload, in_order)
+        if twice:
+            self._duplicated += 1
+            self._schedule(leaves - now + second, payload, in_order)
 
     def _schedule(self, delay: float, payload: bytes, in_order: bool) -> None:
         """Deliver a copy after a delay, behind the one before if it keeps its place."""
         now = self._environment.now
         if in_order:
             last = self._last_in_order
-            delay = max(delay, last - now)
-            while now + delay < last:  # now + (last - now) may round to just before last
-                delay = math.nextafter(delay, math.inf)
+            if now + delay < last:
+                delay = last - now
+                while now + delay < last:  # now + (last - now) may round to just before last
+                    delay = math.nextafter(delay, math.inf)
         at = now + delay
         if self._outages and self._down(at):
             self._in_outage += 1
@@ -152,9 +154,6 @@ class Link(Carrying):
         else:
             self._newest_delivered = number
         self.arrived(payload)
-
-    def _happens(self, probability: float) -> bool:
-        return probability > 0.0 and self._random.uniform() < probability
 
     def _down(self, at: float) -> bool:
         return any(begin <= at < end for begin, end in self._outages)

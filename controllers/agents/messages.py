@@ -213,12 +213,11 @@ def decode(payload: bytes, *, recipient: str, known: frozenset[str], steps: int)
         raise MessageError(
             f"message of {message.sender!r} to {message.recipient!r}: accepted is {recipient!r}"
         )
-    total = 0.0
-    for profile in _PROFILES[type(message)](message):
+    profiles = _PROFILES[type(message)](message)
+    for profile in profiles:
         if len(profile) != steps:
             raise _wrong_length(message, steps)
-        total += sum(profile)
-    if not isfinite(total):  # a sum is finite only if all its terms are
+    if not isfinite(sum(map(sum, profiles))):  # a sum is finite only if all its terms are
         _refuse_not_finite(message)
     return message
 
