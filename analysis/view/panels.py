@@ -1,6 +1,7 @@
 """What the page says of one interval: why a verdict, trades, and how the decision was reached."""
 
 from collections.abc import Sequence
+from math import isnan
 from typing import Any
 
 import pandas as pd
@@ -60,7 +61,7 @@ def why_sentences(row: pd.Series) -> list[str]:
 
 def beyond_text(size: float, place: str) -> str:
     """Violation and its place; a power flow without a solution and a dispatch say it themselves."""
-    if pd.isna(size):
+    if isnan(size):
         return place
     # "bus 5 at 1.0612 p.u.": places of a dispatch come with their value
     told = f"a limit: {place}" if " at " in place else f"a limit at {place}"
