@@ -134,8 +134,9 @@ def test_timings_add_up_and_quick_is_quick(quick, quick_process):
     timings, wall = quick.summary["timings"], quick.summary["wall_s"]
     assert sum(timings.values()) == pytest.approx(wall, rel=1e-6)
     assert min(timings.values()) >= 0.0
-    # processor time: the wall clock of a shared machine says how busy its other users are
-    assert in_time(quick_process[0].cpu_s, 10.0)
+    # processor time: the wall clock of a shared machine says how busy its other users are; 6 s
+    # alone, up to twice that where the other thread of each core has work, too
+    assert in_time(quick_process[0].cpu_s, 12.0)
     # the tables know the solvers' own times, which are part of the agents'
     assert quick.tables["interval"].solve_s.sum() > 0.0
     assert timings["solve_s"] > 0.0

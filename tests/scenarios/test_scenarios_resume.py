@@ -50,7 +50,7 @@ KILLED = {"trade": 3, "lossy": 4, "three_levels": 3}
 
 
 # runs that are killed below, and the longest, go on from every interval in make test-slow
-LONG = {*KILLED, "three_levels_by_messages"}
+LONG = {*KILLED, "three_levels_by_messages", "diagonalization"}
 
 
 @pytest.mark.parametrize(
