@@ -112,12 +112,13 @@ class Kills:
     with_state: int = 0
 
 
-def run_and_kill(path, overrides, out, kills, whole, chance, early=1):
+def run_and_kill(path, overrides, out, kills, whole, chance, early=1, spare=0):
     """Run a scenario to its end, killing its process `kills` times; returns `Kills`.
 
     The first `early` kills come anywhere in the start-up, each of the others when another interval
-    has been saved, and up to as long after that as an interval takes. `whole` is the summary of an
-    uninterrupted run.
+    has been saved, and up to as long after that as an interval takes; in the start-up again once
+    all but the last and `spare` others are saved. A run may end before its last kill where `spare`
+    is 0. `whole` is the summary of an uninterrupted run.
     """
     done, intervals = Kills(), whole["intervals_done"]
     timings = whole["timings"]
@@ -128,11 +129,11 @@ def run_and_kill(path, overrides, out, kills, whole, chance, early=1):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                    text=True, cwd=path.parent)  # fmt: skip
         try:
-            left = kills - done.all
-            if left and done.all >= early:
-                # every later kill is left an interval of its own
-                saved = _saved(out)
-                _wait_for(out, chance.randint(saved + 1, max(saved + 1, intervals - left)), process)
+            left, saved = kills - done.all, _saved(out)
+            if left and done.all >= early and saved < intervals - 1 - spare:
+                # every later kill is left an interval of its own, where there are as many
+                last = max(saved + 1, intervals - left - spare)
+                _wait_for(out, chance.randint(saved + 1, last), process)
                 patience = chance.uniform(0.0, interval_s)
             else:
                 patience = chance.uniform(0.0, _STARTUP_S + timings["build_s"]) if left else 300.0

@@ -272,7 +272,7 @@ def test_an_interrupted_ensemble_goes_on(finished, tmp_path):
     result, _ = finished
     out = tmp_path / "out"
     scenario = result.directory / "scenario.toml"
-    process = start(scenario, LEVEL_ONE, "--workers", 2, "--out", out)
+    process = start(scenario, LEVEL_ONE, "--members", 2, "--workers", 2, "--out", out)
     try:
         wait_for(lambda: len(list((out / "ensemble").glob("*/*/*/member=0"))) > 0)
         left = workers_of(process.pid)
@@ -282,14 +282,15 @@ def test_an_interrupted_ensemble_goes_on(finished, tmp_path):
         process.kill()
     wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), 30.0)
     before = {p: p.stat().st_mtime_ns for p in (out / "ensemble").glob("*/*/*/member=*/*")}
-    assert 0 < len({p.parent for p in before}) < 9
+    assert 0 < len({p.parent for p in before}) < 6
     resumed = start("--resume", out, "--workers", 2)
     _, stderr = resumed.communicate(timeout=180)
     assert resumed.returncode == 0, stderr
     assert all(p.stat().st_mtime_ns == at for p, at in before.items())
     expected = result.tables.kpis
-    expected = expected[expected["error_level"] == 1.0].reset_index(drop=True)
-    pd.testing.assert_frame_equal(pd.read_parquet(out / "kpis.parquet"), expected, check_exact=True)
+    expected = expected[(expected["error_level"] == 1.0) & (expected["member"] < 2)]
+    found = pd.read_parquet(out / "kpis.parquet")
+    pd.testing.assert_frame_equal(found, expected.reset_index(drop=True), check_exact=True)
 
 
 def test_a_member_that_fails_is_recorded_and_the_others_go_on(command, write_scenario, tmp_path):

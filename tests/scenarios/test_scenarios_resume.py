@@ -465,10 +465,11 @@ def test_state_holds_plain_data_only(feeder):
 @pytest.mark.parametrize("case", KILLED)
 def test_killed_at_random_moments(case, tmp_path, texts, village_json):
     """Ten kills in all: one of each run while it starts, the others among and after its states."""
-    path, overrides = write_case(case, tmp_path, texts, village_json, intervals=5)
+    path, overrides = write_case(case, tmp_path, texts, village_json, intervals=6)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     summary = run_scenario(load_scenario(str(path), overrides), whole).summary
-    kills = run_and_kill(path, overrides, killed, KILLED[case], summary, random.Random(case))
+    chance = random.Random(case)
+    kills = run_and_kill(path, overrides, killed, KILLED[case], summary, chance, spare=1)
     assert kills.all == KILLED[case]
     assert kills.with_state >= KILLED[case] - 1
     assert_same_run(whole, killed)
