@@ -57,7 +57,6 @@ class MvDispatchAgent(UpstreamAgent):
         self,
         interval: int,
         measured: Measurement | None = None,
-        q_mvar: Mapping[str, Floats] | None = None,
         vm_head_pu: Floats | None = None,
     ) -> Floats:
         """Loads, PV, tariff and head voltage; the measured one, or `vm_head_pu` (steps,).
@@ -85,8 +84,7 @@ class MvDispatchAgent(UpstreamAgent):
             "import_price": bought,
             "export_price": np.minimum(forecast.export_eur_per_mwh, bought - PRICE_SPREAD),
         }
-        own = parameter_vector(self.compiled.parameters, values_by_name)
-        return self.with_reactive(own, q_mvar or {})
+        return parameter_vector(self.compiled.parameters, values_by_name)
 
     def check_mixtures(
         self,

@@ -69,13 +69,8 @@ class TsoAgent(UpstreamAgent):
         self._before_mw = unit_p_before_mw
         self._mixtures: TransmissionMixtures | None = None
 
-    def parameters(
-        self,
-        interval: int,
-        measured: Measurement | None = None,
-        q_mvar: Mapping[str, Floats] | None = None,
-    ) -> Floats:
-        """Own loads of the forecast; a DC model takes no measurement and no reactive exchange."""
+    def parameters(self, interval: int, measured: Measurement | None = None) -> Floats:
+        """Own loads of the forecast; a DC model takes no measurement."""
         network, base = self.grid.network, self.grid.network.base_mva
         load = np.zeros((network.buses, self.horizon.length))
         np.add.at(load, self._load_at, self.grid.forecast.at(interval).load_p_mw.T)

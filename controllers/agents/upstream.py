@@ -103,16 +103,8 @@ class UpstreamAgent(Carrying, ABC):
         self._last: Schedule | None = None
 
     @abstractmethod
-    def parameters(
-        self,
-        interval: int,
-        measured: Measurement | None = None,
-        q_mvar: Mapping[str, Floats] | None = None,
-    ) -> Floats:
-        """Parameter vector p for the horizon from `interval` on, without active exchange.
-
-        `q_mvar` (steps,) are the reactive exchanges of the children, zero where not given.
-        """
+    def parameters(self, interval: int, measured: Measurement | None = None) -> Floats:
+        """Parameter vector p for the horizon from `interval` on, without any exchange."""
 
     @abstractmethod
     def plan(

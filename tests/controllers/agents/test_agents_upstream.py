@@ -76,7 +76,7 @@ def follower(request, load_case, mv_agent):
     """An agent, its parameters without exchange, and exchanges."""
     if request.param == "lindistflow":
         agent = mv_agent()
-        p = agent.parameters(0, HEAD, {"lv1": np.array([0.05, 0.1, 0.0])})
+        p = agent.with_reactive(agent.parameters(0, HEAD), {"lv1": np.array([0.05, 0.1, 0.0])})
         x = {"lv1": np.array([0.3, -0.1, 0.2]), "lv2": np.array([-0.2, 0.1, -0.05])}
         return agent, p, x
     children = {"mv1": 20, "mv2": 29}
@@ -202,10 +202,7 @@ def test_the_plan_of_the_feeder(mv_agent):
     np.testing.assert_array_equal(schedule.battery_p_mw, np.zeros((1, 3)))
     np.testing.assert_array_equal(schedule.battery_e_mwh, np.full((1, 3), 0.07))
     assert schedule.price_eur_per_mwh.shape == (network.buses, 3)
-    p = agent.with_exchange(
-        agent.parameters(0, measured, {n: b.q_mvar for n, b in lower.items()}),
-        {n: b.p_mw for n, b in lower.items()},
-    )
+    p = agent.with_boundaries(agent.parameters(0, measured), lower)
     prices = agent.prices(agent.solve(p))
     for name, bus in agent.children.items():  # rows follow the net's buses
         np.testing.assert_allclose(
@@ -221,7 +218,7 @@ def test_a_feeder_without_a_solution_holds(mv_agent):
     with pytest.raises(SolverError, match="needs a measured voltage"):
         agent.decide(0, lower)
     with pytest.raises(SolverError, match="no grid lv9 below; accepted are lv1, lv2"):
-        agent.parameters(0, measured, {"lv9": np.zeros(3)})
+        agent.with_reactive(agent.parameters(0, measured), {"lv9": np.zeros(3)})
     plan = agent.decide(0, lower, measured)
     assert plan.report.fallback.startswith("clarabel returned infeasible")
     np.testing.assert_array_equal(plan.schedule.unit_p_mw, np.zeros((1, 3)))
