@@ -11,6 +11,7 @@ import pandas as pd
 from stackelgrid.analysis.figures.frame import Clock
 from stackelgrid.analysis.limits import bus_limits, has_network
 from stackelgrid.analysis.run import Run
+from stackelgrid.analysis.verdict_states import beyond_in_reality
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.verdict import FEASIBLE, INFEASIBLE
 
@@ -76,7 +77,7 @@ def findings(run: Run) -> Findings:
     """Count and rank what the tables of a run say of its intervals on record."""
     table = run.interval
     feeders = table[table["level"] != "transmission"]
-    real = table["realised_violation_pu"] > tolerances.AC_LIMIT_PU
+    real = beyond_in_reality(table)
     total = run.summary["cost_eur"]["total"]  # null where it is not known
     unfit = set(feeders.loc[feeders["verdict"] == INFEASIBLE, "interval"])
     return Findings(
