@@ -112,9 +112,7 @@ def compare_schemes(
         raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
     finally:
         summary = _summary(work, status)
-        with suppress(OSError) if status == "interrupted" else nullcontext():
-            work.log.event(status, failed=list(comparison.failed()))
-            write_summary(out, summary)
+        say_end(work.log, out, comparison, summary)
     return CompareResult(out, comparison, summary)
 
 
@@ -141,6 +139,14 @@ def _attempt(work: _Work, basis: str, scheme: str, step: Callable[[str], None]) 
 def _write(work: _Work) -> None:
     title = f"Schemes compared on {work.loaded.scenario.name}"
     write_tables(work.comparison, work.out, title)
+
+
+def say_end(log: RunLog, out: Path, comparison: Comparison, summary: dict[str, Any]) -> None:
+    """Log how a comparison ended and write its summary, where an interrupted one still can."""
+    status = str(summary["status"])
+    with suppress(OSError) if status == "interrupted" else nullcontext():
+        log.event(status, failed=list(comparison.failed()))
+        write_summary(out, summary)
 
 
 def attempt(

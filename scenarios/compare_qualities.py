@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -21,6 +20,7 @@ from stackelgrid.scenarios.compare import (
     after,
     attempt,
     open_directory,
+    say_end,
     stored_energy_prices,
     total_eur,
 )
@@ -92,9 +92,7 @@ def compare_qualities(
         raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
     finally:
         summary = _summary(work, status)
-        with suppress(OSError) if status == "interrupted" else nullcontext():
-            work.log.event(status, failed=list(comparison.failed()))
-            write_summary(out, summary)
+        say_end(work.log, out, comparison, summary)
     return QualitiesResult(out, told, summary)
 
 

@@ -1,20 +1,17 @@
 """What an ensemble's directory holds, and whether it is the one that is asked for."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from stackelgrid.scenarios.ensemble_design import Ensemble, ensemble_of
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import LoadedScenario, load_scenario
-from stackelgrid.scenarios.resume import check_files, check_same
-from stackelgrid.scenarios.run import resolved
+from stackelgrid.scenarios.load import LoadedScenario
+from stackelgrid.scenarios.resume import begun_study
 
 # what summary.json says of an ensemble and a resumed one needs
-_NEEDED = ("status", "size", "members", "intervals", "wall_s", "folder", "files")
+_NEEDED = ("runs_planned", "status", "size", "members", "intervals", "wall_s", "folder", "files")
 
 
 @dataclass(frozen=True)
@@ -51,23 +48,5 @@ def begun(directory: Path, asked: LoadedScenario | None = None) -> Begun:
     Raises ScenarioError where there is none, or one of another version, of another scenario than
     `asked` or with other files, naming what differs.
     """
-    where, path = f"--resume {directory}", directory / "scenario.toml"
-    try:
-        summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
-        if "runs_planned" not in summary or not path.is_file():
-            raise ValueError
-    except (OSError, ValueError) as error:
-        raise ScenarioError(
-            f"{where}: holds no ensemble (no readable scenario.toml and summary.json of one)"
-        ) from error
-    before, present = summary.get("version"), version("stackelgrid")
-    if before != present:
-        raise ScenarioError(f"{where}: has version {before!r}, this is {present!r}")
-    missing = [key for key in _NEEDED if key not in summary]
-    if missing:
-        raise ScenarioError(f"{where}: summary.json has no {missing[0]!r}; it is not whole")
-    own = load_scenario(str(path))
-    if asked is not None:
-        check_same(directory, resolved(own), resolved(asked), "asked for")
-    check_files(directory, summary["files"], resolved(own))
+    own, summary = begun_study(directory, "ensemble", _NEEDED, asked)
     return Begun(directory, replace(own, folder=Path(summary["folder"])), summary)

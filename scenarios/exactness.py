@@ -1,10 +1,8 @@
 """The verb `exactness`: a sweep over operating points of one feeder, parallel and resumable."""
 
-import json
 import os
 import threading
 import time
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -37,7 +35,7 @@ from stackelgrid.scenarios.exactness_design import Sweep, points_of, study_of
 from stackelgrid.scenarios.interrupts import without_interrupts
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices
-from stackelgrid.scenarios.resume import check_files, check_same
+from stackelgrid.scenarios.resume import begun_study
 from stackelgrid.scenarios.run import RunLog, check_out, resolved, write_summary
 from stackelgrid.scenarios.run_state import file_digests
 
@@ -45,6 +43,8 @@ from stackelgrid.scenarios.run_state import file_digests
 # small sweep, so that all workers have some
 _CHUNK = 16
 _CHUNKS = 8
+# what summary.json says of a sweep and a resumed one needs
+_NEEDED = ("points_planned", "status", "size", "wall_s", "files")
 _TIMED = ("build_s", "solve_s", "certify_s")
 
 
@@ -181,24 +181,9 @@ def _title(loaded: LoadedScenario, sweep: Sweep) -> str:
 def _check_resume(loaded: LoadedScenario, sweep: Sweep, out: Path) -> float:
     """Refuse a directory that does not hold this sweep, unfinished; seconds spent on it so far."""
     where = f"--resume {out}"
-    try:
-        known = tomllib.loads((out / "scenario.toml").read_text(encoding="utf-8"))
-        before = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-        if "points_planned" not in before:
-            raise ValueError
-    except (OSError, ValueError) as error:
-        raise ScenarioError(
-            f"{where}: holds no interrupted sweep (no readable scenario.toml and summary.json)"
-        ) from error
-    if before["version"] != version("stackelgrid"):
-        raise ScenarioError(
-            f"{where}: has version {before['version']!r}, this is {version('stackelgrid')!r}"
-        )
-    content = resolved(loaded)
-    check_same(out, known, content, "asked for")
+    _, before = begun_study(out, "interrupted sweep", _NEEDED, loaded)
     if before["size"] != sweep.size:
         raise ScenarioError(f"{where}: has size {before['size']!r}, this would be {sweep.size!r}")
-    check_files(out, before["files"], content)
     if before["status"] == "done":
         raise ScenarioError(f"{where}: is done; nothing is left to resume")
     return float(before["wall_s"])

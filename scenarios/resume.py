@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -26,7 +26,7 @@ from stackelgrid.scenarios.run_state import (
 from stackelgrid.scenarios.schema import Scenario
 from stackelgrid.simulators.tables import SCHEMAS
 
-__all__ = ["Resumable", "check_files", "check_same", "resumable", "resume_run"]
+__all__ = ["Resumable", "begun_study", "resumable", "resume_run"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumabl
         )
     own = load_scenario(str(path))
     if loaded is not None:
-        check_same(directory, resolved(own), resolved(loaded), "asked for")
+        _check_same(directory, resolved(own), resolved(loaded), "asked for")
     if summary is not None and summary.get("status") == "done":
         remove_state(directory)  # its process has ended before it could
         return Resumable(directory, loaded or own, None, summary)
@@ -115,11 +115,42 @@ def _check_header(directory: Path, header: StateHeader, content: Mapping[str, An
             f"--resume {directory}: was saved by version {header.version} (format "
             f"{header.format}); this is {present} (format {FORMAT}), which goes on with its own"
         )
-    check_same(directory, header.scenario, content, "in scenario.toml")
-    check_files(directory, header.files, content)
+    _check_same(directory, header.scenario, content, "in scenario.toml")
+    _check_files(directory, header.files, content)
 
 
-def check_files(directory: Path, saved: Mapping[str, str], content: Mapping[str, Any]) -> None:
+def begun_study(
+    directory: Path, what: str, needed: Sequence[str], asked: LoadedScenario | None
+) -> tuple[LoadedScenario, dict[str, Any]]:
+    """Scenario and summary.json of a study, `what`, that can go on in a directory.
+
+    Raises ScenarioError where there is none (summary.json lacks the first of the keys `needed`),
+    or one of another version, of another scenario than `asked` or with other files, naming what
+    differs.
+    """
+    where, path = f"--resume {directory}", directory / "scenario.toml"
+    try:
+        summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+        if needed[0] not in summary or not path.is_file():
+            raise ValueError
+    except (OSError, ValueError) as error:
+        raise ScenarioError(
+            f"{where}: holds no {what} (no readable scenario.toml and summary.json of one)"
+        ) from error
+    before, present = summary.get("version"), version("stackelgrid")
+    if before != present:
+        raise ScenarioError(f"{where}: has version {before!r}, this is {present!r}")
+    missing = [key for key in needed if key not in summary]
+    if missing:
+        raise ScenarioError(f"{where}: summary.json has no {missing[0]!r}; it is not whole")
+    own = load_scenario(str(path))
+    if asked is not None:
+        _check_same(directory, resolved(own), resolved(asked), "asked for")
+    _check_files(directory, summary["files"], resolved(own))
+    return own, summary
+
+
+def _check_files(directory: Path, saved: Mapping[str, str], content: Mapping[str, Any]) -> None:
     """Refuse files that a resolved scenario names and that are others than when it was saved."""
     present = file_digests(content)
     for name, digest in saved.items():
@@ -128,7 +159,7 @@ def check_files(directory: Path, saved: Mapping[str, str], content: Mapping[str,
             raise ScenarioError(f"--resume {directory}: {name} {what} since the run was saved")
 
 
-def check_same(
+def _check_same(
     directory: Path, saved: Mapping[str, Any], now: Mapping[str, Any], where: str
 ) -> None:
     """Refuse another scenario, naming the first difference."""
