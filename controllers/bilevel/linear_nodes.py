@@ -15,6 +15,7 @@ from stackelgrid.controllers.bilevel.node import (
     Relaxation,
 )
 from stackelgrid.controllers.solvers.conic import ProgramData
+from stackelgrid.controllers.solvers.highs_object import new_highs
 from stackelgrid.profiles.arrays import Floats
 
 _STATUS = {
@@ -55,7 +56,7 @@ class LinearNodes:
         lp.a_matrix_.start_ = a.indptr.astype(np.int32)
         lp.a_matrix_.index_ = a.indices.astype(np.int32)
         lp.a_matrix_.value_ = a.data
-        self._highs = highspy.Highs()  # type: ignore[no-untyped-call]
+        self._highs = new_highs()
         for name, value in (
             ("output_flag", False),
             ("threads", 1),

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.solvers.highs_object import new_highs
 from stackelgrid.profiles.arrays import Floats, Ints
 
 MasterStatus = Literal["optimal", "infeasible", "unbounded", "limit", "failed"]
@@ -85,7 +86,7 @@ class LinearMaster:
         """Solve from scratch (one thread, fixed seed); an exception of HiGHS becomes "failed"."""
         self._flush()
         try:
-            highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+            highs = new_highs()
             _options(highs, absolute_gap, node_limit, time_limit_s)
             if highs.passModel(self._model(relaxed)) == highspy.HighsStatus.kError:
                 return _failed("the model was refused")

@@ -10,6 +10,7 @@ from scipy.sparse import csc_array, triu
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SolverStatus
+from stackelgrid.controllers.solvers.highs_object import new_highs
 from stackelgrid.controllers.solvers.polyhedron import Block, split_blocks
 from stackelgrid.profiles.arrays import Floats
 
@@ -77,7 +78,7 @@ def load_block(block: Block, *, quadratic: bool) -> Any:
     lp.a_matrix_.start_ = block.matrix.indptr.astype(np.int32)
     lp.a_matrix_.index_ = block.matrix.indices.astype(np.int32)
     lp.a_matrix_.value_ = block.matrix.data
-    highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+    highs = new_highs()
     for name, value in {
         "output_flag": False,
         "threads": 1,

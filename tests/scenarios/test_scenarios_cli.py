@@ -70,7 +70,7 @@ def summary_of(directory):
 def test_quick_ends_with_its_directory(quick_process):
     outcome, directory = quick_process
     assert outcome.status == 0, outcome.stderr
-    assert outcome.stdout.split()[-1] == str(directory)
+    assert outcome.stdout == f"{directory}\n"
     assert "Traceback" not in outcome.stderr
     assert "Task was destroyed" not in outcome.stderr
 

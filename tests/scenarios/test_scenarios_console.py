@@ -309,6 +309,21 @@ def test_quiet_prints_the_directory_only(command, write_scenario, tmp_path):
     assert outcome.stdout == f"{out}\n"
 
 
+@pytest.mark.parametrize("option", ["--json", "--quiet"])
+def test_standard_output_of_the_command_holds_no_line_of_a_library(option, tmp_path):
+    """In its own process: a C library's banner reaches the file descriptor, not `sys.stdout`."""
+    out = tmp_path / "out"
+    program = [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", "quick", option]
+    done = subprocess.run(
+        [*program, "--no-report", "--set", "time.intervals=1", "--out", str(out)],
+        capture_output=True, text=True, check=True, timeout=120, cwd=tmp_path,
+    )  # fmt: skip
+    if option == "--json":
+        assert json.loads(done.stdout)["directory"] == str(out)
+    else:
+        assert (done.stdout, done.stderr) == (f"{out}\n", "")
+
+
 def test_errors_stay_one_line_with_json(command, tmp_path):
     outcome = command("run", tmp_path / "none.toml", "--json", "--quiet")
     assert (outcome.status, outcome.stdout) == (2, "")

@@ -12,6 +12,8 @@ import numpy as np
 import pyomo.environ as pyo
 from scipy.sparse import csc_array
 
+from stackelgrid.controllers.solvers.highs_object import new_highs
+
 
 @dataclass(frozen=True)
 class Instance:
@@ -169,7 +171,7 @@ def _dot(coefficients, variables):
 
 
 def _solve(cost, curved, lower, upper, matrix, row_lower, row_upper):
-    highs = highspy.Highs()
+    highs = new_highs()
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("presolve", "off")
     model = highspy.HighsModel()
