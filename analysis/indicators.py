@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.simulators.cost_sides import cost_sides
 
 TOTAL = "total"
 
@@ -143,25 +144,22 @@ def cost_rows(
     payment_eur: Mapping[str, float],
     follower_eur: Mapping[str, float],
 ) -> list[Row]:
-    """Costs by grid and in total, EUR; all copies. `parents` maps every grid, "" for the root.
+    """Costs by grid and in total, EUR; all copies. Arguments as of `cost_sides`.
 
-    `own_eur` are the leaders' costs without their payments at the boundary. The leaders' total
-    leaves out payments to another active network, the total cost all payments: they are transfers,
-    and may be unknown. A root without a cost makes the total NaN.
+    `follower_eur` has the root's cost and those of further followers; a root without makes the
+    total NaN.
     """
     rows = [Row(n, "leader_cost", v + payment_eur[n]) for n, v in own_eur.items()]
     rows += [Row(n, "boundary_payment", v) for n, v in payment_eur.items()]
     rows += [Row(n, "follower_cost", v) for n, v in follower_eur.items()]
     root = next(n for n, parent in parents.items() if not parent)
-    paid_to_root = sum(v for n, v in payment_eur.items() if parents[n] == root)
-    own = sum(own_eur.values())
-    follower = follower_eur.get(root, np.nan)
+    sides = cost_sides(parents, own_eur, payment_eur, follower_eur.get(root, np.nan))
     return [
         *rows,
-        Row(TOTAL, "total_cost", follower + own),
-        Row(TOTAL, "leader_cost", own + paid_to_root),
-        Row(TOTAL, "follower_cost", follower),
-        Row(TOTAL, "boundary_payment", paid_to_root),
+        Row(TOTAL, "total_cost", sides.system),
+        Row(TOTAL, "leader_cost", sides.leaders),
+        Row(TOTAL, "follower_cost", sides.follower),
+        Row(TOTAL, "boundary_payment", sides.paid_to_root),
     ]
 
 

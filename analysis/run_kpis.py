@@ -84,13 +84,11 @@ def run_indicators(
     run: RunTables,
     scheme: str,
     pricing: str,
-    energy_at_start_mwh: Mapping[str, float],
-    stored_energy_eur_per_mwh: Mapping[str, float],
 ) -> pd.DataFrame:
     """Realised indicators of a run, columns as those of plans (docs/results.md).
 
-    `energy_at_start_mwh` is the energy of all batteries of one copy of a grid before the first
-    interval; energy left at the end beyond it is worth `stored_energy_eur_per_mwh` by grid.
+    Energy that batteries hold at the end beyond that at the start is worth its price in section
+    `stored_energy` of the summary.
     """
     parents = run.parents
     copies = run.interval.drop_duplicates("grid").set_index("grid")["copies"].astype(float)
@@ -109,11 +107,9 @@ def run_indicators(
             follower[grid] = cost + paid
     costs = cost_rows(parents, own, payment, follower)
     dt_h = np.full(run.interval["interval"].nunique(), run.dt_h)
-    stored = {
-        n: float(copies[n]) * (_energy_at_end(run, n) - energy_at_start_mwh[n])
-        for n in energy_at_start_mwh
-    }
-    value = {n: stored[n] * stored_energy_eur_per_mwh[n] for n in stored}
+    batteries = run.summary["stored_energy"]["grids"]
+    stored = {n: float(g["end_mwh"] - g["start_mwh"]) for n, g in batteries.items()}
+    value = {n: float(g["value_eur"]) for n, g in batteries.items()}
     rows_out = [
         *costs,
         *_correction(costs, parents, stored, value),
@@ -176,11 +172,6 @@ def _traded(run: RunTables, grid: str, market: str, side: str) -> Floats:
     rows = t[(t["grid"] == grid) & (t["market"] == market) & (t["side"] == side)]
     power = rows.groupby("interval")["p_mw"].sum().reindex(intervals, fill_value=0.0)
     return power.to_numpy(dtype=np.float64)
-
-
-def _energy_at_end(run: RunTables, grid: str) -> float:
-    rows = run.interval[run.interval["grid"] == grid]
-    return float(rows.sort_values("interval")["battery_e_mwh"].iloc[-1])
 
 
 def _correction(

@@ -28,6 +28,7 @@ from stackelgrid.scenarios.json_text import finite
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.progress import RunProgress
 from stackelgrid.scenarios.run import RunLog, check_out, resolved, run_scenario, write_summary
+from stackelgrid.scenarios.stored_energy import stored_energy_prices
 
 DecidePlan = Callable[
     [System, ControllerSettings, str, Pricing, Mapping[str, Measurement]], Sequence[Outcome]
@@ -212,15 +213,13 @@ def _run(work: _Work, progress: Callable[[RunProgress], None], scheme: str) -> N
     )
     directory = work.out / scheme
     run_scenario(replace(work.loaded, scenario=scenario), directory, progress)
-    add_run(work.comparison, work.built, directory, scheme)
+    add_run(work.comparison, directory, scheme)
 
 
-def add_run(comparison: Comparison, built: BuiltScenario, directory: Path, name: str) -> None:
+def add_run(comparison: Comparison, directory: Path, name: str) -> None:
     """Add the finished run in a directory as a column of a closed loop."""
     run = read_run(directory)
-    prices = stored_energy_prices(built)
-    energy = {n: float(built.fleets[n].battery_e_mwh.sum()) for n in prices}
-    indicators = run_indicators(run, name, comparison.pricing, energy, prices)
+    indicators = run_indicators(run, name, comparison.pricing)
     comparison.add(CLOSED_LOOP, name, indicators, run_exchange(run, name))
 
 
@@ -243,16 +242,6 @@ def first_measured(built: BuiltScenario) -> dict[str, Measurement]:
         )
         for name, grid in built.grids.items()
     }
-
-
-def stored_energy_prices(built: BuiltScenario) -> dict[str, float]:
-    """Worth of stored energy by feeder, EUR/MWh: as stated, or the mean import price of the run."""
-    names = [f.name for f in built.system.feeders]
-    stated = built.scenario.costs.stored_energy_eur_per_mwh
-    if stated is not None:
-        return dict.fromkeys(names, stated)
-    n = built.scenario.time.intervals
-    return {name: float(built.series[name].import_eur_per_mwh[:n].mean()) for name in names}
 
 
 def total_eur(

@@ -21,7 +21,6 @@ from stackelgrid.scenarios.compare import (
     attempt,
     open_directory,
     say_end,
-    stored_energy_prices,
     total_eur,
 )
 from stackelgrid.scenarios.errors import ScenarioError
@@ -30,6 +29,7 @@ from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.progress import RunProgress
 from stackelgrid.scenarios.run import RunLog, check_out, run_scenario, write_summary
 from stackelgrid.scenarios.schema_communication import CommunicationSection
+from stackelgrid.scenarios.stored_energy import stored_energy_prices
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def with_quality(loaded: LoadedScenario, name: str) -> LoadedScenario:
 def _run(work: _Work, progress: Callable[[RunProgress], None], name: str) -> None:
     directory = work.out / name
     run_scenario(work.loaded[name], directory, progress)
-    add_run(work.comparison, work.built, directory, name)
+    add_run(work.comparison, directory, name)
 
 
 def _summary(work: _Work, status: str) -> dict[str, Any]:

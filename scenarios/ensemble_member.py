@@ -11,7 +11,6 @@ from distributed import get_worker
 
 from stackelgrid.analysis.run_kpis import read_run, run_indicators
 from stackelgrid.profiles.errors import StackelgridError
-from stackelgrid.scenarios.compare import stored_energy_prices
 from stackelgrid.scenarios.ensemble_design import MemberRun
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.run import RunResult, run_scenario
@@ -65,12 +64,7 @@ def _scratch() -> str | None:
 
 def _write_indicators(result: RunResult) -> None:
     """Write the realised indicators of a run (docs/results.md) into its directory."""
-    built = result.built
-    scenario = built.scenario
-    prices = stored_energy_prices(built)
-    energy = {n: float(built.devices[n].batteries.e_initial_mwh.sum()) for n in prices}
-    table = run_indicators(
-        read_run(result.directory), scenario.controller, scenario.pricing, energy, prices
-    )
+    scenario = result.built.scenario
+    table = run_indicators(read_run(result.directory), scenario.controller, scenario.pricing)
     # the partition says the scheme
     table.drop(columns="scheme").to_parquet(result.directory / INDICATORS, index=False)

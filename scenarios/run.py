@@ -143,7 +143,7 @@ class _Run:
         state: RunState | None,
     ) -> None:
         self.loaded, self.built, self.out = loaded, built, out
-        self.totals = Totals(built.system.transmission is not None)
+        self.totals = Totals({name: g.section.parent or "" for name, g in built.grids.items()})
         self.timings = Timings()
         if state is not None:
             self.totals, self.timings = state.totals, state.timings

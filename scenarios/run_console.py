@@ -116,6 +116,13 @@ def _tell(s: Mapping[str, Any], directory: Path, output: Output) -> None:
         f"{c['feasible']} feasible, {c['infeasible']} infeasible; {c['recovered']} recovered; "
         f"{counted(s['intervals_fallback'], 'interval')} by fallback"
     )
+    stored = s["stored_energy"]
+    if stored["start_mwh"] or stored["end_mwh"]:
+        say(
+            f"stored energy: {stored['start_mwh']:.3f} MWh at the start, "
+            f"{stored['end_mwh']:.3f} MWh at the end; cost corrected by its worth "
+            f"{s['cost_eur']['total_corrected']:.2f} EUR"
+        )
     phases = c["three_phase"]
     if phases is not None:
         say(

@@ -6,6 +6,7 @@ from typing import Any
 
 from stackelgrid.scenarios.build import BuiltScenario
 from stackelgrid.scenarios.json_text import finite
+from stackelgrid.scenarios.stored_energy import stored_energy
 from stackelgrid.simulators.timings import Timings
 from stackelgrid.simulators.totals import Totals
 
@@ -23,6 +24,7 @@ def summary(
     `folder` is that of the scenario file, in which modules of the user's are found.
     """
     scenario, solvers = built.scenario, built.solvers
+    costs, stored = totals.costs, stored_energy(built, totals)
     content = {
         "scenario": scenario.name,
         "seed": scenario.seed,
@@ -42,10 +44,12 @@ def summary(
             "fallback_reason": solvers.mixed_integer.fallback_reason,
         },
         "cost_eur": {
-            "total": totals.total_eur,
-            "leader": totals.leader_eur,
-            "follower": totals.follower_eur,
+            "total": costs.system,
+            "leader": costs.leaders,
+            "follower": costs.follower,
+            "total_corrected": costs.system - stored["value_eur"],
         },
+        "stored_energy": stored,
         "bilevel": {
             "scheme": scenario.controller,
             "pricing": scenario.pricing,

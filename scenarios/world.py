@@ -222,6 +222,5 @@ def _recorded(built: BuiltScenario, name: str) -> RecordedGrid:
         series=built.series[name],
         curtailment_eur_per_mwh=built.scenario.costs.curtailment_eur_per_mwh,
         trade=feeder.options.trade if feeder is not None else None,
-        pays_outside=parent is None or parent.section.level == "transmission",
         nodal_pricing=built.scenario.pricing == "lmp",
     )

@@ -8,16 +8,11 @@ from stackelgrid.simulators.certificates import CertificateColumns
 
 @dataclass(frozen=True)
 class GridInterval:
-    """One row of interval.parquet: one grid in one interval; powers and costs are of one copy.
-
-    `pays_outside` marks grids whose boundary payment leaves the simulated feeders (below a
-    transmission network, or fed from outside); below another feeder it stays inside.
-    """
+    """One row of interval.parquet: one grid in one interval; powers and costs are of one copy."""
 
     grid: str
     level: str
     copies: int
-    pays_outside: bool
     solver: str
     status: str
     iterations: int
@@ -64,6 +59,5 @@ class GridInterval:
     def columns(self) -> dict[str, Any]:
         """Columns of the table."""
         columns = asdict(self)
-        del columns["pays_outside"]
         certificate: dict[str, Any] = columns.pop("certificate")
         return certificate | columns

@@ -189,7 +189,6 @@ class Recorder(mosaik_api_v3.Simulator):
             grid=grid.name,
             level=grid.level,
             copies=grid.copies,
-            pays_outside=grid.pays_outside,
             solver=report.solver if report else "",
             status=report.status if report else "",
             iterations=report.iterations if report else 0,

@@ -45,7 +45,6 @@ class RecordedGrid:
     series: GridSeries
     curtailment_eur_per_mwh: float
     trade: TradeOptions | None
-    pays_outside: bool
     nodal_pricing: bool = False
 
 

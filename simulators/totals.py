@@ -5,22 +5,22 @@ from math import isnan
 
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.simulators.certificate_totals import CertificateTotals, larger
+from stackelgrid.simulators.cost_sides import CostSides, cost_sides
 from stackelgrid.simulators.grid_interval import GridInterval
 from stackelgrid.simulators.negotiation_totals import NegotiationTotals
 
 
 @dataclass
 class Totals:
-    """What summary.json says of the tables."""
+    """What summary.json says of the tables; `parents` maps every grid, "" for the root."""
 
-    has_transmission: bool
+    parents: dict[str, str]
     intervals_done: int = 0
     # energies with which the last recorded interval ended, by grid
     battery_e_mwh: dict[str, Floats] = field(default_factory=dict)
-    # of the feeders without their boundary payments, and the payments that leave the feeders
-    own_eur: float = 0.0
-    boundary_eur: float = 0.0
-    follower_eur: float = 0.0
+    # of all copies by grid, without payments at the boundary, and these payments
+    own_eur: dict[str, float] = field(default_factory=dict)
+    payment_eur: dict[str, float] = field(default_factory=dict)
     max_gap: float = 0.0
     max_gap_eur: float = 0.0
     max_flexible_gap: float = 0.0
@@ -38,14 +38,9 @@ class Totals:
     def add(self, row: GridInterval, mismatch_mva: float, mismatch_pu: float) -> None:
         """Add one grid of the interval that is being recorded."""
         interval = self.intervals_done
-        if row.level == "transmission":
-            self.follower_eur += row.generation_eur
-        else:
-            own = row.wear_eur + row.curtailment_eur + row.generation_eur
-            own += row.retail_eur + row.fee_eur
-            self.own_eur += row.copies * own
-            if row.pays_outside:
-                self.boundary_eur += row.copies * row.boundary_eur
+        own = row.wear_eur + row.curtailment_eur + row.generation_eur + row.retail_eur + row.fee_eur
+        for total, eur in ((self.own_eur, own), (self.payment_eur, row.boundary_eur)):
+            total[row.grid] = total.get(row.grid, 0.0) + row.copies * eur
         if row.fallback:
             text = f"{row.grid}: {row.fallback_reason}"
             self.fallback_reasons.setdefault(interval, []).append(text)
@@ -73,13 +68,9 @@ class Totals:
         return set(self.fallback_reasons)
 
     @property
-    def leader_eur(self) -> float:
-        """Cost of the feeders with their boundary payments; NaN where a nodal price is missing."""
-        return self.own_eur + self.boundary_eur
-
-    @property
-    def total_eur(self) -> float:
-        """Cost of the whole system: with a transmission network, payments to it are transfers."""
-        if self.has_transmission:
-            return self.follower_eur + self.own_eur
-        return self.follower_eur + self.leader_eur
+    def costs(self) -> CostSides[float]:
+        """Cost of leaders, follower and system, EUR; NaN where a nodal price is missing."""
+        root = next(name for name, parent in self.parents.items() if not parent)
+        own, payment = dict(self.own_eur), dict(self.payment_eur)
+        follower = own.pop(root, 0.0) + payment.pop(root, 0.0)
+        return cost_sides(self.parents, own, payment, follower)

@@ -1,7 +1,7 @@
 """Figures of money: what each interval cost and of which kind, who bears it, and the prices."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from stackelgrid.analysis.figures.frame import (
     steps,
 )
 from stackelgrid.analysis.run import Run
+from stackelgrid.simulators.cost_sides import cost_sides as split_costs
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -60,16 +61,23 @@ def cost_sides(run: Run) -> pd.DataFrame:
     Columns leaders, follower, system; they add up to `cost_eur` of summary.json. What leaders bear
     is NaN where a nodal price, and so their payment, is not known.
     """
-    kinds = cost_kinds(run)
     when = clock(run)
-    system = kinds.sum(axis=1)
-    if _FOLLOWER not in kinds:
-        return pd.DataFrame({"leaders": system, "follower": 0.0 * system, "system": system})
-    follower = kinds[_FOLLOWER]
-    paid = by_grid(run, "boundary_eur", when)[_paying(run)].sum(axis=1, skipna=False)
-    return pd.DataFrame(
-        {"leaders": system - follower + paid, "follower": follower, "system": system}
+    parents = {grid.name: grid.parent or "" for grid in run.grids.values()}
+    own: Any = sum(by_grid(run, column, when).fillna(0.0) for column, _ in _OWN.values())
+    paid = by_grid(run, "boundary_eur", when)
+    root = next(name for name, parent in parents.items() if not parent)
+    follower = own[root].to_numpy()
+    if run.grids[root].level != "transmission":  # that one buys from nobody
+        follower = follower + paid[root].to_numpy()
+    below = [name for name in parents if name != root]
+    sides = split_costs(
+        parents,
+        {name: own[name].to_numpy() for name in below},
+        {name: paid[name].to_numpy() for name in below},
+        follower,
     )
+    columns = {"leaders": sides.leaders, "follower": sides.follower, "system": sides.system}
+    return pd.DataFrame(columns, index=when.intervals)
 
 
 def costs(run: Run) -> "Figure":
@@ -97,7 +105,7 @@ def cumulative_costs(run: Run) -> "Figure":
     when, sides = clock(run), cost_sides(run)
     figure = new_figure(when, "cost since the start in EUR")
     lines = {"system": style.INK, "follower": style.BLUE, "leaders": style.ORANGE}
-    if not sides["follower"].any():  # without a follower the leaders are the system
+    if len(run.grids) == 1:  # without leaders the follower is the system
         lines = {"system": style.INK}
     for name, color in lines.items():
         since = np.append(0.0, sides[name].to_numpy().cumsum())

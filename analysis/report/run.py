@@ -123,10 +123,16 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
         ("Intervals by fallback", str(s["intervals_fallback"])),
         ("Wall-clock time", f"{s['wall_s']:,.1f} s"),
     ]
-    if number["transmission"]:
-        at = [label for label, _ in facts].index("Cost of the system") + 1
-        shares = [("Leaders", cost["leader"]), ("Follower", cost["follower"])]
-        facts[at:at] = [(who, _told(eur, ",.2f", " EUR")) for who, eur in shares]
+    at = [label for label, _ in facts].index("Cost of the system") + 1
+    shares = []
+    if len(run.grids) > 1:
+        shares += [("Leaders", cost["leader"]), ("Follower", cost["follower"])]
+    stored = s.get("stored_energy")  # runs of version 0.1 have none
+    if stored is not None and (stored["start_mwh"] or stored["end_mwh"]):
+        shares.append(("Cost corrected by stored energy", cost["total_corrected"]))
+        ends = f"{stored['start_mwh']:,.3f} to {stored['end_mwh']:,.3f} MWh"
+        facts.insert(at, ("Stored energy, start to end", ends))
+    facts[at:at] = [(who, _told(eur, ",.2f", " EUR")) for who, eur in shares]
     return tuple(facts)
 
 

@@ -59,15 +59,19 @@ def directory(tmp_path):
         "grids": [{"name": "mv"}, {"name": "a", "trade": {"fee": 1.0}}],
     }
     (tmp_path / "scenario.toml").write_text(tomli_w.dumps(scenario), encoding="utf-8")
-    summary = {"intervals_fallback": 1, "timings": {"solve_s": 7.0}}
+    stored = {
+        "mv": {"start_mwh": 0.0, "end_mwh": 0.0, "eur_per_mwh": 100.0, "value_eur": 0.0},
+        "a": {"start_mwh": 1.0, "end_mwh": 1.4, "eur_per_mwh": 200.0, "value_eur": 80.0},
+    }
+    summary = {
+        "intervals_fallback": 1, "timings": {"solve_s": 7.0}, "stored_energy": {"grids": stored},
+    }  # fmt: skip
     (tmp_path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     return tmp_path
 
 
 def indicators(directory, grid):
-    frame = run_indicators(
-        read_run(directory), "top_down", "tariff", {"mv": 0.0, "a": 0.5}, {"mv": 100.0, "a": 200.0}
-    )
+    frame = run_indicators(read_run(directory), "top_down", "tariff")
     return frame[frame["grid"] == grid].set_index("indicator")["value"].to_dict()
 
 

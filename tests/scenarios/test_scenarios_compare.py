@@ -19,11 +19,11 @@ from stackelgrid.scenarios.compare import (
     compare_schemes,
     first_measured,
     steps_of,
-    stored_energy_prices,
 )
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import load_scenario
 from stackelgrid.scenarios.scheme_names import pricing_name, scheme_names
+from stackelgrid.scenarios.stored_energy import stored_energy_prices
 
 TABLES = {"compare.parquet", "compare.csv", "compare.md", "compare_exchange.parquet"}
 FILES = TABLES | {"scenario.toml", "summary.json", "log.jsonl"}
@@ -107,14 +107,22 @@ def test_plans_and_runs_of_quick(tmp_path, tariff_runs):
     # realised costs are those of the run
     table = pd.read_parquet(out / "compare.parquet")
     own = json.loads((out / "bottom_up" / "summary.json").read_text(encoding="utf-8"))
-    assert total(table, CLOSED_LOOP, "bottom_up", "total_cost") == pytest.approx(
-        own["cost_eur"]["total"], rel=1e-12
-    )
+    indicators = {
+        "total_cost": "total", "leader_cost": "leader", "follower_cost": "follower",
+        "total_cost_corrected": "total_corrected",
+    }  # fmt: skip
+    for indicator, key in indicators.items():
+        compared = total(table, CLOSED_LOOP, "bottom_up", indicator)
+        assert compared == pytest.approx(own["cost_eur"][key], rel=1e-12), indicator
+    assert min(own["cost_eur"]["leader"], own["cost_eur"]["follower"]) != 0.0
     interval = pd.read_parquet(out / "bottom_up" / "interval.parquet")
     lv = interval[interval["grid"] == "lv1"].set_index("interval")
     start = build_scenario(loaded).fleets["lv1"].battery_e_mwh.sum()
     value = total(table, CLOSED_LOOP, "bottom_up", "stored_energy_value", "lv1")
     assert value == pytest.approx(7 * 220.0 * (lv["battery_e_mwh"][3] - start), abs=1e-9)
+    stored = own["stored_energy"]["grids"]["lv1"]
+    assert stored["start_mwh"] == pytest.approx(7 * start, rel=1e-12)
+    assert stored["end_mwh"] == pytest.approx(7 * lv["battery_e_mwh"][3], rel=1e-12)
     assert value > 0.1
     # under a sunny noon the community exports, and uses the rest of its PV
     assert total(table, CLOSED_LOOP, "bottom_up", "export") == pytest.approx(

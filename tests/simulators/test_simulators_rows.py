@@ -60,18 +60,22 @@ def test_an_unknown_payment_leaves_the_total_cost_known():
         "balance_error_mw",
     ), 0.0)  # fmt: skip
     feeder = SimpleNamespace(
-        level="mv", copies=2, pays_outside=True, fallback=False, boundary_eur=float("nan"),
+        grid="mv", copies=2, fallback=False, boundary_eur=float("nan"),
         generation_eur=16.0, **costs, **nothing,
     )  # fmt: skip
-    top = SimpleNamespace(level="transmission", fallback=False, generation_eur=100.0, **nothing)
-    totals = Totals(has_transmission=True)
+    top = SimpleNamespace(
+        grid="tn", copies=1, fallback=False, boundary_eur=0.0, generation_eur=100.0,
+        **dict.fromkeys(costs, 0.0), **nothing,
+    )  # fmt: skip
+    totals = Totals({"tn": "", "mv": "tn"})
     totals.certificate = SimpleNamespace(add=lambda interval, row: None)
     for row in (top, feeder):
         totals.add(row, 0.0, 0.0)
-    assert totals.total_eur == 100.0 + 2 * 31.0
-    assert np.isnan(totals.leader_eur)
-    totals = Totals(has_transmission=False)
+    assert totals.costs.system == 100.0 + 2 * 31.0
+    assert np.isnan(totals.costs.leaders)
+    totals = Totals({"mv": ""})  # the root is the follower, also where nobody leads
     totals.certificate = SimpleNamespace(add=lambda interval, row: None)
     feeder.boundary_eur = 32.0
     totals.add(feeder, 0.0, 0.0)
-    assert totals.total_eur == totals.leader_eur == 2 * 63.0
+    costs = totals.costs
+    assert (costs.system, costs.follower, costs.leaders) == (2 * 63.0, 2 * 63.0, 0.0)
