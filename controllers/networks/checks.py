@@ -8,29 +8,11 @@ from pandapower.auxiliary import pandapowerNet
 from pandapower.topology import create_nxgraph, unsupplied_buses
 
 from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.networks.net_columns import refused_tables, refused_values
 
 SUPPORTED_TABLES = frozenset(
     {"bus", "line", "trafo", "ext_grid", "gen", "sgen", "load", "storage", "shunt"}
 )
-_ELEMENT_TABLES = SUPPORTED_TABLES | {
-    "asymmetric_load",
-    "asymmetric_sgen",
-    "b2b_vsc",
-    "bi_vsc",
-    "dcline",
-    "impedance",
-    "load_dc",
-    "motor",
-    "source_dc",
-    "ssc",
-    "svc",
-    "switch",
-    "tcsc",
-    "trafo3w",
-    "vsc",
-    "ward",
-    "xward",
-}
 # pandapower's stand-in for "no rating" in converted MATPOWER cases (case33bw: 99999 kA)
 UNLIMITED_KA = 9999.0
 
@@ -96,12 +78,14 @@ def check_radial(net: pandapowerNet, name: str) -> None:
 
 
 def _check_supported(net: pandapowerNet, name: str) -> None:
-    for table in sorted(_ELEMENT_TABLES - SUPPORTED_TABLES):
+    for table in refused_tables():
         if table in net and len(net[table]):
             raise NetworkError(
                 f"{named(name, table, net[table].index)} not supported; accepted elements: "
                 f"{', '.join(sorted(SUPPORTED_TABLES))}"
             )
+    for table, index, text in refused_values(net):
+        raise NetworkError(f"{named(name, table, index)} {text}")
     if len(net.load):
         exponents = [c for c in net.load.columns if c.startswith(("const_z", "const_i"))]
         dependent = net.load[(net.load[exponents].fillna(0.0) != 0.0).any(axis=1)]

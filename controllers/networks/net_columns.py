@@ -1,0 +1,119 @@
+"""What is done with every table and column of a pandapower net, in one place.
+
+`DECLARED` has a row for each column of pandapower 3.5 (net_columns_elements.py: buses, sources,
+loads, storages, costs; net_columns_branches.py: branches and switches). The checks of a net refuse
+by it (`refused_tables`, `refused_values`), and `explained` lists what it says of one net.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+from pandapower.auxiliary import pandapowerNet
+
+from stackelgrid.controllers.networks.net_columns_branches import BRANCH_COLUMNS
+from stackelgrid.controllers.networks.net_columns_elements import ELEMENT_COLUMNS
+from stackelgrid.controllers.networks.net_columns_types import (
+    FEEDER,
+    TRANSMISSION,
+    Column,
+    Treatment,
+)
+
+__all__ = [
+    "DECLARED",
+    "Column",
+    "Explained",
+    "Treatment",
+    "declared",
+    "explained",
+    "refused_tables",
+    "refused_values",
+]
+
+DECLARED: tuple[Column, ...] = (*ELEMENT_COLUMNS, *BRANCH_COLUMNS)
+_OWN = "no column of pandapower: kept in the net, not used"
+_OWN_TABLE = "no table of pandapower: kept in the net, not used"
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What is done with one column of one net; `elements` rows of the table hold a value.
+
+    `column` is empty where the row is about the whole table.
+    """
+
+    table: str
+    column: str
+    treatment: Treatment
+    reason: str
+    elements: int
+
+
+def declared(table: str, column: str, *, transmission: bool) -> Column | None:
+    """Declaration of a column on a transmission grid or a feeder; None if there is none."""
+    scope = TRANSMISSION if transmission else FEEDER
+    for row in DECLARED:
+        if row.table == table and row.column == column and row.scope in ("", scope):
+            return row
+    return None
+
+
+def refused_tables() -> tuple[str, ...]:
+    """Tables whose elements have no model here, sorted."""
+    return tuple(
+        sorted(r.table for r in DECLARED if not r.column and r.treatment is Treatment.REFUSED)
+    )
+
+
+def refused_values(net: pandapowerNet) -> Iterator[tuple[str, list[int], str]]:
+    """Table, elements and reason of every column with values that its declaration refuses."""
+    for row in DECLARED:
+        if row.accepts is None or row.scope or row.table not in net:
+            continue
+        frame = net[row.table]
+        if row.column not in frame:
+            continue
+        values = frame[row.column]
+        bad = [i for i, v in values.items() if not _empty(v) and not row.accepts(v)]
+        if bad:
+            yield row.table, bad, f"has {row.column} = {values.loc[bad[0]]}; {row.reason}"
+
+
+def explained(net: pandapowerNet, *, transmission: bool) -> list[Explained]:
+    """What is done with every column that holds a value, in the order of the net's tables.
+
+    Columns and tables that pandapower does not know are listed as without effect.
+    """
+    return list(_explained(net, transmission))
+
+
+def _explained(net: pandapowerNet, transmission: bool) -> Iterator[Explained]:
+    tables = {row.table for row in DECLARED}
+    for table, frame in net.items():
+        if not isinstance(frame, pd.DataFrame) or not len(frame):
+            continue
+        if table.startswith(("res_", "_")):
+            continue
+        whole = declared(table, "", transmission=transmission)
+        if whole is not None:
+            yield Explained(table, "", whole.treatment, whole.reason, len(frame))
+            continue
+        if table not in tables:
+            yield Explained(table, "", Treatment.NO_EFFECT, _OWN_TABLE, len(frame))
+            continue
+        for column in frame.columns:
+            filled = sum(not _empty(v) for v in frame[column])
+            if not filled:
+                continue
+            row = declared(table, str(column), transmission=transmission)
+            treatment = Treatment.NO_EFFECT if row is None else row.treatment
+            reason = _OWN if row is None else row.reason
+            yield Explained(table, str(column), treatment, reason, filled)
+
+
+def _empty(value: object) -> bool:
+    """Whether a cell holds nothing: None, NaN, NA or an empty text."""
+    if value is None or (isinstance(value, str) and not value):
+        return True
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))

@@ -1,0 +1,72 @@
+"""Kinds of declarations about columns of pandapower nets (net_columns.py)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+# scopes of a declaration; empty: any grid
+TRANSMISSION, FEEDER = "transmission", "feeder"
+
+
+class Treatment(StrEnum):
+    """What is done with a column."""
+
+    HONOURED = "honoured"
+    REPLACED = "replaced by the scenario"
+    REFUSED = "refused"
+    NO_EFFECT = "without effect"
+
+
+@dataclass(frozen=True)
+class Column:
+    """Declaration of one column, or of a whole table (empty `column`).
+
+    `accepts` tells for one value that is not empty whether it is taken; without it every value is,
+    or another check decides. `scope` limits the declaration to transmission grids or feeders.
+    """
+
+    table: str
+    column: str
+    treatment: Treatment
+    reason: str
+    accepts: Callable[[Any], bool] | None = None
+    scope: str = ""
+
+
+def honoured(table: str, columns: str, reason: str, scope: str = "") -> tuple[Column, ...]:
+    """Declarations of columns (separated by spaces) that are used as pandapower does."""
+    return _rows(table, columns, Treatment.HONOURED, reason, scope)
+
+
+def replaced(table: str, columns: str, reason: str, scope: str = "") -> tuple[Column, ...]:
+    """Declarations of columns that the scenario replaces."""
+    return _rows(table, columns, Treatment.REPLACED, reason, scope)
+
+
+def no_effect(table: str, columns: str, reason: str, scope: str = "") -> tuple[Column, ...]:
+    """Declarations of columns that cannot change a result."""
+    return _rows(table, columns, Treatment.NO_EFFECT, reason, scope)
+
+
+def refused(
+    table: str, columns: str, reason: str, accepts: Callable[[Any], bool]
+) -> tuple[Column, ...]:
+    """Declarations of columns of which only some values are accepted."""
+    return tuple(Column(table, c, Treatment.REFUSED, reason, accepts) for c in columns.split())
+
+
+def refused_table(table: str, reason: str) -> tuple[Column, ...]:
+    """Declaration of a table whose elements have no model here."""
+    return (Column(table, "", Treatment.REFUSED, reason),)
+
+
+def unused_table(table: str, reason: str) -> tuple[Column, ...]:
+    """Declaration of a table that cannot change a result."""
+    return (Column(table, "", Treatment.NO_EFFECT, reason),)
+
+
+def _rows(
+    table: str, columns: str, treatment: Treatment, reason: str, scope: str
+) -> tuple[Column, ...]:
+    return tuple(Column(table, c, treatment, reason, scope=scope) for c in columns.split())
