@@ -32,8 +32,7 @@ lint: $(VENV)/.dev
 # types are checked on the installed package, from outside the checkout: the folders of the
 # checkout are not importable by their bare names
 types: $(VENV)/.dev
-	cd $(VENV) && bin/mypy --config-file ../pyproject.toml --cache-dir .mypy_cache \
-	$(foreach p,$(PACKAGES),-p stackelgrid.$(p))
+	cd $(VENV) && bin/mypy --config-file ../pyproject.toml --cache-dir .mypy_cache -p stackelgrid
 
 imports: $(VENV)/.dev
 	cd $(VENV) && bin/lint-imports --config ../pyproject.toml --no-cache

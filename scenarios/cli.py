@@ -1,6 +1,12 @@
-"""The command line: exit status 0 done, 2 bad input (one line, no traceback), 1 anything else."""
+"""The command line: exit status 0 done, 2 bad input (one line, no traceback), 1 anything else.
+
+Verbs import what computes only when they are called: `--help` answers at once.
+"""
 
 import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated
 
 import typer
 
@@ -13,31 +19,46 @@ from stackelgrid.scenarios.ensemble_console import ensemble
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.exactness_console import exactness
 from stackelgrid.scenarios.export_console import export
-from stackelgrid.scenarios.forecast_console import forecast_lines
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.interrupts import INTERRUPTED, loading
 from stackelgrid.scenarios.report_console import report
 from stackelgrid.scenarios.run_console import run
 from stackelgrid.scenarios.serve_console import serve
 from stackelgrid.scenarios.view_console import view
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Rolling-horizon transmission-distribution co-simulation.",
 )
 _BAD_INPUT = (ScenarioError, ProfileError, NetworkError, ResultsError)
 
-for verb in (run, compare, exactness, ensemble, report, export, view, serve):
-    app.command()(verb)
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"stackelgrid {version('stackelgrid')}")
+        raise typer.Exit
 
 
-@app.command()
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
 def validate(scenario: ScenarioArgument, overrides: SetOption = None) -> None:
     """Check a scenario without running it: grids, devices, profiles and models are built."""
-    loaded = load_scenario(scenario, overrides or ())
-    from stackelgrid.scenarios.build import build_scenario
+    with loading():
+        from stackelgrid.scenarios.build import build_scenario
+        from stackelgrid.scenarios.forecast_console import forecast_lines
+        from stackelgrid.scenarios.load import load_scenario
 
+    loaded = load_scenario(scenario, overrides or ())
     built = build_scenario(loaded)
     for name, grid in built.grids.items():
         d = built.devices[name]
@@ -54,12 +75,30 @@ def validate(scenario: ScenarioArgument, overrides: SetOption = None) -> None:
     print(f"{loaded.source}: valid")
 
 
-@app.command()
 def solvers() -> None:
     """List solvers with version and licence, and which ones a run would take."""
-    from stackelgrid.controllers.solvers.registry import solver_table
+    with loading():
+        from stackelgrid.controllers.solvers.registry import solver_table
 
     print(solver_table())
+
+
+def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
+    """Let Ctrl-C end a verb with one line, where the verb has nothing more to say."""
+
+    @wraps(verb)
+    def call(*args: object, **options: object) -> None:
+        try:
+            verb(*args, **options)
+        except KeyboardInterrupt:
+            print("stackelgrid: interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+
+    return call
+
+
+for _verb in (run, compare, exactness, ensemble, report, export, view, serve, validate, solvers):
+    app.command()(_interruptible(_verb))
 
 
 def main() -> None:

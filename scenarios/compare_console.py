@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.console import (
@@ -18,7 +17,7 @@ from stackelgrid.scenarios.console import (
     new_directory,
 )
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import LoadedScenario, load_scenario
+from stackelgrid.scenarios.interrupts import loading
 from stackelgrid.scenarios.report_console import ReportOption, report_of_study
 from stackelgrid.scenarios.scheme_names import SCHEMES, pricing_name, quality_names, scheme_names
 
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from stackelgrid.analysis.compare import Comparison
     from stackelgrid.scenarios.compare import CompareResult
     from stackelgrid.scenarios.compare_qualities import QualitiesResult
+    from stackelgrid.scenarios.load import LoadedScenario
 
 
 def compare(
@@ -60,6 +60,9 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Compare coordination schemes, or qualities of communication, on one scenario."""
+    with loading():
+        from stackelgrid.scenarios.load import load_scenario
+
     output = Output(quiet, as_json)
     if qualities is not None:
         if schemes is not None:
@@ -73,13 +76,14 @@ def compare(
         return
     names = scheme_names(schemes if schemes is not None else ",".join(SCHEMES))
     loaded = load_scenario(scenario, overrides or (), seed)
-    from stackelgrid.analysis.report.comparison import finding
-    from stackelgrid.scenarios.compare import (
-        CompareOptions,
-        compare_schemes,
-        project_schemes,
-        steps_of,
-    )
+    with loading():
+        from stackelgrid.analysis.report.comparison import finding
+        from stackelgrid.scenarios.compare import (
+            CompareOptions,
+            compare_schemes,
+            project_schemes,
+            steps_of,
+        )
 
     price = pricing_name(pricing or loaded.scenario.pricing)
     options, decide = CompareOptions(names, price, closed_loop), project_schemes()
@@ -96,7 +100,7 @@ def compare(
 
 
 def _qualities(
-    loaded: LoadedScenario,
+    loaded: "LoadedScenario",
     names: tuple[str, ...],
     out: Path | None,
     output: Output,
@@ -104,8 +108,9 @@ def _qualities(
     report: bool,
 ) -> None:
     """Run a scenario once for each quality of communication."""
-    from stackelgrid.analysis.report.qualities import finding
-    from stackelgrid.scenarios.compare_qualities import compare_qualities
+    with loading():
+        from stackelgrid.analysis.report.qualities import finding
+        from stackelgrid.scenarios.compare_qualities import compare_qualities
 
     name, intervals = loaded.scenario.name, loaded.scenario.time.intervals
     target = out or new_directory(name, "qualities")
@@ -136,6 +141,8 @@ def _end(
 
 def _show(comparison: "Comparison", name: str, output: Output) -> None:
     """Print the totals of every basis, one column a scheme or quality."""
+    from rich.table import Table
+
     from stackelgrid.analysis.compare import TITLES, total_table
 
     for basis in comparison.bases:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.console import (
@@ -19,10 +18,12 @@ from stackelgrid.scenarios.console import (
     new_directory,
 )
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.interrupts import loading
 from stackelgrid.scenarios.report_console import ReportOption, report_of_study
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from stackelgrid.analysis.ensemble import EnsembleTables
 
 
@@ -61,12 +62,15 @@ def ensemble(
     check_resume(scenario, out, resume, overrides, seed)
     _check_options(members, cluster, workers)
     output = Output(quiet, as_json)
+    with loading():
+        from stackelgrid.scenarios.load import load_scenario
+
     given = load_scenario(scenario, overrides or (), seed) if scenario is not None else None
-    # heavy imports come after the scenario has been found good
-    from stackelgrid.analysis.report.ensemble import finding
-    from stackelgrid.scenarios.ensemble import Workers, run_ensemble, unfinished_runs
-    from stackelgrid.scenarios.ensemble_design import ensemble_of, runs_of
-    from stackelgrid.scenarios.ensemble_resume import begun
+    with loading():  # after the scenario has been found good
+        from stackelgrid.analysis.report.ensemble import finding
+        from stackelgrid.scenarios.ensemble import Workers, run_ensemble, unfinished_runs
+        from stackelgrid.scenarios.ensemble_design import ensemble_of, runs_of
+        from stackelgrid.scenarios.ensemble_resume import begun
 
     before = None if resume is None else begun(resume, given)
     if before is not None:
@@ -114,8 +118,10 @@ def _check_options(members: int | None, cluster: str | None, workers: int | None
         raise ScenarioError("--cluster and --workers: one of them is accepted, not both")
 
 
-def _overview(tables: "EnsembleTables", name: str) -> Table:
+def _overview(tables: "EnsembleTables", name: str) -> "Table":
     """Key figures with their confidence intervals."""
+    from rich.table import Table
+
     from stackelgrid.analysis.ensemble import overview
 
     texts = overview(tables)

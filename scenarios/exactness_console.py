@@ -16,7 +16,7 @@ from stackelgrid.scenarios.console import (
     new_directory,
 )
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.interrupts import loading
 from stackelgrid.scenarios.report_console import ReportOption, report_of_study
 
 
@@ -42,13 +42,16 @@ def exactness(
     """Sweep a feeder's operating points: where the relaxation stops being exact, and why."""
     if out is not None and resume is not None:
         raise ScenarioError("--out and --resume: one of them is accepted, not both")
+    with loading():
+        from stackelgrid.scenarios.load import load_scenario
+
     loaded = load_scenario(scenario, overrides or (), seed)
     output = Output(quiet, as_json)
-    # heavy imports come after the scenario has been found good
-    from stackelgrid.analysis.report.exactness import finding
-    from stackelgrid.scenarios.exactness import sweep_exactness
-    from stackelgrid.scenarios.exactness_design import sweep_of
-    from stackelgrid.scenarios.exactness_texts import sweep_lines, sweep_tables
+    with loading():  # after the scenario has been found good
+        from stackelgrid.analysis.report.exactness import finding
+        from stackelgrid.scenarios.exactness import sweep_exactness
+        from stackelgrid.scenarios.exactness_design import sweep_of
+        from stackelgrid.scenarios.exactness_texts import sweep_lines, sweep_tables
 
     sweep, name = sweep_of(loaded, size), loaded.scenario.name
     target = resume or out or new_directory(name, "exactness")

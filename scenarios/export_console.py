@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from stackelgrid.scenarios.interrupts import loading
+
 
 def export(
     directory: Annotated[
@@ -31,8 +33,9 @@ def export(
     ] = None,
 ) -> None:
     """Write results of a run for other tools: pandapower nets, netCDF or CSV."""
-    from stackelgrid.analysis.export import export as write
-    from stackelgrid.analysis.run import Run
+    with loading():
+        from stackelgrid.analysis.export import export as write
+        from stackelgrid.analysis.run import Run
 
     write(Run(directory), form, out, tables=tables or (), grids=grids or (), interval=interval)
     print(out)

@@ -1,8 +1,36 @@
-"""Ctrl-C and the processes that a command starts."""
+"""Ctrl-C: while modules load, and for the processes that a command starts."""
 
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+
+INTERRUPTED = 130
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """End the process with one line at Ctrl-C while modules load.
+
+    Extension modules turn a KeyboardInterrupt during their import into other errors, or print and
+    drop it; nothing has begun yet, so the process may end at once.
+    """
+    own = threading.current_thread() is threading.main_thread()
+    if not own or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    os.write(2, b"stackelgrid: interrupted\n")
+    os._exit(INTERRUPTED)
 
 
 @contextmanager

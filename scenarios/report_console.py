@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stackelgrid.scenarios.console import Output, interruptible
+from stackelgrid.scenarios.interrupts import loading
 
 ReportOption = Annotated[
     bool, typer.Option("--report/--no-report", help="Write report.html at the end.")
@@ -23,8 +24,9 @@ def report(
     ],
 ) -> None:
     """Write report.html, one page that needs no network, and print its path."""
-    from stackelgrid.analysis.report.kinds import is_study, write_study_report
-    from stackelgrid.analysis.report.run import write_run_report
+    with loading():
+        from stackelgrid.analysis.report.kinds import is_study, write_study_report
+        from stackelgrid.analysis.report.run import write_run_report
 
     print((write_study_report if is_study(directory) else write_run_report)(directory))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,12 +21,11 @@ from stackelgrid.scenarios.console import (
     interruptible,
     new_directory,
 )
-from stackelgrid.scenarios.load import LoadedScenario, load_scenario
-from stackelgrid.scenarios.negotiation_console import negotiation_lines
-from stackelgrid.scenarios.remote_start import started_early
+from stackelgrid.scenarios.interrupts import loading
 from stackelgrid.scenarios.report_console import ReportOption, report_of_run
-from stackelgrid.scenarios.run_panel import shown
-from stackelgrid.scenarios.wording import counted
+
+if TYPE_CHECKING:
+    from stackelgrid.scenarios.load import LoadedScenario
 
 
 def run(
@@ -47,6 +46,9 @@ def run(
 ) -> None:
     """Run a scenario and write its tables, or go on with a run that was interrupted."""
     check_resume(scenario, out, resume, overrides, seed)
+    with loading():
+        from stackelgrid.scenarios.load import load_scenario
+
     loaded = None if scenario is None else load_scenario(scenario, overrides or (), seed)
     output = Output(quiet, as_json)
     if resume is not None:
@@ -56,13 +58,17 @@ def run(
     _new(loaded, out or new_directory(loaded.scenario.name), output, report=report)
 
 
-def _new(loaded: LoadedScenario, target: Path, output: Output, *, report: bool) -> None:
+def _new(loaded: "LoadedScenario", target: Path, output: Output, *, report: bool) -> None:
     """Run a scenario into a new directory."""
+    with loading():
+        from stackelgrid.scenarios.remote_start import started_early
+        from stackelgrid.scenarios.run_panel import shown
+
     name, intervals = loaded.scenario.name, loaded.scenario.time.intervals
     display = shown(output, name, intervals)
     with _ending(target), started_early(loaded.scenario.remote) as early, display as told:
-        # heavy imports come after the scenario has been found good
-        from stackelgrid.scenarios.run import run_scenario
+        with loading():  # after the scenario has been found good
+            from stackelgrid.scenarios.run import run_scenario
 
         result = run_scenario(loaded, target, told, output.say, early)
     if report:
@@ -70,9 +76,13 @@ def _new(loaded: LoadedScenario, target: Path, output: Output, *, report: bool) 
     _tell(result.summary, target, output)
 
 
-def _again(directory: Path, loaded: LoadedScenario | None, output: Output, *, report: bool) -> None:
+def _again(
+    directory: Path, loaded: "LoadedScenario | None", output: Output, *, report: bool
+) -> None:
     """Go on with an interrupted run; one that is finished is told again."""
-    from stackelgrid.scenarios.resume import resumable, resume_run
+    with loading():
+        from stackelgrid.scenarios.resume import resumable, resume_run
+        from stackelgrid.scenarios.run_panel import shown
 
     found = resumable(directory, loaded)
     if found.finished is not None:
@@ -104,6 +114,9 @@ def _ending(target: Path) -> Iterator[None]:
 
 def _tell(s: Mapping[str, Any], directory: Path, output: Output) -> None:
     """Say what came out, and print where."""
+    from stackelgrid.scenarios.negotiation_console import negotiation_lines
+    from stackelgrid.scenarios.wording import counted
+
     say, c, t = output.say, s["certificate"], s["timings"]
     say(
         f"{s['scenario']}: {counted(s['intervals_done'], 'interval')} in {s['wall_s']:.1f} s "

@@ -48,9 +48,6 @@ def serve(
                 with connection:
                     simulators.append(_simulator(connection))
                 print(f"simulator {simulators[-1].pid} for {host}", flush=True)
-        except KeyboardInterrupt:
-            print("stackelgrid: interrupted", file=sys.stderr)
-            raise typer.Exit(130) from None
         finally:
             for simulator in simulators:
                 simulator.stop(grace_s=0.0)

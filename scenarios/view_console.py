@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.interrupts import loading
 
 
 def view(
@@ -28,11 +29,13 @@ def view(
     if not host:
         raise ScenarioError("--host is empty; an address is accepted")
     # a directory that is no run is found before what serves the page is loaded
-    from stackelgrid.analysis.run import Run
+    with loading():
+        from stackelgrid.analysis.run import Run
 
     Run(directory)
-    from stackelgrid.analysis.view.data import LiveRun
-    from stackelgrid.analysis.view.server import EVERYWHERE, address, application, bind
+    with loading():
+        from stackelgrid.analysis.view.data import LiveRun
+        from stackelgrid.analysis.view.server import EVERYWHERE, address, application, bind
 
     app = application(LiveRun(directory), host)
     try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("profiles", "controllers", "simulators", "scenarios", "analysis")
+FRONT = "scenarios/front/"  # becomes the root of the package
 
 
 def main() -> int:
@@ -28,7 +29,7 @@ def main() -> int:
     listed = subprocess.run(
         ["git", "ls-files", *PACKAGES], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    wanted = set(listed.stdout.split())
+    wanted = {name.removeprefix(FRONT) for name in listed.stdout.split()}
     for name in sorted(wanted - found):
         print(f"missing from the wheel: {name}", file=sys.stderr)
     for name in sorted(found - wanted):

@@ -1,0 +1,43 @@
+"""Rolling-horizon transmission-distribution co-simulation with bilevel coordination.
+
+    import stackelgrid as sg
+
+    run = sg.run("quick", set={"time.intervals": 2})
+    run.interval
+
+Names are loaded when they are used; everything else is in the subpackages.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stackelgrid.analysis.run import Run as Run
+    from stackelgrid.profiles.errors import StackelgridError as StackelgridError
+
+    __version__: str
+
+__all__ = ["Run", "StackelgridError", "__version__"]
+
+# where each name is defined
+_HOMES = {
+    "Run": "stackelgrid.analysis.run",
+    "StackelgridError": "stackelgrid.profiles.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("stackelgrid")
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
