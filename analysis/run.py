@@ -26,6 +26,7 @@ import pandas as pd
 import pyarrow as pa
 
 from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.analysis.kinds import no_run, results_in, study_kind
 from stackelgrid.simulators.result_columns import NETWORK as NETWORK_COLUMNS
 from stackelgrid.simulators.tables import SCHEMAS
 
@@ -81,6 +82,9 @@ class Run:
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
         self.summary = read_summary(self.directory)
+        study = study_kind(self.summary)
+        if study is not None:
+            raise ResultsError(no_run(self.directory, study))
         for key, kind in _KEYS.items():
             if not isinstance(self.summary.get(key), kind):
                 raise ResultsError(
@@ -295,9 +299,11 @@ def _summary(directory: Path) -> dict[str, Any]:
         raise ResultsError(f"{directory}: is empty; a directory of results is accepted")
     path = directory / "summary.json"
     if not path.is_file():
+        accepted = results_in(directory) or (
+            "a directory that stackelgrid run, compare, exactness or ensemble has written"
+        )
         raise ResultsError(
-            f"{directory}: holds no results (summary.json is missing); a directory that "
-            "stackelgrid run, compare, exactness or ensemble has written is accepted"
+            f"{directory}: holds no results (summary.json is missing); accepted: {accepted}"
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

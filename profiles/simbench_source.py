@@ -5,6 +5,7 @@ import pandas as pd
 
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.extras import install_command
 from stackelgrid.profiles.time_axis import TimeAxis, wall_clock_parts
 
 _QUARTER = pd.Timedelta(minutes=15)
@@ -29,7 +30,7 @@ def simbench_load(profile_name: str, axis: TimeAxis) -> Floats:
     except ImportError as error:
         raise ProfileError(
             f"simbench_load: profile {profile_name!r} needs the package simbench; "
-            "pip install stackelgrid[simbench] provides it"
+            f"{install_command('simbench')} provides it"
         ) from error
     # The load profiles of the three scenarios are the same; scenario 0 is today's grid.
     data: pd.DataFrame = simbench.get_all_simbench_profiles(0)["load"]

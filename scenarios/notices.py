@@ -1,4 +1,4 @@
-"""What a user should know before a run: stand-in solver, links, trade that cannot pay, scaling."""
+"""What a user should know before a run: solver, links, trade that cannot pay, scaling."""
 
 from collections.abc import Iterator
 
@@ -34,9 +34,11 @@ def programs(built: BuiltScenario) -> Iterator[tuple[str, ProgramHealth]]:
 
 def _solver(built: BuiltScenario) -> Iterator[str]:
     chosen = built.solvers.mixed_integer
-    if chosen.fallback_reason is not None:
-        name = f"{chosen.name} ({chosen.version})"
-        yield f"{name}, open source, stands in for mosek: {chosen.fallback_reason}"
+    if chosen.fallback_reason is not None:  # the whole reason is in summary.json
+        yield (
+            f"solver: {chosen.name} ({chosen.version}); MOSEK cannot be used here "
+            "(stackelgrid solvers says why)"
+        )
 
 
 def _messages(built: BuiltScenario) -> Iterator[str]:

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from stackelgrid.analysis.kinds import study_kind
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario, load_scenario
 from stackelgrid.scenarios.progress import RunProgress
@@ -48,6 +49,14 @@ def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumabl
     path = directory / "scenario.toml"
     header = read_header(directory)
     summary = _summary(directory, has_state=header is not None)
+    study = study_kind(summary or {})
+    if study is not None:
+        how = (
+            f"stackelgrid {study.verb} --resume {directory} goes on"
+            if study.resumes
+            else (f"stackelgrid {study.verb} begins a new one")
+        )
+        raise ScenarioError(f"--resume {directory}: holds {study.name}, not a run; {how}")
     if not path.is_file() or (summary is not None and "intervals_planned" not in summary):
         raise ScenarioError(
             f"--resume {directory}: is no run; a directory that `stackelgrid run` has begun to "

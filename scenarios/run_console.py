@@ -27,6 +27,8 @@ from stackelgrid.scenarios.report_console import ReportOption, report_of_run
 if TYPE_CHECKING:
     from stackelgrid.scenarios.load import LoadedScenario
 
+_LEAST_STORED_MWH = 5e-4  # a smaller difference is not visible in the line
+
 
 def run(
     scenario: OptionalScenarioArgument = None,
@@ -130,7 +132,7 @@ def _tell(s: Mapping[str, Any], directory: Path, output: Output) -> None:
         f"{counted(s['intervals_fallback'], 'interval')} by fallback"
     )
     stored = s["stored_energy"]
-    if stored["start_mwh"] or stored["end_mwh"]:
+    if abs(stored["end_mwh"] - stored["start_mwh"]) >= _LEAST_STORED_MWH:
         say(
             f"stored energy: {stored['start_mwh']:.3f} MWh at the start, "
             f"{stored['end_mwh']:.3f} MWh at the end; cost corrected by its worth "

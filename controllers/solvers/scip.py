@@ -24,6 +24,7 @@ from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.restricted import RestrictedProgram
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.extras import install_command
 
 _STATUS: dict[str, MixedIntegerStatus] = {
     "optimal": "optimal",
@@ -40,7 +41,7 @@ def version() -> str:
     try:
         return importlib.metadata.version("pyscipopt")
     except importlib.metadata.PackageNotFoundError:
-        raise SolverError("scip is not installed: pip install stackelgrid[scip]") from None
+        raise SolverError(f"scip is not installed: {install_command('scip')}") from None
 
 
 class ScipSolver(CheckedBackend):
@@ -124,7 +125,7 @@ def _pyscipopt() -> Any:
     try:
         return importlib.import_module("pyscipopt")
     except Exception as error:  # a broken shared library raises what it likes
-        message = f"scip cannot be imported ({error}): pip install stackelgrid[scip]"
+        message = f"scip cannot be imported ({error}): {install_command('scip')}"
         raise SolverError(message) from error
 
 

@@ -70,7 +70,7 @@ def test_scip_names_its_extra(monkeypatch):
         raise importlib.metadata.PackageNotFoundError(package)
 
     monkeypatch.setattr(scip.importlib.metadata, "version", missing)
-    with pytest.raises(SolverError, match=r"pip install stackelgrid\[scip\]"):
+    with pytest.raises(SolverError, match="pip install 'pyscipopt"):
         choose(True, "scip")
 
 

@@ -1,0 +1,47 @@
+"""What a directory of results holds, by the keys of its summary.json."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class StudyKind:
+    """A kind of study: its name, the key of its summary by which it is known, and its verb."""
+
+    name: str
+    key: str
+    of: type
+    verb: str
+    resumes: bool
+
+
+# an ensemble names its schemes, too, but as a list
+STUDIES = (
+    StudyKind("a sweep", "points_planned", int, "exactness", resumes=True),
+    StudyKind("an ensemble", "runs_planned", int, "ensemble", resumes=True),
+    StudyKind("a comparison of schemes", "schemes", dict, "compare", resumes=False),
+    StudyKind("a comparison of qualities", "qualities", dict, "compare", resumes=False),
+)
+_NAMED = 4  # directories that a message names
+
+
+def study_kind(summary: Mapping[str, Any]) -> StudyKind | None:
+    """Kind of the study that a summary belongs to; None for a run, or something else."""
+    return next((k for k in STUDIES if isinstance(summary.get(k.key), k.of)), None)
+
+
+def no_run(directory: Path, kind: StudyKind) -> str:
+    """Say which verb shows a study where a run was expected, and where its runs are."""
+    text = f"{directory}: holds {kind.name}, not a run; stackelgrid report {directory} shows it"
+    runs = results_in(directory)
+    return f"{text}, and its runs are {runs}" if runs else text
+
+
+def results_in(directory: Path) -> str:
+    """Name the directories of results below a directory; empty where there are none."""
+    found = sorted({path.parent for path in directory.glob("*/summary.json")})
+    found = found or sorted({path.parent for path in directory.glob("*/*/*/*/*/summary.json")})
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return ", ".join(str(path) for path in found[:_NAMED]) + more
