@@ -12,12 +12,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.run import NETWORK, Run, check_table
+from stackelgrid.profiles.extras import install_command
 from stackelgrid.simulators.result_columns import NETWORK as NETWORK_COLUMNS
 from stackelgrid.simulators.tables import TABLES as RESULT_TABLES
+
+try:
+    import h5netcdf  # noqa: F401  # xarray finds it by name
+    import xarray as xr
+except ImportError as error:
+    raise ResultsError(
+        f"xarray and netCDF: {error.name} is not installed; {install_command('netcdf')}"
+    ) from error
 
 CONVENTIONS = "CF-1.11"
 # compression of netCDF variables

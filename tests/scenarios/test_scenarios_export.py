@@ -302,12 +302,25 @@ def test_what_cannot_be_exported_is_refused_in_one_line(
     assert (tmp_path / "there" / "file").read_text() == "kept"
 
 
-def test_a_directory_without_a_run_is_refused_in_one_line(command, tmp_path):
+def test_a_directory_of_a_study_names_the_verb_that_shows_it(command, tmp_path):
+    """Each verb for runs says what the directory holds and what to do with it."""
+    run = tmp_path / "bottom_up"
+    run.mkdir()
+    (run / "summary.json").write_text("{}", encoding="utf-8")
     (tmp_path / "summary.json").write_text(json.dumps({"schemes": {}}), encoding="utf-8")
-    done = command("export", tmp_path, "--format", "csv", "--out", tmp_path / "x")
+    export = ("export", tmp_path, "--format", "csv", "--out", tmp_path / "x")
+    for verb in (export, ("view", tmp_path)):
+        done = command(*verb)
+        assert (done.status, len(done.stderr.splitlines())) == (2, 1)
+        told = f"holds a comparison of schemes, not a run; stackelgrid report {tmp_path} shows it"
+        assert told in done.stderr
+        assert done.stderr.endswith(f"its runs are {run}\n")
+    done = command("run", "--resume", tmp_path)
+    assert "holds a comparison of schemes, not a run; stackelgrid compare begins" in done.stderr
+    (tmp_path / "summary.json").unlink()
+    done = command("view", tmp_path)
     assert done.status == 2
-    assert "the directory of a run (stackelgrid run) is accepted" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert f"holds no results (summary.json is missing); accepted: {run}" in done.stderr
 
 
 def unfinished(quick, directory, done):
