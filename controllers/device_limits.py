@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.networks.devices import Batteries, Photovoltaics, Units
 from stackelgrid.profiles.arrays import Floats
 
@@ -21,21 +22,48 @@ def battery_step(
     return power, np.clip(after, batteries.e_min_mwh, batteries.e_max_mwh)
 
 
+def pv_limit(systems: Photovoltaics, p_mw: Floats, available_mw: Floats) -> Floats:
+    """Most that a plan lets PV feed in, MW (m, ...): planned power where it curtails, else rating.
+
+    A plan curtails where its power `p_mw` is below what was forecast to be available, by more than
+    CURTAILED of the inverter's rating.
+    """
+    rating = _per_device(systems.sn_mva, p_mw)
+    curtailed = np.minimum(available_mw, rating) - p_mw > tolerances.CURTAILED * rating
+    return np.where(curtailed, np.maximum(p_mw, 0.0), rating)
+
+
 def pv_output(
-    systems: Photovoltaics, available_mw: Floats, p_set_mw: Floats, q_set_mvar: Floats
+    systems: Photovoltaics,
+    available_mw: Floats,
+    p_set_mw: Floats,
+    q_set_mvar: Floats,
+    p_max_mw: Floats | None = None,
 ) -> tuple[Floats, Floats]:
-    """Active and reactive output (m, ...) in MW and MVAr: active first, then what is left for q."""
-    shape = (-1,) + (1,) * (np.ndim(available_mw) - 1)
-    rating = systems.sn_mva.reshape(shape)
-    p = np.clip(p_set_mw, 0.0, np.minimum(available_mw, rating))
+    """Active and reactive output (m, ...) in MW and MVAr: active first, then what is left for q.
+
+    A system feeds in what is available up to its rating and `p_max_mw` (None: up to `p_set_mw`).
+    `p_set_mw` is met where that differs by no more than CURTAILED of the rating, a solver's
+    rounding. Reactive output keeps to the inverter's circle and power factor at that active output.
+    """
+    rating = _per_device(systems.sn_mva, available_mw)
+    limit = np.maximum(p_set_mw if p_max_mw is None else p_max_mw, 0.0)
+    most = np.minimum(np.minimum(available_mw, limit), rating)
+    more = most - p_set_mw > tolerances.CURTAILED * rating
+    p = np.where(more, most, np.clip(p_set_mw, 0.0, most))
     room = np.sqrt(np.maximum(rating**2 - p**2, 0.0))
-    slope = np.tan(np.arccos(systems.min_power_factor)).reshape(shape)
-    limited = (systems.min_power_factor > 0.0).reshape(shape)
+    factor = _per_device(systems.min_power_factor, available_mw)
+    slope, limited = np.tan(np.arccos(factor)), factor > 0.0
     room = np.where(limited, np.minimum(room, slope * p), room)
     return p, np.clip(q_set_mvar, -room, room)
 
 
 def unit_output(units: Units, p_set_mw: Floats) -> Floats:
     """Output (m, ...) in MW inside the units' limits."""
-    shape = (-1,) + (1,) * (np.ndim(p_set_mw) - 1)
-    return np.clip(p_set_mw, units.p_min_mw.reshape(shape), units.p_max_mw.reshape(shape))
+    least, most = (_per_device(limit, p_set_mw) for limit in (units.p_min_mw, units.p_max_mw))
+    return np.clip(p_set_mw, least, most)
+
+
+def _per_device(values: Floats, like: Floats) -> Floats:
+    """Values (m,) with the axes that `like` (m, ...) has beyond the first."""
+    return values.reshape((-1,) + (1,) * (np.ndim(like) - 1))

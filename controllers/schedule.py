@@ -46,13 +46,16 @@ class BoundaryProfile:
 class SetPoints:
     """Set points of one grid for one interval, in the order of its devices.
 
-    Batteries positive when charging, PV and units positive when injecting.
+    Batteries positive when charging, PV and units positive when injecting. `pv_p_mw` is the power
+    expected of PV, `pv_p_max_mw` the most that it may feed in: the inverter's rating where the plan
+    does not curtail. None: a system is limited to `pv_p_mw` where that is below the forecast.
     """
 
     battery_p_mw: Floats
     pv_p_mw: Floats
     pv_q_mvar: Floats
     unit_p_mw: Floats
+    pv_p_max_mw: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class Schedule:
     `flows` (per unit, all branches of the network) is None where the plan is a fallback or a
     DC one; `price_eur_per_mwh` (buses, steps) are nodal prices of a transmission network.
     `charge_mw` and `discharge_mw` are kept apart to show simultaneous charge and discharge.
+    `pv_p_max_mw` (systems, steps) as in SetPoints.
     """
 
     interval: int
@@ -97,6 +101,7 @@ class Schedule:
     flows: FlowState | None = None
     price_eur_per_mwh: Floats | None = None
     trade: Trade | None = None
+    pv_p_max_mw: Floats | None = None
 
     @property
     def battery_p_mw(self) -> Floats:
@@ -114,6 +119,7 @@ class Schedule:
             pv_p_mw=self.pv_p_mw[:, step],
             pv_q_mvar=self.pv_q_mvar[:, step],
             unit_p_mw=self.unit_p_mw[:, step],
+            pv_p_max_mw=None if self.pv_p_max_mw is None else self.pv_p_max_mw[:, step],
         )
 
 

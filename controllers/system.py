@@ -80,6 +80,12 @@ class System:
         """How many steps of a decision are executed."""
         return self.horizon.length if self.day_ahead else self.resolve_every
 
+    def forecast(self, name: str) -> ForecastSource:
+        """Forecast of one grid."""
+        if self.transmission is not None and self.transmission.name == name:
+            return self.transmission.forecast
+        return next(f.forecast for f in self.feeders if f.name == name)
+
     def children(self, name: str) -> tuple[Feeder, ...]:
         """Feeders directly below a grid."""
         return tuple(f for f in self.feeders if f.boundary.parent == name)

@@ -43,6 +43,10 @@ GAP_PRICE_GROWTH = 4.0
 RECOVERY_PV_SHARE = 0.98
 CURTAILMENT_HALVINGS = 12
 
+# PV: a plan that leaves less than this share of an inverter's rating unused does not curtail (what
+# interior points leave below a limit; SOLVER_REDUCED is the coarsest of them)
+CURTAILED = 1e-5
+
 # battery: charging and discharging count as simultaneous above this share of the rated power
 SIMULTANEOUS_SHARE = 1e-4
 

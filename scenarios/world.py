@@ -149,7 +149,8 @@ def _connect(
     )
     for name, section in sections.items():
         kind = getattr(agents, AGENT_KIND[section.level])
-        agent = kind(grid=name, devices=built.devices[name])
+        forecast = built.system.forecast(name)
+        agent = kind(grid=name, devices=built.devices[name], forecast=forecast)
         fleet, log, grid = devices.Fleet(grid=name), recorder.Log(grid=name), grids[name]
         simulated = built.simulated[name]
 

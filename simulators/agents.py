@@ -14,10 +14,12 @@ from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, Outpu
 
 from stackelgrid.controllers.coordination.protocol import Controller
 from stackelgrid.controllers.decision import Decision
+from stackelgrid.controllers.device_limits import pv_limit
 from stackelgrid.controllers.errors import StackelgridError
 from stackelgrid.controllers.networks.devices import Devices
-from stackelgrid.controllers.schedule import Measurement
+from stackelgrid.controllers.schedule import Measurement, Plan
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.forecast import ForecastSource
 from stackelgrid.simulators.attributes import AGENT, only_value, time_based_model_meta
 from stackelgrid.simulators.timings import Timings
 
@@ -25,7 +27,8 @@ META: Meta = {
     "api_version": "3.0",
     "type": "time-based",
     "models": {
-        kind: time_based_model_meta(AGENT, ["grid", "devices"]) for kind in ("Tso", "Dso", "Lmo")
+        kind: time_based_model_meta(AGENT, ["grid", "devices", "forecast"])
+        for kind in ("Tso", "Dso", "Lmo")
     },
 }
 
@@ -40,6 +43,7 @@ class AgentSimulator(mosaik_api_v3.Simulator):
     def __init__(self) -> None:
         super().__init__(META)
         self._devices: dict[str, Devices] = {}
+        self._forecasts: dict[str, ForecastSource] = {}
         self._measured: dict[str, Measurement] = {}
         self._decision: Decision | None = None
 
@@ -64,6 +68,7 @@ class AgentSimulator(mosaik_api_v3.Simulator):
     def create(self, num: int, model: str, **model_params: Any) -> list[CreateResult]:
         """Create the agent of one grid."""
         self._devices[model_params["grid"]] = model_params["devices"]
+        self._forecasts[model_params["grid"]] = model_params["forecast"]
         return [{"eid": model_params["grid"], "type": model}]
 
     def step(self, time: int, inputs: InputData, max_advance: int) -> int:
@@ -94,11 +99,21 @@ class AgentSimulator(mosaik_api_v3.Simulator):
                 values |= {
                     "battery_p_set_mw": s.battery_p_mw,
                     "pv_p_set_mw": s.pv_p_mw,
+                    "pv_p_max_mw": self._pv_limit(eid, plan),
                     "pv_q_set_mvar": s.pv_q_mvar,
                     "unit_p_set_mw": s.unit_p_mw,
                 }
             data[eid] = {a: values.get(a) for a in attributes}
         return data
+
+    def _pv_limit(self, name: str, plan: Plan) -> Floats:
+        """Most that PV may feed in; from the forecast of the applied step if the plan is silent."""
+        points = plan.set_points
+        if points.pv_p_max_mw is not None:
+            return points.pv_p_max_mw
+        forecast = self._forecasts[name].at(plan.schedule.interval)
+        available = forecast.pv_available_mw[plan.step]
+        return pv_limit(self._devices[name].photovoltaics, points.pv_p_mw, available)
 
     def _measurement(self, name: str, inputs: Mapping[str, dict[str, Any]]) -> Measurement:
         energy = only_value(inputs.get("battery_e_mwh", {}))
@@ -140,6 +155,10 @@ class AgentSimulator(mosaik_api_v3.Simulator):
                 ("schedule pv_q_mvar", p.pv_q_mvar, (systems, steps)),
                 ("schedule unit_p_mw", p.unit_p_mw, (units, steps)),
             )
+            if s.pv_p_max_mw is not None:
+                expected += (("pv_p_max_mw", s.pv_p_max_mw, (systems,)),)
+            if p.pv_p_max_mw is not None:
+                expected += (("schedule pv_p_max_mw", p.pv_p_max_mw, (systems, steps)),)
             for quantity, values, shape in expected:
                 if np.shape(values) != shape or not np.isfinite(values).all():
                     raise ControllerError(

@@ -77,6 +77,7 @@ BOUNDARY = (
 FLEET = (
     Attribute("battery_p_set_mw", "MW", Flow.INPUT, "battery"),
     Attribute("pv_p_set_mw", "MW", Flow.INPUT, "pv"),
+    Attribute("pv_p_max_mw", "MW", Flow.INPUT, "pv"),
     Attribute("pv_q_set_mvar", "MVAr", Flow.INPUT, "pv"),
     Attribute("unit_p_set_mw", "MW", Flow.INPUT, "unit"),
     Attribute("bus_p_mw", "MW", Flow.OUTPUT, "bus"),
@@ -90,6 +91,7 @@ FLEET = (
     Attribute("battery_e_mwh", "MWh", Flow.OUTPUT, "battery"),
     Attribute("pv_available_mw", "MW", Flow.OUTPUT, "pv"),
     Attribute("pv_asked_mw", "MW", Flow.OUTPUT, "pv"),
+    Attribute("pv_limit_mw", "MW", Flow.OUTPUT, "pv"),
     Attribute("pv_p_mw", "MW", Flow.OUTPUT, "pv"),
     Attribute("pv_q_mvar", "MVAr", Flow.OUTPUT, "pv"),
     Attribute("unit_asked_mw", "MW", Flow.OUTPUT, "unit"),
@@ -106,6 +108,7 @@ AGENT = (
     # set points for the interval that begins
     Attribute("battery_p_set_mw", "MW", Flow.OUTPUT, "battery"),
     Attribute("pv_p_set_mw", "MW", Flow.OUTPUT, "pv"),
+    Attribute("pv_p_max_mw", "MW", Flow.OUTPUT, "pv"),
     Attribute("pv_q_set_mvar", "MVAr", Flow.OUTPUT, "pv"),
     Attribute("unit_p_set_mw", "MW", Flow.OUTPUT, "unit"),
     # for the record: the whole plan, and the energies it started from

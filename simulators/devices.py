@@ -63,11 +63,12 @@ class Fleet(Carrying):
         zeros = np.zeros(len(d.units.index))
         asked_battery = self.set_points.get("battery_p_set_mw", np.zeros(len(d.batteries.index)))
         asked_pv = self.set_points.get("pv_p_set_mw", available)
+        limit = self.set_points.get("pv_p_max_mw", d.photovoltaics.sn_mva)
         asked_q = self.set_points.get("pv_q_set_mvar", np.zeros_like(available))
         asked_unit = self.set_points.get("unit_p_set_mw", zeros)
         before = self.battery_e_mwh
         battery_p, self.battery_e_mwh = battery_step(d.batteries, before, asked_battery, dt_h)
-        pv_p, pv_q = pv_output(d.photovoltaics, available, asked_pv, asked_q)
+        pv_p, pv_q = pv_output(d.photovoltaics, available, asked_pv, asked_q, limit)
         unit_p = unit_output(d.units, asked_unit)
 
         n = len(self.bus_index)
@@ -91,6 +92,7 @@ class Fleet(Carrying):
             "battery_e_mwh": self.battery_e_mwh,
             "pv_available_mw": available,
             "pv_asked_mw": asked_pv,
+            "pv_limit_mw": limit,
             "pv_p_mw": pv_p,
             "pv_q_mvar": pv_q,
             "unit_asked_mw": asked_unit,

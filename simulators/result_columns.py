@@ -217,8 +217,10 @@ DEVICE = table(
     number("p_mw", "MW", "delivered: loads and batteries positive when consuming, PV and units "
            "when injecting"),
     number("q_mvar", "MVAr", "the same, reactive"),
-    number("asked_mw", "MW", "set point"),
+    number("asked_mw", "MW", "set point; of PV what the plan expects (`limit_mw` binds)"),
     number("available_mw", "MW", "what the sun offers, or a unit's limit"),
+    number("limit_mw", "MW", "most that PV may feed in: its inverter's rating where the plan does "
+           "not curtail"),
     number("e_mwh", "MWh", "energy at the end of the interval"),
     number("soc_percent", "%", "state of charge at the end of the interval"),
 )  # fmt: skip

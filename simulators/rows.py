@@ -141,6 +141,7 @@ def device_rows(grid: RecordedGrid, seen: Mapping[str, Any]) -> dict[str, Any]:
         "available_mw": np.concatenate([
             nothing[0], seen["pv_available_mw"], nothing[2], unit.p_max_mw
         ]),
+        "limit_mw": np.concatenate([nothing[0], seen["pv_limit_mw"], *nothing[2:]]),
         "e_mwh": np.concatenate([nothing[0], nothing[1], e, nothing[3]]),
         "soc_percent": np.concatenate([
             nothing[0], nothing[1], 100.0 * e / battery.e_max_mwh, nothing[3]

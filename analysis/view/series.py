@@ -156,7 +156,7 @@ def _device(run: LiveRun, element: Element) -> Series:
     scale, prefix = _scale(p, q, asked)
     colors = {"battery": style.BATTERY, "pv": style.PV, "unit": style.UNIT}
     signs = {"battery": "charging is positive", "load": "consumption"}
-    name, bus = rows.first("name"), rows.first("bus")
+    name, bus, pv = rows.first("name"), rows.first("bus"), rows.first("kind") == "pv"
     reactive = q if np.nanmax(np.abs(q), initial=0.0) > _NOTHING_MW else np.full_like(q, np.nan)
     energy, energy_prefix = _scale(rows("e_mwh"))
     return Series(
@@ -164,7 +164,7 @@ def _device(run: LiveRun, element: Element) -> Series:
         (
             Panel(signs.get(element.kind, "feed-in"), f"{prefix}W", (
                 Line("available", rows("available_mw") * scale, style.GREY, "dot"),
-                Line("set point", asked * scale, style.BLACK, "dash"),
+                Line("planned" if pv else "set point", asked * scale, style.BLACK, "dash"),
                 Line("P", p * scale, colors.get(element.kind, style.LOAD)),
             )),
             Panel("state of charge", "%", (

@@ -23,9 +23,10 @@ def hold_schedule(
 ) -> Schedule:
     """Continue the last schedule; without one, batteries rest and PV runs free.
 
-    PV stays below what is available and inside its inverter, units and batteries inside their
-    power and energy limits. The import is the sum of the parts without losses: the power flow
-    knows better, and no schedule of flows is claimed.
+    PV keeps the limits of the last schedule where that curtailed and feeds in what is available
+    elsewhere, inside its inverter; units and batteries stay inside their power and energy limits.
+    The import is the sum of the parts without losses: the power flow knows better, and no schedule
+    of flows is claimed.
     """
     devices = feeder.devices
     pv, batteries, units = devices.photovoltaics, devices.batteries, devices.units
@@ -34,14 +35,17 @@ def hold_schedule(
         battery = np.zeros((len(batteries.index), steps))
         pv_p = forecast.pv_available_mw.T
         pv_q = np.zeros_like(pv_p)
+        pv_max = np.repeat(pv.sn_mva[:, None], steps, axis=1)
         unit_p = np.zeros((len(units.index), steps))
     else:
         age = interval - last.interval
         battery = shifted(last.battery_p_mw, horizon, age)
         pv_p = shifted(last.pv_p_mw, horizon, age)
         pv_q = shifted(last.pv_q_mvar, horizon, age)
+        limits = last.pv_p_mw if last.pv_p_max_mw is None else last.pv_p_max_mw
+        pv_max = shifted(limits, horizon, age)
         unit_p = shifted(last.unit_p_mw, horizon, age)
-    pv_p, pv_q = pv_output(pv, forecast.pv_available_mw.T, pv_p, pv_q)
+    pv_p, pv_q = pv_output(pv, forecast.pv_available_mw.T, pv_p, pv_q, pv_max)
     unit_p = unit_output(units, unit_p)
 
     power, energy = np.empty_like(battery), np.empty_like(battery)
@@ -60,6 +64,7 @@ def hold_schedule(
         pv_p_mw=pv_p,
         pv_q_mvar=pv_q,
         unit_p_mw=unit_p,
+        pv_p_max_mw=pv_max,
     )
 
 

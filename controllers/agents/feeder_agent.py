@@ -229,8 +229,15 @@ class FeederAgent:
         """Schedule of a point of this feeder's model, without contracts."""
         assert point.x is not None
         columns = self.model(point.variant).columns
-        dt_h = self.horizon.dt_h
-        return feeder_schedule(instance.interval, self.reduction, dt_h, point.x, columns)
+        return feeder_schedule(
+            instance.interval,
+            self.reduction,
+            self.horizon.dt_h,
+            point.x,
+            columns,
+            self.feeder.devices.photovoltaics,
+            instance.forecast.pv_available_mw.T,
+        )
 
     def held(self, instance: FeederInstance, last: Schedule | None) -> Schedule:
         """Continue a schedule within the limits of the devices; without one batteries rest.

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from stackelgrid.controllers.device_limits import pv_limit
+from stackelgrid.controllers.networks.devices import Photovoltaics
 from stackelgrid.controllers.networks.reduction import FlowState, Reduction
 from stackelgrid.controllers.schedule import Schedule, Trade
 from stackelgrid.profiles.arrays import Floats, Ints
@@ -11,9 +13,18 @@ from stackelgrid.profiles.forecast import GridForecast
 
 
 def feeder_schedule(
-    interval: int, reduction: Reduction, dt_h: Floats, x: Floats, columns: Mapping[str, Ints]
+    interval: int,
+    reduction: Reduction,
+    dt_h: Floats,
+    x: Floats,
+    columns: Mapping[str, Ints],
+    systems: Photovoltaics,
+    pv_available_mw: Floats,
 ) -> Schedule:
-    """Schedule of a point x (columns by component), expanded to the full network; no trade."""
+    """Schedule of a point x (columns by component), expanded to the full network; no trade.
+
+    `pv_available_mw` (systems, steps) is the forecast that the point was found for.
+    """
     base, steps = reduction.full.base_mva, len(dt_h)
 
     def values(name: str) -> Floats:
@@ -21,6 +32,7 @@ def feeder_schedule(
 
     at = reduced_flows(x, columns, steps)
     flows = reduction.expand(at.p, at.q, at.current2, at.v)
+    pv_p = base * values("pv_p")
     return Schedule(
         interval=interval,
         dt_h=dt_h,
@@ -29,10 +41,11 @@ def feeder_schedule(
         charge_mw=base * values("charge"),
         discharge_mw=base * values("discharge"),
         battery_e_mwh=base * values("energy"),
-        pv_p_mw=base * values("pv_p"),
+        pv_p_mw=pv_p,
         pv_q_mvar=base * values("pv_q"),
         unit_p_mw=base * values("unit_p"),
         flows=flows,
+        pv_p_max_mw=pv_limit(systems, pv_p, pv_available_mw),
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from stackelgrid.controllers.agents.fallback import hold_schedule
 from stackelgrid.controllers.agents.upstream import FollowerSolution, UpstreamAgent
 from stackelgrid.controllers.certification.mixtures import MixtureVerdict, RadialMixtures
+from stackelgrid.controllers.device_limits import pv_limit
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.models.mv_dispatch import mv_dispatch_data, mv_dispatch_model
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan, Schedule
@@ -148,11 +149,13 @@ class MvDispatchAgent(UpstreamAgent):
             )
             schedule = replace(schedule, price_eur_per_mwh=self.held_prices(interval))
         else:
-            schedule = self._schedule(interval, solution, energy)
+            schedule = self._schedule(interval, p, solution, energy)
         self._last = schedule
         return Plan(schedule, schedule.set_points(), report)
 
-    def _schedule(self, interval: int, solution: FollowerSolution, energy: Floats) -> Schedule:
+    def _schedule(
+        self, interval: int, p: Floats, solution: FollowerSolution, energy: Floats
+    ) -> Schedule:
         base, steps = self.feeder.network.base_mva, self.horizon.length
 
         def mw(name: str) -> Floats:
@@ -161,6 +164,7 @@ class MvDispatchAgent(UpstreamAgent):
         dual = solution.dual[self.compiled.rows["active_balance"]].reshape(-1, steps)
         resting = np.zeros((len(energy), steps))
         pv_p = mw("pv_p")
+        available = base * p[self.compiled.parameters["pv_available"]].reshape(-1, steps)
         return Schedule(
             interval=interval,
             dt_h=self.horizon.dt_h,
@@ -173,4 +177,5 @@ class MvDispatchAgent(UpstreamAgent):
             pv_q_mvar=np.zeros_like(pv_p),
             unit_p_mw=mw("unit_p"),
             price_eur_per_mwh=-dual[self._order] / (base * self.horizon.dt_h),
+            pv_p_max_mw=pv_limit(self.feeder.devices.photovoltaics, pv_p, available),
         )

@@ -373,15 +373,21 @@ class _Ladder:
 
 
 def curtailed(schedule: Schedule, share: Floats) -> Schedule:
-    """Schedule with a share (steps,) of its PV; the import grows by what is left out."""
+    """Schedule with a share (steps,) of its PV; the import grows by what is left out.
+
+    Where that is less than all of it, PV may not feed in more.
+    """
     lost_p = ((1.0 - share) * schedule.pv_p_mw).sum(axis=0)
     lost_q = ((1.0 - share) * schedule.pv_q_mvar).sum(axis=0)
+    pv_p = share * schedule.pv_p_mw
+    limits = schedule.pv_p_max_mw
     return replace(
         schedule,
-        pv_p_mw=share * schedule.pv_p_mw,
+        pv_p_mw=pv_p,
         pv_q_mvar=share * schedule.pv_q_mvar,
         p_import_mw=schedule.p_import_mw + lost_p,
         q_import_mvar=schedule.q_import_mvar + lost_q,
         flows=None,
         trade=None,
+        pv_p_max_mw=pv_p if limits is None else np.where(share < 1.0, pv_p, limits),
     )

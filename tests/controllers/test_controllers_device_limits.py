@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stackelgrid.controllers.device_limits import battery_step, pv_output, unit_output
+from stackelgrid.controllers.device_limits import battery_step, pv_limit, pv_output, unit_output
 from stackelgrid.controllers.networks.devices import Batteries, Photovoltaics, Units
 
 UNIT = st.floats(0.0, 1.0)
@@ -89,3 +89,43 @@ def test_arrays_over_steps_are_limited_like_single_values():
         unit_output(units, np.array([[0.0, 0.5, 7.0], [-9.0, 0.5, 7.0]])),
         [[0.2, 0.5, 1.0], [-9.0, 0.5, 7.0]],
     )
+
+
+def inverters(count, sn_mva=0.5, factor=0.0):
+    one = np.ones(count)
+    return Photovoltaics(
+        tuple(range(count)), ("",) * count, np.zeros(count, dtype=np.int64), one, sn_mva * one,
+        factor * one, ("",) * count,
+    )  # fmt: skip
+
+
+def test_a_plan_limits_pv_only_where_it_curtails():
+    """Forecast 0.3 MW: all of it, all but a solver's rounding, 0.2 MW; 0.6 MW beyond a rating."""
+    planned = np.array([0.3, 0.3 - 4e-6, 0.2, 0.5])
+    available = np.array([0.3, 0.3, 0.3, 0.6])
+    np.testing.assert_array_equal(pv_limit(inverters(4), planned, available), [0.5, 0.5, 0.2, 0.5])
+    steps = pv_limit(inverters(1), planned[None], available[None])
+    np.testing.assert_array_equal(steps, [[0.5, 0.5, 0.2, 0.5]])
+
+
+@pytest.mark.parametrize(
+    ("available", "free", "curtailed"),
+    [(0.4, 0.4, 0.2), (0.1, 0.1, 0.1), (0.6, 0.5, 0.2), (0.3, 0.3, 0.2)],
+)
+def test_pv_feeds_in_what_there_is_up_to_its_limit(available, free, curtailed):
+    """Planned at 0.3 MW of 0.3 MW without a limit, and at 0.2 MW of 0.3 MW with one."""
+    systems, planned = inverters(2), np.array([0.3, 0.2])
+    limit = pv_limit(systems, planned, np.full(2, 0.3))
+    p, _ = pv_output(systems, np.full(2, available), planned, np.zeros(2), limit)
+    np.testing.assert_array_equal(p, [free, curtailed])
+
+
+def test_reactive_power_shrinks_to_the_circle_at_the_real_active_power():
+    """3-4-5: 0.4 MVAr beside 0.3 MW fill 0.5 MVA; 0.4 MW come and leave 0.3 MVAr."""
+    systems, limit = inverters(2), np.full(2, 0.5)
+    q_set = np.array([0.4, -0.4])
+    p, q = pv_output(systems, np.full(2, 0.4), np.full(2, 0.3), q_set, limit)
+    np.testing.assert_allclose((p, q), [[0.4, 0.4], [0.3, -0.3]], rtol=1e-12)
+    # cos phi 0.8 of 0.2 MW that come instead of 0.4 MW: 0.15 MVAr
+    p, q = pv_output(inverters(2, factor=0.8), np.full(2, 0.2), np.full(2, 0.4), q_set, limit)
+    np.testing.assert_allclose((p, q), [[0.2, 0.2], [0.15, -0.15]], rtol=1e-12)
