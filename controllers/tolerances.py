@@ -4,6 +4,12 @@
 POWER_FLOW_PU = 1e-10
 POWER_FLOW_ITERATIONS = 20
 
+# a power flow asks for no smaller mismatch than this many roundings of its largest admittance; a
+# line of less impedance (p.u. of the net's sn_mva) joins its buses: what that neglects of a voltage
+# is this times the flow, p.u., and what keeping it would leave of a mismatch is 1e-16 over this
+POWER_FLOW_ROUNDINGS = 4.0
+JOINED_IMPEDANCE_PU = 1e-8
+
 # three-phase power flow: change of a voltage in the last iteration, p.u.; iterations of the
 # current-injection method (linear convergence, cheap), before Newton is asked
 THREE_PHASE_PU = 1e-10

@@ -17,6 +17,7 @@ from stackelgrid.controllers.networks.boundary import (
 )
 from stackelgrid.controllers.networks.cases import available_cases, load_case
 from stackelgrid.controllers.networks.checks import check_net
+from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.random import generator
@@ -40,61 +41,79 @@ class PlacedPv:
 
 @dataclass(frozen=True)
 class BuiltGrid:
-    """A grid section and its net; `pv` tells which systems came from which section."""
+    """A grid section and its net; `pv` tells which systems came from which section.
+
+    The section's `bus` is the one of the parent's net, where switches may have joined several to
+    one. `record` tells what became of the user's net.
+    """
 
     section: GridSection
     net: pandapowerNet
     pv: tuple[PlacedPv, ...]
+    record: NetRecord
 
 
 def build_grids(loaded: LoadedScenario) -> dict[str, BuiltGrid]:
     """Build the nets of all grids, parents first; raises ScenarioError or NetworkError."""
     scenario = loaded.scenario
-    cases: dict[str, pandapowerNet] = {}
+    cases: dict[tuple[str, float], tuple[pandapowerNet, NetRecord]] = {}
     built: dict[str, BuiltGrid] = {}
     for section in scenario.top_down:
-        if section.case not in cases:
-            cases[section.case] = _case(section, loaded.folder)
-        net = copy.deepcopy(cases[section.case])
+        key = (section.case, _BASE_MVA[section.level])
+        if key not in cases:
+            cases[key] = _case(section, loaded.folder)
+        net, record = copy.deepcopy(cases[key])
         net.name = section.name
-        net.sn_mva = _BASE_MVA[section.level]
-        parent = built[section.parent].net if section.parent is not None else None
-        _apply_limits(net, section)
-        _apply_boundary(net, section, parent)
-        _scale_loads(net, section)
-        built[section.name] = BuiltGrid(section, net, _place_devices(net, section, scenario))
+        _apply_limits(net, section, record)
+        section = _apply_boundary(net, section, built, record)
+        _scale_loads(net, section, record)
+        pv = _place_devices(net, section, scenario, record)
+        built[section.name] = BuiltGrid(section, net, pv, record)
     _replace_loads(built)
     for grid in built.values():
         check_net(grid.net, grid.section.name)
     return built
 
 
-def _case(section: GridSection, folder: Path) -> pandapowerNet:
-    case = section.case
+def _case(section: GridSection, folder: Path) -> tuple[pandapowerNet, NetRecord]:
+    case, record = section.case, NetRecord()
     if case not in available_cases() and not Path(case).is_absolute():
         case = str(folder / case) if case.endswith(".json") else case
-    return load_case(case, section.name)
+    return load_case(case, section.name, record, _BASE_MVA[section.level]), record
 
 
-def _apply_limits(net: pandapowerNet, section: GridSection) -> None:
-    for column, value in (("min_vm_pu", section.vm_min_pu), ("max_vm_pu", section.vm_max_pu)):
+def _apply_limits(net: pandapowerNet, section: GridSection, record: NetRecord) -> None:
+    for column, value, key in (
+        ("min_vm_pu", section.vm_min_pu, "vm_min_pu"),
+        ("max_vm_pu", section.vm_max_pu, "vm_max_pu"),
+    ):
         if value is not None:
-            net.bus[column] = value
+            replace_values(net, record, "bus", column, value, key)
     if section.line_max_i_ka is not None:
-        net.line["max_i_ka"] = section.line_max_i_ka
+        replace_values(net, record, "line", "max_i_ka", section.line_max_i_ka, "line_max_i_ka")
     for rating in section.ratings:
         unknown = sorted(set(rating.lines) - set(net.line.index))
         if unknown:
             raise ScenarioError(
-                f"grids.{section.name}.ratings: line {unknown[0]} does not exist; accepted are "
-                f"the lines {_range(net.line.index)} of {section.case}"
+                f"grids.{section.name}.ratings: line {unknown[0]} "
+                f"{_absence(record, 'line', unknown[0])}; accepted are the lines "
+                f"{_range(net.line.index)} of {section.case}"
             )
-        net.line.loc[list(rating.lines), "max_i_ka"] = rating.max_i_ka
+        replace_values(net, record, "line", "max_i_ka", rating.max_i_ka, "ratings", rating.lines)
     if section.vm_pu is not None:
-        net.ext_grid["vm_pu"] = section.vm_pu
+        replace_values(net, record, "ext_grid", "vm_pu", section.vm_pu, "vm_pu")
 
 
-def _apply_boundary(net: pandapowerNet, section: GridSection, parent: pandapowerNet | None) -> None:
+def _absence(record: NetRecord, table: str, index: int) -> str:
+    """Why a grid has no element of an index."""
+    lost = record.loss_of(table, index)
+    return f"is not in the grid ({lost})" if lost else "does not exist"
+
+
+def _apply_boundary(
+    net: pandapowerNet, section: GridSection, built: Mapping[str, BuiltGrid], record: NetRecord
+) -> GridSection:
+    """Connect a net to its parent's; returns the section with the bus of the parent's net."""
     boundary = section.boundary
     if boundary.adds_transformer:
         assert boundary.sn_mva is not None
@@ -117,27 +136,34 @@ def _apply_boundary(net: pandapowerNet, section: GridSection, parent: pandapower
         )
     trafos = boundary_trafos(net)
     if trafos:
-        net.trafo.loc[trafos, "tap_pos"] = boundary.tap_pos
-    if parent is not None:
-        if section.bus not in parent.bus.index:
-            raise ScenarioError(
-                f"grids.{section.name}.bus: {section.bus} does not exist in {section.parent}; "
-                f"accepted: {_range(parent.bus.index)}"
-            )
-        follow_upstream_voltage(net, float(parent.bus.vn_kv.at[section.bus]))
+        key = "boundary.tap_pos"
+        replace_values(net, record, "trafo", "tap_pos", boundary.tap_pos, key, trafos)
+    if section.parent is None or section.bus is None:
+        return section
+    parent = built[section.parent]
+    bus = parent.record.bus(section.bus)
+    if bus not in parent.net.bus.index:
+        raise ScenarioError(
+            f"grids.{section.name}.bus: {section.bus} {_absence(parent.record, 'bus', bus)} in "
+            f"{section.parent}; accepted: {_range(parent.net.bus.index)}"
+        )
+    follow_upstream_voltage(net, float(parent.net.bus.vn_kv.at[bus]))
+    return section.model_copy(update={"bus": bus})
 
 
-def _scale_loads(net: pandapowerNet, section: GridSection) -> None:
+def _scale_loads(net: pandapowerNet, section: GridSection, record: NetRecord) -> None:
     if not len(net.load):
         return
     if section.loads.equal:
         for column in ("p_mw", "q_mvar"):
-            net.load[column] = net.load[column].sum() / len(net.load)
-    net.load["scaling"] = net.load["scaling"].fillna(1.0) * section.loads.scale
+            mean = net.load[column].sum() / len(net.load)
+            replace_values(net, record, "load", column, mean, "loads.equal")
+    scaling = net.load["scaling"].fillna(1.0) * section.loads.scale
+    replace_values(net, record, "load", "scaling", scaling, "loads.scale")
 
 
 def _place_devices(
-    net: pandapowerNet, section: GridSection, scenario: Scenario
+    net: pandapowerNet, section: GridSection, scenario: Scenario, record: NetRecord
 ) -> tuple[PlacedPv, ...]:
     existing = int((net.sgen.type == "PV").sum())
     placed: list[PlacedPv] = []
@@ -147,7 +173,7 @@ def _place_devices(
             "remove them and list them under pv, so that they have a profile"
         )
     for k, pv in enumerate(section.pv):
-        buses = _buses(net, pv, section, scenario, f"pv.{k}")
+        buses = _buses(net, pv, section, scenario, f"pv.{k}", record)
         for bus in buses:
             pp.create_sgen(
                 net, bus, p_mw=pv.p_mw, sn_mva=pv.sn_mva or pv.p_mw, type="PV",
@@ -157,15 +183,14 @@ def _place_devices(
         first = sum(p.count for p in placed)
         placed.append(PlacedPv(pv, first, len(buses)))
     for k, battery in enumerate(section.batteries):
-        for bus in _buses(net, battery, section, scenario, f"batteries.{k}"):
+        for bus in _buses(net, battery, section, scenario, f"batteries.{k}", record):
             phase = battery.phase or _customer_phase(net, section, f"batteries.{k}", bus)
             _create_battery(net, bus, battery, phase)
     for k, unit in enumerate(section.units):
-        if unit.bus not in net.bus.index:
-            raise _no_bus(net, section, f"units.{k}", unit.bus)
+        bus = _bus(net, section, f"units.{k}", unit.bus, record)
         index = pp.create_sgen(
-            net, unit.bus, p_mw=0.0, min_p_mw=unit.p_min_mw, max_p_mw=unit.p_max_mw,
-            type="unit", name=f"unit {unit.bus}",
+            net, bus, p_mw=0.0, min_p_mw=unit.p_min_mw, max_p_mw=unit.p_max_mw,
+            type="unit", name=f"unit {bus}",
         )  # fmt: skip
         pp.create_poly_cost(
             net, index, "sgen", cp1_eur_per_mw=unit.c1_eur_per_mwh,
@@ -207,14 +232,16 @@ def _customer_phase(net: pandapowerNet, section: GridSection, key: str, bus: int
 
 
 def _buses(
-    net: pandapowerNet, rule: Placement, section: GridSection, scenario: Scenario, key: str
+    net: pandapowerNet,
+    rule: Placement,
+    section: GridSection,
+    scenario: Scenario,
+    key: str,
+    record: NetRecord,
 ) -> list[int]:
     """Buses of a placement; a seeded choice depends on the scenario's seed, grid and key only."""
     if rule.buses is not None:
-        for bus in rule.buses:
-            if bus not in net.bus.index:
-                raise _no_bus(net, section, key, bus)
-        return list(rule.buses)
+        return [_bus(net, section, key, bus, record) for bus in rule.buses]
     table = net.load if rule.among == "loads" else net.sgen[net.sgen.type == "PV"]
     candidates = sorted({int(b) for b in table.bus})
     count = rule.count if rule.count is not None else round((rule.share or 0.0) * len(candidates))
@@ -232,11 +259,15 @@ def _buses(
     return sorted(int(b) for b in rng.choice(candidates, size=count, replace=False))
 
 
-def _no_bus(net: pandapowerNet, section: GridSection, key: str, bus: int) -> ScenarioError:
-    return ScenarioError(
-        f"grids.{section.name}.{key}: bus {bus} does not exist in {section.case}; accepted: "
-        f"{_range(net.bus.index)}"
-    )
+def _bus(net: pandapowerNet, section: GridSection, key: str, bus: int, record: NetRecord) -> int:
+    """Bus of the net for one that a scenario names."""
+    found = record.bus(bus)
+    if found not in net.bus.index:
+        raise ScenarioError(
+            f"grids.{section.name}.{key}: bus {bus} {_absence(record, 'bus', found)} in "
+            f"{section.case}; accepted: {_range(net.bus.index)}"
+        )
+    return found
 
 
 def _replace_loads(built: Mapping[str, BuiltGrid]) -> None:
@@ -264,7 +295,10 @@ def _replace_loads(built: Mapping[str, BuiltGrid]) -> None:
                     f"leave {left:.3g}; a multiplicity of at most {most} is accepted"
                 )
             if there != 0.0:
-                upper.load.loc[at_bus, column] *= max(left, 0.0) / there
+                rest = upper.load.loc[at_bus, column] * (max(left, 0.0) / there)
+                key = f"grids.{section.name}"
+                record = built[section.parent].record
+                replace_values(upper, record, "load", column, rest, key, at_bus)
 
 
 def _range(index: "np.typing.ArrayLike") -> str:

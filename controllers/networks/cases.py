@@ -13,21 +13,25 @@ import numpy as np
 import pandapower as pp
 import pandapower.networks as pn
 from pandapower.auxiliary import pandapowerNet
-from pandapower.toolbox import drop_out_of_service_elements, fuse_buses
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.checks import check_net, named
+from stackelgrid.controllers.networks.checks import check_indices, check_net, named
 from stackelgrid.controllers.networks.devices import PHASES
 from stackelgrid.controllers.networks.merging import merge_series_lines
+from stackelgrid.controllers.networks.net_record import NetRecord
+from stackelgrid.controllers.networks.topology import apply_topology
 
 # the day time snapshot whose loads pandapower ships with the feeder
 _EUROPEAN_SNAPSHOT = "on_peak_566"
 
 
-def load_case(case: str, name: str) -> pandapowerNet:
+def load_case(
+    case: str, name: str, record: NetRecord | None = None, base_mva: float | None = None
+) -> pandapowerNet:
     """Build a test grid by name, or read a pandapower JSON file; normalised and checked.
 
-    `case` is one of `available_cases()` or a path ending in `.json`. Raises NetworkError.
+    `case` is one of `available_cases()` or a path ending in `.json`; `base_mva` replaces the net's
+    `sn_mva`, `record` is told what became of the net. Raises NetworkError.
     """
     if case in _BUILDERS:
         with warnings.catch_warnings():
@@ -40,7 +44,9 @@ def load_case(case: str, name: str) -> pandapowerNet:
             f"grid {name}: case {case!r} unknown; accepted: {', '.join(available_cases())} or the "
             "path of a pandapower .json file"
         )
-    net = normalise(net, name)
+    if base_mva is not None:
+        net.sn_mva = base_mva
+    net = normalise(net, name, record)
     net.name = name
     check_net(net, name)
     return net
@@ -51,55 +57,20 @@ def available_cases() -> tuple[str, ...]:
     return tuple(sorted(_BUILDERS))
 
 
-def normalise(net: pandapowerNet, name: str) -> pandapowerNet:
+def normalise(net: pandapowerNet, name: str, record: NetRecord | None = None) -> pandapowerNet:
     """Return a copy without switches, parts out of service and single-phase loads.
 
-    Closed bus-bus switches fuse their buses and open switches take their branch out of service,
-    as lightsim2grid knows no switches. A single-phase load becomes a balanced load of the same
-    power whose phase is kept in the column `phase` (empty for one between two phases, type delta).
+    Switches and elements out of service are applied as pandapower does (`topology`). A single-phase
+    load becomes a balanced load of the same power whose phase is kept in the column `phase` (empty
+    for one between two phases, type delta). `record` is told what became of the net.
     Raises NetworkError where that is impossible.
     """
     net = copy.deepcopy(net)
-    for table in ("line", "trafo"):
-        for column in ("in_service",):
-            if net[table][column].isna().any():
-                lost = net[table].index[net[table][column].isna()]
-                raise NetworkError(f"{named(name, table, lost)} has in_service empty")
-    _apply_switches(net, name)
-    drop_out_of_service_elements(net)
+    check_indices(net, name)
+    apply_topology(net, name, NetRecord() if record is None else record)
     _drop_orphaned_costs(net)
     _balance_single_phase_loads(net, name)
     return net
-
-
-def _apply_switches(net: pandapowerNet, name: str) -> None:
-    switch = net.switch
-    impedant = switch.index[
-        (switch.et == "b") & switch.closed.astype(bool) & (switch.z_ohm.fillna(0.0) != 0.0)
-    ]
-    if len(impedant):
-        raise NetworkError(
-            f"{named(name, 'switch', impedant)} closed with z_ohm != 0; model it as a line"
-        )
-    for _, row in switch[switch.et != "b"].iterrows():
-        if not row.closed:
-            table = {"l": "line", "t": "trafo", "t3": "trafo3w"}[row.et]
-            net[table].loc[row.element, "in_service"] = False
-    closed = switch[(switch.et == "b") & switch.closed.astype(bool)]
-    merged: dict[int, int] = {}
-
-    def survivor(bus: int) -> int:
-        while bus in merged:
-            bus = merged[bus]
-        return bus
-
-    pairs = [(int(row.bus), int(row.element)) for _, row in closed.iterrows()]
-    net.switch = net.switch.drop(net.switch.index)
-    for a, b in pairs:
-        keep, drop = survivor(a), survivor(b)
-        if keep != drop:
-            fuse_buses(net, keep, drop, drop=True)
-            merged[drop] = keep
 
 
 def _drop_orphaned_costs(net: pandapowerNet) -> None:

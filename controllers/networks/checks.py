@@ -13,6 +13,24 @@ from stackelgrid.controllers.networks.net_columns import refused_tables, refused
 SUPPORTED_TABLES = frozenset(
     {"bus", "line", "trafo", "ext_grid", "gen", "sgen", "load", "storage", "shunt"}
 )
+# where branches and other elements of pandapower name their buses
+BRANCH_ENDS = {
+    "line": ("from_bus", "to_bus"),
+    "trafo": ("hv_bus", "lv_bus"),
+    "trafo3w": ("hv_bus", "mv_bus", "lv_bus"),
+}
+_TWO_ENDED = ("impedance", "dcline", "tcsc")
+_AT_BUS = (
+    "ext_grid", "gen", "sgen", "load", "storage", "shunt", "asymmetric_load", "asymmetric_sgen",
+    "motor", "ssc", "svc", "switch", "ward", "xward",
+)  # fmt: skip
+BUS_COLUMNS = (
+    BRANCH_ENDS
+    | dict.fromkeys(_TWO_ENDED, ("from_bus", "to_bus"))
+    | dict.fromkeys(_AT_BUS, ("bus",))
+)
+# pandapower keeps arrays up to the largest index of a bus
+_LARGEST_INDEX = 10_000_000
 # pandapower's stand-in for "no rating" in converted MATPOWER cases (case33bw: 99999 kA)
 UNLIMITED_KA = 9999.0
 
@@ -32,6 +50,7 @@ def check_net(net: pandapowerNet, name: str) -> None:
     of service must have been removed before (see `cases.normalise`).
     """
     _check_supported(net, name)
+    check_indices(net, name)
     _check_buses(net, name)
     _check_slack(net, name)
     _check_impedances(net, name)
@@ -41,7 +60,8 @@ def check_net(net: pandapowerNet, name: str) -> None:
     if isolated:
         raise NetworkError(
             f"{named(name, 'bus', sorted(isolated))} isolated from the slack bus; "
-            "every bus must be supplied"
+            "every bus with loads or generators must be supplied (close a switch, or set "
+            "in_service = False)"
         )
 
 
@@ -96,21 +116,18 @@ def _check_supported(net: pandapowerNet, name: str) -> None:
             )
 
 
-def _check_buses(net: pandapowerNet, name: str) -> None:
-    if not len(net.bus):
-        raise NetworkError(f"grid {name}: has no bus")
-    if net.bus.index.has_duplicates:
-        twice = net.bus.index[net.bus.index.duplicated()].unique()
-        raise NetworkError(f"{named(name, 'bus', twice)} defined twice")
-    bad = net.bus.index[~(net.bus.vn_kv.to_numpy(dtype=float) > 0.0)]
-    if len(bad):
-        raise NetworkError(f"{named(name, 'bus', bad)} has vn_kv NaN or <= 0; kV > 0 is accepted")
+def check_indices(net: pandapowerNet, name: str) -> None:
+    """Refuse indices that are no whole numbers >= 0 or occur twice, and buses that do not exist.
+
+    Raises NetworkError; nothing can be looked up in such a net.
+    """
+    for table in ("bus", *BUS_COLUMNS):
+        if table in net and len(net[table]):
+            _check_index(net[table].index, name, table)
     known = set(net.bus.index)
-    for table, columns in (
-        ("line", ("from_bus", "to_bus")),
-        ("trafo", ("hv_bus", "lv_bus")),
-        *((t, ("bus",)) for t in ("ext_grid", "gen", "sgen", "load", "storage", "shunt")),
-    ):
+    for table, columns in BUS_COLUMNS.items():
+        if table not in net or not len(net[table]):
+            continue
         for column in columns:
             lost = net[table].index[~net[table][column].isin(known)]
             if len(lost):
@@ -118,6 +135,46 @@ def _check_buses(net: pandapowerNet, name: str) -> None:
                 raise NetworkError(
                     f"{named(name, table, lost)} sits on {column} {bus}, which does not exist"
                 )
+    for table, switched in (("bus", "b"), ("line", "l"), ("trafo", "t"), ("trafo3w", "t3")):
+        switches = net.switch[(net.switch.et == switched).to_numpy()]
+        lost = switches.index[~switches.element.isin(net[table].index)]
+        if len(lost):
+            element = switches.element.at[lost[0]]
+            raise NetworkError(
+                f"{named(name, 'switch', lost)} switches {table} {element}, which does not exist"
+            )
+
+
+def _check_index(index: pd.Index, name: str, table: str) -> None:
+    whole = [
+        isinstance(i, int | np.integer) and not isinstance(i, bool) and 0 <= i <= _LARGEST_INDEX
+        for i in index
+    ]
+    bad = [i for i, good in zip(index, whole, strict=True) if not good]
+    if bad:
+        raise NetworkError(
+            f"grid {name}: {table} has the index {bad[0]!r}; whole numbers from 0 to "
+            f"{_LARGEST_INDEX} are accepted (pandapower.toolbox.create_continuous_bus_index)"
+        )
+    if index.has_duplicates:
+        twice = index[index.duplicated()].unique()
+        raise NetworkError(f"{named(name, table, twice)} defined twice")
+
+
+def _check_buses(net: pandapowerNet, name: str) -> None:
+    if not len(net.bus):
+        raise NetworkError(f"grid {name}: has no bus")
+    bad = net.bus.index[~(net.bus.vn_kv.to_numpy(dtype=float) > 0.0)]
+    if len(bad):
+        raise NetworkError(f"{named(name, 'bus', bad)} has vn_kv NaN or <= 0; kV > 0 is accepted")
+    for table in ("line", "trafo"):
+        one, other = (net[table][column] for column in BRANCH_ENDS[table])
+        loops = net[table].index[(one == other).to_numpy()]
+        if len(loops):
+            raise NetworkError(
+                f"{named(name, table, loops)} begins and ends at bus {one.at[loops[0]]} (one bus, "
+                "or buses that closed switches join); two buses are accepted"
+            )
 
 
 def _check_slack(net: pandapowerNet, name: str) -> None:
@@ -126,7 +183,10 @@ def _check_slack(net: pandapowerNet, name: str) -> None:
         slacks += list(net.gen.bus[net.gen.slack.astype(bool)])
     if len(slacks) != 1:
         found = "none" if not slacks else "buses " + ", ".join(str(b) for b in slacks)
-        raise NetworkError(f"grid {name}: exactly one slack bus is accepted, found {found}")
+        raise NetworkError(
+            f"grid {name}: exactly one slack bus is accepted, found {found}"
+            + ("; make a net of each part with a slack of its own" if slacks else "")
+        )
     if not len(net.ext_grid):
         raise NetworkError(
             f"grid {name}: the slack must be an ext_grid, found a gen with slack=True"
@@ -143,8 +203,18 @@ def _check_impedances(net: pandapowerNet, name: str) -> None:
             i = line.index.get_loc(bad[0])
             raise NetworkError(
                 f"{named(name, 'line', bad)} has r = {r[i]:g}, x = {x[i]:g} ohm; finite values "
-                ">= 0 that are not both 0 are accepted"
+                ">= 0 that are not both 0 are accepted (a closed bus-bus switch has none)"
             )
+        for column in ("length_km", "g_us_per_km", "parallel"):
+            if column in line:
+                values = line[column].to_numpy(dtype=float)
+                lowest = 1.0 if column == "parallel" else 0.0
+                bad = line.index[~((values >= lowest) & np.isfinite(values))]
+                if len(bad):
+                    raise NetworkError(
+                        f"{named(name, 'line', bad)} has {column} = {line.at[bad[0], column]:g}; "
+                        f"a finite value >= {lowest:g} is accepted"
+                    )
         charging = line.c_nf_per_km.to_numpy(dtype=float)
         bad = line.index[~((charging >= 0.0) & np.isfinite(charging))]
         if len(bad):

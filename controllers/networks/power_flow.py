@@ -12,6 +12,7 @@ from pandapower.auxiliary import pandapowerNet
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import PowerFlowError
 from stackelgrid.controllers.networks.per_unit import (
+    PerUnitBranches,
     line_rating_ka,
     loading_limit_percent,
     per_unit_branches,
@@ -73,9 +74,10 @@ class AcPowerFlow:
         self.loading_limit_percent = np.concatenate(
             [loading_limit_percent(net.line), loading_limit_percent(net.trafo)]
         )
-        self._grid = _bus_level_grid(net)
+        data = per_unit_branches(net)
+        self._grid = _bus_level_grid(net, data)
         # lightsim2grid takes the tolerance in MW
-        self._tolerance = tolerances.POWER_FLOW_PU * float(net.sn_mva) * _POWER_SCALE
+        self._tolerance = _mismatch_pu(data) * float(net.sn_mva) * _POWER_SCALE
         self._slack_gen = len(self._grid.get_generators()) - 1
         self._slack_bus = self.bus_index.index(int(net.ext_grid.bus.iloc[0]))
         self._flat = np.ones(len(self.bus_index), dtype=np.complex128)
@@ -209,13 +211,19 @@ def bus_power(buses: int, position: Ints, p_mw: Floats) -> Floats:
     return total
 
 
-def _bus_level_grid(net: pandapowerNet) -> Any:
+def _mismatch_pu(data: PerUnitBranches) -> float:
+    """Mismatch to ask for: rounding of the largest admittance leaves more than the usual one."""
+    largest = float(np.max(1.0 / np.hypot(data.r, data.x), initial=0.0))
+    rounding = tolerances.POWER_FLOW_ROUNDINGS * float(np.finfo(float).eps) * largest
+    return max(tolerances.POWER_FLOW_PU, rounding)
+
+
+def _bus_level_grid(net: pandapowerNet, data: PerUnitBranches) -> Any:
     """Convert to lightsim2grid with exactly one load at every bus, through per-unit branches.
 
     Its own pandapower reader ignores switches, parallel transformers, tap neutrals and nominal
     transformer voltages that differ from the buses'; pandapower's per-unit data have them all.
     """
-    data = per_unit_branches(net)
     slack = int(net.ext_grid.bus.iloc[0])
     generators = [
         (int(bus), float(vm)) for bus, vm in zip(net.gen.bus, net.gen.vm_pu, strict=True)

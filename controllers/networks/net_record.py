@@ -1,0 +1,98 @@
+"""What became of a net on its way into a simulated grid; whoever changes the net writes it here."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pandas as pd
+from pandapower.auxiliary import pandapowerNet
+
+Fate = Literal["kept", "joined", "replaced", "ignored", "dropped"]
+FATES: tuple[Fate, ...] = ("kept", "joined", "replaced", "ignored", "dropped")
+
+
+@dataclass(frozen=True)
+class Note:
+    """What became of some elements of one table; `column` and scenario `key` where it has one."""
+
+    fate: Fate
+    table: str
+    index: tuple[int, ...]
+    text: str
+    column: str = ""
+    key: str = ""
+
+
+@dataclass
+class NetRecord:
+    """Notes in the order in which they were made, and the bus that stands for every joined one."""
+
+    notes: list[Note] = field(default_factory=list)
+    bus_of: dict[int, int] = field(default_factory=dict)
+
+    def note(
+        self,
+        fate: Fate,
+        table: str,
+        index: Iterable[object],
+        text: str,
+        *,
+        column: str = "",
+        key: str = "",
+    ) -> None:
+        """Write down what became of elements; nothing where `index` is empty."""
+        elements = tuple(int(str(i)) for i in index)
+        if elements:
+            self.notes.append(Note(fate, table, elements, text, column, key))
+
+    def join(self, bus_of: Mapping[int, int]) -> None:
+        """Let buses stand for others from now on."""
+        self.bus_of = {old: bus_of.get(new, new) for old, new in self.bus_of.items()}
+        self.bus_of |= bus_of
+
+    def bus(self, index: int) -> int:
+        """Bus of the simulated grid for a bus of the user's net."""
+        return self.bus_of.get(index, index)
+
+    def loss_of(self, table: str, index: int) -> str:
+        """Why an element of the user's net is not in the grid; empty if nothing is known of it."""
+        for note in reversed(self.notes):
+            if note.table == table and index in note.index and note.fate in ("dropped", "joined"):
+                return note.text
+        return ""
+
+
+def replace_values(
+    net: pandapowerNet,
+    record: NetRecord,
+    table: str,
+    column: str,
+    values: object,
+    key: str,
+    index: Iterable[object] | None = None,
+) -> None:
+    """Write a scenario's values into a column of a net and into the record.
+
+    `values` is one value or one for each of `index` (all elements where it is None). Elements
+    that held the value already are not noted.
+    """
+    frame = net[table]
+    rows = frame.index if index is None else pd.Index(list(index))
+    before = frame[column].loc[rows] if column in frame else pd.Series(float("nan"), index=rows)
+    if index is None:
+        frame[column] = values
+    else:
+        frame.loc[rows, column] = values
+    after = frame[column].loc[rows]
+    same = (before == after) | (before.isna() & after.isna())
+    changes: dict[str, list[object]] = {}
+    for i, old, new in zip(rows[~same], before[~same], after[~same], strict=True):
+        changes.setdefault(f"{_shown(old)} -> {_shown(new)}", []).append(i)
+    for text, elements in changes.items():
+        record.note("replaced", table, elements, text, column=column, key=key)
+
+
+def _shown(value: object) -> str:
+    if value is None or value != value:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

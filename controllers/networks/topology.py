@@ -1,0 +1,293 @@
+"""Switches, elements out of service and joined buses: from a user's net to buses and branches."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import networkx as nx
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pandapower.auxiliary import pandapowerNet
+from pandapower.topology import create_nxgraph, unsupplied_buses
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.networks.checks import (
+    BRANCH_ENDS,
+    BUS_COLUMNS,
+    UNLIMITED_KA,
+    named,
+)
+from stackelgrid.controllers.networks.net_columns import refused_tables
+from stackelgrid.controllers.networks.net_record import NetRecord
+from stackelgrid.profiles.arrays import Floats
+
+Bools = NDArray[np.bool_]
+
+_SWITCHED = {"l": "line", "t": "trafo", "t3": "trafo3w"}
+# columns of a shunt admittance, by which a branch that is open at one end still draws power
+_SHUNTS = {"line": ("c_nf_per_km", "g_us_per_km"), "trafo": ("pfe_kw", "i0_percent")}
+# what makes a part of a net without supply more than idle equipment
+_INJECTING = ("load", "sgen", "gen", "storage", "asymmetric_load", "asymmetric_sgen", "motor")
+
+
+@dataclass(frozen=True)
+class _OpenEnd:
+    table: str
+    index: int
+    column: str
+    reason: str
+
+
+def apply_topology(net: pandapowerNet, name: str, record: NetRecord) -> None:
+    """Leave buses and branches that are in service and supplied, in place, without switches.
+
+    As pandapower does it: elements at a bus out of service are out of service; closed bus-bus
+    switches between buses in service join them; a branch that is open at one end stays connected
+    at the other, where its charging or iron losses are drawn. Buses joined by a line of no
+    impedance to speak of (tolerances.JOINED_IMPEDANCE_PU) become one, too. What is without supply
+    and holds no load, generator or storage is dropped. Indices must have been checked
+    (`checks.check_indices`). Raises NetworkError.
+    """
+    _drop_out_of_service(net, name, record)
+    open_ends = _open_ends(net, name, record)
+    pairs = _closed_switches(net, name, record)
+    net.switch = net.switch.drop(net.switch.index)
+    _cut(net, open_ends, record)
+    _join(net, name, pairs, record)
+    _join(net, name, _tiny_lines(net, name), record)
+    _merge_slacks(net, record)
+    _drop_unsupplied(net, record)
+
+
+def _drop(net: pandapowerNet, table: str, index: Iterable[object], reason: str,
+          record: NetRecord) -> None:  # fmt: skip
+    rows = pd.Index(list(index))
+    record.note("dropped", table, rows, reason)
+    net[table] = net[table].drop(rows)
+    for costs in ("poly_cost", "pwl_cost"):
+        cost = net[costs]
+        net[costs] = cost[~((cost.et == table) & cost.element.isin(rows))]
+
+
+def _in_service(net: pandapowerNet, name: str, table: str) -> Bools:
+    values = net[table]["in_service"]
+    if values.isna().any():
+        lost = values.index[values.isna()]
+        raise NetworkError(f"{named(name, table, lost)} has in_service empty")
+    return np.asarray(values, dtype=np.bool_)
+
+
+def _drop_out_of_service(net: pandapowerNet, name: str, record: NetRecord) -> None:
+    """Drop elements that are out of service or at buses that are; lines at one such bus stay."""
+    alive = set(net.bus.index[_in_service(net, name, "bus")])
+    for table in sorted({*BUS_COLUMNS, *refused_tables()} - {"switch"}):
+        if table not in net or not len(net[table]):
+            continue
+        if "in_service" in net[table]:
+            gone = net[table].index[~_in_service(net, name, table)]
+            _drop(net, table, gone, "out of service", record)
+        ends = net[table][list(BUS_COLUMNS.get(table, ()))]
+        dead = ~ends.isin(alive)
+        gone = ends.index[dead.all(axis=1) if table == "line" else dead.any(axis=1)]
+        _drop(net, table, gone, "its bus is out of service", record)
+
+
+def _open_ends(net: pandapowerNet, name: str, record: NetRecord) -> list[_OpenEnd]:
+    """Ends of branches that an open switch or a bus out of service leaves open."""
+    ends: dict[tuple[str, int, str], str] = {}
+    alive = set(net.bus.index[_in_service(net, name, "bus")])
+    for column in BRANCH_ENDS["line"]:
+        for i in net.line.index[~net.line[column].isin(alive)]:
+            ends["line", int(i), column] = "its bus is out of service"
+    closed = _closed(net, name)
+    for row in net.switch[(net.switch.et != "b").to_numpy() & ~closed].itertuples():
+        table = _SWITCHED.get(str(row.et))
+        if table is None:
+            raise NetworkError(
+                f"{named(name, 'switch', [row.Index])} has et = {row.et!r}; b, l, t and t3 are "
+                "accepted"
+            )
+        if row.element not in net[table].index:
+            continue  # out of service
+        if table == "trafo3w":
+            _drop(net, table, [row.element], f"switch {row.Index} is open", record)
+            continue
+        at = [c for c in BRANCH_ENDS[table] if net[table].at[row.element, c] == row.bus]
+        if not at:
+            raise NetworkError(
+                f"{named(name, 'switch', [row.Index])} sits on bus {row.bus}, which is no end of "
+                f"{table} {row.element}"
+            )
+        ends.setdefault((table, int(row.element), at[0]), f"switch {row.Index} is open")
+    return [_OpenEnd(*end, reason) for end, reason in ends.items()]
+
+
+def _closed(net: pandapowerNet, name: str) -> Bools:
+    closed = net.switch.closed
+    if closed.isna().any():
+        raise NetworkError(f"{named(name, 'switch', closed.index[closed.isna()])} has closed empty")
+    return np.asarray(closed, dtype=np.bool_)
+
+
+def _closed_switches(
+    net: pandapowerNet, name: str, record: NetRecord
+) -> list[tuple[int, int, str]]:
+    """Pairs of buses in service that a closed switch joins."""
+    alive = set(net.bus.index[_in_service(net, name, "bus")])
+    closed = net.switch[(net.switch.et == "b").to_numpy() & _closed(net, name)]
+    live = closed.bus.isin(alive) & closed.element.isin(alive)
+    record.note("ignored", "switch", closed.index[~live], "closed at a bus out of service")
+    closed = closed[live]
+    impedant = closed.index[closed.z_ohm.fillna(0.0) != 0.0]
+    if len(impedant):
+        raise NetworkError(
+            f"{named(name, 'switch', impedant)} closed with z_ohm != 0; model it as a line"
+        )
+    for row in closed.itertuples():
+        one, other = (float(net.bus.vn_kv.at[bus]) for bus in (row.bus, row.element))
+        if one != other:
+            raise NetworkError(
+                f"{named(name, 'switch', [row.Index])} joins buses of {one:g} and {other:g} kV; "
+                "buses of one nominal voltage are accepted"
+            )
+    return [(int(r.bus), int(r.element), f"closed switch {r.Index}") for r in closed.itertuples()]
+
+
+def _cut(net: pandapowerNet, ends: list[_OpenEnd], record: NetRecord) -> None:
+    """Give open ends a bus of their own where the branch draws power, else drop the branch."""
+    at: dict[tuple[str, int], list[_OpenEnd]] = {}
+    for end in ends:
+        at.setdefault((end.table, end.index), []).append(end)
+    slacks = set(net.ext_grid.bus)
+    for (table, index), open_at in at.items():
+        row = net[table].loc[index]
+        draws = [c for c in _SHUNTS[table] if c in row.index and row[c] != 0.0 and row[c] == row[c]]
+        reason = " and ".join(end.reason for end in open_at)
+        if len(open_at) == 2 or not draws:
+            _drop(net, table, [index], reason, record)
+            continue
+        end = open_at[0]
+        column, other = end.column, next(c for c in BRANCH_ENDS[table] if c != end.column)
+        if table == "trafo" and row[other] in slacks:
+            lost = f"{reason}; its {row.pfe_kw:g} kW of iron losses belong to the grid above"
+            _drop(net, table, [index], lost, record)
+            continue
+        bus = net.bus.loc[[row[column]]].copy()
+        bus.index = [int(net.bus.index.max()) + 1]
+        bus["name"], bus["in_service"] = f"open end of {table} {index}", True
+        for limit in ("min_vm_pu", "max_vm_pu"):
+            if limit in bus:
+                bus[limit] = np.nan
+        net.bus = pd.concat([net.bus, bus])
+        net[table].loc[index, column] = bus.index[0]
+        kept = f"open at {column} ({reason}): draws power from its other end"
+        record.note("kept", table, [index], f"{kept}, bus {bus.index[0]} added")
+    dead = net.bus.index[~net.bus.in_service.to_numpy(dtype=bool)]
+    _drop(net, "bus", dead, "out of service", record)
+
+
+def _tiny_lines(net: pandapowerNet, name: str) -> list[tuple[int, int, str]]:
+    """Pairs of buses that a line of no impedance to speak of joins."""
+    line = net.line
+    r, x = (line[c] * line.length_km / line.parallel for c in ("r_ohm_per_km", "x_ohm_per_km"))
+    base = net.bus.vn_kv.reindex(line.from_bus).to_numpy(dtype=float) ** 2 / float(net.sn_mva)
+    size = np.hypot(r, x) / base
+    tiny = line[((size > 0.0) & (size < tolerances.JOINED_IMPEDANCE_PU)).to_numpy()]
+    if not len(tiny):
+        return []
+    ratings = tiny.max_i_ka.to_numpy(dtype=float)
+    rated = tiny.index[ratings < UNLIMITED_KA]
+    if len(rated):
+        raise NetworkError(
+            f"{named(name, 'line', rated)} has an impedance of {size.at[rated[0]]:.1e} p.u., too "
+            f"small to compute the flow that its max_i_ka limits; at least "
+            f"{tolerances.JOINED_IMPEDANCE_PU:g} p.u. of {net.sn_mva:g} MVA are accepted, or no "
+            "max_i_ka (its buses then become one)"
+        )
+    return [
+        (int(r.from_bus), int(r.to_bus), f"line {r.Index} of {size.at[r.Index]:.1e} p.u.")
+        for r in tiny.itertuples()
+    ]
+
+
+def _join(
+    net: pandapowerNet, name: str, pairs: list[tuple[int, int, str]], record: NetRecord
+) -> None:
+    """Make one bus of each group of joined ones, with the tightest of their voltage bands."""
+    bus_of: dict[int, int] = {}
+
+    def survivor(bus: int) -> int:
+        while bus in bus_of:
+            bus = bus_of[bus]
+        return bus
+
+    for first, second, reason in pairs:
+        keep, gone = survivor(first), survivor(second)
+        if keep == gone:
+            continue
+        bus_of[gone] = keep
+        record.note("joined", "bus", [gone], f"one bus with {keep} by {reason}")
+    if not bus_of:
+        return
+    bus_of = {bus: survivor(bus) for bus in bus_of}
+    record.join(bus_of)
+    for table, columns in BUS_COLUMNS.items():
+        if table in net and len(net[table]) and table != "bus":
+            for column in columns:
+                net[table][column] = net[table][column].map(lambda b: bus_of.get(b, b))
+    for column, tightest in (("min_vm_pu", "max"), ("max_vm_pu", "min")):
+        if column in net.bus:
+            group = net.bus[column].groupby([bus_of.get(b, b) for b in net.bus.index])
+            net.bus[column] = group.agg(tightest).reindex(net.bus.index)
+    net.bus = net.bus.drop(list(bus_of))
+    loops = (net.line.from_bus == net.line.to_bus).to_numpy()
+    inner = net.line.index[loops]
+    charged = net.line.index[loops & (_charging_pu(net) >= tolerances.JOINED_IMPEDANCE_PU)]
+    if len(charged):
+        raise NetworkError(
+            f"{named(name, 'line', charged)} has charging and begins and ends at one bus, as "
+            "closed switches join its ends; open a switch or take the line out of service"
+        )
+    _drop(net, "line", inner, "between buses that are one", record)
+
+
+def _charging_pu(net: pandapowerNet) -> Floats:
+    """Charging of the net's lines."""
+    line = net.line
+    base = net.bus.vn_kv.reindex(line.from_bus).to_numpy(dtype=float) ** 2 / float(net.sn_mva)
+    farad = line.c_nf_per_km * 1e-9 * line.length_km * line.parallel
+    siemens = 2.0 * np.pi * float(net.f_hz) * farad
+    return np.asarray(siemens * base, dtype=np.float64)
+
+
+def _merge_slacks(net: pandapowerNet, record: NetRecord) -> None:
+    """Drop a second slack at the bus of the first that asks for the same voltage and no more."""
+    if len(net.ext_grid) < 2:
+        return
+    same = ["bus", "vm_pu", "va_degree"]
+    limits = [c for c in ("min_p_mw", "max_p_mw", "min_q_mvar", "max_q_mvar") if c in net.ext_grid]
+    plain = net.ext_grid[limits].isna().all(axis=1)
+    for costs in ("poly_cost", "pwl_cost"):
+        costly = net[costs].element[net[costs].et == "ext_grid"]
+        plain &= ~net.ext_grid.index.isin(costly)
+    twice = net.ext_grid.duplicated(same) & plain
+    _drop(net, "ext_grid", net.ext_grid.index[twice], "a second slack of the same voltage", record)
+
+
+def _drop_unsupplied(net: pandapowerNet, record: NetRecord) -> None:
+    """Drop parts without supply that hold nothing; `check_net` refuses the others."""
+    if not len(net.ext_grid):
+        return
+    dead = unsupplied_buses(net)
+    if not dead:
+        return
+    used = {int(b) for table in _INJECTING if table in net for b in net[table].bus}
+    graph = create_nxgraph(net)
+    idle = set().union(*(c for c in nx.connected_components(graph) if c <= dead and not c & used))
+    reason = "without supply and without load"
+    for table, columns in BUS_COLUMNS.items():
+        if table in net and table != "switch" and len(net[table]):
+            at = net[table][list(columns)].isin(idle).any(axis=1)
+            _drop(net, table, net[table].index[at], reason, record)
+    _drop(net, "bus", sorted(idle), reason, record)
