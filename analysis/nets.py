@@ -16,7 +16,9 @@ from pandapower.toolbox import clear_result_tables
 
 from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.run import Run
+from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.boundary import boundary_trafos
+from stackelgrid.controllers.networks.net_file import read_net
 from stackelgrid.profiles.arrays import Floats
 
 _SET_POINTS = ("load", "sgen", "storage", "gen")
@@ -46,11 +48,9 @@ def initial_net(directory: Path, grid: str) -> pandapowerNet:
             "their tables only"
         )
     try:
-        net = pp.from_json(str(path))
-    except Exception as error:  # pandapower raises whatever its parser comes across
-        raise ResultsError(f"{path}: is no pandapower net ({error})") from error
-    if not isinstance(net, pandapowerNet):
-        raise ResultsError(f"{path}: is no pandapower net")
+        net = read_net(path, grid)
+    except NetworkError as error:
+        raise ResultsError(str(error)) from error
     clear_result_tables(net)  # those that a user's net, or pandapower's own, came with
     return net
 

@@ -18,7 +18,9 @@ from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import check_indices, check_net, named
 from stackelgrid.controllers.networks.devices import PHASES
 from stackelgrid.controllers.networks.merging import merge_series_lines
+from stackelgrid.controllers.networks.net_file import read_net
 from stackelgrid.controllers.networks.net_record import NetRecord
+from stackelgrid.controllers.networks.net_tables import conform_tables
 from stackelgrid.controllers.networks.topology import apply_topology
 
 # the day time snapshot whose loads pandapower ships with the feeder
@@ -38,7 +40,7 @@ def load_case(
             warnings.simplefilter("ignore")  # pandapower warns about dtypes of its own data
             net = _BUILDERS[case]()
     elif case.endswith(".json"):
-        net = _read_json(Path(case), name)
+        net = read_net(Path(case), name)
     else:
         raise NetworkError(
             f"grid {name}: case {case!r} unknown; accepted: {', '.join(available_cases())} or the "
@@ -66,6 +68,7 @@ def normalise(net: pandapowerNet, name: str, record: NetRecord | None = None) ->
     Raises NetworkError where that is impossible.
     """
     net = copy.deepcopy(net)
+    conform_tables(net, name)
     check_indices(net, name)
     apply_topology(net, name, NetRecord() if record is None else record)
     _drop_orphaned_costs(net)
@@ -113,20 +116,6 @@ def _balance_single_phase_loads(net: pandapowerNet, name: str) -> None:
         ],
     )
     net.asymmetric_load = single.drop(single.index)
-
-
-def _read_json(path: Path, name: str) -> pandapowerNet:
-    if not path.is_file():
-        raise NetworkError(f"grid {name}: file {path} does not exist")
-    try:
-        net = pp.from_json(str(path))
-    except Exception as error:  # pandapower raises whatever its JSON decoder meets
-        raise NetworkError(
-            f"grid {name}: {path} is not a pandapower JSON file ({error})"
-        ) from error
-    if not isinstance(net, pandapowerNet):
-        raise NetworkError(f"grid {name}: {path} does not hold a pandapower net")
-    return net
 
 
 def _case30() -> pandapowerNet:

@@ -123,7 +123,7 @@ def check_indices(net: pandapowerNet, name: str) -> None:
     """
     for table in ("bus", *BUS_COLUMNS):
         if table in net and len(net[table]):
-            _check_index(net[table].index, name, table)
+            check_index(net[table].index, name, table)
     known = set(net.bus.index)
     for table, columns in BUS_COLUMNS.items():
         if table not in net or not len(net[table]):
@@ -145,7 +145,8 @@ def check_indices(net: pandapowerNet, name: str) -> None:
             )
 
 
-def _check_index(index: pd.Index, name: str, table: str) -> None:
+def check_index(index: pd.Index, name: str, table: str) -> None:
+    """Refuse an index of a table that is no whole number >= 0 or occurs twice."""
     whole = [
         isinstance(i, int | np.integer) and not isinstance(i, bool) and 0 <= i <= _LARGEST_INDEX
         for i in index
@@ -153,7 +154,7 @@ def _check_index(index: pd.Index, name: str, table: str) -> None:
     bad = [i for i, good in zip(index, whole, strict=True) if not good]
     if bad:
         raise NetworkError(
-            f"grid {name}: {table} has the index {bad[0]!r}; whole numbers from 0 to "
+            f"grid {name}: {table} has the index {bad[0]!r:.60}; whole numbers from 0 to "
             f"{_LARGEST_INDEX} are accepted (pandapower.toolbox.create_continuous_bus_index)"
         )
     if index.has_duplicates:
