@@ -64,12 +64,13 @@ class PointForecasts:
         """Scaled loads and PV, replaced export price."""
         base, point = self.study.forecast, self.points[interval]
         price, pv = point.export_price_eur_per_mwh, point.pv_scale * base.pv_available_mw
+        scale = np.where(self.study.feeder.devices.loads.profiled, point.load_scale, 1.0)
         export = base.export_eur_per_mwh
         if price is not None:
             export = np.where(self.study.priced, price, export)
         return GridForecast(
-            load_p_mw=point.load_scale * base.load_p_mw,
-            load_q_mvar=point.load_scale * base.load_q_mvar,
+            load_p_mw=scale * base.load_p_mw,
+            load_q_mvar=scale * base.load_q_mvar,
             pv_available_mw=pv if point.pv_scale else pv[:, :0],
             import_eur_per_mwh=base.import_eur_per_mwh,
             export_eur_per_mwh=export,

@@ -40,6 +40,21 @@ class Known:
         return self.realised[first : first + count]
 
 
+@dataclass(frozen=True)
+class PartlyKnown:
+    """Columns `at` (columns,) are predicted; of the others what happens is known beforehand."""
+
+    realised: Floats
+    at: npt.NDArray[np.bool_]
+    predictor: Predictor
+
+    def rows(self, issue: int, first: int, count: int) -> Floats:
+        """Values of all columns."""
+        values = self.realised[first : first + count].copy()
+        values[:, self.at] = self.predictor.rows(issue, first, count)
+        return values
+
+
 def deviated(outlook: Floats, shift: Floats, relative: bool, upper: Floats | None = None) -> Floats:
     """Values off an outlook (n, columns) by `shift` (n,), relative or in its unit.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.profiles.arrays import Floats
@@ -42,6 +43,10 @@ class Profiles:
         """Largest PV power (n, systems) in MW: rated, or what the profile says beyond it."""
         rated = self.devices[name].photovoltaics.p_rated_mw
         return np.maximum(rated, self.series[name].pv_available_mw)
+
+    def loads_only(self, name: str) -> npt.NDArray[np.bool_]:
+        """Which columns of load are loads; generators of constant power neither err nor stray."""
+        return np.tile(self.devices[name].loads.profiled, 2)
 
     def has_prices(self, name: str) -> bool:
         """Whether a grid has a tariff; a transmission grid has none."""
@@ -144,7 +149,9 @@ def _realised(name: str, profiles: Profiles, paths: Mapping[Label, ErrorPath]) -
     load, pv, price = columns_of(profiles.series[name])
     of_load, of_pv, of_price = (paths.get(label) for label in labels_of(name))
     if of_load is not None:
-        load = deviated(load, of_load.deviation, relative=True)
+        at = profiles.loads_only(name)
+        load = load.copy()
+        load[:, at] = deviated(load[:, at], of_load.deviation, relative=True)
     if of_pv is not None:
         pv = deviated(pv, of_pv.deviation, relative=True, upper=profiles.pv_upper(name))
     if of_price is not None and profiles.has_prices(name):

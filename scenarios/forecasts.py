@@ -26,6 +26,7 @@ from stackelgrid.profiles.forecast_predictors import (
     LastSeen,
     Observed,
     OutlookWithErrors,
+    PartlyKnown,
     Predictor,
     SameTimeDayBefore,
     Tabulated,
@@ -88,9 +89,14 @@ def build_world(
 
 def _peak(profile_mw: Floats, forecast: Predictor | None) -> Floats:
     """No less than any forecast of a load (loads,); from what is known beforehand alone."""
+    if isinstance(forecast, PartlyKnown):
+        peak: Floats = np.abs(profile_mw).max(axis=0)
+        at = forecast.at[: len(peak)]
+        peak[at] = _peak(profile_mw[:, at], forecast.predictor)
+        return peak
     loads = profile_mw.shape[1]
     most: Floats = np.abs(profile_mw).max(axis=0)
-    peak: Floats = _LOAD_HEADROOM * most
+    peak = _LOAD_HEADROOM * most
     if isinstance(forecast, SameTimeDayBefore | LastSeen):
         peak = np.maximum(peak, np.abs(forecast.past[:, :loads]).max(axis=0))
     elif isinstance(forecast, Tabulated):
@@ -127,11 +133,18 @@ class _Told:
         """Forecast source of one grid."""
         expected = columns_of(self._profiles.series[name])
         realised = columns_of(self._reality.series[name])
-        load, pv, price = (
-            self._predictor(name, k, expected[k], realised[k]) for k in (_LOAD, _PV, _PRICE)
-        )
+        pv, price = (self._predictor(name, k, expected[k], realised[k]) for k in (_PV, _PRICE))
+        load = self._load(name, expected[_LOAD], realised[_LOAD])
         length = self._profiles.axis.length
         return UpdatedForecast(load, pv, price, self._updates, self._horizon, length)
+
+    def _load(self, name: str, expected: Floats, realised: Floats) -> Predictor:
+        """Predictor of the loads; the power of generators that are no loads is known."""
+        at = self._profiles.loads_only(name)
+        if not at.any():
+            return Known(realised)
+        predictor = self._predictor(name, _LOAD, expected[:, at], realised[:, at])
+        return predictor if at.all() else PartlyKnown(realised, at, predictor)
 
     def _predictor(self, name: str, k: int, expected: Floats, realised: Floats) -> Predictor:
         """Predictor of the k-th quantity of a grid, from its profile and what happens."""
@@ -163,6 +176,8 @@ class _Told:
     def _persistence(self, name: str, k: int, realised: Floats) -> Predictor:
         assert self._past is not None
         past = columns_of(self._past[1][name])[k]
+        if k == _LOAD:
+            past = past[:, self._profiles.loads_only(name)]
         rule = self._sections[k].persistence
         if rule == "last":
             return LastSeen(past, realised)

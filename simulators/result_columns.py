@@ -134,7 +134,7 @@ INTERVAL = table(
         number("p_import_mw", "MW", "what flowed at the boundary; 0 for a transmission grid"),
         number("q_import_mvar", "MVAr", "the same, reactive"),
         number("p_import_planned_mw", "MW", "what the plan had announced"),
-        number("load_p_mw", "MW", "own uncontrolled loads"),
+        number("load_p_mw", "MW", "own uncontrolled loads less generators of constant power"),
         number("load_q_mvar", "MVAr", "the same, reactive"),
         number("lower_p_mw", "MW", "grids connected below, all their copies"),
         number("pv_p_mw", "MW", "feed-in of PV"),
@@ -211,7 +211,7 @@ DEVICE = table(
     label("element", "pandapower's table"),
     count("index", "pandapower's index"),
     label("name", "pandapower's name"),
-    label("kind", "load, pv, battery or unit"),
+    label("kind", "load (generators of constant power too), pv, battery or unit"),
     count("bus", "pandapower's index of its bus"),
     label("phase", "a, b, c or abc; empty where none is stated"),
     number("p_mw", "MW", "delivered: loads and batteries positive when consuming, PV and units "
