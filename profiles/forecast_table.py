@@ -13,6 +13,7 @@ from stackelgrid.profiles.forecast import Updates
 from stackelgrid.profiles.forecast_correlation import Label
 from stackelgrid.profiles.forecast_predictors import Tabulated
 from stackelgrid.profiles.sources import read_columns
+from stackelgrid.profiles.stamps import parse_stamps
 from stackelgrid.profiles.time_axis import TimeAxis
 
 QUANTITIES = ("load", "pv", "price")
@@ -26,7 +27,7 @@ class ForecastTable:
 
     `issued` (issues,) are the intervals at whose start each forecast of any grid and quantity is
     available, increasing and negative before the start of `axis`; `factors` says whether values
-    multiply the outlook.
+    multiply the outlook. `spans` are the first and last valid time of what the file holds.
     """
 
     path: Path
@@ -34,6 +35,7 @@ class ForecastTable:
     issued: Ints
     factors: bool
     values: dict[Label, Floats] = field(repr=False)
+    spans: dict[Label, tuple[pd.Timestamp, pd.Timestamp]] = field(repr=False)
 
     def tabulated(
         self,
@@ -52,6 +54,13 @@ class ForecastTable:
         intervals from the last interval before the next one that replaces it. Raises ProfileError
         naming what is missing or impossible.
         """
+        if label in self.spans and label not in self.values:
+            first, last = (t.tz_convert(self.axis.start.tzinfo) for t in self.spans[label])
+            raise ProfileError(
+                f"{self.path}: {label.quantity} of grid {label.site} is valid from "
+                f"{first.isoformat()} to {last.isoformat()}, outside the run; intervals from "
+                f"{self.axis.start.isoformat()} to {self.axis.index[-1].isoformat()} are needed"
+            )
         if label not in self.values:
             known = ", ".join(known.text for known in self.values) or "none"
             raise ProfileError(
@@ -130,12 +139,14 @@ def read_forecast_table(
 ) -> ForecastTable:
     """Read a CSV or Parquet file of forecasts, one row for each value.
 
-    Columns: `issue_time` and `valid_time` (ISO stamps with an offset; `valid_time` is the left edge
-    of an interval of `axis`) or `lead_min` instead of it, `grid`, `quantity` (load, pv or price)
-    and either `factor`, of the profile, or `value`: the grid's total in MW, or its import price in
-    EUR/MWh. A set of several has a column `member`, of which `member` is read. A forecast is
-    available from the first interval that starts at or after its issue time; rows beyond the axis
-    are left out. Raises ProfileError naming the file and what is wrong with it.
+    Columns: `issue_time` and `valid_time` (ISO stamps; without an offset local time of `axis`;
+    `valid_time` is the left edge of an interval of `axis`) or `lead_min` instead of it, `grid`,
+    `quantity` (load, pv or price) and either `factor`, of the profile, or `value`: the grid's total
+    in MW, or its import price in EUR/MWh. A set of several has a column `member`, of which `member`
+    is read. A forecast is available from the first interval that starts at or after its issue time;
+    rows beyond the axis are left out.
+
+    Raises ProfileError naming the file and what is wrong with it.
     """
     frame = read_columns(path)
     _require_columns(path, frame)
@@ -146,11 +157,12 @@ def read_forecast_table(
             raise ProfileError(
                 f"{path}: {column} {unknown[0]!r} unknown; accepted: {', '.join(accepted)}"
             )
-    issue = _stamps(path, frame["issue_time"])
+    zone = axis.start.tzinfo
+    issue = parse_stamps(path, frame["issue_time"], zone)
     if "lead_min" in frame:
         valid = issue + pd.to_timedelta(_numbers(path, frame, "lead_min"), unit="min")
     else:
-        valid = _stamps(path, frame["valid_time"])
+        valid = parse_stamps(path, frame["valid_time"], zone)
     start = axis.start.tz_convert("UTC")
     off_grid = np.flatnonzero((valid - start) % axis.step != pd.Timedelta(0))
     if len(off_grid):
@@ -164,6 +176,7 @@ def read_forecast_table(
             "issue": -((start - issue) // axis.step),  # the next interval's start
             "issue_time": issue,
             "valid": (valid - start) // axis.step,
+            "valid_time": valid,
             "grid": frame["grid"].astype(str).to_numpy(),
             "quantity": frame["quantity"].astype(str).to_numpy(),
             "value": _numbers(path, frame, kind),
@@ -172,6 +185,10 @@ def read_forecast_table(
     # of several issued within one interval the last counts
     newest = rows.groupby(["grid", "quantity", "issue"])["issue_time"].transform("max")
     rows = rows[rows["issue_time"] == newest]
+    spans = {
+        Label(str(grid), str(quantity)): (part.min(), part.max())
+        for (grid, quantity), part in rows.groupby(["grid", "quantity"])["valid_time"]
+    }
     rows = rows[(rows["valid"] >= 0) & (rows["valid"] < axis.length)]
     repeated = rows.duplicated(["issue", "valid", "grid", "quantity"])
     if repeated.any():
@@ -188,7 +205,7 @@ def read_forecast_table(
         table = np.full((len(issued), axis.length), np.nan)
         table[part["position"], part["valid"]] = part["value"]
         values[Label(str(grid), str(quantity))] = table
-    return ForecastTable(path, axis, issued, kind == "factor", values)
+    return ForecastTable(path, axis, issued, kind == "factor", values, spans)
 
 
 def _require_columns(path: Path, frame: pd.DataFrame) -> None:
@@ -231,26 +248,3 @@ def _numbers(path: Path, frame: pd.DataFrame, column: str) -> Floats:
             f"{bad[0] + 1}; finite numbers are accepted"
         )
     return values
-
-
-def _stamps(path: Path, column: "pd.Series[str]") -> pd.DatetimeIndex:
-    """Stamps in UTC; every one must state its offset."""
-    if isinstance(column.dtype, pd.DatetimeTZDtype):
-        stamps = pd.DatetimeIndex(column).tz_convert("UTC")
-    else:
-        text = column.astype(str)
-        with_offset = text.str.contains(r"[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$")
-        parsed = pd.to_datetime(
-            text.where(with_offset), format="ISO8601", errors="coerce", utc=True
-        )
-        stamps = pd.DatetimeIndex(parsed)
-        bad = np.flatnonzero(stamps.isna())
-        if len(bad):
-            raise ProfileError(
-                f"{path}: {column.name} {text.iloc[bad[0]]!r} in data row {bad[0] + 1} is no "
-                "stamp with an offset; ISO 8601 such as 2024-06-01T00:15:00+02:00 is accepted"
-            )
-    if stamps.hasnans:
-        row = int(np.flatnonzero(stamps.isna())[0])
-        raise ProfileError(f"{path}: {column.name} in data row {row + 1} is empty")
-    return stamps.as_unit("ns")

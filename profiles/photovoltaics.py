@@ -69,6 +69,14 @@ class Site:
             ) from error
 
 
+def azimuth_to_equator(latitude: float) -> float:
+    """Azimuth in degrees clockwise from north of a system that faces the equator.
+
+    180 (south) north of the equator and on it, 0 (north) south of it; `latitude` in degrees.
+    """
+    return 180.0 if latitude >= 0.0 else 0.0
+
+
 @dataclass(frozen=True)
 class Module:
     """A photovoltaic system of one orientation, per installed kilowatt.

@@ -1,6 +1,5 @@
 """The user's own time series from CSV and Parquet files, aligned to a time axis."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,8 +11,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
-from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.arrays import Floats, Ints
 from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.stamps import iso, parse_stamps, require_equal_steps
 from stackelgrid.profiles.time_axis import TimeAxis
 
 SeriesUnit = Literal["mw", "eur_per_mwh", "factor"]
@@ -24,7 +24,6 @@ _CONVERSIONS = {
     "eur_per_mwh": {"eur_per_mwh": 1.0},
     "factor": {"factor": 1.0},
 }
-_OFFSET = re.compile(r"[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$")
 
 
 def read_series(
@@ -40,12 +39,13 @@ def read_series(
     left edges of equal steps, each with an offset; `timezone` is the zone of stamps without
     one. Value columns end in their unit: `_mw`, `_kw`, `_w`, `_eur_per_mwh` or `_factor`. The
     result holds `columns` (all if None) in `unit`, renamed to end in it, indexed by
-    `axis.index`. A file of finer steps is averaged if they divide the axis' step.
+    `axis.index`. Finer steps that divide the axis' step are averaged, values of coarser ones that
+    are a multiple of it are held.
 
     Raises ProfileError, naming file and column, row or time: missing, unreadable or other
     files; naive stamps without `timezone`, stamps a clock change makes ambiguous or skips;
     duplicate, unsorted or missing stamps; values that are missing or not finite numbers; units
-    that do not convert to `unit`; coarser or misaligned steps; files that do not cover `axis`.
+    that do not convert to `unit`; steps that do not fit; files that do not cover `axis`.
     """
     path = Path(path)
     if unit not in _CONVERSIONS:
@@ -55,16 +55,82 @@ def read_series(
     table = _read_table(path)
     wanted = _wanted_columns(path, list(table.columns), columns)
     names = _converted_names(path, wanted, unit)
-    stamps = _parse_times(path, table["time"], timezone)
-    first, parts = _align(path, stamps, axis)
-    series: dict[str, Floats] = {}
-    for column in wanted:
-        values = _parse_values(path, column, table[column], stamps)
-        window = values[first : first + axis.length * parts]
-        means = window.reshape(axis.length, parts).mean(axis=1)
-        name, factor = names[column]
-        series[name] = means * factor
-    return pd.DataFrame(series, index=axis.index)
+    series = _on_axis(path, table, wanted, axis, timezone)
+    scaled = {names[column][0]: names[column][1] * series[column] for column in wanted}
+    return pd.DataFrame(scaled, index=axis.index)
+
+
+def read_factors(
+    path: Path | str,
+    axis: TimeAxis,
+    names: Sequence[str],
+    nominal_mw: Floats,
+    timezone: str | None = None,
+) -> Floats:
+    """Read one column for each device as factors of `nominal_mw` (names,), shape (n, names).
+
+    A column is `<name>_factor`, or a power that is divided by the nominal one: `<name>_mw`, `_kw`
+    or `_w`. Files, stamps and steps are those of `read_series`. Raises ProfileError as that does,
+    and for a device without a column, with several, or with a power and nothing nominal, and for
+    negative values.
+    """
+    path = Path(path)
+    table = _read_table(path)
+    present = [str(c) for c in table.columns[1:]]
+    units = {"factor": 1.0} | _CONVERSIONS["mw"]
+    columns: list[str] = []
+    scale = np.empty(len(names))
+    for k, name in enumerate(names):
+        found = [unit for unit in units if f"{name}_{unit}" in present]
+        if len(found) != 1:
+            accepted = ", ".join(f"{name}_{unit}" for unit in units)
+            problem = "is missing" if not found else "occurs in several units"
+            raise ProfileError(
+                f"{path}: column {name + '_factor'!r} {problem}; one of {accepted} is accepted; "
+                f"{', '.join(present) or 'none'} present"
+            )
+        columns.append(f"{name}_{found[0]}")
+        scale[k] = units[found[0]]
+        if found[0] != "factor":
+            if nominal_mw[k] == 0.0:
+                raise ProfileError(
+                    f"{path}: column {columns[-1]!r} is a power, but {name} has a nominal power of "
+                    f"0 MW; {name}_factor is accepted"
+                )
+            scale[k] /= nominal_mw[k]
+    series = _on_axis(path, table, columns, axis, timezone)
+    values = np.column_stack([series[column] for column in columns])
+    if (values < 0.0).any():
+        row, k = np.argwhere(values < 0.0)[0]
+        raise ProfileError(
+            f"{path}: {columns[k]} is {values[row, k]:g} at {axis.index[row]}; values >= 0 are "
+            "accepted"
+        )
+    return scale * values
+
+
+def _on_axis(
+    path: Path, table: pd.DataFrame, columns: Sequence[str], axis: TimeAxis, timezone: str | None
+) -> dict[str, Floats]:
+    """Values of columns on the steps of `axis`: means of finer steps, coarser ones held."""
+    stamps = parse_stamps(path, table["time"], _zone(path, timezone), ordered=True)
+    require_equal_steps(path, stamps)
+    rows = _rows_of_steps(path, stamps, axis)
+    return {
+        column: _parse_values(path, column, table[column], stamps)[rows].mean(axis=1)
+        for column in columns
+    }
+
+
+def _zone(path: Path, timezone: str | None) -> ZoneInfo | None:
+    if timezone is None:
+        return None
+    try:
+        return ZoneInfo(timezone)
+    except (KeyError, ValueError, TypeError, OSError) as error:
+        raise ProfileError(
+            f"{path}: timezone is {timezone!r}; an IANA name such as 'Europe/Berlin' is accepted"
+        ) from error
 
 
 def read_columns(path: Path) -> pd.DataFrame:
@@ -155,112 +221,29 @@ def _converted_names(
     return names
 
 
-def _parse_times(path: Path, column: "pd.Series[str]", timezone: str | None) -> pd.DatetimeIndex:
-    """Return the stamps in UTC, checked to be unambiguous, sorted and without a gap."""
-    if isinstance(column.dtype, pd.DatetimeTZDtype):
-        stamps = pd.DatetimeIndex(column).tz_convert("UTC")
-    elif pd.api.types.is_datetime64_dtype(column.dtype):
-        stamps = _localise(path, pd.DatetimeIndex(column), timezone)
-    elif not pd.api.types.is_object_dtype(column.dtype):
-        # Numbers would parse as seconds or nanoseconds of an epoch nobody stated.
-        raise ProfileError(f"{path}: column 'time' holds {column.dtype}; stamps are accepted")
-    else:
-        text = column.astype(str)
-        with_offset = text.str.contains(_OFFSET).to_numpy(dtype=bool)
-        if with_offset.any() and not with_offset.all():
-            row = int(np.flatnonzero(with_offset != with_offset[0])[0])
-            raise ProfileError(
-                f"{path}: time {text.iloc[row]!r} in data row {row + 1} and "
-                f"{text.iloc[0]!r} in data row 1 mix stamps with and without an offset; "
-                "one kind is accepted"
-            )
-        parsed = pd.DatetimeIndex(pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True))
-        bad = np.flatnonzero(parsed.isna())
-        if bad.size:
-            raise ProfileError(
-                f"{path}: time {text.iloc[bad[0]]!r} in data row {bad[0] + 1} is no stamp; "
-                "ISO 8601 such as 2024-06-01T00:15:00+02:00 is accepted"
-            )
-        stamps = (
-            parsed if with_offset.all() else _localise(path, parsed.tz_localize(None), timezone)
-        )
-    try:
-        stamps = stamps.as_unit("ns")
-    except pd.errors.OutOfBoundsDatetime as error:
+def _rows_of_steps(path: Path, stamps: pd.DatetimeIndex, axis: TimeAxis) -> Ints:
+    """Rows (n, parts) of which each step of the axis is the mean; one where steps are longer."""
+    step, nothing = stamps[1] - stamps[0], pd.Timedelta(0)
+    if axis.step % step != nothing and step % axis.step != nothing:
         raise ProfileError(
-            f"{path}: column 'time' leaves the years 1678 to 2261; stamps within are accepted"
-        ) from error
-    if stamps.hasnans:
-        row = int(np.flatnonzero(stamps.isna())[0])
-        raise ProfileError(f"{path}: time in data row {row + 1} is empty; a stamp is accepted")
-    _require_equal_steps(path, stamps)
-    return stamps
-
-
-def _localise(path: Path, naive: pd.DatetimeIndex, timezone: str | None) -> pd.DatetimeIndex:
-    if timezone is None:
-        raise ProfileError(
-            f"{path}: time {naive[0]} has no time zone; stamps with an offset or a timezone= "
-            "for them are accepted"
-        )
-    try:
-        zone = ZoneInfo(timezone)
-    except (KeyError, ValueError, TypeError, OSError) as error:
-        raise ProfileError(
-            f"{path}: timezone is {timezone!r}; an IANA name such as 'Europe/Berlin' is accepted"
-        ) from error
-    local = naive.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
-    bad = np.flatnonzero(np.asarray(local.isna()) & np.asarray(naive.notna()))
-    if bad.size:
-        raise ProfileError(
-            f"{path}: time {naive[bad[0]]} in data row {bad[0] + 1} is ambiguous or skipped by a "
-            f"clock change in {timezone}; stamps with an offset are accepted there"
-        )
-    return local.tz_convert("UTC")
-
-
-def _require_equal_steps(path: Path, stamps: pd.DatetimeIndex) -> None:
-    steps = np.diff(stamps.asi8)
-    if (steps == 0).any():
-        row = int(np.flatnonzero(steps == 0)[0]) + 1
-        raise ProfileError(
-            f"{path}: time {_iso(stamps[row])} in data row {row + 1} repeats the row before; "
-            "one row per stamp is accepted"
-        )
-    if (steps < 0).any():
-        row = int(np.flatnonzero(steps < 0)[0]) + 1
-        raise ProfileError(
-            f"{path}: time {_iso(stamps[row])} in data row {row + 1} is before the row above; "
-            "increasing stamps are accepted"
-        )
-    step = steps.min()
-    if (steps != step).any():
-        row = int(np.flatnonzero(steps != step)[0])
-        raise ProfileError(
-            f"{path}: no row between {_iso(stamps[row])} and {_iso(stamps[row + 1])} (data rows "
-            f"{row + 1} and {row + 2}); a row every {pd.Timedelta(step)} is accepted"
-        )
-
-
-def _align(path: Path, stamps: pd.DatetimeIndex, axis: TimeAxis) -> tuple[int, int]:
-    """Return the row of the axis' start and the number of rows of each of its steps."""
-    step = stamps[1] - stamps[0]
-    if step > axis.step or axis.step % step != pd.Timedelta(0):
-        raise ProfileError(
-            f"{path}: rows are {step} apart; {axis.step} or a whole fraction of it is accepted"
+            f"{path}: rows are {step} apart; {axis.step}, a whole fraction or a multiple of it is "
+            "accepted"
         )
     end = stamps[-1] + step
     if stamps[0] > axis.start or end < axis.end:
         raise ProfileError(
-            f"{path}: covers {_iso(stamps[0])} to {_iso(end)}; "
-            f"{_iso(axis.start)} to {_iso(axis.end)} is needed"
+            f"{path}: covers {iso(stamps[0])} to {iso(end)}; "
+            f"{iso(axis.start)} to {iso(axis.end)} is needed"
         )
-    if (axis.start - stamps[0]) % step != pd.Timedelta(0):
+    offset, part = axis.start - stamps[0], min(step, axis.step)
+    if offset % part != nothing:
         raise ProfileError(
-            f"{path}: rows every {step} from {_iso(stamps[0])} miss the start "
-            f"{_iso(axis.start)}; a file with a row at that time is accepted"
+            f"{path}: rows every {step} from {iso(stamps[0])} miss the start "
+            f"{iso(axis.start)}; a file with a row at that time is accepted"
         )
-    return (axis.start - stamps[0]) // step, axis.step // step
+    parts = axis.step // part
+    at = offset // part + np.arange(axis.length * parts).reshape(axis.length, parts)
+    return np.asarray(at // (step // part))
 
 
 def _parse_values(
@@ -276,11 +259,7 @@ def _parse_values(
     if bad.size:
         row = int(bad[0])
         raise ProfileError(
-            f"{path}: column {name!r} is {str(column.iloc[row])!r} at {_iso(stamps[row])} (data "
+            f"{path}: column {name!r} is {str(column.iloc[row])!r} at {iso(stamps[row])} (data "
             f"row {row + 1}); finite numbers are accepted"
         )
     return values
-
-
-def _iso(stamp: pd.Timestamp) -> str:
-    return stamp.tz_convert("UTC").isoformat()

@@ -30,7 +30,7 @@ class LoadsSection(Section):
     """Profiles of the uncontrolled loads.
 
     `mix` blends standard profiles into one shape for all loads, `assign` gives each load one of
-    them by share, `file` holds a column `<load name>_factor` for each load. `equal` shares the
+    them by share, `file` holds a column for each load (docs/howto/profiles.md). `equal` shares the
     grid's total nominal power equally; `scale` multiplies it.
     """
 
@@ -69,7 +69,9 @@ class Placement(Section):
 
 
 class PvSection(Placement):
-    """PV systems of one size; `file` holds a column `<name>_factor` of rated power for each.
+    """PV systems of one size; `file` holds a column for each.
+
+    `azimuth_degree` is clockwise from north; without it systems face the equator.
 
     Without `phase` each is connected like the customer at its bus.
     """
@@ -78,7 +80,7 @@ class PvSection(Placement):
     sn_mva: Positive | None = None
     min_power_factor: Share = 0.0
     tilt_degree: Annotated[float, Field(ge=0.0, le=90.0)] = 30.0
-    azimuth_degree: Annotated[float, Field(ge=0.0, le=360.0)] = 180.0
+    azimuth_degree: Annotated[float, Field(ge=0.0, le=360.0)] | None = None
     phase: Phase | None = None
     file: str | None = None
 

@@ -15,11 +15,18 @@ from stackelgrid.profiles.photovoltaics import (
     CloudModel,
     Module,
     Site,
+    azimuth_to_equator,
     pv_fleet,
     regional_clear_sky_index,
 )
-from stackelgrid.profiles.prices import Tariff, flat_tariff, series_tariff, time_of_use_tariff
-from stackelgrid.profiles.sources import read_series
+from stackelgrid.profiles.prices import (
+    PRICE_COLUMNS,
+    Tariff,
+    flat_tariff,
+    series_tariff,
+    time_of_use_tariff,
+)
+from stackelgrid.profiles.sources import read_factors, read_series
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.grids import BuiltGrid
@@ -112,7 +119,10 @@ class SeriesFactory:
             periods = [(p.from_, p.import_, p.export) for p in section.periods]
             return time_of_use_tariff(self.axis, periods)
         assert section.file is not None
-        frame = read_series(self.folder / section.file, self.axis, "eur_per_mwh")
+        zone = self.scenario.time.timezone
+        frame = read_series(
+            self.folder / section.file, self.axis, "eur_per_mwh", PRICE_COLUMNS, zone
+        )
         return series_tariff(self.axis, frame)
 
     def _loads(self, grid: BuiltGrid, devices: Devices) -> tuple[Floats, Floats]:
@@ -121,13 +131,17 @@ class SeriesFactory:
         at = np.flatnonzero(loads.profiled)
         if len(at):
             names = [loads.name[i] for i in at]
-            factor[:, at] = self._load_factors(grid.section.name, section, names)
+            # a file states powers before they are scaled
+            nominal = loads.p_mw[at] / section.scale
+            factor[:, at] = self._load_factors(grid.section.name, section, names, nominal)
         return factor * loads.p_mw, factor * loads.q_mvar
 
-    def _load_factors(self, grid: str, section: LoadsSection, names: Sequence[str]) -> Floats:
-        """Factors of the nominal power, shape (n, loads)."""
+    def _load_factors(
+        self, grid: str, section: LoadsSection, names: Sequence[str], nominal_mw: Floats
+    ) -> Floats:
+        """Factors of the nominal power (loads,), shape (n, loads)."""
         if section.file is not None:
-            return self._factors_from_file(f"grids.{grid}.loads", section.file, names)
+            return self._factors_from_file(f"grids.{grid}.loads", section.file, names, nominal_mw)
         d = section.diversity
         diversity = LoadDiversity(
             d.level_sigma, d.shift_min_sigma, d.noise_sigma, d.noise_correlation_h
@@ -185,7 +199,10 @@ class SeriesFactory:
     def _fleet(self, grid: BuiltGrid, k: int, clouds: CloudModel, regional: Floats) -> Floats:
         """Feed-in of the k-th PV section of a grid in kW per kWp, shape (n, systems)."""
         section = grid.pv[k].section
-        module = Module(section.tilt_degree, section.azimuth_degree)
+        azimuth = section.azimuth_degree
+        if azimuth is None:
+            azimuth = azimuth_to_equator(self._site.latitude)
+        module = Module(section.tilt_degree, azimuth)
         names = (grid.section.name, "sky", f"pv.{k}")
         rng = generator(self.scenario.seed, *names)
         return pv_fleet(
@@ -207,27 +224,21 @@ class SeriesFactory:
             if placed.section.file is not None:
                 names = [str(n) for n in devices.photovoltaics.name[part]]
                 per_kw = self._factors_from_file(
-                    f"grids.{grid.section.name}.{key}", placed.section.file, names
+                    f"grids.{grid.section.name}.{key}", placed.section.file, names, rated[part]
                 )
             else:
                 per_kw = self._fleet(grid, k, self._clouds, self._regional)
             available[:, part] = per_kw * rated[part]
         return available
 
-    def _factors_from_file(self, key: str, file: str, names: Sequence[str]) -> Floats:
-        columns = [f"{name}_factor" for name in names]
+    def _factors_from_file(
+        self, key: str, file: str, names: Sequence[str], nominal_mw: Floats
+    ) -> Floats:
+        zone = self.scenario.time.timezone
         try:
-            frame = read_series(self.folder / file, self.axis, "factor", columns=columns)
+            return read_factors(self.folder / file, self.axis, names, nominal_mw, zone)
         except ProfileError as error:
             raise ScenarioError(f"{key}.file: {error}") from error
-        values = frame[columns].to_numpy(dtype=np.float64)
-        if (values < 0.0).any():
-            row, column = np.argwhere(values < 0.0)[0]
-            raise ScenarioError(
-                f"{key}.file: {file}: {columns[column]} is {values[row, column]:g} at "
-                f"{self.axis.index[row]}; factors >= 0 are accepted"
-            )
-        return values
 
 
 def _shares(weights: Mapping[str, float]) -> dict[str, float]:

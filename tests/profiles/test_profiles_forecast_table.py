@@ -212,7 +212,11 @@ def test_impossible_values_are_refused(read):
     [
         ({"grid": "mv9"}, "grid 'mv9' unknown; accepted: mv1, lv1"),
         ({"quantity": "wind"}, "quantity 'wind' unknown; accepted: load, pv, price"),
-        ({"issue_time": "2025-06-21T11:00:00"}, "issue_time '2025-06-21T11:00:00' in data row 1"),
+        ({"issue_time": "tomorrow"}, "issue_time 'tomorrow' in data row 1 is no stamp"),
+        (
+            {"valid_time": "2025-10-26T02:00:00"},
+            "valid_time 2025-10-26 02:00:00 in data row 1 is amb",
+        ),
         ({"valid_time": "2025-06-21T12:20:00+02:00"}, "starts no interval"),
         ({"factor": "much"}, "column 'factor' is 'much' in data row 1"),
         ({"value": 1.0}, "exactly one of the columns factor and value"),
@@ -231,3 +235,26 @@ def test_a_missing_column_or_file_is_refused(read, tmp_path):
         read(rows().iloc[:0], ending="parquet")
     with pytest.raises(ProfileError, match="no such file"):
         read_forecast_table(tmp_path / "none.csv", AXIS, ("mv1",), None)
+
+
+def test_valid_times_outside_the_run_are_named(read):
+    """Twelve hours late: the file has rows of this grid, none of them within the run."""
+    late = rows()
+    late["valid_time"] = (pd.to_datetime(late["valid_time"]) + pd.Timedelta(hours=12)).astype(str)
+    late["valid_time"] = late["valid_time"].str.replace(" ", "T")
+    table = read(late)
+    message = (
+        r"load of grid mv1 is valid from 2025-06-22T00:00:00\+02:00 to 2025-06-22T05:00:00\+02:00, "
+        r"outside the run; intervals from 2025-06-21T12:00:00\+02:00 to 2025-06-21T17:00:00\+02:00"
+    )
+    with pytest.raises(ProfileError, match=message):
+        table.tabulated(LOAD, OUTLOOK, TOTAL, None, EVERY, COVERED)
+
+
+def test_naive_stamps_are_local_time_of_the_run(read):
+    naive = rows()
+    for column in ("issue_time", "valid_time"):
+        naive[column] = naive[column].str[:19]
+    expected, found = read(rows()), read(naive)
+    np.testing.assert_array_equal(found.issued, expected.issued)
+    np.testing.assert_array_equal(found.values[LOAD], expected.values[LOAD])

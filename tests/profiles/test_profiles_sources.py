@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from stackelgrid.profiles.errors import ProfileError
-from stackelgrid.profiles.sources import read_series
+from stackelgrid.profiles.sources import read_factors, read_series
 from stackelgrid.profiles.time_axis import TimeAxis
 
 BERLIN = "Europe/Berlin"
@@ -124,7 +124,8 @@ GOOD = stamps()
             [GOOD[0], GOOD[1], GOOD[3]],
             r"no row between .*22:15.* and .*22:45.* \(data rows 2 and 3\)",
         ),
-        (stamps(4, step="60min"), "rows are 0 days 01:00:00 apart; 0 days 00:15:00"),
+        (stamps(4, step="20min"), "rows are 0 days 00:20:00 apart; 0 days 00:15:00"),
+        (stamps(2, "2024-06-19 23:50", step="60min"), "miss the start 2024-06-19T22:00"),
         (stamps(12, step="10min"), "rows are 0 days 00:10:00 apart"),
         (GOOD[:3], r"covers .*T22:00:00\S+ to .*T22:45:00\S+ .*T23:00:00\S+ is needed"),
         (GOOD[1:], r"covers 2024-06-19T22:15.* 2024-06-19T22:00:00\+00:00 to .* is needed"),
@@ -216,3 +217,60 @@ def test_bad_headers_are_refused(tmp_path):
         read_series(write(tmp_path, GOOD, "time,load_kw,load_kw", two), AXIS, "mw")
     with pytest.raises(ProfileError, match="'load_kw' and 'load_mw' both become 'load_mw'"):
         read_series(write(tmp_path, GOOD, "time,load_kw,load_mw", two), AXIS, "mw")
+
+
+def test_coarser_rows_are_held(tmp_path):
+    """Hourly prices under quarters; the axis may begin inside an hour, and end in one."""
+    path = write(tmp_path, stamps(3, step="60min"), "time,a_eur_per_mwh", ["10", "-5", "7"])
+    axis = TimeAxis(START + 2 * QUARTER, QUARTER, 8)
+    frame = read_series(path, axis, "eur_per_mwh")
+    assert frame["a_eur_per_mwh"].tolist() == [10.0] * 2 + [-5.0] * 4 + [7.0] * 2
+    with pytest.raises(ProfileError, match=r"covers .* is needed"):
+        read_series(path, TimeAxis(START, QUARTER, 13), "eur_per_mwh")
+
+
+def test_naive_stamps_are_told_apart_where_an_hour_is_there_twice(tmp_path):
+    """The night of 2024-10-27 in Berlin has 02:00 to 02:45 twice, that of 2024-03-31 not at all."""
+    start = pd.Timestamp("2024-10-27", tz=BERLIN)
+    index = pd.date_range(start, periods=20, freq="15min")
+    path = write(tmp_path, [t.isoformat()[:19] for t in index], values=[str(k) for k in range(20)])
+    axis = TimeAxis(start, QUARTER, 20)
+    frame = read_series(path, axis, "mw", timezone=BERLIN)
+    np.testing.assert_allclose(frame["load_mw"], np.arange(20) / 1e3)
+    assert frame.index[8].isoformat() == "2024-10-27T02:00:00+02:00"
+    assert frame.index[12].isoformat() == "2024-10-27T02:00:00+01:00"
+    once = [t.isoformat()[:19] for t in index if t.isoformat()[-6:] == "+02:00" or t.hour > 2]
+    with pytest.raises(ProfileError, match="2024-10-27 02:00:00 in data row 9 is ambiguous or sk"):
+        read_series(write(tmp_path, once), axis, "mw", timezone=BERLIN)
+    start = pd.Timestamp("2024-03-31", tz=BERLIN)
+    skipping = [t.isoformat()[:19] for t in pd.date_range(start, periods=12, freq="15min")]
+    assert skipping[7:9] == ["2024-03-31T01:45:00", "2024-03-31T03:00:00"]
+    axis = TimeAxis(start, QUARTER, 12)
+    assert len(read_series(write(tmp_path, skipping), axis, "mw", timezone=BERLIN)) == 12
+
+
+def test_devices_take_a_factor_or_a_power_each(tmp_path):
+    """20 kW of 50 kW are 0.4; the nominal power of a device turns watts into factors."""
+    path = write(
+        tmp_path,
+        stamps(),
+        "time,a_factor,b_kw,c_mw,d_w",
+        ["0.4,20,0.02,20000"] * 2 + ["0,5,0,1"] * 2,
+    )
+    nominal = np.array([9.0, 0.05, 0.05, 0.05])
+    factors = read_factors(path, AXIS, ["a", "b", "c", "d"], nominal)
+    np.testing.assert_allclose(factors[0], 0.4, rtol=1e-14)
+    np.testing.assert_allclose(factors[2], [0.0, 0.1, 0.0, 2e-5], rtol=1e-14)
+    message = r"'e_factor' is missing; one of e_factor, e_mw, e_kw, e_w is accepted; a_factor, b_kw"
+    with pytest.raises(ProfileError, match=message):
+        read_factors(path, AXIS, ["e"], nominal)
+    with pytest.raises(ProfileError, match="'b_kw' is a power, but b has a nominal power of 0 MW"):
+        read_factors(path, AXIS, ["b"], np.zeros(1))
+    negative = write(tmp_path, stamps(), "time,a_kw", ["1", "-2", "1", "1"], "negative.csv")
+    with pytest.raises(
+        ProfileError, match=r"a_kw is -2 at 2024-06-20 00:15:00\+02:00; values >= 0"
+    ):
+        read_factors(negative, AXIS, ["a"], nominal)
+    both = write(tmp_path, stamps(), "time,a_factor,a_kw", ["1,1"] * 4)
+    with pytest.raises(ProfileError, match="'a_factor' occurs in several units"):
+        read_factors(both, AXIS, ["a"], nominal)

@@ -8,11 +8,13 @@ import pytest
 
 from stackelgrid.profiles.forecast import GridSeries, columns_of, series_of
 from stackelgrid.profiles.forecast_predictors import ClearSkyShare, SameTimeDayBefore
+from stackelgrid.profiles.time_axis import TimeAxis
 from stackelgrid.scenarios import forecasts
 from stackelgrid.scenarios.build import build_scenario
 from stackelgrid.scenarios.forecasts import build_world
 from stackelgrid.scenarios.load import load_scenario
 from stackelgrid.scenarios.run import resolved
+from stackelgrid.scenarios.series import SeriesFactory
 
 ERRORS = {
     "load": {"std": 0.15, "lead_h": 4.0},
@@ -361,3 +363,22 @@ def test_validate_shows_what_is_told(command, write_scenario):
     assert outcome.status == 0
     assert "forecast: autoregressive" in outcome.stdout
     assert "deviations:" in outcome.stdout
+
+
+@pytest.mark.parametrize(
+    ("latitude", "month", "kwh_per_kwp"), [(-33.87, 6, 4.57), (33.87, 12, 4.6)]
+)
+def test_pv_faces_the_equator_where_no_azimuth_is_given(
+    write_scenario, bases, latitude, month, kwh_per_kwp
+):
+    """Sydney's shortest day under a clear sky; facing south it would be 0.24 kWh per kWp."""
+    site = {"latitude": latitude, "longitude": 151.21}
+    loaded = load_scenario(str(write_scenario(change=given(site=site))))
+    start = pd.Timestamp(2025, month, 21, tz="Australia/Sydney")
+    axis = TimeAxis(start, pd.Timedelta("15min"), 96)
+    base = bases["feeder"]
+    clear = SeriesFactory(loaded.scenario, axis, loaded.folder).clear_sky(
+        base.grids["mv1"], base.devices["mv1"]
+    )
+    energy = 0.25 * clear.sum(axis=0) / 0.3
+    np.testing.assert_allclose(energy, kwh_per_kwp, rtol=0.15)  # orientations scatter

@@ -6,6 +6,9 @@ import pandapower.networks as pn
 import pandas as pd
 import pytest
 
+from stackelgrid.scenarios.build import build_scenario
+from stackelgrid.scenarios.load import load_scenario
+
 INTERVALS = 11  # two, and a horizon of 2.5 hours that begins with the second
 
 
@@ -87,6 +90,39 @@ def test_own_sun_and_prices(write_scenario, run_of, write_series):
     np.testing.assert_allclose(
         interval.boundary_eur, 0.25 * prices[:2] * interval.p_import_mw, rtol=1e-13
     )
+
+
+def test_powers_local_stamps_and_hourly_prices(write_scenario, write_series, tmp_path):
+    """Loads in kW, PV in W and MW, stamps without an offset, prices that hold for an hour."""
+    kw = np.linspace(1.0, 60.0, INTERVALS * 32).reshape(INTERVALS, 32)
+    frames = {
+        "loads.csv": write_series("loads.csv", {f"load {i}_kw": kw[:, i] for i in range(32)}),
+        "sun.csv": write_series("sun.csv", {"pv 7_w": 120e3, "pv 13_mw": 0.2}),
+    }
+    hourly = {"time": [f"2025-06-21 {h}:00" for h in (11, 12, 13)]}
+    prices = np.array([80.0, -10.0, 60.0])
+    frames["prices.csv"] = pd.DataFrame(
+        {**hourly, "import_eur_per_mwh": prices, "export_eur_per_mwh": prices - 5.0, "note": "x"}
+    )
+    for name, frame in frames.items():
+        local = frame.assign(time=frame["time"].str[:19].str.removesuffix("+02:00"))
+        local.to_csv(tmp_path / name, index=False)
+
+    def change(data):
+        data["grids"][0]["loads"] = {"file": "loads.csv", "scale": 0.5}
+        data["grids"][0]["pv"][0]["file"] = "sun.csv"
+        data["tariffs"]["mv"] = {"kind": "series", "file": "prices.csv"}
+
+    series = build_scenario(load_scenario(str(write_scenario(change=change)))).series["mv1"]
+    nominal = pn.case33bw().load
+    np.testing.assert_allclose(series.load_p_mw, 0.5e-3 * kw, rtol=1e-13)
+    np.testing.assert_allclose(
+        series.load_q_mvar, 0.5e-3 * kw * (nominal.q_mvar / nominal.p_mw).to_numpy(), rtol=1e-13
+    )
+    np.testing.assert_allclose(series.pv_available_mw, [[0.12, 0.2]] * INTERVALS, rtol=1e-13)
+    held = np.repeat(prices, 4)[:INTERVALS]
+    np.testing.assert_array_equal(series.import_eur_per_mwh, held)
+    np.testing.assert_array_equal(series.export_eur_per_mwh, held - 5.0)
 
 
 def test_own_files_are_found_from_the_run_directory(write_scenario, run_of, write_series, tmp_path):
