@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,21 +61,27 @@ class BuiltScenario:
     fleets: dict[str, Fleet]
 
 
-def build_scenario(loaded: LoadedScenario) -> BuiltScenario:
-    """Build nets, series, controller and simulated world; raises a StackelgridError."""
+def build_scenario(
+    loaded: LoadedScenario, building: Callable[[str], None] = lambda text: None
+) -> BuiltScenario:
+    """Build nets, series, controller and simulated world; raises a StackelgridError.
+
+    `building` is called with what is built next, in a few words.
+    """
     try:
-        return _build(loaded)
+        return _build(loaded, building)
     except (ScenarioError, ProfileError, NetworkError) as error:
         raise type(error)(f"{loaded.source}: {error}") from error
 
 
-def _build(loaded: LoadedScenario) -> BuiltScenario:
+def _build(loaded: LoadedScenario, building: Callable[[str], None]) -> BuiltScenario:
     scenario = loaded.scenario
     solvers = _choose(scenario)
     horizon = horizon_of(scenario)
     axis = axis_of(scenario, horizon)
-    grids = build_grids(loaded)
+    grids = build_grids(loaded, building)
     devices = {name: _devices(grid, scenario) for name, grid in grids.items()}
+    building("profiles and forecasts")
     world = build_world(scenario, axis, horizon, grids, devices, loaded.folder)
     system = _system(scenario, horizon, grids, devices, world)
     return BuiltScenario(
@@ -86,7 +92,7 @@ def _build(loaded: LoadedScenario) -> BuiltScenario:
         devices=devices,
         series=dict(world.realised),
         system=system,
-        controller=_controller(scenario, system, loaded.folder, solvers, axis),
+        controller=_controller(scenario, system, loaded.folder, solvers, axis, building),
         solvers=solvers,
         simulated={n: simulated_grid(g, grids, scenario) for n, g in grids.items()},
         fleets={n: _fleet(g, devices[n], world.realised[n]) for n, g in grids.items()},
@@ -198,21 +204,26 @@ def controller_settings(scenario: Scenario, solvers: ChosenSolvers) -> Controlle
 
 
 def _controller(
-    scenario: Scenario, system: System, folder: Path, solvers: ChosenSolvers, axis: TimeAxis
+    scenario: Scenario,
+    system: System,
+    folder: Path,
+    solvers: ChosenSolvers,
+    axis: TimeAxis,
+    building: Callable[[str], None],
 ) -> Controller:
     settings = controller_settings(scenario, solvers)
     name = scenario.controller
     if name in SCHEMES:
         try:
             if scenario.coordination == "central":
-                return Cascade(system, settings)
+                return Cascade(system, settings, building=building)
             host = NegotiationHost(
                 communication_settings(scenario, axis),
                 tuple(grid.name for grid in scenario.grids),
                 60.0 * scenario.time.interval_min,
                 communication_seed(scenario),
             )
-            return Cascade(system, settings, host.scheme, host)
+            return Cascade(system, settings, host.scheme, host, building)
         except SchemeError as error:
             raise ScenarioError(f"controller: {error}") from error
     module_name, colon, class_name = name.partition(":")

@@ -130,6 +130,11 @@ def _end(
     if report:
         report_of_study(result.directory, output)
     output.results(result.directory, result.summary)
+    check_columns(result, what)
+
+
+def check_columns(result: "CompareResult | QualitiesResult", what: str) -> None:
+    """Raise StackelgridError if a column of a comparison failed; `what` is what columns are."""
     failed = result.comparison.failed()
     if failed:
         columns = len(result.comparison.schemes(result.comparison.bases[0]))

@@ -6,14 +6,15 @@ With `--quiet` only errors and the directory remain; with `--json` stdout holds 
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -31,6 +32,7 @@ from stackelgrid.scenarios.json_text import json_text
 
 # width of a table that goes into a pipe: cut to 80 columns it would lose its numbers
 _WIDTH_OF_A_PIPE = 200
+_REFRESHES_PER_S = 4
 
 ScenarioArgument = Annotated[
     str, typer.Argument(help="Path of a TOML file, or the name of a shipped scenario.")
@@ -56,6 +58,12 @@ JsonOption = Annotated[
 
 class Terminated(KeyboardInterrupt):
     """The process was asked to end by SIGTERM."""
+
+
+class Drawing(Protocol):
+    """Something that is drawn again and again; nothing of it is left where it is transient."""
+
+    transient: bool
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,15 @@ class Output:
         print(directory)
 
     @contextmanager
+    def drawing(self, what: RenderableType) -> Iterator[Drawing]:
+        """Draw something on the terminal, again and again, until the end of the block."""
+        with Live(what, console=self.console, refresh_per_second=_REFRESHES_PER_S) as live:
+            yield live
+
+    def refresh(self) -> None:
+        """Show what has changed, where nothing does so by itself."""
+
+    @contextmanager
     def bar(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
         """Progress bar of a study; its first call says what was there already."""
         columns = (
@@ -108,14 +125,15 @@ class Output:
             TimeElapsedColumn(),
             _TimeLeft(),
         )
-        with Progress(*columns, console=self.console, disable=not self.live) as shown:
-            task = shown.add_task(name, total=total)
+        shown = Progress(*columns, console=self.console, auto_refresh=False)
+        task = shown.add_task(name, total=total)
 
-            def advance(done: int) -> None:
-                told = "began" in shown.tasks[0].fields
-                first: dict[str, Any] = {} if told else {"kept": done, "began": time.monotonic()}
-                shown.update(task, completed=done, **first)
+        def advance(done: int) -> None:
+            told = "began" in shown.tasks[0].fields
+            first: dict[str, Any] = {} if told else {"kept": done, "began": time.monotonic()}
+            shown.update(task, completed=done, **first)
 
+        with self.drawing(shown) if self.live else nullcontext():
             yield advance
 
 

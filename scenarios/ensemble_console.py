@@ -1,7 +1,8 @@
 """The verb `ensemble` on the command line: its options, its progress, its table."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -101,6 +102,11 @@ def ensemble(
     if report:
         report_of_study(result.directory, output)
     output.results(result.directory, s)
+    check_runs(s, target)
+
+
+def check_runs(s: Mapping[str, Any], target: Path) -> None:
+    """Raise StackelgridError if a run of an ensemble failed."""
     if s["runs_failed"]:
         first = s["failed"][0]
         raise StackelgridError(

@@ -1,7 +1,7 @@
 """From a scenario to pandapower nets with everything connected: grids, boundaries, devices."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,12 +53,15 @@ class BuiltGrid:
     record: NetRecord
 
 
-def build_grids(loaded: LoadedScenario) -> dict[str, BuiltGrid]:
+def build_grids(
+    loaded: LoadedScenario, building: Callable[[str], None] = lambda text: None
+) -> dict[str, BuiltGrid]:
     """Build the nets of all grids, parents first; raises ScenarioError or NetworkError."""
     scenario = loaded.scenario
     cases: dict[tuple[str, float], tuple[pandapowerNet, NetRecord]] = {}
     built: dict[str, BuiltGrid] = {}
-    for section in scenario.top_down:
+    for n, section in enumerate(scenario.top_down, start=1):
+        building(f"grids: {section.name}, {n} of {len(scenario.grids)}")
         key = (section.case, _BASE_MVA[section.level])
         if key not in cases:
             cases[key] = _case(section, loaded.folder)

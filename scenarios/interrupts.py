@@ -29,6 +29,8 @@ def loading() -> Iterator[None]:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    if os.isatty(2):
+        os.write(2, b"\x1b[?25h")  # show the cursor that a live panel has hidden
     os.write(2, b"stackelgrid: interrupted\n")
     os._exit(INTERRUPTED)
 

@@ -32,15 +32,47 @@ def shipped_scenarios() -> tuple[str, ...]:
 
 
 def load_scenario(
-    source: str, overrides: Sequence[str] = (), seed: int | None = None
+    source: str,
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    seed: int | None = None,
 ) -> LoadedScenario:
-    """Read a scenario by path or shipped name; `overrides` are `a.b=value` texts.
+    """Read a scenario by path or shipped name; `overrides` are `a.b=value` texts, or values by key.
 
     Raises ScenarioError with one line for anything that is wrong.
     """
-    data, name, folder = _content(source, ())
-    for override in overrides:
-        _override(data, override)
+    if isinstance(overrides, Mapping):
+        given = list(overrides.items())
+    else:
+        given = [_parsed(override) for override in overrides]
+    return _validated(_content(source, ()), given, seed)
+
+
+def load_content(
+    content: Mapping[str, Any], overrides: Mapping[str, Any], seed: int | None = None
+) -> LoadedScenario:
+    """Validate the content of a scenario that is no file; `overrides` are values by `a.b`.
+
+    Relative paths in it start at the folder of the file that it `extends`, else at the working
+    directory. Raises ScenarioError as `load_scenario` does.
+    """
+    data, name = dict(content), "scenario"
+    folder = Path.cwd()
+    base = data.get("extends")
+    if isinstance(base, str) and base.endswith(".toml"):
+        folder = Path(base).resolve().parent
+        data["extends"] = str(Path(base).resolve())
+    found = _extended(data, name, folder, (name,))
+    return _validated(found, list(overrides.items()), seed)
+
+
+def _validated(
+    found: tuple[dict[str, Any], str, Path],
+    overrides: Sequence[tuple[str, Any]],
+    seed: int | None,
+) -> LoadedScenario:
+    data, name, folder = found
+    for key, value in overrides:
+        _override(data, key, value)
     if seed is not None:
         data["seed"] = seed
     _merge_templates(data, name)
@@ -58,6 +90,13 @@ def _content(source: str, above: tuple[str, ...]) -> tuple[dict[str, Any], str, 
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{name}: not valid TOML: {error}") from error
+    return _extended(data, name, folder, (*above, source))
+
+
+def _extended(
+    data: dict[str, Any], name: str, folder: Path, above: tuple[str, ...]
+) -> tuple[dict[str, Any], str, Path]:
+    """Content over that of the scenario it `extends`; `above` ends with what it was read from."""
     if not data:
         raise ScenarioError(f"{name}: is empty; a scenario needs name, time, horizon, grids, ...")
     base = data.pop("extends", None)
@@ -70,7 +109,7 @@ def _content(source: str, above: tuple[str, ...]) -> tuple[dict[str, Any], str, 
         base = str(own)
     if base in above or len(above) > _MOST_BASES:
         raise ScenarioError(f"{name}: extends {base}, which extends it in turn")
-    below, _, base_folder = _content(base, (*above, source))
+    below, _, base_folder = _content(base, above)
     if base_folder != folder and base.endswith(".toml"):
         raise ScenarioError(
             f"{name}: extends {base} in another folder, where its file names would be others; "
@@ -96,14 +135,18 @@ def _read(source: str) -> tuple[str, str, Path]:
     )
 
 
-def _override(data: dict[str, Any], text: str) -> None:
+def _parsed(text: str) -> tuple[str, Any]:
+    """Key and value of an override `key=value`; what is no TOML value is a text."""
     key, equals, raw = text.partition("=")
     if not equals or not key.strip():
         raise ScenarioError(f"--set {text}: key=value is accepted, for example weather.sky=cloudy")
     try:
-        value = tomllib.loads(f"value = {raw}")["value"]
+        return key, tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
-        value = raw.strip()
+        return key, raw.strip()
+
+
+def _override(data: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.strip().split(".")
     target: Any = data
     for part in parents:

@@ -39,7 +39,7 @@ def report_of_run(directory: Path, output: Output) -> None:
     with interruptible(directory, f"the run is done; stackelgrid report {directory} reports it"):
         from stackelgrid.analysis.report.run import write_run_report
 
-        _try(write_run_report, directory, output)
+        try_report(write_run_report, directory, output)
 
 
 def report_of_study(directory: Path, output: Output) -> None:
@@ -47,10 +47,11 @@ def report_of_study(directory: Path, output: Output) -> None:
     with interruptible(directory, f"the study is done; stackelgrid report {directory} reports it"):
         from stackelgrid.analysis.report.kinds import write_study_report
 
-        _try(write_study_report, directory, output)
+        try_report(write_study_report, directory, output)
 
 
-def _try(write: Callable[[Path], Path], directory: Path, output: Output) -> None:
+def try_report(write: Callable[[Path], Path], directory: Path, output: Output) -> None:
+    """Write a report; where that fails say so and log it."""
     try:
         path = write(directory)
     except Exception as error:  # whatever it is, the results are there

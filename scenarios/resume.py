@@ -82,6 +82,7 @@ def resume_run(
     found: Resumable,
     progress: Callable[[RunProgress], None] = lambda told: None,
     say: Callable[[str], None] = lambda line: None,
+    building: Callable[[str], None] = lambda text: None,
 ) -> RunResult:
     """Go on with a run that is not finished; the result is that of a run without interruption."""
     directory, header = found.directory, found.header
@@ -90,13 +91,15 @@ def resume_run(
     with locked(directory):
         if header is None:
             say(f"{directory} holds no saved state: the run begins again")
-            return run_in(found.loaded, directory, progress, say, _emptied(directory))
+            empty = _emptied(directory)
+            return run_in(found.loaded, directory, progress, say, empty, building=building)
         state = load_state(directory, header)
         say(f"goes on with interval {header.interval}")
         for name, now in other_libraries(header).items():
             before = header.libraries[name]
             say(f"saved with {name} {before}, goes on with {now}: last digits may differ")
-        return run_in(found.loaded, directory, progress, say, nullcontext(), state)
+        claim = nullcontext()
+        return run_in(found.loaded, directory, progress, say, claim, state, building=building)
 
 
 def other_libraries(header: StateHeader) -> dict[str, str]:

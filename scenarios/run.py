@@ -46,6 +46,10 @@ from stackelgrid.simulators.tables import TableWriter, sync
 from stackelgrid.simulators.timings import Timings
 from stackelgrid.simulators.totals import Totals
 
+# folder of a run or study with the nets and tables that Python objects of its scenario held
+INPUTS = "inputs"
+_BEFORE_A_RUN = ("scenario.toml.tmp", INPUTS)
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -62,15 +66,17 @@ def run_scenario(
     progress: Callable[[RunProgress], None] = lambda told: None,
     say: Callable[[str], None] = lambda line: None,
     early: Supervisor | None = None,
+    building: Callable[[str], None] = lambda text: None,
 ) -> RunResult:
     """Run a scenario into a new directory; `early` holds simulators that were started before.
 
-    `progress` is told how far the run is after every interval, `say` what a user should know.
+    `progress` is told how far the run is after every interval, `say` what a user should know,
+    `building` what is built before the first interval.
     Raises a StackelgridError for anything bad in the scenario (then no directory is left behind)
     or in the run (then summary.json says "interrupted" and the parts written so far are there).
     """
     check_out(out)
-    return run_in(loaded, out, progress, say, _claimed(out), early=early)
+    return run_in(loaded, out, progress, say, _claimed(out), early=early, building=building)
 
 
 def run_in(
@@ -81,6 +87,7 @@ def run_in(
     claim: AbstractContextManager[None],
     state: RunState | None = None,
     early: Supervisor | None = None,
+    building: Callable[[str], None] = lambda text: None,
 ) -> RunResult:
     """Run a scenario in a directory, or go on with the run there from its state.
 
@@ -89,7 +96,7 @@ def run_in(
     started = time.perf_counter() - (0.0 if state is None else state.wall_s)
     # remote simulators build what they host while this process builds
     with remote_simulators(loaded, resolved(loaded), early) as remotes:
-        built = remotes.placed(build_scenario(loaded))
+        built = remotes.placed(build_scenario(loaded, building))
         with _writing(out), claim:
             if state is None:
                 with _refusing(out):
@@ -311,8 +318,8 @@ def check_out(out: Path) -> None:
     """Refuse a directory that already holds something, or cannot become one."""
     if out.exists() and not out.is_dir():
         raise ScenarioError(f"--out {out}: is a file; a new or empty directory is accepted")
-    # a run that was killed before it began leaves half a scenario, at most
-    if out.is_dir() and any(path.name != "scenario.toml.tmp" for path in out.iterdir()):
+    # a run that was killed before it began leaves half a scenario and its inputs, at most
+    if out.is_dir() and any(path.name not in _BEFORE_A_RUN for path in out.iterdir()):
         what = "holds a run" if (out / "summary.json").exists() else "is not empty"
         raise ScenarioError(f"--out {out}: {what}; a new or empty directory is accepted")
 

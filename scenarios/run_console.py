@@ -68,11 +68,12 @@ def _new(loaded: "LoadedScenario", target: Path, output: Output, *, report: bool
 
     name, intervals = loaded.scenario.name, loaded.scenario.time.intervals
     display = shown(output, name, intervals)
-    with _ending(target), started_early(loaded.scenario.remote) as early, display as told:
+    with _ending(target), started_early(loaded.scenario.remote) as early, display as listener:
+        listener.building("libraries")
         with loading():  # after the scenario has been found good
             from stackelgrid.scenarios.run import run_scenario
 
-        result = run_scenario(loaded, target, told, output.say, early)
+        result = run_scenario(loaded, target, listener.told, output.say, early, listener.building)
     if report:
         report_of_run(target, output)
     _tell(result.summary, target, output)
@@ -92,8 +93,8 @@ def _again(
         _tell(found.finished, directory, output)
         return
     scenario = found.loaded.scenario
-    with _ending(directory), shown(output, scenario.name, scenario.time.intervals) as told:
-        result = resume_run(found, told, output.say)
+    with _ending(directory), shown(output, scenario.name, scenario.time.intervals) as listener:
+        result = resume_run(found, listener.told, output.say, listener.building)
     if report:
         report_of_run(directory, output)
     _tell(result.summary, directory, output)

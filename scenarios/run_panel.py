@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from math import isnan
+from typing import Protocol
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
-from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -19,14 +19,32 @@ from stackelgrid.scenarios.progress import GridTrouble, NegotiationProgress, Run
 from stackelgrid.scenarios.wording import counted
 
 Clock = Callable[[], float]
-Told = Callable[[RunProgress], None]
 
 # a plain line after this share of the intervals, but not more often than the first of these
 # seconds; and after the second of them in any case
 _SHARE_A_LINE = 0.1
 _SECONDS_A_LINE = (5.0, 30.0)
 _WIDEST = 100
-_REFRESHES_PER_S = 4
+
+
+class Listener(Protocol):
+    """Takes what a run tells of itself while it goes on."""
+
+    def building(self, text: str) -> None:
+        """Take what is built next, before the first interval."""
+
+    def told(self, progress: RunProgress) -> None:
+        """Take an interval that has ended."""
+
+
+class Silence:
+    """Shows nothing."""
+
+    def building(self, text: str) -> None:
+        """Take what is built next."""
+
+    def told(self, progress: RunProgress) -> None:
+        """Take an interval that has ended."""
 
 
 class Pace:
@@ -67,7 +85,12 @@ class RunPanel:
         self._name, self._intervals = name, intervals
         self._pace = Pace(clock)
         self._now: RunProgress | None = None
+        self._building = ""
         self.state = "running"
+
+    def building(self, text: str) -> None:
+        """Take what is built next."""
+        self._building = text
 
     def told(self, progress: RunProgress) -> None:
         """Take an interval that has ended."""
@@ -82,7 +105,9 @@ class RunPanel:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         now = self._now
         content = Group(self._bar(), *([] if now is None else [_lines(now)]))
-        state = "building" if now is None and self.state == "running" else self.state
+        state = self.state
+        if now is None and state == "running":
+            state = f"building {self._building}".rstrip()
         title, width = Text(f"{self._name}: {state}"), min(options.max_width, _WIDEST)
         yield Panel(content, title=title, title_align="left", width=width)
 
@@ -107,6 +132,14 @@ class PlainLines:
     def __init__(self, say: Callable[[str], None], clock: Clock = time.monotonic) -> None:
         self._say, self._clock, self._pace = say, clock, Pace(clock)
         self._line: tuple[int, float] | None = None
+        self._built_s = 0.0
+
+    def building(self, text: str) -> None:
+        """Take what is built next; say a line where one is due."""
+        passed_s = self._pace.passed_s
+        if passed_s - self._built_s >= _SECONDS_A_LINE[0]:
+            self._built_s = passed_s
+            self._say(f"building {text}")
 
     def told(self, progress: RunProgress) -> None:
         """Take an interval that has ended; say a line where one is due."""
@@ -125,15 +158,15 @@ class PlainLines:
 
 
 @contextmanager
-def shown(output: Output, name: str, intervals: int) -> Iterator[Told]:
+def shown(output: Output, name: str, intervals: int) -> Iterator[Listener]:
     """Show a run while it goes on; yields what is to be told of its progress."""
     if not output.live:
-        yield (lambda progress: None) if output.quiet else PlainLines(output.say).told
+        yield Silence() if output.quiet else PlainLines(output.say)
         return
     panel = RunPanel(name, intervals)
-    with Live(panel, console=output.console, refresh_per_second=_REFRESHES_PER_S) as live:
+    with output.drawing(panel) as live:
         try:
-            yield panel.told
+            yield panel
             panel.state = "done"
         except KeyboardInterrupt:
             panel.state = "interrupted"

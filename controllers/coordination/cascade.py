@@ -52,6 +52,7 @@ class Cascade:
         settings: ControllerSettings,
         make_scheme: Callable[[str, Stage], Scheme] | None = None,
         shared: Stateful | None = None,
+        building: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.system, self.settings = system, settings
         self._shared = shared
@@ -59,13 +60,18 @@ class Cascade:
         check_tree(system)
         self.library = ActiveNetworkLibrary()
         self._pool = ThreadPoolExecutor(max_workers=settings.threads)
-        self.agents = {
-            f.name: FeederAgent(f, system.horizon, self.library, self._lower_buses(f.name))
-            for f in system.feeders
-        }
+        self.agents: dict[str, FeederAgent] = {}
+        for n, f in enumerate(system.feeders, start=1):
+            building(f"programs: {f.name}, {n} of {len(system.feeders)}")
+            lower = self._lower_buses(f.name)
+            self.agents[f.name] = FeederAgent(f, system.horizon, self.library, lower)
         self._parent_band = {f.name: self._band_above(f) for f in system.feeders}
         self.tso: TsoAgent | None = None
-        self.levels = tuple(self._level(parent) for parent in self._parents())
+        parents, levels = self._parents(), []
+        for n, parent in enumerate(parents, start=1):
+            building(f"leaders below {parent or 'the source'}, {n} of {len(parents)}")
+            levels.append(self._level(parent))
+        self.levels = tuple(levels)
         self._tightened: dict[tuple[str, int], Level] = {}
         self._day: Decision | None = None
 

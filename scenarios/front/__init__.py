@@ -14,15 +14,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stackelgrid.analysis.run import Run as Run
     from stackelgrid.profiles.errors import StackelgridError as StackelgridError
+    from stackelgrid.scenarios.api import compare as compare
+    from stackelgrid.scenarios.api import ensemble as ensemble
+    from stackelgrid.scenarios.api import exactness as exactness
+    from stackelgrid.scenarios.api import run as run
+    from stackelgrid.scenarios.inputs import Scenario as Scenario
 
     __version__: str
 
-__all__ = ["Run", "StackelgridError", "__version__"]
+__all__ = [
+    "Run",
+    "Scenario",
+    "StackelgridError",
+    "__version__",
+    "compare",
+    "ensemble",
+    "exactness",
+    "run",
+]
 
 # where each name is defined
 _HOMES = {
     "Run": "stackelgrid.analysis.run",
+    "Scenario": "stackelgrid.scenarios.inputs",
     "StackelgridError": "stackelgrid.profiles.errors",
+    "compare": "stackelgrid.scenarios.api",
+    "ensemble": "stackelgrid.scenarios.api",
+    "exactness": "stackelgrid.scenarios.api",
+    "run": "stackelgrid.scenarios.api",
 }
 
 

@@ -149,6 +149,17 @@ def test_plain_lines_come_by_tenths_and_half_minutes(seconds, expected):
     assert [int(re.match(r"day: (\d+) of 96", line)[1]) for line in said] == expected
 
 
+def test_building_is_told_in_the_title_and_every_five_seconds_in_lines():
+    clock, said = Clock(), []
+    panel, lines = RunPanel("day", 96, clock), PlainLines(said.append, clock)
+    for n in range(1, 13):
+        clock.now += 2.0
+        for listener in (panel, lines):
+            listener.building(f"programs: lv{n}, {n} of 12")
+    assert "day: building programs: lv12, 12 of 12" in drawn(panel)[0]
+    assert said == [f"building programs: lv{n}, {n} of 12" for n in (3, 6, 9, 12)]
+
+
 def test_plain_line_is_one_line_without_a_style():
     clock, said = Clock(), []
     lines = PlainLines(said.append, clock)
@@ -165,8 +176,8 @@ def test_a_terminal_gets_the_panel_and_a_pipe_does_not():
     for terminal in (True, False):
         file = io.StringIO()
         output = Output(console=Console(file=file, force_terminal=terminal, width=100))
-        with shown(output, "day", 96) as told:
-            told(NOON)
+        with shown(output, "day", 96) as listener:
+            listener.told(NOON)
         assert ("day: done" in file.getvalue()) == terminal
         assert ("\x1b[?25h" in file.getvalue()) == terminal  # the cursor is back
 
@@ -174,8 +185,8 @@ def test_a_terminal_gets_the_panel_and_a_pipe_does_not():
 def test_nothing_is_shown_of_a_quiet_run():
     file = io.StringIO()
     output = Output(quiet=True, console=Console(file=file, force_terminal=True, width=100))
-    with shown(output, "day", 96) as told:
-        told(NOON)
+    with shown(output, "day", 96) as listener:
+        listener.told(NOON)
     output.say("a notice")
     assert file.getvalue() == ""
 

@@ -1,0 +1,162 @@
+"""Runs and studies in a notebook: beside the kernel's event loop, with progress in the cell."""
+
+import asyncio
+import ctypes
+import io
+import sys
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from rich.console import Console, RenderableType
+
+from stackelgrid.scenarios.console import Drawing, Output
+
+T = TypeVar("T")
+
+_POLL_S = 0.1
+_REDRAW_S = 0.25
+_WIDTH = 100
+_PRE = '<pre style="line-height:1.2;font-family:DejaVu Sans Mono,Menlo,monospace">{code}</pre>'
+
+
+def in_notebook() -> bool:
+    """Whether a Jupyter kernel executes this process."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and getattr(shell, "kernel", None) is not None
+
+
+@dataclass(frozen=True)
+class NotebookOutput(Output):
+    """Draws in the cell: what other threads say and change is shown by `refresh`."""
+
+    _said: deque[str] = field(default_factory=deque)
+    _drawings: list["_CellDrawing"] = field(default_factory=list)
+
+    @property
+    def live(self) -> bool:
+        """Whether progress is drawn."""
+        return not self.quiet
+
+    def say(self, text: str) -> None:
+        """Print a line below the cell, at the next refresh."""
+        if not self.quiet:
+            self._said.append(text)
+
+    @contextmanager
+    def drawing(self, what: RenderableType) -> Iterator[Drawing]:
+        """Draw something in the cell, again and again."""
+        shown = _CellDrawing(what)
+        self._drawings.append(shown)
+        try:
+            yield shown
+        finally:
+            self._drawings.remove(shown)
+            shown.draw()
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Show what has changed; called by the thread that executes the cell."""
+        for shown in self._drawings:
+            if time.monotonic() - shown.drawn_at >= _REDRAW_S:
+                shown.draw()
+        while self._said:
+            print(self._said.popleft())
+
+
+class _CellDrawing:
+    """One display of a cell, replaced whenever it is drawn."""
+
+    transient = False
+
+    def __init__(self, what: RenderableType) -> None:
+        self._what, self._id = what, uuid.uuid4().hex
+        self._last: dict[str, str] = {}
+        self.drawn_at = 0.0
+        self.draw()
+
+    def draw(self) -> None:
+        """Replace what is displayed, where it has changed."""
+        from IPython.display import display
+
+        self.drawn_at = time.monotonic()
+        bundle = _bundle(self._what)
+        if bundle != self._last:
+            display(bundle, raw=True, display_id=self._id, update=bool(self._last))  # type: ignore[no-untyped-call]
+            self._last = bundle
+
+
+def _bundle(what: RenderableType) -> dict[str, str]:
+    """Text and HTML of something that rich draws."""
+    console = Console(
+        file=io.StringIO(), record=True, width=_WIDTH, force_terminal=True, force_jupyter=False,
+        color_system="truecolor",
+    )  # fmt: skip
+    console.print(what)
+    text = console.export_text(clear=False)
+    return {
+        "text/plain": text.rstrip("\n"),
+        "text/html": console.export_html(inline_styles=True, code_format=_PRE),
+    }
+
+
+class Stop:
+    """A wish to stop, looked at wherever progress is told."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def wish(self) -> None:
+        """Stop at the next look."""
+        self._event.set()
+
+    def look(self) -> None:
+        """Raise KeyboardInterrupt where a stop is wished."""
+        if self._event.is_set():
+            raise KeyboardInterrupt
+
+
+def beside_the_loop(work: Callable[[], T], stop: Stop, refresh: Callable[[], None]) -> T:
+    """Call `work`, in a thread of its own where an event loop runs in this one.
+
+    mosaik needs a loop of its own, and a thread has one at most. `refresh` is called meanwhile. An
+    interrupt of this thread is passed on: work ends as it does at Ctrl-C, then KeyboardInterrupt is
+    raised here.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return work()
+    outcome: Future[T] = Future()
+    thread = threading.Thread(target=_into, args=(outcome, work), name="stackelgrid", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        try:
+            refresh()
+            thread.join(_POLL_S)
+        except KeyboardInterrupt:
+            stop.wish()
+            _interrupt(thread)
+    return outcome.result()
+
+
+def _into(outcome: "Future[Any]", work: Callable[[], Any]) -> None:
+    try:
+        outcome.set_result(work())
+    except BaseException as error:  # raised where the result is asked for
+        outcome.set_exception(error)
+
+
+def _interrupt(thread: threading.Thread) -> None:
+    """Raise KeyboardInterrupt in another thread, as a signal does in the main one."""
+    if thread.ident is not None and thread.is_alive():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt)
+        )
