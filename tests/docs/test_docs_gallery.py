@@ -2,11 +2,13 @@
 
 import ast
 import importlib.util
+import inspect
 import json
 from pathlib import Path
 
 import pytest
 
+import stackelgrid
 from stackelgrid.scenarios.load import load_scenario
 
 GALLERY = Path(__file__).resolve().parents[2] / "docs" / "gallery"
@@ -22,6 +24,10 @@ def sources_of(path):
     """Python of all cells, without the magic of IPython."""
     texts = ["".join(cell["source"]) for cell in cells_of(path, "code")]
     return "\n".join(line for t in texts for line in t.splitlines() if not line.startswith("%"))
+
+
+def parameters_of(verb):
+    return inspect.signature(getattr(stackelgrid, verb)).parameters
 
 
 def test_there_are_three():
@@ -57,12 +63,16 @@ def test_what_a_notebook_imports_exists(path):
         module = ast.Module([node], [])
         exec(compile(module, path.name, "exec"), {})
     calls = [
-        node for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "stackelgrid"
-    ]  # fmt: skip
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and getattr(node.func.value, "id", "") == "sg"
+    ]
     assert calls
     for call in calls:
-        load_scenario(call.args[1].value)
+        assert {k.arg for k in call.keywords} <= set(parameters_of(call.func.attr))
+        load_scenario(call.args[0].value)
 
 
 def test_outputs_of_a_notebook_that_was_changed_since_are_not_shown(tmp_path):
