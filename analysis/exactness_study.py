@@ -144,6 +144,7 @@ def scaled_devices(devices: Devices, pv_scale: float, battery_scale: float) -> D
         else _none_of(pv),
         batteries=replace(
             batteries,
+            p_min_mw=-battery_scale * batteries.discharge_max_mw,
             p_max_mw=battery_scale * batteries.p_max_mw,
             e_min_mwh=battery_scale * batteries.e_min_mwh,
             e_max_mwh=battery_scale * batteries.e_max_mwh,

@@ -12,11 +12,13 @@ def battery_step(
 ) -> tuple[Floats, Floats]:
     """Power delivered (m,) in MW, positive when charging, and energy after `dt_h` hours.
 
-    The set point is cut to the rated power and to what fills or empties the battery in one step.
+    The set point is cut to the power limits and to what fills or empties the battery in one step.
     """
     gain, drain = batteries.efficiency_charge, 1.0 / batteries.efficiency_discharge
     most = np.minimum(batteries.p_max_mw, (batteries.e_max_mwh - energy_mwh) / (gain * dt_h))
-    least = np.maximum(-batteries.p_max_mw, (batteries.e_min_mwh - energy_mwh) / (drain * dt_h))
+    least = np.maximum(
+        -batteries.discharge_max_mw, (batteries.e_min_mwh - energy_mwh) / (drain * dt_h)
+    )
     power = np.clip(p_set_mw, np.minimum(least, 0.0), np.maximum(most, 0.0))
     after = energy_mwh + dt_h * np.where(power > 0.0, gain, drain) * power
     return power, np.clip(after, batteries.e_min_mwh, batteries.e_max_mwh)
@@ -45,6 +47,7 @@ def pv_output(
     A system feeds in what is available up to its rating and `p_max_mw` (None: up to `p_set_mw`).
     `p_set_mw` is met where that differs by no more than CURTAILED of the rating, a solver's
     rounding. Reactive output keeps to the inverter's circle and power factor at that active output.
+    Systems that are not controllable give what is available, whatever the set point.
     """
     rating = _per_device(systems.sn_mva, available_mw)
     limit = np.maximum(p_set_mw if p_max_mw is None else p_max_mw, 0.0)
@@ -55,7 +58,10 @@ def pv_output(
     factor = _per_device(systems.min_power_factor, available_mw)
     slope, limited = np.tan(np.arccos(factor)), factor > 0.0
     room = np.where(limited, np.minimum(room, slope * p), room)
-    return p, np.clip(q_set_mvar, -room, room)
+    free = _per_device(systems.controllable, available_mw)
+    ratio = _per_device(systems.q_per_p, available_mw)
+    q = np.where(free, np.clip(q_set_mvar, -room, room), ratio * available_mw)
+    return np.where(free, p, available_mw), q
 
 
 def unit_output(units: Units, p_set_mw: Floats) -> Floats:

@@ -25,7 +25,9 @@ def enrolled_limits(feeder: Feeder, below: Iterable[tuple[float, PowerLimits]]) 
     nominal = np.abs(loads.p_mw)
     # a load without active power has no peak that says how far its profile goes
     scale = np.divide(peak, nominal, out=np.ones(len(peak)), where=nominal > 0.0)
-    others = float(devices.batteries.p_max_mw.sum() + devices.units.p_max_mw.sum())
+    units = devices.units
+    largest = np.maximum(units.p_max_mw, -units.p_min_mw)
+    others = float(devices.batteries.rated_mw.sum() + largest.sum())
     active = peak.sum() + devices.photovoltaics.p_rated_mw.sum() + others
     apparent = (
         np.hypot(peak, scale * loads.q_mvar).sum()

@@ -235,7 +235,7 @@ class Recorder(mosaik_api_v3.Simulator):
             wear_eur=dt_h
             * float(np.sum(d.batteries.wear_eur_per_mwh * np.abs(seen["battery_p_mw"]))),
             curtailment_eur=dt_h * grid.curtailment_eur_per_mwh * float(curtailed.sum()),
-            generation_eur=dt_h * float(cost.sum()),
+            generation_eur=dt_h * (float(cost.sum()) + d.units.fixed_eur_per_h),
         )
 
 

@@ -58,7 +58,7 @@ def simultaneous_power(devices: Devices, plan: Plan | None) -> float:
     if plan is None or not len(devices.batteries.index):
         return 0.0
     both = np.minimum(plan.schedule.charge_mw, plan.schedule.discharge_mw)
-    limit = tolerances.SIMULTANEOUS_SHARE * devices.batteries.p_max_mw[:, None]
+    limit = tolerances.SIMULTANEOUS_SHARE * devices.batteries.rated_mw[:, None]
     return float(np.where(both > limit, both, 0.0).max())
 
 

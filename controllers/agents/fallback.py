@@ -88,6 +88,7 @@ def held_cost(
     curtailed = (forecast.pv_available_mw.T - schedule.pv_p_mw).sum(axis=0)
     rate += options.curtailment_eur_per_mwh * curtailed
     units = devices.units
+    rate += units.fixed_eur_per_h
     for p, c2, c1, c0 in zip(schedule.unit_p_mw, units.c2, units.c1, units.c0, strict=True):
         rate += c2 * p**2 + c1 * p + c0
     if options.trade is not None and prosumer_load_mw is not None:

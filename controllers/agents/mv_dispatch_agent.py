@@ -62,8 +62,8 @@ class MvDispatchAgent(UpstreamAgent):
     ) -> Floats:
         """Loads, PV, tariff and head voltage; the measured one, or `vm_head_pu` (steps,).
 
-        PV is available up to its inverter's rating. A spread between import and export price
-        below PRICE_SPREAD is widened to it.
+        Controllable PV is available up to its inverter's rating. A spread between import and export
+        price below PRICE_SPREAD is widened to it.
         """
         if measured is None:
             raise SolverError(f"grid {self.grid_name}: the MV dispatch needs a measured voltage")
@@ -75,7 +75,8 @@ class MvDispatchAgent(UpstreamAgent):
         vm = np.full(steps, measured.vm_pu) if vm_head_pu is None else vm_head_pu
         taps = self.feeder.boundary.taps
         ratio = network.head_ratio if taps is None else taps.ratio(measured.tap_pos)
-        rating = self.feeder.devices.photovoltaics.sn_mva[:, None]
+        systems = self.feeder.devices.photovoltaics
+        rating = np.where(systems.controllable, systems.sn_mva, np.inf)[:, None]
         bought = forecast.import_eur_per_mwh
         values_by_name = {
             "load_p": load_p / base,
@@ -111,6 +112,10 @@ class MvDispatchAgent(UpstreamAgent):
         ):
             power = base * solution.x[self.compiled.columns[name]].reshape(-1, steps)
             np.add.at(own_p, network.positions(bus), -power)
+            if name == "pv_p":
+                own_q = own_q.copy()
+                ratio = self.feeder.devices.photovoltaics.q_per_p[:, None]
+                np.add.at(own_q, network.positions(bus), -ratio * power)
         if self._mixtures is None:
             self._mixtures = RadialMixtures(self.feeder, self.children)
         assert measured is not None
@@ -174,7 +179,7 @@ class MvDispatchAgent(UpstreamAgent):
             discharge_mw=resting,
             battery_e_mwh=np.repeat(energy[:, None], steps, axis=1),
             pv_p_mw=pv_p,
-            pv_q_mvar=np.zeros_like(pv_p),
+            pv_q_mvar=self.feeder.devices.photovoltaics.q_per_p[:, None] * pv_p,
             unit_p_mw=mw("unit_p"),
             price_eur_per_mwh=-dual[self._order] / (base * self.horizon.dt_h),
             pv_p_max_mw=pv_limit(self.feeder.devices.photovoltaics, pv_p, available),

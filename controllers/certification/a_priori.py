@@ -174,9 +174,9 @@ def largest_injections(
     """Upper bounds (n, T) of the net injections at every bus in p.u., whatever is decided.
 
     Fixed loads (n, T) at the buses of `network` in MW and MVAr, available power of the PV systems
-    (systems, T) in MW. PV gives its reactive power up to the inverter's rating and power factor,
-    batteries discharge at rated power, units run at their limit. Raises NetworkError for a unit
-    without an upper limit.
+    (systems, T) in MW. PV gives its reactive power up to the inverter's rating and power factor
+    (what is not controllable, in proportion to what is available), batteries discharge and units
+    run at their limit. Raises NetworkError for a unit without an upper limit.
     """
     systems, batteries, units = devices.photovoltaics, devices.batteries, devices.units
     endless = np.flatnonzero(~np.isfinite(units.p_max_mw))
@@ -192,9 +192,12 @@ def largest_injections(
     angle = np.arccos(systems.min_power_factor)[:, None]
     limited = np.minimum(np.tan(angle) * pv_p, np.sin(angle) * rating)
     pv_q = np.where(systems.min_power_factor[:, None] > 0.0, limited, rating)
+    free = systems.controllable[:, None]
+    pv_p = np.where(free, pv_p, pv_available_mw)
+    pv_q = np.where(free, pv_q, systems.q_per_p[:, None] * pv_available_mw)
     np.add.at(p, network.positions(systems.bus), pv_p)
     np.add.at(q, network.positions(systems.bus), pv_q)
-    np.add.at(p, network.positions(batteries.bus), batteries.p_max_mw[:, None])
+    np.add.at(p, network.positions(batteries.bus), batteries.discharge_max_mw[:, None])
     np.add.at(p, network.positions(units.bus), units.p_max_mw[:, None])
     return p / network.base_mva, q / network.base_mva
 

@@ -72,7 +72,7 @@ class ActiveNetwork(PricedFeeder):
         self.size_mw = float(
             self.agent.feeder.load_peak_mw.sum()
             + devices.photovoltaics.p_rated_mw.sum()
-            + devices.batteries.p_max_mw.sum()
+            + devices.batteries.rated_mw.sum()
         )
         self._programs: dict[tuple[bool, bool], ConicProgram] = {}
         self._solvers: dict[tuple[bool, bool], MixedIntegerBackend] = {}

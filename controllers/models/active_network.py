@@ -166,10 +166,12 @@ def _content(
     arrays = (
         network.parent, network.r, network.x, network.up, network.down, network.i_max,
         network.vm_min, network.vm_max, network.shunt_g, network.shunt_b, load_bus, dt_h,
-        network.positions(battery.bus), battery.p_max_mw, battery.e_min_mwh, battery.e_max_mwh,
+        network.positions(battery.bus), battery.discharge_max_mw, battery.p_max_mw,
+        battery.e_min_mwh, battery.e_max_mwh,
         battery.efficiency_charge, battery.efficiency_discharge, battery.wear_eur_per_mwh,
-        network.positions(pv.bus), pv.sn_mva, pv.min_power_factor,
+        network.positions(pv.bus), pv.sn_mva, pv.min_power_factor, pv.controllable, pv.q_per_p,
         network.positions(prosumers.bus), prosumers.buy_cap_mw, prosumers.sell_cap_mw,
         network.positions(unit.bus), unit.p_min_mw, unit.p_max_mw, unit.c2, unit.c1, unit.c0,
+        np.array([unit.fixed_eur_per_h]),
     )  # fmt: skip
     return (network.base_mva, options, *(np.ascontiguousarray(a).tobytes() for a in arrays))

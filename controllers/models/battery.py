@@ -21,7 +21,7 @@ def add_batteries(
 ) -> None:
     """Add charge, discharge and energy at the end of each step; p.u. and p.u. hours.
 
-    `m.mode` is 1 for charging: ch <= pmax u, dis <= pmax (1 - u). As only one of the two happens,
+    `m.mode` is 1 for charging: ch <= pmax u, dis <= -pmin (1 - u). As only one of the two happens,
     the room above (below) the energy before a step bounds charging (discharging) alone; with these
     rows a relaxed mode cannot burn energy in a full or empty battery. `terminal="initial"` asks
     for at least `m.energy_terminal` at the end; with "value" the energy left is paid for in the
@@ -29,12 +29,12 @@ def add_batteries(
     """
     steps = len(dt_h)
     m.batteries = pyo.RangeSet(0, len(batteries.index) - 1)
-    power = batteries.p_max_mw / base_mva
+    power, drawn = batteries.p_max_mw / base_mva, batteries.discharge_max_mw / base_mva
     low, high = batteries.e_min_mwh / base_mva, batteries.e_max_mwh / base_mva
     gain, drain = batteries.efficiency_charge, 1.0 / batteries.efficiency_discharge
 
     m.charge = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (0.0, power[i]))
-    m.discharge = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (0.0, power[i]))
+    m.discharge = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (0.0, drawn[i]))
     m.energy = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (low[i], high[i]))
     m.mode = pyo.Var(m.batteries, m.steps, domain=pyo.Binary)
     m.energy_initial = pyo.Var(m.batteries)  # data
@@ -52,7 +52,7 @@ def add_batteries(
 
     @m.Constraint(m.batteries, m.steps)
     def discharging(m: Any, i: int, t: int) -> Any:
-        return m.discharge[i, t] <= power[i] * (1 - m.mode[i, t])
+        return m.discharge[i, t] <= drawn[i] * (1 - m.mode[i, t])
 
     @m.Constraint(m.batteries, m.steps)
     def room_above(m: Any, i: int, t: int) -> Any:

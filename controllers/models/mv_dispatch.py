@@ -27,8 +27,9 @@ def mv_dispatch_model(
 ) -> Any:
     """Build the Pyomo model: min cost of units, curtailment and exchange at the MV tariff, EUR.
 
-    Convex and continuous. PV runs at unity power factor below what is available, batteries rest
-    (their operator decides them in the stage after). Consumption `m.load_p[n, t]`, `m.load_q[n, t]`
+    Convex and continuous. PV runs at unity power factor below what is available (what is not
+    controllable, at what is available and its own factor), batteries rest (their operator decides
+    them in the stage after). Consumption `m.load_p[n, t]`, `m.load_q[n, t]`
     of every bus is data, the exchange of the grids below included; p.u. The balances are written
     supply - demand == 0, so the price of a bus is minus the dual of `m.active_balance`.
     """
@@ -43,8 +44,12 @@ def mv_dispatch_model(
     add_tariff_boundary(m, traded_across=False)
     m.pv_available = pyo.Var(m.systems, m.steps)  # data
 
+    fixed = set(devices.photovoltaics.fixed)
+
     @m.Constraint(m.systems, m.steps)
     def available_power(m: Any, i: int, t: int) -> Any:
+        if i in fixed:
+            return m.pv_p[i, t] - m.pv_available[i, t] == 0.0
         return m.pv_p[i, t] <= m.pv_available[i, t]
 
     cost = tariff_payment(m, base, dt_h) + generation_cost(m, devices.units, base, dt_h)
@@ -81,6 +86,7 @@ def _add_lindistflow(m: Any, network: RadialNetwork, devices: Devices) -> None:
         children[above].append(k)
     units_at = _at_bus(network, devices.units.bus)
     systems_at = _at_bus(network, devices.photovoltaics.bus)
+    ratio, fixed = devices.photovoltaics.q_per_p, set(devices.photovoltaics.fixed)
 
     @m.Constraint(m.steps)
     def head_voltage(m: Any, t: int) -> Any:
@@ -103,6 +109,7 @@ def _add_lindistflow(m: Any, network: RadialNetwork, devices: Devices) -> None:
     @m.Constraint(m.buses, m.steps)
     def reactive_balance(m: Any, n: int, t: int) -> Any:
         supply = m.q_import[t] if n == 0 else m.q_branch[n - 1, t]
+        supply += sum(ratio[i] * m.pv_p[i, t] for i in systems_at[n] if i in fixed)
         demand = m.load_q[n, t] + sum(m.q_branch[k, t] for k in children[n])
         return supply - demand + network.shunt_b[n] * m.v[n, t] == 0.0
 

@@ -54,9 +54,11 @@ def prosumers_of(devices: Devices, load_peak_mw: Floats) -> Prosumers:
     buses = sorted({int(b) for b in (*pv.bus, *batteries.bus)})
     where = {b: i for i, b in enumerate(buses)}
     buy, sell = np.zeros(len(buses)), np.zeros(len(buses))
-    for bus, power in zip(batteries.bus, batteries.p_max_mw, strict=True):
-        buy[where[int(bus)]] += power
-        sell[where[int(bus)]] += power
+    for bus, drawn, most in zip(
+        batteries.bus, batteries.discharge_max_mw, batteries.p_max_mw, strict=True
+    ):
+        buy[where[int(bus)]] += most
+        sell[where[int(bus)]] += drawn
     for bus, power in zip(pv.bus, pv.p_rated_mw, strict=True):
         sell[where[int(bus)]] += power
     for bus, power in zip(loads.bus, load_peak_mw, strict=True):

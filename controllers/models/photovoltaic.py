@@ -14,7 +14,8 @@ def add_photovoltaics(m: Any, systems: Photovoltaics, bus: Ints, base_mva: float
     """Add active (<= available, data) and reactive output in the inverter's circle; p.u.
 
     q_mvar is positive when injecting, like pandapower's sgen. A power-factor limit keeps
-    |q| <= p tan(acos(pf)).
+    |q| <= p tan(acos(pf)). Systems that are not controllable give what is available, and their
+    reactive power in proportion to it.
     """
     m.systems = pyo.RangeSet(0, len(systems.index) - 1)
     rating = systems.sn_mva / base_mva
@@ -23,15 +24,26 @@ def add_photovoltaics(m: Any, systems: Photovoltaics, bus: Ints, base_mva: float
     m.pv_q = pyo.Var(m.systems, m.steps)
     m.pv_available = pyo.Var(m.systems, m.steps)  # data
 
-    @m.Constraint(m.systems, m.steps)
+    ratio = systems.q_per_p
+    fixed, free = list(systems.fixed), np.flatnonzero(systems.controllable).tolist()
+
+    @m.Constraint(free, m.steps)
     def available_power(m: Any, i: int, t: int) -> Any:
         return m.pv_p[i, t] <= m.pv_available[i, t]
 
-    @m.Constraint(m.systems, m.steps)
+    @m.Constraint(fixed, m.steps)
+    def fixed_power(m: Any, i: int, t: int) -> Any:
+        return m.pv_p[i, t] - m.pv_available[i, t] == 0.0
+
+    @m.Constraint(fixed, m.steps)
+    def fixed_reactive_power(m: Any, i: int, t: int) -> Any:
+        return m.pv_q[i, t] - ratio[i] * m.pv_p[i, t] == 0.0
+
+    @m.Constraint(free, m.steps)
     def inverter_rating(m: Any, i: int, t: int) -> Any:
         return m.pv_p[i, t] ** 2 + m.pv_q[i, t] ** 2 <= rating[i] ** 2
 
-    limited = [i for i in m.systems if systems.min_power_factor[i] > 0.0]
+    limited = [i for i in free if systems.min_power_factor[i] > 0.0]
 
     @m.Constraint(limited, m.steps)
     def power_factor_lagging(m: Any, i: int, t: int) -> Any:

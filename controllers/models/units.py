@@ -24,8 +24,9 @@ def add_units(m: Any, units: Units, base_mva: float) -> None:
 
 
 def generation_cost(m: Any, units: Units, base_mva: float, dt_h: Floats) -> Any:
-    """Generation in EUR: dt (c2 p^2 + c1 p + c0) with p in MW."""
-    return sum(
+    """Generation in EUR: dt (c2 p^2 + c1 p + c0) with p in MW, and what has a fixed power."""
+    fixed = float(units.fixed_eur_per_h * dt_h.sum())
+    return fixed + sum(
         dt_h[t]
         * (
             units.c2[u] * base_mva**2 * m.unit_p[u, t] ** 2

@@ -1,6 +1,6 @@
 """What is connected to a grid: loads, photovoltaics, batteries, dispatchable units."""
 
-from dataclasses import dataclass
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,101 +8,38 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import named
-from stackelgrid.profiles.arrays import Floats, Ints
+from stackelgrid.controllers.networks.device_data import (
+    CONNECTIONS,
+    PHASES,
+    Batteries,
+    Devices,
+    Loads,
+    Photovoltaics,
+    Units,
+)
+from stackelgrid.controllers.networks.unit_costs import UnitCosts
+from stackelgrid.profiles.arrays import Floats
+
+__all__ = [
+    "CONNECTIONS",
+    "PHASES",
+    "PV_TYPE",
+    "Batteries",
+    "Bools",
+    "Devices",
+    "Loads",
+    "Photovoltaics",
+    "Units",
+    "controllable",
+    "is_photovoltaic",
+    "read_devices",
+]
+
+Bools = np.typing.NDArray[np.bool_]
 
 PV_TYPE = "PV"
-# the phases of the three-phase view; "abc" is a balanced three-phase connection
-PHASES = ("a", "b", "c")
-CONNECTIONS = (*PHASES, "abc")
-
-
-@dataclass(frozen=True)
-class Loads:
-    """Uncontrolled consumers; p_mw, q_mvar are nominal values that a profile multiplies.
-
-    Static generators that are neither photovoltaic nor dispatchable are listed here with a
-    negative power; `profiled` is False for them: they inject their constant power. `phase` is
-    what each is connected to: a, b, c, abc (balanced three-phase), or empty where not stated.
-    """
-
-    table: tuple[str, ...]
-    index: tuple[int, ...]
-    name: tuple[str, ...]
-    bus: Ints
-    p_mw: Floats
-    q_mvar: Floats
-    profiled: "np.typing.NDArray[np.bool_]"
-    phase: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Photovoltaics:
-    """Curtailable PV systems: rated active power, inverter rating, optional power-factor limit.
-
-    `phase` as in Loads.
-    """
-
-    index: tuple[int, ...]
-    name: tuple[str, ...]
-    bus: Ints
-    p_rated_mw: Floats
-    sn_mva: Floats
-    min_power_factor: Floats
-    phase: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Batteries:
-    """Storage units; power is measured at the grid connection, positive when charging.
-
-    `phase` as in Loads.
-    """
-
-    index: tuple[int, ...]
-    name: tuple[str, ...]
-    bus: Ints
-    p_max_mw: Floats
-    e_min_mwh: Floats
-    e_max_mwh: Floats
-    e_initial_mwh: Floats
-    efficiency_charge: Floats
-    efficiency_discharge: Floats
-    wear_eur_per_mwh: Floats
-    phase: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Units:
-    """Dispatchable generation: cost c2 p^2 + c1 p + c0 in EUR/h with p in MW.
-
-    `table` is ext_grid, gen or sgen. A unit without a limit has an infinite one.
-    """
-
-    table: tuple[str, ...]
-    index: tuple[int, ...]
-    name: tuple[str, ...]
-    bus: Ints
-    p_min_mw: Floats
-    p_max_mw: Floats
-    c2: Floats
-    c1: Floats
-    c0: Floats
-
-
-@dataclass(frozen=True)
-class Devices:
-    """All devices of one grid; `bus` holds pandapower bus indices."""
-
-    loads: Loads
-    photovoltaics: Photovoltaics
-    batteries: Batteries
-    units: Units
-
-    @property
-    def occupied_buses(self) -> set[int]:
-        """Pandapower indices of all buses with a device."""
-        kinds = (self.loads, self.photovoltaics, self.batteries, self.units)
-        return {int(b) for kind in kinds for b in kind.bus}
+# words of an sgen's type that mean photovoltaics, whatever the case and what stands beside them
+_SOLAR = {"pv", "solar", "photovoltaic", "photovoltaics", "photovoltaik"}
 
 
 def read_devices(
@@ -111,16 +48,43 @@ def read_devices(
     """Read the devices of a normalised and checked net; costs are multiplied by `cost_factor`.
 
     `slack_is_unit` tells whether the ext_grid is a generator (a transmission network) or the
-    boundary to the grid above (a feeder).
-    Raises NetworkError for storages without limits, empty limits, costs that are not convex, or
-    an unknown phase.
+    boundary to the grid above (a feeder). net_columns.py says what is done with each column.
+    Raises NetworkError for a gen in a feeder, dispatched elements without limits or cost, empty
+    limits, costs that are not convex or that nothing could use, or an unknown phase.
     """
-    return Devices(
-        loads=_loads(net, name),
+    if not slack_is_unit and len(net.gen):
+        raise NetworkError(
+            f"{named(name, 'gen', net.gen.index)} holds a voltage, which is accepted on "
+            "transmission grids; an sgen with controllable = True and a poly_cost, or units of the "
+            "scenario, are accepted in a feeder"
+        )
+    costs = UnitCosts(net, name, cost_factor)
+    solar, free = is_photovoltaic(net.sgen), controllable(net, "sgen")
+    loads = _loads(net, name, costs)
+    devices = Devices(
+        loads=loads,
         photovoltaics=_photovoltaics(net, name),
         batteries=_batteries(net, name),
-        units=_units(net, name, cost_factor, slack_is_unit),
+        units=_units(net, name, costs, slack_is_unit, net.sgen[~solar & free]),
     )
+    costs.refuse_unused({"ext_grid"})
+    return devices
+
+
+def is_photovoltaic(sgen: pd.DataFrame) -> Bools:
+    """Whether the type of each static generator means photovoltaics: PV, pv, Solar, PV roof, ..."""
+    words = (re.split(r"[^a-z]+", str(kind).casefold()) for kind in sgen["type"])
+    return np.array([not _SOLAR.isdisjoint(w) for w in words], dtype=bool)
+
+
+def controllable(net: pandapowerNet, table: str) -> Bools:
+    """Whether each element is controllable; where it is not stated gen and storage are."""
+    frame = net[table]
+    assumed = table in ("gen", "storage")
+    if "controllable" not in frame:
+        return np.full(len(frame), assumed)
+    values = [assumed if pd.isna(value) else bool(value) for value in frame["controllable"]]
+    return np.array(values, dtype=bool)
 
 
 def _names(frame: pd.DataFrame, table: str) -> tuple[str, ...]:
@@ -145,6 +109,11 @@ def _scaling(frame: pd.DataFrame) -> Floats:
     return _values(frame, "scaling", 1.0)
 
 
+def _refuse(name: str, frame: pd.DataFrame, table: str, good: Bools, text: str) -> None:
+    if not good.all():
+        raise NetworkError(f"{named(name, table, frame.index[~good])} {text}")
+
+
 def _phases(frame: pd.DataFrame, name: str, table: str) -> tuple[str, ...]:
     if "phase" not in frame:
         return ("",) * len(frame)
@@ -158,33 +127,29 @@ def _phases(frame: pd.DataFrame, name: str, table: str) -> tuple[str, ...]:
     return tuple(values)
 
 
-def _costs(net: pandapowerNet) -> pd.DataFrame:
-    costs: pd.DataFrame = net.poly_cost.set_index(["et", "element"])
-    return costs
-
-
-def _is_unit(net: pandapowerNet, frame: pd.DataFrame) -> "np.typing.NDArray[np.bool_]":
-    costs = _costs(net)
-    return np.array([("sgen", i) in costs.index for i in frame.index], dtype=bool)
-
-
-def _loads(net: pandapowerNet, name: str) -> Loads:
+def _loads(net: pandapowerNet, name: str, costs: UnitCosts) -> Loads:
     load, sgen = net.load, net.sgen
-    fixed = sgen[(sgen.type != PV_TYPE).to_numpy() & ~_is_unit(net, sgen)]
+    fixed = sgen[~is_photovoltaic(sgen) & ~controllable(net, "sgen")]
+    resting = net.storage[~controllable(net, "storage")]
+    for i, power in zip(fixed.index, fixed.p_mw * _scaling(fixed), strict=True):
+        costs.count("sgen", int(i), float(power))
+    parts = (("load", load, 1.0), ("sgen", fixed, -1.0), ("storage", resting, 1.0))
     return Loads(
-        table=("load",) * len(load) + ("sgen",) * len(fixed),
-        index=_index(load) + _index(fixed),
-        name=_names(load, "load") + _names(fixed, "sgen"),
-        bus=np.concatenate([load.bus, fixed.bus]).astype(np.int64),
-        p_mw=np.concatenate([load.p_mw * _scaling(load), -fixed.p_mw * _scaling(fixed)]),
-        q_mvar=np.concatenate([load.q_mvar * _scaling(load), -fixed.q_mvar * _scaling(fixed)]),
-        profiled=np.array([True] * len(load) + [False] * len(fixed), dtype=bool),
-        phase=_phases(load, name, "load") + _phases(fixed, name, "sgen"),
-    )
+        table=tuple(table for table, frame, _ in parts for _ in range(len(frame))),
+        index=tuple(i for _, frame, _ in parts for i in _index(frame)),
+        name=tuple(n for table, frame, _ in parts for n in _names(frame, table)),
+        bus=np.concatenate([frame.bus for _, frame, _ in parts]).astype(np.int64),
+        p_mw=np.concatenate([sign * frame.p_mw * _scaling(frame) for _, frame, sign in parts]),
+        q_mvar=np.concatenate([sign * frame.q_mvar * _scaling(frame) for _, frame, sign in parts]),
+        profiled=np.array([table == "load" for table, frame, _ in parts for _ in range(len(frame))],
+                          dtype=bool),
+        phase=tuple(p for table, frame, _ in parts for p in _phases(frame, name, table)),
+    )  # fmt: skip
 
 
 def _photovoltaics(net: pandapowerNet, name: str) -> Photovoltaics:
-    frame = net.sgen[(net.sgen.type == PV_TYPE).to_numpy()]
+    frame = net.sgen[is_photovoltaic(net.sgen)]
+    free = controllable(net, "sgen")[is_photovoltaic(net.sgen)]
     rated = frame.p_mw.to_numpy(dtype=float) * _scaling(frame)
     if (rated <= 0.0).any():
         raise NetworkError(
@@ -197,43 +162,74 @@ def _photovoltaics(net: pandapowerNet, name: str) -> Photovoltaics:
             f"{named(name, 'sgen', frame.index[sn <= 0.0])} is PV with sn_mva <= 0; "
             "an inverter rating > 0 MVA is accepted"
         )
+    sn = np.where(np.isnan(sn), rated, sn)
     factor = _values(frame, "min_power_factor", 0.0)
     if ((factor < 0.0) | (factor > 1.0)).any():
         bad = frame.index[(factor < 0.0) | (factor > 1.0)]
         raise NetworkError(f"{named(name, 'sgen', bad)} has min_power_factor outside [0, 1]")
+    narrow = (_values(frame, "min_p_mw", 0.0) > 0.0) | (_values(frame, "max_p_mw", np.inf) < rated)
+    _refuse(
+        name, frame, "sgen", ~(free & narrow),
+        "is controllable PV with limits min_p_mw, max_p_mw inside [0, p_mw]; none are accepted "
+        "(p_mw is the rated power, curtailed down to 0)",
+    )  # fmt: skip
+    narrow = (_values(frame, "min_q_mvar", -np.inf) > -sn) | (
+        _values(frame, "max_q_mvar", np.inf) < sn
+    )
+    _refuse(
+        name, frame, "sgen", ~(free & narrow),
+        "is controllable PV with min_q_mvar, max_q_mvar inside its inverter rating; sn_mva and a "
+        "column min_power_factor are accepted",
+    )  # fmt: skip
+    q = frame.q_mvar.to_numpy(dtype=float) * _scaling(frame)
+    fixed = np.flatnonzero(~free)
     return Photovoltaics(
         index=_index(frame),
         name=_names(frame, "pv"),
         bus=frame.bus.to_numpy(dtype=np.int64),
         p_rated_mw=rated,
-        sn_mva=np.where(np.isnan(sn), rated, sn),
+        sn_mva=sn,
         min_power_factor=factor,
         phase=_phases(frame, name, "sgen"),
+        fixed=tuple(int(i) for i in fixed),
+        fixed_q_per_p=tuple(float(ratio) for ratio in q[fixed] / rated[fixed]),
     )
 
 
 def _batteries(net: pandapowerNet, name: str) -> Batteries:
-    frame = net.storage
+    frame = net.storage[controllable(net, "storage")]
     power = _values(frame, "max_p_mw", np.nan)
+    least = _values(frame, "min_p_mw", np.nan)
+    least = np.where(np.isnan(least), -power, least)
     e_max = frame.max_e_mwh.to_numpy(dtype=float)
     e_min = _values(frame, "min_e_mwh", 0.0)
-    soc = _values(frame, "soc_percent", 50.0)
+    stated = _values(frame, "soc_percent", np.nan)
+    soc = np.where(np.isnan(stated), 50.0, stated)
     charge = _values(frame, "efficiency_charge", 1.0)
     discharge = _values(frame, "efficiency_discharge", 1.0)
     checks = (
-        (power > 0.0, "max_p_mw > 0"),
+        (power > 0.0, "max_p_mw > 0 (or controllable = False: fixed at its p_mw)"),
+        (least <= 0.0, "min_p_mw <= 0 (discharging)"),
+        (np.isfinite(power) & np.isfinite(least), "finite min_p_mw and max_p_mw"),
         ((e_min >= 0.0) & (e_max > e_min) & np.isfinite(e_max), "0 <= min_e_mwh < max_e_mwh"),
         ((soc >= 0.0) & (soc <= 100.0), "0 <= soc_percent <= 100"),
+        (~(stated / 100.0 * e_max < e_min), "soc_percent of at least min_e_mwh"),
         ((charge > 0.0) & (charge <= 1.0), "0 < efficiency_charge <= 1"),
         ((discharge > 0.0) & (discharge <= 1.0), "0 < efficiency_discharge <= 1"),
+        (_scaling(frame) == 1.0, "scaling = 1: limits are not scaled, and p_mw is decided"),
+        (_values(frame, "q_mvar", 0.0) == 0.0, "q_mvar = 0: batteries give no reactive power"),
+        (
+            (_values(frame, "min_q_mvar", 0.0) <= 0.0) & (_values(frame, "max_q_mvar", 0.0) >= 0.0),
+            "min_q_mvar <= 0 <= max_q_mvar: batteries give no reactive power",
+        ),
     )
     for good, accepted in checks:
-        if not good.all():
-            raise NetworkError(f"{named(name, 'storage', frame.index[~good])} needs {accepted}")
+        _refuse(name, frame, "storage", good, f"needs {accepted}")
     return Batteries(
         index=_index(frame),
         name=_names(frame, "storage"),
         bus=frame.bus.to_numpy(dtype=np.int64),
+        p_min_mw=least,
         p_max_mw=power,
         e_min_mwh=e_min,
         e_max_mwh=e_max,
@@ -245,57 +241,75 @@ def _batteries(net: pandapowerNet, name: str) -> Batteries:
     )
 
 
-def _units(net: pandapowerNet, name: str, cost_factor: float, slack_is_unit: bool) -> Units:
-    if len(net.pwl_cost):
-        raise NetworkError(
-            f"{named(name, 'pwl_cost', net.pwl_cost.index)} not supported; poly_cost is accepted"
-        )
-    sgen = net.sgen[(net.sgen.type != PV_TYPE).to_numpy() & _is_unit(net, net.sgen)]
-    slack = (("ext_grid", net.ext_grid),) if slack_is_unit else ()
-    frames = (*slack, ("gen", net.gen), ("sgen", sgen))
-    costs = _costs(net)
-    table: list[str] = []
-    index: list[int] = []
-    names: list[str] = []
-    rows: list[tuple[float, ...]] = []
-    for kind, frame in frames:
-        for i, element_name in zip(frame.index, _names(frame, kind), strict=True):
-            if (kind, i) not in costs.index:
-                raise NetworkError(f"{named(name, kind, [i])} has no poly_cost")
-            cost = costs.loc[(kind, i)]
-            if isinstance(cost, pd.DataFrame):
-                raise NetworkError(f"{named(name, kind, [i])} has several poly_costs")
-            low = float(frame.at[i, "min_p_mw"]) if "min_p_mw" in frame else np.nan
-            high = float(frame.at[i, "max_p_mw"]) if "max_p_mw" in frame else np.nan
-            low = 0.0 if np.isnan(low) else low
-            high = np.inf if np.isnan(high) else high
-            if low > high:
-                raise NetworkError(
-                    f"{named(name, kind, [i])} has the empty range [{low:g}, {high:g}] MW; "
-                    "min_p_mw <= max_p_mw is accepted"
-                )
-            c2 = float(cost.cp2_eur_per_mw2)
-            if c2 < 0.0:
-                raise NetworkError(
-                    f"{named(name, kind, [i])} has cp2_eur_per_mw2 = {c2:g}; a convex cost "
-                    "(>= 0) is accepted"
-                )
-            table.append(kind)
-            index.append(int(i))
-            names.append(element_name)
-            rows.append((
-                float(frame.at[i, "bus"]), low, high,
-                c2, float(cost.cp1_eur_per_mw), float(cost.cp0_eur),
-            ))  # fmt: skip
-    data = np.array(rows, dtype=float).reshape(len(rows), 6).T
+def _units(
+    net: pandapowerNet, name: str, costs: UnitCosts, slack_is_unit: bool, dispatched: pd.DataFrame
+) -> Units:
+    """The slack, voltage-holding generators and dispatched static generators, in this order."""
+    slack = net.ext_grid if slack_is_unit else net.ext_grid.iloc[:0]
+    low, high, coefficients = [], [], []
+    frames = (("ext_grid", slack), ("gen", net.gen), ("sgen", dispatched))
+    for table, frame in frames:
+        free = np.full(len(frame), True) if table != "gen" else controllable(net, "gen")
+        for k, i in enumerate(frame.index):
+            cost = costs.take(table, int(i), required=bool(free[k]))
+            coefficients.append(cost)
+            if free[k]:
+                least, most = _limits(frame, i, table, name, needed=table != "ext_grid")
+            else:
+                least = most = float(frame.at[i, "p_mw"]) * float(_scaling(frame)[k])
+            low.append(least)
+            high.append(most)
+    _check_dispatched_sgens(dispatched, name)
+    c0, c1, c2 = np.array(coefficients, dtype=float).reshape(len(low), 3).T
     return Units(
-        table=tuple(table),
-        index=tuple(index),
-        name=tuple(names),
-        bus=data[0].astype(np.int64),
-        p_min_mw=data[1],
-        p_max_mw=data[2],
-        c2=cost_factor * data[3],
-        c1=cost_factor * data[4],
-        c0=cost_factor * data[5],
+        table=tuple(table for table, frame in frames for _ in range(len(frame))),
+        index=tuple(i for _, frame in frames for i in _index(frame)),
+        name=tuple(n for table, frame in frames for n in _names(frame, table)),
+        bus=np.concatenate([frame.bus for _, frame in frames]).astype(np.int64),
+        p_min_mw=np.array(low, dtype=float),
+        p_max_mw=np.array(high, dtype=float),
+        c2=c2,
+        c1=c1,
+        c0=c0,
+        fixed_eur_per_h=costs.fixed_eur_per_h,
     )
+
+
+def _limits(
+    frame: pd.DataFrame, index: object, table: str, name: str, *, needed: bool
+) -> tuple[float, float]:
+    """Limits of a dispatched element in MW; infinite where the slack states none."""
+    values = []
+    for column, missing in (("min_p_mw", -np.inf), ("max_p_mw", np.inf)):
+        value = float(frame.at[index, column]) if column in frame else np.nan
+        if np.isnan(value) and needed:
+            raise NetworkError(
+                f"{named(name, table, [index])} is dispatched and has no {column}; a limit in MW, "
+                "or controllable = False (fixed at its p_mw), is accepted"
+            )
+        values.append(missing if np.isnan(value) else value)
+    low, high = values
+    if low > high:
+        raise NetworkError(
+            f"{named(name, table, [index])} has the empty range [{low:g}, {high:g}] MW; "
+            "min_p_mw <= max_p_mw is accepted"
+        )
+    if needed and float(_scaling(frame.loc[[index]])[0]) != 1.0:
+        raise NetworkError(
+            f"{named(name, table, [index])} is dispatched and has scaling = "
+            f"{frame.at[index, 'scaling']:g}; 1 is accepted: limits are not scaled, and p_mw is "
+            "decided"
+        )
+    return low, high
+
+
+def _check_dispatched_sgens(frame: pd.DataFrame, name: str) -> None:
+    _refuse(
+        name, frame, "sgen", _values(frame, "q_mvar", 0.0) == 0.0,
+        "is dispatched and has q_mvar != 0; 0 is accepted: units give no reactive power",
+    )  # fmt: skip
+    good = (_values(frame, "min_q_mvar", 0.0) <= 0.0) & (_values(frame, "max_q_mvar", 0.0) >= 0.0)
+    _refuse(
+        name, frame, "sgen", good,
+        "is dispatched and must give reactive power; min_q_mvar <= 0 <= max_q_mvar is accepted",
+    )  # fmt: skip

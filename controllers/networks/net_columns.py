@@ -7,6 +7,7 @@ by it (`refused_tables`, `refused_values`), and `explained` lists what it says o
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from pandapower.auxiliary import pandapowerNet
@@ -112,7 +113,7 @@ def _explained(net: pandapowerNet, transmission: bool) -> Iterator[Explained]:
             yield Explained(table, str(column), treatment, reason, filled)
 
 
-def _empty(value: object) -> bool:
+def _empty(value: Any) -> bool:
     """Whether a cell holds nothing: None, NaN, NA or an empty text."""
     if value is None or (isinstance(value, str) and not value):
         return True

@@ -273,7 +273,13 @@ def solve_active_fixture():
 def add_pv(net, bus, p_mw, sn_mva=None, min_power_factor=0.0):
     """Add a PV system to a net."""
     pp.create_sgen(
-        net, bus, p_mw=p_mw, sn_mva=sn_mva or p_mw, type="PV", min_power_factor=min_power_factor
+        net,
+        bus,
+        p_mw=p_mw,
+        sn_mva=sn_mva or p_mw,
+        type="PV",
+        min_power_factor=min_power_factor,
+        controllable=True,
     )
 
 

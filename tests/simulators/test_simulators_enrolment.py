@@ -19,7 +19,7 @@ from stackelgrid.simulators.enrolment import enrolled_limits
 def street():
     """Four customers of 3 kW and 1 kVAr, twice as much at their peaks, PV of 5 kW, a battery."""
     net = street_net()
-    pp.create_sgen(net, 3, p_mw=0.005, sn_mva=0.006, type="PV")
+    pp.create_sgen(net, 3, p_mw=0.005, sn_mva=0.006, type="PV", controllable=True)
     pp.create_storage(
         net, 2, p_mw=0.0, max_e_mwh=0.01, min_e_mwh=0.0, min_p_mw=-0.004, max_p_mw=0.004
     )

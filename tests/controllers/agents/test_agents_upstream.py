@@ -59,7 +59,9 @@ def mv_agent(load_case, build_feeder, with_devices):
         net.line.loc[16, "max_i_ka"] = 0.02  # to the photovoltaics
         net.bus[["min_vm_pu", "max_vm_pu"]] = (0.95, 1.025)
         with_devices(net, pv=[(17, 2.0)], batteries=[(9, 0.1, 0.2)])
-        unit = pp.create_sgen(net, 15, p_mw=0.0, min_p_mw=0.0, max_p_mw=0.8, type="unit")
+        unit = pp.create_sgen(
+            net, 15, p_mw=0.0, min_p_mw=0.0, max_p_mw=0.8, type="unit", controllable=True
+        )
         pp.create_poly_cost(net, unit, "sgen", cp1_eur_per_mw=88.0, cp2_eur_per_mw2=12.0)
         arguments = {
             "horizon": HORIZON, "load": [0.9, 0.5, 0.3], "pv": [0.1, 0.6, 1.0],

@@ -126,7 +126,8 @@ def net_of(f):
     pp.create_loads(net, loaded, p_mw=f.load_p_mw[loaded], q_mvar=f.load_q_mvar[loaded])
     for bus, sn, factor in zip(f.pv_bus, f.pv_sn_mva, f.pv_power_factor, strict=True):
         pp.create_sgen(
-            net, bus, p_mw=sn / 1.1, sn_mva=sn, type="PV", min_power_factor=factor
+            net, bus, p_mw=sn / 1.1, sn_mva=sn, type="PV", min_power_factor=factor,
+            controllable=True,
         )  # fmt: skip
     return net
 

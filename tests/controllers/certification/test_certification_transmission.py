@@ -249,7 +249,7 @@ def test_a_call_depends_on_its_arguments_alone(case30):
 
 def test_dispatchable_static_generators_inject_at_their_bus(case30, run_pandapower):
     net = unlimited(case30)
-    pp.create_sgen(net, 17, p_mw=9.0, min_p_mw=0.0, max_p_mw=20.0)
+    pp.create_sgen(net, 17, p_mw=9.0, min_p_mw=0.0, max_p_mw=20.0, controllable=True)
     pp.create_poly_cost(net, 0, "sgen", cp1_eur_per_mw=10.0)
     unit_p, load_p, load_q = dispatch(net)
     certificate = certifier(net).certify(np.vstack([unit_p, [[9.0]]]), load_p, load_q)

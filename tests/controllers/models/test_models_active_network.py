@@ -169,7 +169,9 @@ def test_the_inverter_circle_binds_without_a_voltage_limit(radial_net, with_devi
 def test_a_unit_runs_to_its_marginal_cost(stiff, solve_active):
     import pandapower as pp
 
-    unit = pp.create_sgen(stiff, 1, p_mw=0.0, min_p_mw=0.0, max_p_mw=0.05, type="unit")
+    unit = pp.create_sgen(
+        stiff, 1, p_mw=0.0, min_p_mw=0.0, max_p_mw=0.05, type="unit", controllable=True
+    )
     pp.create_poly_cost(
         stiff, unit, "sgen", cp1_eur_per_mw=60.0, cp2_eur_per_mw2=2000.0, cp0_eur=0.5
     )

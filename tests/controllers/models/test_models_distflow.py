@@ -31,7 +31,9 @@ def test_baran_wu_is_exact(load_case, solve_ac, solve_active, reference):
 def test_the_best_generator_at_bus_6(load_case, solve_active, reference):
     known = reference["soc_distflow"]["case33bw_dg_bus_index_5_unity"]
     net = load_case("case33bw")
-    unit = pp.create_sgen(net, 5, p_mw=0.0, min_p_mw=0.0, max_p_mw=10.0, type="unit")
+    unit = pp.create_sgen(
+        net, 5, p_mw=0.0, min_p_mw=0.0, max_p_mw=10.0, type="unit", controllable=True
+    )
     # generation as dear as import: the cheapest dispatch is the one of least loss
     pp.create_poly_cost(net, unit, "sgen", cp1_eur_per_mw=100.0)
     result = solve_active(net, import_price=100.0, export_price=0.0)
@@ -96,7 +98,9 @@ def test_line_charging_and_shunts_equal_ac(load_case, solve_ac, solve_active):
 
 def test_a_line_rating_binds(load_case, solve_active):
     net = load_case("case33bw")
-    unit = pp.create_sgen(net, 17, p_mw=0.0, min_p_mw=0.0, max_p_mw=5.0, type="unit")
+    unit = pp.create_sgen(
+        net, 17, p_mw=0.0, min_p_mw=0.0, max_p_mw=5.0, type="unit", controllable=True
+    )
     pp.create_poly_cost(net, unit, "sgen", cp1_eur_per_mw=1.0)
     net.line["max_i_ka"] = np.nan
     net.line.loc[16, "max_i_ka"] = 0.03  # the line to the generator

@@ -10,7 +10,9 @@ from stackelgrid.controllers.networks.radial import radial_network
 
 
 def add_unit(net, bus, p_max_mw, c1, c2=0.0):
-    unit = pp.create_sgen(net, bus, p_mw=0.0, min_p_mw=0.0, max_p_mw=p_max_mw, type="unit")
+    unit = pp.create_sgen(
+        net, bus, p_mw=0.0, min_p_mw=0.0, max_p_mw=p_max_mw, type="unit", controllable=True
+    )
     pp.create_poly_cost(net, unit, "sgen", cp1_eur_per_mw=c1, cp2_eur_per_mw2=c2)
 
 

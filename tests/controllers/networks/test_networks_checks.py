@@ -179,7 +179,7 @@ def test_as_many_branches_as_a_tree_is_not_a_tree(net):
 
 
 def with_pv(net, **values):
-    pp.create_sgen(net, 2, p_mw=0.01, sn_mva=0.01, type="PV")
+    pp.create_sgen(net, 2, p_mw=0.01, sn_mva=0.01, type="PV", controllable=True)
     for column, value in values.items():
         net.sgen[column] = value
 
@@ -191,7 +191,7 @@ def with_battery(net, **values):
 
 
 def with_unit(net, c2=0.1, **values):
-    i = pp.create_sgen(net, 2, p_mw=0.0, min_p_mw=0.0, max_p_mw=1.0, type="unit")
+    i = pp.create_sgen(net, 2, p_mw=0.0, min_p_mw=0.0, max_p_mw=1.0, type="unit", controllable=True)
     pp.create_poly_cost(net, i, "sgen", cp1_eur_per_mw=1.0, cp2_eur_per_mw2=c2)
     for column, value in values.items():
         net.sgen[column] = value
@@ -234,8 +234,8 @@ def with_piecewise_cost(net):
             "grid g: sgen 0 has cp2_eur_per_mw2 = -0.1; a convex cost (>= 0) is accepted",
         ),
         (lambda n: with_unit(n, min_p_mw=2.0), "grid g: sgen 0 has the empty range [2, 1] MW"),
-        (lambda n: with_generator(n, costs=0), "grid g: gen 0 has no poly_cost"),
-        (lambda n: with_generator(n, costs=2), "grid g: gen 0 has several poly_costs"),
+        (lambda n: with_generator(n, costs=1), "grid g: gen 0 holds a voltage, which is accepted"),
+        (lambda n: with_generator(n, costs=0), "grid g: gen 0 holds a voltage, which is accepted"),
         (with_piecewise_cost, "grid g: pwl_cost 0 not supported; poly_cost is accepted"),
     ],
 )
