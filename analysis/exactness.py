@@ -133,7 +133,7 @@ def conditions_table(points: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
     One row for each `basis` (point, step) and `condition`: how many hold and are exact, hold and
     are not (which refutes the prediction), fail and are exact (conservative), fail and are not;
     `only_*` are the failures of one condition where the others hold. Without a solution there is
-    no finding, such points do not count.
+    no finding, such points do not count, nor do points without conditions (`judged`).
     """
     rows = [
         _confusion(basis, condition, frame[frame["verdict"] != ""])
@@ -143,7 +143,13 @@ def conditions_table(points: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def judged(points: pd.DataFrame) -> bool:
+    """Whether the a priori conditions cover the feeder: they then say something of every point."""
+    return bool(points[PREDICTED].notna().any())
+
+
 def _confusion(basis: str, condition: str, solved: pd.DataFrame) -> dict[str, Any]:
+    solved = solved[solved[condition].notna()]
     exact, holds = solved["verdict"] == EXACT, solved[condition].astype(bool)
     only = ~holds
     for other in CONDITIONS:
@@ -179,8 +185,8 @@ def levels_table(points: pd.DataFrame, varied: Sequence[str]) -> pd.DataFrame:
                     "points": len(own),
                     "solved": len(solved),
                     "exact": int((solved["verdict"] == EXACT).sum()),
-                    PREDICTED: int(solved[PREDICTED].sum()),
-                    **{f"{c}_fails": int((~solved[c].astype(bool)).sum()) for c in CONDITIONS},
+                    PREDICTED: int(_tells(solved[PREDICTED], True).sum()),
+                    **{f"{c}_fails": int(_tells(solved[c], False).sum()) for c in CONDITIONS},
                     "max_fictitious_loss_share": solved["max_fictitious_loss_share"].max(),
                 }
             )
@@ -203,13 +209,19 @@ def stops_table(points: pd.DataFrame, varied: Sequence[str]) -> pd.DataFrame:
         ordered = group.sort_values(along)
         values = ordered[along].to_numpy()
         exact = (ordered["verdict"] == EXACT).to_numpy()
-        predicted = ordered[PREDICTED].to_numpy(dtype=bool)
         last_exact, first_inexact = _turn(values, exact)
-        last_predicted, first_unpredicted = _turn(values, predicted)
+        last_predicted = first_unpredicted = float("nan")
+        if judged(ordered):
+            predicted = ordered[PREDICTED].to_numpy(dtype=bool)
+            last_predicted, first_unpredicted = _turn(values, predicted)
         failing = ""
         if not exact.all():
             first = ordered.iloc[int(np.argmin(exact))]
-            failing = " + ".join(c.removesuffix("_condition") for c in CONDITIONS if not first[c])
+            failing = " + ".join(
+                c.removesuffix("_condition")
+                for c in CONDITIONS
+                if pd.notna(first[c]) and not first[c]
+            )
         rows.append(
             {
                 **dict(zip(others, key, strict=True)),
@@ -222,6 +234,11 @@ def stops_table(points: pd.DataFrame, varied: Sequence[str]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _tells(flags: pd.Series, value: bool) -> "pd.Series[bool]":
+    """Where a condition is known and has a value."""
+    return flags.notna() & (flags.astype(bool) == value)
 
 
 def _turn(

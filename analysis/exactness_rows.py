@@ -37,16 +37,25 @@ class Point:
 
 @dataclass(frozen=True)
 class Finding:
-    """Everything known of one point; schedule and certificate are None without a solution."""
+    """Everything known of one point; schedule and certificate are None without a solution.
+
+    `known` is None where the a priori conditions do not cover the network.
+    """
 
     point: Point
+    network: RadialNetwork
     instance: FeederInstance
     decided: FeederPoint
     at: Conditions
-    known: APrioriCondition
+    known: APrioriCondition | None
     schedule: Schedule | None
     certificate: Certificate | None
     certify_s: float
+
+    @property
+    def steps(self) -> int:
+        """Number of steps of the horizon."""
+        return int(self.at.bus_p_mw.shape[1])
 
     def rows(self, build_s: float) -> dict[str, list[dict[str, Any]]]:
         """Rows of this point in every table."""
@@ -60,7 +69,7 @@ class Finding:
             "point": row.pop("number"),
             "status": report.status,
             "reason": report.fallback,
-            "steps": len(self.known.holds),
+            "steps": self.steps,
             "build_s": build_s,
             "solve_s": report.solve_s,
             "certify_s": self.certify_s,
@@ -69,7 +78,10 @@ class Finding:
 
     def _before(self) -> dict[str, Any]:
         """Which conditions hold in all steps, and the line with the smallest margin."""
-        known, holds = self.known, [np.all(c) for c in _each(self.known)]
+        known = self.known
+        if known is None:
+            return {}
+        holds = [np.all(c) for c in _each(known)]
         row: dict[str, Any] = dict(zip(CONDITIONS, map(bool, holds), strict=True))
         row |= {
             "predicted_exact": bool(np.all(known.holds)),
@@ -112,14 +124,14 @@ class Finding:
         }
         if row["verdict"] != EXACT and lost.size:
             line, step = np.unravel_index(int(np.argmax(lost)), lost.shape)
-            row["worst_line"] = line_name(self.known.network, int(line))
+            row["worst_line"] = line_name(self.network, int(line))
             row["worst_step"] = int(step)
         return row
 
     def _steps(self) -> list[dict[str, Any]]:
         known, certificate, schedule = self.known, self.certificate, self.schedule
         rows = []
-        for k in range(len(known.holds)):
+        for k in range(self.steps):
             row: dict[str, Any] = {"point": self.point.number, "step": k, "verdict": ""}
             if certificate is not None and schedule is not None:
                 verdict = certificate.step(k)
@@ -131,23 +143,22 @@ class Finding:
                     "violation_pu": verdict.violation_pu,
                     "import_mw": float(schedule.p_import_mw[k]),
                 }
-            row |= {n: bool(c[k]) for n, c in zip(CONDITIONS, _each(known), strict=True)}
-            row |= {"predicted_exact": bool(known.holds[k]), "min_margin": float(known.margin[k])}
+            if known is not None:
+                row |= {n: bool(c[k]) for n, c in zip(CONDITIONS, _each(known), strict=True)}
+                row["predicted_exact"] = bool(known.holds[k])
+                row["min_margin"] = float(known.margin[k])
             rows.append(row)
         return rows
 
     def _lines(self) -> list[dict[str, Any]]:
         known, certificate = self.known, self.certificate
-        failing = np.sum(known.cause >= 0, axis=1)
         rows: list[dict[str, Any]] = [
-            {
-                "point": self.point.number,
-                "line": line_name(known.network, k),
-                "c1_failing_steps": int(failing[k]),
-                "c1_fails": bool(failing[k] > 0),
-            }
-            for k in range(known.network.branches)
+            {"point": self.point.number, "line": line_name(self.network, k)}
+            for k in range(self.network.branches)
         ]
+        if known is not None:
+            for row, failing in zip(rows, np.sum(known.cause >= 0, axis=1), strict=True):
+                row |= {"c1_failing_steps": int(failing), "c1_fails": bool(failing > 0)}
         if certificate is not None:
             load = np.maximum(self.at.bus_p_mw.sum(axis=0), 0.0)
             lost = np.maximum(certificate.fictitious_loss_mw, 0.0)

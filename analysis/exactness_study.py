@@ -18,6 +18,7 @@ from stackelgrid.controllers.certification.a_priori import (
     APrioriCondition,
     a_priori,
     largest_injections,
+    not_covered,
 )
 from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.certification.conditions import Conditions
@@ -109,8 +110,11 @@ class Evaluator:
                 build_s = 0.0
         return {name: table_of(name, found) for name, found in rows.items()}
 
-    def conditions_before(self, point: Point) -> APrioriCondition:
-        """What is known of a point before solving; raises NetworkError where it is not defined."""
+    def conditions_before(self, point: Point) -> APrioriCondition | None:
+        """What is known of a point before solving; None where the theorem says nothing.
+
+        Raises NetworkError for devices without finite largest injections.
+        """
         agent = self._agent(point.structure)
         feeder = _with_ceiling(agent.feeder, point.vm_max_pu)
         instance = agent.prepare(point.number, _measured(self.study, point), {})
@@ -172,7 +176,11 @@ def _measured(study: Study, point: Point) -> Measurement:
     return replace(study.measured, battery_e_mwh=energy if point.battery_scale else energy[:0])
 
 
-def _known_before(feeder: Feeder, instance: FeederInstance, at: Conditions) -> APrioriCondition:
+def _known_before(
+    feeder: Feeder, instance: FeederInstance, at: Conditions
+) -> APrioriCondition | None:
+    if not_covered(feeder.network):
+        return None
     p_max, q_max = largest_injections(
         feeder.network,
         feeder.devices,
@@ -206,4 +214,5 @@ def _solve(
         schedule = agent.schedule(instance, decided)
         certificate = certifier.certify(schedule, at)
     seconds = time.perf_counter() - started
-    return Finding(point, instance, decided, at, known, schedule, certificate, seconds)
+    network = feeder.network
+    return Finding(point, network, instance, decided, at, known, schedule, certificate, seconds)

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import tomli_w
 
-from stackelgrid.analysis.exactness import SweepTables, write_tables
+from stackelgrid.analysis.exactness import SweepTables, judged, write_tables
 from stackelgrid.analysis.exactness_rows import Point
 from stackelgrid.analysis.exactness_study import Evaluator, Study
 from stackelgrid.analysis.exactness_tables import (
@@ -27,6 +27,7 @@ from stackelgrid.analysis.exactness_tables import (
 )
 from stackelgrid.analysis.feeder_tree import tree_table
 from stackelgrid.analysis.pictures.exactness import write_plots
+from stackelgrid.controllers.certification.a_priori import not_covered
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario
@@ -71,12 +72,12 @@ class _Work:
     started: float = field(default_factory=time.perf_counter)
     done: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
-    predicted: int = 0
+    predicted: int | None = None
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_TIMED, 0.0))
 
     def count(self, chunks: Sequence[int]) -> None:
         """Count what is on disk: an interruption may come between saving and counting."""
-        self.done, self.predicted = 0, 0
+        self.done, self.predicted = 0, None
         self.verdicts.clear()
         self.seconds = dict.fromkeys(_TIMED, 0.0)
         self.add(read_parts(self.out, "points", chunks))
@@ -86,7 +87,8 @@ class _Work:
         frame = points.to_pandas()
         self.done += len(frame)
         self.verdicts.update(frame["verdict"])
-        self.predicted += int(frame["predicted_exact"].sum())
+        if judged(frame):
+            self.predicted = (self.predicted or 0) + int(frame["predicted_exact"].sum())
         for name in _TIMED:
             self.seconds[name] += float(frame[name].sum())
 
@@ -128,7 +130,9 @@ def sweep_exactness(
     chunks = chunks_of(points)
     kept = finished_chunks(out, len(chunks))
     work.log.event("start", scenario=loaded.scenario.name, size=sweep.size, chunks_kept=len(kept))
-    for line in notices(built):
+    uncovered = not_covered(study.feeder.network)
+    told = [f"{uncovered}; their columns stay empty"] if uncovered else []
+    for line in (*notices(built), *told):
         work.log.event("notice", text=line)
         say(line)
     work.count(kept)

@@ -11,6 +11,7 @@ from stackelgrid.analysis.exactness import (
     PREDICTED,
     SweepTables,
     conditions_table,
+    judged,
     stops_table,
 )
 
@@ -19,7 +20,8 @@ _MOST_ROWS = 24
 
 def sweep_tables(tables: SweepTables, name: str) -> Iterator[Table]:
     """The table of conditions, and where exactness ends along the first dimension."""
-    yield _conditions(tables, name)
+    if judged(tables.points):
+        yield _conditions(tables, name)
     if not tables.varied:
         return
     stops = stops_table(tables.points, tables.varied)
@@ -65,12 +67,14 @@ def _stops(stops: pd.DataFrame, name: str) -> Table:
 def sweep_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     """Sentences about a finished sweep."""
     s, t = summary, summary["timings"]
+    told = s["predicted_exact"]
+    predicted = "" if told is None else f" ({told} predicted)"
     yield (
         f"{s['scenario']}: {s['points_done']} points of {s['grid']} in {s['wall_s']:.1f} s "
         f"(workers: {s['workers']}; build {t['build_s']:.1f}, solve {t['solve_s']:.1f}, "
         f"certify {t['certify_s']:.1f} s)"
     )
     yield (
-        f"{s['exact']} exact ({s['predicted_exact']} predicted), {s['feasible']} feasible, "
+        f"{s['exact']} exact{predicted}, {s['feasible']} feasible, "
         f"{s['infeasible']} infeasible, {s['unsolved']} without a solution"
     )

@@ -18,6 +18,7 @@ from stackelgrid.analysis.exactness import (
     SweepTables,
     cells_of,
     conditions_table,
+    judged,
     levels_of,
     line_shares,
 )
@@ -65,13 +66,14 @@ def along(tables: SweepTables, dimension: str) -> "Figure":
                 marker={"color": style.VERDICTS[verdict]}, hovertemplate="%{y:.1f} %",
             )
         )  # fmt: skip
-    figure.add_trace(
-        go.Scatter(
-            x=labels, y=share(points[PREDICTED]), name="predicted exact", mode="lines+markers",
-            line={"color": style.BLACK, "width": 2}, marker={"size": 8},
-            hovertemplate="%{y:.1f} %",
-        )
-    )  # fmt: skip
+    if judged(points):
+        figure.add_trace(
+            go.Scatter(
+                x=labels, y=share(points[PREDICTED]), name="predicted exact", mode="lines+markers",
+                line={"color": style.BLACK, "width": 2}, marker={"size": 8},
+                hovertemplate="%{y:.1f} %",
+            )
+        )  # fmt: skip
     figure.update_xaxes(title_text=DIMENSIONS[dimension], type="category")
     figure.update_yaxes(title_text="percent of points", range=[0, 101])
     return figure

@@ -10,6 +10,7 @@ from stackelgrid.analysis.exactness import (
     PREDICTED,
     SweepTables,
     conditions_table,
+    judged,
     levels_table,
     line_shares,
     pairs_by_effect,
@@ -21,6 +22,7 @@ from stackelgrid.analysis.report.study import duration, facts_of, frame_table, n
 from stackelgrid.analysis.studies import SweepStudy, read_sweep
 from stackelgrid.controllers.verdict import EXACT
 
+_NOT_COVERED = "the a priori conditions do not cover feeders with charging, iron losses or shunts"
 _MOST_PAIRS = 3
 _MOST_ROWS = 24
 _MOST_LINES = 12
@@ -58,14 +60,14 @@ def finding(tables: SweepTables) -> str:
     if solved.empty:
         return f"None of {len(points):,} points has a solution, so nothing can be said."
     exact = int((solved["verdict"] == EXACT).sum())
+    share = 100.0 * exact / len(solved)
+    found = f"The relaxation is exact at {exact:,} of {len(solved):,} solved points ({share:.1f} %)"
+    if not judged(points):
+        return f"{found}; {_NOT_COVERED}."
     all_three = conditions_table(points, tables.steps).iloc[0]
     right, wrong = int(all_three["holds_exact"]), int(all_three["holds_inexact"])
-    share = 100.0 * exact / len(solved)
     refuted = f"{wrong:,} more wrongly" if wrong else "none wrongly"
-    return (
-        f"The relaxation is exact at {exact:,} of {len(solved):,} solved points ({share:.1f} %); "
-        f"the a priori conditions predicted {right:,} of them, and {refuted}."
-    )
+    return f"{found}; the a priori conditions predicted {right:,} of them, and {refuted}."
 
 
 def _verdict(study: SweepStudy) -> Verdict:
@@ -159,6 +161,8 @@ def _pairs(tables: SweepTables, pairs: list[tuple[str, str]]) -> Section:
 
 
 def _conditions(tables: SweepTables) -> Section:
+    if not judged(tables.points):
+        return Section("What was predicted", (f"Nothing: {_NOT_COVERED}.",))
     text = (
         "Before a point is solved, three conditions are checked for each of its steps (Gan, Li, "
         "Topcu and Low 2015, theorem 1). They are sufficient together: where all three hold the "

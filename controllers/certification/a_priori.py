@@ -128,8 +128,8 @@ def a_priori(
     at the head; `head_price_positive` (T,) tells that both import and export have a price > 0.
     Ratios inside the network are exactly removed by scaling the voltages below them. A bus without
     a lower voltage limit makes the matrix of its line unbounded: C1 then fails (margin -inf) as
-    soon as that line may carry reverse flow. Raises NetworkError for shunts, which the theorem does
-    not cover (at the head they are harmless), and for injections of the wrong shape or not finite.
+    soon as that line may carry reverse flow. Raises NetworkError for a network that the theorem
+    does not cover (`not_covered`), and for injections of the wrong shape or not finite.
     """
     _check(network, p_max, q_max)
     steps, up_line = p_max.shape[1], network.parent - 1
@@ -202,16 +202,26 @@ def largest_injections(
     return p / network.base_mva, q / network.base_mva
 
 
-def _check(network: RadialNetwork, p_max: Floats, q_max: Floats) -> None:
+def not_covered(network: RadialNetwork) -> str:
+    """Why the theorem says nothing about a network: shunts, charging, iron losses; else empty.
+
+    A shunt at the head is harmless.
+    """
     shunts = np.flatnonzero((network.shunt_g[1:] != 0.0) | (network.shunt_b[1:] != 0.0)) + 1
-    if len(shunts):
-        at = int(shunts[0])
-        branch = f"{network.branch_table[at - 1]} {network.branch_index[at - 1]}"
-        raise NetworkError(
-            f"grid {network.name}: bus {network.bus_index[at]} (below {branch}) has the shunt "
-            f"{network.shunt_g[at]:g} + {network.shunt_b[at]:g}j p.u., which the exactness "
-            "condition does not cover; branches and buses without shunts are accepted"
-        )
+    if not len(shunts):
+        return ""
+    at = int(shunts[0])
+    branch = f"{network.branch_table[at - 1]} {network.branch_index[at - 1]}"
+    return (
+        f"grid {network.name}: bus {network.bus_index[at]} (below {branch}) has the shunt "
+        f"{network.shunt_g[at]:g} + {network.shunt_b[at]:g}j p.u. (charging, iron losses), which "
+        "the a priori conditions do not cover"
+    )
+
+
+def _check(network: RadialNetwork, p_max: Floats, q_max: Floats) -> None:
+    if reason := not_covered(network):
+        raise NetworkError(reason)
     for name, values in (("p_max", p_max), ("q_max", q_max)):
         if values.ndim != 2 or values.shape != p_max.shape or len(values) != network.buses:
             raise NetworkError(

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from pandapower.auxiliary import pandapowerNet
 
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.networks.checks import named
 from stackelgrid.controllers.networks.per_unit import per_unit_branches
 from stackelgrid.profiles.arrays import Floats, Ints
 
@@ -43,8 +46,18 @@ class MeshedNetwork:
 
 
 def meshed_network(net: pandapowerNet, name: str) -> MeshedNetwork:
-    """Read a normalised and checked pandapower net."""
+    """Read a normalised and checked pandapower net; raises NetworkError for singular branches."""
     data = per_unit_branches(net)
+    singular = np.flatnonzero(np.abs(data.x) < tolerances.JOINED_IMPEDANCE_PU)
+    if len(singular):
+        k = singular[0]
+        kv = float(net.bus.vn_kv.iloc[data.from_bus[k]])
+        same = [data.index[i] for i in singular if data.table[i] == data.table[k]]
+        raise NetworkError(
+            f"{named(name, data.table[k], same)} has x = {data.x[k] * kv**2 / data.base_mva:g} ohm "
+            "(series reactance); a DC power flow of the transmission grid needs one "
+            f"(at least {tolerances.JOINED_IMPEDANCE_PU:g} p.u. of {data.base_mva:g} MVA)"
+        )
     return MeshedNetwork(
         name=name,
         base_mva=data.base_mva,

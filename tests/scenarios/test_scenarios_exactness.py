@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
+import pandapower as pp
+import pandapower.networks as pn
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,10 +22,12 @@ import tomli_w
 
 from stackelgrid.analysis import exactness_tables
 from stackelgrid.analysis.exactness_tables import SCHEMAS
+from stackelgrid.analysis.report.exactness import page_of
 from stackelgrid.controllers.tolerances import EXACT_LOSS_SHARE
 from stackelgrid.scenarios import exactness
 from stackelgrid.scenarios.exactness import chunks_of, sweep_exactness
 from stackelgrid.scenarios.exactness_design import points_of, sweep_of
+from stackelgrid.scenarios.exactness_texts import sweep_tables
 from stackelgrid.scenarios.load import load_scenario
 
 FILES = {
@@ -426,3 +430,29 @@ def test_shipped_sweeps(command):
     }
     outcome = command("validate", "exactness")
     assert outcome.status == 0, outcome.stderr
+
+
+def test_a_feeder_with_charging_is_swept_without_conditions(tmp_path, texts):
+    net = pn.case33bw()
+    net.line["c_nf_per_km"] = 100.0
+    pp.to_json(net, str(tmp_path / "charged.json"))
+    data = tomllib.loads(texts["feeder"])
+    change(data)
+    data["grids"][0]["case"] = "charged.json"
+    data["exactness"] = {"design": "grid", "pv_scale": [1.0], "load_scale": [0.8, 1.0]}
+    path = tmp_path / "scenario.toml"
+    path.write_text(tomli_w.dumps(data), encoding="utf-8")
+    loaded, out, said = load_scenario(str(path)), tmp_path / "out", []
+    result = sweep_exactness(loaded, sweep_of(loaded), out, say=said.append)
+    points = pd.read_parquet(out / "points.parquet")
+    assert points["verdict"].tolist() == ["exact", "exact"]
+    before = ["price_condition", "voltage_condition", "line_condition", "predicted_exact",
+              "failing_line", "failing_direction", "min_margin", "highest_vm_pu"]  # fmt: skip
+    assert points[before].isna().all(axis=None)
+    assert pd.read_parquet(out / "lines.parquet")["c1_fails"].isna().all()
+    assert (result.summary["exact"], result.summary["predicted_exact"]) == (2, None)
+    assert any("which the a priori conditions do not cover" in line for line in said)
+    page = page_of(out)  # the report says so, too
+    assert "do not cover feeders with charging" in page.verdict.sentence
+    for table in sweep_tables(result.tables, "charged"):
+        assert "a priori" not in str(table.title)
