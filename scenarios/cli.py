@@ -51,10 +51,21 @@ def _options(
     pass
 
 
-def validate(scenario: ScenarioArgument, overrides: SetOption = None) -> None:
+def validate(
+    scenario: ScenarioArgument,
+    overrides: SetOption = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="Say what was taken from each net, replaced, added, ignored and dropped.",
+        ),
+    ] = False,
+) -> None:
     """Check a scenario without running it: grids, devices, profiles and models are built."""
     with loading():
         from stackelgrid.scenarios.build import build_scenario
+        from stackelgrid.scenarios.explanation import explanation
         from stackelgrid.scenarios.forecast_console import forecast_lines
         from stackelgrid.scenarios.load import load_scenario
 
@@ -70,6 +81,9 @@ def validate(scenario: ScenarioArgument, overrides: SetOption = None) -> None:
             f"{len(d.photovoltaics.index)} PV, {len(d.batteries.index)} batteries, "
             f"{len(d.units.index)} units; {where} x {grid.section.multiplicity}"
         )
+        if explain:
+            for line in explanation(grid):
+                print(line)
     for line in forecast_lines(loaded.scenario):
         print(line)
     print(f"{loaded.source}: valid")

@@ -79,7 +79,7 @@ def build_grids(
 
 
 def _case(section: GridSection, folder: Path) -> tuple[pandapowerNet, NetRecord]:
-    case, record = section.case, NetRecord()
+    case, record = section.case, NetRecord(transmission=section.level == "transmission")
     if case not in available_cases() and not Path(case).is_absolute():
         case = str(folder / case) if case.endswith(".json") else case
     return load_case(case, section.name, record, _BASE_MVA[section.level]), record
@@ -132,6 +132,7 @@ def _apply_boundary(
             shift_degree=boundary.shift_degree,
         )
         attach_transformer(net, data, section.name)
+        record.note("added", "trafo", boundary_trafos(net), "from boundary", key="boundary")
     elif boundary.kind != "ideal" and not boundary_trafos(net):
         raise ScenarioError(
             f"grids.{section.name}.boundary: kind {boundary.kind!r} needs a transformer and "
@@ -178,17 +179,19 @@ def _place_devices(
     for k, pv in enumerate(section.pv):
         buses = _buses(net, pv, section, scenario, f"pv.{k}", record)
         for bus in buses:
-            pp.create_sgen(
+            index = pp.create_sgen(
                 net, bus, p_mw=pv.p_mw, sn_mva=pv.sn_mva or pv.p_mw, type="PV",
                 name=f"pv {bus}", min_power_factor=pv.min_power_factor,
                 phase=pv.phase or _customer_phase(net, section, f"pv.{k}", bus),
             )  # fmt: skip
+            record.note("added", "sgen", [index], "PV system", key="pv")
         first = sum(p.count for p in placed)
         placed.append(PlacedPv(pv, first, len(buses)))
     for k, battery in enumerate(section.batteries):
         for bus in _buses(net, battery, section, scenario, f"batteries.{k}", record):
             phase = battery.phase or _customer_phase(net, section, f"batteries.{k}", bus)
-            _create_battery(net, bus, battery, phase)
+            index = _create_battery(net, bus, battery, phase)
+            record.note("added", "storage", [index], "battery", key="batteries")
     for k, unit in enumerate(section.units):
         bus = _bus(net, section, f"units.{k}", unit.bus, record)
         index = pp.create_sgen(
@@ -199,11 +202,12 @@ def _place_devices(
             net, index, "sgen", cp1_eur_per_mw=unit.c1_eur_per_mwh,
             cp2_eur_per_mw2=unit.c2_eur_per_mw2h,
         )  # fmt: skip
+        record.note("added", "sgen", [index], "dispatchable unit", key="units")
     return tuple(placed)
 
 
-def _create_battery(net: pandapowerNet, bus: int, battery: BatterySection, phase: str) -> None:
-    pp.create_storage(
+def _create_battery(net: pandapowerNet, bus: int, battery: BatterySection, phase: str) -> int:
+    index = pp.create_storage(
         net,
         bus,
         p_mw=0.0,
@@ -218,6 +222,7 @@ def _create_battery(net: pandapowerNet, bus: int, battery: BatterySection, phase
         wear_eur_per_mwh=battery.wear_eur_per_mwh,
         phase=phase,
     )
+    return int(index)
 
 
 def _customer_phase(net: pandapowerNet, section: GridSection, key: str, bus: int) -> str:

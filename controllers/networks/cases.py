@@ -18,6 +18,7 @@ from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import check_indices, check_net, named
 from stackelgrid.controllers.networks.devices import PHASES
 from stackelgrid.controllers.networks.merging import merge_series_lines
+from stackelgrid.controllers.networks.net_columns import explained
 from stackelgrid.controllers.networks.net_file import read_net
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.controllers.networks.net_tables import conform_tables
@@ -67,10 +68,12 @@ def normalise(net: pandapowerNet, name: str, record: NetRecord | None = None) ->
     for one between two phases, type delta). `record` is told what became of the net.
     Raises NetworkError where that is impossible.
     """
+    record = NetRecord() if record is None else record
     net = copy.deepcopy(net)
     conform_tables(net, name)
     check_indices(net, name)
-    apply_topology(net, name, NetRecord() if record is None else record)
+    record.columns = tuple(explained(net, transmission=record.transmission))
+    apply_topology(net, name, record)
     _drop_orphaned_costs(net)
     _balance_single_phase_loads(net, name)
     return net

@@ -7,8 +7,9 @@ from typing import Literal
 import pandas as pd
 from pandapower.auxiliary import pandapowerNet
 
-Fate = Literal["kept", "joined", "replaced", "ignored", "dropped"]
-FATES: tuple[Fate, ...] = ("kept", "joined", "replaced", "ignored", "dropped")
+from stackelgrid.controllers.networks.net_columns import Explained
+
+Fate = Literal["kept", "joined", "added", "replaced", "ignored", "dropped"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,14 @@ class Note:
 
 @dataclass
 class NetRecord:
-    """Notes in the order in which they were made, and the bus that stands for every joined one."""
+    """Notes in the order in which they were made, and the bus that stands for every joined one.
 
+    `columns` is what is done with each column of the net as it was read, on a transmission grid
+    or a feeder.
+    """
+
+    transmission: bool = False
+    columns: tuple[Explained, ...] = ()
     notes: list[Note] = field(default_factory=list)
     bus_of: dict[int, int] = field(default_factory=dict)
 

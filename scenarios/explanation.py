@@ -1,0 +1,79 @@
+"""What `validate --explain` says of a grid: from the declared columns and the builder's record."""
+
+from collections.abc import Iterable, Iterator
+from textwrap import wrap
+
+from stackelgrid.controllers.networks.net_columns import Treatment
+from stackelgrid.controllers.networks.net_record import Fate, NetRecord, Note
+from stackelgrid.scenarios.grids import BuiltGrid
+
+_WIDTH = 80
+# elements that are named, and different changes of one column that are listed
+_MOST_NAMED = 6
+_MOST_CHANGES = 3
+_GROUPS: tuple[tuple[str, Treatment | None, tuple[Fate, ...]], ...] = (
+    ("taken from the net", Treatment.HONOURED, ("kept", "joined")),
+    ("checked: other values are refused", Treatment.REFUSED, ()),
+    ("replaced by the scenario", Treatment.REPLACED, ("replaced",)),
+    ("added by the scenario", None, ("added",)),
+    ("ignored, as it cannot matter", Treatment.NO_EFFECT, ("ignored",)),
+    ("dropped", None, ("dropped",)),
+)
+
+
+def explanation(grid: BuiltGrid) -> Iterator[str]:
+    """Lines of at most 80 columns about one grid; groups without entries are left out."""
+    for title, treatment, fates in _GROUPS:
+        entries = [*_columns(grid.record, treatment), *_notes(grid.record, fates)]
+        if not entries:
+            continue
+        yield f"  {title}"
+        for entry in entries:
+            yield from wrap(
+                entry, _WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 6,
+                break_on_hyphens=False,
+            )  # fmt: skip
+
+
+def _columns(record: NetRecord, treatment: Treatment | None) -> Iterator[str]:
+    """Columns of one table that are treated alike for one reason, an entry for each reason."""
+    found: dict[tuple[str, str], list[str]] = {}
+    rows: dict[str, int] = {}
+    for row in record.columns:
+        rows[row.table] = max(rows.get(row.table, 0), row.elements)
+        if row.treatment == treatment:
+            found.setdefault((row.table, row.reason), []).append(row.column)
+    for (table, reason), columns in found.items():
+        named = " " + ", ".join(columns) if any(columns) else ""
+        yield f"{table}{named} ({rows[table]}): {reason}"
+
+
+def _notes(record: NetRecord, fates: tuple[Fate, ...]) -> Iterator[str]:
+    """Notes about the same column, key and text as one entry; many different changes as one."""
+    changes: dict[tuple[str, str, str], dict[str, list[int]]] = {}
+    for note in record.notes:
+        if note.fate in fates:
+            texts = changes.setdefault(_about(note), {})
+            texts.setdefault(note.text, []).extend(note.index)
+    for (table, column, key), texts in changes.items():
+        name = f"{table} {column}".rstrip()
+        source = f" [{key}]" if key else ""
+        if column and len(texts) > _MOST_CHANGES:
+            text, elements = next(iter(texts.items()))
+            number = sum(len(index) for index in texts.values())
+            yield f"{name} of {number}: {len(texts)} different, {elements[0]}: {text}, ...{source}"
+            continue
+        for text, elements in texts.items():
+            yield f"{name} {_named(elements)}: {text}{source}"
+
+
+def _about(note: Note) -> tuple[str, str, str]:
+    return note.table, note.column, note.key
+
+
+def _named(elements: Iterable[int]) -> str:
+    """Indices, or the first of them and how many more."""
+    items = sorted(elements)
+    shown = ", ".join(str(i) for i in items[:_MOST_NAMED])
+    more = len(items) - _MOST_NAMED
+    return f"{shown} and {more} more" if more > 0 else shown
