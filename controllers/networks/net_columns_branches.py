@@ -72,7 +72,8 @@ BRANCH_COLUMNS: tuple[Column, ...] = (
     *refused_table("tcsc", "a line is accepted"),
     # ----------------------------------------------------------------------------- switches
     *honoured("switch", "bus element et closed z_ohm", "closed ties fuse buses, open ones cut"),
-    *no_effect("switch", "name type in_ka", _LABEL),
+    *no_effect("switch", "name type", _LABEL),
+    *no_effect("switch", "in_ka", "the current through a switch is not computed"),
     # -------------------------------------------------------------------------- controllers
     *unused_table(
         "controller", "runpp ignores controllers too; profiles and set points are the scenario's"
