@@ -112,6 +112,30 @@ def test_a_transformer_open_at_its_lower_side_keeps_its_iron_losses(agrees):
     assert len(plain.trafo) == 2
 
 
+def test_a_transformer_at_the_slack_that_is_open_below_is_dropped_with_its_losses_told(solve_ac):
+    net = street()
+    standby = net.trafo.loc[[0]].copy()
+    standby.index = [1]
+    net.trafo = pd.concat([net.trafo, standby])
+    pp.create_switch(net, 1, 1, et="t", closed=False)
+    record = NetRecord()
+    plain = normalise(net, "g", record)
+    assert len(plain.trafo) == 1
+    told = "switch 0 is open; its 0.3 kW of iron losses belong to the grid above"
+    assert record.loss_of("trafo", 1) == told
+    # nothing below the slack changes
+    same = solve_ac(normalise(street(), "g"))
+    np.testing.assert_array_equal(solve_ac(plain).vm_pu, same.vm_pu)
+
+
+def test_charging_follows_the_frequency_of_the_net(agrees):
+    net = street()
+    net.f_hz = 60.0
+    net.line["c_nf_per_km"] = 3e5
+    plain = agrees(net)
+    assert plain.f_hz == 60.0
+
+
 def test_a_switch_at_a_bus_out_of_service_joins_nothing(agrees):
     net = street()
     idle = pp.create_bus(net, 0.4, in_service=False)
@@ -206,7 +230,7 @@ def value(table, column, number):
         (short_circuit, "line 3 begins and ends at bus 4"),
         (value("line", "parallel", 0), "line 2 has parallel = 0; a finite value >= 1 is accepted"),
         (value("line", "g_us_per_km", -1.0), "line 2 has g_us_per_km = -1; a finite value >= 0"),
-        (value("line", "g_us_per_km", np.nan), "line 2 has g_us_per_km = nan; a finite value"),
+        (value("line", "g_us_per_km", np.nan), "line 2 has g_us_per_km empty; a number"),
         (value("line", "length_km", -1.0), "line 2 has r = -0.25, x = -0.08 ohm"),
     ],
 )
