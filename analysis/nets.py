@@ -28,7 +28,10 @@ _ENDS = {"line": ("from", "to"), "trafo": ("hv", "lv")}
 
 @dataclass(frozen=True)
 class _Interval:
-    """Rows of one grid in one interval, by element index where they have one."""
+    """Rows of one grid in one interval, by element index where they have one.
+
+    `tap_pos` is that of the boundary transformer, None with an ideal boundary.
+    """
 
     grid: str
     interval: int
@@ -37,6 +40,7 @@ class _Interval:
     device: Mapping[str, pd.DataFrame]
     lower: pd.DataFrame
     own: pd.DataFrame
+    tap_pos: int | None
 
 
 def initial_net(directory: Path, grid: str) -> pandapowerNet:
@@ -87,6 +91,8 @@ def _rows(run: Run, grid: str, interval: int) -> _Interval:
         )
 
     branch, device = of("branch"), of("device")
+    sections = {section["name"]: section for section in run.scenario["grids"]}
+    ideal = sections[grid].get("boundary", {}).get("kind", "ideal") == "ideal"
     return _Interval(
         grid,
         interval,
@@ -95,6 +101,7 @@ def _rows(run: Run, grid: str, interval: int) -> _Interval:
         {str(e): rows.set_index("index") for e, rows in device.groupby("element")},
         of("boundary", "parent"),
         of("boundary"),
+        None if ideal else int(of("interval")["tap_pos"].iloc[0]),
     )
 
 
@@ -138,8 +145,8 @@ def _apply_boundary(net: pandapowerNet, rows: _Interval) -> None:
         _number(rows.bus, bus, "vm_pu"),
         _number(rows.bus, bus, "va_degree"),
     ]
-    if len(rows.own) and rows.own["kind"].iloc[0] != "ideal":
-        net.trafo.loc[boundary_trafos(net), "tap_pos"] = int(rows.own["tap_pos"].iloc[0])
+    if rows.tap_pos is not None:
+        net.trafo.loc[boundary_trafos(net), "tap_pos"] = rows.tap_pos
 
 
 def _add_lower_grids(net: pandapowerNet, rows: _Interval) -> None:

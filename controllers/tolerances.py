@@ -10,6 +10,9 @@ POWER_FLOW_ITERATIONS = 20
 POWER_FLOW_ROUNDINGS = 4.0
 JOINED_IMPEDANCE_PU = 1e-8
 
+# impedances of a transformer at two tap positions that are equal (relative)
+SAME_IMPEDANCE = 1e-9
+
 # three-phase power flow: change of a voltage in the last iteration, p.u.; iterations of the
 # current-injection method (linear convergence, cheap), before Newton is asked
 THREE_PHASE_PU = 1e-10

@@ -27,7 +27,7 @@ from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.forecasts import World, build_world
 from stackelgrid.scenarios.grids import BuiltGrid, build_grids
 from stackelgrid.scenarios.load import LoadedScenario
-from stackelgrid.scenarios.physical import boundary_taps, simulated_grid
+from stackelgrid.scenarios.physical import simulated_grid
 from stackelgrid.scenarios.schema import GridSection, Scenario
 from stackelgrid.scenarios.scheme_names import SCHEMES
 from stackelgrid.scenarios.series import axis_of, horizon_of
@@ -149,14 +149,13 @@ def _system(
             network = meshed_network(grid.net, name)
             transmission = Transmission(name, grid.net, network, devices[name], forecast)
             continue
-        trafo, taps = boundary_taps(grid)
         boundary = Boundary(
             kind=section.boundary.kind,
             parent=section.parent,
             bus=section.bus if section.bus is not None else -1,
             multiplicity=section.multiplicity,
-            trafo=trafo,
-            taps=taps,
+            trafo=grid.trafo,
+            taps=grid.taps,
         )
         feeders.append(
             Feeder(

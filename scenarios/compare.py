@@ -237,10 +237,10 @@ def first_measured(built: BuiltScenario) -> dict[str, Measurement]:
     return {
         name: Measurement(
             vm_pu=built.simulated[name].vm_pu,
-            tap_pos=grid.section.boundary.tap_pos,
+            tap_pos=built.simulated[name].tap_pos,
             battery_e_mwh=built.fleets[name].battery_e_mwh.copy(),
         )
-        for name, grid in built.grids.items()
+        for name in built.grids
     }
 
 

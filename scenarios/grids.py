@@ -9,15 +9,11 @@ import numpy as np
 import pandapower as pp
 from pandapower.auxiliary import pandapowerNet
 
-from stackelgrid.controllers.networks.boundary import (
-    TransformerData,
-    attach_transformer,
-    boundary_trafos,
-    follow_upstream_voltage,
-)
 from stackelgrid.controllers.networks.cases import available_cases, load_case
 from stackelgrid.controllers.networks.checks import check_net
 from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
+from stackelgrid.controllers.networks.taps import TapChanger
+from stackelgrid.scenarios.boundaries import apply_boundary, boundary_taps, follow_parent
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.random import generator
@@ -44,13 +40,16 @@ class BuiltGrid:
     """A grid section and its net; `pv` tells which systems came from which section.
 
     The section's `bus` is the one of the parent's net, where switches may have joined several to
-    one. `record` tells what became of the user's net.
+    one. `record` tells what became of the user's net. `trafo` is the position of the boundary
+    transformer in `net.trafo`, None with `taps` where the boundary is ideal.
     """
 
     section: GridSection
     net: pandapowerNet
     pv: tuple[PlacedPv, ...]
     record: NetRecord
+    trafo: int | None
+    taps: TapChanger | None
 
 
 def build_grids(
@@ -68,10 +67,12 @@ def build_grids(
         net, record = copy.deepcopy(cases[key])
         net.name = section.name
         _apply_limits(net, section, record)
-        section = _apply_boundary(net, section, built, record)
+        apply_boundary(net, section, record)
+        section = _connect(net, section, built, record)
+        trafo, taps = boundary_taps(net, section)
         _scale_loads(net, section, record)
         pv = _place_devices(net, section, scenario, record)
-        built[section.name] = BuiltGrid(section, net, pv, record)
+        built[section.name] = BuiltGrid(section, net, pv, record, trafo, taps)
     _replace_loads(built)
     for grid in built.values():
         check_net(grid.net, grid.section.name)
@@ -113,35 +114,10 @@ def _absence(record: NetRecord, table: str, index: int) -> str:
     return f"is not in the grid ({lost})" if lost else "does not exist"
 
 
-def _apply_boundary(
+def _connect(
     net: pandapowerNet, section: GridSection, built: Mapping[str, BuiltGrid], record: NetRecord
 ) -> GridSection:
     """Connect a net to its parent's; returns the section with the bus of the parent's net."""
-    boundary = section.boundary
-    if boundary.adds_transformer:
-        assert boundary.sn_mva is not None
-        assert boundary.vk_percent is not None
-        assert boundary.vkr_percent is not None
-        data = TransformerData(
-            sn_mva=boundary.sn_mva,
-            vk_percent=boundary.vk_percent,
-            vkr_percent=boundary.vkr_percent,
-            tap_min=boundary.tap_min,
-            tap_max=boundary.tap_max,
-            tap_step_percent=boundary.tap_step_percent,
-            shift_degree=boundary.shift_degree,
-        )
-        attach_transformer(net, data, section.name)
-        record.note("added", "trafo", boundary_trafos(net), "from boundary", key="boundary")
-    elif boundary.kind != "ideal" and not boundary_trafos(net):
-        raise ScenarioError(
-            f"grids.{section.name}.boundary: kind {boundary.kind!r} needs a transformer and "
-            f"{section.case} has none at its slack bus; give sn_mva, vk_percent and vkr_percent"
-        )
-    trafos = boundary_trafos(net)
-    if trafos:
-        key = "boundary.tap_pos"
-        replace_values(net, record, "trafo", "tap_pos", boundary.tap_pos, key, trafos)
     if section.parent is None or section.bus is None:
         return section
     parent = built[section.parent]
@@ -151,7 +127,7 @@ def _apply_boundary(
             f"grids.{section.name}.bus: {section.bus} {_absence(parent.record, 'bus', bus)} in "
             f"{section.parent}; accepted: {_range(parent.net.bus.index)}"
         )
-    follow_upstream_voltage(net, float(parent.net.bus.vn_kv.at[bus]))
+    follow_parent(net, parent.net, bus, record)
     return section.model_copy(update={"bus": bus})
 
 

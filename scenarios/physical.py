@@ -4,19 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stackelgrid.controllers.networks.boundary import TapChanger, tap_changer
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow
+from stackelgrid.controllers.networks.taps import tap_position
 from stackelgrid.scenarios.grids import BuiltGrid
 from stackelgrid.scenarios.schema import GridSection, Scenario
 from stackelgrid.simulators.grid import LowerGrid, SimulatedGrid
 from stackelgrid.simulators.tap_changer import TapControl, TapRegulator
-
-
-def boundary_taps(grid: BuiltGrid) -> tuple[int | None, TapChanger | None]:
-    """Position of the boundary transformer in `net.trafo` and its tap changer; None without."""
-    if grid.section.boundary.kind == "ideal":
-        return None, None
-    return tap_changer(grid.net, grid.section.name)
 
 
 def simulated_grid(
@@ -30,13 +23,14 @@ def simulated_grid(
         for g in grids.values()
         if g.section.parent == section.name and g.section.bus is not None
     )
-    trafo, taps = boundary_taps(grid)
+    trafo, taps = grid.trafo, grid.taps
     regulator, regulated = None, 0
     power_flow = AcPowerFlow(net, section.name)
     # before anything is measured, a grid below takes the root's voltage for its own
     root = next(g.net for g in grids.values() if g.section.parent is None)
     if trafo is not None and taps is not None:
-        regulator = TapRegulator(taps, _tap_control(section), section.boundary.tap_pos)
+        position = tap_position(net, int(net.trafo.index[trafo]), section.name)
+        regulator = TapRegulator(taps, _tap_control(section), position)
         regulated = where[int(net.trafo.lv_bus.iloc[trafo])]
     return SimulatedGrid(
         name=section.name,

@@ -4,7 +4,7 @@
 """
 
 from datetime import date, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -149,19 +149,20 @@ class TariffSection(Section):
 class BoundarySection(Section):
     """How a grid meets the one above.
 
-    `oltc` needs vm_set_pu, deadband_pu and delay_s; `fixed_tap` takes tap_pos. sn_mva, vk_percent
-    and vkr_percent describe a transformer to be added; without them the grid's own is used.
+    `oltc` needs vm_set_pu, deadband_pu and delay_s. sn_mva, vk_percent and vkr_percent describe a
+    transformer to be added; without them the grid's own is used, and what is stated of its taps and
+    shift replaces what the net says.
     """
 
     kind: Literal["oltc", "fixed_tap", "ideal"]
     sn_mva: Positive | None = None
     vk_percent: Positive | None = None
     vkr_percent: NonNegative | None = None
-    shift_degree: Finite = 0.0
-    tap_min: int = -8
-    tap_max: int = 8
-    tap_step_percent: Positive = 1.25
-    tap_pos: int = 0
+    shift_degree: Finite | None = None
+    tap_min: int | None = None
+    tap_max: int | None = None
+    tap_step_percent: Positive | None = None
+    tap_pos: int | None = None
     vm_set_pu: Positive | None = None
     deadband_pu: Positive | None = None
     delay_s: NonNegative | None = None
@@ -170,6 +171,13 @@ class BoundarySection(Section):
     def adds_transformer(self) -> bool:
         """Whether a transformer is to be added to the grid."""
         return self.sn_mva is not None
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """What is stated of taps and phase shift, by pandapower's column."""
+        columns = ("shift_degree", "tap_min", "tap_max", "tap_step_percent", "tap_pos")
+        values = {column: getattr(self, column) for column in columns}
+        return {column: value for column, value in values.items() if value is not None}
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -183,14 +191,10 @@ class BoundarySection(Section):
             raise ValueError(f"a {self.kind} boundary has no vm_set_pu, deadband_pu or delay_s")
         if self.kind == "ideal" and self.sn_mva is not None:
             raise ValueError("an ideal boundary has no transformer")
-        if not self.tap_min <= self.tap_pos <= self.tap_max:
-            raise ValueError(f"tap_pos must lie in [{self.tap_min}, {self.tap_max}]")
-        if self.kind == "oltc" and self.deadband_pu is not None:
-            step = self.tap_step_percent / 100.0
-            if self.deadband_pu < step:
-                raise ValueError(
-                    f"deadband_pu must be at least one step of the tap ({step:g}), or it hunts"
-                )
+        if self.kind == "ideal" and self.stated:
+            raise ValueError(
+                f"an ideal boundary has no {', '.join(self.stated)}; fixed_tap and oltc have"
+            )
         return self
 
 

@@ -155,11 +155,10 @@ def _connect(
         simulated = built.simulated[name]
 
         # measurements: those of the interval before
-        tap_pos = simulated.tap_pos if first_interval else section.boundary.tap_pos
         world.connect(
             grid, agent, ("slack_vm_pu", "vm_pu"), ("tap_pos", "tap_pos"),
             time_shifted=interval_s,
-            initial_data={"slack_vm_pu": simulated.vm_pu, "tap_pos": tap_pos},
+            initial_data={"slack_vm_pu": simulated.vm_pu, "tap_pos": simulated.tap_pos},
         )  # fmt: skip
         world.connect(
             fleet, agent, ("battery_e_mwh", "battery_e_mwh"),

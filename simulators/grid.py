@@ -76,22 +76,23 @@ class SimulatedGrid(Carrying):
 
     def state(self) -> dict[str, Any]:
         """What the grid carries to the next interval."""
-        regulator = self.regulator
-        tap = None if regulator is None else (regulator.state(), self.power_flow.ratio(self.trafo))
+        tap = None if self.regulator is None else self.regulator.state()
         return {**super().state(), "tap": tap}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take what the grid carried."""
         super().restore(state)
         if self.regulator is not None:
-            position, ratio = state["tap"]
-            self.regulator.restore(position)
-            self.power_flow.set_ratio(self.trafo, ratio)
+            self.regulator.restore(state["tap"])
+            self._set_tap(self.regulator)
 
     @property
     def tap_pos(self) -> int:
-        """Position of the regulated tap changer; 0 without one."""
+        """Position of the boundary transformer's tap; 0 with an ideal boundary."""
         return self.regulator.tap_pos if self.regulator is not None else 0
+
+    def _set_tap(self, regulator: TapRegulator) -> None:
+        self.power_flow.set_ratio(self.trafo, regulator.ratio, regulator.shift_degree)
 
     def total_power(self) -> tuple[Floats, Floats]:
         """Consumption at each bus, devices and grids below together."""
@@ -108,7 +109,8 @@ class SimulatedGrid(Carrying):
         state = self.power_flow.solve(p, q, self.vm_pu, self.gen_p_mw, start)
         if self.regulator is not None:
             while step := self.regulator.wants(float(state.vm_pu[self.regulated_bus])):
-                self.power_flow.set_ratio(self.trafo, self.regulator.move(step))
+                self.regulator.move(step)
+                self._set_tap(self.regulator)
                 state = self.power_flow.solve(p, q, self.vm_pu, self.gen_p_mw, state.voltage)
         self.solved = state
         self.rounds += 1

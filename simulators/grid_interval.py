@@ -47,6 +47,7 @@ class GridInterval:
     min_vm_pu: float
     max_vm_pu: float
     max_loading_percent: float
+    tap_pos: int
     rounds: int
     energy_handover_error_mwh: float
     boundary_eur: float

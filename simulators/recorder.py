@@ -227,6 +227,7 @@ class Recorder(mosaik_api_v3.Simulator):
             min_vm_pu=float(vm.min()),
             max_vm_pu=float(vm.max()),
             max_loading_percent=largest(loading[np.isfinite(loading)]),
+            tap_pos=seen["tap_pos"],
             rounds=seen["rounds"],
             energy_handover_error_mwh=handover,
             boundary_eur=dt_h * payment,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from stackelgrid.controllers.networks.boundary import TapChanger
+from stackelgrid.controllers.networks.taps import TapChanger
 from stackelgrid.profiles.stateful import Carrying
 
 # tap changers without delay could hunt for ever: most steps of one interval
@@ -43,19 +43,27 @@ class TapRegulator(Carrying):
         self._direction = 0
 
     def wants(self, vm_pu: float) -> int:
-        """Direction of the step the tap has to make at this voltage, 0 for none.
-
-        A higher position lowers the voltage of the lower side.
-        """
+        """Direction of the step the tap has to make at this voltage, 0 for none."""
         if self.control is None:
             return 0
         error = vm_pu - self.control.vm_set_pu
         half = self.control.deadband_pu / 2.0
-        direction = 1 if error > half else -1 if error < -half else 0
+        lowering = self.taps.lowering
+        direction = lowering if error > half else -lowering if error < -half else 0
         if direction == 0 or self._moves_left == 0 or direction == -self._direction:
             return 0
         inside = self.taps.tap_min <= self.tap_pos + direction <= self.taps.tap_max
         return direction if inside else 0
+
+    @property
+    def ratio(self) -> float:
+        """Turns ratio at the position."""
+        return self.taps.ratio(self.tap_pos)
+
+    @property
+    def shift_degree(self) -> float:
+        """Phase shift at the position, degrees."""
+        return self.taps.shift_degree(self.tap_pos)
 
     def move(self, direction: int) -> float:
         """Make one step; returns the new turns ratio."""
@@ -64,7 +72,7 @@ class TapRegulator(Carrying):
         self._direction = direction
         self._moves_left -= 1
         self.outside_s = max(self.outside_s - self.control.delay_s, 0.0)
-        return self.taps.ratio(self.tap_pos)
+        return self.ratio
 
     def end_interval(self, vm_pu: float) -> None:
         """Remember for how long the voltage has been outside the band."""

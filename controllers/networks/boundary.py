@@ -11,6 +11,8 @@ import pandapower as pp
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
+from stackelgrid.controllers.networks.taps import TapChanger, fixed_tap, on_load_taps
 
 BoundaryKind = Literal["oltc", "fixed_tap", "ideal"]
 
@@ -22,26 +24,11 @@ class TransformerData:
     sn_mva: float
     vk_percent: float
     vkr_percent: float
-    tap_min: int
-    tap_max: int
-    tap_step_percent: float
+    tap_min: int = -8
+    tap_max: int = 8
+    tap_step_percent: float = 1.25
     shift_degree: float = 0.0
-
-
-@dataclass(frozen=True)
-class TapChanger:
-    """Positions and ratios of a tap changer on the upstream side of a boundary transformer."""
-
-    tap_min: int
-    tap_max: int
-    tap_step_percent: float
-    tap_neutral: int
-    neutral_ratio: float
-
-    def ratio(self, tap_pos: int) -> float:
-        """Per-unit turns ratio at a tap position."""
-        step = self.tap_step_percent / 100.0
-        return self.neutral_ratio * (1.0 + (tap_pos - self.tap_neutral) * step)
+    tap_pos: int = 0
 
 
 def attach_transformer(net: pandapowerNet, data: TransformerData, name: str) -> None:
@@ -78,7 +65,7 @@ def attach_transformer(net: pandapowerNet, data: TransformerData, name: str) -> 
         tap_max=data.tap_max,
         tap_step_percent=data.tap_step_percent,
         tap_step_degree=0.0,
-        tap_pos=0,
+        tap_pos=data.tap_pos,
         tap_changer_type="Ratio",
         vector_group="Dyn" if round(data.shift_degree / 30.0) % 2 else "YNyn",
         vk0_percent=data.vk_percent,
@@ -93,61 +80,59 @@ def boundary_trafos(net: pandapowerNet) -> list[int]:
     return [int(i) for i in net.trafo.index[net.trafo.hv_bus == slack]]
 
 
-def follow_upstream_voltage(net: pandapowerNet, upstream_vn_kv: float) -> None:
-    """Give the slack bus and the upstream side of its transformers the upstream nominal voltage.
+def follow_upstream_voltage(
+    net: pandapowerNet, upstream_vn_kv: float, record: NetRecord | None = None
+) -> None:
+    """Give the upstream side of a grid the upstream nominal voltage, per-unit ratios kept.
 
-    A grid without a transformer keeps its own: per-unit voltages pass through an ideal tie.
+    The slack bus takes it, and `vn_hv_kv` of the transformers there is scaled alike. A grid whose
+    slack bus has other branches keeps its own: per-unit voltages pass. `record` is told.
     """
     trafos = boundary_trafos(net)
-    if trafos:
-        net.bus.loc[net.ext_grid.bus, "vn_kv"] = upstream_vn_kv
-        net.trafo.loc[trafos, "vn_hv_kv"] = upstream_vn_kv
+    slack = int(net.ext_grid.bus.iloc[0])
+    own_kv = float(net.bus.vn_kv.at[slack])
+    if not trafos or _others_at_slack(net) or own_kv == upstream_vn_kv:
+        return
+    rated = net.trafo.vn_hv_kv.loc[trafos].astype(float)
+    scaled = rated * upstream_vn_kv / own_kv
+    scaled[rated == own_kv] = upstream_vn_kv
+    told = NetRecord() if record is None else record
+    for table, column, values, index in (
+        ("bus", "vn_kv", upstream_vn_kv, [slack]),
+        ("trafo", "vn_hv_kv", scaled, trafos),
+    ):
+        net[table][column] = net[table][column].astype(float)
+        replace_values(net, told, table, column, values, "parent", index)
 
 
-def tap_changer(net: pandapowerNet, name: str) -> tuple[int, TapChanger]:
-    """Position in net.trafo and tap data of the one transformer at the slack bus.
+def boundary_trafo(net: pandapowerNet, name: str) -> int:
+    """Index of the one transformer at the slack bus.
 
-    Raises NetworkError when there is none or several, or its taps are not on the upstream side.
+    Raises NetworkError when there is none or several, or another branch at the slack bus.
     """
-    trafos = boundary_trafos(net)
-    if len(trafos) != 1 or np.count_nonzero(_lines_at_slack(net)):
+    trafos, others = boundary_trafos(net), _others_at_slack(net)
+    if len(trafos) != 1 or others:
         raise NetworkError(
             f"grid {name}: a boundary with taps needs exactly one branch at the slack bus, a "
-            f"transformer; found {len(trafos)} transformers and "
-            f"{np.count_nonzero(_lines_at_slack(net))} lines"
+            f"transformer with its hv_bus there; found {len(trafos)} such transformers and "
+            f"{others} other branches"
         )
-    row = net.trafo.loc[trafos[0]]
-    if row.tap_side is None or row.tap_side != row.tap_side:
-        raise NetworkError(
-            f"grid {name}: trafo {trafos[0]} has no tap_side; a transformer without taps is "
-            "accepted with tap_side 'hv' and tap_min, tap_max, tap_neutral, tap_step_percent 0"
-        )
-    if row.tap_side != "hv":
-        raise NetworkError(
-            f"grid {name}: trafo {trafos[0]} has tap_side {row.tap_side!r}; 'hv' is accepted "
-            "(taps on the other side change the impedance too)"
-        )
-    for column in ("tap_min", "tap_max", "tap_neutral", "tap_step_percent"):
-        if np.isnan(row[column]):
-            raise NetworkError(
-                f"grid {name}: trafo {trafos[0]} has {column} NaN; a transformer without taps at "
-                "the boundary is accepted with all of them 0"
-            )
-    nominal = row.vn_hv_kv / net.bus.at[int(row.hv_bus), "vn_kv"]
-    nominal *= net.bus.at[int(row.lv_bus), "vn_kv"] / row.vn_lv_kv
-    changer = TapChanger(
-        tap_min=int(row.tap_min),
-        tap_max=int(row.tap_max),
-        tap_step_percent=float(row.tap_step_percent),
-        tap_neutral=int(row.tap_neutral),
-        neutral_ratio=float(nominal),
-    )
-    return int(net.trafo.index.get_loc(trafos[0])), changer
+    return trafos[0]
 
 
-def _lines_at_slack(net: pandapowerNet) -> "np.typing.NDArray[np.bool_]":
+def tap_changer(
+    net: pandapowerNet, name: str, kind: BoundaryKind = "oltc"
+) -> tuple[int, TapChanger]:
+    """Position in net.trafo and tap changer of the one transformer at the slack bus.
+
+    Raises NetworkError when there is none or several, and as `on_load_taps` and `fixed_tap` do.
+    """
+    trafo = boundary_trafo(net, name)
+    read = on_load_taps if kind == "oltc" else fixed_tap
+    return int(net.trafo.index.get_loc(trafo)), read(net, trafo, name)
+
+
+def _others_at_slack(net: pandapowerNet) -> int:
     slack = int(net.ext_grid.bus.iloc[0])
-    at_slack: np.typing.NDArray[np.bool_] = (
-        (net.line.from_bus == slack) | (net.line.to_bus == slack)
-    ).to_numpy()
-    return at_slack
+    ends = (net.line.from_bus, net.line.to_bus, net.trafo.lv_bus)
+    return int(sum(np.count_nonzero(end == slack) for end in ends))

@@ -1,14 +1,14 @@
 """Refusals: what a pandapower net must satisfy before anything is computed with it."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 from pandapower.auxiliary import pandapowerNet
 from pandapower.topology import create_nxgraph, unsupplied_buses
 
 from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.net_columns import refused_tables, refused_values
+from stackelgrid.controllers.networks.transformer_checks import check_transformers
 
 SUPPORTED_TABLES = frozenset(
     {"bus", "line", "trafo", "ext_grid", "gen", "sgen", "load", "storage", "shunt"}
@@ -35,25 +35,19 @@ _LARGEST_INDEX = 10_000_000
 UNLIMITED_KA = 9999.0
 
 
-def named(name: str, table: str, index: Iterable[object], limit: int = 6) -> str:
-    """Return `grid mv1: line 3, 4, ...`, the way every message names elements."""
-    items = [str(i) for i in index]
-    shown = ", ".join(items[:limit]) + (f" and {len(items) - limit} more" if items[limit:] else "")
-    return f"grid {name}: {table} {shown}"
-
-
 def check_net(net: pandapowerNet, name: str) -> None:
     """Refuse a net that cannot be simulated, naming the elements.
 
     Raises NetworkError for unsupported elements, no or several slack buses, isolated buses,
-    NaN or negative impedances, ratings <= 0 and elements on buses that do not exist. Elements out
-    of service must have been removed before (see `cases.normalise`).
+    NaN or negative impedances, impossible transformers, ratings <= 0 and elements on buses that
+    do not exist. Elements out of service must have been removed before (see `cases.normalise`).
     """
     _check_supported(net, name)
     check_indices(net, name)
     _check_buses(net, name)
     _check_slack(net, name)
     _check_impedances(net, name)
+    check_transformers(net, name)
     _check_ratings(net, name)
     _check_devices(net, name)
     isolated = unsupplied_buses(net)
@@ -220,28 +214,6 @@ def _check_impedances(net: pandapowerNet, name: str) -> None:
         bad = line.index[~((charging >= 0.0) & np.isfinite(charging))]
         if len(bad):
             raise NetworkError(f"{named(name, 'line', bad)} has c_nf_per_km NaN or negative")
-    trafo = net.trafo
-    if len(trafo):
-        good = (
-            (trafo.sn_mva > 0.0)
-            & (trafo.vk_percent > 0.0)
-            & (trafo.vkr_percent >= 0.0)
-            & (trafo.vkr_percent <= trafo.vk_percent)
-        ).to_numpy()
-        if not good.all():
-            raise NetworkError(
-                f"{named(name, 'trafo', trafo.index[~good])} has an impossible impedance; "
-                "sn_mva > 0 and 0 <= vkr_percent <= vk_percent are accepted"
-            )
-        iron = (trafo.pfe_kw != 0.0) | (trafo.i0_percent != 0.0)
-        for column in ("leakage_resistance_ratio_hv", "leakage_reactance_ratio_hv"):
-            if column in trafo:
-                bad = trafo.index[iron & (trafo[column].fillna(0.5) != 0.5)]
-                if len(bad):  # lightsim2grid knows symmetric transformers only
-                    raise NetworkError(
-                        f"{named(name, 'trafo', bad)} has {column} = {trafo.at[bad[0], column]:g}; "
-                        "0.5 is accepted where there are iron losses"
-                    )
 
 
 def _check_ratings(net: pandapowerNet, name: str) -> None:

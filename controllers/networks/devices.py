@@ -7,7 +7,6 @@ import pandas as pd
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.checks import named
 from stackelgrid.controllers.networks.device_data import (
     CONNECTIONS,
     PHASES,
@@ -17,6 +16,7 @@ from stackelgrid.controllers.networks.device_data import (
     Photovoltaics,
     Units,
 )
+from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.unit_costs import UnitCosts
 from stackelgrid.profiles.arrays import Floats
 

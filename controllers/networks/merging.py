@@ -8,7 +8,7 @@ from pandapower.auxiliary import pandapowerNet
 from pandapower.toolbox import drop_buses, drop_lines
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.checks import named
+from stackelgrid.controllers.networks.naming import named
 
 # what segments of one line share, each where the net states it
 _LINE_CODE = (

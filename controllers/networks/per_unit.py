@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from pandapower.auxiliary import _add_ppc_options, pandapowerNet
+from pandapower.build_branch import _calc_tap_from_dataframe
 from pandapower.pd2ppc import _pd2ppc
 from pandapower.pypower.idx_brch import (
     BR_B,
@@ -56,21 +57,7 @@ class PerUnitBranches:
 def per_unit_branches(net: pandapowerNet) -> PerUnitBranches:
     """Convert a normalised and checked pandapower net."""
     # pandapower's public to_ppc renumbers the buses and drops the shunt conductances
-    net["_options"] = {}
-    _add_ppc_options(
-        net,
-        calculate_voltage_angles=True,
-        trafo_model="t",
-        check_connectivity=False,
-        mode="pf",
-        switch_rx_ratio=2,
-        init_vm_pu="flat",
-        init_va_degree="flat",
-        enforce_q_lims=False,
-        enforce_p_lims=False,
-        recycle=None,
-        voltage_depend_loads=False,
-    )
+    _set_options(net)
     ppc, _ = _pd2ppc(net)
     lookup = net._pd2ppc_lookups["bus"]
     bus_index = tuple(int(b) for b in net.bus.index)
@@ -98,6 +85,31 @@ def per_unit_branches(net: pandapowerNet) -> PerUnitBranches:
         i_max_pu=np.concatenate([_line_rating_pu(net), _trafo_rating_pu(net)]),
         bus_g=np.real(ppc["bus"][rows, GS]) / base,
         bus_b=np.real(ppc["bus"][rows, BS]) / base,
+    )
+
+
+def tapped_kv(net: pandapowerNet) -> tuple[Floats, Floats]:
+    """Rated voltages (hv, lv) of all transformers at their tap positions, kV."""
+    _set_options(net)
+    hv, lv, _ = _calc_tap_from_dataframe(net, net.trafo)
+    return hv, lv
+
+
+def _set_options(net: pandapowerNet) -> None:
+    net["_options"] = {}
+    _add_ppc_options(
+        net,
+        calculate_voltage_angles=True,
+        trafo_model="t",
+        check_connectivity=False,
+        mode="pf",
+        switch_rx_ratio=2,
+        init_vm_pu="flat",
+        init_va_degree="flat",
+        enforce_q_lims=False,
+        enforce_p_lims=False,
+        recycle=None,
+        voltage_depend_loads=False,
     )
 
 

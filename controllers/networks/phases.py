@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.checks import named
 from stackelgrid.controllers.networks.devices import CONNECTIONS, PHASES, Devices
+from stackelgrid.controllers.networks.naming import named
 from stackelgrid.profiles.arrays import Floats
 
 __all__ = ["CONNECTIONS", "PHASES", "check_phases", "phase_shares"]

@@ -76,16 +76,26 @@ class AcPowerFlow:
         )
         data = per_unit_branches(net)
         self._grid = _bus_level_grid(net, data)
+        self._shift_degree = data.shift_degree[self.lines :].copy()
         # lightsim2grid takes the tolerance in MW
         self._tolerance = _mismatch_pu(data) * float(net.sn_mva) * _POWER_SCALE
         self._slack_gen = len(self._grid.get_generators()) - 1
         self._slack_bus = self.bus_index.index(int(net.ext_grid.bus.iloc[0]))
         self._flat = np.ones(len(self.bus_index), dtype=np.complex128)
 
-    def set_ratio(self, trafo: int, ratio: float) -> None:
-        """Set the per-unit turns ratio of one transformer (1 when nominal)."""
+    def set_ratio(self, trafo: int, ratio: float, shift_degree: float | None = None) -> None:
+        """Set the per-unit turns ratio of one transformer (1 when nominal), and its phase shift.
+
+        Without `shift_degree` the transformer keeps its own: behind the only branch at the slack
+        bus it turns all angles alike.
+        """
         self._grid.change_ratio_trafo(trafo, 2.0 * ratio)  # a change below 1e-7 is ignored
         self._grid.change_ratio_trafo(trafo, ratio)
+        if shift_degree is not None and shift_degree != self._shift_degree[trafo]:
+            self._shift_degree[trafo] = shift_degree
+            shift = np.deg2rad(shift_degree)
+            self._grid.change_shift_trafo(trafo, shift + 1.0)
+            self._grid.change_shift_trafo(trafo, shift)
 
     def ratio(self, trafo: int) -> float:
         """Per-unit turns ratio of one transformer."""

@@ -14,7 +14,7 @@ from power_grid_model import (
 )
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.checks import named
+from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.per_unit import PerUnitBranches, trafo_rating_mva
 from stackelgrid.controllers.networks.zero_sequence import (
     VectorGroup,

@@ -16,8 +16,8 @@ from stackelgrid.controllers.networks.checks import (
     BRANCH_ENDS,
     BUS_COLUMNS,
     UNLIMITED_KA,
-    named,
 )
+from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.net_columns import refused_tables
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.profiles.arrays import Floats

@@ -6,7 +6,7 @@ import numpy as np
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.checks import named
+from stackelgrid.controllers.networks.naming import named
 
 _COEFFICIENTS = ("cp0_eur", "cp1_eur_per_mw", "cp2_eur_per_mw2")
 # why a cost of these tables cannot be used, and what can be

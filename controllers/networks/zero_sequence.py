@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.checks import named
+from stackelgrid.controllers.networks.cells import number
+from stackelgrid.controllers.networks.naming import named
+from stackelgrid.controllers.networks.per_unit import tapped_kv
 from stackelgrid.profiles.arrays import Floats
 
 VectorGroup = Literal["Dyn", "YNyn", "Yzn", "Dzn"]
@@ -85,26 +87,27 @@ def zero_sequence_trafo(net: pandapowerNet, index: int, name: str) -> ZeroSequen
     row = net.trafo.loc[index]
     label = named(name, "trafo", [index])
     group, clock = _vector_group(row, label)
-    vk0, vkr0 = _number(row, "vk0_percent"), _number(row, "vkr0_percent")
+    vk0, vkr0 = number(row, "vk0_percent"), number(row, "vkr0_percent")
     if not (0.0 < vk0 < np.inf and 0.0 <= vkr0 <= vk0):
         raise NetworkError(
             f"{label} has vk0_percent {_shown(vk0)}, vkr0_percent {_shown(vkr0)}; a three-phase "
             "view needs vk0_percent > 0 and 0 <= vkr0_percent <= vk0_percent"
         )
     for column in ("xn_ohm", "rn_ohm"):
-        value = _number(row, column)
+        value = number(row, column)
         if value not in (0.0,) and not np.isnan(value):
             raise NetworkError(
                 f"{label} has {column} = {value:g}; a solidly earthed neutral (0) is accepted"
             )
     lower = float(net.bus.vn_kv.at[int(row.lv_bus)])
-    base = (float(row.vn_lv_kv) * _lower_tap(row) / lower) ** 2 * float(net.sn_mva)
+    tapped = tapped_kv(net)[1][net.trafo.index.get_loc(index)]
+    base = float(tapped / lower) ** 2 * float(net.sn_mva)
     base /= float(row.sn_mva) * float(row.parallel)
     leakage = complex(vkr0, math.sqrt(vk0**2 - vkr0**2)) / 100.0 * base
     relative = _magnetising(row, label)
     if group in ("Yzn", "Dzn") or relative is None:
         return ZeroSequenceTrafo(group, clock, leakage, 0.0j)
-    share = _number(row, "si0_hv_partial")
+    share = number(row, "si0_hv_partial")
     if not 0.0 <= share <= 1.0:
         raise NetworkError(
             f"{label} has si0_hv_partial {_shown(share)}; with mag0_percent, 0 to 1 is accepted"
@@ -150,10 +153,10 @@ def _vector_group(row: pd.Series, label: str) -> tuple[VectorGroup, int]:
 
 def _magnetising(row: pd.Series, label: str) -> complex | None:
     """Zero-sequence magnetising impedance relative to vk0, None where it is not given."""
-    percent = _number(row, "mag0_percent")
+    percent = number(row, "mag0_percent")
     if np.isnan(percent):
         return None
-    ratio = _number(row, "mag0_rx")
+    ratio = number(row, "mag0_rx")
     if not (percent > 0.0 and ratio >= 0.0):
         raise NetworkError(
             f"{label} has mag0_percent = {percent:g}, mag0_rx {_shown(ratio)}; mag0_percent > 0 "
@@ -162,25 +165,11 @@ def _magnetising(row: pd.Series, label: str) -> complex | None:
     return complex(ratio, 1.0) / math.hypot(ratio, 1.0) * percent / 100.0
 
 
-def _lower_tap(row: pd.Series) -> float:
-    """Relative turns of the lower winding at its tap position."""
-    steps = _number(row, "tap_pos") - _number(row, "tap_neutral")
-    percent = _number(row, "tap_step_percent")
-    if row.tap_side != "lv" or np.isnan(steps) or np.isnan(percent):
-        return 1.0
-    return float(1.0 + steps * percent / 100.0)
-
-
 def _column(frame: pd.DataFrame, column: str) -> Floats:
     if column not in frame:
         return np.full(len(frame), np.nan)
     values: NDArray[np.float64] = frame[column].to_numpy(dtype=float)
     return values
-
-
-def _number(row: pd.Series, column: str) -> float:
-    value = row.get(column)
-    return float("nan") if value is None or pd.isna(value) else float(value)
 
 
 def _shown(value: float) -> str:

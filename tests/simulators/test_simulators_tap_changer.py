@@ -2,12 +2,18 @@
 
 import pytest
 
-from stackelgrid.controllers.networks.boundary import TapChanger
+from stackelgrid.controllers.networks.taps import TapChanger
 from stackelgrid.simulators.tap_changer import TapControl, TapRegulator
 
-TAPS = TapChanger(
-    tap_min=-8, tap_max=8, tap_step_percent=1.25, tap_neutral=0, neutral_ratio=1.0
-)  # fmt: skip
+
+def changer(tap_min, tap_max, step_percent, tap_neutral, neutral_ratio):
+    """Even steps of the ratio on the upstream side."""
+    steps = range(tap_min - tap_neutral, tap_max - tap_neutral + 1)
+    ratios = tuple(neutral_ratio * (1.0 + k * step_percent / 100.0) for k in steps)
+    return TapChanger(tap_min, ratios, (0.0,) * len(ratios))
+
+
+TAPS = changer(-8, 8, 1.25, 0, 1.0)
 CONTROL = TapControl(vm_set_pu=1.02, deadband_pu=0.02, delay_s=60.0)
 
 
@@ -38,7 +44,7 @@ def test_band_is_half_a_deadband_to_each_side(vm_pu, direction):
     [(900.0, 60.0, 15), (900.0, 899.0, 1), (900.0, 900.0, 1), (900.0, 901.0, 0), (60.0, 25.0, 2)],
 )
 def test_delay_grants_that_many_steps_an_interval(interval_s, delay_s, steps):
-    taps = TapChanger(-50, 50, 0.1, 0, 1.0)
+    taps = changer(-50, 50, 0.1, 0, 1.0)
     reg = regulator(TapControl(1.02, 0.02, delay_s), taps=taps)
     reg.begin_interval(interval_s)
     settle(reg, 0.9)
@@ -58,7 +64,7 @@ def test_time_outside_the_band_is_carried_over():
 
 def test_a_step_uses_up_its_delay():
     """900 s with 400 s a step: two steps leave 100 s, and the third interval 300 s for a ninth."""
-    reg = regulator(TapControl(1.02, 0.02, 400.0), taps=TapChanger(-50, 50, 0.1, 0, 1.0))
+    reg = regulator(TapControl(1.02, 0.02, 400.0), taps=changer(-50, 50, 0.1, 0, 1.0))
     positions = []
     for _ in range(4):
         reg.begin_interval(900.0)
@@ -124,7 +130,7 @@ def test_without_delay_it_settles_and_does_not_hunt():
 
 def test_a_higher_position_lowers_the_voltage():
     """ratio = neutral (1 + step (pos - neutral position)), on the upper side."""
-    taps = TapChanger(-2, 2, 2.5, 1, 1.05)
+    taps = changer(-2, 2, 2.5, 1, 1.05)
     assert taps.ratio(1) == 1.05
     assert taps.ratio(2) == pytest.approx(1.05 * 1.025, rel=1e-15)
     assert taps.ratio(-2) == pytest.approx(1.05 * 0.925, rel=1e-15)
@@ -139,3 +145,13 @@ def test_a_fixed_tap_stays():
     assert reg.wants(0.5) == reg.wants(2.0) == 0
     reg.end_interval(0.5)
     assert reg.tap_pos == -1
+
+
+def test_a_negative_step_moves_the_other_way_towards_the_set_point():
+    """With -1.25 % a step the ratio falls with the position: 0.97 p.u. is raised by going up."""
+    reg = regulator(TapControl(1.02, 0.02, 0.0), taps=changer(-8, 8, -1.25, 0, 1.0))
+    reg.begin_interval(900.0)
+    assert reg.wants(0.97) == 1
+    vm = settle(reg, 0.97)
+    assert 1.01 <= vm <= 1.03
+    assert reg.tap_pos == 4

@@ -1,0 +1,107 @@
+"""Boundaries of a scenario put into the nets: what is stated replaces what the net says."""
+
+import numpy as np
+import pandas as pd
+from pandapower.auxiliary import pandapowerNet
+
+from stackelgrid.controllers.networks.boundary import (
+    TransformerData,
+    attach_transformer,
+    boundary_trafo,
+    boundary_trafos,
+    follow_upstream_voltage,
+    tap_changer,
+)
+from stackelgrid.controllers.networks.cells import flag, number, text
+from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
+from stackelgrid.controllers.networks.taps import TapChanger
+from stackelgrid.controllers.networks.transformer_checks import check_transformers
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.schema import BoundarySection, GridSection
+
+# rounding of a tap's step
+_ROUNDING = 1e-9
+
+
+def apply_boundary(net: pandapowerNet, section: GridSection, record: NetRecord) -> None:
+    """Add the stated transformer, or put what is stated into the grid's own, in place.
+
+    The record is told of each value of the net that was replaced. Raises ScenarioError, and
+    NetworkError where the transformer cannot be what the boundary needs.
+    """
+    boundary, name = section.boundary, section.name
+    if boundary.adds_transformer:
+        assert boundary.sn_mva is not None
+        assert boundary.vk_percent is not None
+        assert boundary.vkr_percent is not None
+        plate = (boundary.sn_mva, boundary.vk_percent, boundary.vkr_percent)
+        data = TransformerData(*plate, **boundary.stated)
+        attach_transformer(net, data, name)
+        record.note("added", "trafo", boundary_trafos(net), "from boundary", key="boundary")
+        _check_range(net, boundary_trafos(net)[0], boundary, name)
+        return
+    if boundary.kind == "ideal":
+        return
+    if not boundary_trafos(net):
+        raise ScenarioError(
+            f"grids.{name}.boundary: kind {boundary.kind!r} needs a transformer and "
+            f"{section.case} has none at its slack bus; give sn_mva, vk_percent and vkr_percent"
+        )
+    trafo = boundary_trafo(net, name)
+    _state(net, trafo, section, record)
+    check_transformers(net, name)
+    _check_range(net, trafo, boundary, name)
+
+
+def boundary_taps(net: pandapowerNet, section: GridSection) -> tuple[int | None, TapChanger | None]:
+    """Position of the boundary transformer in `net.trafo` and its tap changer; None without.
+
+    Raises NetworkError as `tap_changer` does, ScenarioError for a deadband below a step.
+    """
+    boundary = section.boundary
+    if boundary.kind == "ideal":
+        return None, None
+    trafo, taps = tap_changer(net, section.name, boundary.kind)
+    if boundary.deadband_pu is not None and boundary.deadband_pu < taps.step * (1.0 - _ROUNDING):
+        raise ScenarioError(
+            f"grids.{section.name}.boundary: deadband_pu must be at least one step of the tap "
+            f"({taps.step:g}), or it hunts"
+        )
+    return trafo, taps
+
+
+def follow_parent(net: pandapowerNet, parent: pandapowerNet, bus: int, record: NetRecord) -> None:
+    """Give the upstream side the nominal voltage of the parent's bus."""
+    follow_upstream_voltage(net, float(parent.bus.vn_kv.at[bus]), record)
+
+
+def _state(net: pandapowerNet, trafo: int, section: GridSection, record: NetRecord) -> None:
+    """Write stated tap data and shift; a changer that the net does not describe is one by ratio."""
+    stated, row = section.boundary.stated, net.trafo.loc[trafo]
+    if "tap_step_percent" in stated:
+        if flag(row, "tap_dependency_table"):
+            raise ScenarioError(
+                f"grids.{section.name}.boundary.tap_step_percent: trafo {trafo} takes its ratios "
+                "from net.trafo_characteristic_table; leave tap_step_percent out"
+            )
+        for column, value in (("tap_changer_type", "Ratio"), ("tap_side", "hv")):
+            if not text(row, column):
+                stated[column] = value
+        if np.isnan(number(row, "tap_neutral")):
+            stated["tap_neutral"] = 0
+    for column, value in stated.items():
+        kind = object if isinstance(value, str) else float
+        values = net.trafo.get(column, pd.Series(np.nan, net.trafo.index))
+        net.trafo[column] = values.astype(kind)
+        replace_values(net, record, "trafo", column, value, f"boundary.{column}", [trafo])
+
+
+def _check_range(net: pandapowerNet, trafo: int, boundary: BoundarySection, name: str) -> None:
+    """A stated position must lie in the range of the transformer, where that is known."""
+    row = net.trafo.loc[trafo]
+    low, high = number(row, "tap_min"), number(row, "tap_max")
+    if boundary.tap_pos is not None and (boundary.tap_pos < low or boundary.tap_pos > high):
+        raise ScenarioError(
+            f"grids.{name}.boundary: tap_pos must lie in [{low:g}, {high:g}], found "
+            f"{boundary.tap_pos}"
+        )
