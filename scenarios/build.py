@@ -14,6 +14,7 @@ from stackelgrid.controllers.coordination.protocol import Controller, Controller
 from stackelgrid.controllers.errors import NetworkError, SchemeError, SolverError
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
 from stackelgrid.controllers.models.p2p import TradeOptions
+from stackelgrid.controllers.networks.checks import named
 from stackelgrid.controllers.networks.devices import Devices, read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.networks.radial import radial_network
@@ -114,15 +115,16 @@ def _devices(grid: BuiltGrid, scenario: Scenario) -> Devices:
     root = grid.section.level == "transmission"
     factor = scenario.costs.generation_factor if root else 1.0
     devices = read_devices(grid.net, grid.section.name, slack_is_unit=root, cost_factor=factor)
-    if not root and "gen" in devices.units.table:
-        raise NetworkError(
-            f"grid {grid.section.name}: gen elements hold a voltage and are accepted on "
-            "transmission grids; model the feeder's unit under units"
-        )
-    if root and (devices.batteries.index or devices.photovoltaics.index):
-        raise NetworkError(
-            f"grid {grid.section.name}: storage and PV are accepted on mv and lv grids"
-        )
+    for table, index in (
+        ("storage", devices.batteries.index),
+        ("PV sgen", devices.photovoltaics.index),
+    ):
+        if root and index:
+            raise NetworkError(
+                f"{named(grid.section.name, table, index)} is accepted on mv and lv grids; a "
+                "storage with controllable = False, or an sgen of another type, is constant and "
+                "accepted here"
+            )
     return devices
 
 

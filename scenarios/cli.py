@@ -68,6 +68,7 @@ def validate(
         from stackelgrid.scenarios.explanation import explanation
         from stackelgrid.scenarios.forecast_console import forecast_lines
         from stackelgrid.scenarios.load import load_scenario
+        from stackelgrid.scenarios.net_notices import net_lines
 
     loaded = load_scenario(scenario, overrides or ())
     built = build_scenario(loaded)
@@ -84,7 +85,7 @@ def validate(
         if explain:
             for line in explanation(grid):
                 print(line)
-    for line in forecast_lines(loaded.scenario):
+    for line in (*net_lines(built), *forecast_lines(loaded.scenario)):
         print(line)
     print(f"{loaded.source}: valid")
 

@@ -11,6 +11,7 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.networks.cases import available_cases, load_case
 from stackelgrid.controllers.networks.checks import check_net
+from stackelgrid.controllers.networks.devices import PV_TYPE, controllable, is_photovoltaic
 from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
 from stackelgrid.controllers.networks.taps import TapChanger
 from stackelgrid.scenarios.boundaries import apply_boundary, boundary_taps, follow_parent
@@ -18,7 +19,7 @@ from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.random import generator
 from stackelgrid.scenarios.schema import GridSection, Scenario
-from stackelgrid.scenarios.schema_devices import BatterySection, Placement, PvSection
+from stackelgrid.scenarios.schema_devices import BatterySection, Placement, PvPlane
 
 # MVA: base of the optimisation and of the power flow, so that flows are of order one
 _BASE_MVA = {"transmission": 100.0, "mv": 1.0, "lv": 0.1}
@@ -28,9 +29,13 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class PlacedPv:
-    """PV systems of one section: positions among the grid's PV systems, and the section."""
+    """PV systems of one section, or of the net: positions among the grid's PV systems.
 
-    section: PvSection
+    `key` names the section in messages and random streams.
+    """
+
+    key: str
+    section: PvPlane
     first: int
     count: int
 
@@ -145,24 +150,28 @@ def _scale_loads(net: pandapowerNet, section: GridSection, record: NetRecord) ->
 def _place_devices(
     net: pandapowerNet, section: GridSection, scenario: Scenario, record: NetRecord
 ) -> tuple[PlacedPv, ...]:
-    existing = int((net.sgen.type == "PV").sum())
+    existing = int(is_photovoltaic(net.sgen).sum())
     placed: list[PlacedPv] = []
     if existing:
+        placed.append(PlacedPv("net_pv", section.net_pv or PvPlane(), 0, existing))
+    elif section.net_pv is not None:
         raise ScenarioError(
-            f"grids.{section.name}: {section.case} brings {existing} PV systems of its own; "
-            "remove them and list them under pv, so that they have a profile"
+            f"grids.{section.name}.net_pv: {section.case} brings no PV system (an sgen of type "
+            "PV); pv places new ones"
         )
+    # what is placed may be controlled, and leaves what the net says of its own as it is
+    net.storage["controllable"] = controllable(net, "storage")
     for k, pv in enumerate(section.pv):
         buses = _buses(net, pv, section, scenario, f"pv.{k}", record)
         for bus in buses:
             index = pp.create_sgen(
-                net, bus, p_mw=pv.p_mw, sn_mva=pv.sn_mva or pv.p_mw, type="PV",
-                name=f"pv {bus}", min_power_factor=pv.min_power_factor,
+                net, bus, p_mw=pv.p_mw, sn_mva=pv.sn_mva or pv.p_mw, type=PV_TYPE,
+                controllable=True, name=f"pv {bus}", min_power_factor=pv.min_power_factor,
                 phase=pv.phase or _customer_phase(net, section, f"pv.{k}", bus),
             )  # fmt: skip
             record.note("added", "sgen", [index], "PV system", key="pv")
         first = sum(p.count for p in placed)
-        placed.append(PlacedPv(pv, first, len(buses)))
+        placed.append(PlacedPv(f"pv.{k}", pv, first, len(buses)))
     for k, battery in enumerate(section.batteries):
         for bus in _buses(net, battery, section, scenario, f"batteries.{k}", record):
             phase = battery.phase or _customer_phase(net, section, f"batteries.{k}", bus)
@@ -172,7 +181,7 @@ def _place_devices(
         bus = _bus(net, section, f"units.{k}", unit.bus, record)
         index = pp.create_sgen(
             net, bus, p_mw=0.0, min_p_mw=unit.p_min_mw, max_p_mw=unit.p_max_mw,
-            type="unit", name=f"unit {bus}",
+            type="unit", name=f"unit {bus}", controllable=True,
         )  # fmt: skip
         pp.create_poly_cost(
             net, index, "sgen", cp1_eur_per_mw=unit.c1_eur_per_mwh,
@@ -193,6 +202,7 @@ def _create_battery(net: pandapowerNet, bus: int, battery: BatterySection, phase
         max_p_mw=battery.p_mw,
         min_p_mw=-battery.p_mw,
         name=f"battery {bus}",
+        controllable=True,
         efficiency_charge=battery.efficiency_charge,
         efficiency_discharge=battery.efficiency_discharge,
         wear_eur_per_mwh=battery.wear_eur_per_mwh,
@@ -226,7 +236,7 @@ def _buses(
     """Buses of a placement; a seeded choice depends on the scenario's seed, grid and key only."""
     if rule.buses is not None:
         return [_bus(net, section, key, bus, record) for bus in rule.buses]
-    table = net.load if rule.among == "loads" else net.sgen[net.sgen.type == "PV"]
+    table = net.load if rule.among == "loads" else net.sgen[is_photovoltaic(net.sgen)]
     candidates = sorted({int(b) for b in table.bus})
     count = rule.count if rule.count is not None else round((rule.share or 0.0) * len(candidates))
     if not candidates:
@@ -255,34 +265,41 @@ def _bus(net: pandapowerNet, section: GridSection, key: str, bus: int, record: N
 
 
 def _replace_loads(built: Mapping[str, BuiltGrid]) -> None:
-    """Take the nominal power of lower grids out of the loads of their buses."""
+    """Take the nominal power of lower grids out of the loads of their buses.
+
+    Active power must be there; of reactive power what is there is taken, at most.
+    """
     for lower in built.values():
         section = lower.section
-        if section.parent is None:
+        if section.parent is None or not section.replaces_load:
             continue
         upper = built[section.parent].net
         at_bus = upper.load.index[upper.load.bus == section.bus]
         copies = section.multiplicity
-        powers = []
-        for column, unit in (("p_mw", "MW"), ("q_mvar", "MVAr")):
-            nominal = float((lower.net.load[column] * lower.net.load.scaling).sum())
+        for column in ("p_mw", "q_mvar"):
+            nominal = copies * float((lower.net.load[column] * lower.net.load.scaling).sum())
             there = float((upper.load[column] * upper.load.scaling).loc[at_bus].sum())
-            powers.append((column, unit, nominal, there))
-        room = [(there + _ROUNDING) // nominal for _, _, nominal, there in powers if nominal > 0.0]
-        most = max(int(min(room, default=0.0)), 0)
-        for column, unit, nominal, there in powers:
-            left = there - copies * nominal
-            if left < -_ROUNDING:
-                raise ScenarioError(
-                    f"grids.{section.name}: replaces {copies * nominal:.4g} {unit} of the load of "
-                    f"{there:.4g} {unit} at bus {section.bus} of {section.parent}, which would "
-                    f"leave {left:.3g}; a multiplicity of at most {most} is accepted"
-                )
+            left = there - nominal
+            if column == "p_mw" and left < -_ROUNDING:
+                raise _too_little_load(section, nominal, there)
             if there != 0.0:
-                rest = upper.load.loc[at_bus, column] * (max(left, 0.0) / there)
+                share = max(left / there, 0.0) if nominal * there > 0.0 else 1.0
+                rest = upper.load.loc[at_bus, column] * share
                 key = f"grids.{section.name}"
                 record = built[section.parent].record
                 replace_values(upper, record, "load", column, rest, key, at_bus)
+
+
+def _too_little_load(section: GridSection, nominal: float, there: float) -> ScenarioError:
+    most = int((there + _ROUNDING) // (nominal / section.multiplicity))
+    fewer = f"a multiplicity of at most {most}, " if most > 0 else ""
+    scale = section.loads.scale * max(there, 0.0) / nominal
+    smaller = f"loads.scale of at most {scale:.4g}, " if scale > 0.0 else ""
+    return ScenarioError(
+        f"grids.{section.name}: replaces {nominal:.4g} MW of the load of {there:.4g} MW at bus "
+        f"{section.bus} of {section.parent}, which would leave {there - nominal:.3g}; {fewer}"
+        f"{smaller}or replaces_load = false (the grid is added to the load) is accepted"
+    )
 
 
 def _range(index: "np.typing.ArrayLike") -> str:

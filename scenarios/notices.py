@@ -9,6 +9,7 @@ from stackelgrid.controllers.coordination.cascade import Cascade
 from stackelgrid.controllers.solvers.health import ProgramHealth, program_health
 from stackelgrid.scenarios.build import BuiltScenario
 from stackelgrid.scenarios.forecast_console import forecast_lines
+from stackelgrid.scenarios.net_notices import net_lines
 from stackelgrid.scenarios.schema_communication import QualitySection
 
 
@@ -17,6 +18,7 @@ def notices(built: BuiltScenario) -> list[str]:
     return [
         *_solver(built),
         *_messages(built),
+        *net_lines(built),
         *forecast_lines(built.scenario),
         *_trade(built),
         *_scaling(built),

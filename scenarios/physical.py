@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow
 from stackelgrid.controllers.networks.taps import tap_position
@@ -42,9 +43,15 @@ def simulated_grid(
         trafo=trafo or 0,
         regulated_bus=regulated,
         vm_pu=float(root.ext_grid.vm_pu.iloc[0]),
+        va_degree=0.0 if section.parent is not None else _slack_angle(net),
         bus_p_mw=np.zeros(len(where)),
         bus_q_mvar=np.zeros(len(where)),
     )
+
+
+def _slack_angle(net: pandapowerNet) -> float:
+    angle = float(net.ext_grid.va_degree.iloc[0])
+    return 0.0 if np.isnan(angle) else angle
 
 
 def _tap_control(section: GridSection) -> TapControl | None:

@@ -24,6 +24,7 @@ from stackelgrid.scenarios.schema_communication import (
 from stackelgrid.scenarios.schema_devices import (
     BatterySection,
     LoadsSection,
+    PvPlane,
     PvSection,
     TradeSection,
     UnitSection,
@@ -206,7 +207,11 @@ class Rating(Section):
 
 
 class GridSection(Section):
-    """One grid and its place in the tree."""
+    """One grid and its place in the tree.
+
+    `replaces_load`: its nominal load is taken out of that of its parent's bus; `net_pv`:
+    orientation of the PV systems that the net itself brings.
+    """
 
     name: Name
     case: str
@@ -222,6 +227,8 @@ class GridSection(Section):
     ratings: tuple[Rating, ...] = ()
     tariff: str | None = None
     loads: LoadsSection
+    replaces_load: bool = True
+    net_pv: PvPlane | None = None
     pv: tuple[PvSection, ...] = ()
     batteries: tuple[BatterySection, ...] = ()
     units: tuple[UnitSection, ...] = ()
@@ -234,7 +241,7 @@ class GridSection(Section):
         if self.level == "transmission":
             if self.parent is not None:
                 raise ValueError("a transmission grid has no parent")
-            if self.pv or self.batteries or self.units:
+            if self.pv or self.batteries or self.units or self.net_pv:
                 raise ValueError("devices are accepted on mv and lv grids")
             if self.tariff is not None or self.trade is not None:
                 raise ValueError("a transmission grid has no tariff and no trade")
@@ -266,7 +273,7 @@ class Scenario(Section):
     tolerances: TolerancesSection = TolerancesSection()
     costs: Costs = Costs()
     certificate: CertificateSection = CertificateSection()
-    tariffs: dict[str, TariffSection]
+    tariffs: dict[str, TariffSection] = Field(default_factory=dict)
     grids: Annotated[tuple[GridSection, ...], Field(min_length=1)]
     forecast: ForecastSection | None = None
     deviations: DeviationsSection | None = None

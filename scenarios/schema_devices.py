@@ -68,21 +68,24 @@ class Placement(Section):
         return self
 
 
-class PvSection(Placement):
-    """PV systems of one size; `file` holds a column for each.
+class PvPlane(Section):
+    """Orientation of PV systems, or `file` with a column for each.
 
     `azimuth_degree` is clockwise from north; without it systems face the equator.
-
-    Without `phase` each is connected like the customer at its bus.
     """
+
+    tilt_degree: Annotated[float, Field(ge=0.0, le=90.0)] = 30.0
+    azimuth_degree: Annotated[float, Field(ge=0.0, le=360.0)] | None = None
+    file: str | None = None
+
+
+class PvSection(PvPlane, Placement):
+    """PV systems of one size; without `phase` each is connected like the customer at its bus."""
 
     p_mw: Positive
     sn_mva: Positive | None = None
     min_power_factor: Share = 0.0
-    tilt_degree: Annotated[float, Field(ge=0.0, le=90.0)] = 30.0
-    azimuth_degree: Annotated[float, Field(ge=0.0, le=360.0)] | None = None
     phase: Phase | None = None
-    file: str | None = None
 
 
 class BatterySection(Placement):

@@ -29,7 +29,7 @@ from stackelgrid.profiles.prices import (
 from stackelgrid.profiles.sources import read_factors, read_series
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.grids import BuiltGrid
+from stackelgrid.scenarios.grids import BuiltGrid, PlacedPv
 from stackelgrid.scenarios.random import generator
 from stackelgrid.scenarios.schema import Scenario, TariffSection
 from stackelgrid.scenarios.schema_devices import LoadsSection
@@ -186,27 +186,29 @@ class SeriesFactory:
         rated = devices.photovoltaics.p_rated_mw
         clear = np.empty((self.axis.length, len(rated)))
         index = np.ones(self.axis.length)
-        for k, placed in enumerate(grid.pv):
+        for placed in grid.pv:
             if placed.section.file is not None:
                 raise ScenarioError(
-                    f"grids.{grid.section.name}.pv.{k}: a file knows no clear sky; persistence = "
-                    '"day_before" is accepted for forecasts of this grid'
+                    f"grids.{grid.section.name}.{placed.key}: a file knows no clear sky; "
+                    'persistence = "day_before" is accepted for forecasts of this grid'
                 )
             part = slice(placed.first, placed.first + placed.count)
-            clear[:, part] = rated[part] * self._fleet(grid, k, CloudModel("clear"), index)
+            clear[:, part] = rated[part] * self._fleet(grid, placed, CloudModel("clear"), index)
         return clear
 
-    def _fleet(self, grid: BuiltGrid, k: int, clouds: CloudModel, regional: Floats) -> Floats:
-        """Feed-in of the k-th PV section of a grid in kW per kWp, shape (n, systems)."""
-        section = grid.pv[k].section
+    def _fleet(
+        self, grid: BuiltGrid, placed: PlacedPv, clouds: CloudModel, regional: Floats
+    ) -> Floats:
+        """Feed-in of one PV section of a grid in kW per kWp, shape (n, systems)."""
+        section = placed.section
         azimuth = section.azimuth_degree
         if azimuth is None:
             azimuth = azimuth_to_equator(self._site.latitude)
         module = Module(section.tilt_degree, azimuth)
-        names = (grid.section.name, "sky", f"pv.{k}")
+        names = (grid.section.name, "sky", placed.key)
         rng = generator(self.scenario.seed, *names)
         return pv_fleet(
-            self._site, self.axis, grid.pv[k].count, module, clouds, regional, rng,
+            self._site, self.axis, placed.count, module, clouds, regional, rng,
             cloud_rng=self._passing(*names),
         )  # fmt: skip
 
@@ -218,16 +220,18 @@ class SeriesFactory:
         """Available power in MW, shape (n, systems)."""
         rated = devices.photovoltaics.p_rated_mw
         available = np.empty((self.axis.length, len(rated)))
-        for k, placed in enumerate(grid.pv):
+        for placed in grid.pv:
             part = slice(placed.first, placed.first + placed.count)
-            key = f"pv.{k}"
             if placed.section.file is not None:
                 names = [str(n) for n in devices.photovoltaics.name[part]]
                 per_kw = self._factors_from_file(
-                    f"grids.{grid.section.name}.{key}", placed.section.file, names, rated[part]
+                    f"grids.{grid.section.name}.{placed.key}",
+                    placed.section.file,
+                    names,
+                    rated[part],
                 )
             else:
-                per_kw = self._fleet(grid, k, self._clouds, self._regional)
+                per_kw = self._fleet(grid, placed, self._clouds, self._regional)
             available[:, part] = per_kw * rated[part]
         return available
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyomo.environ as pyo
 from scipy.sparse import coo_array, csr_array
 
+from stackelgrid.controllers.agents.conflict_words import RowWords, conflict_words
 from stackelgrid.controllers.agents.feeder_agent import (
     TARIFF,
     FeederAgent,
@@ -243,7 +244,13 @@ class LeaderProgram:
             rows = conflicting_rows(self.program, data, self.row_names)
         except SolverError:
             return ""
-        shown = ", ".join(f"{name} by {amount:.3g}" for name, amount in rows[:_CONFLICTS])
+        words = {
+            name: RowWords(name, agent.reduction.network, agent.feeder.devices)
+            for name, agent in self.agents.items()
+        }
+        if self.follower is not None:
+            words[""] = self.follower.words
+        shown = conflict_words(rows, words, _CONFLICTS)
         return f"limits in conflict: {shown}; " if shown else ""
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from stackelgrid.controllers.agents.conflict_words import RowWords
 from stackelgrid.controllers.agents.fallback import hold_schedule
 from stackelgrid.controllers.agents.upstream import FollowerSolution, UpstreamAgent
 from stackelgrid.controllers.certification.mixtures import MixtureVerdict, RadialMixtures
@@ -53,6 +54,11 @@ class MvDispatchAgent(UpstreamAgent):
         )
         self._order = network.positions([int(b) for b in feeder.net.bus.index])
         self._mixtures: RadialMixtures | None = None
+
+    @property
+    def words(self) -> RowWords:
+        """Names of what the rows of the program are about."""
+        return RowWords(self.feeder.name, self.feeder.network, self.feeder.devices)
 
     def parameters(
         self,
@@ -114,8 +120,8 @@ class MvDispatchAgent(UpstreamAgent):
             np.add.at(own_p, network.positions(bus), -power)
             if name == "pv_p":
                 own_q = own_q.copy()
-                ratio = self.feeder.devices.photovoltaics.q_per_p[:, None]
-                np.add.at(own_q, network.positions(bus), -ratio * power)
+                q_per_p = self.feeder.devices.photovoltaics.q_per_p[:, None]
+                np.add.at(own_q, network.positions(bus), -q_per_p * power)
         if self._mixtures is None:
             self._mixtures = RadialMixtures(self.feeder, self.children)
         assert measured is not None

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from stackelgrid.controllers.agents.conflict_words import RowWords
 from stackelgrid.controllers.agents.fallback import shifted
 from stackelgrid.controllers.agents.upstream import FollowerSolution, UpstreamAgent
 from stackelgrid.controllers.certification.mixtures import MixtureVerdict, TransmissionMixtures
@@ -68,6 +69,11 @@ class TsoAgent(UpstreamAgent):
         self.certificate_s = 0.0
         self._before_mw = unit_p_before_mw
         self._mixtures: TransmissionMixtures | None = None
+
+    @property
+    def words(self) -> RowWords:
+        """Names of what the rows of the program are about."""
+        return RowWords(self.grid.name, self.grid.network, self.grid.devices)
 
     def parameters(self, interval: int, measured: Measurement | None = None) -> Floats:
         """Own loads of the forecast; a DC model takes no measurement."""

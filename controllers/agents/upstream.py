@@ -2,11 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
+from stackelgrid.controllers.agents.conflict_words import RowWords, conflict_words
 from stackelgrid.controllers.agents.fallback import shifted
 from stackelgrid.controllers.certification.mixtures import MixtureVerdict
 from stackelgrid.controllers.errors import SolverError
@@ -21,10 +22,14 @@ from stackelgrid.controllers.schedule import (
 from stackelgrid.controllers.solvers import ClarabelSolver, CompiledModel, Solution
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver
 from stackelgrid.controllers.solvers.convex_maximum import Exclusive, Maximum, convex_maximum
+from stackelgrid.controllers.solvers.infeasibility import conflicting_rows
 from stackelgrid.controllers.solvers.payment import exchange_payment
 from stackelgrid.profiles.arrays import Floats, Ints
 from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.profiles.time_axis import Horizon
+
+# limits in conflict that a message names
+_CONFLICTS = 5
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,11 @@ class UpstreamAgent(Carrying, ABC):
         self._reactive = {name: rows[row] for name, row in load_row.items() if len(rows)}
         self._solver = solver(compiled.program)
         self._last: Schedule | None = None
+
+    @property
+    @abstractmethod
+    def words(self) -> RowWords:
+        """Names of what the rows of the program are about."""
 
     @abstractmethod
     def parameters(self, interval: int, measured: Measurement | None = None) -> Floats:
@@ -181,6 +191,27 @@ class UpstreamAgent(Carrying, ABC):
         """Dispatch at least cost."""
         solution = self._solver.solve(self.compiled.program.data(p))
         return FollowerSolution(self._solver.name, solution)
+
+    def explained(self, p: Floats, solution: FollowerSolution) -> FollowerSolution:
+        """Solution without an optimum whose message names the limits in conflict."""
+        program = self.compiled.program
+        try:
+            rows = conflicting_rows(program, program.data(p), self.compiled.row_names)
+        except SolverError:
+            rows = []
+        if rows:
+            reason = "limits in conflict: " + conflict_words(rows, {"": self.words}, _CONFLICTS)
+        elif solution.status == "optimal":
+            return solution
+        else:
+            free = self.words.devices.units
+            endless = ~(np.isfinite(free.p_min_mw) & np.isfinite(free.p_max_mw))
+            if not endless.any():
+                return solution
+            names = (f"{free.table[u]} {free.index[u]}" for u in np.flatnonzero(endless))
+            reason = f"no least cost: {', '.join(names)} without limits"
+        message = "; ".join(text for text in (solution.solution.message, reason) if text)
+        return replace(solution, solution=replace(solution.solution, message=message))
 
     def prices(self, solution: FollowerSolution) -> dict[str, Floats]:
         """Prices (steps,) in EUR/MWh at the children: derivative of the cost by their import."""

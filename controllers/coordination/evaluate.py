@@ -31,7 +31,8 @@ class Evaluated:
 def decide_and_evaluate(stage: Stage, scheme: Scheme, instance: StageInstance) -> Evaluated:
     """Let a stage decide, mend what is not exact, and evaluate the result."""
     started = time.perf_counter()
-    decision = scheme.decide(instance)
+    # nothing to decide before the follower where no grid is below it
+    decision = scheme.decide(instance) if stage.leaders else SchemeDecision({}, 0.0, 0.0)
     messages: tuple[str, ...] = ()
     plans = dict(decision.plans or {}) or {
         name: stage.leaders[name].plan(instance.leaders[name], point, instance.across_price)
@@ -74,6 +75,8 @@ def _outcome(
         assert instance.own_parameters is not None
         p = follower.with_boundaries(instance.own_parameters, decision.exchange)
     answer = follower.solve(p)
+    if answer.status != "optimal":
+        answer = follower.explained(p, answer)
     name = follower.grid_name
     plan = follower.plan(instance.interval, p, answer, instance.measured.get(name))
     solved = answer.status == "optimal"

@@ -50,6 +50,7 @@ def check_net(net: pandapowerNet, name: str) -> None:
     check_transformers(net, name)
     _check_ratings(net, name)
     _check_devices(net, name)
+    _check_voltage_set_points(net, name)
     isolated = unsupplied_buses(net)
     if isolated:
         raise NetworkError(
@@ -233,6 +234,31 @@ def _check_ratings(net: pandapowerNet, name: str) -> None:
             raise NetworkError(
                 f"{named(name, table, bad)} has {column} = {value:g}; a rating > 0 is accepted "
                 "(leave it empty for no limit)"
+            )
+
+
+def _check_voltage_set_points(net: pandapowerNet, name: str) -> None:
+    """One set point at a bus: the slack's, and inside the limits of each generator."""
+    slack = net.ext_grid
+    held = {
+        int(bus): (f"ext_grid {i}", float(vm))
+        for i, bus, vm in zip(slack.index, slack.bus, slack.vm_pu, strict=True)
+    }
+    for i, row in net.gen.iterrows():
+        bus, vm = int(row.bus), float(row.vm_pu)
+        if not (np.isfinite(vm) and vm > 0.0):
+            raise NetworkError(f"{named(name, 'gen', [i])} has vm_pu = {vm:g}; > 0 is accepted")
+        first, other = held.setdefault(bus, (f"gen {i}", vm))
+        if vm != other:
+            raise NetworkError(
+                f"{named(name, 'gen', [i])} holds {vm:g} p.u. at bus {bus}, where {first} holds "
+                f"{other:g}; one set point at a bus is accepted"
+            )
+        low, high = (float(row.get(c, np.nan)) for c in ("min_vm_pu", "max_vm_pu"))
+        if vm < low or vm > high:
+            raise NetworkError(
+                f"{named(name, 'gen', [i])} holds {vm:g} p.u., outside its limits [{low:g}, "
+                f"{high:g}]; vm_pu inside them is accepted"
             )
 
 

@@ -254,9 +254,9 @@ def _units(
             cost = costs.take(table, int(i), required=bool(free[k]))
             coefficients.append(cost)
             if free[k]:
-                least, most = _limits(frame, i, table, name, needed=table != "ext_grid")
+                least, most = _limits(frame, k, table, name, needed=table != "ext_grid")
             else:
-                least = most = float(frame.at[i, "p_mw"]) * float(_scaling(frame)[k])
+                least = most = float((frame.p_mw.to_numpy(dtype=float) * _scaling(frame))[k])
             low.append(least)
             high.append(most)
     _check_dispatched_sgens(dispatched, name)
@@ -276,12 +276,12 @@ def _units(
 
 
 def _limits(
-    frame: pd.DataFrame, index: object, table: str, name: str, *, needed: bool
+    frame: pd.DataFrame, row: int, table: str, name: str, *, needed: bool
 ) -> tuple[float, float]:
     """Limits of a dispatched element in MW; infinite where the slack states none."""
-    values = []
+    values, index = [], frame.index[row]
     for column, missing in (("min_p_mw", -np.inf), ("max_p_mw", np.inf)):
-        value = float(frame.at[index, column]) if column in frame else np.nan
+        value = float(_values(frame, column, np.nan)[row])
         if np.isnan(value) and needed:
             raise NetworkError(
                 f"{named(name, table, [index])} is dispatched and has no {column}; a limit in MW, "
@@ -294,11 +294,11 @@ def _limits(
             f"{named(name, table, [index])} has the empty range [{low:g}, {high:g}] MW; "
             "min_p_mw <= max_p_mw is accepted"
         )
-    if needed and float(_scaling(frame.loc[[index]])[0]) != 1.0:
+    scaling = float(_scaling(frame)[row])
+    if needed and scaling != 1.0:
         raise NetworkError(
-            f"{named(name, table, [index])} is dispatched and has scaling = "
-            f"{frame.at[index, 'scaling']:g}; 1 is accepted: limits are not scaled, and p_mw is "
-            "decided"
+            f"{named(name, table, [index])} is dispatched and has scaling = {scaling:g}; 1 is "
+            "accepted: limits are not scaled, and p_mw is decided"
         )
     return low, high
 

@@ -1,0 +1,106 @@
+"""Limits in conflict in the terms of a net: element, quantity, limit, amount and step."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.controllers.networks.meshed import MeshedNetwork
+from stackelgrid.controllers.networks.radial import RadialNetwork
+
+_ROW = re.compile(r"^(?:(?P<grid>[^\[]+)\.)?(?P<part>\w+)\[(?P<index>[\d, ]+)\]$")
+_BATTERY = {
+    "charge": "charging power",
+    "discharge": "discharging power",
+    "energy": "energy limits",
+    "room_above": "energy limits while charging",
+    "room_below": "energy limits while discharging",
+    "terminal_energy": "energy at the end of the horizon",
+}
+_PV = {
+    "available_power": "available power",
+    "fixed_power": "power that is fed in",
+    "inverter_rating": "inverter rating",
+    "pv_p": "limit of 0 MW",
+}
+
+
+@dataclass(frozen=True)
+class RowWords:
+    """Names of what the rows of one grid's model are about, and its per-unit base."""
+
+    grid: str
+    network: RadialNetwork | MeshedNetwork
+    devices: Devices
+
+    def describe(self, part: str, index: Sequence[int], amount: float) -> str | None:
+        """`line 3: rating of 100 MW exceeded by 88 MW in step 0`; None for a row without words."""
+        found = self._network(part, index, amount) or self._device(part, index, amount)
+        if found is None:
+            return None
+        step = f" in step {index[-1]}" if len(index) > 1 else ""
+        return f"{self.grid}.{found}{step}"
+
+    def _network(self, part: str, index: Sequence[int], amount: float) -> str | None:
+        base, network = self.network.base_mva, self.network
+        if part in ("balance", "active_balance", "reactive_balance"):
+            unit = "MVAr" if part == "reactive_balance" else "MW"
+            bus = network.bus_index[index[0]]
+            return f"bus {bus}: balance not met by {base * amount:.4g} {unit}"
+        if part == "flow" and isinstance(network, MeshedNetwork):
+            branch = f"{network.branch_table[index[0]]} {network.branch_index[index[0]]}"
+            rating = base * network.rating[index[0]]
+            return f"{branch}: rating of {rating:.4g} MW exceeded by {base * amount:.4g} MW"
+        if isinstance(network, MeshedNetwork):
+            return None
+        if part in ("current2", "line_limit"):
+            branch = f"{network.branch_table[index[0]]} {network.branch_index[index[0]]}"
+            limit = float(network.i_max[index[0]])
+            over = amount / limit if part == "line_limit" else np.sqrt(1.0 + amount / limit**2) - 1
+            return f"{branch}: rating exceeded by {100.0 * over:.3g} %"
+        if part == "v":
+            low, high = network.vm_min[index[0]], network.vm_max[index[0]]
+            return (
+                f"bus {network.bus_index[index[0]]}: voltage outside [{low:g}, {high:g}] p.u. by "
+                f"{amount / 2.0:.3g} p.u."
+            )
+        return None
+
+    def _device(self, part: str, index: Sequence[int], amount: float) -> str | None:
+        base, at = self.network.base_mva, index[0]
+        size = f"missed by {base * amount:.4g}"
+        units, batteries = self.devices.units, self.devices.batteries
+        if part == "unit_p":
+            limits = f"[{units.p_min_mw[at]:g}, {units.p_max_mw[at]:g}] MW"
+            return f"{units.table[at]} {units.index[at]}: limits {limits} {size} MW"
+        if part in ("ramp_up", "ramp_down"):
+            return f"{units.table[at]} {units.index[at]}: ramp limit {size} MW"
+        if part in _BATTERY:
+            unit = "MW" if part.endswith("charge") else "MWh"
+            return f"storage {batteries.index[at]}: {_BATTERY[part]} {size} {unit}"
+        if part in _PV:
+            return f"sgen {self.devices.photovoltaics.index[at]}: {_PV[part]} {size} MW"
+        return None
+
+
+def conflict_words(
+    rows: Sequence[tuple[str, float]], words: Mapping[str, RowWords], most: int
+) -> str:
+    """Text of the first `most` rows of a conflict, names as in a program of several grids.
+
+    `words` by the prefix of the rows' names, "" for those without one. What has no words keeps the
+    name of its row.
+    """
+    return ", ".join(_words(name, amount, words) for name, amount in rows[:most])
+
+
+def _words(name: str, amount: float, words: Mapping[str, RowWords]) -> str:
+    match = _ROW.match(name)
+    if match is not None and (match["grid"] or "") in words:
+        index = [int(i) for i in match["index"].split(",")]
+        text = words[match["grid"] or ""].describe(match["part"], index, amount)
+        if text is not None:
+            return text
+    return f"{name} by {amount:.3g}"

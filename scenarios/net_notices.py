@@ -1,0 +1,88 @@
+"""What a user should know of what a net brings: constant powers, costs and limits not used."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from pandapower.auxiliary import pandapowerNet
+
+from stackelgrid.controllers.networks.cases import available_cases
+from stackelgrid.controllers.networks.devices import controllable, is_photovoltaic
+from stackelgrid.scenarios.build import BuiltScenario
+
+_LIMITS = ("min_p_mw", "max_p_mw", "min_q_mvar", "max_q_mvar")
+
+
+def net_lines(built: BuiltScenario) -> list[str]:
+    """One line for each thing of a user's net that works otherwise than its table may suggest."""
+    lines: list[str] = []
+    for name, grid in built.grids.items():
+        if grid.section.case not in available_cases():
+            own = [*_constant(grid.net), *_solar(grid.net), *_costs(grid.net)]
+            own += _controllers(grid.net)
+            if grid.section.level != "transmission":
+                own += _slack(grid.net)
+            lines += [f"grids.{name}: {line}" for line in own]
+    return lines
+
+
+def _constant(net: pandapowerNet) -> Iterator[str]:
+    """Static generators whose power is the same in all intervals, by type."""
+    fixed = net.sgen[~is_photovoltaic(net.sgen) & ~controllable(net, "sgen")]
+    for kind, group in fixed.groupby(fixed["type"].fillna("").astype(str)):
+        of_type = f" of type {kind}" if kind else " without type"
+        total = float((group.p_mw * group.scaling.fillna(1.0)).sum())
+        yield (
+            f"{_named('sgen', group.index)}{of_type} has no profile: {total:.4g} MW in all "
+            "intervals"
+        )
+
+
+def _solar(net: pandapowerNet) -> Iterator[str]:
+    solar = net.sgen[is_photovoltaic(net.sgen) & ~controllable(net, "sgen")]
+    if len(solar):
+        yield (
+            f"{_named('sgen', solar.index)} is PV that is not controllable: it feeds in what the "
+            "sun gives, and is never curtailed (controllable = True lets it be)"
+        )
+
+
+def _costs(net: pandapowerNet) -> Iterator[str]:
+    for table in ("gen", "sgen"):
+        fixed = set(net[table].index[~controllable(net, table)])
+        priced = net.poly_cost.element[net.poly_cost.et == table]
+        found = sorted(int(i) for i in priced if i in fixed)
+        if found:
+            yield (
+                f"{_named(table, found)} is not controllable: fixed at its p_mw, and its poly_cost "
+                "is counted at that power"
+            )
+
+
+def _controllers(net: pandapowerNet) -> Iterator[str]:
+    for i, row in net.controller.iterrows():
+        if bool(row.in_service):
+            kind = type(row.object).__name__
+            yield f"controller {i} ({kind}) is not run, as in runpp without run_control"
+
+
+def _slack(net: pandapowerNet) -> Iterator[str]:
+    """Limits and costs of the source of a feeder, which the scenario replaces."""
+    stated = [c for c in _LIMITS if c in net.ext_grid and _finite(net.ext_grid[c])]
+    if (net.poly_cost.et == "ext_grid").any():
+        stated.append("poly_cost")
+    if stated:
+        yield (
+            f"{_named('ext_grid', net.ext_grid.index)}: {', '.join(stated)} not used: the tariff "
+            "or the grid above has the price, and ratings limit the exchange"
+        )
+
+
+def _finite(values: pd.Series) -> bool:
+    return bool(np.isfinite(values.to_numpy(dtype=float)).any())
+
+
+def _named(table: str, index: "pd.Index | list[int]") -> str:
+    items = [str(i) for i in index]
+    more = f" and {len(items) - 6} more" if len(items) > 6 else ""
+    return f"{table} {', '.join(items[:6])}{more}"
