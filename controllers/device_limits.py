@@ -1,5 +1,7 @@
 """What devices can do with a set point; one rule for the simulated devices and for fallbacks."""
 
+from typing import Any
+
 import numpy as np
 
 from stackelgrid.controllers import tolerances
@@ -70,6 +72,6 @@ def unit_output(units: Units, p_set_mw: Floats) -> Floats:
     return np.clip(p_set_mw, least, most)
 
 
-def _per_device(values: Floats, like: Floats) -> Floats:
+def _per_device(values: "Floats | np.typing.NDArray[np.bool_]", like: Floats) -> Any:
     """Values (m,) with the axes that `like` (m, ...) has beyond the first."""
     return values.reshape((-1,) + (1,) * (np.ndim(like) - 1))
