@@ -1,7 +1,7 @@
 """From a scenario to pandapower nets with everything connected: grids, boundaries, devices."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -267,7 +267,7 @@ def _bus(net: pandapowerNet, section: GridSection, key: str, bus: int, record: N
 def _replace_loads(built: Mapping[str, BuiltGrid]) -> None:
     """Take the nominal power of lower grids out of the loads of their buses.
 
-    Active power must be there; of reactive power what is there is taken, at most.
+    Where a bus has no reactive load, none is taken: the lower grid draws its own.
     """
     for lower in built.values():
         section = lower.section
@@ -276,30 +276,39 @@ def _replace_loads(built: Mapping[str, BuiltGrid]) -> None:
         upper = built[section.parent].net
         at_bus = upper.load.index[upper.load.bus == section.bus]
         copies = section.multiplicity
-        for column in ("p_mw", "q_mvar"):
-            nominal = copies * float((lower.net.load[column] * lower.net.load.scaling).sum())
+        powers = []
+        for column, unit in (("p_mw", "MW"), ("q_mvar", "MVAr")):
+            nominal = float((lower.net.load[column] * lower.net.load.scaling).sum())
             there = float((upper.load[column] * upper.load.scaling).loc[at_bus].sum())
-            left = there - nominal
-            if column == "p_mw" and left < -_ROUNDING:
-                raise _too_little_load(section, nominal, there)
+            if column == "p_mw" or there > 0.0:
+                powers.append((column, unit, nominal, there))
+        for column, unit, nominal, there in powers:
+            left = there - copies * nominal
+            if left < -_ROUNDING:
+                raise ScenarioError(
+                    f"grids.{section.name}: replaces {copies * nominal:.4g} {unit} of the load of "
+                    f"{there:.4g} {unit} at bus {section.bus} of {section.parent}, which would "
+                    f"leave {left:.3g}; {_ways_out(section, powers)}"
+                )
             if there != 0.0:
-                share = max(left / there, 0.0) if nominal * there > 0.0 else 1.0
-                rest = upper.load.loc[at_bus, column] * share
+                rest = upper.load.loc[at_bus, column] * (max(left, 0.0) / there)
                 key = f"grids.{section.name}"
                 record = built[section.parent].record
                 replace_values(upper, record, "load", column, rest, key, at_bus)
 
 
-def _too_little_load(section: GridSection, nominal: float, there: float) -> ScenarioError:
-    most = int((there + _ROUNDING) // (nominal / section.multiplicity))
-    fewer = f"a multiplicity of at most {most}, " if most > 0 else ""
-    scale = section.loads.scale * max(there, 0.0) / nominal
-    smaller = f"loads.scale of at most {scale:.4g}, " if scale > 0.0 else ""
-    return ScenarioError(
-        f"grids.{section.name}: replaces {nominal:.4g} MW of the load of {there:.4g} MW at bus "
-        f"{section.bus} of {section.parent}, which would leave {there - nominal:.3g}; {fewer}"
-        f"{smaller}or replaces_load = false (the grid is added to the load) is accepted"
-    )
+def _ways_out(section: GridSection, powers: Sequence[tuple[str, str, float, float]]) -> str:
+    """What is accepted where a grid has more nominal load than it replaces."""
+    room = [(there + _ROUNDING) / nominal for _, _, nominal, there in powers if nominal > 0.0]
+    most = max(min(room, default=0.0), 0.0)
+    beside = "replaces_load = false (the load stays, the grid is added to it)"
+    scale = section.loads.scale * most / section.multiplicity
+    if scale < 1e-6:
+        return f"{beside} is accepted"
+    smaller = f"loads.scale of at most {scale:.4g}, or {beside}"
+    if most < 1.0:
+        return f"{smaller}, is accepted"
+    return f"a multiplicity of at most {int(most)} is accepted, or {smaller}"
 
 
 def _range(index: "np.typing.ArrayLike") -> str:

@@ -54,9 +54,9 @@ def read_devices(
     """
     if not slack_is_unit and len(net.gen):
         raise NetworkError(
-            f"{named(name, 'gen', net.gen.index)} holds a voltage, which is accepted on "
-            "transmission grids; an sgen with controllable = True and a poly_cost, or units of the "
-            "scenario, are accepted in a feeder"
+            f"grid {name}: gen elements ({', '.join(str(i) for i in net.gen.index[:6])}) hold a "
+            "voltage and are accepted on transmission grids; in a feeder an sgen with controllable "
+            "= True and a poly_cost, or units of the scenario, are accepted"
         )
     costs = UnitCosts(net, name, cost_factor)
     solar, free = is_photovoltaic(net.sgen), controllable(net, "sgen")
