@@ -7,3 +7,13 @@ class StackelgridError(Exception):
 
 class ProfileError(StackelgridError):
     """A time series or its description cannot be used."""
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """A value for a message, as one line that is cut where it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # thousands of digits, or of nested lists
+        text = f"<{type(value).__name__} of thousands of digits or levels>"
+    text = " ".join(text.split())
+    return text if len(text) <= limit else f"{text[: limit - 4]}...{text[-1]}"

@@ -32,6 +32,7 @@ from stackelgrid.scenarios.physical import simulated_grid
 from stackelgrid.scenarios.schema import GridSection, Scenario
 from stackelgrid.scenarios.scheme_names import SCHEMES
 from stackelgrid.scenarios.series import axis_of, horizon_of
+from stackelgrid.scenarios.sizes import check_built_sizes
 from stackelgrid.simulators.devices import Fleet
 from stackelgrid.simulators.grid import SimulatedGrid
 from stackelgrid.simulators.negotiation import NegotiationHost
@@ -82,6 +83,7 @@ def _build(loaded: LoadedScenario, building: Callable[[str], None]) -> BuiltScen
     axis = axis_of(scenario, horizon)
     grids = build_grids(loaded, building)
     devices = {name: _devices(grid, scenario) for name, grid in grids.items()}
+    check_built_sizes(scenario, horizon.length, horizon.intervals_covered, grids, devices)
     building("profiles and forecasts")
     world = build_world(scenario, axis, horizon, grids, devices, loaded.folder)
     system = _system(scenario, horizon, grids, devices, world)

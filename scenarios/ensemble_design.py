@@ -22,6 +22,7 @@ from stackelgrid.scenarios.schema_ensemble import EnsembleSection
 from stackelgrid.scenarios.schema_forecast import ForecastSection
 from stackelgrid.scenarios.scheme_names import SCHEMES
 from stackelgrid.scenarios.series import horizon_of
+from stackelgrid.scenarios.sizes import check_ensemble_runs
 
 DEFAULT_SIZE = "small"
 
@@ -96,7 +97,7 @@ def ensemble_of(
                 f"{loaded.source}: ensemble.schemes: {scheme!r} unknown; accepted: "
                 f"{', '.join(SCHEMES)} or 'package.module:Class'"
             )
-    return Ensemble(
+    asked = Ensemble(
         size=chosen,
         members=members or own["members"] or section.members,
         error_levels=own["error_levels"] or section.error_levels,
@@ -106,6 +107,13 @@ def ensemble_of(
         vary_world=section.vary_world,
         memory_per_worker_mb=section.memory_per_worker_mb,
     )
+    try:
+        check_ensemble_runs(
+            asked.members, len(asked.error_levels), len(schemes), 2 + len(asked.variants)
+        )
+    except ValueError as error:
+        raise ScenarioError(f"{loaded.source}: ensemble: {error}") from error
+    return asked
 
 
 def _size(loaded: LoadedScenario, section: EnsembleSection, size: str | None) -> str:

@@ -3,14 +3,15 @@
 `scenarios/day.toml` is the commented example; docs/scenario.md lists every key.
 """
 
-from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from stackelgrid.profiles.size_limits import MULTIPLICITY
 from stackelgrid.scenarios.schema_base import (
     ClockTime,
     Finite,
+    Index,
     Name,
     NonNegative,
     Positive,
@@ -38,21 +39,8 @@ from stackelgrid.scenarios.schema_forecast import (
 )
 from stackelgrid.scenarios.schema_horizon import HorizonSection
 from stackelgrid.scenarios.schema_remote import RemoteSection, check_remote
-
-
-class Time(Section):
-    """The simulated period, in the local time of `timezone`."""
-
-    start: datetime | date
-    timezone: str
-    intervals: Annotated[int, Field(ge=1)]
-    interval_min: Annotated[int, Field(ge=1, le=1440)] = 15
-
-    @model_validator(mode="after")
-    def _naive(self) -> Self:
-        if isinstance(self.start, datetime) and self.start.tzinfo is not None:
-            raise ValueError("start must be a local time without offset; timezone says where")
-        return self
+from stackelgrid.scenarios.schema_time import Time
+from stackelgrid.scenarios.sizes import check_scenario_sizes
 
 
 class SiteSection(Section):
@@ -76,8 +64,8 @@ class SolverSection(Section):
     conic: Literal["auto", "clarabel", "mosek"] = "auto"
     mixed_integer: Literal["auto", "misocp", "mosek", "scip", "gurobi", "xpress", "copt"] = "auto"
     gap: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-3
-    node_limit: Annotated[int, Field(ge=0)] = 500
-    round_limit: Annotated[int, Field(ge=0)] = 20
+    node_limit: Annotated[int, Field(ge=0, le=1_000_000_000)] = 500
+    round_limit: Annotated[int, Field(ge=0, le=1_000_000)] = 20
     threads: Annotated[int, Field(ge=1, le=256)] = 2
 
 
@@ -202,7 +190,7 @@ class BoundarySection(Section):
 class Rating(Section):
     """Current rating of some lines (pandapower indices)."""
 
-    lines: Annotated[tuple[int, ...], Field(min_length=1)]
+    lines: Annotated[tuple[Index, ...], Field(min_length=1)]
     max_i_ka: Positive
 
 
@@ -217,8 +205,8 @@ class GridSection(Section):
     case: str
     level: Literal["transmission", "mv", "lv"]
     parent: str | None = None
-    bus: int | None = None
-    multiplicity: Annotated[int, Field(ge=1)] = 1
+    bus: Index | None = None
+    multiplicity: Annotated[int, Field(ge=1, le=MULTIPLICITY)] = 1
     boundary: BoundarySection = BoundarySection(kind="ideal")
     vm_pu: Positive | None = None
     vm_min_pu: Positive | None = None
@@ -363,6 +351,11 @@ class Scenario(Section):
             if g.tariff is not None and g.tariff not in self.tariffs:
                 known = ", ".join(self.tariffs) or "none"
                 raise ValueError(f"grid {g.name!r}: tariff {g.tariff!r} unknown; known: {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _sized(self) -> Self:
+        check_scenario_sizes(self)
         return self
 
     @property

@@ -1,14 +1,19 @@
 """What all sections of a scenario share: number types, and nothing unknown."""
 
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from stackelgrid.profiles.errors import shown
+from stackelgrid.profiles.size_limits import QUANTITY
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0.0, le=QUANTITY, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0.0, le=QUANTITY, allow_inf_nan=False)]
+Finite = Annotated[float, Field(ge=-QUANTITY, le=QUANTITY, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+# of an element or bus of pandapower
+Index = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Shares = Annotated[dict[str, Positive], Field(min_length=1)]
 Efficiency = Annotated[float, Field(gt=0.0, le=1.0)]
 ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
@@ -24,7 +29,21 @@ class Section(BaseModel):
     def _known_keys(cls, data: object) -> object:
         if isinstance(data, dict):
             accepted = [field.alias or name for name, field in cls.model_fields.items()]
-            unknown = [str(key) for key in data if key not in accepted]
+            unknown = [shown(str(key)) for key in data if key not in accepted]
             if unknown:
-                raise ValueError(f"unknown key {unknown[0]!r}; accepted: {', '.join(accepted)}")
+                raise ValueError(f"unknown key {unknown[0]}; accepted: {', '.join(accepted)}")
+            for key, field in zip(accepted, cls.model_fields.values(), strict=True):
+                if _holds_flag(data.get(key)) and not _takes_flags(field.annotation):
+                    raise ValueError(f"{key} = {shown(data[key])}: true and false say nothing here")
         return data
+
+
+def _holds_flag(value: object) -> bool:
+    entries = value if isinstance(value, list | tuple) else (value,)
+    return any(isinstance(entry, bool) for entry in entries)
+
+
+def _takes_flags(annotation: object) -> bool:
+    """Whether true and false are values of a type; a number is not meant by them."""
+    parts = get_args(annotation)
+    return annotation in (bool, Any) or any(_takes_flags(part) for part in parts)

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from stackelgrid.scenarios.schema_base import (
     Efficiency,
     Finite,
+    Index,
     NonNegative,
     Positive,
     Section,
@@ -54,7 +55,7 @@ class Placement(Section):
     The choice is made among the buses with loads, or (`among = "pv"`) those with PV.
     """
 
-    buses: tuple[int, ...] | None = None
+    buses: tuple[Index, ...] | None = None
     count: Annotated[int, Field(ge=1)] | None = None
     share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     among: Literal["loads", "pv"] = "loads"
@@ -123,7 +124,7 @@ class TradeSection(Section):
 class UnitSection(Section):
     """A dispatchable unit with cost c2 p^2 + c1 p (EUR/h, p in MW)."""
 
-    bus: int
+    bus: Index
     p_max_mw: Positive
     p_min_mw: NonNegative = 0.0
     c1_eur_per_mwh: Finite

@@ -5,8 +5,10 @@ from typing import Annotated, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from stackelgrid.analysis.ensemble_variants import OWN, PERFECT
+from stackelgrid.profiles.size_limits import INTERVALS
 from stackelgrid.scenarios.schema_base import Name, NonNegative, Section
-from stackelgrid.scenarios.schema_horizon import HorizonStep
+from stackelgrid.scenarios.schema_horizon import HorizonStep, check_steps
+from stackelgrid.scenarios.sizes import check_ensemble_runs
 
 Count = Annotated[int, Field(ge=1)]
 Scheme = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")]
@@ -22,6 +24,7 @@ class VariantSection(Section):
     def _varies(self) -> Self:
         if self.steps is None and self.resolve_every is None:
             raise ValueError("varies nothing; steps or resolve_every, or both, are accepted")
+        check_steps(self.steps or ())
         return self
 
 
@@ -31,7 +34,7 @@ class EnsembleSize(Section):
     error_levels: Annotated[tuple[NonNegative, ...] | None, Field(min_length=1)] = None
     schemes: Annotated[tuple[Scheme, ...] | None, Field(min_length=1)] = None
     members: Count | None = None
-    intervals: Count | None = None
+    intervals: Annotated[int | None, Field(ge=1, le=INTERVALS)] = None
     variants: tuple[Name, ...] | None = None
 
     @field_validator("error_levels", "schemes", "variants")
@@ -57,7 +60,7 @@ class EnsembleSection(Section):
     members: Count = 10
     vary_world: bool = False
     variants: dict[Name, VariantSection] = Field(default_factory=dict)
-    memory_per_worker_mb: Annotated[int | None, Field(ge=256)] = None
+    memory_per_worker_mb: Annotated[int | None, Field(ge=256, le=100_000_000)] = None
     sizes: dict[Name, EnsembleSize] = Field(default_factory=dict)
 
     @field_validator("error_levels", "schemes")
@@ -88,3 +91,19 @@ class EnsembleSection(Section):
                     accepted = ", ".join(known) or "none"
                     raise ValueError(f"{name}: variant {variant!r} unknown; known: {accepted}")
         return sizes
+
+    @model_validator(mode="after")
+    def _sized(self) -> Self:
+        for name, size in (("", None), *self.sizes.items()):
+            own = size or EnsembleSize()
+            variants = self.variants if own.variants is None else own.variants
+            try:
+                check_ensemble_runs(
+                    own.members or self.members,
+                    len(own.error_levels or self.error_levels),
+                    len(own.schemes or self.schemes or (OWN,)),
+                    2 + len(variants),  # besides the scenario's own and perfect foresight
+                )
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}" if name else str(error)) from error
+        return self

@@ -5,9 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from stackelgrid.profiles.size_limits import SWEEP_POINTS
 from stackelgrid.scenarios.schema_base import ClockTime, Finite, Name, Section
 
-MOST_POINTS = 100_000
 DIMENSIONS = (
     "pv_scale",
     "load_scale",
@@ -168,8 +168,8 @@ def check_sweep(sweep: Dimensions) -> None:
         if open_:
             raise ValueError(f"{open_[0]}: a range of a grid needs a count")
     planned = planned_points(sweep)
-    if planned > MOST_POINTS:
-        raise ValueError(f"{planned:,} points; at most {MOST_POINTS:,} are accepted")
+    if planned > SWEEP_POINTS:
+        raise ValueError(f"{planned:,} points; at most {SWEEP_POINTS:,} are accepted")
 
 
 def planned_points(sweep: Dimensions) -> int:

@@ -4,14 +4,24 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from stackelgrid.profiles.size_limits import HORIZON_STEPS
 from stackelgrid.scenarios.schema_base import Section
+
+_YEAR_MIN = 366 * 24 * 60
 
 
 class HorizonStep(Section):
     """`count` steps of `minutes`."""
 
     count: Annotated[int, Field(ge=1)]
-    minutes: Annotated[int, Field(ge=1)]
+    minutes: Annotated[int, Field(ge=1, le=_YEAR_MIN)]
+
+
+def check_steps(steps: tuple[HorizonStep, ...]) -> None:
+    """Refuse too many steps; raises ValueError."""
+    total = sum(step.count for step in steps)
+    if total > HORIZON_STEPS:
+        raise ValueError(f"steps: {total:,} steps; at most {HORIZON_STEPS:,} are accepted")
 
 
 class HorizonSection(Section):
@@ -27,6 +37,7 @@ class HorizonSection(Section):
 
     @model_validator(mode="after")
     def _resolvable(self) -> Self:
+        check_steps(self.steps)
         every = self.resolve_every
         if every == 1:
             return self

@@ -25,7 +25,8 @@ from pandapower.file_io import from_json_dict
 from pandapower.io_utils import JSONSerializableClass
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.net_tables import check_kinds, conform_tables, shown
+from stackelgrid.controllers.networks.net_tables import check_kinds, conform_tables
+from stackelgrid.profiles.errors import shown
 from stackelgrid.profiles.size_limits import NET_BYTES
 
 _BUILTINS = {"tuple": tuple, "set": set, "frozenset": frozenset}

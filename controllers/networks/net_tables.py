@@ -15,6 +15,7 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import check_index
+from stackelgrid.profiles.errors import shown
 from stackelgrid.profiles.size_limits import NET_BUSES, QUANTITY
 
 # columns without which an element means nothing, to pandapower or to a run
@@ -53,7 +54,6 @@ _FLAGS = frozenset({"controllable", "oltc"})
 _TEXTS = frozenset({"tap2_side", "tap2_changer_type", "vector_group", "phase"})
 # a limit that is infinite is none
 _LIMIT = re.compile(r"^(min|max)_")
-_SHOWN = 60
 
 
 @cache
@@ -108,16 +108,6 @@ def check_kinds(net: pandapowerNet, name: str) -> None:
         found = net.get(table)
         if isinstance(found, pd.DataFrame) and len(found):
             _conformed(found, found.iloc[:0], table, name, required=False)
-
-
-def shown(value: object) -> str:
-    """A value for a message, cut where it is long."""
-    try:
-        text = repr(value)
-    except ValueError:  # an integer of more digits than Python prints
-        text = "a number of thousands of digits"
-    text = " ".join(text.split())
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 def _conformed(
