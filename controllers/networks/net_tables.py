@@ -120,9 +120,9 @@ def _conformed(
         for column in wanted:
             if column not in columns:
                 raise NetworkError(f"{where}: column {column!r} is missing; pandapower requires it")
-    other = next((c for c in columns if not isinstance(c, str)), None)
-    if other is not None:
-        raise NetworkError(f"{where}: column {shown(other)} has no name; a text is accepted")
+    unnamed = [c for c in columns if not isinstance(c, str)]
+    if unnamed:
+        raise NetworkError(f"{where}: column {shown(unnamed[0])} has no name; a text is accepted")
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise NetworkError(f"{where}: column {shown(twice[0])} occurs twice; once is accepted")

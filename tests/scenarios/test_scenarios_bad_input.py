@@ -95,7 +95,7 @@ REFUSALS = {
         ["grids.mv1.line_max_i_ka: -0.1", "greater than 0"],
     ),
     "no_grids": (put("grids", []), ["grids: []", "at least 1"]),
-    "grids_as_a_section": (put("grids", {"mv1": {}}), ["grids: {'mv1': {}}", "tuple"]),
+    "grids_as_a_section": (put("grids", {"mv1": {}}), ["grids: {'mv1': {}}", "a list is"]),
     "unknown_case": (
         put("grids.0.case", "case34"),
         ["grid mv1: case 'case34'", "case30, case33bw, european_lv_206", ".json"],
