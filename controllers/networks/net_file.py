@@ -4,6 +4,7 @@ pandapower's reader imports every module that a file names; a net beside a modul
 would run it. This one decodes tables itself and accepts objects of pandapower classes only.
 """
 
+import copy
 import importlib
 import importlib.util
 import json
@@ -12,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from enum import Enum
+from functools import cache
 from inspect import isclass
 from pathlib import Path
 from typing import Any, cast
@@ -104,11 +106,16 @@ def _net(document: Any, where: str) -> pandapowerNet:
             content = content.get("_object")
     if not isinstance(content, dict):
         raise NetworkError(f"{where} does not hold a pandapower net")
-    net = pp.create_empty_network(add_stdtypes=False)
+    net = copy.deepcopy(_empty_net())
     for key, value in content.items():
         if not key.startswith(_LEFT_OUT):
             net[key] = _decoded(value, f"{where}: {key}")
     return net
+
+
+@cache
+def _empty_net() -> pandapowerNet:
+    return pp.create_empty_network(add_stdtypes=False)
 
 
 def _convert(net: pandapowerNet, name: str, where: str) -> None:
