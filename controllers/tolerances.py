@@ -83,6 +83,9 @@ RAY = 1e-4
 # a row whose coefficients spread over more than this is worth a warning
 COEFFICIENT_RANGE = 1e8
 
+# a number of a bilevel model above this is refused: HiGHS takes larger coefficients for errors
+LARGEST_NUMBER = 1e15
+
 # hull of disjunctions: a pair's slack times multiplier above this share of the objective is split;
 # a copy with less weight is not in use
 COMPLEMENTARITY = 1e-6

@@ -21,7 +21,7 @@ from scipy.sparse import block_array, coo_array, csc_array, csr_array, eye_array
 
 from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelProgram
 from stackelgrid.controllers.bilevel.products import product_identities
-from stackelgrid.controllers.bilevel.quadratics import convex, symmetric
+from stackelgrid.controllers.bilevel.quadratics import convex, offending, symmetric
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.profiles.arrays import Floats, Ints
@@ -173,10 +173,28 @@ class KktForm:
             upper = csc_array(upper + widened)
         if not convex(upper):
             with_products = " once the products of duals are replaced" if n and added.nnz else ""
-            raise ModelError(f"objective: the leader's objective is not convex{with_products}")
+            raise ModelError(
+                f"objective: the leader's objective is not convex{with_products}"
+                f"{self._why_not_convex(upper)}"
+            )
         upper = csc_array(triu(upper))
         upper.resize((self.columns, self.columns))
         return upper
+
+    def _why_not_convex(self, upper: csc_array) -> str:
+        """Name of the term that makes the objective non-convex, and what is accepted instead."""
+        found, names, layout = offending(upper), self.bilevel.names, self.layout
+        if found is None:
+            return ""
+        first, second = (names.column(k) for k in found)
+        if found[0] == found[1]:
+            return f": {first}**2 has a negative coefficient"
+        if not (found[0] < layout.y.start <= found[1]):
+            return f": product {first}*{second}"
+        return (
+            f": product {first}*{second}; a price times {second} is accepted where the price is "
+            "the dual of a constraint of the follower (follower_duals)"
+        )
 
 
 @dataclass(frozen=True)

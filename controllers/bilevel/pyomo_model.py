@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
+from pyomo.common.errors import PyomoException
 from pyomo.common.gc_manager import PauseGC
 from pyomo.repn.quadratic import QuadraticRepnVisitor
 from pyomo.repn.util import OrderedVarRecorder
 from scipy.sparse import coo_array, csc_array, csr_array
 
 from stackelgrid.controllers.bilevel.duals import placeholders
+from stackelgrid.controllers.bilevel.magnitudes import check_sizes
 from stackelgrid.controllers.bilevel.problem import (
     BilevelData,
     BilevelProgram,
@@ -78,8 +80,10 @@ class CompiledBilevel:
             variable.set_value(value, skip_validation=True)
 
     def values(self, solution: BilevelSolution) -> dict[str, Floats]:
-        """Values by variable component, in the order of its index set."""
+        """Values by variable component, in the order of its index set; fixed ones as given."""
         z = np.concatenate([solution.x, solution.y, solution.w])
+        fixed = [k for k, variable in enumerate(self.variables) if variable.fixed]
+        z[fixed] = [float(self.variables[k].value) for k in fixed]
         return {name: z[places] for name, places in self.components.items()}
 
     def duals(self, solution: BilevelSolution) -> dict[str, Floats]:
@@ -92,9 +96,16 @@ def compile_bilevel(model: Any, follower: Any) -> CompiledBilevel:
 
     Raises ModelError, naming the component, for whatever is not accepted.
     """
-    with PauseGC():
-        levels = read_levels(model, follower)
-        return _compile(model, levels)
+    if getattr(model, "ctype", None) is not pyo.Block or isinstance(model, pyo.AbstractModel):
+        raise ModelError(f"model {model!r:.60}: a Pyomo ConcreteModel is accepted")
+    try:
+        with PauseGC():
+            compiled = _compile(model, read_levels(model, follower))
+    except (ArithmeticError, ValueError, TypeError, PyomoException) as error:
+        what = " ".join(str(error).split())
+        raise ModelError(f"{model.name}: cannot be evaluated: {what:.300}") from error
+    check_sizes(compiled.program)
+    return compiled
 
 
 def _compile(model: Any, levels: Levels) -> CompiledBilevel:

@@ -1,7 +1,7 @@
 """Small helpers for symmetric matrices kept as upper triangles."""
 
 import numpy as np
-from scipy.sparse import csc_array, csr_array, triu
+from scipy.sparse import coo_array, csc_array, csr_array, triu
 from scipy.sparse.csgraph import connected_components
 
 from stackelgrid.profiles.arrays import Floats, Ints
@@ -30,6 +30,21 @@ def convex(upper: csc_array) -> bool:
     return all(
         np.linalg.eigvalsh(block[g, :][:, g].toarray())[0] >= floor for g in groups if len(g)
     )
+
+
+def offending(upper: csc_array) -> tuple[int, int] | None:
+    """A square (i, i) or product (i, j) that alone makes a quadratic non-convex, or None."""
+    full = symmetric(upper)
+    diagonal = full.diagonal()
+    floor = -_INDEFINITE * max(1.0, float(np.abs(diagonal).max(initial=0.0)))
+    negative = np.flatnonzero(diagonal < floor)
+    if len(negative):
+        return int(negative[0]), int(negative[0])
+    entries = coo_array(triu(full, 1))
+    rows, columns = entries.coords
+    excess = entries.data**2 - diagonal[rows] * diagonal[columns]
+    found = np.flatnonzero(excess > floor**2)
+    return (int(rows[found[0]]), int(columns[found[0]])) if len(found) else None
 
 
 def entries_at(matrix: csr_array, rows: Ints, columns: Ints) -> Floats:

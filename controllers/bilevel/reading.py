@@ -1,5 +1,6 @@
 """Which parts of a Pyomo model are the leader's and which the followers', and what is refused."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,6 +87,7 @@ def read_levels(model: Any, follower: Any) -> Levels:
         )
     used = _used(lower_rows, followers)
     _refuse_integers(lower)
+    _refuse_fixed_to_nothing((*upper, *lower))
     _refuse_shared(followers, lower_rows, blocks)
     own = {id(v) for component in (*lower, *upper) for v in component.values()}
     data: dict[int, Any] = {}
@@ -202,6 +204,16 @@ def _refuse_integers(lower: Sequence[Any]) -> None:
                 raise ModelError(
                     f"{variable.name}: an integer variable in the follower; continuous variables "
                     "are accepted there"
+                )
+
+
+def _refuse_fixed_to_nothing(components: Sequence[Any]) -> None:
+    for component in components:
+        for variable in component.values():
+            value = variable.value
+            if variable.fixed and not (isinstance(value, int | float) and math.isfinite(value)):
+                raise ModelError(
+                    f"{variable.name}: is fixed to {value}; a finite number is accepted"
                 )
 
 

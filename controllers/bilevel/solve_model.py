@@ -1,8 +1,11 @@
 """`solve_bilevel`: a Pyomo model with a follower block, solved and written back."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from stackelgrid.controllers.bilevel.problem import (
     METHODS,
@@ -62,9 +65,9 @@ def solve_bilevel(
     """
     if method not in METHODS:
         raise ModelError(f"method {method}: {', '.join(METHODS)} are accepted")
-    if not gap > 0.0:
+    if not (_is_number(gap) and 0.0 < gap < math.inf):
         raise ModelError(f"gap {gap}: a positive value is accepted")
-    if time_limit is not None and not time_limit > 0.0:
+    if time_limit is not None and not (_is_number(time_limit) and time_limit > 0.0):
         raise ModelError(f"time_limit {time_limit}: a positive number of seconds is accepted")
     compiled = compile_bilevel(model, follower)
     options = BilevelOptions(method=method, gap=gap, time_limit_s=time_limit)
@@ -74,6 +77,10 @@ def solve_bilevel(
         compiled.write(solution)
     return _result(solution, compiled.maximise, compiled.values(solution) if found else {},
                    compiled.duals(solution) if found else {})  # fmt: skip
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _result(

@@ -198,3 +198,20 @@ def test_a_row_that_joins_two_followers():
     f.join = pyo.Constraint(expr=f.first.z + f.second.z >= 1)
     with pytest.raises(ModelError, match=r"second\.z: is shared by the followers .*join"):
         solve_bilevel(model, model.follower)
+
+
+def test_a_bilinear_objective_is_named_and_the_dual_recommended():
+    model = base()
+    model.t = pyo.Var(bounds=(0, 3))
+    model.cost.set_value(-model.t * model.follower.y)
+    told = r"product t\*follower\.y; a price times follower\.y is accepted .*\(follower_duals\)"
+    with pytest.raises(
+        ModelError, match=f"objective: the leader's objective is not convex: {told}"
+    ):
+        solve_bilevel(model, model.follower)
+    model.cost.set_value(model.t * model.x + model.follower.y)
+    with pytest.raises(ModelError, match=r"not convex: product x\*t$"):
+        solve_bilevel(model, model.follower)
+    model.cost.set_value(model.t - model.x**2)
+    with pytest.raises(ModelError, match=r"not convex: x\*\*2 has a negative coefficient$"):
+        solve_bilevel(model, model.follower)
