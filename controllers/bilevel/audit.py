@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.bilevel.kkt import KktForm
-from stackelgrid.controllers.bilevel.problem import BilevelData
+from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelProgram
 from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.errors import StackelgridError
 from stackelgrid.controllers.solvers.checks import contradiction, in_dual_cone
@@ -23,8 +24,11 @@ from stackelgrid.profiles.arrays import Floats
 class Audit:
     """Verdict on one point z of the single level.
 
-    `follower_gap` is (follower's objective at y - optimum) / max(1, |optimum|), `residual` the
-    largest relative violation of a single-level row or of s'nu = 0; `judge` names the solver.
+    `follower_gap` is (follower's objective at y - optimum) / size, where size is at least 1, the
+    optimum's size, and what of the terms of the objective a conic solver can still see
+    (SOLVER_GAP of them, tolerances.py): an optimum near 0 of large terms is known no better.
+    `residual` is the largest relative violation of a single-level row or of s'nu = 0; `judge`
+    names the solver.
     """
 
     follower_gap: float
@@ -40,8 +44,18 @@ def audit(form: KktForm, data: BilevelData, z: Floats) -> Audit:
     optimum, judge = independent_optimum(program.follower, below)
     if optimum is None:
         optimum, judge = _dual_value(program.follower, below, z[layout.y], z[layout.nu]), "duality"
-    gap = (value - optimum) / max(1.0, abs(optimum))
+    visible = tolerances.SOLVER_GAP / tolerances.FOLLOWER_GAP
+    terms = _terms(program, data, z[layout.x], z[layout.y])
+    gap = (value - optimum) / max(1.0, abs(optimum), visible * terms)
     return Audit(float(gap), _residual(form, data, z), judge)
+
+
+def _terms(program: BilevelProgram, data: BilevelData, x: Floats, y: Floats) -> float:
+    """Sum of the sizes of the terms of the follower's objective in y; constants are no terms."""
+    follower, size = program.follower, np.abs(y)
+    p = np.abs(data.follower_parameters + program.link @ x)
+    linear = np.abs(follower.q0) + abs(follower.q_parameters) @ p
+    return float(linear @ size + 0.5 * size @ (abs(symmetric(follower.quadratic)) @ size))
 
 
 def independent_optimum(program: ConicProgram, data: ProgramData) -> tuple[float | None, str]:

@@ -6,6 +6,7 @@ given to the mixed-integer conic solver as one program (Fortuny-Amat and McCarl 
 side is proven before (presolve.py) needs neither.
 """
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -35,7 +36,7 @@ _MANY_PAIRS = 40  # from here on the presolve is worth its small problems
 
 def solve_big_m(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome:
     """Solve by one mixed-integer conic program; raises ModelError where no finite M is proved."""
-    names = form.bilevel.names
+    names, started = form.bilevel.names, time.perf_counter()
     if form.cone_rows:
         row = form.bilevel.follower.rows - sum(form.bilevel.follower.cones)
         raise ModelError(
@@ -66,28 +67,28 @@ def solve_big_m(form: KktForm, data: BilevelData, options: BilevelOptions) -> Ou
             return np.concatenate([own, np.round(z[form.columns :])])
         return np.concatenate([own, (found[0][live] == SLACK_ZERO).astype(float)])
 
+    left = options.after(started)
     found = MixedIntegerConicSolver(program, snap).solve(
-        vectors, MixedOptions(options.gap, options.time_limit_s, options.node_limit)
+        vectors, MixedOptions(options.gap, left.time_limit_s, options.node_limit)
     )
     if found.status == "failed":  # branching needs nothing of it
-        failed = Outcome("time_limit", message=f"big-M: the solver failed: {found.message}")
-        return proven(form, data, options, failed)
+        failed = Outcome("limit", message=f"big-M: the solver failed: {found.message}")
+        return proven(form, data, options.after(started), failed)
     if not len(found.x):
-        status = "time_limit" if found.status == "limit" else found.status
-        return Outcome(status, bound=found.bound, nodes=found.nodes, message=found.message)
+        return Outcome(found.status, bound=found.bound, nodes=found.nodes, message="big-M")
     values = np.round(found.x[program.integer])
     sides = state.sides.copy()
     sides[live] = np.where(values[n_own:] > 0.5, SLACK_ZERO, MULTIPLIER_ZERO)
     chosen = NodeState(sides, values[:n_own], values[:n_own])
     outcome = Outcome(
-        status="optimal" if found.status == "optimal" else "time_limit",
+        status="optimal" if found.status == "optimal" else "limit",
         z=found.x[: form.columns],
         objective=found.objective,
         bound=found.bound,
         nodes=found.nodes + found.conic_solves,
-        message=found.message,
+        message="big-M",
     )
-    outcome = restrict(form, data, chosen, outcome, options)
+    outcome = restrict(form, data, chosen, outcome, options.after(started, outcome.nodes))
     return replace(outcome, big_m_active=_active(form, single, outcome.z, live, slack, multiplier))
 
 

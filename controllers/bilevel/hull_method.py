@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.sparse import csc_array, csr_array
 
+from stackelgrid.controllers.bilevel.blocks import follower_blocks
 from stackelgrid.controllers.bilevel.hull import FollowerCost
 from stackelgrid.controllers.bilevel.hull_search import HullOptions, HullSearch
 from stackelgrid.controllers.bilevel.kkt import KktForm
@@ -17,8 +18,8 @@ _MANY_PAIRS = 200  # from here on fewer and tighter relaxations beat many small 
 def suits_hull(form: KktForm) -> bool:
     """Whether the leader meets the follower only through x and a separate cost of y and nu.
 
-    The follower needs linear rows and a cost that x does not enter; below some hundred pairs the
-    tree of small nodes is the better choice.
+    The follower needs linear rows, a cost that x does not enter and several blocks; where it is
+    one block, or has less than some hundred pairs, the tree of small nodes is the better choice.
     """
     program = form.bilevel
     leader, follower, n_x = program.leader, program.follower, program.n_x
@@ -27,14 +28,22 @@ def suits_hull(form: KktForm) -> bool:
     priced = csr_array(follower.q_parameters @ program.link)
     below = csr_array(leader.matrix)[:, n_x:]
     across = csr_array(symmetric(leader.quadratic))[:n_x, n_x:]
-    return not (priced.count_nonzero() or below.count_nonzero() or across.count_nonzero())
+    if priced.count_nonzero() or below.count_nonzero() or across.count_nonzero():
+        return False
+    linked = np.flatnonzero(np.diff(csr_array(program.link).indptr)).astype(np.int64)
+    return len(follower_blocks(follower, linked, _paid(form))) > 1
+
+
+def _paid(form: KktForm) -> csr_array:
+    """Symmetric Q of y'Qy in the leader's objective."""
+    n_x = form.bilevel.n_x
+    return csr_array(0.5 * csr_array(symmetric(form.bilevel.leader.quadratic))[n_x:, n_x:])
 
 
 def solve_hull(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome | None:
     """Solve by the hull of disjunctions; None where it finds neither a point nor a proof."""
     program = form.bilevel
     leader, n_x = program.leader, program.n_x
-    whole = symmetric(leader.quadratic)
     above = conic(
         csc_array(csr_array(leader.matrix)[:, :n_x]),
         data.leader.b,
@@ -48,7 +57,7 @@ def solve_hull(form: KktForm, data: BilevelData, options: BilevelOptions) -> Out
         above,
         program.follower,
         program.link,
-        csr_array(0.5 * csr_array(whole)[n_x:, n_x:]),
+        _paid(form),
         options.snap,
     )
     dual = np.zeros(program.follower.rows) if data.dual_cost is None else data.dual_cost
@@ -66,10 +75,10 @@ def solve_hull(form: KktForm, data: BilevelData, options: BilevelOptions) -> Out
     z[form.layout.x], z[form.layout.y], z[form.layout.nu] = found.x, found.y, found.nu
     z[form.program.integer] = np.round(z[form.program.integer])
     return Outcome(
-        status="optimal" if found.status == "optimal" else "time_limit",
+        status="optimal" if found.status == "optimal" else "limit",
         z=z,
         objective=found.objective,
         bound=found.bound,
         nodes=found.relaxations,
-        message=f"hull of disjunctions: {found.message}",
+        message="hull of disjunctions",
     )

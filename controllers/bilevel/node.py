@@ -18,6 +18,7 @@ from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.solvers.checks import contradiction
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SolverStatus
+from stackelgrid.controllers.solvers.recentring import recentred
 from stackelgrid.controllers.solvers.restricted import BoundRows
 from stackelgrid.profiles.arrays import Floats, Ints
 
@@ -126,6 +127,8 @@ class NodeProgram:
             return _empty("failed", f"{type(error).__name__}: {error}")
         lie = contradiction(solution, program, data)
         if solution.status == "optimal":
+            if lie is None:
+                solution = recentred(program, data, solution)
             z[free] = solution.x
             bound = solution.bound if lie is None else -np.inf  # then the parent's bound holds
             return Relaxation("optimal", z, solution.objective, bound, lie or solution.message)

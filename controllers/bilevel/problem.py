@@ -5,8 +5,9 @@ follower only through its parameters, p = p_data + link @ x, so the follower's p
 `follower.data(p)`. Ties of the follower are resolved in the leader's favour (optimistic).
 """
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,10 @@ from scipy.sparse import csr_array
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.profiles.arrays import Floats
 
-BilevelStatus = Literal["optimal", "infeasible", "unbounded", "time_limit"]
+BilevelStatus = Literal[
+    "optimal", "infeasible", "unbounded", "time_limit", "node_limit", "open"
+]  # verdict.py
+EngineStatus = Literal["optimal", "infeasible", "unbounded", "limit"]
 Method = Literal["auto", "kkt_big_m", "kkt_disjunctive", "strong_duality", "branch"]
 METHODS: tuple[Method, ...] = (
     "auto",
@@ -120,16 +124,30 @@ class BilevelOptions:
     multiplier_zero: Flags | None = None
     heuristic_interval: int = 20
 
+    def after(self, started: float, nodes: int = 0) -> "BilevelOptions":
+        """What is left of the limits since `started` (perf_counter) and after `nodes` nodes."""
+        seconds, count = self.time_limit_s, self.node_limit
+        if seconds is not None:
+            seconds = max(seconds - (time.perf_counter() - started), 1e-9)
+        return replace(
+            self,
+            time_limit_s=seconds,
+            node_limit=None if count is None else max(count - nodes, 0),
+        )
+
 
 @dataclass(frozen=True)
 class BilevelSolution:
     """What a solve returned, after the audit (audit.py).
 
+    `status` is "optimal" exactly where `gap` is at most the gap asked for, "time_limit" and
+    "node_limit" where a limit that was given is reached, "open" where the search ended with a
+    larger gap, or without a point, before any limit.
     `objective` and `bound` are the leader's, minimised; `gap` is (objective - bound) /
-    max(1, |objective|). `follower_gap` is (follower's objective at y - its optimum) /
-    max(1, |optimum|), by an independent solver. `kkt_residual` is the largest relative violation
-    of the single-level rows and of complementarity. Without a point the arrays are empty and the
-    values NaN. `log` holds (seconds, nodes, bound, objective) whenever the objective improved.
+    max(1, |objective|). `follower_gap` is the follower's distance from its optimum, by an
+    independent solver, relative to its size (audit.py). `kkt_residual` is the largest relative
+    violation of the single-level rows and of complementarity. Without a point the arrays are empty
+    and the values NaN. `log` holds (seconds, nodes, bound, objective) at every better objective.
     """
 
     status: BilevelStatus
@@ -152,9 +170,12 @@ class BilevelSolution:
 
 @dataclass
 class Outcome:
-    """What an engine found, in the columns of the single-level program; not yet audited."""
+    """What an engine found, in the columns of the single-level program; not yet audited.
 
-    status: BilevelStatus
+    Status "limit" is every end without a proof; `message` tells how the engine got there.
+    """
+
+    status: EngineStatus
     z: Floats = field(default_factory=lambda: np.zeros(0))
     objective: float = np.inf
     bound: float = -np.inf

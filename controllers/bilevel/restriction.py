@@ -27,6 +27,8 @@ def restrict(
 ) -> Outcome:
     """Replace the outcome's point by the optimum of the fully fixed node.
 
+    `options` hold what is left of the limits.
+
     A point that is complementary up to a tolerance may be better than every exact one: where the
     exact point does not confirm an "optimal" within the gap, branching continues from it.
     """
@@ -49,5 +51,5 @@ def proven(form: KktForm, data: BilevelData, options: BilevelOptions, outcome: O
     if len(outcome.z) and audit(form, data, outcome.z).follower_gap <= tolerances.FOLLOWER_GAP:
         tree.start(outcome.z, outcome.objective)
     found = tree.run()
-    message = f"{outcome.message}; proven by branching: {found.message}"
+    message = f"{outcome.message}, then {found.message}"
     return replace(found, nodes=outcome.nodes + found.nodes, message=message)

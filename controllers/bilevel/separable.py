@@ -49,14 +49,14 @@ def solve_separable(form: KktForm, data: BilevelData, options: BilevelOptions) -
         found = _minimise(*_primal_part(form, data), options, form)
         nodes = found.nodes + 1
         if found.status == "infeasible":
-            return Outcome("infeasible", nodes=nodes, message=found.message)
+            return Outcome("infeasible", nodes=nodes, message="separable")
         outcome = _answered(form, data, found, nodes)
         if outcome is not None:
             return outcome
     found = _minimise(form.program, form.data(data), options, form)
     nodes += found.nodes + 1
     if found.status in ("infeasible", "unbounded"):
-        return Outcome(found.status, nodes=nodes, message=found.message)
+        return Outcome(found.status, nodes=nodes, message="separable")
     return _answered(form, data, found, nodes)
 
 
@@ -100,10 +100,10 @@ def _answered(form: KktForm, data: BilevelData, found: MixedSolution, nodes: int
     z[form.layout.y], z[form.layout.nu] = answer.x, answer.dual
     z[form.layout.w] = form.bilevel.dual_map @ answer.dual
     return Outcome(
-        status="optimal" if found.status == "optimal" else "time_limit",
+        status="optimal" if found.status == "optimal" else "limit",
         z=z,
         objective=form.program.objective(z, form.data(data)),
         bound=found.bound,
         nodes=nodes,
-        message=f"separable: {found.message}",
+        message="separable",
     )

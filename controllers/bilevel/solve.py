@@ -1,8 +1,8 @@
 """Solve a bilevel program by one of the methods, audit the point, and say what was found."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csc_array, csr_array
@@ -28,6 +28,7 @@ from stackelgrid.controllers.bilevel.problem import (
 from stackelgrid.controllers.bilevel.separable import is_separable, solve_separable
 from stackelgrid.controllers.bilevel.strong_duality import solve_strong_duality
 from stackelgrid.controllers.bilevel.tree import Tree
+from stackelgrid.controllers.bilevel.verdict import judge
 from stackelgrid.controllers.errors import ModelError, SolverError
 from stackelgrid.controllers.solvers.checks import check_data, check_program
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
@@ -66,60 +67,84 @@ class BilevelSolver:
             raise ModelError(f"method {options.method}: {', '.join(METHODS)} are accepted")
         started = time.perf_counter()
         check_data(self.form.program, self.form.data(data), None)
-        problem = ""
-        for method, outcome in self._outcomes(data, options):
-            if outcome.status == "infeasible":
+        best, problem = _Audited(Outcome("limit"), None), ""
+        for engine in self._engines(options.method, data):
+            found = engine(data, options.after(started, best.outcome.nodes), best.outcome)
+            if found is None:  # the method had no answer
+                continue
+            if found.status == "infeasible":
                 self._refuse_unbounded_follower(data)
-            if not len(outcome.z):
-                return self._solution(data, outcome, None, method, started)
-            verdict = audit(self.form, data, outcome.z)
-            if verdict.follower_gap > tolerances.FOLLOWER_GAP:
-                outcome = self._polished(data, outcome)
-                verdict = audit(self.form, data, outcome.z)
-            if abs(verdict.follower_gap) <= tolerances.FOLLOWER_GAP:
-                return self._solution(data, outcome, verdict, method, started)
-            problem = (
-                f"{method}: the follower's gap is {verdict.follower_gap:.1e} by {verdict.judge}, "
-                f"at most {tolerances.FOLLOWER_GAP:.0e} is accepted"
+            audited, refused = self._audited(data, found, best)
+            problem = problem or refused
+            best = best if audited is None else audited
+            seconds = time.perf_counter() - started
+            ended = judge(self._measured(data, best.outcome), options, seconds).status
+            if (audited is not None and ended != "open") or ended in ("time_limit", "node_limit"):
+                break
+        if problem and best.verdict is None:
+            raise SolverError(f"{self.program.names.follower}: {problem}")
+        return self._solution(data, best, options, started)
+
+    def _audited(
+        self, data: BilevelData, found: Outcome, best: "_Audited"
+    ) -> "tuple[_Audited | None, str]":
+        """An outcome with its audit, or None and why its point is refused."""
+        if not len(found.z):
+            if len(best.outcome.z):
+                return None, ""
+            return _Audited(found, None), ""
+        verdict = audit(self.form, data, found.z)
+        if verdict.follower_gap > tolerances.FOLLOWER_GAP:
+            found = self._polished(data, found)
+            verdict = audit(self.form, data, found.z)
+        if abs(verdict.follower_gap) > tolerances.FOLLOWER_GAP:
+            return None, (
+                f"{found.message}: the follower's gap is {verdict.follower_gap:.1e} by "
+                f"{verdict.judge}, at most {tolerances.FOLLOWER_GAP:.0e} is accepted"
             )
-        raise SolverError(f"{self.program.names.follower}: {problem}")
+        bound = max(found.bound, best.outcome.bound) if best.verdict else found.bound
+        nodes = found.nodes + best.outcome.nodes
+        log = (*best.outcome.log, *found.log)
+        return _Audited(replace(found, bound=bound, nodes=nodes, log=log), verdict), ""
 
     # ------------------------------------------------------------------ methods
 
-    def _outcomes(
-        self, data: BilevelData, options: BilevelOptions
-    ) -> Iterator[tuple[Method, Outcome]]:
-        """Outcomes in the order in which they are tried; the first that the audit confirms wins."""
-        if options.method != "auto":
-            yield options.method, self._engine(options.method, data, options)
-            return
-        if is_separable(self.form, data):
-            outcome = solve_separable(self.form, data, options)
-            if outcome is not None:
-                yield "auto", outcome
-        if suits_hull(self.form):
-            outcome = solve_hull(self.form, data, options)
-            if outcome is not None:
-                yield "auto", outcome
-        first: Method = "kkt_disjunctive" if is_linear(self.form) else "branch"
-        yield first, self._engine(first, data, options)
-        if first != "branch":
-            yield "branch", self._engine("branch", data, options)
+    def _engines(self, method: Method, data: BilevelData) -> "Iterator[_Engine]":
+        """Engines of a method in the order in which they are tried, each from the best point.
 
-    def _engine(self, method: Method, data: BilevelData, options: BilevelOptions) -> Outcome:
+        Branching on a simplex settles linear leaders; curved ones over many blocks begin with the
+        hull of blocks, whose relaxations are fewer and tighter than the tree's.
+        """
+        form, linear = self.form, is_linear(self.form)
         if method == "kkt_big_m":
-            return solve_big_m(self.form, data, options)
-        if method == "strong_duality":
-            return solve_strong_duality(self.form, data, options)
-        single = self.form.data(data)
-        nodes = self._nodes(method, single)
-        response = FollowerResponse(self.program, data)
-        return Tree(self.form, single, nodes, options, response.pattern).run()
+            yield lambda data, options, best: solve_big_m(form, data, options)
+        elif method == "strong_duality":
+            yield lambda data, options, best: solve_strong_duality(form, data, options)
+        elif method == "auto":
+            if is_separable(form, data):
+                yield lambda data, options, best: solve_separable(form, data, options)
+            if suits_hull(form) and not linear:
+                yield lambda data, options, best: solve_hull(form, data, _half(options))
+            if linear:
+                yield self._simplex
+            yield self._conic
+        else:
+            yield self._simplex if method == "kkt_disjunctive" and linear else self._conic
 
-    def _nodes(self, method: Method, single: ProgramData) -> NodeSolver:
-        if method == "kkt_disjunctive" and is_linear(self.form):
-            return LinearNodes(self.form, single)
-        return NodeProgram(self.form, single)
+    def _simplex(self, data: BilevelData, options: BilevelOptions, best: Outcome) -> Outcome:
+        return self._searched(LinearNodes(self.form, self.form.data(data)), data, options, best)
+
+    def _conic(self, data: BilevelData, options: BilevelOptions, best: Outcome) -> Outcome:
+        return self._searched(NodeProgram(self.form, self.form.data(data)), data, options, best)
+
+    def _searched(
+        self, nodes: NodeSolver, data: BilevelData, options: BilevelOptions, best: Outcome
+    ) -> Outcome:
+        response = FollowerResponse(self.program, data)
+        tree = Tree(self.form, self.form.data(data), nodes, options, response.pattern)
+        if len(best.z):
+            tree.start(best.z, best.objective)
+        return tree.run()
 
     # ------------------------------------------------------------------ ends
 
@@ -174,34 +199,52 @@ class BilevelSolver:
         solution = ClarabelSolver(program).solve(ProgramData(np.zeros(n), single.b[rows], 0.0))
         return solution.status != "infeasible"
 
+    def _measured(self, data: BilevelData, outcome: Outcome) -> Outcome:
+        """The outcome with the leader's objective as it is written, and a bound not above it."""
+        if not len(outcome.z):
+            return outcome
+        objective = self.form.leader_objective(outcome.z, data)
+        return replace(outcome, objective=objective, bound=min(outcome.bound, objective))
+
     def _solution(
-        self,
-        data: BilevelData,
-        outcome: Outcome,
-        verdict: Audit | None,
-        method: Method,
-        started: float,
+        self, data: BilevelData, best: "_Audited", options: BilevelOptions, started: float
     ) -> BilevelSolution:
-        layout, z, nan = self.form.layout, outcome.z, float("nan")
-        found = bool(len(z))
-        objective = self.form.leader_objective(z, data) if found else nan
-        bound = min(outcome.bound, objective) if found else outcome.bound
-        none = np.zeros(0)
+        seconds = time.perf_counter() - started
+        outcome, layout = self._measured(data, best.outcome), self.form.layout
+        end = judge(outcome, options, seconds)
+        z, found, nan, none = outcome.z, bool(len(outcome.z)), float("nan"), np.zeros(0)
         return BilevelSolution(
-            status=outcome.status,
+            status=end.status,
             x=z[layout.x] if found else none,
             y=z[layout.y] if found else none,
             w=z[layout.w] if found else none,
             nu=z[layout.nu] if found else none,
-            objective=objective,
-            bound=bound,
-            gap=(objective - bound) / max(1.0, abs(objective)) if found else nan,
-            follower_gap=verdict.follower_gap if verdict else nan,
-            kkt_residual=verdict.residual if verdict else nan,
+            objective=outcome.objective if found else nan,
+            bound=outcome.bound,
+            gap=end.gap,
+            follower_gap=best.verdict.follower_gap if best.verdict else nan,
+            kkt_residual=best.verdict.residual if best.verdict else nan,
             nodes=outcome.nodes,
-            solve_s=time.perf_counter() - started,
-            method=method,
-            message=outcome.message,
+            solve_s=seconds,
+            method=options.method,
+            message=end.message,
             big_m_active=outcome.big_m_active,
             log=outcome.log,
         )
+
+
+@dataclass(frozen=True)
+class _Audited:
+    """The best outcome so far; `verdict` is that of its point."""
+
+    outcome: Outcome
+    verdict: Audit | None
+
+
+def _half(options: BilevelOptions) -> BilevelOptions:
+    """Half of the time: the other half is for branching from the point that was found."""
+    limit = options.time_limit_s
+    return options if limit is None else replace(options, time_limit_s=0.5 * limit)
+
+
+_Engine = Callable[[BilevelData, BilevelOptions, Outcome], Outcome | None]

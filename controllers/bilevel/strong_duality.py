@@ -8,6 +8,7 @@ linearises exactly: one factor has a single possible value, or x is an integer a
 factor has proven bounds (McCormick's envelope of binary times bounded is exact).
 """
 
+import time
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -27,7 +28,6 @@ from stackelgrid.controllers.bilevel.node import (
 from stackelgrid.controllers.bilevel.problem import (
     BilevelData,
     BilevelOptions,
-    BilevelStatus,
     Outcome,
 )
 from stackelgrid.controllers.bilevel.quadratics import symmetric
@@ -47,16 +47,18 @@ def solve_strong_duality(form: KktForm, data: BilevelData, options: BilevelOptio
     is interior and no multiplier supports a bound. Its point is then a start, and branching on
     the pairs proves or improves it, as it does where the solver of the row failed.
     """
+    started = time.perf_counter()
     outcome = _by_row(form, data, options)
     curved = form.bilevel.follower.quadratic.nnz or form.cone_rows
     if outcome is not None and not curved:
         return outcome
-    outcome = outcome or Outcome("time_limit", message="strong duality: the solver failed")
-    return proven(form, data, options, outcome)
+    outcome = outcome or Outcome("limit", message="strong duality: the solver failed")
+    return proven(form, data, options.after(started, outcome.nodes), outcome)
 
 
 def _by_row(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome | None:
     """Solve the single level with the row, and make its point exact; None if that failed."""
+    started = time.perf_counter()
     single, state = form.data(data), root_state(form, form.data(data))
     row = _Linearised(form, data).row()
     if row is None:
@@ -76,20 +78,19 @@ def _by_row(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcom
     if found.status == "failed":
         return None
     if not len(found.x):
-        status: BilevelStatus = "time_limit" if found.status == "limit" else found.status
-        return Outcome(status, bound=found.bound, nodes=found.nodes, message=found.message)
+        return Outcome(found.status, bound=found.bound, nodes=found.nodes, message="strong duality")
     z = found.x[: form.columns]
     values = np.round(found.x[program.integer])[:n_own]
     outcome = Outcome(
-        status="optimal" if found.status == "optimal" else "time_limit",
+        status="optimal" if found.status == "optimal" else "limit",
         z=z,
         objective=found.objective,
         bound=found.bound,
         nodes=found.nodes + found.conic_solves,
-        message=found.message,
+        message="strong duality",
     )
     fixed = _pattern(form, single, state, z, values)
-    return restrict(form, data, fixed, outcome, options)
+    return restrict(form, data, fixed, outcome, options.after(started, outcome.nodes))
 
 
 def _pattern(

@@ -27,7 +27,8 @@ from stackelgrid.controllers.bilevel.node import (
     cone_side,
     root_state,
 )
-from stackelgrid.controllers.bilevel.problem import BilevelOptions, Flags, Outcome
+from stackelgrid.controllers.bilevel.problem import BilevelOptions, EngineStatus, Flags, Outcome
+from stackelgrid.controllers.bilevel.propagation import Propagation
 from stackelgrid.controllers.solvers.conic import ProgramData
 from stackelgrid.profiles.arrays import Floats, Ints
 
@@ -57,6 +58,7 @@ class Tree:
     ) -> None:
         self.form, self.data, self.solver, self.options = form, data, nodes, options
         self.complete = complete
+        self.propagation = Propagation(form, data)
         self.integer = form.program.integer
         self.slack_size = 1.0 + np.abs(data.b[form.slack_rows])
         self.multiplier_size = np.ones(len(form.slack_rows))
@@ -78,18 +80,20 @@ class Tree:
         while True:
             if state is None:
                 if not self.heap:
-                    return self._end("tree exhausted")
+                    return self._end()
                 best = heapq.heappop(self.heap)
                 state, bound = best.state, best.bound
                 if self._cut(bound):
-                    return self._end("gap closed")
+                    return self._end()
             if self._exhausted():
                 self._push(state, bound)
-                return self._end("stopped by a limit", limit=True)
+                return self._end(limit=True)
             self.nodes += 1
             step = self._visit(state, bound)
             if step == "unbounded":
-                return Outcome("unbounded", nodes=self.nodes, message="a ray respects every pair")
+                return Outcome(
+                    "unbounded", nodes=self.nodes, message="branching: a ray respects every pair"
+                )
             state, bound = step if isinstance(step, tuple) else (None, bound)
 
     def start(self, z: Floats, objective: float) -> None:
@@ -106,6 +110,10 @@ class Tree:
 
     def _visit(self, state: NodeState, bound: float) -> "tuple[NodeState, float] | str | None":
         """Solve one node; return the child to go on with, and queue the other."""
+        tightened = self.propagation.tighten(state)
+        if tightened is None:
+            return None
+        state = tightened
         result = self.solver.solve(state)
         if result.status == "infeasible":
             return None
@@ -359,14 +367,15 @@ class Tree:
         seconds = time.perf_counter() - self.started
         self.log.append((seconds, self.nodes, self._bound(), self.objective))
 
-    def _end(self, message: str, limit: bool = False) -> Outcome:
-        found, bound = bool(len(self.z)), self._bound()
-        if not found and self.undecided:
-            limit, message = True, f"a node could not be decided: {self.undecided}"
+    def _end(self, limit: bool = False) -> Outcome:
+        found, bound, message = bool(len(self.z)), self._bound(), "branching"
+        if self.undecided:
+            limit = limit or not found
+            message = f"branching; a node could not be decided: {self.undecided}"
         closed = found and self._cut(bound)
-        status = "optimal" if closed else "time_limit" if limit or found else "infeasible"
+        status: EngineStatus = "optimal" if closed else "limit" if limit or found else "infeasible"
         return Outcome(
-            status=status,  # type: ignore[arg-type]
+            status=status,
             z=self.z,
             objective=self.objective,
             bound=bound if found or limit else np.inf,

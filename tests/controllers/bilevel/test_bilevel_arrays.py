@@ -139,7 +139,7 @@ def test_a_snap_and_a_node_limit():
     found = BilevelSolver(program).solve(data((4.0, 9.0)), options)
     assert seen
     assert seen[0].shape == (3,)
-    assert found.status == "time_limit"
+    assert found.status == "node_limit"
     assert len(found.x) == 3  # the root's heuristic gave a point
     assert found.bound <= found.objective
     assert found.follower_gap <= 1e-6

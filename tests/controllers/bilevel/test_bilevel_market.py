@@ -1,0 +1,55 @@
+"""Markets of some hundred pairs: `auto` proves the optimum that SCIP proves."""
+
+import pytest
+from bilevel_market import OPTIMA, transport_market
+
+from stackelgrid.controllers.bilevel import solve_bilevel
+
+SMALL = [key for key in OPTIMA if key[0] <= 100]
+
+
+def confirm(units, seed, **arguments):
+    model = transport_market(units, seed)
+    result = solve_bilevel(model, model.follower, **arguments)
+    assert result.status == "optimal", result.message
+    assert result.objective == pytest.approx(OPTIMA[units, seed], rel=1e-6)
+    assert result.bound <= result.objective
+    assert result.gap <= 1e-6
+    assert result.follower_gap <= 1e-6
+
+
+@pytest.mark.parametrize(("units", "seed"), SMALL)
+def test_auto_proves_the_optimum(units, seed):
+    confirm(units, seed, time_limit=60)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("units", "seed"), [key for key in OPTIMA if key not in SMALL])
+def test_auto_proves_the_optimum_of_larger_ones(units, seed):
+    confirm(units, seed, time_limit=120)
+
+
+def test_without_a_limit_the_search_goes_on_to_the_optimum():
+    confirm(67, 4001)
+
+
+@pytest.mark.parametrize(
+    ("units", "seed", "optimum"), [(40, 4000, -855.4424275), (67, 4001, -913.6322437)]
+)
+def test_a_curved_leader_over_one_block(units, seed, optimum):
+    """Above 200 pairs the hull of one block proves nothing; optima by SCIP as above."""
+    model = transport_market(units, seed)
+    model.cost.set_value(model.cost.expr + 0.5 * sum(v**2 for v in model.x.values()))
+    result = solve_bilevel(model, model.follower, time_limit=60)
+    assert result.status == "optimal", result.message
+    assert result.objective == pytest.approx(optimum, rel=1e-6)
+
+
+def test_a_limit_that_is_reached_keeps_point_bound_and_gap():
+    model = transport_market(150, 4003)
+    result = solve_bilevel(model, model.follower, time_limit=1.0)
+    assert result.status == "time_limit"
+    assert result.message.startswith("time limit of 1 s reached: a gap of ")
+    assert 1.0 <= result.seconds <= 10.0
+    assert result.bound <= OPTIMA[150, 4003] <= result.objective + 1e-6
+    assert result.gap == pytest.approx((result.objective - result.bound) / abs(result.objective))
