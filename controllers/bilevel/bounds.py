@@ -6,61 +6,29 @@ optimal dual solution of every follower, and the follower's duals have one at a 
 Morales 2019 on why a guess is not enough).
 """
 
-from dataclasses import replace
 from itertools import combinations
 from math import comb
 
 import numpy as np
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csr_array
 
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.problem import BilevelData
 from stackelgrid.controllers.bilevel.quadratics import symmetric
-from stackelgrid.controllers.solvers.checks import contradiction
-from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.bilevel.ranges import MARGIN, Ranges, primal_ranges
+from stackelgrid.controllers.bilevel.recourse import recourse_bounds
+from stackelgrid.controllers.solvers.conic import ConicProgram
 from stackelgrid.profiles.arrays import Floats, Ints
 
 _BASES = 5_000  # most bases of the follower's duals that are looked at
 _PROGRAMS = 400  # most programs solved for bases whose multipliers depend on the decisions
-_MARGIN = 1e-6  # added to a bound, relative to max(1, bound)
 _NONNEGATIVE = 1e-9
-
-
-class Ranges:
-    """Largest values of linear functions over a program's rows, its integers relaxed."""
-
-    def __init__(self, program: ConicProgram, b: Floats) -> None:
-        n = program.variables
-        self._program = replace(
-            program, quadratic=csc_array((n, n)), integer=np.zeros(0, dtype=np.int64)
-        )
-        self._solver = ClarabelSolver(self._program)
-        self._b = b
-
-    def largest(self, cost: Floats) -> float:
-        """Proven upper bound of cost'z: infinite without a proof, -infinite without a point."""
-        data = ProgramData(-cost, self._b, 0.0)
-        try:
-            solution = self._solver.solve(data)
-        except Exception:  # a foreign solver may raise anything: no proof then
-            self._solver = ClarabelSolver(self._program)
-            return np.inf
-        if contradiction(solution, self._program, data) is not None:
-            return np.inf
-        if solution.status == "infeasible":
-            return -np.inf
-        if solution.status != "optimal":
-            return np.inf
-        return -solution.bound + _MARGIN * max(1.0, abs(solution.bound))
 
 
 def slack_bounds(form: KktForm, data: BilevelData, live: Ints) -> Floats:
     """Upper bounds of the slacks of `live` pairs, over the primal rows, else the relaxation."""
     single = form.data(data)
-    rows = np.sort(np.concatenate([form.leader_rows, form.follower_rows]))
-    whole = form.program
-    primal = Ranges(_rows_of(whole, rows), single.b[rows])
+    whole, primal = form.program, primal_ranges(form, data)
     relaxed = Ranges(whole, single.b)
     matrix = csr_array(whole.matrix)
     bounds = np.empty(len(live))
@@ -84,6 +52,8 @@ def multiplier_bounds(
     relaxed = Ranges(program, b)
     columns = form.multipliers[live]
     bounds = np.array([relaxed.largest(_unit(form.columns, c)) for c in columns.tolist()])
+    if np.isposinf(bounds).any():
+        bounds = np.minimum(bounds, recourse_bounds(form, data)[live])
     if np.isposinf(bounds).any() and not leader_sees_duals(form, data):
         bounds = np.minimum(bounds, vertex_bounds(form, data)[live])
     return bounds
@@ -118,8 +88,7 @@ def vertex_bounds(form: KktForm, data: BilevelData) -> Floats:
         ],
         axis=1,
     )
-    rows = np.sort(np.concatenate([form.leader_rows, form.follower_rows]))
-    primal = Ranges(_rows_of(form.program, rows), single.b[rows])
+    primal = primal_ranges(form, data)
     bounds, programs = np.zeros(pairs), 0
     for chosen in combinations(inequality.tolist(), wanted):
         basis = np.concatenate([equations, np.array(chosen, dtype=np.int64)])
@@ -143,7 +112,7 @@ def vertex_bounds(form: KktForm, data: BilevelData) -> Floats:
             cost = np.zeros(form.columns)
             cost[: slope.shape[1]] = slope[k]
             bounds[pair] = max(bounds[pair], primal.largest(cost) + float(value[k]))
-    return bounds + _MARGIN * np.maximum(1.0, bounds)
+    return bounds + MARGIN * np.maximum(1.0, bounds)
 
 
 def _independent(rows: Floats) -> Ints:
@@ -153,25 +122,6 @@ def _independent(rows: Floats) -> Ints:
         if np.linalg.matrix_rank(rows[[*chosen, row]]) == len(chosen) + 1:
             chosen.append(row)
     return np.array(chosen, dtype=np.int64)
-
-
-def _rows_of(program: ConicProgram, rows: Ints) -> ConicProgram:
-    """The program with some of its rows (cones as a whole), without parameters."""
-    linear = program.zero + program.nonneg
-    sizes, first, kept = [], linear, set(rows[rows >= linear].tolist())
-    for count in program.cones:
-        if first in kept:
-            sizes.append(count)
-        first += count
-    return replace(
-        program,
-        matrix=csc_array(csr_array(program.matrix)[rows]),
-        b0=np.zeros(len(rows)),
-        b_parameters=csr_array((len(rows), 0)),
-        zero=int((rows < program.zero).sum()),
-        nonneg=int(((rows >= program.zero) & (rows < linear)).sum()),
-        cones=tuple(sizes),
-    )
 
 
 def _unit(size: int, at: int) -> Floats:

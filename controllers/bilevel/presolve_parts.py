@@ -6,10 +6,10 @@ import numpy as np
 from scipy.sparse import block_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
-from stackelgrid.controllers.bilevel.bounds import Ranges
 from stackelgrid.controllers.bilevel.follower import FollowerResponse
 from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelProgram
 from stackelgrid.controllers.bilevel.quadratics import symmetric
+from stackelgrid.controllers.bilevel.ranges import Ranges
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.restricted import BoundRows
 from stackelgrid.profiles.arrays import Floats, Ints

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.sparse import coo_array, csc_array, csr_array, vstack
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.bilevel.bounds import Ranges, leader_sees_duals, vertex_bounds
+from stackelgrid.controllers.bilevel.bounds import leader_sees_duals, vertex_bounds
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.node import (
     MULTIPLIER_ZERO,
@@ -31,6 +31,7 @@ from stackelgrid.controllers.bilevel.problem import (
     Outcome,
 )
 from stackelgrid.controllers.bilevel.quadratics import symmetric
+from stackelgrid.controllers.bilevel.ranges import Ranges
 from stackelgrid.controllers.bilevel.restriction import proven, restrict
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData

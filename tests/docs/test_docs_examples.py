@@ -90,7 +90,9 @@ def follow(path, command, capsys, *, shell=False, change=lambda text: text):
     return done
 
 
-@pytest.mark.parametrize(("page", "blocks"), [("grid", 5), ("profiles", 3), ("controller", 3)])
+@pytest.mark.parametrize(
+    ("page", "blocks"), [("grid", 5), ("profiles", 3), ("controller", 3), ("bilevel", 1)]
+)
 def test_how_tos_do_what_they_say(page, blocks, command, capsys):
     assert follow(DOCS / "howto" / f"{page}.md", command, capsys) >= blocks
 

@@ -1,9 +1,14 @@
 """Markets of some hundred pairs: `auto` proves the optimum that SCIP proves."""
 
+import numpy as np
 import pytest
 from bilevel_market import OPTIMA, transport_market
 
 from stackelgrid.controllers.bilevel import solve_bilevel
+from stackelgrid.controllers.bilevel.follower import FollowerResponse
+from stackelgrid.controllers.bilevel.kkt import KktForm
+from stackelgrid.controllers.bilevel.pyomo_model import compile_bilevel
+from stackelgrid.controllers.bilevel.recourse import recourse_bounds
 
 SMALL = [key for key in OPTIMA if key[0] <= 100]
 
@@ -53,3 +58,28 @@ def test_a_limit_that_is_reached_keeps_point_bound_and_gap():
     assert 1.0 <= result.seconds <= 10.0
     assert result.bound <= OPTIMA[150, 4003] <= result.objective + 1e-6
     assert result.gap == pytest.approx((result.objective - result.bound) / abs(result.objective))
+
+
+@pytest.mark.parametrize(("units", "seed", "loads"), [(10, 1, 3), (20, 1, 3), (40, 4000, 5)])
+def test_big_m_is_proven_where_the_follower_always_has_room(units, seed, loads):
+    """Shedding serves every load, so a dispatch has room in all rows and prices are bounded."""
+    model = transport_market(units, seed, loads)
+    known = solve_bilevel(model, model.follower)
+    result = solve_bilevel(model, model.follower, "kkt_big_m", time_limit=120)
+    assert result.status == "optimal", result.message
+    assert result.objective == pytest.approx(known.objective, rel=1e-6)
+
+
+def test_multipliers_stay_below_their_proven_bounds():
+    """At decisions across the leader's box, in the corners above all."""
+    model = transport_market(12, 3, 3)
+    compiled = compile_bilevel(model, model.follower)
+    bounds = recourse_bounds(KktForm(compiled.program), compiled.data)
+    assert np.isfinite(bounds).all()
+    response = FollowerResponse(compiled.program, compiled.data)
+    first, worst = compiled.program.follower.zero, np.zeros(len(bounds))
+    corners = np.array(np.meshgrid(*[(0.0, 3.0, 6.0)] * 3)).reshape(3, -1).T
+    for x in corners[corners.sum(axis=1) <= 9.0]:
+        worst = np.maximum(worst, response.solve(x).dual[first : first + len(bounds)])
+    assert (worst <= bounds).all()
+    assert worst.max() > 100.0  # a load is shed at 200 somewhere
