@@ -14,9 +14,9 @@ from stackelgrid.controllers.coordination.protocol import Controller, Controller
 from stackelgrid.controllers.errors import NetworkError, SchemeError, SolverError
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
 from stackelgrid.controllers.models.p2p import TradeOptions
-from stackelgrid.controllers.networks.checks import named
 from stackelgrid.controllers.networks.devices import Devices, read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
+from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.radial import radial_network
 from stackelgrid.controllers.solvers.registry import Choice, choose
 from stackelgrid.controllers.system import Boundary, Feeder, System, Transmission

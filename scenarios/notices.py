@@ -6,6 +6,7 @@ import numpy as np
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.coordination.cascade import Cascade
+from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.solvers.health import ProgramHealth, program_health
 from stackelgrid.scenarios.build import BuiltScenario
 from stackelgrid.scenarios.forecast_console import forecast_lines
@@ -18,6 +19,7 @@ def notices(built: BuiltScenario) -> list[str]:
     return [
         *_solver(built),
         *_messages(built),
+        *_nets(built),
         *net_lines(built),
         *forecast_lines(built.scenario),
         *_trade(built),
@@ -41,6 +43,15 @@ def _solver(built: BuiltScenario) -> Iterator[str]:
             f"solver: {chosen.name} ({chosen.version}); MOSEK cannot be used here "
             "(stackelgrid solvers says why)"
         )
+
+
+def _nets(built: BuiltScenario) -> Iterator[str]:
+    """What became of users' nets that they may not expect."""
+    for name, grid in built.grids.items():
+        for note in grid.record.notes:
+            if note.surprising:
+                fate = f"{note.fate}, as " if note.fate == "dropped" else ""
+                yield f"{named(name, note.table, note.index)} {fate}{note.text}"
 
 
 def _messages(built: BuiltScenario) -> Iterator[str]:

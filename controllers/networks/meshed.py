@@ -7,7 +7,7 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.checks import named
+from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.per_unit import per_unit_branches
 from stackelgrid.profiles.arrays import Floats, Ints
 

@@ -14,7 +14,10 @@ Fate = Literal["kept", "joined", "added", "replaced", "ignored", "dropped"]
 
 @dataclass(frozen=True)
 class Note:
-    """What became of some elements of one table; `column` and scenario `key` where it has one."""
+    """What became of some elements of one table; `column` and scenario `key` where it has one.
+
+    `surprising` is what a user may not expect and is told before a run.
+    """
 
     fate: Fate
     table: str
@@ -22,6 +25,7 @@ class Note:
     text: str
     column: str = ""
     key: str = ""
+    surprising: bool = False
 
 
 @dataclass
@@ -46,11 +50,12 @@ class NetRecord:
         *,
         column: str = "",
         key: str = "",
+        surprising: bool = False,
     ) -> None:
         """Write down what became of elements; nothing where `index` is empty."""
         elements = tuple(int(str(i)) for i in index)
         if elements:
-            self.notes.append(Note(fate, table, elements, text, column, key))
+            self.notes.append(Note(fate, table, elements, text, column, key, surprising))
 
     def join(self, bus_of: Mapping[int, int]) -> None:
         """Let buses stand for others from now on."""

@@ -54,16 +54,23 @@ def apply_topology(net: pandapowerNet, name: str, record: NetRecord) -> None:
     pairs = _closed_switches(net, name, record)
     net.switch = net.switch.drop(net.switch.index)
     _cut(net, open_ends, record)
-    _join(net, name, pairs, record)
-    _join(net, name, _tiny_lines(net, name), record)
+    _join(net, name, pairs, record, surprising=False)
+    _join(net, name, _tiny_lines(net, name), record, surprising=True)
     _merge_slacks(net, record)
     _drop_unsupplied(net, record)
 
 
-def _drop(net: pandapowerNet, table: str, index: Iterable[object], reason: str,
-          record: NetRecord) -> None:  # fmt: skip
+def _drop(
+    net: pandapowerNet,
+    table: str,
+    index: Iterable[object],
+    reason: str,
+    record: NetRecord,
+    *,
+    surprising: bool = False,
+) -> None:
     rows = pd.Index(list(index))
-    record.note("dropped", table, rows, reason)
+    record.note("dropped", table, rows, reason, surprising=surprising)
     net[table] = net[table].drop(rows)
     for costs in ("poly_cost", "pwl_cost"):
         cost = net[costs]
@@ -90,7 +97,7 @@ def _drop_out_of_service(net: pandapowerNet, name: str, record: NetRecord) -> No
         ends = net[table][list(BUS_COLUMNS.get(table, ()))]
         dead = ~ends.isin(alive)
         gone = ends.index[dead.all(axis=1) if table == "line" else dead.any(axis=1)]
-        _drop(net, table, gone, "its bus is out of service", record)
+        _drop(net, table, gone, "its bus is out of service", record, surprising=table != "line")
 
 
 def _open_ends(net: pandapowerNet, name: str, record: NetRecord) -> list[_OpenEnd]:
@@ -171,7 +178,7 @@ def _cut(net: pandapowerNet, ends: list[_OpenEnd], record: NetRecord) -> None:
         column, other = end.column, next(c for c in BRANCH_ENDS[table] if c != end.column)
         if table == "trafo" and row[other] in slacks:
             lost = f"{reason}; its {row.pfe_kw:g} kW of iron losses belong to the grid above"
-            _drop(net, table, [index], lost, record)
+            _drop(net, table, [index], lost, record, surprising=True)
             continue
         bus = net.bus.loc[[row[column]]].copy()
         bus.index = [int(net.bus.index.max()) + 1]
@@ -212,7 +219,12 @@ def _tiny_lines(net: pandapowerNet, name: str) -> list[tuple[int, int, str]]:
 
 
 def _join(
-    net: pandapowerNet, name: str, pairs: list[tuple[int, int, str]], record: NetRecord
+    net: pandapowerNet,
+    name: str,
+    pairs: list[tuple[int, int, str]],
+    record: NetRecord,
+    *,
+    surprising: bool,
 ) -> None:
     """Make one bus of each group of joined ones, with the tightest of their voltage bands."""
     bus_of: dict[int, int] = {}
@@ -227,7 +239,8 @@ def _join(
         if keep == gone:
             continue
         bus_of[gone] = keep
-        record.note("joined", "bus", [gone], f"one bus with {keep} by {reason}")
+        told = f"one bus with {keep} by {reason}"
+        record.note("joined", "bus", [gone], told, surprising=surprising)
     if not bus_of:
         return
     bus_of = {bus: survivor(bus) for bus in bus_of}

@@ -3,8 +3,10 @@
 import pandapower as pp
 import pytest
 
+from stackelgrid.scenarios.build import build_scenario
 from stackelgrid.scenarios.grids import build_grids
 from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.notices import notices
 from tests.outside_nets import street
 
 
@@ -67,6 +69,12 @@ def test_explain_tells_what_became_of_the_net(command, scenario):
     assert "bus 7: out of service" in dropped
     ignored = entries(text, "ignored, as it cannot matter")
     assert any(line.startswith("ext_grid slack_weight (1): ") for line in ignored)
+
+
+def test_a_run_says_first_what_a_user_may_not_expect(scenario):
+    built = build_scenario(load_scenario(str(scenario())))
+    told = [line for line in notices(built) if line.startswith("grid mv1")]
+    assert told == ["grid mv1: load 5 dropped, as its bus is out of service"]
 
 
 def test_without_explain_a_grid_is_one_line(command, scenario):
