@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 
 from stackelgrid.analysis.indicators import TOTAL, UNITS
 from stackelgrid.analysis.study_columns import COMPARE, COMPARE_EXCHANGE
-from stackelgrid.analysis.whole_file import whole_file
 from stackelgrid.controllers import tolerances
 from stackelgrid.simulators.columns import Table, arrow_table
+from stackelgrid.simulators.whole_file import whole_file
 
 # how the schemes are judged: by their plan at interval 0, or by a whole run
 PLAN = "plan"

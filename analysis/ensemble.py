@@ -19,6 +19,7 @@ from stackelgrid.analysis.significant import significant
 from stackelgrid.analysis.study_columns import KPIS, STATISTICS
 from stackelgrid.controllers import tolerances
 from stackelgrid.simulators.columns import arrow_table
+from stackelgrid.simulators.whole_file import whole_file
 
 CONFIDENCE = 0.95
 _GROUP = ["error_level", "scheme", "variant", "grid", "kpi", "unit"]
@@ -175,8 +176,10 @@ def _text(row: "pd.Series[float]") -> str:
 def write_tables(tables: EnsembleTables, directory: Path, name: str) -> None:
     """Write kpis.parquet, statistics.parquet, statistics.csv and statistics.md."""
     for frame, declared in ((tables.kpis, KPIS), (tables.statistics, STATISTICS)):
-        pq.write_table(arrow_table(frame, declared), directory / f"{declared.name}.parquet")
-    tables.statistics.to_csv(directory / "statistics.csv", index=False)
+        with whole_file(directory / f"{declared.name}.parquet") as path:
+            pq.write_table(arrow_table(frame, declared), path)
+    with whole_file(directory / "statistics.csv") as path:
+        tables.statistics.to_csv(path, index=False)
     texts = overview(tables)
     lines = [
         f"# {name}: mean and 95 % confidence interval of the members",
@@ -185,4 +188,5 @@ def write_tables(tables: EnsembleTables, directory: Path, name: str) -> None:
         "|" + "---|" * len(texts.columns),
         *("| " + " | ".join(row) + " |" for row in texts.itertuples(index=False)),
     ]
-    (directory / "statistics.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with whole_file(directory / "statistics.md") as path:
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")

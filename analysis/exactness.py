@@ -16,6 +16,7 @@ from stackelgrid.analysis.study_columns import TREE as TREE_COLUMNS
 from stackelgrid.controllers.verdict import EXACT
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.simulators.columns import arrow_table
+from stackelgrid.simulators.whole_file import whole_file
 
 PREDICTED = "predicted_exact"
 TREE = "tree.parquet"
@@ -253,10 +254,14 @@ def _turn(
 
 def write_tables(tables: SweepTables, tree: pd.DataFrame, directory: Path) -> None:
     """Write conditions.csv, tree.parquet, and levels.csv and stops.csv where they are defined."""
-    pq.write_table(arrow_table(tree, TREE_COLUMNS), directory / TREE)
-    conditions_table(tables.points, tables.steps).to_csv(directory / "conditions.csv", index=False)
+    with whole_file(directory / TREE) as path:
+        pq.write_table(arrow_table(tree, TREE_COLUMNS), path)
+    frames = {"conditions.csv": conditions_table(tables.points, tables.steps)}
     if tables.varied:
-        levels_table(tables.points, tables.varied).to_csv(directory / "levels.csv", index=False)
+        frames["levels.csv"] = levels_table(tables.points, tables.varied)
         stops = stops_table(tables.points, tables.varied)
         if len(stops):
-            stops.to_csv(directory / "stops.csv", index=False)
+            frames["stops.csv"] = stops
+    for name, frame in frames.items():
+        with whole_file(directory / name) as path:
+            frame.to_csv(path, index=False)

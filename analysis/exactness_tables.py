@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stackelgrid.analysis.study_columns import LINES, POINTS, STEPS
-from stackelgrid.analysis.whole_file import whole_file
+from stackelgrid.simulators.manifest import Entry, Manifest, ManifestWriter, entry_of
+from stackelgrid.simulators.whole_file import own_folder, whole_file
 
 SCHEMAS: dict[str, pa.Schema] = {table.name: table.schema for table in (POINTS, STEPS, LINES)}
 
@@ -20,18 +21,22 @@ def table_of(name: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 
 
 def write_chunk(directory: Path, chunk: int, tables: Mapping[str, pa.Table]) -> None:
-    """Write the parts of one chunk; it counts as done with the part of `points`, the last one."""
+    """Write the parts of one chunk; it counts as done once the manifest lists them."""
+    written = {}
     for name in sorted(tables, key=lambda n: n == "points"):
         path = _part(directory, name, chunk)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(tables[name], path)
+        own_folder(path.parent)
+        written[f"{name}/{path.name}"] = _write(tables[name], path)
+    ManifestWriter(directory).add(chunk, written, durable=True)
 
 
 def finished_chunks(directory: Path, chunks: int) -> list[int]:
     """Numbers of the chunks that need not be computed again."""
     if _whole(directory, "points").exists():
         return list(range(chunks))
-    return [k for k in range(chunks) if _part(directory, "points", k).exists()]
+    manifest = Manifest(directory)
+    manifest.read()
+    return [k for k in range(chunks) if k in manifest.parts]
 
 
 def read_parts(directory: Path, name: str, chunks: Sequence[int]) -> pa.Table:
@@ -56,17 +61,28 @@ def read_table(directory: Path, name: str) -> pa.Table:
     path = _whole(directory, name)
     if path.exists():
         return pq.read_table(path)
-    done = sorted((directory / "points").glob("part-*.parquet"))
-    if not done:  # parts are gone when all tables are whole
-        return pq.read_table(path)
-    return read_parts(directory, name, [int(p.stem.removeprefix("part-")) for p in done])
+    if not any((directory / name).glob("part-*.parquet")):
+        return pq.read_table(path)  # parts are gone when all tables are whole
+    manifest = Manifest(directory)
+    if manifest.exists:
+        manifest.read()
+        done = sorted(manifest.parts)
+    else:  # of version 0.1
+        parts = (directory / "points").glob("part-*.parquet")
+        done = sorted(int(p.stem.removeprefix("part-")) for p in parts)
+    return read_parts(directory, name, done)
 
 
 def merge_parts(directory: Path, chunks: int) -> None:
     """Replace the parts by one file a table; goes on where it was interrupted."""
+    manifest = ManifestWriter(directory)
     for name in SCHEMAS:
-        if not _whole(directory, name).exists():
-            _write(read_parts(directory, name, range(chunks)), _whole(directory, name))
+        path = _whole(directory, name)
+        if not path.exists():
+            with whole_file(path) as unfinished:
+                table = read_parts(directory, name, range(chunks))
+                pq.write_table(table, unfinished, compression="zstd")
+                manifest.whole(name, entry_of(unfinished, table.num_rows))
     for name in SCHEMAS:
         shutil.rmtree(directory / name, ignore_errors=True)
 
@@ -79,7 +95,8 @@ def _part(directory: Path, name: str, chunk: int) -> Path:
     return directory / name / f"part-{chunk:06d}.parquet"
 
 
-def _write(table: pa.Table, path: Path) -> None:
-    """Write a file that appears whole or not at all."""
+def _write(table: pa.Table, path: Path) -> Entry:
+    """Write a file that appears whole or not at all; returns its entry for the manifest."""
     with whole_file(path) as unfinished:
         pq.write_table(table, unfinished, compression="zstd")
+        return entry_of(unfinished, table.num_rows)

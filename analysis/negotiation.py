@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from stackelgrid.analysis.held import check_held
 from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.simulators.manifest import Manifest
 
 TOTAL = "total"
 # columns of round.parquet that must become small before agents commit
@@ -44,13 +46,10 @@ class NegotiationTables:
 
 def read_negotiations(directory: Path) -> NegotiationTables:
     """Read the tables of a finished run; raises StackelgridError for a directory without them."""
+    tables = ("round", "negotiation", "commitment")
+    check_held(Manifest(directory), {}, tables, 0)
     try:
-        return NegotiationTables(
-            *(
-                pd.read_parquet(directory / f"{name}.parquet")
-                for name in ("round", "negotiation", "commitment")
-            )
-        )
+        return NegotiationTables(*(pd.read_parquet(directory / f"{n}.parquet") for n in tables))
     except OSError as error:
         raise StackelgridError(
             f"{directory}: no finished run ({error.filename or error} cannot be read)"

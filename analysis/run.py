@@ -15,8 +15,6 @@ import copy
 import glob
 import json
 import re
-import tomllib
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +24,9 @@ import pandas as pd
 import pyarrow as pa
 
 from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.kinds import no_run, results_in, study_kind
+from stackelgrid.analysis.held import check_held
+from stackelgrid.analysis.run_files import GridInfo, run_scenario, run_summary
+from stackelgrid.simulators.manifest import Manifest
 from stackelgrid.simulators.result_columns import NETWORK as NETWORK_COLUMNS
 from stackelgrid.simulators.tables import SCHEMAS
 
@@ -38,28 +38,18 @@ NETWORK = "network"
 TABLES = (*SCHEMAS, NETWORK)
 # columns that earlier versions did not write, by table: empty there
 _LATER = {NETWORK: "max_loading_percent"}
-_KEYS = {"scenario": str, "status": str, "intervals_planned": int, "intervals_done": int}
 _PARTS = "part-*.parquet"
 _DUCKDB_PREFIX = "Error: "
-
-
-@dataclass(frozen=True)
-class GridInfo:
-    """A grid of a run: level (transmission, mv, lv), parent and bus there (None for the root)."""
-
-    name: str
-    level: str
-    parent: str | None
-    bus: int | None
-    multiplicity: int
 
 
 class Run:
     """Results of one run: finished, interrupted, or still going on.
 
-    Raises ResultsError for a directory that holds no run. Each table is an attribute: `interval`,
-    `bus`, `branch`, `device`, `boundary`, ... (a pandas frame, read when first asked for and kept);
-    `network` is the static data of all grids. A run that goes on is seen as it was when it was
+    Raises ResultsError for a directory that holds no run, or not what the run wrote there: a file
+    that is missing or was changed since. `notice` says so where that cannot be checked.
+    Each table is an attribute: `interval`, `bus`, `branch`, `device`, `boundary`, ... (a pandas
+    frame, read when first asked for and kept); `network` is the static data of all grids. A run
+    that goes on is seen as it was when it was
     opened (`summary`) or asked (tables); `refreshed()` looks again.
     """
 
@@ -81,17 +71,10 @@ class Run:
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
-        self.summary = read_summary(self.directory)
-        study = study_kind(self.summary)
-        if study is not None:
-            raise ResultsError(no_run(self.directory, study))
-        for key, kind in _KEYS.items():
-            if not isinstance(self.summary.get(key), kind):
-                raise ResultsError(
-                    f"{self.directory}: summary.json has no {key!r} of a run; the directory of a "
-                    "run (stackelgrid run) is accepted"
-                )
-        self.scenario: dict[str, Any] = _scenario(self.directory)
+        self.summary = run_summary(self.directory)
+        self.manifest = Manifest(self.directory)
+        self.notice = check_held(self.manifest, self.summary, tuple(SCHEMAS), self.intervals_done)
+        self.scenario, self._grids = run_scenario(self.directory)
         self._frames: dict[str, pd.DataFrame] = {}
         self._nets: dict[str, pandapowerNet] = {}
 
@@ -121,15 +104,10 @@ class Run:
         """Length of an interval in hours."""
         return float(self.scenario["time"]["interval_min"]) / 60.0
 
-    @cached_property
+    @property
     def grids(self) -> dict[str, GridInfo]:
         """Grids by name, in the scenario's order."""
-        return {
-            g["name"]: GridInfo(
-                g["name"], g["level"], g.get("parent"), g.get("bus"), int(g.get("multiplicity", 1))
-            )
-            for g in self.scenario["grids"]
-        }
+        return self._grids
 
     @cached_property
     def events(self) -> list[dict[str, Any]]:
@@ -280,50 +258,6 @@ def check_table(name: str) -> None:
     """Raise ResultsError for a table that runs do not have."""
     if name not in TABLES:
         raise ResultsError(f"table {name!r} is unknown; accepted: {', '.join(sorted(TABLES))}")
-
-
-def read_summary(directory: Path) -> dict[str, Any]:
-    """Return summary.json of a directory of results; raises ResultsError in one line."""
-    try:
-        return _summary(directory)
-    except OSError as error:  # no permission, a drive that is gone
-        raise ResultsError(f"{directory}: cannot be read ({error.strerror})") from error
-
-
-def _summary(directory: Path) -> dict[str, Any]:
-    if not directory.exists():
-        raise ResultsError(f"{directory}: does not exist; a directory of results is accepted")
-    if not directory.is_dir():
-        raise ResultsError(f"{directory}: is a file; a directory of results is accepted")
-    if not any(directory.iterdir()):
-        raise ResultsError(f"{directory}: is empty; a directory of results is accepted")
-    path = directory / "summary.json"
-    if not path.is_file():
-        accepted = results_in(directory) or (
-            "a directory that stackelgrid run, compare, exactness or ensemble has written"
-        )
-        raise ResultsError(
-            f"{directory}: holds no results (summary.json is missing); accepted: {accepted}"
-        )
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(content, dict):
-        raise ResultsError(f"{path}: holds no object; a summary of stackelgrid is accepted")
-    return content
-
-
-def _scenario(directory: Path) -> dict[str, Any]:
-    path = directory / "scenario.toml"
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ResultsError(f"{path}: cannot be read ({error})") from error
-    time, grids = content.get("time"), content.get("grids")
-    if not isinstance(time, dict) or "interval_min" not in time or not isinstance(grids, list):
-        raise ResultsError(f"{path}: has no time.interval_min or no grids; a run's is accepted")
-    return content
 
 
 def _first_line(error: duckdb.Error) -> str:

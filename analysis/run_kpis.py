@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stackelgrid.analysis.held import check_held
 from stackelgrid.analysis.indicators import (
     TOTAL,
     GridRecord,
@@ -20,6 +21,7 @@ from stackelgrid.analysis.indicators import (
 )
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.simulators.manifest import Manifest
 
 _OWN_COSTS = ["retail_eur", "fee_eur", "wear_eur", "curtailment_eur", "generation_eur"]
 # keys of sections of summary.json by the indicator they give
@@ -68,6 +70,7 @@ def read_run(directory: Path) -> RunTables:
             name: pd.read_parquet(directory / f"{name}.parquet")
             for name in ("interval", "boundary", "device", "trade")
         }
+        check_held(Manifest(directory), summary, tuple(tables), 0)
     except OSError as error:
         raise StackelgridError(
             f"{directory}: no finished run ({error.filename} cannot be read)"

@@ -23,10 +23,12 @@ from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.exactness import TREE, SweepTables
 from stackelgrid.analysis.exactness_tables import SCHEMAS
 from stackelgrid.analysis.exactness_tables import read_table as read_sweep_table
-from stackelgrid.analysis.run import read_summary
+from stackelgrid.analysis.held import check_held, check_members
+from stackelgrid.analysis.run_files import read_summary
 from stackelgrid.analysis.study_columns import COMPARE_EXCHANGE, KPIS, STATISTICS
 from stackelgrid.analysis.study_columns import TREE as TREE_COLUMNS
 from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.simulators.manifest import Manifest
 
 # folder of the runs of an ensemble
 DATASET = "ensemble"
@@ -70,6 +72,8 @@ def read_comparison(directory: str | Path) -> ComparisonStudy:
     if kind is None:
         raise ResultsError(f"{directory}: holds no comparison (stackelgrid compare)")
     _need(directory, summary, {"pricing": str})
+    if summary.get("manifest") is not None:  # an unfinished one has none
+        check_held(Manifest(directory), summary, (), 0)
     if kind == "schemes":
         table = _table(directory / "compare.parquet", compare.COLUMNS)
         exchange = _table(directory / "compare_exchange.parquet", COMPARE_EXCHANGE.names)
@@ -91,12 +95,16 @@ def read_sweep(directory: str | Path) -> SweepStudy:
     if not isinstance(summary.get("points_planned"), int):
         raise ResultsError(f"{directory}: holds no exactness sweep (stackelgrid exactness)")
     _need(directory, summary, {"grid": str, "dimensions": dict})
+    check_held(Manifest(directory), summary, tuple(SCHEMAS), 0)
     frames = {}
     for name, schema in SCHEMAS.items():
         with _readable(directory / f"{name}.parquet"):
             table = read_sweep_table(directory, name)
         _check_columns(directory / f"{name}.parquet", table.column_names, schema.names)
         frames[name] = table.to_pandas()
+    found, done = len(frames["points"]), summary.get("points_done", 0)
+    if found < done:
+        raise ResultsError(f"{directory}: table points holds {found} of {done} points; it is cut")
     path = directory / TREE
     tree = None
     if path.exists():
@@ -115,6 +123,10 @@ def read_ensemble(directory: str | Path) -> EnsembleStudy:
         raise ResultsError(f"{directory}: holds no ensemble (stackelgrid ensemble)")
     numbers = dict.fromkeys(("runs_planned", "runs_done", "runs_failed", "members"), int)
     _need(directory, summary, {**numbers, "error_levels": list, "schemes": list, "failed": list})
+    manifest = Manifest(directory)
+    check_held(manifest, summary, (), 0)
+    if manifest.exists:
+        check_members(manifest)
     if not summary["runs_done"]:
         return EnsembleStudy(directory, summary, {}, None)
     ended = summary["status"] in ("done", "failed")

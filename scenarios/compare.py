@@ -29,6 +29,8 @@ from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.progress import RunProgress
 from stackelgrid.scenarios.run import RunLog, check_out, resolved, run_scenario, write_summary
 from stackelgrid.scenarios.stored_energy import stored_energy_prices
+from stackelgrid.simulators.manifest import FILE, ManifestWriter
+from stackelgrid.simulators.whole_file import whole_file
 
 DecidePlan = Callable[
     [System, ControllerSettings, str, Pricing, Mapping[str, Measurement]], Sequence[Outcome]
@@ -108,6 +110,7 @@ def compare_schemes(
             work.done = first + loaded.scenario.time.intervals
             progress(work.done)
         write_plots(comparison, out)
+        ManifestWriter(out).begin(["scenario.toml", "compare.parquet", "compare_exchange.parquet"])
         status = "failed" if comparison.failed() else "done"
     except OSError as error:
         raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
@@ -227,7 +230,8 @@ def open_directory(loaded: LoadedScenario, out: Path) -> None:
     """Make the directory of a comparison, with its scenario; raises ScenarioError."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "scenario.toml").write_text(tomli_w.dumps(resolved(loaded)), encoding="utf-8")
+        with whole_file(out / "scenario.toml") as unfinished:
+            unfinished.write_text(tomli_w.dumps(resolved(loaded)), encoding="utf-8")
     except OSError as error:
         raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
 
@@ -269,6 +273,7 @@ def _summary(work: _Work, status: str) -> dict[str, Any]:
         "scenario": work.loaded.scenario.name,
         "seed": work.loaded.scenario.seed,
         "version": version("stackelgrid"),
+        "manifest": None if status in ("running", "interrupted") else FILE,
         "status": status,
         "pricing": work.options.pricing,
         "closed_loop": work.options.closed_loop,

@@ -30,6 +30,7 @@ from stackelgrid.scenarios.progress import RunProgress
 from stackelgrid.scenarios.run import RunLog, check_out, run_scenario, write_summary
 from stackelgrid.scenarios.schema_communication import CommunicationSection
 from stackelgrid.scenarios.stored_energy import stored_energy_prices
+from stackelgrid.simulators.manifest import FILE, ManifestWriter
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def compare_qualities(
             write_summary(out, _summary(work, "running"))
             progress(first + loaded.scenario.time.intervals)
         write_plots(told, out)
+        ManifestWriter(out).begin(["scenario.toml", "qualities.parquet"])
         status = "failed" if comparison.failed() else "done"
     except OSError as error:
         raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
@@ -139,6 +141,7 @@ def _summary(work: _Work, status: str) -> dict[str, Any]:
         "scenario": scenario.name,
         "seed": scenario.seed,
         "version": version("stackelgrid"),
+        "manifest": None if status in ("running", "interrupted") else FILE,
         "status": status,
         "pricing": comparison.pricing,
         "stored_energy_eur_per_mwh": stored_energy_prices(work.built),

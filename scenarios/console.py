@@ -56,6 +56,12 @@ JsonOption = Annotated[
 ]
 
 
+def say_notice(line: str) -> None:
+    """Say a notice on stderr, where there is one."""
+    if line:
+        print(line, file=sys.stderr)
+
+
 class Terminated(KeyboardInterrupt):
     """The process was asked to end by SIGTERM."""
 

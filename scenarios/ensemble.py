@@ -34,6 +34,8 @@ from stackelgrid.scenarios.notices import notices
 from stackelgrid.scenarios.run import RunLog, check_out, resolved, write_summary
 from stackelgrid.scenarios.run_state import file_digests, locked
 from stackelgrid.scenarios.schema import Scenario
+from stackelgrid.simulators.manifest import FILE, Entry, ManifestWriter, entry_of
+from stackelgrid.simulators.whole_file import own_folder, whole_file
 
 _UNFINISHED = "unfinished"
 
@@ -142,7 +144,8 @@ def _check_builds(
 
 def _write_scenario(out: Path, content: dict[str, Any]) -> None:
     try:
-        (out / "scenario.toml").write_text(tomli_w.dumps(content), encoding="utf-8")
+        with whole_file(out / "scenario.toml") as unfinished:
+            unfinished.write_text(tomli_w.dumps(content), encoding="utf-8")
     except OSError as error:
         raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
 
@@ -169,6 +172,7 @@ def _run(work: _Work, client: Client, lines: list[str]) -> EnsembleResult:
 
 def _begin(work: _Work, client: Client, lines: list[str]) -> list[MemberRun]:
     """Say what is run; runs that are left."""
+    _list(work.out)  # without tables, which are analysed anew
     todo = [run for run in work.runs if not _is_done(work.out, run)]
     work.workers = sum(client.nthreads().values())
     work.done = len(work.runs) - len(todo)
@@ -214,6 +218,7 @@ def _record(work: _Work, result: MemberResult) -> None:
         work.say(f"{run.cells[0].label}: failed: {result.reason}")
         return
     _save(work.out, run, result)
+    ManifestWriter(work.out).add(run.number, _entries(work.out, run), durable=False)
     work.done += 1
     for cell in run.cells:
         work.log.event("member", **vars(cell), wall_s=result.wall_s)
@@ -226,15 +231,28 @@ def _save(out: Path, run: MemberRun, result: MemberResult) -> None:
         if target.is_dir():
             first = first or target
             continue
-        scratch = out / _UNFINISHED / str(run.number)
+        scratch = own_folder(out / _UNFINISHED) / str(run.number)
         shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
+        scratch.mkdir()
         for name, content in result.files.items():
             if first is None or not _linked(first / name, scratch / name):
                 (scratch / name).write_bytes(content)
         target.parent.mkdir(parents=True, exist_ok=True)
         scratch.rename(target)
         first = first or target
+
+
+def _list(out: Path, *tables: str) -> None:
+    """Write a manifest of an ensemble's tables and of the manifests of its runs."""
+    runs = sorted(out.glob(f"{DATASET}/*/*/*/*/{FILE}"))
+    names = [path.relative_to(out).as_posix() for path in runs]
+    ManifestWriter(out).begin(["scenario.toml", *tables, *names])
+
+
+def _entries(out: Path, run: MemberRun) -> dict[str, Entry]:
+    """Entries of the manifests of a run's cells, which list their tables."""
+    manifests = [target / FILE for target in _targets(out, run)]
+    return {path.relative_to(out).as_posix(): entry_of(path) for path in manifests}
 
 
 def _linked(source: Path, target: Path) -> bool:
@@ -254,6 +272,7 @@ def _analyse(work: _Work) -> EnsembleTables | None:
     tables = analyse(work.out / DATASET, step_h)
     write_tables(tables, work.out, work.loaded.scenario.name)
     write_plots(tables, work.out, work.loaded.scenario.name)
+    _list(work.out, "kpis.parquet", "statistics.parquet")
     return tables
 
 
@@ -264,6 +283,7 @@ def _summary(work: _Work, status: str) -> dict[str, Any]:
         "scenario": work.loaded.scenario.name,
         "seed": work.loaded.scenario.seed,
         "version": version("stackelgrid"),
+        "manifest": FILE,
         "status": status,
         "size": e.size,
         "members": e.members,

@@ -15,6 +15,7 @@ from stackelgrid.scenarios.ensemble_design import MemberRun
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.run import RunResult, run_scenario
 from stackelgrid.scenarios.schema import Scenario
+from stackelgrid.simulators.manifest import FILE, ManifestWriter
 
 INDICATORS = "indicators.parquet"
 _KEPT = ("*.parquet", "summary.json", "scenario.toml", "log.jsonl")
@@ -40,11 +41,11 @@ def run_member(run: MemberRun) -> MemberResult:
         with TemporaryDirectory(prefix="stackelgrid-member-", dir=_scratch()) as scratch:
             result = run_scenario(loaded, Path(scratch) / "run")
             _write_indicators(result)
-            files = {
-                path.name: path.read_bytes()
-                for pattern in _KEPT
-                for path in sorted(result.directory.glob(pattern))
-            }
+            found = [p for pattern in _KEPT for p in sorted(result.directory.glob(pattern))]
+            ManifestWriter(result.directory).only(
+                p.name for p in found if p.suffix in (".parquet", ".toml")
+            )
+            files = {path.name: path.read_bytes() for path in (*found, result.directory / FILE)}
     except StackelgridError as error:
         return MemberResult(run.number, time.perf_counter() - started, str(error))
     except Exception as error:  # a defect in one member must not hide the others

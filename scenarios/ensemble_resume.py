@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.analysis.held import check_members
 from stackelgrid.scenarios.ensemble_design import Ensemble, ensemble_of
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
-from stackelgrid.scenarios.resume import begun_study
+from stackelgrid.scenarios.resume import begun_study, check_saved
 
 # what summary.json says of an ensemble and a resumed one needs
 _NEEDED = ("runs_planned", "status", "size", "members", "intervals", "wall_s", "folder", "files")
@@ -49,4 +51,10 @@ def begun(directory: Path, asked: LoadedScenario | None = None) -> Begun:
     `asked` or with other files, naming what differs.
     """
     own, summary = begun_study(directory, "ensemble", _NEEDED, asked)
+    try:
+        check_members(check_saved(directory, (), missing=True))
+    except ResultsError as error:
+        raise ScenarioError(
+            f"--resume {directory}: {error}; remove the folder of that run, and it is run again"
+        ) from error
     return Begun(directory, replace(own, folder=Path(summary["folder"])), summary)

@@ -16,10 +16,11 @@ from typing import Any
 import pyarrow as pa
 import tomli_w
 
-from stackelgrid.analysis.exactness import SweepTables, judged, write_tables
+from stackelgrid.analysis.exactness import TREE, SweepTables, judged, write_tables
 from stackelgrid.analysis.exactness_rows import Point
 from stackelgrid.analysis.exactness_study import Evaluator, Study
 from stackelgrid.analysis.exactness_tables import (
+    SCHEMAS,
     finished_chunks,
     merge_parts,
     read_parts,
@@ -36,9 +37,11 @@ from stackelgrid.scenarios.exactness_design import Sweep, points_of, study_of
 from stackelgrid.scenarios.interrupts import without_interrupts
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices
-from stackelgrid.scenarios.resume import begun_study
+from stackelgrid.scenarios.resume import begun_study, check_saved
 from stackelgrid.scenarios.run import RunLog, check_out, resolved, write_summary
 from stackelgrid.scenarios.run_state import file_digests
+from stackelgrid.simulators.manifest import FILE, ManifestWriter
+from stackelgrid.simulators.whole_file import whole_file
 
 # points that are evaluated and saved together, a few seconds of work; least number of chunks of a
 # small sweep, so that all workers have some
@@ -121,7 +124,9 @@ def sweep_exactness(
     try:
         out.mkdir(parents=True, exist_ok=True)
         if not resume:
-            (out / "scenario.toml").write_text(tomli_w.dumps(content), encoding="utf-8")
+            with whole_file(out / "scenario.toml") as unfinished:
+                unfinished.write_text(tomli_w.dumps(content), encoding="utf-8")
+            ManifestWriter(out).begin(["scenario.toml"])
     except OSError as error:
         raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
     work = _Work(
@@ -154,6 +159,7 @@ def sweep_exactness(
         tree = tree_table(study.feeder.network)
         write_tables(tables, tree, out)
         write_plots(tables, tree, out, _title(loaded, sweep))
+        ManifestWriter(out).settle([TREE])
         status = "done"
     except OSError as error:
         raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
@@ -190,6 +196,7 @@ def _check_resume(loaded: LoadedScenario, sweep: Sweep, out: Path) -> float:
         raise ScenarioError(f"{where}: has size {before['size']!r}, this would be {sweep.size!r}")
     if before["status"] == "done":
         raise ScenarioError(f"{where}: is done; nothing is left to resume")
+    check_saved(out, tuple(SCHEMAS))
     return float(before["wall_s"])
 
 
@@ -264,6 +271,7 @@ def _summary(work: _Work, status: str) -> dict[str, Any]:
         "scenario": scenario.name,
         "seed": scenario.seed,
         "version": version("stackelgrid"),
+        "manifest": FILE,
         "status": status,
         "grid": work.sweep.grid,
         "size": work.sweep.size,

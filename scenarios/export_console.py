@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from stackelgrid.scenarios.console import say_notice
 from stackelgrid.scenarios.interrupts import loading
 
 
@@ -37,5 +38,7 @@ def export(
         from stackelgrid.analysis.export import export as write
         from stackelgrid.analysis.run import Run
 
-    write(Run(directory), form, out, tables=tables or (), grids=grids or (), interval=interval)
+    run = Run(directory)
+    say_notice(run.notice)
+    write(run, form, out, tables=tables or (), grids=grids or (), interval=interval)
     print(out)

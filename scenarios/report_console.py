@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stackelgrid.scenarios.console import Output, interruptible
+from stackelgrid.scenarios.console import Output, interruptible, say_notice
 from stackelgrid.scenarios.interrupts import loading
 
 ReportOption = Annotated[
@@ -25,9 +25,12 @@ def report(
 ) -> None:
     """Write report.html, one page that needs no network, and print its path."""
     with loading():
+        from stackelgrid.analysis.held import notice_of
         from stackelgrid.analysis.report.kinds import is_study, write_study_report
         from stackelgrid.analysis.report.run import write_run_report
+        from stackelgrid.analysis.run_files import read_summary
 
+    say_notice(notice_of(directory, read_summary(directory)))
     print((write_study_report if is_study(directory) else write_run_report)(directory))
 
 

@@ -9,7 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from stackelgrid.analysis.held import check_held
 from stackelgrid.analysis.kinds import study_kind
+from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario, load_scenario
 from stackelgrid.scenarios.progress import RunProgress
@@ -25,9 +27,11 @@ from stackelgrid.scenarios.run_state import (
     remove_state,
 )
 from stackelgrid.scenarios.schema import Scenario
+from stackelgrid.simulators.manifest import FILE, Manifest, ManifestError
 from stackelgrid.simulators.tables import SCHEMAS
+from stackelgrid.simulators.whole_file import refuse_links
 
-__all__ = ["Resumable", "begun_study", "resumable", "resume_run"]
+__all__ = ["Resumable", "begun_study", "check_saved", "resumable", "resume_run"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,10 @@ def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumabl
     """Look at a directory that a run has left behind, and at whether it can go on.
 
     `loaded` is the scenario that it is expected to hold; that of the directory if left out. Raises
-    ScenarioError for a directory that is no run, and for a state of another version or scenario.
+    ScenarioError for a directory that is no run, and for a state of another version or scenario,
+    and a StackelgridError for files that are missing or not as they were written.
     """
+    _refuse_links(directory)
     path = directory / "scenario.toml"
     header = read_header(directory)
     summary = _summary(directory, has_state=header is not None)
@@ -67,15 +73,51 @@ def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumabl
         _check_same(directory, resolved(own), resolved(loaded), "asked for")
     if summary is not None and summary.get("status") == "done":
         remove_state(directory)  # its process has ended before it could
+        check_held(Manifest(directory), summary, tuple(SCHEMAS), own.scenario.time.intervals)
         return Resumable(directory, loaded or own, None, summary)
     # a controller of the user's lies beside the scenario it was run from
     folder = None if summary is None else summary.get("folder")
     if header is not None:
         _check_header(directory, header, resolved(own))
+        check_saved(directory, tuple(SCHEMAS), header.interval, before=header.interval)
         folder = header.folder
     if folder is not None:
         own = replace(own, folder=Path(folder))
     return Resumable(directory, loaded or own, header, None)
+
+
+def check_saved(
+    directory: Path,
+    tables: Sequence[str],
+    done: int = 0,
+    before: int | None = None,
+    *,
+    missing: bool = False,
+) -> Manifest:
+    """Refuse a directory in which a file is missing, or not as it was, that is needed to go on.
+
+    `done` intervals must be on record, those from `before` on are computed again; what is `missing`
+    is as well, if so said. Raises ScenarioError.
+    """
+    manifest = Manifest(directory)
+    if not manifest.exists:
+        raise ScenarioError(
+            f"--resume {directory}: {FILE} is missing; put it back, or begin in a new directory"
+        )
+    try:
+        manifest.check(tables, done=done, before=before, missing=missing)
+    except ManifestError as error:
+        raise ScenarioError(
+            f"--resume {directory}: {error}; put it back, or begin in a new directory"
+        ) from error
+    return manifest
+
+
+def _refuse_links(directory: Path) -> None:
+    try:
+        refuse_links(directory)
+    except StackelgridError as error:
+        raise ScenarioError(f"--resume {directory}: {error}") from error
 
 
 def resume_run(
@@ -113,9 +155,9 @@ def _emptied(directory: Path) -> Iterator[None]:
     """Remove what a run has written that has no state, but for what tells where it came from."""
     for table in SCHEMAS:
         shutil.rmtree(directory / table, ignore_errors=True)
-        for name in (f"{table}.parquet", f"{table}.tmp"):
+        for name in (f"{table}.parquet", f"{table}.parquet.tmp"):
             (directory / name).unlink(missing_ok=True)
-    for name in ("log.jsonl", "summary.json.tmp", f"{STATE_FILE}.tmp"):
+    for name in ("log.jsonl", FILE, f"{FILE}.tmp", "summary.json.tmp", f"{STATE_FILE}.tmp"):
         (directory / name).unlink(missing_ok=True)
     yield
 
@@ -140,6 +182,7 @@ def begun_study(
     or one of another version, of another scenario than `asked` or with other files, naming what
     differs.
     """
+    _refuse_links(directory)
     where, path = f"--resume {directory}", directory / "scenario.toml"
     try:
         summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))

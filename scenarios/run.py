@@ -38,13 +38,15 @@ from stackelgrid.scenarios.summary import summary
 from stackelgrid.scenarios.wording import counted
 from stackelgrid.scenarios.world import run_world
 from stackelgrid.simulators.grid_interval import GridInterval
+from stackelgrid.simulators.manifest import ManifestWriter
 from stackelgrid.simulators.negotiation_tables import NegotiationRecorder
 from stackelgrid.simulators.negotiation_totals import negotiation_events
 from stackelgrid.simulators.stages import StageRecorder
 from stackelgrid.simulators.supervision import Supervisor
-from stackelgrid.simulators.tables import TableWriter, sync
+from stackelgrid.simulators.tables import TableWriter
 from stackelgrid.simulators.timings import Timings
 from stackelgrid.simulators.totals import Totals
+from stackelgrid.simulators.whole_file import appending, sync, whole_file
 
 # folder of a run or study with the nets and tables that Python objects of its scenario held
 INPUTS = "inputs"
@@ -101,7 +103,8 @@ def run_in(
             if state is None:
                 with _refusing(out):
                     _replace(out / "scenario.toml", tomli_w.dumps(resolved(loaded)), durable=True)
-                    write_networks(built.grids, out)
+                    names = write_networks(built.grids, out)
+                    ManifestWriter(out).begin(["scenario.toml", *names])
             run = _Run(loaded, built, out, progress, say, started, state)
             run.begin(state)
             return run.finish()
@@ -255,7 +258,9 @@ class _Run:
             self._logged.add(interval)
             self.log.event("fallback", interval=interval, reasons=reasons)
             self._warning = f"interval {interval}: fallback: {reasons[0]}"
-        if not self._unsaved:
+        if self._unsaved:
+            self.writer.commit(done - 1, durable=False)
+        else:
             self._save(done)
         write_summary(self.out, self._summary("running"))
         self._progress(run_progress(self.built, totals, rows, self._decided, self._warning))
@@ -263,7 +268,7 @@ class _Run:
     def _save(self, done: int) -> None:
         """Save the state, after what it counts on is on the disk."""
         started = time.perf_counter()
-        self.writer.sync()
+        self.writer.commit(done - 1, durable=True)
         log_bytes = self.log.sync()
         wall_s = started - self._started
         timings = replace(self.timings, world_s=wall_s - self.timings.build_s)
@@ -332,8 +337,8 @@ class RunLog:
 
     def event(self, kind: str, **fields: Any) -> None:
         """Append one event."""
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json_text({"event": kind, **fields}) + "\n")
+        with appending(self._path) as file:
+            file.write(f"{json_text({'event': kind, **fields})}\n".encode())
 
     def sync(self) -> int:
         """Make it survive a loss of power; returns its length in bytes."""
@@ -352,11 +357,8 @@ def write_summary(out: Path, content: dict[str, Any], *, durable: bool = False) 
 
 def _replace(path: Path, text: str, *, durable: bool) -> None:
     """Replace a file; what is durable survives a loss of power."""
-    unfinished = path.with_name(f"{path.name}.tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    if durable:
-        sync(unfinished)
-    unfinished.rename(path)
+    with whole_file(path, durable=durable) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
     if durable:
         sync(path.parent)
 

@@ -11,16 +11,16 @@ from stackelgrid.controllers.networks.elements import element_table
 from stackelgrid.scenarios.grids import BuiltGrid
 from stackelgrid.simulators.columns import arrow_table
 from stackelgrid.simulators.result_columns import NETWORK as NETWORK_COLUMNS
-from stackelgrid.simulators.tables import sync
+from stackelgrid.simulators.whole_file import own_folder, sync, whole_file
 
 NETWORK = "network.parquet"
 NETS = "grids"
 
 
-def write_networks(grids: Mapping[str, BuiltGrid], directory: Path) -> None:
+def write_networks(grids: Mapping[str, BuiltGrid], directory: Path) -> list[str]:
     """Write network.parquet (columns: `NETWORK`) and a pandapower JSON file a grid.
 
-    Both appear whole or not at all, also after a loss of power. Raises OSError.
+    All appear whole or not at all, also after a loss of power; returns their names. Raises OSError.
     """
     tables = []
     for name, grid in grids.items():
@@ -28,18 +28,13 @@ def write_networks(grids: Mapping[str, BuiltGrid], directory: Path) -> None:
         table.insert(0, "grid", name)
         table.insert(1, "level", grid.section.level)
         tables.append(table)
-    folder = directory / NETS
-    folder.mkdir(exist_ok=True)
+    folder = own_folder(directory / NETS)
     for name, grid in grids.items():
-        path = folder / f"{name}.json"
-        unfinished = path.with_suffix(".tmp")
-        unfinished.write_text(pp.to_json(grid.net), encoding="utf-8")
-        sync(unfinished)
-        unfinished.rename(path)
+        with whole_file(folder / f"{name}.json") as unfinished:
+            unfinished.write_text(pp.to_json(grid.net), encoding="utf-8")
     sync(folder)
-    unfinished = directory / "network.tmp"
     whole = arrow_table(pd.concat(tables, ignore_index=True), NETWORK_COLUMNS)
-    pq.write_table(whole, unfinished, compression="zstd")
-    sync(unfinished)
-    unfinished.rename(directory / NETWORK)
+    with whole_file(directory / NETWORK) as unfinished:
+        pq.write_table(whole, unfinished, compression="zstd")
     sync(directory)
+    return [NETWORK, *(f"{NETS}/{name}.json" for name in grids)]

@@ -21,9 +21,9 @@ from stackelgrid.scenarios.build import BuiltScenario
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.simulators.remote_agents import RemoteController
 from stackelgrid.simulators.remote_grids import GridElsewhere
-from stackelgrid.simulators.tables import sync
 from stackelgrid.simulators.timings import Timings
 from stackelgrid.simulators.totals import Totals
+from stackelgrid.simulators.whole_file import sync, whole_file
 
 STATE_FILE = "state.bin"
 FORMAT = 3
@@ -132,17 +132,8 @@ def save_state(directory: Path, header: StateHeader, state: RunState) -> None:
     """Replace the state of a run directory at once and for good; raises OSError, StateError."""
     payload = bytes_of_state(state)
     told = {**asdict(header), "digest": hashlib.sha256(payload).hexdigest()}
-    unfinished = directory / f"{STATE_FILE}.tmp"
-    try:
-        with unfinished.open("wb") as file:
-            file.write(json.dumps(told).encode() + b"\n")
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
-    unfinished.rename(directory / STATE_FILE)
+    with whole_file(directory / STATE_FILE) as unfinished:
+        unfinished.write_bytes(json.dumps(told).encode() + b"\n" + payload)
     sync(directory)
 
 

@@ -5,9 +5,11 @@ from typing import Annotated, Any, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stackelgrid.profiles.errors import shown
+from stackelgrid.profiles.file_names import FILE_NAME, FILE_NAME_LENGTH
 from stackelgrid.profiles.size_limits import QUANTITY
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+# a name that becomes the name of a file or folder, too
+Name = Annotated[str, Field(pattern=FILE_NAME, max_length=FILE_NAME_LENGTH)]
 Positive = Annotated[float, Field(gt=0.0, le=QUANTITY, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0.0, le=QUANTITY, allow_inf_nan=False)]
 Finite = Annotated[float, Field(ge=-QUANTITY, le=QUANTITY, allow_inf_nan=False)]

@@ -7,6 +7,7 @@ from typing import Any
 from stackelgrid.scenarios.build import BuiltScenario
 from stackelgrid.scenarios.json_text import finite
 from stackelgrid.scenarios.stored_energy import stored_energy
+from stackelgrid.simulators.manifest import FILE
 from stackelgrid.simulators.timings import Timings
 from stackelgrid.simulators.totals import Totals
 
@@ -30,6 +31,7 @@ def summary(
         "seed": scenario.seed,
         "folder": str(folder),
         "version": version("stackelgrid"),
+        "manifest": FILE,
         "status": status,
         "intervals_planned": scenario.time.intervals,
         "intervals_done": totals.intervals_done,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from stackelgrid.scenarios.console import say_notice
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.interrupts import loading
 
@@ -32,7 +33,7 @@ def view(
     with loading():
         from stackelgrid.analysis.run import Run
 
-    Run(directory)
+    say_notice(Run(directory).notice)
     with loading():
         from stackelgrid.analysis.view.data import LiveRun
         from stackelgrid.analysis.view.server import EVERYWHERE, address, application, bind

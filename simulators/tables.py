@@ -4,7 +4,7 @@ Every interval becomes one Parquet part, because a Parquet file that was never c
 read; at the end the parts are merged into one file a table. Readers take both forms.
 """
 
-import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +14,12 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.simulators.columns import Table
+from stackelgrid.simulators.manifest import Entry, Manifest, ManifestWriter, entry_of
 from stackelgrid.simulators.result_columns import GRID_TABLES
 from stackelgrid.simulators.result_columns_decisions import NEGOTIATION_TABLES, STAGE_TABLES
+from stackelgrid.simulators.whole_file import own_folder, sync, whole_file
 
 TABLES: dict[str, Table] = {t.name: t for t in (*GRID_TABLES, *STAGE_TABLES, *NEGOTIATION_TABLES)}
 # with units and meanings as metadata of the fields: whole tables carry them, parts need not
@@ -25,68 +28,85 @@ _PLAIN = {name: pa.schema([(c.name, c.type) for c in t.columns]) for name, t in 
 
 
 class TableWriter:
-    """Writes parts of the tables of one run directory and merges them at the end."""
+    """Writes parts of the tables of one run directory and merges them at the end.
+
+    What was committed is listed in the manifest of the directory, if it has one.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._not_synced: list[Path] = []
+        self._written: dict[str, Entry] = {}
+        self._manifest = ManifestWriter(directory)
 
     def write_part(self, table: str, interval: int, columns: Mapping[str, Any]) -> None:
         """Write the rows of one interval; the file appears whole or not at all."""
         schema = _PLAIN[table]
         data = pa.table([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
-        folder = self.directory / table
-        folder.mkdir(exist_ok=True)
-        part = folder / f"part-{interval:06d}.parquet"
-        unfinished = part.with_suffix(".tmp")
-        try:
+        part = own_folder(self.directory / table) / f"part-{interval:06d}.parquet"
+        with whole_file(part, durable=False) as unfinished:
             pq.write_table(data, unfinished, compression="zstd")
-        except BaseException:  # a full disk, Ctrl-C
-            unfinished.unlink(missing_ok=True)
-            raise
-        unfinished.rename(part)
+            self._written[f"{table}/{part.name}"] = entry_of(unfinished, data.num_rows)
         self._not_synced.append(part)
 
-    def sync(self) -> None:
-        """Make the parts written so far survive a loss of power."""
-        for path in [*self._not_synced, *sorted({p.parent for p in self._not_synced})]:
-            sync(path)
-        self._not_synced = []
+    def commit(self, interval: int, *, durable: bool) -> None:
+        """List the parts of an interval in the manifest.
+
+        What is durable survives a loss of power.
+        """
+        if durable:
+            for path in [*self._not_synced, *sorted({p.parent for p in self._not_synced})]:
+                sync(path)
+        self._manifest.add(interval, self._written, durable=durable)
+        self._not_synced, self._written = [], {}
 
     def remove_from(self, interval: int) -> None:
         """Remove the parts from an interval on, and what was not finished."""
+        if Manifest(self.directory).exists:
+            self._manifest.keep_before(interval)
         for table in SCHEMAS:
-            folder = self.directory / table
-            for part in folder.glob("part-*"):
-                if part.suffix == ".tmp" or int(part.stem.removeprefix("part-")) >= interval:
+            for part in (self.directory / table).glob("part-*"):
+                number = re.fullmatch(r"part-(\d+)\.parquet", part.name)
+                if number is None or int(number[1]) >= interval:
                     part.unlink()
 
     def merge(self) -> None:
         """Replace the parts of every table by one file; goes on where it was interrupted."""
+        manifest = Manifest(self.directory)
+        if manifest.exists:
+            manifest.read()
         for table, schema in SCHEMAS.items():
-            folder = self.directory / table
-            if (self.directory / f"{table}.parquet").exists():
+            folder, path = self.directory / table, self.directory / f"{table}.parquet"
+            if path.exists():
                 shutil.rmtree(folder, ignore_errors=True)
                 continue
-            parts = sorted(folder.glob("part-*.parquet"))
-            unfinished = self.directory / f"{table}.tmp"
-            with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
-                for part in parts:
-                    writer.write_table(pq.read_table(part, schema=schema))
-            sync(unfinished)
-            unfinished.rename(self.directory / f"{table}.parquet")
+            rows = 0
+            with whole_file(path) as unfinished:
+                with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
+                    for part in sorted(folder.glob("part-*.parquet")):
+                        data = pq.read_table(part, schema=schema)
+                        rows += data.num_rows
+                        writer.write_table(data)
+                if manifest.exists:
+                    _check_rows(path, rows, manifest)
+                    self._manifest.whole(table, entry_of(unfinished, rows))
             if folder.exists():  # a run without a lower grid has no boundary, one without plans ...
                 sync(self.directory)  # a loss of power takes parts only where there is the whole
                 shutil.rmtree(folder)
+        if manifest.exists:
+            self._manifest.settle()
 
 
-def sync(path: Path) -> None:
-    """Make a file, or the names in a folder, survive a loss of power; raises OSError."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _check_rows(path: Path, rows: int, manifest: Manifest) -> None:
+    """Refuse to merge other rows than were written."""
+    listed = sum(
+        entry.rows or 0
+        for files in manifest.parts.values()
+        for name, entry in files.items()
+        if name.startswith(f"{path.stem}/")
+    )
+    if rows != listed:
+        raise StackelgridError(f"{path}: its parts have {rows} rows, {listed} were written")
 
 
 def read_table(directory: Path, table: str) -> pa.Table:

@@ -16,7 +16,8 @@ from stackelgrid.analysis.compare import (
     proven_bound,
     value_text,
 )
-from stackelgrid.analysis.style import BLACK, CYCLE, DPI, LINE_STYLES, SKY
+from stackelgrid.analysis.pictures.files import save
+from stackelgrid.analysis.style import BLACK, CYCLE, LINE_STYLES, SKY
 from stackelgrid.profiles.arrays import Floats
 
 _COLUMNS = 3
@@ -42,9 +43,7 @@ def write_plots(comparison: Comparison, directory: Path) -> list[Path]:
         for name, figure in figures.items():
             if figure is not None:
                 suffix = "" if basis == PLAN else f"_{basis}"
-                path = directory / f"{name}{suffix}.png"
-                figure.savefig(path, dpi=DPI)
-                written.append(path)
+                written.append(save(figure, directory, f"{name}{suffix}"))
     return written
 
 

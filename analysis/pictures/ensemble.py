@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from stackelgrid.analysis.ensemble import KEY_FIGURES, EnsembleTables
 from stackelgrid.analysis.ensemble_variants import OWN, PERFECT
-from stackelgrid.analysis.style import BLACK, CYCLE, DPI, MARKERS
+from stackelgrid.analysis.pictures.files import save
+from stackelgrid.analysis.style import BLACK, CYCLE, MARKERS
 
 _COLUMNS = 3
 
@@ -21,13 +22,7 @@ def write_plots(tables: EnsembleTables, directory: Path, name: str) -> list[Path
         "imbalance": imbalance(tables, name),
         "horizons": horizons(tables, name),
     }
-    written = []
-    for stem, figure in figures.items():
-        if figure is not None:
-            path = directory / f"{stem}.png"
-            figure.savefig(path, dpi=DPI)
-            written.append(path)
-    return written
+    return [save(figure, directory, n) for n, figure in figures.items() if figure is not None]
 
 
 def _line(

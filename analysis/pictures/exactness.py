@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from stackelgrid.analysis.exactness import DIMENSIONS, Levels, SweepTables, cells_of
 from stackelgrid.analysis.pictures.exactness_tree import draw_tree
-from stackelgrid.analysis.style import BLACK, DPI, LOSS_SCALE, SHARE_SCALE
+from stackelgrid.analysis.pictures.files import save
+from stackelgrid.analysis.style import BLACK, LOSS_SCALE, SHARE_SCALE
 from stackelgrid.controllers.tolerances import EXACT_LOSS_SHARE
 from stackelgrid.profiles.arrays import Floats
 
@@ -30,12 +31,9 @@ def write_plots(tables: SweepTables, tree: pd.DataFrame, directory: Path, title:
         return []
     written = []
     for across, up in combinations(tables.varied, 2):
-        path = directory / f"heat_{_short(across)}_{_short(up)}.png"
-        heat_maps(tables, across, up, title).savefig(path, dpi=DPI)
-        written.append(path)
-    path = directory / "lines.png"
-    draw_tree(tables, tree, title).savefig(path, dpi=DPI)
-    return [*written, path]
+        figure = heat_maps(tables, across, up, title)
+        written.append(save(figure, directory, f"heat_{_short(across)}_{_short(up)}"))
+    return [*written, save(draw_tree(tables, tree, title), directory, "lines")]
 
 
 def _short(dimension: str) -> str:

@@ -17,7 +17,8 @@ from stackelgrid.analysis.negotiation import (
     held_states,
     rounds_of,
 )
-from stackelgrid.analysis.style import BLACK, BLUE, DPI, GREEN, HELD, MARKERS, ORANGE
+from stackelgrid.analysis.pictures.files import save
+from stackelgrid.analysis.style import BLACK, BLUE, GREEN, HELD, MARKERS, ORANGE
 from stackelgrid.controllers import tolerances
 
 # a residual that is zero cannot be drawn on a log axis
@@ -37,12 +38,7 @@ def write_plots(tables: NegotiationTables, directory: Path, title: str) -> list[
     }
     if len(tables.commitment):
         figures["negotiation_timeline"] = timeline(tables, title)
-    written = []
-    for name, figure in figures.items():
-        path = directory / f"{name}.png"
-        figure.savefig(path, dpi=DPI)
-        written.append(path)
-    return written
+    return [save(figure, directory, name) for name, figure in figures.items()]
 
 
 def rounds(tables: NegotiationTables, grid: str, title: str) -> Figure:

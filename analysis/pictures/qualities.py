@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 
 from stackelgrid.analysis.compare import CLOSED_LOOP, DONE, Comparison, value_text
 from stackelgrid.analysis.indicators import TOTAL, UNITS
+from stackelgrid.analysis.pictures.files import save
 from stackelgrid.analysis.qualities import PANELS
-from stackelgrid.analysis.style import BLACK, CYCLE, DPI
+from stackelgrid.analysis.style import BLACK, CYCLE
 from stackelgrid.profiles.arrays import Floats
 
 # bars below this are none: an axis of their size would show rounding
@@ -21,11 +22,7 @@ _NOTHING = 1e-6
 def write_plots(comparison: Comparison, directory: Path) -> list[Path]:
     """Write qualities.png; nothing where every run failed."""
     figure = qualities(comparison)
-    if figure is None:
-        return []
-    path = directory / "qualities.png"
-    figure.savefig(path, dpi=DPI)
-    return [path]
+    return [] if figure is None else [save(figure, directory, "qualities")]
 
 
 def qualities(comparison: Comparison) -> Figure | None:

@@ -7,7 +7,7 @@ from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.kinds import study_kind
 from stackelgrid.analysis.report import comparison, ensemble, exactness
 from stackelgrid.analysis.report.page import Page, write_report
-from stackelgrid.analysis.run import read_summary
+from stackelgrid.analysis.run_files import read_summary
 
 # report of a study, by the verb that has written it
 _PAGES: dict[str, Callable[[Path], Page]] = {

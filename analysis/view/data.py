@@ -12,8 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.analysis.held import check_held
 from stackelgrid.analysis.limits import bus_limits, has_network, loading_limits
-from stackelgrid.analysis.run import Run, read_summary
+from stackelgrid.analysis.run import Run
+from stackelgrid.analysis.run_files import run_summary
 from stackelgrid.analysis.view.geometry import Elements, GridGeometry, Static, geometry
 from stackelgrid.analysis.view.log_tail import LogTail
 from stackelgrid.analysis.view.tables import GrowingTable
@@ -187,6 +189,7 @@ class _Reading:
         }
         self.summary: dict[str, Any] = {}
         self.grids: tuple[GridGeometry, ...] = ()
+        self._manifest = self.run.manifest  # what it has compared is not compared again
         self._log = LogTail(directory / "log.jsonl")
         self._stamp = -1
         self._first: tuple[int, float] | None = None
@@ -203,8 +206,9 @@ class _Reading:
             raise ResultsError(f"{path}: cannot be read ({error.strerror})") from error
         if stamp == self._stamp:
             return
-        summary = read_summary(self.run.directory)
+        summary = run_summary(self.run.directory)
         done = int(summary["intervals_done"])
+        check_held(self._manifest, summary, tuple(self.tables), done)
         for table in self.tables.values():
             table.update(done)
         self._log.update()

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.analysis.grid_map import grid_map
-from stackelgrid.analysis.run import GridInfo
+from stackelgrid.analysis.run_files import GridInfo
 from stackelgrid.profiles.arrays import Floats, Ints
 
 # kinds of the device table that can be chosen; loads have no symbol of their own on a map

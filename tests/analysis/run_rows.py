@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 
-from stackelgrid.analysis.run import GridInfo
+from stackelgrid.analysis.run_files import GridInfo
 from stackelgrid.simulators.result_columns import NETWORK
 from stackelgrid.simulators.tables import SCHEMAS
 

@@ -31,7 +31,9 @@ from stackelgrid.scenarios.load import load_scenario
 from stackelgrid.scenarios.resume import resumable, resume_run
 from stackelgrid.scenarios.run import run_scenario
 from stackelgrid.scenarios.run_state import load_state, locked, read_header
+from stackelgrid.simulators import manifest as manifest_module
 from stackelgrid.simulators import tables as tables_module
+from stackelgrid.simulators import whole_file as whole_file_module
 from stackelgrid.simulators.tables import SCHEMAS, TableWriter
 
 
@@ -278,20 +280,24 @@ def test_what_a_resumed_run_needs_is_on_the_disk_before_it_counts(
 
         return call
 
-    for module in (run_module, networks_module, tables_module):
+    for module in (run_module, networks_module, tables_module, whole_file_module, manifest_module):
         monkeypatch.setattr(module, "sync", noting("sync", module.sync))
     monkeypatch.setattr(type(tmp_path), "rename", noting("rename", type(tmp_path).rename))
     monkeypatch.setattr(shutil, "rmtree", noting("remove", shutil.rmtree))
     monkeypatch.setattr(run_module, "remove_state", noting("remove", run_module.remove_state))
     result = run_scenario(load_scenario(str(write_scenario())), tmp_path / "out")
     assert result.summary["status"] == "done"
-    for name in ("scenario.toml.tmp", "mv1.tmp", "network.tmp", *(f"{t}.tmp" for t in SCHEMAS)):
+    files = ("scenario.toml", "mv1.json", "network.parquet", *(f"{t}.parquet" for t in SCHEMAS))
+    for name in (f"{file}.tmp" for file in files):
         at = done.index(("rename", name))
         assert done[at - 1] == ("sync", name)
-        assert ("sync", "out" if name != "mv1.tmp" else "grids") in done[at:]
+        assert ("sync", "out" if name != "mv1.json.tmp" else "grids") in done[at:]
     for table in ("bus", "interval"):
         at = done.index(("remove", table))
-        assert done[at - 2 : at] == [("rename", f"{table}.tmp"), ("sync", "out")]
+        assert done[at - 2 : at] == [("rename", f"{table}.parquet.tmp"), ("sync", "out")]
+        # a whole is listed before it takes the place of its parts
+        listed = [("sync", "manifest.jsonl"), ("sync", f"{table}.parquet.tmp")]
+        assert done[at - 4 : at - 2] == listed
     last = ["sync", "rename", "sync", "remove"]
     names = ["summary.json.tmp", "summary.json.tmp", "out", "out"]
     assert done[-4:] == list(zip(last, names, strict=True))

@@ -1,0 +1,53 @@
+"""Whether a directory of results holds what was written there, by its manifest."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.simulators.manifest import FILE, Manifest, ManifestError
+
+__all__ = ["check_held", "check_member", "check_members", "notice_of"]
+
+
+def check_held(
+    manifest: Manifest, summary: Mapping[str, Any], tables: Sequence[str], done: int
+) -> str:
+    """Check a directory of results with some tables, of which `done` parts are on record.
+
+    Returns a notice where it cannot be checked: version 0.1 wrote no manifest. Raises ResultsError,
+    naming the first file that is missing or not as it was written.
+    """
+    if not manifest.exists:
+        if summary.get("manifest") is not None:
+            raise ResultsError(f"{manifest.directory / FILE}: is missing; summary.json names it")
+        return notice_of(manifest.directory, summary)
+    try:
+        manifest.check(tables, done=done)
+    except ManifestError as error:
+        raise ResultsError(str(error)) from error
+    return ""
+
+
+def notice_of(directory: Path, summary: Mapping[str, Any]) -> str:
+    """Return what to say of a directory that cannot be checked; empty for any other."""
+    if "manifest" in summary:
+        return ""
+    return f"{directory} has no {FILE} (version 0.1 wrote none): its files are not checked"
+
+
+def check_members(manifest: Manifest) -> None:
+    """Check the runs whose manifests a study's manifest lists, once that has been checked.
+
+    Raises ResultsError.
+    """
+    for files in (manifest.base, *manifest.parts.values()):
+        for name in files:
+            path = manifest.directory / name
+            if path.name == FILE and path.exists():
+                check_member(path.parent)
+
+
+def check_member(directory: Path) -> None:
+    """Check one run of a study; raises ResultsError."""
+    check_held(Manifest(directory), {"manifest": FILE}, (), 0)

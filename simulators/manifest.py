@@ -1,0 +1,311 @@
+"""What a directory of results holds: manifest.jsonl, rows, sizes and digests of its files.
+
+The file grows by a line with every interval of a run, or chunk of a sweep, whose parts are written,
+so that a directory can be checked whenever its process was killed. A line is one of
+
+    {"format": 1, "files": {...}}              files that are written before the first part
+    {"part": 3, "files": {...}}                parts of an interval or chunk, manifests of a member
+    {"table": "bus", "files": {...}}           the whole that replaces the parts of a table
+
+with `files` by name: {"bytes": 1234, "sha256": "...", "rows": 12}. A whole is listed before it
+takes the place of its parts; once all have, the parts are forgotten and the first line says how
+many tables are `merged`. A last line without its end does not count.
+"""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.simulators.whole_file import appending, sync, whole_file
+
+__all__ = ["FILE", "Entry", "Manifest", "ManifestError", "ManifestWriter", "entry_of"]
+
+FILE = "manifest.jsonl"
+FORMAT = 1
+_PART = re.compile(r"part-(\d{6,})\.parquet")
+# names of folders and a file, never a way out of the directory
+_NAME = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.=:+-]*/)*[A-Za-z0-9_][A-Za-z0-9_.-]*")
+
+
+class ManifestError(StackelgridError):
+    """A directory of results that does not hold what its manifest says."""
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Size in bytes and SHA-256 of a file, rows of a table."""
+
+    bytes: int
+    sha256: str
+    rows: int | None = None
+
+
+class _Line(msgspec.Struct, omit_defaults=True):
+    files: dict[str, Entry]
+    format: int | None = None
+    merged: int | None = None
+    part: int | None = None
+    table: str | None = None
+
+
+def entry_of(path: Path, rows: int | None = None) -> Entry:
+    """Entry of a file as it is; raises OSError."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Entry(file.tell(), digest, rows)
+
+
+class ManifestWriter:
+    """Writes the manifest of one directory; raises OSError."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory, self._path = directory, directory / FILE
+
+    def begin(self, names: Iterable[str] = ()) -> None:
+        """Begin, or begin anew, with files that are there before the first part."""
+        entries = {name: entry_of(self._directory / name) for name in names}
+        self._write([_Line(entries, format=FORMAT)])
+
+    def only(self, names: Iterable[str]) -> None:
+        """Replace the manifest of a finished run by one of these files."""
+        held = Manifest(self._directory)
+        held.read()
+        known = held.base | {f"{table}.parquet": entry for table, entry in held.wholes.items()}
+        entries = {name: known.get(name) or entry_of(self._directory / name) for name in names}
+        self._write([_Line(entries, format=FORMAT, merged=0)])
+
+    def add(self, part: int, entries: Mapping[str, Entry], *, durable: bool) -> None:
+        """Add the parts of an interval or chunk, all of them at once."""
+        self._append(_Line(dict(entries), part=part), durable=durable)
+
+    def whole(self, table: str, entry: Entry) -> None:
+        """List what replaces the parts of a table, before it does."""
+        self._append(_Line({f"{table}.parquet": entry}, table=table), durable=True)
+
+    def keep_before(self, part: int) -> None:
+        """Forget parts from an interval or chunk on."""
+        held = Manifest(self._directory)
+        held.read()
+        self._write([
+            _Line(held.base, format=FORMAT),
+            *(_Line(files, part=k) for k, files in held.parts.items() if k < part),
+            *(_Line({f"{t}.parquet": e}, table=t) for t, e in held.wholes.items()),
+        ])  # fmt: skip
+
+    def settle(self, other: Iterable[str] = ()) -> None:
+        """Forget the parts that wholes have replaced; add files that were written since."""
+        held = Manifest(self._directory)
+        held.read()
+        base = held.base | {name: entry_of(self._directory / name) for name in other}
+        left = {
+            k: {n: e for n, e in files.items() if n.partition("/")[0] not in held.wholes}
+            for k, files in held.parts.items()
+        }
+        whole = not any(left.values())
+        self._write([
+            _Line(base, format=FORMAT, merged=len(held.wholes) if whole else None),
+            *(_Line(files, part=k) for k, files in left.items() if not whole),
+            *(_Line({f"{t}.parquet": e}, table=t) for t, e in held.wholes.items()),
+        ])  # fmt: skip
+
+    def _write(self, lines: Iterable[_Line]) -> None:
+        with whole_file(self._path) as unfinished:
+            unfinished.write_bytes(b"".join(_text(line) for line in lines))
+        sync(self._directory)
+
+    def _append(self, line: _Line, *, durable: bool) -> None:
+        with appending(self._path) as file:
+            file.write(_text(line))
+        if durable:
+            sync(self._path)
+
+
+class Manifest:
+    """Reads the manifest of one directory, as far as it goes, and on from there.
+
+    `base` are the files that precede the parts, `parts` those of every interval or chunk, `wholes`
+    the entries of tables that replace them, `merged` whether all have.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self._path = directory, directory / FILE
+        self._inode = self._offset = -1
+        self._checked: dict[str, Entry] = {}
+        self._missing = False
+        self._forget()
+
+    def _forget(self) -> None:
+        self.base: dict[str, Entry] = {}
+        self.parts: dict[int, dict[str, Entry]] = {}
+        self.wholes: dict[str, Entry] = {}
+        self._merged: int | None = None
+        self._begun, self._offset = False, 0
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is one; directories of version 0.1 have none."""
+        return os.path.lexists(self._path)
+
+    @property
+    def done(self) -> int:
+        """Number of intervals or chunks whose parts are listed."""
+        return len(self.parts)
+
+    @property
+    def merged(self) -> bool:
+        """Whether no parts are left."""
+        return self._merged is not None
+
+    def read(self) -> bool:
+        """Read on, or anew where it was replaced; returns whether anything was new.
+
+        Raises ManifestError.
+        """
+        try:
+            with self._path.open("rb") as file:
+                stat = os.fstat(file.fileno())
+                if stat.st_ino != self._inode or stat.st_size < self._offset:
+                    self._forget()
+                self._inode = stat.st_ino
+                file.seek(self._offset)
+                text = file.read()
+        except OSError as error:
+            raise ManifestError(f"{self._path}: cannot be read ({error.strerror})") from error
+        text = text[: text.rfind(b"\n") + 1]
+        for line in text.splitlines():
+            self._take(line)
+        self._offset += len(text)
+        return bool(text)
+
+    def _take(self, text: bytes) -> None:
+        try:
+            line = msgspec.json.decode(text, type=_Line)
+        except ValueError as error:  # of the structure, or no UTF-8
+            raise ManifestError(f"{self._path}: is damaged ({error})") from error
+        for name in line.files:
+            if not _NAME.fullmatch(name):
+                raise ManifestError(f"{self._path}: {name!r} is no file of a directory of results")
+        if line.format is not None:
+            if line.format != FORMAT:
+                raise ManifestError(f"{self._path}: has format {line.format}; {FORMAT} is accepted")
+            self.base, self._merged, self._begun = line.files, line.merged, True
+        elif line.part is not None:
+            self.parts[line.part] = line.files
+        elif line.table is not None and len(line.files) == 1:
+            (self.wholes[line.table],) = line.files.values()
+
+    def check(
+        self,
+        tables: Sequence[str] = (),
+        *,
+        done: int = 0,
+        before: int | None = None,
+        missing: bool = False,
+    ) -> None:
+        """Compare the files with the manifest; those that were compared before are not again.
+
+        `tables` may have parts or wholes that are read if they are there, `done` intervals or
+        chunks must be listed, those from `before` on do not count. With `missing` files may be
+        missing. Raises ManifestError, naming the file and what is wrong with it.
+        """
+        self.read()
+        self._missing = missing
+        while True:
+            try:
+                self._check_listed(before)
+                self._check_whole_list(tables, done)
+            except ManifestError:
+                if self.read():  # somebody writes: parts have been merged or taken back meanwhile
+                    continue
+                raise
+            return
+
+    def _check_whole_list(self, tables: Sequence[str], done: int) -> None:
+        if not self._begun:
+            raise ManifestError(f"{self._path}: has no first line; it is not whole")
+        if self._merged is not None and self._merged != len(self.wholes):
+            raise ManifestError(
+                f"{self._path}: lists {len(self.wholes)} of {self._merged} tables; it is not whole"
+            )
+        if self._merged is None and self.done < done:
+            raise ManifestError(
+                f"{self._path}: lists {self.done} of {done} intervals or chunks; it is not whole"
+            )
+        for table in tables:
+            if table in self.wholes:
+                continue
+            path = self.directory / f"{table}.parquet"
+            if path.exists() and path.name not in self.base:
+                raise ManifestError(f"{path}: is not listed in {FILE}")
+            for found in sorted((self.directory / table).glob("part-*.parquet")):
+                match = _PART.fullmatch(found.name)
+                number = int(match[1]) if match else -1
+                # an interval may be under way, or have been when its process was killed
+                under_way = number >= 0 and number not in self.parts and not self.merged
+                if not under_way and f"{table}/{found.name}" not in self.parts.get(number, ()):
+                    raise ManifestError(f"{found}: is not listed in {FILE}")
+
+    def _check_listed(self, before: int | None) -> None:
+        for name, entry in self.base.items():
+            self._compare(name, entry)
+        for table, entry in self.wholes.items():
+            self._check_table(table, entry)
+        for number, files in self.parts.items():
+            if before is None or number < before:
+                for name, entry in files.items():
+                    if name.partition("/")[0] not in self.wholes:
+                        self._compare(name, entry)
+
+    def _check_table(self, table: str, entry: Entry) -> None:
+        """Compare a whole, or its parts where it is not yet in their place."""
+        name = f"{table}.parquet"
+        if self._merged is None and not os.path.lexists(self.directory / name):
+            try:
+                for part, own in self._parts_of(table):
+                    self._compare(part, own)
+                return
+            except ManifestError:
+                if not os.path.lexists(self.directory / name):
+                    raise
+        self._compare(name, entry)
+
+    def _parts_of(self, table: str) -> Iterator[tuple[str, Entry]]:
+        for files in self.parts.values():
+            yield from ((n, e) for n, e in files.items() if n.startswith(f"{table}/"))
+
+    def _compare(self, name: str, entry: Entry) -> None:
+        if self._checked.get(name) == entry:
+            return
+        path = self.directory / name
+        if not os.path.lexists(path):
+            if self._missing:
+                return
+            raise ManifestError(f"{path}: is missing; {FILE} lists it")
+        if not path.is_file():
+            what = "a folder" if path.is_dir() else "no file"
+            raise ManifestError(f"{path}: is {what}; {FILE} lists a file")
+        try:
+            found = entry_of(path)
+        except OSError as error:
+            raise ManifestError(f"{path}: cannot be read ({error.strerror})") from error
+        if found.sha256 != entry.sha256:
+            raise ManifestError(f"{path}: {self._difference(entry, found)}")
+        self._checked[name] = entry
+
+    def _difference(self, listed: Entry, found: Entry) -> str:
+        everything = [self.base, *self.parts.values()]
+        others = [n for files in everything for n, e in files.items() if e.sha256 == found.sha256]
+        others += [f"{t}.parquet" for t, e in self.wholes.items() if e.sha256 == found.sha256]
+        if others:
+            return f"holds the content of {others[0]}, not its own"
+        if found.bytes != listed.bytes:
+            return f"has {found.bytes:,} bytes, {listed.bytes:,} were written; it was changed"
+        return f"is not what was written (its SHA-256 is not that of {FILE})"
+
+
+def _text(line: _Line) -> bytes:
+    return msgspec.json.encode(line) + b"\n"
