@@ -1,21 +1,47 @@
-"""States as bytes, and back: plain data only, whoever has written them."""
+"""States as bytes, and back: plain data only, whoever has written them.
 
-import builtins
-import io
-import pickle
+A state is MessagePack. Numbers, texts and bytes are themselves; everything else is a list that begins
+with what it is:
+
+    ["tuple", items], ["list", items], ["set", items], ["dict", [[key, value], ...]], ...
+    ["array", dtype, shape, order, bytes], ["scalar", dtype, bytes]
+    ["controllers.schedule:Plan", values of the fields in their order]
+    ["same", n]                             the n-th of these lists that was completed, again
+
+Objects are built here, and only those of STATE_TYPES, with the fields that these declare and nothing
+else. No other name in a state is imported or called.
+"""
+
+import re
 from collections import Counter
-from dataclasses import is_dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, is_dataclass
+from functools import cached_property
+from importlib import import_module
 from typing import Any
 
-from msgspec import Struct
+import msgspec
+import numpy as np
 
 from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.profiles.state_types import STATE_TYPES
 
 __all__ = ["StateError", "bytes_of_state", "state_of_bytes"]
 
-_CONTAINERS = ("set", "frozenset", "complex", "slice")
-_NOT_PLAIN = (pickle.UnpicklingError, ValueError, EOFError, AttributeError, ImportError)
-_ARRAYS = ("_reconstruct", "ndarray", "dtype", "scalar", "_frombuffer")
+_SCALARS = (type(None), bool, float, str, bytes)
+_ITEMS: dict[str, Callable[[Iterable[Any]], Any]] = {
+    "tuple": tuple,
+    "list": list,
+    "set": set,
+    "frozenset": frozenset,
+}
+_PAIRS: dict[str, Callable[[Iterable[Any]], Any]] = {
+    "dict": dict,
+    "Counter": lambda pairs: Counter(dict(pairs)),
+}
+_DTYPE = re.compile(r"[<>|=][biufcMmSU][0-9]+(\[[0-9a-zA-Z]+\])?")
+_MANY_BITS = 63
+_ROOT = "stackelgrid"
 
 
 class StateError(StackelgridError):
@@ -23,43 +49,159 @@ class StateError(StackelgridError):
 
 
 def bytes_of_state(state: Any) -> bytes:
-    """Bytes of a state; every number keeps all its bits.
+    """Bytes of a state; every number keeps all its bits, what is shared stays shared.
 
-    Raises StateError for whatever could not be read back: it is not plain data.
+    Raises StateError for whatever is not plain data.
     """
     try:
-        data = pickle.dumps(state, protocol=5)
-        _PlainUnpickler(io.BytesIO(data)).load()
-    except (*_NOT_PLAIN, pickle.PicklingError, TypeError, RecursionError) as error:
-        raise StateError(str(error)) from error
-    return data
+        return msgspec.msgpack.encode(_Writer().plain(state))
+    except (RecursionError, OverflowError) as error:
+        raise StateError(f"is nested too deeply, or too large ({error})") from error
 
 
 def state_of_bytes(data: bytes) -> Any:
     """State of bytes; raises StateError for whatever is not plain data."""
     try:
-        return _PlainUnpickler(io.BytesIO(data)).load()
-    except _NOT_PLAIN as error:
+        return _Reader().value(msgspec.msgpack.decode(data))
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
         raise StateError(f"no state ({error})") from error
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads numbers, texts, arrays, containers, dataclasses and messages of the project."""
+class _Writer:
+    def __init__(self) -> None:
+        self._known: dict[int, int] = {}
+        self._open: set[int] = set()
+        self._alive: list[Any] = []  # the address of what is gone may be taken again
 
-    def find_class(self, module: str, name: str) -> Any:
-        """Refuse whatever is not plain data."""
-        if "." in name:  # the way from a module to what it imports
-            raise pickle.UnpicklingError(f"{module}.{name} is no plain data")
-        if module == "builtins" and name in _CONTAINERS:
-            return getattr(builtins, name)
-        if module == "collections" and name == "Counter":
-            return Counter
-        if (module, name) == ("msgspec._utils", "rebuild"):  # of a message
-            return super().find_class(module, name)
-        if module.split(".")[0] == "numpy" and name in _ARRAYS:
-            return super().find_class(module, name)
-        if module.startswith("stackelgrid."):
-            found = super().find_class(module, name)
-            if is_dataclass(found) or (isinstance(found, type) and issubclass(found, Struct)):
-                return found
-        raise pickle.UnpicklingError(f"{module}.{name} is no plain data")
+    def plain(self, value: Any) -> Any:
+        """MessagePack's own types for a value."""
+        kind = type(value)
+        if kind in _SCALARS:
+            return value
+        if kind is int:
+            return value if value.bit_length() <= _MANY_BITS else ["int", str(value)]
+        known = self._known.get(id(value))
+        if known is not None:
+            return ["same", known]
+        if id(value) in self._open:
+            raise StateError(f"{_name(kind)} holds itself")
+        self._open.add(id(value))
+        content = self._content(value, kind)
+        self._open.discard(id(value))
+        self._known[id(value)] = len(self._known)
+        self._alive.append(value)
+        return content
+
+    def _content(self, value: Any, kind: type[Any]) -> list[Any]:
+        name = kind.__name__
+        if kind in (tuple, list, set, frozenset):
+            return [name, [self.plain(item) for item in value]]
+        if kind in (dict, Counter):
+            return [name, [[self.plain(k), self.plain(v)] for k, v in value.items()]]
+        if kind is np.ndarray:
+            return self._array(value)
+        if isinstance(value, np.generic) and _DTYPE.fullmatch(value.dtype.str):
+            return ["scalar", value.dtype.str, value.tobytes()]
+        if kind is complex:
+            return ["complex", value.real, value.imag]
+        if kind is slice:
+            return ["slice", *(self.plain(v) for v in (value.start, value.stop, value.step))]
+        label = _label(kind)
+        if label not in STATE_TYPES:
+            named = value if hasattr(value, "__qualname__") else kind
+            raise StateError(f"{_name(named)} is no plain data")
+        names = _fields(kind)
+        more = set(getattr(value, "__dict__", ())) - set(names)
+        for extra in more:  # what is cached is computed again
+            if not isinstance(getattr(kind, extra, None), cached_property):
+                raise StateError(f"{_name(kind)}.{extra} is no field, and would be lost")
+        return [label, [self.plain(getattr(value, n)) for n in names]]
+
+    def _array(self, value: "np.typing.NDArray[Any]") -> list[Any]:
+        if value.dtype == object:
+            items = value.ravel().tolist()
+            return ["objects", list(value.shape), [self.plain(item) for item in items]]
+        if not _DTYPE.fullmatch(value.dtype.str):
+            raise StateError(f"an array of {value.dtype} is no plain data")
+        order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+        return ["array", value.dtype.str, list(value.shape), order, value.tobytes(order)]
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self._known: list[Any] = []
+
+    def value(self, told: Any) -> Any:
+        """Value that was written as MessagePack's own types."""
+        if not isinstance(told, list):
+            if isinstance(told, dict | msgspec.msgpack.Ext):
+                raise ValueError(f"{type(told).__name__} is no plain data")
+            return told
+        label, *content = told
+        if label == "int":
+            return int(content[0])
+        if label == "same":
+            return self._known[content[0]]
+        built = self._built(label, content)
+        self._known.append(built)
+        return built
+
+    def _built(self, label: str, content: list[Any]) -> Any:
+        if label in _ITEMS:
+            return _ITEMS[label](self._each(content[0]))
+        if label in _PAIRS:
+            return _PAIRS[label]((self.value(k), self.value(v)) for k, v in content[0])
+        if label == "array":
+            dtype, shape, order, data = content
+            return np.frombuffer(data, _dtype(dtype)).reshape(shape, order=order).copy(order)
+        if label == "objects":
+            shape, items = content
+            objects = np.empty(len(items), dtype=object)
+            for k, item in enumerate(self._each(items)):
+                objects[k] = item
+            return objects.reshape(shape)
+        if label == "scalar":
+            return np.frombuffer(content[1], _dtype(content[0]))[0]
+        if label == "complex":
+            return complex(*content)
+        if label == "slice":
+            return slice(*self._each(content))
+        if label not in STATE_TYPES:
+            raise ValueError(f"{label} is no plain data")
+        return _object(label, list(self._each(content[0])))
+
+    def _each(self, items: list[Any]) -> Iterator[Any]:
+        return (self.value(item) for item in items)
+
+
+def _object(label: str, values: list[Any]) -> Any:
+    """Object of a state's type; no code of its class runs but that of a message."""
+    module, _, name = label.partition(":")
+    kind = getattr(import_module(f"{_ROOT}.{module}"), name)
+    named = dict(zip(_fields(kind), values, strict=True))
+    if not is_dataclass(kind):
+        return kind(**named)
+    built = object.__new__(kind)
+    for field, value in named.items():
+        object.__setattr__(built, field, value)
+    return built
+
+
+def _fields(kind: type[Any]) -> tuple[str, ...]:
+    if is_dataclass(kind):
+        return tuple(field.name for field in fields(kind))
+    return tuple(kind.__struct_fields__)
+
+
+def _dtype(text: str) -> "np.dtype[Any]":
+    if not _DTYPE.fullmatch(text):
+        raise ValueError(f"an array of {text} is no plain data")
+    return np.dtype(text)
+
+
+def _label(kind: type[Any]) -> str:
+    return f"{kind.__module__.removeprefix(f'{_ROOT}.')}:{kind.__qualname__}"
+
+
+def _name(thing: Any) -> str:
+    return f"{thing.__module__}.{thing.__qualname__}"

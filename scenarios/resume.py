@@ -21,6 +21,7 @@ from stackelgrid.scenarios.run_state import (
     STATE_FILE,
     StateHeader,
     file_digests,
+    libraries,
     load_state,
     locked,
     read_header,
@@ -146,8 +147,8 @@ def resume_run(
 
 def other_libraries(header: StateHeader) -> dict[str, str]:
     """Present versions of the libraries that are other ones than those of a state."""
-    present = {name: version(name) for name in header.libraries}
-    return {name: now for name, now in present.items() if now != header.libraries[name]}
+    present = libraries()
+    return {n: now for n, now in present.items() if now != header.libraries.get(n, now)}
 
 
 @contextmanager

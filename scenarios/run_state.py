@@ -15,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from stackelgrid.profiles.plain_state import bytes_of_state, state_of_bytes
 from stackelgrid.profiles.stateful import Stateful
 from stackelgrid.scenarios.build import BuiltScenario
@@ -26,7 +28,7 @@ from stackelgrid.simulators.totals import Totals
 from stackelgrid.simulators.whole_file import sync, whole_file
 
 STATE_FILE = "state.bin"
-FORMAT = 3
+FORMAT = 4
 # what a run was computed with; another version may change the last digits
 _LIBRARIES = ("numpy", "scipy", "clarabel", "highspy", "lightsim2grid", "pandapower", "mosaik")
 
@@ -61,13 +63,20 @@ class RunState:
     log_bytes: int
 
     def give(self, built: BuiltScenario) -> None:
-        """Give what was carried to a freshly built scenario."""
-        for name, fleet in built.fleets.items():
-            fleet.restore(self.fleets[name])
-        for name, grid in built.simulated.items():
-            grid.restore(self.grids[name])
+        """Give what was carried to a freshly built scenario; raises ScenarioError."""
         assert isinstance(built.controller, Stateful)
-        built.controller.restore(self.controller)
+        try:
+            for name, fleet in built.fleets.items():
+                fleet.restore(self.fleets[name])
+            for name, grid in built.simulated.items():
+                grid.restore(self.grids[name])
+            built.controller.restore(self.controller)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ScenarioError(
+                f"{STATE_FILE}: does not fit the scenario ({reason}); without it the run begins "
+                "again"
+            ) from error
 
 
 def state_of(
@@ -151,8 +160,8 @@ def read_header(directory: Path) -> StateHeader | None:
     with path.open("rb") as file:
         line = file.readline()
     try:
-        return StateHeader(**json.loads(line))
-    except (ValueError, TypeError) as error:
+        return msgspec.json.decode(line, type=StateHeader)
+    except ValueError as error:
         raise ScenarioError(f"{path}: is not the state of a run") from error
 
 
@@ -163,7 +172,12 @@ def load_state(directory: Path, header: StateHeader) -> RunState:
     if hashlib.sha256(payload).hexdigest() != header.digest:
         raise ScenarioError(f"{path}: is damaged; without it the run begins again")
     state = state_of_bytes(payload)
-    assert isinstance(state, RunState)
+    if not (
+        isinstance(state, RunState)
+        and isinstance(state.totals, Totals)
+        and isinstance(state.timings, Timings)
+    ):
+        raise ScenarioError(f"{path}: is not the state of a run; without it the run begins again")
     return state
 
 

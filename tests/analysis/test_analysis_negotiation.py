@@ -106,7 +106,7 @@ def drawn(monkeypatch):
     real = Figure.savefig
 
     def savefig(figure, path, **options):
-        figures[path.name] = figure
+        figures[path.name.removesuffix(".tmp")] = figure  # written beside, and renamed
         real(figure, path, **options)
 
     monkeypatch.setattr(negotiation_pictures.Figure, "savefig", savefig)

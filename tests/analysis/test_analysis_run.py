@@ -261,7 +261,7 @@ def without_grids(directory):
         (lambda d: (d / "summary.json").write_text("[1]"), "summary.json: holds no object"),
         (lambda d: (d / "summary.json").write_bytes(b"\xff\xfe\x00"), "cannot be read"),
         (foreign, "holds a comparison of schemes, not a run; stackelgrid report"),
-        (lambda d: write_summary(d, "two", "done"), "no 'intervals_done' of a run"),
+        (lambda d: write_summary(d, "two", "done"), "intervals_done: expected `int`, got `str`"),
         (lambda d: (d / "scenario.toml").unlink(), "scenario.toml: cannot be read"),
         (lambda d: cut(d / "scenario.toml"), "scenario.toml: "),
         (without_grids, "scenario.toml: has no time.interval_min or no grids"),

@@ -50,6 +50,7 @@ def test_parts_of_an_unfinished_sweep_are_read(swept):
         keep[name] = table_of(name, rows)
     for name in keep:
         (swept / f"{name}.parquet").unlink()
+    ManifestWriter(swept).begin()
     write_chunk(swept, 3, keep)
     study = read_sweep(swept)
     assert study.tables.points["point"].tolist() == [0, 1]

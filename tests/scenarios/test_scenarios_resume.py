@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import msgspec
 import pytest
 from resume_cases import (
     CASES,
@@ -460,11 +461,15 @@ def test_state_holds_plain_data_only(feeder):
     """A state that names anything else is not read, whoever has written it."""
     _, _, out = feeder
     header, _, _ = (out / "state.bin").read_bytes().partition(b"\n")
-    payload = pickle.dumps(subprocess.Popen)
-    told = json.loads(header) | {"digest": hashlib.sha256(payload).hexdigest()}
-    (out / "state.bin").write_bytes(json.dumps(told).encode() + b"\n" + payload)
-    with pytest.raises(StackelgridError, match="is no plain data"):
-        load_state(out, read_header(out))
+    for payload, words in (
+        (msgspec.msgpack.encode(["subprocess:Popen", [["true"]]]), "is no plain data"),
+        (msgspec.msgpack.encode(["dict", []]), "is not the state of a run"),
+        (pickle.dumps(subprocess.Popen), "no state"),
+    ):
+        told = json.loads(header) | {"digest": hashlib.sha256(payload).hexdigest()}
+        (out / "state.bin").write_bytes(json.dumps(told).encode() + b"\n" + payload)
+        with pytest.raises(StackelgridError, match=words):
+            load_state(out, read_header(out))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
