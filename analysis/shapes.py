@@ -16,7 +16,7 @@ from stackelgrid.profiles.file_names import check_file_name
 __all__ = ["GridShape", "check_scenario_shape", "check_summary_shape"]
 
 LEVELS = ("transmission", "mv", "lv")
-Count = Annotated[int, Meta(ge=0, le=100_000_000)]
+Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 Number = float | None
 
 

@@ -1,15 +1,15 @@
 """States as bytes, and back: plain data only, whoever has written them.
 
-A state is MessagePack. Numbers, texts and bytes are themselves; everything else is a list that begins
-with what it is:
+A state is MessagePack. Numbers, texts and bytes are themselves; everything else is a list that
+begins with what it is:
 
     ["tuple", items], ["list", items], ["set", items], ["dict", [[key, value], ...]], ...
     ["array", dtype, shape, order, bytes], ["scalar", dtype, bytes]
     ["controllers.schedule:Plan", values of the fields in their order]
     ["same", n]                             the n-th of these lists that was completed, again
 
-Objects are built here, and only those of STATE_TYPES, with the fields that these declare and nothing
-else. No other name in a state is imported or called.
+Objects are built here, and only those of STATE_TYPES, with the fields that these declare and
+nothing else. No other name in a state is imported or called.
 """
 
 import re
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -123,7 +123,8 @@ class _Writer:
             return ["objects", list(value.shape), [self.plain(item) for item in items]]
         if not _DTYPE.fullmatch(value.dtype.str):
             raise StateError(f"an array of {value.dtype} is no plain data")
-        order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+        by_column = value.flags.f_contiguous and not value.flags.c_contiguous
+        order: Literal["C", "F"] = "F" if by_column else "C"
         return ["array", value.dtype.str, list(value.shape), order, value.tobytes(order)]
 
 
@@ -177,11 +178,11 @@ class _Reader:
 def _object(label: str, values: list[Any]) -> Any:
     """Object of a state's type; no code of its class runs but that of a message."""
     module, _, name = label.partition(":")
-    kind = getattr(import_module(f"{_ROOT}.{module}"), name)
+    kind: Any = getattr(import_module(f"{_ROOT}.{module}"), name)
     named = dict(zip(_fields(kind), values, strict=True))
-    if not is_dataclass(kind):
+    if issubclass(kind, msgspec.Struct):
         return kind(**named)
-    built = object.__new__(kind)
+    built: Any = object.__new__(kind)
     for field, value in named.items():
         object.__setattr__(built, field, value)
     return built

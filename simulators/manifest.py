@@ -133,7 +133,7 @@ class Manifest:
 
     def __init__(self, directory: Path) -> None:
         self.directory, self._path = directory, directory / FILE
-        self._inode = self._offset = -1
+        self._inode, self._first = -1, b""
         self._checked: dict[str, Entry] = {}
         self._missing = False
         self._forget()
@@ -167,10 +167,12 @@ class Manifest:
         """
         try:
             with self._path.open("rb") as file:
-                stat = os.fstat(file.fileno())
-                if stat.st_ino != self._inode or stat.st_size < self._offset:
+                inode, first = os.fstat(file.fileno()).st_ino, file.readline()
+                file.seek(max(self._offset - 1, 0))
+                goes_on = (inode, first) == (self._inode, self._first)
+                if not goes_on or (self._offset and file.read(1) != b"\n"):
                     self._forget()
-                self._inode = stat.st_ino
+                self._inode, self._first = inode, first
                 file.seek(self._offset)
                 text = file.read()
         except OSError as error:

@@ -330,7 +330,13 @@ def _times(run: Run, step: pd.Timedelta) -> pd.DatetimeIndex:
     """Starts of all planned intervals in local time, running on evenly when clocks change."""
     section = run.scenario["time"]
     planned = int(run.summary["intervals_planned"])
-    return pd.date_range(pd.Timestamp(section["start"]), periods=planned, freq=step)
+    try:
+        return pd.date_range(pd.Timestamp(section["start"]), periods=planned, freq=step)
+    except (KeyError, ValueError, OverflowError) as error:
+        raise ResultsError(
+            f"{run.directory / 'scenario.toml'}: time.start and {planned} intervals are no times "
+            f"({error})"
+        ) from error
 
 
 def _base64(values: _Values) -> str:

@@ -100,6 +100,7 @@ def test_quick_leaves_every_table_and_nothing_unfinished(quick_process):
         "scenario.toml",
         "summary.json",
         "log.jsonl",
+        "manifest.jsonl",
         "network.parquet",
         "grids",
         "report.html",

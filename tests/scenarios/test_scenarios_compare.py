@@ -26,7 +26,7 @@ from stackelgrid.scenarios.scheme_names import pricing_name, scheme_names
 from stackelgrid.scenarios.stored_energy import stored_energy_prices
 
 TABLES = {"compare.parquet", "compare.csv", "compare.md", "compare_exchange.parquet"}
-FILES = TABLES | {"scenario.toml", "summary.json", "log.jsonl"}
+FILES = TABLES | {"scenario.toml", "summary.json", "log.jsonl", "manifest.jsonl"}
 PICTURES = {"costs.png", "indicators.png", "exchange.png"}
 
 

@@ -19,7 +19,7 @@ loss = 1.0
 """
 FILES = {
     "qualities.parquet", "qualities.csv", "qualities.md", "qualities.png", "scenario.toml",
-    "summary.json", "log.jsonl", "perfect", "deaf",
+    "summary.json", "log.jsonl", "manifest.jsonl", "perfect", "deaf",
 }  # fmt: skip
 
 

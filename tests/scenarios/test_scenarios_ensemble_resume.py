@@ -1,6 +1,7 @@
 """A directory of an ensemble goes on as what it was begun as, or is refused by what differs."""
 
 import json
+import shutil
 from importlib.metadata import version
 
 import pytest
@@ -11,6 +12,7 @@ from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import load_scenario
 from stackelgrid.scenarios.run import resolved
 from stackelgrid.scenarios.run_state import file_digests
+from stackelgrid.simulators.manifest import ManifestWriter
 
 SECTIONS = {
     "deviations": {"load": {"std": 0.2}, "correlation_sites": "matrix.csv"},
@@ -37,6 +39,7 @@ def directory(path, tmp_path):
         "files": file_digests(content),
     }  # fmt: skip
     assert len(summary["files"]) == 1
+    ManifestWriter(out).begin(["scenario.toml"])
     (out / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     return out
 
@@ -98,3 +101,42 @@ def test_changed_and_lost_files_are_refused(directory, tmp_path):
 def test_what_is_no_ensemble_is_refused(directory, content):
     (directory / "summary.json").write_text(content, encoding="utf-8")
     assert "holds no ensemble" in refused(directory)
+
+
+@pytest.fixture
+def member(directory):
+    """A run of the ensemble that has ended, a file that stands for its tables."""
+    folder = directory / "ensemble" / "error_level=0.5" / "scheme=bottom_up" / "variant=scenario"
+    member = folder / "member=0"
+    member.mkdir(parents=True)
+    (member / "bus.parquet").write_bytes(b"rows")
+    ManifestWriter(member).begin(["bus.parquet"])
+    name = (member / "manifest.jsonl").relative_to(directory).as_posix()
+    ManifestWriter(directory).begin(["scenario.toml", name])
+    begun(directory)
+    return member
+
+
+def test_a_damaged_run_of_the_ensemble_is_named(directory, member):
+    (member / "bus.parquet").write_bytes(b"ROWS")
+    said = refused(directory)
+    assert f"{member / 'bus.parquet'}: is not what was written" in said
+    assert "remove the folder of that run, and it is run again" in said
+    (member / "bus.parquet").unlink()
+    assert f"{member / 'bus.parquet'}: is missing" in refused(directory)
+
+
+def test_a_run_of_another_ensemble_is_named(directory, member):
+    (member / "bus.parquet").write_bytes(b"other")
+    ManifestWriter(member).begin(["bus.parquet"])
+    assert f"{member / 'manifest.jsonl'}: is not what was written" in refused(directory)
+
+
+def test_a_removed_run_is_run_again(directory, member):
+    shutil.rmtree(member)
+    assert not begun(directory).done
+
+
+def test_a_link_in_an_ensemble_is_refused(directory, member, tmp_path):
+    (directory / "unfinished").symlink_to(tmp_path)
+    assert f"{directory / 'unfinished'}: is a symbolic link" in refused(directory)

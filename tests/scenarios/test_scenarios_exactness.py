@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,8 +22,10 @@ import pytest
 import tomli_w
 
 from stackelgrid.analysis import exactness_tables
+from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.exactness_tables import SCHEMAS
 from stackelgrid.analysis.report.exactness import page_of
+from stackelgrid.analysis.studies import read_sweep
 from stackelgrid.controllers.tolerances import EXACT_LOSS_SHARE
 from stackelgrid.scenarios import exactness
 from stackelgrid.scenarios.exactness import chunks_of, sweep_exactness
@@ -31,9 +34,9 @@ from stackelgrid.scenarios.exactness_texts import sweep_tables
 from stackelgrid.scenarios.load import load_scenario
 
 FILES = {
-    "scenario.toml", "summary.json", "log.jsonl", "points.parquet", "steps.parquet",
-    "lines.parquet", "conditions.csv", "levels.csv", "stops.csv", "heat_pv_export_price.png",
-    "heat_pv_vm_max.png", "heat_export_price_vm_max.png", "lines.png", "tree.parquet",
+    "scenario.toml", "summary.json", "log.jsonl", "manifest.jsonl", "points.parquet",
+    "steps.parquet", "lines.parquet", "conditions.csv", "levels.csv", "stops.csv",
+    "heat_pv_export_price.png", "heat_pv_vm_max.png", "heat_export_price_vm_max.png", "lines.png", "tree.parquet",
 }  # fmt: skip
 # from the night into the morning; exports are paid for or cost something between 8 and 12
 NIGHT = slice(0, 3)
@@ -210,6 +213,17 @@ def test_interrupted_and_resumed_equals_uninterrupted(swept, scenario, tmp_path,
     assert (summary["status"], summary["points_done"]) == ("interrupted", 3)
     assert not (out / "points.parquet").exists()
     first = (out / "points" / "part-000000.parquet").stat().st_mtime_ns
+
+    lost = out / "steps" / "part-000001.parquet"
+    content = lost.read_bytes()
+    lost.unlink()
+    said = f"{lost}: is missing; manifest.jsonl lists it"
+    with pytest.raises(ResultsError, match=re.escape(said)):
+        read_sweep(out)
+    damaged = command("exactness", out / "scenario.toml", "--resume", out)
+    assert damaged.status == 2
+    assert said in damaged.stderr
+    lost.write_bytes(content)
 
     other = command("exactness", scenario, "--resume", out, "--seed", 8)
     assert other.status == 2
