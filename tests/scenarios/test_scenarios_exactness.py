@@ -36,7 +36,8 @@ from stackelgrid.scenarios.load import load_scenario
 FILES = {
     "scenario.toml", "summary.json", "log.jsonl", "manifest.jsonl", "points.parquet",
     "steps.parquet", "lines.parquet", "conditions.csv", "levels.csv", "stops.csv",
-    "heat_pv_export_price.png", "heat_pv_vm_max.png", "heat_export_price_vm_max.png", "lines.png", "tree.parquet",
+    "heat_pv_export_price.png", "heat_pv_vm_max.png", "heat_export_price_vm_max.png", "lines.png",
+    "tree.parquet",
 }  # fmt: skip
 # from the night into the morning; exports are paid for or cost something between 8 and 12
 NIGHT = slice(0, 3)
