@@ -53,6 +53,10 @@ def test_parts_of_an_unfinished_sweep_are_read(swept):
         (swept / f"{name}.parquet").unlink()
     ManifestWriter(swept).begin()
     write_chunk(swept, 3, keep)
+    with pytest.raises(ResultsError, match="table points holds 2 of 6 points"):
+        read_sweep(swept)
+    path = swept / "summary.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"points_done": 2}))
     study = read_sweep(swept)
     assert study.tables.points["point"].tolist() == [0, 1]
     assert len(study.tables.lines) == 8
