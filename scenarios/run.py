@@ -103,8 +103,9 @@ def run_in(
             if state is None:
                 with _refusing(out):
                     _replace(out / "scenario.toml", tomli_w.dumps(resolved(loaded)), durable=True)
-                    names = write_networks(built.grids, out)
-                    ManifestWriter(out).begin(["scenario.toml", *names])
+                    names = ["scenario.toml", *write_networks(built.grids, out)]
+                    names += [f"{INPUTS}/{p.name}" for p in sorted((out / INPUTS).glob("[!.-]*"))]
+                    ManifestWriter(out).begin(names)
             run = _Run(loaded, built, out, progress, say, started, state)
             run.begin(state)
             return run.finish()

@@ -29,7 +29,7 @@ FILE = "manifest.jsonl"
 FORMAT = 1
 _PART = re.compile(r"part-(\d{6,})\.parquet")
 # names of folders and a file, never a way out of the directory
-_NAME = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.=:+-]*/)*[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"(\w[\w.=:+-]*/)*\w[\w.-]*")
 
 
 class ManifestError(StackelgridError):
