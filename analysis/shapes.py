@@ -12,11 +12,12 @@ import pandas as pd
 from msgspec import Meta, Struct
 
 from stackelgrid.profiles.file_names import check_file_name
+from stackelgrid.profiles.size_limits import INTERVALS
 
 __all__ = ["GridShape", "check_scenario_shape", "check_summary_shape"]
 
 LEVELS = ("transmission", "mv", "lv")
-Count = Annotated[int, Meta(ge=0, le=10_000_000)]
+Count = Annotated[int, Meta(ge=0, le=INTERVALS)]
 Number = float | None
 
 
