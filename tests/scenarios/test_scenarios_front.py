@@ -90,7 +90,15 @@ def test_shell_completion_of_verbs():
 
 @pytest.mark.parametrize(
     "module",
-    ["typer", "numpy", "pandas._libs.lib", pytest.param("pyomo.environ", marks=pytest.mark.slow)],
+    [
+        "typer",
+        "numpy",
+        "pandas._libs.lib",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("pyomo.environ", "stackelgrid.scenarios.run")  # the last before it builds
+        ),
+    ],
 )
 def test_ctrl_c_while_modules_load_ends_with_one_line(module, tmp_path):
     """Sent as soon as the interpreter reports that it has imported the module."""
