@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stackelgrid.analysis.run import Run as Run
     from stackelgrid.profiles.errors import StackelgridError as StackelgridError
-    from stackelgrid.scenarios.api import compare as compare
-    from stackelgrid.scenarios.api import ensemble as ensemble
-    from stackelgrid.scenarios.api import exactness as exactness
     from stackelgrid.scenarios.api import run as run
+    from stackelgrid.scenarios.api_studies import compare as compare
+    from stackelgrid.scenarios.api_studies import ensemble as ensemble
+    from stackelgrid.scenarios.api_studies import exactness as exactness
     from stackelgrid.scenarios.inputs import Scenario as Scenario
 
     __version__: str
@@ -38,9 +38,9 @@ _HOMES = {
     "Run": "stackelgrid.analysis.run",
     "Scenario": "stackelgrid.scenarios.inputs",
     "StackelgridError": "stackelgrid.profiles.errors",
-    "compare": "stackelgrid.scenarios.api",
-    "ensemble": "stackelgrid.scenarios.api",
-    "exactness": "stackelgrid.scenarios.api",
+    "compare": "stackelgrid.scenarios.api_studies",
+    "ensemble": "stackelgrid.scenarios.api_studies",
+    "exactness": "stackelgrid.scenarios.api_studies",
     "run": "stackelgrid.scenarios.api",
 }
 

@@ -1,0 +1,54 @@
+"""What runs and studies from Python share: their arguments, and how they are interrupted."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from stackelgrid.scenarios.console import Output, new_directory
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.inputs import Source
+from stackelgrid.scenarios.load import LoadedScenario
+from stackelgrid.scenarios.notebook import NotebookOutput, in_notebook
+
+Place = str | os.PathLike[str]
+Settings = Mapping[str, Any]
+
+
+@contextmanager
+def interruptible(target: Path, hint: str) -> Iterator[None]:
+    """Say with a KeyboardInterrupt what is left; the hint is given once something has begun."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        more = f"; {hint}" if (target / "scenario.toml").exists() else ""
+        raise KeyboardInterrupt(f"interrupted{more}") from None
+
+
+def output_of(quiet: bool) -> Output:
+    """Where progress is shown."""
+    return NotebookOutput(quiet) if in_notebook() else Output(quiet)
+
+
+def target_of(out: Place | None, loaded: LoadedScenario, verb: str = "") -> Path:
+    """Directory of the results."""
+    return Path(out) if out is not None else new_directory(loaded.scenario.name, verb)
+
+
+def needed(scenario: Source | None) -> Source:
+    """The scenario; raises ScenarioError where none is given."""
+    if scenario is None:
+        raise ScenarioError(
+            "scenario: is missing; a shipped name, a path, a Scenario, a mapping or resume is "
+            "accepted"
+        )
+    return scenario
+
+
+def nothing_beside_resume(*others: object) -> None:
+    """Refuse arguments that contradict `resume`; raises ScenarioError."""
+    if any(other is not None for other in others):
+        raise ScenarioError(
+            "resume: goes on as begun; scenario, out, set and seed are not accepted"
+        )
