@@ -32,6 +32,7 @@ from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, Mixe
 from stackelgrid.profiles.arrays import Floats, Ints
 
 _MANY_PAIRS = 40  # from here on the presolve is worth its small problems
+_PRESOLVE = 0.25  # share of the time that it may take
 
 
 def solve_big_m(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome:
@@ -99,7 +100,8 @@ def _decided(
     sides = state.sides.copy()
     slack_zero, multiplier_zero = options.slack_zero, options.multiplier_zero
     if slack_zero is None and multiplier_zero is None and len(sides) > _MANY_PAIRS:
-        limits = PresolveLimits(time_limit_s=options.time_limit_s)
+        allowed = options.time_limit_s
+        limits = PresolveLimits(time_limit_s=None if allowed is None else _PRESOLVE * allowed)
         found = prove_inactive(form.bilevel, data, np.random.default_rng(0), limits=limits)
         slack_zero, multiplier_zero = found.slack_zero, found.multiplier_zero
     for flags, side in ((slack_zero, SLACK_ZERO), (multiplier_zero, MULTIPLIER_ZERO)):

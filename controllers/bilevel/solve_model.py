@@ -24,8 +24,11 @@ from stackelgrid.profiles.arrays import Floats
 class BilevelResult:
     """What `solve_bilevel` found; objective and bound in the sense of the leader's objective.
 
-    `gap` is |objective - bound| / max(1, |objective|), `follower_gap` the follower's distance from
-    its own optimum at the leader's decision, by an independent solver. `values` holds the values
+    `status` is "optimal" exactly where `gap` = |objective - bound| / max(1, |objective|) is at most
+    the gap asked for, "time_limit" where the limit that was given is reached, "open" where the
+    search ended before the gap without a limit, "infeasible" or "unbounded"; `message` says the
+    same and what is proven. `follower_gap` is the follower's distance from its own optimum at the
+    leader's decision, by an independent solver (audit.py). `values` holds the values
     of every variable component in the order of its index set, `duals` likewise the duals of the
     follower's constraints (signs in duals.py). Without a point the numbers are NaN and both are
     empty. `method` is the one that was used.
@@ -59,7 +62,8 @@ def solve_bilevel(
     follower's variables and duals (follower_duals); linear or convex quadratic objective, linear
     and second-order-cone rows, binaries and bounded integers. Follower: convex quadratic
     objective, linear and second-order-cone rows; the leader's variables are data to it. Its ties
-    are resolved in the leader's favour. `time_limit` is in seconds. Where a point is found, its
+    are resolved in the leader's favour. `time_limit` is in seconds; without it the search goes on
+    until `gap` is closed. Where a point is found, its
     values are written to the model's variables. Raises ModelError, naming the component, for what
     is not accepted, and SolverError where no point passes the audit.
     """
