@@ -14,6 +14,7 @@ from stackelgrid.controllers.networks.boundary import (
 )
 from stackelgrid.controllers.networks.cells import flag, number, text
 from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
+from stackelgrid.controllers.networks.tap_controllers import replace_tap_controllers
 from stackelgrid.controllers.networks.taps import TapChanger
 from stackelgrid.controllers.networks.transformer_checks import check_transformers
 from stackelgrid.scenarios.errors import ScenarioError
@@ -30,6 +31,8 @@ def apply_boundary(net: pandapowerNet, section: GridSection, record: NetRecord) 
     NetworkError where the transformer cannot be what the boundary needs.
     """
     boundary, name = section.boundary, section.name
+    regulated = boundary_trafos(net) if boundary.kind == "oltc" else []
+    replace_tap_controllers(net, name, regulated, record)
     if boundary.adds_transformer:
         assert boundary.sn_mva is not None
         assert boundary.vk_percent is not None

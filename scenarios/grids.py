@@ -12,6 +12,7 @@ from pandapower.auxiliary import pandapowerNet
 from stackelgrid.controllers.networks.cases import available_cases, load_case
 from stackelgrid.controllers.networks.checks import check_net
 from stackelgrid.controllers.networks.devices import PV_TYPE, controllable, is_photovoltaic
+from stackelgrid.controllers.networks.merging import merge_parallel_transformers
 from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
 from stackelgrid.controllers.networks.taps import TapChanger
 from stackelgrid.scenarios.boundaries import apply_boundary, boundary_taps, follow_parent
@@ -72,6 +73,8 @@ def build_grids(
         net, record = copy.deepcopy(cases[key])
         net.name = section.name
         _apply_limits(net, section, record)
+        if section.level != "transmission":
+            merge_parallel_transformers(net, section.name, record)
         apply_boundary(net, section, record)
         section = _connect(net, section, built, record)
         trafo, taps = boundary_taps(net, section)

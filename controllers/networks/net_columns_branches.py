@@ -57,7 +57,11 @@ BRANCH_COLUMNS: tuple[Column, ...] = (
         "tap2_changer_type",
         "second tap changer",
     ),
-    *honoured("trafo", "tap_dependency_table id_characteristic_table", "tables of taps"),
+    *honoured(
+        "trafo",
+        "tap_dependency_table id_characteristic_table tap_phase_shifter tap2_phase_shifter",
+        "kind of the tap changer",
+    ),
     *honoured("trafo", "df max_loading_percent", "rating; share of it that is allowed"),
     *honoured(
         "trafo",
@@ -76,7 +80,9 @@ BRANCH_COLUMNS: tuple[Column, ...] = (
     *no_effect("switch", "in_ka", "the current through a switch is not computed"),
     # -------------------------------------------------------------------------- controllers
     *unused_table(
-        "controller", "runpp ignores controllers too; profiles and set points are the scenario's"
+        "controller",
+        "runpp ignores controllers too; profiles and set points are the scenario's; one of a tap "
+        "is replaced by an oltc boundary or refused",
     ),
     *unused_table("trafo_characteristic_table", "used through the transformers that name one"),
     *unused_table("shunt_characteristic_table", "used through the shunts that name one"),

@@ -9,10 +9,13 @@ import pandapower as pp
 import pandas as pd
 import pytest
 import tomli_w
-from outside_nets import street
+from outside_nets import street, triangle
+from pandapower.control import DiscreteTapControl
+from scipy.optimize import linprog
 
 from stackelgrid.analysis import Run
 from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.grids import build_grids
 from stackelgrid.scenarios.load import load_scenario
@@ -319,3 +322,114 @@ def test_a_child_keeps_the_ratio_of_its_transformer(scenario, tmp_path, vn_kv):
     grid.solve()
     assert_same(grid, pandapower_state(net))
     assert grid.solved.vm_pu[LV] == pytest.approx(0.9680, abs=1e-4)
+
+
+def two_transformers(**second):
+    """The street behind two coupled transformers on busbars joined by closed switches."""
+    net = street(tap_pos=-1, shift_degree=150.0)
+    low = pp.create_bus(net, 0.4)
+    pp.create_switch(net, LV, low, "b", closed=True)
+    net.trafo = pd.concat([net.trafo, net.trafo], ignore_index=True)
+    net.trafo.loc[1, "lv_bus"] = low
+    for column, value in second.items():
+        net.trafo.loc[1, column] = value
+    return net
+
+
+@pytest.mark.parametrize("boundary", [{"kind": "fixed_tap"}, {**OLTC, "vm_set_pu": 1.08}])
+def test_equal_parallel_transformers_are_one(scenario, boundary):
+    """Voltages, losses and loading are those of pandapower's two transformers."""
+    net = two_transformers()
+    loaded = load_scenario(str(scenario(net, boundary)))
+    built = build_grids(loaded)
+    assert built["street"].net.trafo.parallel.tolist() == [2]
+    assert built["street"].record.loss_of("trafo", 1) == "equal to trafo 0 in parallel with it"
+    grid = simulated_grid(built["street"], built, loaded.scenario)
+    where = built["street"].net.bus.index
+    grid.vm_pu = 1.02
+    grid.bus_p_mw = np.where(where > LV, 0.004, 0.0)
+    grid.bus_q_mvar = grid.bus_p_mw / 4.0
+    grid.regulator.begin_interval(3600.0)
+    grid.solve()
+    assert grid.tap_pos == (-1 if boundary["kind"] == "fixed_tap" else -2)
+    expected = pandapower_state(net, grid.tap_pos).loc[where]
+    assert_same(grid, expected)
+    assert grid.solved.loss_mw == pytest.approx(
+        net.res_trafo.pl_mw.sum() + net.res_line.pl_mw.sum(), abs=1e-10
+    )
+    assert grid.solved.loading_percent[-1] == pytest.approx(
+        net.res_trafo.loading_percent[0], abs=1e-6
+    )
+
+
+def controlled(**controller):
+    net = street()
+    DiscreteTapControl(net, 0, 0.98, 1.02, side="lv", **controller)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: two_transformers(tap_pos=1),
+            r"grid street: trafo 0, 1 are parallel between buses 0 and 1 and differ in tap_pos "
+            r"\(-1.0, 1.0\); equal ones are merged: take all but one out of service",
+        ),
+        (lambda: two_transformers(vk_percent=5.0), r"differ in vk_percent \(4.0, 5.0\)"),
+        (
+            controlled,
+            r"grid street: controller 0 \(DiscreteTapControl\) moves the tap of trafo 0; a "
+            "boundary of kind oltc regulates the transformer at the slack bus in its place",
+        ),
+    ],
+)
+def test_parallel_and_controlled_transformers_that_are_refused(simulated, make, message):
+    with pytest.raises(NetworkError, match=message):
+        simulated(make(), {"kind": "fixed_tap"})
+
+
+def test_an_oltc_of_the_scenario_replaces_the_controller_of_the_net(simulated):
+    assert simulated(controlled(), {**OLTC, "vm_set_pu": 1.05}).tap_pos == -1
+    assert simulated(controlled(in_service=False), {"kind": "fixed_tap"}).tap_pos == 0
+
+
+def dispatch_eur(net, network):
+    """Least cost of the slack at 10 and the generator at 30 EUR/MWh over angles and powers."""
+    n, base = network.buses, network.base_mva
+    incidence = np.zeros((network.branches, n))
+    rows = np.arange(network.branches)
+    incidence[rows, network.from_bus], incidence[rows, network.to_bus] = 1.0, -1.0
+    flow = network.b[:, None] * incidence
+    held = network.b * network.shift
+    # nodal balance: generation - load = incidence' (flow theta - held)
+    place = np.zeros((n, 2))
+    place[[0, 2], [0, 1]] = 1.0
+    load = np.bincount(net.load.bus, net.load.p_mw, n) / base
+    limited = np.tile(np.isfinite(network.rating), 2)
+    result = linprog(
+        [0.0] * n + [10.0 * base, 30.0 * base],
+        A_eq=np.hstack([-incidence.T @ flow, place]),
+        b_eq=load - incidence.T @ held,
+        A_ub=np.hstack(
+            [np.vstack([flow, -flow])[np.tile(limited, 2)], np.zeros((2 * limited.sum(), 2))]
+        ),
+        b_ub=np.concatenate([network.rating + held, network.rating - held])[np.tile(limited, 2)],
+        bounds=[(0.0, 0.0), *[(None, None)] * (n - 1), (0.0, 500.0 / base), (0.0, 300.0 / base)],
+    )
+    return result.fun
+
+
+@pytest.mark.parametrize(("tap", "eur"), [(0, 3851.053), (5, 7346.083), (-5, 2889.750)])
+def test_a_phase_shifter_of_a_transmission_grid_turns_its_dispatch(scenario, tap, eur):
+    """DC optimal power flow of three buses, an ideal changer of 1 degree a position at the slack.
+
+    The optima are those of a DC-OPF by hand; at another angle the line beside it is the limit.
+    """
+    grid = {"name": "street", "case": "street.json", "level": "transmission"}
+    grid["loads"] = {"mix": {"household": 1.0}}
+    loaded = load_scenario(str(scenario(triangle(ideal_tap=tap), grids=[grid])))
+    built = build_grids(loaded)["street"]
+    network = meshed_network(built.net, "street")
+    assert np.rad2deg(network.shift[-1]) == pytest.approx(tap, abs=1e-12)
+    assert dispatch_eur(built.net, network) == pytest.approx(eur, abs=1e-2)
