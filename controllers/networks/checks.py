@@ -7,7 +7,7 @@ from pandapower.topology import create_nxgraph, unsupplied_buses
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.naming import named
-from stackelgrid.controllers.networks.net_columns import refused_tables, refused_values
+from stackelgrid.controllers.networks.net_columns import declared, refused_tables, refused_values
 from stackelgrid.controllers.networks.transformer_checks import check_transformers
 
 SUPPORTED_TABLES = frozenset(
@@ -95,9 +95,11 @@ def check_radial(net: pandapowerNet, name: str) -> None:
 def _check_supported(net: pandapowerNet, name: str) -> None:
     for table in refused_tables():
         if table in net and len(net[table]):
+            row = declared(table, "", transmission=True)
+            instead = f" ({row.reason})" if row is not None and row.reason else ""
             raise NetworkError(
                 f"{named(name, table, net[table].index)} not supported; accepted elements: "
-                f"{', '.join(sorted(SUPPORTED_TABLES))}"
+                f"{', '.join(sorted(SUPPORTED_TABLES))}{instead}"
             )
     for table, index, text in refused_values(net):
         raise NetworkError(f"{named(name, table, index)} {text}")

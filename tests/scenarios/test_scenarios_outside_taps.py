@@ -411,10 +411,8 @@ def dispatch_eur(net, network):
         [0.0] * n + [10.0 * base, 30.0 * base],
         A_eq=np.hstack([-incidence.T @ flow, place]),
         b_eq=load - incidence.T @ held,
-        A_ub=np.hstack(
-            [np.vstack([flow, -flow])[np.tile(limited, 2)], np.zeros((2 * limited.sum(), 2))]
-        ),
-        b_ub=np.concatenate([network.rating + held, network.rating - held])[np.tile(limited, 2)],
+        A_ub=np.hstack([np.vstack([flow, -flow])[limited], np.zeros((limited.sum(), 2))]),
+        b_ub=np.concatenate([network.rating + held, network.rating - held])[limited],
         bounds=[(0.0, 0.0), *[(None, None)] * (n - 1), (0.0, 500.0 / base), (0.0, 300.0 / base)],
     )
     return result.fun
