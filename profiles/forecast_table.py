@@ -12,6 +12,7 @@ from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast import Updates
 from stackelgrid.profiles.forecast_correlation import Label
 from stackelgrid.profiles.forecast_predictors import Tabulated
+from stackelgrid.profiles.size_limits import QUANTITY
 from stackelgrid.profiles.sources import read_columns
 from stackelgrid.profiles.stamps import parse_stamps
 from stackelgrid.profiles.time_axis import TimeAxis
@@ -19,6 +20,8 @@ from stackelgrid.profiles.time_axis import TimeAxis
 QUANTITIES = ("load", "pv", "price")
 # a capacity that a file states with a few digits less
 _ROUNDING = 1e-6
+# ten years
+_LONGEST_LEAD_MIN = 5_256_000.0
 
 
 @dataclass(frozen=True)
@@ -213,7 +216,7 @@ def _require_columns(path: Path, frame: pd.DataFrame) -> None:
     for column in ("issue_time", "grid", "quantity"):
         if column not in columns:
             raise ProfileError(
-                f"{path}: column {column!r} is missing; {', '.join(columns)} present"
+                f"{path}: column {column!r} is missing; {', '.join(columns)[:300]} present"
             )
     for pair in (("valid_time", "lead_min"), ("factor", "value")):
         if sum(name in columns for name in pair) != 1:
@@ -240,11 +243,15 @@ def _one_member(path: Path, frame: pd.DataFrame, member: int | None) -> pd.DataF
 
 
 def _numbers(path: Path, frame: pd.DataFrame, column: str) -> Floats:
-    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(values))
+    held = frame[column]
+    if pd.api.types.is_bool_dtype(held.dtype) or pd.api.types.is_timedelta64_dtype(held.dtype):
+        raise ProfileError(f"{path}: column {column!r} holds {held.dtype}; numbers are accepted")
+    values = pd.to_numeric(held, errors="coerce").to_numpy(dtype=np.float64)
+    most = _LONGEST_LEAD_MIN if column == "lead_min" else QUANTITY
+    bad = np.flatnonzero(~(np.abs(values) <= most))
     if len(bad):
         raise ProfileError(
             f"{path}: column {column!r} is {str(frame[column].iloc[bad[0]])!r} in data row "
-            f"{bad[0] + 1}; finite numbers are accepted"
+            f"{bad[0] + 1}; finite numbers (at most {most:g} in size) are accepted"
         )
     return values

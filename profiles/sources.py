@@ -12,7 +12,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
 from stackelgrid.profiles.arrays import Floats, Ints
-from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.errors import ProfileError, shown
+from stackelgrid.profiles.size_limits import FILE_BYTES, FILE_CELLS, QUANTITY
 from stackelgrid.profiles.stamps import iso, parse_stamps, require_equal_steps
 from stackelgrid.profiles.time_axis import TimeAxis
 
@@ -142,9 +143,10 @@ def read_columns(path: Path) -> pd.DataFrame:
     ending = path.suffix.lower()
     if ending not in (".csv", ".parquet"):
         raise ProfileError(f"{path}: ending is {ending!r}; .csv and .parquet are accepted")
-    if not path.is_file():
-        raise ProfileError(f"{path}: no such file; an existing .csv or .parquet is accepted")
     try:
+        if not path.is_file():
+            raise ProfileError(f"{path}: no such file; an existing .csv or .parquet is accepted")
+        _check_size(path, ending)
         if ending == ".csv":
             header = pa_csv.open_csv(path).schema.names
             as_text = pa_csv.ConvertOptions(column_types={name: pa.string() for name in header})
@@ -152,7 +154,7 @@ def read_columns(path: Path) -> pd.DataFrame:
         else:
             arrow = pa_parquet.read_table(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split())[:200]
         raise ProfileError(
             f"{path}: unreadable ({reason}); a comma-separated UTF-8 table or a Parquet file "
             "is accepted"
@@ -165,6 +167,23 @@ def read_columns(path: Path) -> pd.DataFrame:
         raise ProfileError(f"{path}: has no columns; a table is accepted")
     frame: pd.DataFrame = arrow.to_pandas()
     return frame
+
+
+def _check_size(path: Path, ending: str) -> None:
+    """Refuse a file whose table would take too much memory."""
+    size = path.stat().st_size
+    if size > FILE_BYTES:
+        raise ProfileError(
+            f"{path}: has {size:,} bytes; at most {FILE_BYTES:,} are accepted (leave out columns "
+            "and times that are not used)"
+        )
+    if ending == ".parquet":
+        held = pa_parquet.read_metadata(path)
+        if held.num_rows * held.num_columns > FILE_CELLS:
+            raise ProfileError(
+                f"{path}: holds {held.num_rows:,} rows x {held.num_columns:,} columns = "
+                f"{held.num_rows * held.num_columns:,} values; at most {FILE_CELLS:,} are accepted"
+            )
 
 
 def _read_table(path: Path) -> pd.DataFrame:
@@ -188,7 +207,8 @@ def _wanted_columns(path: Path, present: list[str], columns: Sequence[str] | Non
     for column in wanted:
         if column not in values:
             raise ProfileError(
-                f"{path}: column {column!r} is missing; {', '.join(values) or 'none'} present"
+                f"{path}: column {shown(column)} is missing; {', '.join(values)[:300] or 'none'} "
+                "present"
             )
     if not wanted:
         raise ProfileError(f"{path}: no value column; at least one beside 'time' is accepted")
@@ -250,16 +270,18 @@ def _parse_values(
     path: Path, name: str, column: "pd.Series[float]", stamps: pd.DatetimeIndex
 ) -> Floats:
     numeric = pd.to_numeric(column, errors="coerce")
-    if pd.api.types.is_bool_dtype(numeric.dtype) or not pd.api.types.is_numeric_dtype(
-        numeric.dtype
+    if (
+        pd.api.types.is_bool_dtype(numeric.dtype)
+        or pd.api.types.is_timedelta64_dtype(column.dtype)
+        or not pd.api.types.is_numeric_dtype(numeric.dtype)
     ):
         raise ProfileError(f"{path}: column {name!r} holds {column.dtype}; numbers are accepted")
     values = numeric.to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = np.flatnonzero(~np.isfinite(values))
+    bad = np.flatnonzero(~(np.abs(values) <= QUANTITY))
     if bad.size:
         row = int(bad[0])
         raise ProfileError(
             f"{path}: column {name!r} is {str(column.iloc[row])!r} at {iso(stamps[row])} (data "
-            f"row {row + 1}); finite numbers are accepted"
+            f"row {row + 1}); finite numbers (at most {QUANTITY:g} in size) are accepted"
         )
     return values

@@ -16,6 +16,7 @@ from stackelgrid.scenarios.schema_base import (
     NonNegative,
     Positive,
     Section,
+    Tap,
 )
 from stackelgrid.scenarios.schema_communication import (
     CommunicationSection,
@@ -148,10 +149,10 @@ class BoundarySection(Section):
     vk_percent: Positive | None = None
     vkr_percent: NonNegative | None = None
     shift_degree: Finite | None = None
-    tap_min: int | None = None
-    tap_max: int | None = None
+    tap_min: Tap | None = None
+    tap_max: Tap | None = None
     tap_step_percent: Positive | None = None
-    tap_pos: int | None = None
+    tap_pos: Tap | None = None
     vm_set_pu: Positive | None = None
     deadband_pu: Positive | None = None
     delay_s: NonNegative | None = None

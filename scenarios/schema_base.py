@@ -16,6 +16,8 @@ Finite = Annotated[float, Field(ge=-QUANTITY, le=QUANTITY, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 # of an element or bus of pandapower
 Index = Annotated[int, Field(ge=0, le=2**31 - 1)]
+# position of a tap changer; real ones have some tens
+Tap = Annotated[int, Field(ge=-1000, le=1000)]
 Shares = Annotated[dict[str, Positive], Field(min_length=1)]
 Efficiency = Annotated[float, Field(gt=0.0, le=1.0)]
 ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
