@@ -69,12 +69,18 @@ def systems(run):
 @pytest.mark.parametrize("resolve_every", [1, 2])
 def test_a_plan_that_does_not_curtail_loses_no_sun(run_of, write_scenario, resolve_every):
     time, horizon = {"intervals": 4}, {"resolve_every": resolve_every}
-    pv = systems(run_of(write_scenario(change=changed(time=time, horizon=horizon))))
+    run = run_of(write_scenario(change=changed(time=time, horizon=horizon)))
+    pv = systems(run)
     error = pv["available_mw"] - pv["asked_mw"]
     assert error.max() > 0.01  # more sun came than was forecast,
     assert error.min() < -0.01  # and less
     np.testing.assert_array_equal(pv["limit_mw"], FREE_MW)
     np.testing.assert_array_equal(pv["p_mw"], pv["available_mw"])
+    # batteries do as planned whatever load and sun do: the grid above takes the difference
+    battery = run.tables["device"].query("kind == 'battery'")
+    np.testing.assert_allclose(battery.p_mw, battery.asked_mw, rtol=0, atol=1e-8)
+    interval = run.tables["interval"]
+    assert np.abs(interval.p_import_mw - interval.p_import_planned_mw).max() > 0.1
 
 
 def test_a_plan_that_curtails_is_a_cap_at_its_power(run_of, write_scenario):
