@@ -106,7 +106,7 @@ def _balance_single_phase_loads(net: pandapowerNet, name: str) -> None:
         raise NetworkError(
             f"grid {name}: holds both load and asymmetric_load; one of the two is accepted"
         )
-    names = [str(n) for n in single.name]
+    names = [n if isinstance(n, str) else None for n in single.name]
     pp.create_loads(
         net,
         single.bus.to_numpy(),

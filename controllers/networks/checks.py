@@ -51,6 +51,7 @@ def check_net(net: pandapowerNet, name: str) -> None:
     _check_ratings(net, name)
     _check_devices(net, name)
     _check_voltage_set_points(net, name)
+    _check_options(net, name)
     isolated = unsupplied_buses(net)
     if isolated:
         raise NetworkError(
@@ -236,6 +237,28 @@ def _check_ratings(net: pandapowerNet, name: str) -> None:
             raise NetworkError(
                 f"{named(name, table, bad)} has {column} = {value:g}; a rating > 0 is accepted "
                 "(leave it empty for no limit)"
+            )
+
+
+# options of a power flow stored in a net that change its result, and the value taken here
+_OPTIONS: dict[str, tuple[object, ...]] = {
+    "trafo_model": ("t",),
+    "trafo_loading": ("current",),
+    "calculate_voltage_angles": (True, "auto"),
+    "enforce_q_lims": (False,),
+    "distributed_slack": (False,),
+    "consider_line_temperature": (False,),
+    "tdpf": (False,),
+}
+
+
+def _check_options(net: pandapowerNet, name: str) -> None:
+    for key, value in net.get("user_pf_options", {}).items():
+        accepted = _OPTIONS.get(key, (value,))
+        if value not in accepted:
+            raise NetworkError(
+                f"grid {name}: user_pf_options has {key} = {value!r}; {accepted[0]!r} is accepted "
+                "(power flows are run so)"
             )
 
 

@@ -211,7 +211,10 @@ def _batteries(net: pandapowerNet, name: str) -> Batteries:
         (power > 0.0, "max_p_mw > 0 (or controllable = False: fixed at its p_mw)"),
         (least <= 0.0, "min_p_mw <= 0 (discharging)"),
         (np.isfinite(power) & np.isfinite(least), "finite min_p_mw and max_p_mw"),
-        ((e_min >= 0.0) & (e_max > e_min) & np.isfinite(e_max), "0 <= min_e_mwh < max_e_mwh"),
+        (
+            (e_min >= 0.0) & (e_max > e_min) & np.isfinite(e_max),
+            "0 <= min_e_mwh < max_e_mwh (or controllable = False: fixed at its p_mw)",
+        ),
         ((soc >= 0.0) & (soc <= 100.0), "0 <= soc_percent <= 100"),
         (~(stated / 100.0 * e_max < e_min), "soc_percent of at least min_e_mwh"),
         ((charge > 0.0) & (charge <= 1.0), "0 < efficiency_charge <= 1"),

@@ -49,6 +49,13 @@ def three_phase_data(
                 f"{named(name, table, net[table].index)} not supported in a three-phase view; "
                 "loads, static generators and storages are accepted"
             )
+    for table in ("load", "sgen"):
+        delta = net[table].index[net[table]["type"].astype(str).str.lower() == "delta"]
+        if len(delta):
+            raise NetworkError(
+                f"{named(name, table, delta)} connected in delta, which a three-phase view does "
+                "not know; type wye is accepted"
+            )
     buses, lines = len(net.bus), len(net.line)
     volt = 1e3 * net.bus.vn_kv.to_numpy(dtype=float)
     node = _empty(ComponentType.node, buses, 0)

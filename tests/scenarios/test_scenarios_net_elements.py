@@ -1,6 +1,7 @@
 """What the elements of a user's net do in a run, against pandapower's DC OPF and power flow."""
 
 import logging
+import tomllib
 
 import numpy as np
 import pandapower as pp
@@ -219,3 +220,31 @@ def test_the_slacks_angle_is_that_of_the_net(tmp_path):
     net.ext_grid["va_degree"] = 30.0
     bus = finished(tmp_path, net).bus.set_index(["interval", "bus"])
     assert bus.va_degree[0, 0] == pytest.approx(30.0, abs=1e-12)
+
+
+def test_a_feeder_at_a_bus_without_reactive_or_any_load(tmp_path):
+    upper = triangle()  # its loads have no reactive power
+    pp.to_json(upper, str(tmp_path / "upper.json"))
+    path = scenario(tmp_path, street(), level="lv", boundary={"kind": "fixed_tap"})
+    lower = tomllib.loads(path.read_text())
+    lower["grids"][0].update(parent="tn", bus=1, multiplicity=10)
+    root = {"name": "tn", "case": "upper.json", "level": "transmission"}
+    lower["grids"].insert(0, root | {"loads": {"mix": {"household": 1.0}}})
+
+    def load(**changes):
+        lower["grids"][1].update(changes)
+        path.write_text(tomli_w.dumps(lower))
+        return build_scenario(load_scenario(str(path))).grids["tn"].net.load
+
+    left = load()
+    assert left.p_mw[0] == pytest.approx(200.0 - 10 * 6 * 0.004, rel=1e-12)
+    assert left.q_mvar[0] == 0.0
+    with pytest.raises(
+        ScenarioError, match=r"replaces 0\.24 MW of the load of 0 MW at bus 0 of tn"
+    ):
+        load(bus=0)
+    assert load(bus=0, replaces_load=False).p_mw.tolist() == [200.0, 50.0]
+    with pytest.raises(
+        ScenarioError, match=r"a multiplicity of at most 8333 is accepted, or loads.scale of at "
+    ):
+        load(bus=1, replaces_load=True, multiplicity=10_000)
