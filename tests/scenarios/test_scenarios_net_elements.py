@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import tomli_w
 from outside_nets import street, triangle
+from pandapower.control import ConstControl
 
 from stackelgrid.analysis import Run
 from stackelgrid.analysis.nets import solved_net
@@ -178,6 +179,7 @@ def test_what_has_no_profile_or_is_replaced_is_said_in_a_line(tmp_path):
     pp.create_sgen(net, 6, 0.002, type="WP", scaling=0.5)
     pp.create_sgen(net, 7, 0.004, type="hydro")
     pp.create_poly_cost(net, 2, "sgen", 4.0)
+    ConstControl(net, "load", "p_mw", [0])
     path = scenario(tmp_path, net, level="lv", boundary={"kind": "fixed_tap"})
     lines = net_lines(build_scenario(load_scenario(str(path))))
     assert any("sgen 1 of type WP has no profile: 0.001 MW in all intervals" in x for x in lines)
@@ -187,7 +189,8 @@ def test_what_has_no_profile_or_is_replaced_is_said_in_a_line(tmp_path):
         "sgen 2 is not controllable: fixed at its p_mw, and its poly_cost" in x for x in lines
     )
     assert any("ext_grid 0: max_p_mw, poly_cost not used" in x for x in lines)
-    assert len(lines) == 5
+    assert any("controller 0 (ConstControl) is not run" in x for x in lines)
+    assert len(lines) == 6
 
 
 def test_orientation_of_the_nets_own_pv(tmp_path):
