@@ -90,9 +90,14 @@ def _rows(run: Run, grid: str, interval: int) -> _Interval:
             f"SELECT * FROM \"{table}\" WHERE {column} = '{name}' AND interval = {interval}"
         )
 
-    branch, device = of("branch"), of("device")
+    branch, device, interval_row = of("branch"), of("device"), of("interval")
     sections = {section["name"]: section for section in run.scenario["grids"]}
     ideal = sections[grid].get("boundary", {}).get("kind", "ideal") == "ideal"
+    if not ideal and "tap_pos" not in interval_row:
+        raise ResultsError(
+            f"{run.directory}: table interval has no column 'tap_pos', so the net of an interval "
+            "is not known; run the scenario again"
+        )
     return _Interval(
         grid,
         interval,
@@ -101,7 +106,7 @@ def _rows(run: Run, grid: str, interval: int) -> _Interval:
         {str(e): rows.set_index("index") for e, rows in device.groupby("element")},
         of("boundary", "parent"),
         of("boundary"),
-        None if ideal else int(of("interval")["tap_pos"].iloc[0]),
+        None if ideal else int(interval_row["tap_pos"].iloc[0]),
     )
 
 

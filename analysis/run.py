@@ -37,7 +37,11 @@ if TYPE_CHECKING:
 NETWORK = "network"
 TABLES = (*SCHEMAS, NETWORK)
 # columns that earlier versions did not write, by table: empty there
-_LATER = {NETWORK: "max_loading_percent"}
+_LATER = {
+    NETWORK: ("max_loading_percent",),
+    "device": ("limit_mw",),
+    "interval": ("tap_pos",),
+}
 _PARTS = "part-*.parquet"
 _DUCKDB_PREFIX = "Error: "
 
@@ -145,9 +149,9 @@ class Run:
         if name not in self._frames:
             data = self._arrow(f'SELECT * FROM "{name}"')
             schema = SCHEMAS.get(name, NETWORK_COLUMNS.schema)
-            later = _LATER.get(name)
-            if later and later not in data.column_names:
-                data = data.append_column(later, pa.nulls(len(data)))
+            for later in _LATER.get(name, ()):
+                if later not in data.column_names:
+                    data = data.append_column(later, pa.nulls(len(data)))
             missing = [n for n in schema.names if n not in data.column_names]
             if missing:
                 raise ResultsError(

@@ -314,9 +314,14 @@ def test_unknown_tables_grids_and_intervals_are_refused_with_those_there_are(fin
 
 def test_a_net_that_is_none_is_refused_in_one_line(finished):
     (finished / "grids").mkdir()
-    for content in ('{"a": 1', '{"a": 1}', "[]"):
+    whys = {
+        '{"a": 1': "is not a pandapower JSON file",
+        '{"a": 1}': "does not hold a pandapower net",
+        "[]": "does not hold a pandapower net",
+    }
+    for content, why in whys.items():
         (finished / "grids" / "mv.json").write_text(content, encoding="utf-8")
-        with pytest.raises(ResultsError, match=r"mv.json: is no pandapower net") as refused:
+        with pytest.raises(ResultsError, match=rf"mv.json {why}") as refused:
             Run(finished).net("mv")
         assert "\n" not in str(refused.value)
 
