@@ -116,6 +116,13 @@ def _choose(scenario: Scenario) -> ChosenSolvers:
 def _devices(grid: BuiltGrid, scenario: Scenario) -> Devices:
     root = grid.section.level == "transmission"
     factor = scenario.costs.generation_factor if root else 1.0
+    if not root and len(grid.net.gen):
+        raise NetworkError(
+            f"grid {grid.section.name}: gen elements "
+            f"({', '.join(str(i) for i in grid.net.gen.index[:6])}) hold a voltage and are "
+            "accepted on transmission grids; in a feeder an sgen with controllable = True and a "
+            "poly_cost, or units of the scenario, are accepted"
+        )
     devices = read_devices(grid.net, grid.section.name, slack_is_unit=root, cost_factor=factor)
     for table, index in (
         ("storage", devices.batteries.index),

@@ -49,15 +49,9 @@ def read_devices(
 
     `slack_is_unit` tells whether the ext_grid is a generator (a transmission network) or the
     boundary to the grid above (a feeder). net_columns.py says what is done with each column.
-    Raises NetworkError for a gen in a feeder, dispatched elements without limits or cost, empty
+    Raises NetworkError for dispatched elements without limits or cost, empty
     limits, costs that are not convex or that nothing could use, or an unknown phase.
     """
-    if not slack_is_unit and len(net.gen):
-        raise NetworkError(
-            f"grid {name}: gen elements ({', '.join(str(i) for i in net.gen.index[:6])}) hold a "
-            "voltage and are accepted on transmission grids; in a feeder an sgen with controllable "
-            "= True and a poly_cost, or units of the scenario, are accepted"
-        )
     costs = UnitCosts(net, name, cost_factor)
     solar, free = is_photovoltaic(net.sgen), controllable(net, "sgen")
     loads = _loads(net, name, costs)

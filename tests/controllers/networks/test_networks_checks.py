@@ -234,8 +234,8 @@ def with_piecewise_cost(net):
             "grid g: sgen 0 has cp2_eur_per_mw2 = -0.1; a convex cost (>= 0) is accepted",
         ),
         (lambda n: with_unit(n, min_p_mw=2.0), "grid g: sgen 0 has the empty range [2, 1] MW"),
-        (lambda n: with_generator(n, costs=1), "grid g: gen elements (0) hold a voltage"),
-        (lambda n: with_generator(n, costs=0), "grid g: gen elements (0) hold a voltage"),
+        (lambda n: with_generator(n, costs=0), "grid g: gen 0 has no poly_cost"),
+        (lambda n: with_generator(n, costs=2), "grid g: gen 0 has several poly_costs"),
         (with_piecewise_cost, "grid g: pwl_cost 0 not supported; poly_cost is accepted"),
     ],
 )
