@@ -259,7 +259,7 @@ def _label(value: Any) -> Any:
 def _numbered(index: pd.Index) -> pd.Index:
     """An index of whole numbers where it holds such, also as texts (older files)."""
     values = [int(v) if isinstance(v, str) and v.isdecimal() and len(v) < 12 else v for v in index]
-    whole = all(isinstance(v, int) and not isinstance(v, bool) for v in values)
+    whole = all(isinstance(v, int) and not isinstance(v, bool) and abs(v) < 2**63 for v in values)
     return pd.Index(values, dtype=np.int64 if whole else object)
 
 

@@ -88,15 +88,16 @@ def places(data):
     return found
 
 
-def mutated(base, rng):
+def mutated(base, rng, damages=None):
     """A copy of a content with one to three damages."""
     data = copy.deepcopy(base)
+    damages = damages or DAMAGES
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         spots = places(data)
         if not spots:
             break
         at, key = rng.choice(spots)
-        rng.choice(DAMAGES)(data, at, key, rng)
+        rng.choice(damages)(data, at, key, rng)
     return data
 
 
@@ -151,6 +152,19 @@ def _deepen(data, at, key, rng):
     at[key] = value
 
 
+def _other_number(data, at, key, rng):
+    """Another number of the same kind, for numbers only: often accepted by the schema."""
+    value = at[key]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    if isinstance(value, int):
+        at[key] = rng.choice((0, 1, 2, 3, 4, 7, 30, value + 1, 2 * value, -value))
+    else:
+        factor = rng.choice((0.0, 1e-9, 1e-3, 0.1, 0.5, 0.99, 2.0, 10.0, 1e3, 1e9, -1.0))
+        at[key] = value * factor
+
+
+GENTLE = (_other_number, _other_number, _other_number, _remove)
 DAMAGES = (
     _replace, _replace, _replace, _remove, _remove, _rename, _add, _scale, _scale, _retype, _move,
     _double, _deepen,

@@ -20,6 +20,7 @@ import pandapower as pp
 import pytest
 import tomli_w
 from mutations import (
+    GENTLE,
     SECTIONS,
     damaged_text,
     generator,
@@ -180,7 +181,7 @@ def try_to_build(seed, path):
     if rng.random() < 0.5:
         extra = {k: v for k, v in SECTIONS.items() if k in ("forecast", "deviations") and v}
         base = SMALL | copy.deepcopy(extra)
-    content = mutated(base, rng)
+    content = mutated(base, rng, GENTLE if rng.random() < 0.7 else None)
     with watched(f"built scenario {seed}"):
         if written(content, path):
             build_scenario(load_scenario(str(path)))
