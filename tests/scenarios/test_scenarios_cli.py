@@ -232,10 +232,9 @@ def test_infeasible_band_runs_to_its_end_by_fallback(write_scenario, command, tm
 
     available = pv.available_mw.to_numpy().reshape(3, 2)
     delivered = pv.p_mw.to_numpy().reshape(3, 2)
-    np.testing.assert_array_equal(plan(0, 0), available[0])  # runs free
-    np.testing.assert_array_equal(plan(1, 0), available[1])
-    # what the first schedule held for the hour from interval 2, as far as the sun gives it
-    np.testing.assert_array_equal(plan(2, 0), np.minimum(plan(0, 2), available[2]))
+    # runs free, also where the schedule that is held expected less
+    assert (plan(0, 2) < available[2]).any()
+    np.testing.assert_array_equal([plan(k, 0) for k in range(3)], available)
     np.testing.assert_array_equal([plan(k, 0) for k in range(3)], delivered)
     battery = schedule[schedule.element == "storage"]
     assert (battery.p_mw == 0.0).all()  # rests at half of 0.2 MWh
