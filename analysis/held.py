@@ -1,4 +1,4 @@
-"""Whether a directory of results holds what was written there, by its manifest."""
+"""Check a directory of results against its manifest."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ def check_held(
 
 
 def notice_of(directory: Path, summary: Mapping[str, Any]) -> str:
-    """Return what to say of a directory that cannot be checked; empty for any other."""
+    """Return a notice for a directory that cannot be checked; empty for any other."""
     if "manifest" in summary:
         return ""
     return f"{directory} has no {FILE} (version 0.1 wrote none): its files are not checked"

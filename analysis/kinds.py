@@ -1,4 +1,4 @@
-"""What a directory of results holds, by the keys of its summary.json."""
+"""Kinds of directories of results, recognised by the keys of summary.json."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def study_kind(summary: Mapping[str, Any]) -> StudyKind | None:
 
 
 def no_run(directory: Path, kind: StudyKind) -> str:
-    """Say which verb shows a study where a run was expected, and where its runs are."""
+    """Name the verb that shows a study where a run was expected, and its runs."""
     text = f"{directory}: holds {kind.name}, not a run; stackelgrid report {directory} shows it"
     runs = results_in(directory)
     return f"{text}, and its runs are {runs}" if runs else text

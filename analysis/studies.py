@@ -168,7 +168,7 @@ def _need(directory: Path, summary: Mapping[str, Any], own: Mapping[str, type]) 
     common = {"scenario": str, "status": str, "version": str, "wall_s": float}
     for key, kind in {**common, **own}.items():
         if key not in summary:
-            raise ResultsError(f"{directory}: summary.json has no {key!r}; it is not whole")
+            raise ResultsError(f"{directory}: summary.json has no {key!r}; it is incomplete")
         if not isinstance(summary[key], (kind, int) if kind is float else kind):
             raise ResultsError(
                 f"{directory}: summary.json: {key}: {summary[key]!r} is not what stackelgrid writes"

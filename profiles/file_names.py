@@ -1,4 +1,4 @@
-"""Names that become names of files: of grids, variants, qualities, sizes."""
+"""Names that are used as file names: grids, variants, qualities, sizes."""
 
 import re
 

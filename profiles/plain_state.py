@@ -1,4 +1,4 @@
-"""States as bytes, and back: plain data only, whoever has written them.
+"""Encode states as bytes and decode them: plain data only, also from untrusted files.
 
 A state is MessagePack. Numbers, texts and bytes are themselves; everything else is a list that
 begins with what it is:

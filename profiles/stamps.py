@@ -27,7 +27,7 @@ def parse_stamps(
     elif pd.api.types.is_datetime64_dtype(column.dtype):
         stamps = _localise(path, pd.DatetimeIndex(column), zone, name, ordered)
     elif not pd.api.types.is_object_dtype(column.dtype):
-        # Numbers would parse as seconds or nanoseconds of an epoch nobody stated.
+        # Numbers would parse as seconds or nanoseconds of an unstated epoch.
         raise ProfileError(f"{path}: column {name!r} holds {column.dtype}; stamps are accepted")
     else:
         text = column.astype(str)

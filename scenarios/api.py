@@ -76,7 +76,7 @@ def run(
 
 
 class _Heard:
-    """Passes on what a run tells, and stops it where that is wished."""
+    """Forwards the progress of a run, and stops the run on request."""
 
     def __init__(self, listener: Listener, stop: Stop) -> None:
         self._listener, self._stop = listener, stop

@@ -1,4 +1,4 @@
-"""What runs and studies from Python share: their arguments, and how they are interrupted."""
+"""Arguments and interruption, shared by runs and studies from Python."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ Settings = Mapping[str, Any]
 
 @contextmanager
 def interruptible(target: Path, hint: str) -> Iterator[None]:
-    """Say with a KeyboardInterrupt what is left; the hint is given once something has begun."""
+    """Add a hint to a KeyboardInterrupt, once something has begun."""
     try:
         yield
     except KeyboardInterrupt:

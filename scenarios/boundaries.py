@@ -27,7 +27,7 @@ _ROUNDING = 1e-9
 def apply_boundary(net: pandapowerNet, section: GridSection, record: NetRecord) -> None:
     """Add the stated transformer, or put what is stated into the grid's own, in place.
 
-    The record is told of each value of the net that was replaced. Raises ScenarioError, and
+    The record takes each value of the net that was replaced. Raises ScenarioError, and
     NetworkError where the transformer cannot be what the boundary needs.
     """
     boundary, name = section.boundary, section.name

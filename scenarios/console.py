@@ -57,7 +57,7 @@ JsonOption = Annotated[
 
 
 def say_notice(line: str) -> None:
-    """Say a notice on stderr, where there is one."""
+    """Print a notice, if there is one, on stderr."""
     if line:
         print(line, file=sys.stderr)
 
@@ -67,7 +67,7 @@ class Terminated(KeyboardInterrupt):
 
 
 class Drawing(Protocol):
-    """Something that is drawn again and again; nothing of it is left where it is transient."""
+    """Live drawing on a terminal; cleared at the end if it is transient."""
 
     transient: bool
 

@@ -1,4 +1,4 @@
-"""What `validate --explain` says of a grid: from the declared columns and the builder's record."""
+"""Text of `validate --explain` for a grid, from declared columns and the record of changes."""
 
 from collections.abc import Iterable, Iterator
 from textwrap import wrap

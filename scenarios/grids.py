@@ -46,7 +46,7 @@ class BuiltGrid:
     """A grid section and its net; `pv` tells which systems came from which section.
 
     The section's `bus` is the one of the parent's net, where switches may have joined several to
-    one. `record` tells what became of the user's net. `trafo` is the position of the boundary
+    one. `record` holds the changes to the user's net. `trafo` is the position of the boundary
     transformer in `net.trafo`, None with `taps` where the boundary is ideal.
     """
 

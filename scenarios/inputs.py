@@ -108,7 +108,7 @@ class _Inputs:
         return found
 
     def value(self, value: Any, key: tuple[str, ...]) -> Any:
-        """Plain value of a key; what the schema does not know it refuses itself."""
+        """Plain value of a key; the schema refuses unknown ones."""
         if isinstance(value, pandapowerNet):
             return self._file(value, key, _NETS, "a pandapower net", ".json")
         if isinstance(value, pd.DataFrame):

@@ -1,4 +1,4 @@
-"""What a user should know of what a net brings: constant powers, costs and limits not used."""
+"""Notices about a net: constant powers, costs and limits that are not used."""
 
 from collections.abc import Iterator
 
@@ -43,7 +43,7 @@ def _solar(net: pandapowerNet) -> Iterator[str]:
     if len(solar):
         yield (
             f"{_named('sgen', solar.index)} is PV that is not controllable: it feeds in what the "
-            "sun gives, and is never curtailed (controllable = True lets it be)"
+            "sun gives, and is never curtailed (controllable = True allows curtailment)"
         )
 
 

@@ -108,17 +108,17 @@ def _bundle(what: RenderableType) -> dict[str, str]:
 
 
 class Stop:
-    """A wish to stop, looked at wherever progress is told."""
+    """Request to stop, checked at every report of progress."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
 
     def wish(self) -> None:
-        """Stop at the next look."""
+        """Stop at the next check."""
         self._event.set()
 
     def look(self) -> None:
-        """Raise KeyboardInterrupt where a stop is wished."""
+        """Raise KeyboardInterrupt if a stop was requested."""
         if self._event.is_set():
             raise KeyboardInterrupt
 

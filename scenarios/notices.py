@@ -1,4 +1,4 @@
-"""What a user should know before a run: solver, links, trade that cannot pay, scaling."""
+"""Notices before a run: solver, links, trade that cannot pay, scaling."""
 
 from collections.abc import Iterator
 
@@ -46,7 +46,7 @@ def _solver(built: BuiltScenario) -> Iterator[str]:
 
 
 def _nets(built: BuiltScenario) -> Iterator[str]:
-    """What became of users' nets that they may not expect."""
+    """Changes to users' nets that they may not expect."""
     for name, grid in built.grids.items():
         for note in grid.record.notes:
             if note.surprising:

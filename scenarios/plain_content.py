@@ -12,7 +12,7 @@ _LARGEST = 2**63 - 1
 
 
 def check_content(data: Mapping[str, Any], name: str) -> None:
-    """Refuse what no scenario holds anywhere, naming the key; raises ScenarioError.
+    """Refuse content that no key of a scenario accepts; raises ScenarioError, naming the key.
 
     Refused are sections nested deeper than `SCENARIO_DEPTH`, keys that are no texts, texts with
     control characters, and whole numbers beyond 64 bits.

@@ -198,7 +198,7 @@ def begun_study(
         raise ScenarioError(f"{where}: has version {before!r}, this is {present!r}")
     missing = [key for key in needed if key not in summary]
     if missing:
-        raise ScenarioError(f"{where}: summary.json has no {missing[0]!r}; it is not whole")
+        raise ScenarioError(f"{where}: summary.json has no {missing[0]!r}; it is incomplete")
     own = load_scenario(str(path))
     if asked is not None:
         _check_same(directory, resolved(own), resolved(asked), "asked for")

@@ -28,7 +28,7 @@ _WIDEST = 100
 
 
 class Listener(Protocol):
-    """Takes what a run tells of itself while it goes on."""
+    """Receives the progress of a run."""
 
     def building(self, text: str) -> None:
         """Take what is built next, before the first interval."""

@@ -38,7 +38,7 @@ class Section(BaseModel):
                 raise ValueError(f"unknown key {unknown[0]}; accepted: {', '.join(accepted)}")
             for key, field in zip(accepted, cls.model_fields.values(), strict=True):
                 if _holds_flag(data.get(key)) and not _takes_flags(field.annotation):
-                    raise ValueError(f"{key} = {shown(data[key])}: true and false say nothing here")
+                    raise ValueError(f"{key} = {shown(data[key])}: true and false are not accepted")
         return data
 
 

@@ -15,7 +15,7 @@ _MINUTES_A_DAY = 1440
 
 
 def _moment(value: object) -> object:
-    """Refuse numbers, which would count as seconds of an epoch that nobody stated."""
+    """Refuse numbers, which would count as seconds of an unstated epoch."""
     if not isinstance(value, str | date):
         raise ValueError(f"{shown(value)}: a local date, or date and time, is accepted")
     return value

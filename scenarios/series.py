@@ -189,7 +189,7 @@ class SeriesFactory:
         for placed in grid.pv:
             if placed.section.file is not None:
                 raise ScenarioError(
-                    f"grids.{grid.section.name}.{placed.key}: a file knows no clear sky; "
+                    f"grids.{grid.section.name}.{placed.key}: a file has no clear sky; "
                     'persistence = "day_before" is accepted for forecasts of this grid'
                 )
             part = slice(placed.first, placed.first + placed.count)

@@ -1,4 +1,4 @@
-"""Who bears which cost: one definition for runs, plans and comparisons."""
+"""Split costs between leaders and follower: one definition for runs, plans and comparisons."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

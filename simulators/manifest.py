@@ -1,4 +1,4 @@
-"""What a directory of results holds: manifest.jsonl, rows, sizes and digests of its files.
+"""Manifest of a directory of results: rows, sizes and digests of its files (manifest.jsonl).
 
 The file grows by a line with every interval of a run, or chunk of a sweep, whose parts are written,
 so that a directory can be checked whenever its process was killed. A line is one of
@@ -228,14 +228,14 @@ class Manifest:
 
     def _check_whole_list(self, tables: Sequence[str], done: int) -> None:
         if not self._begun:
-            raise ManifestError(f"{self._path}: has no first line; it is not whole")
+            raise ManifestError(f"{self._path}: has no first line; it is incomplete")
         if self._merged is not None and self._merged != len(self.wholes):
             raise ManifestError(
-                f"{self._path}: lists {len(self.wholes)} of {self._merged} tables; it is not whole"
+                f"{self._path}: lists {len(self.wholes)} of {self._merged} tables; it is incomplete"
             )
         if self._merged is None and self.done < done:
             raise ManifestError(
-                f"{self._path}: lists {self.done} of {done} intervals or chunks; it is not whole"
+                f"{self._path}: lists {self.done} of {done} intervals or chunks; it is incomplete"
             )
         for table in tables:
             if table in self.wholes:

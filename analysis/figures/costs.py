@@ -67,7 +67,7 @@ def cost_sides(run: Run) -> pd.DataFrame:
     paid = by_grid(run, "boundary_eur", when)
     root = next(name for name, parent in parents.items() if not parent)
     follower = own[root].to_numpy()
-    if run.grids[root].level != "transmission":  # that one buys from nobody
+    if run.grids[root].level != "transmission":  # a transmission grid buys nothing
         follower = follower + paid[root].to_numpy()
     below = [name for name in parents if name != root]
     sides = split_costs(

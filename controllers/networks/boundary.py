@@ -86,7 +86,7 @@ def follow_upstream_voltage(
     """Give the upstream side of a grid the upstream nominal voltage, per-unit ratios kept.
 
     The slack bus takes it, and `vn_hv_kv` of the transformers there is scaled alike. A grid whose
-    slack bus has other branches keeps its own: per-unit voltages pass. `record` is told.
+    slack bus has other branches keeps its own: per-unit voltages pass. `record` takes the changes.
     """
     trafos = boundary_trafos(net)
     slack = int(net.ext_grid.bus.iloc[0])

@@ -35,7 +35,7 @@ def load_case(
     """Build a test grid by name, or read a pandapower JSON file; normalised and checked.
 
     `case` is one of `available_cases()` or a path ending in `.json`; `base_mva` replaces the net's
-    `sn_mva`, `record` is told what became of the net. Raises NetworkError.
+    `sn_mva`, `record` takes the changes to the net. Raises NetworkError.
     """
     if case in _BUILDERS:
         with warnings.catch_warnings():
@@ -66,7 +66,7 @@ def normalise(net: pandapowerNet, name: str, record: NetRecord | None = None) ->
 
     Switches and elements out of service are applied as pandapower does (`topology`). A single-phase
     load becomes a balanced load of the same power whose phase is kept in the column `phase` (empty
-    for one between two phases, type delta). `record` is told what became of the net.
+    for one between two phases, type delta). `record` takes the changes to the net.
     Raises NetworkError where that is impossible.
     """
     record = NetRecord() if record is None else record

@@ -1,4 +1,4 @@
-"""Cells of a row of a pandapower table, whatever stands for an empty one."""
+"""Cells of a row of a pandapower table; empty ones in any of their forms."""
 
 import pandas as pd
 

@@ -38,7 +38,7 @@ __all__ = [
 Bools = np.typing.NDArray[np.bool_]
 
 PV_TYPE = "PV"
-# words of an sgen's type that mean photovoltaics, whatever the case and what stands beside them
+# words of an sgen's type that mean photovoltaics, in any case, beside any other words
 _SOLAR = {"pv", "solar", "photovoltaic", "photovoltaics", "photovoltaik"}
 
 

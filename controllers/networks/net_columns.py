@@ -1,4 +1,4 @@
-"""What is done with every table and column of a pandapower net, in one place.
+"""Declared treatment of every table and column of a pandapower net.
 
 `DECLARED` has a row for each column of pandapower 3.5 (net_columns_elements.py: buses, sources,
 loads, storages, costs; net_columns_branches.py: branches and switches). The checks of a net refuse
@@ -39,7 +39,7 @@ _OWN_TABLE = "no table of pandapower: kept in the net, not used"
 
 @dataclass(frozen=True)
 class Explained:
-    """What is done with one column of one net; `elements` rows of the table hold a value.
+    """Treatment of one column of one net; `elements` rows of the table hold a value.
 
     `column` is empty where the row is about the whole table.
     """
@@ -82,7 +82,7 @@ def refused_values(net: pandapowerNet) -> Iterator[tuple[str, list[int], str]]:
 
 
 def explained(net: pandapowerNet, *, transmission: bool) -> list[Explained]:
-    """What is done with every column that holds a value, in the order of the net's tables.
+    """Treatment of every column that holds a value, in the order of the net's tables.
 
     Columns and tables that pandapower does not know are listed as without effect.
     """

@@ -10,7 +10,7 @@ TRANSMISSION, FEEDER = "transmission", "feeder"
 
 
 class Treatment(StrEnum):
-    """What is done with a column."""
+    """Treatment of a column."""
 
     HONOURED = "honoured"
     REPLACED = "replaced by the scenario"
@@ -22,7 +22,7 @@ class Treatment(StrEnum):
 class Column:
     """Declaration of one column, or of a whole table (empty `column`).
 
-    `accepts` tells for one value that is not empty whether it is taken; without it every value is,
+    `accepts` decides whether a value that is not empty is taken; without it every value is,
     or another check decides. `scope` limits the declaration to transmission grids or feeders.
     """
 

@@ -1,4 +1,4 @@
-"""What became of a net on its way into a simulated grid; whoever changes the net writes it here."""
+"""Record of the changes to a net before it is simulated, kept by all code that changes it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,9 +14,9 @@ Fate = Literal["kept", "joined", "added", "replaced", "ignored", "dropped"]
 
 @dataclass(frozen=True)
 class Note:
-    """What became of some elements of one table; `column` and scenario `key` where it has one.
+    """Change to some elements of one table; `column` and scenario `key` where it has one.
 
-    `surprising` is what a user may not expect and is told before a run.
+    `surprising` is what a user may not expect and is printed before a run.
     """
 
     fate: Fate

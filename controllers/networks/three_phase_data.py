@@ -53,8 +53,8 @@ def three_phase_data(
         delta = net[table].index[net[table]["type"].astype(str).str.lower() == "delta"]
         if len(delta):
             raise NetworkError(
-                f"{named(name, table, delta)} connected in delta, which a three-phase view does "
-                "not know; type wye is accepted"
+                f"{named(name, table, delta)} connected in delta; a three-phase view accepts "
+                "type wye"
             )
     buses, lines = len(net.bus), len(net.line)
     volt = 1e3 * net.bus.vn_kv.to_numpy(dtype=float)

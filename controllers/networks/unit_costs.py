@@ -18,7 +18,7 @@ _NO_USE = {
 
 
 class UnitCosts:
-    """The poly_costs of a net, multiplied by a factor; what nobody takes is refused.
+    """The poly_costs of a net, multiplied by a factor; unused ones are refused.
 
     Raises NetworkError for pwl_costs, several costs of one element, coefficients that are missing
     or not convex.

@@ -76,7 +76,7 @@ def test_texts(text, expected, tmp_path):
         ("time.start=2262-04-11T12:00:00", "not within the years 1900 to 2199"),
         ("time.start=0001-01-01", "not within the years 1900 to 2199"),
         ("time.start=5", "time.start: 5: a local date, or date and time, is accepted"),
-        ("time.intervals=true", "time: intervals = True: true and false say nothing here"),
+        ("time.intervals=true", "time: intervals = True: true and false are not accepted"),
         ("time.intervals=1000001", "intervals = 1,000,001: at most 1,000,000 are accepted"),
         ("time.intervals=1000000000000000000", "at most 1,000,000 are accepted"),
         ("horizon.steps=[{count=10000000,minutes=15}]", "10,000,000 steps; at most 10,000"),
