@@ -141,7 +141,7 @@ def _check_time(time: _Time) -> None:
         try:
             pd.Timestamp(time.start)
         except (ValueError, TypeError) as error:
-            raise ValueError(f"time.start = {time.start!r} is no date or time") from error
+            raise ValueError(f"time.start = {time.start!r} is not a date or time") from error
 
 
 def _check_ancestors(grid: GridShape, grids: Mapping[str, GridShape]) -> None:
@@ -152,7 +152,7 @@ def _check_ancestors(grid: GridShape, grids: Mapping[str, GridShape]) -> None:
                 f"grid {grid.name} is its own ancestor; a grid above it, or none, is accepted"
             )
         if above.parent not in grids:
-            raise ValueError(f"parent {above.parent!r} is no grid; a grid's name is accepted")
+            raise ValueError(f"parent {above.parent!r} is not a grid; a grid's name is accepted")
         above = grids[above.parent]
         seen.add(above.name)
 

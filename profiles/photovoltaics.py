@@ -53,7 +53,7 @@ class Site:
     wind_m_per_s: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no place."""
+        """Validate latitude, longitude and altitude."""
         require_number("Site", "latitude", self.latitude, -90.0, 90.0)
         require_number("Site", "longitude", self.longitude, -180.0, 180.0)
         require_number("Site", "altitude_m", self.altitude_m, -430.0, 8850.0)

@@ -109,12 +109,12 @@ class _Writer:
         label = _label(kind)
         if label not in STATE_TYPES:
             named = value if hasattr(value, "__qualname__") else kind
-            raise StateError(f"{_name(named)} is no plain data")
+            raise StateError(f"{_name(named)} is not plain data")
         names = _fields(kind)
         more = set(getattr(value, "__dict__", ())) - set(names)
         for extra in more:  # what is cached is computed again
             if not isinstance(getattr(kind, extra, None), cached_property):
-                raise StateError(f"{_name(kind)}.{extra} is no field, and would be lost")
+                raise StateError(f"{_name(kind)}.{extra} is not a field and would be lost")
         return [label, [self.plain(getattr(value, n)) for n in names]]
 
     def _array(self, value: "np.typing.NDArray[Any]") -> list[Any]:
@@ -122,7 +122,7 @@ class _Writer:
             items = value.ravel().tolist()
             return ["objects", list(value.shape), [self.plain(item) for item in items]]
         if not _DTYPE.fullmatch(value.dtype.str):
-            raise StateError(f"an array of {value.dtype} is no plain data")
+            raise StateError(f"an array of {value.dtype} is not plain data")
         by_column = value.flags.f_contiguous and not value.flags.c_contiguous
         order: Literal["C", "F"] = "F" if by_column else "C"
         return ["array", value.dtype.str, list(value.shape), order, value.tobytes(order)]
@@ -136,7 +136,7 @@ class _Reader:
         """Value that was written as MessagePack's own types."""
         if not isinstance(told, list):
             if isinstance(told, dict | msgspec.msgpack.Ext):
-                raise ValueError(f"{type(told).__name__} is no plain data")
+                raise ValueError(f"{type(told).__name__} is not plain data")
             return told
         label, *content = told
         if label == "int":
@@ -168,7 +168,7 @@ class _Reader:
         if label == "slice":
             return slice(*self._each(content))
         if label not in STATE_TYPES:
-            raise ValueError(f"{label} is no plain data")
+            raise ValueError(f"{label} is not plain data")
         return _object(label, list(self._each(content[0])))
 
     def _each(self, items: list[Any]) -> Iterator[Any]:
@@ -196,7 +196,7 @@ def _fields(kind: type[Any]) -> tuple[str, ...]:
 
 def _dtype(text: str) -> "np.dtype[Any]":
     if not _DTYPE.fullmatch(text):
-        raise ValueError(f"an array of {text} is no plain data")
+        raise ValueError(f"an array of {text} is not plain data")
     return np.dtype(text)
 
 

@@ -43,8 +43,8 @@ def parse_stamps(
         bad = np.flatnonzero(parsed.isna())
         if bad.size:
             raise ProfileError(
-                f"{path}: {name} {text.iloc[bad[0]]!r} in data row {bad[0] + 1} is no stamp; "
-                "ISO 8601 such as 2024-06-01T00:15:00+02:00 is accepted"
+                f"{path}: {name} {text.iloc[bad[0]]!r} in data row {bad[0] + 1} is not a time "
+                "stamp; ISO 8601 such as 2024-06-01T00:15:00+02:00 is accepted"
             )
         stamps = (
             parsed

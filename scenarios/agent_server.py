@@ -72,7 +72,7 @@ class AgentServer(AgentSimulator):
         return f"controller {type(self._controller).__name__} has no methods state and restore"
 
     def state(self) -> str | None:
-        """What the controller carries to the next interval; None if it is no plain data."""
+        """What the controller carries to the next interval; None if it is not plain data."""
         assert isinstance(self._controller, Stateful)
         try:
             return text_of_state(self._controller.state())

@@ -45,7 +45,7 @@ def load_scenario(
 def load_content(
     content: Mapping[str, Any], overrides: Mapping[str, Any], seed: int | None = None
 ) -> LoadedScenario:
-    """Validate the content of a scenario that is no file; `overrides` are values by `a.b`.
+    """Validate the content of a scenario without a file; `overrides` are values by `a.b`.
 
     Relative paths in it start at the folder of the file that it `extends`, else at the working
     directory. Raises ScenarioError as `load_scenario` does.

@@ -36,11 +36,11 @@ def check_content(data: Mapping[str, Any], name: str) -> None:
             items = value.items() if isinstance(value, Mapping) else enumerate(value)
             for key, entry in items:
                 if not isinstance(key, str | int):
-                    raise ScenarioError(f"{name}: {_key(at)}: the key {shown(key)} is no text")
+                    raise ScenarioError(f"{name}: {_key(at)}: the key {shown(key)} is not text")
                 _check_text(str(key), at, name)
                 left.append(((*at, str(key)), entry))
         elif isinstance(value, date) and not 1 <= value.year <= 9999:
-            raise ScenarioError(f"{name}: {_key(at)}: {shown(value)} is no date")
+            raise ScenarioError(f"{name}: {_key(at)}: {shown(value)} is not a date")
 
 
 def _check_text(text: str, at: tuple[str, ...], name: str) -> None:

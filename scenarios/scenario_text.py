@@ -39,7 +39,7 @@ def scenario_content(
 def plain_content(
     content: Mapping[str, Any], overrides: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str, Path]:
-    """Content of a scenario that is no file over what it `extends`, like `scenario_content`."""
+    """Content of a scenario without a file over what it `extends`, like `scenario_content`."""
     data, name = dict(content), "scenario"
     folder = Path.cwd()
     base = data.get("extends")

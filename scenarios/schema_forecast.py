@@ -26,7 +26,7 @@ def _correlation(value: Any) -> Any:
     if isinstance(value, str):
         if Path(value).suffix.lower() not in (".csv", ".parquet"):
             raise ValueError(
-                f"{value!r} is no file of a matrix; one ending in .csv or .parquet is accepted"
+                f"{value!r} is not the file of a matrix; one ending in .csv or .parquet is accepted"
             )
     elif isinstance(value, list | tuple):
         try:

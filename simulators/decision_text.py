@@ -23,7 +23,7 @@ def decision_of(text: object) -> Decision:
     """Decision of a text; raises DecisionError."""
     try:
         if not isinstance(text, str):
-            raise TypeError(f"{type(text).__name__} is no text")
+            raise TypeError(f"{type(text).__name__} is not text")
         data = base64.b64decode(text, validate=True)
         return msgspec.msgpack.decode(data, type=Decision, dec_hook=_array)
     except (ValueError, TypeError, msgspec.MsgspecError) as error:

@@ -190,7 +190,9 @@ class Manifest:
             raise ManifestError(f"{self._path}: is damaged ({error})") from error
         for name in line.files:
             if not _NAME.fullmatch(name):
-                raise ManifestError(f"{self._path}: {name!r} is no file of a directory of results")
+                raise ManifestError(
+                    f"{self._path}: {name!r} is not a file of a directory of results"
+                )
         if line.format is not None:
             if line.format != FORMAT:
                 raise ManifestError(f"{self._path}: has format {line.format}; {FORMAT} is accepted")

@@ -10,7 +10,7 @@ from stackelgrid.simulators.whole_file import whole_file
 
 
 def save(figure: Figure, directory: Path, name: str) -> Path:
-    """Write NAME.png and return its path; raises ValueError for what is no name of a file."""
+    """Write NAME.png and return its path; raises ValueError for a name that cannot be a file's."""
     path = directory / f"{check_file_name(name, 'picture')}.png"
     with whole_file(path, durable=False) as unfinished:
         figure.savefig(unfinished, format="png", dpi=DPI)

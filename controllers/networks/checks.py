@@ -144,7 +144,7 @@ def check_indices(net: pandapowerNet, name: str) -> None:
 
 
 def check_index(index: pd.Index, name: str, table: str) -> None:
-    """Refuse an index of a table that is no whole number >= 0 or occurs twice."""
+    """Refuse an index of a table that is not a whole number >= 0 or occurs twice."""
     whole = [
         isinstance(i, int | np.integer) and not isinstance(i, bool) and 0 <= i <= _LARGEST_INDEX
         for i in index

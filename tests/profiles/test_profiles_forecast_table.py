@@ -212,7 +212,7 @@ def test_impossible_values_are_refused(read):
     [
         ({"grid": "mv9"}, "grid 'mv9' unknown; accepted: mv1, lv1"),
         ({"quantity": "wind"}, "quantity 'wind' unknown; accepted: load, pv, price"),
-        ({"issue_time": "tomorrow"}, "issue_time 'tomorrow' in data row 1 is no stamp"),
+        ({"issue_time": "tomorrow"}, "issue_time 'tomorrow' in data row 1 is not a time stamp"),
         (
             {"valid_time": "2025-10-26T02:00:00"},
             "valid_time 2025-10-26 02:00:00 in data row 1 is amb",

@@ -61,11 +61,11 @@ def test_what_is_shared_stays_shared():
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (deque([1]), "collections.deque is no plain data"),
-        (Decimal(1), "decimal.Decimal is no plain data"),
-        (lambda: 1, "<lambda> is no plain data"),
-        (np.array([1], dtype=[("a", int)]), "is no plain data"),
-        (np.dtype(float), "is no plain data"),
+        (deque([1]), "collections.deque is not plain data"),
+        (Decimal(1), "decimal.Decimal is not plain data"),
+        (lambda: 1, "<lambda> is not plain data"),
+        (np.array([1], dtype=[("a", int)]), "is not plain data"),
+        (np.dtype(float), "is not plain data"),
     ],
 )
 def test_other_objects_are_refused_when_they_are_saved(value, words):
@@ -76,7 +76,7 @@ def test_other_objects_are_refused_when_they_are_saved(value, words):
 def test_attribute_that_is_no_field_is_refused():
     timings = Timings()
     timings.other = 1
-    with pytest.raises(StateError, match=r"Timings\.other is no field"):
+    with pytest.raises(StateError, match=r"Timings\.other is not a field"):
         bytes_of_state(timings)
 
 

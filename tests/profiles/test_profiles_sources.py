@@ -131,8 +131,11 @@ GOOD = stamps()
         (GOOD[1:], r"covers 2024-06-19T22:15.* 2024-06-19T22:00:00\+00:00 to .* is needed"),
         (stamps(9, "2024-06-19 23:50"), "miss the start 2024-06-19T22:00"),
         ([*GOOD[:3], "tomorrow"], "mix stamps with and without an offset"),
-        ([*GOOD[:3], "2024-06-20T99:99:00+02:00"], "T99:99.* in data row 4 is no stamp"),
-        (["20.06.2024 00:00", "20.06.2024 00:15"], "'20.06.2024 00:00' in data row 1 is no stamp"),
+        ([*GOOD[:3], "2024-06-20T99:99:00+02:00"], "T99:99.* in data row 4 is not a time stamp"),
+        (
+            ["20.06.2024 00:00", "20.06.2024 00:15"],
+            "'20.06.2024 00:00' in data row 1 is not a time stamp",
+        ),
         ([GOOD[0]], "1 data rows; at least 2"),
         ([], "0 data rows; at least 2"),
     ],

@@ -161,7 +161,7 @@ def test_foreign_part_is_named(copy_of):
         (lambda text: text[: text.index(b"\n") + 1], "lists 0 of 2 intervals"),
         (lambda text: b"", "has no first line"),
         (lambda text: text.replace(b'"bytes"', b'"byte"', 1), "is damaged"),
-        (lambda text: text.replace(b"network.parquet", b"../other.parquet"), "is no file of"),
+        (lambda text: text.replace(b"network.parquet", b"../other.parquet"), "is not a file of"),
     ],
 )
 def test_damaged_manifest_is_named(change, words, copy_of):

@@ -376,7 +376,7 @@ STATES = {
 @pytest.mark.parametrize(
     ("first", "words"),
     [
-        ("deque([1])", r"collections\.deque is no plain data\): an interrupted run begins again"),
+        ("deque([1])", r"collections\.deque is not plain data\): an interrupted run begins again"),
         ("1", r"lambda.*\): an interrupted run goes on with interval 1"),
     ],
 )
@@ -462,7 +462,7 @@ def test_state_holds_plain_data_only(feeder):
     _, _, out = feeder
     header, _, _ = (out / "state.bin").read_bytes().partition(b"\n")
     for payload, words in (
-        (msgspec.msgpack.encode(["subprocess:Popen", [["true"]]]), "is no plain data"),
+        (msgspec.msgpack.encode(["subprocess:Popen", [["true"]]]), "is not plain data"),
         (msgspec.msgpack.encode(["dict", []]), "is not the state of a run"),
         (pickle.dumps(subprocess.Popen), "no state"),
     ):

@@ -140,7 +140,7 @@ def test_plain_content_is_checked_like_a_text():
     with pytest.raises(ScenarioError, match=r"x: site\.site.*: is nested 32 deep"):
         scenario_of(data, "x")
     data["site"] = {1.5: 0}
-    with pytest.raises(ScenarioError, match=r"x: site: the key 1\.5 is no text"):
+    with pytest.raises(ScenarioError, match=r"x: site: the key 1\.5 is not text"):
         scenario_of(data, "x")
 
 

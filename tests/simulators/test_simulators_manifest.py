@@ -101,7 +101,7 @@ def test_what_an_interval_left_that_was_killed_does_not_count(seen, tmp_path):
 def test_names_lead_nowhere_else(name, writer, tmp_path):
     with (tmp_path / FILE).open("a") as file:
         file.write(f'{{"part": 3, "files": {{"{name}": {{"bytes": 1, "sha256": ""}}}}}}\n')
-    with pytest.raises(ManifestError, match="is no file of a directory of results"):
+    with pytest.raises(ManifestError, match="is not a file of a directory of results"):
         Manifest(tmp_path).check()
 
 

@@ -369,9 +369,9 @@ def test_agents_that_cannot_give_their_state_say_why(pair):
         lambda r: [1, r[1], None],
         lambda r: [1, r[1], ""],
         lambda r: [1, r[1], None],
-        lambda r: [1, r[1], "collections.deque is no plain data"],
+        lambda r: [1, r[1], "collections.deque is not plain data"],
     )
     controller.started()
     assert controller.unsaved == ""
-    with pytest.raises(StateError, match="deque is no plain data"):
+    with pytest.raises(StateError, match="deque is not plain data"):
         controller.state()
