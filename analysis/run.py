@@ -13,8 +13,10 @@ Tables are those of docs/results.md; DuckDB reads them, of finished and of unfin
 
 import copy
 import glob
+import itertools
 import json
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,19 +207,25 @@ class Run:
             return connection.sql(sql).to_arrow_table()
 
     def _open(self, connection: duckdb.DuckDBPyConnection, name: str, parts: list[str]) -> None:
-        parts_of = self.directory / name
-        partial = any(parts_of.glob(_PARTS))
+        found = self._parts(name)
         # after the parts: while they are removed, the whole is there
         whole = self._whole(name)
         if whole.exists():
-            _view(connection, name, glob.escape(str(whole)))
-        elif partial:
+            _view(connection, name, [whole])
+        elif found:
             parts.append(name)
-            _view(connection, name, f"{glob.escape(str(parts_of))}/{_PARTS}")
+            _view(connection, name, found)
         elif name != NETWORK:
             connection.register(name, SCHEMAS[name].empty_table())
         else:
             raise ResultsError(f"{whole}: does not exist; runs of this version write it")
+
+    def _parts(self, name: str) -> list[Path]:
+        """Parts of a table that are on record: an interval may be under way, or have been."""
+        if not self.manifest.exists:  # version 0.1 wrote none
+            return sorted((self.directory / name).glob(_PARTS))
+        files = itertools.chain(*self.manifest.parts.values())
+        return [self.directory / file for file in files if file.startswith(f"{name}/")]
 
     def _whole(self, name: str) -> Path:
         return self.directory / f"{name}.parquet"
@@ -270,7 +278,7 @@ def _first_line(error: duckdb.Error) -> str:
     return line.split(_DUCKDB_PREFIX, 1)[-1]
 
 
-def _view(connection: duckdb.DuckDBPyConnection, name: str, files: str) -> None:
-    """Make a view of the files that a pattern matches."""
-    path = files.replace("'", "''")
-    connection.execute(f"CREATE VIEW \"{name}\" AS FROM read_parquet('{path}')")
+def _view(connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path]) -> None:
+    """Make a view of some files."""
+    paths = ", ".join("'" + glob.escape(str(path)).replace("'", "''") + "'" for path in files)
+    connection.execute(f'CREATE VIEW "{name}" AS FROM read_parquet([{paths}])')

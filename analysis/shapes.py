@@ -41,6 +41,20 @@ class _Cost(Struct):
     total: Number = None
     leader: Number = None
     follower: Number = None
+    total_corrected: Number = None
+
+
+class _StoredInGrid(Struct):
+    start_mwh: float
+    end_mwh: float
+    value_eur: Number
+
+
+class _Stored(Struct):
+    start_mwh: float
+    end_mwh: float
+    value_eur: Number
+    grids: dict[str, _StoredInGrid]
 
 
 class _Bilevel(Struct):
@@ -74,6 +88,7 @@ class _Summary(Struct):
     timings: _Timings | None = None
     solver: _Solver | None = None
     cost_eur: _Cost | None = None
+    stored_energy: _Stored | None = None
     bilevel: _Bilevel | None = None
     certificate: _Certificate | None = None
     negotiation: dict[str, Any] | None = None

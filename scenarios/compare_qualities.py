@@ -27,7 +27,8 @@ from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.json_text import finite
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.progress import RunProgress
-from stackelgrid.scenarios.run import RunLog, check_out, run_scenario, write_summary
+from stackelgrid.scenarios.run import check_out, run_scenario, write_summary
+from stackelgrid.scenarios.run_log import RunLog
 from stackelgrid.scenarios.schema_communication import CommunicationSection
 from stackelgrid.scenarios.stored_energy import stored_energy_prices
 from stackelgrid.simulators.manifest import FILE, ManifestWriter

@@ -31,7 +31,8 @@ from stackelgrid.scenarios.ensemble_resume import Begun
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices
-from stackelgrid.scenarios.run import RunLog, check_out, resolved, write_summary
+from stackelgrid.scenarios.run import check_out, resolved, write_summary
+from stackelgrid.scenarios.run_log import RunLog
 from stackelgrid.scenarios.run_state import file_digests, locked
 from stackelgrid.scenarios.schema import Scenario
 from stackelgrid.simulators.manifest import FILE, Entry, ManifestWriter, entry_of

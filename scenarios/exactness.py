@@ -38,7 +38,8 @@ from stackelgrid.scenarios.interrupts import without_interrupts
 from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices
 from stackelgrid.scenarios.resume import begun_study, check_saved
-from stackelgrid.scenarios.run import RunLog, check_out, resolved, write_summary
+from stackelgrid.scenarios.run import check_out, resolved, write_summary
+from stackelgrid.scenarios.run_log import RunLog
 from stackelgrid.scenarios.run_state import file_digests
 from stackelgrid.simulators.manifest import FILE, ManifestWriter
 from stackelgrid.simulators.whole_file import whole_file

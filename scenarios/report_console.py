@@ -58,7 +58,7 @@ def try_report(write: Callable[[Path], Path], directory: Path, output: Output) -
     try:
         path = write(directory)
     except Exception as error:  # whatever it is, the results are there
-        from stackelgrid.scenarios.run import RunLog
+        from stackelgrid.scenarios.run_log import RunLog
 
         text = " ".join(f"no report was written: {type(error).__name__}: {error}".split())
         output.say(f"{text}; stackelgrid report {directory} tries again")

@@ -1,6 +1,5 @@
 """One run: build, simulate, and leave a directory that says truthfully what is in it."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -21,6 +20,7 @@ from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.notices import notices, programs
 from stackelgrid.scenarios.progress import DecisionProgress, RunProgress
 from stackelgrid.scenarios.remote import remote_simulators
+from stackelgrid.scenarios.run_log import RunLog
 from stackelgrid.scenarios.run_networks import write_networks
 from stackelgrid.scenarios.run_progress import decision_progress, run_progress
 from stackelgrid.scenarios.run_state import (
@@ -46,7 +46,7 @@ from stackelgrid.simulators.supervision import Supervisor
 from stackelgrid.simulators.tables import TableWriter
 from stackelgrid.simulators.timings import Timings
 from stackelgrid.simulators.totals import Totals
-from stackelgrid.simulators.whole_file import appending, sync, whole_file
+from stackelgrid.simulators.whole_file import sync, whole_file
 
 # folder of a run or study with the nets and tables that Python objects of its scenario held
 INPUTS = "inputs"
@@ -322,33 +322,18 @@ def resolved(loaded: LoadedScenario) -> dict[str, Any]:
 
 def check_out(out: Path) -> None:
     """Refuse a directory that already holds something, or cannot become one."""
+    try:
+        out.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # a name that is too long
+        raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
     if out.exists() and not out.is_dir():
         raise ScenarioError(f"--out {out}: is a file; a new or empty directory is accepted")
     # a run that was killed before it began leaves half a scenario and its inputs, at most
     if out.is_dir() and any(path.name not in _BEFORE_A_RUN for path in out.iterdir()):
         what = "holds a run" if (out / "summary.json").exists() else "is not empty"
         raise ScenarioError(f"--out {out}: {what}; a new or empty directory is accepted")
-
-
-class RunLog:
-    """log.jsonl: one JSON object a line."""
-
-    def __init__(self, directory: Path) -> None:
-        self._path = directory / "log.jsonl"
-
-    def event(self, kind: str, **fields: Any) -> None:
-        """Append one event."""
-        with appending(self._path) as file:
-            file.write(f"{json_text({'event': kind, **fields})}\n".encode())
-
-    def sync(self) -> int:
-        """Make it survive a loss of power; returns its length in bytes."""
-        sync(self._path)
-        return self._path.stat().st_size
-
-    def cut(self, length: int) -> None:
-        """Remove what was written beyond a length in bytes."""
-        os.truncate(self._path, length)
 
 
 def write_summary(out: Path, content: dict[str, Any], *, durable: bool = False) -> None:

@@ -434,3 +434,10 @@ def test_out_at_or_below_a_file(below, write_scenario, command, tmp_path):
     assert outcome.stderr.count("\n") == 1
     assert f"--out {out}: " in outcome.stderr
     assert (tmp_path / "file").read_text(encoding="utf-8") == ""
+
+
+def test_out_with_a_name_that_is_too_long(write_scenario, command, tmp_path):
+    outcome = command("run", write_scenario(), "--out", tmp_path / ("a" * 300))
+    assert outcome.status == 2, outcome.stderr
+    assert outcome.stderr.count("\n") == 1
+    assert "cannot be written (File name too long)" in outcome.stderr

@@ -7,7 +7,8 @@ import pytest
 
 from stackelgrid.scenarios.console import Output
 from stackelgrid.scenarios.json_text import finite, json_text
-from stackelgrid.scenarios.run import RunLog, write_summary
+from stackelgrid.scenarios.run import write_summary
+from stackelgrid.scenarios.run_log import RunLog
 
 CONTENT = {
     "gap": float("nan"), "cost": [1.5, float("-inf"), np.float64("inf")], "of": {"a": (1, "NaN")},

@@ -11,6 +11,7 @@ from stackelgrid.analysis.report.run import write_run_report
 from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import load_scenario
 from stackelgrid.scenarios.resume import resumable, resume_run
 from stackelgrid.scenarios.run import run_scenario
@@ -204,8 +205,19 @@ def test_torn_last_line_and_parts_of_a_killed_interval_do_not_count(copy_of):
         shutil.copy(part, part.with_name("part-000002.parquet.tmp"))
     with (directory / FILE).open("ab") as file:
         file.write(b'{"part": 2, "files": {"bus/part-0000')
+    run = Run(directory)
+    assert len(run.bus) == len(run.bus.drop_duplicates(["interval", "grid", "bus"]))
+    assert set(run.bus["interval"]) == {0, 1}
     assert resume_run(resumable(directory)).summary["manifest"] == FILE
     assert set(Run(directory).bus["interval"]) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(("change", "words"), [(_delete, "is missing"), (_cut, "bytes, ")])
+def test_a_log_that_lost_lines_is_named(change, words, copy_of):
+    directory = copy_of("interrupted")
+    change(directory / "log.jsonl")
+    with pytest.raises(ScenarioError, match=rf"log\.jsonl: .*{words}"):
+        resume_run(resumable(directory))
 
 
 def test_listed_interval_without_a_state_is_computed_again(copy_of, runs):
@@ -239,6 +251,9 @@ def test_manifest_of_a_finished_run_lists_rows(runs):
         (("cost_eur", "total"), "much", r"cost_eur\.total: expected `float \| null`, got `str`"),
         (("intervals_done",), "three", "intervals_done: expected `int`"),
         (("solver",), [1], "solver: expected `object"),
+        (("stored_energy",), [1], "stored_energy: expected `object"),
+        (("stored_energy", "end_mwh"), "full", "stored_energy.end_mwh: expected `float`"),
+        (("cost_eur", "total_corrected"), [1], r"cost_eur\.total_corrected: expected `float"),
         (("certificate", "exact"), -1, "certificate.exact: expected `int` >= 0"),
         (("wall_s",), None, "wall_s: expected `float`"),
     ],
