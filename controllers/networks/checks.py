@@ -1,5 +1,7 @@
 """Refusals: what a pandapower net must satisfy before anything is computed with it."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from pandapower.auxiliary import pandapowerNet
@@ -9,6 +11,7 @@ from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.net_columns import declared, refused_tables, refused_values
 from stackelgrid.controllers.networks.transformer_checks import check_transformers
+from stackelgrid.profiles.errors import shown
 
 SUPPORTED_TABLES = frozenset(
     {"bus", "line", "trafo", "ext_grid", "gen", "sgen", "load", "storage", "shunt"}
@@ -29,6 +32,10 @@ BUS_COLUMNS = (
     | dict.fromkeys(_TWO_ENDED, ("from_bus", "to_bus"))
     | dict.fromkeys(_AT_BUS, ("bus",))
 )
+# the tables that a kind of switch, `et`, connects to a bus
+SWITCHED = {"b": "bus", "l": "line", "t": "trafo", "t3": "trafo3w"}
+# the tables whose elements pandapower gives a cost
+_WITH_COST = ("ext_grid", "gen", "sgen", "load", "storage", "dcline")
 # pandapower keeps arrays up to the largest index of a bus
 _LARGEST_INDEX = 10_000_000
 # pandapower's stand-in for "no rating" in converted MATPOWER cases (case33bw: 99999 kA)
@@ -115,9 +122,10 @@ def _check_supported(net: pandapowerNet, name: str) -> None:
 
 
 def check_indices(net: pandapowerNet, name: str) -> None:
-    """Refuse indices that are no whole numbers >= 0 or occur twice, and buses that do not exist.
+    """Refuse indices that are no whole numbers >= 0 or occur twice, and what does not exist.
 
-    Raises NetworkError; nothing can be looked up in such a net.
+    That is buses of elements, what switches connect, and tables with costs. Raises NetworkError;
+    nothing can be looked up in such a net.
     """
     for table in ("bus", *BUS_COLUMNS):
         if table in net and len(net[table]):
@@ -133,7 +141,10 @@ def check_indices(net: pandapowerNet, name: str) -> None:
                 raise NetworkError(
                     f"{named(name, table, lost)} sits on {column} {bus}, which does not exist"
                 )
-    for table, switched in (("bus", "b"), ("line", "l"), ("trafo", "t"), ("trafo3w", "t3")):
+    _check_kind(net, name, "switch", tuple(SWITCHED))
+    for costs in ("poly_cost", "pwl_cost"):
+        _check_kind(net, name, costs, _WITH_COST)
+    for switched, table in SWITCHED.items():
         switches = net.switch[(net.switch.et == switched).to_numpy()]
         lost = switches.index[~switches.element.isin(net[table].index)]
         if len(lost):
@@ -141,6 +152,16 @@ def check_indices(net: pandapowerNet, name: str) -> None:
             raise NetworkError(
                 f"{named(name, 'switch', lost)} switches {table} {element}, which does not exist"
             )
+
+
+def _check_kind(net: pandapowerNet, name: str, table: str, accepted: tuple[str, ...]) -> None:
+    """Refuse elements whose `et` pandapower does not know."""
+    bad = net[table].index[~net[table].et.isin(accepted).to_numpy()]
+    if len(bad):
+        raise NetworkError(
+            f"{named(name, table, bad)} has et = {shown(net[table].et.at[bad[0]])}; "
+            f"{', '.join(accepted)} are accepted"
+        )
 
 
 def check_index(index: pd.Index, name: str, table: str) -> None:
@@ -253,7 +274,12 @@ _OPTIONS: dict[str, tuple[object, ...]] = {
 
 
 def _check_options(net: pandapowerNet, name: str) -> None:
-    for key, value in net.get("user_pf_options", {}).items():
+    options = net.get("user_pf_options") or {}
+    if not isinstance(options, Mapping):
+        raise NetworkError(
+            f"grid {name}: user_pf_options is {shown(options)}; options by name are accepted"
+        )
+    for key, value in options.items():
         accepted = _OPTIONS.get(key, (value,))
         if value not in accepted:
             raise NetworkError(

@@ -18,23 +18,23 @@ from stackelgrid.controllers.networks.checks import check_index
 from stackelgrid.profiles.errors import shown
 from stackelgrid.profiles.size_limits import NET_BUSES, QUANTITY
 
-# columns without which an element means nothing, to pandapower or to a run
+# columns without which an element means nothing, to pandapower or to a run; in_service, too,
+# of every table that has it
 _REQUIRED = {
-    "bus": "name vn_kv in_service",
+    "bus": "name vn_kv",
     "line": "name from_bus to_bus length_km r_ohm_per_km x_ohm_per_km c_nf_per_km g_us_per_km "
-    "max_i_ka df parallel in_service",
+    "max_i_ka df parallel",
     "trafo": "name hv_bus lv_bus sn_mva vn_hv_kv vn_lv_kv vk_percent vkr_percent pfe_kw i0_percent "
     "shift_degree tap_side tap_neutral tap_min tap_max tap_step_percent tap_step_degree tap_pos "
-    "tap_changer_type parallel df in_service",
-    "ext_grid": "name bus vm_pu va_degree in_service",
-    "gen": "name bus p_mw vm_pu scaling slack in_service",
-    "load": "name bus p_mw q_mvar scaling in_service",
-    "sgen": "name bus p_mw q_mvar scaling type in_service",
-    "storage": "name bus p_mw q_mvar soc_percent min_e_mwh max_e_mwh scaling in_service",
-    "shunt": "bus p_mw q_mvar vn_kv step in_service",
+    "tap_changer_type parallel df",
+    "ext_grid": "name bus vm_pu va_degree",
+    "gen": "name bus p_mw vm_pu scaling slack",
+    "load": "name bus p_mw q_mvar scaling",
+    "sgen": "name bus p_mw q_mvar scaling type",
+    "storage": "name bus p_mw q_mvar soc_percent min_e_mwh max_e_mwh scaling",
+    "shunt": "bus p_mw q_mvar vn_kv step",
     "switch": "bus element et closed",
-    "asymmetric_load": "name bus p_a_mw q_a_mvar p_b_mw q_b_mvar p_c_mw q_c_mvar scaling type "
-    "in_service",
+    "asymmetric_load": "name bus p_a_mw q_a_mvar p_b_mw q_b_mvar p_c_mw q_c_mvar scaling type",
     "poly_cost": "element et cp0_eur cp1_eur_per_mw cp2_eur_per_mw2",
     "pwl_cost": "element et points",
 }
@@ -117,6 +117,8 @@ def _conformed(
 ) -> pd.DataFrame:
     where = f"grid {name}: {table}"
     wanted = _REQUIRED.get(table, "").split()
+    if "in_service" in _standard()[table]:
+        wanted.append("in_service")
     columns = list(frame.columns)
     if required:
         for column in wanted:

@@ -24,12 +24,19 @@ def replace_tap_controllers(
     for index, row in net.controller.iterrows():
         if not row.in_service or not isinstance(row.object, TrafoController):
             continue
-        trafos = [int(i) for i in np.atleast_1d(row.object.element_index)]
         kind = type(row.object).__name__
+        try:
+            element = row.object.element
+            trafos = [int(i) for i in np.atleast_1d(row.object.element_index)]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise NetworkError(
+                f"grid {name}: controller {index} ({kind}) does not say which transformers it "
+                "moves; element and element_index are needed"
+            ) from error
         free = [i for i in trafos if i not in regulated]
         if free:
             raise NetworkError(
-                f"grid {name}: controller {index} ({kind}) moves the tap of {row.object.element} "
+                f"grid {name}: controller {index} ({kind}) moves the tap of {element} "
                 f"{free[0]}; a boundary of kind oltc regulates the transformer at the slack bus in "
                 "its place, any other tap is fixed: take the controller out of service"
             )

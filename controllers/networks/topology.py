@@ -15,6 +15,7 @@ from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import (
     BRANCH_ENDS,
     BUS_COLUMNS,
+    SWITCHED,
     UNLIMITED_KA,
 )
 from stackelgrid.controllers.networks.naming import named
@@ -24,7 +25,6 @@ from stackelgrid.profiles.arrays import Floats
 
 Bools = NDArray[np.bool_]
 
-_SWITCHED = {"l": "line", "t": "trafo", "t3": "trafo3w"}
 # columns of a shunt admittance, by which a branch that is open at one end still draws power
 _SHUNTS = {"line": ("c_nf_per_km", "g_us_per_km"), "trafo": ("pfe_kw", "i0_percent")}
 # what makes a part of a net without supply more than idle equipment
@@ -46,10 +46,10 @@ def apply_topology(net: pandapowerNet, name: str, record: NetRecord) -> None:
     switches between buses in service join them; a branch that is open at one end stays connected
     at the other, where its charging or iron losses are drawn. Buses joined by a line of no
     impedance to speak of (tolerances.JOINED_IMPEDANCE_PU) become one, too. What is without supply
-    and holds no load, generator or storage is dropped. Indices must have been checked
-    (`checks.check_indices`). Raises NetworkError.
+    and holds no load, generator or storage is dropped. Values and indices must have been checked
+    (`net_tables.conform_tables`, `checks.check_indices`). Raises NetworkError.
     """
-    _drop_out_of_service(net, name, record)
+    _drop_out_of_service(net, record)
     open_ends = _open_ends(net, name, record)
     pairs = _closed_switches(net, name, record)
     net.switch = net.switch.drop(net.switch.index)
@@ -77,22 +77,18 @@ def _drop(
         net[costs] = cost[~((cost.et == table) & cost.element.isin(rows))]
 
 
-def _in_service(net: pandapowerNet, name: str, table: str) -> Bools:
-    values = net[table]["in_service"]
-    if values.isna().any():
-        lost = values.index[values.isna()]
-        raise NetworkError(f"{named(name, table, lost)} has in_service empty")
-    return np.asarray(values, dtype=np.bool_)
+def _in_service(net: pandapowerNet, table: str) -> Bools:
+    return np.asarray(net[table]["in_service"], dtype=np.bool_)
 
 
-def _drop_out_of_service(net: pandapowerNet, name: str, record: NetRecord) -> None:
+def _drop_out_of_service(net: pandapowerNet, record: NetRecord) -> None:
     """Drop elements that are out of service or at buses that are; lines at one such bus stay."""
-    alive = set(net.bus.index[_in_service(net, name, "bus")])
+    alive = set(net.bus.index[_in_service(net, "bus")])
     for table in sorted({*BUS_COLUMNS, *refused_tables()} - {"switch"}):
         if table not in net or not len(net[table]):
             continue
         if "in_service" in net[table]:
-            gone = net[table].index[~_in_service(net, name, table)]
+            gone = net[table].index[~_in_service(net, table)]
             _drop(net, table, gone, "out of service", record)
         ends = net[table][list(BUS_COLUMNS.get(table, ()))]
         dead = ~ends.isin(alive)
@@ -103,18 +99,13 @@ def _drop_out_of_service(net: pandapowerNet, name: str, record: NetRecord) -> No
 def _open_ends(net: pandapowerNet, name: str, record: NetRecord) -> list[_OpenEnd]:
     """Ends of branches that an open switch or a bus out of service leaves open."""
     ends: dict[tuple[str, int, str], str] = {}
-    alive = set(net.bus.index[_in_service(net, name, "bus")])
+    alive = set(net.bus.index[_in_service(net, "bus")])
     for column in BRANCH_ENDS["line"]:
         for i in net.line.index[~net.line[column].isin(alive)]:
             ends["line", int(i), column] = "its bus is out of service"
-    closed = _closed(net, name)
-    for row in net.switch[(net.switch.et != "b").to_numpy() & ~closed].itertuples():
-        table = _SWITCHED.get(str(row.et))
-        if table is None:
-            raise NetworkError(
-                f"{named(name, 'switch', [row.Index])} has et = {row.et!r}; b, l, t and t3 are "
-                "accepted"
-            )
+    open_ = ~net.switch.closed.to_numpy(dtype=np.bool_)
+    for row in net.switch[(net.switch.et != "b").to_numpy() & open_].itertuples():
+        table = SWITCHED[str(row.et)]
         if row.element not in net[table].index:
             continue  # out of service
         if table == "trafo3w":
@@ -130,19 +121,13 @@ def _open_ends(net: pandapowerNet, name: str, record: NetRecord) -> list[_OpenEn
     return [_OpenEnd(*end, reason) for end, reason in ends.items()]
 
 
-def _closed(net: pandapowerNet, name: str) -> Bools:
-    closed = net.switch.closed
-    if closed.isna().any():
-        raise NetworkError(f"{named(name, 'switch', closed.index[closed.isna()])} has closed empty")
-    return np.asarray(closed, dtype=np.bool_)
-
-
 def _closed_switches(
     net: pandapowerNet, name: str, record: NetRecord
 ) -> list[tuple[int, int, str]]:
     """Pairs of buses in service that a closed switch joins."""
-    alive = set(net.bus.index[_in_service(net, name, "bus")])
-    closed = net.switch[(net.switch.et == "b").to_numpy() & _closed(net, name)]
+    alive = set(net.bus.index[_in_service(net, "bus")])
+    closed = net.switch[net.switch.closed.to_numpy(dtype=np.bool_)]
+    closed = closed[(closed.et == "b").to_numpy()]
     live = closed.bus.isin(alive) & closed.element.isin(alive)
     record.note("ignored", "switch", closed.index[~live], "closed at a bus out of service")
     closed = closed[live]

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandapower as pp
 import pytest
+from pandapower.control import DiscreteTapControl
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.boundary import TransformerData, attach_transformer
@@ -15,7 +16,9 @@ from stackelgrid.controllers.networks.cases import normalise
 from stackelgrid.controllers.networks.checks import check_net, check_radial
 from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.merging import merge_series_lines
+from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.controllers.networks.radial import radial_network
+from stackelgrid.controllers.networks.tap_controllers import replace_tap_controllers
 
 
 @pytest.fixture
@@ -37,6 +40,22 @@ def set_value(table, index, column, value):
         if isinstance(value, float):
             net[table][column] = net[table][column].astype(float)
         net[table].loc[index, column] = value
+
+    return mutate
+
+
+def closed_switch_of_kind(kind):
+    def mutate(net):
+        pp.create_switch(net, 2, 4, et="b")
+        net.switch.loc[0, "et"] = kind
+
+    return mutate
+
+
+def cost_of(table):
+    def mutate(net):
+        pp.create_poly_cost(net, 0, "ext_grid", 1.0)
+        net.poly_cost.loc[0, "et"] = table
 
     return mutate
 
@@ -287,6 +306,47 @@ def test_in_service_must_be_known(net):
     net.line.loc[1, "in_service"] = None
     with refused("grid g: line 1 has in_service empty"):
         normalise(net, "g")
+
+
+def piecewise_cost_of_a_line(net):
+    pp.create_pwl_cost(net, 0, "ext_grid", [[0, 1, 2]])
+    net.pwl_cost.loc[0, "et"] = "line"
+
+
+def impedance_without_in_service(net):
+    pp.create_impedance(net, 2, 3, 0.1, 0.1, 1.0)
+    net.impedance = net.impedance.drop(columns="in_service")
+
+
+@pytest.mark.parametrize(
+    ("mutate", "message"),
+    [
+        (closed_switch_of_kind("B"), "grid g: switch 0 has et = 'B'; b, l, t, t3 are accepted"),
+        (cost_of("feeder"), "poly_cost 0 has et = 'feeder'; ext_grid, gen, sgen, load, storage,"),
+        (cost_of("name"), "poly_cost 0 has et = 'name'; "),
+        (piecewise_cost_of_a_line, "pwl_cost 0 has et = 'line'; "),
+        (impedance_without_in_service, "grid g: impedance: column 'in_service' is missing"),
+    ],
+)
+def test_kinds_and_columns_that_decide_what_counts_must_be_known(net, mutate, message):
+    mutate(net)
+    with refused(message):
+        normalise(net, "g")
+
+
+@pytest.mark.parametrize("options", [["trafo_model"], "init", 5])
+def test_power_flow_options_have_names(net, options):
+    net["user_pf_options"] = options
+    with refused("grid g: user_pf_options is "):
+        check_net(normalise(net, "g"), "g")
+
+
+@pytest.mark.parametrize("key", ["element", "element_index"])
+def test_a_tap_controller_says_what_it_moves(net, key):
+    control = DiscreteTapControl(net, 0, 0.98, 1.02)
+    delattr(control, key)
+    with refused("grid g: controller 0 (DiscreteTapControl) does not say which transformers"):
+        replace_tap_controllers(net, "g", [0], NetRecord())
 
 
 def test_an_impedant_switch_is_refused(net):
