@@ -9,7 +9,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -64,7 +64,7 @@ class NotebookOutput(Output):
 
     def refresh(self) -> None:
         """Show what has changed; called by the thread that executes the cell."""
-        for shown in self._drawings:
+        for shown in (*self._drawings,):
             if time.monotonic() - shown.drawn_at >= _REDRAW_S:
                 shown.draw()
         while self._said:
@@ -137,13 +137,18 @@ def beside_the_loop(work: Callable[[], T], stop: Stop, refresh: Callable[[], Non
     outcome: Future[T] = Future()
     thread = threading.Thread(target=_into, args=(outcome, work), name="stackelgrid", daemon=True)
     thread.start()
-    while thread.is_alive():
+    while True:
         try:
+            if outcome.done() or not thread.is_alive():
+                break
             refresh()
-            thread.join(_POLL_S)
+            # until Python 3.13 a join that is interrupted takes a running thread for ended
+            wait((outcome,), _POLL_S)
         except KeyboardInterrupt:
             stop.wish()
             _interrupt(thread)
+    if not outcome.done():  # a second interrupt has ended the thread before it could say how
+        raise KeyboardInterrupt
     return outcome.result()
 
 
