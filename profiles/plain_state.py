@@ -45,7 +45,7 @@ _ROOT = "stackelgrid"
 
 
 class StateError(StackelgridError):
-    """What should be a state is none."""
+    """Raised for a state that is not plain data, and for bytes that do not decode to one."""
 
 
 def bytes_of_state(state: Any) -> bytes:
@@ -63,7 +63,7 @@ def state_of_bytes(data: bytes) -> Any:
     """State of bytes; raises StateError for whatever is not plain data."""
     try:
         return _Reader().value(msgspec.msgpack.decode(data))
-    except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
         raise StateError(f"no state ({error})") from error
 
 

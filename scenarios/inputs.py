@@ -73,8 +73,8 @@ def placed(
         yield loaded
         return
     new = not out.exists()
-    inputs.write()
     try:
+        inputs.write()
         yield loaded
     finally:
         if not (out / "scenario.toml").exists():

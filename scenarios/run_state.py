@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from stackelgrid.profiles.plain_state import bytes_of_state, state_of_bytes
+from stackelgrid.profiles.plain_state import StateError, bytes_of_state, state_of_bytes
 from stackelgrid.profiles.stateful import Stateful
 from stackelgrid.scenarios.build import BuiltScenario
 from stackelgrid.scenarios.errors import ScenarioError
@@ -171,7 +171,10 @@ def load_state(directory: Path, header: StateHeader) -> RunState:
     payload = path.read_bytes().partition(b"\n")[2]
     if hashlib.sha256(payload).hexdigest() != header.digest:
         raise ScenarioError(f"{path}: is damaged; without it the run begins again")
-    state = state_of_bytes(payload)
+    try:
+        state = state_of_bytes(payload)
+    except StateError as error:
+        raise ScenarioError(f"{path}: {error}; without it the run begins again") from error
     if not (
         isinstance(state, RunState)
         and isinstance(state.totals, Totals)
