@@ -1,4 +1,4 @@
-"""How large a scenario, its files and its parts may be: every limit, and the reason for it.
+"""Limits of size of a scenario, its files and its parts, each with its reason.
 
 Limits leave room for real use (a year of quarter hours, 35,040 intervals) and keep a mistyped
 number from taking the memory of the machine. A refusal names the product of sizes and its limit.

@@ -87,7 +87,7 @@ class _Heard:
         self._stop.look()
 
     def building(self, text: str) -> None:
-        """Take what is built next."""
+        """Take the name of the part that is built next."""
         self._listener.building(text)
         self._stop.look()
 

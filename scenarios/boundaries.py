@@ -1,4 +1,4 @@
-"""Boundaries of a scenario put into the nets: what is stated replaces what the net says."""
+"""Write boundaries of a scenario into the nets; stated values replace those of the net."""
 
 import numpy as np
 import pandas as pd

@@ -73,7 +73,7 @@ def scenario_of(data: Mapping[str, Any], name: str) -> Scenario:
         raise ScenarioError(_first_error(error, name, merged)) from error
 
 
-# what pydantic calls by the names of Python
+# pydantic's messages that use names of Python types
 _SHAPES = {"tuple_type": "a list", "dict_type": "a section", "model_type": "a section"}
 
 

@@ -42,8 +42,8 @@ def _solar(net: pandapowerNet) -> Iterator[str]:
     solar = net.sgen[is_photovoltaic(net.sgen) & ~controllable(net, "sgen")]
     if len(solar):
         yield (
-            f"{_named('sgen', solar.index)} is PV that is not controllable: it feeds in what the "
-            "sun gives, and is never curtailed (controllable = True allows curtailment)"
+            f"{_named('sgen', solar.index)} is PV that is not controllable: it feeds in the "
+            "available power and is never curtailed (controllable = True allows curtailment)"
         )
 
 

@@ -83,7 +83,7 @@ class _CellDrawing:
         self.draw()
 
     def draw(self) -> None:
-        """Replace what is displayed, where it has changed."""
+        """Replace the display if its content has changed."""
         from IPython.display import display
 
         self.drawn_at = time.monotonic()

@@ -31,7 +31,7 @@ class Listener(Protocol):
     """Receives the progress of a run."""
 
     def building(self, text: str) -> None:
-        """Take what is built next, before the first interval."""
+        """Take the name of the part that is built next, before the first interval."""
 
     def told(self, progress: RunProgress) -> None:
         """Take an interval that has ended."""
@@ -41,7 +41,7 @@ class Silence:
     """Shows nothing."""
 
     def building(self, text: str) -> None:
-        """Take what is built next."""
+        """Take the name of the part that is built next."""
 
     def told(self, progress: RunProgress) -> None:
         """Take an interval that has ended."""
@@ -89,7 +89,7 @@ class RunPanel:
         self.state = "running"
 
     def building(self, text: str) -> None:
-        """Take what is built next."""
+        """Take the name of the part that is built next."""
         self._building = text
 
     def told(self, progress: RunProgress) -> None:
@@ -135,7 +135,7 @@ class PlainLines:
         self._built_s = 0.0
 
     def building(self, text: str) -> None:
-        """Take what is built next; say a line where one is due."""
+        """Take the name of the part that is built next; print a line if one is due."""
         passed_s = self._pace.passed_s
         if passed_s - self._built_s >= _SECONDS_A_LINE[0]:
             self._built_s = passed_s

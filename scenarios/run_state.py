@@ -63,7 +63,7 @@ class RunState:
     log_bytes: int
 
     def give(self, built: BuiltScenario) -> None:
-        """Give what was carried to a freshly built scenario; raises ScenarioError."""
+        """Restore the saved state in a freshly built scenario; raises ScenarioError."""
         assert isinstance(built.controller, Stateful)
         try:
             for name, fleet in built.fleets.items():

@@ -145,7 +145,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _given(text: str) -> tuple[str, Any]:
-    """Key and value of an override `key=value`; what is no TOML value is a text."""
+    """Key and value of an override `key=value`; anything but a TOML value is a text."""
     key, equals, raw = text.partition("=")
     if not equals or not key.strip():
         raise ScenarioError(

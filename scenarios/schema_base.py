@@ -48,6 +48,6 @@ def _holds_flag(value: object) -> bool:
 
 
 def _takes_flags(annotation: object) -> bool:
-    """Whether true and false are values of a type; a number is not meant by them."""
+    """Whether a type accepts true and false; numbers do not."""
     parts = get_args(annotation)
     return annotation in (bool, Any) or any(_takes_flags(part) for part in parts)

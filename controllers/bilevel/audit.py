@@ -51,7 +51,7 @@ def audit(form: KktForm, data: BilevelData, z: Floats) -> Audit:
 
 
 def _terms(program: BilevelProgram, data: BilevelData, x: Floats, y: Floats) -> float:
-    """Sum of the sizes of the terms of the follower's objective in y; constants are no terms."""
+    """Sum of the absolute terms of the follower's objective in y, constants left out."""
     follower, size = program.follower, np.abs(y)
     p = np.abs(data.follower_parameters + program.link @ x)
     linear = np.abs(follower.q0) + abs(follower.q_parameters) @ p

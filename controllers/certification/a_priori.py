@@ -203,7 +203,7 @@ def largest_injections(
 
 
 def not_covered(network: RadialNetwork) -> str:
-    """Why the theorem says nothing about a network: shunts, charging, iron losses; else empty.
+    """Reason why the theorem does not cover a network: shunts, charging, iron losses; else empty.
 
     A shunt at the head is harmless.
     """

@@ -1,4 +1,4 @@
-"""Data of what is connected to a grid: loads, photovoltaics, batteries, dispatchable units."""
+"""Data of devices of a grid: loads, photovoltaics, batteries, dispatchable units."""
 
 from dataclasses import dataclass
 

@@ -58,7 +58,7 @@ class NetRecord:
             self.notes.append(Note(fate, table, elements, text, column, key, surprising))
 
     def join(self, bus_of: Mapping[int, int]) -> None:
-        """Let buses stand for others from now on."""
+        """Record buses that replace others which were joined to them."""
         self.bus_of = {old: bus_of.get(new, new) for old, new in self.bus_of.items()}
         self.bus_of |= bus_of
 

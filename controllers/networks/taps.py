@@ -17,7 +17,7 @@ from stackelgrid.controllers.networks.per_unit import per_unit_branches
 from stackelgrid.controllers.networks.transformer_checks import characteristic_steps
 from stackelgrid.profiles.arrays import Floats
 
-# a range beyond this is a slip of the pen: real changers have up to 35 positions
+# a larger range is a mistake: real changers have up to 35 positions
 _MOST_POSITIONS = 1000
 
 

@@ -72,7 +72,7 @@ class UnitCosts:
         """Refuse costs that nothing took, but those of tables that the scenario replaces."""
         for table, index in self._left:
             if table not in replaced:
-                reason = _NO_USE.get(table, "nothing of this kind has a cost here")
+                reason = _NO_USE.get(table, "elements of this kind have no cost here")
                 raise NetworkError(f"{named(self._name, table, [index])} has a poly_cost; {reason}")
 
 
