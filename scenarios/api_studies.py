@@ -47,8 +47,8 @@ T = TypeVar("T")
 def compare(
     scenario: Source,
     *,
-    schemes: Sequence[str] = SCHEMES,
-    qualities: Sequence[str] | None = None,
+    schemes: str | Sequence[str] = SCHEMES,
+    qualities: str | Sequence[str] | None = None,
     closed_loop: bool = False,
     pricing: str | None = None,
     out: Place | None = None,
@@ -69,7 +69,7 @@ def compare(
     output = output_of(quiet)
     with placed(scenario, target, set, seed) as ready:
         if qualities is not None:
-            names, intervals = quality_names(",".join(qualities)), ready.scenario.time.intervals
+            names, intervals = quality_names(_listed(qualities)), ready.scenario.time.intervals
             found = _study(
                 ready, target, output, (len(names) * intervals, "intervals"),
                 lambda advance: compare_qualities(ready, target, names, advance, output.say),
@@ -77,7 +77,7 @@ def compare(
             check_columns(found, "runs")
         else:
             price = pricing_name(pricing or ready.scenario.pricing)
-            options = CompareOptions(scheme_names(",".join(schemes)), price, closed_loop)
+            options = CompareOptions(scheme_names(_listed(schemes)), price, closed_loop)
             result = _study(
                 ready, target, output, (steps_of(ready, options), "steps"),
                 lambda advance: compare_schemes(
@@ -124,6 +124,10 @@ def exactness(
         with placed(source, target, set, seed) as ready:
             sweep(ready, target)
     return _reported(target, output, read_sweep, report=report)
+
+
+def _listed(names: str | Sequence[str]) -> str:
+    return names if isinstance(names, str) else ",".join(map(str, names))
 
 
 def ensemble(

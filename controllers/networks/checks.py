@@ -291,6 +291,11 @@ def _check_options(net: pandapowerNet, name: str) -> None:
 def _check_voltage_set_points(net: pandapowerNet, name: str) -> None:
     """One set point at a bus: the slack's, and inside the limits of each generator."""
     slack = net.ext_grid
+    for i, vm in slack.vm_pu.items():
+        if not vm > 0.0:
+            raise NetworkError(
+                f"{named(name, 'ext_grid', [i])} has vm_pu = {vm:g}; > 0 is accepted"
+            )
     held = {
         int(bus): (f"ext_grid {i}", float(vm))
         for i, bus, vm in zip(slack.index, slack.bus, slack.vm_pu, strict=True)

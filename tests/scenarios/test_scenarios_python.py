@@ -242,3 +242,17 @@ def test_compare_returns_its_study(texts, monkeypatch, tmp_path):
     assert summary["status"] == "done"
     with pytest.raises(sg.StackelgridError, match="--out study: holds a run"):
         sg.compare("quick", out="study", quiet=True)
+
+
+def test_names_of_schemes_may_be_one_text(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(sg.StackelgridError, match="--schemes nowhere: no such scheme"):
+        sg.compare("quick", schemes="bottom_up,nowhere", out="study", quiet=True)
+
+
+@pytest.mark.parametrize("members", ["a", 0, -3, 2.5, True])
+def test_members_of_an_ensemble_are_a_whole_number(members, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(sg.StackelgridError, match=f"members is {members!r}; a whole number"):
+        sg.ensemble("forecast_error", members=members, out="study", quiet=True)
+    assert not (tmp_path / "study").exists()

@@ -124,6 +124,7 @@ def doubled_bus(net):
         (set_value("line", 1, "to_bus", 77), "line 1 sits on to_bus 77"),
         (set_value("trafo", 0, "lv_bus", 77), "trafo 0 sits on lv_bus 77"),
         (set_value("ext_grid", 0, "bus", 77), "ext_grid 0 sits on bus 77"),
+        (set_value("ext_grid", 0, "vm_pu", 0.0), "grid g: ext_grid 0 has vm_pu = 0; > 0"),
         (set_value("line", 1, "r_ohm_per_km", np.nan), "grid g: line 1 has r = nan, x = 0.01 ohm"),
         (set_value("line", 1, "x_ohm_per_km", -0.2), "grid g: line 1 has r = 0.03, x = -0.02 ohm"),
         (set_value("line", 2, "length_km", 0.0), "grid g: line 2 has r = 0, x = 0 ohm"),
