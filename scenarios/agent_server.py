@@ -49,8 +49,9 @@ class AgentServer(AgentSimulator):
                 timings=Timings(),
                 observe=lambda interval, decision: None,
             )
-        devices = self._built.devices[model_params["grid"]]
-        return super().create(num, model, grid=model_params["grid"], devices=devices)
+        grid = model_params["grid"]
+        devices, forecast = self._built.devices[grid], self._built.system.forecast(grid)
+        return super().create(num, model, grid=grid, devices=devices, forecast=forecast)
 
     def get_data(self, outputs: OutputRequest) -> OutputData:
         """Set points as plain numbers; a plan crosses with the decision."""

@@ -15,7 +15,7 @@ from stackelgrid.controllers.bilevel.node import (
     Relaxation,
 )
 from stackelgrid.controllers.solvers.conic import ProgramData
-from stackelgrid.controllers.solvers.highs_object import new_highs
+from stackelgrid.controllers.solvers.highs_object import new_highs, run_highs
 from stackelgrid.profiles.arrays import Floats
 
 _STATUS = {
@@ -98,7 +98,7 @@ class LinearNodes:
         cost = np.zeros(n) if feasibility else self._cost
         highs.changeColsCost(n, np.arange(n, dtype=np.int32), cost)
         try:
-            highs.run()
+            run_highs(highs)
             code = highs.getModelStatus()
             if code == highspy.HighsModelStatus.kOptimal:
                 return self._point(feasibility)

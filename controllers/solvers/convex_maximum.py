@@ -18,6 +18,7 @@ from scipy.sparse import triu
 
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.highs_object import run_highs
 from stackelgrid.controllers.solvers.highs_qp import load_block
 from stackelgrid.controllers.solvers.polyhedron import Block, split_blocks
 from stackelgrid.profiles.arrays import Floats, Ints
@@ -187,7 +188,7 @@ class _Tree:
     def _maximise(self, direction: Floats) -> tuple[float, Floats] | MaximumStatus:
         """Largest direction'y over the rows and the ranges that HiGHS holds now."""
         self.highs.changeColsCost(len(self.all), self.all, -direction)
-        self.highs.run()
+        run_highs(self.highs)
         model = self.highs.getModelStatus()
         if model == highspy.HighsModelStatus.kOptimal:
             x = np.array(self.highs.getSolution().col_value)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.solvers.highs_object import new_highs
+from stackelgrid.controllers.solvers.highs_object import new_highs, run_highs
 from stackelgrid.profiles.arrays import Floats, Ints
 
 MasterStatus = Literal["optimal", "infeasible", "unbounded", "limit", "failed"]
@@ -94,7 +94,7 @@ class LinearMaster:
                 known = highspy.HighsSolution()
                 known.col_value = start.tolist()
                 highs.setSolution(known)
-            highs.run()
+            run_highs(highs)
             return _read(highs, relaxed)
         except Exception as error:  # a foreign library may raise anything; the driver must go on
             return _failed(f"{type(error).__name__}: {error}")

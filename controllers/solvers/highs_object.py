@@ -1,4 +1,4 @@
-"""Create HiGHS objects without the banner that HiGHS prints when the first one is made."""
+"""HiGHS objects beside others of the same process: no banner, no quarrel over threads."""
 
 import ctypes
 import os
@@ -28,6 +28,21 @@ def new_highs() -> Any:
             highs = highspy.Highs()  # type: ignore[no-untyped-call]  # noqa: TID251
         _first_made = True
         return highs
+
+
+def run_highs(highs: Any) -> None:
+    """Run HiGHS, also where another use of HiGHS in this thread has set other options.
+
+    HiGHS keeps a scheduler for each thread of the process, with the number of threads of the first
+    run (in 1.16 two on two cores), and refuses to run with another number until it is reset.
+    """
+    status = highs.run()
+    not_run = highs.getModelStatus() == highspy.HighsModelStatus.kNotset
+    if status == highspy.HighsStatus.kError and not_run:
+        kind = type(highs)
+        reset = getattr(kind, "resetThreadScheduler", kind.resetGlobalScheduler)
+        reset(True)
+        highs.run()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from scipy.sparse import csc_array, triu
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SolverStatus
-from stackelgrid.controllers.solvers.highs_object import new_highs
+from stackelgrid.controllers.solvers.highs_object import new_highs, run_highs
 from stackelgrid.controllers.solvers.polyhedron import Block, split_blocks
 from stackelgrid.profiles.arrays import Floats
 
@@ -104,7 +104,7 @@ def load_block(block: Block, *, quadratic: bool) -> Any:
 
 def _solve(block: Block) -> tuple[SolverStatus, str, Floats]:
     highs = load_block(block, quadratic=True)
-    highs.run()
+    run_highs(highs)
     model = highs.getModelStatus()
     if model not in _STATUS and not triu(block.quadratic, 1).nnz:
         return _tangents(block)
@@ -122,7 +122,7 @@ def _tangents(block: Block) -> tuple[SolverStatus, str, Floats]:
         highs.addVar(0.0, np.inf)  # a square is never negative
         highs.changeColCost(n + k, 1.0)
     for _ in range(_TANGENT_ROUNDS):
-        highs.run()
+        run_highs(highs)
         model = highs.getModelStatus()
         status: SolverStatus = _STATUS.get(model, "failed")
         if status != "optimal":

@@ -37,3 +37,29 @@ def test_closed_standard_output_is_no_error():
     )
     done = _run(program, stderr=subprocess.PIPE)
     assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_a_scheduler_of_another_size_is_replaced():
+    """Another library of the process may have run HiGHS on two threads before."""
+    program = (
+        "import highspy, pyomo.environ as pyo\n"
+        "from stackelgrid.controllers.bilevel import solve_bilevel\n"
+        "from stackelgrid.controllers.solvers.highs_object import new_highs\n"
+        "other = new_highs()\n"
+        "other.setOptionValue('output_flag', False)\n"
+        "other.setOptionValue('threads', 2)\n"
+        "other.addVar(0.0, 1.0)\n"
+        "assert other.run().name == 'kOk'\n"
+        "m = pyo.ConcreteModel()\n"
+        "m.x = pyo.Var(bounds=(0, 2))\n"
+        "f = m.follower = pyo.Block()\n"
+        "f.y = pyo.Var(bounds=(0, 5))\n"
+        "f.row = pyo.Constraint(expr=f.y >= m.x)\n"
+        "f.cost = pyo.Objective(expr=f.y)\n"
+        "m.cost = pyo.Objective(expr=f.y - 2 * m.x)\n"
+        "for method in ('auto', 'kkt_disjunctive', 'kkt_big_m'):\n"
+        "    found = solve_bilevel(m, f, method=method)\n"
+        "    print(found.status, round(found.objective, 6))\n"
+    )
+    done = _run(program, capture_output=True)
+    assert done.stdout == 3 * "optimal -2.0\n", done.stderr
