@@ -121,10 +121,12 @@ def sweep_exactness(
         study = study_of(built, sweep, points)
     except StackelgridError as error:
         raise type(error)(f"{loaded.source}: {error}") from error
-    content = resolved(loaded)
+    content, chunks = resolved(loaded), chunks_of(points)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if not resume:
+        if resume:  # without a last line that a full disk has cut: others are appended
+            ManifestWriter(out).keep_before(len(chunks))
+        else:
             with whole_file(out / "scenario.toml") as unfinished:
                 unfinished.write_text(tomli_w.dumps(content), encoding="utf-8")
             ManifestWriter(out).begin(["scenario.toml"])
@@ -133,7 +135,6 @@ def sweep_exactness(
     work = _Work(
         loaded, built, sweep, file_digests(content), out, RunLog(out), earlier or 0.0, started
     )
-    chunks = chunks_of(points)
     kept = finished_chunks(out, len(chunks))
     work.log.event("start", scenario=loaded.scenario.name, size=sweep.size, chunks_kept=len(kept))
     uncovered = not_covered(study.feeder.network)

@@ -231,6 +231,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(swept, scenario, tmp_path,
     assert "seed is 3 in the saved run and 8 asked for" in other.stderr
     assert (out / "points" / "part-000000.parquet").stat().st_mtime_ns == first
 
+    with (out / "manifest.jsonl").open("ab") as file:  # a full disk has cut the last line
+        file.write(b'{"files":{"points/')
     resumed = command("exactness", out / "scenario.toml", "--resume", out, "--json")
     assert resumed.status == 0, resumed.stderr
     told = json.loads(resumed.stdout)
