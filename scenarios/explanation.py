@@ -1,15 +1,15 @@
 """Text of `validate --explain` for a grid, from declared columns and the record of changes."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from textwrap import wrap
 
+from stackelgrid.controllers.networks.naming import listed
 from stackelgrid.controllers.networks.net_columns import Treatment
 from stackelgrid.controllers.networks.net_record import Fate, NetRecord, Note
 from stackelgrid.scenarios.grids import BuiltGrid
 
 _WIDTH = 80
-# elements that are named, and different changes of one column that are listed
-_MOST_NAMED = 6
+# different changes of one column that are listed
 _MOST_CHANGES = 3
 _GROUPS: tuple[tuple[str, Treatment | None, tuple[Fate, ...]], ...] = (
     ("taken from the net", Treatment.HONOURED, ("kept", "joined")),
@@ -64,16 +64,8 @@ def _notes(record: NetRecord, fates: tuple[Fate, ...]) -> Iterator[str]:
             yield f"{name} of {number}: {len(texts)} different, {elements[0]}: {text}, ...{source}"
             continue
         for text, elements in texts.items():
-            yield f"{name} {_named(elements)}: {text}{source}"
+            yield f"{name} {listed(sorted(elements))}: {text}{source}"
 
 
 def _about(note: Note) -> tuple[str, str, str]:
     return note.table, note.column, note.key
-
-
-def _named(elements: Iterable[int]) -> str:
-    """Indices, or the first of them and how many more."""
-    items = sorted(elements)
-    shown = ", ".join(str(i) for i in items[:_MOST_NAMED])
-    more = len(items) - _MOST_NAMED
-    return f"{shown} and {more} more" if more > 0 else shown

@@ -8,6 +8,7 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.networks.cases import available_cases
 from stackelgrid.controllers.networks.devices import controllable, is_photovoltaic
+from stackelgrid.controllers.networks.naming import listed
 from stackelgrid.scenarios.build import BuiltScenario
 
 _LIMITS = ("min_p_mw", "max_p_mw", "min_q_mvar", "max_q_mvar")
@@ -33,8 +34,7 @@ def _constant(net: pandapowerNet) -> Iterator[str]:
         of_type = f" of type {kind}" if kind else " without type"
         total = float((group.p_mw * group.scaling.fillna(1.0)).sum())
         yield (
-            f"{_named('sgen', group.index)}{of_type} has no profile: {total:.4g} MW in all "
-            "intervals"
+            f"sgen {listed(group.index)}{of_type} has no profile: {total:.4g} MW in all intervals"
         )
 
 
@@ -42,7 +42,7 @@ def _solar(net: pandapowerNet) -> Iterator[str]:
     solar = net.sgen[is_photovoltaic(net.sgen) & ~controllable(net, "sgen")]
     if len(solar):
         yield (
-            f"{_named('sgen', solar.index)} is PV that is not controllable: it feeds in the "
+            f"sgen {listed(solar.index)} is PV that is not controllable: it feeds in the "
             "available power and is never curtailed (controllable = True allows curtailment)"
         )
 
@@ -54,8 +54,8 @@ def _costs(net: pandapowerNet) -> Iterator[str]:
         found = sorted(int(i) for i in priced if i in fixed)
         if found:
             yield (
-                f"{_named(table, found)} is not controllable: fixed at its p_mw, and its poly_cost "
-                "is counted at that power"
+                f"{table} {listed(found)} is not controllable: fixed at its p_mw, and its "
+                "poly_cost is counted at that power"
             )
 
 
@@ -74,16 +74,10 @@ def _slack(net: pandapowerNet) -> Iterator[str]:
         stated.append("poly_cost")
     if stated:
         yield (
-            f"{_named('ext_grid', net.ext_grid.index)}: {', '.join(stated)} not used: the tariff "
+            f"ext_grid {listed(net.ext_grid.index)}: {', '.join(stated)} not used: the tariff "
             "or the grid above has the price, and ratings limit the exchange"
         )
 
 
 def _finite(values: pd.Series) -> bool:
     return bool(np.isfinite(values.to_numpy(dtype=float)).any())
-
-
-def _named(table: str, index: "pd.Index | list[int]") -> str:
-    items = [str(i) for i in index]
-    more = f" and {len(items) - 6} more" if len(items) > 6 else ""
-    return f"{table} {', '.join(items[:6])}{more}"

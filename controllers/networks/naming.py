@@ -3,8 +3,12 @@
 from collections.abc import Iterable
 
 
+def listed(index: Iterable[object], limit: int = 6) -> str:
+    """Return `3, 4 and 2 more`: the first indices, and how many follow."""
+    items = [str(i) for i in index]
+    return ", ".join(items[:limit]) + (f" and {len(items) - limit} more" if items[limit:] else "")
+
+
 def named(name: str, table: str, index: Iterable[object], limit: int = 6) -> str:
     """Return `grid mv1: line 3, 4, ...`, the way every message names elements."""
-    items = [str(i) for i in index]
-    shown = ", ".join(items[:limit]) + (f" and {len(items) - limit} more" if items[limit:] else "")
-    return f"grid {name}: {table} {shown}"
+    return f"grid {name}: {table} {listed(index, limit)}"
