@@ -149,7 +149,7 @@ INTERVAL = table(
         number("min_vm_pu", "p.u.", "lowest voltage over the buses"),
         number("max_vm_pu", "p.u.", "highest voltage over the buses"),
         number("max_loading_percent", "%", "highest loading over the rated branches"),
-        count("tap_pos", "tap of the boundary transformer; 0 with an ideal boundary"),
+        count("tap_pos", "tap of the boundary transformer; 0 if ideal, where the net's tap stays"),
         count("rounds", "power flows of this grid until the interfaces had converged"),
         number("energy_handover_error_mwh", "MWh", "energy the plan started from less energy the "
                "devices had"),
@@ -238,7 +238,7 @@ BOUNDARY = table(
     number("q_mvar", "MVAr", "the same, reactive"),
     number("p_planned_mw", "MW", "what the plan had announced"),
     number("vm_pu", "p.u.", "voltage on the upstream side"),
-    count("tap_pos", "position of the tap; 0 with an ideal boundary"),
+    count("tap_pos", "position of the tap; 0 if ideal, where the net's tap stays"),
     number("mismatch_mva", "MVA", "power the upper grid used less power the lower grid drew, when "
            "the loop had ended"),
     number("mismatch_pu", "p.u.", "the larger of that on the lower grid's base and the voltage "
