@@ -54,6 +54,7 @@ STATE_TYPES = frozenset(
         "simulators.negotiation:HostState",
         "simulators.negotiation:StageProcesses",
         "simulators.negotiation_totals:NegotiationTotals",
+        "simulators.remote_grids:GridState",
         "simulators.round_trip:Estimate",
         "simulators.timings:Timings",
         "simulators.totals:Totals",

@@ -1,13 +1,17 @@
 """States as bytes: every bit is kept, what is shared stays shared, nothing else can be built."""
 
 from collections import Counter, deque
+from dataclasses import is_dataclass
 from decimal import Decimal
+from importlib import import_module
+from typing import get_args, get_type_hints
 
 import msgspec
 import numpy as np
 import pytest
 
 from stackelgrid.profiles.plain_state import StateError, bytes_of_state, state_of_bytes
+from stackelgrid.profiles.state_types import STATE_TYPES
 from stackelgrid.simulators.timings import Timings
 
 NAN = np.frombuffer(np.array([0x7FF8000000000123], dtype=np.uint64).tobytes(), dtype=np.float64)
@@ -114,3 +118,19 @@ def test_foreign_bytes_build_nothing(told):
 def test_deep_nesting_is_refused():
     with pytest.raises(StateError):
         state_of_bytes(b"\x91" * 100_000)
+
+
+def test_listed_types_hold_no_other_dataclass():
+    """A type that only an annotation names would be refused when a run saves it."""
+    named = set()
+    for name in STATE_TYPES:
+        module, kind = name.split(":")
+        hints = get_type_hints(getattr(import_module(f"stackelgrid.{module}"), kind))
+        pending = list(hints.values())
+        while pending:
+            hint = pending.pop()
+            pending += get_args(hint)
+            if is_dataclass(hint):
+                named.add(f"{hint.__module__.removeprefix('stackelgrid.')}:{hint.__qualname__}")
+    assert named
+    assert named <= STATE_TYPES
