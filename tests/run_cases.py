@@ -13,6 +13,19 @@ BATTERY_EVERY = 5  # every so many buses there is a battery, a PV system and a l
 START = "2025-06-20"
 
 
+def unlisted(directory):
+    """Take the manifest of a run away, as version 0.1 wrote none; a test may then edit its files.
+
+    Returns the directory.
+    """
+    (directory / "manifest.jsonl").unlink()
+    path = directory / "summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    del summary["manifest"]
+    path.write_text(json.dumps(summary), encoding="utf-8")
+    return directory
+
+
 class RecordedRun:
     """A run of some grids in lines of buses; values follow from interval, grid and bus.
 

@@ -9,6 +9,7 @@ import pandapower as pp
 import pandas as pd
 import pytest
 import xarray as xr
+from run_cases import unlisted
 
 from stackelgrid.analysis import Run
 from stackelgrid.analysis.datasets import SHAPES, dataset, long_name
@@ -199,6 +200,7 @@ def test_every_variable_says_what_it_is_in_units_that_other_tools_read(quick):
 def test_two_rows_of_one_key_are_refused(quick, tmp_path):
     directory = tmp_path / "run"
     shutil.copytree(quick.directory, directory)
+    unlisted(directory)
     path = directory / "stage.parquet"
     frame = pd.read_parquet(path)
     pd.concat([frame, frame.head(1)]).to_parquet(path, index=False)
@@ -336,7 +338,8 @@ def unfinished(quick, directory, done):
             writer.write_part(table, interval, rows[rows["interval"] == interval])
     summary = quick.summary | {"status": "interrupted", "intervals_done": done}
     (directory / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
-    return directory
+    (directory / "manifest.jsonl").touch()
+    return unlisted(directory)
 
 
 def test_an_unfinished_run_is_exported_as_far_as_it_is(command, quick, tmp_path):

@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from run_cases import unlisted
 
 from stackelgrid.analysis import Run
 from stackelgrid.analysis.figures import (
@@ -83,15 +84,15 @@ def opened(three_levels):
 
 @pytest.fixture
 def copied(three_levels, tmp_path):
-    return Path(shutil.copytree(three_levels.directory, tmp_path / "copied"))
+    return unlisted(Path(shutil.copytree(three_levels.directory, tmp_path / "copied")))
 
 
 @pytest.fixture(scope="module")
 def troubled(three_levels, tmp_path_factory):
     """The run with a bus beyond its limit, a fallback, a recovery, phases and trade."""
-    directory = Path(
-        shutil.copytree(three_levels.directory, tmp_path_factory.mktemp("troubled") / "run")
-    )
+    directory = tmp_path_factory.mktemp("troubled") / "run"
+    shutil.copytree(three_levels.directory, directory)
+    unlisted(directory)
 
     def buses(frame):
         at = (frame.interval == 2) & (frame.grid == "lv1") & (frame.bus == 562)
@@ -450,7 +451,8 @@ def test_bad_directories_are_refused_in_one_line(command, copied, harm, told):
     outcome = command("report", copied)
     assert outcome.status == 2
     assert outcome.stdout == ""
-    (line,) = outcome.stderr.splitlines()
+    *notice, line = outcome.stderr.splitlines()
+    assert all("its files are not checked" in text for text in notice)
     assert told in line
     assert copied.name in line
 
@@ -480,6 +482,7 @@ def test_a_run_without_a_report_is_had_for_the_asking(command, write_scenario, t
     assert not (out / "report.html").exists()
     assert levels(Run(out)) == ["mv"]
     # a single grid has no boundary: while it runs, there is no table of it
+    unlisted(out)
     (out / "boundary.parquet").unlink()
     say(out, status="interrupted", intervals_done=1)
     for table in ("interval", "bus", "branch", "device"):
