@@ -97,6 +97,9 @@ def _first_error(error: ValidationError, name: str, data: Mapping[str, Any]) -> 
         text = "is missing"
     elif first["type"] in _SHAPES:
         text = f"{shown(value)} is not accepted: {_SHAPES[first['type']]} is"
+    elif first["type"] == "too_short":
+        least = first["ctx"]["min_length"]
+        text = f"{shown(value)} is not accepted: a list of at least {least} is"
     elif first["type"] == "value_error":
         text = first["msg"].removeprefix("Value error, ")
     else:

@@ -236,13 +236,13 @@ def _with_template(grid: Any, templates: Mapping[str, Any], name: str) -> Any:
 
 
 def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Own keys win; sections merge, so do entries of equal name, other lists replace."""
+    """Own keys win; sections and entries of equal name merge; other and empty lists replace."""
     result = dict(base)
     for key, value in own.items():
         before = result.get(key)
         if isinstance(before, dict) and isinstance(value, dict):
             result[key] = _merge(before, value)
-        elif _named(before) and _named(value):
+        elif value and _named(before) and _named(value):
             own_entries = {entry["name"]: entry for entry in value}
             kept = [_merge(entry, own_entries.pop(entry["name"], {})) for entry in before or ()]
             result[key] = [*kept, *own_entries.values()]
