@@ -223,9 +223,7 @@ loads = { assign = { household = 1.0 } }
     assert [(p.buses, p.p_mw) for p in mv1.pv] == [((20,), 1.0)]  # has no name, so it replaces
     assert mv1.batteries[0].buses == (7,)
     assert [s.count for s in scenario.horizon.steps] == [2]
-    with pytest.raises(
-        ScenarioError, match=r"grids: \[\] is not .*: a list of at least 1 is"
-    ):
+    with pytest.raises(ScenarioError, match=r"grids: \[\] is not .*: a list of at least 1 is"):
         load_scenario(extend('extends = "base.toml"\ngrids = []'))
 
 
