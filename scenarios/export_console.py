@@ -39,6 +39,6 @@ def export(
         from stackelgrid.analysis.run import Run
 
     run = Run(directory)
-    say_notice(run.notice)
     write(run, form, out, tables=tables or (), grids=grids or (), interval=interval)
+    say_notice(run.notice)
     print(out)

@@ -30,8 +30,9 @@ def report(
         from stackelgrid.analysis.report.run import write_run_report
         from stackelgrid.analysis.run_files import read_summary
 
+    path = (write_study_report if is_study(directory) else write_run_report)(directory)
     say_notice(notice_of(directory, read_summary(directory)))
-    print((write_study_report if is_study(directory) else write_run_report)(directory))
+    print(path)
 
 
 def report_of_run(directory: Path, output: Output) -> None:

@@ -33,7 +33,7 @@ def view(
     with loading():
         from stackelgrid.analysis.run import Run
 
-    say_notice(Run(directory).notice)
+    notice = Run(directory).notice
     with loading():
         from stackelgrid.analysis.view.data import LiveRun
         from stackelgrid.analysis.view.server import EVERYWHERE, address, application, bind
@@ -44,6 +44,7 @@ def view(
     except OSError as error:
         wanted = f"--host {host}" + ("" if port is None else f" --port {port}")
         raise ScenarioError(f"{wanted}: cannot be bound ({error.strerror})") from error
+    say_notice(notice)
     shown = address(host, server.port)
     others = "; other hosts reach it, too" if host in EVERYWHERE else ""
     print(f"{directory}: {shown} (Ctrl-C ends{others})", flush=True)

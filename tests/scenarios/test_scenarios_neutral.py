@@ -37,9 +37,9 @@ def test_conic_solver_has_no_memory(quick_built, grid):
     program, energy = agent.compiled.program, quick_built.fleets[grid].battery_e_mwh
     exchange = BoundaryProfile(np.full(steps, 0.1), np.full(steps, 0.01))
     lower = {f.name: exchange for f in quick_built.system.children(grid)}
-    used = ClarabelSolver(program)
+    used, tap = ClarabelSolver(program), quick_built.simulated[grid].tap_pos
     for k in range(3):
-        measured = Measurement(1.0 + 0.01 * k, 0, (0.5 + 0.2 * k) * energy)
+        measured = Measurement(1.0 + 0.01 * k, tap, (0.5 + 0.2 * k) * energy)
         values = agent.prepare(k, measured, lower).values
         data = program.data(parameter_vector(agent.compiled.parameters, values))
         known, fresh = used.solve(data), ClarabelSolver(program).solve(data)

@@ -303,7 +303,12 @@ def test_cost_of_quick_is_its_energy_at_the_tariff(quick):
     total += 0.25 * 5.0 * (copies * device.p_mw.abs())[device.kind == "battery"].sum()
     total += 0.25 * (copies * (device.available_mw - device.p_mw))[device.kind == "pv"].sum()
     assert quick.summary["cost_eur"]["total"] == pytest.approx(total, rel=1e-9)
-    assert quick.summary["cost_eur"]["follower"] == 0.0
+    # the root feeder is the follower: its whole import and its own wear and curtailment
+    lower = of(quick, "interval", grid="lv1")
+    own = 7.0 * (lower.wear_eur + lower.curtailment_eur).sum()
+    costs = quick.summary["cost_eur"]
+    assert costs["follower"] == pytest.approx(total - own, rel=1e-9)
+    assert costs["leader"] == pytest.approx(own + 7.0 * lower.boundary_eur.sum(), rel=1e-9)
 
 
 def test_cost_with_a_transmission_grid_is_that_of_generation(three_levels):

@@ -230,12 +230,12 @@ def test_run_that_another_has_overtaken_overwrites_nothing(
     lock = locked(out)
     build = run_module.build_scenario
 
-    def overtaken(loaded):
+    def overtaken(loaded, *arguments):
         out.mkdir()
         (out / "scenario.toml").write_text("the other's")
         if other == "runs":
             lock.__enter__()
-        return build(loaded)
+        return build(loaded, *arguments)
 
     monkeypatch.setattr(run_module, "build_scenario", overtaken)
     words = "another process is running it" if other == "runs" else "is not empty"
