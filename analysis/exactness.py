@@ -145,7 +145,7 @@ def conditions_table(points: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
 
 
 def judged(points: pd.DataFrame) -> bool:
-    """Whether the a priori conditions cover the feeder: they then say something of every point."""
+    """Return whether the a priori conditions cover the feeder, and so every point of it."""
     return bool(points[PREDICTED].notna().any())
 
 

@@ -111,7 +111,7 @@ class Evaluator:
         return {name: table_of(name, found) for name, found in rows.items()}
 
     def conditions_before(self, point: Point) -> APrioriCondition | None:
-        """What is known of a point before solving; None where the theorem says nothing.
+        """Conditions of a point before solving; None where the theorem does not apply.
 
         Raises NetworkError for devices without finite largest injections.
         """

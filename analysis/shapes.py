@@ -105,7 +105,7 @@ class _Horizon(Struct):
 
 
 class GridShape(Struct):
-    """What is read of a grid's section of a scenario."""
+    """Keys of a grid's section that results are read with."""
 
     name: str
     level: str

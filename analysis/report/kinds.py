@@ -1,4 +1,4 @@
-"""Which report a directory of a study has."""
+"""Choose the report of a study by what its directory holds."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -125,7 +125,7 @@ class BilevelOptions:
     heuristic_interval: int = 20
 
     def after(self, started: float, nodes: int = 0) -> "BilevelOptions":
-        """What is left of the limits since `started` (perf_counter) and after `nodes` nodes."""
+        """Limits that remain since `started` (perf_counter) and after `nodes` nodes."""
         seconds, count = self.time_limit_s, self.node_limit
         if seconds is not None:
             seconds = max(seconds - (time.perf_counter() - started), 1e-9)
@@ -170,7 +170,7 @@ class BilevelSolution:
 
 @dataclass
 class Outcome:
-    """What an engine found, in the columns of the single-level program; not yet audited.
+    """Result of an engine, in the columns of the single-level program; not yet audited.
 
     Status "limit" is every end without a proof; `message` tells how the engine got there.
     """

@@ -7,7 +7,7 @@ from stackelgrid.controllers.bilevel.problem import BilevelOptions, BilevelStatu
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a solve may claim; `gap` is (objective - bound) / max(1, |objective|)."""
+    """Status, gap and message of a solve; `gap` is (objective - bound) / max(1, |objective|)."""
 
     status: BilevelStatus
     gap: float
