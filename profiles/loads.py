@@ -1,6 +1,7 @@
 """Load series: BDEW standard profiles and the spread of single customers around them."""
 
 import datetime as dt
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,17 +57,24 @@ def standard_load(
         if not isinstance(holiday, dt.date):
             raise ProfileError(f"standard_load: holiday is {holiday!r}; a date is accepted")
     wall, parts = wall_clock_parts(axis, (0, 15))
-    # demandlib reads the stamps as wall-clock time and shortens an incomplete last step, so it
-    # only ever sees naive quarter-hours of whole years.
-    years = pd.date_range(
-        f"{wall[0].year}-01-01", f"{wall.max().year + 1}-01-01", freq=_QUARTER, inclusive="left"
-    )
-    days_off = [pd.Timestamp(day).normalize() for day in holidays] if holidays else None
-    table = np.asarray(_PROFILES[kind](years, holidays=days_off), dtype=np.float64)
-    annual_maximum = table[years.year == wall[0].year].max()
+    days_off = tuple(pd.Timestamp(day).normalize() for day in holidays or ())
+    years, table, annual_maximum = _years(kind, wall[0].year, wall.max().year, days_off)
     position = (wall - years[0]) // _QUARTER
     shape: Floats = table[position].reshape(axis.length, parts).mean(axis=1) / annual_maximum
     return shape
+
+
+@functools.lru_cache(maxsize=64)
+def _years(
+    kind: str, first: int, last: int, days_off: tuple[pd.Timestamp, ...]
+) -> tuple[pd.DatetimeIndex, Floats, float]:
+    """Quarter-hours of whole years, their values and the maximum of the first year."""
+    # demandlib reads the stamps as wall-clock time and shortens an incomplete last step, so it
+    # only ever sees naive quarter-hours of whole years.
+    years = pd.date_range(f"{first}-01-01", f"{last + 1}-01-01", freq=_QUARTER, inclusive="left")
+    table = np.asarray(_PROFILES[kind](years, holidays=list(days_off) or None), dtype=np.float64)
+    table.flags.writeable = False
+    return years, table, float(table[years.year == first].max())
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,20 @@ def test_a_grid_read_from_json_is_the_built_in_one(load_case, solve_ac, tmp_path
     assert ours.slack_p_mw == pytest.approx(theirs.slack_p_mw, abs=1e-10)
 
 
+@pytest.mark.parametrize("case", ["case33bw", "case30", "european_lv_206"])
+def test_every_caller_gets_a_built_in_grid_of_its_own(case):
+    """The grid is read once a process; what a caller changes is in no later one."""
+    first = read_case(case, "first", base_mva=3.0)
+    loads, p_mw = len(first.load), first.load.p_mw.sum()
+    first.load["p_mw"] = 99.0
+    first.line.drop(first.line.index, inplace=True)
+    second = read_case(case, "second")
+    assert (second.name, len(second.load)) == ("second", loads)
+    assert second.sn_mva != 3.0
+    assert second.load.p_mw.sum() == p_mw
+    assert len(second.line) > 30
+
+
 def test_pandapowers_own_file_is_normalised_on_reading(solve_ac, tmp_path, reference):
     # as a user would save it: with the five open tie lines, single precision lost nowhere
     path = tmp_path / "baran_wu.json"
