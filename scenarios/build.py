@@ -95,7 +95,7 @@ def _build(loaded: LoadedScenario, building: Callable[[str], None]) -> BuiltScen
         devices=devices,
         series=dict(world.realised),
         system=system,
-        controller=_controller(scenario, system, loaded.folder, solvers, axis, building),
+        controller=build_controller(scenario, system, loaded.folder, solvers, axis, building),
         solvers=solvers,
         simulated={n: simulated_grid(g, grids, scenario) for n, g in grids.items()},
         fleets={n: _fleet(g, devices[n], world.realised[n]) for n, g in grids.items()},
@@ -213,14 +213,23 @@ def controller_settings(scenario: Scenario, solvers: ChosenSolvers) -> Controlle
     )
 
 
-def _controller(
+def build_controller(
     scenario: Scenario,
     system: System,
     folder: Path,
     solvers: ChosenSolvers,
     axis: TimeAxis,
-    building: Callable[[str], None],
+    building: Callable[[str], None] = lambda text: None,
 ) -> Controller:
+    """Build the controller that the scenario names for a system; raises ScenarioError.
+
+    A controller has a state and belongs to one run; a system has none.
+
+    scenario: its `controller`, `coordination`, `communication` and solver sections count.
+    folder: modules of a user's controller are found in it.
+    axis: time of the run, for outages that are stated as times.
+    building: called with what is built next, in a few words.
+    """
     settings = controller_settings(scenario, solvers)
     name = scenario.controller
     if name in SCHEMES:

@@ -1,6 +1,9 @@
 """Three streets below a feeder that negotiate by messages, without mosaik around them."""
 
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
@@ -10,7 +13,7 @@ from stackelgrid.controllers.agents.messages import Commit, Message, Version
 from stackelgrid.controllers.coordination.cascade import Cascade
 from stackelgrid.controllers.decision import Decision, Negotiation
 from stackelgrid.controllers.schedule import Measurement
-from stackelgrid.scenarios.build import build_scenario
+from stackelgrid.scenarios.build import build_controller, build_scenario
 from stackelgrid.scenarios.load import load_scenario
 from stackelgrid.simulators.agent_process import AgentProcess
 from stackelgrid.simulators.negotiation import NegotiatedLddAdmm
@@ -168,13 +171,28 @@ class _StartedError(Exception):
     pass
 
 
-def build(folder, gate_s=GATE_S, compute_s=COMPUTE_S, extra="") -> Streets:
-    """Build the streets; messages and payloads are recorded as they are sent."""
-    pp.to_json(street_net(), str(folder / "street.json"))
+@cache
+def built_streets():
+    """Streets as built, once a process; their system has no state, their controller is not used."""
+    with TemporaryDirectory() as folder:
+        pp.to_json(street_net(), str(Path(folder) / "street.json"))
+        return build_scenario(load(Path(folder), GATE_S, COMPUTE_S))
+
+
+def load(folder, gate_s, compute_s, extra=""):
     text = SCENARIO.format(gate_s=gate_s, compute_s=compute_s) + extra
     (folder / "streets.toml").write_text(text, encoding="utf-8")
-    built = build_scenario(load_scenario(str(folder / "streets.toml")))
-    cascade = built.controller
+    return load_scenario(str(folder / "streets.toml"))
+
+
+def build(folder, gate_s=GATE_S, compute_s=COMPUTE_S, extra="") -> Streets:
+    """Streets with a controller of their own; messages are recorded as they are sent.
+
+    `extra` are further lines of `[communication]`; the system is the same for all.
+    """
+    built = built_streets()
+    scenario = load(folder, gate_s, compute_s, extra).scenario
+    cascade = build_controller(scenario, built.system, folder, built.solvers, built.axis)
     scheme = next(x.scheme for x in cascade.levels if x.parent == "mv1")
     energy = {f.name: f.devices.batteries.e_initial_mwh for f in cascade.system.feeders}
     streets = Streets(cascade, scheme, energy)
