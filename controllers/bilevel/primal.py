@@ -1,9 +1,12 @@
 """Leader together with its follower's constraints, without the follower's optimality."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.sparse import block_array, block_diag, csc_array, csr_array
 
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.row_names import NamePart, RowNames
 from stackelgrid.profiles.arrays import Floats
 
 
@@ -69,13 +72,14 @@ class PrimalForm:
         q = np.concatenate([above_weight * leader.q, below_weight * below.q])
         return ProgramData(q, b, above_weight * leader.offset + below_weight * below.offset)
 
-    def row_names(self, leader: tuple[str, ...], follower: tuple[str, ...]) -> tuple[str, ...]:
+    def row_names(self, leader: Sequence[str], follower: Sequence[str]) -> RowNames:
         """Names of the program's rows from those of its two parts."""
-        return tuple(
-            name
-            for above, under in self._kinds
-            for part in (leader[above], follower[under])
-            for name in part
+        return RowNames(
+            [
+                NamePart(names, np.arange(rows.start, rows.stop))
+                for above, under in self._kinds
+                for names, rows in ((leader, above), (follower, under))
+            ]
         )
 
     def follower_dual(self, dual: Floats) -> Floats:

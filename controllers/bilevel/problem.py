@@ -6,7 +6,7 @@ follower only through its parameters, p = p_data + link @ x, so the follower's p
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -36,8 +36,8 @@ class ProgramNames:
     """Names for messages; empty tuples where names are not known."""
 
     follower: str = "follower"
-    leader_rows: tuple[str, ...] = ()
-    follower_rows: tuple[str, ...] = ()
+    leader_rows: Sequence[str] = ()
+    follower_rows: Sequence[str] = ()
     columns: tuple[str, ...] = ()
 
     def follower_row(self, row: int) -> str:

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pyomo.environ as pyo
+from pyomo.common.gc_manager import PauseGC
 
 from stackelgrid.controllers.models.battery import TerminalRule, add_batteries, wear_cost
 from stackelgrid.controllers.models.boundary import add_tariff_boundary, tariff_payment
 from stackelgrid.controllers.models.distflow import (
     add_distflow,
-    add_injection,
+    add_injections,
     add_power_balance,
 )
 from stackelgrid.controllers.models.p2p import Prosumers, TradeOptions, add_trade, trade_cost
@@ -63,9 +64,7 @@ def active_network_model(
         options.terminal,
     )
     add_units(m, devices.units, base)
-    for u, bus in enumerate(network.positions(devices.units.bus)):
-        for t in m.steps:
-            add_injection(m, int(bus), t, p=-m.unit_p[u, t])
+    add_injections(m, network.positions(devices.units.bus), lambda u, t: -m.unit_p[u, t])
     add_power_balance(m, network)
     trade = options.trade
     if trade is not None:
@@ -92,9 +91,7 @@ def add_loads(m: Any, load_bus: Ints) -> None:
     m.load_rows = pyo.RangeSet(0, len(load_bus) - 1)
     m.load_p = pyo.Var(m.load_rows, m.steps)  # data
     m.load_q = pyo.Var(m.load_rows, m.steps)  # data
-    for row, bus in enumerate(load_bus):
-        for t in m.steps:
-            add_injection(m, int(bus), t, p=m.load_p[row, t], q=m.load_q[row, t])
+    add_injections(m, load_bus, lambda i, t: m.load_p[i, t], lambda i, t: m.load_q[i, t])
 
 
 def loss_cost(m: Any, network: RadialNetwork, price_eur_per_mwh: float, dt_h: Floats) -> Any:
@@ -143,8 +140,9 @@ class ActiveNetworkLibrary:
         """Compile the model, or return the one of an electrically identical feeder."""
         key = _content(network, devices, load_bus, prosumers, dt_h, options)
         if key not in self._compiled:
-            m = active_network_model(network, devices, load_bus, prosumers, dt_h, options)
-            self._compiled[key] = compile_model(m, active_network_data(m))
+            with PauseGC():  # a model is many objects that refer to each other
+                m = active_network_model(network, devices, load_bus, prosumers, dt_h, options)
+                self._compiled[key] = compile_model(m, active_network_data(m))
         return self._compiled[key]
 
     def __len__(self) -> int:

@@ -4,8 +4,9 @@ from typing import Any, Literal
 
 import pyomo.environ as pyo
 
-from stackelgrid.controllers.models.distflow import add_injection
+from stackelgrid.controllers.models.distflow import add_injections
 from stackelgrid.controllers.networks.devices import Batteries
+from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Floats, Ints
 
 TerminalRule = Literal["initial", "value"]
@@ -46,11 +47,11 @@ def add_batteries(
         flow = gain[i] * m.charge[i, t] - drain[i] * m.discharge[i, t]
         return m.energy[i, t] - before - dt_h[t] * flow == 0.0
 
-    @m.Constraint(m.batteries, m.steps)
+    @every_step(m, m.batteries)
     def charging(m: Any, i: int, t: int) -> Any:
         return m.charge[i, t] <= power[i] * m.mode[i, t]
 
-    @m.Constraint(m.batteries, m.steps)
+    @every_step(m, m.batteries)
     def discharging(m: Any, i: int, t: int) -> Any:
         return m.discharge[i, t] <= drawn[i] * (1 - m.mode[i, t])
 
@@ -70,9 +71,7 @@ def add_batteries(
         def terminal_energy(m: Any, i: int) -> Any:
             return m.energy[i, steps - 1] >= m.energy_terminal[i]
 
-    for i in m.batteries:
-        for t in m.steps:
-            add_injection(m, int(bus[i]), t, p=m.charge[i, t] - m.discharge[i, t])
+    add_injections(m, bus, lambda i, t: m.charge[i, t] - m.discharge[i, t])
 
 
 def wear_cost(m: Any, batteries: Batteries, base_mva: float, dt_h: Floats) -> Any:

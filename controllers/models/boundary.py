@@ -7,6 +7,7 @@ from typing import Any
 
 import pyomo.environ as pyo
 
+from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Floats
 
 
@@ -20,7 +21,7 @@ def add_tariff_boundary(m: Any, traded_across: bool) -> None:
     m.import_price = pyo.Var(m.steps)  # data, EUR/MWh
     m.export_price = pyo.Var(m.steps)  # data, EUR/MWh
 
-    @m.Constraint(m.steps)
+    @every_step(m)
     def exchange(m: Any, t: int) -> Any:
         billed = m.p_import[t] - m.across_net[t] if traded_across else m.p_import[t]
         return billed - m.bought[t] + m.sold[t] == 0.0

@@ -9,6 +9,7 @@ from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.models.units import add_units, generation_cost
 from stackelgrid.controllers.networks.devices import Units
 from stackelgrid.controllers.networks.meshed import MeshedNetwork
+from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Floats
 
 
@@ -43,16 +44,16 @@ def dc_opf_model(
     m.flow = pyo.Var(m.branches, m.steps, bounds=lambda m, k, t: _rating(network, k))
     m.load_p = pyo.Var(m.buses, m.steps)  # data
 
-    @m.Constraint(m.branches, m.steps)
+    @every_step(m, m.branches)
     def branch_flow(m: Any, k: int, t: int) -> Any:
         angle = m.theta[network.from_bus[k], t] - m.theta[network.to_bus[k], t]
         return m.flow[k, t] / network.b[k] - angle + network.shift[k] == 0.0
 
-    @m.Constraint(m.steps)
+    @every_step(m)
     def reference_angle(m: Any, t: int) -> Any:
         return m.theta[network.reference, t] == 0.0
 
-    @m.Constraint(m.buses, m.steps)
+    @every_step(m, m.buses)
     def balance(m: Any, n: int, t: int) -> Any:
         supply = sum(m.unit_p[u, t] for u in at_bus[n]) + sum(m.flow[k, t] for k in incoming[n])
         demand = m.load_p[n, t] + network.shunt_g[n] + sum(m.flow[k, t] for k in outgoing[n])

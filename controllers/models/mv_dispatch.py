@@ -13,6 +13,7 @@ from stackelgrid.controllers.models.boundary import add_tariff_boundary, tariff_
 from stackelgrid.controllers.models.units import add_units, generation_cost
 from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.networks.radial import RadialNetwork
+from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Floats
 
 SIDES = 12  # of the polygon inside the circle of a line's rating
@@ -46,7 +47,7 @@ def mv_dispatch_model(
 
     fixed = set(devices.photovoltaics.fixed)
 
-    @m.Constraint(m.systems, m.steps)
+    @every_step(m, m.systems)
     def available_power(m: Any, i: int, t: int) -> Any:
         if i in fixed:
             return m.pv_p[i, t] - m.pv_available[i, t] == 0.0
@@ -88,16 +89,16 @@ def _add_lindistflow(m: Any, network: RadialNetwork, devices: Devices) -> None:
     systems_at = _at_bus(network, devices.photovoltaics.bus)
     ratio, fixed = devices.photovoltaics.q_per_p, set(devices.photovoltaics.fixed)
 
-    @m.Constraint(m.steps)
+    @every_step(m)
     def head_voltage(m: Any, t: int) -> Any:
         return m.v[0, t] == m.v_head[t]
 
-    @m.Constraint(m.branches, m.steps)
+    @every_step(m, m.branches)
     def voltage_drop(m: Any, k: int, t: int) -> Any:
         drop = 2.0 * (r[k] * m.p_branch[k, t] + x[k] * m.q_branch[k, t])
         return m.v[k + 1, t] == down[k] * (up[k] * m.v[parent[k], t] - drop)
 
-    @m.Constraint(m.buses, m.steps)
+    @every_step(m, m.buses)
     def active_balance(m: Any, n: int, t: int) -> Any:
         supply = m.p_import[t] if n == 0 else m.p_branch[n - 1, t]
         supply += sum(m.unit_p[u, t] for u in units_at[n]) + sum(
@@ -106,7 +107,7 @@ def _add_lindistflow(m: Any, network: RadialNetwork, devices: Devices) -> None:
         demand = m.load_p[n, t] + sum(m.p_branch[k, t] for k in children[n])
         return supply - demand - network.shunt_g[n] * m.v[n, t] == 0.0
 
-    @m.Constraint(m.buses, m.steps)
+    @every_step(m, m.buses)
     def reactive_balance(m: Any, n: int, t: int) -> Any:
         supply = m.q_import[t] if n == 0 else m.q_branch[n - 1, t]
         supply += sum(ratio[i] * m.pv_p[i, t] for i in systems_at[n] if i in fixed)
@@ -127,7 +128,7 @@ def _add_line_limits(m: Any, network: RadialNetwork, sides: int) -> None:
     rated = [k for k in m.branches if np.isfinite(radius[k])]
     m.sides = pyo.RangeSet(0, sides - 1)
 
-    @m.Constraint(rated, m.sides, m.steps)
+    @every_step(m, rated, m.sides)
     def line_limit(m: Any, k: int, s: int, t: int) -> Any:
         along = float(cos[s]) * m.p_branch[k, t] + float(sin[s]) * m.q_branch[k, t]
         return along <= reach * float(radius[k])

@@ -11,6 +11,7 @@ import numpy as np
 import pyomo.environ as pyo
 
 from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Floats, Ints
 
 # columns that settle trade and payments once all injections and roles are known
@@ -93,26 +94,26 @@ def add_trade(
     pv_at = _members(devices.photovoltaics.bus, prosumers.bus)
     battery_at = _members(devices.batteries.bus, prosumers.bus)
 
-    @m.Constraint(m.prosumers, m.steps)
+    @every_step(m, m.prosumers)
     def prosumer_balance(m: Any, n: int, t: int) -> Any:
         surplus = sum(m.pv_p[i, t] for i in pv_at[n]) - m.prosumer_load[n, t]
         surplus += sum(m.discharge[i, t] - m.charge[i, t] for i in battery_at[n])
         return surplus - m.sell[n, t] + m.buy[n, t] == 0.0
 
-    @m.Constraint(m.prosumers, m.steps)
+    @every_step(m, m.prosumers)
     def buyer(m: Any, n: int, t: int) -> Any:
         return m.buy[n, t] <= buy_cap[n] * m.role[n, t]
 
-    @m.Constraint(m.prosumers, m.steps)
+    @every_step(m, m.prosumers)
     def seller(m: Any, n: int, t: int) -> Any:
         return m.sell[n, t] <= sell_cap[n] * (1 - m.role[n, t])
 
-    @m.Constraint(m.steps)
+    @every_step(m)
     def purchases(m: Any, t: int) -> Any:
         parts = m.grid_buy[t] + m.inside[t] + (m.across_buy[t] if options.across else 0.0)
         return sum(m.buy[n, t] for n in m.prosumers) - parts == 0.0
 
-    @m.Constraint(m.steps)
+    @every_step(m)
     def sales(m: Any, t: int) -> Any:
         parts = m.grid_sell[t] + m.inside[t] + (m.across_sell[t] if options.across else 0.0)
         return sum(m.sell[n, t] for n in m.prosumers) - parts == 0.0
@@ -120,7 +121,7 @@ def add_trade(
     if options.across:
         m.across_net = pyo.Var(m.steps)  # bought across less sold across, p.u.
 
-        @m.Constraint(m.steps)
+        @every_step(m)
         def across_balance(m: Any, t: int) -> Any:
             return m.across_net[t] - m.across_buy[t] + m.across_sell[t] == 0.0
 

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
-from stackelgrid.controllers.models.distflow import add_injection
+from stackelgrid.controllers.models.distflow import add_injections
 from stackelgrid.controllers.networks.devices import Photovoltaics
+from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Floats, Ints
 
 
@@ -27,35 +28,33 @@ def add_photovoltaics(m: Any, systems: Photovoltaics, bus: Ints, base_mva: float
     ratio = systems.q_per_p
     fixed, free = list(systems.fixed), np.flatnonzero(systems.controllable).tolist()
 
-    @m.Constraint(free, m.steps)
+    @every_step(m, free)
     def available_power(m: Any, i: int, t: int) -> Any:
         return m.pv_p[i, t] <= m.pv_available[i, t]
 
-    @m.Constraint(fixed, m.steps)
+    @every_step(m, fixed)
     def fixed_power(m: Any, i: int, t: int) -> Any:
         return m.pv_p[i, t] - m.pv_available[i, t] == 0.0
 
-    @m.Constraint(fixed, m.steps)
+    @every_step(m, fixed)
     def fixed_reactive_power(m: Any, i: int, t: int) -> Any:
         return m.pv_q[i, t] - ratio[i] * m.pv_p[i, t] == 0.0
 
-    @m.Constraint(free, m.steps)
+    @every_step(m, free)
     def inverter_rating(m: Any, i: int, t: int) -> Any:
         return m.pv_p[i, t] ** 2 + m.pv_q[i, t] ** 2 <= rating[i] ** 2
 
     limited = [i for i in free if systems.min_power_factor[i] > 0.0]
 
-    @m.Constraint(limited, m.steps)
+    @every_step(m, limited)
     def power_factor_lagging(m: Any, i: int, t: int) -> Any:
         return m.pv_q[i, t] <= slope[i] * m.pv_p[i, t]
 
-    @m.Constraint(limited, m.steps)
+    @every_step(m, limited)
     def power_factor_leading(m: Any, i: int, t: int) -> Any:
         return -m.pv_q[i, t] <= slope[i] * m.pv_p[i, t]
 
-    for i in m.systems:
-        for t in m.steps:
-            add_injection(m, int(bus[i]), t, p=-m.pv_p[i, t], q=-m.pv_q[i, t])
+    add_injections(m, bus, lambda i, t: -m.pv_p[i, t], lambda i, t: -m.pv_q[i, t])
 
 
 def curtailment_cost(m: Any, price_eur_per_mwh: float, base_mva: float, dt_h: Floats) -> Any:

@@ -3,7 +3,7 @@
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeVar
 
@@ -125,7 +125,7 @@ class CheckedBackend(ABC):
     name: str
     version: str
 
-    def __init__(self, program: ConicProgram, row_names: tuple[str, ...] | None = None) -> None:
+    def __init__(self, program: ConicProgram, row_names: Sequence[str] | None = None) -> None:
         check_program(program, row_names)
         self.program = program
         self.row_names = row_names

@@ -1,5 +1,7 @@
 """Independent checks: of a program and its data before, of what a solver returned after a solve."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.sparse import csr_array, triu
 from scipy.sparse.csgraph import connected_components
@@ -11,7 +13,7 @@ from stackelgrid.controllers.solvers.restricted import BoundRows
 from stackelgrid.profiles.arrays import Floats
 
 
-def check_program(program: ConicProgram, names: tuple[str, ...] | None = None) -> None:
+def check_program(program: ConicProgram, names: Sequence[str] | None = None) -> None:
     """Refuse non-finite matrices, empty cones, integers without bounds; raises ModelError."""
     for size in program.cones:
         if size < 1:
@@ -50,7 +52,7 @@ def _convex(program: ConicProgram) -> bool:
     return all(np.linalg.eigvalsh(block[g, :][:, g].toarray())[0] >= floor for g in groups)
 
 
-def check_data(program: ConicProgram, data: ProgramData, names: tuple[str, ...] | None) -> None:
+def check_data(program: ConicProgram, data: ProgramData, names: Sequence[str] | None) -> None:
     """Refuse NaN, infinite or misshaped vectors; raises ModelError naming the row."""
     if data.q.shape != (program.variables,) or data.b.shape != (program.rows,):
         raise ModelError(
@@ -65,7 +67,7 @@ def check_data(program: ConicProgram, data: ProgramData, names: tuple[str, ...] 
         raise ModelError(f"objective: constant is {data.offset}")
 
 
-def row_name(row: int, names: tuple[str, ...] | None) -> str:
+def row_name(row: int, names: Sequence[str] | None) -> str:
     """Name of a row, or its number where names are not known."""
     return names[row] if names is not None else f"row {row}"
 
@@ -74,7 +76,7 @@ def contradiction(
     solution: Solution,
     program: ConicProgram,
     data: ProgramData,
-    names: tuple[str, ...] | None = None,
+    names: Sequence[str] | None = None,
 ) -> str | None:
     """What disproves a solver's answer, or None.
 
@@ -91,7 +93,7 @@ def contradiction(
 
 
 def _point(
-    solution: Solution, program: ConicProgram, data: ProgramData, names: tuple[str, ...] | None
+    solution: Solution, program: ConicProgram, data: ProgramData, names: Sequence[str] | None
 ) -> str | None:
     x = solution.x
     if x.shape != (program.variables,) or not np.isfinite(x).all():

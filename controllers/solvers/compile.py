@@ -5,8 +5,9 @@ every row, so that a re-solve only replaces vectors. Quadratic constraints are r
 quadratic representation and turned into second-order cones, or refused by name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,13 @@ from scipy.sparse import coo_array, csc_array, csr_array, triu
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.cones import ConeRow, second_order_cone
 from stackelgrid.controllers.solvers.conic import ConicProgram
+from stackelgrid.controllers.solvers.row_names import ComponentNames, RowNames
+from stackelgrid.controllers.solvers.row_table import Entries, RowTable, shifted_rows, stacked
+from stackelgrid.controllers.solvers.step_constraint import StepConstraint
 from stackelgrid.profiles.arrays import Ints
+
+_KINDS = ("zero", "nonneg", "cone")
+Label = Callable[[], str]  # names are made for messages only
 
 
 @dataclass(frozen=True)
@@ -36,45 +43,8 @@ class CompiledModel:
     columns: Mapping[str, Ints]
     parameters: Mapping[str, Ints]
     rows: Mapping[str, Ints]
-    row_names: tuple[str, ...]
+    row_names: Sequence[str]
     maximise: bool
-
-
-@dataclass
-class _Rows:
-    """Rows under construction: triplets over variables and parameters, and right-hand sides."""
-
-    names: list[str]
-    b: list[float]
-    row: list[int]
-    column: list[int]
-    value: list[float]
-    p_row: list[int]
-    p_column: list[int]
-    p_value: list[float]
-
-    @classmethod
-    def empty(cls) -> "_Rows":
-        return cls([], [], [], [], [], [], [], [])
-
-    def add(self, entry: ConeRow, name: str, n: int) -> int:
-        """Append the row `entry.constant + entry.coefficients x >= 0`, i.e. -a x + s = constant.
-
-        Keys of the coefficients are columns; those from `n` on are parameters.
-        """
-        at = len(self.b)
-        self.names.append(name)
-        self.b.append(entry.constant)
-        for column, coefficient in entry.coefficients.items():
-            if column < n:
-                self.row.append(at)
-                self.column.append(column)
-                self.value.append(-coefficient)
-            else:
-                self.p_row.append(at)
-                self.p_column.append(column - n)
-                self.p_value.append(-coefficient)
-        return at
 
 
 def compile_model(model: Any, parameters: Sequence[Any] = ()) -> CompiledModel:
@@ -103,11 +73,17 @@ class _Compiler:
         self.columns = {v.local_name if v.parent_block() is model else v.name: self._place(v)
                         for v in free}  # fmt: skip
         self.n = len(self.vars)
-        self.kept_nonnegative: set[int] = set()
+        self.free = free
+        self.bounds: list[tuple[float | None, float | None]] = [v.bounds for v in self.vars]
+        self.kept_nonnegative = np.zeros(self.n, dtype=bool)
         self.integer: list[int] = []
         self.parameters = {v.name: self._place(v) - self.n for v in parameters}
+        # a fixed variable is a constant of its step
+        self.shifts = not any(v.fixed for v in self.vars)
         known: dict[int, Any] = {}
         self.visitor = QuadraticRepnVisitor({}, var_recorder=OrderedVarRecorder(known, {}, None))
+        self.tables = {kind: RowTable() for kind in _KINDS}
+        self.sizes: list[int] = []
 
     def _place(self, component: Any) -> Ints:
         first = len(self.vars)
@@ -117,20 +93,17 @@ class _Compiler:
         return np.arange(first, len(self.vars), dtype=np.int64)
 
     def compile(self) -> CompiledModel:
-        zero, nonneg, cones = _Rows.empty(), _Rows.empty(), _Rows.empty()
-        sizes: list[int] = []
-        placed: dict[str, list[tuple[str, int]]] = {}
+        placed: dict[str, list[tuple[str, Ints]]] = {}
         for component in self.model.component_objects(
             pyo.Constraint, active=True, descend_into=True
         ):
-            rows = placed.setdefault(component.name, [])
-            for constraint in component.values():
-                if constraint.active:
-                    rows.append(self._constraint(constraint, zero, nonneg, cones, sizes))
-        self._bounds(zero, nonneg)
-        n_zero, n_nonneg = len(zero.b), len(nonneg.b)
-        offset = {"zero": 0, "nonneg": n_zero, "cone": -1}
-        matrix, b_parameters, b0, names = self._stack((zero, nonneg, cones))
+            placed.setdefault(component.name, []).extend(self._component(component))
+        self._bounds()
+        n_zero, n_nonneg = self.tables["zero"].count, self.tables["nonneg"].count
+        offset = {"zero": 0, "nonneg": n_zero, "cone": 0}
+        matrix, b_parameters, b0, names = stacked(
+            list(self.tables.values()), self.n, len(self.vars) - self.n
+        )
         objective, maximise = self._objective()
         program = ConicProgram(
             matrix=matrix,
@@ -138,124 +111,145 @@ class _Compiler:
             b0=b0,
             zero=n_zero,
             nonneg=n_nonneg,
-            cones=tuple(sizes),
+            cones=tuple(self.sizes),
             integer=np.array(self.integer, dtype=np.int64),
             **objective,
         )
-        _check_finite(program, names)
+        row_names = RowNames(names)
+        _check_finite(program, row_names)
         return CompiledModel(
             program=program,
             columns=self.columns,
             parameters=self.parameters,
             rows={
-                name: np.array(
-                    [-1 if kind == "cone" else at + offset[kind] for kind, at in rows],
-                    dtype=np.int64,
+                name: np.concatenate(
+                    [
+                        np.zeros(0, dtype=np.int64),
+                        *(at + offset[kind] for kind, at in rows),
+                    ]
                 )
                 for name, rows in placed.items()
             },
-            row_names=tuple(names),
+            row_names=row_names,
             maximise=maximise,
         )
 
-    def _walk(self, expression: Any, name: str) -> Any:
+    def _walk(self, expression: Any, label: Label) -> Any:
         repn = self.visitor.walk_expression(expression)
         if repn.nonlinear is not None:
-            raise ModelError(f"{name}: only linear and quadratic terms are accepted")
+            raise ModelError(f"{label()}: only linear and quadratic terms are accepted")
         return repn
 
-    def _constraint(
-        self, constraint: Any, zero: _Rows, nonneg: _Rows, cones: _Rows, sizes: list[int]
-    ) -> tuple[str, int]:
-        """Place one constraint; the last of its rows stands for it in duals."""
-        name = constraint.name
-        body, lower, upper = constraint.body, constraint.lb, constraint.ub
-        repn = self._walk(body, name)
+    def _component(self, component: Any) -> list[tuple[str, Ints]]:
+        """Place the rows of a constraint component.
+
+        For each member and its steps the kind and the last of its rows; -1 for cones, and where
+        there is no bound.
+        """
+        names = ComponentNames.of(component)
+        if isinstance(component, StepConstraint) and self.shifts and component.pending:
+            steps = component.steps
+        else:
+            steps = 1
+        members = list(enumerate(component.values()))[::steps]
+        entries = {kind: Entries() for kind in _KINDS}
+        last: list[tuple[str, int]] = []
+        for at, constraint in members:
+            if not constraint.active:
+                continue
+            kind, rows = self._constraint(constraint, partial(names.__getitem__, at), steps)
+            if kind == "cone":
+                self.sizes += steps * [len(rows)]
+            for row in rows:
+                entries[kind].add(row, at)
+            last.append((kind if rows else "cone", len(entries[kind].b) - 1))
+        places = {}
+        for kind, read in entries.items():
+            block, place = shifted_rows(read.block(names), steps)
+            places[kind] = self.tables[kind].append(block) + place
+        none = np.full(steps, -1)
+        return [(kind, none if kind == "cone" else places[kind][at]) for kind, at in last]
+
+    def _constraint(self, constraint: Any, label: Label, steps: int) -> tuple[str, list[ConeRow]]:
+        """Rows of one constraint, of the first of the steps; the last row counts in duals."""
+        lower, body, upper = constraint.to_bounded_expression(evaluate_bounds=True)
+        repn = self._walk(body, label)
         # by column: an order by id would differ from one process to the next
-        linear = {self._column(i, name): c for i, c in repn.linear.items()}
+        linear = {self._column(i, label): c for i, c in repn.linear.items()}
         linear = {column: c for column, c in linear.items() if c != 0.0}
         quadratic: dict[tuple[int, int], float] = {}
         for (i, j), c in (repn.quadratic or {}).items():
-            a, b = self._column(i, name), self._column(j, name)
+            a, b = self._column(i, label), self._column(j, label)
             if c != 0.0:
                 quadratic[min(a, b), max(a, b)] = c
         if quadratic:
             if any(column >= self.n for pair in quadratic for column in pair):
-                raise ModelError(f"{name}: data may not multiply a variable in a constraint")
+                raise ModelError(f"{label()}: data may not multiply a variable in a constraint")
             if (lower is None) == (upper is None):
-                raise ModelError(f"{name}: a quadratic constraint needs exactly one bound")
+                raise ModelError(f"{label()}: a quadratic constraint needs exactly one bound")
             sign, bound = (1.0, upper) if upper is not None else (-1.0, lower)
             if not np.isfinite([repn.constant, *quadratic.values(), *linear.values()]).all():
-                raise ModelError(f"{name}: has a coefficient that is not finite")
+                raise ModelError(f"{label()}: has a coefficient that is not finite")
             rows = second_order_cone(
-                name=name,
+                name=label(),
                 quadratic={pair: sign * c for pair, c in quadratic.items()},
                 linear={i: sign * c for i, c in linear.items()},
                 constant=sign * (repn.constant - bound),
-                lower_bound=lambda i: self.vars[i].lb,
+                lower_bound=lambda i: self._lower(i, steps),
                 label=lambda i: self.vars[i].name,
             )
             if rows[0].constant == 0.0 and not linear:
                 # a rotated cone, or c t^2: the cone itself keeps its head's variables >= 0
-                self.kept_nonnegative.update(rows[0].coefficients)
-            for row in rows:
-                cones.add(row, name, self.n)
-            sizes.append(len(rows))
-            return "cone", -1
+                for column in rows[0].coefficients:
+                    self.kept_nonnegative[column : column + steps] = True
+            return "cone", rows
         if lower is not None and lower == upper:
-            entry = ConeRow({i: -c for i, c in linear.items()}, upper - repn.constant)
-            return "zero", zero.add(entry, name, self.n)
-        at = -1
-        if lower is not None:
-            entry = ConeRow(linear, repn.constant - lower)
-            at = nonneg.add(entry, name, self.n)
+            return "zero", [ConeRow({i: -c for i, c in linear.items()}, upper - repn.constant)]
+        rows = [] if lower is None else [ConeRow(linear, repn.constant - lower)]
         if upper is not None:
-            entry = ConeRow({i: -c for i, c in linear.items()}, upper - repn.constant)
-            at = nonneg.add(entry, name, self.n)
-        return "nonneg", at
+            rows.append(ConeRow({i: -c for i, c in linear.items()}, upper - repn.constant))
+        return "nonneg", rows
 
-    def _column(self, variable: int, name: str) -> int:
+    def _column(self, variable: int, label: Label) -> int:
         if variable not in self.where:
-            raise ModelError(f"{name}: uses a variable that is not part of the model")
+            raise ModelError(f"{label()}: uses a variable that is not part of the model")
         return self.where[variable]
 
-    def _bounds(self, zero: _Rows, nonneg: _Rows) -> None:
-        for column, variable in enumerate(self.vars[: self.n]):
-            if variable.fixed:
-                continue
-            lower, upper, kept = variable.lb, variable.ub, column in self.kept_nonnegative
-            if not variable.is_continuous():
-                if not variable.is_integer():
-                    raise ModelError(f"{variable.name}: accepted domains are reals and integers")
-                if lower is None or upper is None:
-                    raise ModelError(f"{variable.name}: an integer variable needs both bounds")
-                self.integer.append(column)
-                kept = False  # the bounds of integers are read from their rows
-            if lower is not None and lower == upper:
-                zero.add(ConeRow({column: -1.0}, upper), variable.name, self.n)
-                continue
-            if lower is not None and not (lower == 0.0 and kept):
-                nonneg.add(ConeRow({column: 1.0}, -lower), variable.name, self.n)
-            if upper is not None:
-                nonneg.add(ConeRow({column: -1.0}, upper), variable.name, self.n)
+    def _lower(self, column: int, steps: int) -> float | None:
+        """Smallest lower bound of a variable over the steps."""
+        bounds = [low for low, _ in self.bounds[column : column + steps] if low is not None]
+        return min(bounds) if len(bounds) == steps else None
 
-    def _stack(self, parts: Sequence[_Rows]) -> tuple[csc_array, csr_array, Any, list[str]]:
-        starts = np.concatenate([[0], np.cumsum([len(p.b) for p in parts])]).astype(int)
-        m = int(starts[-1])
+    def _bounds(self) -> None:
+        first = 0
+        for component in self.free:
+            names = ComponentNames.of(component)
+            zero, nonneg = Entries(), Entries()
+            for at, variable in enumerate(component.values()):
+                self._bound(first + at, at, variable, zero, nonneg)
+            self.tables["zero"].append(zero.block(names))
+            self.tables["nonneg"].append(nonneg.block(names))
+            first += len(component)
 
-        def gather(row: str, column: str, value: str, width: int) -> coo_array:
-            i = np.concatenate([np.array(getattr(p, row), int) + s
-                                for p, s in zip(parts, starts, strict=False)])  # fmt: skip
-            j = np.concatenate([np.array(getattr(p, column), int) for p in parts])
-            v = np.concatenate([np.array(getattr(p, value), float) for p in parts])
-            return coo_array((v, (i, j)), shape=(m, width))
-
-        return (
-            csc_array(gather("row", "column", "value", self.n)),
-            csr_array(gather("p_row", "p_column", "p_value", len(self.vars) - self.n)),
-            np.concatenate([np.array(p.b, float) for p in parts]),
-            [name for p in parts for name in p.names],
-        )
+    def _bound(self, column: int, at: int, variable: Any, zero: Entries, nonneg: Entries) -> None:
+        if variable.fixed:
+            return
+        lower, upper = self.bounds[column]
+        kept = self.kept_nonnegative[column]
+        if not variable.is_continuous():
+            if not variable.is_integer():
+                raise ModelError(f"{variable.name}: accepted domains are reals and integers")
+            if lower is None or upper is None:
+                raise ModelError(f"{variable.name}: an integer variable needs both bounds")
+            self.integer.append(column)
+            kept = False  # the bounds of integers are read from their rows
+        if lower is not None and lower == upper:
+            zero.add(ConeRow({column: -1.0}, upper), at)
+            return
+        if lower is not None and not (lower == 0.0 and kept):
+            nonneg.add(ConeRow({column: 1.0}, -lower), at)
+        if upper is not None:
+            nonneg.add(ConeRow({column: -1.0}, upper), at)
 
     def _objective(self) -> tuple[dict[str, Any], bool]:
         found = list(self.model.component_data_objects(pyo.Objective, active=True))
@@ -266,18 +260,22 @@ class _Compiler:
         objective = found[0]
         maximise = objective.sense == pyo.maximize
         sign = -1.0 if maximise else 1.0
-        repn = self._walk(objective.expr, objective.name)
+
+        def label() -> str:
+            return str(objective.name)
+
+        repn = self._walk(objective.expr, label)
         n, count = self.n, len(self.vars) - self.n
         q0, offset_linear = np.zeros(n), np.zeros(count)
         for variable, c in repn.linear.items():
-            column = self._column(variable, objective.name)
+            column = self._column(variable, label)
             target, at = (q0, column) if column < n else (offset_linear, column - n)
             target[at] += sign * c
         hessian: list[tuple[int, int, float]] = []
         prices: list[tuple[int, int, float]] = []
         offsets: list[tuple[int, int, float]] = []
         for (a, b), c in (repn.quadratic or {}).items():
-            i, j = sorted((self._column(a, objective.name), self._column(b, objective.name)))
+            i, j = sorted((self._column(a, label), self._column(b, label)))
             if j < n:
                 hessian.append((i, j, sign * c * (2.0 if i == j else 1.0)))
             elif i < n:
@@ -285,7 +283,7 @@ class _Compiler:
             else:
                 offsets.append((i - n, j - n, sign * c))
         quadratic = csc_array(_coo(hessian, (n, n)))
-        _check_convex(quadratic, objective.name)
+        _check_convex(quadratic, label())
         return {
             "quadratic": csc_array(triu(quadratic)),
             "q0": q0,

@@ -4,6 +4,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -121,7 +122,7 @@ class ExternalSolver(CheckedBackend):
     """Mixed-integer conic backend by a solver behind Pyomo; each solve builds the model anew."""
 
     def __init__(
-        self, program: ConicProgram, name: str, row_names: tuple[str, ...] | None = None
+        self, program: ConicProgram, name: str, row_names: Sequence[str] | None = None
     ) -> None:
         super().__init__(program, row_names)
         self.solver = external(name)

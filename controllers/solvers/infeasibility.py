@@ -1,5 +1,6 @@
 """Which limits of an infeasible program conflict: an elastic re-solve."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from stackelgrid.profiles.arrays import Floats, Ints
 def conflicting_rows(
     program: ConicProgram,
     data: ProgramData,
-    names: tuple[str, ...] | None = None,
+    names: Sequence[str] | None = None,
     options: MixedOptions | None = None,
 ) -> list[tuple[str, float]]:
     """Rows to be given up for a point to exist, as (name, amount), the largest share first.
@@ -117,7 +118,7 @@ def _by_row(program: ConicProgram, x: Floats, soft: Ints) -> Floats:
 
 
 def _crossed_integer_bounds(
-    program: ConicProgram, data: ProgramData, bounds: BoundRows, names: tuple[str, ...] | None
+    program: ConicProgram, data: ProgramData, bounds: BoundRows, names: Sequence[str] | None
 ) -> list[tuple[str, float]]:
     """Rows that leave an integer column without any value, and by how much they miss."""
     integer = bounds.integer_bounds(program.integer, data.b)

@@ -8,6 +8,7 @@ from scipy.sparse import block_diag, coo_array, csc_array, csr_array, vstack
 
 from stackelgrid.controllers.solvers.compile import CompiledModel
 from stackelgrid.controllers.solvers.conic import ConicProgram
+from stackelgrid.controllers.solvers.row_names import ComponentNames, NamePart, RowNames
 from stackelgrid.profiles.arrays import Floats, Ints
 
 
@@ -44,7 +45,8 @@ def join_models(
     count = np.concatenate([[0], np.cumsum([p.q_parameters.shape[1] for p in programs])])
     first = {name: int(n[i]) for i, name in enumerate(models)}
 
-    rows, columns, values, names = [], [], [], []
+    rows, columns, values = [], [], []
+    names: list[NamePart] = []
     link_rows: dict[str, Ints] = {}
     at = 0
     for link in links:
@@ -54,7 +56,7 @@ def join_models(
             columns.append(first[term.model] + term.columns)
             values.append(np.full(size, term.coefficient))
         link_rows[f"link.{link.name}"] = np.arange(at, at + size)
-        names += [f"{link.name}[{k}]" for k in range(size)]
+        names.append(NamePart(ComponentNames(link.name, range(size)), np.arange(size)))
         at += size
     total = int(n[-1])
     triplets = (
@@ -109,13 +111,14 @@ def join_models(
                for i, (m, c_) in enumerate(models.items()) for c, at_ in c_.rows.items()},
             **link_rows,
         },
-        row_names=tuple(
-            names + [
-                name for _, name in sorted(
-                    (int(place[row_first[i] + k]), f"{m}.{label}")
-                    for i, (m, c_) in enumerate(models.items())
-                    for k, label in enumerate(c_.row_names)
-                )
+        row_names=RowNames(
+            [
+                *names,
+                *(
+                    NamePart(c_.row_names, _kind_rows(c_.program, kind), f"{m}.")
+                    for kind in range(3)
+                    for m, c_ in models.items()
+                ),
             ]
         ),
         maximise=False,
@@ -141,10 +144,14 @@ def _row_order(programs: Sequence[ConicProgram]) -> Ints:
     starts = np.concatenate([[0], np.cumsum([p.rows for p in programs])])
     parts: list[Ints] = []
     for kind in range(3):
-        for start, p in zip(starts[:-1], programs, strict=True):
-            edges = (0, p.zero, p.zero + p.nonneg, p.rows)
-            parts.append(start + np.arange(edges[kind], edges[kind + 1]))
+        parts += [start + _kind_rows(p, kind) for start, p in zip(starts, programs, strict=False)]
     return np.concatenate(parts).astype(np.int64)
+
+
+def _kind_rows(program: ConicProgram, kind: int) -> Ints:
+    """Rows of the equations (0), the inequalities (1) or the cones (2)."""
+    edges = (0, program.zero, program.zero + program.nonneg, program.rows)
+    return np.arange(edges[kind], edges[kind + 1])
 
 
 def _widened(matrix: coo_array, widths: tuple[int, int]) -> csr_array:

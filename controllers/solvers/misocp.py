@@ -6,7 +6,7 @@ objective or follows from one and a proven bound of HiGHS.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -96,7 +96,7 @@ class MixedIntegerConicSolver:
         program: ConicProgram,
         snap: Snap | None = None,
         *,
-        row_names: tuple[str, ...] | None = None,
+        row_names: Sequence[str] | None = None,
         conic_solver: Callable[[ConicProgram], ConicSolver] = ClarabelSolver,
         decomposition: Decomposition | None = None,
     ) -> None:

@@ -7,6 +7,7 @@ back without a licence; only `solve` needs one.
 import importlib
 import importlib.metadata
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -83,7 +84,7 @@ class MosekSolver(CheckedBackend):
     name = "mosek"
 
     def __init__(
-        self, program: ConicProgram, row_names: tuple[str, ...] | None = None, threads: int = 1
+        self, program: ConicProgram, row_names: Sequence[str] | None = None, threads: int = 1
     ) -> None:
         super().__init__(program, row_names)
         self.version = version()

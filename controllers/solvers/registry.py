@@ -1,7 +1,7 @@
 """Which solvers there are, which can be used now, and which one a run takes."""
 
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -100,7 +100,7 @@ def mixed_integer_solver(
     choice: Choice,
     program: ConicProgram,
     snap: Snap | None = None,
-    row_names: tuple[str, ...] | None = None,
+    row_names: Sequence[str] | None = None,
     options: MixedOptions | None = None,
     decomposition: Decomposition | None = None,
 ) -> MixedIntegerBackend:
@@ -126,7 +126,7 @@ class Driver:
         self,
         program: ConicProgram,
         snap: Snap | None,
-        row_names: tuple[str, ...] | None,
+        row_names: Sequence[str] | None,
         options: MixedOptions,
         decomposition: Decomposition | None = None,
     ) -> None:

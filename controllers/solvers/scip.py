@@ -8,6 +8,7 @@ gap of a few 1e-5 may remain; it is reported, and the status is then "limit".
 
 import importlib
 import importlib.metadata
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ class ScipSolver(CheckedBackend):
 
     name = "scip"
 
-    def __init__(self, program: ConicProgram, row_names: tuple[str, ...] | None = None) -> None:
+    def __init__(self, program: ConicProgram, row_names: Sequence[str] | None = None) -> None:
         super().__init__(program, row_names)
         self.version = version()
         self._scip = _pyscipopt()

@@ -17,7 +17,7 @@ from scipy.sparse import csc_array, csr_array, triu, vstack
 from stackelgrid.controllers.errors import ModelError, SolverError
 from stackelgrid.controllers.models.distflow import (
     add_distflow,
-    add_injection,
+    add_injections,
     add_power_balance,
 )
 from stackelgrid.controllers.networks.cases import load_case
@@ -53,8 +53,11 @@ def feeder_33():
     m = pyo.ConcreteModel()
     add_distflow(m, network, 1)
     positions = network.positions(net.load.bus.to_numpy())
-    for bus, p, q in zip(positions, net.load.p_mw, net.load.q_mvar, strict=True):
-        add_injection(m, int(bus), 0, p=p / network.base_mva, q=q / network.base_mva)
+    p, q = (
+        net.load.p_mw.to_numpy() / network.base_mva,
+        net.load.q_mvar.to_numpy() / network.base_mva,
+    )
+    add_injections(m, positions, lambda i, t: p[i], lambda i, t: q[i])
     add_power_balance(m, network)
     m.head = pyo.Constraint(expr=m.v_head[0] == 1.0)
     losses = sum(network.r[k] * m.current2[k, 0] for k in m.branches)

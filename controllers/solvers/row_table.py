@@ -1,0 +1,118 @@
+"""Rows of a conic program under construction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array, csc_array, csr_array
+
+from stackelgrid.controllers.solvers.cones import ConeRow
+from stackelgrid.controllers.solvers.row_names import NamePart
+from stackelgrid.profiles.arrays import Floats, Ints
+
+
+@dataclass(frozen=True)
+class RowBlock:
+    """Rows -a x + s = constant: entries (row, column, value), constants and names.
+
+    Columns from the number of variables on are parameters.
+    """
+
+    row: Ints
+    column: Ints
+    value: Floats
+    b: Floats
+    names: NamePart
+
+
+class RowTable:
+    """Rows of one kind, in order: equations, inequalities or cones."""
+
+    def __init__(self) -> None:
+        self.blocks: list[RowBlock] = []
+        self.count = 0
+
+    def append(self, block: RowBlock) -> int:
+        """Add rows after those that are there; the first of them."""
+        first = self.count
+        self.blocks.append(block)
+        self.count += len(block.b)
+        return first
+
+
+class Entries:
+    """Rows of one component that are read one by one."""
+
+    def __init__(self) -> None:
+        self.b: list[float] = []
+        self._label: list[int] = []
+        self._row: list[int] = []
+        self._column: list[int] = []
+        self._value: list[float] = []
+
+    def add(self, entry: ConeRow, label: int) -> int:
+        """Append the row `entry.constant + entry.coefficients x >= 0` of the member `label`."""
+        at = len(self.b)
+        self.b.append(entry.constant)
+        self._label.append(label)
+        for column, coefficient in entry.coefficients.items():
+            self._row.append(at)
+            self._column.append(column)
+            self._value.append(-coefficient)
+        return at
+
+    def block(self, names: Sequence[str]) -> RowBlock:
+        """Return the rows as arrays."""
+        return RowBlock(
+            np.array(self._row, np.int64),
+            np.array(self._column, np.int64),
+            np.array(self._value, float),
+            np.array(self.b, float),
+            NamePart(names, np.array(self._label, np.int64)),
+        )
+
+
+def shifted_rows(first: RowBlock, steps: int) -> tuple[RowBlock, Ints]:
+    """Rows of every step from those of the first, and where they are (rows of `first`, steps).
+
+    Columns and members move on by one from step to step. The rows of one member stay together,
+    its steps follow each other.
+    """
+    member = first.names.at
+    begins = np.flatnonzero(np.diff(member, prepend=-1))
+    size: Ints = np.diff(begins, append=len(member)).astype(np.int64)
+    start, length = np.repeat(begins, size), np.repeat(size, size)
+    t = np.arange(steps)
+    place = (start * steps + np.arange(len(member)) - start)[:, None] + length[:, None] * t
+    b: Floats = np.empty(place.size)
+    at: Ints = np.empty(place.size, np.int64)
+    b[place], at[place] = first.b[:, None], member[:, None] + t
+    block = RowBlock(
+        place[first.row].ravel(),
+        (first.column[:, None] + t).ravel(),
+        np.repeat(first.value, steps),
+        b,
+        NamePart(first.names.names, at),
+    )
+    return block, place
+
+
+def stacked(
+    tables: Sequence[RowTable], variables: int, parameters: int
+) -> tuple[csc_array, csr_array, Floats, list[NamePart]]:
+    """Matrices over variables and parameters, constants, names of all rows."""
+    none = Entries().block(())  # a program may have no rows
+    blocks = [none, *(block for table in tables for block in table.blocks)]
+    first = np.cumsum([0, *(len(block.b) for block in blocks)])
+    row = np.concatenate([at + block.row for at, block in zip(first, blocks, strict=False)])
+    column = np.concatenate([block.column for block in blocks])
+    value = np.concatenate([block.value for block in blocks])
+    rows, data = int(first[-1]), column >= variables
+    own = (value[~data], (row[~data], column[~data]))
+    others = (value[data], (row[data], column[data] - variables))
+    return (
+        csc_array(coo_array(own, shape=(rows, variables))),
+        csr_array(coo_array(others, shape=(rows, parameters))),
+        np.concatenate([block.b for block in blocks]),
+        [block.names for block in blocks],
+    )
