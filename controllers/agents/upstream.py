@@ -106,6 +106,7 @@ class UpstreamAgent(Carrying, ABC):
         self._reactive = {name: rows[row] for name, row in load_row.items() if len(rows)}
         self._solver = solver(compiled.program)
         self._last: Schedule | None = None
+        self._answered: tuple[Floats, FollowerSolution] | None = None
 
     @property
     @abstractmethod
@@ -188,9 +189,15 @@ class UpstreamAgent(Carrying, ABC):
         return given
 
     def solve(self, p: Floats) -> FollowerSolution:
-        """Dispatch at least cost."""
-        solution = self._solver.solve(self.compiled.program.data(p))
-        return FollowerSolution(self._solver.name, solution)
+        """Dispatch at least cost; the last answer again for the same parameters.
+
+        An interval asks the same up to three times: whether leaders can be served, at what price,
+        and what is dispatched. An answer depends on p alone, so nothing of it is carried.
+        """
+        if self._answered is None or not np.array_equal(p, self._answered[0]):
+            solution = self._solver.solve(self.compiled.program.data(p))
+            self._answered = p.copy(), FollowerSolution(self._solver.name, solution)
+        return self._answered[1]
 
     def explained(self, p: Floats, solution: FollowerSolution) -> FollowerSolution:
         """Solution without an optimum whose message names the limits in conflict."""

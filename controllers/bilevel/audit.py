@@ -1,7 +1,8 @@
 """Is the returned point a bilevel point? The follower is solved again, by an independent solver.
 
 Nothing of the search is used: linear rows go to HiGHS, cones to a fresh conic solver. Where that
-solver gives no answer, weak duality at the point's own multipliers still bounds the gap.
+solver gives no answer, weak duality at the point's own multipliers still bounds the gap. Where a
+conic solution is there already, its multipliers prove a bound as well as another solve would.
 """
 
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.errors import StackelgridError
 from stackelgrid.controllers.solvers.checks import contradiction, in_dual_cone
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
-from stackelgrid.controllers.solvers.highs_qp import solve_quadratic
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution
+from stackelgrid.controllers.solvers.highs_qp import QuadraticSolver
 from stackelgrid.profiles.arrays import Floats
 
 
@@ -41,7 +42,7 @@ def audit(form: KktForm, data: BilevelData, z: Floats) -> Audit:
     program, layout = form.bilevel, form.layout
     below = data.follower_data(program, z[layout.x])
     value = program.follower.objective(z[layout.y], below)
-    optimum, judge = independent_optimum(program.follower, below)
+    optimum, judge = IndependentSolver(program.follower).optimum(below)
     if optimum is None:
         optimum, judge = _dual_value(program.follower, below, z[layout.y], z[layout.nu]), "duality"
     visible = tolerances.SOLVER_GAP / tolerances.FOLLOWER_GAP
@@ -58,26 +59,43 @@ def _terms(program: BilevelProgram, data: BilevelData, x: Floats, y: Floats) -> 
     return float(linear @ size + 0.5 * size @ (abs(symmetric(follower.quadratic)) @ size))
 
 
-def independent_optimum(program: ConicProgram, data: ProgramData) -> tuple[float | None, str]:
-    """Optimal value of a follower (None where nobody finds one), and who says so.
+class IndependentSolver:
+    """Optimal values of one follower by solvers that share nothing with a search; prepared once.
 
     HiGHS's active-set method may stop short of the optimum of a singular quadratic, so a curved
     follower's value is the lower of HiGHS's and a proven conic bound.
     """
-    linear = None
-    if not program.cones:
-        try:
-            result = solve_quadratic(program, data)
-        except StackelgridError:
-            result = None
-        if result is not None and result.status == "optimal":
-            linear = result.objective
-    if linear is not None and not program.quadratic.nnz:
-        return linear, "highs"
-    bound = _conic_bound(program, data)
-    if linear is None or bound is None:
-        return (linear, "highs") if bound is None else (bound, "clarabel")
-    return min(linear, bound), "highs and clarabel"
+
+    def __init__(self, program: ConicProgram) -> None:
+        self.program = program
+        self._linear: QuadraticSolver | None = None
+        if not program.cones and not len(program.integer):
+            self._linear = QuadraticSolver(program)
+
+    def optimum(
+        self, data: ProgramData, answer: Solution | None = None
+    ) -> tuple[float | None, str]:
+        """Optimal value (None where nobody finds one), and who says so.
+
+        The bound of `answer` counts where its own multipliers prove it; else a fresh conic solver
+        is asked.
+        """
+        linear = None
+        if self._linear is not None:
+            try:
+                result = self._linear.solve(data)
+            except StackelgridError:
+                result = None
+            if result is not None and result.status == "optimal":
+                linear = result.objective
+        if linear is not None and not self.program.quadratic.nnz:
+            return linear, "highs"
+        bound, by = None if answer is None else _proven(self.program, data, answer), "duality"
+        if bound is None:
+            bound, by = _conic_bound(self.program, data), "clarabel"
+        if linear is None or bound is None:
+            return (linear, "highs") if bound is None else (bound, by)
+        return min(linear, bound), f"highs and {by}"
 
 
 def _conic_bound(program: ConicProgram, data: ProgramData) -> float | None:
@@ -87,6 +105,10 @@ def _conic_bound(program: ConicProgram, data: ProgramData) -> float | None:
         solution = ClarabelSolver(program).solve(data)
     except Exception:  # a foreign solver may raise anything; there is no second opinion then
         return None
+    return _proven(program, data, solution)
+
+
+def _proven(program: ConicProgram, data: ProgramData, solution: Solution) -> float | None:
     proven = solution.status == "optimal" and contradiction(solution, program, data) is None
     return solution.bound if proven else None
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from stackelgrid.controllers.agents import FeederAgent, MvDispatchAgent, TsoAgent
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
-from stackelgrid.controllers.coordination.evaluate import decide_and_evaluate
+from stackelgrid.controllers.coordination.evaluate import Evaluated, decide_and_evaluate
 from stackelgrid.controllers.coordination.level import CascadeState, Level
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.coordination.schemes import scheme
@@ -112,19 +112,26 @@ class Cascade:
         again = not self.system.day_ahead and interval % self.system.resolve_every == 0
         if self._day is not None and not again:
             return self._later(self._day, interval)
+        try:
+            decision = self._decided(interval, measured)
+        except KeyboardInterrupt:  # the run ends: what has not begun on a thread never does
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        if self.system.applied_steps > 1:
+            self._day = decision
+        return decision
+
+    def _decided(self, interval: int, measured: Mapping[str, Measurement]) -> Decision:
         heads: dict[str, Floats] = {}
         rounds, change = 0, 0.0
         settled = False
         # what is committed is not decided again
         commits = any(isinstance(level.scheme, Committing) for level in self.levels)
-        while not settled and rounds < (1 if commits else _TIE_ROUNDS):
+        most = 1 if commits else _TIE_ROUNDS
+        while not settled and rounds < most:
             rounds += 1
-            try:
-                plans, outcomes, messages = self._pass(interval, measured, heads)
-            except KeyboardInterrupt:  # the run ends: what has not begun on a thread never does
-                self._pool.shutdown(wait=False, cancel_futures=True)
-                raise
-            moved = self._tie_voltages(plans)
+            found = self._pass(interval, measured, heads)
+            moved = self._tie_voltages(found.plans)
             change = max(
                 (
                     float(np.max(np.abs(v - heads[n]))) if n in heads else np.inf
@@ -133,9 +140,12 @@ class Cascade:
                 default=0.0,
             )
             settled = change <= _TIE_TOLERANCE_PU
+            if not settled and rounds < most:
+                found.superseded()
             # later rounds go half the way only: full steps can run in a cycle
             share = 1.0 if rounds < _TIE_FULL_STEPS else 0.5
             heads = {n: share * v + (1.0 - share) * heads.get(n, v) for n, v in moved.items()}
+        messages = found.messages
         if not settled and np.isfinite(change):
             messages.append(
                 f"head voltages behind ideal ties still moved by {change:.1e} p.u. after "
@@ -143,10 +153,7 @@ class Cascade:
             )
         if commits:
             messages += self._tie_notice(moved, measured)
-        decision = Decision(plans, rounds, tuple(messages), tuple(outcomes))
-        if self.system.applied_steps > 1:
-            self._day = decision
-        return decision
+        return Decision(found.plans, rounds, tuple(messages), found.outcomes())
 
     def _later(self, day: Decision, interval: int) -> Decision:
         plans = {
@@ -157,23 +164,23 @@ class Cascade:
 
     def _pass(
         self, interval: int, measured: Mapping[str, Measurement], heads: Mapping[str, Floats]
-    ) -> tuple[dict[str, Plan], list[Outcome], list[str]]:
+    ) -> "_Pass":
         found = _Pass(interval, measured, heads)
-        plans, outcomes = found.plans, found.outcomes
-        messages: list[str] = []
+        plans, messages = found.plans, found.messages
         for level in self.levels:
             self._decide_level(level, found)
             for child in level.stage.leaders:  # a follower below that asked for too much
                 below = next((x for x in self.levels if x.parent == child), None)
                 committed = below is not None and isinstance(below.scheme, Committing)
-                if child in outcomes and plans[child].report.fallback and not committed:
+                if child in found.stages and plans[child].report.fallback and not committed:
                     messages += self._tighten(child, level, found)
-        messages += [text for texts in found.recoveries.values() for text in texts]
-        for outcome in outcomes.values():
-            messages += [f"{outcome.follower}: {text}" for text in outcome.messages]
-        for name, outcome in outcomes.items():
+        messages += [text for stage in found.stages.values() for text in stage.recoveries]
+        for name, stage in found.stages.items():
+            if stage.unaudited is None:
+                continue
+            messages += [f"{name}: {text}" for text in stage.unaudited.messages]
             if name in self.agents:  # prices that its stage found at its buses
-                prices = outcome.plans[name].schedule.price_eur_per_mwh
+                prices = stage.unaudited.plans[name].schedule.price_eur_per_mwh
                 priced = replace(plans[name].schedule, price_eur_per_mwh=prices)
                 plans[name] = replace(plans[name], schedule=priced)
         if self.tso is not None:
@@ -181,7 +188,7 @@ class Cascade:
             if name not in plans:
                 plans[name] = self.tso.decide(interval, {})
             plans[name] = self.tso.certified(plans[name], self._imports(name, found.exchange))
-        return plans, list(outcomes.values()), messages
+        return found
 
     def _decide_level(self, level: Level, into: "_Pass") -> None:
         instance = self._instance(
@@ -190,12 +197,12 @@ class Cascade:
         found = decide_and_evaluate(level.stage, level.scheme, instance)
         into.plans |= found.plans
         into.exchange |= found.exchange
-        into.recoveries[level.parent] = found.recoveries
-        outcome = found.outcome
-        if outcome is not None:
-            into.outcomes[level.parent] = outcome
-            if self.tso is not None and level.parent == self.tso.grid.name:
-                into.plans[level.parent] = outcome.plans[level.parent]
+        if level.parent in into.stages:
+            into.stages[level.parent].superseded()
+        into.stages[level.parent] = found
+        at_tso = self.tso is not None and level.parent == self.tso.grid.name
+        if found.unaudited is not None and at_tso:
+            into.plans[level.parent] = found.unaudited.plans[level.parent]
 
     def _tighten(self, parent: str, above: Level, into: "_Pass") -> list[str]:
         """Decide the stage below a feeder again with tighter limits, until it can carry it."""
@@ -372,13 +379,23 @@ def decide_plan(
 class _Pass:
     """One pass over the stages: data of all of them, and what those decided so far have found.
 
-    `exchange` is what the grid above each one counts on, all copies.
+    `stages` by the grid above; `exchange` is what the grid above each one counts on, all copies.
     """
 
     interval: int
     measured: Mapping[str, Measurement]
     heads: Mapping[str, Floats]
     plans: dict[str, Plan] = field(default_factory=dict)
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    recoveries: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    stages: dict[str, Evaluated] = field(default_factory=dict)
     exchange: dict[str, BoundaryProfile] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+
+    def superseded(self) -> None:
+        """Leave out the audits that have not begun: all stages are decided again."""
+        for stage in self.stages.values():
+            stage.superseded()
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """Outcomes of the stages with a follower, once their audits are done."""
+        found = (stage.outcome for stage in self.stages.values())
+        return tuple(outcome for outcome in found if outcome is not None)

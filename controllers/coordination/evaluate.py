@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import partial
 
 from stackelgrid.controllers.agents.upstream import FollowerSolution
-from stackelgrid.controllers.bilevel.audit import independent_optimum
 from stackelgrid.controllers.coordination.recovery import recover
 from stackelgrid.controllers.coordination.stage import Scheme, SchemeDecision, Stage, StageInstance
 from stackelgrid.controllers.decision import Outcome
@@ -20,12 +21,27 @@ class Evaluated:
     """Plans of a stage's leaders, its outcome (None without a follower), what recovery did.
 
     `exchange` is what the grid above counts on, all copies: what it was told, or else the plans'.
+    `audit` is the follower gap, found on a thread while the next stage decides; `unaudited` is the
+    outcome without it. There is no audit where the follower has no solution.
     """
 
     plans: dict[str, Plan]
-    outcome: Outcome | None
+    unaudited: Outcome | None
     recoveries: tuple[str, ...]
     exchange: Mapping[str, BoundaryProfile]
+    audit: Future[float] | None = None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """Outcome with its follower gap; waits for the audit."""
+        if self.unaudited is None or self.audit is None:
+            return self.unaudited
+        return replace(self.unaudited, follower_gap=self.audit.result())
+
+    def superseded(self) -> None:
+        """Leave out an audit that has not begun: the stage is decided again."""
+        if self.audit is not None:
+            self.audit.cancel()
 
 
 def decide_and_evaluate(stage: Stage, scheme: Scheme, instance: StageInstance) -> Evaluated:
@@ -34,10 +50,10 @@ def decide_and_evaluate(stage: Stage, scheme: Scheme, instance: StageInstance) -
     # nothing to decide before the follower where no grid is below it
     decision = scheme.decide(instance) if stage.leaders else SchemeDecision({}, 0.0, 0.0)
     messages: tuple[str, ...] = ()
-    plans = dict(decision.plans or {}) or {
-        name: stage.leaders[name].plan(instance.leaders[name], point, instance.across_price)
-        for name, point in decision.points.items()
-    }
+    points = decision.points
+    plans = dict(decision.plans or {}) or stage.map(
+        lambda name: stage.plan(name, points[name], instance), tuple(points)
+    )
     if stage.settings.recovery and decision.plans is None:
         recovered = recover(stage, scheme, instance, decision, plans)
         decision, plans, messages = recovered.decision, recovered.plans, recovered.messages
@@ -50,8 +66,8 @@ def decide_and_evaluate(stage: Stage, scheme: Scheme, instance: StageInstance) -
     }
     if stage.follower is None:
         return Evaluated(plans, None, messages, exchange)
-    outcome = _outcome(stage, scheme.name, instance, decision, plans, solve_s)
-    return Evaluated(plans, outcome, messages, exchange)
+    outcome, audit = _outcome(stage, scheme.name, instance, decision, plans, solve_s)
+    return Evaluated(plans, outcome, messages, exchange, audit)
 
 
 def _outcome(
@@ -61,7 +77,7 @@ def _outcome(
     decision: SchemeDecision,
     plans: dict[str, Plan],
     solve_s: float,
-) -> Outcome:
+) -> tuple[Outcome, Future[float] | None]:
     follower, base = stage.follower, instance.parameters
     assert follower is not None
     assert base is not None
@@ -88,7 +104,8 @@ def _outcome(
     own, payment = _leader_costs(stage, instance, decision, exchange, answer)
     # a scheme that asks the follower to be optimal is held to it
     held = returned if decision.follower_range_eur is None and returned == returned else _NAN
-    return Outcome(
+    audit = stage.submit(partial(follower_gap, stage, p, answer, held)) if solved else None
+    outcome = Outcome(
         scheme=scheme,
         pricing=stage.pricing,
         follower=name,
@@ -99,7 +116,7 @@ def _outcome(
         objective=decision.objective,
         bound=decision.bound,
         gap=decision.gap,
-        follower_gap=follower_gap(stage, p, answer, held) if solved else _NAN,
+        follower_gap=_NAN,
         solve_s=solve_s,
         follower_returned_eur=returned,
         follower_min_eur=least,
@@ -110,6 +127,7 @@ def _outcome(
         history=decision.history,
         negotiation=decision.negotiation,
     )
+    return outcome, audit
 
 
 def _leader_costs(
@@ -148,8 +166,8 @@ def follower_gap(stage: Stage, p: Floats, answer: FollowerSolution, returned_eur
     Relative to max(1, |optimum|); NaN where the independent solver found no optimum.
     """
     assert stage.follower is not None
-    program = stage.follower.compiled.program
-    optimum, _ = independent_optimum(program, program.data(p))
+    data = stage.follower.compiled.program.data(p)
+    optimum, _ = stage.independent.optimum(data, answer.solution)
     if optimum is None:
         return _NAN
     cost = returned_eur if returned_eur == returned_eur else answer.cost_eur

@@ -202,9 +202,7 @@ class _Ladder:
         instance = replace(self.instance, leaders={**self.instance.leaders, **leaders})
         decision = self.scheme.decide(instance)
         plans = {
-            name: self.stage.leaders[name].plan(
-                self.instance.leaders[name], point, self.instance.across_price
-            )
+            name: self.stage.plan(name, point, self.instance)
             for name, point in decision.points.items()
         }
         self.decision, self.plans = decision, plans

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -19,6 +19,7 @@ from stackelgrid.controllers.agents.feeder_schedule import middle_price
 from stackelgrid.controllers.agents.leader_group import GroupDecision, LeaderGroup
 from stackelgrid.controllers.agents.leader_program import LeaderProgram
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
+from stackelgrid.controllers.bilevel.audit import IndependentSolver
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.decision import Negotiation, Pricing, Round
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan
@@ -125,6 +126,7 @@ class Stage:
         self._groups: dict[Variant, tuple[LeaderGroup, ...]] = {}
         self._programs: dict[tuple[object, ...], LeaderProgram] = {}
         self._conic: dict[tuple[object, ...], ConicSolver] = {}
+        self._plans: dict[str, tuple[FeederPoint, Plan]] = {}
         # what groups decided in this interval; recovery asks again with some instances unchanged
         self._answers: dict[int, list[tuple[tuple[FeederInstance, ...], GroupDecision]]] = {}
 
@@ -183,10 +185,22 @@ class Stage:
             self._conic[key] = conic_solver(self.settings.conic)(program.program)
         return self._conic[key]
 
+    @cached_property
+    def independent(self) -> IndependentSolver:
+        """Audits of the follower, prepared once."""
+        assert self.follower is not None
+        return IndependentSolver(self.follower.compiled.program)
+
     def decide_groups(self, instance: StageInstance, variant: Variant = TARIFF) -> GroupDecision:
-        """Let every group decide without the follower, on threads."""
+        """Let every group decide without the follower, and certify its plans, on threads.
+
+        The largest programs begin first.
+        """
         groups = self.groups_of(variant)
-        decisions = self._on_threads([partial(self._decided, g, instance.leaders) for g in groups])
+        decisions = self._on_threads(
+            [partial(self._decided, g, instance) for g in groups],
+            [g.compiled.program.variables for g in groups],
+        )
         points = {name: p for d in decisions for name, p in d.points.items()}
         return GroupDecision(
             {name: points[name] for name in self.leaders},
@@ -199,19 +213,39 @@ class Stage:
         results = self._on_threads([partial(task, name) for name in names])
         return dict(zip(names, results, strict=True))
 
-    def _on_threads(self, tasks: Sequence[Callable[[], T]]) -> list[T]:
-        """Results of tasks; once nobody waits for them, those that have not begun never do."""
-        futures: list[Future[T]] = []
+    def submit(self, task: Callable[[], T]) -> Future[T]:
+        """Let a task that nobody waits for yet run on a thread."""
+        return self.pool.submit(task)
+
+    def _on_threads(
+        self, tasks: Sequence[Callable[[], T]], sizes: Sequence[int] | None = None
+    ) -> list[T]:
+        """Results of tasks, which begin by size, the largest first, whatever their times were.
+
+        Once nobody waits for them, those that have not begun never do.
+        """
+        order = sorted(range(len(tasks)), key=lambda k: -sizes[k] if sizes else 0)
+        futures: dict[int, Future[T]] = {}
         try:
-            for task in tasks:
-                futures.append(self.pool.submit(task))
-            return [future.result() for future in futures]
+            for k in order:
+                futures[k] = self.pool.submit(tasks[k])
+            return [futures[k].result() for k in range(len(tasks))]
         finally:
-            for future in futures:
+            for future in futures.values():
                 future.cancel()
 
-    def _decided(self, group: LeaderGroup, leaders: Mapping[str, FeederInstance]) -> GroupDecision:
-        """Decide, unless the group was asked the very same just before."""
+    def plan(self, name: str, point: FeederPoint, instance: StageInstance) -> Plan:
+        """Plan of a leader with its certificate, which a point gets once."""
+        known = self._plans.get(name)
+        if known is not None and known[0] is point:
+            return known[1]
+        plan = self.leaders[name].plan(instance.leaders[name], point, instance.across_price)
+        self._plans[name] = point, plan
+        return plan
+
+    def _decided(self, group: LeaderGroup, instance: StageInstance) -> GroupDecision:
+        """Decide, unless the group was asked the very same just before, and certify the plans."""
+        leaders = instance.leaders
         asked = tuple(leaders[name] for name in group.names)
         for known, decision in self._answers.get(id(group), []):
             if all(a is b for a, b in zip(asked, known, strict=True)):
@@ -220,6 +254,8 @@ class Stage:
         kept = [a for a in self._answers.get(id(group), []) if a[0][0].interval == interval]
         decision = group.decide(leaders)
         self._answers[id(group)] = [*kept, (asked, decision)]
+        for name, point in decision.points.items():
+            self.plan(name, point, instance)
         return decision
 
     def exchange(self, points: Mapping[str, FeederPoint]) -> dict[str, Floats]:

@@ -20,7 +20,7 @@ from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.highs_object import run_highs
 from stackelgrid.controllers.solvers.highs_qp import load_block
-from stackelgrid.controllers.solvers.polyhedron import Block, split_blocks
+from stackelgrid.controllers.solvers.polyhedron import Block, Splitting
 from stackelgrid.profiles.arrays import Floats, Ints
 
 MaximumStatus = Literal["optimal", "limit", "infeasible", "unbounded", "failed"]
@@ -79,7 +79,7 @@ def convex_maximum(
     if triu(program.quadratic, 1).nnz:
         raise SolverError("the objective has products of two variables; squares are accepted")
     _check_pairs(program, exclusive)
-    split = split_blocks(program, data)
+    split = Splitting(program).blocks(data)
     x = np.full(program.variables, np.nan)
     status: MaximumStatus = "optimal" if split.consistent else "infeasible"
     value, bound, nodes = data.offset, data.offset, 0

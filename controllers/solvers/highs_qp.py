@@ -6,12 +6,12 @@ from typing import Any
 
 import highspy
 import numpy as np
-from scipy.sparse import csc_array, triu
+from scipy.sparse import triu
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SolverStatus
 from stackelgrid.controllers.solvers.highs_object import new_highs, run_highs
-from stackelgrid.controllers.solvers.polyhedron import Block, split_blocks
+from stackelgrid.controllers.solvers.polyhedron import Block, Splitting
 from stackelgrid.profiles.arrays import Floats
 
 # tangents: relative gap at which a block is solved, and most rounds
@@ -39,32 +39,40 @@ class QuadraticResult:
     message: str
 
 
-def solve_quadratic(program: ConicProgram, data: ProgramData) -> QuadraticResult:
-    """Solve a program without cones by HiGHS's simplex and active-set methods.
+class QuadraticSolver:
+    """HiGHS's simplex and active-set methods bound to one program without cones.
 
-    Nothing is shared with the conic solvers but the program. The active-set method slows down
-    with size, so blocks that no row connects (periods without ramps) are solved one by one. Where
-    it loses feasibility (with free variables it does now and then, and says so) the block is
-    solved by tangents of its quadratic terms and the simplex method instead (Kelley 1960).
-    Raises SolverError for cones and integers.
+    Nothing is shared with the conic solvers but the program, and nothing is kept of a solve. The
+    active-set method slows down with size, so blocks that no row connects (periods without ramps)
+    are solved one by one. Where it loses feasibility (with free variables it does now and then,
+    and says so) the block is solved by tangents of its quadratic terms and the simplex method
+    instead (Kelley 1960). Raises SolverError for cones and integers.
     """
-    started = time.perf_counter()
-    split = split_blocks(program, data)
-    x = np.full(program.variables, np.nan)
-    status: SolverStatus = "optimal" if split.consistent else "infeasible"
-    message = "" if split.consistent else "a row without variables is violated"
-    for k, block in enumerate(split.blocks):
-        if status != "optimal":
-            break
-        status, message, x[block.columns] = _solve(block)
-        message = f"block {k}: {message}"
-    violation, objective = float("nan"), float("nan")
-    if status == "optimal":
-        violation, row = program.violation(x, data.b)
-        objective = program.objective(x, data)
-        if not violation <= tolerances.POINT_VIOLATION:
-            status, message = "failed", f"row {row} is violated by {violation:.1e}"
-    return QuadraticResult(status, objective, x, violation, time.perf_counter() - started, message)
+
+    def __init__(self, program: ConicProgram) -> None:
+        self.program = program
+        self._splitting = Splitting(program)
+
+    def solve(self, data: ProgramData) -> QuadraticResult:
+        """Solve one instance."""
+        started = time.perf_counter()
+        program, split = self.program, self._splitting.blocks(data)
+        x = np.full(program.variables, np.nan)
+        status: SolverStatus = "optimal" if split.consistent else "infeasible"
+        message = "" if split.consistent else "a row without variables is violated"
+        for k, block in enumerate(split.blocks):
+            if status != "optimal":
+                break
+            status, message, x[block.columns] = _solve(block)
+            message = f"block {k}: {message}"
+        violation, objective = float("nan"), float("nan")
+        if status == "optimal":
+            violation, row = program.violation(x, data.b)
+            objective = program.objective(x, data)
+            if not violation <= tolerances.POINT_VIOLATION:
+                status, message = "failed", f"row {row} is violated by {violation:.1e}"
+        seconds = time.perf_counter() - started
+        return QuadraticResult(status, objective, x, violation, seconds, message)
 
 
 def load_block(block: Block, *, quadratic: bool) -> Any:
@@ -91,7 +99,7 @@ def load_block(block: Block, *, quadratic: bool) -> Any:
         highs.setOptionValue(name, value)
     highs.passModel(lp)
     if quadratic and block.quadratic.nnz:
-        lower = csc_array(block.quadratic.T)
+        lower = block.shape.hessian
         hessian = highspy.HighsHessian()
         hessian.dim_ = len(block.q)
         hessian.format_ = highspy.HessianFormat.kTriangular

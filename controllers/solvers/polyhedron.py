@@ -15,21 +15,47 @@ _EMPTY_ROW = 1e-9
 
 
 @dataclass(frozen=True)
-class Block:
-    """min 1/2 y'Py + q'y  s.t.  lower <= y <= upper,  row_lower <= matrix y <= row_upper.
+class BlockShape:
+    """Part of a block that no data change: its columns and rows in the program, its matrices.
 
-    `columns` are the places of y in the program; no row and no term of P leaves the block. P is
-    the upper triangle.
+    P is the upper triangle, `hessian` the same entries as lower triangle by columns.
     """
 
     columns: Ints
+    rows: Ints
+    matrix: csr_array
+    quadratic: csc_array
+    hessian: csc_array
+
+
+@dataclass(frozen=True)
+class Block:
+    """min 1/2 y'Py + q'y  s.t.  lower <= y <= upper,  row_lower <= matrix y <= row_upper.
+
+    `columns` are the places of y in the program; no row and no term of P leaves the block.
+    """
+
+    shape: BlockShape
     lower: Floats
     upper: Floats
-    matrix: csr_array
     row_lower: Floats
     row_upper: Floats
-    quadratic: csc_array
     q: Floats
+
+    @property
+    def columns(self) -> Ints:
+        """Places of y in the program."""
+        return self.shape.columns
+
+    @property
+    def matrix(self) -> csr_array:
+        """Coefficients of the rows."""
+        return self.shape.matrix
+
+    @property
+    def quadratic(self) -> csc_array:
+        """Upper triangle of P."""
+        return self.shape.quadratic
 
     def cost(self, y: Floats) -> float:
         """Objective at y."""
@@ -46,52 +72,71 @@ class Blocks:
     consistent: bool
 
 
-def split_blocks(program: ConicProgram, data: ProgramData) -> Blocks:
-    """Split one instance; rows with one variable become bounds. Raises SolverError for cones."""
-    if program.cones:
-        raise SolverError(
-            f"the program has {len(program.cones)} second-order cones; linear rows are accepted"
-        )
-    if len(program.integer):
-        raise SolverError(
-            f"the program has {len(program.integer)} integer variables; continuous ones are "
-            "accepted"
-        )
-    n = program.variables
-    matrix = csr_array(program.matrix)
-    matrix.eliminate_zeros()
-    entries = np.diff(matrix.indptr)
-    equation = np.arange(program.rows) < program.zero
-    low, high = np.where(equation, data.b, -np.inf), data.b
+class Splitting:
+    """Blocks of one program, found once; rows with one variable become bounds.
 
-    lower, upper = np.full(n, -np.inf), np.full(n, np.inf)
-    single = np.flatnonzero(entries == 1)
-    at = matrix.indptr[single]
-    column, value = matrix.indices[at], matrix.data[at]
-    ends = np.sort(np.stack([low[single] / value, high[single] / value]), axis=0)
-    np.maximum.at(lower, column, ends[0])
-    np.minimum.at(upper, column, ends[1])
+    Raises SolverError for cones and integers.
+    """
 
-    empty = entries == 0
-    missed = np.where(equation, np.abs(data.b), np.maximum(-data.b, 0.0))[empty]
-    rows = np.flatnonzero(entries > 1)
-    rest = csr_array(matrix[rows])
-    links = abs(rest).T @ abs(rest) + abs(program.quadratic)
-    count, label = connected_components(links, directed=False)
-    row_label = label[rest.indices[rest.indptr[:-1]]] if len(rows) else np.zeros(0, dtype=int)
-    blocks = []
-    for k in range(count):
-        columns, inside = np.flatnonzero(label == k), np.flatnonzero(row_label == k)
-        blocks.append(
-            Block(
-                columns=columns.astype(np.int64),
-                lower=lower[columns],
-                upper=upper[columns],
-                matrix=csr_array(rest[inside][:, columns]),
-                row_lower=low[rows[inside]],
-                row_upper=high[rows[inside]],
-                quadratic=csc_array(triu(program.quadratic[columns][:, columns])),
-                q=data.q[columns],
+    def __init__(self, program: ConicProgram) -> None:
+        if program.cones:
+            raise SolverError(
+                f"the program has {len(program.cones)} second-order cones; linear rows are accepted"
             )
+        if len(program.integer):
+            raise SolverError(
+                f"the program has {len(program.integer)} integer variables; continuous ones are "
+                "accepted"
+            )
+        self._variables = program.variables
+        matrix = csr_array(program.matrix)
+        matrix.eliminate_zeros()
+        entries = np.diff(matrix.indptr)
+        self._equation = np.arange(program.rows) < program.zero
+        self._single = np.flatnonzero(entries == 1)
+        at = matrix.indptr[self._single]
+        self._column, self._value = matrix.indices[at], matrix.data[at]
+        self._empty = entries == 0
+
+        rows = np.flatnonzero(entries > 1)
+        rest = csr_array(matrix[rows])
+        links = abs(rest).T @ abs(rest) + abs(program.quadratic)
+        count, label = connected_components(links, directed=False)
+        row_label = label[rest.indices[rest.indptr[:-1]]] if len(rows) else np.zeros(0, dtype=int)
+        shapes = []
+        for k in range(count):
+            columns, inside = np.flatnonzero(label == k), np.flatnonzero(row_label == k)
+            quadratic = csc_array(triu(program.quadratic[columns][:, columns]))
+            shapes.append(
+                BlockShape(
+                    columns=columns.astype(np.int64),
+                    rows=rows[inside].astype(np.int64),
+                    matrix=csr_array(rest[inside][:, columns]),
+                    quadratic=quadratic,
+                    hessian=csc_array(quadratic.T),
+                )
+            )
+        self._shapes = tuple(shapes)
+
+    def blocks(self, data: ProgramData) -> Blocks:
+        """Blocks of one instance."""
+        low, high = np.where(self._equation, data.b, -np.inf), data.b
+        lower, upper = np.full(self._variables, -np.inf), np.full(self._variables, np.inf)
+        ends = np.sort(
+            np.stack([low[self._single] / self._value, high[self._single] / self._value]), axis=0
         )
-    return Blocks(tuple(blocks), bool((missed <= _EMPTY_ROW).all()))
+        np.maximum.at(lower, self._column, ends[0])
+        np.minimum.at(upper, self._column, ends[1])
+        missed = np.where(self._equation, np.abs(data.b), np.maximum(-data.b, 0.0))[self._empty]
+        blocks = tuple(
+            Block(
+                shape=shape,
+                lower=lower[shape.columns],
+                upper=upper[shape.columns],
+                row_lower=low[shape.rows],
+                row_upper=high[shape.rows],
+                q=data.q[shape.columns],
+            )
+            for shape in self._shapes
+        )
+        return Blocks(blocks, bool((missed <= _EMPTY_ROW).all()))

@@ -11,7 +11,7 @@ from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
-from stackelgrid.controllers.solvers.highs_qp import solve_quadratic
+from stackelgrid.controllers.solvers.highs_qp import QuadraticSolver
 from stackelgrid.controllers.system import Transmission
 from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon
@@ -134,7 +134,7 @@ def test_the_range_of_the_cost(follower):
     p = agent.with_exchange(p_zero, x)
     least = agent.solve(p)
     program, data = agent.compiled.program, agent.compiled.program.data(p)
-    again = solve_quadratic(program, data)
+    again = QuadraticSolver(program).solve(data)
     assert (again.status, again.objective) == (
         "optimal", pytest.approx(least.cost_eur, rel=1e-7),
     )  # fmt: skip

@@ -94,6 +94,31 @@ def build_system(build_transmission, build_street):
 
 
 @pytest.fixture(scope="session")
+def build_medium(build_street, build_feeder):
+    """`build_medium(rating_ka)`: streets that trade below a 33-bus feeder, head line rated so."""
+
+    def make(rating_ka=None):
+        medium = read_case("case33bw", "case33bw")
+        medium.bus[["min_vm_pu", "max_vm_pu"]] = (0.85, 1.1)
+        if rating_ka is not None:
+            medium.line.loc[0, "max_i_ka"] = rating_ka
+        streets = (
+            build_street("lv1", "mv1", 5, copies=30),
+            build_street("lv2", "mv1", 17, copies=40, pv_mw=0.002),
+        )
+        horizon = streets[0].forecast.horizon
+        prices = streets[0].forecast.at(0)
+        parent = build_feeder(
+            medium, "mv1", horizon, load=np.array([0.8, 1.15, 0.6, 0.5]),
+            import_price=prices.import_eur_per_mwh, export_price=prices.export_eur_per_mwh,
+            intervals=horizon.length,
+        )  # fmt: skip
+        return System(None, (parent, *streets), horizon, day_ahead=True)
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def decide():
     """`decide(system, scheme, pricing)`: outcome of the highest stage; each decided once."""
     known = {}

@@ -9,7 +9,6 @@ that line 3.8e-4, 9e-3; without trade across 1e-5, 1e-4. Warm starts with 12 to 
 from dataclasses import replace
 
 import numpy as np
-import pandapower.networks as pn
 import pytest
 
 from stackelgrid.controllers import tolerances
@@ -19,7 +18,6 @@ from stackelgrid.controllers.coordination.coordinator_terms import Answer, Publi
 from stackelgrid.controllers.coordination.evaluate import decide_and_evaluate
 from stackelgrid.controllers.coordination.ldd_admm import LddAdmm, negotiating_agents
 from stackelgrid.controllers.coordination.schemes import scheme as make_scheme
-from stackelgrid.controllers.networks.cases import normalise
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
 from stackelgrid.controllers.solvers.registry import OPEN_CONIC
 from stackelgrid.controllers.system import System
@@ -246,31 +244,6 @@ def test_feeders_below_a_source_that_is_not_simulated_decide_alike(build_street,
         mine, other = (d.plans[f.name] for d in (ours, theirs))
         assert not mine.report.fallback
         assert mine.report.objective_eur == pytest.approx(other.report.objective_eur, rel=1e-5)
-
-
-@pytest.fixture(scope="module")
-def build_medium(build_street, build_feeder):
-    """`build_medium(rating_ka)`: streets that trade below a 33-bus feeder, head line rated so."""
-
-    def make(rating_ka=None):
-        medium = normalise(pn.case33bw(), "case33bw")
-        medium.bus[["min_vm_pu", "max_vm_pu"]] = (0.85, 1.1)
-        if rating_ka is not None:
-            medium.line.loc[0, "max_i_ka"] = rating_ka
-        streets = (
-            build_street("lv1", "mv1", 5, copies=30),
-            build_street("lv2", "mv1", 17, copies=40, pv_mw=0.002),
-        )
-        horizon = streets[0].forecast.horizon
-        prices = streets[0].forecast.at(0)
-        parent = build_feeder(
-            medium, "mv1", horizon, load=np.array([0.8, 1.15, 0.6, 0.5]),
-            import_price=prices.import_eur_per_mwh, export_price=prices.export_eur_per_mwh,
-            intervals=horizon.length,
-        )  # fmt: skip
-        return System(None, (parent, *streets), horizon, day_ahead=True)
-
-    return make
 
 
 @pytest.mark.parametrize("rating_ka", [None, 0.23, 0.2275])

@@ -202,11 +202,13 @@ def test_a_wrong_tree_is_refused_by_name(system):
 
 @pytest.mark.parametrize("scheme", ["bottom_up", "uncoordinated", "diagonalization"])
 def test_threads_do_not_change_a_scheme(system, with_cascade, scheme):
-    one, three = (
+    one, *others = (
         with_cascade(system, scheme, threads=n).decide(0, measure(system)).outcomes[-1]
-        for n in (1, 3)
+        for n in (1, 2, 3)
     )
-    assert one.leader_cost_eur == three.leader_cost_eur
-    assert one.rounds == three.rounds
-    for name, x in exchange_of(one, system).items():
-        np.testing.assert_array_equal(x, exchange_of(three, system)[name])
+    for other in others:
+        assert one.leader_cost_eur == other.leader_cost_eur
+        assert one.follower_gap == other.follower_gap
+        assert one.rounds == other.rounds
+        for name, x in exchange_of(one, system).items():
+            np.testing.assert_array_equal(x, exchange_of(other, system)[name])

@@ -13,6 +13,12 @@ from stackelgrid.controllers.coordination.stage import Stage, StageInstance
 NAMES = ("a", "b", "c", "d")
 
 
+def group(name, decide, variables=1):
+    """A group of one leader."""
+    program = SimpleNamespace(variables=variables)
+    return SimpleNamespace(names=(name,), decide=decide, compiled=SimpleNamespace(program=program))
+
+
 @pytest.fixture
 def street():
     """A stage of four agents on one thread, and who has begun: the first one is interrupted."""
@@ -41,9 +47,7 @@ def test_interrupted_work_of_agents_is_not_begun(street):
 
 def test_interrupted_decisions_of_groups_are_not_begun(street):
     stage, work, begun, go_on = street
-    stage._groups[TARIFF] = tuple(
-        SimpleNamespace(names=(n,), decide=lambda leaders, n=n: work(n)) for n in NAMES
-    )
+    stage._groups[TARIFF] = tuple(group(n, lambda leaders, n=n: work(n)) for n in NAMES)
     leaders = {name: SimpleNamespace(interval=0) for name in NAMES}
     with pytest.raises(KeyboardInterrupt):
         stage.decide_groups(StageInstance(0, {}, leaders, None))

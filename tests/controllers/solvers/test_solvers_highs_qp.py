@@ -10,8 +10,8 @@ from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model, highs_qp
 from stackelgrid.controllers.solvers.conic import parameter_vector
-from stackelgrid.controllers.solvers.highs_qp import solve_quadratic
-from stackelgrid.controllers.solvers.polyhedron import split_blocks
+from stackelgrid.controllers.solvers.highs_qp import QuadraticSolver
+from stackelgrid.controllers.solvers.polyhedron import Splitting
 
 NO_DATA = np.zeros(0)
 
@@ -42,19 +42,30 @@ def test_both_methods_find_the_same_optimum(day):
     solver = ClarabelSolver(program)
     for seed in range(8):
         instance = data(seed)
-        assert len(split_blocks(program, instance).blocks) >= 24
-        known, found = solver.solve(instance), solve_quadratic(program, instance)
+        assert len(Splitting(program).blocks(instance).blocks) >= 24
+        known, found = solver.solve(instance), QuadraticSolver(program).solve(instance)
         assert (known.status, found.status) == ("optimal", "optimal"), found.message
         assert found.objective == pytest.approx(known.objective, rel=1e-7)
         assert found.violation < 1e-7
     # the active-set method fails on some of these; tangents alone find the same
     instance, cost = data(0), 0.0
-    for block in split_blocks(program, instance).blocks:
+    for block in Splitting(program).blocks(instance).blocks:
         status, message, x = highs_qp._tangents(block)
         assert (status, message) == ("optimal", "tangents")
         cost += block.cost(x)
     expected = solver.solve(instance).objective
     assert cost + instance.offset == pytest.approx(expected, rel=1e-7)
+
+
+def test_it_has_no_memory(day):
+    """A solver that has solved others gives the bits of a fresh one."""
+    program, data = day
+    used = QuadraticSolver(program)
+    for seed in (0, 3, 0):
+        known, fresh = used.solve(data(seed)), QuadraticSolver(program).solve(data(seed))
+        assert known.status == "optimal"
+        np.testing.assert_array_equal(known.x, fresh.x)
+        assert known.objective == fresh.objective
 
 
 def test_products_of_variables_and_offsets_count():
@@ -63,7 +74,7 @@ def test_products_of_variables_and_offsets_count():
     m.row = pyo.Constraint(expr=m.x + m.y >= 1.0)
     m.cost = pyo.Objective(expr=m.x**2 + m.y**2 + m.x * m.y + 4.0)
     program = compile_model(m).program
-    found = solve_quadratic(program, program.data(NO_DATA))
+    found = QuadraticSolver(program).solve(program.data(NO_DATA))
     assert found.status == "optimal"
     assert found.objective == pytest.approx(4.75)
     np.testing.assert_allclose(found.x, 0.5, atol=1e-8)
@@ -75,12 +86,12 @@ def test_infeasible_and_refused_programs():
     m.row = pyo.Constraint(expr=m.x + m.y >= 3.0)
     m.cost = pyo.Objective(expr=m.x**2)
     program = compile_model(m).program
-    assert solve_quadratic(program, program.data(NO_DATA)).status == "infeasible"
+    assert QuadraticSolver(program).solve(program.data(NO_DATA)).status == "infeasible"
     m.kind = pyo.Var(domain=pyo.Binary)
     m.link = pyo.Constraint(expr=m.kind <= m.x)
     program = compile_model(m).program
     with pytest.raises(SolverError, match="1 integer variables; continuous ones are accepted"):
-        solve_quadratic(program, program.data(NO_DATA))
+        QuadraticSolver(program).solve(program.data(NO_DATA))
 
 
 def test_a_row_without_variables_is_checked():
@@ -90,5 +101,5 @@ def test_a_row_without_variables_is_checked():
     m.cost = pyo.Objective(expr=m.x**2)
     compiled = compile_model(m, [m.given])
     good, bad = (compiled.program.data(np.array([v])) for v in (0.5, 1.5))
-    assert solve_quadratic(compiled.program, good).status == "optimal"
-    assert solve_quadratic(compiled.program, bad).status == "infeasible"
+    assert QuadraticSolver(compiled.program).solve(good).status == "optimal"
+    assert QuadraticSolver(compiled.program).solve(bad).status == "infeasible"

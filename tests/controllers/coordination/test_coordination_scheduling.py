@@ -1,0 +1,136 @@
+"""What an interval solves, and in which order it does so; no result depends on it."""
+
+import threading
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from stackelgrid.controllers.agents.feeder_agent import TARIFF
+from stackelgrid.controllers.agents.leader_group import GroupDecision
+from stackelgrid.controllers.bilevel import audit
+from stackelgrid.controllers.coordination import evaluate
+from stackelgrid.controllers.coordination.evaluate import Evaluated
+from stackelgrid.controllers.coordination.protocol import ControllerSettings
+from stackelgrid.controllers.coordination.stage import Stage, StageInstance
+from stackelgrid.controllers.schedule import Measurement
+from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
+
+
+def measure(system):
+    return {f.name: Measurement(1.0, 0, f.devices.batteries.e_initial_mwh) for f in system.feeders}
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Number of variables of every program that Clarabel solves."""
+    solved, solve = [], ClarabelSolver.solve
+
+    def counting(self, data):
+        solved.append(self.program.variables)
+        return solve(self, data)
+
+    monkeypatch.setattr(ClarabelSolver, "solve", counting)
+    return solved
+
+
+def test_a_follower_is_solved_once_an_interval(system, with_cascade, counted):
+    """It is asked whether it can serve the leaders, what it dispatches, and for the audit."""
+    cascade = with_cascade(system)
+    variables = cascade.levels[-1].stage.follower.compiled.program.variables
+    outcome = cascade.decide(0, measure(system)).outcomes[-1]
+    assert outcome.follower_gap <= 1e-6
+    assert counted.count(variables) == 1
+
+
+def test_a_follower_answers_other_parameters_anew(system, with_cascade, counted):
+    follower = with_cascade(system).levels[-1].stage.follower
+    p = follower.parameters(0)
+    first = follower.solve(p)
+    assert follower.solve(p.copy()) is first
+    p[follower.exchange("lv1")[0]] += 0.01  # in place: what was asked is remembered by value
+    other = follower.solve(p)
+    assert other.cost_eur > first.cost_eur
+    assert len(counted) == 2
+
+
+def test_a_bound_that_its_multipliers_do_not_prove_is_found_anew(system, with_cascade, counted):
+    """A wrong answer does not audit itself."""
+    follower = with_cascade(system).levels[-1].stage.follower
+    program, p = follower.compiled.program, follower.parameters(0)
+    data, answer = program.data(p), follower.solve(p).solution
+    independent = audit.IndependentSolver(program)
+    honest, by = independent.optimum(data, answer)
+    assert (len(counted), by) == (1, "highs and duality")
+    for wrong in (
+        replace(answer, bound=1.01 * answer.bound),
+        replace(answer, dual=0.5 * answer.dual),
+    ):
+        counted.clear()
+        assert independent.optimum(data, wrong) == (honest, "highs and clarabel")
+        assert len(counted) == 1
+
+
+def test_the_next_stage_decides_while_the_last_one_is_audited(
+    build_medium, with_cascade, monkeypatch
+):
+    system = build_medium()
+    cascade = with_cascade(system)
+    lower, upper = cascade.levels
+    begun, decide, gap = threading.Event(), upper.scheme.decide, evaluate.follower_gap
+
+    def audit_of(stage, *arguments):
+        assert begun.wait(60.0)
+        return gap(stage, *arguments)
+
+    def begin(instance):
+        begun.set()
+        return decide(instance)
+
+    monkeypatch.setattr(evaluate, "follower_gap", audit_of)
+    monkeypatch.setattr(upper.scheme, "decide", begin)
+    (outcome,) = cascade.decide(0, measure(system)).outcomes
+    assert outcome.follower == lower.parent == "mv1"
+    assert outcome.follower_gap <= 1e-6
+
+
+def test_an_audit_that_fails_on_its_thread_fails_the_decision(system, with_cascade, monkeypatch):
+    def broken(self, data, answer=None):
+        raise MemoryError("of the audit")
+
+    monkeypatch.setattr(audit.IndependentSolver, "optimum", broken)
+    with pytest.raises(MemoryError, match="of the audit"):
+        with_cascade(system).decide(0, measure(system))
+
+
+def test_an_audit_of_what_is_decided_again_is_left_out():
+    future = Future()
+    Evaluated({}, None, (), {}, future).superseded()
+    with pytest.raises(CancelledError):
+        future.result()
+
+
+def test_large_groups_begin_first_and_results_keep_their_order():
+    sizes, begun, instance = {"a": 1, "b": 3, "c": 2, "d": 3}, [], SimpleNamespace(interval=0)
+
+    def group(name):
+        def decide(leaders):
+            begun.append(name)
+            return GroupDecision({name: name}, float(ord(name)), 0.0)
+
+        program = SimpleNamespace(variables=sizes[name])
+        return SimpleNamespace(
+            names=(name,), decide=decide, compiled=SimpleNamespace(program=program)
+        )
+
+    forecast = SimpleNamespace(import_eur_per_mwh=np.ones(2), export_eur_per_mwh=np.zeros(2))
+    instance = SimpleNamespace(interval=0, forecast=forecast)
+    agents = {name: SimpleNamespace(plan=lambda *given: given) for name in sizes}
+    with ThreadPoolExecutor(1) as pool:
+        stage = Stage(agents, None, (), ControllerSettings(gap=1e-6), pool)
+        stage._groups[TARIFF] = tuple(group(name) for name in sizes)
+        found = stage.decide_groups(StageInstance(0, {}, dict.fromkeys(sizes, instance), None))
+    assert begun == ["b", "d", "c", "a"]
+    assert tuple(found.points) == tuple(sizes)
