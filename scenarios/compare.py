@@ -22,6 +22,7 @@ from stackelgrid.controllers.decision import Outcome, Pricing
 from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.system import System
 from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.scenarios.blas_threads import one_blas_thread
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario, controller_settings
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.json_text import finite
@@ -72,6 +73,7 @@ class _Work:
     started: float = field(default_factory=time.perf_counter)
 
 
+@one_blas_thread()
 def compare_schemes(
     loaded: LoadedScenario,
     out: Path,

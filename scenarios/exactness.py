@@ -31,6 +31,7 @@ from stackelgrid.analysis.pictures.exactness import write_plots
 from stackelgrid.controllers.certification.a_priori import not_covered
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.scenarios.blas_threads import one_blas_thread
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.exactness_design import Sweep, points_of, study_of
@@ -97,6 +98,7 @@ class _Work:
             self.seconds[name] += float(frame[name].sum())
 
 
+@one_blas_thread()
 def sweep_exactness(
     loaded: LoadedScenario,
     sweep: Sweep,
@@ -219,6 +221,7 @@ def _start_worker(study: Study, points: tuple[Point, ...]) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+@one_blas_thread()
 def _work_on(chunk: tuple[Point, ...]) -> dict[str, pa.Table]:
     assert _evaluator is not None
     return _evaluator.evaluate(chunk)

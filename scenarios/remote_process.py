@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Any
 
@@ -38,6 +39,7 @@ class OwnSimulator(mosaik_api_v3.Simulator):
         super().__init__(meta)  # type: ignore[no-untyped-call]
         self._simulator: mosaik_api_v3.Simulator = self
         self._asked_version = ""
+        self._blas = ExitStack()  # as long as the process
 
     def init(self, sid: str, time_resolution: float = 1.0, **parameters: Any) -> Meta:
         """Take what to host."""
@@ -52,6 +54,9 @@ class OwnSimulator(mosaik_api_v3.Simulator):
             from stackelgrid.scenarios.grid_server import GridServer
 
             self._simulator = GridServer()
+        from stackelgrid.scenarios.blas_threads import one_blas_thread
+
+        self._blas.enter_context(one_blas_thread())
         self.meta = self._simulator.init(sid, time_resolution, **parameters)
         for name in self.meta["extra_methods"]:
             setattr(self, name, getattr(self._simulator, name))

@@ -13,6 +13,7 @@ import tomli_w
 from stackelgrid.controllers.decision import Decision
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.profiles.plain_state import StateError
+from stackelgrid.scenarios.blas_threads import one_blas_thread
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.json_text import json_text
@@ -81,6 +82,7 @@ def run_scenario(
     return run_in(loaded, out, progress, say, _claimed(out), early=early, building=building)
 
 
+@one_blas_thread()
 def run_in(
     loaded: LoadedScenario,
     out: Path,
