@@ -7,7 +7,7 @@ PACKAGES := profiles controllers simulators scenarios analysis
 SOURCES := pyproject.toml $(shell find $(PACKAGES) -name '*.py' -o -name '*.toml' -o -name py.typed \
 	-o -name '*.js' -o -name '*.css')
 
-.PHONY: run quick test test-slow soak lint types imports wheel pytest browser-test benchmark docs gallery clean schema
+.PHONY: run quick test checks test-slow soak lint types imports wheel pytest browser-test benchmark docs gallery clean schema
 
 # one day of co-simulation (minutes); results and their report stay in a new numbered folder
 run: $(VENV)/.installed
@@ -23,7 +23,11 @@ $(BIN)/stackelgrid run $(1) --out $$out && \
 echo "Look at it: open $$out/report.html in a browser, or run $(BIN)/stackelgrid view $$out"
 endef
 
-test: lint types imports wheel pytest
+test: lint checks pytest
+
+# side by side: each uses one core
+checks: $(VENV)/.dev
+	@$(MAKE) --no-print-directory -j 2 types imports wheel
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -42,7 +46,7 @@ wheel: $(VENV)/.dev
 	$(BIN)/python tests/check_wheel.py
 
 pytest: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 # reports and the page of `stackelgrid view` in a real browser; `make test` runs them, too, where
 # there is one

@@ -5,6 +5,9 @@
 
 import os
 
+# before NumPy is loaded: idle BLAS threads spin, and two test processes have two cores
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from hypothesis import settings
 
 settings.register_profile("same", derandomize=True, deadline=None, database=None)

@@ -1,185 +1,44 @@
 """Scenarios and finished runs that several test files read."""
 
+import fcntl
+import io
 import json
+import os
 import resource
+import shutil
 import subprocess
 import sys
 import tomllib
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandapower as pp
 import pandas as pd
 import pytest
 import tomli_w
+from scenario_texts import TEXTS, village_net
 
 from stackelgrid.scenarios import cli
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.load import LoadedScenario, load_scenario
 from stackelgrid.scenarios.run import run_scenario
 from stackelgrid.simulators.tables import SCHEMAS, read_table
-
-# one MV feeder fed from outside, two intervals: builds in half a second; the solvers are named, so
-# that a licence changes nothing and none stands in for another
-FEEDER = """
-name = "feeder"
-seed = 3
-[time]
-start = 2025-06-21T11:00:00
-timezone = "Europe/Berlin"
-intervals = 2
-[horizon]
-steps = [{ count = 2, minutes = 15 }, { count = 2, minutes = 60 }]
-[solver]
-conic = "clarabel"
-mixed_integer = "misocp"
-[site]
-latitude = 51.3
-longitude = 9.5
-[tariffs.mv]
-kind = "flat"
-import = 75.0
-export = 55.0
-[[grids]]
-name = "mv1"
-case = "case33bw"
-level = "mv"
-tariff = "mv"
-vm_min_pu = 0.9
-vm_max_pu = 1.1
-loads = { mix = { household = 1.0 } }
-pv = [{ buses = [7, 13], p_mw = 0.3, sn_mva = 0.33 }]
-batteries = [{ buses = [7], p_mw = 0.1, e_mwh = 0.2 }]
-"""
-
-# three villages below one feeder, solved on threads together
-VILLAGES = (
-    FEEDER
-    + """
-[[grids]]
-name = "lv1"
-case = "village.json"
-level = "lv"
-parent = "mv1"
-bus = 24
-multiplicity = 3
-tariff = "mv"
-boundary = { kind = "fixed_tap", tap_pos = -1 }
-loads = { assign = { household = 1.0 } }
-pv = [{ share = 0.5, p_mw = 0.005 }]
-batteries = [{ count = 1, among = "pv", p_mw = 0.004, e_mwh = 0.008 }]
-
-[[grids]]
-name = "lv2"
-case = "village.json"
-level = "lv"
-parent = "mv1"
-bus = 30
-tariff = "mv"
-boundary = { kind = "fixed_tap" }
-loads = { assign = { household = 0.5, commercial = 0.5 } }
-pv = [{ count = 3, p_mw = 0.005 }]
-batteries = [{ count = 2, among = "pv", p_mw = 0.004, e_mwh = 0.008 }]
-
-[[grids]]
-name = "lv3"
-case = "village.json"
-level = "lv"
-parent = "mv1"
-bus = 24
-tariff = "mv"
-boundary = { kind = "fixed_tap" }
-loads = { assign = { household = 1.0 } }
-pv = [{ count = 1, p_mw = 0.005 }]
-batteries = [{ count = 1, p_mw = 0.004, e_mwh = 0.008, soc_percent = 20.0 }]
-"""
-)
-
-# transmission, a feeder behind an OLTC, a community; half hours around sunrise in Kassel
-THREE_LEVELS = """
-name = "three_levels"
-seed = 11
-[time]
-start = 2025-06-20T04:00:00
-timezone = "Europe/Berlin"
-intervals = 6
-interval_min = 30
-[horizon]
-steps = [{ count = 2, minutes = 30 }, { count = 3, minutes = 60 }]
-[solver]
-conic = "clarabel"
-mixed_integer = "misocp"
-[site]
-latitude = 51.3
-longitude = 9.5
-[costs]
-generation_factor = 20.0
-curtailment_eur_per_mwh = 1.0
-[tariffs.mv]
-kind = "time_of_use"
-periods = [
-    { from = "00:00", import = 70.0, export = 50.0 },
-    { from = "05:00", import = 120.0, export = 60.0 },
-    { from = "06:30", import = 60.0, export = 40.0 },
-]
-[tariffs.lv]
-kind = "time_of_use"
-periods = [
-    { from = "00:00", import = 180.0, export = 70.0 },
-    { from = "05:00", import = 310.0, export = 90.0 },
-    { from = "06:30", import = 150.0, export = 60.0 },
-]
-[[grids]]
-name = "tn"
-case = "case30"
-level = "transmission"
-[grids.loads]
-mix = { household = 0.5, commercial = 0.5 }
-[[grids]]
-name = "mv1"
-case = "case33bw"
-level = "mv"
-parent = "tn"
-bus = 7
-multiplicity = 6
-tariff = "mv"
-vm_min_pu = 0.9
-vm_max_pu = 1.1
-line_max_i_ka = 0.4
-loads = { mix = { household = 1.0 } }
-boundary = { kind = "oltc", sn_mva = 10.0, vk_percent = 8.0, vkr_percent = 0.4, \
-shift_degree = 150.0, vm_set_pu = 1.04, deadband_pu = 0.02, delay_s = 60.0 }
-pv = [{ buses = [7, 13, 30], p_mw = 0.3, sn_mva = 0.33 }]
-batteries = [{ buses = [7, 24], p_mw = 0.1, e_mwh = 0.2, efficiency_charge = 0.9, \
-efficiency_discharge = 0.8, e_min_mwh = 0.02 }]
-units = [{ bus = 17, p_max_mw = 0.3, c1_eur_per_mwh = 80.0 }]
-[[grids]]
-name = "lv1"
-case = "european_lv_206"
-level = "lv"
-parent = "mv1"
-bus = 24
-multiplicity = 7
-tariff = "lv"
-vm_min_pu = 0.9
-vm_max_pu = 1.1
-boundary = { kind = "fixed_tap", tap_pos = -1 }
-loads = { assign = { household = 1.0 }, equal = true }
-pv = [{ share = 0.35, p_mw = 0.005, sn_mva = 0.0055 }]
-batteries = [{ count = 12, among = "pv", p_mw = 0.004, e_mwh = 0.008 }]
-"""
-
-TEXTS = {"feeder": FEEDER, "villages": VILLAGES, "three_levels": THREE_LEVELS}
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: the scenario as built, and its tables as data frames."""
+    """A finished run: its tables as data frames, and the scenario as built where a test asks."""
 
     directory: Path
+    loaded: LoadedScenario = field(repr=False)
     summary: dict = field(repr=False)
-    built: BuiltScenario = field(repr=False)
     tables: dict[str, pd.DataFrame] = field(repr=False)
+
+    @cached_property
+    def built(self) -> BuiltScenario:
+        return build_scenario(self.loaded)
 
 
 @dataclass(frozen=True)
@@ -188,29 +47,6 @@ class Outcome:
     stdout: str
     stderr: str
     cpu_s: float = 0.0
-
-
-def village_net():
-    """One transformer and six customers of 3 kW on a street."""
-    net = pp.create_empty_network(sn_mva=0.1)
-    high = pp.create_bus(net, vn_kv=12.66)
-    pp.create_ext_grid(net, high)
-    bus = pp.create_bus(net, vn_kv=0.4)
-    pp.create_transformer_from_parameters(
-        net, high, bus, sn_mva=0.1, vn_hv_kv=12.66, vn_lv_kv=0.4, vk_percent=4.0,
-        vkr_percent=1.5, pfe_kw=0.2, i0_percent=0.3, tap_side="hv", tap_neutral=0, tap_min=-2,
-        tap_max=2, tap_step_percent=2.5, tap_step_degree=0.0, tap_pos=0,
-        tap_changer_type="Ratio",
-    )  # fmt: skip
-    for _ in range(6):
-        following = pp.create_bus(net, vn_kv=0.4)
-        pp.create_line_from_parameters(
-            net, bus, following, length_km=0.05, r_ohm_per_km=0.3, x_ohm_per_km=0.08,
-            c_nf_per_km=0.0, max_i_ka=0.2,
-        )  # fmt: skip
-        pp.create_load(net, following, p_mw=0.003, q_mvar=0.001)
-        bus = following
-    return net
 
 
 @pytest.fixture(scope="session")
@@ -242,6 +78,38 @@ def write_scenario(tmp_path, village_json):
 
 
 @pytest.fixture
+def remote_path(write_scenario, tmp_path, monkeypatch):
+    """Write the villages with a section `remote`, the slow controller beside it."""
+    monkeypatch.delitem(sys.modules, "users_controller", raising=False)  # of another test's folder
+    shutil.copy(Path(__file__).with_name("slow_controller.py"), tmp_path / "users_controller.py")
+
+    def write(*simulators, controller=None, **keys):
+        def change(data):
+            data["remote"] = {"simulators": list(simulators), **keys}
+            if controller is not None:
+                data["controller"] = f"users_controller:{controller}"
+
+        return write_scenario("villages", change)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def called():
+    """Call the entry point of the command in this process, in fixtures of any scope."""
+
+    def call(*arguments):
+        printed, said = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(said):
+            patch.setattr(sys, "argv", ["stackelgrid", *map(str, arguments)])
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        return Outcome(int(ended.value.code or 0), printed.getvalue(), said.getvalue())
+
+    return call
+
+
+@pytest.fixture
 def command(monkeypatch, capsys):
     """Call the entry point of the command in this process."""
 
@@ -267,9 +135,9 @@ def tables_of():
     return read_tables
 
 
-def _run(loaded, directory):
-    result = run_scenario(loaded, directory)
-    return Run(directory, result.summary, build_scenario(loaded), read_tables(directory))
+def finished_run(directory, loaded):
+    summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
+    return Run(directory, loaded, summary, read_tables(directory))
 
 
 @pytest.fixture(scope="session")
@@ -278,61 +146,92 @@ def run_of(tmp_path_factory):
 
     def run(source, *overrides, seed=None):
         loaded = load_scenario(str(source), overrides, seed)
-        return _run(loaded, tmp_path_factory.mktemp("run") / "out")
+        directory = tmp_path_factory.mktemp("run") / "out"
+        run_scenario(loaded, directory)
+        return finished_run(directory, loaded)
 
     return run
 
 
 @pytest.fixture(scope="session")
-def villages_path(tmp_path_factory, village_json):
-    path = village_json.parent / "villages.toml"
-    path.write_text(VILLAGES, encoding="utf-8")
-    return path
+def filled_once(tmp_path_factory):
+    """Folder of a name; the first of all test processes that asks for it calls `fill` with it."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def folder(name, fill):
+        path, filled = base / name, base / f"{name}.filled"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not filled.exists():
+                shutil.rmtree(path, ignore_errors=True)
+                path.mkdir()
+                fill(path)
+                filled.touch()
+        return path
+
+    return folder
 
 
 @pytest.fixture(scope="session")
-def villages(run_of, villages_path):
-    return run_of(villages_path)
+def shared_run(filled_once, village_json):
+    """Run a small scenario by name, once for all tests."""
+
+    def run(name):
+        def fill(folder):
+            shutil.copy(village_json, folder)
+            path = folder / f"{name}.toml"
+            path.write_text(TEXTS[name], encoding="utf-8")
+            run_scenario(load_scenario(str(path)), folder / "out")
+
+        folder = filled_once(name, fill)
+        return finished_run(folder / "out", load_scenario(str(folder / f"{name}.toml")))
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def three_levels(run_of, tmp_path_factory):
-    path = tmp_path_factory.mktemp("three_levels") / "three_levels.toml"
-    path.write_text(THREE_LEVELS, encoding="utf-8")
-    return run_of(path)
+def villages(shared_run):
+    return shared_run("villages")
 
 
 @pytest.fixture(scope="session")
-def quick_process(tmp_path_factory):
-    """The real command, in its own process: what it printed, and its directory."""
-    directory = tmp_path_factory.mktemp("quick") / "out"
+def villages_path(villages):
+    return villages.directory.with_name("villages.toml")
+
+
+@pytest.fixture(scope="session")
+def three_levels(shared_run):
+    return shared_run("three_levels")
+
+
+def _run_quick(folder):
+    """Run the real command in its own process; what it printed is left beside its results."""
+    command = [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", "quick"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "stackelgrid.scenarios.cli",
-            "run",
-            "quick",
-            "--out",
-            str(directory),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        cwd=directory.parent,
-    )
+        [*command, "--out", str(folder / "out")],
+        capture_output=True, text=True, timeout=120, check=False, cwd=folder,
+    )  # fmt: skip
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Outcome(done.returncode, done.stdout, done.stderr, cpu_s), directory
+    outcome = (done.returncode, done.stdout, done.stderr, cpu_s)
+    (folder / "outcome.json").write_text(json.dumps(outcome), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def quick_process(filled_once):
+    """The real command, in its own process: what it printed, and its directory."""
+    folder = filled_once("quick", _run_quick)
+    outcome = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
+    return Outcome(*outcome), folder / "out"
 
 
 @pytest.fixture(scope="session")
 def quick(quick_process):
     _, directory = quick_process
-    summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
-    return Run(directory, summary, build_scenario(load_scenario("quick")), read_tables(directory))
+    return finished_run(directory, load_scenario("quick"))
 
 
 @pytest.fixture(params=["quick", "three_levels"])

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pandapower as pp
-from conftest import TEXTS, village_net
 from resume_cases import CASES, differences, run_and_kill, write_case
+from scenario_texts import TEXTS, village_net
 
 from stackelgrid.scenarios.load import load_scenario
 from stackelgrid.scenarios.run import run_scenario

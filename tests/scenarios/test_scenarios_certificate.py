@@ -1,8 +1,6 @@
 """Certificates of a whole run, balanced and phase by phase: tables and summary say the same."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,17 +16,13 @@ JUDGED = (
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, tables_of):
+def run(tmp_path_factory, tables_of, called):
     """`quick` with a three-phase view, by the command: tables by name and the summary."""
     directory = tmp_path_factory.mktemp("phases") / "out"
     overrides = ("certificate.three_phase=true", "time.intervals=2")
     settings = [part for o in overrides for part in ("--set", o)]
-    done = subprocess.run(
-        [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", "quick", "--out", directory,
-         *settings, "--no-report"],
-        capture_output=True, text=True, timeout=120, check=False, cwd=directory.parent,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    done = called("run", "quick", "--out", directory, *settings, "--no-report")
+    assert done.status == 0, done.stderr
     assert "phase by phase: 2 feasible, 0 infeasible" in done.stderr
     summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
     assert summary["status"] == "done"

@@ -320,13 +320,15 @@ def test_quiet_prints_the_directory_only(command, write_scenario, tmp_path):
     assert outcome.stdout == f"{out}\n"
 
 
-@pytest.mark.parametrize("option", ["--json", "--quiet"])
-def test_standard_output_of_the_command_holds_no_line_of_a_library(option, tmp_path):
+@pytest.mark.parametrize("option", ["--json", pytest.param("--quiet", marks=pytest.mark.slow)])
+def test_standard_output_of_the_command_holds_no_line_of_a_library(
+    option, write_scenario, tmp_path
+):
     """In its own process: a C library's banner reaches the file descriptor, not `sys.stdout`."""
     out = tmp_path / "out"
-    program = [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", "quick", option]
+    program = [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", option, "--no-report"]
     done = subprocess.run(
-        [*program, "--no-report", "--set", "time.intervals=1", "--out", str(out)],
+        [*program, str(write_scenario("village")), "--out", str(out)],
         capture_output=True, text=True, check=True, timeout=120, cwd=tmp_path,
     )  # fmt: skip
     if option == "--json":
@@ -352,7 +354,7 @@ def test_every_verb_that_computes_knows_quiet_and_json(verb, command):
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_panel_on_a_terminal_ends_cleanly_at_ctrl_c(write_scenario, tmp_path):
     pty = pytest.importorskip("pty")
-    path = write_scenario(change=lambda data: data["time"].update(intervals=300))
+    path = write_scenario("village", lambda data: data["time"].update(intervals=300))
     out = tmp_path / "out"
     leader, follower = pty.openpty()
     process = subprocess.Popen(
@@ -374,9 +376,9 @@ def test_panel_on_a_terminal_ends_cleanly_at_ctrl_c(write_scenario, tmp_path):
         process.kill()
         process.wait()
         os.close(leader)
-    assert "feeder: building" in text
-    assert "feeder: running" in text
-    before, _, after = text.rpartition("feeder: interrupted")
+    assert "village: building" in text
+    assert "village: running" in text
+    before, _, after = text.rpartition("village: interrupted")
     assert before
     assert "\x1b[?25h" in after  # the cursor is back
     lines = [line for line in after.splitlines() if line]

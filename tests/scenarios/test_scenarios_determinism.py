@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from resume_cases import command_line, differences, write_case
 
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.load import load_scenario
 from stackelgrid.scenarios.run import run_scenario
 
 
@@ -45,7 +47,7 @@ def test_quick_again_from_the_scenario_it_left(quick, run_of):
         assert quick.summary[key] == again.summary[key]
 
 
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("threads", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_threads_change_nothing(villages, run_of, villages_path, threads):
     other = run_of(villages_path, f"solver.threads={threads}")
     assert villages.built.scenario.solver.threads == 2
@@ -90,16 +92,13 @@ def test_clouds_take_sun_and_leave_loads(skies):
 
 
 def test_a_directory_is_not_used_twice(villages, villages_path, run_of):
-    from stackelgrid.scenarios.errors import ScenarioError
-    from stackelgrid.scenarios.load import load_scenario
-
     before = (villages.directory / "bus.parquet").read_bytes()
     with pytest.raises(ScenarioError, match="holds a run; a new or empty directory is accepted"):
         run_scenario(load_scenario(str(villages_path)), villages.directory)
     assert (villages.directory / "bus.parquet").read_bytes() == before
 
 
-@pytest.mark.parametrize("hash_seed", ["1", "77"])
+@pytest.mark.parametrize("hash_seed", ["1", pytest.param("77", marks=pytest.mark.slow)])
 def test_hash_seeds_change_nothing(hash_seed, villages, villages_path, tmp_path, tables_of):
     """The order of sets differs from process to process; nothing may follow it."""
     out = tmp_path / "out"
@@ -116,10 +115,9 @@ def test_hash_seeds_change_nothing(hash_seed, villages, villages_path, tmp_path,
 @pytest.mark.parametrize("case", [pytest.param("trade", marks=pytest.mark.slow), "lossy"])
 def test_hash_seeds_and_threads_change_no_trade_and_no_message(case, tmp_path, texts, village_json):
     path, overrides = write_case(case, tmp_path, texts, village_json, intervals=2)
-    runs = []
-    for hash_seed, threads in (("1", 1), ("77", 2)):
-        runs.append(tmp_path / f"out{threads}")
-        command = command_line(path, [*overrides, f"solver.threads={threads}"], runs[-1])
-        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
-        subprocess.run(command, env=environment, capture_output=True, timeout=120, check=True)
-    assert differences(*runs) == []
+    here, there = tmp_path / "here", tmp_path / "there"
+    run_scenario(load_scenario(str(path), [*overrides, "solver.threads=1"]), here)
+    command = command_line(path, [*overrides, "solver.threads=2"], there)
+    environment = {**os.environ, "PYTHONHASHSEED": "77"}  # that of this process is another one
+    subprocess.run(command, env=environment, capture_output=True, timeout=120, check=True)
+    assert differences(here, there) == []

@@ -1,115 +1,57 @@
-"""The verb `ensemble`: members on workers equal to plain runs, killed workers, failures, resume."""
+"""The verb `ensemble` with workers in threads: members equal to plain runs, failures, resume."""
 
 import errno
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 import tomllib
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from distributed import Client
+from ensemble_cases import (
+    FORECAST,
+    LEVEL_ONE,
+    VARIANTS,
+    assert_same_tables,
+    cell,
+    in_threads,
+    load_small,
+    thread_cluster,
+)
 from machine import in_time
 
 from stackelgrid.scenarios import ensemble as ensemble_module
+from stackelgrid.scenarios import ensemble_cluster
 from stackelgrid.scenarios.ensemble import Workers, run_ensemble
 from stackelgrid.scenarios.ensemble_design import ensemble_of, member_seed, runs_of
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import load_scenario
 from stackelgrid.scenarios.run_state import locked
 
-FORECAST = (
-    'forecast.model="autoregressive"',
-    "deviations.load={ std = 0.2, lead_h = 1.0 }",
-    "deviations.pv={ std = 0.3, lead_h = 1.0 }",
-)
 
-
-LEVEL_ONE = "--set=ensemble.error_levels=[1.0]"
-
-
-def cell(directory, level, member, variant="scenario", scheme="bottom_up"):
-    parts = f"error_level={level:g}", f"scheme={scheme}", f"variant={variant}", f"member={member}"
-    return Path(directory, "ensemble", *parts)
-
-
-def files_of(directory):
-    """Contents of the Parquet files; columns of wall times are the only ones that may differ."""
-    found = {}
-    for path in sorted(directory.glob("*.parquet")):
-        frame = pd.read_parquet(path)
-        if path.stem == "indicators":
-            frame = frame[frame["indicator"] != "solve_s"]
-        kept = frame[[c for c in frame.columns if not c.endswith("_s")]]
-        found[path.name] = {c: kept[c].to_numpy() for c in kept.columns}
-    assert len(found) > 10
-    return found
-
-
-def assert_same_tables(first, second, but=()):
-    a, b = files_of(first), files_of(second)
-    assert set(a) - set(but) == set(b) - set(but)
-    for name in set(a) - set(but):
-        assert a[name].keys() == b[name].keys()
-        for column, values in a[name].items():
-            other = b[name][column]
-            if values.dtype == np.float64:
-                values, other = values.view(np.int64), other.view(np.int64)
-            assert (values == other).all(), f"{name}: {column}"
-
-
-def start(*arguments, **environment):
-    """Start the real command in a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "stackelgrid.scenarios.cli", "ensemble", *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, **environment},
-    )  # fmt: skip
-
-
-def workers_of(pid):
-    """Process ids of the worker processes below a process."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parent = int(status.read_text().rsplit(")", 1)[1].split()[1])
-            if parent == pid and "spawn_main" in (status.parent / "cmdline").read_text():
-                found.append(int(status.parent.name))
-        except OSError:  # it has ended
-            continue
-    return found
-
-
-def wait_for(condition, seconds=120.0):
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"not within {seconds} s")
+@pytest.fixture(scope="module", autouse=True)
+def threads():
+    """Workers are threads here; those in processes are the subject of another file."""
+    with pytest.MonkeyPatch.context() as patch, in_threads(patch):
+        yield
 
 
 @pytest.fixture(scope="module")
-def feeder_path(tmp_path_factory, texts):
-    path = tmp_path_factory.mktemp("ensemble") / "feeder.toml"
-    path.write_text(texts["feeder"], encoding="utf-8")
+def path(tmp_path_factory, texts, village_json):
+    folder = tmp_path_factory.mktemp("ensemble")
+    (folder / "village.json").write_bytes(village_json.read_bytes())
+    path = folder / "village.toml"
+    path.write_text(texts["village"], encoding="utf-8")
     return path
 
 
 @pytest.fixture(scope="module")
-def loaded(feeder_path):
-    settings = (*FORECAST, "ensemble.error_levels=[0.0, 1.0]", "ensemble.members=3")
-    variants = "ensemble.variants={ short = { steps = [{ count = 2, minutes = 15 }] } }"
-    return load_scenario(str(feeder_path), (*settings, variants))
+def loaded(path):
+    return load_small(path)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +88,7 @@ def test_every_cell_holds_a_run_and_its_content_says_which(finished):
     assert seen == list(range(13))
     for level in (0.0, 1.0):
         for member in range(3):
-            for variant in ("scenario", "perfect", "short"):
+            for variant in VARIANTS:
                 where = cell(result.directory, level, member, variant)
                 content = tomllib.loads((where / "scenario.toml").read_text())
                 assert content["deviations"]["level"] == level
@@ -179,7 +121,7 @@ def test_the_number_of_workers_changes_nothing(finished, loaded, tmp_path):
     ensemble = replace(ensemble_of(loaded, members=1), error_levels=(1.0,))
     alone = run_ensemble(loaded, ensemble, tmp_path / "out", Workers(count=1))
     assert alone.summary["workers"] == 1
-    for variant in ("scenario", "perfect", "short"):
+    for variant in VARIANTS:
         one, other = (cell(d, 1.0, 0, variant) for d in (alone.directory, result.directory))
         assert_same_tables(one, other)
     kpis = result.tables.kpis
@@ -196,11 +138,11 @@ def test_key_figures_are_those_of_the_tables(finished):
         interval = pd.read_parquet(cell(result.directory, 1.0, member) / "interval.parquet")
         off = (interval["p_import_mw"] - interval["p_import_planned_mw"]).abs().sum() * 0.25
         assert off > 1e-6
-        assert k[1.0, "scenario", member, "mv1", "imbalance"] == pytest.approx(off, rel=1e-12)
+        assert k[1.0, "scenario", member, "lv1", "imbalance"] == pytest.approx(off, rel=1e-12)
         assert k[1.0, "scenario", member, "total", "imbalance"] == pytest.approx(off, rel=1e-12)
         wear = interval["wear_eur"].sum()
         assert k[1.0, "scenario", member, "total", "battery_wear"] == pytest.approx(wear, abs=1e-12)
-        cost = {v: k[1.0, v, member, "total", "cost"] for v in ("scenario", "perfect", "short")}
+        cost = {v: k[1.0, v, member, "total", "cost"] for v in VARIANTS}
         regret = k[1.0, "scenario", member, "total", "regret"]
         assert regret == cost["scenario"] - cost["perfect"]
         assert k[1.0, "short", member, "total", "horizon_cost"] == cost["short"] - cost["scenario"]
@@ -233,59 +175,23 @@ def test_tables_and_pictures_are_written(finished):
         assert (result.directory / name).stat().st_size > 0
 
 
-def test_killed_workers_lose_no_member(finished, tmp_path):
-    """Both workers are killed at work: their members are run again and equal an undisturbed run.
-
-    What the killed ones had written of their members is removed.
-    """
+def test_an_interrupted_ensemble_goes_on(finished, path, command, tmp_path):
+    """Resumed without its scenario: what was done is not run again."""
     result, _ = finished
-    scenario = result.directory / "scenario.toml"
-    out, scratch = tmp_path / "out", tmp_path / "scratch"
-    scratch.mkdir()
-    options = (LEVEL_ONE, "--members", 2, "--workers", 2, "--out", out, "--quiet")
-    process = start(scenario, *options, TMPDIR=str(scratch))
-    try:
-        wait_for(lambda: len(workers_of(process.pid)) == 2 and out.exists())
-        wait_for(lambda: len(list((out / "ensemble").glob("*/*/*/member=*"))) > 0)
-        wait_for(lambda: len(list(scratch.rglob("stackelgrid-member-*"))) == 2)
-        killed = workers_of(process.pid)[:2]
-        for pid in killed:
-            os.kill(pid, signal.SIGKILL)
-        stdout, stderr = process.communicate(timeout=180)
-    finally:
-        process.kill()
-    assert process.returncode == 0, stderr
-    assert not [line for line in stderr.splitlines() if "resource_tracker" not in line]
-    assert stdout.strip() == str(out)
-    assert len(killed) == 2
-    assert not list(scratch.rglob("stackelgrid-member-*"))
-    summary = json.loads((out / "summary.json").read_text())
-    assert (summary["runs_done"], summary["runs_failed"]) == (6, 0)
-    for member in range(2):
-        for variant in ("scenario", "perfect", "short"):
-            places = (1.0, member, variant)
-            assert_same_tables(cell(out, *places), cell(result.directory, *places))
-
-
-def test_an_interrupted_ensemble_goes_on(finished, tmp_path):
-    """Killed itself, then resumed without its scenario: what was done is not run again."""
-    result, _ = finished
+    loaded = load_small(path, "[1.0]")
     out = tmp_path / "out"
-    scenario = result.directory / "scenario.toml"
-    process = start(scenario, LEVEL_ONE, "--members", 2, "--workers", 2, "--out", out)
-    try:
-        wait_for(lambda: len(list((out / "ensemble").glob("*/*/*/member=0"))) > 0)
-        left = workers_of(process.pid)
-        process.kill()
-        process.communicate(timeout=60)
-    finally:
-        process.kill()
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left), 30.0)
+
+    def stop(done):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_ensemble(loaded, ensemble_of(loaded, members=2), out, Workers(count=2), progress=stop)
+    assert status_of(out) == "interrupted"
     before = {p: p.stat().st_mtime_ns for p in (out / "ensemble").glob("*/*/*/member=*/*")}
     assert 0 < len({p.parent for p in before}) < 6
-    resumed = start("--resume", out, "--workers", 2)
-    _, stderr = resumed.communicate(timeout=180)
-    assert resumed.returncode == 0, stderr
+    resumed = command("ensemble", "--resume", out, "--workers", 2)
+    assert resumed.status == 0, resumed.stderr
     assert all(p.stat().st_mtime_ns == at for p, at in before.items())
     expected = result.tables.kpis
     expected = expected[(expected["error_level"] == 1.0) & (expected["member"] < 2)]
@@ -308,7 +214,7 @@ def test_a_member_that_fails_is_recorded_and_the_others_go_on(command, write_sce
         "        return super().decide(interval, measured)\n",
         encoding="utf-8",
     )
-    path, out = write_scenario(), tmp_path / "out"
+    path, out = write_scenario("village"), tmp_path / "out"
     settings = ("controller=moody:Moody", "ensemble.vary_world=true", "time.intervals=1")
     options = [f"--set={s}" for s in settings]
     outcome = command("ensemble", path, *options, "--members", 6, "--workers", 2, "--out", out)
@@ -431,9 +337,9 @@ def test_an_ensemble_that_began_in_the_meantime_is_left_alone(
     assert [p.read_text() for p in out.iterdir()] == [theirs]
 
 
-def test_another_scenario_is_not_resumed(finished, command, feeder_path):
+def test_another_scenario_is_not_resumed(finished, command, path):
     result, _ = finished
-    outcome = command("ensemble", feeder_path, "--set=seed=9", "--resume", result.directory)
+    outcome = command("ensemble", path, "--set=seed=9", "--resume", result.directory)
     assert outcome.status == 2
     assert "seed is 3 in the saved run and 9 asked for" in outcome.stderr
 
@@ -455,10 +361,10 @@ def test_another_scenario_is_not_resumed(finished, command, feeder_path):
         (["--cluster", "nowhere"], "--cluster nowhere: missing port number"),
     ],
 )
-def test_bad_input_is_one_line(command, feeder_path, tmp_path, options, found):
+def test_bad_input_is_one_line(command, path, tmp_path, options, found):
     settings = [f"--set={s}" for s in FORECAST]
     out = tmp_path / "out"
-    outcome = command("ensemble", feeder_path, *settings, "--out", out, *options)
+    outcome = command("ensemble", path, *settings, "--out", out, *options)
     assert outcome.status == 2
     assert found in outcome.stderr
     assert outcome.stderr.count("\n") == 1
@@ -466,18 +372,18 @@ def test_bad_input_is_one_line(command, feeder_path, tmp_path, options, found):
 
 
 @pytest.mark.parametrize("options", [["--members", "2"], []])
-def test_members_that_do_not_differ_are_refused(command, feeder_path, tmp_path, options):
-    outcome = command("ensemble", feeder_path, *options, "--out", tmp_path / "out")
+def test_members_that_do_not_differ_are_refused(command, path, tmp_path, options):
+    outcome = command("ensemble", path, *options, "--out", tmp_path / "out")
     assert outcome.status == 2
     assert "all members would be the same" in outcome.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_a_member_that_the_file_of_forecasts_lacks_is_refused(command, feeder_path, tmp_path):
+def test_a_member_that_the_file_of_forecasts_lacks_is_refused(command, path, tmp_path):
     """Two members of the three that are asked for."""
     start = pd.Timestamp("2025-06-21T11:00", tz="Europe/Berlin")
     rows = [
-        {"issue_time": start.isoformat(), "lead_min": 15 * k, "grid": "mv1", "quantity": quantity,
+        {"issue_time": start.isoformat(), "lead_min": 15 * k, "grid": "lv1", "quantity": quantity,
          "factor": 1.0, "member": member}
         for member in (0, 1)
         for quantity in ("load", "pv", "price")
@@ -485,26 +391,27 @@ def test_a_member_that_the_file_of_forecasts_lacks_is_refused(command, feeder_pa
     ]  # fmt: skip
     pd.DataFrame(rows).to_csv(tmp_path / "told.csv", index=False)
     section = f"forecast={{ model = 'file', file = '{tmp_path / 'told.csv'}', member = 0 }}"
-    outcome = command(
-        "ensemble", feeder_path, "--set", section, "--members", 3, "--out", tmp_path / "out"
-    )
+    outcome = command("ensemble", path, "--set", section, "--members", 3, "--out", tmp_path / "out")
     assert outcome.status == 2
     assert "member 2: forecast.file" in outcome.stderr
     assert "no member 2; it has 0, 1" in outcome.stderr
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unreachable_cluster_is_said_within_the_stated_time(command, feeder_path, tmp_path):
+def test_an_unreachable_cluster_is_said_within_the_stated_time(
+    command, path, tmp_path, monkeypatch
+):
+    assert ensemble_cluster.CONNECT_S == 10
+    monkeypatch.setattr(ensemble_cluster, "CONNECT_S", 1)
     settings = [f"--set={s}" for s in FORECAST]
     began = time.monotonic()
     outcome = command(
-        "ensemble", feeder_path, *settings, "--cluster", "tcp://127.0.0.1:1", "--out",
-        tmp_path / "out",
-    )  # fmt: skip
+        "ensemble", path, *settings, "--cluster", "tcp://127.0.0.1:1", "--out", tmp_path / "out"
+    )
     assert outcome.status == 2
-    assert "no scheduler answers within 10 s" in outcome.stderr
+    assert "no scheduler answers within 1 s" in outcome.stderr
     assert outcome.stderr.count("\n") == 1
-    assert in_time(time.monotonic() - began, 20.0)
+    assert in_time(time.monotonic() - began, 10.0)
     assert not (tmp_path / "out").exists()
 
 
@@ -525,65 +432,15 @@ def test_a_directory_without_ensemble_is_not_resumed(command, tmp_path, content)
     assert "holds no ensemble" in outcome.stderr
 
 
-@pytest.fixture
-def scheduler(tmp_path):
-    """A scheduler and one worker as a user would start them, on loopback."""
-    file = tmp_path / "scheduler.json"
-    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"]
-    options = ["--port", "0", "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
-    process = subprocess.Popen(
-        [*command, *options, "--scheduler-file", str(file)], stderr=subprocess.DEVNULL
-    )
-    children = [process]
-    try:
-        wait_for(lambda: file.exists() and file.read_text().endswith("}"), 60.0)
-        address = json.loads(file.read_text())["address"]
-        worker = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1"]
-        scratch = ["--no-dashboard", "--local-directory", str(tmp_path / "scratch")]
-        children.insert(0, subprocess.Popen([*worker, *scratch], stderr=subprocess.DEVNULL))
-        with Client(address, set_as_default=False) as client:
-            client.wait_for_workers(1, timeout=60)
-        yield address
-    finally:
-        for child in children:
-            child.terminate()
-            child.wait(timeout=30)
-
-
-def test_any_scheduler_runs_members(finished, command, scheduler, tmp_path):
+def test_any_scheduler_runs_members(finished, command, tmp_path):
+    """By its address, on loopback; one that a user has started is part of make test-slow."""
     result, _ = finished
     out = tmp_path / "out"
-    outcome = command(
-        "ensemble", result.directory / "scenario.toml", LEVEL_ONE, "--members", 1,
-        "--cluster", scheduler, "--out", out,
-    )  # fmt: skip
+    with thread_cluster(1, protocol="tcp://", host="127.0.0.1") as cluster:
+        outcome = command(
+            "ensemble", result.directory / "scenario.toml", LEVEL_ONE, "--members", 1,
+            "--cluster", cluster.scheduler_address, "--out", out,
+        )  # fmt: skip
     assert outcome.status == 0, outcome.stderr
-    for variant in ("scenario", "perfect", "short"):
+    for variant in VARIANTS:
         assert_same_tables(cell(out, 1.0, 0, variant), cell(result.directory, 1.0, 0, variant))
-
-
-@pytest.mark.slow
-def test_twenty_days_survive_two_killed_workers(tmp_path):
-    """20 members of 24 intervals: all there, each equal to its run in an undisturbed ensemble."""
-    settings = (LEVEL_ONE, "--set=ensemble.sizes={}", "--set=ensemble.variants={}")
-    options = (*settings, "--members", 20, "--workers", 2, "--quiet", "--out")
-    calm, out = tmp_path / "calm", tmp_path / "out"
-    undisturbed = start("forecast_error", *options, calm)
-    _, stderr = undisturbed.communicate(timeout=1800)
-    assert undisturbed.returncode == 0, stderr
-    process = start("forecast_error", *options, out)
-    killed = []
-    try:
-        for done in (5, 15):
-            wait_for(lambda n=done: len(list((out / "ensemble").glob("*/*/*/*"))) >= n, 900.0)
-            wait_for(lambda: len(workers_of(process.pid)) == 2)
-            killed.append(workers_of(process.pid)[0])
-            os.kill(killed[-1], signal.SIGKILL)
-        _, stderr = process.communicate(timeout=1800)
-    finally:
-        process.kill()
-    assert process.returncode == 0, stderr
-    assert len(set(killed)) == 2
-    for member in range(20):
-        for variant in ("scenario", "perfect"):
-            assert_same_tables(cell(out, 1.0, member, variant), cell(calm, 1.0, member, variant))

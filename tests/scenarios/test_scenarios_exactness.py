@@ -6,8 +6,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import tomli_w
+from children import children_of, wait_for
 
 from stackelgrid.analysis import exactness_tables
 from stackelgrid.analysis.errors import ResultsError
@@ -183,21 +186,63 @@ def test_lines_agree_with_the_points(swept, points):
     assert (lines.loc[lines["point"].isin(exact), "inexact_steps"] == 0).all()
 
 
-def test_command_with_two_processes_gives_the_same_tables(swept, scenario, tmp_path):
+@pytest.fixture
+def two_processes(scenario, tmp_path):
     data = tomllib.loads(scenario.read_text(encoding="utf-8"))
     data["solver"]["threads"] = 2
-    path, out = tmp_path / "two.toml", tmp_path / "out"
+    path = tmp_path / "two.toml"
     path.write_text(tomli_w.dumps(data), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-m", "stackelgrid.scenarios.cli", "exactness", path, "--out", out],
-        capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    return path
+
+
+def check_swept(done, out, swept):
+    assert done.status == 0, done.stderr
     assert done.stdout.split()[-1] == str(out)
     assert "lines (C1)" in done.stdout
     assert "5 exact (3 predicted)" in done.stderr
     assert "8 points of mv1" in done.stderr
     assert_same(out, swept)
+
+
+@pytest.mark.slow
+def test_command_with_two_processes_gives_the_same_tables(two_processes, swept, tmp_path, command):
+    out = tmp_path / "out"
+    check_swept(command("exactness", two_processes, "--out", out), out, swept)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_what_two_processes_have_done_at_ctrl_c_is_kept_and_the_rest_is_resumed(
+    two_processes, swept, tmp_path, command, monkeypatch
+):
+    out = tmp_path / "out"
+
+    def interrupt():
+        wait_for(lambda: list(out.glob("points/part-*.parquet")))
+        for worker in children_of(os.getpid(), "spawn_main"):  # as a terminal does
+            os.kill(worker, signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    stopped = command("exactness", two_processes, "--out", out)
+    interrupting.join()
+    check_interrupted(stopped.status, stopped.stderr, out, 8)
+
+    def one_thread(workers, context, **how):  # for the rest, without the start of two processes
+        return ThreadPoolExecutor(1, **how)
+
+    monkeypatch.setattr(exactness, "ProcessPoolExecutor", one_thread)
+    check_swept(command("exactness", two_processes, "--resume", out), out, swept)
+
+
+def check_interrupted(status, stderr, out, planned):
+    assert status == 130
+    assert stderr.splitlines()[-1] == f"stackelgrid: interrupted; --resume {out} finishes it"
+    assert "Traceback" not in stderr
+    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert summary["status"] == "interrupted"
+    parts = [pq.read_metadata(p).num_rows for p in out.glob("points/part-*.parquet")]
+    assert 0 < sum(parts) == summary["points_done"] < planned
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(swept, scenario, tmp_path, command):
@@ -247,6 +292,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(swept, scenario, tmp_path,
     assert "is done; nothing is left to resume" in again.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_ctrl_c_leaves_a_resumable_directory(scenario, tmp_path):
     out = tmp_path / "out"
@@ -262,13 +308,7 @@ def test_ctrl_c_leaves_a_resumable_directory(scenario, tmp_path):
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers too
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert stderr.splitlines()[-1] == f"stackelgrid: interrupted; --resume {out} finishes it"
-    assert "Traceback" not in stderr
-    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-    assert summary["status"] == "interrupted"
-    parts = [pq.read_metadata(p).num_rows for p in out.glob("points/part-*.parquet")]
-    assert 0 < sum(parts) == summary["points_done"] < 48
+    check_interrupted(process.returncode, stderr, out, 48)
 
 
 def test_latin_hypercube_follows_the_seed(scenario):

@@ -304,6 +304,7 @@ def test_most_intervals_commit_at_a_mild_loss(mild):
     assert_reasons(mild)
 
 
+@pytest.mark.slow
 def test_a_lossy_day_comes_out_twice_the_same(mild, day):
     again = day("streets", NETWORK.format(latency_s=6.0, jitter_s=3.0, loss=0.2))
     assert_same_tables(mild[0].tables, again[0].tables)

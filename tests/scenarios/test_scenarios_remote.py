@@ -1,21 +1,15 @@
-"""Runs with simulators in other processes: same results, and an end with a name when one is lost.
+"""Runs with simulators in other processes: same results, resumed too; sections that are refused."""
 
-The runs that fail use the real command and a controller that plans nothing.
-"""
-
-import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import deque
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from machine import in_time
+from children import running
+from remote_cases import FAULTY, HERE, own
 
 from stackelgrid.scenarios.agent_server import AgentServer
 from stackelgrid.scenarios.errors import ScenarioError
@@ -25,16 +19,6 @@ from stackelgrid.scenarios.run import run_scenario
 from stackelgrid.simulators.connection import RemoteError
 from stackelgrid.simulators.tables import SCHEMAS, read_table
 
-HERE = Path(__file__).parent
-FAULTY = ["%(python)s", str(HERE / "faulty_simulator.py"), "%(addr)s"]
-DEADLINE_S = 2.0
-# s beyond a deadline within which a run must have ended, on a busy machine
-SLACK_S = 8.0
-
-
-def own(name, *grids, **keys):
-    return {"name": name, "grids": list(grids), **keys}
-
 
 def written(table):
     """Bytes of a table without wall-clock times."""
@@ -43,22 +27,6 @@ def written(table):
     with pa.ipc.new_stream(sink, kept.schema) as stream:
         stream.write_table(kept.combine_chunks())
     return sink.getvalue().to_pybytes()
-
-
-@pytest.fixture
-def remote_path(write_scenario, tmp_path):
-    """Write the villages with a section `remote`, the slow controller beside it."""
-    shutil.copy(HERE / "slow_controller.py", tmp_path)
-
-    def write(*simulators, controller=None, **keys):
-        def change(data):
-            data["remote"] = {"simulators": list(simulators), **keys}
-            if controller is not None:
-                data["controller"] = f"slow_controller:{controller}"
-
-        return write_scenario("villages", change)
-
-    return write
 
 
 def check_same_tables(run, directory):
@@ -84,16 +52,24 @@ def test_grids_and_agents_in_processes_of_their_own_give_the_same_bits(
 
 
 def test_a_transformer_with_taps_and_all_levels_elsewhere_give_the_same_bits(
-    three_levels, tmp_path, texts
+    run_of, write_scenario, tmp_path
 ):
-    path = tmp_path / "levels.toml"
-    path.write_text(
-        texts["three_levels"] + '[remote]\nsimulators = [{ name = "top", grids = ["tn"] }, '
-        '{ name = "middle", grids = ["mv1"] }, { name = "bottom", grids = ["lv1"] }]\n',
-        encoding="utf-8",
-    )
+    def village(data):
+        data["time"]["intervals"] = 5
+        data["grids"][2] |= {"case": "village.json", "batteries": [], "pv": []}
+
+    here = run_of(write_scenario("three_levels", village))
+    taps = here.tables["boundary"].query("grid == 'mv1'").tap_pos
+    assert taps.nunique() > 1
+    simulators = [own("top", "tn"), own("middle", "mv1"), own("bottom", "lv1")]
+
+    def remote(data):
+        village(data)
+        data["remote"] = {"simulators": simulators}
+
+    path = write_scenario("three_levels", remote)
     run_scenario(load_scenario(str(path)), tmp_path / "out")
-    check_same_tables(three_levels, tmp_path / "out")
+    check_same_tables(here, tmp_path / "out")
 
 
 def test_a_simulator_of_the_users_own_takes_the_place_of_a_grid(
@@ -136,7 +112,6 @@ def test_a_run_whose_simulator_was_lost_goes_on_from_its_state_to_the_same_bits(
 ):
     path = remote_path(
         own("west", "lv1", command="faulty"),
-        own("east", "lv2", "lv3"),
         {"name": "minds", "agents": True},
         commands={"faulty": [*FAULTY, "kill", "900", str(tmp_path / "once")]},
     )
@@ -152,219 +127,6 @@ def test_a_run_whose_simulator_was_lost_goes_on_from_its_state_to_the_same_bits(
     assert any("goes on with interval 1" in line for line in said)
     check_same_tables(villages, out)
     assert result.summary["cost_eur"] == villages.summary["cost_eur"]
-
-
-def test_a_run_whose_agents_keep_their_state_to_themselves_says_that_it_would_begin_again(
-    remote_path, tmp_path
-):
-    path = remote_path({"name": "minds", "agents": True}, controller="Quick")
-    said = []
-    run_scenario(load_scenario(str(path)), tmp_path / "out", say=said.append)
-    words = "controller Quick has no methods state and restore: an interrupted run begins again"
-    assert words in said
-
-
-# ---------------------------------------------------------------------- simulators that fail
-
-
-class Command:
-    """The real command, the processes below it, and how long it took."""
-
-    def __init__(self, path, out):
-        self.out = out
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "stackelgrid.scenarios.cli",
-                "run",
-                path,
-                "--out",
-                out,
-                "--no-report",
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=path.parent,
-        )
-        self.children = set()
-
-    def look(self):
-        found = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.children |= {int(pid) for pid in found.stdout.split()} - {0}
-
-    def wait_until(self, condition):
-        until = time.monotonic() + 60.0
-        while not condition():
-            assert self.process.poll() is None, self.process.stderr.read()
-            assert time.monotonic() < until
-            self.look()
-            time.sleep(0.1)
-        return time.monotonic()
-
-    def end(self):
-        """Wait; return exit status, console and how long it took from now."""
-        since = time.monotonic()
-        while self.process.poll() is None:
-            assert time.monotonic() - since < 90.0
-            self.look()
-            time.sleep(0.05)
-        took = time.monotonic() - since
-        _, console = self.process.communicate()
-        return self.process.returncode, console, took
-
-    def left(self):
-        """Processes that are still there after a while."""
-        until = time.monotonic() + 3.0
-        alive = self.children
-        while alive and time.monotonic() < until:
-            alive = {pid for pid in alive if running(pid)}
-            time.sleep(0.05)
-        return alive
-
-
-def running(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    stat = Path(f"/proc/{pid}/stat")
-    try:
-        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-
-
-@pytest.fixture
-def start(tmp_path):
-    started = []
-
-    def call(path):
-        started.append(Command(path, tmp_path / "out"))
-        return started[-1]
-
-    yield call
-    for command in started:
-        command.process.kill()
-        command.process.wait()
-        command.process.stdout.close()
-        command.process.stderr.close()
-
-
-def check_interrupted(command, status, console, words, intervals_done):
-    assert status == 1
-    (line,) = [line for line in console.splitlines() if line.startswith("stackelgrid: ")]
-    assert line == f"stackelgrid: {words}"
-    assert "Traceback" not in console
-    summary = json.loads((command.out / "summary.json").read_text(encoding="utf-8"))
-    assert summary["status"] == "interrupted"
-    assert summary["intervals_done"] == intervals_done
-    assert command.children
-    assert command.left() == set()
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        ("exception", "simulator west: ValueError: the oil of the transformer is hot"),
-        ("kill", "simulator west: its process was ended by SIGKILL"),
-        ("stall", "simulator west: no answer to 'step' within its deadline of 2 s"),
-    ],
-)
-def test_a_simulator_that_fails_while_stepping_ends_the_run(start, remote_path, fault, words):
-    path = remote_path(
-        own("west", "lv1", command="faulty"),
-        own("east", "lv2"),
-        commands={"faulty": [*FAULTY, fault, "900"]},
-        step_deadline_s=DEADLINE_S,
-        controller="Quick",
-    )
-    command = start(path)
-    command.wait_until((command.out / "interval").exists)  # the first of two is on record
-    status, console, took = command.end()
-    assert in_time(took, DEADLINE_S + SLACK_S)
-    check_interrupted(command, status, console, words, 1)
-
-
-def test_a_simulator_killed_while_idle_ends_the_run_at_once(start, remote_path, tmp_path):
-    command = start(remote_path(own("west", "lv1"), controller="Slow"))
-    command.wait_until((tmp_path / "deciding").exists)
-    (simulator,) = command.children
-    os.kill(simulator, signal.SIGKILL)
-    status, console, took = command.end()
-    assert in_time(took, DEADLINE_S + SLACK_S)  # the controller would have taken 40 s
-    words = "simulator west: its process was ended by SIGKILL"
-    check_interrupted(command, status, console, words, 1)
-
-
-def test_a_process_that_does_not_start_in_time_ends_the_run_before_it_began(start, remote_path):
-    command = start(remote_path(own("west", "lv1"), start_deadline_s=DEADLINE_S))
-    command.wait_until(lambda: command.children)
-    (simulator,) = command.children
-    os.kill(simulator, signal.SIGSTOP)
-    status, console, took = command.end()
-    assert status == 1
-    assert in_time(took, DEADLINE_S + SLACK_S)
-    *building, last = console.splitlines()
-    assert all(line.startswith("building ") for line in building)
-    assert last == "stackelgrid: simulator west: no answer to 'init' within its deadline of 2 s"
-    assert not command.out.exists()
-    assert command.left() == set()
-
-
-def test_a_run_that_is_killed_leaves_no_process(start, remote_path):
-    path = remote_path(
-        own("west", "lv1", command="faulty"),
-        own("east", "lv2"),
-        commands={"faulty": [*FAULTY, "stall", "900"]},
-        step_deadline_s=60.0,
-        controller="Quick",
-    )
-    command = start(path)
-    command.wait_until((command.out / "interval").exists)
-    time.sleep(0.5)  # one simulator stalls in a step, the other one waits
-    command.look()
-    command.process.send_signal(signal.SIGKILL)
-    assert command.end()[0] == -signal.SIGKILL
-    assert len(command.children) == 2
-    assert command.left() == set()
-
-
-def test_control_c_leaves_no_process(start, remote_path, tmp_path):
-    command = start(
-        remote_path(own("west", "lv1"), {"name": "minds", "agents": True}, controller="Slow")
-    )
-    command.wait_until((tmp_path / "deciding").exists)
-    command.process.send_signal(signal.SIGINT)
-    status, console, took = command.end()
-    assert status == 130, console
-    assert "stackelgrid: interrupted" in console
-    assert in_time(took, SLACK_S)
-    assert len(command.children) == 2
-    assert command.left() == set()
-
-
-@pytest.mark.parametrize(
-    ("fault", "words"),
-    [
-        ("text", "loss_mw of lv1 is 'much'; a finite number is accepted"),
-        ("hole", "gave no bus_vm_pu of lv1"),
-    ],
-)
-def test_a_simulator_that_answers_nonsense_is_named(remote_path, tmp_path, fault, words):
-    path = remote_path(
-        own("west", "lv1", command="faulty"),
-        commands={"faulty": [*FAULTY, fault, "0"]},
-        controller="Quick",
-    )
-    with pytest.raises(RemoteError, match=f"simulator west: {words}"):
-        run_scenario(load_scenario(str(path)), tmp_path / "out")
 
 
 @pytest.fixture

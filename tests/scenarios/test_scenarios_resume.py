@@ -52,35 +52,46 @@ def assert_same_run(whole, resumed):
 KILLED = {"trade": 3, "lossy": 4, "three_levels": 3}
 
 
-# runs that are killed below, and the longest, go on from every interval in make test-slow
-LONG = {*KILLED, "three_levels_by_messages", "diagonalization"}
-
-
-@pytest.mark.parametrize(
-    "case", [pytest.param(c, marks=pytest.mark.slow if c in LONG else ()) for c in CASES]
-)
-def test_resumed_from_every_interval(case, tmp_path, texts, village_json):
-    path, overrides = write_case(case, tmp_path, texts, village_json)
-    whole = tmp_path / "whole"
+def whole_and_begun(case, folder, texts, village_json, intervals):
+    """Run a case; its directory, and copies of it as they were after each interval."""
+    path, overrides = write_case(case, folder, texts, village_json, intervals)
+    whole = folder / "whole"
     result = run_scenario(
         load_scenario(str(path), overrides),
         whole,
-        lambda told: shutil.copytree(whole, tmp_path / f"at{told.intervals_done}"),
+        lambda told: shutil.copytree(whole, folder / f"at{told.intervals_done}"),
     )
-    done = result.summary["intervals_done"]
-    assert done >= 3
+    return whole, [folder / f"at{k}" for k in range(1, result.summary["intervals_done"] + 1)]
+
+
+def check_resumed(whole, again, at):
+    assert read_header(again).interval == at
+    summary = resume_run(resumable(again)).summary
+    assert_same_run(whole, again)
+    assert sum(summary["timings"].values()) == pytest.approx(summary["wall_s"], rel=1e-6)
+    log = [json.loads(line) for line in (again / "log.jsonl").read_text().splitlines()]
+    assert [e["interval"] for e in log if e["event"] == "resume"] == [at]
+    # what was solved before and after: no interval twice, none left out
+    solved = [(e["interval"], e["grid"]) for e in log if e["event"] == "solve"]
+    assert len(solved) == len(set(solved)) > 0
+
+
+@pytest.mark.parametrize(
+    "case", ["top_down", "prices_and_rounds", "every_second", "day_ahead", "busy"]
+)
+def test_resumed_after_one_interval(case, tmp_path, texts, village_json):
+    whole, begun = whole_and_begun(case, tmp_path, texts, village_json, intervals=2)
+    check_resumed(whole, begun[0], 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_resumed_from_every_interval(case, tmp_path, texts, village_json):
+    whole, begun = whole_and_begun(case, tmp_path, texts, village_json, intervals=3)
+    assert len(begun) >= 3
     # after the last interval only the end is left, which is the same for all
-    for at in range(1, done + (case == "day_ahead")):
-        again = tmp_path / f"at{at}"
-        assert read_header(again).interval == at
-        summary = resume_run(resumable(again)).summary
-        assert_same_run(whole, again)
-        assert sum(summary["timings"].values()) == pytest.approx(summary["wall_s"], rel=1e-6)
-        log = [json.loads(line) for line in (again / "log.jsonl").read_text().splitlines()]
-        assert [e["interval"] for e in log if e["event"] == "resume"] == [at]
-        # what was solved before and after: no interval twice, none left out
-        solved = [(e["interval"], e["grid"]) for e in log if e["event"] == "solve"]
-        assert len(solved) == len(set(solved)) > 0
+    for at in range(1, len(begun) + (case == "day_ahead")):
+        check_resumed(whole, begun[at - 1], at)
 
 
 def test_messages_are_under_way_when_a_state_is_saved(tmp_path, texts, village_json):
@@ -473,23 +484,25 @@ def test_state_holds_plain_data_only(feeder):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGKILL")
-@pytest.mark.parametrize("case", KILLED)
-def test_killed_at_random_moments(case, tmp_path, texts, village_json):
-    """Ten kills in all: one of each run while it starts, the others among and after its states."""
-    path, overrides = write_case(case, tmp_path, texts, village_json, intervals=6)
+@pytest.mark.parametrize(
+    ("case", "wanted"),
+    [("trade", 2), *(pytest.param(*case, marks=pytest.mark.slow) for case in KILLED.items())],
+)
+def test_killed_at_random_moments(case, wanted, tmp_path, texts, village_json):
+    """One kill of each run comes while it starts, the others among and after its states."""
+    path, overrides = write_case(case, tmp_path, texts, village_json, min(6, 2 * wanted))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     summary = run_scenario(load_scenario(str(path), overrides), whole).summary
     chance = random.Random(case)
-    kills = run_and_kill(path, overrides, killed, KILLED[case], summary, chance, spare=1)
-    assert kills.all == KILLED[case]
-    assert kills.with_state >= KILLED[case] - 1
+    kills = run_and_kill(path, overrides, killed, wanted, summary, chance, spare=1)
+    assert kills.all == wanted
+    assert kills.with_state >= wanted - 1
     assert_same_run(whole, killed)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGTERM")
-def test_sigterm_leaves_a_resumable_run(feeder, tmp_path):
-    path, _, _ = feeder
-    out = tmp_path / "terminated"
+def test_sigterm_leaves_a_resumable_run(write_scenario, tmp_path):
+    path, out = write_scenario("village"), tmp_path / "terminated"
     many = ["time.intervals=400"]
     process = subprocess.Popen(
         [*command_line(path, many, out), "--quiet"],

@@ -1,8 +1,6 @@
 """Trade in the tables of a run: balances, roles, prices, modes; and that threads change nothing."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -89,16 +87,9 @@ def market_path(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def market(market_path, tmp_path_factory, tables_of):
-    """Tables and summary of the real command, in its own process."""
-    out = tmp_path_factory.mktemp("market_run") / "out"
-    done = subprocess.run(
-        [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", str(market_path),
-         "--out", str(out), "--no-report"],
-        capture_output=True, text=True, timeout=120, check=False, cwd=out.parent,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return tables_of(out), json.loads((out / "summary.json").read_text(encoding="utf-8"))
+def market(market_path, run_of):
+    run = run_of(market_path)
+    return run.tables, run.summary
 
 
 @pytest.fixture(scope="session")

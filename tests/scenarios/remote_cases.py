@@ -1,0 +1,37 @@
+"""Sections of remote simulators, and programs that stand for a user's own."""
+
+import asyncio
+import socket
+import threading
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import mosaik_api_v3
+from mosaik_api_v3.connection import Channel, EndOfRequests
+
+HERE = Path(__file__).parent
+FAULTY = ["%(python)s", str(HERE / "faulty_simulator.py"), "%(addr)s"]
+
+
+def own(name, *grids, **keys):
+    """Section of a simulator that hosts grids."""
+    return {"name": name, "grids": list(grids), **keys}
+
+
+@contextmanager
+def answering(simulator):
+    """Serve one connection with a simulator, in a thread of this process; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        async def answer(connection):
+            reader, writer = await asyncio.open_connection(sock=connection)
+            channel = Channel(reader, writer)
+            with suppress(EndOfRequests):  # the run has closed the connection
+                await mosaik_api_v3.run_simulator(channel, simulator, api_compliant=True)
+
+        def serve():
+            connection, _ = listener.accept()
+            asyncio.run(answer(connection))
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
