@@ -47,7 +47,7 @@ class MvDispatchAgent(UpstreamAgent):
             feeder.name,
             horizon,
             lower_buses,
-            compile_model(model, mv_dispatch_data(model)),
+            compile_model(model, mv_dispatch_data(model)).with_rare(("v",), ("line_limit",)),
             where,
             network.base_mva,
             solver,

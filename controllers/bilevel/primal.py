@@ -43,23 +43,31 @@ class PrimalForm:
         parts = []
         for above, under in kinds:
             parts += [[own[above], None], [coupling[under], below[under]]]
-        n = leader.variables + follower.variables
-        rows = leader.rows + follower.rows
+        leader_end = leader.zero + leader.nonneg  # leader's equations and inequalities come first
         quadratic = [weights[0] * leader.quadratic, weights[1] * follower.quadratic]
+        # its parameters are the leader's and, behind them, the follower's
+        given = [csr_array(leader.b_parameters), csr_array(follower.b_parameters)]
+        sides = []
+        for above, under in kinds:
+            sides += [[given[0][above], None], [None, given[1][under]]]
+        prices = [weights[0] * leader.q_parameters, weights[1] * follower.q_parameters]
         self.program = ConicProgram(
             quadratic=csc_array(block_diag(quadratic)),
             matrix=csc_array(block_array(parts)),
             zero=leader.zero + follower.zero,
             nonneg=leader.nonneg + follower.nonneg,
             cones=(*leader.cones, *follower.cones),
-            q0=np.zeros(n),
-            q_parameters=csr_array((n, 0)),
-            b0=np.zeros(rows),
-            b_parameters=csr_array((rows, 0)),
+            q0=np.concatenate([weights[0] * leader.q0, weights[1] * follower.q0]),
+            q_parameters=csr_array(block_diag(prices)),
+            b0=np.concatenate(
+                [part for a, u in kinds for part in (leader.b0[a], follower.b0[u])]
+            ),
+            b_parameters=csr_array(block_array(sides)),
             offset0=0.0,
             offset_linear=np.zeros(0),
             offset_quadratic=csr_array((0, 0)),
             integer=leader.integer,
+            rare=np.concatenate([leader.rare + follower.zero, follower.rare + leader_end]),
         )
 
     def data(self, leader: ProgramData, parameters: Floats) -> ProgramData:

@@ -142,7 +142,8 @@ class ActiveNetworkLibrary:
         if key not in self._compiled:
             with PauseGC():  # a model is many objects that refer to each other
                 m = active_network_model(network, devices, load_bus, prosumers, dt_h, options)
-                self._compiled[key] = compile_model(m, active_network_data(m))
+                compiled = compile_model(m, active_network_data(m))
+            self._compiled[key] = compiled.with_rare(bounds=("current2", "v"))
         return self._compiled[key]
 
     def __len__(self) -> int:

@@ -112,7 +112,7 @@ def _bound(solution: Solution, program: ConicProgram, data: ProgramData) -> str 
         return "returned no finite multipliers"
     z, curved = in_dual_cone(program, solution.dual), _hessian(program, solution.x)
     pull = program.matrix.T @ z
-    weight = 1.0 + np.abs(curved) + np.abs(data.q) + abs(program.matrix).T @ np.abs(z)
+    weight = 1.0 + np.abs(curved) + np.abs(data.q) + program.magnitudes.T @ np.abs(z)
     residual = float((np.abs(curved + data.q + pull) / weight).max(initial=0.0))
     if not residual <= tolerances.SOLVER_REDUCED:
         return f"its multipliers are not stationary (residual {residual:.1e})"
@@ -127,7 +127,7 @@ def _infeasible_ray(solution: Solution, program: ConicProgram, data: ProgramData
     if solution.dual.shape != (program.rows,) or not np.isfinite(solution.dual).all():
         return "returned no infeasibility ray"
     z = in_dual_cone(program, solution.dual)
-    size = float((abs(program.matrix).T @ np.abs(z)).max(initial=0.0))
+    size = float((program.magnitudes.T @ np.abs(z)).max(initial=0.0))
     residual = float(np.abs(program.matrix.T @ z).max(initial=0.0))
     if not (data.b @ z < 0.0 and residual <= tolerances.RAY * size + 1e-300):
         return f"its ray does not prove that (b'z {data.b @ z:.1e}, residual {residual:.1e})"

@@ -1,6 +1,13 @@
-"""Clarabel as conic solver; its solve releases the interpreter lock, so threads run in parallel."""
+"""Clarabel as conic solver; its solve releases the interpreter lock, so threads run in parallel.
+
+A program is reduced and scaled once (reduction.py, scaling.py), its rarely binding rows left out.
+Every solution is mapped back and checked in the whole program: where a left-out row is violated all
+rows are solved with, where another check fails the solve is repeated with refinement to rounding.
+"""
 
 import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import clarabel
@@ -9,7 +16,9 @@ from scipy.sparse import csc_matrix
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution, SolverStatus
-from stackelgrid.controllers.solvers.scaling import equilibrate
+from stackelgrid.controllers.solvers.dual_bound import DualBound
+from stackelgrid.controllers.solvers.reduction import Reduction
+from stackelgrid.controllers.solvers.scaling import cost_unit, equilibrate
 from stackelgrid.profiles.arrays import Floats
 
 _STATUS: dict[str, SolverStatus] = {
@@ -20,6 +29,24 @@ _STATUS: dict[str, SolverStatus] = {
     "DualInfeasible": "unbounded",
     "AlmostDualInfeasible": "unbounded",
 }
+_WORTH_REDUCING = 1000  # rows; smaller programs are solved faster than they are reduced
+_NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    """How a solve is tried: tolerance, refinement to rounding, shorter steps; words for a report."""
+
+    tolerance: float
+    refined: bool = True
+    cautious: bool = False
+    words: str = ""
+
+
+_PRECISE = (
+    _Attempt(tolerances.SOLVER_GAP),
+    _Attempt(tolerances.SOLVER_GAP, cautious=True, words=" with smaller steps"),
+)
 
 
 class ClarabelSolver:
@@ -30,67 +57,164 @@ class ClarabelSolver:
 
     def __init__(self, program: ConicProgram) -> None:
         self.program = program
-        self._scaling = equilibrate(program)
-        p, a = self._scaling.matrices(program)
-        self._p, self._a = csc_matrix(p), csc_matrix(a)
-        self._cones = [clarabel.ZeroConeT(program.zero)] if program.zero else []
-        if program.nonneg:
-            self._cones.append(clarabel.NonnegativeConeT(program.nonneg))
-        self._cones += [clarabel.SecondOrderConeT(size) for size in program.cones]
-        self._solver: Any = None
+        self._forms: dict[str, _Form] = {}
+        self._bound: DualBound | None = None
 
-    def solve(self, data: ProgramData) -> Solution:
+    def solve(self, data: ProgramData, tolerance: float | None = None) -> Solution:
         """Solve one instance and check the returned point independently.
 
-        A point that violates a row by more than the tolerance is returned as "failed", whatever
-        the solver called it.
+        Without `tolerance` to rounding, with multipliers that are fit to be published as prices;
+        else to this relative gap and feasibility, about twice as fast. A point that violates a row
+        by more than the tolerance of every point is returned as "failed", whatever the solver
+        called it.
         """
         started = time.perf_counter()
-        q, b = self._scaling.column * data.q, self._scaling.row * data.b
-        if self._solver is None:
-            self._solver = self._fresh(q, b, _settings())
-        else:
-            self._solver.update(q=q, b=b)
-        status, message, result, violation = self._checked(self._solver, data)
-        if status == "failed":  # once more on a slower, more cautious path
-            retry = self._checked(self._fresh(q, b, _cautious_settings()), data)
-            if retry[0] != "failed":
-                status, _, result, violation = retry
-                message = f"{message}; then {retry[1]} with smaller steps"
-        x = self._scaling.column * np.array(result.x)
-        solved = status == "optimal"
-        return Solution(
-            status=status,
-            x=x,
-            dual=self._scaling.row * np.array(result.z),
-            objective=self.program.objective(x, data) if solved else float("nan"),
-            bound=float(result.obj_val_dual) + data.offset if solved else float("nan"),
-            violation=violation,
-            iterations=int(result.iterations),
-            solve_s=time.perf_counter() - started,
-            message=message,
-        )
+        loose = tolerance is not None and tolerance > tolerances.SOLVER_FEASIBILITY
+        attempts = (_Attempt(tolerance, refined=False), *_PRECISE) if loose else _PRECISE
+        for form in self._candidates(data):
+            solution = self._tried(form, data, attempts)
+            if not (form.lean and self._breaks(solution, data)):
+                break
+        return replace(solution, solve_s=time.perf_counter() - started)
 
-    def _fresh(self, q: Floats, b: Floats, settings: Any) -> Any:
-        return clarabel.DefaultSolver(self._p, q, self._a, b, self._cones, settings)
+    def _candidates(self, data: ProgramData) -> Iterator["_Form"]:
+        """Yield forms in the order in which they are tried, each built when first needed."""
+        program = self.program
+        makers: dict[str, Callable[[], _Form]] = {}
+        if len(program.rare):
+            makers["lean"] = lambda: _Form(program, Reduction(program, program.rare), lean=True)
+        if program.rows >= _WORTH_REDUCING:
+            makers["reduced"] = lambda: _Form(program, Reduction(program))
+        makers["whole"] = lambda: _Form(program)
+        for name, make in makers.items():
+            if name not in self._forms:
+                self._forms[name] = make()
+            if self._forms[name].takes(data):
+                yield self._forms[name]
 
-    def _checked(self, solver: Any, data: ProgramData) -> tuple[SolverStatus, str, Any, float]:
+    def _breaks(self, solution: Solution, data: ProgramData) -> bool:
+        """Whether rows that were left out would change the answer."""
+        if solution.status != "optimal":
+            return solution.status != "infeasible"
+        worst = self.program.violations(solution.x, data.b)[self.program.rare]
+        return bool(worst.max(initial=0.0) > tolerances.RARE_ROW)
+
+    def _tried(
+        self, form: "_Form", data: ProgramData, attempts: tuple[_Attempt, ...]
+    ) -> Solution:
+        """Solution of the first attempt that stands every check, else the failed first one."""
+        first: Solution | None = None
+        for attempt in attempts:
+            solution = self._checked(form, data, attempt)
+            if first is None:
+                first = solution
+            elif solution.status != "failed":
+                message = f"{first.message}; then {solution.message}{attempt.words}"
+                iterations = first.iterations + solution.iterations
+                return replace(solution, message=message, iterations=iterations)
+            if first.status != "failed":
+                return first
+        assert first is not None
+        return first
+
+    def _checked(self, form: "_Form", data: ProgramData, attempt: _Attempt) -> Solution:
         """Solve, and call "failed" whatever violates a row by more than the tolerance."""
-        result = solver.solve()
-        message = str(result.status)
-        status: SolverStatus = _STATUS.get(message, "failed")
-        violation = float("nan")
+        result = form.solve(data, attempt)
+        status, message = _STATUS.get(result.message, "failed"), result.message
+        violation = bound = _NAN
         if status == "optimal":
-            violation, row = self.program.violation(
-                self._scaling.column * np.array(result.x), data.b
-            )
+            worst = self.program.violations(result.x, data.b)
+            if form.lean:
+                worst[self.program.rare] = 0.0
+            row = int(np.argmax(worst)) if len(worst) else 0
+            violation = float(worst[row]) if len(worst) else 0.0
+            bound = result.bound
             if not violation <= tolerances.POINT_VIOLATION:
                 status = "failed"
                 message = f"{message}, but row {row} is violated by {violation:.1e}"
-        return status, message, result, violation
+            elif not attempt.refined:
+                self._bound = self._bound or DualBound(self.program)
+                bound = self._bound.value(result.x, result.dual, data)
+                if bound == -np.inf:
+                    status, message = "failed", f"{message}, but its multipliers prove no bound"
+        solved = status == "optimal"
+        return Solution(
+            status=status,
+            x=result.x,
+            dual=result.dual,
+            objective=self.program.objective(result.x, data) if solved else _NAN,
+            bound=bound if solved else _NAN,
+            violation=violation,
+            iterations=result.iterations,
+            solve_s=0.0,
+            message=message,
+        )
 
 
-def _settings() -> Any:
+@dataclass(frozen=True)
+class _Result:
+    """Answer of Clarabel in the rows and columns of the whole program."""
+
+    message: str
+    x: Floats
+    dual: Floats
+    bound: float
+    iterations: int
+
+
+class _Form:
+    """A program as Clarabel gets it: reduced or as it is, and scaled.
+
+    `lean` says that rarely binding rows are left out.
+    """
+
+    def __init__(
+        self, program: ConicProgram, reduction: Reduction | None = None, lean: bool = False
+    ) -> None:
+        self.lean, self._reduction = lean, reduction
+        self._program = program if reduction is None else reduction.program
+        self._scaling = equilibrate(self._program)
+        p, a = self._scaling.matrices(self._program)
+        self._p, self._a = csc_matrix(p), csc_matrix(a)
+        self._cones = [clarabel.ZeroConeT(self._program.zero)] if self._program.zero else []
+        if self._program.nonneg:
+            self._cones.append(clarabel.NonnegativeConeT(self._program.nonneg))
+        self._cones += [clarabel.SecondOrderConeT(size) for size in self._program.cones]
+        self._solvers: dict[_Attempt, Any] = {}
+
+    def takes(self, data: ProgramData) -> bool:
+        """Whether the reduction is exact for these data."""
+        return self._reduction is None or self._reduction.holds(data)
+
+    def solve(self, data: ProgramData, attempt: _Attempt) -> _Result:
+        """Answer for one instance, mapped back to the whole program."""
+        own = data if self._reduction is None else self._reduction.data(data)
+        q, b = self._scaling.column * own.q, self._scaling.row * own.b
+        unit = cost_unit(q)
+        q = q / unit
+        if attempt not in self._solvers:
+            self._solvers[attempt] = clarabel.DefaultSolver(
+                self._p / unit, q, self._a, b, self._cones, _settings(attempt)
+            )
+        elif self._p.nnz:
+            self._solvers[attempt].update(P=self._p / unit, q=q, b=b)
+        else:
+            self._solvers[attempt].update(q=q, b=b)
+        result = self._solvers[attempt].solve()
+        x = self._scaling.column * np.array(result.x)
+        dual = unit * self._scaling.row * np.array(result.z)
+        if self._reduction is not None:
+            x, dual = self._reduction.point(x, data.b), self._reduction.dual(dual, data.q)
+        return _Result(
+            message=str(result.status),
+            x=x,
+            dual=dual,
+            bound=unit * float(result.obj_val_dual) + own.offset,
+            iterations=int(result.iterations),
+        )
+
+
+def _settings(attempt: _Attempt) -> Any:
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.presolve_enable = False  # it would drop rows, and dropped rows cannot be updated
@@ -98,21 +222,18 @@ def _settings() -> Any:
     settings.chordal_decomposition_enable = False
     settings.input_sparse_dropzeros = False
     settings.max_threads = 1
+    settings.iterative_refinement_enable = attempt.refined
     # refinement to rounding: without it thin cones end a few digits short of the tolerance
     settings.iterative_refinement_max_iter = 30
     settings.iterative_refinement_reltol = 1e-14
     settings.iterative_refinement_abstol = 1e-14
-    settings.tol_gap_rel = tolerances.SOLVER_GAP
-    settings.tol_gap_abs = tolerances.SOLVER_GAP
-    settings.tol_feas = tolerances.SOLVER_FEASIBILITY
+    settings.tol_gap_rel = attempt.tolerance
+    settings.tol_gap_abs = attempt.tolerance
+    settings.tol_feas = tolerances.SOLVER_FEASIBILITY if attempt.refined else attempt.tolerance
     settings.reduced_tol_gap_rel = tolerances.SOLVER_REDUCED
     settings.reduced_tol_gap_abs = tolerances.SOLVER_REDUCED
     settings.reduced_tol_feas = tolerances.SOLVER_REDUCED
-    return settings
-
-
-def _cautious_settings() -> Any:
-    settings = _settings()
-    settings.max_step_fraction = 0.95
-    settings.static_regularization_constant = 1e-7
+    if attempt.cautious:
+        settings.max_step_fraction = 0.95
+        settings.static_regularization_constant = 1e-7
     return settings

@@ -6,7 +6,7 @@ quadratic representation and turned into second-order cones, or refused by name.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from scipy.sparse import coo_array, csc_array, csr_array, triu
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.cones import ConeRow, second_order_cone
 from stackelgrid.controllers.solvers.conic import ConicProgram
+from stackelgrid.controllers.solvers.restricted import BoundRows
 from stackelgrid.controllers.solvers.row_names import ComponentNames, RowNames
 from stackelgrid.controllers.solvers.row_table import Entries, RowTable, shifted_rows, stacked
 from stackelgrid.controllers.solvers.step_constraint import StepConstraint
@@ -45,6 +46,15 @@ class CompiledModel:
     rows: Mapping[str, Ints]
     row_names: Sequence[str]
     maximise: bool
+
+    def with_rare(self, bounds: Sequence[str] = (), rows: Sequence[str] = ()) -> "CompiledModel":
+        """The same model, in whose program the bounds of variables and linear rows seldom bind."""
+        found = BoundRows(self.program)
+        of_columns = np.concatenate([np.zeros(0, np.int64), *(self.columns[n] for n in bounds)])
+        inequality = ~found.equal & np.isin(found.columns, of_columns)
+        named = [at for n in rows for at in self.rows[n].tolist()]
+        rare = np.union1d(found.rows[inequality], np.array(named, dtype=np.int64))
+        return replace(self, program=replace(self.program, rare=rare.astype(np.int64)))
 
 
 def compile_model(model: Any, parameters: Sequence[Any] = ()) -> CompiledModel:

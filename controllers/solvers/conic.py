@@ -1,7 +1,8 @@
 """Conic standard form with named parameters, and what a solver returns for it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
@@ -21,7 +22,8 @@ class ConicProgram:
     `cones` (first entry bounds the norm of the others). P is the upper triangle. The parameters
     p enter as q = q0 + Q p, b = b0 - B p, offset = c0 + c'p + p'C p. The columns in `integer`
     must take integer values; their bounds are among the inequalities. A conic solver ignores them
-    (then the program is its own relaxation), `misocp.py` does not.
+    (then the program is its own relaxation), `misocp.py` does not. The inequalities in `rare`
+    seldom bind: a solver may leave them out, check its solution and solve again with them.
     """
 
     quadratic: csc_array
@@ -37,6 +39,12 @@ class ConicProgram:
     offset_linear: Floats
     offset_quadratic: csr_array
     integer: Ints
+    rare: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+    @cached_property
+    def magnitudes(self) -> csc_array:
+        """Absolute values of A."""
+        return abs(self.matrix)
 
     @property
     def variables(self) -> int:
@@ -75,7 +83,7 @@ class ConicProgram:
     def violations(self, x: Floats, b: Floats) -> Floats:
         """Violation of every row at x, relative to the size of its terms; a cone's at its first."""
         slack = b - self.matrix @ x
-        size = 1.0 + np.abs(b) + abs(self.matrix) @ np.abs(x)
+        size = 1.0 + np.abs(b) + self.magnitudes @ np.abs(x)
         worst = np.zeros(self.rows)
         worst[: self.zero] = np.abs(slack[: self.zero])
         linear = self.zero + self.nonneg
@@ -130,8 +138,11 @@ class ConicSolver(Protocol):
     name: str
     version: str
 
-    def solve(self, data: ProgramData) -> Solution:
-        """Solve one instance."""
+    def solve(self, data: ProgramData, tolerance: float | None = None) -> Solution:
+        """Solve one instance to rounding, or faster to a relative `tolerance`.
+
+        The bound of a faster solve is a weaker one, never a wrong one.
+        """
         ...
 
 

@@ -96,6 +96,9 @@ def join_models(
         offset_linear=np.concatenate([*(p.offset_linear for p in programs), np.zeros(at)]),
         offset_quadratic=_squared(block_diag([p.offset_quadratic for p in programs]), widths),
         integer=np.concatenate([f + p.integer for f, p in zip(n[:-1], programs, strict=True)]),
+        rare=np.sort(
+            np.concatenate([place[f + p.rare] for f, p in zip(row_first, programs, strict=False)])
+        ),
     )
     return CompiledModel(
         program=program,

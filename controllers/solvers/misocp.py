@@ -183,6 +183,9 @@ class _Search:
         self.known: dict[bytes, float] = {}  # bound of an assignment once restricted
         self.visits: dict[bytes, int] = {}  # how often the master proposed it
         self.program = self.solver.program
+        self.tolerance = min(
+            tolerances.RELAXATION_SHARE * self.options.gap, tolerances.RELAXATION_LOOSEST
+        )
 
     def run(self) -> MixedSolution:
         relaxation = self.relaxation = self._conic("relaxation", self.solver.relaxed, self.data,
@@ -233,7 +236,7 @@ class _Search:
     ) -> Solution:
         """Solve, and believe nothing: an "optimal" point is checked against the program."""
         try:
-            solution = solver.solve(data)
+            solution = solver.solve(data, self.tolerance)
         except Exception as error:  # a foreign solver may raise anything
             solution = _crashed(f"{type(error).__name__}: {error}")
         self.conic_solves += 1

@@ -124,8 +124,11 @@ class MosekConicSolver:
         self.program = program
         self.version = version()
 
-    def solve(self, data: ProgramData) -> Solution:
-        """Solve one instance and check point, duals and rays independently."""
+    def solve(self, data: ProgramData, tolerance: float | None = None) -> Solution:
+        """Solve one instance and check point, duals and rays independently.
+
+        MOSEK solves to its own tolerances, whatever `tolerance` is.
+        """
         check_data(self.program, data, None)
         started = time.perf_counter()
         mosek = library()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csc_array, csr_array, triu
+from scipy.sparse import csc_array, csr_array, hstack, triu
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
@@ -91,21 +91,31 @@ class RestrictedProgram:
         symmetric = csc_array(p + triu(p, 1).T)
         self._p_cross = csr_array(symmetric[self.free, :][:, self.integer])
         self._p_integer = csr_array(symmetric[self.integer, :][:, self.integer])
-        k, none = len(self.free), csr_array((len(self.free), 0))
+        # its parameters are the program's and, behind them, the values of the integers
         self.program = ConicProgram(
             quadratic=csc_array(triu(symmetric[self.free, :][:, self.free])),
             matrix=csc_array(a_free[self.rows, :]),
             zero=int(used[: program.zero].sum()),
             nonneg=int(used[program.zero : linear].sum()),
             cones=tuple(sizes[kept].tolist()),
-            q0=np.zeros(k),
-            q_parameters=none,
-            b0=np.zeros(len(self.rows)),
-            b_parameters=csr_array((len(self.rows), 0)),
+            q0=program.q0[self.free],
+            q_parameters=csr_array(
+                hstack([csr_array(program.q_parameters)[self.free, :], self._p_cross])
+            ),
+            b0=program.b0[self.rows],
+            b_parameters=csr_array(
+                hstack(
+                    [
+                        csr_array(program.b_parameters)[self.rows, :],
+                        self._a_integer[self.rows, :],
+                    ]
+                )
+            ),
             offset0=0.0,
             offset_linear=np.zeros(0),
             offset_quadratic=csr_array((0, 0)),
             integer=np.zeros(0, dtype=np.int64),
+            rare=np.flatnonzero(np.isin(self.rows, program.rare)).astype(np.int64),
         )
         self._m = m
 

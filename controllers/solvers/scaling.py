@@ -1,7 +1,8 @@
 """Equilibration of a conic program, once, at compile time.
 
 A solver's own equilibration keeps the scaling of the first data it saw, so an updated and a fresh
-solver would differ in the last digits; ours depends on the matrices only, never on the data.
+solver would differ in the last digits; ours of rows and columns depends on the matrices only, that
+of the objective (cost_unit) on the data of the same solve.
 """
 
 from dataclasses import dataclass
@@ -47,6 +48,12 @@ def equilibrate(program: ConicProgram) -> Scaling:
         column /= np.sqrt(np.where(column_norm > 0.0, column_norm, 1.0))
         row /= np.sqrt(np.where(row_norm > 0.0, row_norm, 1.0))
     return Scaling(np.clip(column, *_LIMITS), np.clip(row, *_LIMITS))
+
+
+def cost_unit(q: Floats) -> float:
+    """Unit in which the largest linear cost of scaled columns is one; it depends on q alone."""
+    largest = float(np.abs(q).max(initial=0.0))
+    return float(np.clip(largest, *_LIMITS)) if largest else 1.0
 
 
 @dataclass(frozen=True)
