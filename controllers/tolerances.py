@@ -24,8 +24,8 @@ SOLVER_FEASIBILITY = 1e-9
 SOLVER_GAP = 1e-8
 SOLVER_REDUCED = 1e-5
 
-# a relaxation is solved to this share of the wanted gap, at most this loosely (then its bound lies
-# by less than 1e-5 below); a rarely binding row that was left out holds if violated by less (relative)
+# a relaxation is solved to this share of the wanted gap, at most this loosely (then its bound is
+# less than 1e-5 below); a rarely binding row that was left out holds if violated by less (relative)
 RELAXATION_SHARE = 1e-4
 RELAXATION_LOOSEST = 3e-8
 RARE_ROW = 1e-8
@@ -33,8 +33,8 @@ RARE_ROW = 1e-8
 # independent check of a returned point: violation of a row, relative to the size of its terms
 POINT_VIOLATION = 1e-6
 
-# reduction: a row is implied by others if its right-hand side is short of what they allow by no more
-# than this, relative to its size
+# reduction: a row is implied by others if its right-hand side falls short of what they allow by no
+# more than this, relative to its size
 IMPLIED_ROW = 1e-12
 
 # certificate (docs/model.md): verdicts exact, feasible, infeasible

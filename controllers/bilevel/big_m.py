@@ -127,6 +127,7 @@ def _with_sides(
         program,
         matrix=csc_array(vstack([ones, matrix[tight], matrix], format="csc")),
         zero=program.zero + count,
+        rare=np.zeros(0, dtype=np.int64),
         b0=np.zeros(program.rows + count),
         b_parameters=csr_array((program.rows + count, 0)),
     )
@@ -172,6 +173,7 @@ def _mixed(
         quadratic=quadratic,
         matrix=csc_array(vstack([wide[:linear], added, wide[linear:]], format="csc")),
         nonneg=program.nonneg + 4 * pairs,
+        rare=np.zeros(0, dtype=np.int64),
         q0=np.zeros(n + pairs),
         q_parameters=csr_array((n + pairs, 0)),
         b0=np.zeros(len(b)),

@@ -280,6 +280,7 @@ class _Proof:
             matrix=csc_array(csr_array(follower.matrix)[rows][:, block.columns]),
             zero=equations,
             nonneg=len(rows) - equations,
+            rare=np.zeros(0, dtype=np.int64),
             cones=(),
             q0=below.q[block.columns],
             q_parameters=csr_array(q_x[:, used]),

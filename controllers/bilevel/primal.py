@@ -59,9 +59,7 @@ class PrimalForm:
             cones=(*leader.cones, *follower.cones),
             q0=np.concatenate([weights[0] * leader.q0, weights[1] * follower.q0]),
             q_parameters=csr_array(block_diag(prices)),
-            b0=np.concatenate(
-                [part for a, u in kinds for part in (leader.b0[a], follower.b0[u])]
-            ),
+            b0=np.concatenate([part for a, u in kinds for part in (leader.b0[a], follower.b0[u])]),
             b_parameters=csr_array(block_array(sides)),
             offset0=0.0,
             offset_linear=np.zeros(0),

@@ -201,6 +201,7 @@ def _compile_leader(levels: Levels, n_x: int, n_y: int) -> tuple[ConicProgram, t
         b_parameters=csr_array((int(kept.sum()), 0)),
         zero=int(kept[: program.zero].sum()),
         nonneg=int(kept[program.zero : linear].sum()),
+        rare=np.zeros(0, dtype=np.int64),
     )
     names = tuple(n for n, keep in zip(compiled.row_names, kept, strict=True) if keep)
     return leader, names

@@ -64,5 +64,6 @@ def _rows_of(program: ConicProgram, rows: Ints) -> ConicProgram:
         b_parameters=csr_array((len(rows), 0)),
         zero=int((rows < program.zero).sum()),
         nonneg=int(((rows >= program.zero) & (rows < linear)).sum()),
+        rare=np.zeros(0, dtype=np.int64),
         cones=tuple(sizes),
     )

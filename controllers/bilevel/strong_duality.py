@@ -296,6 +296,7 @@ def _with_row(form: KktForm, single: ProgramData, row: _Row) -> tuple[ConicProgr
         matrix=csc_array(vstack(parts, format="csc")),
         zero=program.zero + len(equations),
         nonneg=program.nonneg + len(inequalities),
+        rare=np.zeros(0, dtype=np.int64),
         cones=(*program.cones, *([len(cone)] if cone else [])),
         q0=np.zeros(n),
         q_parameters=csr_array((n, 0)),

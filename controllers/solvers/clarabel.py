@@ -35,7 +35,7 @@ _NAN = float("nan")
 
 @dataclass(frozen=True)
 class _Attempt:
-    """How a solve is tried: tolerance, refinement to rounding, shorter steps; words for a report."""
+    """A way to solve: tolerance, refinement to rounding, shorter steps; words for messages."""
 
     tolerance: float
     refined: bool = True
@@ -43,7 +43,7 @@ class _Attempt:
     words: str = ""
 
 
-_PRECISE = (
+_PRECISE: tuple[_Attempt, ...] = (
     _Attempt(tolerances.SOLVER_GAP),
     _Attempt(tolerances.SOLVER_GAP, cautious=True, words=" with smaller steps"),
 )
@@ -69,8 +69,9 @@ class ClarabelSolver:
         called it.
         """
         started = time.perf_counter()
-        loose = tolerance is not None and tolerance > tolerances.SOLVER_FEASIBILITY
-        attempts = (_Attempt(tolerance, refined=False), *_PRECISE) if loose else _PRECISE
+        attempts = _PRECISE
+        if tolerance is not None and tolerance > tolerances.SOLVER_FEASIBILITY:
+            attempts = (_Attempt(tolerance, refined=False), *_PRECISE)
         for form in self._candidates(data):
             solution = self._tried(form, data, attempts)
             if not (form.lean and self._breaks(solution, data)):
@@ -99,9 +100,7 @@ class ClarabelSolver:
         worst = self.program.violations(solution.x, data.b)[self.program.rare]
         return bool(worst.max(initial=0.0) > tolerances.RARE_ROW)
 
-    def _tried(
-        self, form: "_Form", data: ProgramData, attempts: tuple[_Attempt, ...]
-    ) -> Solution:
+    def _tried(self, form: "_Form", data: ProgramData, attempts: tuple[_Attempt, ...]) -> Solution:
         """Solution of the first attempt that stands every check, else the failed first one."""
         first: Solution | None = None
         for attempt in attempts:

@@ -90,14 +90,15 @@ class _Entries:
 
     def without_own(self, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
         """Least and largest value of the other entries of the row, for each entry."""
-        return tuple(self._rest(term) for term in self._terms(lower, upper))
+        low, high = self._terms(lower, upper)
+        return self._rest(low), self._rest(high)
 
     def _terms(self, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
         one, other = self.value * lower[self.column], self.value * upper[self.column]
         return np.minimum(one, other), np.maximum(one, other)
 
     def _sum(self, term: Floats) -> Floats:
-        return np.bincount(self.row, weights=term, minlength=self._count)
+        return np.bincount(self.row, weights=term, minlength=self._count).astype(np.float64)
 
     def _rest(self, term: Floats) -> Floats:
         infinite = np.isinf(term)

@@ -87,7 +87,8 @@ class DualBound:
                     break
         if columns:
             residual = residual + self._equations.T @ price
+            rounding = _ROUNDING * float(np.abs(price).max(initial=0.0))
             residual[columns] = np.where(
-                np.abs(residual[columns]) <= _ROUNDING * np.abs(price).max(), 0.0, residual[columns]
+                np.abs(residual[columns]) <= rounding, 0.0, residual[columns]
             )
         return residual, price

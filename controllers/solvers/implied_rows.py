@@ -64,7 +64,9 @@ def implied_rows(
             chosen[row] = k
             used |= reasons
     order = sorted(chosen)
-    return ImpliedRows(np.array(order, dtype=np.int64), csr_array(proof[[chosen[r] for r in order], :]))
+    return ImpliedRows(
+        np.array(order, dtype=np.int64), csr_array(proof[[chosen[r] for r in order], :])
+    )
 
 
 def _bounds_by_a_row(

@@ -81,6 +81,7 @@ def _elastic(
         quadratic=csc_array((n + count, n + count)),
         matrix=matrix,
         nonneg=program.nonneg + count,
+        rare=np.zeros(0, dtype=np.int64),
         q0=q,
         q_parameters=csr_array((n + count, 0)),
         b0=b,

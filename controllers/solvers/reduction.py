@@ -218,9 +218,11 @@ def _project(
     alone = (once[low] == 1) & (once[high] == 1)
     columns, low, high = columns[alone], low[alone], high[alone]
     below, above = of_rows.data[chosen & ~up][alone], of_rows.data[chosen & up][alone]
-    within = within.only(np.isin(rows.matrix.indices[rows.matrix.indptr[within.claimed]], columns))
+    bounded = rows.matrix.indices[rows.matrix.indptr[within.claimed]]
+    within = within.only(np.isin(bounded, columns))
+    unit = csr_array(eye_array(len(rows.kind), format="csr"))
     scaled = [
-        csr_array(diags_array(1.0 / pivots) @ csr_array(eye_array(len(rows.kind), format="csr")[at]))
+        csr_array(diags_array(1.0 / pivots) @ unit[at, :])
         for at, pivots in ((low, below), (high, above))
     ]
     left = np.ones(program.variables)
@@ -234,8 +236,10 @@ def _project(
     own[low] = -1.0 / below
     added = coo_array((1.0 / above, (low, high)), shape=(len(own), len(own)))
     added_up = rows.combined(csr_array(diags_array(own) + added), columns)
-    return switched, (within, rows.combination), added_up.without(
-        np.concatenate([high, within.claimed])
+    return (
+        switched,
+        (within, rows.combination),
+        added_up.without(np.concatenate([high, within.claimed])),
     )
 
 

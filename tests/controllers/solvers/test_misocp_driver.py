@@ -18,7 +18,7 @@ E = np.eye
 class Counting(ClarabelSolver):
     solves = 0
 
-    def solve(self, data):
+    def solve(self, data, tolerance=None):
         type(self).solves += 1
         return super().solve(data)
 
@@ -172,7 +172,7 @@ def lying(change):
     class Lying(ClarabelSolver):
         name = "stub"
 
-        def solve(self, data):
+        def solve(self, data, tolerance=None):
             return change(super().solve(data))
 
     return Lying
@@ -201,7 +201,7 @@ def test_a_lying_conic_solver_is_caught(change, told):
 
 def test_a_crashing_conic_solver_is_caught():
     class Crashing(ClarabelSolver):
-        def solve(self, data):
+        def solve(self, data, tolerance=None):
             raise RuntimeError("out of memory")
 
     conic, data = battery()
