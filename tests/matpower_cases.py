@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandapower as pp
+from pandapower_nets import empty_net
 
 _DATA = Path(__file__).parent / "reference_cases" / "matpower_radial.json"
 CASES = tuple(json.loads(_DATA.read_text())["cases"])
@@ -15,7 +16,7 @@ SEVERAL_SLACKS = ("case16ci", "case70da")
 def matpower_net(case):
     """One case on 1 MVA, lines of 1 km without charging or rating."""
     data = json.loads(_DATA.read_text())["cases"][case]
-    net = pp.create_empty_network(sn_mva=1.0)
+    net = empty_net(sn_mva=1.0)
     for bus, vn_kv, p_mw, q_mvar in data["bus, vn_kv, p_mw, q_mvar"]:
         pp.create_bus(net, vn_kv, index=bus)
         if p_mw or q_mvar:

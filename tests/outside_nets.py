@@ -1,15 +1,8 @@
 """Two small pandapower nets of outside users; keyword arguments give the variants."""
 
-import copy
-from functools import cache
-
 import numpy as np
 import pandapower as pp
-
-
-@cache
-def _empty():
-    return pp.create_empty_network()  # 0.2 s
+from pandapower_nets import empty_net
 
 
 def street(
@@ -25,8 +18,7 @@ def street(
     **transformer,
 ):
     """Six houses behind a 160 kVA transformer, slack at 1.02 p.u."""
-    net = copy.deepcopy(_empty())
-    net.sn_mva = 0.1
+    net = empty_net(sn_mva=0.1)
     up = pp.create_bus(net, 20.0)
     pp.create_ext_grid(net, up, vm_pu=1.02)
     bus = pp.create_bus(net, 0.4)
@@ -60,8 +52,7 @@ def street(
 
 def triangle(shift_degree=0.0, ideal_tap=None):
     """Three 220 kV buses; DC-OPF 3851.053, at a shift of 5 degrees 7346.083, at -5 2889.750."""
-    net = copy.deepcopy(_empty())
-    net.sn_mva = 100.0
+    net = empty_net(sn_mva=100.0)
     a, b, c = (pp.create_bus(net, 220.0) for _ in range(3))
     pp.create_ext_grid(net, a, min_p_mw=0, max_p_mw=500)
     pp.create_poly_cost(net, 0, "ext_grid", 10)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandapower as pp
 import pytest
+from pandapower_nets import empty_net
 
 from stackelgrid.controllers.agents import LeaderGroup
 from stackelgrid.controllers.agents.feeder_schedule import middle_price
@@ -63,7 +64,7 @@ def load_case(_cases):
 
 def build_radial_net(parents, p_kw, q_kvar, ohm_per_km=(0.3, 0.1), length_km=0.1, sn_mva=0.1):
     """400 V tree: bus k + 1 hangs on `parents[k]`; loads (buses,) in kW and kVAr, 0 for none."""
-    net = pp.create_empty_network(sn_mva=sn_mva)
+    net = empty_net(sn_mva=sn_mva)
     pp.create_buses(net, len(parents) + 1, vn_kv=0.4, min_vm_pu=0.5, max_vm_pu=1.5)
     pp.create_ext_grid(net, 0, vm_pu=1.0)
     pp.create_lines_from_parameters(

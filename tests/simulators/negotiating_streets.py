@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 import numpy as np
 import pandapower as pp
+from pandapower_nets import empty_net
 
 from stackelgrid.controllers.agents.messages import Commit, Message, Version
 from stackelgrid.controllers.coordination.cascade import Cascade
@@ -97,7 +98,7 @@ pv = [{{ count = 1, p_mw = 0.002 }}]
 
 def street_net():
     """One transformer and four customers of 3 kW on a line."""
-    net = pp.create_empty_network(sn_mva=0.1)
+    net = empty_net(sn_mva=0.1)
     high, bus = pp.create_bus(net, vn_kv=12.66), pp.create_bus(net, vn_kv=0.4)
     pp.create_ext_grid(net, high)
     pp.create_transformer_from_parameters(

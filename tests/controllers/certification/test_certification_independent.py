@@ -14,6 +14,7 @@ import numpy as np
 import pandapower as pp
 import pyomo.environ as pyo
 import pytest
+from pandapower_nets import empty_net
 
 from stackelgrid.controllers.agents import FeederAgent
 from stackelgrid.controllers.certification.certificate import FeederCertifier, relaxation
@@ -113,7 +114,7 @@ def random_feeder(kind, seed):
 
 def net_of(f):
     """The feeder as a pandapower net."""
-    net = pp.create_empty_network(sn_mva=f.base_mva)
+    net = empty_net(sn_mva=f.base_mva)
     pp.create_buses(
         net, len(f.load_p_mw), vn_kv=f.kv, min_vm_pu=f.vm_min, max_vm_pu=f.vm_max
     )  # fmt: skip

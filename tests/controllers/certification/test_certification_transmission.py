@@ -5,8 +5,8 @@ import re
 
 import numpy as np
 import pandapower as pp
-import pandapower.networks as pn
 import pytest
+from pandapower_nets import shipped_net
 
 from stackelgrid.controllers.certification.transmission import TransmissionCertifier
 from stackelgrid.controllers.errors import NetworkError
@@ -68,7 +68,7 @@ def case30(load_case):
 
 
 def case14_with_a_phase_shift():
-    net = pn.case14()
+    net = shipped_net("case14")
     net.trafo.loc[0, "shift_degree"] = 7.0
     pp.create_shunt(net, 8, q_mvar=-5.0, p_mw=3.0)
     return normalise(net, "case14")

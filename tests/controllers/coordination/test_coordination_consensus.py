@@ -1,8 +1,8 @@
 """Consensus on a good: prices by hand, limits, absent parties, and a grid split into two areas."""
 
 import numpy as np
-import pandapower.networks as pn
 import pytest
+from pandapower_nets import shipped_net
 from scipy.sparse import csc_array, csr_array
 
 from stackelgrid.controllers.coordination.consensus import (
@@ -237,7 +237,7 @@ class Area:
 
 def test_two_areas_of_case14_agree_on_matpowers_optimum(reference):
     """Buses 1-5 and 6-14, tie lines 4-7, 4-9 and 5-6: the angles at both ends are the goods."""
-    net = normalise(pn.case14(), "case14")
+    net = normalise(shipped_net("case14"), "case14")
     network = meshed_network(net, "case14")
     devices = read_devices(net, "case14", slack_is_unit=True)
     position = {b: i for i, b in enumerate(network.bus_index)}

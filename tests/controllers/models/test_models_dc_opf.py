@@ -4,8 +4,8 @@ import copy
 
 import numpy as np
 import pandapower as pp
-import pandapower.networks as pn
 import pytest
+from pandapower_nets import shipped_net
 
 from stackelgrid.controllers.models.dc_opf import dc_opf_model, nodal_prices
 from stackelgrid.controllers.networks.cases import normalise
@@ -55,7 +55,7 @@ def test_case30_is_matpowers(load_case, solve_dc, reference):
 
 
 def test_case14_is_matpowers(solve_dc, reference):
-    net = normalise(pn.case14(), "case14")
+    net = normalise(shipped_net("case14"), "case14")
     check_net(net, "case14")
     optimum, dispatch, _, _ = solve_dc(net)
     assert optimum.objective == pytest.approx(reference["dc_opf"]["case14"]["cost_per_h"], abs=6e-3)

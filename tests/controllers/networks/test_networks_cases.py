@@ -2,8 +2,8 @@
 
 import numpy as np
 import pandapower as pp
-import pandapower.networks as pn
 import pytest
+from pandapower_nets import shipped_net
 
 from stackelgrid.controllers.networks.cases import load_case as read_case
 from stackelgrid.controllers.networks.devices import read_devices
@@ -42,7 +42,7 @@ def test_every_caller_gets_a_built_in_grid_of_its_own(case):
 def test_pandapowers_own_file_is_normalised_on_reading(solve_ac, tmp_path, reference):
     # as a user would save it: with the five open tie lines, single precision lost nowhere
     path = tmp_path / "baran_wu.json"
-    pp.to_json(pn.case33bw(), str(path))
+    pp.to_json(shipped_net("case33bw"), str(path))
     net = read_case(str(path), "mine")
     known = reference["power_flow"]["case33bw"]
     assert len(net.line) == 32

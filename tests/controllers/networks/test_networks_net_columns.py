@@ -7,6 +7,7 @@ import pandapower as pp
 import pandapower.network_schema as schema
 import pandas as pd
 import pytest
+from pandapower_nets import empty_net
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import check_net
@@ -23,7 +24,7 @@ COLUMNS = {(row.table, row.column) for row in DECLARED}
 
 def pandapower_columns():
     """Columns of an empty net and of pandapower's own schema."""
-    net = pp.create_empty_network()
+    net = empty_net()
     for table, frame in net.items():
         if isinstance(frame, pd.DataFrame) and not table.startswith(("res_", "_")):
             yield from ((table, column) for column in frame.columns)
@@ -47,7 +48,7 @@ def test_no_column_is_declared_twice_for_one_kind_of_grid():
 
 @pytest.fixture
 def net():
-    net = pp.create_empty_network()
+    net = empty_net()
     a, b = pp.create_bus(net, 20.0), pp.create_bus(net, 20.0)
     pp.create_ext_grid(net, a, va_degree=0.0)
     pp.create_line_from_parameters(net, a, b, 1.0, 0.1, 0.1, 0.0, 0.2)

@@ -9,6 +9,7 @@ import pandapower.networks as pn
 import pandas as pd
 import pytest
 from pandapower.control import DiscreteTapControl
+from pandapower_nets import empty_net
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.cases import load_case
@@ -18,7 +19,7 @@ from stackelgrid.controllers.networks.net_tables import conform_tables
 
 def street(houses=3):
     """A transformer and a few houses."""
-    net = pp.create_empty_network(sn_mva=0.1)
+    net = empty_net(sn_mva=0.1)
     up, bus = pp.create_bus(net, 20.0), pp.create_bus(net, 0.4, geodata=(9.5, 51.3))
     pp.create_ext_grid(net, up, vm_pu=1.02)
     pp.create_transformer(net, up, bus, "0.25 MVA 20/0.4 kV")

@@ -3,6 +3,7 @@
 import numpy as np
 import pandapower as pp
 import pytest
+from pandapower_nets import empty_net
 
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.networks.order import net_order
@@ -15,7 +16,7 @@ def reversed_net():
 
     A transformer to bus 3 hangs on bus 4.
     """
-    net = pp.create_empty_network(sn_mva=1.0)
+    net = empty_net(sn_mva=1.0)
     for bus in (9, 1, 3, 4, 7):
         pp.create_bus(net, 0.4, index=bus, min_vm_pu=0.9, max_vm_pu=1.1)
     pp.create_ext_grid(net, 7)

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandapower as pp
 import pytest
+from pandapower_nets import empty_net
 
 from stackelgrid.controllers.errors import PowerFlowError
 from stackelgrid.controllers.networks.boundary import (
@@ -124,7 +125,7 @@ def test_european_feeder_below_another_voltage_equals_pandapower(
 
 def mixed_net():
     """A meshed 110/20/10 kV net with everything the conversion has to get right."""
-    net = pp.create_empty_network(sn_mva=10.0)
+    net = empty_net(sn_mva=10.0)
     hv = pp.create_bus(net, 110.0)
     mv = [pp.create_bus(net, 20.0) for _ in range(6)]
     lv = pp.create_bus(net, 10.0)

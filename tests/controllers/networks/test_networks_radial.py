@@ -6,6 +6,7 @@ import pandapower as pp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pandapower_nets import empty_net
 
 from stackelgrid.controllers.networks.boundary import (
     TransformerData,
@@ -185,7 +186,7 @@ def transformer_net(upstream_side, tap_side, position):
 
     `upstream_side` is the transformer's side nearer the head (lv: it steps up).
     """
-    net = pp.create_empty_network(sn_mva=1.0)
+    net = empty_net(sn_mva=1.0)
     levels = (20.0, 10.0) if upstream_side == "hv" else (10.0, 20.0)
     buses = [pp.create_bus(net, levels[k >= position], min_vm_pu=0.5, max_vm_pu=1.5)
              for k in range(5)]  # fmt: skip
@@ -254,7 +255,7 @@ def test_reduction_leaves_transformers_alone(solve_ac, upstream_side):
 
 
 def test_transformers_in_series_are_not_merged(solve_ac):
-    net = pp.create_empty_network(sn_mva=1.0)
+    net = empty_net(sn_mva=1.0)
     buses = [pp.create_bus(net, kv) for kv in (20.0, 20.0, 10.0, 20.0, 20.0)]
     pp.create_ext_grid(net, buses[0], vm_pu=1.01)
     for a, b in ((0, 1), (3, 4)):

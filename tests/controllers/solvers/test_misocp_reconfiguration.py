@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandapower.networks
 import pytest
 from misocp_instances import Rows, program
+from pandapower_nets import shipped_net
 
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions
 
@@ -43,7 +43,7 @@ class Arc:
 
 def feeder():
     """Loads (p.u. of 1 MVA) and the arcs of the 33-bus feeder; no arc enters the head bus."""
-    net = pandapower.networks.case33bw()
+    net = shipped_net("case33bw")
     impedance = net.bus.vn_kv[0] ** 2
     p, q = np.zeros(len(net.bus)), np.zeros(len(net.bus))
     p[net.load.bus], q[net.load.bus] = net.load.p_mw, net.load.q_mvar
