@@ -21,6 +21,7 @@ class ColumnBoxes:
         heads = linear + np.cumsum(sizes) - sizes
         tails = np.setdiff1d(np.arange(linear, program.rows), heads)
         single = tails[np.diff(matrix.indptr)[tails] == 1]
+        single = single[np.argsort(matrix.indices[matrix.indptr[single]], kind="stable")]
         self._tails: Ints = single.astype(np.int64)
         self._tail_columns: Ints = matrix.indices[matrix.indptr[single]].astype(np.int64)
         self._tail_values: Floats = matrix.data[matrix.indptr[single]]
@@ -58,7 +59,7 @@ class ColumnBoxes:
                     (~is_upper, np.maximum, lower),
                 ):
                     usable = chosen & np.isfinite(bound) & self.open[part.column]
-                    rule.at(target, part.column[usable], bound[usable])
+                    _tighten(target, part.column[usable], bound[usable], rule)
         return lower, upper
 
     def _cone_boxes(self, b: Floats) -> tuple[Floats, Floats]:
@@ -70,17 +71,27 @@ class ColumnBoxes:
             reach = (b[self._heads] - least)[self._owner]
             side, value = b[self._tails], self._tail_values
             size = np.abs(value)
-            np.minimum.at(upper, self._tail_columns, side / value + reach / size)
-            np.maximum.at(lower, self._tail_columns, side / value - reach / size)
+            _tighten(upper, self._tail_columns, side / value + reach / size, np.minimum)
+            _tighten(lower, self._tail_columns, side / value - reach / size, np.maximum)
         return lower, upper
 
 
+def _tighten(bounds: Floats, columns: Ints, values: Floats, rule: np.ufunc) -> None:
+    """Move bounds of columns, which are in order, to the tightest of their values."""
+    if len(columns):
+        first = np.flatnonzero(np.diff(columns, prepend=-1))
+        at = columns[first]
+        bounds[at] = rule(bounds[at], rule.reduceat(values, first))
+
+
 class _Entries:
-    """Entries of some rows, and what the rows can be worth within boxes of the columns."""
+    """Entries of some rows by column, and what the rows can be worth within boxes of the columns."""
 
     def __init__(self, matrix: csr_array, rows: Ints) -> None:
         entries = coo_array(csr_array(matrix[rows, :]))
-        self.row, self.column, self.value = entries.coords[0], entries.coords[1], entries.data
+        order = np.argsort(entries.coords[1], kind="stable")
+        self.row, self.column = (index[order] for index in entries.coords)
+        self.value: Floats = entries.data[order]
         self._count = len(rows)
 
     def activity(self, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:

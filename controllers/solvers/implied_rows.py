@@ -1,17 +1,15 @@
 """Inequalities that other rows imply, each with the combination of rows that proves it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array, csc_array, csr_array
+from scipy.sparse import coo_array, csc_array, csr_array, vstack
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
 
 EQUATION, INEQUALITY, CONE = 0, 1, 2
-
-_Proof = dict[int, float]
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -46,11 +44,11 @@ def implied_rows(
     kind: EQUATION, INEQUALITY or CONE of every row.
     targets: columns whose bounds are examined; without it all, and multiples of rows, too.
     """
-    candidates = list(_bounds_by_a_row(matrix, kind, targets))
+    found = [_bounds_by_a_row(matrix, kind, targets)]
     if targets is None:
-        candidates += _multiples(matrix, kind)
-    claimed = np.array([row for row, _ in candidates], dtype=np.int64)
-    proof = _rows([p for _, p in candidates], matrix.shape[0])
+        found.append(_multiples(matrix, kind))
+    claimed = np.concatenate([c.claimed for c in found])
+    proof = csr_array(vstack([c.proof for c in found]))
     # whatever the parameters are: constant parts hold, parametric parts cancel
     left = csc_array(right[claimed, :] - proof @ right)
     constant = left[:, [0]].toarray().ravel()
@@ -59,8 +57,11 @@ def implied_rows(
     chosen: dict[int, int] = {}
     used: set[int] = set()
     for k in np.flatnonzero(true).tolist():
-        row, reasons = int(claimed[k]), set(candidates[k][1])
-        if row not in chosen and row not in used and not reasons & chosen.keys():
+        row = int(claimed[k])
+        if row in chosen or row in used:
+            continue
+        reasons = set(proof.indices[proof.indptr[k] : proof.indptr[k + 1]].tolist())
+        if row not in reasons and not reasons & chosen.keys():
             chosen[row] = k
             used |= reasons
     order = sorted(chosen)
@@ -69,70 +70,80 @@ def implied_rows(
     )
 
 
-def _bounds_by_a_row(
-    matrix: csr_array, kind: Ints, targets: Bools | None
-) -> Iterator[tuple[int, _Proof]]:
-    """Yield bounds of a column that a longer row implies with the bounds of its other columns."""
+def _bounds_by_a_row(matrix: csr_array, kind: Ints, targets: Bools | None) -> ImpliedRows:
+    """Bounds of a column as a multiple of a longer row and the bounds of its other columns."""
+    columns = matrix.shape[1]
     length = np.diff(matrix.indptr)
     single = np.flatnonzero((length == 1) & (kind == INEQUALITY))
-    bounds: dict[tuple[int, bool], tuple[int, float]] = {}  # (column, above): row, coefficient
-    for row in single.tolist():
-        column, value = matrix.indices[matrix.indptr[row]], matrix.data[matrix.indptr[row]]
-        bounds.setdefault((int(column), bool(value > 0.0)), (row, float(value)))
-    above, below = (
-        np.isin(np.arange(matrix.shape[1]), [c for c, up in bounds if up == side])
-        for side in (True, False)
-    )
+    at, slope = matrix.indices[matrix.indptr[single]], matrix.data[matrix.indptr[single]]
+    # rows that bound a column from below (0) and from above (1), -1 for none
+    bound = np.full((2, columns), -1, dtype=np.int64)
+    bound[(slope > 0.0).astype(np.int64), at] = single
+    coefficient = np.ones((2, columns))
+    coefficient[(slope > 0.0).astype(np.int64), at] = slope
     long = np.flatnonzero((length > 1) & (kind != CONE))
-    entries = coo_array(csr_array(matrix[long, :]))
-    local, column = entries.coords
+    entries = csr_array(matrix[long, :])
+    local = np.repeat(np.arange(len(long)), np.diff(entries.indptr))
+    target, factor, source = [], [], []
     for direction in (1.0, -1.0):
-        # a row times `direction`; what stands beside the target must be bounded to stay above
+        # a row times `direction` gives a side of the target whose own coefficient it carries;
+        # its other columns need a bound on the side that keeps the sum from rising
         value = direction * entries.data
-        beside = np.where(value > 0.0, below[column], above[column])
-        missing = np.bincount(local, weights=~beside, minlength=len(long))
-        wanted = np.where(value > 0.0, above[column], below[column])
-        wanted &= missing[local] - ~beside == 0.0
+        missing = bound[(value <= 0.0).astype(np.int64), entries.indices] < 0
+        missing_in_row = np.bincount(local, weights=missing, minlength=len(long))
+        side = (value > 0.0).astype(np.int64)
+        usable = (bound[side, entries.indices] >= 0) & (missing_in_row[local] == missing)
         if direction < 0.0:
-            wanted &= kind[long][local] == EQUATION
+            usable &= kind[long][local] == EQUATION
         if targets is not None:
-            wanted &= targets[column]
-        for at in np.flatnonzero(wanted).tolist():
-            row, target = int(long[local[at]]), int(column[at])
-            claimed, coefficient = bounds[target, bool(value[at] > 0.0)]
-            factor = coefficient / value[at] * direction
-            proof = {row: float(factor)}
-            for k in range(matrix.indptr[row], matrix.indptr[row + 1]):
-                other, rest = int(matrix.indices[k]), -factor * matrix.data[k]
-                if other != target:
-                    reason, slope = bounds[other, bool(rest > 0.0)]
-                    proof[reason] = proof.get(reason, 0.0) + float(rest / slope)
-            if claimed not in proof:
-                yield claimed, proof
+            usable &= targets[entries.indices]
+        chosen = np.flatnonzero(usable)
+        target.append(bound[side, entries.indices][chosen])
+        factor.append(coefficient[side, entries.indices][chosen] / entries.data[chosen])
+        source.append(chosen)
+    claimed, multiple, origin = (np.concatenate(part) for part in (target, factor, source))
+    # all entries of each candidate's row but the target's own
+    size = np.diff(entries.indptr)[local[origin]]
+    candidate = np.repeat(np.arange(len(origin)), size)
+    begin = np.repeat(entries.indptr[local[origin]], size)
+    position = begin + np.arange(len(candidate)) - np.repeat(np.cumsum(size) - size, size)
+    other = position != origin[candidate]
+    candidate, position = candidate[other], position[other]
+    column, rest = entries.indices[position], -multiple[candidate] * entries.data[position]
+    reason = (rest > 0.0).astype(np.int64)
+    proof = coo_array(
+        (
+            np.concatenate([multiple, rest / coefficient[reason, column]]),
+            (
+                np.concatenate([np.arange(len(origin)), candidate]),
+                np.concatenate([long[local[origin]], bound[reason, column]]),
+            ),
+        ),
+        shape=(len(origin), matrix.shape[0]),
+    )
+    return ImpliedRows(claimed, csr_array(proof))
 
 
-def _multiples(matrix: csr_array, kind: Ints) -> list[tuple[int, _Proof]]:
-    """List inequalities that are a positive multiple of another one, and that multiple."""
+def _multiples(matrix: csr_array, kind: Ints) -> ImpliedRows:
+    """Inequalities that are a positive multiple of another one, and that multiple."""
     rows = np.flatnonzero((kind == INEQUALITY) & (np.diff(matrix.indptr) > 0))
-    alike: dict[bytes, list[int]] = {}
-    size = {}
-    for row in rows.tolist():
-        part = slice(matrix.indptr[row], matrix.indptr[row + 1])
-        order = np.argsort(matrix.indices[part])
-        value = matrix.data[part][order]
-        size[row] = float(abs(value[0]))
-        key = matrix.indices[part][order].tobytes() + np.round(value / size[row], 12).tobytes()
-        alike.setdefault(key, []).append(row)
-    return [
-        (one, {other: size[one] / size[other]})
-        for group in alike.values()
-        for one in group
-        for other in group
-        if one != other
-    ]
-
-
-def _rows(proofs: list[_Proof], width: int) -> csr_array:
-    at = [(k, row, value) for k, proof in enumerate(proofs) for row, value in proof.items()]
-    k, row, value = (np.array(part) for part in zip(*at, strict=True)) if at else ([], [], [])
-    return csr_array(coo_array((value, (k, row)), shape=(len(proofs), width)))
+    own = csr_array(matrix[rows, :])
+    own.sort_indices()
+    size = np.abs(own.data[own.indptr[:-1]])
+    unit = csr_array((own.data / np.repeat(size, np.diff(own.indptr)), own.indices, own.indptr),
+                     shape=own.shape)  # fmt: skip
+    # rows in one direction have one product with any vector; equal products are then compared
+    product = unit @ np.random.default_rng(0).uniform(1.0, 2.0, matrix.shape[1])
+    order = np.argsort(product, kind="stable")
+    close = np.diff(product[order]) <= _ROUNDING * np.abs(product[order][1:])
+    one, other = order[1:][close], order[:-1][close]
+    apart = abs(csr_array(unit[one, :] - unit[other, :])).sum(axis=1)
+    same = np.asarray(apart).ravel() <= _ROUNDING
+    one, other = one[same], other[same]
+    # either row may be the one that goes, whichever has the larger right-hand side
+    first, second = np.concatenate([one, other]), np.concatenate([other, one])
+    proof = coo_array(
+        (size[first] / size[second], (np.arange(len(first)), rows[second])),
+        shape=(len(first), matrix.shape[0]),
+    )
+    return ImpliedRows(rows[first].astype(np.int64), csr_array(proof))

@@ -165,9 +165,13 @@ def _fix(program: ConicProgram, rows: _Rows) -> tuple[_Fixed, _Rows]:
     columns, single = columns[linear].astype(np.int64), single[first[linear]]
     pivots = matrix.data[matrix.indptr[single]]
     own = rows.combination.indices[rows.combination.indptr[single]].astype(np.int64)
-    others = csc_array(program.matrix)[:, columns].tolil()
-    others[own, np.arange(len(columns))] = 0.0
-    fixed = _Fixed(columns, own, pivots, csr_array(others.T))
+    entries = coo_array(csc_array(program.matrix)[:, columns])
+    other = entries.coords[0] != own[entries.coords[1]]
+    others = coo_array(
+        (entries.data[other], (entries.coords[1][other], entries.coords[0][other])),
+        shape=(len(columns), program.rows),
+    )
+    fixed = _Fixed(columns, own, pivots, csr_array(others))
     # every row less its multiple of the equations
     count = len(rows.kind)
     picked = csr_array(eye_array(count, format="csr")[single, :])
