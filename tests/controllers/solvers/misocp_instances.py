@@ -139,6 +139,7 @@ def _scip(conic, data, time_limit, box=None):
 
     model = Model()
     model.hideOutput()
+    model.setParam("timing/clocktype", 1)  # processor time: an answer does not depend on the load
     model.setParam("limits/time", time_limit)
     model.setParam("numerics/feastol", 1e-7)
     integer = set(conic.integer.tolist())

@@ -1,9 +1,6 @@
 """MOSEK's path, verified without a licence: the task equals the conic program it came from."""
 
-import os
 import socket
-import subprocess
-import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -422,25 +419,21 @@ print(repr((state.available, state.text, time.perf_counter() - started)))
 """
 
 
-def ask_in_a_process(licence, tmp_path):
+@pytest.fixture
+def ask(run_fresh, tmp_path):
     """A fresh process' answer with MOSEKLM_LICENSE_FILE set; whatever it prints would be seen."""
-    env = {**os.environ, "MOSEKLM_LICENSE_FILE": licence, "HOME": str(tmp_path)}
-    env["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
-    done = subprocess.run(
-        [sys.executable, "-c", ASK],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
-    assert done.stderr == ""
-    (line,) = done.stdout.splitlines()
-    return eval(line)  # a tuple of literals
+
+    def answered(licence):
+        out, err, status = run_fresh(ASK, MOSEKLM_LICENSE_FILE=licence, HOME=str(tmp_path))
+        assert (err, status) == ("", 0)
+        (line,) = out.splitlines()
+        return eval(line)  # a tuple of literals
+
+    return answered
 
 
-def test_a_missing_licence_is_said_quickly_and_silently(tmp_path):
-    available, text, seconds = ask_in_a_process(str(tmp_path / "none.lic"), tmp_path)
+def test_a_missing_licence_is_said_quickly_and_silently(ask, tmp_path):
+    available, text, seconds = ask(str(tmp_path / "none.lic"))
     assert not available
     assert text.startswith("no MOSEK licence: no file at MOSEKLM_LICENSE_FILE")
     assert text.endswith("(err_missing_license_file)")
@@ -448,10 +441,10 @@ def test_a_missing_licence_is_said_quickly_and_silently(tmp_path):
     assert seconds < 1.0
 
 
-def test_a_silent_licence_server_is_not_waited_for(tmp_path):
+def test_a_silent_licence_server_is_not_waited_for(ask):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        available, text, seconds = ask_in_a_process(f"{port}@127.0.0.1", tmp_path)
+        available, text, seconds = ask(f"{port}@127.0.0.1")
     assert not available
     assert text == "the MOSEK licence server did not answer within 0.9 s"
     assert seconds < 1.0

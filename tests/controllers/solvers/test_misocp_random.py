@@ -1,5 +1,7 @@
 """The mixed-integer driver against SCIP on small seeded programs."""
 
+from functools import cache
+
 import pytest
 from misocp_instances import random_instance, solve_with_scip
 
@@ -9,14 +11,29 @@ from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, Mixe
 pytest.importorskip("pyscipopt", reason="SCIP is an optional extra")
 
 
-# of the first 60 seeds those that SCIP settles within 4 s
+# of the first 60 seeds those that SCIP settles within 4 s; where it takes longest the test is slow
 SEEDS = sorted(set(range(60)) - {15, 41, 50})
+LONGEST = {3, 5, 7, 12, 22, 25, 39, 44, 58}
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@cache
+def instance(seed):
+    return random_instance(seed)
+
+
+@cache
+def solved(seed):
+    conic, data = instance(seed)
+    return MixedIntegerConicSolver(conic).solve(data, MixedOptions(gap=1e-7))
+
+
+@pytest.mark.parametrize(
+    "seed",
+    [pytest.param(s, marks=[pytest.mark.slow] if s in LONGEST else []) for s in SEEDS],
+)
 def test_same_status_and_optimum_as_scip(seed):
-    conic, data = random_instance(seed)
-    ours = MixedIntegerConicSolver(conic).solve(data, MixedOptions(gap=1e-7))
+    conic, data = instance(seed)
+    ours = solved(seed)
     status, objective = solve_with_scip(conic, data)
     assert ours.status == status, ours.message
     if status == "optimal":
@@ -29,10 +46,7 @@ def test_same_status_and_optimum_as_scip(seed):
 
 
 def test_the_seeds_hold_every_status():
-    seen = [
-        MixedIntegerConicSolver(conic).solve(data).status
-        for conic, data in map(random_instance, SEEDS)
-    ]
+    seen = [solved(seed).status for seed in SEEDS if seed not in LONGEST]
     assert seen.count("optimal") >= 30
     assert seen.count("infeasible") >= 3
     assert seen.count("unbounded") >= 3

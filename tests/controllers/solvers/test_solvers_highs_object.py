@@ -1,8 +1,5 @@
 """HiGHS 1.16 prints a banner in its first constructor; none of it may reach standard output."""
 
-import subprocess
-import sys
-
 PROGRAM = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -18,28 +15,20 @@ print("after", len(set(map(id, made))))
 """
 
 
-def _run(program, **how):
-    return subprocess.run(
-        [sys.executable, "-c", program], text=True, check=False, timeout=60, **how
-    )
+def test_objects_made_on_threads_print_nothing(run_fresh):
+    assert run_fresh(PROGRAM) == ("before after 8\n", "", 0)
 
 
-def test_objects_made_on_threads_print_nothing():
-    done = _run(PROGRAM, capture_output=True)
-    assert (done.stdout, done.stderr, done.returncode) == ("before after 8\n", "", 0)
-
-
-def test_closed_standard_output_is_no_error():
+def test_closed_standard_output_is_no_error(run_fresh):
     program = (
         "import os; os.close(1)\n"
         "from stackelgrid.controllers.solvers.highs_object import new_highs\n"
         "new_highs()"
     )
-    done = _run(program, stderr=subprocess.PIPE)
-    assert (done.stderr, done.returncode) == ("", 0)
+    assert run_fresh(program) == ("", "", 0)
 
 
-def test_a_scheduler_of_another_size_is_replaced():
+def test_a_scheduler_of_another_size_is_replaced(run_fresh):
     """Another library of the process may have run HiGHS on two threads before."""
     program = (
         "import highspy, pyomo.environ as pyo\n"
@@ -61,5 +50,4 @@ def test_a_scheduler_of_another_size_is_replaced():
         "    found = solve_bilevel(m, f, method=method)\n"
         "    print(found.status, round(found.objective, 6))\n"
     )
-    done = _run(program, capture_output=True)
-    assert done.stdout == 3 * "optimal -2.0\n", done.stderr
+    assert run_fresh(program) == (3 * "optimal -2.0\n", "", 0)
