@@ -1,5 +1,6 @@
 """Photovoltaic feed-in per installed kilowatt from pvlib's clear sky and a clear-sky index."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
@@ -216,7 +217,9 @@ def pv_fleet(
     return pv_systems(site, modules, axis, index)
 
 
+@functools.lru_cache(maxsize=16)
 def _sky(site: Site, axis: TimeAxis) -> _Sky:
+    """Sun and clear sky, computed once for all systems of a site."""
     middle = axis.index.tz_convert("UTC") + axis.step / 2
     location = pvlib.location.Location(
         site.latitude, site.longitude, tz="UTC", altitude=site.altitude_m

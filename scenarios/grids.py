@@ -5,40 +5,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import pandapower as pp
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.networks.cases import available_cases, load_case
 from stackelgrid.controllers.networks.checks import check_net
-from stackelgrid.controllers.networks.devices import PV_TYPE, controllable, is_photovoltaic
 from stackelgrid.controllers.networks.merging import merge_parallel_transformers
 from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
 from stackelgrid.controllers.networks.taps import TapChanger
 from stackelgrid.scenarios.boundaries import apply_boundary, boundary_taps, follow_parent
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import LoadedScenario
-from stackelgrid.scenarios.random import generator
-from stackelgrid.scenarios.schema import GridSection, Scenario
-from stackelgrid.scenarios.schema_devices import BatterySection, Placement, PvPlane
+from stackelgrid.scenarios.placement import PlacedPv, absence, accepted_range, place_devices
+from stackelgrid.scenarios.schema import GridSection
 
 # MVA: base of the optimisation and of the power flow, so that flows are of order one
 _BASE_MVA = {"transmission": 100.0, "mv": 1.0, "lv": 0.1}
 # MW and MVAr that a replaced load may lack
 _ROUNDING = 1e-9
-
-
-@dataclass(frozen=True)
-class PlacedPv:
-    """PV systems of one section, or of the net: positions among the grid's PV systems.
-
-    `key` names the section in messages and random streams.
-    """
-
-    key: str
-    section: PvPlane
-    first: int
-    count: int
 
 
 @dataclass(frozen=True)
@@ -79,7 +62,7 @@ def build_grids(
         section = _connect(net, section, built, record)
         trafo, taps = boundary_taps(net, section)
         _scale_loads(net, section, record)
-        pv = _place_devices(net, section, scenario, record)
+        pv = place_devices(net, section, scenario, record)
         built[section.name] = BuiltGrid(section, net, pv, record, trafo, taps)
     _replace_loads(built)
     for grid in built.values():
@@ -108,18 +91,12 @@ def _apply_limits(net: pandapowerNet, section: GridSection, record: NetRecord) -
         if unknown:
             raise ScenarioError(
                 f"grids.{section.name}.ratings: line {unknown[0]} "
-                f"{_absence(record, 'line', unknown[0])}; accepted are the lines "
-                f"{_range(net.line.index)} of {section.case}"
+                f"{absence(record, 'line', unknown[0])}; accepted are the lines "
+                f"{accepted_range(net.line.index)} of {section.case}"
             )
         replace_values(net, record, "line", "max_i_ka", rating.max_i_ka, "ratings", rating.lines)
     if section.vm_pu is not None:
         replace_values(net, record, "ext_grid", "vm_pu", section.vm_pu, "vm_pu")
-
-
-def _absence(record: NetRecord, table: str, index: int) -> str:
-    """Why a grid has no element of an index."""
-    lost = record.loss_of(table, index)
-    return f"is not in the grid ({lost})" if lost else "does not exist"
 
 
 def _connect(
@@ -132,8 +109,8 @@ def _connect(
     bus = parent.record.bus(section.bus)
     if bus not in parent.net.bus.index:
         raise ScenarioError(
-            f"grids.{section.name}.bus: {section.bus} {_absence(parent.record, 'bus', bus)} in "
-            f"{section.parent}; accepted: {_range(parent.net.bus.index)}"
+            f"grids.{section.name}.bus: {section.bus} {absence(parent.record, 'bus', bus)} in "
+            f"{section.parent}; accepted: {accepted_range(parent.net.bus.index)}"
         )
     follow_parent(net, parent.net, bus, record)
     return section.model_copy(update={"bus": bus})
@@ -148,123 +125,6 @@ def _scale_loads(net: pandapowerNet, section: GridSection, record: NetRecord) ->
             replace_values(net, record, "load", column, mean, "loads.equal")
     scaling = net.load["scaling"].fillna(1.0) * section.loads.scale
     replace_values(net, record, "load", "scaling", scaling, "loads.scale")
-
-
-def _place_devices(
-    net: pandapowerNet, section: GridSection, scenario: Scenario, record: NetRecord
-) -> tuple[PlacedPv, ...]:
-    existing = int(is_photovoltaic(net.sgen).sum())
-    placed: list[PlacedPv] = []
-    if existing:
-        placed.append(PlacedPv("net_pv", section.net_pv or PvPlane(), 0, existing))
-    elif section.net_pv is not None:
-        raise ScenarioError(
-            f"grids.{section.name}.net_pv: {section.case} brings no PV system (an sgen of type "
-            "PV); pv places new ones"
-        )
-    # what is placed may be controlled, and leaves what the net says of its own as it is
-    net.storage["controllable"] = controllable(net, "storage")
-    for k, pv in enumerate(section.pv):
-        buses = _buses(net, pv, section, scenario, f"pv.{k}", record)
-        for bus in buses:
-            index = pp.create_sgen(
-                net, bus, p_mw=pv.p_mw, sn_mva=pv.sn_mva or pv.p_mw, type=PV_TYPE,
-                controllable=True, name=f"pv {bus}", min_power_factor=pv.min_power_factor,
-                phase=pv.phase or _customer_phase(net, section, f"pv.{k}", bus),
-            )  # fmt: skip
-            record.note("added", "sgen", [index], "PV system", key="pv")
-        first = sum(p.count for p in placed)
-        placed.append(PlacedPv(f"pv.{k}", pv, first, len(buses)))
-    for k, battery in enumerate(section.batteries):
-        for bus in _buses(net, battery, section, scenario, f"batteries.{k}", record):
-            phase = battery.phase or _customer_phase(net, section, f"batteries.{k}", bus)
-            index = _create_battery(net, bus, battery, phase)
-            record.note("added", "storage", [index], "battery", key="batteries")
-    for k, unit in enumerate(section.units):
-        bus = _bus(net, section, f"units.{k}", unit.bus, record)
-        index = pp.create_sgen(
-            net, bus, p_mw=0.0, min_p_mw=unit.p_min_mw, max_p_mw=unit.p_max_mw,
-            type="unit", name=f"unit {bus}", controllable=True,
-        )  # fmt: skip
-        pp.create_poly_cost(
-            net, index, "sgen", cp1_eur_per_mw=unit.c1_eur_per_mwh,
-            cp2_eur_per_mw2=unit.c2_eur_per_mw2h,
-        )  # fmt: skip
-        record.note("added", "sgen", [index], "dispatchable unit", key="units")
-    return tuple(placed)
-
-
-def _create_battery(net: pandapowerNet, bus: int, battery: BatterySection, phase: str) -> int:
-    index = pp.create_storage(
-        net,
-        bus,
-        p_mw=0.0,
-        max_e_mwh=battery.e_mwh,
-        min_e_mwh=battery.e_min_mwh,
-        soc_percent=battery.soc_percent,
-        max_p_mw=battery.p_mw,
-        min_p_mw=-battery.p_mw,
-        name=f"battery {bus}",
-        controllable=True,
-        efficiency_charge=battery.efficiency_charge,
-        efficiency_discharge=battery.efficiency_discharge,
-        wear_eur_per_mwh=battery.wear_eur_per_mwh,
-        phase=phase,
-    )
-    return int(index)
-
-
-def _customer_phase(net: pandapowerNet, section: GridSection, key: str, bus: int) -> str:
-    """Phase of the loads at a bus; empty where there is none or it is not stated."""
-    if "phase" not in net.load:
-        return ""
-    at_bus = net.load.phase[net.load.bus == bus].dropna()
-    phases = sorted({str(phase) for phase in at_bus} - {""})
-    if len(phases) > 1:
-        raise ScenarioError(
-            f"grids.{section.name}.{key}: bus {bus} has customers on phases "
-            f"{' and '.join(phases)}; state the `phase` of the devices there: a, b, c or abc"
-        )
-    return phases[0] if phases else ""
-
-
-def _buses(
-    net: pandapowerNet,
-    rule: Placement,
-    section: GridSection,
-    scenario: Scenario,
-    key: str,
-    record: NetRecord,
-) -> list[int]:
-    """Buses of a placement; a seeded choice depends on the scenario's seed, grid and key only."""
-    if rule.buses is not None:
-        return [_bus(net, section, key, bus, record) for bus in rule.buses]
-    table = net.load if rule.among == "loads" else net.sgen[is_photovoltaic(net.sgen)]
-    candidates = sorted({int(b) for b in table.bus})
-    count = rule.count if rule.count is not None else round((rule.share or 0.0) * len(candidates))
-    if not candidates:
-        raise ScenarioError(
-            f"grids.{section.name}.{key}: among = {rule.among!r} and no bus has any; "
-            "buses are accepted"
-        )
-    if count > len(candidates) or count == 0:
-        raise ScenarioError(
-            f"grids.{section.name}.{key}: {count} devices asked for among {len(candidates)} buses "
-            f"with {rule.among}; 1 to {len(candidates)} are accepted"
-        )
-    rng = generator(scenario.seed, section.name, "placement", key)
-    return sorted(int(b) for b in rng.choice(candidates, size=count, replace=False))
-
-
-def _bus(net: pandapowerNet, section: GridSection, key: str, bus: int, record: NetRecord) -> int:
-    """Bus of the net for one that a scenario names."""
-    found = record.bus(bus)
-    if found not in net.bus.index:
-        raise ScenarioError(
-            f"grids.{section.name}.{key}: bus {bus} {_absence(record, 'bus', found)} in "
-            f"{section.case}; accepted: {_range(net.bus.index)}"
-        )
-    return found
 
 
 def _replace_loads(built: Mapping[str, BuiltGrid]) -> None:
@@ -312,11 +172,3 @@ def _ways_out(section: GridSection, powers: Sequence[tuple[str, str, float, floa
     if most < 1.0:
         return f"{smaller}, is accepted"
     return f"a multiplicity of at most {int(most)} is accepted, or {smaller}"
-
-
-def _range(index: "np.typing.ArrayLike") -> str:
-    values = sorted(int(i) for i in np.asarray(index))
-    if values == list(range(values[0], values[-1] + 1)):
-        return f"{values[0]} to {values[-1]}"
-    shown = ", ".join(str(v) for v in values[:8])
-    return shown + (f", ... {values[-1]}" if len(values) > 8 else "")

@@ -29,7 +29,8 @@ from stackelgrid.profiles.prices import (
 from stackelgrid.profiles.sources import read_factors, read_series
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.grids import BuiltGrid, PlacedPv
+from stackelgrid.scenarios.grids import BuiltGrid
+from stackelgrid.scenarios.placement import PlacedPv
 from stackelgrid.scenarios.random import generator
 from stackelgrid.scenarios.schema import Scenario, TariffSection
 from stackelgrid.scenarios.schema_devices import LoadsSection

@@ -22,9 +22,15 @@ from stackelgrid.controllers.solvers.cones import ConeRow, second_order_cone
 from stackelgrid.controllers.solvers.conic import ConicProgram
 from stackelgrid.controllers.solvers.restricted import BoundRows
 from stackelgrid.controllers.solvers.row_names import ComponentNames, RowNames
-from stackelgrid.controllers.solvers.row_table import Entries, RowTable, shifted_rows, stacked
+from stackelgrid.controllers.solvers.row_table import (
+    Entries,
+    RowTable,
+    shifted_rows,
+    stacked,
+    unit_rows,
+)
 from stackelgrid.controllers.solvers.step_constraint import StepConstraint
-from stackelgrid.profiles.arrays import Ints
+from stackelgrid.profiles.arrays import Floats, Ints
 
 _KINDS = ("zero", "nonneg", "cone")
 Label = Callable[[], str]  # names are made for messages only
@@ -231,35 +237,43 @@ class _Compiler:
         return min(bounds) if len(bounds) == steps else None
 
     def _bounds(self) -> None:
+        """Place the bounds of the variables, lower before upper."""
         first = 0
         for component in self.free:
-            names = ComponentNames.of(component)
-            zero, nonneg = Entries(), Entries()
-            for at, variable in enumerate(component.values()):
-                self._bound(first + at, at, variable, zero, nonneg)
-            self.tables["zero"].append(zero.block(names))
-            self.tables["nonneg"].append(nonneg.block(names))
-            first += len(component)
+            members, names = list(component.values()), ComponentNames.of(component)
+            here = slice(first, first + len(members))
+            for column, variable in enumerate(members, start=first):
+                if not (variable.is_continuous() or variable.fixed):
+                    self._integer(column, variable)
+            low, high = ([pair[side] for pair in self.bounds[here]] for side in (0, 1))
+            free = np.array([not v.fixed for v in members], dtype=bool)
+            # a missing bound becomes NaN, which equals nothing
+            lower, upper = np.array(low, dtype=float), np.array(high, dtype=float)
+            equal = free & (lower == upper)
+            kept = self.kept_nonnegative[here] & (lower == 0.0)
+            limited = free & ~equal & ~kept
+            below = np.flatnonzero(limited & ~np.isnan(lower))
+            above = np.flatnonzero(free & ~equal & ~np.isnan(upper))
+            at = np.concatenate([below, above])
+            order = np.argsort(at, kind="stable")
+            at = at[order]
+            side = np.repeat([-1.0, 1.0], [len(below), len(above)])[order]
+            # of the bounds as they are: minus an integer zero has no sign
+            negated = [-x for x, used in zip(low, limited, strict=True) if used and x is not None]
+            b: Floats = np.array([*negated, *upper[above]], dtype=np.float64)[order]
+            fixed = np.flatnonzero(equal)
+            ones = np.ones(len(fixed))
+            self.tables["zero"].append(unit_rows(first, fixed, ones, upper[fixed], names))
+            self.tables["nonneg"].append(unit_rows(first, at, side, b, names))
+            first += len(members)
 
-    def _bound(self, column: int, at: int, variable: Any, zero: Entries, nonneg: Entries) -> None:
-        if variable.fixed:
-            return
-        lower, upper = self.bounds[column]
-        kept = self.kept_nonnegative[column]
-        if not variable.is_continuous():
-            if not variable.is_integer():
-                raise ModelError(f"{variable.name}: accepted domains are reals and integers")
-            if lower is None or upper is None:
-                raise ModelError(f"{variable.name}: an integer variable needs both bounds")
-            self.integer.append(column)
-            kept = False  # the bounds of integers are read from their rows
-        if lower is not None and lower == upper:
-            zero.add(ConeRow({column: -1.0}, upper), at)
-            return
-        if lower is not None and not (lower == 0.0 and kept):
-            nonneg.add(ConeRow({column: 1.0}, -lower), at)
-        if upper is not None:
-            nonneg.add(ConeRow({column: -1.0}, upper), at)
+    def _integer(self, column: int, variable: Any) -> None:
+        if not variable.is_integer():
+            raise ModelError(f"{variable.name}: accepted domains are reals and integers")
+        if None in self.bounds[column]:
+            raise ModelError(f"{variable.name}: an integer variable needs both bounds")
+        self.integer.append(column)
+        self.kept_nonnegative[column] = False  # the bounds of integers are read from their rows
 
     def _objective(self) -> tuple[dict[str, Any], bool]:
         found = list(self.model.component_data_objects(pyo.Objective, active=True))

@@ -72,6 +72,13 @@ class Entries:
         )
 
 
+def unit_rows(
+    first: int, member: Ints, coefficient: Floats, b: Floats, names: Sequence[str]
+) -> RowBlock:
+    """Rows coefficient x + s = b of members of a component whose columns begin at `first`."""
+    return RowBlock(np.arange(len(b)), first + member, coefficient, b, NamePart(names, member))
+
+
 def shifted_rows(first: RowBlock, steps: int) -> tuple[RowBlock, Ints]:
     """Rows of every step from those of the first, and where they are (rows of `first`, steps).
 
