@@ -19,19 +19,26 @@ def own(name, *grids, **keys):
 
 
 @contextmanager
-def answering(simulator):
-    """Serve one connection with a simulator, in a thread of this process; its address."""
+def answering(make):
+    """Serve every connection with a simulator that `make` gives, in threads; yields the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         async def answer(connection):
             reader, writer = await asyncio.open_connection(sock=connection)
             channel = Channel(reader, writer)
             with suppress(EndOfRequests):  # the run has closed the connection
-                await mosaik_api_v3.run_simulator(channel, simulator, api_compliant=True)
+                await mosaik_api_v3.run_simulator(channel, make(), api_compliant=True)
 
-        def serve():
-            connection, _ = listener.accept()
-            asyncio.run(answer(connection))
+        def accept():
+            with suppress(OSError):  # the listener is closed
+                while True:
+                    connection, _ = listener.accept()
+                    serving = threading.Thread(target=lambda c=connection: asyncio.run(answer(c)))
+                    serving.daemon = True
+                    serving.start()
 
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)

@@ -9,11 +9,12 @@ from collections import deque
 import pyarrow as pa
 import pytest
 from children import running
-from remote_cases import FAULTY, HERE, own
+from remote_cases import FAULTY, HERE, answering, own
 
 from stackelgrid.scenarios.agent_server import AgentServer
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.remote_process import OwnSimulator
 from stackelgrid.scenarios.resume import resumable, resume_run
 from stackelgrid.scenarios.run import run_scenario
 from stackelgrid.simulators.connection import RemoteError
@@ -61,14 +62,16 @@ def test_a_transformer_with_taps_and_all_levels_elsewhere_give_the_same_bits(
     here = run_of(write_scenario("three_levels", village))
     taps = here.tables["boundary"].query("grid == 'mv1'").tap_pos
     assert taps.nunique() > 1
-    simulators = [own("top", "tn"), own("middle", "mv1"), own("bottom", "lv1")]
+    places = {"top": "tn", "middle": "mv1", "bottom": "lv1"}
+    with answering(OwnSimulator) as address:  # in threads
 
-    def remote(data):
-        village(data)
-        data["remote"] = {"simulators": simulators}
+        def remote(data):
+            village(data)
+            simulators = [own(name, grid, connect=address) for name, grid in places.items()]
+            data["remote"] = {"simulators": simulators}
 
-    path = write_scenario("three_levels", remote)
-    run_scenario(load_scenario(str(path)), tmp_path / "out")
+        path = write_scenario("three_levels", remote)
+        run_scenario(load_scenario(str(path)), tmp_path / "out")
     check_same_tables(here, tmp_path / "out")
 
 
@@ -110,19 +113,21 @@ def test_a_simulator_of_the_users_own_takes_the_place_of_a_grid(
 def test_a_run_whose_simulator_was_lost_goes_on_from_its_state_to_the_same_bits(
     villages, remote_path, tmp_path
 ):
-    path = remote_path(
-        own("west", "lv1", command="faulty"),
-        {"name": "minds", "agents": True},
-        commands={"faulty": [*FAULTY, "kill", "900", str(tmp_path / "once")]},
-    )
+    """A process is lost; the agents, whose state is asked for, are a thread."""
     out = tmp_path / "out"
-    with pytest.raises(RemoteError, match="simulator west: its process was ended by SIGKILL"):
-        run_scenario(load_scenario(str(path)), out)
-    found = resumable(out)
-    assert found.header is not None
-    assert found.header.interval == 1
-    said = []
-    result = resume_run(found, say=said.append)
+    with answering(OwnSimulator) as address:
+        path = remote_path(
+            own("west", "lv1", command="faulty"),
+            {"name": "minds", "agents": True, "connect": address},
+            commands={"faulty": [*FAULTY, "kill", "900", str(tmp_path / "once")]},
+        )
+        with pytest.raises(RemoteError, match="simulator west: its process was ended by SIGKILL"):
+            run_scenario(load_scenario(str(path)), out)
+        found = resumable(out)
+        assert found.header is not None
+        assert found.header.interval == 1
+        said = []
+        result = resume_run(found, say=said.append)
     assert result.summary["status"] == "done"
     assert any("goes on with interval 1" in line for line in said)
     check_same_tables(villages, out)

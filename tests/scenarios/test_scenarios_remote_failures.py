@@ -129,7 +129,7 @@ def test_a_simulator_that_fails_or_answers_nonsense_is_named(
 ):
     """It is a thread here, to which the run connects."""
     out = tmp_path / "out"
-    with answering(FaultySimulator(fault, 900.0)) as address:
+    with answering(lambda: FaultySimulator(fault, 900.0)) as address:
         path = remote_path(own("west", "lv1", connect=address), controller="Quick")
         outcome = command("run", path, "--out", out)
     check_message(outcome.status, outcome.stderr, f"simulator west: {words}")
