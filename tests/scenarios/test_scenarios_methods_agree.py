@@ -41,8 +41,8 @@ def solved(request):
     return stage, StageInstance(0, measured, leaders, base), outcome
 
 
-# the two long methods run with one pricing each, with the other in make test-slow
-LONG = (("tariff", "kkt_disjunctive"), ("lmp", "branch"))
+# minutes; on random programs this method runs in make test as well
+LONG = (("tariff", "kkt_disjunctive"), ("lmp", "kkt_disjunctive"), ("lmp", "branch"))
 CASES = [
     pytest.param(pricing, method, marks=pytest.mark.slow if (pricing, method) in LONG else ())
     for pricing in PRICINGS
