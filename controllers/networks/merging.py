@@ -4,6 +4,7 @@ import copy
 import json
 
 import networkx as nx
+import numpy as np
 from pandapower.auxiliary import pandapowerNet
 from pandapower.toolbox import drop_buses, drop_lines
 
@@ -38,34 +39,39 @@ def merge_series_lines(net: pandapowerNet) -> pandapowerNet:
     for table in ("ext_grid", "load", "sgen", "gen", "storage", "shunt"):
         occupied |= set(net[table].bus)
 
+    line = net.line
+    columns = [column for column in _LINE_CODE if column in line]
+    codes = line.groupby(columns, dropna=False).ngroup()
+    # tables are written once, at the end: a cell takes as long as a hundred steps here
+    length = dict(zip(line.index, line["length_km"], strict=True))
+    ends = dict(zip(line.index, zip(line["from_bus"], line["to_bus"], strict=True), strict=True))
+    paths = _Paths(net)
     graph = nx.MultiGraph()
     graph.add_nodes_from(net.bus.index)
-    columns = [column for column in _LINE_CODE if column in net.line]
-    codes = net.line.groupby(columns, dropna=False).ngroup()
-    for i, row in net.line.iterrows():
-        graph.add_edge(row.from_bus, row.to_bus, key=i, code=int(codes.at[i]))
-
-    def passes(bus: int) -> bool:
-        edges = list(graph.edges(bus, keys=True, data="code"))
-        return len(edges) == 2 and edges[0][3] == edges[1][3] and bus not in occupied
+    for i, (start, end) in ends.items():
+        graph.add_edge(start, end, key=i, code=int(codes.at[i]))
 
     removed_buses: list[int] = []
     removed_lines: list[int] = []
     for bus in net.bus.index:
-        if not passes(bus):
+        edges = list(graph.edges(bus, keys=True, data="code"))
+        if len(edges) != 2 or edges[0][3] != edges[1][3] or bus in occupied:
             continue
-        (_, left, first, code), (_, right, second, _) = graph.edges(bus, keys=True, data="code")
+        (_, left, first, code), (_, right, second, _) = edges
         if left == right:
             continue
         keep, drop = sorted((first, second))
-        ends = {keep: left if keep == first else right, drop: right if keep == first else left}
-        net.line.at[keep, "length_km"] += net.line.at[drop, "length_km"]
-        _join_paths(net, keep, drop, bus)
-        net.line.loc[keep, ["from_bus", "to_bus"]] = (ends[keep], ends[drop])
+        length[keep] += length[drop]
+        ends[keep] = (left, right) if keep == first else (right, left)
+        paths.join(keep, drop, bus)
         graph.remove_node(bus)
         graph.add_edge(left, right, key=keep, code=code)
         removed_lines.append(drop)
         removed_buses.append(bus)
+    line["length_km"] = [length[i] for i in line.index]
+    for column, side in (("from_bus", 0), ("to_bus", 1)):
+        line[column] = np.array([ends[i][side] for i in line.index], dtype=line[column].dtype)
+    paths.write(net)
     drop_lines(net, removed_lines)
     drop_buses(net, removed_buses)
     return net
@@ -103,17 +109,39 @@ def merge_parallel_transformers(net: pandapowerNet, name: str, record: NetRecord
         record.note("joined", "trafo", others, f"equal to trafo {keep} in parallel with it")
 
 
-def _join_paths(net: pandapowerNet, keep: int, drop: int, bus: int) -> None:
-    """Concatenate the drawn paths of two lines that meet at a bus, for maps of the grid."""
-    if "geo" not in net.line or "geo" not in net.bus:
-        return
-    texts = (net.line.at[keep, "geo"], net.line.at[drop, "geo"], net.bus.at[bus, "geo"])
-    if not all(isinstance(text, str) for text in texts):
-        return
-    first, second, point = (json.loads(text)["coordinates"] for text in texts)
-    if first[0] == point:
-        first = first[::-1]
-    if second[-1] == point:
-        second = second[::-1]
-    joined = {"coordinates": first + second[1:], "type": "LineString"}
-    net.line.at[keep, "geo"] = json.dumps(joined)
+class _Paths:
+    """Drawn paths of lines, for maps of the grid; nothing where a net holds none."""
+
+    def __init__(self, net: pandapowerNet) -> None:
+        drawn = "geo" in net.line and "geo" in net.bus
+        self._line = dict(net.line["geo"].items()) if drawn else {}
+        self._bus = dict(net.bus["geo"].items()) if drawn else {}
+        self._joined: dict[int, list[object]] = {}
+
+    def join(self, keep: int, drop: int, bus: int) -> None:
+        """Concatenate the paths of two lines that meet at a bus, where all three are drawn."""
+        point = self._bus.get(bus)
+        if not isinstance(point, str):
+            return
+        first, second = self._coordinates(keep), self._coordinates(drop)
+        if first is None or second is None:
+            return
+        at = json.loads(point)["coordinates"]
+        if first[0] == at:
+            first = first[::-1]
+        if second[-1] == at:
+            second = second[::-1]
+        self._joined[keep] = first + second[1:]
+
+    def _coordinates(self, line: int) -> list[object] | None:
+        if line in self._joined:
+            return self._joined[line]
+        text = self._line[line]
+        return json.loads(text)["coordinates"] if isinstance(text, str) else None
+
+    def write(self, net: pandapowerNet) -> None:
+        """Put the joined paths into the net."""
+        for line, coordinates in self._joined.items():
+            self._line[line] = json.dumps({"coordinates": coordinates, "type": "LineString"})
+        if self._joined:
+            net.line["geo"] = [self._line[i] for i in net.line.index]
