@@ -92,7 +92,9 @@ class Certificate:
             cone_gap_pu=float(np.max(self.cone_gap_pu[:, k], initial=0.0)),
             fictitious_loss_mw=float(np.sum(np.maximum(self.fictitious_loss_mw[:, k], 0.0))),
             fictitious_loss_share=float(self.fictitious_loss_share[k]),
-            voltage_error_pu=float(self.voltage_error_pu[k]),
+            voltage_error_pu=float(
+                np.max(np.abs(self.vm_planned_pu[:, k] - self.vm_pu[:, k]), initial=0.0)
+            ),
             loss_error_mw=float(abs(self.loss_planned_mw[k] - self.loss_mw[k])),
             import_error_mw=float(self.import_error_mw[k]),
             violation_pu=float(self.violation_pu[k]),

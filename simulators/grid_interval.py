@@ -1,6 +1,6 @@
 """One row of interval.parquet."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from stackelgrid.simulators.certificates import CertificateColumns
@@ -59,6 +59,5 @@ class GridInterval:
 
     def columns(self) -> dict[str, Any]:
         """Columns of the table."""
-        columns = asdict(self)
-        certificate: dict[str, Any] = columns.pop("certificate")
-        return certificate | columns
+        own = {name: value for name, value in vars(self).items() if name != "certificate"}
+        return vars(self.certificate) | own

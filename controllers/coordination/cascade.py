@@ -9,14 +9,14 @@ that model are tightened and the stage is decided again (docs/model.md).
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from stackelgrid.controllers.agents import FeederAgent, MvDispatchAgent, TsoAgent
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
-from stackelgrid.controllers.coordination.evaluate import Evaluated, decide_and_evaluate
-from stackelgrid.controllers.coordination.level import CascadeState, Level
+from stackelgrid.controllers.coordination.evaluate import decide_and_evaluate
+from stackelgrid.controllers.coordination.level import CascadeState, Level, Pass
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.coordination.schemes import scheme
 from stackelgrid.controllers.coordination.stage import Committing, Scheme, Stage, StageInstance
@@ -164,8 +164,8 @@ class Cascade:
 
     def _pass(
         self, interval: int, measured: Mapping[str, Measurement], heads: Mapping[str, Floats]
-    ) -> "_Pass":
-        found = _Pass(interval, measured, heads)
+    ) -> Pass:
+        found = Pass(interval, measured, heads)
         plans, messages = found.plans, found.messages
         for level in self.levels:
             self._decide_level(level, found)
@@ -190,7 +190,7 @@ class Cascade:
             plans[name] = self.tso.certified(plans[name], self._imports(name, found.exchange))
         return found
 
-    def _decide_level(self, level: Level, into: "_Pass") -> None:
+    def _decide_level(self, level: Level, into: Pass) -> None:
         instance = self._instance(
             level.stage, into.interval, into.measured, into.heads, into.exchange
         )
@@ -204,7 +204,7 @@ class Cascade:
         if found.unaudited is not None and at_tso:
             into.plans[level.parent] = found.unaudited.plans[level.parent]
 
-    def _tighten(self, parent: str, above: Level, into: "_Pass") -> list[str]:
+    def _tighten(self, parent: str, above: Level, into: Pass) -> list[str]:
         """Decide the stage below a feeder again with tighter limits, until it can carry it."""
         first = into.plans[parent].report.fallback
         for attempt in range(len(_TIGHTER)):
@@ -373,29 +373,3 @@ def decide_plan(
     """Outcomes of every stage at interval 0 by one scheme, lowest stage first."""
     chosen = replace(settings, scheme=name, pricing=pricing)
     return list(Cascade(system, chosen).decide(0, measured).outcomes)
-
-
-@dataclass
-class _Pass:
-    """One pass over the stages: data of all of them, and what those decided so far have found.
-
-    `stages` by the grid above; `exchange` is what the grid above each one counts on, all copies.
-    """
-
-    interval: int
-    measured: Mapping[str, Measurement]
-    heads: Mapping[str, Floats]
-    plans: dict[str, Plan] = field(default_factory=dict)
-    stages: dict[str, Evaluated] = field(default_factory=dict)
-    exchange: dict[str, BoundaryProfile] = field(default_factory=dict)
-    messages: list[str] = field(default_factory=list)
-
-    def superseded(self) -> None:
-        """Leave out the audits that have not begun: all stages are decided again."""
-        for stage in self.stages.values():
-            stage.superseded()
-
-    def outcomes(self) -> tuple[Outcome, ...]:
-        """Outcomes of the stages with a follower, once their audits are done."""
-        found = (stage.outcome for stage in self.stages.values())
-        return tuple(outcome for outcome in found if outcome is not None)

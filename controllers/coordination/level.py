@@ -1,15 +1,18 @@
-"""A stage of the cascade with its scheme, and what a cascade carries from interval to interval."""
+"""A stage of the cascade with its scheme, one pass over all, and what a cascade carries."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from stackelgrid.controllers.agents.feeder_agent import FeederState
+from stackelgrid.controllers.coordination.evaluate import Evaluated
 from stackelgrid.controllers.coordination.stage import Scheme, Stage
-from stackelgrid.controllers.decision import Decision
+from stackelgrid.controllers.decision import Decision, Outcome
+from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.stateful import Stateful
 
-__all__ = ["CascadeState", "Level", "LevelState"]
+__all__ = ["CascadeState", "Level", "LevelState", "Pass"]
 
 
 @dataclass(frozen=True)
@@ -53,3 +56,29 @@ class Level:
             self.stage.follower.restore(state.follower)
         if isinstance(self.scheme, Stateful):
             self.scheme.restore(state.scheme)
+
+
+@dataclass
+class Pass:
+    """One pass over the stages: data of all of them, and what those decided so far have found.
+
+    `stages` by the grid above; `exchange` is what the grid above each one counts on, all copies.
+    """
+
+    interval: int
+    measured: Mapping[str, Measurement]
+    heads: Mapping[str, Floats]
+    plans: dict[str, Plan] = field(default_factory=dict)
+    stages: dict[str, Evaluated] = field(default_factory=dict)
+    exchange: dict[str, BoundaryProfile] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+
+    def superseded(self) -> None:
+        """Leave out the audits that have not begun: all stages are decided again."""
+        for stage in self.stages.values():
+            stage.superseded()
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """Outcomes of the stages with a follower, once their audits are done."""
+        found = (stage.outcome for stage in self.stages.values())
+        return tuple(outcome for outcome in found if outcome is not None)

@@ -82,6 +82,8 @@ class AcPowerFlow:
         self._slack_gen = len(self._grid.get_generators()) - 1
         self._slack_bus = self.bus_index.index(int(net.ext_grid.bus.iloc[0]))
         self._flat = np.ones(len(self.bus_index), dtype=np.complex128)
+        # powers that lightsim2grid was last given
+        self._p_mw, self._q_mvar = np.zeros((2, len(self.bus_index)))
 
     def set_ratio(self, trafo: int, ratio: float, shift_degree: float | None = None) -> None:
         """Set the per-unit turns ratio of one transformer (1 when nominal), and its phase shift.
@@ -131,9 +133,15 @@ class AcPowerFlow:
         if not (np.isfinite(p_mw).all() and np.isfinite(q_mvar).all() and slack_vm_pu > 0.0):
             return None
         grid = self._grid
-        for i, (p, q) in enumerate(zip(p_mw.tolist(), q_mvar.tolist(), strict=True)):
-            grid.change_p_load(i, p * _POWER_SCALE)
-            grid.change_q_load(i, q * _POWER_SCALE)
+        for given, known, change in (
+            (p_mw, self._p_mw, grid.change_p_load),
+            (q_mvar, self._q_mvar, grid.change_q_load),
+        ):
+            changed = np.flatnonzero(given != known)  # most buses have no load
+            scaled = _POWER_SCALE * given[changed]
+            for i, value in zip(changed.tolist(), scaled.tolist(), strict=True):
+                change(i, value)
+            known[changed] = given[changed]
         if self.gens:
             if gen_p_mw is None:
                 raise ValueError(f"grid {self.name} has generators: gen_p_mw is required")
