@@ -72,6 +72,7 @@ benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/resolve.py
 	$(BIN)/python benchmarks/misocp.py
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/feeders.py
 	$(BIN)/python benchmarks/communication.py
 	$(BIN)/python benchmarks/ldd_admm.py
 	$(BIN)/python benchmarks/ensemble.py

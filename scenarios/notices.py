@@ -1,6 +1,6 @@
 """Notices before a run: solver, links, trade that cannot pay, scaling."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -13,9 +13,14 @@ from stackelgrid.scenarios.forecast_console import forecast_lines
 from stackelgrid.scenarios.net_notices import net_lines
 from stackelgrid.scenarios.schema_communication import QualitySection
 
+Programs = Sequence[tuple[str, ProgramHealth]]
 
-def notices(built: BuiltScenario) -> list[str]:
-    """One line each, said once at the start of a run and kept in its log."""
+
+def notices(built: BuiltScenario, health: Programs | None = None) -> list[str]:
+    """One line each, said once at the start of a run and kept in its log.
+
+    `health` is that of the built programs where it is known already.
+    """
     return [
         *_solver(built),
         *_messages(built),
@@ -23,17 +28,19 @@ def notices(built: BuiltScenario) -> list[str]:
         *net_lines(built),
         *forecast_lines(built.scenario),
         *_trade(built),
-        *_scaling(built),
+        *_scaling(programs(built) if health is None else health),
     ]
 
 
-def programs(built: BuiltScenario) -> Iterator[tuple[str, ProgramHealth]]:
+def programs(built: BuiltScenario) -> Programs:
     """Health of the programs that the project's own controller solves, by the grids they hold."""
-    if isinstance(built.controller, Cascade):
-        for level in built.controller.levels:
-            for group in level.stage.groups:
-                compiled = group.compiled
-                yield "+".join(group.names), program_health(compiled.program, compiled.row_names)
+    if not isinstance(built.controller, Cascade):
+        return ()
+    return [
+        ("+".join(group.names), program_health(group.compiled.program, group.compiled.row_names))
+        for level in built.controller.levels
+        for group in level.stage.groups
+    ]
 
 
 def _solver(built: BuiltScenario) -> Iterator[str]:
@@ -96,8 +103,8 @@ def _trade(built: BuiltScenario) -> Iterator[str]:
             )
 
 
-def _scaling(built: BuiltScenario) -> Iterator[str]:
-    for label, health in programs(built):
+def _scaling(programs: Programs) -> Iterator[str]:
+    for label, health in programs:
         if health.wide_rows:
             yield (
                 f"{label}: coefficients of {len(health.wide_rows)} rows spread over more than "

@@ -188,13 +188,14 @@ class _Run:
             f"{scenario.name}: {counted(t.intervals, 'interval')} of {t.interval_min} min from "
             f"{self.built.axis.index[0]:%Y-%m-%d %H:%M}, seed {scenario.seed}"
         )
-        lines = notices(self.built)
+        health = programs(self.built)
+        lines = notices(self.built, health)
         if self._unsaved:
             lines = [*lines, f"{self._unsaved}: an interrupted run begins again"]
         for line in lines:
             self._notice(line)
-        for label, health in programs(self.built):
-            log.event("program", grids=label, **asdict(health))
+        for label, program in health:
+            log.event("program", grids=label, **asdict(program))
 
     def _notice(self, line: str) -> None:
         self.log.event("notice", text=line)
