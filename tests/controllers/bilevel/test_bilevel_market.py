@@ -60,7 +60,10 @@ def test_a_limit_that_is_reached_keeps_point_bound_and_gap():
     assert result.gap == pytest.approx((result.objective - result.bound) / abs(result.objective))
 
 
-@pytest.mark.parametrize(("units", "seed", "loads"), [(10, 1, 3), (20, 1, 3), (40, 4000, 5)])
+@pytest.mark.parametrize(
+    ("units", "seed", "loads"),
+    [(10, 1, 3), (20, 1, 3), pytest.param(40, 4000, 5, marks=pytest.mark.slow)],
+)
 def test_big_m_is_proven_where_the_follower_always_has_room(units, seed, loads):
     """Shedding serves every load, so a dispatch has room in all rows and prices are bounded."""
     model = transport_market(units, seed, loads)
