@@ -9,7 +9,7 @@ from stackelgrid.controllers.bilevel import solve_bilevel
 from stackelgrid.controllers.errors import ModelError
 
 SEEDS = [s for s in range(90) if random_instance(s).inequalities <= 6]
-FAST = SEEDS[:25]  # these hold every status; the others are slow tests
+FAST = [*SEEDS[:24], 83]  # these hold every status; the others are slow tests
 
 
 @cache
@@ -18,7 +18,7 @@ def expected(seed):
 
 
 @pytest.mark.parametrize(
-    "seed", [*FAST, *(pytest.param(s, marks=pytest.mark.slow) for s in SEEDS[len(FAST) :])]
+    "seed", [*FAST, *(pytest.param(s, marks=pytest.mark.slow) for s in SEEDS if s not in FAST)]
 )
 @pytest.mark.parametrize(
     "method", ["auto", "branch", "kkt_disjunctive", "kkt_big_m", "strong_duality"]

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pyomo.environ as pyo
 import pytest
+from misocp_instances import Rows, program
 from scipy.optimize import linprog
 from scipy.sparse import csr_array
 
-from misocp_instances import Rows, program
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers import clarabel as clarabel_module
 from stackelgrid.controllers.solvers.conic import ProgramData, parameter_vector
