@@ -138,3 +138,8 @@ NO_TRADE_MW = 1e-6
 
 # comparison of schemes: costs closer than this (relative) are alike
 COST_ALIKE = 1e-7
+
+
+def relaxation(gap: float) -> float:
+    """Tolerance of the conic relaxations of a search for a relative gap."""
+    return min(RELAXATION_SHARE * gap, RELAXATION_LOOSEST)

@@ -145,6 +145,7 @@ class DisjunctiveHull:
             offset_linear=np.zeros(0),
             offset_quadratic=csr_array((0, 0)),
             integer=self.leader.integer,
+            rare=self.leader.rare - self.leader.zero + zero,  # leader's inequalities come first
         )
         return HullProgram(program, ProgramData(program.q0, b, program.offset0), tuple(copies))
 

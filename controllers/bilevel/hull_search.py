@@ -271,7 +271,8 @@ class _Search:
         limit = self.options.time_limit_s
         left = None if limit is None else limit - (time.perf_counter() - self.started)
         found = driver.solve(
-            hull.data, MixedOptions(self.options.gap / 4, left, _INTEGER_NODES, _INTEGER_ROUNDS)
+            hull.data,
+            MixedOptions(self.options.gap / 4, left, _INTEGER_NODES, _INTEGER_ROUNDS, precise=True),
         )
         self.conic_solves += found.conic_solves
         if found.status == "infeasible":
@@ -319,7 +320,8 @@ class _Search:
         driver = MixedIntegerConicSolver(
             hull.program, self._snap(), conic_solver=parent.conic_solver
         )
-        found = driver.solve(hull.data, MixedOptions(gap=self.options.gap / 4, round_limit=0))
+        options = MixedOptions(gap=self.options.gap / 4, round_limit=0, precise=True)
+        found = driver.solve(hull.data, options)
         self.conic_solves += found.conic_solves
         if len(found.x) and found.objective < self.objective:
             self.objective = found.objective

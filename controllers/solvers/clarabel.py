@@ -35,17 +35,25 @@ _NAN = float("nan")
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A way to solve: tolerance, refinement to rounding, shorter steps; words for messages."""
+    """A way to solve: tolerances, most steps of iterative refinement, shorter steps.
 
-    tolerance: float
-    refined: bool = True
+    `words` add to a message what was changed.
+    """
+
+    gap: float
+    feasibility: float
+    refinements: int
     cautious: bool = False
     words: str = ""
 
 
-_PRECISE: tuple[_Attempt, ...] = (
-    _Attempt(tolerances.SOLVER_GAP),
-    _Attempt(tolerances.SOLVER_GAP, cautious=True, words=" with smaller steps"),
+_TO_ROUNDING = 30
+_GAP, _FEASIBILITY = tolerances.SOLVER_GAP, tolerances.SOLVER_FEASIBILITY
+# one step of refinement mostly suffices; thin cones may need it to rounding
+_PRECISE = (
+    _Attempt(_GAP, _FEASIBILITY, 1),
+    _Attempt(_GAP, _FEASIBILITY, _TO_ROUNDING, words=" with refinement to rounding"),
+    _Attempt(_GAP, _FEASIBILITY, _TO_ROUNDING, cautious=True, words=" with smaller steps"),
 )
 
 
@@ -70,8 +78,8 @@ class ClarabelSolver:
         """
         started = time.perf_counter()
         attempts = _PRECISE
-        if tolerance is not None and tolerance > tolerances.SOLVER_FEASIBILITY:
-            attempts = (_Attempt(tolerance, refined=False), *_PRECISE)
+        if tolerance is not None and tolerance > _FEASIBILITY:
+            attempts = (_Attempt(tolerance, tolerance, 0), *_PRECISE)
         for form in self._candidates(data):
             solution = self._tried(form, data, attempts)
             if not (form.lean and self._breaks(solution, data)):
@@ -101,20 +109,27 @@ class ClarabelSolver:
         return bool(worst.max(initial=0.0) > tolerances.RARE_ROW)
 
     def _tried(self, form: "_Form", data: ProgramData, attempts: tuple[_Attempt, ...]) -> Solution:
-        """Solution of the first attempt that stands every check, else the failed first one."""
-        first: Solution | None = None
+        """Solution of the first attempt that stands every check, or else that of the first.
+
+        What is only almost solved is tried again until it was refined to rounding.
+        """
+        best: Solution | None = None
+        iterations, message = 0, ""
         for attempt in attempts:
             solution = self._checked(form, data, attempt)
-            if first is None:
-                first = solution
-            elif solution.status != "failed":
-                message = f"{first.message}; then {solution.message}{attempt.words}"
-                iterations = first.iterations + solution.iterations
-                return replace(solution, message=message, iterations=iterations)
-            if first.status != "failed":
-                return first
-        assert first is not None
-        return first
+            iterations += solution.iterations
+            message += f"; then {solution.message}{attempt.words}" if message else solution.message
+            if (
+                best is None
+                or (best.status == "failed" and solution.status != "failed")
+                or (solution.status != "failed" and not solution.message.startswith("Almost"))
+            ):
+                best = solution
+            almost = best.message.startswith("Almost") and attempt.refinements < _TO_ROUNDING
+            if best.status != "failed" and not almost:
+                break
+        assert best is not None
+        return replace(best, message=message, iterations=iterations)
 
     def _checked(self, form: "_Form", data: ProgramData, attempt: _Attempt) -> Solution:
         """Solve, and call "failed" whatever violates a row by more than the tolerance."""
@@ -131,7 +146,7 @@ class ClarabelSolver:
             if not violation <= tolerances.POINT_VIOLATION:
                 status = "failed"
                 message = f"{message}, but row {row} is violated by {violation:.1e}"
-            elif not attempt.refined:
+            elif not attempt.refinements:
                 self._bound = self._bound or DualBound(self.program)
                 bound = self._bound.value(result.x, result.dual, data)
                 if bound == -np.inf:
@@ -189,7 +204,7 @@ class _Form:
         """Answer for one instance, mapped back to the whole program."""
         own = data if self._reduction is None else self._reduction.data(data)
         q, b = self._scaling.column * own.q, self._scaling.row * own.b
-        unit = cost_unit(q)
+        unit = cost_unit(q, b)
         q = q / unit
         if attempt not in self._solvers:
             self._solvers[attempt] = clarabel.DefaultSolver(
@@ -221,14 +236,13 @@ def _settings(attempt: _Attempt) -> Any:
     settings.chordal_decomposition_enable = False
     settings.input_sparse_dropzeros = False
     settings.max_threads = 1
-    settings.iterative_refinement_enable = attempt.refined
-    # refinement to rounding: without it thin cones end a few digits short of the tolerance
-    settings.iterative_refinement_max_iter = 30
+    settings.iterative_refinement_enable = attempt.refinements > 0
+    settings.iterative_refinement_max_iter = attempt.refinements
     settings.iterative_refinement_reltol = 1e-14
     settings.iterative_refinement_abstol = 1e-14
-    settings.tol_gap_rel = attempt.tolerance
-    settings.tol_gap_abs = attempt.tolerance
-    settings.tol_feas = tolerances.SOLVER_FEASIBILITY if attempt.refined else attempt.tolerance
+    settings.tol_gap_rel = attempt.gap
+    settings.tol_gap_abs = attempt.gap
+    settings.tol_feas = attempt.feasibility
     settings.reduced_tol_gap_rel = tolerances.SOLVER_REDUCED
     settings.reduced_tol_gap_abs = tolerances.SOLVER_REDUCED
     settings.reduced_tol_feas = tolerances.SOLVER_REDUCED

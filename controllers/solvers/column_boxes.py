@@ -85,7 +85,7 @@ def _tighten(bounds: Floats, columns: Ints, values: Floats, rule: np.ufunc) -> N
 
 
 class _Entries:
-    """Entries of some rows by column, and what the rows can be worth within boxes of the columns."""
+    """Entries of some rows by column, and the range of the rows within boxes of the columns."""
 
     def __init__(self, matrix: csr_array, rows: Ints) -> None:
         entries = coo_array(csr_array(matrix[rows, :]))

@@ -48,6 +48,7 @@ class MixedOptions:
     `node_limit` counts the master's nodes over all rounds, `round_limit` the rounds of the outer
     approximation (0: relax, snap and restrict only). Both are reproducible; `time_limit_s` is
     wall-clock time and is not. `cut_rounds` bounds the rounds on the master's linear relaxation.
+    `precise` solves relaxations to rounding, whatever the gap.
     """
 
     gap: float = 1e-3
@@ -55,6 +56,7 @@ class MixedOptions:
     node_limit: int | None = None
     round_limit: int = 500
     cut_rounds: int = 2
+    precise: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,9 +185,8 @@ class _Search:
         self.known: dict[bytes, float] = {}  # bound of an assignment once restricted
         self.visits: dict[bytes, int] = {}  # how often the master proposed it
         self.program = self.solver.program
-        self.tolerance = min(
-            tolerances.RELAXATION_SHARE * self.options.gap, tolerances.RELAXATION_LOOSEST
-        )
+        precise = self.options.precise
+        self.tolerance = None if precise else tolerances.relaxation(self.options.gap)
 
     def run(self) -> MixedSolution:
         relaxation = self.relaxation = self._conic("relaxation", self.solver.relaxed, self.data,

@@ -15,6 +15,7 @@ from stackelgrid.profiles.arrays import Floats, Ints
 
 _SWEEPS = 12
 _LIMITS = (1e-4, 1e4)
+_LARGE = 0.99  # quantile of the linear costs that the objective is scaled by
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,16 @@ def equilibrate(program: ConicProgram) -> Scaling:
     return Scaling(np.clip(column, *_LIMITS), np.clip(row, *_LIMITS))
 
 
-def cost_unit(q: Floats) -> float:
-    """Unit in which the largest linear cost of scaled columns is one; it depends on q alone."""
-    largest = float(np.abs(q).max(initial=0.0))
-    return float(np.clip(largest, *_LIMITS)) if largest else 1.0
+def cost_unit(q: Floats, b: Floats) -> float:
+    """Unit of the objective in which large linear costs of a scaled program are like its sides.
+
+    Nearly the largest cost: a single one far above the others would make these vanish.
+    """
+    costs = np.abs(q[q != 0.0])
+    if not len(costs):
+        return 1.0
+    side = max(1.0, float(np.abs(b).max(initial=0.0)))
+    return float(np.clip(np.quantile(costs, _LARGE) / side, *_LIMITS))
 
 
 @dataclass(frozen=True)
