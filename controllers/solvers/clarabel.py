@@ -77,7 +77,7 @@ class ClarabelSolver:
         called it.
         """
         started = time.perf_counter()
-        attempts = _PRECISE
+        attempts: tuple[_Attempt, ...] = _PRECISE
         if tolerance is not None and tolerance > _FEASIBILITY:
             attempts = (_Attempt(tolerance, tolerance, 0), *_PRECISE)
         for form in self._candidates(data):
@@ -119,14 +119,10 @@ class ClarabelSolver:
             solution = self._checked(form, data, attempt)
             iterations += solution.iterations
             message += f"; then {solution.message}{attempt.words}" if message else solution.message
-            if (
-                best is None
-                or (best.status == "failed" and solution.status != "failed")
-                or (solution.status != "failed" and not solution.message.startswith("Almost"))
-            ):
+            sound, almost = solution.status != "failed", solution.message.startswith("Almost")
+            if best is None or (sound and (best.status == "failed" or not almost)):
                 best = solution
-            almost = best.message.startswith("Almost") and attempt.refinements < _TO_ROUNDING
-            if best.status != "failed" and not almost:
+            if sound and not (almost and attempt.refinements < _TO_ROUNDING):
                 break
         assert best is not None
         return replace(best, message=message, iterations=iterations)
