@@ -82,6 +82,10 @@ MASTER_BOUND = 1e-9
 CUT_VIOLATION = 1e-7
 CUT_DIRECTION = 1e-6
 
+# joined programs at given prices of their links: what wrong prices may leave of a gap (relative); a
+# smaller wanted gap asks for the joined program
+LINK_PRICES = 1e-5
+
 # a bound above the incumbent by more than this (relative) contradicts it: one solver is wrong
 BOUND_CONTRADICTION = 1e-5
 

@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.agents.clearing_prices import ClearingPrices
 from stackelgrid.controllers.agents.feeder_agent import TARIFF, FeederAgent, FeederPoint, Variant
 from stackelgrid.controllers.agents.leader_program import Instances, LeaderProgram
 from stackelgrid.controllers.schedule import SolveReport
 from stackelgrid.controllers.solvers import CompiledModel
 from stackelgrid.controllers.solvers.backend import MixedIntegerResult
-from stackelgrid.controllers.solvers.misocp import MixedOptions, MixedSolution
+from stackelgrid.controllers.solvers.misocp import AT_PRICES, MixedOptions, MixedSolution
 from stackelgrid.controllers.solvers.registry import OPEN_MIXED_INTEGER, Choice
+from stackelgrid.profiles.arrays import Floats
 
 
 @dataclass(frozen=True)
@@ -19,12 +23,15 @@ class GroupDecision:
     points: Mapping[str, FeederPoint]
     objective: float
     bound: float
+    messages: tuple[str, ...] = ()
 
 
 class LeaderGroup:
     """Minimises the summed cost of some feeders, trade across them cleared; built once.
 
-    A feeder counts with its multiplicity. A group of one solves its own program.
+    A feeder counts with its multiplicity. A group of one solves its own program. Feeders that trade
+    are solved one by one at the prices of an earlier interval; where these do not clear, as one
+    program.
     """
 
     def __init__(
@@ -33,10 +40,14 @@ class LeaderGroup:
         options: MixedOptions,
         choice: Choice = OPEN_MIXED_INTEGER,
         variant: Variant = TARIFF,
+        threads: int = 1,
     ) -> None:
         self.agents = dict(agents)
-        self.options, self.choice, self.variant = options, choice, variant
-        self._program = LeaderProgram(self.agents, options, choice, variant=variant)
+        self.options, self.choice, self.variant, self.threads = options, choice, variant, threads
+        self._program = LeaderProgram(
+            self.agents, options, choice, variant=variant, threads=threads
+        )
+        self._prices = ClearingPrices(next(iter(self.agents.values())).horizon)
         self._mending: LeaderGroup | None = None
         self._alone: dict[str, LeaderProgram] = {}
 
@@ -59,15 +70,25 @@ class LeaderGroup:
         """
         if self.options.round_limit and any(instances[n].amendment for n in self.agents):
             if self._mending is None:
-                options = replace(self.options, round_limit=0)
-                self._mending = LeaderGroup(self.agents, options, self.choice, self.variant)
+                options = replace(self.options, round_limit=0, price_restricted=False)
+                self._mending = LeaderGroup(
+                    self.agents, options, self.choice, self.variant, self.threads
+                )
+            self._mending.restore(self.state())
             return self._mending.decide(instances)
         own = {name: instances[name] for name in self.agents}
         data = self._program.data(own)
-        solution = self._program.solve(data)
+        interval = next(iter(own.values())).interval
+        start = self._prices.expected(interval)
+        solution = self._program.solve(data, prices=start)
+        prices = self._program.prices(solution)
+        if prices is not None:
+            size = max(1.0, abs(solution.objective))
+            self._prices.keep(interval, prices, self._program.traded(solution.x) / size)
         if len(solution.x) or len(self.agents) == 1:
             note = "" if len(solution.x) else self._program.conflict(data)
-            return leader_points(self._program, own, solution, self.choice.name, note)
+            found = leader_points(self._program, own, solution, self.choice.name, note)
+            return replace(found, messages=self._missed(start, solution))
         points: dict[str, FeederPoint] = {}
         reason = f"its group had no solution ({solution.status}), alone: "
         for name, agent in self.agents.items():
@@ -82,6 +103,23 @@ class LeaderGroup:
             points |= leader_points(program, one, alone, self.choice.name, note).points
         nan = float("nan")
         return GroupDecision(points, nan, nan)
+
+    def _missed(self, start: Floats | None, solution: MixedIntegerResult) -> tuple[str, ...]:
+        """What to tell where trade did not clear at the prices of an earlier interval."""
+        if start is None or not self._program.separable or solution.message == AT_PRICES:
+            return ()
+        return (
+            f"trade of {', '.join(self.agents)}: prices of an earlier interval did not clear it "
+            f"to {tolerances.LINK_PRICES:g}; solved as one program",
+        )
+
+    def state(self) -> Mapping[str, Any]:
+        """Prices at which trade was cleared."""
+        return self._prices.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take prices at which trade was cleared."""
+        self._prices.restore(state)
 
 
 def leader_points(

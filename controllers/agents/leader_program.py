@@ -33,6 +33,7 @@ from stackelgrid.controllers.solvers.misocp import (
 from stackelgrid.controllers.solvers.registry import (
     OPEN_MIXED_INTEGER,
     Choice,
+    Driver,
     mixed_integer_solver,
 )
 from stackelgrid.controllers.solvers.snapping import snap_by_direction
@@ -51,6 +52,7 @@ class LeaderProgram:
     A feeder counts with its copies, except one that is alone and without follower (unless
     `counted`). With a `follower` its constraints are part of the program, the feeders' and the
     follower's costs count with `weights`, the columns are the feeders' and then the follower's.
+    Feeders that only meet in their trade are solved on `threads` threads where they are alone.
     """
 
     def __init__(
@@ -64,9 +66,10 @@ class LeaderProgram:
         weights: tuple[float, float] = (1.0, 0.0),
         deviation_eur_per_mwh: float | None = None,
         counted: bool = False,
+        threads: int = 1,
     ) -> None:
         self.agents, self.variant, self.follower = dict(agents), variant, follower
-        self._options, self._choice = options, choice
+        self._options, self._choice, self._threads = options, choice, threads
         self._counted = counted or len(agents) > 1 or follower is not None
         models = {name: agent.model(variant) for name, agent in agents.items()}
         self._first = np.cumsum([0, *(m.program.variables for m in models.values())])
@@ -123,9 +126,15 @@ class LeaderProgram:
             )
         return self._solver
 
+    @property
+    def separable(self) -> bool:
+        """Whether the feeders only meet in their trade and can be solved alone at its prices."""
+        whole = self._form is not None or self._deviates
+        return bool(self._links) and len(self.agents) > 1 and not whole
+
     def _decomposition(self) -> Decomposition | None:
         """Parts of a program whose feeders only meet in their trade; None for any other."""
-        if self._form is not None or self._deviates or not self._links or len(self.agents) < 2:
+        if not self.separable:
             return None
         return Decomposition(
             self.program,
@@ -148,6 +157,7 @@ class LeaderProgram:
                     ]
                 )
             ),
+            self._threads,
         )
 
     def snap(self) -> Snap:
@@ -234,9 +244,32 @@ class LeaderProgram:
             raise SolverError("a program with a follower needs the follower's parameters")
         return self._form.data(leader, parameters)
 
-    def solve(self, data: ProgramData, gap: float | None = None) -> MixedIntegerResult:
-        """Solve one instance to the relative gap (default: that of the options)."""
-        return self.solver.solve(data, self._options.gap if gap is None else gap)
+    def solve(
+        self, data: ProgramData, gap: float | None = None, prices: Floats | None = None
+    ) -> MixedIntegerResult:
+        """Solve one instance to the relative gap (default: that of the options).
+
+        `prices` (steps,) in EUR/MW of a step are tried to clear trade across first.
+        """
+        wanted = self._options.gap if gap is None else gap
+        if prices is not None and self.separable and isinstance(self.solver, Driver):
+            return self.solver.solve(data, wanted, prices=prices)
+        return self.solver.solve(data, wanted)
+
+    def prices(self, solution: MixedIntegerResult) -> Floats | None:
+        """Prices (steps,) in EUR/MW of a step that clear trade across; None where not known."""
+        known = self.separable and isinstance(solution, MixedSolution) and len(solution.x)
+        return solution.prices if known else None
+
+    def traded(self, x: Floats) -> Floats:
+        """What feeders trade across (steps,) in MW, all copies."""
+        sides = [
+            self.weight(name) * agent.feeder.network.base_mva
+            * np.abs(x[self.columns(name, "across_net")])
+            for name, agent in self.agents.items()
+            if f"{name}.across_net" in self.compiled.columns
+        ]  # fmt: skip
+        return np.asarray(0.5 * np.sum(sides, axis=0))
 
     def conflict(self, data: ProgramData) -> str:
         """Name the limits that stand in the way of a solution, by an elastic re-solve."""

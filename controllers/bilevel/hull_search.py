@@ -320,7 +320,8 @@ class _Search:
         driver = MixedIntegerConicSolver(
             hull.program, self._snap(), conic_solver=parent.conic_solver
         )
-        options = MixedOptions(gap=self.options.gap / 4, round_limit=0, precise=True)
+        gap = self.options.gap / 4
+        options = MixedOptions(gap, round_limit=0, price_restricted=False, precise=True)
         found = driver.solve(hull.data, options)
         self.conic_solves += found.conic_solves
         if len(found.x) and found.objective < self.objective:

@@ -17,10 +17,11 @@ __all__ = ["CascadeState", "Level", "LevelState", "Pass"]
 
 @dataclass(frozen=True)
 class LevelState:
-    """What follower and scheme of a stage carry; None where they carry nothing."""
+    """What follower and scheme of a stage carry (None where nothing), and its groups of leaders."""
 
     follower: Any
     scheme: Any
+    groups: Any
 
 
 @dataclass(frozen=True)
@@ -43,19 +44,21 @@ class Level:
     scheme: Scheme
 
     def state(self) -> LevelState:
-        """What follower and scheme carry."""
+        """What follower, scheme and groups of leaders carry."""
         follower, scheme = self.stage.follower, self.scheme
         return LevelState(
             None if follower is None else follower.state(),
             scheme.state() if isinstance(scheme, Stateful) else None,
+            self.stage.state(),
         )
 
     def restore(self, state: LevelState) -> None:
-        """Take what follower and scheme carried."""
+        """Take what follower, scheme and groups of leaders carried."""
         if self.stage.follower is not None:
             self.stage.follower.restore(state.follower)
         if isinstance(self.scheme, Stateful):
             self.scheme.restore(state.scheme)
+        self.stage.restore(state.groups)
 
 
 @dataclass

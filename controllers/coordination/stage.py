@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -150,6 +150,7 @@ class Stage:
                     self.options,
                     self.settings.mixed_integer,
                     variant,
+                    self.settings.threads,
                 )
                 for group in names
             )
@@ -175,6 +176,7 @@ class Stage:
                 weights=weights,
                 deviation_eur_per_mwh=deviation_eur_per_mwh,
                 counted=True,
+                threads=self.settings.threads,
             )
         return self._programs[key]
 
@@ -206,7 +208,18 @@ class Stage:
             {name: points[name] for name in self.leaders},
             sum(d.objective for d in decisions),
             sum(d.bound for d in decisions),
+            tuple(text for d in decisions for text in d.messages),
         )
+
+    def state(self) -> dict[Variant, tuple[Any, ...]]:
+        """What groups of leaders carry to the next interval, by variant."""
+        return {v: tuple(g.state() for g in groups) for v, groups in self._groups.items()}
+
+    def restore(self, state: Mapping[Variant, tuple[Any, ...]]) -> None:
+        """Take what groups of leaders carried."""
+        for variant, carried in state.items():
+            for group, own in zip(self.groups_of(variant), carried, strict=True):
+                group.restore(own)
 
     def map(self, task: Callable[[str], T], names: Sequence[str]) -> dict[str, T]:
         """Let agents work on threads; results by name, in the order of the names."""

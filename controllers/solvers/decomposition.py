@@ -1,14 +1,15 @@
-"""Joined programs taken apart at the prices of their links: a better bound and a full point.
+"""Joined programs taken apart at prices of their links: a proven bound and a full point.
 
-The relaxation's multipliers of the links price what the parts exchange. Each part whose integers
-the relaxed point leaves open is solved alone at these prices: its proven bound replaces its share
-of the relaxation's bound (Lagrangian duality), its point replaces its columns of the relaxed one.
-A linear program over the columns that settle the links (trade, payments) makes the whole fit.
+With prices pi on the links A x = b the parts can be solved alone, and the sum of their bounds less
+pi'b bounds the whole (Lagrangian duality). Prices known from elsewhere need no solve of the whole;
+those of a relaxation leave only the parts to solve whose integers the relaxed point leaves open. A
+linear program over the columns that settle the links (trade, payments) makes the parts' points fit;
+where they leave a gap, prices move and the parts are solved again.
 """
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
 
@@ -17,14 +18,12 @@ from scipy.sparse import csr_array
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution
-from stackelgrid.controllers.solvers.highs import LinearMaster
+from stackelgrid.controllers.solvers.settling import Settling
 from stackelgrid.profiles.arrays import Floats, Ints
-
-_THREADS = 2
 
 
 class PartResult(Protocol):
-    """What a part's solver returned: a point (empty for none) and a proven bound."""
+    """What a part's solver returned: a point (empty for none), a proven bound, its relaxation."""
 
     @property
     def x(self) -> Floats:
@@ -34,6 +33,16 @@ class PartResult(Protocol):
     @property
     def bound(self) -> float:
         """Proven bound."""
+        ...
+
+    @property
+    def objective(self) -> float:
+        """Objective at the point."""
+        ...
+
+    @property
+    def relaxation(self) -> Solution:
+        """What its relaxation returned."""
         ...
 
 
@@ -56,22 +65,35 @@ class Part:
 
 @dataclass(frozen=True)
 class Improvement:
-    """A proven bound of the joined program and a point that may satisfy it (None for none)."""
+    """A proven bound of the joined program and a point that may satisfy it (None for none).
+
+    `own_gap` is what the parts themselves left between point and bound, `relaxation` the joined
+    relaxations of the parts where all were solved.
+    """
 
     bound: float
     x: Floats | None
+    own_gap: float = 0.0
+    relaxation: Solution | None = None
 
 
 class Decomposition:
     """Bound to one joined program (join.py): link rows first, parts side by side.
 
-    `settling` are columns that occur in linear rows only, with bounds among these rows.
+    `settling` are columns that occur in linear rows only, with bounds among these rows. Parts are
+    solved on `threads` threads; no result depends on how many.
     """
 
     def __init__(
-        self, program: ConicProgram, links: int, parts: Sequence[Part], settling: Ints
+        self,
+        program: ConicProgram,
+        links: int,
+        parts: Sequence[Part],
+        settling: Ints,
+        threads: int = 2,
     ) -> None:
-        self.program, self.links, self.parts, self.settling = program, links, parts, settling
+        self._threads = threads
+        self.program, self.links, self.parts = program, links, parts
         programs = [p.program for p in parts]
         self._columns = _ranges(0, [p.variables for p in programs])
         zero = _ranges(links, [p.zero for p in programs])
@@ -79,9 +101,7 @@ class Decomposition:
         cones = _ranges(program.zero + program.nonneg, [sum(p.cones) for p in programs])
         self._rows = [np.concatenate(rows) for rows in zip(zero, nonneg, cones, strict=True)]
         self._linking = csr_array(csr_array(program.matrix)[:links])
-        free = csr_array(program.matrix[:, settling])
-        self._settled_rows = np.flatnonzero(np.diff(free.indptr))
-        self._settling_matrix = csr_array(free[self._settled_rows])
+        self.settling = Settling(program, links, self._columns, settling)
 
     def improvements(
         self, data: ProgramData, relaxation: Solution, snapped: Floats, gap: float
@@ -94,18 +114,68 @@ class Decomposition:
         open_parts = self._open(data, snapped)
         if not open_parts:
             return
-        shares = {k: self._share(data, relaxation, k) for k in open_parts}
-        priced = data.q + self._linking.T @ relaxation.dual[: self.links]
-        instances = {k: self._instance(data, priced, k) for k in open_parts}
-        with ThreadPoolExecutor(_THREADS) as pool:
-            found = pool.map(lambda k: self.parts[k].solve(instances[k], gap / 4), open_parts)
+        found = self._alone(data, relaxation.dual[: self.links], open_parts, gap)
         bound, x = relaxation.bound, snapped.copy()
-        for k, result in zip(open_parts, found, strict=True):
+        for k, result in found.items():
             if np.isfinite(result.bound):
-                bound += max(self.parts[k].weight * result.bound - shares[k], 0.0)
+                share = self._share(data, relaxation, k)
+                bound += max(self.parts[k].weight * result.bound - share, 0.0)
             if len(result.x):
                 x[self._columns[k]] = result.x
         yield Improvement(bound, self._settled(data, x))
+
+    def at_prices(self, data: ProgramData, prices: Floats, gap: float) -> "PricedRounds":
+        """Rounds in which every part is solved alone, the first one at `prices` (links,)."""
+        return PricedRounds(self, data, prices, gap)
+
+    def solve_at(
+        self, data: ProgramData, prices: Floats, gap: float
+    ) -> tuple[Improvement, list[Floats]]:
+        """Bound with every part solved alone at `prices`, aiming at `gap`, and their points.
+
+        Without a point of every part there are no points and the bound is -inf.
+        """
+        found = list(self._alone(data, prices, range(len(self.parts)), gap).values())
+        if not all(len(r.x) and np.isfinite(r.bound) for r in found):
+            return Improvement(-np.inf, None), []
+        weights = [part.weight for part in self.parts]
+        base = data.offset - float(prices @ data.b[: self.links])
+        bound = base + sum(w * r.bound for w, r in zip(weights, found, strict=True))
+        own = sum(w * (r.objective - r.bound) for w, r in zip(weights, found, strict=True))
+        joined = self._joined(data, prices, found, base)
+        return Improvement(bound, None, own, joined), [r.x for r in found]
+
+    def _alone(
+        self, data: ProgramData, prices: Floats, chosen: Sequence[int], gap: float
+    ) -> dict[int, PartResult]:
+        """Solve some parts at prices of the links, on threads."""
+        priced = data.q + self._linking.T @ prices
+        instances = [self._instance(data, priced, k) for k in chosen]
+        with ThreadPoolExecutor(self._threads) as pool:
+            found = pool.map(lambda k, d: self.parts[k].solve(d, gap / 4), chosen, instances)
+            return dict(zip(chosen, found, strict=True))
+
+    def _joined(
+        self, data: ProgramData, prices: Floats, found: Sequence[PartResult], base: float
+    ) -> Solution:
+        """The parts' relaxations as one of the whole: links are open by what does not clear."""
+        relaxed = [r.relaxation for r in found]
+        dual = np.zeros(self.program.rows)
+        dual[: self.links] = prices
+        for part, rows, solution in zip(self.parts, self._rows, relaxed, strict=True):
+            dual[rows] = part.weight * solution.dual
+        x = np.concatenate([r.x for r in relaxed])
+        return Solution(
+            status="optimal",
+            x=x,
+            dual=dual,
+            objective=self.program.objective(x, data),
+            bound=base + sum(p.weight * r.bound for p, r in zip(self.parts, relaxed, strict=True)),
+            violation=self.program.violation(x, data.b)[0],
+            iterations=sum(r.iterations for r in relaxed),
+            solve_s=sum(r.solve_s for r in relaxed),
+            message="part by part",
+        )
 
     def _open(self, data: ProgramData, snapped: Floats) -> list[int]:
         """Parts whose rows the snapped point violates."""
@@ -131,27 +201,42 @@ class Decomposition:
 
     def _settled(self, data: ProgramData, x: Floats) -> Floats | None:
         """The point with the settling columns chosen at least cost; None where none fit."""
-        fixed = x.copy()
-        fixed[self.settling] = 0.0
-        rows = self._settled_rows
-        if len(rows) and rows[-1] >= self.program.zero + self.program.nonneg:
-            return None
-        side = (data.b - self.program.matrix @ fixed)[rows]
-        count = len(self.settling)
-        master = LinearMaster(
-            data.q[self.settling],
-            np.full(count, -np.inf),
-            np.full(count, np.inf),
-            np.zeros(0, dtype=np.int64),
-            self._settling_matrix,
-            np.where(rows < self.program.zero, side, -np.inf),
-            side,
-        )
-        found = master.solve(relaxed=True)
-        if found.status != "optimal" or found.x is None:
-            return None
-        fixed[self.settling] = found.x
-        return fixed
+        return self.settling.point(data, [[x[columns]] for columns in self._columns])
+
+
+class PricedRounds:
+    """Rounds at prices of the links, each with all parts alone; `prices` are the next to try.
+
+    The points of all rounds are mixed and settled, and prices move from the best ones so far
+    (settling.py).
+    """
+
+    def __init__(
+        self, decomposition: Decomposition, data: ProgramData, prices: Floats, gap: float
+    ) -> None:
+        self.prices = prices
+        self._decomposition, self._data, self._gap = decomposition, data, gap
+        self._points: list[list[Floats]] = [[] for _ in decomposition.parts]
+        self._best: Improvement | None = None
+        self._centre = prices
+
+    def solve(self) -> Improvement:
+        """Best bound so far, and the best mixture of all points, settled."""
+        here, points = self._decomposition.solve_at(self._data, self.prices, self._gap)
+        if not points:
+            return here
+        for own, point in zip(self._points, points, strict=True):
+            own.append(point)
+        if self._best is None or here.bound > self._best.bound:
+            self._best, self._centre = here, self.prices
+        return replace(self._best, x=self._decomposition.settling.point(self._data, self._points))
+
+    def move(self) -> bool:
+        """Move the prices by what they leave open; False where that fails."""
+        better = self._decomposition.settling.prices(self._data, self._points, self._centre)
+        if better is not None:
+            self.prices = better
+        return better is not None
 
 
 def _ranges(start: int, sizes: Sequence[int]) -> list[Ints]:

@@ -1,8 +1,9 @@
 """Mixed-integer conic programs with a proven gap (docs/formulation.md).
 
-Relax, snap, restrict; then a Lagrangian bound (priced_rows.py); then outer approximation with HiGHS
-as master. Every returned point is checked against the program, every bound is a conic dual
-objective or follows from one and a proven bound of HiGHS.
+Joined programs are tried part by part at given prices of their links (decomposition.py). Relax,
+snap, restrict; then Lagrangian bounds (priced_rows.py); then outer approximation with HiGHS as
+master. Every returned point is checked against the program, every bound is a conic dual objective
+or follows from one and a proven bound of HiGHS.
 """
 
 import time
@@ -24,7 +25,7 @@ from stackelgrid.controllers.solvers.conic import (
 )
 from stackelgrid.controllers.solvers.decomposition import Decomposition
 from stackelgrid.controllers.solvers.outer_approximation import MasterForm, OuterApproximation
-from stackelgrid.controllers.solvers.priced_rows import PricedRows
+from stackelgrid.controllers.solvers.priced_rows import Bound, Limits, PricedRows
 from stackelgrid.controllers.solvers.restricted import (
     BoundRows,
     IntegerBounds,
@@ -38,6 +39,11 @@ MixedStatus = Literal["optimal", "infeasible", "unbounded", "limit", "failed"]
 Snap = Callable[[Floats], Floats]
 LogEntry = tuple[str, float, float, float]
 
+AT_PRICES = "closed part by part at the given prices"
+# gap (relative) that prices of links may leave: to be remembered as they are; for another round of
+# them to be worth its time, by round
+_GOOD_PRICES = 1e-7
+_PROMISES = (5e-4, 5e-5, 0.0)
 _PRICED_NODES = 200  # most nodes for the Lagrangian bound; the master takes over from there
 
 
@@ -49,6 +55,7 @@ class MixedOptions:
     approximation (0: relax, snap and restrict only). Both are reproducible; `time_limit_s` is
     wall-clock time and is not. `cut_rounds` bounds the rounds on the master's linear relaxation.
     `precise` solves relaxations to rounding, whatever the gap.
+    `price_restricted` looks for a bound at the restricted program's multipliers (priced_rows.py).
     """
 
     gap: float = 1e-3
@@ -57,6 +64,7 @@ class MixedOptions:
     round_limit: int = 500
     cut_rounds: int = 2
     precise: bool = False
+    price_restricted: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,8 +73,10 @@ class MixedSolution:
 
     `gap` is (objective - bound) / max(1, |objective|); without a point x is empty, objective,
     gap and violation are NaN. `rounds` counts outer-approximation rounds, `nodes` those of the
-    masters, `second_solve` tells whether a conic solve followed the relaxation. `log` holds
-    (phase, seconds since the start, bound, objective).
+    masters, `second_solve` tells whether a conic solve followed the relaxation. A round in which
+    all parts of a joined program are solved alone counts as one conic solve; `prices` (links,) are
+    those of its links, to start from another time. `log` holds (phase, seconds since the start,
+    bound, objective).
     """
 
     status: MixedStatus
@@ -83,6 +93,7 @@ class MixedSolution:
     log: tuple[LogEntry, ...]
     message: str
     solve_s: float
+    prices: Floats | None = None
 
 
 class MixedIntegerConicSolver:
@@ -90,7 +101,7 @@ class MixedIntegerConicSolver:
 
     Raises ModelError, before any solver is called, for non-finite data, a cone without rows, or
     an integer column that lacks a bound; `row_names` makes the message name the row.
-    `decomposition` takes a joined program apart before it is restricted as a whole.
+    `decomposition` takes a joined program apart before it is relaxed or restricted as a whole.
     """
 
     def __init__(
@@ -108,13 +119,20 @@ class MixedIntegerConicSolver:
         self.row_names = row_names
         self.conic_solver = conic_solver
         self.decomposition = decomposition
-        self.relaxed = conic_solver(program)
+        self._relaxed: ConicSolver | None = None
         self.bound_rows = BoundRows(program)
         self._restricted: RestrictedProgram | None = None
         self._fixed: ConicSolver | None = None
         self._form: MasterForm | None = None
         self._priced: PricedRows | None = None
         self._feasibility: MixedIntegerConicSolver | None = None
+
+    @property
+    def relaxed(self) -> ConicSolver:
+        """Conic solver of the relaxation, built when first needed."""
+        if self._relaxed is None:
+            self._relaxed = self.conic_solver(self.program)
+        return self._relaxed
 
     @property
     def restricted(self) -> RestrictedProgram:
@@ -157,10 +175,18 @@ class MixedIntegerConicSolver:
             )
         return self._feasibility
 
-    def solve(self, data: ProgramData, options: MixedOptions | None = None) -> MixedSolution:
-        """Solve one instance; raises ModelError for data that are not finite."""
+    def solve(
+        self,
+        data: ProgramData,
+        options: MixedOptions | None = None,
+        prices: Floats | None = None,
+    ) -> MixedSolution:
+        """Solve one instance; raises ModelError for data that are not finite.
+
+        `prices` (links,) of a joined program's links are tried before the whole is relaxed.
+        """
         check_data(self.program, data, self.row_names)
-        return _Search(self, data, options or MixedOptions()).run()
+        return _Search(self, data, options or MixedOptions(), prices).run()
 
 
 @dataclass
@@ -170,6 +196,7 @@ class _Search:
     solver: MixedIntegerConicSolver
     data: ProgramData
     options: MixedOptions
+    prices: Floats | None = None
     x: Floats = field(default_factory=lambda: np.zeros(0))
     objective: float = np.inf
     bound: float = -np.inf
@@ -189,6 +216,8 @@ class _Search:
         self.tolerance = None if precise else tolerances.relaxation(self.options.gap)
 
     def run(self) -> MixedSolution:
+        if self._closed_at_prices():
+            return self._end("optimal", AT_PRICES)
         relaxation = self.relaxation = self._conic("relaxation", self.solver.relaxed, self.data,
                                                    self.program)  # fmt: skip
         if relaxation.status == "unbounded":
@@ -196,6 +225,8 @@ class _Search:
         if relaxation.status != "optimal":
             return self._end(relaxation.status, relaxation.message)
         self._raise_bound(relaxation.bound)
+        if self.solver.decomposition is not None:
+            self.prices = relaxation.dual[: self.solver.decomposition.links]
         if not len(self.program.integer):
             self._offer(relaxation.x)
             return self._end("optimal" if self.closed() else "limit", relaxation.message)
@@ -215,9 +246,13 @@ class _Search:
         restricted = self._restrict(values)
         if self.closed():
             return self._end("optimal", "closed by the restricted program")
+        if self.options.price_restricted:
+            self._price_restricted(values, restricted)
+            if self.closed():
+                return self._end("optimal", "closed by the prices of the restricted program")
         if self._exhausted():
             return self._end("limit", "stopped by a limit before the outer approximation")
-        self._price()
+        self._price_relaxed()
         if self.closed():
             return self._end("optimal", "closed by the Lagrangian bound")
         return self._approximate(bounds, restricted)
@@ -248,6 +283,41 @@ class _Search:
             solution = replace(solution, status="failed", message=told)
         self._note(phase)
         return solution
+
+    def _closed_at_prices(self) -> bool:
+        """Solve the parts alone at the given prices; whether these leave next to nothing open."""
+        parts, gap = self.solver.decomposition, self.options.gap
+        if parts is None or self.prices is None or gap < tolerances.LINK_PRICES:
+            return False
+        rounds = parts.at_prices(self.data, self.prices, gap)
+        for promise in _PROMISES:
+            found = rounds.solve()
+            self.conic_solves += 1
+            self._raise_bound(found.bound)
+            if found.x is not None:
+                self._offer(self._integral(found.x))
+            self._note("prices")
+            if found.relaxation is None:
+                return False
+            left = self.objective - self.bound - found.own_gap
+            share = left / max(1.0, abs(self.objective))
+            if share <= tolerances.LINK_PRICES:
+                if share > _GOOD_PRICES:
+                    rounds.move()
+                self.relaxation, self.prices = found.relaxation, rounds.prices
+                return self.closed()
+            if not share <= promise or self._late() or not rounds.move():
+                return False
+        return False
+
+    def _integral(self, x: Floats) -> Floats:
+        """The point with its integers snapped where a mixture of points left them open."""
+        values = x[self.program.integer]
+        if np.abs(values - np.round(values)).max(initial=0.0) <= tolerances.INTEGRALITY:
+            return x
+        snapped = x.copy()
+        snapped[self.program.integer] = self._snapped(x, self._integer_bounds())
+        return snapped
 
     def _take_apart(self, snapped: Floats) -> None:
         """Bounds and points from the parts of a joined program, until the gap is closed."""
@@ -284,19 +354,37 @@ class _Search:
         self._note("restricted")
         return solution
 
-    def _price(self) -> None:
-        """Raise the bound by the integers' own rows at the relaxation's multipliers."""
-        if not self.solver.priced.useful:
+    def _price_restricted(self, values: Floats, restricted: Solution | None) -> None:
+        """Raise the bound by the integers' own rows at the restricted program's multipliers."""
+        if restricted is None or restricted.status != "optimal" or not self.solver.priced.useful:
             return
+        self._raise_to(
+            self.solver.priced.at_restricted(
+                self.data,
+                self.solver.restricted.join_dual(restricted.dual),
+                restricted.bound,
+                values,
+                self._priced_limits(),
+            )
+        )
+
+    def _price_relaxed(self) -> None:
+        """Raise the bound by the integers' own rows at the relaxation's multipliers."""
+        if self.solver.priced.useful:
+            limits = self._priced_limits()
+            self._raise_to(self.solver.priced.at_relaxation(self.data, self.relaxation, limits))
+
+    def _priced_limits(self) -> Limits:
         size = max(1.0, abs(self.objective) if np.isfinite(self.objective) else abs(self.bound))
         left = self._nodes_left()
-        bound, nodes = self.solver.priced.bound(
-            self.data,
-            self.relaxation,
+        return Limits(
             absolute_gap=0.05 * self.options.gap * size,
-            node_limit=_PRICED_NODES if left is None else min(left, _PRICED_NODES),
-            time_limit_s=self._seconds_left(),
+            nodes=_PRICED_NODES if left is None else min(left, _PRICED_NODES),
+            seconds=self._seconds_left(),
         )
+
+    def _raise_to(self, found: Bound) -> None:
+        bound, nodes = found
         self.nodes += nodes
         self._raise_bound(bound)
         self._note("priced rows")
@@ -476,6 +564,7 @@ class _Search:
             log=tuple(self.log),
             message=message,
             solve_s=time.perf_counter() - self.started,
+            prices=self.prices,
         )
 
 

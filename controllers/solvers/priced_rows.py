@@ -1,12 +1,19 @@
 """A Lagrangian bound: cones and network rows are priced out, the integers' linear rows are kept.
 
-With multipliers z of the relaxation (dual objective D) and R a set of linear rows, the program
-min c'x over the rows R with c = -A_R' z_R and integer columns integral, value V, gives the bound
-D + V + b_R' z_R: all other rows stand in the objective with their multipliers, which stationarity
-has turned into c. By weak duality V >= -b_R' z_R, so the bound is never below D. R are the rows
-with at most one column that is part of a cone: storage, markets and balances of devices stay, the
-flows of a network do not, and what is left is far smaller than a master of the whole program.
+With multipliers z (dual objective D) and R a set of linear rows, the program min c'x over the rows
+R with c = -A_R' z_R and integer columns integral, value V, gives the bound D + V + b_R' z_R: all
+other rows stand in the objective with their multipliers, which stationarity has turned into c.
+R are the rows with at most one column that is part of a cone: storage, markets and balances of
+devices stay, the flows of a network do not, and what is left is far smaller than a master of the
+whole program.
+
+Two sets of multipliers are of use. For those of the relaxation V >= -b_R' z_R by weak duality, so
+the bound is never below D. Those of the restricted program are stationary in all columns but the
+integers, whose own c = q + A_N' z_N (N: all other rows) is taken instead; where the fixed integers
+are the best ones at its prices, its own value is the bound.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import coo_array, csc_array, csr_array
@@ -17,12 +24,24 @@ from stackelgrid.controllers.solvers.highs import LinearMaster
 from stackelgrid.controllers.solvers.restricted import BoundRows
 from stackelgrid.profiles.arrays import Floats, Ints
 
+Bound = tuple[float, int]
+"""Lower bound (-inf where HiGHS proved nothing), and the nodes it took."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When HiGHS stops."""
+
+    absolute_gap: float
+    nodes: int
+    seconds: float | None
+
 
 class PricedRows:
     """Bound to one program; `useful` is false where nothing would be priced out, or all."""
 
     def __init__(self, program: ConicProgram, bound_rows: BoundRows) -> None:
-        self._bound_rows = bound_rows
+        self._program, self._bound_rows = program, bound_rows
         linear = program.zero + program.nonneg
         matrix = csr_array(program.matrix)
         matrix.eliminate_zeros()
@@ -47,20 +66,33 @@ class PricedRows:
         place[self._columns] = np.arange(len(self._columns))
         integer = place[program.integer]
         self._integer: Ints = integer[integer >= 0]
+        self._all_kept = bool((integer >= 0).all())
+        outside = csr_array(program.matrix)[:, program.integer[integer >= 0]]
+        self._outside = np.setdiff1d(np.arange(program.rows), self._rows)
+        self._integer_outside = csr_array(outside[self._outside, :])
+        self._integer_columns = program.integer[integer >= 0]
         self.useful = len(self._integer) > 0 and len(self._columns) < program.variables
 
-    def bound(
-        self,
-        data: ProgramData,
-        relaxation: Solution,
-        absolute_gap: float,
-        node_limit: int,
-        time_limit_s: float | None,
-    ) -> tuple[float, int]:
-        """Lower bound of the program, and the nodes it took; -inf where HiGHS proved nothing."""
-        z: Floats = relaxation.dual[self._rows].copy()
+    def at_relaxation(self, data: ProgramData, relaxation: Solution, limits: Limits) -> Bound:
+        """Lower bound at the multipliers of the relaxation."""
+        return self._bound(data, relaxation.dual, relaxation.bound, limits)
+
+    def at_restricted(
+        self, data: ProgramData, dual: Floats, bound: float, values: Floats, limits: Limits
+    ) -> Bound:
+        """Lower bound at multipliers (rows,) and dual objective found with the integers fixed."""
+        if not self._all_kept:
+            return -np.inf, 0
+        columns = self._program.integer
+        fixed = data.q[columns] + self._program.matrix[:, columns].T @ dual
+        return self._bound(data, dual, bound - float(values @ fixed), limits)
+
+    def _bound(self, data: ProgramData, dual: Floats, value: float, limits: Limits) -> Bound:
+        z: Floats = dual[self._rows].copy()
         z[~self._equal] = np.maximum(z[~self._equal], 0.0)
         cost = -(self._matrix.T @ z)
+        own = data.q[self._integer_columns]
+        cost[self._integer] = own + self._integer_outside.T @ dual[self._outside]
         unit = float(np.abs(cost).max(initial=0.0)) or 1.0
         right = data.b[self._rows]
         lower, upper = self._bound_rows.bounds(data.b)
@@ -76,10 +108,12 @@ class PricedRows:
             row_upper=right[many],
         )
         result = master.solve(
-            absolute_gap=absolute_gap / unit, node_limit=node_limit, time_limit_s=time_limit_s
+            absolute_gap=limits.absolute_gap / unit,
+            node_limit=limits.nodes,
+            time_limit_s=limits.seconds,
         )
         if result.status not in ("optimal", "limit"):
             return -np.inf, result.nodes
         gain = unit * result.bound + float(right @ z)
-        bound = relaxation.bound + gain
+        bound = value + gain
         return bound - tolerances.MASTER_BOUND * max(1.0, abs(bound)), result.nodes

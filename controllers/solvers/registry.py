@@ -17,6 +17,7 @@ from stackelgrid.controllers.solvers.misocp import (
     MixedSolution,
     Snap,
 )
+from stackelgrid.profiles.arrays import Floats
 
 Kind = Literal["conic", "milp master", "mixed-integer conic"]
 
@@ -137,10 +138,18 @@ class Driver:
         )
 
     def solve(
-        self, data: ProgramData, gap: float, time_limit_s: float | None = None
+        self,
+        data: ProgramData,
+        gap: float,
+        time_limit_s: float | None = None,
+        prices: Floats | None = None,
     ) -> MixedSolution:
-        """Solve one instance to the relative gap, within the time limit in seconds."""
-        return self.solver.solve(data, replace(self.options, gap=gap, time_limit_s=time_limit_s))
+        """Solve one instance to the relative gap, within the time limit in seconds.
+
+        `prices` are those of a joined program's links (MixedIntegerConicSolver.solve).
+        """
+        options = replace(self.options, gap=gap, time_limit_s=time_limit_s)
+        return self.solver.solve(data, options, prices)
 
 
 def solver_table() -> str:
