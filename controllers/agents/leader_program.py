@@ -258,8 +258,9 @@ class LeaderProgram:
 
     def prices(self, solution: MixedIntegerResult) -> Floats | None:
         """Prices (steps,) in EUR/MW of a step that clear trade across; None where not known."""
-        known = self.separable and isinstance(solution, MixedSolution) and len(solution.x)
-        return solution.prices if known else None
+        if not (self.separable and isinstance(solution, MixedSolution) and len(solution.x)):
+            return None
+        return solution.prices
 
     def traded(self, x: Floats) -> Floats:
         """What feeders trade across (steps,) in MW, all copies."""
