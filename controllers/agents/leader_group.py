@@ -109,8 +109,8 @@ class LeaderGroup:
         if start is None or not self._program.separable or solution.message == AT_PRICES:
             return ()
         return (
-            f"trade of {', '.join(self.agents)}: prices of an earlier interval did not clear it "
-            f"to {tolerances.LINK_PRICES:g}; solved as one program",
+            f"trade of {', '.join(self.agents)}: known prices did not clear it to "
+            f"{tolerances.LINK_PRICES:g}; solved as one program",
         )
 
     def state(self) -> Mapping[str, Any]:

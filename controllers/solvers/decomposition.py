@@ -92,7 +92,7 @@ class Decomposition:
         settling: Ints,
         threads: int = 2,
     ) -> None:
-        self._threads = threads
+        self.threads = threads
         self.program, self.links, self.parts = program, links, parts
         programs = [p.program for p in parts]
         self._columns = _ranges(0, [p.variables for p in programs])
@@ -151,7 +151,7 @@ class Decomposition:
         """Solve some parts at prices of the links, on threads."""
         priced = data.q + self._linking.T @ prices
         instances = [self._instance(data, priced, k) for k in chosen]
-        with ThreadPoolExecutor(self._threads) as pool:
+        with ThreadPoolExecutor(self.threads) as pool:
             found = pool.map(lambda k, d: self.parts[k].solve(d, gap / 4), chosen, instances)
             return dict(zip(chosen, found, strict=True))
 

@@ -74,8 +74,7 @@ class Settling:
         known = [self._whole(k, x) for k, own in enumerate(points) for x in own]
         matrix, cost, owner = self._columns(data, known, points)
         free, mixed, links = len(self._settling), len(known), self._links
-        volume = 0.5 * sum(np.abs(self._traded(k, own[-1])) for k, own in enumerate(points))
-        stiffness = float(np.abs(centre).max()) / max(float(np.max(volume)), _LEAST_VOLUME)
+        stiffness = self._stiffness(data, points, centre)
         width = free + mixed + links
         opened = coo_array(
             (-np.ones(links), (self._link_at, np.arange(links))), shape=(len(self._rows), links)
@@ -114,6 +113,16 @@ class Settling:
         whole[self._parts[k]] = x
         whole[self._settling] = 0.0
         return whole
+
+    def _stiffness(
+        self, data: ProgramData, points: Sequence[Sequence[Floats]], centre: Floats
+    ) -> float:
+        """Change of price by one unit that stays open: prices over what the parts exchange."""
+        volume = 0.5 * sum(np.abs(self._traded(k, own[-1])) for k, own in enumerate(points))
+        unit = float(abs(self._fixed[self._link_at, :]).max()) or 1.0
+        price = np.abs(data.q[self._settling]).max(initial=0.0) / unit
+        price = max(price, np.abs(centre).max(initial=0.0))
+        return float(price / max(np.max(volume, initial=0.0), _LEAST_VOLUME))
 
     def _traded(self, k: int, x: Floats) -> Floats:
         """What a part's point adds to the links (links,)."""

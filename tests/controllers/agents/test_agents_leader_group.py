@@ -1,11 +1,14 @@
 """Feeders that decide together: trade across, roles, snapping, gaps, a member without solution."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandapower as pp
 import pytest
 
 from stackelgrid.controllers.agents import FeederAgent, LeaderGroup
 from stackelgrid.controllers.agents.feeder_schedule import middle_price
+from stackelgrid.controllers.certification.recovery import loss_price
 from stackelgrid.controllers.models.active_network import (
     ActiveNetworkLibrary,
     ActiveNetworkOptions,
@@ -332,3 +335,92 @@ def test_snap_rules_name_every_binary_once(make_group, street):
     for rule, (up, down) in zip(rules, sides, strict=True):
         np.testing.assert_array_equal(np.concatenate(rule.up), up)
         np.testing.assert_array_equal(np.concatenate(rule.down), down)
+
+
+QUARTERS = Horizon((15, 15, 15, 15), 15)
+
+
+def three_streets(make_group, street, gap=1e-3):
+    """A group in which the first street has what the others need."""
+    sunny = {
+        "import_price": 100.0,
+        "export_price": 90.0,
+        "pv": np.array([0.8, 1.0, 1.0, 0.9, 0.9, 0.8, 0.7, 0.7]),
+    }
+    return make_group({
+        "a": (street(0.03), {**sunny, "multiplicity": 2}),
+        "b": (street(0.002), {**sunny, "multiplicity": 3}),
+        "c": (street(0.008, load_kw=4.0), {**sunny, "multiplicity": 5}),
+    }, QUARTERS, gap)  # fmt: skip
+
+
+def test_later_intervals_are_decided_street_by_street_at_known_prices(make_group, street):
+    group = three_streets(make_group, street)
+    for interval in range(3):
+        instances = instances_of(group, interval)
+        found = group.decide(instances)
+        whole = three_streets(make_group, street).decide(instances)  # knows no prices
+        size = max(1.0, abs(whole.objective))
+        assert found.objective == pytest.approx(whole.objective, abs=1e-5 * size)
+        assert whole.objective - 1.1e-5 * size <= found.bound <= whole.objective + 1e-7 * size
+        for name, point in found.points.items():
+            assert point.report.gap <= 1e-5
+            assert point.report.objective_eur == pytest.approx(
+                whole.points[name].report.objective_eur, abs=1e-3 * size
+            )
+        net = sum(
+            group.agents[n].feeder.boundary.multiplicity
+            * p.x[group.agents[n].model(p.variant).columns["across_net"]]
+            for n, p in found.points.items()
+        )
+        np.testing.assert_allclose(net, 0.0, atol=1e-6)
+        if interval:  # its own relaxation was never needed
+            assert found.messages == ()
+            assert {p.report.conic_solves for p in found.points.values()} <= {1, 2}
+
+
+def test_a_group_goes_on_from_its_state_to_the_same_bits(make_group, street):
+    group = three_streets(make_group, street)
+    group.decide(instances_of(group, 0))
+    state = group.state()
+    later = three_streets(make_group, street)
+    later.restore(state)
+    for interval in (1, 2):
+        instances = instances_of(group, interval)
+        mine, theirs = group.decide(instances), later.decide(instances)
+        assert (mine.objective, mine.bound) == (theirs.objective, theirs.bound)
+        for name, point in mine.points.items():
+            np.testing.assert_array_equal(point.x, theirs.points[name].x)
+
+
+def test_an_amended_member_is_decided_at_the_prices_of_its_interval(make_group, street):
+    group = three_streets(make_group, street)
+    first = instances_of(group, 0)
+    plain = group.decide(first)
+    agent = group.agents["a"]
+    dear = loss_price(agent.reduction.network, agent.horizon.dt_h, 40.0)
+    amended = {**first, "a": replace(first["a"], amendment=dear)}
+    found = group.decide(amended)
+    whole = three_streets(make_group, street).decide(amended)
+    size = max(1.0, abs(whole.objective))
+    assert found.objective == pytest.approx(whole.objective, abs=1e-5 * size)
+    assert found.objective > plain.objective + 1e-6
+    # what it found is not remembered: the next decision of the interval is the first one again
+    again = group.decide(first)
+    assert again.objective == pytest.approx(plain.objective, abs=1e-5 * size)
+
+
+def test_a_group_says_when_prices_did_not_clear(make_group, street):
+    group = three_streets(make_group, street)
+    first = instances_of(group, 0)
+    group.decide(first)
+    state = group.state()
+    (kept,) = state["_known"].items()
+    residue, (interval, rates) = kept
+    group.restore({**state, "_known": {residue: (interval, 0.2 * rates)}})
+    found = group.decide(instances_of(group, 1))
+    assert found.messages == (
+        "trade of a, b, c: known prices did not clear it to 1e-05; solved as one program",
+    )
+    whole = three_streets(make_group, street).decide(instances_of(group, 1))
+    assert found.objective == pytest.approx(whole.objective, abs=1e-6)

@@ -1,6 +1,7 @@
 """Joined programs taken apart at their links: bounds, points, and what the driver saves."""
 
 from itertools import product
+from typing import ClassVar
 
 import numpy as np
 import pyomo.environ as pyo
@@ -10,7 +11,7 @@ from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers.conic import ProgramData, parameter_vector
 from stackelgrid.controllers.solvers.decomposition import Decomposition, Part
 from stackelgrid.controllers.solvers.join import Link, LinkTerm, join_models
-from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions
+from stackelgrid.controllers.solvers.misocp import AT_PRICES, MixedIntegerConicSolver, MixedOptions
 from stackelgrid.controllers.solvers.restricted import RestrictedProgram
 from stackelgrid.controllers.solvers.snapping import SnapRule, snap_by_direction
 
@@ -207,3 +208,139 @@ def test_settling_that_is_impossible_gives_no_point_and_keeps_the_bound():
     found = next(iter(parts))
     assert found.x is None
     assert found.bound == relaxation.bound
+
+
+def in_rounds(joined, prices, count, gap=1e-8):
+    rounds = joined.decomposition.at_prices(joined.data, np.array(prices), gap)
+    found = []
+    for _ in range(count):
+        found.append(rounds.solve())
+        if not rounds.move():
+            break
+    return found
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_bounds_at_any_prices_are_below_the_optimum(seed):
+    joined = drawn(seed)
+    optimum = joined.optimum()
+    allowed = 1e-6 * max(1.0, abs(optimum))
+    relaxation, _ = joined.relaxed()
+    found = in_rounds(joined, np.random.default_rng(seed).uniform(-40.0, 40.0, 2), 3)
+    bounds = [improvement.bound for improvement in found]
+    assert bounds == sorted(bounds)  # the best so far
+    assert bounds[-1] <= optimum + allowed
+    for improvement in found:
+        assert improvement.x is not None
+        # a mixture keeps every row, though its integers may be open
+        assert joined.program.violation(improvement.x, joined.data.b)[0] <= 1e-6
+        objective = joined.program.objective(improvement.x, joined.data)
+        assert objective >= relaxation.bound - allowed
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_relaxations_prices_prove_at_least_its_bound(seed):
+    joined = drawn(seed)
+    relaxation, _ = joined.relaxed()
+    (first,) = in_rounds(joined, relaxation.dual[: len(STEPS)], 1)
+    assert first.bound >= relaxation.bound - 1e-6 * max(1.0, abs(relaxation.bound))
+
+
+def calm(seed):
+    """Stores whose relaxation is exact: positive prices, and storing costs something."""
+    rng = np.random.default_rng(seed)
+    models, copies = {}, {}
+    for k in range(int(rng.integers(2, 5))):
+        selling = rng.uniform(30.0, 50.0, 2)
+        models[f"s{k}"] = store(
+            selling + rng.uniform(2.0, 30.0, 2),
+            selling,
+            rng.uniform(-0.8, 0.8, 2),
+            wear=float(rng.uniform(0.5, 4.0)),
+            limit=float(rng.uniform(0.1, 1.0)),
+        )
+        copies[f"s{k}"] = float(rng.integers(1, 9))
+    return Joined(models, copies)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_prices_move_until_the_parts_prove_the_joint_optimum(seed):
+    joined = calm(seed)
+    relaxation, _ = joined.relaxed()
+    size = max(1.0, abs(relaxation.objective))
+    found = in_rounds(joined, (0.0, 0.0), 12)
+    assert abs(found[-1].bound - relaxation.objective) <= 1e-4 * size
+    assert found[-1].bound > found[0].bound + 1e-3 * size
+    settled = min(joined.program.objective(i.x, joined.data) for i in found)
+    assert settled == pytest.approx(relaxation.objective, abs=2e-4 * size)
+
+
+class Counted(ClarabelSolver):
+    """Clarabel that tells which programs it was asked for."""
+
+    asked: ClassVar[list[int]] = []
+
+    def solve(self, data):
+        self.asked.append(self.program.variables)
+        return super().solve(data)
+
+
+def solved_at(joined, prices, gap=1e-3):
+    """Solution with prices of the links, and how often the whole was solved."""
+    Counted.asked.clear()
+    solver = MixedIntegerConicSolver(
+        joined.program, joined.snap, conic_solver=Counted, decomposition=joined.decomposition
+    )
+    solution = solver.solve(joined.data, MixedOptions(gap=gap), np.array(prices))
+    return solution, len(Counted.asked)
+
+
+def test_good_prices_spare_the_whole_program():
+    joined = burning()
+    optimum = joined.optimum()
+    relaxation, _ = joined.relaxed()
+    prices = relaxation.dual[: len(STEPS)]
+    solution, whole = solved_at(joined, prices)
+    assert (solution.status, solution.message) == ("optimal", AT_PRICES)
+    assert whole == 0
+    assert solution.conic_solves == 1  # one round
+    assert joined.asked == ["paid", "b", "c"]
+    assert solution.objective == pytest.approx(optimum, rel=2e-5)
+    assert optimum - 1e-5 * abs(optimum) <= solution.bound <= optimum + 1e-6 * abs(optimum)
+    np.testing.assert_allclose(solution.prices, prices, atol=0.5)
+
+
+def test_bad_prices_end_in_the_whole_program():
+    joined = burning()
+    optimum = joined.optimum()
+    relaxation, _ = joined.relaxed()
+    for prices, gap in (((500.0, -500.0), 1e-3), (relaxation.dual[: len(STEPS)], 1e-7)):
+        # far off; or fewer digits are wanted than prices from elsewhere can promise
+        solution, whole = solved_at(joined, prices, gap)
+        assert solution.status == "optimal"
+        assert whole >= 1
+        assert solution.message != AT_PRICES
+        assert solution.objective == pytest.approx(optimum, rel=2 * gap)
+        assert solution.bound <= optimum + 1e-6 * abs(optimum)
+        np.testing.assert_array_equal(solution.prices, solution.relaxation.dual[: len(STEPS)])
+
+
+def test_the_number_of_threads_changes_no_bit():
+    found = []
+    for threads in (1, 2, 4):
+        joined = calm(3)
+        joined.decomposition.threads = threads
+        found.append(in_rounds(joined, (10.0, 20.0), 3))
+    for other in found[1:]:
+        for mine, theirs in zip(found[0], other, strict=True):
+            assert mine.bound == theirs.bound
+            np.testing.assert_array_equal(mine.x, theirs.x)
+
+
+def test_a_part_without_solution_leaves_no_point():
+    joined = burning()
+    joined.data.b[len(STEPS) : joined.program.zero] = 1e6  # needs beyond every limit
+    rounds = joined.decomposition.at_prices(joined.data, np.zeros(2), 1e-6)
+    first = rounds.solve()
+    assert first.x is None
+    assert first.bound == -np.inf
