@@ -42,8 +42,8 @@ LogEntry = tuple[str, float, float, float]
 AT_PRICES = "closed part by part at the given prices"
 # gap (relative) that prices of links may leave: to be remembered as they are; for another round of
 # them to be worth its time, by round
-_GOOD_PRICES = 1e-7
-_PROMISES = (5e-4, 5e-5, 0.0)
+_GOOD_PRICES = 1e-6
+_PROMISES = (2e-4, 0.0)
 _PRICED_NODES = 200  # most nodes for the Lagrangian bound; the master takes over from there
 
 

@@ -10,6 +10,11 @@ from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.highs import LinearMaster
 from stackelgrid.profiles.arrays import Floats, Ints
 
+# prices are only a start: relative gap
+_TOLERANCE = 1e-7
+# what trades at least is taken to size a price's response, in the unit of the links
+_LEAST_VOLUME = 1e-6
+
 
 class Settling:
     """Bound to one joined program, its first rows the links (`links` of them).
@@ -102,7 +107,8 @@ class Settling:
             offset_quadratic=csr_array((0, 0)),
             integer=np.zeros(0, dtype=np.int64),
         )
-        found = ClarabelSolver(program).solve(program.data(np.zeros(0)))
+        solver = ClarabelSolver(program, once=True)
+        found = solver.solve(program.data(np.zeros(0)), _TOLERANCE)
         if found.status != "optimal":
             return None
         return np.asarray(centre + stiffness * found.x[last])
@@ -142,7 +148,3 @@ class Settling:
         shape = (len(points), len(self._settling) + len(known))
         owner = coo_array((np.ones(len(of)), (of, len(self._settling) + np.arange(len(of)))), shape)
         return matrix, np.concatenate([data.q[self._settling], costs]), csr_array(owner)
-
-
-# what trades at least is taken to size a price's response, in the unit of the links
-_LEAST_VOLUME = 1e-6
