@@ -28,7 +28,7 @@ from stackelgrid.simulators.totals import Totals
 from stackelgrid.simulators.whole_file import sync, whole_file
 
 STATE_FILE = "state.bin"
-FORMAT = 4
+FORMAT = 5
 # what a run was computed with; another version may change the last digits
 _LIBRARIES = ("numpy", "scipy", "clarabel", "highspy", "lightsim2grid", "pandapower", "mosaik")
 

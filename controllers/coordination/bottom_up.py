@@ -123,4 +123,4 @@ class BottomUp:
 
 
 def _decision(found: GroupDecision) -> SchemeDecision:
-    return SchemeDecision(found.points, found.objective, found.bound)
+    return SchemeDecision(found.points, found.objective, found.bound, messages=found.messages)
