@@ -205,20 +205,19 @@ class Decomposition:
 
 
 class PricedRounds:
-    """Rounds at prices of the links, each with all parts alone; `prices` are the next to try.
+    """Rounds at prices of the links, each with all parts alone.
 
-    The points of all rounds are mixed and settled, and prices move from the best ones so far
-    (settling.py).
+    The points of all rounds are mixed and settled, and `prices`, the next to try, move from the
+    `best` ones so far (settling.py).
     """
 
     def __init__(
         self, decomposition: Decomposition, data: ProgramData, prices: Floats, gap: float
     ) -> None:
-        self.prices = prices
+        self.prices = self.best = prices
         self._decomposition, self._data, self._gap = decomposition, data, gap
         self._points: list[list[Floats]] = [[] for _ in decomposition.parts]
-        self._best: Improvement | None = None
-        self._centre = prices
+        self._found: Improvement | None = None
 
     def solve(self) -> Improvement:
         """Best bound so far, and the best mixture of all points, settled."""
@@ -227,13 +226,13 @@ class PricedRounds:
             return here
         for own, point in zip(self._points, points, strict=True):
             own.append(point)
-        if self._best is None or here.bound > self._best.bound:
-            self._best, self._centre = here, self.prices
-        return replace(self._best, x=self._decomposition.settling.point(self._data, self._points))
+        if self._found is None or here.bound > self._found.bound:
+            self._found, self.best = here, self.prices
+        return replace(self._found, x=self._decomposition.settling.point(self._data, self._points))
 
     def move(self) -> bool:
         """Move the prices by what they leave open; False where that fails."""
-        better = self._decomposition.settling.prices(self._data, self._points, self._centre)
+        better = self._decomposition.settling.prices(self._data, self._points, self.best)
         if better is not None:
             self.prices = better
         return better is not None

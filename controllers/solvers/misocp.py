@@ -40,9 +40,7 @@ Snap = Callable[[Floats], Floats]
 LogEntry = tuple[str, float, float, float]
 
 AT_PRICES = "closed part by part at the given prices"
-# gap (relative) that prices of links may leave: to be remembered as they are; for another round of
-# them to be worth its time, by round
-_GOOD_PRICES = 1e-6
+# gap (relative) that prices of links may leave for another round of them to be worth its time
 _PROMISES = (2e-4, 0.0)
 _PRICED_NODES = 200  # most nodes for the Lagrangian bound; the master takes over from there
 
@@ -302,9 +300,7 @@ class _Search:
             left = self.objective - self.bound - found.own_gap
             share = left / max(1.0, abs(self.objective))
             if share <= tolerances.LINK_PRICES:
-                if share > _GOOD_PRICES:
-                    rounds.move()
-                self.relaxation, self.prices = found.relaxation, rounds.prices
+                self.relaxation, self.prices = found.relaxation, rounds.best
                 return self.closed()
             if not share <= promise or self._late() or not rounds.move():
                 return False
