@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 # by which users and clusters set a number themselves
-_VARIABLES = (
+VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -25,10 +25,20 @@ def one_blas_thread() -> Iterator[None]:
 
     A number that the environment sets stays; afterwards the former number holds again.
     """
-    if any(name in os.environ for name in _VARIABLES):
+    if _said():
         yield
         return
     from threadpoolctl import threadpool_limits  # only where nobody has set a number
 
     with threadpool_limits(limits=1, user_api="blas"):
         yield
+
+
+def begin_with_one_blas_thread() -> None:
+    """Limit BLAS in a process of our own that has not loaded NumPy yet."""
+    if not _said():
+        os.environ.update(dict.fromkeys(VARIABLES, "1"))
+
+
+def _said() -> bool:
+    return any(name in os.environ for name in VARIABLES)

@@ -12,7 +12,6 @@ import socket
 import sys
 import threading
 import time
-from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Any
 
@@ -20,6 +19,7 @@ import mosaik_api_v3
 from mosaik_api_v3.connection import Channel
 from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest
 
+from stackelgrid.scenarios.blas_threads import begin_with_one_blas_thread
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema_remote import host_and_port
 
@@ -39,7 +39,6 @@ class OwnSimulator(mosaik_api_v3.Simulator):
         super().__init__(meta)  # type: ignore[no-untyped-call]
         self._simulator: mosaik_api_v3.Simulator = self
         self._asked_version = ""
-        self._blas = ExitStack()  # as long as the process
 
     def init(self, sid: str, time_resolution: float = 1.0, **parameters: Any) -> Meta:
         """Take what to host."""
@@ -54,9 +53,6 @@ class OwnSimulator(mosaik_api_v3.Simulator):
             from stackelgrid.scenarios.grid_server import GridServer
 
             self._simulator = GridServer()
-        from stackelgrid.scenarios.blas_threads import one_blas_thread
-
-        self._blas.enter_context(one_blas_thread())
         self.meta = self._simulator.init(sid, time_resolution, **parameters)
         for name in self.meta["extra_methods"]:
             setattr(self, name, getattr(self._simulator, name))
@@ -110,6 +106,7 @@ def _end_with_run(sock: socket.socket) -> None:
 
 def main() -> None:
     """Serve on the connection that the arguments name."""
+    begin_with_one_blas_thread()
     arguments = sys.argv[1:]
     if arguments[:1] == ["--fd"] and len(arguments) > 1 and arguments[1].isdecimal():
         sock = socket.socket(fileno=int(arguments[1]))

@@ -1,13 +1,16 @@
 """BLAS on one thread while a run works, unless the environment says otherwise."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from stackelgrid.profiles.errors import StackelgridError
-from stackelgrid.scenarios import blas_threads, run
-from stackelgrid.scenarios.blas_threads import one_blas_thread
+from stackelgrid.scenarios import remote_process, run
+from stackelgrid.scenarios.blas_threads import VARIABLES, one_blas_thread
 from stackelgrid.scenarios.load import load_scenario
 
 
@@ -23,7 +26,7 @@ def threads():
 @pytest.fixture(autouse=True)
 def three_threads(monkeypatch):
     """What a user has who loads NumPy first, whatever this machine and its environment say."""
-    for name in blas_threads._VARIABLES:
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     with threadpool_limits(limits=3, user_api="blas"):
         assert threads() == {3}
@@ -59,3 +62,20 @@ def test_a_run_builds_and_works_on_one_thread(tmp_path, monkeypatch):
         run.run_scenario(load_scenario("quick"), tmp_path / "out")
     assert seen == [{1}]
     assert threads() == {3}
+
+
+@pytest.mark.parametrize("said", [{}, {"OMP_NUM_THREADS": "3"}])
+def test_a_remote_simulator_begins_with_one_thread(said, monkeypatch):
+    environment = dict(said)
+    monkeypatch.setattr(os, "environ", environment)
+    monkeypatch.setattr(sys, "argv", ["remote_process", "--fd", "0"])
+    monkeypatch.setattr(remote_process.socket, "socket", lambda fileno: None)
+    monkeypatch.setattr(remote_process, "serve", lambda connection, simulator: None)
+    remote_process.main()
+    assert environment == (said or dict.fromkeys(VARIABLES, "1"))
+
+
+def test_a_remote_simulator_has_not_loaded_numpy_when_it_begins():
+    """OpenBLAS reads the environment once, when it is loaded."""
+    code = "import sys, stackelgrid.scenarios.remote_process; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
