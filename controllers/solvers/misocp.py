@@ -297,8 +297,10 @@ class _Search:
             self._note("prices")
             if found.relaxation is None:
                 return False
-            left = self.objective - self.bound - found.own_gap
-            share = left / max(1.0, abs(self.objective))
+            size = max(1.0, abs(self.objective))
+            share = (self.objective - self.bound) / size
+            if found.own_gap > tolerances.LINK_PRICES * size:  # integers, not prices, leave it
+                share -= found.own_gap / size
             if share <= tolerances.LINK_PRICES:
                 self.relaxation, self.prices = found.relaxation, rounds.best
                 return self.closed()
