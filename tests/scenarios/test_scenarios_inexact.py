@@ -113,7 +113,8 @@ def test_without_recovery_every_applied_step_is_inexact_and_violates_the_ceiling
         assert plan.verdict.fictitious_loss_share > 1.0
         certificate = plan.certificate
         assert certificate.vm_planned_pu[:, 0].max() < CEILING - 0.02  # the plan sees no trouble
-        assert certificate.vm_pu[:, 0].max() > CEILING + 0.01
+        # where power is burnt is not unique, so neither is the height of the voltage
+        assert certificate.vm_pu[:, 0].max() > CEILING + 0.005
         assert plan.schedule.p_import_mw[0] == pytest.approx(0.0, abs=1e-4)  # all is burnt
 
 
