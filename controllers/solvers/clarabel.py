@@ -147,10 +147,12 @@ class ClarabelSolver:
             if not violation <= tolerances.POINT_VIOLATION:
                 status = "failed"
                 message = f"{message}, but row {row} is violated by {violation:.1e}"
-            elif not attempt.refinements:
+            elif not attempt.refinements or message.startswith("Almost"):
                 self._bound = self._bound or DualBound(self.program)
-                bound = self._bound.value(result.x, result.dual, data)
-                if bound == -np.inf:
+                proven = self._bound.value(result.x, result.dual, data)
+                if proven > -np.inf:
+                    bound = min(bound, proven) if attempt.refinements else proven
+                elif not attempt.refinements:
                     status, message = "failed", f"{message}, but its multipliers prove no bound"
         solved = status == "optimal"
         return Solution(
