@@ -26,7 +26,7 @@ from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
 from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.solvers.amendment import Amendment
-from stackelgrid.controllers.solvers.misocp import MixedOptions
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.controllers.solvers.registry import Choice
 from stackelgrid.controllers.system import Feeder
 from stackelgrid.profiles.forecast import GridForecast

@@ -28,7 +28,7 @@ from stackelgrid.controllers.agents.leader_program import LeaderProgram
 from stackelgrid.controllers.coordination.cascade import Cascade
 from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.controllers.solvers.conic import ProgramData
-from stackelgrid.controllers.solvers.misocp import MixedOptions, MixedSolution
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions, MixedSolution
 from stackelgrid.controllers.solvers.registry import Choice, available_backends
 from stackelgrid.controllers.solvers.registry import mixed_integer_solver as backend
 from stackelgrid.controllers.solvers.scip import ScipSolver

@@ -10,7 +10,7 @@ from scipy.stats import qmc
 
 from stackelgrid.analysis.exactness_rows import Point
 from stackelgrid.analysis.exactness_study import Evaluator, Study
-from stackelgrid.controllers.solvers.misocp import MixedOptions
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.scenarios.build import BuiltScenario
 from stackelgrid.scenarios.compare import first_measured

@@ -11,7 +11,8 @@ from stackelgrid.controllers.agents.leader_program import Instances, LeaderProgr
 from stackelgrid.controllers.schedule import SolveReport
 from stackelgrid.controllers.solvers import CompiledModel
 from stackelgrid.controllers.solvers.backend import MixedIntegerResult
-from stackelgrid.controllers.solvers.misocp import AT_PRICES, MixedOptions, MixedSolution
+from stackelgrid.controllers.solvers.misocp import AT_PRICES
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions, MixedSolution
 from stackelgrid.controllers.solvers.registry import OPEN_MIXED_INTEGER, Choice
 from stackelgrid.profiles.arrays import Floats
 

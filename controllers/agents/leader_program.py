@@ -24,12 +24,8 @@ from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, par
 from stackelgrid.controllers.solvers.decomposition import Decomposition, Part, PartSolver
 from stackelgrid.controllers.solvers.infeasibility import conflicting_rows
 from stackelgrid.controllers.solvers.join import Link, LinkTerm, join_models, parameter_values
-from stackelgrid.controllers.solvers.misocp import (
-    MixedIntegerConicSolver,
-    MixedOptions,
-    MixedSolution,
-    Snap,
-)
+from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions, MixedSolution, Snap
 from stackelgrid.controllers.solvers.registry import (
     OPEN_MIXED_INTEGER,
     Choice,

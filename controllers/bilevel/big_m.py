@@ -28,7 +28,8 @@ from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelOptions,
 from stackelgrid.controllers.bilevel.restriction import proven, restrict
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
-from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions
+from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.profiles.arrays import Floats, Ints
 
 _MANY_PAIRS = 40  # from here on the presolve is worth its small problems

@@ -28,13 +28,8 @@ from stackelgrid.controllers.bilevel.hull import (
 from stackelgrid.controllers.solvers.checks import contradiction
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData, Solution
-from stackelgrid.controllers.solvers.misocp import (
-    LogEntry,
-    MixedIntegerConicSolver,
-    MixedOptions,
-    MixedStatus,
-    Snap,
-)
+from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
+from stackelgrid.controllers.solvers.mixed_search import LogEntry, MixedOptions, MixedStatus, Snap
 from stackelgrid.profiles.arrays import Floats
 
 _MOST_SPLIT = 4  # pairs of one copy that are split at once

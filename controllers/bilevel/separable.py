@@ -14,11 +14,8 @@ from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.node import conic
 from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelOptions, Outcome
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
-from stackelgrid.controllers.solvers.misocp import (
-    MixedIntegerConicSolver,
-    MixedOptions,
-    MixedSolution,
-)
+from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions, MixedSolution
 
 
 def is_separable(form: KktForm, data: BilevelData) -> bool:

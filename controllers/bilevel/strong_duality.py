@@ -35,7 +35,8 @@ from stackelgrid.controllers.bilevel.ranges import Ranges
 from stackelgrid.controllers.bilevel.restriction import proven, restrict
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
-from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions
+from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.profiles.arrays import Floats
 
 _SINGLE = 1e-5  # bounds closer than this (relative) are one value; they carry a margin of 1e-6

@@ -25,7 +25,7 @@ from stackelgrid.controllers.coordination.recovery import recover
 from stackelgrid.controllers.coordination.stage import SchemeDecision, Stage, StageInstance
 from stackelgrid.controllers.schedule import BoundaryProfile, Plan, SolveReport, solve_report
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData, Solution
-from stackelgrid.controllers.solvers.misocp import MixedOptions
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.controllers.solvers.registry import conic_solver, mixed_integer_solver
 from stackelgrid.controllers.solvers.restricted import RestrictedProgram
 from stackelgrid.controllers.solvers.snapping import snap_by_direction

@@ -24,7 +24,7 @@ from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.decision import Negotiation, Pricing, Round
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan
 from stackelgrid.controllers.solvers.conic import ConicSolver
-from stackelgrid.controllers.solvers.misocp import MixedOptions
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.controllers.solvers.registry import conic_solver
 from stackelgrid.profiles.arrays import Floats
 

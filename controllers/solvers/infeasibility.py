@@ -11,7 +11,8 @@ from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.solvers.checks import check_data, check_program, row_name
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
-from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions
+from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.controllers.solvers.restricted import BoundRows
 from stackelgrid.profiles.arrays import Floats, Ints
 

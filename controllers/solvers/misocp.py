@@ -6,10 +6,8 @@ master. Every returned point is checked against the program, every bound is a co
 or follows from one and a proven bound of HiGHS.
 """
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import csc_array
@@ -24,6 +22,12 @@ from stackelgrid.controllers.solvers.conic import (
     Solution,
 )
 from stackelgrid.controllers.solvers.decomposition import Decomposition
+from stackelgrid.controllers.solvers.mixed_search import (
+    Incumbent,
+    MixedOptions,
+    MixedSolution,
+    Snap,
+)
 from stackelgrid.controllers.solvers.outer_approximation import MasterForm, OuterApproximation
 from stackelgrid.controllers.solvers.priced_rows import Bound, Limits, PricedRows
 from stackelgrid.controllers.solvers.restricted import (
@@ -35,63 +39,10 @@ from stackelgrid.controllers.solvers.restricted import (
 from stackelgrid.controllers.solvers.scaling import equilibrate
 from stackelgrid.profiles.arrays import Floats
 
-MixedStatus = Literal["optimal", "infeasible", "unbounded", "limit", "failed"]
-Snap = Callable[[Floats], Floats]
-LogEntry = tuple[str, float, float, float]
-
 AT_PRICES = "closed part by part at the given prices"
 # gap (relative) that prices of links may leave for another round of them to be worth its time
 _PROMISES = (2e-4, 0.0)
 _PRICED_NODES = 200  # most nodes for the Lagrangian bound; the master takes over from there
-
-
-@dataclass(frozen=True)
-class MixedOptions:
-    """When to stop: at the relative `gap`, or at a limit (then the status is "limit").
-
-    `node_limit` counts the master's nodes over all rounds, `round_limit` the rounds of the outer
-    approximation (0: relax, snap and restrict only). Both are reproducible; `time_limit_s` is
-    wall-clock time and is not. `cut_rounds` bounds the rounds on the master's linear relaxation.
-    `precise` solves relaxations to rounding, whatever the gap.
-    `price_restricted` looks for a bound at the restricted program's multipliers (priced_rows.py).
-    """
-
-    gap: float = 1e-3
-    time_limit_s: float | None = None
-    node_limit: int | None = None
-    round_limit: int = 500
-    cut_rounds: int = 2
-    precise: bool = False
-    price_restricted: bool = True
-
-
-@dataclass(frozen=True)
-class MixedSolution:
-    """Result for one instance.
-
-    `gap` is (objective - bound) / max(1, |objective|); without a point x is empty, objective,
-    gap and violation are NaN. `rounds` counts outer-approximation rounds, `nodes` those of the
-    masters, `second_solve` tells whether a conic solve followed the relaxation. A round in which
-    all parts of a joined program are solved alone counts as one conic solve; `prices` (links,) are
-    those of its links, to start from another time. `log` holds (phase, seconds since the start,
-    bound, objective).
-    """
-
-    status: MixedStatus
-    x: Floats
-    objective: float
-    bound: float
-    gap: float
-    violation: float
-    nodes: int
-    rounds: int
-    relaxation: Solution
-    conic_solves: int
-    second_solve: bool
-    log: tuple[LogEntry, ...]
-    message: str
-    solve_s: float
-    prices: Floats | None = None
 
 
 class MixedIntegerConicSolver:
@@ -187,72 +138,63 @@ class MixedIntegerConicSolver:
         return _Search(self, data, options or MixedOptions(), prices).run()
 
 
-@dataclass
-class _Search:
-    """One solve: incumbent, bounds, counters."""
+class _Search(Incumbent):
+    """One solve."""
 
-    solver: MixedIntegerConicSolver
-    data: ProgramData
-    options: MixedOptions
-    prices: Floats | None = None
-    x: Floats = field(default_factory=lambda: np.zeros(0))
-    objective: float = np.inf
-    bound: float = -np.inf
-    excluded: float = np.inf  # lowest bound among assignments the master no longer holds
-    nodes: int = 0
-    rounds: int = 0
-    conic_solves: int = 0
-    message: str = ""
-
-    def __post_init__(self) -> None:
-        self.started = time.perf_counter()
-        self.log: list[LogEntry] = []
+    def __init__(
+        self,
+        solver: MixedIntegerConicSolver,
+        data: ProgramData,
+        options: MixedOptions,
+        prices: Floats | None = None,
+    ) -> None:
+        super().__init__(solver.program, data, options, prices)
+        self.solver = solver
+        self.excluded = np.inf  # lowest bound among assignments the master no longer holds
         self.known: dict[bytes, float] = {}  # bound of an assignment once restricted
         self.visits: dict[bytes, int] = {}  # how often the master proposed it
-        self.program = self.solver.program
-        precise = self.options.precise
-        self.tolerance = None if precise else tolerances.relaxation(self.options.gap)
+        self.tolerance = None if options.precise else tolerances.relaxation(options.gap)
 
     def run(self) -> MixedSolution:
         if self._closed_at_prices():
-            return self._end("optimal", AT_PRICES)
+            return self.end("optimal", AT_PRICES)
         relaxation = self.relaxation = self._conic("relaxation", self.solver.relaxed, self.data,
                                                    self.program)  # fmt: skip
         if relaxation.status == "unbounded":
             return self._unbounded()
         if relaxation.status != "optimal":
-            return self._end(relaxation.status, relaxation.message)
-        self._raise_bound(relaxation.bound)
+            return self.end(relaxation.status, relaxation.message)
+        self.raise_bound(relaxation.bound)
         if self.solver.decomposition is not None:
             self.prices = relaxation.dual[: self.solver.decomposition.links]
         if not len(self.program.integer):
-            self._offer(relaxation.x)
-            return self._end("optimal" if self.closed() else "limit", relaxation.message)
+            self.offer(relaxation.x)
+            return self.end("optimal" if self.closed() else "limit", relaxation.message)
         bounds = self._integer_bounds()
         if bounds.empty:
-            return self._end("infeasible", "an integer column has no value within its bounds")
+            return self.end("infeasible", "an integer column has no value within its bounds")
         values = self._snapped(relaxation.x, bounds)
         snapped = relaxation.x.copy()
         snapped[self.program.integer] = values
-        self._offer(snapped)
-        self._note("snap")
+        self.offer(snapped)
+        self.note("snap")
         if self.closed():
-            return self._end("optimal", "the snapped relaxed point satisfies every row")
+            return self.end("optimal", "the snapped relaxed point satisfies every row")
         self._take_apart(snapped)
         if self.closed():
-            return self._end("optimal", "closed part by part at the prices of the links")
+            return self.end("optimal", "closed part by part at the prices of the links")
         restricted = self._restrict(values)
         if self.closed():
-            return self._end("optimal", "closed by the restricted program")
+            return self.end("optimal", "closed by the restricted program")
         if self.options.price_restricted:
             self._price_restricted(values, restricted)
             if self.closed():
-                return self._end("optimal", "closed by the prices of the restricted program")
-        if self._exhausted():
-            return self._end("limit", "stopped by a limit before the outer approximation")
+                return self.end("optimal", "closed by the prices of the restricted program")
+        if self.exhausted():
+            return self.end("limit", "stopped by a limit before the outer approximation")
         self._price_relaxed()
         if self.closed():
-            return self._end("optimal", "closed by the Lagrangian bound")
+            return self.end("optimal", "closed by the Lagrangian bound")
         return self._approximate(bounds, restricted)
 
     # ------------------------------------------------------------------ parts
@@ -279,7 +221,7 @@ class _Search:
         if lie is not None:
             told = f"{phase}: {solver.name} reported {solution.message}, but {lie}"
             solution = replace(solution, status="failed", message=told)
-        self._note(phase)
+        self.note(phase)
         return solution
 
     def _closed_at_prices(self) -> bool:
@@ -291,10 +233,10 @@ class _Search:
         for promise in _PROMISES:
             found = rounds.solve()
             self.conic_solves += 1
-            self._raise_bound(found.bound)
+            self.raise_bound(found.bound)
             if found.x is not None:
-                self._offer(self._integral(found.x))
-            self._note("prices")
+                self.offer(self._integral(found.x))
+            self.note("prices")
             if found.relaxation is None:
                 return False
             size = max(1.0, abs(self.objective))
@@ -304,7 +246,7 @@ class _Search:
             if share <= tolerances.LINK_PRICES:
                 self.relaxation, self.prices = found.relaxation, rounds.best
                 return self.closed()
-            if not share <= promise or self._late() or not rounds.move():
+            if not share <= promise or self.late() or not rounds.move():
                 return False
         return False
 
@@ -324,11 +266,11 @@ class _Search:
             return
         gap = self.options.gap
         for found in parts.improvements(self.data, self.relaxation, snapped, gap):
-            self._raise_bound(found.bound)
+            self.raise_bound(found.bound)
             if found.x is not None:
-                self._offer(found.x)
-            self._note("parts")
-            if self.closed() or self._late():
+                self.offer(found.x)
+            self.note("parts")
+            if self.closed() or self.late():
                 return
 
     def _restrict(self, values: Floats) -> Solution | None:
@@ -340,16 +282,16 @@ class _Search:
             return None
         data = restricted.data(self.data, values)
         if not restricted.program.variables:
-            self._offer(restricted.join(np.zeros(0), values))
+            self.offer(restricted.join(np.zeros(0), values))
             self.known[key] = data.offset
             return None
         solution = self._conic("restricted", self.solver.fixed, data, restricted.program)
         if solution.status == "optimal":
-            self._offer(restricted.join(solution.x, values))
+            self.offer(restricted.join(solution.x, values))
             self.known[key] = solution.bound
         else:
             self.known[key] = np.inf if solution.status == "infeasible" else -np.inf
-        self._note("restricted")
+        self.note("restricted")
         return solution
 
     def _price_restricted(self, values: Floats, restricted: Solution | None) -> None:
@@ -374,43 +316,18 @@ class _Search:
 
     def _priced_limits(self) -> Limits:
         size = max(1.0, abs(self.objective) if np.isfinite(self.objective) else abs(self.bound))
-        left = self._nodes_left()
+        left = self.nodes_left()
         return Limits(
             absolute_gap=0.05 * self.options.gap * size,
             nodes=_PRICED_NODES if left is None else min(left, _PRICED_NODES),
-            seconds=self._seconds_left(),
+            seconds=self.seconds_left(),
         )
 
     def _raise_to(self, found: Bound) -> None:
         bound, nodes = found
         self.nodes += nodes
-        self._raise_bound(bound)
-        self._note("priced rows")
-
-    def _offer(self, x: Floats) -> None:
-        """Take a point as incumbent if it satisfies every row and is better."""
-        violation, _ = self.program.violation(x, self.data.b)
-        integers = x[self.program.integer]
-        integral = np.abs(integers - np.round(integers)).max(initial=0.0)
-        if not (violation <= tolerances.POINT_VIOLATION and integral <= tolerances.INTEGRALITY):
-            return
-        objective = self.program.objective(x, self.data)
-        if objective < self.objective:
-            self.x, self.objective = x, objective
-
-    def _raise_bound(self, bound: float) -> None:
-        self.bound = max(self.bound, bound)
-
-    @property
-    def gap(self) -> float:
-        """Relative gap; infinite without a point."""
-        if not np.isfinite(self.objective):
-            return np.inf
-        return max(self.objective - self.bound, 0.0) / max(1.0, abs(self.objective))
-
-    def closed(self) -> bool:
-        """Whether the wanted gap is reached."""
-        return self.gap <= self.options.gap
+        self.raise_bound(bound)
+        self.note("priced rows")
 
     # ------------------------------------------------------------------ outer approximation
 
@@ -422,33 +339,33 @@ class _Search:
         self._cut_rounds(master)
         tight = False
         while not self.closed():
-            if self._exhausted():
-                return self._end("limit", "stopped by a limit")
+            if self.exhausted():
+                return self.end("limit", "stopped by a limit")
             self.rounds += 1
             result = master.solve(
                 relaxed=False,
                 absolute_gap=self._master_gap(tight),
-                node_limit=self._nodes_left(),
-                time_limit_s=self._seconds_left(),
+                node_limit=self.nodes_left(),
+                time_limit_s=self.seconds_left(),
                 incumbent=self.x if len(self.x) else None,
             )
             self.nodes += result.nodes
             if result.status == "failed":
-                return self._end("limit" if len(self.x) else "failed", result.message)
+                return self.end("limit" if len(self.x) else "failed", result.message)
             if result.status == "infeasible":
                 return self._emptied()
             if result.status == "unbounded":
                 master.add_floor(self.bound)
-                self._note("master")
+                self.note("master")
                 continue
-            self._raise_bound(min(result.bound, self.excluded))
-            self._note("master")
+            self.raise_bound(min(result.bound, self.excluded))
+            self.note("master")
             if self.closed():
                 break
             if result.x is None:
-                return self._end("limit", f"the master stopped without a point: {result.message}")
+                return self.end("limit", f"the master stopped without a point: {result.message}")
             tight = self._follow(master, result.x, bounds)
-        return self._end("optimal", "closed by outer approximation")
+        return self.end("optimal", "closed by outer approximation")
 
     def _follow(self, master: OuterApproximation, x: Floats, bounds: IntegerBounds) -> bool:
         """Restrict and cut at the master's point; True asks for a tighter master next."""
@@ -479,12 +396,12 @@ class _Search:
     def _cut_rounds(self, master: OuterApproximation) -> None:
         """Cut off points of the master's linear relaxation before any branching."""
         for _ in range(self.options.cut_rounds):
-            if self._exhausted():
+            if self.exhausted():
                 return
-            result = master.solve(relaxed=True, time_limit_s=self._seconds_left())
+            result = master.solve(relaxed=True, time_limit_s=self.seconds_left())
             if result.status != "optimal" or result.x is None or not master.cut_point(result.x):
                 break
-        self._note("cut rounds")
+        self.note("cut rounds")
 
     def _master_gap(self, tight: bool) -> float:
         """Absolute gap at which a master may stop: coarse while the incumbent is far."""
@@ -499,11 +416,11 @@ class _Search:
         """End where the master has no assignment left."""
         if len(self.x):
             if self.excluded < np.inf:
-                self._raise_bound(min(self.excluded, self.objective))
-            return self._end("optimal" if self.closed() else "limit", "the master is exhausted")
+                self.raise_bound(min(self.excluded, self.objective))
+            return self.end("optimal" if self.closed() else "limit", "the master is exhausted")
         if self.excluded < np.inf:
-            return self._end("failed", "an assignment of the integers could not be decided")
-        return self._end("infeasible", "no assignment of the integers satisfies the master")
+            return self.end("failed", "an assignment of the integers could not be decided")
+        return self.end("infeasible", "no assignment of the integers satisfies the master")
 
     # ------------------------------------------------------------------ ends
 
@@ -514,56 +431,8 @@ class _Search:
         self.conic_solves += found.conic_solves
         self.nodes, self.rounds = found.nodes, found.rounds
         if len(found.x):
-            return self._end("unbounded", "the relaxation has a ray and the integers a point")
-        return self._end(found.status, f"the relaxation is unbounded; {found.message}")
-
-    def _late(self) -> bool:
-        seconds = self._seconds_left()
-        return seconds is not None and seconds <= 0.0
-
-    def _exhausted(self) -> bool:
-        nodes = self._nodes_left()
-        return (
-            self.rounds >= self.options.round_limit
-            or self._late()
-            or (nodes is not None and nodes <= 0)
-        )
-
-    def _seconds_left(self) -> float | None:
-        limit = self.options.time_limit_s
-        return None if limit is None else limit - (time.perf_counter() - self.started)
-
-    def _nodes_left(self) -> int | None:
-        limit = self.options.node_limit
-        return None if limit is None else limit - self.nodes
-
-    def _note(self, phase: str) -> None:
-        seconds = time.perf_counter() - self.started
-        objective = self.objective if np.isfinite(self.objective) else float("nan")
-        self.log.append((phase, seconds, self.bound, objective))
-
-    def _end(self, status: MixedStatus, message: str) -> MixedSolution:
-        found, nan = len(self.x) > 0, float("nan")
-        excess = self.bound - self.objective
-        if found and excess > tolerances.BOUND_CONTRADICTION * max(1.0, abs(self.objective)):
-            status, message = "failed", f"bound {self.bound:g} above objective {self.objective:g}"
-        return MixedSolution(
-            status=status,
-            x=self.x,
-            objective=self.objective if found else nan,
-            bound=min(self.bound, self.objective) if found else self.bound,
-            gap=self.gap if found else nan,
-            violation=self.program.violation(self.x, self.data.b)[0] if found else nan,
-            nodes=self.nodes,
-            rounds=self.rounds,
-            relaxation=self.relaxation,
-            conic_solves=self.conic_solves,
-            second_solve=self.conic_solves > 1,
-            log=tuple(self.log),
-            message=message,
-            solve_s=time.perf_counter() - self.started,
-            prices=self.prices,
-        )
+            return self.end("unbounded", "the relaxation has a ray and the integers a point")
+        return self.end(found.status, f"the relaxation is unbounded; {found.message}")
 
 
 def _crashed(message: str) -> Solution:

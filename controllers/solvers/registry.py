@@ -11,12 +11,8 @@ from stackelgrid.controllers.solvers.backend import LicenceState, MixedIntegerBa
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData
 from stackelgrid.controllers.solvers.decomposition import Decomposition
-from stackelgrid.controllers.solvers.misocp import (
-    MixedIntegerConicSolver,
-    MixedOptions,
-    MixedSolution,
-    Snap,
-)
+from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions, MixedSolution, Snap
 from stackelgrid.profiles.arrays import Floats
 
 Kind = Literal["conic", "milp master", "mixed-integer conic"]

@@ -27,11 +27,8 @@ from stackelgrid.controllers.networks.radial import RadialNetwork, radial_networ
 from stackelgrid.controllers.networks.reduction import FlowState, Reduction, reduce_network
 from stackelgrid.controllers.solvers import ClarabelSolver, CompiledModel, Solution, compile_model
 from stackelgrid.controllers.solvers.conic import parameter_vector
-from stackelgrid.controllers.solvers.misocp import (
-    MixedIntegerConicSolver,
-    MixedOptions,
-    MixedSolution,
-)
+from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions, MixedSolution
 from stackelgrid.controllers.system import Boundary, Feeder
 from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon

@@ -15,7 +15,7 @@ from stackelgrid.controllers.models.p2p import TradeOptions
 from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.schedule import Measurement
-from stackelgrid.controllers.solvers.misocp import MixedOptions
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.controllers.system import Transmission
 from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon

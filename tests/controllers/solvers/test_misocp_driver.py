@@ -10,7 +10,8 @@ from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers import highs, misocp
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.infeasibility import conflicting_rows
-from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions
+from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 
 E = np.eye
 

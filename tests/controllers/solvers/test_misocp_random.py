@@ -6,7 +6,8 @@ import pytest
 from misocp_instances import random_instance, solve_with_scip
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions
+from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 
 pytest.importorskip("pyscipopt", reason="SCIP is an optional extra")
 

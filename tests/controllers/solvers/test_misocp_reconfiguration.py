@@ -23,7 +23,8 @@ import pytest
 from misocp_instances import Rows, program
 from pandapower_nets import shipped_net
 
-from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver, MixedOptions
+from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 
 CASES = json.loads((Path(__file__).parents[2] / "reference_cases" / "grids.json").read_text())
 AS_BUILT = CASES["power_flow"]["case33bw"]

@@ -11,7 +11,8 @@ from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers.conic import ProgramData, parameter_vector
 from stackelgrid.controllers.solvers.decomposition import Decomposition, Part
 from stackelgrid.controllers.solvers.join import Link, LinkTerm, join_models
-from stackelgrid.controllers.solvers.misocp import AT_PRICES, MixedIntegerConicSolver, MixedOptions
+from stackelgrid.controllers.solvers.misocp import AT_PRICES, MixedIntegerConicSolver
+from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.controllers.solvers.restricted import RestrictedProgram
 from stackelgrid.controllers.solvers.snapping import SnapRule, snap_by_direction
 
