@@ -73,17 +73,23 @@ class ClarabelSolver:
         self._forms: dict[str, _Form] = {}
         self._bound: DualBound | None = None
 
+    @property
+    def dual_bound(self) -> DualBound:
+        """Bounds that multipliers of the program prove, built when first needed."""
+        self._bound = self._bound or DualBound(self.program)
+        return self._bound
+
     def solve(self, data: ProgramData, tolerance: float | None = None) -> Solution:
         """Solve one instance and check the returned point independently.
 
         Without `tolerance` to rounding, with multipliers that are fit to be published as prices;
-        else to this relative gap and feasibility, about twice as fast. A point that violates a row
-        by more than the tolerance of every point is returned as "failed", whatever the solver
-        called it.
+        else to this relative gap and feasibility, about twice as fast, where multipliers can prove
+        a bound (dual_bound.py). A point that violates a row by more than the tolerance of every
+        point is returned as "failed", whatever the solver called it.
         """
         started = time.perf_counter()
         attempts: tuple[_Attempt, ...] = _PRECISE
-        if tolerance is not None and tolerance > _FEASIBILITY:
+        if tolerance is not None and tolerance > _FEASIBILITY and self.dual_bound.possible:
             attempts = (_Attempt(tolerance, tolerance, 0), *_PRECISE)
         for form in self._candidates(data):
             solution = self._tried(form, data, attempts)
@@ -148,8 +154,7 @@ class ClarabelSolver:
                 status = "failed"
                 message = f"{message}, but row {row} is violated by {violation:.1e}"
             elif not attempt.refinements or message.startswith("Almost"):
-                self._bound = self._bound or DualBound(self.program)
-                proven = self._bound.value(result.x, result.dual, data)
+                proven = self.dual_bound.value(result.x, result.dual, data)
                 if proven > -np.inf:
                     bound = min(bound, proven) if attempt.refinements else proven
                 elif not attempt.refinements:

@@ -26,6 +26,12 @@ class DualBound:
     def __init__(self, program: ConicProgram) -> None:
         self.program = program
         self._boxes = ColumnBoxes(program)
+        low, high = self._boxes.at(np.zeros(program.rows))
+        free = np.isinf(low) | np.isinf(high)
+        free[self._boxes.bounds.columns] = False
+        cones = csr_array(program.matrix)[program.zero + program.nonneg :, :]
+        self.possible = not bool(free[cones.indices].any())
+        """False where a column of a cone has no box: then hardly any multipliers prove a bound."""
         self._symmetric = csr_array(program.quadratic + triu(program.quadratic, 1).T)
         self._transposed = csr_array(program.matrix.T)
         self._equations = csr_array(csr_array(program.matrix)[: program.zero, :])

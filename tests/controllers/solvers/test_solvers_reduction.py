@@ -17,7 +17,7 @@ from stackelgrid.controllers.solvers.implied_rows import INEQUALITY, implied_row
 from stackelgrid.controllers.solvers.reduction import Reduction
 
 
-def feeder(steps=3):
+def feeder(steps=3, rated=True):
     """A line with one battery behind it: given head voltage, a cone, a mode, bounds that repeat."""
     m = pyo.ConcreteModel()
     m.t = pyo.RangeSet(0, steps - 1)
@@ -26,7 +26,7 @@ def feeder(steps=3):
     m.price = pyo.Var(m.t)
     m.v = pyo.Var(m.t, bounds=(0.0, None))
     m.p = pyo.Var(m.t)
-    m.current2 = pyo.Var(m.t, bounds=(0.0, 1.0))
+    m.current2 = pyo.Var(m.t, bounds=(0.0, 1.0 if rated else None))
     m.charge = pyo.Var(m.t, bounds=(0.0, 0.5))
     m.discharge = pyo.Var(m.t, bounds=(0.0, 0.4))
     m.mode = pyo.Var(m.t, bounds=(0.0, 1.0))
@@ -235,3 +235,14 @@ def test_a_loose_solve_has_a_proven_bound_below_the_optimum():
     assert loose.bound <= precise.objective <= loose.objective + 1e-8
     assert 1e-8 < loose.gap < 1e-2
     assert loose.iterations < precise.iterations
+
+
+def test_a_program_with_a_column_that_nothing_bounds_is_solved_to_rounding():
+    """A current without limit: a residual on it could earn without end."""
+    compiled = feeder(rated=False)
+    data = feeder_data(compiled, np.random.default_rng(4))
+    solver = ClarabelSolver(compiled.program)
+    precise, loose = solver.solve(data), solver.solve(data, 1e-4)
+    assert not DualBound(compiled.program).possible
+    assert loose.iterations == precise.iterations
+    np.testing.assert_array_equal(loose.x, precise.x)
