@@ -99,6 +99,8 @@ class TsoAgent(UpstreamAgent):
             unit_p, price = self._held(interval, load), self.held_prices(interval)
         else:
             unit_p = base * solution.x[self.compiled.columns["unit_p"]].reshape(-1, steps)
+            units = self.grid.devices.units  # an interior point ends a rounding beside a limit
+            unit_p = np.clip(unit_p, units.p_min_mw[:, None], units.p_max_mw[:, None])
             dual = solution.dual[self.compiled.rows["balance"]].reshape(-1, steps)
             price = nodal_prices(dual, base, self.horizon.dt_h)
         nothing = np.zeros((0, steps))

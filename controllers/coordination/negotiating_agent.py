@@ -242,7 +242,7 @@ class NegotiatingAgent:
         data: ProgramData,
     ) -> Floats | None:
         """Without binaries the relaxed program is the program."""
-        solution = self._solver(False, trade[2], exchange[2]).solve(data, self._tolerance)
+        solution = self._solver(False, trade[2], exchange[2]).solve(data)
         if solution.status != "optimal":
             return None
         self._answered = (terms, solution, solution.x)
@@ -261,7 +261,7 @@ class NegotiatingAgent:
         if not restricted.admits(data, values):
             return None
         solver = self._solver(True, trade[2], exchange[2])
-        solution = solver.solve(restricted.data(data, values), self._tolerance)
+        solution = solver.solve(restricted.data(data, values))
         if solution.status != "optimal":
             return None
         x = restricted.join(solution.x, values)

@@ -49,9 +49,10 @@ class _Attempt:
 
 _TO_ROUNDING = 30
 _GAP, _FEASIBILITY = tolerances.SOLVER_GAP, tolerances.SOLVER_FEASIBILITY
-# one step of refinement mostly suffices; thin cones may need it to rounding
+# one step of refinement mostly suffices, at a tenth of the tolerances, which closes thin cones;
+# where it does not refinement goes to rounding
 _PRECISE = (
-    _Attempt(_GAP, _FEASIBILITY, 1),
+    _Attempt(0.1 * _GAP, 0.1 * _FEASIBILITY, 1),
     _Attempt(_GAP, _FEASIBILITY, _TO_ROUNDING, words=" with refinement to rounding"),
     _Attempt(_GAP, _FEASIBILITY, _TO_ROUNDING, cautious=True, words=" with smaller steps"),
 )
@@ -212,7 +213,8 @@ class _Form:
         """Answer for one instance, mapped back to the whole program."""
         own = data if self._reduction is None else self._reduction.data(data)
         q, b = self._scaling.column * own.q, self._scaling.row * own.b
-        unit = cost_unit(q, b)
+        # to rounding the tolerance is that of the objective in EUR, however small it is
+        unit = 1.0 if attempt.refinements else cost_unit(q, b)
         q = q / unit
         if attempt not in self._solvers:
             self._solvers[attempt] = clarabel.DefaultSolver(

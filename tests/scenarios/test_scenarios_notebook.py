@@ -1,6 +1,7 @@
 """Cells of a notebook, in a real kernel: its event loop runs while a cell does."""
 
 import json
+import re
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_a_cell_runs_quick_and_shows_its_progress(first):
     assert f"Run done 4 {len(run.bus)}\n" in cell.text
     assert "quick: 2 intervals of 15 min from 2025-06-21 11:00, seed 1\n" in cell.text
     assert "quick: building" in cell.drawn[0]
-    assert any("quick: building programs: " in text for text in cell.drawn)
+    assert any(re.search(r"quick: building (grids|programs): ", text) for text in cell.drawn)
     assert "quick: done" in cell.drawn[-1]
     assert "interval 2 of 2" in cell.drawn[-1]
 
@@ -82,7 +83,7 @@ def test_an_interrupted_cell_leaves_a_run_that_goes_on(kernel, first):
     told = []
 
     def interrupt(text):
-        if "interval 1 of 200" in text and not told:
+        if re.search(r"interval [1-9]\d* of 200", text) and not told:
             told.append(text)
             running.interrupt_kernel()
 
