@@ -41,7 +41,7 @@ from stackelgrid.profiles.arrays import Floats
 
 AT_PRICES = "closed part by part at the given prices"
 # gap (relative) that prices of links may leave for another round of them to be worth its time
-_PROMISES = (2e-4, 0.0)
+_PROMISES = (4e-5, 0.0)
 _PRICED_NODES = 200  # most nodes for the Lagrangian bound; the master takes over from there
 
 
