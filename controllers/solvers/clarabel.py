@@ -59,18 +59,13 @@ _PRECISE = (
 
 
 class ClarabelSolver:
-    """Interior point method bound to one program; only vectors are replaced between solves.
-
-    `once` says that it is solved once: such a program is not reduced, which takes as long as ten
-    solves.
-    """
+    """Interior point method bound to one program; only vectors are replaced between solves."""
 
     name = "clarabel"
     version: str = clarabel.__version__
 
-    def __init__(self, program: ConicProgram, *, once: bool = False) -> None:
+    def __init__(self, program: ConicProgram) -> None:
         self.program = program
-        self._once = once
         self._forms: dict[str, _Form] = {}
         self._bound: DualBound | None = None
 
@@ -102,9 +97,9 @@ class ClarabelSolver:
         """Yield forms in the order in which they are tried, each built when first needed."""
         program = self.program
         makers: dict[str, Callable[[], _Form]] = {}
-        if len(program.rare) and not self._once:
+        if len(program.rare):
             makers["lean"] = lambda: _Form(program, Reduction(program, program.rare), lean=True)
-        if program.rows >= _WORTH_REDUCING and not self._once:
+        if program.rows >= _WORTH_REDUCING:
             makers["reduced"] = lambda: _Form(program, Reduction(program))
         makers["whole"] = lambda: _Form(program)
         for name, make in makers.items():

@@ -3,13 +3,12 @@
 With prices pi on the links A x = b the parts can be solved alone, and the sum of their bounds less
 pi'b bounds the whole (Lagrangian duality). Prices known from elsewhere need no solve of the whole;
 those of a relaxation leave only the parts to solve whose integers the relaxed point leaves open. A
-linear program over the columns that settle the links (trade, payments) makes the parts' points fit;
-where they leave a gap, prices move and the parts are solved again.
+linear program over the columns that settle the links (trade, payments) makes the parts' points fit.
 """
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol
 
@@ -101,7 +100,7 @@ class Decomposition:
         cones = _ranges(program.zero + program.nonneg, [sum(p.cones) for p in programs])
         self._rows = [np.concatenate(rows) for rows in zip(zero, nonneg, cones, strict=True)]
         self._linking = csr_array(csr_array(program.matrix)[:links])
-        self.settling = Settling(program, links, self._columns, settling)
+        self.settling = Settling(program, settling)
 
     def improvements(
         self, data: ProgramData, relaxation: Solution, snapped: Floats, gap: float
@@ -110,7 +109,7 @@ class Decomposition:
 
         First the settled snapped point, then the one with the open parts solved alone.
         """
-        yield Improvement(relaxation.bound, self._settled(data, snapped))
+        yield Improvement(relaxation.bound, self.settling.point(data, snapped))
         open_parts = self._open(data, snapped)
         if not open_parts:
             return
@@ -122,28 +121,23 @@ class Decomposition:
                 bound += max(self.parts[k].weight * result.bound - share, 0.0)
             if len(result.x):
                 x[self._columns[k]] = result.x
-        yield Improvement(bound, self._settled(data, x))
+        yield Improvement(bound, self.settling.point(data, x))
 
-    def at_prices(self, data: ProgramData, prices: Floats, gap: float) -> "PricedRounds":
-        """Rounds in which every part is solved alone, the first one at `prices` (links,)."""
-        return PricedRounds(self, data, prices, gap)
+    def at_prices(self, data: ProgramData, prices: Floats, gap: float) -> Improvement:
+        """Bound and settled point with every part solved alone at `prices` (links,).
 
-    def solve_at(
-        self, data: ProgramData, prices: Floats, gap: float
-    ) -> tuple[Improvement, list[Floats]]:
-        """Bound with every part solved alone at `prices`, aiming at `gap`, and their points.
-
-        Without a point of every part there are no points and the bound is -inf.
+        Parts aim at the relative `gap`. Without a point of every part there is none of the whole
+        and the bound is -inf.
         """
         found = list(self._alone(data, prices, range(len(self.parts)), gap).values())
         if not all(len(r.x) and np.isfinite(r.bound) for r in found):
-            return Improvement(-np.inf, None), []
+            return Improvement(-np.inf, None)
         weights = [part.weight for part in self.parts]
         base = data.offset - float(prices @ data.b[: self.links])
         bound = base + sum(w * r.bound for w, r in zip(weights, found, strict=True))
         own = sum(w * (r.objective - r.bound) for w, r in zip(weights, found, strict=True))
-        joined = self._joined(data, prices, found, base)
-        return Improvement(bound, None, own, joined), [r.x for r in found]
+        settled = self.settling.point(data, np.concatenate([r.x for r in found]))
+        return Improvement(bound, settled, own, self._joined(data, prices, found, base))
 
     def _alone(
         self, data: ProgramData, prices: Floats, chosen: Sequence[int], gap: float
@@ -198,44 +192,6 @@ class Decomposition:
     def _instance(self, data: ProgramData, priced: Floats, k: int) -> ProgramData:
         weight = self.parts[k].weight
         return ProgramData(priced[self._columns[k]] / weight, data.b[self._rows[k]], 0.0)
-
-    def _settled(self, data: ProgramData, x: Floats) -> Floats | None:
-        """The point with the settling columns chosen at least cost; None where none fit."""
-        return self.settling.point(data, [[x[columns]] for columns in self._columns])
-
-
-class PricedRounds:
-    """Rounds at prices of the links, each with all parts alone.
-
-    The points of all rounds are mixed and settled, and `prices`, the next to try, move from the
-    `best` ones so far (settling.py).
-    """
-
-    def __init__(
-        self, decomposition: Decomposition, data: ProgramData, prices: Floats, gap: float
-    ) -> None:
-        self.prices = self.best = prices
-        self._decomposition, self._data, self._gap = decomposition, data, gap
-        self._points: list[list[Floats]] = [[] for _ in decomposition.parts]
-        self._found: Improvement | None = None
-
-    def solve(self) -> Improvement:
-        """Best bound so far, and the best mixture of all points, settled."""
-        here, points = self._decomposition.solve_at(self._data, self.prices, self._gap)
-        if not points:
-            return here
-        for own, point in zip(self._points, points, strict=True):
-            own.append(point)
-        if self._found is None or here.bound > self._found.bound:
-            self._found, self.best = here, self.prices
-        return replace(self._found, x=self._decomposition.settling.point(self._data, self._points))
-
-    def move(self) -> bool:
-        """Move the prices by what they leave open; False where that fails."""
-        better = self._decomposition.settling.prices(self._data, self._points, self.best)
-        if better is not None:
-            self.prices = better
-        return better is not None
 
 
 def _ranges(start: int, sizes: Sequence[int]) -> list[Ints]:

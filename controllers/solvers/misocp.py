@@ -40,8 +40,6 @@ from stackelgrid.controllers.solvers.scaling import equilibrate
 from stackelgrid.profiles.arrays import Floats
 
 AT_PRICES = "closed part by part at the given prices"
-# gap (relative) that prices of links may leave for another round of them to be worth its time
-_PROMISES = (4e-5, 0.0)
 _PRICED_NODES = 200  # most nodes for the Lagrangian bound; the master takes over from there
 
 
@@ -229,35 +227,22 @@ class _Search(Incumbent):
         parts, gap = self.solver.decomposition, self.options.gap
         if parts is None or self.prices is None or gap < tolerances.LINK_PRICES:
             return False
-        rounds = parts.at_prices(self.data, self.prices, gap)
-        for promise in _PROMISES:
-            found = rounds.solve()
-            self.conic_solves += 1
-            self.raise_bound(found.bound)
-            if found.x is not None:
-                self.offer(self._integral(found.x))
-            self.note("prices")
-            if found.relaxation is None:
-                return False
-            size = max(1.0, abs(self.objective))
-            share = (self.objective - self.bound) / size
-            if found.own_gap > tolerances.LINK_PRICES * size:  # integers, not prices, leave it
-                share -= found.own_gap / size
-            if share <= tolerances.LINK_PRICES:
-                self.relaxation, self.prices = found.relaxation, rounds.best
-                return self.closed()
-            if not share <= promise or self.late() or not rounds.move():
-                return False
-        return False
-
-    def _integral(self, x: Floats) -> Floats:
-        """The point with its integers snapped where a mixture of points left them open."""
-        values = x[self.program.integer]
-        if np.abs(values - np.round(values)).max(initial=0.0) <= tolerances.INTEGRALITY:
-            return x
-        snapped = x.copy()
-        snapped[self.program.integer] = self._snapped(x, self._integer_bounds())
-        return snapped
+        found = parts.at_prices(self.data, self.prices, gap)
+        self.conic_solves += 1
+        self.raise_bound(found.bound)
+        if found.x is not None:
+            self.offer(found.x)
+        self.note("prices")
+        if found.relaxation is None:
+            return False
+        size = max(1.0, abs(self.objective))
+        share = (self.objective - self.bound) / size
+        if found.own_gap > tolerances.LINK_PRICES * size:  # integers, not prices, leave it
+            share -= found.own_gap / size
+        if not share <= tolerances.LINK_PRICES:
+            return False
+        self.relaxation = found.relaxation
+        return self.closed()
 
     def _take_apart(self, snapped: Floats) -> None:
         """Bounds and points from the parts of a joined program, until the gap is closed."""
