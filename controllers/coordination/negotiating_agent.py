@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csc_array, diags_array
 
-from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.agents.feeder_agent import (
     FeederAgent,
     FeederInstance,
@@ -64,7 +63,6 @@ class NegotiatingAgent:
         self.agent, self.variant, self.settings = agent, variant, settings
         self.name = agent.feeder.name
         self.priced = PricedFeeder(agent, variant)
-        self._tolerance = tolerances.relaxation(settings.gap)
         # recovery decides again for this agent alone, at the terms it was last told
         self._alone = Stage(
             {self.name: agent}, None, ((self.name,),), settings, pool, applied_steps
@@ -192,8 +190,7 @@ class NegotiatingAgent:
                 self._instance,
                 (trade_price, nothing, nothing),
                 (exchange_price, nothing, nothing),
-            ),
-            self._tolerance,
+            )
         )
         return self.priced.copies * found.bound if found.status == "optimal" else float("nan")
 
@@ -204,7 +201,7 @@ class NegotiatingAgent:
         trade, exchange = _parts(terms)
         data = self.priced.data(instance, trade, exchange)
         if not terms.fixed or self._values is None:
-            relaxed = self._solver(False, trade[2], exchange[2]).solve(data, self._tolerance)
+            relaxed = self._solver(False, trade[2], exchange[2]).solve(data)
             if relaxed.status != "optimal":
                 return None
             self._relaxed = relaxed
