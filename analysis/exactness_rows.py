@@ -4,7 +4,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stackelgrid.analysis.study_columns import CONDITIONS
 from stackelgrid.controllers import tolerances
@@ -14,8 +13,7 @@ from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.schedule import Schedule
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE, Certificate
-
-Bools = NDArray[np.bool_]
+from stackelgrid.profiles.arrays import Bools
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from stackelgrid.analysis.exactness_rows import Finding, Point
 from stackelgrid.analysis.exactness_tables import SCHEMAS, table_of
@@ -29,10 +28,10 @@ from stackelgrid.controllers.solvers.amendment import Amendment
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.controllers.solvers.registry import Choice
 from stackelgrid.controllers.system import Feeder
+from stackelgrid.profiles.arrays import Bools
 from stackelgrid.profiles.forecast import GridForecast
 from stackelgrid.profiles.time_axis import Horizon
 
-Bools = NDArray[np.bool_]
 _Table = TypeVar("_Table")
 
 

@@ -106,7 +106,7 @@ class LeaderGroup:
         return GroupDecision(points, nan, nan)
 
     def _missed(self, start: Floats | None, solution: MixedIntegerResult) -> tuple[str, ...]:
-        """What to tell where trade did not clear at the prices of an earlier interval."""
+        """Message where trade did not clear at the prices of an earlier interval."""
         if start is None or not self._program.separable or solution.message == AT_PRICES:
             return ()
         return (

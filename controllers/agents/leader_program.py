@@ -124,7 +124,7 @@ class LeaderProgram:
 
     @property
     def separable(self) -> bool:
-        """Whether the feeders only meet in their trade and can be solved alone at its prices."""
+        """True if the feeders share their trade only: each can be solved alone at its prices."""
         whole = self._form is not None or self._deviates
         return bool(self._links) and len(self.agents) > 1 and not whole
 
@@ -259,7 +259,7 @@ class LeaderProgram:
         return solution.prices
 
     def traded(self, x: Floats) -> Floats:
-        """What feeders trade across (steps,) in MW, all copies."""
+        """Volume of trade across feeders (steps,) in MW, all copies."""
         sides = [
             self.weight(name) * agent.feeder.network.base_mva
             * np.abs(x[self.columns(name, "across_net")])

@@ -27,7 +27,7 @@ from stackelgrid.controllers.bilevel.presolve import PresolveLimits, prove_inact
 from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelOptions, Outcome
 from stackelgrid.controllers.bilevel.restriction import proven, restrict
 from stackelgrid.controllers.errors import ModelError
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.profiles.arrays import Floats, Ints
@@ -128,7 +128,7 @@ def _with_sides(
         program,
         matrix=csc_array(vstack([ones, matrix[tight], matrix], format="csc")),
         zero=program.zero + count,
-        rare=np.zeros(0, dtype=np.int64),
+        rare=NO_ROWS,
         b0=np.zeros(program.rows + count),
         b_parameters=csr_array((program.rows + count, 0)),
     )
@@ -174,7 +174,7 @@ def _mixed(
         quadratic=quadratic,
         matrix=csc_array(vstack([wide[:linear], added, wide[linear:]], format="csc")),
         nonneg=program.nonneg + 4 * pairs,
-        rare=np.zeros(0, dtype=np.int64),
+        rare=NO_ROWS,
         q0=np.zeros(n + pairs),
         q_parameters=csr_array((n + pairs, 0)),
         b0=np.zeros(len(b)),

@@ -37,7 +37,7 @@ from stackelgrid.controllers.bilevel.problem import (
 from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.bilevel.tree import Tree
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData
 from stackelgrid.profiles.arrays import Floats, Ints
 
 _SAMPLED = 1e-6  # a sampled slack or multiplier below this (relative) is zero
@@ -280,7 +280,7 @@ class _Proof:
             matrix=csc_array(csr_array(follower.matrix)[rows][:, block.columns]),
             zero=equations,
             nonneg=len(rows) - equations,
-            rare=np.zeros(0, dtype=np.int64),
+            rare=NO_ROWS,
             cones=(),
             q0=below.q[block.columns],
             q_parameters=csr_array(q_x[:, used]),

@@ -23,7 +23,7 @@ from stackelgrid.controllers.bilevel.problem import (
 from stackelgrid.controllers.bilevel.reading import Levels, read_levels
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.compile import CompiledModel, compile_model
-from stackelgrid.controllers.solvers.conic import ConicProgram
+from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram
 from stackelgrid.profiles.arrays import Floats
 
 
@@ -201,7 +201,7 @@ def _compile_leader(levels: Levels, n_x: int, n_y: int) -> tuple[ConicProgram, t
         b_parameters=csr_array((int(kept.sum()), 0)),
         zero=int(kept[: program.zero].sum()),
         nonneg=int(kept[program.zero : linear].sum()),
-        rare=np.zeros(0, dtype=np.int64),
+        rare=NO_ROWS,
     )
     names = tuple(n for n, keep in zip(compiled.row_names, kept, strict=True) if keep)
     return leader, names

@@ -9,7 +9,7 @@ from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.problem import BilevelData
 from stackelgrid.controllers.solvers.checks import contradiction
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData
 from stackelgrid.profiles.arrays import Floats, Ints
 
 MARGIN = 1e-6  # added to a bound, relative to max(1, bound)
@@ -64,6 +64,6 @@ def _rows_of(program: ConicProgram, rows: Ints) -> ConicProgram:
         b_parameters=csr_array((len(rows), 0)),
         zero=int((rows < program.zero).sum()),
         nonneg=int(((rows >= program.zero) & (rows < linear)).sum()),
-        rare=np.zeros(0, dtype=np.int64),
+        rare=NO_ROWS,
         cones=tuple(sizes),
     )

@@ -34,7 +34,7 @@ from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.bilevel.ranges import Ranges
 from stackelgrid.controllers.bilevel.restriction import proven, restrict
 from stackelgrid.controllers.errors import ModelError
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.profiles.arrays import Floats
@@ -297,7 +297,7 @@ def _with_row(form: KktForm, single: ProgramData, row: _Row) -> tuple[ConicProgr
         matrix=csc_array(vstack(parts, format="csc")),
         zero=program.zero + len(equations),
         nonneg=program.nonneg + len(inequalities),
-        rare=np.zeros(0, dtype=np.int64),
+        rare=NO_ROWS,
         cones=(*program.cones, *([len(cone)] if cone else [])),
         q0=np.zeros(n),
         q_parameters=csr_array((n, 0)),

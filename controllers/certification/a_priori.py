@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.networks.radial import RadialNetwork
-from stackelgrid.profiles.arrays import Floats, Ints
-
-Bools = NDArray[np.bool_]
+from stackelgrid.profiles.arrays import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)

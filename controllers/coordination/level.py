@@ -17,7 +17,7 @@ __all__ = ["CascadeState", "Level", "LevelState", "Pass"]
 
 @dataclass(frozen=True)
 class LevelState:
-    """What follower and scheme of a stage carry (None where nothing), and its groups of leaders."""
+    """State of a stage: follower and scheme (None without one), and groups of leaders."""
 
     follower: Any
     scheme: Any
@@ -44,7 +44,7 @@ class Level:
     scheme: Scheme
 
     def state(self) -> LevelState:
-        """What follower, scheme and groups of leaders carry."""
+        """State of follower, scheme and groups of leaders."""
         follower, scheme = self.stage.follower, self.scheme
         return LevelState(
             None if follower is None else follower.state(),

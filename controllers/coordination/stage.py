@@ -212,7 +212,7 @@ class Stage:
         )
 
     def state(self) -> dict[Variant, tuple[Any, ...]]:
-        """What groups of leaders carry to the next interval, by variant."""
+        """State of the groups of leaders, by variant."""
         return {v: tuple(g.state() for g in groups) for v, groups in self._groups.items()}
 
     def restore(self, state: Mapping[Variant, tuple[Any, ...]]) -> None:

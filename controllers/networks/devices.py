@@ -18,14 +18,13 @@ from stackelgrid.controllers.networks.device_data import (
 )
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.unit_costs import UnitCosts
-from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.arrays import Bools, Floats
 
 __all__ = [
     "CONNECTIONS",
     "PHASES",
     "PV_TYPE",
     "Batteries",
-    "Bools",
     "Devices",
     "Loads",
     "Photovoltaics",
@@ -35,7 +34,6 @@ __all__ = [
     "read_devices",
 ]
 
-Bools = np.typing.NDArray[np.bool_]
 
 PV_TYPE = "PV"
 # words of an sgen's type that mean photovoltaics, in any case, beside any other words

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import networkx as nx
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pandapower.auxiliary import pandapowerNet
 from pandapower.topology import create_nxgraph, unsupplied_buses
 
@@ -21,9 +20,7 @@ from stackelgrid.controllers.networks.checks import (
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.net_columns import refused_tables
 from stackelgrid.controllers.networks.net_record import NetRecord
-from stackelgrid.profiles.arrays import Floats
-
-Bools = NDArray[np.bool_]
+from stackelgrid.profiles.arrays import Bools, Floats
 
 # columns of a shunt admittance, by which a branch that is open at one end still draws power
 _SHUNTS = {"line": ("c_nf_per_km", "g_us_per_km"), "trafo": ("pfe_kw", "i0_percent")}

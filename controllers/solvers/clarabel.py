@@ -109,7 +109,7 @@ class ClarabelSolver:
                 yield self._forms[name]
 
     def _breaks(self, solution: Solution, data: ProgramData) -> bool:
-        """Whether rows that were left out would change the answer."""
+        """Check if left-out rows are violated, or may bound a program that has no solution."""
         if solution.status != "optimal":
             return solution.status != "infeasible"
         worst = self.program.violations(solution.x, data.b)[self.program.rare]
@@ -201,7 +201,7 @@ class _Form:
         self._solvers: dict[_Attempt, Any] = {}
 
     def takes(self, data: ProgramData) -> bool:
-        """Whether the reduction is exact for these data."""
+        """Check if the reduction is exact for these data."""
         return self._reduction is None or self._reduction.holds(data)
 
     def solve(self, data: ProgramData, attempt: _Attempt) -> _Result:

@@ -38,7 +38,7 @@ class ColumnBoxes:
         self._open_rows = _Entries(matrix, self._rows)
 
     def at(self, b: Floats) -> tuple[Floats, Floats]:
-        """Least and largest value of every column; infinite where there is none."""
+        """Return lower and upper bounds of every column; infinite where there is none."""
         lower, upper = self._cone_boxes(b)
         part, unbounded = self._open_rows, -1
         for _ in range(_PASSES):

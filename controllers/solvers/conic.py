@@ -11,6 +11,8 @@ from scipy.sparse import csc_array, csr_array
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.profiles.arrays import Floats, Ints
 
+NO_ROWS: Ints = np.zeros(0, dtype=np.int64)
+
 SolverStatus = Literal["optimal", "infeasible", "unbounded", "failed"]
 
 
@@ -39,7 +41,7 @@ class ConicProgram:
     offset_linear: Floats
     offset_quadratic: csr_array
     integer: Ints
-    rare: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    rare: Ints = field(default_factory=lambda: NO_ROWS)
 
     @cached_property
     def magnitudes(self) -> csc_array:

@@ -22,7 +22,7 @@ from stackelgrid.profiles.arrays import Floats, Ints
 
 
 class PartResult(Protocol):
-    """What a part's solver returned: a point (empty for none), a proven bound, its relaxation."""
+    """Result of a part: point (empty for none), proven bound, relaxation."""
 
     @property
     def x(self) -> Floats:
@@ -41,7 +41,7 @@ class PartResult(Protocol):
 
     @property
     def relaxation(self) -> Solution:
-        """What its relaxation returned."""
+        """Solution of its relaxation."""
         ...
 
 

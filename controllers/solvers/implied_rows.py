@@ -28,7 +28,7 @@ class ImpliedRows:
         return ImpliedRows(self.claimed[chosen], csr_array(self.proof[chosen, :]))
 
     def hold(self, b: Floats) -> bool:
-        """Whether right-hand sides b of all rows leave every claimed row implied."""
+        """Check that the right-hand sides b of all rows leave every claimed row implied."""
         slack = b[self.claimed] - self.proof @ b
         size = 1.0 + np.abs(b[self.claimed])
         return bool((slack >= -tolerances.IMPLIED_ROW * size).all())

@@ -10,7 +10,7 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.solvers.checks import check_data, check_program, row_name
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.controllers.solvers.restricted import BoundRows
@@ -82,7 +82,7 @@ def _elastic(
         quadratic=csc_array((n + count, n + count)),
         matrix=matrix,
         nonneg=program.nonneg + count,
-        rare=np.zeros(0, dtype=np.int64),
+        rare=NO_ROWS,
         q0=q,
         q_parameters=csr_array((n + count, 0)),
         b0=b,

@@ -11,7 +11,6 @@ group of coupled variables.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import (
     block_array,
     coo_array,
@@ -29,9 +28,7 @@ from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.highs import LinearMaster, MasterResult
 from stackelgrid.controllers.solvers.restricted import BoundRows, IntegerBounds
 from stackelgrid.controllers.solvers.scaling import Scaling
-from stackelgrid.profiles.arrays import Floats, Ints
-
-Bools = NDArray[np.bool_]
+from stackelgrid.profiles.arrays import Bools, Floats, Ints
 
 
 class MasterForm:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array, csc_array, csr_array, diags_array, eye_array, hstack
 
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.implied_rows import (
     CONE,
     EQUATION,
@@ -26,8 +26,6 @@ from stackelgrid.controllers.solvers.implied_rows import (
 )
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
 
-_NONE = np.zeros(0, dtype=np.int64)
-
 
 class Reduction:
     """What remains of a program (`program`), and the maps between both.
@@ -35,7 +33,7 @@ class Reduction:
     A row of what remains is a combination of rows of the whole program.
     """
 
-    def __init__(self, program: ConicProgram, without: Ints = _NONE) -> None:
+    def __init__(self, program: ConicProgram, without: Ints = NO_ROWS) -> None:
         rows = _Rows.of(program).without(without)
         self._fixed, rows = _fix(program, rows)
         self._switched, within, rows = _project(program, rows)
@@ -61,7 +59,7 @@ class Reduction:
             offset0=0.0,
             offset_linear=np.zeros(0),
             offset_quadratic=csr_array((0, 0)),
-            integer=_NONE,
+            integer=NO_ROWS,
         )
 
     def holds(self, data: ProgramData) -> bool:
