@@ -1,5 +1,6 @@
 """Prices at which feeders cleared their trade, as a start for later intervals."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +13,18 @@ from stackelgrid.profiles.time_axis import Horizon
 # what trade may cost more or less at the expected prices than at the right ones, relative to all
 # costs, for the next expected prices to be worth trying
 _TRUSTED = 1e-4
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """Prices (steps,) in EUR/MW of a step at which an interval was cleared.
+
+    `weight` (steps,) in MW/EUR is what was traded over the size of all costs.
+    """
+
+    interval: int
+    prices: Floats
+    weight: Floats
 
 
 class ClearingPrices(Carrying):
@@ -41,16 +54,13 @@ class ClearingPrices(Carrying):
         since, _ = self._known.get(interval % self._period, (None, None))
         return self._later(interval) if self._trusted or since == interval else None
 
-    def keep(self, interval: int, prices: Floats, weight: Floats) -> None:
-        """Remember prices (steps,) in EUR/MW of a step at which an interval was cleared.
-
-        `weight` (steps,) in MW/EUR is what was traded over the size of all costs.
-        """
-        before = self._later(interval)
+    def keep(self, found: Cleared) -> None:
+        """Remember prices at which an interval was cleared."""
+        before = self._later(found.interval)
         if before is not None:
-            self._trusted = float(weight @ np.abs(before - prices)) <= _TRUSTED
-        own = (interval, prices / self._horizon.dt_h)
-        self._known = {**self._known, interval % self._period: own}
+            self._trusted = float(found.weight @ np.abs(before - found.prices)) <= _TRUSTED
+        own = (found.interval, found.prices / self._horizon.dt_h)
+        self._known = {**self._known, found.interval % self._period: own}
 
     def _later(self, interval: int) -> Floats | None:
         known = self._known.get(interval % self._period)

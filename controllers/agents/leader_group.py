@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.agents.clearing_prices import ClearingPrices
+from stackelgrid.controllers.agents.clearing_prices import Cleared, ClearingPrices
 from stackelgrid.controllers.agents.feeder_agent import TARIFF, FeederAgent, FeederPoint, Variant
 from stackelgrid.controllers.agents.leader_program import Instances, LeaderProgram
 from stackelgrid.controllers.schedule import SolveReport
@@ -19,12 +19,16 @@ from stackelgrid.profiles.arrays import Floats
 
 @dataclass(frozen=True)
 class GroupDecision:
-    """Points of a group's feeders; objective and bound in EUR count every copy."""
+    """Points of a group's feeders; objective and bound in EUR count every copy.
+
+    `cleared` are the prices of trade across that later intervals may begin with.
+    """
 
     points: Mapping[str, FeederPoint]
     objective: float
     bound: float
     messages: tuple[str, ...] = ()
+    cleared: Cleared | None = None
 
 
 class LeaderGroup:
@@ -63,7 +67,18 @@ class LeaderGroup:
         return self._program.compiled
 
     def decide(self, instances: Instances) -> GroupDecision:
-        """Points of all feeders; never raises for a hard instance.
+        """Solve, and remember the prices that cleared trade."""
+        found = self.solve(instances)
+        self.keep(found)
+        return found
+
+    def keep(self, found: GroupDecision) -> None:
+        """Remember the prices that cleared trade in a decision that is used."""
+        if found.cleared is not None:
+            self._prices.keep(found.cleared)
+
+    def solve(self, instances: Instances) -> GroupDecision:
+        """Points of all feeders; changes nothing that is carried, never raises for hard instances.
 
         When the group has no solution, each feeder is solved alone, without trade across; where
         that fails too its point is empty and the report says why. An amended instance is relaxed,
@@ -76,20 +91,20 @@ class LeaderGroup:
                     self.agents, options, self.choice, self.variant, self.threads
                 )
             self._mending.restore(self.state())
-            return self._mending.decide(instances)
+            return replace(self._mending.solve(instances), cleared=None)
         own = {name: instances[name] for name in self.agents}
         data = self._program.data(own)
         interval = next(iter(own.values())).interval
         start = self._prices.expected(interval)
         solution = self._program.solve(data, prices=start)
-        prices = self._program.prices(solution)
-        if prices is not None:
-            size = max(1.0, abs(solution.objective))
-            self._prices.keep(interval, prices, self._program.traded(solution.x) / size)
         if len(solution.x) or len(self.agents) == 1:
             note = "" if len(solution.x) else self._program.conflict(data)
             found = leader_points(self._program, own, solution, self.choice.name, note)
-            return replace(found, messages=self._missed(start, solution))
+            return replace(
+                found,
+                messages=self._missed(start, solution),
+                cleared=self._cleared(interval, solution),
+            )
         points: dict[str, FeederPoint] = {}
         reason = f"its group had no solution ({solution.status}), alone: "
         for name, agent in self.agents.items():
@@ -104,6 +119,13 @@ class LeaderGroup:
             points |= leader_points(program, one, alone, self.choice.name, note).points
         nan = float("nan")
         return GroupDecision(points, nan, nan)
+
+    def _cleared(self, interval: int, solution: MixedIntegerResult) -> Cleared | None:
+        prices = self._program.prices(solution)
+        if prices is None:
+            return None
+        size = max(1.0, abs(solution.objective))
+        return Cleared(interval, prices, self._program.traded(solution.x) / size)
 
     def _missed(self, start: Floats | None, solution: MixedIntegerResult) -> tuple[str, ...]:
         """Message where trade did not clear at the prices of an earlier interval."""

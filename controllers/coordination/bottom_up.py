@@ -32,11 +32,20 @@ class BottomUp:
         self.stage = stage
         self._search: HullSearch | None = None
 
+    def begin(self, instance: StageInstance) -> None:
+        """Begin with the leaders' decisions where they need no prices of the follower."""
+        if not self._at_nodal_prices:
+            self.stage.begin_groups(instance)
+
     def decide(self, instance: StageInstance) -> SchemeDecision:
         """Decide for one instance; what falls back says so in its report."""
-        if self.stage.follower is not None and self.stage.pricing == "lmp":
+        if self._at_nodal_prices:
             return self._nodal(instance)
         return self._tariff(instance)
+
+    @property
+    def _at_nodal_prices(self) -> bool:
+        return self.stage.follower is not None and self.stage.pricing == "lmp"
 
     def _tariff(self, instance: StageInstance) -> SchemeDecision:
         found = self.stage.decide_groups(instance)

@@ -8,19 +8,31 @@ that model are tightened and the stage is decided again (docs/model.md).
 """
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from stackelgrid.controllers.agents import FeederAgent, MvDispatchAgent, TsoAgent
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
 from stackelgrid.controllers.coordination.evaluate import decide_and_evaluate
-from stackelgrid.controllers.coordination.level import CascadeState, Level, Pass
+from stackelgrid.controllers.coordination.level import CascadeState, Foreseen, Level, Pass
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.coordination.schemes import scheme
-from stackelgrid.controllers.coordination.stage import Committing, Scheme, Stage, StageInstance
-from stackelgrid.controllers.coordination.tree import check_tree, trading_groups
+from stackelgrid.controllers.coordination.stage import (
+    Beginning,
+    Committing,
+    Scheme,
+    Stage,
+    StageInstance,
+)
+from stackelgrid.controllers.coordination.threads import Threads
+from stackelgrid.controllers.coordination.tree import (
+    check_tree,
+    leaders_of,
+    stage_parents,
+    trading_groups,
+)
 from stackelgrid.controllers.decision import Decision, Outcome, Pricing
 from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
 from stackelgrid.controllers.networks.radial import voltage_band
@@ -59,7 +71,7 @@ class Cascade:
         self._make_scheme = make_scheme or (lambda _, stage: scheme(settings.scheme, stage))
         check_tree(system)
         self.library = ActiveNetworkLibrary()
-        self._pool = ThreadPoolExecutor(max_workers=settings.threads)
+        self._pool = Threads(settings.threads)
         self.agents: dict[str, FeederAgent] = {}
         for n, f in enumerate(system.feeders, start=1):
             building(f"programs: {f.name}, {n} of {len(system.feeders)}")
@@ -67,7 +79,7 @@ class Cascade:
             self.agents[f.name] = FeederAgent(f, system.horizon, self.library, lower)
         self._parent_band = {f.name: self._band_above(f) for f in system.feeders}
         self.tso: TsoAgent | None = None
-        parents, levels = self._parents(), []
+        parents, levels = stage_parents(system), []
         for n, parent in enumerate(parents, start=1):
             building(f"leaders below {parent or 'the source'}, {n} of {len(parents)}")
             levels.append(self._level(parent))
@@ -117,6 +129,9 @@ class Cascade:
         except KeyboardInterrupt:  # the run ends: what has not begun on a thread never does
             self._pool.shutdown(wait=False, cancel_futures=True)
             raise
+        finally:
+            for level in self.levels:
+                level.stage.cancel_begun()
         if self.system.applied_steps > 1:
             self._day = decision
         return decision
@@ -167,8 +182,8 @@ class Cascade:
     ) -> Pass:
         found = Pass(interval, measured, heads)
         plans, messages = found.plans, found.messages
-        for level in self.levels:
-            self._decide_level(level, found)
+        for level, following in zip(self.levels, (*self.levels[1:], None), strict=True):
+            self._decide_level(level, found, following)
             for child in level.stage.leaders:  # a follower below that asked for too much
                 below = next((x for x in self.levels if x.parent == child), None)
                 committed = below is not None and isinstance(below.scheme, Committing)
@@ -190,11 +205,19 @@ class Cascade:
             plans[name] = self.tso.certified(plans[name], self._imports(name, found.exchange))
         return found
 
-    def _decide_level(self, level: Level, into: Pass) -> None:
-        instance = self._instance(
-            level.stage, into.interval, into.measured, into.heads, into.exchange
-        )
-        found = decide_and_evaluate(level.stage, level.scheme, instance)
+    def _decide_level(self, level: Level, into: Pass, following: Level | None = None) -> None:
+        """Let a stage decide; the one that follows begins while its plans are certified."""
+        foreseen, into.foreseen = into.foreseen, None
+        if foreseen is not None and foreseen.holds(level, into.exchange):
+            instance = foreseen.instance
+        else:
+            instance = self._instance(
+                level.stage, into.interval, into.measured, into.heads, into.exchange
+            )
+        begin = None
+        if following is not None and isinstance(following.scheme, Beginning):
+            begin = partial(self._begin, following, following.scheme, into)
+        found = decide_and_evaluate(level.stage, level.scheme, instance, begin)
         into.plans |= found.plans
         into.exchange |= found.exchange
         if level.parent in into.stages:
@@ -203,6 +226,24 @@ class Cascade:
         at_tso = self.tso is not None and level.parent == self.tso.grid.name
         if found.unaudited is not None and at_tso:
             into.plans[level.parent] = found.unaudited.plans[level.parent]
+
+    def _begin(
+        self,
+        level: Level,
+        scheme: Beginning,
+        into: Pass,
+        expected: Mapping[str, BoundaryProfile],
+    ) -> None:
+        """Let a stage begin with the exchanges that the stage below it is expected to end with."""
+        exchange = {**into.exchange, **expected}
+        imports = {
+            below: profile
+            for name in level.stage.leaders
+            for below, profile in self._imports(name, exchange).items()
+        }
+        instance = self._instance(level.stage, into.interval, into.measured, into.heads, exchange)
+        into.foreseen = Foreseen(level, imports, instance)
+        scheme.begin(instance)
 
     def _tighten(self, parent: str, above: Level, into: Pass) -> list[str]:
         """Decide the stage below a feeder again with tighter limits, until it can carry it."""
@@ -277,7 +318,7 @@ class Cascade:
         return float(low[at]), float(high[at])
 
     def _level(self, parent: str, rating_off: float = 0.0, band_off_pu: float = 0.0) -> Level:
-        leaders = {f.name: self.agents[f.name] for f in self._leaders_of(parent)}
+        leaders = {f.name: self.agents[f.name] for f in leaders_of(self.system, parent)}
         follower = self._follower(parent, rating_off, band_off_pu)
         groups = trading_groups([a.feeder for a in leaders.values()])
         applied = tuple(range(self.system.applied_steps))
@@ -303,28 +344,6 @@ class Cascade:
         return MvDispatchAgent(
             replace(feeder, network=tightened), horizon, self._lower_buses(parent), solver
         )
-
-    def _parents(self) -> list[str]:
-        """Grids with leaders below them, lowest first; "" stands for a source outside."""
-        above = [f.boundary.parent or "" for f in reversed(self.system.feeders)]
-        if self.system.transmission is not None:
-            above.append(self.system.transmission.name)
-        with_leaders = list(dict.fromkeys(above))
-        depth = {"": -1}
-        if self.system.transmission is not None:
-            depth[self.system.transmission.name] = 0
-        for f in self.system.feeders:
-            depth[f.name] = depth.get(f.boundary.parent or "", -1) + 1
-        return sorted(
-            (p for p in with_leaders if p == "" or self._leaders_of(p) or self._is_root(p)),
-            key=lambda p: -depth[p],
-        )
-
-    def _is_root(self, name: str) -> bool:
-        return self.system.transmission is not None and name == self.system.transmission.name
-
-    def _leaders_of(self, parent: str) -> tuple[Feeder, ...]:
-        return tuple(f for f in self.system.feeders if (f.boundary.parent or "") == parent)
 
     def _lower_buses(self, name: str) -> dict[str, int]:
         return {f.name: f.boundary.bus for f in self.system.children(name)}

@@ -1,7 +1,7 @@
 """One evaluation for every scheme: exchange -> follower solved again -> costs, prices, audit."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
@@ -44,16 +44,27 @@ class Evaluated:
             self.audit.cancel()
 
 
-def decide_and_evaluate(stage: Stage, scheme: Scheme, instance: StageInstance) -> Evaluated:
-    """Let a stage decide, mend what is not exact, and evaluate the result."""
+def decide_and_evaluate(
+    stage: Stage,
+    scheme: Scheme,
+    instance: StageInstance,
+    foreseen: Callable[[Mapping[str, BoundaryProfile]], None] | None = None,
+) -> Evaluated:
+    """Let a stage decide, mend what is not exact, and evaluate the result.
+
+    `foreseen` is called with the exchanges of all copies before the plans are certified; they are
+    final unless something has to be mended.
+    """
     started = time.perf_counter()
     # nothing to decide before the follower where no grid is below it
     decision = scheme.decide(instance) if stage.leaders else SchemeDecision({}, 0.0, 0.0)
     messages: tuple[str, ...] = ()
     points = decision.points
-    plans = dict(decision.plans or {}) or stage.map(
-        lambda name: stage.plan(name, points[name], instance), tuple(points)
-    )
+    if foreseen is not None and decision.plans is None and decision.exchange is None:
+        expected = stage.boundaries(points, instance)
+        if expected is not None:
+            foreseen(expected)
+    plans = dict(decision.plans or {}) or stage.plans(points, instance)
     if stage.settings.recovery and decision.plans is None:
         recovered = recover(stage, scheme, instance, decision, plans)
         decision, plans, messages = recovered.decision, recovered.plans, recovered.messages

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from stackelgrid.controllers.agents.feeder_agent import FeederState
 from stackelgrid.controllers.coordination.evaluate import Evaluated
-from stackelgrid.controllers.coordination.stage import Scheme, Stage
+from stackelgrid.controllers.coordination.stage import Scheme, Stage, StageInstance
 from stackelgrid.controllers.decision import Decision, Outcome
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan
 from stackelgrid.profiles.arrays import Floats
@@ -61,11 +63,29 @@ class Level:
         self.stage.restore(state.groups)
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """Instance that a stage has begun with, for exchanges of the grids below its leaders."""
+
+    level: Level
+    exchange: Mapping[str, BoundaryProfile]
+    instance: StageInstance
+
+    def holds(self, level: Level, exchange: Mapping[str, BoundaryProfile]) -> bool:
+        """Whether a stage is asked for just this instance; all exchanges known by now."""
+        return level is self.level and all(
+            np.array_equal(own.p_mw, exchange[name].p_mw)
+            and np.array_equal(own.q_mvar, exchange[name].q_mvar)
+            for name, own in self.exchange.items()
+        )
+
+
 @dataclass
 class Pass:
     """One pass over the stages: data of all of them, and what those decided so far have found.
 
-    `stages` by the grid above; `exchange` is what the grid above each one counts on, all copies.
+    `stages` by the grid above; `exchange` is what the grid above each one counts on, all copies;
+    `foreseen` is what the next stage has begun with.
     """
 
     interval: int
@@ -75,6 +95,7 @@ class Pass:
     stages: dict[str, Evaluated] = field(default_factory=dict)
     exchange: dict[str, BoundaryProfile] = field(default_factory=dict)
     messages: list[str] = field(default_factory=list)
+    foreseen: Foreseen | None = None
 
     def superseded(self) -> None:
         """Leave out the audits that have not begun: all stages are decided again."""

@@ -4,7 +4,6 @@ Its loads, devices and network stay here; what leaves are the exchange and the t
 (and with a bound answer the reactive exchange).
 """
 
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +21,7 @@ from stackelgrid.controllers.coordination.coordinator_terms import Answer, Publi
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.coordination.recovery import recover
 from stackelgrid.controllers.coordination.stage import SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.coordination.threads import Threads
 from stackelgrid.controllers.schedule import BoundaryProfile, Plan, SolveReport, solve_report
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData, Solution
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions
@@ -57,7 +57,7 @@ class NegotiatingAgent:
         agent: FeederAgent,
         variant: Variant,
         settings: ControllerSettings,
-        pool: Executor,
+        pool: Threads,
         applied_steps: tuple[int, ...],
     ) -> None:
         self.agent, self.variant, self.settings = agent, variant, settings

@@ -1,7 +1,7 @@
 """One follower and its leaders: a stage of the cascade, on which every scheme decides."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -20,7 +20,9 @@ from stackelgrid.controllers.agents.leader_group import GroupDecision, LeaderGro
 from stackelgrid.controllers.agents.leader_program import LeaderProgram
 from stackelgrid.controllers.agents.upstream import UpstreamAgent
 from stackelgrid.controllers.bilevel.audit import IndependentSolver
+from stackelgrid.controllers.coordination.group_solves import GroupSolves
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
+from stackelgrid.controllers.coordination.threads import Threads, Urgency, done
 from stackelgrid.controllers.decision import Negotiation, Pricing, Round
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan
 from stackelgrid.controllers.solvers.conic import ConicSolver
@@ -93,6 +95,19 @@ class Scheme(Protocol):
 
 
 @runtime_checkable
+class Beginning(Protocol):
+    """A scheme that can begin with an instance before it is asked to decide it.
+
+    What it begins with may turn out not to be the instance that it is asked for: no decision, state
+    or message depends on it.
+    """
+
+    def begin(self, instance: StageInstance) -> None:
+        """Begin on threads with what needs no follower."""
+        ...
+
+
+@runtime_checkable
 class Committing(Protocol):
     """A scheme whose decision agents commit to: it is asked once an interval."""
 
@@ -113,7 +128,7 @@ class Stage:
         follower: UpstreamAgent | None,
         groups: tuple[tuple[str, ...], ...],
         settings: ControllerSettings,
-        pool: Executor,
+        pool: Threads,
         applied_steps: tuple[int, ...] = (0,),
     ) -> None:
         self.applied_steps = applied_steps
@@ -126,9 +141,8 @@ class Stage:
         self._groups: dict[Variant, tuple[LeaderGroup, ...]] = {}
         self._programs: dict[tuple[object, ...], LeaderProgram] = {}
         self._conic: dict[tuple[object, ...], ConicSolver] = {}
-        self._plans: dict[str, tuple[FeederPoint, Plan]] = {}
-        # what groups decided in this interval; recovery asks again with some instances unchanged
-        self._answers: dict[int, list[tuple[tuple[FeederInstance, ...], GroupDecision]]] = {}
+        self._plans: dict[str, tuple[FeederPoint, Future[Plan]]] = {}
+        self._solves = GroupSolves(pool)
 
     @property
     def group_names(self) -> tuple[tuple[str, ...], ...]:
@@ -194,15 +208,20 @@ class Stage:
         return IndependentSolver(self.follower.compiled.program)
 
     def decide_groups(self, instance: StageInstance, variant: Variant = TARIFF) -> GroupDecision:
-        """Let every group decide without the follower, and certify its plans, on threads.
-
-        The largest programs begin first.
-        """
+        """Let every group decide without the follower on threads, and begin to certify plans."""
         groups = self.groups_of(variant)
-        decisions = self._on_threads(
-            [partial(self._decided, g, instance) for g in groups],
-            [g.compiled.program.variables for g in groups],
-        )
+        futures = self._solves.solve(groups, instance.leaders)
+        try:
+            for future in as_completed(futures):
+                if future.exception() is not None:
+                    break
+                self._certify(future.result().points, instance)
+            decisions = [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+        for group, decision in zip(groups, decisions, strict=True):
+            self._solves.keep(group, instance.leaders, decision)
         points = {name: p for d in decisions for name, p in d.points.items()}
         return GroupDecision(
             {name: points[name] for name in self.leaders},
@@ -210,6 +229,15 @@ class Stage:
             sum(d.bound for d in decisions),
             tuple(text for d in decisions for text in d.messages),
         )
+
+    def begin_groups(self, instance: StageInstance, variant: Variant = TARIFF) -> None:
+        """Let groups begin with an instance they may soon be asked for, where a thread may idle."""
+        if self.settings.threads > 1:
+            self._solves.begin(self.groups_of(variant), instance.leaders)
+
+    def cancel_begun(self) -> None:
+        """Leave out what groups were to begin with and nobody asked for."""
+        self._solves.cancel_begun()
 
     def state(self) -> dict[Variant, tuple[Any, ...]]:
         """State of the groups of leaders, by variant."""
@@ -222,54 +250,52 @@ class Stage:
                 group.restore(own)
 
     def map(self, task: Callable[[str], T], names: Sequence[str]) -> dict[str, T]:
-        """Let agents work on threads; results by name, in the order of the names."""
-        results = self._on_threads([partial(task, name) for name in names])
-        return dict(zip(names, results, strict=True))
-
-    def submit(self, task: Callable[[], T]) -> Future[T]:
-        """Let a task that nobody waits for yet run on a thread."""
-        return self.pool.submit(task)
-
-    def _on_threads(
-        self, tasks: Sequence[Callable[[], T]], sizes: Sequence[int] | None = None
-    ) -> list[T]:
-        """Results of tasks, which begin by size, the largest first, whatever their times were.
+        """Let agents work on threads; results by name, in the order of the names.
 
         Once nobody waits for them, those that have not begun never do.
         """
-        order = sorted(range(len(tasks)), key=lambda k: -sizes[k] if sizes else 0)
-        futures: dict[int, Future[T]] = {}
+        futures = [self.pool.begin(partial(task, name)) for name in names]
         try:
-            for k in order:
-                futures[k] = self.pool.submit(tasks[k])
-            return [futures[k].result() for k in range(len(tasks))]
+            return {name: f.result() for name, f in zip(names, futures, strict=True)}
         finally:
-            for future in futures.values():
+            for future in futures:
                 future.cancel()
 
-    def plan(self, name: str, point: FeederPoint, instance: StageInstance) -> Plan:
-        """Plan of a leader with its certificate, which a point gets once."""
-        known = self._plans.get(name)
-        if known is not None and known[0] is point:
-            return known[1]
-        plan = self.leaders[name].plan(instance.leaders[name], point, instance.across_price)
-        self._plans[name] = point, plan
-        return plan
+    def submit(self, task: Callable[[], T]) -> Future[T]:
+        """Let a task run on a thread that nothing else needs."""
+        return self.pool.begin(task, Urgency.AUDIT)
 
-    def _decided(self, group: LeaderGroup, instance: StageInstance) -> GroupDecision:
-        """Decide, unless the group was asked the very same just before, and certify the plans."""
-        leaders = instance.leaders
-        asked = tuple(leaders[name] for name in group.names)
-        for known, decision in self._answers.get(id(group), []):
-            if all(a is b for a, b in zip(asked, known, strict=True)):
-                return decision
-        interval = asked[0].interval
-        kept = [a for a in self._answers.get(id(group), []) if a[0][0].interval == interval]
-        decision = group.decide(leaders)
-        self._answers[id(group)] = [*kept, (asked, decision)]
-        for name, point in decision.points.items():
-            self.plan(name, point, instance)
-        return decision
+    def plans(self, points: Mapping[str, FeederPoint], instance: StageInstance) -> dict[str, Plan]:
+        """Plans of leaders with their certificates, found on threads."""
+        self._certify(points, instance)
+        return {name: self._plans[name][1].result() for name in points}
+
+    def plan(self, name: str, point: FeederPoint, instance: StageInstance) -> Plan:
+        """Plan of a leader with its certificate, which a point gets once; waits for no thread."""
+        known = self._plans.pop(name, None)
+        if known is None or not self._is_of(known, point) or known[1].cancel():
+            known = point, done(self._planned(name, point, instance))
+        self._plans[name] = known
+        return known[1].result()
+
+    def _certify(self, points: Mapping[str, FeederPoint], instance: StageInstance) -> None:
+        """Begin with the plans that are not known."""
+        for name, point in points.items():
+            known = self._plans.pop(name, None)
+            if known is None or not self._is_of(known, point):
+                task = partial(self._planned, name, point, instance)
+                known = point, self.pool.begin(task, Urgency.CERTIFY)
+            self._plans[name] = known
+
+    @staticmethod
+    def _is_of(known: tuple[FeederPoint, Future[Plan]], point: FeederPoint) -> bool:
+        """Whether a plan is that of a point; if not, it ends first: an agent does one at a time."""
+        if known[0] is not point:
+            known[1].exception()
+        return known[0] is point
+
+    def _planned(self, name: str, point: FeederPoint, instance: StageInstance) -> Plan:
+        return self.leaders[name].plan(instance.leaders[name], point, instance.across_price)
 
     def exchange(self, points: Mapping[str, FeederPoint]) -> dict[str, Floats]:
         """Exchange (steps,) of all copies of every leader in MW."""
@@ -278,4 +304,16 @@ class Stage:
             if point.x is not None:
                 copies = self.leaders[name].feeder.boundary.multiplicity
                 found[name] = copies * self.leaders[name].exchange(point.x, point.variant)
+        return found
+
+    def boundaries(
+        self, points: Mapping[str, FeederPoint], instance: StageInstance
+    ) -> dict[str, BoundaryProfile] | None:
+        """Exchanges of all copies by the points' schedules; None where one holds its last."""
+        found = {}
+        for name, point in points.items():
+            if point.x is None:
+                return None
+            schedule = self.leaders[name].schedule(instance.leaders[name], point)
+            found[name] = schedule.boundary(self.leaders[name].feeder.boundary.multiplicity)
         return found

@@ -41,3 +41,20 @@ def check_tree(system: System) -> None:
                 f"grid {f.name}: bus {f.boundary.bus} of {parent} does not exist; accepted are "
                 f"{min(buses[parent])} to {max(buses[parent])}"
             )
+
+
+def leaders_of(system: System, parent: str) -> tuple[Feeder, ...]:
+    """Feeders directly below a grid; "" stands for a source outside."""
+    return tuple(f for f in system.feeders if (f.boundary.parent or "") == parent)
+
+
+def stage_parents(system: System) -> list[str]:
+    """Grids with leaders below them, lowest first; "" stands for a source outside."""
+    root = "" if system.transmission is None else system.transmission.name
+    above = [f.boundary.parent or "" for f in reversed(system.feeders)]
+    if system.transmission is not None:
+        above.append(root)
+    depth = {"": -1} if system.transmission is None else {"": -1, root: 0}
+    for f in system.feeders:
+        depth[f.name] = depth.get(f.boundary.parent or "", -1) + 1
+    return sorted(dict.fromkeys(above), key=lambda p: -depth[p])

@@ -14,6 +14,10 @@ class Uncoordinated:
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
 
+    def begin(self, instance: StageInstance) -> None:
+        """Begin with the decisions of the active networks."""
+        self.stage.begin_groups(instance, _ALONE)
+
     def decide(self, instance: StageInstance) -> SchemeDecision:
         """Decide for one instance."""
         found = self.stage.decide_groups(instance, _ALONE)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stackelgrid.controllers.agents.clearing_prices import ClearingPrices
+from stackelgrid.controllers.agents.clearing_prices import Cleared, ClearingPrices
 from stackelgrid.profiles.time_axis import Horizon
 
 GROWING = Horizon((15, 15, 15, 15, 60, 60), 15)
@@ -17,7 +17,7 @@ def test_nothing_is_expected_before_the_first_interval():
 
 def test_hours_of_an_earlier_horizon_are_hours_of_the_present_one():
     prices = ClearingPrices(GROWING)
-    prices.keep(0, np.array([10.0, 11.0, 12.0, 13.0, 50.0, 90.0]) * QUARTERS, NOTHING)
+    prices.keep(Cleared(0, np.array([10.0, 11.0, 12.0, 13.0, 50.0, 90.0]) * QUARTERS, NOTHING))
     # an hour later: the hour of 50 is now four quarters; nobody knew the last hour
     expected = np.array([50.0, 50.0, 50.0, 50.0, 90.0, 90.0]) * QUARTERS
     np.testing.assert_allclose(prices.expected(4), expected, rtol=1e-12)
@@ -28,28 +28,28 @@ def test_hours_of_an_earlier_horizon_are_hours_of_the_present_one():
 
 def test_equal_steps_are_those_of_the_interval_before():
     prices = ClearingPrices(Horizon((60, 60, 60), 60))
-    prices.keep(7, np.array([1.0, 2.0, 3.0]), np.zeros(3))
+    prices.keep(Cleared(7, np.array([1.0, 2.0, 3.0]), np.zeros(3)))
     np.testing.assert_allclose(prices.expected(8), [2.0, 3.0, 3.0])
 
 
 def test_prices_that_would_have_cost_too_much_are_not_expected_until_they_would_not():
     prices = ClearingPrices(Horizon((60, 60), 60))
     share = np.array([1e-3, 0.0])  # MW traded over EUR of all costs
-    prices.keep(0, np.array([10.0, 20.0]), share)
-    prices.keep(1, np.array([20.05, 21.0]), share)  # off by 0.05: 5e-5 of all costs
+    prices.keep(Cleared(0, np.array([10.0, 20.0]), share))
+    prices.keep(Cleared(1, np.array([20.05, 21.0]), share))  # off by 0.05: 5e-5 of all costs
     assert prices.expected(2) is not None
-    prices.keep(2, np.array([25.0, 21.0]), share)  # off by 4
+    prices.keep(Cleared(2, np.array([25.0, 21.0]), share))  # off by 4
     assert prices.expected(3) is None
     # an amended instance of the same interval begins where it ended
     np.testing.assert_allclose(prices.expected(2), [25.0, 21.0])
-    prices.keep(3, np.array([21.0, 21.0]), share)
+    prices.keep(Cleared(3, np.array([21.0, 21.0]), share))
     np.testing.assert_allclose(prices.expected(4), [21.0, 21.0])
 
 
 def test_a_state_is_taken_over_and_not_shared():
     prices, other = ClearingPrices(GROWING), ClearingPrices(GROWING)
-    prices.keep(0, QUARTERS, NOTHING)
+    prices.keep(Cleared(0, QUARTERS, NOTHING))
     other.restore(prices.state())
-    other.keep(0, 2.0 * QUARTERS, NOTHING)
+    other.keep(Cleared(0, 2.0 * QUARTERS, NOTHING))
     assert prices.expected(0) == pytest.approx(QUARTERS)
     assert other.expected(0) == pytest.approx(2.0 * QUARTERS)

@@ -393,6 +393,19 @@ def test_a_group_goes_on_from_its_state_to_the_same_bits(make_group, street):
             np.testing.assert_array_equal(point.x, theirs.points[name].x)
 
 
+def test_a_solve_that_is_not_used_is_not_remembered(make_group, street):
+    group, other = three_streets(make_group, street), three_streets(make_group, street)
+    for interval in (0, 1):
+        instances = instances_of(group, interval)
+        state = group.state()
+        group.solve(instances_of(group, interval, vm_pu=1.02))
+        assert group.state() is not state
+        assert all(group.state()[name] is value for name, value in state.items())
+        mine, theirs = group.decide(instances), other.decide(instances)
+        for name, point in mine.points.items():
+            np.testing.assert_array_equal(point.x, theirs.points[name].x)
+
+
 def test_an_amended_member_is_decided_at_the_prices_of_its_interval(make_group, street):
     group = three_streets(make_group, street)
     first = instances_of(group, 0)

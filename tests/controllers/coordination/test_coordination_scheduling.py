@@ -1,7 +1,7 @@
 """What an interval solves, and in which order it does so; no result depends on it."""
 
 import threading
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,6 +15,7 @@ from stackelgrid.controllers.coordination import evaluate
 from stackelgrid.controllers.coordination.evaluate import Evaluated
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.coordination.stage import Stage, StageInstance
+from stackelgrid.controllers.coordination.threads import Threads
 from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 
@@ -96,6 +97,103 @@ def test_the_next_stage_decides_while_the_last_one_is_audited(
     assert outcome.follower_gap <= 1e-6
 
 
+@pytest.fixture
+def eager(build_medium, with_cascade, monkeypatch):
+    """A cascade whose lower plans are certified once the upper group solves, and what it solves."""
+    cascade = with_cascade(build_medium(), threads=3)
+    lower, upper = cascade.levels
+    (group,) = upper.stage.groups
+    solved, begun, solve = [], threading.Event(), group.solve
+
+    def solving(instances):
+        solved.append(instances)
+        begun.set()
+        return solve(instances)
+
+    monkeypatch.setattr(group, "solve", solving)
+    for agent in lower.stage.leaders.values():
+        certified = agent.certified
+
+        def waiting(*given, certified=certified):
+            assert begun.wait(60.0)
+            return certified(*given)
+
+        monkeypatch.setattr(agent, "certified", waiting)
+    return cascade, solved
+
+
+def same_bits(decision, expected):
+    assert decision.messages == expected.messages
+    assert tuple(decision.plans) == tuple(expected.plans)
+    for name, plan in expected.plans.items():
+        ours, theirs = decision.plans[name], plan
+        assert ours.report.objective_eur == theirs.report.objective_eur
+        for field in ("p_import_mw", "battery_p_mw", "pv_q_mvar"):
+            np.testing.assert_array_equal(
+                getattr(ours.schedule, field), getattr(theirs.schedule, field)
+            )
+
+
+def test_the_next_stage_decides_while_plans_are_certified(eager, with_cascade):
+    cascade, solved = eager
+    system = cascade.system
+    decision = cascade.decide(0, measure(system))
+    assert len(solved) == 1  # what it began with is its answer
+    same_bits(decision, with_cascade(system, threads=1).decide(0, measure(system)))
+
+
+def test_a_wrong_beginning_leaves_no_trace(eager, with_cascade, monkeypatch):
+    """Where exchanges change a group solves again, and an error of its beginning does not count."""
+    cascade, solved = eager
+    lower, upper = cascade.levels
+    boundaries, solve = lower.stage.boundaries, upper.stage.groups[0].solve
+
+    def others(points, instance):
+        found = boundaries(points, instance)
+        return {name: replace(b, p_mw=b.p_mw + 1e-9) for name, b in found.items()}
+
+    def failing_first(instances):
+        found = solve(instances)
+        if len(solved) == 1:
+            raise MemoryError("of a beginning")
+        return found
+
+    monkeypatch.setattr(lower.stage, "boundaries", others)
+    monkeypatch.setattr(upper.stage.groups[0], "solve", failing_first)
+    system = cascade.system
+    decision = cascade.decide(0, measure(system))
+    assert len(solved) == 2
+    same_bits(decision, with_cascade(system, threads=1).decide(0, measure(system)))
+
+
+def test_an_interrupt_leaves_out_what_has_not_begun(build_medium, with_cascade, monkeypatch):
+    """Threads are busy with plans, the next stage waits for one: it never begins."""
+    system = build_medium()
+    cascade = with_cascade(system, threads=2)
+    lower, upper = cascade.levels
+    go_on, begun, solved = threading.Event(), threading.Barrier(3, timeout=60.0), []
+    begin_groups = upper.stage.begin_groups
+
+    def certified(*given):
+        begun.wait()
+        assert go_on.wait(60.0)
+
+    def begin(instance):
+        begun.wait()
+        begin_groups(instance)
+        raise KeyboardInterrupt
+
+    for agent in lower.stage.leaders.values():
+        monkeypatch.setattr(agent, "certified", certified)
+    monkeypatch.setattr(upper.stage, "begin_groups", begin)
+    monkeypatch.setattr(upper.stage.groups[0], "solve", solved.append)
+    with pytest.raises(KeyboardInterrupt):
+        cascade.decide(0, measure(system))
+    go_on.set()
+    cascade._pool.shutdown()
+    assert solved == []
+
+
 def test_an_audit_that_fails_on_its_thread_fails_the_decision(system, with_cascade, monkeypatch):
     def broken(self, data, answer=None):
         raise MemoryError("of the audit")
@@ -122,13 +220,13 @@ def test_large_groups_begin_first_and_results_keep_their_order():
 
         program = SimpleNamespace(variables=sizes[name])
         return SimpleNamespace(
-            names=(name,), decide=decide, compiled=SimpleNamespace(program=program)
+            names=(name,), solve=decide, compiled=SimpleNamespace(program=program)
         )
 
     forecast = SimpleNamespace(import_eur_per_mwh=np.ones(2), export_eur_per_mwh=np.zeros(2))
     instance = SimpleNamespace(interval=0, forecast=forecast)
     agents = {name: SimpleNamespace(plan=lambda *given: given) for name in sizes}
-    with ThreadPoolExecutor(1) as pool:
+    with Threads(1) as pool:
         stage = Stage(agents, None, (), ControllerSettings(gap=1e-6), pool)
         stage._groups[TARIFF] = tuple(group(name) for name in sizes)
         found = stage.decide_groups(StageInstance(0, {}, dict.fromkeys(sizes, instance), None))

@@ -1,7 +1,6 @@
 """A stage of the cascade: its agents work on threads."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from stackelgrid.controllers.agents.feeder_agent import TARIFF
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.coordination.stage import Stage, StageInstance
+from stackelgrid.controllers.coordination.threads import Threads
 
 NAMES = ("a", "b", "c", "d")
 
@@ -16,7 +16,7 @@ NAMES = ("a", "b", "c", "d")
 def group(name, decide, variables=1):
     """A group of one leader."""
     program = SimpleNamespace(variables=variables)
-    return SimpleNamespace(names=(name,), decide=decide, compiled=SimpleNamespace(program=program))
+    return SimpleNamespace(names=(name,), solve=decide, compiled=SimpleNamespace(program=program))
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def street():
         go_on.wait(20.0)
         return name
 
-    with ThreadPoolExecutor(1) as pool:
+    with Threads(1) as pool:
         stage = Stage({}, None, (), ControllerSettings(gap=1e-6), pool)
         yield stage, work, begun, go_on
     assert len(begun) <= 2  # whoever had begun has ended, nobody else ever begins
@@ -56,7 +56,7 @@ def test_interrupted_decisions_of_groups_are_not_begun(street):
 
 
 def test_results_are_in_the_order_of_the_names():
-    with ThreadPoolExecutor(2) as pool:
+    with Threads(2) as pool:
         stage = Stage({}, None, (), ControllerSettings(gap=1e-6), pool)
         found = stage.map(str.upper, NAMES)
     assert list(found.items()) == [(n, n.upper()) for n in NAMES]
