@@ -2,7 +2,8 @@
 
 Found once from the arrays, as linear maps of rows and columns:
 
-- a column that an equation alone determines becomes data;
+- a column that an equation alone determines becomes data; one without cost that an equation
+  determines from others is substituted, where this adds no entries to the matrix;
 - a column without cost between one row from below and one from above is projected out, the two
   rows become their sum (Fourier-Motzkin); the relaxed binary that switches two powers is one;
 - a row that other rows imply goes (implied_rows.py); this is checked again for every data;
@@ -26,33 +27,38 @@ from stackelgrid.controllers.solvers.implied_rows import (
 )
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
 
+_PIVOT = 0.5  # least coefficient of a substituted column, relative to the largest of its equation
+_WORTHWHILE = 0.02  # least share of all columns that a round of substitutions is for
+
 
 class Reduction:
     """What remains of a program (`program`), and the maps between both.
 
-    A row of what remains is a combination of rows of the whole program.
+    A row of what remains is a combination of rows of the whole program, a column of the whole
+    program an affine function of the columns that remain.
     """
 
     def __init__(self, program: ConicProgram, without: Ints = NO_ROWS) -> None:
-        rows = _Rows.of(program).without(without)
-        self._fixed, rows = _fix(program, rows)
-        self._switched, within, rows = _project(program, rows)
+        rows, back = _Rows.of(program).without(without), _Columns.of(program)
+        rows, back = _without_given(program, rows, back)
+        within, projected, rows, back = _projected(program, rows, back)
         implied = implied_rows(rows.matrix, rows.right, rows.kind)
         self._implied = [within, (implied, rows.combination)]
-        rows = rows.without(implied.claimed)
-        gone = np.concatenate([self._fixed.columns, self._switched.columns])
-        left = np.setdiff1d(np.arange(program.variables, dtype=np.int64), gone)
-        self._columns, self._rows = left, rows.combination
-        self._back = csr_array(rows.combination.T)
-        self._variables = program.variables
-        upper = csc_array(program.quadratic)
+        self._free = projected
+        rows, back = _without_dependent(program, rows.without(implied.claimed), back)
+        left = np.flatnonzero(back.left)
+        self._rows, self._rows_back = rows.combination, csr_array(rows.combination.T)
+        self._point = csr_array(csc_array(back.of_columns)[:, left])
+        self._cost, self._shift = csr_array(self._point.T), back.of_rows
+        self._shift_back = csr_array(back.of_rows.T)
+        upper = csc_array(program.quadratic)  # a column with quadratic cost stays
         self.program = ConicProgram(
             quadratic=csc_array(upper[left, :][:, left]),
             matrix=csc_array(csc_array(rows.matrix)[:, left]),
             zero=int((rows.kind == EQUATION).sum()),
             nonneg=int((rows.kind == INEQUALITY).sum()),
             cones=program.cones,
-            q0=program.q0[left],
+            q0=self._cost @ program.q0,
             q_parameters=csr_array((len(left), 0)),
             b0=rows.combination @ program.b0,
             b_parameters=csr_array((len(rows.kind), 0)),
@@ -64,30 +70,54 @@ class Reduction:
 
     def holds(self, data: ProgramData) -> bool:
         """Whether these data leave removed rows implied and projected columns without cost."""
-        free = not data.q[self._switched.columns].any()
+        free = not data.q[self._free].any()
         return free and all(found.hold(rows @ data.b) for found, rows in self._implied)
 
     def data(self, data: ProgramData) -> ProgramData:
         """Vectors of what remains."""
-        fixed = self._fixed.values(data.b)
         return ProgramData(
-            q=data.q[self._columns],
+            q=self._cost @ data.q,
             b=self._rows @ data.b,
-            offset=data.offset + float(data.q[self._fixed.columns] @ fixed),
+            offset=data.offset + float(data.q @ (self._shift @ data.b)),
         )
 
     def point(self, x: Floats, b: Floats) -> Floats:
         """Point of the whole program; a projected column lies midway between its two rows."""
-        whole = np.zeros(self._variables)
-        whole[self._columns] = x
-        whole[self._fixed.columns] = self._fixed.values(b)
-        whole[self._switched.columns] = self._switched.values(whole, b)
-        return whole
+        return np.asarray(self._point @ x + self._shift @ b)
 
     def dual(self, z: Floats, q: Floats) -> Floats:
         """Multipliers of the whole program's rows, stationary in every column that is gone."""
-        whole: Floats = self._back @ z
-        return self._fixed.completed(whole, q)
+        return np.asarray(self._rows_back @ z - self._shift_back @ q)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Columns of the whole program as functions of those `left` and of the right-hand sides."""
+
+    of_columns: csr_array
+    of_rows: csr_array
+    left: Bools
+
+    @classmethod
+    def of(cls, program: ConicProgram) -> "_Columns":
+        n = program.variables
+        nothing = csr_array((n, program.rows))
+        return cls(csr_array(eye_array(n, format="csr")), nothing, np.ones(n, dtype=bool))
+
+    def without(self, gone: Ints, of_columns: csr_array, of_rows: csr_array) -> "_Columns":
+        """Replace columns by functions of those that stay and of the right-hand sides."""
+        left = self.left.copy()
+        left[gone] = False
+        place = csr_array(
+            (np.ones(len(gone)), (gone, np.arange(len(gone)))), shape=(len(left), len(gone))
+        )
+        stay = csr_array(diags_array(left.astype(np.float64)))
+        moved = csr_array(self.of_columns @ place)
+        return _Columns(
+            csr_array(self.of_columns @ stay + moved @ of_columns),
+            csr_array(self.of_rows + moved @ of_rows),
+            left,
+        )
 
 
 @dataclass(frozen=True)
@@ -116,88 +146,104 @@ class _Rows:
         """All but some rows."""
         left = np.ones(len(self.kind), dtype=bool)
         left[rows] = False
+        return self.only(np.flatnonzero(left))
+
+    def only(self, rows: Ints) -> "_Rows":
+        """Some of the rows."""
         return _Rows(
-            csr_array(self.combination[left, :]),
-            csr_array(self.matrix[left, :]),
-            csr_array(self.right[left, :]),
-            self.kind[left],
+            csr_array(self.combination[rows, :]),
+            csr_array(self.matrix[rows, :]),
+            csr_array(self.right[rows, :]),
+            self.kind[rows],
         )
 
-    def combined(self, change: csr_array, gone: Ints) -> "_Rows":
-        """Combinations `change` (rows, rows) of these rows, in which the columns `gone` cancel."""
-        left = np.ones(self.matrix.shape[1])
-        left[gone] = 0.0
-        matrix = csr_array(csr_array(change @ self.matrix) @ diags_array(left))
+    def less(self, multiples: csr_array, others: "_Rows", gone: Ints) -> "_Rows":
+        """These rows less multiples (rows, others) of others, whereby the columns `gone` cancel."""
+        matrix = csr_array(self.matrix - multiples @ others.matrix)
+        cancelled = np.zeros(matrix.shape[1], dtype=bool)
+        cancelled[gone] = True
+        matrix.data[cancelled[matrix.indices]] = 0.0
         matrix.eliminate_zeros()
         return _Rows(
-            csr_array(change @ self.combination), matrix, csr_array(change @ self.right), self.kind
+            csr_array(self.combination - multiples @ others.combination),
+            matrix,
+            csr_array(self.right - multiples @ others.right),
+            self.kind,
         )
 
 
-@dataclass(frozen=True)
-class _Fixed:
-    """Columns that one equation each determines: its row, its coefficient."""
-
-    columns: Ints
-    rows: Ints
-    pivots: Floats
-    others: csr_array  # entries of each column in all other rows
-
-    def values(self, b: Floats) -> Floats:
-        """Values of the columns."""
-        return b[self.rows] / self.pivots
-
-    def completed(self, z: Floats, q: Floats) -> Floats:
-        """Multipliers whose rows of these columns take what the other rows leave."""
-        if len(self.columns):
-            z[self.rows] = -(q[self.columns] + self.others @ z) / self.pivots
-        return z
+def _without_given(program: ConicProgram, rows: _Rows, back: _Columns) -> tuple[_Rows, _Columns]:
+    """Replace columns that an equation alone determines by its right-hand side."""
+    given = rows.kind == EQUATION
+    given &= np.diff(rows.matrix.indptr) == 1
+    return _substituted(rows, back, *_pivots(rows, given, ~_curved(program)))
 
 
-def _fix(program: ConicProgram, rows: _Rows) -> tuple[_Fixed, _Rows]:
-    """Substitute columns that an equation with no other column determines."""
-    matrix = rows.matrix
-    single = np.flatnonzero((rows.kind == EQUATION) & (np.diff(matrix.indptr) == 1))
-    columns, first = np.unique(matrix.indices[matrix.indptr[single]], return_index=True)
-    linear = ~_curved(program)[columns]
-    columns, single = columns[linear].astype(np.int64), single[first[linear]]
-    pivots = matrix.data[matrix.indptr[single]]
-    own = rows.combination.indices[rows.combination.indptr[single]].astype(np.int64)
-    entries = coo_array(csc_array(program.matrix)[:, columns])
-    other = entries.coords[0] != own[entries.coords[1]]
-    others = coo_array(
-        (entries.data[other], (entries.coords[1][other], entries.coords[0][other])),
-        shape=(len(columns), program.rows),
-    )
-    fixed = _Fixed(columns, own, pivots, csr_array(others))
-    # every row less its multiple of the equations
-    count = len(rows.kind)
-    picked = csr_array(eye_array(count, format="csr")[single, :])
-    moved = csr_array(csc_array(matrix)[:, columns]) @ diags_array(1.0 / pivots)
-    change = csr_array(eye_array(count, format="csr") - moved @ picked)
-    return fixed, rows.combined(change, columns).without(single)
+def _without_dependent(
+    program: ConicProgram, rows: _Rows, back: _Columns
+) -> tuple[_Rows, _Columns]:
+    """Substitute columns without cost by equations as long as many can be, adding no entries."""
+    equations, free = rows.kind == EQUATION, _without_cost(program)
+    pivots = _pivots(rows, equations, free)
+    while len(pivots[0]) > _WORTHWHILE * program.variables:
+        rows, back = _substituted(rows, back, *pivots)
+        pivots = _pivots(rows, rows.kind == EQUATION, free)
+    return rows, back
 
 
-@dataclass(frozen=True)
-class _Switched:
-    """Columns between a row from below and one from above, as values of the other columns."""
+def _substituted(
+    rows: _Rows, back: _Columns, equations: Ints, columns: Ints, pivots: Floats
+) -> tuple[_Rows, _Columns]:
+    """Substitute columns, each by its own equation, in which it has the coefficient `pivots`."""
+    unit = csr_array(diags_array(1.0 / pivots))
+    own = rows.only(equations)
+    values, right = csr_array(unit @ own.matrix), csr_array(unit @ own.combination)
+    others = np.ones(rows.matrix.shape[1])
+    others[columns] = 0.0
+    back = back.without(columns, csr_array(-values @ diags_array(others)), right)
+    moved = csr_array(csc_array(rows.matrix)[:, columns])
+    left = rows.less(moved, _Rows(right, values, csr_array(unit @ own.right), own.kind), columns)
+    return left.without(equations), back
 
-    columns: Ints
-    rows: tuple[csr_array, csr_array]  # rows of each side divided by the column's coefficient
-    right: tuple[csr_array, csr_array]
 
-    def values(self, x: Floats, b: Floats) -> Floats:
-        """Midpoints; x is 0 in these columns, b are right-hand sides of the whole program."""
-        sides = [r @ b - m @ x for m, r in zip(self.rows, self.right, strict=True)]
-        return np.asarray(0.5 * (sides[0] + sides[1]))
+def _pivots(rows: _Rows, wanted: Bools, free: Bools) -> tuple[Ints, Ints, Floats]:
+    """Find equations among the rows `wanted`, one column of each to substitute, its coefficient.
+
+    Substituting a column that k other rows hold by an equation of n + 1 columns adds at most k n
+    entries and removes n + 1 + k. No chosen equation holds the column of another one.
+    """
+    matrix, length = rows.matrix, np.diff(rows.matrix.indptr)
+    equations = np.flatnonzero(wanted & (length > 0))
+    own = csr_array(matrix[equations, :])
+    at = np.repeat(np.arange(len(equations)), np.diff(own.indptr))
+    size = np.abs(own.data)
+    largest = np.maximum.reduceat(size, own.indptr[:-1]) if len(equations) else size
+    others = np.bincount(matrix.indices, minlength=matrix.shape[1])[own.indices] - 1
+    inside = length[equations][at] - 1
+    added = others * inside - others - inside - 1
+    fit = (added <= 0) & free[own.indices] & (size >= _PIVOT * largest[at])
+    entry = np.flatnonzero(fit)
+    # the best column of each equation, then the best equation of each column
+    for key in (at, own.indices):
+        entry = entry[np.lexsort((entry, added[entry], key[entry]))]
+        entry = entry[np.diff(key[entry], prepend=-1) > 0]
+    found, columns = at[entry], own.indices[entry].astype(np.int64)
+    # of those that meet the first in a scattered order goes ahead
+    meet = abs(csr_array(csc_array(own)[:, columns])[found, :])
+    meet = coo_array(meet + meet.T)
+    order = (np.arange(len(entry), dtype=np.uint64) * np.uint64(2654435761)) % np.uint64(2**32)
+    behind = order[meet.coords[0]] > order[meet.coords[1]]
+    first = np.ones(len(entry), dtype=bool)
+    first[meet.coords[0][behind]] = False
+    entry = entry[first]
+    return equations[at[entry]], own.indices[entry].astype(np.int64), own.data[entry]
 
 
-def _project(
-    program: ConicProgram, rows: _Rows
-) -> tuple[_Switched, tuple[ImpliedRows, csr_array], _Rows]:
+def _projected(
+    program: ConicProgram, rows: _Rows, back: _Columns
+) -> tuple[tuple[ImpliedRows, csr_array], Ints, _Rows, _Columns]:
     """Add up the two rows between which a column without cost lies, its bounds implied by them."""
-    free = (program.q0 == 0.0) & (np.diff(csr_array(program.q_parameters).indptr) == 0)
-    free &= ~_curved(program)
+    free = _without_cost(program)
     of_rows = csc_array(rows.matrix)
     entry_column = np.repeat(np.arange(program.variables), np.diff(of_rows.indptr))
     kind, single = rows.kind[of_rows.indices], (np.diff(rows.matrix.indptr) == 1)[of_rows.indices]
@@ -222,27 +268,29 @@ def _project(
     below, above = of_rows.data[chosen & ~up][alone], of_rows.data[chosen & up][alone]
     bounded = rows.matrix.indices[rows.matrix.indptr[within.claimed]]
     within = within.only(np.isin(bounded, columns))
-    unit = csr_array(eye_array(len(rows.kind), format="csr"))
-    scaled = [
-        csr_array(diags_array(1.0 / pivots) @ unit[at, :])
-        for at, pivots in ((low, below), (high, above))
+    height = len(rows.kind)
+    halves = [
+        csr_array((0.5 / v, (np.arange(len(at)), at)), shape=(len(at), height))
+        for at, v in ((low, below), (high, above))
     ]
-    left = np.ones(program.variables)
-    left[columns] = 0.0
-    switched = _Switched(
+    middle = csr_array(halves[0] + halves[1])
+    others = np.ones(program.variables)
+    others[columns] = 0.0
+    back = back.without(
         columns,
-        tuple(csr_array(side @ rows.matrix @ diags_array(left)) for side in scaled),
-        tuple(csr_array(side @ rows.combination) for side in scaled),
+        csr_array(-(middle @ rows.matrix @ diags_array(others))),
+        csr_array(middle @ rows.combination),
     )
-    own = np.ones(len(rows.kind))
-    own[low] = -1.0 / below
-    added = coo_array((1.0 / above, (low, high)), shape=(len(own), len(own)))
-    added_up = rows.combined(csr_array(diags_array(own) + added), columns)
-    return (
-        switched,
-        (within, rows.combination),
-        added_up.without(np.concatenate([high, within.claimed])),
-    )
+    sums = csr_array((below / above, (low, np.arange(len(low)))), shape=(height, len(low)))
+    added_up = rows.less(sums, rows.only(high), columns)
+    left = added_up.without(np.concatenate([high, within.claimed]))
+    return (within, rows.combination), columns, left, back
+
+
+def _without_cost(program: ConicProgram) -> Bools:
+    """Columns that cost nothing, whatever the parameters are."""
+    free = (program.q0 == 0.0) & (np.diff(csr_array(program.q_parameters).indptr) == 0)
+    return np.asarray(free & ~_curved(program))
 
 
 def _curved(program: ConicProgram) -> Bools:

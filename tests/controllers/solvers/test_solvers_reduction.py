@@ -64,13 +64,13 @@ def feeder_data(compiled, rng):
     return compiled.program.data(parameter_vector(compiled.parameters, values))
 
 
-def test_a_feeder_loses_its_modes_its_given_voltages_and_implied_limits():
+def test_a_feeder_loses_modes_given_voltages_dependent_energies_and_implied_limits():
     compiled = feeder()
     reduced = Reduction(compiled.program).program
     steps = 3
-    # given voltage and mode of each step
-    assert reduced.variables == compiled.program.variables - 2 * steps
-    assert compiled.program.zero - reduced.zero == steps  # equations of the head voltage
+    # given voltage and mode of each step, two of three stored energies by their storage equations
+    assert reduced.variables == compiled.program.variables - 2 * steps - 2
+    assert compiled.program.zero - reduced.zero == steps + 2
     # of each step: two bounds of the mode, one of its two rows, the upper limits of both powers
     assert compiled.program.nonneg - reduced.nonneg == 5 * steps
     assert reduced.cones == compiled.program.cones
@@ -93,6 +93,22 @@ def test_a_reduced_feeder_has_the_solution_of_the_whole(seed):
     assert -data.b @ z + data.offset == pytest.approx(large.objective, abs=1e-6)
     prices = compiled.rows["balance"]
     np.testing.assert_allclose(z[prices], large.dual[prices], atol=1e-4)
+
+
+def test_columns_that_equations_determine_are_substituted_where_no_entries_are_added():
+    # y = 2 x + 1, w = x + y + z is too long to substitute w, which three other rows hold
+    rows = Rows(4)  # x, y, z, w
+    rows.equal(np.array([-2.0, 1.0, 0.0, 0.0]), 1.0)
+    rows.equal(np.array([-1.0, -1.0, -1.0, 1.0]), 0.0)
+    for factor in (1.0, 2.0, 3.0):
+        rows.at_most(np.array([1.0, factor, 0.5 * factor, 1.0]), 4.0)
+    rows.at_most(np.array([0.0, -1.0, 0.0, 0.0]), -1.5)  # y >= 1.5
+    conic, data = program(rows, np.array([1.0, 0.0, 1.0, 0.0]))
+    reduction = Reduction(conic)
+    assert reduction.program.variables == 3
+    assert reduction.program.zero == 1
+    point = reduction.point(np.array([0.5, -1.0, 1.5]), data.b)
+    np.testing.assert_allclose(point, [0.5, 2.0, -1.0, 1.5])
 
 
 def test_data_that_break_a_reduction_are_noticed():
