@@ -150,14 +150,18 @@ def day(tmp_path_factory, village_json, run_of):
     return run
 
 
+# carries over twice: enough where every interval repeats what the one before it did
+THREE_HOURS = "time.intervals=3"
+
+
 @pytest.fixture(scope="module")
 def central(day):
-    return day(messages=False)
+    return day("streets", "", THREE_HOURS, messages=False)
 
 
 @pytest.fixture(scope="module")
 def perfect(day):
-    return day()
+    return day("streets", "", THREE_HOURS)
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +269,7 @@ def test_a_perfect_network_leads_to_the_day_of_the_scheme_in_one_process(central
 
 @pytest.mark.slow
 def test_threads_change_no_bit_of_a_negotiation(perfect, day):
-    other = day("streets", "", "solver.threads=1")
+    other = day("streets", "", THREE_HOURS, "solver.threads=1")
     assert_same_tables(perfect[0].tables, other[0].tables)
 
 

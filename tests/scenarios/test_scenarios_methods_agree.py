@@ -41,8 +41,13 @@ def solved(request):
     return stage, StageInstance(0, measured, leaders, base), outcome
 
 
-# minutes; on random programs this method runs in make test as well
-LONG = (("tariff", "kkt_disjunctive"), ("lmp", "kkt_disjunctive"), ("lmp", "branch"))
+# 20 s and more each; on random programs these methods run in make test as well
+LONG = (
+    ("tariff", "kkt_disjunctive"),
+    ("lmp", "kkt_disjunctive"),
+    ("lmp", "kkt_big_m"),
+    ("lmp", "branch"),
+)
 CASES = [
     pytest.param(pricing, method, marks=pytest.mark.slow if (pricing, method) in LONG else ())
     for pricing in PRICINGS

@@ -1,6 +1,6 @@
 """Negotiations of three streets by messages, of which one misbehaves: the others go on."""
 
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import msgspec
 import numpy as np
@@ -103,8 +103,27 @@ REFUSALS = {
 }
 
 
+def test_bad_answers_are_refused_and_change_nothing_for_the_others(streets, without):
+    """Every answer is bad in another way."""
+    kinds, sent = cycle(REFUSALS.values()), []
+
+    def change(message):
+        alter, reason = next(kinds)
+        sent.append(reason)
+        return alter(message)
+
+    changed(streets, Response, change)
+    decision, negotiation = streets.decide(0)
+    assert_left_out(decision, negotiation, without)
+    assert set(sent) == {reason for _, reason in REFUSALS.values()}
+    for reason in sent:
+        assert [text for text in negotiation.refused if reason in text], negotiation.refused
+    assert not negotiation.failures
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("case", REFUSALS)
-def test_bad_answers_are_refused_and_change_nothing_for_the_others(streets, without, case):
+def test_an_agent_whose_answers_are_bad_in_one_way_is_left_out(streets, without, case):
     change, reason = REFUSALS[case]
     changed(streets, Response, change)
     decision, negotiation = streets.decide(0)

@@ -12,7 +12,8 @@ from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 pytest.importorskip("pyscipopt", reason="SCIP is an optional extra")
 
 
-# of the first 60 seeds those that SCIP settles within 4 s; where it takes longest the test is slow
+# of the first 60 seeds those that SCIP settles within 4 s; the test is slow where it takes longest,
+# and for two of three others
 SEEDS = sorted(set(range(60)) - {15, 41, 50})
 LONGEST = {3, 5, 7, 12, 22, 25, 39, 44, 58}
 
@@ -30,7 +31,7 @@ def solved(seed):
 
 @pytest.mark.parametrize(
     "seed",
-    [pytest.param(s, marks=[pytest.mark.slow] if s in LONGEST else []) for s in SEEDS],
+    [pytest.param(s, marks=[pytest.mark.slow] if s in LONGEST or s % 3 else []) for s in SEEDS],
 )
 def test_same_status_and_optimum_as_scip(seed):
     conic, data = instance(seed)
