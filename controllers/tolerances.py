@@ -100,8 +100,9 @@ COEFFICIENT_RANGE = 1e8
 # a number of a bilevel model above this is refused: HiGHS takes larger coefficients for errors
 LARGEST_NUMBER = 1e15
 
-# hull of disjunctions: a pair's slack times multiplier above this share of the objective is split;
-# a copy with less weight is not in use
+# hull of disjunctions: relaxations are solved to this share of the wanted gap; a pair's slack times
+# multiplier above this share of the objective is split; a copy with less weight is not in use
+HULL_SHARE = 1e-2
 COMPLEMENTARITY = 1e-6
 DISJUNCT_WEIGHT = 1e-3
 

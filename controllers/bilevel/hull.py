@@ -10,6 +10,7 @@ complementarity (Balas 1979; Ceria and Soares 1999 for convex sets).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, product
 
 import numpy as np
 from scipy.sparse import block_diag, coo_array, csc_array, csr_array, eye_array
@@ -27,16 +28,24 @@ class Disjunct:
     multiplier_zero: tuple[int, ...] = ()
     slack_zero: tuple[int, ...] = ()
 
-    def split(self, rows: Sequence[int]) -> tuple["Disjunct", ...]:
+    def split(self, rows: Sequence[int], alike: Sequence[int] = ()) -> tuple["Disjunct", ...]:
         """Disjuncts that cover this one: the first row without multiplier, else its slack zero ...
 
-        Either all slacks of `rows` are zero, or a first one is not and its multiplier is.
+        Either all slacks of `rows` are zero, or a first one is not and its multiplier is. Rows with
+        the same number in `alike` (by row) change sides together: of them every combination is one.
         """
-        parts = [
-            Disjunct((*self.multiplier_zero, row), (*self.slack_zero, *rows[:k]))
-            for k, row in enumerate(rows)
-        ]
-        return (*parts, Disjunct(self.multiplier_zero, (*self.slack_zero, *rows)))
+        groups = groupby(range(len(rows)), lambda k: alike[k] if len(alike) else k)
+        parts: list[Disjunct] = []
+        tight = self.slack_zero
+        for _, members in groups:
+            group = [rows[k] for k in members]
+            for sides in product((False, True), repeat=len(group)):
+                if not all(sides):
+                    off = tuple(r for r, zero in zip(group, sides, strict=True) if not zero)
+                    on = tuple(r for r, zero in zip(group, sides, strict=True) if zero)
+                    parts.append(Disjunct((*self.multiplier_zero, *off), (*tight, *on)))
+            tight = (*tight, *group)
+        return (*parts, Disjunct(self.multiplier_zero, tight))
 
 
 Disjuncts = Mapping[int, tuple[Disjunct, ...]]
@@ -58,6 +67,11 @@ class HullInstance:
     leader: ProgramData
     follower: ProgramData
     cost: FollowerCost
+
+    @property
+    def price(self) -> float:
+        """Size of the follower's multipliers: its largest linear cost."""
+        return float(np.abs(self.follower.q).max(initial=0.0)) or 1.0
 
 
 @dataclass(frozen=True)
@@ -86,11 +100,15 @@ class CopyState:
 
 @dataclass(frozen=True)
 class HullProgram:
-    """The relaxation for some disjuncts; the leader's columns come first."""
+    """The relaxation for some disjuncts; the leader's columns come first.
+
+    Columns of multipliers are in units of `price`, so that they are of order one.
+    """
 
     program: ConicProgram
     data: ProgramData
     copies: tuple[Copy, ...]
+    price: float
 
 
 class DisjunctiveHull:
@@ -147,7 +165,8 @@ class DisjunctiveHull:
             integer=self.leader.integer,
             rare=self.leader.rare - self.leader.zero + zero,  # leader's inequalities come first
         )
-        return HullProgram(program, ProgramData(program.q0, b, program.offset0), tuple(copies))
+        data = ProgramData(program.q0, b, program.offset0)
+        return HullProgram(program, data, tuple(copies), instance.price)
 
     def states(self, hull: HullProgram, instance: HullInstance, x: Floats) -> tuple[CopyState, ...]:
         """Weight, slacks and multipliers of every copy at a point of the relaxation."""
@@ -161,7 +180,7 @@ class DisjunctiveHull:
             p = x[copy.p : copy.p + size] if weighted else exchange[block.parameters]
             y = x[copy.y : copy.y + len(block.columns)]
             multiplier = np.zeros(len(block.rows))
-            multiplier[copy.nu_rows] = x[copy.nu : copy.nu + len(copy.nu_rows)]
+            multiplier[copy.nu_rows] = hull.price * x[copy.nu : copy.nu + len(copy.nu_rows)]
             b = instance.follower.b[block.rows]
             slack = b * weight - block.matrix @ y - block.coupling @ p
             found.append(CopyState(copy.block, copy.position, weight, slack, multiplier))
@@ -175,14 +194,15 @@ class DisjunctiveHull:
         block = self.blocks[k]
         kept, tight = _sides(block, chosen)
         y = costs.add(instance.cost.linear[block.columns], block.factor)
-        nu = costs.add(instance.cost.dual[block.rows[kept]])
+        nu = costs.add(instance.price * instance.cost.dual[block.rows[kept]])
         b = instance.follower.b[block.rows]
         link = csr_array(self.link[block.parameters])
         for kind, at in (("zero", tight), ("nonneg", ~tight)):
             entries = [(0, block.coupling[at] @ link), (y, block.matrix[at])]
             rows.add(kind, entries, b[at])
-        q = instance.follower.q[block.columns]
-        rows.add("zero", [(y, block.curvature), (nu, block.transposed[:, kept])], -q)
+        q = instance.follower.q[block.columns] / instance.price
+        curvature = block.curvature / instance.price
+        rows.add("zero", [(y, curvature), (nu, block.transposed[:, kept])], -q)
         rows.add_nonnegative(nu + np.flatnonzero(kept >= block.equations))
         return Copy(k, 0, y, nu, kept, -1, -1)
 
@@ -198,7 +218,7 @@ class DisjunctiveHull:
         block = self.blocks[k]
         kept, tight = _sides(block, chosen)
         y = costs.add(instance.cost.linear[block.columns])
-        nu = costs.add(instance.cost.dual[block.rows[kept]])
+        nu = costs.add(instance.price * instance.cost.dual[block.rows[kept]])
         p = costs.add(np.zeros(len(block.parameters)))
         curved = block.factor.shape[0] > 0
         scale = float((block.factor.data**2).max()) if curved else 1.0
@@ -208,10 +228,11 @@ class DisjunctiveHull:
         for kind, at in (("zero", tight), ("nonneg", ~tight)):
             entries = [(y, block.matrix[at]), (p, block.coupling[at]), (weight, _column(-b[at]))]
             rows.add(kind, entries, np.zeros(int(at.sum())))
-        q = instance.follower.q[block.columns]
+        q = instance.follower.q[block.columns] / instance.price
+        curvature = block.curvature / instance.price
         rows.add(
             "zero",
-            [(y, block.curvature), (nu, block.transposed[:, kept]), (weight, _column(q))],
+            [(y, curvature), (nu, block.transposed[:, kept]), (weight, _column(q))],
             np.zeros(len(q)),
         )
         rows.add_nonnegative(np.array([weight, *(nu + np.flatnonzero(kept >= block.equations))]))

@@ -26,13 +26,14 @@ from stackelgrid.controllers.bilevel.hull import (
     HullProgram,
 )
 from stackelgrid.controllers.solvers.checks import contradiction
-from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.clarabel import RefinedClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData, Solution
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
 from stackelgrid.controllers.solvers.mixed_search import LogEntry, MixedOptions, MixedStatus, Snap
 from stackelgrid.profiles.arrays import Floats
 
 _MOST_SPLIT = 4  # pairs of one copy that are split at once
+_ALIKE = 1e-3  # multipliers that are closer (relative to the largest) are alike
 # limits of a search for integers inside one relaxation
 _INTEGER_NODES = 500
 _INTEGER_ROUNDS = 20
@@ -86,7 +87,7 @@ class HullSearch:
         paid: csr_array,
         snap: Snap | None = None,
         *,
-        conic_solver: Callable[[ConicProgram], ConicSolver] = ClarabelSolver,
+        conic_solver: Callable[[ConicProgram], ConicSolver] = RefinedClarabelSolver,
     ) -> None:
         self.hull = DisjunctiveHull(leader, follower, link, paid)
         self.leader, self.follower, self.link = leader, follower, self.hull.link
@@ -196,26 +197,54 @@ class _Search:
         self, disjuncts: Disjuncts, states: tuple[CopyState, ...]
     ) -> dict[int, tuple[Disjunct, ...]] | None:
         """Split every copy in use that violates complementarity; None where none does."""
-        allowed = tolerances.COMPLEMENTARITY * max(1.0, abs(self.objective_or_bound()))
-        changed = False
+        violated = [self._violated(state) for state in states]
+        # blocks of one shape (periods) that are split for the first time are split alike: what one
+        # relaxation violates in some of them, the next would violate in others
+        known = [disjuncts.get(s.block, (Disjunct(),))[s.position] for s in states]
+        common: dict[tuple[int, ...], list[int]] = {}
+        for state, places, disjunct in zip(states, violated, known, strict=True):
+            if disjunct == Disjunct():
+                shared = common.setdefault(self._shape(state.block), [])
+                shared += [k for k in places if k not in shared]
         refined: dict[int, tuple[Disjunct, ...]] = {}
-        for state in states:
-            block = self.parent.hull.blocks[state.block]
-            known = disjuncts.get(state.block, (Disjunct(),))[state.position]
-            parts: tuple[Disjunct, ...] = (known,)
-            if state.weight > tolerances.DISJUNCT_WEIGHT:
-                product = np.maximum(state.slack, 0.0) * state.multiplier / state.weight
-                product[: block.equations] = 0.0
-                worst = np.argsort(-product, kind="stable")[:_MOST_SPLIT]
-                worst = worst[product[worst] > allowed]
-                if len(worst):
-                    # the largest multiplier first: the pair that is last to change sides
-                    order = worst[np.argsort(-state.multiplier[worst], kind="stable")]
-                    parts = known.split([int(block.rows[i]) for i in order])
-                    changed = True
+        for state, places, disjunct in zip(states, violated, known, strict=True):
+            parts: tuple[Disjunct, ...] = (disjunct,)
+            if places:
+                shared = common[self._shape(state.block)] if disjunct == Disjunct() else []
+                places = [*places, *(k for k in shared if k not in places)][:_MOST_SPLIT]
+                parts = self._split(state, disjunct, places)
             if len(parts) > 1 or parts[0] != Disjunct() or state.block in refined:
                 refined[state.block] = (*refined.get(state.block, ()), *parts)
-        return refined if changed else None
+        return refined if any(violated) else None
+
+    def _violated(self, state: CopyState) -> list[int]:
+        """Rows of a copy, as places in its block, that violate complementarity, worst first."""
+        if state.weight <= tolerances.DISJUNCT_WEIGHT:
+            return []
+        allowed = tolerances.COMPLEMENTARITY * max(1.0, abs(self.objective_or_bound()))
+        product = np.maximum(state.slack, 0.0) * state.multiplier / state.weight
+        product[: self.parent.hull.blocks[state.block].equations] = 0.0
+        worst = np.argsort(-product, kind="stable")[:_MOST_SPLIT]
+        return [int(k) for k in worst if product[k] > allowed]
+
+    def _shape(self, k: int) -> tuple[int, ...]:
+        block = self.parent.hull.blocks[k]
+        return (len(block.rows), len(block.columns), block.equations)
+
+    def _split(
+        self, state: CopyState, disjunct: Disjunct, places: list[int]
+    ) -> tuple[Disjunct, ...]:
+        """Split at some rows, the largest multiplier first: the pair that is last to change sides.
+
+        Rows with nearly equal multipliers, such as limits of equal units, change sides together.
+        """
+        multiplier = state.multiplier[places]
+        order = np.argsort(-multiplier, kind="stable")
+        apart = -np.diff(multiplier[order]) > _ALIKE * multiplier[order][0]
+        rows = self.parent.hull.blocks[state.block].rows[np.array(places)[order]]
+        return disjunct.split(
+            [int(r) for r in rows], np.concatenate([[0], np.cumsum(apart)]).tolist()
+        )
 
     def _branch(self, floor: float, disjuncts: Disjuncts, states: tuple[CopyState, ...]) -> None:
         """Branch on the block whose largest weight is smallest: that disjunct, or the others."""
@@ -239,15 +268,20 @@ class _Search:
 
     def _relax(self, hull: HullProgram) -> Solution:
         self.relaxations += 1
-        return self._conic(hull.program, hull.data)
+        return self._conic(hull.program, hull.data, tolerances.HULL_SHARE * self.options.gap)
 
-    def _conic(self, program: ConicProgram, data: ProgramData) -> Solution:
-        solution = self.parent.conic_solver(program).solve(data)
+    def _conic(
+        self, program: ConicProgram, data: ProgramData, tolerance: float | None = None
+    ) -> Solution:
+        """Solve to a tolerance, or to rounding; to rounding as well where a check fails."""
+        solution = self.parent.conic_solver(program).solve(data, tolerance)
         self.conic_solves += 1
         self.iterations += solution.iterations
         lie = contradiction(solution, program, data)
         if lie is None:
             return solution
+        if tolerance is not None:
+            return self._conic(program, data)
         return Solution("failed", solution.x, solution.dual, np.nan, np.nan, np.nan,
                         solution.iterations, solution.solve_s, lie)  # fmt: skip
 
@@ -267,7 +301,7 @@ class _Search:
         left = None if limit is None else limit - (time.perf_counter() - self.started)
         found = driver.solve(
             hull.data,
-            MixedOptions(self.options.gap / 4, left, _INTEGER_NODES, _INTEGER_ROUNDS, precise=True),
+            MixedOptions(self.options.gap / 4, left, _INTEGER_NODES, _INTEGER_ROUNDS),
         )
         self.conic_solves += found.conic_solves
         if found.status == "infeasible":
@@ -316,7 +350,7 @@ class _Search:
             hull.program, self._snap(), conic_solver=parent.conic_solver
         )
         gap = self.options.gap / 4
-        options = MixedOptions(gap, round_limit=0, price_restricted=False, precise=True)
+        options = MixedOptions(gap, round_limit=0, price_restricted=False)
         found = driver.solve(hull.data, options)
         self.conic_solves += found.conic_solves
         if len(found.x) and found.objective < self.objective:
@@ -331,7 +365,7 @@ class _Search:
             block = self.parent.hull.blocks[copy.block]
             y[block.columns] += point[copy.y : copy.y + len(block.columns)]
             rows = block.rows[copy.nu_rows]
-            nu[rows] += point[copy.nu : copy.nu + len(rows)]
+            nu[rows] += hull.price * point[copy.nu : copy.nu + len(rows)]
         return point[: self.parent.leader.variables], y, nu
 
     # ------------------------------------------------------------------ bounds and ends

@@ -15,7 +15,7 @@ from stackelgrid.controllers.coordination.stage import Stage
 from stackelgrid.controllers.schedule import SolveReport
 from stackelgrid.controllers.solvers.backend import MixedIntegerBackend
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
-from stackelgrid.controllers.solvers.registry import conic_solver, mixed_integer_solver
+from stackelgrid.controllers.solvers.registry import mixed_integer_solver, multiplier_solver
 from stackelgrid.controllers.solvers.snapping import snap_by_direction
 from stackelgrid.profiles.arrays import Floats
 
@@ -180,7 +180,7 @@ class ActiveNetwork(PricedFeeder):
                 self._link(follower),
                 csr_array(upper + triu(upper, 1).T),
                 self._snap(),
-                conic_solver=conic_solver(settings.conic),
+                conic_solver=multiplier_solver(settings.conic),
             )
         one_data = self._data(instance, offer, near)
         # the others' exchange is part of the data, so what is paid is what this network pays

@@ -11,7 +11,7 @@ from stackelgrid.controllers.bilevel.hull import FollowerCost
 from stackelgrid.controllers.bilevel.hull_search import HullOptions, HullSearch, HullSolution
 from stackelgrid.controllers.coordination.stage import SchemeDecision, Stage, StageInstance
 from stackelgrid.controllers.schedule import SolveReport
-from stackelgrid.controllers.solvers.registry import conic_solver
+from stackelgrid.controllers.solvers.registry import multiplier_solver
 from stackelgrid.profiles.arrays import Floats
 
 _NO_POINT = "no exchange of the leaders can be served by {}; its limits are left to it"
@@ -83,7 +83,7 @@ class BottomUp:
                 program.link(follower),
                 csr_array(upper + triu(upper, 1).T),
                 program.snap(),
-                conic_solver=conic_solver(stage.settings.conic),
+                conic_solver=multiplier_solver(stage.settings.conic),
             )
         data = below.data(parameters)
         solution = self._search.solve(

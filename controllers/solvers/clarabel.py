@@ -37,13 +37,14 @@ _NAN = float("nan")
 class _Attempt:
     """A way to solve: tolerances, most steps of iterative refinement, shorter steps.
 
-    `words` add to a message what was changed.
+    `words` add to a message what was changed; `scaled` takes the objective in a unit of its size.
     """
 
     gap: float
     feasibility: float
     refinements: int
     cautious: bool = False
+    scaled: bool = False
     words: str = ""
 
 
@@ -84,14 +85,18 @@ class ClarabelSolver:
         point is returned as "failed", whatever the solver called it.
         """
         started = time.perf_counter()
-        attempts: tuple[_Attempt, ...] = _PRECISE
-        if tolerance is not None and tolerance > _FEASIBILITY and self.dual_bound.possible:
-            attempts = (_Attempt(tolerance, tolerance, 0), *_PRECISE)
+        attempts = self._attempts(tolerance if tolerance and tolerance > _FEASIBILITY else None)
         for form in self._candidates(data):
             solution = self._tried(form, data, attempts)
             if not (form.lean and self._breaks(solution, data)):
                 break
         return replace(solution, solve_s=time.perf_counter() - started)
+
+    def _attempts(self, tolerance: float | None) -> tuple[_Attempt, ...]:
+        """Ways to solve; to a tolerance only where multipliers can prove the bound."""
+        if tolerance is None or not self.dual_bound.possible:
+            return _PRECISE
+        return (_Attempt(tolerance, tolerance, 0, scaled=True), *_PRECISE)
 
     def _candidates(self, data: ProgramData) -> Iterator["_Form"]:
         """Yield forms in the order in which they are tried, each built when first needed."""
@@ -169,6 +174,20 @@ class ClarabelSolver:
         )
 
 
+class RefinedClarabelSolver(ClarabelSolver):
+    """Solves to a tolerance of the gap alone, feasibility to rounding by a step of refinement.
+
+    For programs with columns that nothing bounds, such as multipliers: the bound is the dual
+    objective of multipliers that are stationary to rounding, as in a solve without tolerance.
+    """
+
+    def _attempts(self, tolerance: float | None) -> tuple[_Attempt, ...]:
+        precise = tuple(replace(attempt, scaled=True) for attempt in _PRECISE)
+        if tolerance is None:
+            return precise
+        return (_Attempt(tolerance, _FEASIBILITY, 1, scaled=True), *precise)
+
+
 @dataclass(frozen=True)
 class _Result:
     """Answer of Clarabel in the rows and columns of the whole program."""
@@ -209,7 +228,7 @@ class _Form:
         own = data if self._reduction is None else self._reduction.data(data)
         q, b = self._scaling.column * own.q, self._scaling.row * own.b
         # to rounding the tolerance is that of the objective in EUR, however small it is
-        unit = 1.0 if attempt.refinements else cost_unit(q, b)
+        unit = cost_unit(q, b) if attempt.scaled else 1.0
         q = q / unit
         if attempt not in self._solvers:
             self._solvers[attempt] = clarabel.DefaultSolver(

@@ -151,7 +151,7 @@ class _Search(Incumbent):
         self.excluded = np.inf  # lowest bound among assignments the master no longer holds
         self.known: dict[bytes, float] = {}  # bound of an assignment once restricted
         self.visits: dict[bytes, int] = {}  # how often the master proposed it
-        self.tolerance = None if options.precise else tolerances.relaxation(options.gap)
+        self.tolerance = tolerances.relaxation(options.gap)
 
     def run(self) -> MixedSolution:
         if self._closed_at_prices():

@@ -23,7 +23,6 @@ class MixedOptions:
     `node_limit` counts the master's nodes over all rounds, `round_limit` the rounds of the outer
     approximation (0: relax, snap and restrict only). Both are reproducible; `time_limit_s` is
     wall-clock time and is not. `cut_rounds` bounds the rounds on the master's linear relaxation.
-    `precise` solves relaxations to rounding, whatever the gap.
     `price_restricted` looks for a bound at the restricted program's multipliers (priced_rows.py).
     """
 
@@ -32,7 +31,6 @@ class MixedOptions:
     node_limit: int | None = None
     round_limit: int = 500
     cut_rounds: int = 2
-    precise: bool = False
     price_restricted: bool = True
 
 

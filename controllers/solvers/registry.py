@@ -8,7 +8,7 @@ from typing import Literal
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.solvers import external, mosek, scip
 from stackelgrid.controllers.solvers.backend import LicenceState, MixedIntegerBackend
-from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.clarabel import ClarabelSolver, RefinedClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData
 from stackelgrid.controllers.solvers.decomposition import Decomposition
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
@@ -91,6 +91,11 @@ def conic_solver(choice: Choice) -> Callable[[ConicProgram], ConicSolver]:
     if choice.name == "mosek":
         return mosek.MosekConicSolver
     raise SolverError(f"{choice.name} is no conic solver; accepted are {', '.join(CONIC)}")
+
+
+def multiplier_solver(choice: Choice) -> Callable[[ConicProgram], ConicSolver]:
+    """Return the solver class of a conic choice for programs that hold multipliers."""
+    return RefinedClarabelSolver if choice.name == "clarabel" else conic_solver(choice)
 
 
 def mixed_integer_solver(

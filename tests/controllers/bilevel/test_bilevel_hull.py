@@ -212,6 +212,18 @@ def test_the_search_finds_the_optimum_of_all_patterns(name):
 
 
 @pytest.mark.parametrize("name", MARKETS)
+def test_the_unit_of_prices_does_not_count(name):
+    """Prices of a hundred times the size, as for power in p.u., take as many iterations."""
+    market = MARKETS[name]
+    times = lambda values: tuple(100.0 * v for v in values)  # noqa: E731
+    other = replace(market, worth=times(market.worth), c=times(market.c), d=times(market.d))
+    found, same = other.search(), market.search()
+    assert found.objective == pytest.approx(100.0 * same.objective, rel=2e-5, abs=2e-3)
+    assert found.relaxations == same.relaxations
+    assert found.iterations <= same.iterations + 4
+
+
+@pytest.mark.parametrize("name", MARKETS)
 def test_the_follower_is_optimal_and_paid_at_its_price(name):
     market = MARKETS[name]
     leader, follower, link, _, parameters = market.parts()
@@ -353,6 +365,22 @@ def test_pairs_split_into_disjuncts_that_cover():
         Disjunct((7, 2), (8, 1)),
         Disjunct((7,), (8, 1, 2)),
     )
+
+
+def test_pairs_that_change_sides_together_split_into_every_combination():
+    parts = Disjunct((7,)).split([1, 2, 3], [0, 1, 1])
+    assert parts == (
+        Disjunct((7, 1), ()),
+        Disjunct((7, 2, 3), (1,)),
+        Disjunct((7, 2), (1, 3)),
+        Disjunct((7, 3), (1, 2)),
+        Disjunct((7,), (1, 2, 3)),
+    )
+    # each assignment of sides to the three rows lies in a disjunct
+    for sides in product((False, True), repeat=3):
+        off = {r for r, zero in zip((1, 2, 3), sides, strict=True) if not zero}
+        on = {1, 2, 3} - off
+        assert any(set(p.multiplier_zero) - {7} <= off and set(p.slack_zero) <= on for p in parts)
 
 
 def test_periods_are_blocks_of_their_own():

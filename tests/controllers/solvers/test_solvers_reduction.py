@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers import clarabel as clarabel_module
+from stackelgrid.controllers.solvers.clarabel import RefinedClarabelSolver
 from stackelgrid.controllers.solvers.conic import ProgramData, parameter_vector
 from stackelgrid.controllers.solvers.dual_bound import DualBound
 from stackelgrid.controllers.solvers.implied_rows import INEQUALITY, implied_rows
@@ -262,3 +263,14 @@ def test_a_program_with_a_column_that_nothing_bounds_is_solved_to_rounding():
     assert not DualBound(compiled.program).possible
     assert loose.iterations == precise.iterations
     np.testing.assert_array_equal(loose.x, precise.x)
+
+
+def test_the_refined_solver_stays_feasible_to_rounding_whatever_the_gap():
+    compiled = feeder(rated=False)
+    data = feeder_data(compiled, np.random.default_rng(4))
+    precise = ClarabelSolver(compiled.program).solve(data)
+    loose = RefinedClarabelSolver(compiled.program).solve(data, 1e-2)
+    assert loose.iterations <= precise.iterations
+    assert loose.violation <= 1e-9
+    assert loose.bound <= precise.objective + 1e-9
+    assert precise.objective - loose.bound <= 1e-2
