@@ -5,26 +5,23 @@ from typing import ClassVar
 
 import numpy as np
 
+from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.agents.fallback import shifted
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.profiles.time_axis import Horizon
-
-# what trade may cost more or less at the expected prices than at the right ones, relative to all
-# costs, for the next expected prices to be worth trying
-_TRUSTED = 1e-4
 
 
 @dataclass(frozen=True)
 class Cleared:
     """Prices (steps,) in EUR/MW of a step at which an interval was cleared.
 
-    `weight` (steps,) in MW/EUR is what was traded over the size of all costs.
+    `weight` in MW/EUR is the largest volume traded in a step over the size of all costs.
     """
 
     interval: int
     prices: Floats
-    weight: Floats
+    weight: float
 
 
 class ClearingPrices(Carrying):
@@ -34,7 +31,8 @@ class ClearingPrices(Carrying):
     step divides the time between the two: then tariffs and loads are averaged over the same hours,
     and prices hardly move. In between they jump by up to the spread of the tariff. Where they move
     in spite of that (trade comes into the horizon at its end), they do so for some intervals, and
-    none are expected until they would have been right again.
+    none are expected until they would have been right again: at wrong prices feeders trade in other
+    steps than at the right ones, so the change counts in all steps with the largest volume.
     """
 
     carried: ClassVar[tuple[str, ...]] = ("_known", "_trusted")
@@ -58,7 +56,8 @@ class ClearingPrices(Carrying):
         """Remember prices at which an interval was cleared."""
         before = self._later(found.interval)
         if before is not None:
-            self._trusted = float(found.weight @ np.abs(before - found.prices)) <= _TRUSTED
+            missing = found.weight * float(np.abs(before - found.prices).sum())
+            self._trusted = missing <= tolerances.LINK_PRICES
         own = (found.interval, found.prices / self._horizon.dt_h)
         self._known = {**self._known, found.interval % self._period: own}
 

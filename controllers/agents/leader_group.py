@@ -11,24 +11,31 @@ from stackelgrid.controllers.agents.leader_program import Instances, LeaderProgr
 from stackelgrid.controllers.schedule import SolveReport
 from stackelgrid.controllers.solvers import CompiledModel
 from stackelgrid.controllers.solvers.backend import MixedIntegerResult
+from stackelgrid.controllers.solvers.conic import NO_ROWS, ProgramData
 from stackelgrid.controllers.solvers.misocp import AT_PRICES
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions, MixedSolution
 from stackelgrid.controllers.solvers.registry import OPEN_MIXED_INTEGER, Choice
-from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.arrays import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Experience:
+    """What later intervals may begin with: rare rows that bind, prices that cleared trade."""
+
+    interval: int
+    binding: Ints
+    cleared: Cleared | None
 
 
 @dataclass(frozen=True)
 class GroupDecision:
-    """Points of a group's feeders; objective and bound in EUR count every copy.
-
-    `cleared` are the prices of trade across that later intervals may begin with.
-    """
+    """Points of a group's feeders; objective and bound in EUR count every copy."""
 
     points: Mapping[str, FeederPoint]
     objective: float
     bound: float
     messages: tuple[str, ...] = ()
-    cleared: Cleared | None = None
+    experience: Experience | None = None
 
 
 class LeaderGroup:
@@ -52,7 +59,11 @@ class LeaderGroup:
         self._program = LeaderProgram(
             self.agents, options, choice, variant=variant, threads=threads
         )
-        self._prices = ClearingPrices(next(iter(self.agents.values())).horizon)
+        horizon = next(iter(self.agents.values())).horizon
+        self._prices = ClearingPrices(horizon)
+        # rows that bound when steps of the horizon last covered the same parts of the hour
+        self._period = int(horizon.intervals_per_step.max())
+        self._binding: dict[int, Ints] = {}
         self._mending: LeaderGroup | None = None
         self._alone: dict[str, LeaderProgram] = {}
 
@@ -67,15 +78,20 @@ class LeaderGroup:
         return self._program.compiled
 
     def decide(self, instances: Instances) -> GroupDecision:
-        """Solve, and remember the prices that cleared trade."""
+        """Solve, and remember what later intervals begin with."""
         found = self.solve(instances)
         self.keep(found)
         return found
 
     def keep(self, found: GroupDecision) -> None:
-        """Remember the prices that cleared trade in a decision that is used."""
-        if found.cleared is not None:
-            self._prices.keep(found.cleared)
+        """Remember what later intervals begin with of a decision that is used."""
+        experience = found.experience
+        if experience is None:
+            return
+        own = {experience.interval % self._period: experience.binding}
+        self._binding = {**self._binding, **own}
+        if experience.cleared is not None:
+            self._prices.keep(experience.cleared)
 
     def solve(self, instances: Instances) -> GroupDecision:
         """Points of all feeders; changes nothing that is carried, never raises for hard instances.
@@ -91,10 +107,11 @@ class LeaderGroup:
                     self.agents, options, self.choice, self.variant, self.threads
                 )
             self._mending.restore(self.state())
-            return replace(self._mending.solve(instances), cleared=None)
+            return replace(self._mending.solve(instances), experience=None)
         own = {name: instances[name] for name in self.agents}
-        data = self._program.data(own)
         interval = next(iter(own.values())).interval
+        binding = self._binding.get(interval % self._period, NO_ROWS)
+        data = replace(self._program.data(own), binding=binding)
         start = self._prices.expected(interval)
         solution = self._program.solve(data, prices=start)
         if len(solution.x) or len(self.agents) == 1:
@@ -103,7 +120,7 @@ class LeaderGroup:
             return replace(
                 found,
                 messages=self._missed(start, solution),
-                cleared=self._cleared(interval, solution),
+                experience=self._experience(interval, data, solution),
             )
         points: dict[str, FeederPoint] = {}
         reason = f"its group had no solution ({solution.status}), alone: "
@@ -120,12 +137,17 @@ class LeaderGroup:
         nan = float("nan")
         return GroupDecision(points, nan, nan)
 
-    def _cleared(self, interval: int, solution: MixedIntegerResult) -> Cleared | None:
-        prices = self._program.prices(solution)
-        if prices is None:
+    def _experience(
+        self, interval: int, data: ProgramData, solution: MixedIntegerResult
+    ) -> Experience | None:
+        if not len(solution.x):
             return None
-        size = max(1.0, abs(solution.objective))
-        return Cleared(interval, prices, self._program.traded(solution.x) / size)
+        cleared, prices = None, self._program.prices(solution)
+        if prices is not None:
+            size = max(1.0, abs(solution.objective))
+            volume = float(self._program.traded(solution.x).max(initial=0.0))
+            cleared = Cleared(interval, prices, volume / size)
+        return Experience(interval, self._program.program.binding(solution.x, data.b), cleared)
 
     def _missed(self, start: Floats | None, solution: MixedIntegerResult) -> tuple[str, ...]:
         """Message where trade did not clear at the prices of an earlier interval."""
@@ -137,12 +159,13 @@ class LeaderGroup:
         )
 
     def state(self) -> Mapping[str, Any]:
-        """Prices at which trade was cleared."""
-        return self._prices.state()
+        """Prices at which trade was cleared, and rows that bound."""
+        return {**self._prices.state(), "_binding": self._binding}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take prices at which trade was cleared."""
+        """Take prices at which trade was cleared, and rows that bound."""
         self._prices.restore(state)
+        self._binding = state["_binding"]
 
 
 def leader_points(

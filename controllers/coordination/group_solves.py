@@ -48,7 +48,7 @@ class GroupSolves:
             return
         kept = [a for a in known if a[0][0].interval == asked[0].interval]
         self._answers[id(group)] = [*kept, (asked, decision)]
-        if decision.cleared is not None:
+        if decision.experience is not None:
             group.keep(decision)
 
     def _solve(

@@ -102,7 +102,7 @@ class ClarabelSolver:
         """Yield forms in the order in which they are tried, each built when first needed."""
         program = self.program
         makers: dict[str, Callable[[], _Form]] = {}
-        if len(program.rare):
+        if len(program.rare) and not len(data.binding):
             makers["lean"] = lambda: _Form(program, Reduction(program, program.rare), lean=True)
         if program.rows >= _WORTH_REDUCING:
             makers["reduced"] = lambda: _Form(program, Reduction(program))

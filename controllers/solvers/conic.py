@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 from scipy.sparse import csc_array, csr_array
 
+from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.profiles.arrays import Floats, Ints
 
@@ -82,6 +83,12 @@ class ConicProgram:
         row = int(np.argmax(worst)) if self.rows else 0
         return (float(worst[row]) if self.rows else 0.0), row
 
+    def binding(self, x: Floats, b: Floats) -> Ints:
+        """Rows of `rare` that hold at x with next to no slack, relative to their limit."""
+        slack = (b - self.matrix @ x)[self.rare]
+        limit = tolerances.POINT_VIOLATION * (1.0 + np.abs(b[self.rare]))
+        return np.asarray(self.rare[slack <= limit])
+
     def violations(self, x: Floats, b: Floats) -> Floats:
         """Violation of every row at x, relative to the size of its terms; a cone's at its first."""
         slack = b - self.matrix @ x
@@ -101,11 +108,15 @@ class ConicProgram:
 
 @dataclass(frozen=True)
 class ProgramData:
-    """The vectors of a program that change from one instance to the next."""
+    """The vectors of a program that change from one instance to the next.
+
+    `binding` are rows of `rare` that are expected to bind; a solver may then begin with all rows.
+    """
 
     q: Floats
     b: Floats
     offset: float
+    binding: Ints = field(default_factory=lambda: NO_ROWS)
 
 
 @dataclass(frozen=True)

@@ -190,8 +190,9 @@ class Decomposition:
         return float(-curved - data.b[rows] @ relaxation.dual[rows])
 
     def _instance(self, data: ProgramData, priced: Floats, k: int) -> ProgramData:
-        weight = self.parts[k].weight
-        return ProgramData(priced[self._columns[k]] / weight, data.b[self._rows[k]], 0.0)
+        weight, rows = self.parts[k].weight, self._rows[k]
+        binding = np.flatnonzero(np.isin(rows, data.binding)).astype(np.int64)
+        return ProgramData(priced[self._columns[k]] / weight, data.b[rows], 0.0, binding)
 
 
 def _ranges(start: int, sizes: Sequence[int]) -> list[Ints]:

@@ -127,6 +127,7 @@ class RestrictedProgram:
             q=data.q[self.free] + self._p_cross @ values,
             b=b[self.rows],
             offset=float(data.offset + data.q[self.integer] @ values + squares),
+            binding=np.flatnonzero(np.isin(self.rows, data.binding)).astype(np.int64),
         )
 
     def join(self, x_free: Floats, values: Floats) -> Floats:

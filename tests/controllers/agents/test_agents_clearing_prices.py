@@ -8,7 +8,7 @@ from stackelgrid.profiles.time_axis import Horizon
 
 GROWING = Horizon((15, 15, 15, 15, 60, 60), 15)
 QUARTERS = GROWING.dt_h
-NOTHING = np.zeros(6)
+NOTHING = 0.0
 
 
 def test_nothing_is_expected_before_the_first_interval():
@@ -28,22 +28,22 @@ def test_hours_of_an_earlier_horizon_are_hours_of_the_present_one():
 
 def test_equal_steps_are_those_of_the_interval_before():
     prices = ClearingPrices(Horizon((60, 60, 60), 60))
-    prices.keep(Cleared(7, np.array([1.0, 2.0, 3.0]), np.zeros(3)))
+    prices.keep(Cleared(7, np.array([1.0, 2.0, 3.0]), 0.0))
     np.testing.assert_allclose(prices.expected(8), [2.0, 3.0, 3.0])
 
 
 def test_prices_that_would_have_cost_too_much_are_not_expected_until_they_would_not():
     prices = ClearingPrices(Horizon((60, 60), 60))
-    share = np.array([1e-3, 0.0])  # MW traded over EUR of all costs
+    share = 1e-3  # MW traded over EUR of all costs
     prices.keep(Cleared(0, np.array([10.0, 20.0]), share))
-    prices.keep(Cleared(1, np.array([20.05, 21.0]), share))  # off by 0.05: 5e-5 of all costs
+    prices.keep(Cleared(1, np.array([20.005, 20.0]), share))  # off by 0.005: 5e-6 of all costs
     assert prices.expected(2) is not None
-    prices.keep(Cleared(2, np.array([25.0, 21.0]), share))  # off by 4
+    prices.keep(Cleared(2, np.array([20.0, 20.02]), share))  # off by 0.02 in a step
     assert prices.expected(3) is None
     # an amended instance of the same interval begins where it ended
-    np.testing.assert_allclose(prices.expected(2), [25.0, 21.0])
-    prices.keep(Cleared(3, np.array([21.0, 21.0]), share))
-    np.testing.assert_allclose(prices.expected(4), [21.0, 21.0])
+    np.testing.assert_allclose(prices.expected(2), [20.0, 20.02])
+    prices.keep(Cleared(3, np.array([20.02, 20.02]), share))
+    np.testing.assert_allclose(prices.expected(4), [20.02, 20.02])
 
 
 def test_a_state_is_taken_over_and_not_shared():

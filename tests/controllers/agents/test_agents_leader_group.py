@@ -406,6 +406,35 @@ def test_a_solve_that_is_not_used_is_not_remembered(make_group, street):
             np.testing.assert_array_equal(point.x, theirs.points[name].x)
 
 
+def test_limits_that_bound_are_expected_to_bind_again(make_group, street, monkeypatch):
+    """From its state, in the whole program as in the programs of its members."""
+    sunny = {"import_price": 100.0, "export_price": 90.0, "pv": np.ones(8)}
+    nets = {
+        "a": (street(0.2, band=(0.85, 1.01)), sunny),  # PV is curtailed at this ceiling
+        "b": (street(0.002), sunny),
+    }
+    group, other = (make_group(nets, QUARTERS, 1e-3) for _ in range(2))
+    group.decide(instances_of(group, 0))
+    other.restore(group.state())
+    known = []
+    solve = ClarabelSolver.solve
+
+    def solving(self, data, *more):
+        assert set(data.binding) <= set(self.program.rare)
+        known.append((self.program.rows, len(data.binding)))
+        return solve(self, data, *more)
+
+    monkeypatch.setattr(ClarabelSolver, "solve", solving)
+    whole = other.compiled.program.rows
+    other.decide(instances_of(other, 1))
+    assert max(count for _, count in known) > 0
+    assert {count for rows, count in known if rows < whole} != {0}
+    known.clear()
+    group.restore({**group.state(), "_binding": {}})
+    group.decide(instances_of(group, 1))
+    assert {count for _, count in known} == {0}
+
+
 def test_an_amended_member_is_decided_at_the_prices_of_its_interval(make_group, street):
     group = three_streets(make_group, street)
     first = instances_of(group, 0)

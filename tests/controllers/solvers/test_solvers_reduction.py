@@ -244,6 +244,22 @@ def test_a_rare_row_is_left_out_unless_it_binds(limit, forms):
     assert sorted(solver._forms) == forms
 
 
+def test_a_rare_row_that_is_expected_to_bind_is_solved_with_at_once():
+    compiled = feeder().with_rare(bounds=("current2",))
+    data = feeder_data(compiled, np.random.default_rng(2))
+    found = ClarabelSolver(compiled.program).solve(data)
+    assert len(compiled.program.binding(found.x, data.b)) == 0
+    data.b[[k for k in compiled.program.rare if data.b[k] == 1.0]] = 0.04
+    found = ClarabelSolver(compiled.program).solve(data)
+    binding = compiled.program.binding(found.x, data.b)
+    assert 1 <= len(binding) <= 3
+    np.testing.assert_allclose(compiled.program.violations(found.x, data.b)[binding], 0, atol=1e-8)
+    solver = ClarabelSolver(compiled.program)
+    again = solver.solve(replace(data, binding=binding))
+    assert sorted(solver._forms) == ["whole"]
+    np.testing.assert_array_equal(again.x, found.x)
+
+
 def test_a_loose_solve_has_a_proven_bound_below_the_optimum():
     compiled = feeder()
     data = feeder_data(compiled, np.random.default_rng(4))
