@@ -11,6 +11,10 @@ from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.profiles.time_axis import Horizon
 
+# a change of prices above this (relative, counted with the largest volume in every step) leaves more
+# than LINK_PRICES open; what solvers leave of unchanged prices is below
+_TRUSTED = 10.0 * tolerances.LINK_PRICES
+
 
 @dataclass(frozen=True)
 class Cleared:
@@ -56,8 +60,8 @@ class ClearingPrices(Carrying):
         """Remember prices at which an interval was cleared."""
         before = self._later(found.interval)
         if before is not None:
-            missing = found.weight * float(np.abs(before - found.prices).sum())
-            self._trusted = missing <= tolerances.LINK_PRICES
+            change = found.weight * float(np.abs(before - found.prices).sum())
+            self._trusted = change <= _TRUSTED
         own = (found.interval, found.prices / self._horizon.dt_h)
         self._known = {**self._known, found.interval % self._period: own}
 
