@@ -11,8 +11,8 @@ from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.profiles.time_axis import Horizon
 
-# a change of prices above this (relative, counted with the largest volume in every step) leaves more
-# than LINK_PRICES open; what solvers leave of unchanged prices is below
+# a change of prices above this (relative, with the largest volume in every step) leaves more than
+# LINK_PRICES open; what solvers leave of unchanged prices is below
 _TRUSTED = 10.0 * tolerances.LINK_PRICES
 
 
