@@ -56,14 +56,15 @@ def implied_rows(
     true = (constant >= -tolerances.IMPLIED_ROW) & (moving <= tolerances.IMPLIED_ROW)
     chosen: dict[int, int] = {}
     used: set[int] = set()
+    rows, ends, entries = claimed.tolist(), proof.indptr.tolist(), proof.indices.tolist()
     for k in np.flatnonzero(true).tolist():
-        row = int(claimed[k])
+        row = rows[k]
         if row in chosen or row in used:
             continue
-        reasons = set(proof.indices[proof.indptr[k] : proof.indptr[k + 1]].tolist())
-        if row not in reasons and not reasons & chosen.keys():
+        reasons = entries[ends[k] : ends[k + 1]]
+        if row not in reasons and chosen.keys().isdisjoint(reasons):
             chosen[row] = k
-            used |= reasons
+            used.update(reasons)
     order = sorted(chosen)
     return ImpliedRows(
         np.array(order, dtype=np.int64), csr_array(proof[[chosen[r] for r in order], :])

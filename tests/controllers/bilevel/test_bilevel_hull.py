@@ -211,9 +211,12 @@ def test_the_search_finds_the_optimum_of_all_patterns(name):
         assert not objective < optimum - 2e-5 * size
 
 
-@pytest.mark.parametrize("name", MARKETS)
+@pytest.mark.parametrize("name", [n for n in MARKETS if n != "draws_nothing"])
 def test_the_unit_of_prices_does_not_count(name):
-    """Prices of a hundred times the size, as for power in p.u., take as many iterations."""
+    """Prices of a hundred times the size, as for power in p.u., take as many iterations.
+
+    Where the optimum is 0 the wanted gap is absolute, so there it does.
+    """
     market = MARKETS[name]
     times = lambda values: tuple(100.0 * v for v in values)  # noqa: E731
     other = replace(market, worth=times(market.worth), c=times(market.c), d=times(market.d))
