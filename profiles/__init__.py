@@ -1,1 +1,1 @@
-"""Time series a scenario feeds on: loads, photovoltaics, prices and their time axis."""
+"""Time series of a scenario: loads, photovoltaics, prices and their time axis."""

@@ -1,4 +1,4 @@
-"""Argument checks the modules of this package share; every refusal is one line."""
+"""Argument checks that the modules of this package share; each error message is one line."""
 
 import math
 
@@ -12,7 +12,7 @@ from stackelgrid.profiles.errors import ProfileError
 def require_number(
     owner: str, name: str, value: float, low: float, high: float, *, open_low: bool = False
 ) -> None:
-    """Refuse a `value` that is not a finite number within [low, high] (or (low, high])."""
+    """Raise ProfileError unless `value` is a finite number within [low, high] (or (low, high])."""
     number = isinstance(value, int | float | np.integer | np.floating)
     inside = (
         number
@@ -30,7 +30,7 @@ def require_number(
 
 
 def require_count(owner: str, name: str, value: int, low: int) -> None:
-    """Refuse a `value` that is not a whole number of at least `low`."""
+    """Raise ProfileError unless `value` is a whole number of at least `low`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
         raise ProfileError(
             f"{owner}: {name} is {value!r}; a whole number of at least {low} is accepted"
@@ -45,7 +45,7 @@ def finite_array(
     low: float = -math.inf,
     high: float = math.inf,
 ) -> Floats:
-    """Return `values` as a one-dimensional float array, refused unless finite and in [low, high].
+    """Return `values` as a one-dimensional float array of finite numbers in [low, high].
 
     Shape: (length,), any positive length if `length` is None. Raises ProfileError naming the
     first offending entry.

@@ -1,4 +1,4 @@
-"""Array types used throughout."""
+"""Array types of the whole project."""
 
 import numpy as np
 from numpy.typing import NDArray

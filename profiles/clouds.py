@@ -61,7 +61,7 @@ class CloudModel:
     variant: CloudVariant
 
     def __post_init__(self) -> None:
-        """Refuse an unknown variant."""
+        """Raise ProfileError for an unknown variant."""
         if self.variant != "clear" and self.variant not in _VARIANTS:
             raise ProfileError(
                 f"CloudModel: variant is {self.variant!r}; one of clear, "
@@ -70,7 +70,7 @@ class CloudModel:
 
     @property
     def parameters(self) -> CloudParameters | None:
-        """Parameters of the variant; None for a clear sky, which has nothing random."""
+        """Parameters of the variant; None for a clear sky, which has no random part."""
         return _VARIANTS.get(self.variant)
 
 
@@ -97,7 +97,7 @@ def local_clear_sky_index(
     """Add each system's own passing clouds to the regional index, shape (n, systems).
 
     Every system draws from its own generator of `rngs`. The values stay in [0.05, 1.1]; with
-    "clear" they are the regional index. Raises ProfileError if that leaves its bounds.
+    "clear" they are the regional index. Raises ProfileError if `regional_index` leaves its bounds.
     """
     regional = finite_array(
         "clear_sky_index", "regional_index", regional_index, axis.length, INDEX_LOW, INDEX_HIGH

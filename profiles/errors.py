@@ -1,16 +1,16 @@
-"""Root of the project's exception tree, in the lowest layer so that every layer can derive."""
+"""Root of the exception classes, in the lowest layer so that every layer can derive from it."""
 
 
 class StackelgridError(Exception):
-    """Anything the project refuses or fails at; the message is one line written for the user."""
+    """Base of all errors of the project; the message is one line written for the user."""
 
 
 class ProfileError(StackelgridError):
-    """A time series or its description cannot be used."""
+    """Raised when a time series or its description cannot be used."""
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """A value for a message, as one line that is cut where it is long."""
+    """Return the text of a value for a message, as one line cut to `limit` characters."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # thousands of digits, or of nested lists

@@ -1,10 +1,10 @@
-"""Packages that only some uses need."""
+"""Optional packages and the command that installs them."""
 
 from importlib.metadata import requires
 
 
 def install_command(extra: str) -> str:
-    """Command that installs what an extra of stackelgrid asks for, also beside a checkout."""
+    """Return the command that installs the packages of an extra, also beside a checkout."""
     packages = [
         text.partition(";")[0].strip()
         for text in requires("stackelgrid") or ()

@@ -1,4 +1,4 @@
-"""Names that are used as file names: grids, variants, qualities, sizes."""
+"""Validation of names that become file names: grids, variants, qualities, sizes."""
 
 import re
 
@@ -12,8 +12,8 @@ _RULE = re.compile(FILE_NAME.removesuffix("$") + r"\Z")
 def check_file_name(name: str, what: str) -> str:
     """Return a name that is safe as the name of a file; raises ValueError for any other.
 
-    It begins with a letter and goes on with letters, digits, _ and -: no separator, no dot, nothing
-    that leads out of a folder.
+    The name begins with a letter, followed by letters, digits, _ and -: no separator and no dot, so
+    that it cannot point outside a folder.
     """
     if len(name) > FILE_NAME_LENGTH or not _RULE.match(name):
         shown = name if len(name) <= 60 else f"{name[:57]}..."

@@ -1,4 +1,4 @@
-"""What a controller is told of the future: series of one grid averaged over the horizon's steps."""
+"""Forecasts that a controller receives: series of one grid averaged over the horizon's steps."""
 
 import re
 from bisect import bisect_right
@@ -39,22 +39,22 @@ class GridForecast(GridSeries):
 
 
 class ForecastSource(Protocol):
-    """Gives the forecast known at the start of an interval."""
+    """Provides the forecast that is available at the start of an interval."""
 
     def at(self, interval: int) -> GridForecast:
-        """Forecast over the horizon that starts with `interval`."""
+        """Return the forecast over the horizon that starts with `interval`."""
         ...
 
 
 @dataclass(frozen=True)
 class PerfectForecast:
-    """Foresight without error: the realised series, averaged over the steps."""
+    """Forecast without error: the realised series, averaged over the steps."""
 
     series: GridSeries
     horizon: Horizon
 
     def at(self, interval: int) -> GridForecast:
-        """Forecast over the horizon; raises ProfileError beyond the end of the series."""
+        """Return the forecast over the horizon; raises ProfileError beyond the series' end."""
         s, average = self.series, self.horizon.average
         return GridForecast(
             load_p_mw=average(s.load_p_mw, interval),
@@ -67,16 +67,16 @@ class PerfectForecast:
 
 @dataclass(frozen=True)
 class Updates:
-    """When forecasts are renewed: increasing intervals, the first of them 0.
+    """Intervals at which forecasts are renewed: increasing, the first of them 0.
 
-    A forecast is issued at the start of each; until the next one it is what is known. Raises
-    ProfileError for anything else.
+    A forecast is issued at the start of each and used until the next one. Raises ProfileError for
+    other intervals.
     """
 
     intervals: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what leaves the first interval without a forecast."""
+        """Raise ProfileError unless the intervals increase from 0."""
         increasing = all(a < b for a, b in pairwise(self.intervals))
         if not increasing or not self.intervals or self.intervals[0] != 0:
             raise ProfileError(
@@ -85,23 +85,23 @@ class Updates:
 
     @classmethod
     def every(cls, count: int, length: int) -> Self:
-        """Updates every `count` of `length` intervals."""
+        """Return updates every `count` of `length` intervals."""
         require_count("Updates", "count", count, 1)
         require_count("Updates", "length", length, 1)
         return cls(tuple(range(0, length, count)))
 
     @classmethod
     def at_clock_times(cls, axis: TimeAxis, clock: Sequence[str]) -> Self:
-        """Update at the first interval, and at the first one from each "HH:MM" on every day.
+        """Return updates at the first interval and at the first one from each "HH:MM" on every day.
 
-        Raises ProfileError for other texts. A time that a clock change skips moves on to the next
-        existing one, of a repeated one the first counts.
+        Raises ProfileError for other texts. A time that a clock change skips moves to the next
+        existing one; of a repeated time the first occurrence counts.
         """
         days = pd.date_range(axis.start.date(), axis.end.date(), freq="D")
         at: set[int] = {0}
         for text in clock:
             if not _CLOCK.fullmatch(text):
-                raise ProfileError(f"Updates: {text!r} is no clock time; HH:MM is accepted")
+                raise ProfileError(f"Updates: {text!r} is not a clock time; HH:MM is accepted")
             naive = days + pd.Timedelta(hours=int(text[:2]), minutes=int(text[3:]))
             moments = naive.tz_localize(
                 axis.start.tzinfo,
@@ -113,7 +113,7 @@ class Updates:
         return cls(tuple(sorted(at)))
 
     def issue(self, interval: int) -> int:
-        """Interval at whose start the forecast known at the start of `interval` was issued."""
+        """Return the interval at whose start the forecast used in `interval` was issued."""
         return self.intervals[bisect_right(self.intervals, interval) - 1]
 
 
@@ -122,8 +122,8 @@ class UpdatedForecast:
     """Forecasts of loads, photovoltaics and prices, renewed at the updates.
 
     `load` predicts (n, 2 loads) active then reactive powers in MW and MVAr, `pv` (n, systems) MW,
-    `price` (n, 2) import and export prices in EUR/MWh; `length` is n. It has no state: intervals
-    can be asked for in any order.
+    `price` (n, 2) import and export prices in EUR/MWh; `length` is n. It has no state, so intervals
+    can be requested in any order.
     """
 
     load: Predictor
@@ -134,7 +134,7 @@ class UpdatedForecast:
     length: int
 
     def at(self, interval: int) -> GridForecast:
-        """Forecast over the horizon; raises ProfileError beyond the end of the series."""
+        """Return the forecast over the horizon; raises ProfileError beyond the series' end."""
         require_count("forecast", "interval", interval, 0)
         covered = self.horizon.intervals_covered
         if interval + covered > self.length:
@@ -158,7 +158,7 @@ class UpdatedForecast:
 
 
 def columns_of(series: GridSeries) -> tuple[Floats, Floats, Floats]:
-    """Columns of load (active, then reactive), PV and price (import, export), each (n, columns)."""
+    """Return load (active, then reactive), PV and price (import, export), each (n, columns)."""
     return (
         np.hstack([series.load_p_mw, series.load_q_mvar]),
         series.pv_available_mw,
@@ -167,6 +167,6 @@ def columns_of(series: GridSeries) -> tuple[Floats, Floats, Floats]:
 
 
 def series_of(load: Floats, pv: Floats, price: Floats) -> GridSeries:
-    """Series of the columns that `columns_of` returns."""
+    """Return the series of the columns that `columns_of` returns."""
     loads = load.shape[1] // 2
     return GridSeries(load[:, :loads], load[:, loads:], pv, price[:, 0], price[:, 1])

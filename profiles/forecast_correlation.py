@@ -1,4 +1,4 @@
-"""Correlation of errors across sites and quantities, each label with a random stream of its own."""
+"""Correlation of errors across sites and quantities, with one random stream for each label."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.sources import read_columns
 
-# rounding of a matrix written with a few digits must not read as negative variance
+# tolerance for negative eigenvalues: a matrix written with a few digits is rounded
 _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Label:
-    """What an error belongs to: a quantity of a site; the market has no site."""
+    """Site and quantity of an error; the market price has no site."""
 
     site: str
     quantity: str
@@ -94,7 +94,7 @@ class SiteCorrelation:
     matrix: Floats | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a number out of range and a matrix that is none."""
+        """Raise ProfileError for a number out of range or an invalid matrix."""
         require_number("SiteCorrelation", "number", self.number, 0.0, 1.0)
         if self.matrix is not None:
             correlation_matrix(self.matrix, "SiteCorrelation")
@@ -107,11 +107,11 @@ class SiteCorrelation:
     def noise(
         self, labels: Sequence[Label], draw: Callable[[str, str], Floats]
     ) -> dict[Label, Floats]:
-        """Correlated standard normal series of all labels, each of the shape that is drawn.
+        """Return correlated standard normal series of all labels, each of the shape that is drawn.
 
         `draw(site, quantity)` returns the independent draws of one label; the site "" stands for
-        what all sites share. Without a matrix no label depends on which others there are. Raises
-        ProfileError for a label that the matrix does not name.
+        the part common to all sites. Without a matrix the series of a label does not depend on the
+        other labels. Raises ProfileError for a label that the matrix does not name.
         """
         if self.matrix is None:
             return {label: self._shared(label, draw) for label in labels}
@@ -149,7 +149,7 @@ class SiteCorrelation:
 def read_correlation(path: Path) -> SiteCorrelation:
     """Read a correlation matrix: column `name`, then one column for each name in that order.
 
-    CSV or Parquet. Raises ProfileError for another layout and for a matrix that is none.
+    CSV or Parquet. Raises ProfileError for another layout and for an invalid correlation matrix.
     """
     frame = read_columns(path)
     columns = [str(c) for c in frame.columns]

@@ -1,4 +1,4 @@
-"""Autoregressive errors that grow with lead time and agree over updates."""
+"""Autoregressive forecast errors that grow with lead time and are consistent over updates."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,16 +19,16 @@ class ErrorModel:
     over one hour, in [0, 1]. Raises ProfileError for values out of range.
 
     One path y(t) = phi^dt y(t-1) + s w(t) from y(-1) = 0, with independent standard normal w,
-    makes the errors of all forecasts: the one issued at the start of interval u, when the last
-    interval seen is u-1, is off in interval t by
+    generates the errors of all forecasts. The forecast issued at the start of interval u, when the
+    last observed interval is u-1, has in interval t the error
 
         e(u, t) = bias + y(t) - phi^l y(u-1),    lead l = (t - u + 1) dt hours,
 
-    what happens to y after it is issued. Its variance is s^2 (1 - phi^(2 l)) / (1 - phi^(2 dt)),
+    the change of y after it is issued. Its variance is s^2 (1 - phi^(2 l)) / (1 - phi^(2 dt)),
     with s from std^2 = s^2 (1 - phi^(2 lead_h)) / (1 - phi^(2 dt)); in the limit phi = 1 it is
     std^2 l / lead_h, a random walk. An update changes the error at t by phi^((t - s) dt) s w(s)
-    for every interval s seen since: revisions are independent of one another and of what was
-    issued before, the martingale model of forecast evolution (Heath and Jackson 1994, IIE
+    for every interval s observed since: revisions are independent of one another and of earlier
+    forecasts, the martingale model of forecast evolution (Heath and Jackson 1994, IIE
     Transactions 26(3), 17-30) with revisions of an AR(1) process.
     """
 
@@ -38,7 +38,7 @@ class ErrorModel:
     bias: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no error model."""
+        """Raise ProfileError for parameters out of range."""
         require_number("ErrorModel", "std", self.std, 0.0, 1e6)
         require_number("ErrorModel", "lead_h", self.lead_h, 0.0, 8784.0, open_low=True)
         require_number("ErrorModel", "phi", self.phi, 0.0, 1.0)
@@ -46,7 +46,7 @@ class ErrorModel:
 
     @property
     def errs(self) -> bool:
-        """Whether there are any errors."""
+        """Return whether the standard deviation or the bias differs from zero."""
         return self.std > 0.0 or self.bias != 0.0
 
     def scaled(self, level: float) -> "ErrorModel":
@@ -55,19 +55,19 @@ class ErrorModel:
         return replace(self, std=level * self.std, bias=level * self.bias)
 
     def std_at(self, lead_h: npt.ArrayLike) -> Floats:
-        """Standard deviation at leads in hours, the shape of `lead_h`."""
+        """Return the standard deviation at leads in hours, the shape of `lead_h`."""
         lead = np.asarray(lead_h, dtype=np.float64)
         return self.std * np.sqrt(self._grown(lead) / self._grown(np.float64(self.lead_h)))
 
     def path(self, white: Floats, step_h: float) -> "ErrorPath":
-        """Error path driven by independent standard normal draws (n,), one each interval."""
+        """Return the error path of independent standard normal draws (n,), one each interval."""
         kept = self.phi**step_h
         scale = float(self.std_at(step_h))
         path: Floats = lfilter([scale], [1.0, -kept], white)
         return ErrorPath(path, kept, self.bias)
 
     def _grown(self, lead: npt.NDArray[np.float64] | np.float64) -> Floats:
-        """1 - phi^(2 lead), or what it is proportional to in the limit phi = 1."""
+        """Return 1 - phi^(2 lead), or the lead, to which it is proportional, for phi = 1."""
         if self.phi == 1.0:
             return np.asarray(lead)
         if self.phi == 0.0:
@@ -77,7 +77,7 @@ class ErrorModel:
 
 @dataclass(frozen=True)
 class ErrorPath:
-    """One realisation of an ErrorModel: y (n,), what an interval keeps of it, and the bias."""
+    """One realisation of an ErrorModel: y (n,), its autocorrelation over an interval, the bias."""
 
     path: Floats
     kept: float
@@ -85,11 +85,11 @@ class ErrorPath:
 
     @property
     def deviation(self) -> Floats:
-        """Error of what is known before interval 0, shape (n,)."""
+        """Return the error of the forecast issued at interval 0, shape (n,)."""
         return self.bias + self.path
 
     def of(self, issue: int, first: int, count: int) -> Floats:
-        """Errors (count,) in the intervals from `first` on of the forecast issued at `issue`."""
+        """Return errors (count,) from interval `first` on of the forecast issued at `issue`."""
         errors = self.bias + self.path[first : first + count]
         if issue > 0:
             leads = np.arange(first - issue + 1, first - issue + 1 + len(errors))

@@ -1,8 +1,8 @@
-"""Forecasts of one quantity: what is said at an update of the intervals that come.
+"""Predictors of one quantity: forecasts issued at an update for the intervals to come.
 
 Values are rows of time over columns: loads (active, then reactive power), photovoltaic systems, or
-the import and the export price. An update at the start of interval `issue` has seen the intervals
-before it and nothing else of what happens.
+the import and the export price. An update at the start of interval `issue` uses realised values of
+earlier intervals only.
 """
 
 from dataclasses import dataclass, field
@@ -16,49 +16,49 @@ from stackelgrid.profiles.arrays import Floats, Ints
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast_errors import ErrorPath
 
-# below these shares of the largest value of the day a ratio of two powers says little
+# below these shares of the largest value of the day the ratio of two powers is not used
 _LEAST_OUTLOOK_SHARE = 1e-3
 _LEAST_CLEAR_SHARE = 0.05
 
 
 class Predictor(Protocol):
-    """Forecasts one quantity."""
+    """Predicts one quantity."""
 
     def rows(self, issue: int, first: int, count: int) -> Floats:
-        """Values (count, columns) of the intervals from `first` on, as issued at `issue`."""
+        """Return values (count, columns) from interval `first` on, as issued at `issue`."""
         ...
 
 
 @dataclass(frozen=True)
 class Known:
-    """What happens is known beforehand: `realised` (n, columns)."""
+    """Perfect foresight of `realised` (n, columns)."""
 
     realised: Floats
 
     def rows(self, issue: int, first: int, count: int) -> Floats:
-        """What happens, whenever it is asked for."""
+        """Return the realised values, whatever the time of issue."""
         return self.realised[first : first + count]
 
 
 @dataclass(frozen=True)
 class PartlyKnown:
-    """Columns `at` (columns,) are predicted; of the others what happens is known beforehand."""
+    """Predicts the columns `at` (columns,); the other columns are known without error."""
 
     realised: Floats
     at: npt.NDArray[np.bool_]
     predictor: Predictor
 
     def rows(self, issue: int, first: int, count: int) -> Floats:
-        """Values of all columns."""
+        """Return values of all columns."""
         values = self.realised[first : first + count].copy()
         values[:, self.at] = self.predictor.rows(issue, first, count)
         return values
 
 
 def deviated(outlook: Floats, shift: Floats, relative: bool, upper: Floats | None = None) -> Floats:
-    """Values off an outlook (n, columns) by `shift` (n,), relative or in its unit.
+    """Apply deviations `shift` (n,), relative or in its unit, to an outlook (n, columns).
 
-    Relative shifts are cut to [-1, 1], so that signs stay; what exceeds `upper` (n, columns) is
+    Relative shifts are cut to [-1, 1], so that signs stay; values above `upper` (n, columns) are
     cut as well.
     """
     if not relative:
@@ -69,11 +69,11 @@ def deviated(outlook: Floats, shift: Floats, relative: bool, upper: Floats | Non
 
 @dataclass(frozen=True)
 class Observed:
-    """How far reality has been seen to stray from the outlook, common to all columns.
+    """Observed deviation of the realised values from the outlook, common to all columns.
 
     `realised` and `outlook` (n, columns); `kept` is the share of a deviation that is left after
-    one interval. Where the outlook is next to nothing (photovoltaics at night) nothing is seen,
-    and what was seen last counts.
+    one interval. While the outlook is close to zero (photovoltaics at night) there is no
+    observation, and the last one counts.
     """
 
     realised: Floats = field(repr=False)
@@ -84,7 +84,7 @@ class Observed:
     _seen: Ints = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Take the deviation of every interval from that interval alone."""
+        """Compute the deviation of every interval from that interval alone."""
         if self.relative:
             size = np.abs(self.outlook).sum(axis=1)
             usable = size > _LEAST_OUTLOOK_SHARE * size.max(initial=0.0)
@@ -98,7 +98,7 @@ class Observed:
         object.__setattr__(self, "_seen", _last_true(usable))
 
     def expected(self, issue: int, first: int, count: int) -> Floats:
-        """Deviation (count,) to expect from what was seen before `issue`: it dies away."""
+        """Return the expected deviation (count,) given observations before `issue`; it decays."""
         at = int(self._seen[issue - 1]) if issue > 0 else -1
         if at < 0:
             return np.zeros(count)
@@ -109,10 +109,11 @@ class Observed:
 
 @dataclass(frozen=True)
 class OutlookWithErrors:
-    """The outlook, corrected by what was seen of reality, with errors of the forecaster.
+    """Outlook corrected by observed deviations, with the errors of the forecast.
 
-    `outlook` (n, columns) is known beforehand. Where reality strays from it as an AR(1) process,
-    the correction is its conditional mean. Without `errors` and `observed` the outlook is told.
+    `outlook` (n, columns) is known beforehand. If the realised values deviate from it as an AR(1)
+    process, the correction is its conditional mean. Without `errors` and `observed` the forecast
+    is the outlook.
     """
 
     outlook: Floats = field(repr=False)
@@ -122,7 +123,7 @@ class OutlookWithErrors:
     upper: Floats | None = field(default=None, repr=False)
 
     def rows(self, issue: int, first: int, count: int) -> Floats:
-        """Outlook with the errors of the forecast issued at `issue`."""
+        """Return the outlook with the errors of the forecast issued at `issue`."""
         part = slice(first, first + count)
         outlook = self.outlook[part]
         shift = np.zeros(len(outlook))
@@ -136,11 +137,11 @@ class OutlookWithErrors:
 
 @dataclass(frozen=True)
 class SameTimeDayBefore:
-    """Persistence of the daily course: the latest value seen at the same time of an earlier day.
+    """Persistence of the daily course: the latest value observed at that time of a day.
 
     `past` (day, columns) are the values of the day before the first interval, `realised`
-    (n, columns) what happens then. Days are 24 h of elapsed time. Where `dark` (n, columns) is
-    true the sun is known to be down and 0 is told.
+    (n, columns) the realised values from then on. Days are 24 h of elapsed time. Where `dark`
+    (n, columns) is true the sun is below the horizon and the forecast is 0.
     """
 
     past: Floats = field(repr=False)
@@ -149,14 +150,14 @@ class SameTimeDayBefore:
     _history: Floats = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Put the day before in front of what happens."""
+        """Put the day before in front of the realised values."""
         object.__setattr__(self, "_history", np.concatenate([self.past, self.realised]))
 
     def rows(self, issue: int, first: int, count: int) -> Floats:
-        """Values of a day before, of two days before beyond a lead of a day, and so on."""
+        """Return values of the day before, beyond a lead of a day those of two days before, etc."""
         day = len(self.past)
         at = np.arange(first, min(first + count, len(self.realised)))
-        # in whole days back to before `issue`
+        # whole days back, until the value lies before `issue`
         source = at - day * (1 + (at - issue) // day)
         values: Floats = self._history[day + source]
         return values if self.dark is None else np.where(self.dark[at], 0.0, values)
@@ -164,24 +165,24 @@ class SameTimeDayBefore:
 
 @dataclass(frozen=True)
 class LastSeen:
-    """Persistence of the last value seen, for all times; `past` and `realised` as above."""
+    """Persistence of the last observed value; `past` and `realised` as above."""
 
     past: Floats = field(repr=False)
     realised: Floats = field(repr=False)
 
     def rows(self, issue: int, first: int, count: int) -> Floats:
-        """Last value before `issue`."""
+        """Return the last value before `issue` for all intervals."""
         last = self.realised[issue - 1] if issue > 0 else self.past[-1]
         return np.repeat(last[None, :], min(count, len(self.realised) - first), axis=0)
 
 
 @dataclass(frozen=True)
 class ClearSkyShare:
-    """Persistence of the clear-sky share: as cloudy as when the sun was seen last, 0 at night.
+    """Persistence of the clear-sky share observed last in daylight; 0 at night.
 
-    `past` and `realised` as above, `clear_past` and `clear` what a clear sky would give. One share
+    `past` and `realised` as above, `clear_past` and `clear` the values under a clear sky. One share
     for all columns; without any sun in the past a clear sky is expected. Values are cut at
-    `rated` (columns,), or the clear sky's where it exceeds that.
+    `rated` (columns,), or at the clear sky's where that is larger.
     """
 
     past: Floats = field(repr=False)
@@ -192,7 +193,7 @@ class ClearSkyShare:
     _share: Floats = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Take the share of every interval from what was seen up to it."""
+        """Compute the share of every interval from the observations up to it."""
         seen = np.concatenate([self.past, self.realised]).sum(axis=1)
         clear = np.concatenate([self.clear_past, self.clear]).sum(axis=1)
         usable = clear > _LEAST_CLEAR_SHARE * clear.max(initial=0.0)
@@ -202,7 +203,7 @@ class ClearSkyShare:
         object.__setattr__(self, "_share", share)
 
     def rows(self, issue: int, first: int, count: int) -> Floats:
-        """Clear sky times the share seen last before `issue`."""
+        """Return the clear sky times the last share observed before `issue`."""
         clear = self.clear[first : first + count]
         share = self._share[len(self.past) + issue - 1]
         values: Floats = np.minimum(share * clear, np.maximum(self.rated, clear))
@@ -214,7 +215,7 @@ class Tabulated:
     """Forecasts of a table: shifts (issues, n) against the outlook, relative or in its unit.
 
     `issued` (issues,) are the intervals at whose start each is available, increasing and possibly
-    negative; the table holds NaN where a forecast says nothing.
+    negative; the table holds NaN where a forecast has no value.
     """
 
     outlook: Floats = field(repr=False)
@@ -223,7 +224,7 @@ class Tabulated:
     relative: bool
 
     def rows(self, issue: int, first: int, count: int) -> Floats:
-        """Values of the latest forecast available at `issue`; raises ProfileError for a gap."""
+        """Return the latest forecast available at `issue`; raises ProfileError for a gap."""
         at = int(np.searchsorted(self.issued, issue, side="right")) - 1
         shift = self.shifts[at, first : first + count] if at >= 0 else np.full(count, np.nan)
         if np.isnan(shift).any():
@@ -232,12 +233,12 @@ class Tabulated:
                 f"forecast table: no value for interval {missing} at the update of interval {issue}"
             )
         outlook = self.outlook[first : first + count]
-        # nothing is cut: bad values are refused when the table is read
+        # nothing is cut: values out of range are refused when the table is read
         return outlook * (1.0 + shift)[:, None] if self.relative else outlook + shift[:, None]
 
 
 def require_day(interval_min: int) -> int:
-    """Number of intervals of a day; raises ProfileError where a day is no multiple of one."""
+    """Return the number of intervals of a day; raises ProfileError if they do not divide it."""
     require_count("persistence", "interval_min", interval_min, 1)
     if 1440 % interval_min:
         raise ProfileError(
@@ -248,6 +249,6 @@ def require_day(interval_min: int) -> int:
 
 
 def _last_true(usable: npt.NDArray[np.bool_]) -> Ints:
-    """Position of the last true entry up to each entry, -1 before the first."""
+    """Return the position of the last true entry up to each entry, -1 before the first."""
     last: Ints = np.maximum.accumulate(np.where(usable, np.arange(len(usable)), -1))
     return last

@@ -18,7 +18,7 @@ from stackelgrid.profiles.stamps import parse_stamps
 from stackelgrid.profiles.time_axis import TimeAxis
 
 QUANTITIES = ("load", "pv", "price")
-# a capacity that a file states with a few digits less
+# tolerance for a capacity that a file gives with a few digits less
 _ROUNDING = 1e-6
 # ten years
 _LONGEST_LEAD_MIN = 5_256_000.0
@@ -26,11 +26,11 @@ _LONGEST_LEAD_MIN = 5_256_000.0
 
 @dataclass(frozen=True)
 class ForecastTable:
-    """One member of a file: values (issues, n) by grid and quantity, NaN where it says nothing.
+    """One member of a file: values (issues, n) by grid and quantity, NaN where it has none.
 
     `issued` (issues,) are the intervals at whose start each forecast of any grid and quantity is
-    available, increasing and negative before the start of `axis`; `factors` says whether values
-    multiply the outlook. `spans` are the first and last valid time of what the file holds.
+    available, increasing and negative before the start of `axis`; `factors` states whether values
+    multiply the outlook. `spans` are the first and last valid time of the rows of the file.
     """
 
     path: Path
@@ -49,13 +49,13 @@ class ForecastTable:
         updates: Updates,
         covered: int,
     ) -> Tabulated:
-        """Predictor of one quantity of a grid whose outlook is (n, columns).
+        """Return the predictor of one quantity of a grid whose outlook is (n, columns).
 
-        `total` (n,) is what a value of the table stands for: the sum of the columns in MW, or the
-        import price in EUR/MWh, whose difference the export price gets too. `upper` (n, columns)
-        limits what can be. A forecast that is the latest at one of `updates` must reach `covered`
-        intervals from the last interval before the next one that replaces it. Raises ProfileError
-        naming what is missing or impossible.
+        `label` names quantity and grid. `total` (n,) is the quantity that a value of the table
+        gives: the sum of the columns in MW, or the import price in EUR/MWh, whose difference is
+        added to the export price, too. `upper` (n, columns) limits the values. A forecast that is
+        the latest at one of `updates` must reach `covered` intervals from the last interval before
+        the next one that replaces it. Raises ProfileError naming the missing or impossible value.
         """
         if label in self.spans and label not in self.values:
             first, last = (t.tz_convert(self.axis.start.tzinfo) for t in self.spans[label])
@@ -69,8 +69,8 @@ class ForecastTable:
             raise ProfileError(
                 f"{self.path}: no rows for {label.quantity} of grid {label.site}; it has {known}"
             )
-        told = ~np.isnan(self.values[label]).all(axis=1)  # other quantities have other issue times
-        issued, values = self.issued[told], self.values[label][told]
+        given = ~np.isnan(self.values[label]).all(axis=1)  # other quantities have other issue times
+        issued, values = self.issued[given], self.values[label][given]
         self._require_complete(label, issued, values, updates, covered)
         if label.quantity == "price":
             shifts = total * (values - 1.0) if self.factors else values - total
@@ -82,7 +82,7 @@ class ForecastTable:
     def _require_complete(
         self, label: Label, issued: Ints, values: Floats, updates: Updates, covered: int
     ) -> None:
-        last = self.axis.length - covered  # last interval that a forecast is asked for
+        last = self.axis.length - covered  # last interval for which a forecast is requested
         if not len(issued) or issued[0] > 0:
             raise ProfileError(
                 f"{self.path}: {label.quantity} of grid {label.site}: no forecast issued by the "
@@ -90,7 +90,7 @@ class ForecastTable:
             )
         starts = np.array([u for u in updates.intervals if u <= last])
         latest = np.searchsorted(issued, starts, side="right") - 1
-        # a forecast is known from the update that takes it to the one that takes another
+        # a forecast is in use from its update until the next one
         taken, position = np.unique(latest, return_index=True)
         ends = [*(starts[position[1:]] - 1), last]
         for m, first, final in zip(taken, starts[position], ends, strict=True):
@@ -145,11 +145,11 @@ def read_forecast_table(
     Columns: `issue_time` and `valid_time` (ISO stamps; without an offset local time of `axis`;
     `valid_time` is the left edge of an interval of `axis`) or `lead_min` instead of it, `grid`,
     `quantity` (load, pv or price) and either `factor`, of the profile, or `value`: the grid's total
-    in MW, or its import price in EUR/MWh. A set of several has a column `member`, of which `member`
-    is read. A forecast is available from the first interval that starts at or after its issue time;
-    rows beyond the axis are left out.
+    in MW, or its import price in EUR/MWh. A file with several forecast scenarios has a column
+    `member`, of which `member` is read. A forecast is available from the first interval that starts
+    at or after its issue time; rows beyond the axis are left out.
 
-    Raises ProfileError naming the file and what is wrong with it.
+    Raises ProfileError naming the file and the fault.
     """
     frame = read_columns(path)
     _require_columns(path, frame)
@@ -176,7 +176,7 @@ def read_forecast_table(
     kind = "factor" if "factor" in frame else "value"
     rows = pd.DataFrame(
         {
-            "issue": -((start - issue) // axis.step),  # the next interval's start
+            "issue": -((start - issue) // axis.step),  # start of the next interval
             "issue_time": issue,
             "valid": (valid - start) // axis.step,
             "valid_time": valid,
@@ -185,7 +185,7 @@ def read_forecast_table(
             "value": _numbers(path, frame, kind),
         }
     )
-    # of several issued within one interval the last counts
+    # the last of several forecasts issued within one interval counts
     newest = rows.groupby(["grid", "quantity", "issue"])["issue_time"].transform("max")
     rows = rows[rows["issue_time"] == newest]
     spans = {
@@ -229,7 +229,7 @@ def _one_member(path: Path, frame: pd.DataFrame, member: int | None) -> pd.DataF
     if "member" not in frame:
         if member is not None:
             raise ProfileError(
-                f"{path}: has no column 'member'; member {member} is asked for, none is accepted"
+                f"{path}: has no column 'member'; member {member} is requested; none is accepted"
             )
         return frame
     members = _numbers(path, frame, "member")

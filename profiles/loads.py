@@ -32,7 +32,7 @@ _PROFILES = {
     "household_pv_storage": bdew.S25,
 }
 _QUARTER = pd.Timedelta(minutes=15)
-# Beyond three standard deviations a time shift is cut, so that a finite margin suffices.
+# time shifts are cut at three standard deviations, so that a finite margin suffices
 _SHIFT_LIMIT = 3.0
 
 
@@ -70,7 +70,7 @@ def _years(
 ) -> tuple[pd.DatetimeIndex, Floats, float]:
     """Quarter-hours of whole years, their values and the maximum of the first year."""
     # demandlib reads the stamps as wall-clock time and shortens an incomplete last step, so it
-    # only ever sees naive quarter-hours of whole years.
+    # receives only naive quarter-hours of whole years
     years = pd.date_range(f"{first}-01-01", f"{last + 1}-01-01", freq=_QUARTER, inclusive="left")
     table = np.asarray(_PROFILES[kind](years, holidays=list(days_off) or None), dtype=np.float64)
     table.flags.writeable = False
@@ -79,7 +79,7 @@ def _years(
 
 @dataclass(frozen=True)
 class LoadDiversity:
-    """How far single customers stray from the profile of their group.
+    """Deviation of single customers from the profile of their group.
 
     `level_sigma` and `noise_sigma` are standard deviations of the logarithm of a customer's
     level and of its noise (-), `shift_min_sigma` that of its habits' shift in time (min) and
@@ -93,14 +93,14 @@ class LoadDiversity:
     noise_correlation_h: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse spreads that are negative or beyond any use."""
+        """Raise ProfileError for spreads that are negative or too large."""
         require_number("LoadDiversity", "level_sigma", self.level_sigma, 0.0, 3.0)
         require_number("LoadDiversity", "shift_min_sigma", self.shift_min_sigma, 0.0, 480.0)
         require_number("LoadDiversity", "noise_sigma", self.noise_sigma, 0.0, 3.0)
         require_number("LoadDiversity", "noise_correlation_h", self.noise_correlation_h, 0.0, 168.0)
 
     def margin(self, axis: TimeAxis) -> int:
-        """Return the steps a base needs before and after `axis` to cover the largest shift."""
+        """Return the steps that a base needs before and after `axis` for the largest shift."""
         return math.ceil(_SHIFT_LIMIT * self.shift_min_sigma / (axis.step_h * 60.0))
 
     def padded(self, axis: TimeAxis) -> TimeAxis:

@@ -42,8 +42,8 @@ class Site:
     """Place of a photovoltaic system: degrees north and east, metres above the sea.
 
     `ambient_c` (degrees Celsius) and `wind_m_per_s` are constants, because a co-simulation
-    scenario carries no weather: 10 K of air temperature move the feed-in by about 4 %. Raises
-    ProfileError for values off the globe or an unknown time zone.
+    scenario contains no weather: 10 K of air temperature change the feed-in by about 4 %. Raises
+    ProfileError for values out of range or an unknown time zone.
     """
 
     latitude: float
@@ -71,7 +71,7 @@ class Site:
 
 
 def azimuth_to_equator(latitude: float) -> float:
-    """Azimuth in degrees clockwise from north of a system that faces the equator.
+    """Return the azimuth, in degrees clockwise from north, of a system that faces the equator.
 
     180 (south) north of the equator and on it, 0 (north) south of it; `latitude` in degrees.
     """
@@ -95,7 +95,7 @@ class Module:
     system_loss: float = 0.08
 
     def __post_init__(self) -> None:
-        """Refuse what is no system."""
+        """Raise ProfileError for values out of range."""
         require_number("Module", "tilt_degree", self.tilt_degree, 0.0, 90.0)
         require_number("Module", "azimuth_degree", self.azimuth_degree, 0.0, 360.0)
         require_number(
@@ -219,7 +219,7 @@ def pv_fleet(
 
 @functools.lru_cache(maxsize=16)
 def _sky(site: Site, axis: TimeAxis) -> _Sky:
-    """Sun and clear sky, computed once for all systems of a site."""
+    """Compute sun and clear sky once for all systems of a site."""
     middle = axis.index.tz_convert("UTC") + axis.step / 2
     location = pvlib.location.Location(
         site.latitude, site.longitude, tz="UTC", altitude=site.altitude_m
@@ -238,7 +238,7 @@ def _sky(site: Site, axis: TimeAxis) -> _Sky:
 
 
 def _under_clouds(sky: _Sky, index: Floats | None, systems: int) -> tuple[Floats, Floats, Floats]:
-    """Global, beam and diffuse irradiance in W/m2, broadcastable to (n, systems)."""
+    """Return global, beam and diffuse irradiance in W/m2, broadcastable to (n, systems)."""
     if index is None:
         index = np.ones((sky.ghi.shape[0], 1))
     if index.ndim != 2 or index.shape[0] != sky.ghi.shape[0] or index.shape[1] not in (1, systems):
@@ -248,8 +248,8 @@ def _under_clouds(sky: _Sky, index: Floats | None, systems: int) -> tuple[Floats
         )
     finite_array("pv_systems", "clear_sky_index", index.ravel(), None, INDEX_LOW, INDEX_HIGH)
     ghi = sky.ghi * index
-    # Erbs gives the beam lost relative to a clear sky rather than the beam itself, so that an
-    # index of one is exactly the clear sky. Near the horizon Erbs knows no beam: keep the ratio.
+    # Erbs' beam share is used relative to that of a clear sky, so that an index of one is exactly
+    # the clear sky. Near the horizon Erbs gives no beam: keep the ratio.
     cloudy = pvlib.irradiance.erbs(ghi, sky.zenith, sky.day_of_year)["dni"]
     clear = pvlib.irradiance.erbs(sky.ghi, sky.zenith, sky.day_of_year)["dni"]
     ratio = np.divide(cloudy, clear, out=index.copy(), where=clear > 0.0)

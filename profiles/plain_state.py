@@ -1,15 +1,15 @@
 """Encode states as bytes and decode them: plain data only, also from untrusted files.
 
-A state is MessagePack. Numbers, texts and bytes are themselves; everything else is a list that
-begins with what it is:
+A state is MessagePack. Numbers, texts and bytes are stored as such; every other value is a list
+that begins with its type:
 
     ["tuple", items], ["list", items], ["set", items], ["dict", [[key, value], ...]], ...
     ["array", dtype, shape, order, bytes], ["scalar", dtype, bytes]
     ["controllers.schedule:Plan", values of the fields in their order]
-    ["same", n]                             the n-th of these lists that was completed, again
+    ["same", n]                             reference to the n-th of these lists to be completed
 
-Objects are built here, and only those of STATE_TYPES, with the fields that these declare and
-nothing else. No other name in a state is imported or called.
+Only objects of STATE_TYPES are built, with the fields that these declare and nothing else. No other
+name in a state is imported or called.
 """
 
 import re
@@ -49,9 +49,9 @@ class StateError(StackelgridError):
 
 
 def bytes_of_state(state: Any) -> bytes:
-    """Bytes of a state; every number keeps all its bits, what is shared stays shared.
+    """Encode a state; every number keeps all its bits, shared objects stay shared.
 
-    Raises StateError for whatever is not plain data.
+    Raises StateError for values that are not plain data.
     """
     try:
         return msgspec.msgpack.encode(_Writer().plain(state))
@@ -60,21 +60,21 @@ def bytes_of_state(state: Any) -> bytes:
 
 
 def state_of_bytes(data: bytes) -> Any:
-    """State of bytes; raises StateError for whatever is not plain data."""
+    """Decode the bytes of a state; raises StateError unless they hold plain data."""
     try:
         return _Reader().value(msgspec.msgpack.decode(data))
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
-        raise StateError(f"no state ({error})") from error
+        raise StateError(f"not a state ({error})") from error
 
 
 class _Writer:
     def __init__(self) -> None:
         self._known: dict[int, int] = {}
         self._open: set[int] = set()
-        self._alive: list[Any] = []  # the address of what is gone may be taken again
+        self._alive: list[Any] = []  # keeps addresses unique: a freed one may be reused
 
     def plain(self, value: Any) -> Any:
-        """MessagePack's own types for a value."""
+        """Return a value as MessagePack's own types."""
         kind = type(value)
         if kind in _SCALARS:
             return value
@@ -112,7 +112,7 @@ class _Writer:
             raise StateError(f"{_name(named)} is not plain data")
         names = _fields(kind)
         more = set(getattr(value, "__dict__", ())) - set(names)
-        for extra in more:  # what is cached is computed again
+        for extra in more:  # cached properties are computed again
             if not isinstance(getattr(kind, extra, None), cached_property):
                 raise StateError(f"{_name(kind)}.{extra} is not a field and would be lost")
         return [label, [self.plain(getattr(value, n)) for n in names]]
@@ -132,13 +132,13 @@ class _Reader:
     def __init__(self) -> None:
         self._known: list[Any] = []
 
-    def value(self, told: Any) -> Any:
-        """Value that was written as MessagePack's own types."""
-        if not isinstance(told, list):
-            if isinstance(told, dict | msgspec.msgpack.Ext):
-                raise ValueError(f"{type(told).__name__} is not plain data")
-            return told
-        label, *content = told
+    def value(self, encoded: Any) -> Any:
+        """Return the value that was encoded as MessagePack's own types."""
+        if not isinstance(encoded, list):
+            if isinstance(encoded, dict | msgspec.msgpack.Ext):
+                raise ValueError(f"{type(encoded).__name__} is not plain data")
+            return encoded
+        label, *content = encoded
         if label == "int":
             return int(content[0])
         if label == "same":
@@ -176,7 +176,7 @@ class _Reader:
 
 
 def _object(label: str, values: list[Any]) -> Any:
-    """Object of a state's type; no code of its class runs but that of a message."""
+    """Build an object of a state type; runs no code of its class unless it is a message."""
     module, _, name = label.partition(":")
     kind: Any = getattr(import_module(f"{_ROOT}.{module}"), name)
     named = dict(zip(_fields(kind), values, strict=True))

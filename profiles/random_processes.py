@@ -1,4 +1,4 @@
-"""The one stochastic process loads and clouds are built from."""
+"""Stochastic process that loads and clouds are built from."""
 
 import math
 

@@ -4,11 +4,11 @@ Limits leave room for real use (a year of quarter hours, 35,040 intervals) and k
 number from taking the memory of the machine. A refusal names the product of sizes and its limit.
 """
 
-# text: a scenario is read whole; the shipped ones have 2 to 10 kB
+# characters of a scenario, which is read whole; the shipped ones have 2 to 10 kB
 SCENARIO_BYTES = 1_000_000
-# nested sections and lists of a scenario; the shipped ones have 5
+# nesting depth of sections and lists of a scenario; the shipped ones have 5
 SCENARIO_DEPTH = 32
-# a net is decoded in about ten times the memory of its file; 906 buses take 1 MB
+# bytes of a net file, decoded in about ten times their memory; 906 buses take 1 MB
 NET_BYTES = 64_000_000
 NET_BUSES = 50_000
 # cells of a table that a scenario names (profiles, prices, forecasts): 8 bytes each as numbers,
@@ -20,9 +20,9 @@ FILE_BYTES = 1_000_000_000
 # or lose all digits beside others
 QUANTITY = 1e12
 
-# 28 years of quarter hours; a year of them is 35,040
+# intervals: 28 years of quarter hours; one year is 35,040
 INTERVALS = 1_000_000
-# a week of quarter hours ahead has 672 steps
+# steps of the horizon; a week of quarter hours ahead has 672
 HORIZON_STEPS = 10_000
 # intervals that a horizon covers: a year of quarter hours ahead
 HORIZON_INTERVALS = 35_136
@@ -31,13 +31,13 @@ PROGRAM_CELLS = 400_000
 # values of series, 8 bytes each: (intervals + horizon) x (loads, PV and prices of all grids);
 # building holds about four copies of one grid's
 SERIES_CELLS = 100_000_000
-# intervals x steps of the horizon x devices: what a run plans, about 16 bytes each in its tables
+# intervals x steps of the horizon x devices: planned values, about 16 bytes each in its tables
 PLANNED_CELLS = 100_000_000_000
-# copies of a grid, which only multiply its exchange
+# copies of a grid; they only multiply its exchange
 MULTIPLICITY = 1_000_000
-# grids are simulated one by one
+# grids, which are simulated one by one
 GRIDS = 1_000
-# runs of an ensemble, each a directory
+# runs of an ensemble, each with a directory of its own
 ENSEMBLE_RUNS = 100_000
 # points of a sweep, each a solved program
 SWEEP_POINTS = 100_000

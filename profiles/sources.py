@@ -19,7 +19,7 @@ from stackelgrid.profiles.time_axis import TimeAxis
 
 SeriesUnit = Literal["mw", "eur_per_mwh", "factor"]
 
-# Factor from a column's unit to the wanted unit; what is missing here is not convertible.
+# factor from a column's unit to the wanted unit; pairs that are missing cannot be converted
 _CONVERSIONS = {
     "mw": {"mw": 1.0, "kw": 1e-3, "w": 1e-6},
     "eur_per_mwh": {"eur_per_mwh": 1.0},
@@ -71,8 +71,8 @@ def read_factors(
     """Read one column for each device as factors of `nominal_mw` (names,), shape (n, names).
 
     A column is `<name>_factor`, or a power that is divided by the nominal one: `<name>_mw`, `_kw`
-    or `_w`. Files, stamps and steps are those of `read_series`. Raises ProfileError as that does,
-    and for a device without a column, with several, or with a power and nothing nominal, and for
+    or `_w`. Files, stamps and steps are those of `read_series`. Raises ProfileError as it does, for
+    a device without a column or with several, for a power where the nominal power is 0, and for
     negative values.
     """
     path = Path(path)
@@ -113,7 +113,7 @@ def read_factors(
 def _on_axis(
     path: Path, table: pd.DataFrame, columns: Sequence[str], axis: TimeAxis, timezone: str | None
 ) -> dict[str, Floats]:
-    """Values of columns on the steps of `axis`: means of finer steps, coarser ones held."""
+    """Return values of columns on the steps of `axis`: means of finer steps, coarser ones held."""
     stamps = parse_stamps(path, table["time"], _zone(path, timezone), ordered=True)
     require_equal_steps(path, stamps)
     rows = _rows_of_steps(path, stamps, axis)
@@ -170,7 +170,7 @@ def read_columns(path: Path) -> pd.DataFrame:
 
 
 def _check_size(path: Path, ending: str) -> None:
-    """Refuse a file whose table would take too much memory."""
+    """Raise ProfileError for a file whose table would take too much memory."""
     size = path.stat().st_size
     if size > FILE_BYTES:
         raise ProfileError(
@@ -187,7 +187,7 @@ def _check_size(path: Path, ending: str) -> None:
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    """Read the whole file, its first column `time`."""
+    """Read the whole file; its first column is named `time`."""
     frame = read_columns(path)
     if frame.index.name == "time":
         frame = frame.reset_index()
@@ -242,7 +242,7 @@ def _converted_names(
 
 
 def _rows_of_steps(path: Path, stamps: pd.DatetimeIndex, axis: TimeAxis) -> Ints:
-    """Rows (n, parts) of which each step of the axis is the mean; one where steps are longer."""
+    """Return the rows (n, parts) averaged over each step of the axis; one if steps are longer."""
     step, nothing = stamps[1] - stamps[0], pd.Timedelta(0)
     if axis.step % step != nothing and step % axis.step != nothing:
         raise ProfileError(

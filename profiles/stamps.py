@@ -1,4 +1,4 @@
-"""Stamps of the user's files: with an offset, or local time of a zone."""
+"""Time stamps of the user's files: with an offset, or local time of a zone."""
 
 import re
 from datetime import tzinfo
@@ -15,11 +15,11 @@ _OFFSET = re.compile(r"[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$")
 def parse_stamps(
     path: Path, column: "pd.Series[str]", zone: tzinfo | None, *, ordered: bool = False
 ) -> pd.DatetimeIndex:
-    """Stamps of a column in UTC; those without an offset are local time of `zone`.
+    """Parse the stamps of a column in UTC; those without an offset are local time of `zone`.
 
-    Of a local hour that a clock change repeats, `ordered` stamps tell by their order which one is
+    For a local hour that a clock change repeats, the order of `ordered` stamps decides which one is
     meant. Raises ProfileError, naming file, column and row: no stamps, stamps with and without an
-    offset, naive ones without a zone, and those that a clock change skips or leaves open.
+    offset, naive ones without a zone, and those that a clock change skips or makes ambiguous.
     """
     name = column.name
     if isinstance(column.dtype, pd.DatetimeTZDtype):
@@ -27,7 +27,7 @@ def parse_stamps(
     elif pd.api.types.is_datetime64_dtype(column.dtype):
         stamps = _localise(path, pd.DatetimeIndex(column), zone, name, ordered)
     elif not pd.api.types.is_object_dtype(column.dtype):
-        # Numbers would parse as seconds or nanoseconds of an unstated epoch.
+        # numbers would be parsed as seconds or nanoseconds since an unstated epoch
         raise ProfileError(f"{path}: column {name!r} holds {column.dtype}; stamps are accepted")
     else:
         text = column.astype(str)
@@ -73,7 +73,7 @@ def _localise(
         )
     local = naive.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
     if ordered and local.hasnans:
-        # an hour that is there twice: summer time comes first; one that is there once stays open
+        # a repeated hour: summer time comes first; an hour that occurs once stays ambiguous
         first, twice = ~naive.duplicated(), naive.duplicated(keep=False)
         in_order = naive.tz_localize(zone, ambiguous=first, nonexistent="NaT")
         local = local.where(local.notna() | ~twice, in_order)
@@ -87,7 +87,7 @@ def _localise(
 
 
 def require_equal_steps(path: Path, stamps: pd.DatetimeIndex) -> None:
-    """Refuse stamps that repeat, step back or leave a gap."""
+    """Raise ProfileError for stamps that repeat, step back or leave a gap."""
     steps = np.diff(stamps.asi8)
     if (steps == 0).any():
         row = int(np.flatnonzero(steps == 0)[0]) + 1
@@ -111,5 +111,5 @@ def require_equal_steps(path: Path, stamps: pd.DatetimeIndex) -> None:
 
 
 def iso(stamp: pd.Timestamp) -> str:
-    """Stamp in UTC as ISO 8601."""
+    """Format a stamp in UTC as ISO 8601."""
     return stamp.tz_convert("UTC").isoformat()

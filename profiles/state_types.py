@@ -1,7 +1,7 @@
-"""Types of the objects that a state may hold, by module and name.
+"""Types of the objects that a state may contain, by module and name.
 
-What a run carries is made of these, of numbers, texts, arrays and containers: a class that is not
-listed is neither saved nor restored.
+States consist of these, of numbers, texts, arrays and containers: objects of other classes are
+neither saved nor restored.
 """
 
 STATE_TYPES = frozenset(

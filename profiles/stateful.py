@@ -1,8 +1,8 @@
-"""Objects that carry something from one interval to the next, and how they hand it over.
+"""Protocol of objects that carry values from one interval to the next.
 
-A run can be saved between two intervals and go on in another process: whatever carries something
-says what (`state`), and takes it back into a freshly built object (`restore`). What is not in a
-state must be a function of present data: caches, solvers, models.
+A run can be saved between two intervals and continued in another process: each object with values
+to carry returns them (`state`) and takes them back after it was built anew (`restore`). Everything
+that is not in a state must be a function of present data: caches, solvers, models.
 """
 
 from collections.abc import Mapping
@@ -16,28 +16,28 @@ class Stateful(Protocol):
     """Can be saved between two intervals.
 
     A state is plain data: numbers, texts, arrays, containers and dataclasses of the project. It may
-    share what it holds with its object, so it is written before the object goes on.
+    share objects with its owner, so it is written before the owner continues.
     """
 
     def state(self) -> Any:
-        """What the object carries to the next interval."""
+        """Return the values that the object carries to the next interval."""
         ...
 
     def restore(self, state: Any) -> None:
-        """Take what an object built from the same scenario carried."""
+        """Restore the state of an object built from the same scenario."""
         ...
 
 
 class Carrying:
-    """Carries the attributes that its class names in `carried`; all of them are plain data."""
+    """Carries the attributes listed in `carried` of its class; all of them are plain data."""
 
     carried: ClassVar[tuple[str, ...]] = ()
 
     def state(self) -> Mapping[str, Any]:
-        """Values of the carried attributes, by name."""
+        """Return the values of the carried attributes, by name."""
         return {name: getattr(self, name) for name in self.carried}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take the values of the carried attributes."""
+        """Restore the values of the carried attributes."""
         for name in self.carried:
             setattr(self, name, state[name])

@@ -29,7 +29,7 @@ class TimeAxis:
     length: int
 
     def __post_init__(self) -> None:
-        """Refuse what is no time axis."""
+        """Raise ProfileError for an invalid time axis."""
         if not isinstance(self.start, pd.Timestamp) or self.start.tzinfo is None:
             raise ProfileError(
                 f"TimeAxis: start is {self.start!r}; a pandas Timestamp with a time zone is "
@@ -61,12 +61,12 @@ class TimeAxis:
         return self.step / pd.Timedelta(hours=1)
 
     def window(self, k: int, n: int) -> "TimeAxis":
-        """Return the axis of the `n` steps from step `k`; raises ProfileError if they stick out."""
+        """Return the axis of the `n` steps from step `k`; raises ProfileError beyond its ends."""
         require_count("TimeAxis.window", "k", k, 0)
         require_count("TimeAxis.window", "n", n, 1)
         if k + n > self.length:
             raise ProfileError(
-                f"TimeAxis.window: steps {k} to {k + n - 1} are asked for; "
+                f"TimeAxis.window: steps {k} to {k + n - 1} are requested; "
                 f"steps 0 to {self.length - 1} are accepted"
             )
         first = (self.start.tz_convert("UTC") + self.step * k).tz_convert(self.start.tzinfo)
@@ -91,7 +91,7 @@ class Horizon:
     _starts: npt.NDArray[np.intp] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check the steps and precompute what `average` needs at every call."""
+        """Check the steps and precompute the constants of `average`."""
         require_count("Horizon", "interval_min", self.interval_min, 1)
         if not isinstance(self.steps_min, tuple) or not self.steps_min:
             raise ProfileError(

@@ -290,7 +290,7 @@ def test_updates_at_clock_times():
     axis = TimeAxis(start, pd.Timedelta(minutes=30), 60)
     # from 10:30: 12:00 is 3 intervals away, 18:10 rounds up to 18:30
     assert Updates.at_clock_times(axis, ("12:00", "18:10")).intervals == (0, 3, 16, 51)
-    with pytest.raises(ProfileError, match="'24:00' is no clock time"):
+    with pytest.raises(ProfileError, match="'24:00' is not a clock time"):
         Updates.at_clock_times(axis, ("24:00",))
 
 
