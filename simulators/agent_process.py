@@ -1,4 +1,4 @@
-"""An agent of a negotiation as a SimPy process: it reads messages, computes, answers."""
+"""Agent of a negotiation as a SimPy process: it reads messages, computes and answers."""
 
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
@@ -30,10 +30,10 @@ _TERMS = (Offer, Prepare)
 
 
 class AgentProcess(Carrying):
-    """Runs one `NegotiatingAgent`; shares nothing with other processes but messages.
+    """Runs one `NegotiatingAgent`; exchanges nothing but messages with other processes.
 
-    `compute_s` seconds of the network's clock pass for an answer. What the agent raises is kept in
-    `failures`: it then does not answer an offer, and votes no on a `Prepare`.
+    An answer takes `compute_s` seconds of the network's clock. Exceptions of the agent are kept in
+    `failures`: the agent then does not answer an offer, and votes no on a `Prepare`.
     """
 
     carried = ("failures", "ignored", "interval", "_answered", "_voted", "_batch", "_newest")
@@ -58,13 +58,13 @@ class AgentProcess(Carrying):
         self._answered: tuple[tuple[int, int], Response] | None = None
         self._voted: dict[Version, Bound] = {}
         self._working: Future[Any] | None = None
-        # what is read together, oldest first, and the newest terms of it
+        # messages read together, oldest first, and the newest terms among them
         self._batch: list[Message] = []
         self._newest: tuple[int, int, int] | None = None
         self._process = environment.process(self._run())
 
     def state(self) -> dict[str, Any]:
-        """What it holds and has not read or sent yet; at rest it computes nothing."""
+        """Return the held schedules and the messages not read or sent; nothing is computing."""
         return {
             **super().state(),
             "participant": self.participant.state(),
@@ -72,30 +72,30 @@ class AgentProcess(Carrying):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take what it held, before the environment runs."""
+        """Restore the state before the environment runs."""
         super().restore(state)
         self.participant.restore(state["participant"])
         self.mailbox.restore(state["mailbox"])
 
     def begin(self, interval: int) -> None:
-        """Take up an interval, once the agent has its data."""
+        """Begin an interval, once the agent has its data."""
         self.interval, self._answered = interval, None
 
     def new(self, version: Version | None) -> Bound | None:
-        """The schedule it voted for in a version that it holds and that begins now."""
+        """Return the agent's schedule of a version that begins now; None for any other version."""
         if version is None or version.interval != self.interval:
             return None
         return self._voted.get(version)
 
     def settled(self, counted_mw: Floats) -> Floats:
-        """Trade (steps,) that counts, no more than its `Commit` has told; for the one it holds."""
-        told = np.array(self.participant.trade_mw)
-        return np.where(np.abs(counted_mw) <= np.abs(told), counted_mw, told)
+        """Limit counted trade (steps,) of the held schedule to the trade that `Commit` cleared."""
+        cleared = np.array(self.participant.trade_mw)
+        return np.where(np.abs(counted_mw) <= np.abs(cleared), counted_mw, cleared)
 
     def rest(self) -> None:
-        """Stop computing at a gate, where an answer would come too late.
+        """Stop computing at a gate, after which an answer would be late.
 
-        Afterwards nothing touches the agent, and what it has not read yet is in its state.
+        Afterwards no thread uses the agent, and unread messages are part of its state.
         """
         if self._working is None:
             return
@@ -110,7 +110,7 @@ class AgentProcess(Carrying):
 
     def _run(self) -> Process:
         while True:
-            self._send()  # what was left when a gate closed
+            self._send()  # messages left unsent when a gate closed
             if not self._batch:
                 self._newest = None
                 first = yield self.mailbox.get()
@@ -119,13 +119,13 @@ class AgentProcess(Carrying):
                 message = self._batch[0]
                 try:
                     yield from self._read(message)
-                except simpy.Interrupt:  # it was at rest: the message is gone
+                except simpy.Interrupt:  # computing was stopped: the message is removed
                     self._send()
                     continue
                 del self._batch[0]
 
     def _take(self, arrivals: list[Any]) -> None:
-        """Put arrivals in the batch that is read."""
+        """Append the messages of arrivals to the batch."""
         messages = [m for m in map(self.mailbox.read, arrivals) if m is not None]
         self._batch += messages
         numbers = [_number(m) for m in messages if isinstance(m, _TERMS)]
@@ -142,7 +142,7 @@ class AgentProcess(Carrying):
             yield from self._handle(message)
         except simpy.Interrupt:
             raise
-        except Exception as error:  # whatever one agent raises must not stop the others
+        except Exception as error:  # an error of one agent must not stop the others
             self._failed(error)
 
     def _handle(self, message: Message) -> Process:
@@ -163,7 +163,7 @@ class AgentProcess(Carrying):
     def _on_offer(self, offer: Offer) -> Process:
         number = (offer.interval, offer.round)
         if self._answered is not None and self._answered[0] == number:
-            self.mailbox.send(self._answered[1])  # asked again: the answer was lost
+            self.mailbox.send(self._answered[1])  # a repeated offer: the answer was lost
             return
         if offer.interval != self.interval or (self._answered and self._answered[0] > number):
             self.ignored["offer of another round"] += 1
@@ -198,7 +198,7 @@ class AgentProcess(Carrying):
             self._voted = {prepare.version: bound, **self._still_wanted()}
 
     def _on_commit(self, commit: Commit, now: float) -> None:
-        """Adopt a version; one that comes after its gate is what the agent holds from now on."""
+        """Adopt a version; one whose gate has passed is held from now on."""
         if now < self._gate_of(commit.version.interval):
             return
         bound = self._voted.get(commit.version)
@@ -210,7 +210,7 @@ class AgentProcess(Carrying):
         return {held: self._voted[held]} if held is not None and held in self._voted else {}
 
     def _vote(self, bound: Bound | None) -> VoteData:
-        """What the agent would do, and what it does without a commit."""
+        """Return the agent's vote, with the schedule that it keeps without a commit."""
         held = self.agent.boundary(self.agent.held(""))
         held_mw, held_mvar = _profile(held.p_mw), _profile(held.q_mvar)
         version = self.participant.held
@@ -230,16 +230,16 @@ class AgentProcess(Carrying):
     def _computed(
         self, task: Callable[[Terms], Any], terms: Terms
     ) -> Generator[simpy.Event, Any, Any]:
-        """Compute on a thread while simulated time passes, so that agents work side by side.
+        """Compute on a thread while simulated time passes, so that agents work in parallel.
 
-        What the task returns, None where it raises.
+        Returns the result of the task, None if it raises.
         """
         self._working = future = self._pool.submit(task, terms)
         yield self._environment.timeout(self._compute_s)
         self._working = None
         try:
             return future.result()
-        except Exception as error:  # as if it had found nothing
+        except Exception as error:  # counts as no result
             self._failed(error)
             return None
 

@@ -1,7 +1,7 @@
 """TSO, DSO and LMO agents as one time-based mosaik simulator around the mosaik-free controller.
 
-All agents live in one simulator: their negotiation happens inside a step, mosaik sees measurements
-in and set points out.
+One simulator contains all agents: their negotiation happens inside a step, mosaik delivers
+measurements and takes set points.
 """
 
 import time as wall
@@ -34,11 +34,11 @@ META: Meta = {
 
 
 class ControllerError(StackelgridError):
-    """A controller returned something that cannot be applied."""
+    """Raised when a controller returns an unusable decision."""
 
 
 class AgentSimulator(mosaik_api_v3.Simulator):
-    """One entity an agent; entity ids are the names of their grids."""
+    """Simulator with one entity for each agent; entity ids are the names of their grids."""
 
     def __init__(self) -> None:
         super().__init__(META)
@@ -58,7 +58,7 @@ class AgentSimulator(mosaik_api_v3.Simulator):
         observe: Callable[[int, Decision], None],
         first_interval: int = 0,
     ) -> Meta:
-        """Take the controller that decides for all agents; time 0 starts `first_interval`."""
+        """Store the controller that decides for all agents; time 0 starts `first_interval`."""
         self._interval_s, self._first_interval = interval_s, first_interval
         self._controller = controller
         self._timings = timings
@@ -85,7 +85,7 @@ class AgentSimulator(mosaik_api_v3.Simulator):
         return time + self._interval_s
 
     def get_data(self, outputs: OutputRequest) -> OutputData:
-        """Set points, and the plan for the record."""
+        """Return set points, and the plan for the record."""
         assert self._decision is not None
         data: dict[str, dict[str, Any]] = {}
         for eid, attributes in outputs.items():
@@ -107,7 +107,7 @@ class AgentSimulator(mosaik_api_v3.Simulator):
         return data
 
     def _pv_limit(self, name: str, plan: Plan) -> Floats:
-        """Most that PV may feed in; from the forecast of the applied step if the plan is silent."""
+        """Return the limit of PV feed-in; if the plan has none, the forecast for the step."""
         points = plan.set_points
         if points.pv_p_max_mw is not None:
             return points.pv_p_max_mw
@@ -128,7 +128,7 @@ class AgentSimulator(mosaik_api_v3.Simulator):
         )
 
     def _check(self, decision: object) -> None:
-        """Refuse what cannot be applied or recorded, of a user's controller above all."""
+        """Raise ControllerError for a decision that cannot be applied or recorded."""
         kind = f"controller {type(self._controller).__name__}"
         if not isinstance(decision, Decision):
             raise ControllerError(

@@ -11,10 +11,10 @@ from typing import Any
 
 
 class Flow(Enum):
-    """How mosaik treats an attribute.
+    """Treatment of an attribute by mosaik.
 
     A persistent value holds until it is replaced; a triggering input starts a step within the same
-    time, and an event output is there only when it has changed by more than the tolerance.
+    time, and an event output is sent only when it has changed by more than the tolerance.
     """
 
     INPUT = "input"
@@ -103,7 +103,7 @@ AGENT = (
     Attribute("vm_pu", "p.u.", Flow.INPUT),
     Attribute("tap_pos", "1", Flow.INPUT),
     Attribute("battery_e_mwh", "MWh", Flow.INPUT, "battery"),
-    # intervals that are on record: the next one begins when the one before is
+    # number of recorded intervals: the next one begins when the one before is recorded
     Attribute("recorded", "1", Flow.INPUT),
     # set points for the interval that begins
     Attribute("battery_p_set_mw", "MW", Flow.OUTPUT, "battery"),
@@ -121,12 +121,12 @@ LOG = (Attribute("recorded", "1", Flow.OUTPUT),)
 
 
 def names(attributes: Sequence[Attribute], *flows: Flow) -> list[str]:
-    """Names of the attributes with one of the given flows, in order."""
+    """Return the names of the attributes with one of the given flows, in order."""
     return [a.name for a in attributes if a.flow in flows]
 
 
 def model_meta(attributes: Sequence[Attribute], params: Sequence[str], public: bool = True) -> Any:
-    """Entry of mosaik's META for a model."""
+    """Return the entry of mosaik's META for a model."""
     return {
         "public": public,
         "params": list(params),
@@ -139,7 +139,7 @@ def model_meta(attributes: Sequence[Attribute], params: Sequence[str], public: b
 def time_based_model_meta(
     attributes: Sequence[Attribute], params: Sequence[str], any_inputs: bool = False
 ) -> Any:
-    """Entry of META for a model of a time-based simulator, where nothing triggers."""
+    """Return the entry of META for a model of a time-based simulator, without triggers."""
     return {
         "public": True,
         "params": list(params),
@@ -149,7 +149,7 @@ def time_based_model_meta(
 
 
 def only_value(sources: dict[str, Any]) -> Any:
-    """Value of an input that has exactly one source; None where it has none yet."""
+    """Return the value of an input that has exactly one source; None where it has none yet."""
     value = None
     for value in sources.values():  # noqa: B007
         pass

@@ -1,4 +1,4 @@
-"""What summary.json says of certificates: counts of intervals, and the largest of everything."""
+"""Totals of certificates in summary.json: counts of intervals, and the largest of each quantity."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ _RANK = {"": 0, EXACT: 1, FEASIBLE: 2, INFEASIBLE: 3}
 
 @dataclass
 class _Worst:
-    """The worst verdict of every interval over some grids."""
+    """Worst verdict of every interval over some grids."""
 
     rank: dict[int, int] = field(default_factory=dict)
 
@@ -28,7 +28,7 @@ class _Worst:
 
 @dataclass
 class CertificateTotals:
-    """Added up grid by grid; feeders judge an interval, the DC dispatch has counts of its own."""
+    """Totals added grid by grid; feeders judge an interval, DC dispatch is counted separately."""
 
     feeders: _Worst = field(default_factory=_Worst)
     before: _Worst = field(default_factory=_Worst)
@@ -78,7 +78,7 @@ class CertificateTotals:
         if not c.recovery or INFEASIBLE in (c.verdict, c.verdict_three_phase):
             return
         self.mended.add(interval)
-        if c.recovery_decisions:  # once a plan
+        if c.recovery_decisions:  # counted once for each plan
             self.rungs[c.recovery] += 1
             self.cost_eur += copies * c.recovery_eur
 
@@ -86,7 +86,7 @@ class CertificateTotals:
         self.largest[name] = larger(self.largest.get(name, 0.0), value)
 
     def summary(self) -> dict[str, Any]:
-        """Section `certificate` of summary.json; null where a run has no such view."""
+        """Return the section `certificate` of summary.json; null for views that are missing."""
         most = self.largest
         return {
             "exact": self.feeders.count(EXACT),
@@ -141,5 +141,5 @@ class CertificateTotals:
 
 
 def larger(most: float, value: float) -> float:
-    """Larger of the two; NaN counts as nothing."""
+    """Return the larger of the two; NaN is ignored."""
     return most if isnan(value) else max(most, value)

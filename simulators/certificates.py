@@ -1,4 +1,4 @@
-"""What the tables say of certificates: the applied step, every step, phases, and what happened."""
+"""Table columns and rows of certificates: applied step, every step, phases, and reality."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +18,7 @@ _NAN = float("nan")
 class CertificateColumns:
     """Columns of interval.parquet about the plan, at forecast injections (docs/results.md).
 
-    Those on the horizon, and what recovery tried and cost, are of the interval in which the plan
-    was made.
+    Columns on the horizon and on recovery belong to the interval in which the plan was made.
     """
 
     verdict: str = ""
@@ -58,7 +57,7 @@ class CertificateColumns:
 
 
 def certificate_columns(plan: Plan | None) -> CertificateColumns:
-    """Certificate of the applied step, with what it says of the rest of the horizon."""
+    """Return the certificate of the applied step, with its totals over the horizon."""
     if plan is None or plan.verdict is None:
         return CertificateColumns()
     columns: dict[str, Any] = dict(vars(plan.verdict))
@@ -102,7 +101,7 @@ def certificate_columns(plan: Plan | None) -> CertificateColumns:
 
 
 def certificate_rows(name: str, plan: Plan) -> dict[str, Any]:
-    """Every step of the horizon of one plan; empty without a certificate."""
+    """Return the rows of every step of the horizon of one plan; empty without a certificate."""
     judged = plan.certificate or plan.transmission
     steps = range(len(judged.verdict)) if judged is not None else range(0)
     verdicts = [judged.step(k) for k in steps] if judged is not None else []
@@ -132,7 +131,7 @@ def certificate_rows(name: str, plan: Plan) -> dict[str, Any]:
 
 
 def phase_rows(name: str, plan: Plan, bus_index: tuple[int, ...]) -> dict[str, Any]:
-    """Voltages phase by phase of the applied step, buses in network order; empty without a view."""
+    """Return voltages of each phase at the applied step, buses in network order; empty without."""
     phases = plan.certificate.phases if plan.certificate is not None else None
     if phases is None:
         bus_index, vm, unbalance = (), np.zeros((3, 0)), np.zeros(0)
@@ -147,7 +146,7 @@ def phase_rows(name: str, plan: Plan, bus_index: tuple[int, ...]) -> dict[str, A
 
 
 def bus_columns(plan: Plan | None, order: NetOrder, buses: int) -> dict[str, Floats]:
-    """Voltage that the plan reckons with and AC voltage at its injections, in the net's order."""
+    """Return the planned voltage and the AC voltage at planned injections, in the net's order."""
     planned, certified = np.full((2, buses), np.nan)
     if plan is not None and plan.certificate is not None:
         planned[order.bus] = plan.certificate.vm_planned_pu[:, plan.step]
@@ -158,7 +157,7 @@ def bus_columns(plan: Plan | None, order: NetOrder, buses: int) -> dict[str, Flo
 
 
 def branch_columns(plan: Plan | None, order: NetOrder, limits: GridLimits) -> dict[str, Floats]:
-    """Cone gap, fictitious loss and AC loading of the plan's applied step, in the net's order."""
+    """Return cone gap, fictitious loss and AC loading of the applied step, in the net's order."""
     branches = len(limits.branch_name)
     gap, loss, loading = np.full((3, branches), np.nan)
     if plan is not None and plan.certificate is not None:
@@ -176,6 +175,6 @@ def branch_columns(plan: Plan | None, order: NetOrder, limits: GridLimits) -> di
 
 
 def _largest(values: Floats) -> float:
-    """Largest value; NaN only where there is nothing else."""
+    """Return the largest value; NaN only if all are NaN."""
     known = values[~np.isnan(values)]
     return float(known.max()) if known.size else _NAN

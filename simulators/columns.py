@@ -1,4 +1,4 @@
-"""What a table of results is made of: columns with a unit and a meaning, declared once.
+"""Declarations of result tables: each column with its unit and meaning, declared once.
 
 Schemas, Parquet files and the documentation (`make schema`) are derived from these declarations.
 """
@@ -12,7 +12,7 @@ import pyarrow as pa
 INT, FLOAT, TEXT, BOOL = pa.int32(), pa.float64(), pa.string(), pa.bool_()
 UTC_TIME = pa.timestamp("ms", tz="UTC")
 
-# what the unit of a column may be; a share or ratio is "1", a text or a number of things has none
+# accepted units; a share or ratio is "1", a text or a number of things has none
 UNITS = (
     "", "1", "%", "p.u.", "degree", "MW", "MVAr", "MVA", "MWh", "kA", "kV", "km", "EUR", "EUR/MWh",
     "EUR/MW^2", "s", "h", "B",
@@ -21,7 +21,7 @@ UNITS = (
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its name, Arrow type, unit (of `UNITS`) and what it means."""
+    """Column of a table: its name, Arrow type, unit (of `UNITS`) and meaning."""
 
     name: str
     type: pa.DataType
@@ -36,14 +36,14 @@ class Column:
 
     @property
     def field(self) -> pa.Field:
-        """Field of a schema; Parquet files carry unit and meaning along."""
+        """Field of a schema, with unit and meaning as metadata of Parquet files."""
         metadata = {"unit": self.unit, "description": self.text}
         return pa.field(self.name, self.type, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Columns that belong together, with a heading where a table has more than one group."""
+    """Group of columns, with a heading where a table has more than one group."""
 
     columns: tuple[Column, ...]
     title: str = ""
@@ -52,7 +52,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: its file's stem, what a row is, and its columns by groups."""
+    """Table: its file's stem, the meaning of a row, and its columns by groups."""
 
     name: str
     row: str
@@ -86,7 +86,7 @@ def arrow_table(frame: pd.DataFrame, declared: Table) -> pa.Table:
 
 
 def table(name: str, row: str, *parts: Column | Group) -> Table:
-    """Return a table of columns and groups; columns in a row make a group without a heading."""
+    """Return a table of columns and groups; consecutive columns form a group without a heading."""
     groups: list[Group] = []
     loose: list[Column] = []
     for part in parts:
@@ -103,7 +103,7 @@ def table(name: str, row: str, *parts: Column | Group) -> Table:
 
 
 def group(title: str, text: str, *columns: Column) -> Group:
-    """Return columns under a heading; the text says when they are empty, for example."""
+    """Return columns under a heading; the text states when they are empty, for example."""
     return Group(columns, title, text)
 
 

@@ -1,7 +1,7 @@
-"""A communication network that delays, loses, doubles and reorders messages, on SimPy's clock.
+"""Communication network that delays, loses, doubles and reorders messages, on SimPy's clock.
 
-Agents are SimPy processes that share nothing but bytes: `send` puts a payload on a directed link,
-`receive` says who takes it at the other end. A delivered copy costs one event.
+Agents are SimPy processes that exchange nothing but bytes: `send` puts a payload on a directed
+link, `receive` sets the function that takes it at the other end. A delivered copy costs one event.
 """
 
 import zlib
@@ -35,18 +35,25 @@ __all__ = [
     "TrafficCounts",
 ]
 
-# takes the sender, by whose link a payload came, and the payload
+# function of the sender, by whose link a payload came, and the payload
 Receiver = Callable[[str, bytes], None]
 
 
 class CommunicationNetwork:
     """Directed links between named agents.
 
-    Each link draws from a random stream of its own, derived from `seed` and the names of its ends:
-    traffic on one never changes what happens on another, and equal seeds give equal deliveries.
+    Each link draws from its own random stream, derived from `seed` and the names of its ends:
+    traffic on one never changes deliveries on another, and equal seeds give equal deliveries.
     Links not in `links` have `quality`. Several networks may share one environment.
 
-    Raises CommunicationError for names that are given twice or reserved, and for links and outages
+    environment: clock of the network.
+    names: agents.
+    quality: quality of all links that `links` does not contain.
+    links: quality by (sender, recipient).
+    outages: spans in which links are down.
+    seed: seed of all random streams.
+
+    Raises CommunicationError for names that occur twice or are reserved, and for links and outages
     of agents that do not exist.
     """
 
@@ -69,7 +76,7 @@ class CommunicationNetwork:
         if twice:
             raise CommunicationError(f"agent {twice[0]!r} is given twice; once is accepted")
         if ANYONE in names:
-            raise CommunicationError(f"agent {ANYONE!r}: the name stands for anyone in outages")
+            raise CommunicationError(f"agent {ANYONE!r}: the name is reserved (any agent)")
         self._receivers: dict[str, Receiver] = dict.fromkeys(names, _nobody)
         self._links: dict[tuple[str, str], Link] = {}
         self._order = count()
@@ -91,10 +98,11 @@ class CommunicationNetwork:
         link.send(payload)
 
     def receive(self, name: str, receiver: Receiver) -> None:
-        """Hand what reaches an agent to a function of sender and payload.
+        """Set the function of sender and payload that receives messages for an agent.
 
-        The sender is the one whose link it came over. What is delivered to an agent without a
-        receiver is gone. Raises CommunicationError for an agent that does not exist.
+        The sender is the agent at the other end of the link. Messages delivered to an agent
+        without a receiver are dropped. Raises CommunicationError for an agent that does not
+        exist.
         """
         self._check_name("recipient", name)
         self._receivers[name] = receiver
@@ -104,13 +112,13 @@ class CommunicationNetwork:
 
     @property
     def environment(self) -> simpy.Environment:
-        """Environment whose clock the network follows."""
+        """Environment whose clock the network uses."""
         return self._environment
 
     def counts(self, *links: tuple[str, str]) -> TrafficCounts:
-        """Counts of some directed links together, of all without an argument, from the beginning.
+        """Return total counts of the given directed links, without arguments of all links.
 
-        Raises CommunicationError as `send` does.
+        Counts begin with the network. Raises CommunicationError as `send` does.
         """
         for sender, recipient in links:
             self._check_ends(sender, recipient)
@@ -119,15 +127,15 @@ class CommunicationNetwork:
 
     @property
     def used_links(self) -> tuple[tuple[str, str], ...]:
-        """Directed links, (sender, recipient), on which something was sent, sorted."""
+        """Directed links, (sender, recipient), with at least one message sent, sorted."""
         return tuple(sorted(ends for ends, link in self._links.items() if link.sent))
 
     def state(self) -> dict[tuple[str, str], Any]:
-        """States of the links that were used, with what is under way; receivers are not carried."""
+        """Return the states of used links with messages under way; receivers are not part of it."""
         return {ends: link.state() for ends, link in self._links.items()}
 
     def restore(self, state: Mapping[tuple[str, str], Any]) -> None:
-        """Take what the links carried; what was under way arrives in the same order."""
+        """Restore the states of links; messages under way arrive in the same order."""
         under_way: list[tuple[UnderWay, Link]] = []
         for ends, carried in state.items():
             link = self._open(*ends)
@@ -137,7 +145,7 @@ class CommunicationNetwork:
             link.put_under_way(copy.at_s, copy.number, copy.payload)
 
     def _open(self, sender: str, recipient: str) -> Link:
-        """Link between two agents, made at its first use: n agents have n (n - 1) of them."""
+        """Return the link between two agents, made at its first use: n agents have n (n - 1)."""
         ends = (sender, recipient)
         if ends not in self._links:
             self._check_ends(sender, recipient)
@@ -168,4 +176,4 @@ class CommunicationNetwork:
 
 
 def _nobody(sender: str, payload: bytes) -> None:
-    """Receiver of an agent that has none."""
+    """Drop a message of an agent without receiver."""

@@ -1,4 +1,4 @@
-"""What a communication network is told: quality of links, outages, and when a negotiation ends."""
+"""Settings of a communication network: quality of links, outages, and gates of negotiations."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ ANYONE = "*"
 
 
 class CommunicationError(StackelgridError):
-    """A communication network cannot be set up or used as asked; names thing, value, accepted."""
+    """Raised for invalid settings or use of a communication network."""
 
 
 def _finite(name: str, value: float, *, positive: bool) -> None:
@@ -21,7 +21,7 @@ def _finite(name: str, value: float, *, positive: bool) -> None:
 
 @dataclass(frozen=True)
 class LinkQuality:
-    """How one directed link treats its messages; the default neither delays nor loses any.
+    """Quality of one directed link; the default neither delays nor loses messages.
 
     Delays are gamma distributed with mean `latency_s` and standard deviation `jitter_s` (constant
     without jitter). `loss`, `duplication` and `reordering` are probabilities of a message. A link
@@ -41,7 +41,7 @@ class LinkQuality:
     bandwidth_bit_per_s: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no link can have."""
+        """Raise CommunicationError for an invalid quality."""
         for name in ("latency_s", "jitter_s"):
             _finite(name, getattr(self, name), positive=False)
         for name in ("loss", "duplication", "reordering"):
@@ -67,10 +67,10 @@ PERFECT = LinkQuality()
 
 @dataclass(frozen=True)
 class Outage:
-    """Links from `sender` to `recipient` ("*": anyone) that are down from `from_s` until `to_s`.
+    """Outage of the links from `sender` to `recipient` ("*": any agent) from `from_s` to `to_s`.
 
-    Seconds on the clock of the network. What is sent within it is lost, and so is what would be
-    delivered within it; `to_s` itself is outside. Raises CommunicationError for an empty one.
+    Seconds on the clock of the network. Messages sent or due for delivery in that span are lost;
+    `to_s` itself is outside. Raises CommunicationError for an empty span.
     """
 
     sender: str
@@ -79,7 +79,7 @@ class Outage:
     to_s: float
 
     def __post_init__(self) -> None:
-        """Refuse an outage of no length."""
+        """Raise CommunicationError for an outage of no length."""
         if not self.from_s < self.to_s:
             raise CommunicationError(
                 f"outage from {self.sender} to {self.recipient}: from_s is {self.from_s:g} and "
@@ -87,13 +87,13 @@ class Outage:
             )
 
     def concerns(self, sender: str, recipient: str) -> bool:
-        """Whether a directed link is down within it."""
+        """Return whether the outage covers a directed link."""
         return self.sender in (ANYONE, sender) and self.recipient in (ANYONE, recipient)
 
 
 @dataclass(frozen=True)
 class CommunicationSettings:
-    """How the agents of a run talk to each other, on a clock of seconds.
+    """Communication settings of a run, on a clock of seconds.
 
     Interval 0 begins at second 0. A negotiation takes place in the last `gate_s` seconds before its
     interval begins; an agent takes `compute_s` for an answer. `links` holds the directed links,
@@ -109,6 +109,6 @@ class CommunicationSettings:
     outages: tuple[Outage, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a gate in which nothing can be said."""
+        """Raise CommunicationError for a gate of no length or a negative computation time."""
         _finite("gate_s", self.gate_s, positive=True)
         _finite("compute_s", self.compute_s, positive=False)

@@ -1,4 +1,4 @@
-"""mosaik's protocol to a simulator in another process, with a deadline for every answer.
+"""Connection to a mosaik simulator in another process, with a deadline for every answer.
 
 Messages are JSON behind a length of four bytes (mosaik API 3). Numbers are written as the shortest
 text that reads back as the same float, so results do not depend on where a simulator runs.
@@ -18,21 +18,21 @@ import numpy as np
 from stackelgrid.controllers.errors import StackelgridError
 
 _REQUEST, _SUCCESS, _FAILURE = 0, 1, 2
-# bytes; a length beyond it means that the other side does not speak the protocol
+# bytes; a larger length means that the other side does not use the protocol
 _LARGEST = 1 << 28
 _CHUNK = 1 << 20
-# s between two looks at whether a waiting process was interrupted
+# s between two checks for an interrupt while waiting
 _POLL_S = 1.0
 
 
 class RemoteError(StackelgridError):
-    """A remote simulator failed, ended or missed its deadline; the message names it."""
+    """Raised when a remote simulator fails, ends or misses its deadline; the message names it."""
 
 
 class Connection:
     """Requests to one remote simulator, answered in the order in which they were sent.
 
-    `why_ended` tells what became of the process behind it, "" if nothing is known.
+    `why_ended` returns the reason why the process behind it ended, "" if none is known.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Connection:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def call(self, deadline_s: float, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Send a request and wait for its answer; raises RemoteError."""
+        """Send a request and return its answer; raises RemoteError."""
         self.send(deadline_s, method, *args, **kwargs)
         return self.receive()
 
@@ -61,7 +61,7 @@ class Connection:
         self._write(content, until, deadline_s, method)
 
     def receive(self) -> Any:
-        """Answer to the oldest request without one; raises RemoteError."""
+        """Return the answer to the oldest open request; raises RemoteError."""
         number, method, until, deadline_s = self._pending[0]
         while True:
             kind, answered, content = self._message(until, deadline_s, method)
@@ -77,7 +77,7 @@ class Connection:
         return content
 
     def at_end(self) -> bool:
-        """Whether the other side has gone; what is still unread hides it."""
+        """Return whether the other side has closed the connection and all input is read."""
         try:
             return not self._socket.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -86,15 +86,15 @@ class Connection:
             return True
 
     def ended(self) -> RemoteError:
-        """Error for a simulator that has gone."""
+        """Return the error for a simulator whose connection has closed."""
         why = self._why_ended() or "closed its connection"
         return RemoteError(f"simulator {self.name}: {why}")
 
     def close(self, polite: bool) -> None:
-        """Close the connection, after a request to stop if asked for."""
+        """Close the connection; if `polite`, request a stop before."""
         if polite:
             stop = json.dumps([_REQUEST, self._number, ["stop", [], {}]]).encode()
-            with suppress(OSError):  # it may have gone already
+            with suppress(OSError):  # it may be closed already
                 self._socket.send(len(stop).to_bytes(4, "big") + stop)
         self._socket.close()
 
@@ -151,20 +151,18 @@ class Connection:
         )
 
     def _garbled(self) -> RemoteError:
-        return RemoteError(
-            f"simulator {self.name}: what it answers is not the protocol of mosaik's API 3"
-        )
+        return RemoteError(f"simulator {self.name}: its answer does not follow mosaik's API 3")
 
 
 def _failure(content: Any) -> str:
-    """Type and text of a remote exception; its traceback stays behind."""
+    """Return type and text of a remote exception, without its traceback."""
     if isinstance(content, list) and len(content) >= 2:
         return f"{content[0]}: {content[1]}"
     return str(content)
 
 
 def plain(value: object) -> Any:
-    """Lists and numbers of Python in place of numpy's, for JSON."""
+    """Convert numpy's lists and numbers to Python's, for JSON."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, np.generic):

@@ -1,4 +1,4 @@
-"""The coordinator of a negotiation as a SimPy process: rounds, then the two-phase commit."""
+"""Coordinator of a negotiation as a SimPy process: rounds, then the two-phase commit."""
 
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
@@ -36,16 +36,16 @@ from stackelgrid.simulators.round_trip import Patience
 
 Check = Callable[[Mapping[str, tuple[Holding, ...]], Mapping[str, Holding]], str]
 
-# a wait is this many times the one before when a Prepare, Commit or Abort is repeated
+# growth of the waiting time each time that a Prepare, Commit or Abort is repeated
 _WAIT_GROWTH = 1.2
-# who has missed so many rounds of an interval is not waited for again in it
+# missed rounds of an interval after which the coordinator no longer waits for an agent in it
 _CHANCES = 2
-_NOBODY = "nobody answers"
+_NOBODY = "no agent answers"
 
 
 @dataclass(frozen=True)
 class Opening:
-    """What a coordinator needs to open an interval; its gate closes at `gate_s`.
+    """Data that a coordinator needs to open an interval; its gate closes at `gate_s`.
 
     `own_parameters` are the follower's, without any exchange of the agents.
     """
@@ -57,11 +57,11 @@ class Opening:
 
 
 class CoordinatorProcess(Carrying):
-    """Runs a `Coordinator` and its commits; knows what is public and what it is told.
+    """Runs a `Coordinator` and its commits, using public and received data only.
 
-    `limits` are the powers that the agents are enrolled with; `check` tells why a mixture of
-    possible schedules is unsafe ("" if all are safe), given these and what every agent was taken to
-    hold when the interval was opened.
+    `limits` are the power limits of enrolled agents; `check` returns why a mixture of possible
+    schedules is unsafe ("" if all are safe), from these and the schedules that the agents were
+    assumed to hold when the interval was opened.
     """
 
     carried = (
@@ -89,14 +89,14 @@ class CoordinatorProcess(Carrying):
         self._gate_s = -np.inf
         self._prepared_at_once = False
         self._answers: dict[str, Answer] = {}
-        self._asked: dict[str, list[float]] = {}  # when in this round
+        self._asked: dict[str, list[float]] = {}  # times of the offers of this round
         self._asked_round = -1
         self._heard: Counter[str] = Counter()  # answers to this round and late ones
-        self._absent: set[str] = set()  # who is asked, but not waited for
+        self._absent: set[str] = set()  # agents that get offers, but are not waited for
         self._missed: Counter[str] = Counter()  # rounds of this interval, by agent
-        self._declined: set[str] = set()  # who votes no in this interval
-        self._members: tuple[str, ...] = ()  # who is asked to vote
-        self._before: dict[str, Holding] = {}  # what agents held when the interval was opened
+        self._declined: set[str] = set()  # agents that vote no in this interval
+        self._members: tuple[str, ...] = ()  # agents that get a Prepare
+        self._before: dict[str, Holding] = {}  # assumed holdings when the interval was opened
         self._opened: simpy.Event = environment.event()
         self.commit = CommitCoordinator(
             mailbox.name,
@@ -111,11 +111,11 @@ class CoordinatorProcess(Carrying):
         self._process = environment.process(self._run())
 
     def state(self) -> dict[str, Any]:
-        """What it knows between two negotiations."""
+        """Return the state between two negotiations."""
         return {**super().state(), "parts": [part.state() for part in self._parts]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take what it knew, before the environment runs."""
+        """Restore the state before the environment runs."""
         super().restore(state)
         for part, carried in zip(self._parts, state["parts"], strict=True):
             part.restore(carried)
@@ -129,29 +129,29 @@ class CoordinatorProcess(Carrying):
         self._opened.succeed(opening)
 
     def close(self) -> CommitRecord:
-        """Close the gate; what it is doing ends there."""
+        """Close the gate and end the negotiation."""
         if self._negotiating:
             self._process.interrupt()
         return self.commit.close(self._environment.now)
 
     @property
     def told(self) -> dict[str, BoundaryProfile]:
-        """Exchanges of one copy that the coordinator counts on, as far as it has heard."""
+        """Exchanges of one copy that the coordinator assumes, from the messages received so far."""
         return {name: held.boundary for name, held in newest(self.commit.possible).items()}
 
     @property
     def in_time(self) -> bool:
-        """Whether another round and a commit after it fit before the gate."""
+        """Return whether another round and a commit after it fit before the gate."""
         needed = self._patience.round_s + self._patience.commit_s
         return self._environment.now + needed < self._gate_s
 
     @property
     def silent(self) -> tuple[str, ...]:
-        """Agents that were left out because they did not answer."""
+        """Agents left out because they did not answer."""
         left = set(self._absent)
         if self._members:
             left |= set(self.coordinator.names) - set(self._members) - self._declined
-        elif not self.coordinator.rounds:  # the gate has closed on the first one
+        elif not self.coordinator.rounds:  # the gate closed during the first round
             left |= set(self.coordinator.names) - set(self._answers)
         return tuple(n for n in self.coordinator.names if n in left)
 
@@ -190,7 +190,7 @@ class CoordinatorProcess(Carrying):
         coordinator = self.coordinator
         if self._prepared_at_once:
             self._patience.relax()
-        # terms that once led to agreement may do so again, if there is no time for a round
+        # try earlier terms that led to agreement, if there is no time for a round
         self._prepared_at_once = coordinator.warm and not self.in_time
         if not self._prepared_at_once:
             heard = True
@@ -202,12 +202,12 @@ class CoordinatorProcess(Carrying):
         yield from self._exchange(self._gate_s, lambda: self.commit.next_due() is None)
 
     def _settle(self, opened_s: float) -> Process:
-        """Two-phase commit; without those who do not vote or vote no if there is time for it."""
+        """Run the two-phase commit; repeat it without agents that did not vote yes, in time."""
         self.reason = ""
         while True:
             members = tuple(n for n in self._present if n not in self._declined)
             if not members:
-                self.reason = "nobody is left to agree with"
+                self.reason = "no agent is left to agree with"
                 return
             self._members = members
             terms = {n: self.coordinator.terms(n, binding=True) for n in self.coordinator.names}
@@ -215,7 +215,7 @@ class CoordinatorProcess(Carrying):
             now = self._environment.now
             if not self.commit.prepare(members, terms, now):
                 return
-            for name in self._absent:  # who answers is asked again in the interval to come
+            for name in self._absent:  # an answer readmits the agent to later intervals
                 self.mailbox.send(self.commit.offer(name, terms[name]))
             until = now + self._patience.patience_s
             again = self._gate_s - self._patience.another_attempt_s
@@ -233,9 +233,9 @@ class CoordinatorProcess(Carrying):
             self._missed.update(missing)
 
     def _round(self) -> Generator[simpy.Event, Any, bool]:
-        """Ask all agents and take what they answer; return whether there may be another round.
+        """Send offers to all agents and take answers; return whether another round may follow.
 
-        Who stays silent is asked in later rounds, too, but not waited for.
+        Agents that stay silent get offers in later rounds, too, but are not waited for.
         """
         terms = {name: self.coordinator.terms(name) for name in self.coordinator.names}
         self._answers, self._asked_round = {}, len(self.coordinator.rounds)
@@ -275,7 +275,7 @@ class CoordinatorProcess(Carrying):
         return bool(self._answers) and self._answers.keys() >= set(self._present)
 
     def _exchange(self, until: float, done: Callable[[], bool]) -> Process:
-        """Read and send until something is done or a time is reached, at most the gate."""
+        """Receive and send until `done`, a time, or the gate, whichever is first."""
         end = min(until, self._gate_s)
         self._flush()
         while not done() and self._environment.now < end:
@@ -295,7 +295,7 @@ class CoordinatorProcess(Carrying):
 
     @property
     def _present(self) -> tuple[str, ...]:
-        """Agents that are waited for; all of them where nobody else is left."""
+        """Agents that the coordinator waits for; all of them if none is left."""
         names = self.coordinator.names
         return tuple(n for n in names if n not in self._absent) or names
 
@@ -312,7 +312,7 @@ class CoordinatorProcess(Carrying):
         except MessageError as error:
             self.mailbox.refused[str(error)] += 1
             return
-        if self._missed[message.sender] < _CHANCES:  # who says anything is waited for again
+        if self._missed[message.sender] < _CHANCES:  # any message makes the agent present again
             self._absent.discard(message.sender)
         if isinstance(message, Response):
             self._on_response(message)
@@ -323,7 +323,7 @@ class CoordinatorProcess(Carrying):
         self.commit.receive(message, self._environment.now)
 
     def _on_response(self, response: Response) -> None:
-        """Take an answer to the present round."""
+        """Process an answer to the present round."""
         name = response.sender
         if response.interval != self.commit.interval:
             self.ignored["response of another interval"] += 1
@@ -342,7 +342,7 @@ class CoordinatorProcess(Carrying):
             self.mailbox.send(message)
 
     def _clear(self, votes: Mapping[str, Vote]) -> Mapping[str, Profile] | str:
-        """Cleared trade of the voters, or why there is none."""
+        """Return the cleared trade of the voters, or the reason why there is none."""
         offered = {name: np.array(vote.trade_mw) for name, vote in votes.items()}
         if self._prepared_at_once:
             self.coordinator.receive({

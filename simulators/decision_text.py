@@ -1,4 +1,4 @@
-"""Decisions as text, to hand them from the process that decides to the one that applies them."""
+"""Decisions as text, to transfer them from the deciding process to the one that applies them."""
 
 import base64
 from typing import Any
@@ -11,23 +11,23 @@ from stackelgrid.controllers.errors import StackelgridError
 
 
 class DecisionError(StackelgridError):
-    """What should be a decision is none."""
+    """Raised when a text does not decode to a decision."""
 
 
 def decision_text(decision: Decision) -> str:
-    """Text of a decision; every number keeps all its bits."""
+    """Encode a decision as text; every number keeps all its bits."""
     return base64.b64encode(msgspec.msgpack.encode(decision, enc_hook=_plain)).decode("ascii")
 
 
 def decision_of(text: object) -> Decision:
-    """Decision of a text; raises DecisionError."""
+    """Decode a decision from text; raises DecisionError."""
     try:
         if not isinstance(text, str):
             raise TypeError(f"{type(text).__name__} is not text")
         data = base64.b64decode(text, validate=True)
         return msgspec.msgpack.decode(data, type=Decision, dec_hook=_array)
     except (ValueError, TypeError, msgspec.MsgspecError) as error:
-        raise DecisionError(f"no decision ({error})") from error
+        raise DecisionError(f"not a decision ({error})") from error
 
 
 def _plain(value: Any) -> Any:

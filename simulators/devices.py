@@ -26,10 +26,10 @@ _SET_POINTS = names(FLEET, Flow.INPUT)
 
 @dataclass
 class Fleet(Carrying):
-    """All devices of one grid in the physical world, and what the world does to them.
+    """All devices of one grid in the physical world, and their physics.
 
     `bus_index` orders the arrays over buses; `gens` are the positions of those units that are
-    voltage-controlling generators of the net, in its order (the slack unit is none of them).
+    voltage-controlling generators of the net, in its order (without the slack unit).
     """
 
     name: str
@@ -56,7 +56,7 @@ class Fleet(Carrying):
         self._injecting = np.array([t == "sgen" for t in d.units.table], dtype=bool)
 
     def step(self, interval: int, dt_h: float) -> dict[str, Floats]:
-        """Apply the set points for one interval; batteries rest and PV runs free without any."""
+        """Apply set points for one interval; without any, batteries idle and PV runs free."""
         d, s = self.devices, self.series
         load_p, load_q = s.load_p_mw[interval], s.load_q_mvar[interval]
         available = s.pv_available_mw[interval]
@@ -101,7 +101,7 @@ class Fleet(Carrying):
 
 
 class DeviceSimulator(mosaik_api_v3.Simulator):
-    """One entity a grid: its fleet of devices."""
+    """Simulator with one entity for each grid: its fleet of devices."""
 
     def __init__(self) -> None:
         super().__init__(META)
@@ -117,7 +117,7 @@ class DeviceSimulator(mosaik_api_v3.Simulator):
         fleets: Sequence[Fleet],
         first_interval: int = 0,
     ) -> Meta:
-        """Take the fleets this simulator will host; time 0 is the start of `first_interval`."""
+        """Store the fleets of this simulator; time 0 is the start of `first_interval`."""
         self._interval_s, self._first_interval = interval_s, first_interval
         self._available = {f.name: f for f in fleets}
         return self.meta
@@ -138,7 +138,7 @@ class DeviceSimulator(mosaik_api_v3.Simulator):
         return time + self._interval_s
 
     def get_data(self, outputs: OutputRequest) -> OutputData:
-        """What the devices delivered."""
+        """Return the delivered powers and states of the devices."""
         return {e: {a: self._results[e][a] for a in attrs} for e, attrs in outputs.items()}
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""How much power an agent is enrolled with: what its coordinator takes for possible."""
+"""Power limits that an agent is enrolled with, for the coordinator's checks."""
 
 from collections.abc import Iterable
 
@@ -9,21 +9,21 @@ from stackelgrid.controllers.system import Feeder
 
 __all__ = ["enrolled_limits"]
 
-# room for losses, and for loads and voltages beyond what was known beforehand
+# margin for losses, and for loads and voltages beyond those known beforehand
 _MARGIN = 1.5
 
 
 def enrolled_limits(feeder: Feeder, below: Iterable[tuple[float, PowerLimits]]) -> PowerLimits:
-    """Limits of one copy of a grid from what is installed in it, in MW and MVAr.
+    """Return limits of one copy of a grid from its installed devices, in MW and MVAr.
 
-    1.5 times the power of its loads at their peaks, PV systems, batteries and units, of which the
-    reactive limit counts the apparent power and adds what lines and shunts take; plus the limits of
-    the grids below it, `below`, each with its number of copies.
+    They are 1.5 times the power of its loads at their peaks, PV systems, batteries and units
+    (reactive: their apparent power, with lines and shunts), plus the limits of the grids below it,
+    `below`, each with its number of copies.
     """
     devices, network = feeder.devices, feeder.network
     loads, peak = devices.loads, feeder.load_peak_mw
     nominal = np.abs(loads.p_mw)
-    # a load without active power has no peak that says how far its profile goes
+    # a load without active power has no peak to scale its profile with
     scale = np.divide(peak, nominal, out=np.ones(len(peak)), where=nominal > 0.0)
     units = devices.units
     largest = np.maximum(units.p_max_mw, -units.p_min_mw)

@@ -1,7 +1,7 @@
-"""Grids as a hybrid mosaik simulator: AC power flow, coupled within an interval until it settles.
+"""Grids as a hybrid mosaik simulator: AC power flow, coupled within an interval to convergence.
 
-Voltages come down and powers go up through same-time loops; a new value is emitted only when it
-has moved by more than the tolerance, so the loop ends when the interface has converged.
+Voltages go down and powers go up through same-time loops; a new value is emitted only when it
+has changed by more than the tolerance, so the loop ends when the interface has converged.
 """
 
 import time
@@ -33,7 +33,7 @@ META: Meta = {
 
 @dataclass(frozen=True)
 class LowerGrid:
-    """A grid connected below: its name, the position of its bus, and its copies."""
+    """Grid connected below: its name, the position of its bus, and its copies."""
 
     name: str
     bus: int
@@ -44,8 +44,8 @@ class LowerGrid:
 class SimulatedGrid(Carrying):
     """One grid of the physical world and its state.
 
-    `vm_pu` and `va_degree` are the slack voltage in use. `tolerance_pu` is what an interface
-    value must move by, in p.u. of this grid's base, before it is sent again.
+    `vm_pu` and `va_degree` are the slack voltage in use. `tolerance_pu` is the change of an
+    interface value, in p.u. of this grid's base, from which on it is sent again.
     """
 
     name: str
@@ -65,7 +65,7 @@ class SimulatedGrid(Carrying):
     lower_q_mvar: dict[str, float] = field(default_factory=dict)
     # interface values as they were last sent, by entity and attribute
     sent: dict[tuple[str, str], float] = field(default_factory=dict)
-    # the last power flow: the next one starts from its voltages, which changes the last bits
+    # the last power flow: the next one starts from its voltages, which affects the last bits
     solved: AcState | None = None
     rounds: int = 0
 
@@ -75,12 +75,12 @@ class SimulatedGrid(Carrying):
     )  # fmt: skip
 
     def state(self) -> dict[str, Any]:
-        """What the grid carries to the next interval."""
+        """Return the state that the grid carries to the next interval."""
         tap = None if self.regulator is None else self.regulator.state()
         return {**super().state(), "tap": tap}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take what the grid carried."""
+        """Restore the state of the grid."""
         super().restore(state)
         if self.regulator is not None:
             self.regulator.restore(state["tap"])
@@ -88,14 +88,14 @@ class SimulatedGrid(Carrying):
 
     @property
     def tap_pos(self) -> int:
-        """Position of the boundary transformer's tap; 0 with an ideal boundary."""
+        """Tap position of the boundary transformer; 0 with an ideal boundary."""
         return self.regulator.tap_pos if self.regulator is not None else 0
 
     def _set_tap(self, regulator: TapRegulator) -> None:
         self.power_flow.set_ratio(self.trafo, regulator.ratio, regulator.shift_degree)
 
     def total_power(self) -> tuple[Floats, Floats]:
-        """Consumption at each bus, devices and grids below together."""
+        """Return the consumption at each bus, devices and grids below together."""
         p, q = self.bus_p_mw.copy(), self.bus_q_mvar.copy()
         for grid in self.lower:
             p[grid.bus] += grid.multiplicity * self.lower_p_mw.get(grid.name, 0.0)
@@ -103,7 +103,7 @@ class SimulatedGrid(Carrying):
         return p, q
 
     def solve(self) -> AcState:
-        """Power flow; the tap changer moves as far as its deadband and delay let it."""
+        """Solve the power flow; the tap changer moves within its deadband and delay."""
         p, q = self.total_power()
         start = self.solved.voltage if self.solved is not None else None
         state = self.power_flow.solve(p, q, self.vm_pu, self.gen_p_mw, start)
@@ -118,7 +118,7 @@ class SimulatedGrid(Carrying):
 
 
 class GridSimulator(mosaik_api_v3.Simulator):
-    """All grids of one level; entities are grids, with a child entity for each grid below."""
+    """Simulator of all grids of one level, with a child entity for each grid below."""
 
     def __init__(self) -> None:
         super().__init__(META)
@@ -138,7 +138,7 @@ class GridSimulator(mosaik_api_v3.Simulator):
         clock: Mapping[int, str],
         first_interval: int = 0,
     ) -> Meta:
-        """Take the grids this simulator will host; `clock` names intervals in messages.
+        """Store the grids of this simulator; `clock` names intervals in messages.
 
         Time 0 is the start of `first_interval`.
         """
@@ -187,7 +187,7 @@ class GridSimulator(mosaik_api_v3.Simulator):
         return (time // self._interval_s + 1) * self._interval_s
 
     def get_data(self, outputs: OutputRequest) -> OutputData:
-        """Results; interface values only where they have moved."""
+        """Return results; interface values only where they have changed."""
         data: dict[str, dict[str, Any]] = {}
         for eid, attributes in outputs.items():
             values = self._boundary(eid) if eid in self._below else self._results(eid)
@@ -218,7 +218,7 @@ class GridSimulator(mosaik_api_v3.Simulator):
     def _interface(
         grid: SimulatedGrid, eid: str, values: Mapping[str, float], thresholds: Mapping[str, float]
     ) -> dict[str, float]:
-        """Both values of an interface when one of them has moved, else nothing."""
+        """Return both values of an interface if one of them has changed, else an empty dict."""
 
         def moved(name: str, value: float) -> bool:
             before = grid.sent.get((eid, name))
@@ -275,7 +275,7 @@ class GridSimulator(mosaik_api_v3.Simulator):
 
 
 def boundary_eid(upper: str, lower: str) -> str:
-    """Entity id of the boundary at which `lower` is connected to `upper`."""
+    """Return the entity id of the boundary at which `lower` is connected to `upper`."""
     return f"{upper}.{lower}"
 
 

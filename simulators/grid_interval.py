@@ -8,7 +8,7 @@ from stackelgrid.simulators.certificates import CertificateColumns
 
 @dataclass(frozen=True)
 class GridInterval:
-    """One row of interval.parquet: one grid in one interval; powers and costs are of one copy."""
+    """Row of interval.parquet: one grid in one interval; powers and costs are of one copy."""
 
     grid: str
     level: str
@@ -58,6 +58,6 @@ class GridInterval:
     generation_eur: float
 
     def columns(self) -> dict[str, Any]:
-        """Columns of the table."""
+        """Return the columns of the table."""
         own = {name: value for name, value in vars(self).items() if name != "certificate"}
         return vars(self.certificate) | own

@@ -1,7 +1,7 @@
-"""Replace this process by a command that ends with the process that asked for it.
+"""Replace this process by a command that ends with its parent process.
 
 Run as `python -m stackelgrid.simulators.launcher PARENT COMMAND...`. Linux ends the command even
-if its parent was killed; elsewhere the closed connection tells it.
+if its parent was killed; elsewhere it ends when its connection closes.
 """
 
 import ctypes
@@ -10,16 +10,16 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
-# what a shell answers for a command that it does not find, or may not run
+# exit status of a shell for a command that it does not find, or may not run
 _NOT_FOUND = 127
 
 
 def main() -> None:
-    """Ask for the signal, then become the command."""
+    """Request a signal for the parent's end, then become the command."""
     parent, command = int(sys.argv[1]), sys.argv[2:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before the signal was asked for
+    if os.getppid() != parent:  # it ended before the signal was requested
         sys.exit(1)
     try:
         os.execvp(command[0], command)

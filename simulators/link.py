@@ -20,9 +20,9 @@ _BLOCK = 64
 
 
 class UnderWay(msgspec.Struct, frozen=True, gc=False):
-    """A copy on its way to be delivered at `at_s`, the `number`-th message of its link.
+    """Copy to be delivered at `at_s`, the `number`-th message of its link.
 
-    `order` is the place in which it was scheduled among those of all links.
+    `order` is its place in the order of scheduling over all links.
     """
 
     order: int
@@ -62,25 +62,25 @@ class Link(Carrying):
         self._under_way: dict[int, UnderWay] = {}
 
     def state(self) -> dict[str, Any]:
-        """Counters, queue, what is under way, and the state of the random stream."""
+        """Return counters, queue, copies under way, and the state of the random stream."""
         return {**super().state(), "random": self._random.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take what the link carried; what is under way is not scheduled yet."""
+        """Restore the state of the link without scheduling the copies under way."""
         super().restore(state)
         self._random.restore(state["random"])
 
     def take_under_way(self) -> list[UnderWay]:
-        """What a restored link has to put under way again."""
+        """Return the copies that a restored link has to schedule again."""
         taken, self._under_way = list(self._under_way.values()), {}
         return taken
 
     def put_under_way(self, at_s: float, number: int, payload: bytes) -> None:
-        """Deliver a copy at a time that is not in the past."""
+        """Schedule the delivery of a copy at a time that is not in the past."""
         self._put(_delay_until(at_s, self._environment.now), number, payload)
 
     def counts(self) -> TrafficCounts:
-        """Counts since the network began."""
+        """Return the counts since the network began."""
         return TrafficCounts(
             sent=self.sent,
             delivered=self._delivered,
@@ -93,12 +93,12 @@ class Link(Carrying):
         )
 
     def send(self, payload: bytes) -> None:
-        """Draw what becomes of a message, and schedule its delivery."""
+        """Draw the fate of a message and schedule its delivery."""
         quality, draw = self._quality, self._random
         now = self._environment.now
         self.sent += 1
         self._bytes_sent += len(payload)
-        # drawn before anything is decided: an outage leaves the fate of later messages as it was
+        # all random numbers are drawn first, so that an outage does not change later messages
         lost = quality.loss > 0.0 and draw.uniform() < quality.loss
         in_order = quality.reordering == 0.0 or draw.uniform() >= quality.reordering
         delay = draw.delay_s()
@@ -111,7 +111,7 @@ class Link(Carrying):
         if quality.bandwidth_bit_per_s is not None:
             occupied = _BITS_PER_BYTE * len(payload) / quality.bandwidth_bit_per_s
             leaves = self._free_at = max(now, self._free_at) + occupied
-        if lost:  # on its way: it has occupied the link
+        if lost:  # lost after it has occupied the link
             self._lost += 1
             return
         self._schedule(leaves - now + delay, payload, in_order)
@@ -120,7 +120,7 @@ class Link(Carrying):
             self._schedule(leaves - now + second, payload, in_order)
 
     def _schedule(self, delay: float, payload: bytes, in_order: bool) -> None:
-        """Deliver a copy after a delay, behind the one before if it keeps its place."""
+        """Schedule a copy after a delay, behind the one before if it keeps its place."""
         now = self._environment.now
         if in_order:
             last = self._last_in_order
@@ -160,7 +160,7 @@ class Link(Carrying):
 
 
 def _delay_until(at: float, now: float) -> float:
-    """The delay that added to the present time gives a later one, to the last bit."""
+    """Return the delay that, added to the present time, gives `at` to the last bit."""
     delay = at - now
     while now + delay < at:
         delay = math.nextafter(delay, math.inf)
@@ -170,33 +170,33 @@ def _delay_until(at: float, now: float) -> float:
 
 
 class _RandomStream(Carrying):
-    """Numbers of one link, drawn many at a time: a single draw costs ten times as much."""
+    """Random numbers of one link, drawn in batches: a single draw costs ten times as much."""
 
     carried = ("_uniforms", "_delays")
 
     def __init__(self, generator: np.random.Generator, quality: LinkQuality) -> None:
         self._generator, self._quality = generator, quality
-        # what is drawn and not used yet, the next one last
+        # numbers drawn and not used yet, the next one last
         self._uniforms: list[float] = []
         self._delays: list[float] = []
 
     def state(self) -> dict[str, Any]:
-        """What is drawn and not used, and the state of the generator."""
+        """Return the unused numbers and the state of the generator."""
         return {**super().state(), "generator": self._generator.bit_generator.state}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on with the numbers that would have come next."""
+        """Restore the unused numbers and the generator."""
         super().restore(state)
         self._generator.bit_generator.state = state["generator"]
 
     def uniform(self) -> float:
-        """Number from 0 to 1."""
+        """Return a number from 0 to 1."""
         if not self._uniforms:
             self._uniforms = self._generator.random(_BLOCK).tolist()[::-1]
         return self._uniforms.pop()
 
     def delay_s(self) -> float:
-        """Delay of a copy in s."""
+        """Return the delay of a copy in s."""
         latency, jitter = self._quality.latency_s, self._quality.jitter_s
         if jitter == 0.0:
             return latency

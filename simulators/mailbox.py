@@ -1,4 +1,4 @@
-"""What one party of a negotiation may send and read, over a communication network."""
+"""Mailbox of one party of a negotiation, over a communication network."""
 
 from collections import Counter, deque
 from functools import partial
@@ -12,14 +12,14 @@ from stackelgrid.simulators.communication import CommunicationNetwork
 
 __all__ = ["Arrival", "Mailbox", "PostOffice"]
 
-# the agent from whom a payload came, and the payload
+# the agent that sent a payload, and the payload
 Arrival = tuple[str, bytes]
 
 
 class Mailbox(Carrying):
     """Messages to and from the parties in `known`; bad ones are dropped and counted by reason.
 
-    Carries the counts; between two intervals nothing waits in it, whoever it belongs to reads.
+    Carries the counts; between two intervals it is empty, as its owner reads every message.
     """
 
     carried = ("refused",)
@@ -31,7 +31,7 @@ class Mailbox(Carrying):
         self.refused: Counter[str] = Counter()
         self._network, self._environment = network, network.environment
         self._arrivals: deque[Arrival] = deque()
-        # who waits, until when, and the timer that tells: the time asked for, and when it rings
+        # waiting event, its latest time, and the timer: the requested time, and when it fires
         self._waiter: simpy.Event | None = None
         self._until = inf
         self._timer = (-inf, -inf)
@@ -41,9 +41,10 @@ class Mailbox(Carrying):
         self._network.send(self.name, message.recipient, encode(message))
 
     def get(self, until: float = inf) -> simpy.Event:
-        """Event of the next arrival, to be given to `read`; of None if none comes `until` a time.
+        """Return the event of the next arrival, for `read`; None if `until` comes first.
 
-        A time of the clock, not in the past. One event for both: a store's cost twice as much.
+        `until` is a time of the clock, not in the past. One event serves for both, because a
+        store's events cost twice as much.
         """
         event = self._environment.event()
         if self._arrivals:
@@ -55,20 +56,20 @@ class Mailbox(Carrying):
         return event
 
     def cancel(self, get: simpy.Event) -> None:
-        """Wait no longer; what has come in the meantime stays the next arrival."""
+        """Cancel the wait; a message that arrived in the meantime stays the next arrival."""
         if get is self._waiter:
             self._waiter = None
         elif get.triggered and get.value is not None:
             self._arrivals.appendleft(get.value)
 
     def waiting(self) -> list[Arrival]:
-        """Take what has arrived and nobody waits for, oldest first."""
+        """Take all arrivals that no event waits for, oldest first."""
         arrivals = list(self._arrivals)
         self._arrivals.clear()
         return arrivals
 
     def put(self, origin: str, payload: bytes) -> None:
-        """Take a payload that came over the link from `origin`."""
+        """Receive a payload that came over the link from `origin`."""
         waiter = self._waiter
         if waiter is None:
             self._arrivals.append((origin, payload))
@@ -77,7 +78,7 @@ class Mailbox(Carrying):
             waiter.succeed((origin, payload))
 
     def _rings_at(self, at: float) -> float:
-        """Set a timer, unless one is set for then."""
+        """Set a timer unless one is set for `at`; return when it fires."""
         now = self._environment.now
         if self._timer[0] != at or self._timer[1] <= now:
             self._timer = (at, now + (at - now))
@@ -91,7 +92,7 @@ class Mailbox(Carrying):
             waiter.succeed(None)
 
     def read(self, arrival: Arrival) -> Message | None:
-        """Return the message of an arrival, or None where it is refused."""
+        """Return the message of an arrival, or None if it is refused."""
         origin, payload = arrival
         try:
             message = decode(payload, recipient=self.name, known=self.known, steps=self.steps)
@@ -107,9 +108,9 @@ class Mailbox(Carrying):
 
 
 class PostOffice:
-    """Hands arrivals to mailboxes: a grid in the middle has one above and one below.
+    """Distributes arrivals to mailboxes: a grid in the middle has one above and one below.
 
-    It goes by the link that a payload came over; what nobody expects is refused by the first one.
+    The link of a payload decides; a payload that no mailbox expects is refused by the first one.
     """
 
     def __init__(self, network: CommunicationNetwork) -> None:

@@ -3,13 +3,13 @@
 The file grows by a line with every interval of a run, or chunk of a sweep, whose parts are written,
 so that a directory can be checked whenever its process was killed. A line is one of
 
-    {"format": 1, "files": {...}}              files that are written before the first part
+    {"format": 1, "files": {...}}              files written before the first part
     {"part": 3, "files": {...}}                parts of an interval or chunk, manifests of a member
-    {"table": "bus", "files": {...}}           the whole that replaces the parts of a table
+    {"table": "bus", "files": {...}}           the merged file that replaces the parts of a table
 
-with `files` by name: {"bytes": 1234, "sha256": "...", "rows": 12}. A whole is listed before it
-takes the place of its parts; once all have, the parts are forgotten and the first line says how
-many tables are `merged`. A last line without its end does not count.
+with `files` by name: {"bytes": 1234, "sha256": "...", "rows": 12}. A merged file is listed before
+it replaces its parts; once all have been replaced, the parts are no longer listed and the first
+line gives the number of tables `merged`. An unfinished last line does not count.
 """
 
 import hashlib
@@ -28,12 +28,12 @@ __all__ = ["FILE", "Entry", "Manifest", "ManifestError", "ManifestWriter", "entr
 FILE = "manifest.jsonl"
 FORMAT = 1
 _PART = re.compile(r"part-(\d{6,})\.parquet")
-# names of folders and a file, never a way out of the directory
+# names of folders and a file; none of them leads out of the directory
 _NAME = re.compile(r"(\w[\w.=:+-]*/)*\w[\w.-]*")
 
 
 class ManifestError(StackelgridError):
-    """A directory of results that does not hold what its manifest says."""
+    """Raised when a directory of results does not match its manifest."""
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -53,7 +53,7 @@ class _Line(msgspec.Struct, omit_defaults=True):
 
 
 def entry_of(path: Path, rows: int | None = None) -> Entry:
-    """Entry of a file as it is; raises OSError."""
+    """Return the entry of a file; raises OSError."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Entry(file.tell(), digest, rows)
@@ -66,12 +66,12 @@ class ManifestWriter:
         self._directory, self._path = directory, directory / FILE
 
     def begin(self, names: Iterable[str] = ()) -> None:
-        """Begin, or begin anew, with files that are there before the first part."""
+        """Begin the manifest anew with the files written before the first part."""
         entries = {name: entry_of(self._directory / name) for name in names}
         self._write([_Line(entries, format=FORMAT)])
 
     def only(self, names: Iterable[str]) -> None:
-        """Replace the manifest of a finished run by one of these files."""
+        """Replace the manifest of a finished run by one of these files only."""
         held = Manifest(self._directory)
         held.read()
         known = held.base | {f"{table}.parquet": entry for table, entry in held.wholes.items()}
@@ -83,11 +83,11 @@ class ManifestWriter:
         self._append(_Line(dict(entries), part=part), durable=durable)
 
     def whole(self, table: str, entry: Entry) -> None:
-        """List what replaces the parts of a table, before it does."""
+        """List the file that replaces the parts of a table, before it does."""
         self._append(_Line({f"{table}.parquet": entry}, table=table), durable=True)
 
     def keep_before(self, part: int) -> None:
-        """Forget parts from an interval or chunk on."""
+        """Remove the parts from an interval or chunk on."""
         held = Manifest(self._directory)
         held.read()
         self._write([
@@ -97,7 +97,7 @@ class ManifestWriter:
         ])  # fmt: skip
 
     def settle(self, other: Iterable[str] = ()) -> None:
-        """Forget the parts that wholes have replaced; add files that were written since."""
+        """Remove the parts that merged files have replaced; add files written since."""
         held = Manifest(self._directory)
         held.read()
         base = held.base | {name: entry_of(self._directory / name) for name in other}
@@ -125,10 +125,10 @@ class ManifestWriter:
 
 
 class Manifest:
-    """Reads the manifest of one directory, as far as it goes, and on from there.
+    """Reads the manifest of one directory, to its present end and on from there.
 
     `base` are the files that precede the parts, `parts` those of every interval or chunk, `wholes`
-    the entries of tables that replace them, `merged` whether all have.
+    the entries of merged tables that replace them, `merged` whether all are replaced.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -147,21 +147,21 @@ class Manifest:
 
     @property
     def exists(self) -> bool:
-        """Whether there is one; directories of version 0.1 have none."""
+        """Return whether the file exists; directories of version 0.1 have none."""
         return os.path.lexists(self._path)
 
     @property
     def done(self) -> int:
-        """Number of intervals or chunks whose parts are listed."""
+        """Number of intervals or chunks with listed parts."""
         return len(self.parts)
 
     @property
     def merged(self) -> bool:
-        """Whether no parts are left."""
+        """Return whether no parts are left."""
         return self._merged is not None
 
     def read(self) -> bool:
-        """Read on, or anew where it was replaced; returns whether anything was new.
+        """Read further, or anew if the file was replaced; return whether anything was new.
 
         Raises ManifestError.
         """
@@ -186,7 +186,7 @@ class Manifest:
     def _take(self, text: bytes) -> None:
         try:
             line = msgspec.json.decode(text, type=_Line)
-        except ValueError as error:  # of the structure, or no UTF-8
+        except ValueError as error:  # wrong structure, or not UTF-8
             raise ManifestError(f"{self._path}: is damaged ({error})") from error
         for name in line.files:
             if not _NAME.fullmatch(name):
@@ -210,11 +210,14 @@ class Manifest:
         before: int | None = None,
         missing: bool = False,
     ) -> None:
-        """Compare the files with the manifest; those that were compared before are not again.
+        """Compare the files with the manifest; files compared before are not compared again.
 
-        `tables` may have parts or wholes that are read if they are there, `done` intervals or
-        chunks must be listed, those from `before` on do not count. With `missing` files may be
-        missing. Raises ManifestError, naming the file and what is wrong with it.
+        tables: tables that may have parts or merged files.
+        done: number of intervals or chunks that must be listed.
+        before: interval or chunk from which on parts are ignored.
+        missing: whether files may be missing.
+
+        Raises ManifestError naming the file and the fault.
         """
         self.read()
         self._missing = missing
@@ -223,7 +226,7 @@ class Manifest:
                 self._check_listed(before)
                 self._check_whole_list(tables, done)
             except ManifestError:
-                if self.read():  # somebody writes: parts have been merged or taken back meanwhile
+                if self.read():  # a writer has merged or removed parts meanwhile
                     continue
                 raise
             return
@@ -248,7 +251,7 @@ class Manifest:
             for found in sorted((self.directory / table).glob("part-*.parquet")):
                 match = _PART.fullmatch(found.name)
                 number = int(match[1]) if match else -1
-                # an interval may be under way, or have been when its process was killed
+                # an interval may be in progress, or have been so when its process was killed
                 under_way = number >= 0 and number not in self.parts and not self.merged
                 if not under_way and f"{table}/{found.name}" not in self.parts.get(number, ()):
                     raise ManifestError(f"{found}: is not listed in {FILE}")
@@ -265,7 +268,7 @@ class Manifest:
                         self._compare(name, entry)
 
     def _check_table(self, table: str, entry: Entry) -> None:
-        """Compare a whole, or its parts where it is not yet in their place."""
+        """Compare a merged file, or its parts if it has not replaced them yet."""
         name = f"{table}.parquet"
         if self._merged is None and not os.path.lexists(self.directory / name):
             try:

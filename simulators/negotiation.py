@@ -1,8 +1,8 @@
 """Negotiations by messages inside the co-simulation: one SimPy environment for a whole run.
 
-The agents of all stages are processes of it and share nothing but messages; the rounds for an
-interval run in the `gate_s` seconds before it begins. Controllers see a scheme like any other
-(`NegotiatedLddAdmm`), mosaik sees measurements in and set points out.
+The agents of all stages are its processes and exchange nothing but messages; the rounds for an
+interval run in the `gate_s` seconds before it begins. Controllers use a scheme like any other
+(`NegotiatedLddAdmm`), mosaik delivers measurements and takes set points.
 """
 
 from collections import Counter
@@ -40,7 +40,7 @@ from stackelgrid.simulators.traffic import Traffic, TrafficCounts
 
 @dataclass(frozen=True)
 class StageProcesses:
-    """What the processes of one stage carry: public terms, and the states of its parts."""
+    """State of the processes of one stage: public terms, and the states of its parts."""
 
     public: Mapping[str, PublicTerms]
     agents: Mapping[str, Any]
@@ -50,7 +50,7 @@ class StageProcesses:
 
 @dataclass(frozen=True)
 class HostState:
-    """The clock in s, the links of the network, and the stages; None is one that has not begun."""
+    """State of the host: clock in s, links, and stages; None is a stage that has not begun."""
 
     now: float
     links: Mapping[tuple[str, str], Any]
@@ -58,10 +58,10 @@ class HostState:
 
 
 class NegotiationHost:
-    """The environment, the network and the clock of all negotiations of a run.
+    """Environment, network and clock of all negotiations of a run.
 
     Interval k begins at k times `interval_s`; its window is the `gate_s` seconds before. Stages
-    share it in the order in which they decide.
+    share the window in the order in which they decide.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class NegotiationHost:
         self._begin_at(-settings.gate_s)
 
     def _begin_at(self, now: float) -> None:
-        """A network of its own clock, on which nothing is under way."""
+        """Create a network at time `now`, with no message under way."""
         self.environment = simpy.Environment(initial_time=now)
         self.network = CommunicationNetwork(
             self.environment,
@@ -90,12 +90,12 @@ class NegotiationHost:
         self.post = PostOffice(self.network)
 
     def state(self) -> HostState:
-        """State of the network and of all who talk over it, while all gates are closed."""
+        """Return the state of the network and of all stages, while all gates are closed."""
         stages = tuple(stage.process_state() for stage in self.stages)
         return HostState(self.environment.now, self.network.state(), stages)
 
     def restore(self, state: HostState) -> None:
-        """Take it up: processes begin anew, and what was under way arrives in the same order."""
+        """Restore the state: processes start anew, messages under way arrive in the same order."""
         self._begin_at(state.now)
         for stage, carried in zip(self.stages, state.stages, strict=True):
             if carried is not None:
@@ -103,7 +103,7 @@ class NegotiationHost:
         self.network.restore(state.links)
 
     def scheme(self, name: str, stage: Stage) -> Scheme:
-        """Scheme of a stage: by messages where there is a coordinator to send them to."""
+        """Return the scheme of a stage: by messages if it has a coordinator."""
         if stage.follower is None or not stage.leaders:
             return LddAdmm(stage)
         found = NegotiatedLddAdmm(self, stage, len(self.stages))
@@ -111,7 +111,7 @@ class NegotiationHost:
         return found
 
     def enrolled_below(self, name: str) -> list[tuple[float, PowerLimits]]:
-        """Copies of each agent below a grid, and what one of them is enrolled with."""
+        """Return multiplicity and enrolled limits of each agent below a grid."""
         return [
             (agent.priced.copies, stage.limits(below))
             for stage in self.stages
@@ -120,19 +120,19 @@ class NegotiationHost:
         ]
 
     def opens_s(self, interval: int, place: int) -> float:
-        """Time at which the stage in some place may begin to negotiate about an interval."""
+        """Return the time at which the stage at `place` may begin to negotiate an interval."""
         share = self.settings.gate_s / max(len(self.stages), 1)
         return interval * self.interval_s - self.settings.gate_s + place * share
 
     def gate_s(self, interval: int, place: int) -> float:
-        """Time at which the gate of that stage closes; that of the last one with the interval."""
+        """Return the time at which the gate of the stage at `place` closes."""
         if place + 1 == len(self.stages):
             return interval * self.interval_s
         return self.opens_s(interval, place + 1)
 
 
 class NegotiatedLddAdmm:
-    """LDD-ADMM of one stage by messages; commits, so it decides once an interval."""
+    """LDD-ADMM of one stage by messages; it commits schedules, so it decides once an interval."""
 
     name = "ldd_admm"
     commits = True
@@ -150,12 +150,12 @@ class NegotiatedLddAdmm:
         self._commit_check: CommitCheck | None = None  # of the present interval
 
     def decide(self, instance: StageInstance) -> SchemeDecision:
-        """Negotiate up to the gate; who is not on a new schedule by then holds the old one."""
+        """Negotiate up to the gate; agents without a new schedule by then hold the old one."""
         host, interval = self._host, instance.interval
         copies = {name: agent.priced.copies for name, agent in self.agents.items()}
         self._commit_check = CommitCheck(self.follower, copies, instance)
         opens, gate = (f(interval, self._place) for f in (host.opens_s, host.gate_s))
-        if host.environment.now < opens:  # what is under way arrives
+        if host.environment.now < opens:  # messages under way arrive
             host.environment.run(until=opens)
         public = {}
         for name, agent in self.agents.items():
@@ -189,7 +189,7 @@ class NegotiatedLddAdmm:
     # ------------------------------------------------------------------ parts
 
     def process_state(self) -> StageProcesses | None:
-        """What its processes carry; None before the first negotiation."""
+        """Return the state of the stage's processes; None before the first negotiation."""
         if self.coordinator is None:
             return None
         coordinator = self.coordinator
@@ -201,7 +201,7 @@ class NegotiatedLddAdmm:
         )
 
     def restore_processes(self, state: StageProcesses) -> None:
-        """Start its processes with what they carried."""
+        """Start the stage's processes from their state."""
         nothing = {name: Holding(None, (), ()) for name in self.agents}
         self.coordinator = self._processes(state.public, nothing, 0)
         for name, process in self.processes.items():
@@ -210,7 +210,7 @@ class NegotiatedLddAdmm:
         self._traffic.restore(state.traffic)
 
     def _start(self, instance: StageInstance) -> CoordinatorProcess:
-        """Enrol the agents with what they hold before anything is committed."""
+        """Enrol the agents with the schedules that they hold before any commit."""
         enrolled, public = {}, {}
         for name, agent in self.agents.items():
             boundary = agent.boundary(agent.held(""))
@@ -220,7 +220,7 @@ class NegotiatedLddAdmm:
         return self._processes(public, enrolled, instance.interval)
 
     def limits(self, name: str) -> PowerLimits:
-        """What an agent is enrolled with, and all below it."""
+        """Return the limits of an agent, with all grids below it."""
         return enrolled_limits(self.agents[name].agent.feeder, self._host.enrolled_below(name))
 
     def _processes(
@@ -253,15 +253,15 @@ class NegotiatedLddAdmm:
     def _check(
         self, possible: Mapping[str, tuple[Holding, ...]], before: Mapping[str, Holding]
     ) -> str:
-        """Why a mixture of possible schedules is unsafe for the upstream network; "" if none is."""
+        """Return why a mixture of possible schedules is unsafe upstream; "" if none is."""
         assert self._commit_check is not None
         return self._commit_check.reason(possible, before)
 
     def _settled(self, record: CommitRecord) -> dict[str, Bound]:
-        """Agents on a new schedule, with the trade that both sides have confirmed.
+        """Return agents on a new schedule, with the trade that both sides have confirmed.
 
-        Which contracts count is settled in the coordinator's books after the gate, when all that
-        was to be heard is heard: money depends on it, nothing that is carried out does.
+        The coordinator settles contracts after the gate, from all messages received by then:
+        only payments depend on it, no schedule does.
         """
         assert self.coordinator is not None
         offered = {n: np.array(record.trades[n]) for n in record.trades}
@@ -278,10 +278,10 @@ class NegotiatedLddAdmm:
     def _reason(self, name: str, record: CommitRecord) -> str:
         assert self.coordinator is not None
         held = self.processes[name].participant.held
-        what = f"holds {held}" if held is not None else "holds what it had before any commit"
+        what = f"holds {held}" if held is not None else "holds its schedule from before any commit"
         if record.committed is None:
             return f"{what}: {self._why(record)}"
-        why = "left out" if name not in record.members else "heard of no commit"
+        why = "left out" if name not in record.members else "received no commit"
         return f"{what}: {why} of {record.committed}"
 
     def _why(self, record: CommitRecord) -> str:

@@ -1,4 +1,4 @@
-"""Tables of negotiations: their rounds, what became of their messages, who holds which schedule."""
+"""Tables of negotiations: their rounds, the fate of their messages, the held schedules."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from stackelgrid.simulators.tables import TableWriter
 class NegotiationRecorder:
     """Writes the negotiations of decisions; stages that do not negotiate leave no rows.
 
-    Of a scheme that negotiates in one process there are rounds, but no messages.
+    A scheme that negotiates within one process has rounds, but no messages.
     """
 
     def __init__(self, writer: TableWriter, times: pd.DatetimeIndex) -> None:
@@ -47,7 +47,7 @@ class NegotiationRecorder:
 
 
 def on_new(negotiation: Negotiation, agent: str) -> bool:
-    """Whether an agent holds the schedule that was committed for the interval."""
+    """Return whether an agent holds the schedule that was committed for the interval."""
     return bool(negotiation.committed) and negotiation.held[agent] == negotiation.committed
 
 

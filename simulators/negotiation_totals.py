@@ -1,4 +1,4 @@
-"""Totals of the negotiations of a run, and the events that its log tells of them."""
+"""Totals of the negotiations of a run, and their log events."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ UNSAFE_MIXTURE = "mixture unsafe"
 
 @dataclass(frozen=True)
 class NegotiationEvent:
-    """One event of log.jsonl: its kind and its fields."""
+    """Event of log.jsonl: its kind and its fields."""
 
     kind: str
     fields: dict[str, Any]
@@ -23,7 +23,7 @@ class NegotiationEvent:
 
 @dataclass
 class NegotiationTotals:
-    """What summary.json says of negotiations; fallbacks and doubts count agents and intervals."""
+    """Totals of negotiations in summary.json; fallbacks and doubts count agents and intervals."""
 
     rounds: list[int] = field(default_factory=list)
     negotiations: int = 0
@@ -42,7 +42,7 @@ class NegotiationTotals:
     agreement_sec: list[float] = field(default_factory=list)
 
     def add(self, interval: int, outcome: Outcome) -> None:
-        """Add one stage of an interval; one that does not negotiate adds nothing."""
+        """Add one stage of an interval; a stage without negotiation adds nothing."""
         told = outcome.negotiation
         if told is None:
             if outcome.history:
@@ -72,9 +72,9 @@ class NegotiationTotals:
             self.agreement_sec.append(told.seconds)
 
     def summary(self) -> dict[str, Any] | None:
-        """Section `negotiation` of summary.json; None for a run without negotiations.
+        """Return the section `negotiation` of summary.json; None for a run without negotiations.
 
-        What only messages have is null for negotiations in one process.
+        Entries on messages are null for negotiations in one process.
         """
         if not self.rounds:
             return None
@@ -113,7 +113,7 @@ class NegotiationTotals:
 
 
 def reason_kind(reason: str) -> str:
-    """Reason without the agents and places it names, so that equal ones can be counted."""
+    """Return a reason without agents and places, so that equal ones can be counted."""
     if reason.startswith("no vote from "):
         return "no vote"
     if reason.endswith(" voted no"):
@@ -122,14 +122,14 @@ def reason_kind(reason: str) -> str:
 
 
 def fallback_kind(told: Negotiation, agent: str) -> str:
-    """Why an agent is not on a new schedule, by kind."""
+    """Return the kind of reason why an agent is not on a new schedule."""
     if not told.committed:
         return reason_kind(told.reason)
-    return "heard of no commit" if agent in told.members else "left out"
+    return "received no commit" if agent in told.members else "left out"
 
 
 def negotiation_events(interval: int, outcome: Outcome) -> Iterator[NegotiationEvent]:
-    """What the log says of one stage: no agreement, bad messages by reason, failures of agents."""
+    """Yield log events of one stage: no agreement, bad messages by reason, failures of agents."""
     told = outcome.negotiation
     if told is None:
         return

@@ -1,4 +1,4 @@
-"""Processes that a run starts: in a session of their own, and none is left behind."""
+"""Child processes of a run, each in a session of its own; all end with the run."""
 
 import os
 import signal
@@ -9,15 +9,15 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-# s that a process whose connection has closed may take to end; then it is killed
+# s in which a process whose connection has closed may end before it is killed
 _GRACE_S = 2.0
 _POLL_S = 0.02
-# characters of a process's last words that are repeated
+# characters of a process's last output that are repeated
 _MOST_WORDS = 300
 
 
 class ChildProcess:
-    """One command, without a shell; what it prints is kept for the message of its end.
+    """One command, without a shell; its output is kept for the message of its end.
 
     `pass_fds` are file descriptors that it inherits.
     """
@@ -40,7 +40,7 @@ class ChildProcess:
         return self._process.pid
 
     def why_ended(self) -> str:
-        """How the process ended, with its last words; "" while it runs."""
+        """Return how the process ended, with its last output; "" while it runs."""
         try:
             status = self._process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
@@ -51,15 +51,15 @@ class ChildProcess:
         return f"its process ended with exit status {status}{': ' if words else ''}{words}"
 
     def running(self) -> bool:
-        """Whether the process is still there."""
+        """Return whether the process still runs."""
         return self._process.poll() is None
 
     def stop(self, grace_s: float = _GRACE_S) -> None:
-        """Give the process time to end by itself, then kill it and all that it started."""
+        """Give the process time to end by itself, then kill it and all its children."""
         until = time.monotonic() + grace_s
         while self.running() and time.monotonic() < until:
             time.sleep(_POLL_S)
-        with suppress(ProcessLookupError, PermissionError):  # nobody is left in its session
+        with suppress(ProcessLookupError, PermissionError):  # its session is empty
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._output.close()

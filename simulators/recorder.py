@@ -1,4 +1,4 @@
-"""The recorder as a time-based mosaik simulator: tables as the run goes, and totals at its end."""
+"""The recorder as a time-based mosaik simulator: tables during the run, and totals at its end."""
 
 import time as wall
 from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +51,7 @@ META: Meta = {
     "type": "time-based",
     "models": {"Log": time_based_model_meta(LOG, ["grid"], any_inputs=True)},
 }
-# what the recorder is connected to, and under which prefix it arrives
+# connected models, and the prefix of their values
 RECORDED_GRID = names(GRID, Flow.OUTPUT)
 RECORDED_BOUNDARY = names(BOUNDARY, Flow.OUTPUT)
 RECORDED_FLEET = [
@@ -62,7 +62,7 @@ assert set(RECORDED_AGENT) <= set(names(AGENT, Flow.OUTPUT))
 
 
 class Recorder(mosaik_api_v3.Simulator):
-    """One entity a grid; rows of an interval are written when all its values are in."""
+    """Recorder with one entity a grid; rows of an interval are written when it has all values."""
 
     def __init__(self) -> None:
         super().__init__(META)
@@ -82,9 +82,15 @@ class Recorder(mosaik_api_v3.Simulator):
         progress: Callable[[int, Sequence[GridInterval]], None],
         first_interval: int = 0,
     ) -> Meta:
-        """Take the grids to record, where to write, and whom to tell how far it is, by which rows.
+        """Store what the recorder needs; time 0 is the start of `first_interval`.
 
-        Time 0 is the start of `first_interval`.
+        interval_s: length of an interval in s.
+        grids: grids to record.
+        times: start of every interval.
+        writer: destination of the rows.
+        totals: totals of the run, updated with every row.
+        timings: wall-clock accounting, updated.
+        progress: called after every interval with its number and its rows.
         """
         self._interval_s, self._first_interval = interval_s, first_interval
         self._known = {g.name: g for g in grids}
@@ -99,7 +105,7 @@ class Recorder(mosaik_api_v3.Simulator):
         return [{"eid": model_params["grid"], "type": "Log"}]
 
     def get_data(self, outputs: OutputRequest) -> OutputData:
-        """How many intervals are on record."""
+        """Return the number of recorded intervals."""
         recorded = self._totals.intervals_done
         return {eid: dict.fromkeys(attributes, recorded) for eid, attributes in outputs.items()}
 
@@ -164,7 +170,7 @@ class Recorder(mosaik_api_v3.Simulator):
         d, dt_h = grid.devices, self._interval_s / 3600.0
         report = plan.report if plan else None
         schedule = plan.schedule if plan else None
-        # the slack unit of a transmission network delivers what the power flow leaves to it
+        # the slack unit of a transmission network delivers the residual of the power flow
         unit_p = seen["unit_p_mw"].copy()
         slack = [k for k, t in enumerate(d.units.table) if t == "ext_grid"]
         unit_p[slack] = seen["slack_p_mw"]
@@ -174,7 +180,8 @@ class Recorder(mosaik_api_v3.Simulator):
             - sum(unit_p[k] for k, t in enumerate(d.units.table) if t == "sgen")
         ))  # fmt: skip
         gen_p = float(sum(unit_p[k] for k, t in enumerate(d.units.table) if t == "gen"))
-        # handed-over energy: where the last step ended, what the agent and this step began with
+        # energy of batteries: at the end of the last step, in the agent's plan, at the start of
+        # this one
         start, used = seen["battery_e_start_mwh"], seen["energy_used_mwh"]
         before = self._totals.battery_e_mwh.get(grid.name, start)
         handover = max(largest(np.abs(before - start)), largest(np.abs(used - start)))
@@ -241,7 +248,7 @@ class Recorder(mosaik_api_v3.Simulator):
 
 
 def _voltage_change(grid: RecordedGrid, plan: Plan | None, vm_pu: Floats) -> float:
-    """Largest difference between what happened and AC at the planned injections, p.u."""
+    """Return the largest difference between realised and planned (AC) voltage, p.u."""
     planned = bus_columns(plan, grid.order, len(vm_pu))["vm_certified_pu"]
     change = np.abs(vm_pu - planned)
     return float(np.max(change)) if len(change) and not np.isnan(change).any() else float("nan")

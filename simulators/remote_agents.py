@@ -1,4 +1,4 @@
-"""Agents in another process: the controller that asks them for each decision."""
+"""Controller whose agents run in another process."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,11 +13,16 @@ from stackelgrid.simulators.decision_text import DecisionError, decision_of
 
 
 class RemoteController:
-    """Controller whose decisions are those of a simulator of agents behind a connection.
+    """Controller that requests each decision from a simulator behind a connection.
 
-    `agents` are kind and grid of each. Its first answers may take `start_deadline_s`, a decision
-    `step_deadline_s`. `certificate_s` is the time spent on certificates there, if it is told;
-    `unsaved` why the state of the agents cannot be saved, "" if it can.
+    `certificate_s` is the time spent on certificates there, if it is reported; `unsaved` the reason
+    why the state of the agents cannot be saved, "" if it can.
+
+    connection: connection to the simulator.
+    init: parameters of its `init`.
+    agents: kind and grid of each agent.
+    interval_s: length of an interval in s.
+    start_deadline_s, step_deadline_s: deadlines of its first answers and of a decision, s.
     """
 
     def __init__(
@@ -55,7 +60,7 @@ class RemoteController:
             self.unsaved = str(self._connection.call(self._deadline_s, "unsaved"))
 
     def decide(self, interval: int, measured: Mapping[str, Measurement]) -> Decision:
-        """Decision on these measurements; raises RemoteError."""
+        """Return the decision on these measurements; raises RemoteError."""
         inputs = {
             name: {
                 "vm_pu": {"grid": m.vm_pu},
@@ -71,15 +76,15 @@ class RemoteController:
             self.certificate_s = answer["certificate_s"]
             return decision_of(answer["decision"])
         except (TypeError, KeyError, DecisionError) as error:
-            raise RemoteError(f"simulator {link.name}: what it answers is {error}") from None
+            raise RemoteError(f"simulator {link.name}: its answer is {error}") from None
 
     def state(self) -> str:
-        """What the agents carry, which only they can read; raises StateError if it is no state."""
+        """Return the opaque state of the agents; raises StateError if it cannot be saved."""
         state = self._connection.call(self._deadline_s, "state")
         if state is None:
             raise StateError(str(self._connection.call(self._deadline_s, "unsaved")))
         return str(state)
 
     def restore(self, state: str) -> None:
-        """Hand back what the agents carried."""
+        """Send the saved state back to the agents."""
         self._connection.call(self._deadline_s, "restore", state)

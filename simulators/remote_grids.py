@@ -1,7 +1,7 @@
-"""One simulator in the world for all grids of a level, wherever they are simulated.
+"""Simulator of all grids of a level in the world, local and remote ones.
 
 mosaik cannot couple two remote simulators in one same-time loop ("cannot progress backwards"), so
-remote grids sit behind this proxy: it asks them all at once, then waits for each.
+remote grids are behind this proxy: it sends all requests at once, then waits for each answer.
 """
 
 import math
@@ -22,14 +22,14 @@ from stackelgrid.simulators.grid import META, GridSimulator, SimulatedGrid, boun
 from stackelgrid.simulators.timings import Timings
 
 _SHAPES = {a.name: a.shape for a in GRID if a.shape}
-# what need not be a number: a branch without a rating has no loading
+# quantities that may be empty: a branch without a rating has no loading
 _UNRATED = "branch_loading_percent"
-# what is there only when it has moved
+# quantities that are present only when they have changed
 _EVENTS = {*names(GRID, Flow.EVENT), *names(BOUNDARY, Flow.EVENT)}
 
 
 class GridHost(Protocol):
-    """Where some grids are simulated; a request is begun, and ended by its answer."""
+    """Host of some grids; a request begins with one call and ends with another."""
 
     entities: set[str]
 
@@ -52,7 +52,7 @@ class GridHost(Protocol):
 
 @dataclass(frozen=True)
 class GridState:
-    """State of a remote grid: what it carries, for its host, and what its agent has measured."""
+    """State of a remote grid: that of its host, and the measurements of its agent."""
 
     carried: str
     vm_pu: float
@@ -60,7 +60,7 @@ class GridState:
 
 
 class LocalGrids:
-    """Grids of this process."""
+    """Grids simulated in this process."""
 
     def __init__(self, simulator: GridSimulator, grids: Sequence[SimulatedGrid]) -> None:
         self.simulator = simulator
@@ -70,26 +70,28 @@ class LocalGrids:
         self._data: OutputData = {}
 
     def begin_step(self, time: int, inputs: InputData, max_advance: int) -> None:
-        """Step, at once."""
+        """Step at once."""
         self.simulator.step(time, inputs, max_advance)
 
     def end_step(self) -> None:
-        """Nothing to wait for."""
+        """Do nothing: the step is done."""
 
     def begin_data(self, outputs: OutputRequest) -> None:
-        """Fetch data, at once."""
+        """Fetch data at once."""
         self._data = self.simulator.get_data(outputs)
 
     def end_data(self) -> OutputData:
-        """Data fetched before."""
+        """Return the data fetched before."""
         return self._data
 
 
 class RemoteGrids:
     """Grids behind a connection: any simulator of mosaik's API 3 with the models of `grid.META`.
 
-    `init` are its own parameters, `grids` what it shall create. Its first answers may take
-    `start_deadline_s`, all later ones `step_deadline_s`.
+    connection: connection to the simulator.
+    init: parameters of its `init`.
+    grids: names of the grids that it creates.
+    start_deadline_s, step_deadline_s: deadlines of its first answers and of all later ones, s.
     """
 
     def __init__(
@@ -114,7 +116,7 @@ class RemoteGrids:
         connection.send(start, "setup_done")
 
     def started(self, known: Mapping[str, SimulatedGrid], interval_s: int) -> None:
-        """Wait until the grids are built; raises RemoteError if they are not those known here."""
+        """Wait until the grids are built; raises RemoteError if they differ from `known`."""
         self._interval_s = interval_s
         grids = [known[name] for name in self.names]
         self.entities = entities(grids)
@@ -144,7 +146,7 @@ class RemoteGrids:
         self.connection.send(self._deadline_s, "step", time, inputs, max_advance)
 
     def end_step(self) -> None:
-        """Wait for the step; raises RemoteError if it wants another time than the next interval."""
+        """Wait for the step; raises RemoteError unless it ends at the next interval."""
         following = self.connection.receive()
         if following not in (None, self._end):
             raise self._error(
@@ -152,12 +154,12 @@ class RemoteGrids:
             )
 
     def begin_data(self, outputs: OutputRequest) -> None:
-        """Ask for the data."""
+        """Request the data."""
         self._asked = outputs
         self.connection.send(self._deadline_s, "get_data", outputs)
 
     def end_data(self) -> OutputData:
-        """Wait for the data; raises RemoteError where results are missing or no finite numbers."""
+        """Return the data; raises RemoteError for missing results or numbers not finite."""
         answer = self.connection.receive()
         data: dict[str, dict[str, Any]] = {}
         for eid, attributes in self._asked.items():
@@ -170,15 +172,15 @@ class RemoteGrids:
         return data
 
     def state(self, grid: str) -> Any:
-        """What a grid carries to the next interval; its host alone can read it."""
+        """Return the opaque state of a grid."""
         state = self.connection.call(self._deadline_s, "state", grid)
         try:
             return GridState(str(state["carried"]), float(state["vm_pu"]), int(state["tap_pos"]))
         except (TypeError, KeyError, ValueError):
-            raise self._error(f"what it gave as state of {grid} is none") from None
+            raise self._error(f"its answer for the state of {grid} is not a state") from None
 
     def restore(self, grid: str, state: GridState) -> None:
-        """Hand back what a grid carried."""
+        """Send a grid's saved state back to its host."""
         self.connection.call(self._deadline_s, "restore", grid, state.carried)
 
     def _value(self, eid: str, attribute: str, value: Any) -> Any:
@@ -225,14 +227,14 @@ class RemoteGrids:
 
 @dataclass
 class GridElsewhere(SimulatedGrid):
-    """What this process knows of a grid that `host` simulates."""
+    """Placeholder for a grid that `host` simulates."""
 
     host: RemoteGrids = field(kw_only=True)
     last_tap_pos: int | None = None
 
     @property
     def unsaved(self) -> str:
-        """Why the state of the grid cannot be saved; empty if it can."""
+        """Reason why the state of the grid cannot be saved; empty if it can."""
         return self.host.unsaved
 
     @property
@@ -241,21 +243,21 @@ class GridElsewhere(SimulatedGrid):
         return super().tap_pos if self.last_tap_pos is None else self.last_tap_pos
 
     def state(self) -> Any:
-        """What the grid carries to the next interval."""
+        """Return the state that the grid carries to the next interval."""
         return self.host.state(self.name)
 
     def restore(self, state: Any) -> None:
-        """Hand back what the grid carried."""
+        """Restore the state of the grid at its host."""
         self.vm_pu, self.last_tap_pos = state.vm_pu, state.tap_pos
         self.host.restore(self.name, state)
 
     def solve(self) -> AcState:
-        """Raise: its power flow is solved by its host."""
+        """Raise NotImplementedError: the host solves the power flow."""
         raise NotImplementedError(f"grid {self.name} is simulated by {self.host.connection.name}")
 
 
 class GridProxy(mosaik_api_v3.Simulator):
-    """All grids of one level for mosaik, those of this process and remote ones."""
+    """Simulator of all grids of one level, local and remote ones."""
 
     def __init__(self) -> None:
         super().__init__(META)
@@ -275,9 +277,9 @@ class GridProxy(mosaik_api_v3.Simulator):
         clock: Mapping[int, str],
         first_interval: int = 0,
     ) -> Meta:
-        """Take the grids of the level, as `GridSimulator` does.
+        """Store the grids of the level, as `GridSimulator` does.
 
-        Remote simulators are told the time since interval 0, also in a run that was resumed.
+        Remote simulators receive the time since interval 0, also in a resumed run.
         """
         self._offset_s = first_interval * interval_s
         self._interval_s, self._timings = interval_s, timings
@@ -293,7 +295,7 @@ class GridProxy(mosaik_api_v3.Simulator):
         return self.meta
 
     def create(self, num: int, model: str, **model_params: Any) -> list[CreateResult]:
-        """Tell mosaik of one grid by name and its boundaries to lower grids."""
+        """Return the entity of one grid by name, with its boundaries to lower grids."""
         grid = self._available[model_params["grid"]]
         children: list[CreateResult] = [
             {"eid": boundary_eid(grid.name, lower.name), "type": "Boundary"} for lower in grid.lower
@@ -316,7 +318,7 @@ class GridProxy(mosaik_api_v3.Simulator):
         return (time // self._interval_s + 1) * self._interval_s
 
     def get_data(self, outputs: OutputRequest) -> OutputData:
-        """Results of all hosts; interface values only where they have moved in this step."""
+        """Return results of all hosts; interface values only where they changed in this step."""
         started = wall.perf_counter()
         for host in self._stepped:
             host.begin_data({e: a for e, a in outputs.items() if e in host.entities})
@@ -330,12 +332,12 @@ class GridProxy(mosaik_api_v3.Simulator):
 
 
 def _counts(power_flow: AcPowerFlow) -> dict[str, int]:
-    """Entries of an array by its shape."""
+    """Return the number of entries of an array by its shape."""
     branches = power_flow.lines + power_flow.trafos
     return {"bus": len(power_flow.bus_index), "branch": branches, "gen": power_flow.gens}
 
 
 def entities(grids: Sequence[SimulatedGrid]) -> set[str]:
-    """Ids of the entities of grids: themselves and their boundaries."""
+    """Return the ids of the entities of grids: themselves and their boundaries."""
     found = {g.name for g in grids}
     return found | {boundary_eid(g.name, lower.name) for g in grids for lower in g.lower}

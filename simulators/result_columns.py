@@ -1,4 +1,4 @@
-"""Columns of the tables that a run writes of its grids: one declaration for code and documents."""
+"""Columns of the tables of a run about its grids: one declaration for code and documentation."""
 
 from stackelgrid.simulators.columns import (
     INT,
@@ -23,7 +23,7 @@ STEP = (
     number("dt_h", "h", "its length"),
 )
 
-# what the certificate says of a step: of the applied one in `interval`, of all in `certificate`
+# results of the certificate for a step: the applied one in `interval`, all in `certificate`
 _JUDGED = (
     label("verdict", "`exact`, `feasible` or `infeasible`; empty where a controller gives no "
           "certificate"),
@@ -57,15 +57,15 @@ _UNBALANCE = (
 
 INTERVAL = table(
     "interval",
-    "One row for each grid. Values are of one copy; `copies` says how many identical grids the row "
+    "One row for each grid. Values are of one copy; `copies` is the number of identical grids it "
     "stands for in the whole system.",
     *KEY,
     label("level", "transmission, mv or lv"),
     count("copies", "identical grids that the row stands for"),
     group(
-        "decision", "who solved the plan, and how it ended",
+        "decision", "solver of the plan and its result",
         label("solver", "name of the solver"),
-        label("status", "how it ended: optimal, or why not"),
+        label("status", "result: optimal, or the reason why not"),
         count("iterations", "iterations of the solver"),
         number("gap", "1", "relative gap between objective and proven bound, of the whole group "
                "where grids decide together"),
@@ -78,7 +78,7 @@ INTERVAL = table(
         count("conic_solves", "conic programs solved; 1: the snapped relaxed point satisfied "
               "everything"),
         flag("fallback", "whether the plan is the last schedule, kept inside the limits"),
-        label("fallback_reason", "why it is"),
+        label("fallback_reason", "reason for the fallback"),
         number("solve_s", "s", "wall-clock time of the solve"),
         number("simultaneous_mw", "MW", "largest power a battery would charge and discharge at "
                "once anywhere in the plan"),
@@ -113,7 +113,7 @@ INTERVAL = table(
     ),
     group(
         "recovery",
-        "empty for plans that were good at once; rungs tried and cost in the interval of the "
+        "empty for plans accepted without recovery; rungs tried and cost in the interval of the "
         "decision",
         label("recovery", "rung whose schedule is applied; empty with `recovery_tried` where none "
               "was better"),
@@ -127,18 +127,18 @@ INTERVAL = table(
     ),
     group(
         "reality", "at realised load and PV",
-        number("realised_violation_pu", "p.u.", "as `violation_pu`, by what happened (balanced)"),
+        number("realised_violation_pu", "p.u.", "as `violation_pu`, in reality (balanced)"),
         label("realised_worst", "its bus or branch"),
-        number("realised_voltage_change_pu", "p.u.", "largest difference between what happened and "
+        number("realised_voltage_change_pu", "p.u.", "largest difference between reality and "
                "AC at the planned injections: forecast errors, moved taps, the real head voltage"),
-        number("p_import_mw", "MW", "what flowed at the boundary; 0 for a transmission grid"),
+        number("p_import_mw", "MW", "exchange at the boundary; 0 for a transmission grid"),
         number("q_import_mvar", "MVAr", "the same, reactive"),
-        number("p_import_planned_mw", "MW", "what the plan had announced"),
+        number("p_import_planned_mw", "MW", "planned exchange"),
         number("load_p_mw", "MW", "own uncontrolled loads less generators of constant power"),
         number("load_q_mvar", "MVAr", "the same, reactive"),
         number("lower_p_mw", "MW", "grids connected below, all their copies"),
         number("pv_p_mw", "MW", "feed-in of PV"),
-        number("pv_available_mw", "MW", "what the sun offered"),
+        number("pv_available_mw", "MW", "power available from the sun"),
         number("battery_p_mw", "MW", "net charging"),
         number("battery_e_mwh", "MWh", "energy at the end of the interval"),
         number("unit_p_mw", "MW", "dispatchable units; in a transmission grid the slack unit "
@@ -172,7 +172,7 @@ BUS = table(
     "One row for each bus.",
     *KEY,
     count("bus", "pandapower's index"),
-    number("vm_pu", "p.u.", "voltage that happened"),
+    number("vm_pu", "p.u.", "realised voltage"),
     number("va_degree", "degree", "angle, of the whole system's reference"),
     number("p_mw", "MW", "consumption of devices and lower grids; voltage-controlling generators "
            "are in the device table"),
@@ -219,7 +219,7 @@ DEVICE = table(
            "when injecting"),
     number("q_mvar", "MVAr", "the same, reactive"),
     number("asked_mw", "MW", "set point; of PV what the plan expects (`limit_mw` binds)"),
-    number("available_mw", "MW", "what the sun offers, or a unit's limit"),
+    number("available_mw", "MW", "power available from the sun, or a unit's limit"),
     number("limit_mw", "MW", "most that PV may feed in: its inverter's rating where the plan does "
            "not curtail"),
     number("e_mwh", "MWh", "energy at the end of the interval"),
@@ -234,9 +234,9 @@ BOUNDARY = table(
     count("parent_bus", "its bus"),
     count("multiplicity", "copies of the grid at that bus"),
     label("kind", "oltc, fixed_tap or ideal"),
-    number("p_mw", "MW", "what flowed"),
+    number("p_mw", "MW", "exchange"),
     number("q_mvar", "MVAr", "the same, reactive"),
-    number("p_planned_mw", "MW", "what the plan had announced"),
+    number("p_planned_mw", "MW", "planned exchange"),
     number("vm_pu", "p.u.", "voltage on the upstream side"),
     count("tap_pos", "position of the tap; 0 if ideal, where the net's tap stays"),
     number("mismatch_mva", "MVA", "power the upper grid used less power the lower grid drew, when "
@@ -266,7 +266,7 @@ TRADE = table(
 CERTIFICATE = table(
     "certificate",
     "The certificate of every step of a plan, in the interval of the decision; `interval` holds "
-    "that of the applied step. Plans judge forecasts; what happened is in the `realised_` columns "
+    "that of the applied step. Plans are checked on forecasts; reality: the `realised_` columns "
     "of `interval`.",
     *KEY,
     *STEP,
@@ -307,7 +307,7 @@ NETWORK = table(
     label("name", "pandapower's name"),
     count("bus", "the bus itself, a device's bus, or a branch's first bus (upper side)"),
     count("to_bus", "a branch's second bus; -1 elsewhere"),
-    number("x", "", "coordinate of a bus, in whatever the net's are (degrees, metres)"),
+    number("x", "", "coordinate of a bus, in the unit of the net (degrees, metres)"),
     number("y", "", "the same"),
     number("vn_kv", "kV", "rated voltage of a bus"),
     number("min_vm_pu", "p.u.", "lower voltage limit of a bus"),
@@ -318,7 +318,7 @@ NETWORK = table(
     number("p_mw", "MW", "power of a device as the net states it"),
     number("max_p_mw", "MW", "largest power of a device"),
     number("max_e_mwh", "MWh", "capacity of a battery"),
-    number("max_loading_percent", "%", "what a branch may be loaded to; empty without a rating"),
+    number("max_loading_percent", "%", "loading limit of a branch; empty without a rating"),
 )  # fmt: skip
 
 GRID_TABLES: tuple[Table, ...] = (

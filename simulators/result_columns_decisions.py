@@ -1,4 +1,4 @@
-"""Columns of the tables that a run writes of its decisions: stages, dispatch, negotiations."""
+"""Columns of the tables of a run about its decisions: stages, dispatch, negotiations."""
 
 from stackelgrid.simulators.columns import Table, count, flag, label, number, table
 from stackelgrid.simulators.result_columns import KEY, STEP
@@ -10,7 +10,7 @@ STAGE = table(
     "copies of the leaders.",
     *KEY,
     label("scheme", "order of decision"),
-    label("pricing", "what is paid at the boundary: tariff or lmp"),
+    label("pricing", "price at the boundary: tariff or lmp"),
     number("objective_eur", "EUR", "of the program that the scheme solved"),
     number("bound_eur", "EUR", "its proven bound"),
     number("gap", "1", "relative gap between the two"),
@@ -27,7 +27,7 @@ STAGE = table(
     number("follower_gap", "1", "audit: what the dispatch costs more than the optimum of an "
            "independent solver, relative; empty where that solver found none"),
     count("rounds", "rounds of a negotiation"),
-    label("message", "what the scheme has to say"),
+    label("message", "messages of the scheme"),
     number("solve_s", "s", "wall-clock time of the solves"),
 )  # fmt: skip
 
@@ -68,12 +68,12 @@ ROUND = table(
 NEGOTIATION = table(
     "negotiation",
     "What became of the messages of one stage (`grid`: its follower, the coordinator) in an "
-    "interval; no rows where nobody sends any. Messages and copies count from the gate of its "
-    "negotiation before: what arrives after a gate is in the next row, after the last one in none.",
+    "interval; no rows without messages. Messages and copies count from the gate of its "
+    "negotiation before: later arrivals are in the next row, after the last gate in none.",
     *KEY,
     label("committed", "version of the new schedules (interval.attempt); empty where the old ones "
           "stay"),
-    label("reason", "why they stay"),
+    label("reason", "reason why they stay"),
     count("attempts", "two-phase commits begun"),
     count("rounds", "rounds before them"),
     number("agreement_after_sec", "s", "on the network's simulated clock from the opening to the "
@@ -99,7 +99,7 @@ NEGOTIATION = table(
     count("mixtures_checked", "power flows it took"),
     number("worst_mixture_pu", "p.u.", "largest violation among them; infinite where a power flow "
            "collapses"),
-    label("failures", "what agents raised: one that fails on an offer does not answer, one that "
+    label("failures", "errors of agents: one that fails on an offer does not answer, one that "
           "fails on its binding answer votes no"),
 )  # fmt: skip
 
@@ -108,9 +108,9 @@ COMMITMENT = table(
     "One row for each agent (`grid`) of a negotiation by messages.",
     *KEY,
     label("follower", "grid that it negotiates under"),
-    label("version", "of the schedule that it holds from the interval on; empty: what it had "
+    label("version", "of the schedule that it holds from the interval on; empty: the one from "
           "before any commit"),
-    flag("on_new", "whether it is the one that was committed for this interval"),
+    flag("on_new", "whether the held schedule is the one committed for this interval"),
     flag("in_doubt", "whether the agent is in doubt at the gate"),
     flag("silent", "whether it was left out"),
 )  # fmt: skip

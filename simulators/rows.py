@@ -16,15 +16,15 @@ from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import GridSeries
 from stackelgrid.simulators.certificates import branch_columns, bus_columns
 
-# a solver leaves trades of this size where there are none
+# trades up to this size are numerical noise of a solver
 _LEAST_TRADE_MW = 1e-9
 
 
 @dataclass(frozen=True)
 class RecordedGrid:
-    """What the recorder knows of a grid beforehand; `branches` are (table, index) in order.
+    """Static data of a grid for the recorder; `branches` are (table, index) in order.
 
-    `network_bus_index` and `order` place what is said in the order of the controller's network.
+    `network_bus_index` and `order` map the order of the controller's network to the net's.
     """
 
     name: str
@@ -49,12 +49,12 @@ class RecordedGrid:
 
 
 def largest(values: Floats) -> float:
-    """Largest value, 0 for none."""
+    """Return the largest value, 0 for an empty array."""
     return float(values.max()) if len(values) else 0.0
 
 
 def simultaneous_power(devices: Devices, plan: Plan | None) -> float:
-    """Largest power that a battery would charge and discharge at once in the plan, MW."""
+    """Return the largest power a battery would charge and discharge at once in the plan, MW."""
     if plan is None or not len(devices.batteries.index):
         return 0.0
     both = np.minimum(plan.schedule.charge_mw, plan.schedule.discharge_mw)
@@ -63,7 +63,7 @@ def simultaneous_power(devices: Devices, plan: Plan | None) -> float:
 
 
 def bus_rows(grid: RecordedGrid, seen: Mapping[str, Any], plan: Plan | None) -> dict[str, Any]:
-    """Voltages, power and nodal prices of all buses."""
+    """Return voltages, power and nodal prices of all buses."""
     n = len(grid.bus_index)
     return {
         "grid": np.full(n, grid.name, dtype=object),
@@ -78,7 +78,7 @@ def bus_rows(grid: RecordedGrid, seen: Mapping[str, Any], plan: Plan | None) -> 
 
 
 def _price_now(plan: Plan | None, buses: int) -> Floats:
-    """Nodal prices of the applied step at the first buses; NaN where there are none."""
+    """Return nodal prices of the applied step at the first buses; NaN where there are none."""
     prices = plan.schedule.price_eur_per_mwh if plan is not None else None
     if plan is None or prices is None:
         return np.full(buses, np.nan)
@@ -86,7 +86,7 @@ def _price_now(plan: Plan | None, buses: int) -> Floats:
 
 
 def branch_rows(grid: RecordedGrid, seen: Mapping[str, Any], plan: Plan | None) -> dict[str, Any]:
-    """Flows and loading of all lines, then transformers; what the certificate says of them."""
+    """Return flows and loading of all lines, then transformers, with their certificate."""
     return {
         "grid": np.full(len(grid.branches), grid.name, dtype=object),
         "element": np.array([t for t, _ in grid.branches], dtype=object),
@@ -103,7 +103,7 @@ def branch_rows(grid: RecordedGrid, seen: Mapping[str, Any], plan: Plan | None) 
 
 
 def device_rows(grid: RecordedGrid, seen: Mapping[str, Any]) -> dict[str, Any]:
-    """Powers in the sign of their element: loads and storages consuming, the others injecting."""
+    """Return powers in the sign of their element: load and storage consuming, others injecting."""
     d = grid.devices
     loads, pv, battery, unit = d.loads, d.photovoltaics, d.batteries, d.units
     counts = [len(k.index) for k in (loads, pv, battery, unit)]
@@ -156,7 +156,7 @@ def boundary_rows(
     upper: Mapping[str, Any],
     interval: int,
 ) -> dict[str, Any]:
-    """Both sides of the interface; the mismatch is what they differ by when the loop has ended."""
+    """Return both sides of the interface and their mismatch after the loop."""
     power = np.hypot(
         seen["p_used_mw"] - seen["slack_p_mw"], seen["q_used_mvar"] - seen["slack_q_mvar"]
     )
@@ -191,9 +191,9 @@ def boundary_payment(
     interface: Mapping[str, Any] | None,
     interval: int,
 ) -> float:
-    """Payment of one copy at its boundary in EUR/h; NaN where no nodal price is known.
+    """Return the payment of one copy at its boundary in EUR/h; NaN without a nodal price.
 
-    Nodal prices bill the exchange, the tariff bills what no trade across has paid for of it
+    Nodal prices bill the exchange, the tariff bills the exchange that no trade across has paid for
     (docs/formulation.md). `interface` is the row of `boundary_rows`, None for a root.
     """
     if grid.level == "transmission":
@@ -209,7 +209,7 @@ def boundary_payment(
 
 
 def trade_costs(grid: RecordedGrid, plan: Plan | None) -> tuple[float, float]:
-    """Retail margin and fees of one step in EUR/h."""
+    """Return retail margin and fees of one step in EUR/h."""
     trade = plan.schedule.trade if plan is not None else None
     if trade is None or plan is None or grid.trade is None:
         return 0.0, 0.0
@@ -221,7 +221,7 @@ def trade_costs(grid: RecordedGrid, plan: Plan | None) -> tuple[float, float]:
 
 
 def trade_rows(grid: RecordedGrid, plan: Plan, trade: Trade, interval: int) -> dict[str, Any]:
-    """What each prosumer bought and sold in the applied step; only trades that happen."""
+    """Return each prosumer's purchases and sales in the applied step, nonzero trades only."""
     assert grid.trade is not None
     k, margin = plan.step, grid.trade.retail_margin
     bought = grid.series.import_eur_per_mwh[interval] + margin
@@ -251,7 +251,7 @@ def trade_rows(grid: RecordedGrid, plan: Plan, trade: Trade, interval: int) -> d
 
 
 def schedule_rows(grid: RecordedGrid, plan: Plan) -> dict[str, Any]:
-    """The whole plan, steps within devices; the import as element `boundary`."""
+    """Return the whole plan, steps within devices; the import as element `boundary`."""
     s, d = plan.schedule, grid.devices
     steps = len(s.dt_h)
     parts = [

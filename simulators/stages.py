@@ -1,4 +1,4 @@
-"""Tables of how each stage of a decision was decided, and of the followers' dispatch."""
+"""Tables of the stages of a decision, and of the followers' dispatch."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from stackelgrid.simulators.tables import TableWriter
 
 
 class StageRecorder:
-    """Writes what a controller's stages decided; a controller without stages leaves no rows.
+    """Writes the decisions of a controller's stages; a controller without stages leaves no rows.
 
     `devices` of all grids by name give the dispatch its elements.
     """
@@ -64,7 +64,7 @@ def _stage_row(outcome: Outcome) -> dict[str, Any]:
 
 
 def _dispatch_rows(outcome: Outcome, devices: Devices) -> dict[str, Any]:
-    """Units, PV and the import of a follower over the horizon, as its stage decided them."""
+    """Return units, PV and import of a follower over the horizon, as its stage decided them."""
     schedule = outcome.plans[outcome.follower].schedule
     units, pv = devices.units, devices.photovoltaics
     tables = [*units.table, *("sgen" for _ in pv.index)]

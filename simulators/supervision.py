@@ -1,4 +1,4 @@
-"""Supervision of remote simulators: one that is lost ends the run, and none outlives it."""
+"""Supervision of remote simulators: a lost one ends the run, and all end with the run."""
 
 import signal
 import threading
@@ -9,21 +9,21 @@ from typing import Any, NoReturn, Self
 from stackelgrid.simulators.connection import Connection, RemoteError
 from stackelgrid.simulators.processes import ChildProcess
 
-# s between two looks at whether all simulators are there
+# s between two checks of all simulators
 _LOOK_S = 0.25
 # unlike SIGINT, never ignored by a shell's background jobs
 _SIGNAL = signal.SIGUSR1
 
 
 class _Lost(KeyboardInterrupt):
-    """Ends the main thread's work at once; event loops let it through."""
+    """Interrupts the main thread at once; event loops do not catch it."""
 
 
 class Supervisor:
     """Holds the connections (by name) and processes of a run; a context manager around it.
 
-    A simulator that is lost while nobody talks to it interrupts the main thread, so that the run
-    ends now and not when it is needed next; runs in other threads meet it at the next request.
+    A simulator that is lost while no request is open interrupts the main thread, so that the run
+    ends at once and not at the next request; runs in other threads notice it at the next request.
     At the end all connections are closed, and processes that do not end by themselves are killed.
     """
 
@@ -37,17 +37,17 @@ class Supervisor:
         self._handler_before: Any = signal.SIG_DFL
 
     def add(self, connection: Connection, process: ChildProcess | None = None) -> None:
-        """Supervise one simulator; `process` is the one that the run has started for it."""
+        """Supervise one simulator; `process` is its child process if the run has started it."""
         self.connections[connection.name] = connection
         if process is not None:
             self.own(process)
 
     def own(self, process: ChildProcess) -> None:
-        """See to it that a process ends with the run."""
+        """End a process with the run."""
         self._processes.append(process)
 
     def watch(self) -> None:
-        """Begin to look whether the simulators are there."""
+        """Start the thread that checks the simulators."""
         if threading.current_thread() is threading.main_thread() and self.connections:
             self._handler_before = signal.signal(_SIGNAL, _interrupt)
             self._watcher = threading.Thread(target=self._look, daemon=True)
@@ -64,7 +64,7 @@ class Supervisor:
     ) -> None:
         interrupted = isinstance(error, KeyboardInterrupt)
         try:
-            with self._deciding:  # from here on the watcher interrupts nobody
+            with self._deciding:  # from here on the watcher does not interrupt
                 self._ending.set()
             if self._lost is not None and not interrupted:
                 time.sleep(_LOOK_S)  # its interrupt is on the way
@@ -95,7 +95,7 @@ class Supervisor:
         seen: Connection | None = None
         while not self._ending.wait(_LOOK_S):
             gone = next((c for c in self.connections.values() if c.at_end()), None)
-            # seen at two looks: whoever talks to it has had the time to meet the error itself
+            # two checks, so that a request in progress has the time to raise the error itself
             if gone is None or gone is not seen:
                 seen = gone
                 continue

@@ -1,7 +1,7 @@
-"""Tables of a run directory, and how they are written as a run goes.
+"""Tables of a run directory, written interval by interval.
 
 Every interval becomes one Parquet part, because a Parquet file that was never closed cannot be
-read; at the end the parts are merged into one file a table. Readers take both forms.
+read; at the end the parts are merged into one file a table. Readers accept both forms.
 """
 
 import re
@@ -22,7 +22,7 @@ from stackelgrid.simulators.result_columns_decisions import NEGOTIATION_TABLES, 
 from stackelgrid.simulators.whole_file import own_folder, sync, whole_file
 
 TABLES: dict[str, Table] = {t.name: t for t in (*GRID_TABLES, *STAGE_TABLES, *NEGOTIATION_TABLES)}
-# with units and meanings as metadata of the fields: whole tables carry them, parts need not
+# units and meanings are metadata of the fields in whole tables; parts may lack them
 SCHEMAS: dict[str, pa.Schema] = {name: t.schema for name, t in TABLES.items()}
 _PLAIN = {name: pa.schema([(c.name, c.type) for c in t.columns]) for name, t in TABLES.items()}
 
@@ -30,7 +30,7 @@ _PLAIN = {name: pa.schema([(c.name, c.type) for c in t.columns]) for name, t in 
 class TableWriter:
     """Writes parts of the tables of one run directory and merges them at the end.
 
-    What was committed is listed in the manifest of the directory, if it has one.
+    Committed parts are listed in the manifest of the directory, if it has one.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -52,7 +52,7 @@ class TableWriter:
     def commit(self, interval: int, *, durable: bool) -> None:
         """List the parts of an interval in the manifest.
 
-        What is durable survives a loss of power.
+        If `durable`, the entry survives a loss of power.
         """
         if durable:
             for path in [*self._not_synced, *sorted({p.parent for p in self._not_synced})]:
@@ -61,7 +61,7 @@ class TableWriter:
         self._not_synced, self._written = [], {}
 
     def remove_from(self, interval: int) -> None:
-        """Remove the parts from an interval on, and what was not finished."""
+        """Remove the parts from an interval on, and unfinished files."""
         if Manifest(self.directory).exists:
             self._manifest.keep_before(interval)
         for table in SCHEMAS:
@@ -71,7 +71,7 @@ class TableWriter:
                     part.unlink()
 
     def merge(self) -> None:
-        """Replace the parts of every table by one file; goes on where it was interrupted."""
+        """Replace the parts of every table by one file; continues an interrupted merge."""
         manifest = Manifest(self.directory)
         if manifest.exists:
             manifest.read()
@@ -91,14 +91,14 @@ class TableWriter:
                     _check_rows(path, rows, manifest)
                     self._manifest.whole(table, entry_of(unfinished, rows))
             if folder.exists():  # a run without a lower grid has no boundary, one without plans ...
-                sync(self.directory)  # a loss of power takes parts only where there is the whole
+                sync(self.directory)  # the whole is on disk before parts are removed
                 shutil.rmtree(folder)
         if manifest.exists:
             self._manifest.settle()
 
 
 def _check_rows(path: Path, rows: int, manifest: Manifest) -> None:
-    """Refuse to merge other rows than were written."""
+    """Raise StackelgridError if the parts have other rows than were written."""
     listed = sum(
         entry.rows or 0
         for files in manifest.parts.values()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from stackelgrid.controllers.networks.taps import TapChanger
 from stackelgrid.profiles.stateful import Carrying
 
-# tap changers without delay could hunt for ever: most steps of one interval
+# most steps in one interval: tap changers without delay could hunt for ever
 _MOST_MOVES = 1000
 
 
@@ -13,7 +13,7 @@ _MOST_MOVES = 1000
 class TapControl:
     """Regulator of an on-load tap changer: keeps the lower side at vm_set +- deadband / 2 (p.u.).
 
-    `delay_s` is how long the voltage must have left the band before each step of the tap.
+    `delay_s` is the time that the voltage must be outside the band before each step of the tap.
     """
 
     vm_set_pu: float
@@ -34,7 +34,7 @@ class TapRegulator(Carrying):
         self._direction = 0
 
     def begin_interval(self, interval_s: float) -> None:
-        """Grant the steps that the delay allows within the coming interval."""
+        """Grant the steps that the delay permits within the coming interval."""
         if self.control is None:
             return
         self.outside_s += interval_s
@@ -43,7 +43,7 @@ class TapRegulator(Carrying):
         self._direction = 0
 
     def wants(self, vm_pu: float) -> int:
-        """Direction of the step the tap has to make at this voltage, 0 for none."""
+        """Return the direction of the step at this voltage, 0 for none."""
         if self.control is None:
             return 0
         error = vm_pu - self.control.vm_set_pu
@@ -75,7 +75,7 @@ class TapRegulator(Carrying):
         return self.ratio
 
     def end_interval(self, vm_pu: float) -> None:
-        """Remember for how long the voltage has been outside the band."""
+        """Store for how long the voltage has been outside the band."""
         if self.control is None:
             return
         inside = abs(vm_pu - self.control.vm_set_pu) <= self.control.deadband_pu / 2.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Timings:
-    """Seconds spent, added to by the simulators of one process."""
+    """Seconds spent, added up by the simulators of one process."""
 
     build_s: float = 0.0
     solve_s: float = 0.0
@@ -15,7 +15,7 @@ class Timings:
     world_s: float = 0.0
 
     def breakdown(self, wall_s: float) -> dict[str, float]:
-        """Parts of the wall time that sum to it: what mosaik itself took is co-simulation."""
+        """Split the wall time into parts that sum to it; mosaik's own time is co-simulation."""
         cosimulation = self.world_s - self.solve_s - self.power_flow_s - self.record_s
         cosimulation -= self.state_s
         known = self.build_s + self.world_s - self.record_s

@@ -12,13 +12,13 @@ from stackelgrid.simulators.negotiation_totals import NegotiationTotals
 
 @dataclass
 class Totals:
-    """What summary.json says of the tables; `parents` maps every grid, "" for the root."""
+    """Totals of the tables in summary.json; `parents` maps every grid, "" for the root."""
 
     parents: dict[str, str]
     intervals_done: int = 0
-    # energies with which the last recorded interval ended, by grid
+    # energies at the end of the last recorded interval, by grid
     battery_e_mwh: dict[str, Floats] = field(default_factory=dict)
-    # of all copies by grid, without payments at the boundary, and these payments
+    # costs of all copies by grid, without payments at the boundary, and these payments
     own_eur: dict[str, float] = field(default_factory=dict)
     payment_eur: dict[str, float] = field(default_factory=dict)
     max_gap: float = 0.0
@@ -58,7 +58,7 @@ class Totals:
         self.max_balance_error_mw = max(self.max_balance_error_mw, abs(row.balance_error_mw))
 
     def add_follower_gap(self, gap: float) -> None:
-        """Add the audit of one follower; NaN is one whose audit found no optimum."""
+        """Add the audit of one follower; NaN if its audit found no optimum."""
         if not isnan(gap):
             self.max_follower_gap = max(self.max_follower_gap or 0.0, gap)
 

@@ -10,7 +10,7 @@ from stackelgrid.profiles.stateful import Carrying
 class TrafficCounts:
     """Messages and bytes of a time span.
 
-    `sent` counts messages as the sender handed them over; `duplicated` the second copies that the
+    `sent` counts messages when they were sent; `duplicated` the second copies that the
     network made. Every copy is in the end `delivered`, `lost` at random or lost `in_outage`.
     `reordered` are copies delivered after a message that was sent later on the same link, as RFC
     4737, section 3, counts them: one that overtakes ten makes ten.
@@ -26,21 +26,21 @@ class TrafficCounts:
     bytes_delivered: int = 0
 
     def __add__(self, other: "TrafficCounts") -> "TrafficCounts":
-        """Sum of two time spans, or of two links."""
+        """Return the sum of two time spans, or of two links."""
         return TrafficCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     def __sub__(self, other: "TrafficCounts") -> "TrafficCounts":
-        """What came since an earlier count."""
+        """Return the counts since an earlier count."""
         return TrafficCounts(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def under_way(self) -> int:
-        """Copies neither delivered nor lost, where the span began with none under way."""
+        """Return the copies neither delivered nor lost, if none was under way at the start."""
         return self.sent + self.duplicated - self.delivered - self.lost - self.in_outage
 
 
 class Traffic(Carrying):
-    """Counter of messages by time span, over what `read` counts; carries what was taken."""
+    """Counts messages by time span from the totals that `read` returns; carries the last totals."""
 
     carried = ("_taken",)
 
@@ -49,7 +49,7 @@ class Traffic(Carrying):
         self._taken = TrafficCounts()
 
     def take(self) -> TrafficCounts:
-        """Counts since they were last taken from this counter."""
+        """Return the counts since the last call."""
         now = self._read()
         since = now - self._taken
         self._taken = now

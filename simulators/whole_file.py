@@ -1,7 +1,7 @@
-"""Files that appear whole or not at all, to a reader and after a loss of power.
+"""Files that are written completely or not at all, also after a loss of power.
 
 Nothing is written through a symbolic link: a link in place of a file is replaced, one in place of
-a folder is refused, so that nothing outside the directory that was named is touched.
+a folder is refused, so that nothing outside the named directory is changed.
 """
 
 import os
@@ -17,9 +17,9 @@ __all__ = ["appending", "own_folder", "refuse_links", "sync", "whole_file"]
 
 @contextmanager
 def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Give the path to write to; it replaces `path` where the block ends without an error.
+    """Yield the path to write to; it replaces `path` if the block ends without an error.
 
-    A `durable` file is whole after a loss of power, too. Raises OSError.
+    A `durable` file is complete after a loss of power, too. Raises OSError.
     """
     unfinished = path.with_name(f"{path.name}.tmp")
     unfinished.unlink(missing_ok=True)  # of a process that was killed, or a link
@@ -34,7 +34,7 @@ def whole_file(path: Path, *, durable: bool = True) -> Iterator[Path]:
 
 
 def own_folder(path: Path) -> Path:
-    """Make a folder inside a directory of results; raises StackelgridError for a link there."""
+    """Make a folder inside a directory of results; raises StackelgridError if it is a link."""
     if path.is_symlink():
         raise StackelgridError(f"{path}: is a symbolic link; nothing is written through one")
     path.mkdir(parents=True, exist_ok=True)
@@ -42,9 +42,9 @@ def own_folder(path: Path) -> Path:
 
 
 def refuse_links(directory: Path) -> None:
-    """Refuse a directory of results with a symbolic link in it, before anything is written there.
+    """Raise StackelgridError if a directory of results contains a symbolic link.
 
-    Raises StackelgridError, naming the first link.
+    Called before anything is written there; the message names the first link.
     """
     for folder, folders, files in os.walk(directory):
         for name in sorted([*folders, *files]):
@@ -57,14 +57,14 @@ def refuse_links(directory: Path) -> None:
 
 @contextmanager
 def appending(path: Path) -> Iterator[BinaryIO]:
-    """Open a file to append to; raises OSError, for a symbolic link, too."""
+    """Open a file to append to; raises OSError, also for a symbolic link."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     with os.fdopen(os.open(path, flags, 0o666), "ab") as file:
         yield file
 
 
 def sync(path: Path) -> None:
-    """Make a file, or the names in a folder, survive a loss of power; raises OSError."""
+    """Flush a file, or the names in a folder, to disk; raises OSError."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

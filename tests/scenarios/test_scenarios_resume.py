@@ -475,7 +475,7 @@ def test_state_holds_plain_data_only(feeder):
     for payload, words in (
         (msgspec.msgpack.encode(["subprocess:Popen", [["true"]]]), "is not plain data"),
         (msgspec.msgpack.encode(["dict", []]), "is not the state of a run"),
-        (pickle.dumps(subprocess.Popen), "no state"),
+        (pickle.dumps(subprocess.Popen), "not a state"),
     ):
         told = json.loads(header) | {"digest": hashlib.sha256(payload).hexdigest()}
         (out / "state.bin").write_bytes(json.dumps(told).encode() + b"\n" + payload)
