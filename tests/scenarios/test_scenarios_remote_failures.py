@@ -1,7 +1,7 @@
 """Runs that lose a simulator: they end at once, name it and leave no process.
 
-Their controller plans nothing. Most run in the process of the test; those that are killed, and one
-that is not, use the real command.
+Their controller plans nothing. They run in the process of the test; one that is killed itself uses
+the real command.
 """
 
 import json
@@ -150,8 +150,8 @@ def test_a_simulator_that_stalls_ends_the_run_at_its_deadline(run_here, remote_p
     check_interrupted(out, 1)
 
 
-def test_a_simulator_that_is_killed_while_stepping_ends_the_command_and_its_other_processes(
-    run_command, remote_path, tmp_path
+def test_a_simulator_that_is_killed_while_stepping_ends_the_run_and_its_other_processes(
+    run_here, remote_path, tmp_path
 ):
     path = remote_path(
         own("west", "lv1", command="faulty"),
@@ -161,7 +161,7 @@ def test_a_simulator_that_is_killed_while_stepping_ends_the_command_and_its_othe
         controller="Quick",
     )
     out = tmp_path / "out"
-    ended = run_command(path, lambda process, children: (out / "interval").exists())
+    ended = run_here(path, lambda children: (out / "interval").exists())
     assert in_time(ended.took, DEADLINE_S + SLACK_S)
     assert len(ended.children) == 2
     ended.check("simulator west: its process was ended by SIGKILL")

@@ -19,7 +19,13 @@ def loss_kw(net):
     return 1e3 * (net.res_line.pl_mw.sum())
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c not in (*SEVERAL_SLACKS, "case16am")])
+PLAIN = [c for c in CASES if c not in (*SEVERAL_SLACKS, "case16am")]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=[pytest.mark.slow] if n % 3 else []) for n, c in enumerate(PLAIN)],
+)
 def test_loss_is_that_of_pandapower(solve_ac, case):
     net = matpower_net(case)
     plain = normalise(net, case)
