@@ -78,7 +78,7 @@ def assert_same_state(net, state, bar=BAR):
     assert state.loss_mw[0] == pytest.approx(loss, abs=1e-8)
 
 
-@pytest.fixture(params=["european_lv_206", "european_lv_906"])
+@pytest.fixture(params=["european_lv_206", pytest.param("european_lv_906", marks=pytest.mark.slow)])
 def feeder(request, load_case):
     return load_case(request.param)
 
