@@ -1,1 +1,1 @@
-"""The decisions: networks, models, solvers, coordination, certificates. Knows nothing of mosaik."""
+"""Decisions: networks, models, solvers, coordination, certificates. Independent of mosaik."""

@@ -1,4 +1,4 @@
-"""What a controller decides for an interval: plans of all grids, and how each stage decided."""
+"""Decision of a controller for an interval: plans of all grids, and the outcome of each stage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ Pricing = Literal["tariff", "lmp"]
 
 @dataclass(frozen=True)
 class Round:
-    """One round of a negotiation, as its coordinator sees it.
+    """Round of a negotiation, as recorded by its coordinator.
 
     `open_share`: trade that does not clear over the volume; `price_apart`, `price_moved`: residuals
     as a share of the price range, root mean square over the steps; `exchange_apart_mw`: largest
@@ -36,15 +36,15 @@ class Round:
 
 @dataclass(frozen=True)
 class Negotiation:
-    """How the messages of one stage fared in one interval; times in s on the network's clock.
+    """Messages and commit of one stage in one interval; times in s on the network's clock.
 
-    `committed`: version of the new schedules, "" with the `reason` where the old ones stay;
-    `seconds` from the opening to the decision to commit (NaN without one). `held`: version that
-    each agent holds from the interval on ("" before any commit). `silent`: agents that were left
-    out; `in_doubt`: whose commit is unconfirmed, or who voted and heard nothing, at the gate;
+    `committed`: version of the new schedules, "" with the `reason` if the old ones stay; `seconds`
+    from the opening to the decision to commit (NaN without one). `held`: version that each agent
+    holds from the interval on ("" before any commit). `silent`: agents that were left out;
+    `in_doubt`: agents with an unconfirmed commit, or with a vote without a result, at the gate;
     `settled`: doubts of earlier gates that were settled. `refused`: messages that were dropped as
-    bad (by reason), `ignored`: late, repeated or unexpected ones. `failures`: what agents raised.
-    `mixtures`: how many mixtures the last check covered, by how many power flows.
+    bad (by reason), `ignored`: late, repeated or unexpected ones. `failures`: errors of agents.
+    `mixtures`: number of mixtures that the last check covered; `mixtures_checked`: power flows.
     """
 
     committed: str
@@ -75,16 +75,16 @@ class Negotiation:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One decision of a scheme for the horizon; money in EUR over the horizon.
+    """Decision of a scheme for the horizon; money in EUR over the horizon.
 
     `plans` holds the leaders' (active networks) and the follower's plan by grid name. Costs by
-    active network count all its copies. `payment_eur` is what an active network pays at its
+    active network count all its copies. `payment_eur` is the payment of an active network at its
     boundary under the stated pricing, `leader_cost_eur` its whole cost with that payment.
     `follower_cost_eur` is the cost of the follower at the leaders' exchange, solved again; NaN
-    where the exchange cannot be met. `follower_returned_eur`, `_min_eur`, `_max_eur` tell what a
-    scheme that does not ask the follower to be optimal returned, and between what it could lie.
+    where the exchange cannot be met. `follower_returned_eur` is the cost of the follower that a
+    scheme without a follower's optimality returned, `_min_eur` and `_max_eur` its range.
     `objective`, `bound` and `gap` are those of the program that the scheme solved, `history` the
-    rounds of a negotiation, `negotiation` how its messages fared.
+    rounds of a negotiation, `negotiation` its messages and commit.
     """
 
     scheme: str
@@ -123,8 +123,8 @@ class Outcome:
 class Decision:
     """Plans of all grids for one interval, and the schedules' common rounds if they negotiated.
 
-    `outcomes` tell what the scheme of each stage decided, followers included; a controller
-    without schemes leaves them empty.
+    `outcomes` contain the decision of each stage's scheme, followers included; a controller without
+    schemes leaves them empty.
     """
 
     plans: Mapping[str, Plan]

@@ -1,4 +1,4 @@
-"""What devices can do with a set point; one rule for the simulated devices and for fallbacks."""
+"""Physical limits of devices; one rule for the simulated devices and for fallbacks."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ from stackelgrid.profiles.arrays import Floats
 def battery_step(
     batteries: Batteries, energy_mwh: Floats, p_set_mw: Floats, dt_h: float
 ) -> tuple[Floats, Floats]:
-    """Power delivered (m,) in MW, positive when charging, and energy after `dt_h` hours.
+    """Return delivered power (m,) in MW, positive when charging, and energy after `dt_h` hours.
 
-    The set point is cut to the power limits and to what fills or empties the battery in one step.
+    The set point is cut to the power limits and to the power that fills or empties the battery.
     """
     gain, drain = batteries.efficiency_charge, 1.0 / batteries.efficiency_discharge
     most = np.minimum(batteries.p_max_mw, (batteries.e_max_mwh - energy_mwh) / (gain * dt_h))
@@ -27,9 +27,9 @@ def battery_step(
 
 
 def pv_limit(systems: Photovoltaics, p_mw: Floats, available_mw: Floats) -> Floats:
-    """Most that a plan lets PV feed in, MW (m, ...): planned power where it curtails, else rating.
+    """Return the PV limit of a plan, MW (m, ...): planned power where it curtails, else rating.
 
-    A plan curtails where its power `p_mw` is below what was forecast to be available, by more than
+    A plan curtails where its power `p_mw` is below the forecast of available power by more than
     CURTAILED of the inverter's rating.
     """
     rating = _per_device(systems.sn_mva, p_mw)
@@ -44,12 +44,12 @@ def pv_output(
     q_set_mvar: Floats,
     p_max_mw: Floats | None = None,
 ) -> tuple[Floats, Floats]:
-    """Active and reactive output (m, ...) in MW and MVAr: active first, then what is left for q.
+    """Return active and reactive output (m, ...) in MW and MVAr; active power has priority.
 
-    A system feeds in what is available up to its rating and `p_max_mw` (None: up to `p_set_mw`).
+    A system feeds in the available power up to its rating and `p_max_mw` (None: up to `p_set_mw`).
     `p_set_mw` is met where that differs by no more than CURTAILED of the rating, a solver's
-    rounding. Reactive output keeps to the inverter's circle and power factor at that active output.
-    Systems that are not controllable give what is available, whatever the set point.
+    rounding. Reactive output stays in the inverter's circle and power factor at that active output.
+    Systems that are not controllable deliver the available power at any set point.
     """
     rating = _per_device(systems.sn_mva, available_mw)
     limit = np.maximum(p_set_mw if p_max_mw is None else p_max_mw, 0.0)
@@ -67,11 +67,11 @@ def pv_output(
 
 
 def unit_output(units: Units, p_set_mw: Floats) -> Floats:
-    """Output (m, ...) in MW inside the units' limits."""
+    """Return the output (m, ...) in MW inside the units' limits."""
     least, most = (_per_device(limit, p_set_mw) for limit in (units.p_min_mw, units.p_max_mw))
     return np.clip(p_set_mw, least, most)
 
 
 def _per_device(values: "Floats | np.typing.NDArray[np.bool_]", like: Floats) -> Any:
-    """Values (m,) with the axes that `like` (m, ...) has beyond the first."""
+    """Return values (m,) with the axes of `like` (m, ...) beyond the first added."""
     return values.reshape((-1,) + (1,) * (np.ndim(like) - 1))

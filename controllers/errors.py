@@ -1,4 +1,4 @@
-"""Exceptions of the decision layers; see `stackelgrid.profiles.errors` for the root of the tree."""
+"""Exceptions of the decision layers; see `stackelgrid.profiles.errors` for their base."""
 
 from stackelgrid.profiles.errors import StackelgridError
 
@@ -13,20 +13,20 @@ __all__ = [
 
 
 class NetworkError(StackelgridError):
-    """A grid cannot be used; the message names the offending elements."""
+    """Raised when a grid cannot be used; the message names the elements."""
 
 
 class PowerFlowError(StackelgridError):
-    """An AC power flow diverged; the message names the grid and the bus with the worst mismatch."""
+    """Raised when an AC power flow diverges; the message names the grid and the worst bus."""
 
 
 class ModelError(StackelgridError):
-    """An optimisation model cannot be compiled; the message names the component."""
+    """Raised when an optimisation model cannot be compiled; the message names the component."""
 
 
 class SolverError(StackelgridError):
-    """A solver failed, or returned a point that does not satisfy the program it was given."""
+    """Raised when a solver fails or returns a point that violates the given program."""
 
 
 class SchemeError(StackelgridError):
-    """A coordination scheme is not defined for what it was asked; the message names both."""
+    """Raised when a coordination scheme is not defined for a request; the message names both."""

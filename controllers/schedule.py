@@ -1,4 +1,4 @@
-"""What an agent decides: a schedule over the horizon, set points for now, and how it got there."""
+"""Schedules of agents over the horizon, set points for now, and reports of their solution."""
 
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,7 @@ EMPTY: Floats = np.zeros(0)
 
 @dataclass(frozen=True)
 class Measurement:
-    """What an agent is told about its grid at the start of an interval.
+    """Measurements that an agent receives from its grid at the start of an interval.
 
     Slack voltage on the upstream side, tap position of the boundary transformer (0 without one),
     energies of the batteries.
@@ -32,13 +32,13 @@ class Measurement:
 
 @dataclass(frozen=True)
 class BoundaryProfile:
-    """All that a grid tells the one above: its exchange over the horizon (steps,), import > 0."""
+    """Exchange of a grid over the horizon (steps,), import > 0, as sent to the grid above."""
 
     p_mw: Floats
     q_mvar: Floats
 
     def times(self, copies: float) -> "BoundaryProfile":
-        """Exchange of so many identical grids."""
+        """Return the exchange of `copies` identical grids."""
         return BoundaryProfile(copies * self.p_mw, copies * self.q_mvar)
 
 
@@ -125,7 +125,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class SolveReport:
-    """How a schedule came about; `fallback` is the reason when it is not the solver's.
+    """Origin of a schedule; `fallback` is the reason if it is not the solver's.
 
     `gap` (relative) and `gap_eur` are of the program that was solved, which may hold several
     grids; `flexible_gap` is the gap relative to the cost without the uncontrolled load.
@@ -146,7 +146,7 @@ class SolveReport:
 
 
 def solve_report(solver: str, solution: Solution) -> SolveReport:
-    """Report of a solver's answer; one that is not optimal is the reason for a fallback."""
+    """Return the report of a solver's solution; without an optimum it states a fallback."""
     failed = solution.status != "optimal"
     return SolveReport(
         solver=solver,
@@ -165,8 +165,8 @@ class Plan:
     """Decision of one agent for one interval; `step` of the schedule is the one to apply.
 
     `verdict` is of that step, `certificate` of the whole horizon; a user's controller may leave
-    both out. `transmission` is the certificate of a DC dispatch, `recovery` tells how a schedule
-    was mended that was not exact at first.
+    both out. `transmission` is the certificate of a DC dispatch, `recovery` the record of a
+    recovery from a schedule that was not exact at first.
     """
 
     schedule: Schedule

@@ -1,4 +1,4 @@
-"""The tree of grids that a controller decides for."""
+"""Tree of grids that a controller decides for."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from stackelgrid.profiles.time_axis import Horizon
 
 @dataclass(frozen=True)
 class Boundary:
-    """Where a feeder meets the grid above: bus of the parent, kind, copies it stands for.
+    """Boundary of a feeder to the grid above: bus of the parent, kind, multiplicity.
 
     `parent` is None for a feeder fed by a source that is not simulated. `trafo` is the position
     of the boundary transformer in the feeder's net.trafo, None for an ideal tie.
@@ -35,8 +35,8 @@ class Boundary:
 class Feeder:
     """A radial grid with devices: an MV feeder or an LV community.
 
-    `load_peak_mw` (loads,) is no less than any forecast of a load. `three_phase_view` asks for
-    certificates phase by phase besides the balanced one.
+    `load_peak_mw` (loads,) is no less than any forecast of a load. With `three_phase_view` there
+    are certificates phase by phase besides the balanced one.
     """
 
     name: str
@@ -66,8 +66,8 @@ class Transmission:
 class System:
     """At most one transmission network and its feeders, parents before children.
 
-    `day_ahead`: one decision at interval 0 for the whole horizon, executed step by step. Without
-    it every `resolve_every` intervals there is a decision, whose next steps are executed between.
+    `day_ahead`: one decision at interval 0 for the whole horizon, executed step by step. Without it
+    there is a decision every `resolve_every` intervals; its next steps are executed in between.
     """
 
     transmission: Transmission | None
@@ -78,21 +78,21 @@ class System:
 
     @property
     def applied_steps(self) -> int:
-        """How many steps of a decision are executed."""
+        """Number of executed steps of a decision."""
         return self.horizon.length if self.day_ahead else self.resolve_every
 
     def forecast(self, name: str) -> ForecastSource:
-        """Forecast of one grid."""
+        """Return the forecast source of one grid."""
         if self.transmission is not None and self.transmission.name == name:
             return self.transmission.forecast
         return next(f.forecast for f in self.feeders if f.name == name)
 
     def children(self, name: str) -> tuple[Feeder, ...]:
-        """Feeders directly below a grid."""
+        """Return the feeders directly below a grid."""
         return tuple(f for f in self.feeders if f.boundary.parent == name)
 
     def copies(self, name: str) -> int:
-        """How many identical grids one simulated feeder stands for in the whole system."""
+        """Return the number of identical grids in the system that one simulated feeder models."""
         by_name = {f.name: f for f in self.feeders}
         count, at = 1, by_name.get(name)
         while at is not None:

@@ -1,12 +1,12 @@
-"""Every numerical tolerance of the decision layers, in one place."""
+"""Numerical tolerances of the decision layers, all in one place."""
 
 # AC power flow: mismatch in p.u. of the net's sn_mva (below 1e-12 rounding reads as divergence)
 POWER_FLOW_PU = 1e-10
 POWER_FLOW_ITERATIONS = 20
 
-# a power flow asks for no smaller mismatch than this many roundings of its largest admittance; a
-# line of less impedance (p.u. of the net's sn_mva) joins its buses: what that neglects of a voltage
-# is this times the flow, p.u., and what keeping it would leave of a mismatch is 1e-16 over this
+# smallest mismatch of a power flow, in roundings of its largest admittance; a line of less
+# impedance (p.u. of the net's sn_mva) joins its buses: this neglects a voltage of the impedance
+# times the flow, p.u.; keeping the line would leave a mismatch of 1e-16 over the impedance
 POWER_FLOW_ROUNDINGS = 4.0
 JOINED_IMPEDANCE_PU = 1e-8
 
@@ -14,12 +14,12 @@ JOINED_IMPEDANCE_PU = 1e-8
 SAME_IMPEDANCE = 1e-9
 
 # three-phase power flow: change of a voltage in the last iteration, p.u.; iterations of the
-# current-injection method (linear convergence, cheap), before Newton is asked
+# current-injection method (linear convergence, cheap), before Newton's method is used
 THREE_PHASE_PU = 1e-10
 THREE_PHASE_ITERATIONS = 60
 
 # conic solver: feasibility (at 1e-8 cones of an exact feeder stay open by 2e-7 p.u.) and relative
-# gap asked for, and what an "almost solved" point may have
+# gap required of solved and of "almost solved" points
 SOLVER_FEASIBILITY = 1e-9
 SOLVER_GAP = 1e-8
 SOLVER_REDUCED = 1e-5
@@ -50,10 +50,10 @@ MIXTURES_EXHAUSTIVE = 256
 MIXTURE_CASES = 64
 HELD_VIOLATION_PU = 1e-6
 
-# recovery: loss price above what burning power saves, EUR/MWh; what limits are tightened by beyond
-# the violation, p.u.; most decisions of a rung; first
-# price of a cone gap in the convex-concave procedure (EUR/MWh) and its growth from one decision to
-# the next; halvings of the share of PV that a schedule keeps
+# recovery: loss price above the saving by burned power, EUR/MWh; tightening of limits beyond the
+# violation, p.u.; most decisions of a rung; first price of a cone gap in the convex-concave
+# procedure (EUR/MWh) and its growth from one decision to the next; halvings of the share of PV that
+# a schedule keeps
 LOSS_PRICE_MARGIN = 5.0
 RECOVERY_MARGIN_PU = 2e-5
 RECOVERY_DECISIONS = 5
@@ -62,8 +62,8 @@ GAP_PRICE_GROWTH = 4.0
 RECOVERY_PV_SHARE = 0.98
 CURTAILMENT_HALVINGS = 12
 
-# PV: a plan that leaves less than this share of an inverter's rating unused does not curtail (what
-# interior points leave below a limit; SOLVER_REDUCED is the coarsest of them)
+# PV: a plan that leaves less than this share of an inverter's rating unused does not curtail (the
+# distance of interior points to a limit; SOLVER_REDUCED is the coarsest of them)
 CURTAILED = 1e-5
 
 # battery: charging and discharging count as simultaneous above this share of the rated power
@@ -74,7 +74,7 @@ SIMULTANEOUS_SHARE = 1e-4
 PRICE_SPREAD = 1e-2
 
 # mixed-integer driver: integer values further than this from an integer are refused; HiGHS's own
-# feasibility in the master; what is taken off the master's bound for it (relative to its value);
+# feasibility in the master; its deduction from the master's bound (relative to its value);
 # master points that open a cone by less (scaled rows) get no cut; equal cut directions
 INTEGRALITY = 1e-6
 MASTER_FEASIBILITY = 1e-9
@@ -82,8 +82,8 @@ MASTER_BOUND = 1e-9
 CUT_VIOLATION = 1e-7
 CUT_DIRECTION = 1e-6
 
-# joined programs at given prices of their links: what wrong prices may leave of a gap (relative); a
-# smaller wanted gap asks for the joined program
+# joined programs at given prices of their links: share of the gap that wrong prices may leave
+# (relative); for a smaller wanted gap the joined program is solved
 LINK_PRICES = 1e-5
 
 # a bound above the incumbent by more than this (relative) contradicts it: one solver is wrong
@@ -94,10 +94,10 @@ CONFLICT_SLACK = 1e-5
 # a ray that proves infeasibility or unboundedness: residual relative to the size of its terms
 RAY = 1e-4
 
-# a row whose coefficients spread over more than this is worth a warning
+# spread of the coefficients of a row above which a warning is given
 COEFFICIENT_RANGE = 1e8
 
-# a number of a bilevel model above this is refused: HiGHS takes larger coefficients for errors
+# a number of a bilevel model above this is refused: HiGHS reports larger coefficients as errors
 LARGEST_NUMBER = 1e15
 
 # hull of disjunctions: relaxations are solved to this share of the wanted gap; a pair's slack times
@@ -106,7 +106,7 @@ HULL_SHARE = 1e-2
 COMPLEMENTARITY = 1e-6
 DISJUNCT_WEIGHT = 1e-3
 
-# bilevel: a follower's point whose objective exceeds its optimum by more (relative) is no answer;
+# bilevel: a follower's point whose objective exceeds its optimum by more (relative) is refused;
 # a pair whose smaller side is below this (relative) counts as complementary; directions of a cone
 # closer than this are one
 FOLLOWER_GAP = 1e-6
@@ -120,11 +120,11 @@ EQUILIBRIUM = 1e-4
 EQUILIBRIUM_GAIN = 1e-7
 
 # LDD-ADMM: rounds at most, cold and warm, and how many of them are kept for fixed binaries; rounds
-# have settled when what cutting trade can cost is below this share of the turnover and prices are
-# apart by less than this share of their range; what may be committed when the rounds or the time
-# end; exchanges below this are taken as nothing when penalties are sized, MW; margin to the
-# follower's limits (relative); how much stiffer than the first penalty exchanges are held to
-# what the follower can serve when agents bind themselves
+# have settled when the cost of cutting trade is below this share of the turnover and prices are
+# apart by less than this share of their range; the same for a commit when the rounds or the time
+# end; exchanges below this count as zero when penalties are sized, MW; margin to the follower's
+# limits (relative); stiffness, relative to the first penalty, that holds binding exchanges to those
+# that the follower can serve
 MOST_ROUNDS = 30
 COLD_ROUNDS = 20
 WARM_ROUNDS = 10
@@ -138,10 +138,10 @@ NEGOTIATION_EXCHANGE_MW = 1e-5
 NEGOTIATION_MARGIN = 2e-4
 NEGOTIATION_STIFFER = 100.0
 
-# a trade of a prosumer below (MW) is what an interior point leaves of nothing
+# a trade of a prosumer below this (MW) is numerical noise of an interior point
 NO_TRADE_MW = 1e-6
 
-# comparison of schemes: costs closer than this (relative) are alike
+# comparison of schemes: costs closer than this (relative) count as equal
 COST_ALIKE = 1e-7
 
 

@@ -1,4 +1,4 @@
-"""What a certificate says of a schedule: for one step, for a whole horizon, phase by phase."""
+"""Verdicts and certificates of a schedule: for one step, for a whole horizon, phase by phase."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +16,8 @@ EXACT, FEASIBLE, INFEASIBLE = "exact", "feasible", "infeasible"
 class Verdict:
     """One step of a certificate (docs/model.md); NaN where there is no such quantity.
 
-    `violation_pu` is the largest violation by the AC solution of a voltage limit (p.u.) or a
-    rating (share of it), `worst` names its bus or branch, or says where a power flow collapses.
+    `violation_pu` is the largest violation by the AC solution of a voltage limit (p.u.) or a rating
+    (share of it), `worst` names its bus or branch, or the place where a power flow collapses.
     """
 
     verdict: str
@@ -56,7 +56,7 @@ class Certificate:
 
     Arrays (steps,), (branches, steps) or (buses, steps) in network order; AC values are NaN at
     steps whose power flow diverged, values of the relaxation where a schedule has no flows.
-    `loss_planned_mw` is what the schedule reckons with, `loss_mw` what AC says at its injections,
+    `loss_planned_mw` are the losses of the schedule, `loss_mw` those of AC at its injections,
     `loading` the AC current as share of its limit (NaN without one).
     """
 
@@ -86,7 +86,7 @@ class Certificate:
         return np.asarray(np.max(np.abs(self.vm_planned_pu - self.vm_pu), axis=0, initial=0.0))
 
     def step(self, k: int) -> Verdict:
-        """Verdict on one step."""
+        """Return the verdict on one step."""
         return Verdict(
             verdict=self.verdict[k],
             cone_gap_pu=float(np.max(self.cone_gap_pu[:, k], initial=0.0)),
@@ -102,39 +102,39 @@ class Certificate:
         )
 
     def verdicts(self, steps: Sequence[int]) -> list[str]:
-        """Verdicts on these steps; a phase that is infeasible makes its step infeasible."""
+        """Return verdicts on these steps; a phase that is infeasible makes its step infeasible."""
         phases = self.phases.verdict if self.phases is not None else self.verdict
         return [INFEASIBLE if phases[k] == INFEASIBLE else self.verdict[k] for k in steps]
 
     def good(self, steps: Sequence[int]) -> bool:
-        """Whether these steps are AC feasible, in the three-phase view too where there is one."""
+        """Return whether these steps are AC feasible, in the three-phase view too if present."""
         return INFEASIBLE not in self.verdicts(steps)
 
     def largest_violation(self, steps: Sequence[int]) -> float:
-        """Largest violation in any view at these steps; infinite where a power flow diverged."""
+        """Return the largest violation in any view at these steps; infinite if one diverged."""
         views = [self.violation_pu] + ([self.phases.violation_pu] if self.phases else [])
         return float(np.max(np.nan_to_num([v[list(steps)] for v in views], nan=np.inf)))
 
     def worst_place(self, k: int) -> str:
-        """Bus, phase or branch of the largest violation of a step in any view."""
+        """Return bus, phase or branch of the largest violation of a step in any view."""
         if self.phases is not None and not self.phases.violation_pu[k] <= self.violation_pu[k]:
             return self.phases.worst[k]
         return self.worst[k]
 
     def worst_step(self, steps: Sequence[int]) -> int:
-        """The step with the worst verdict, of these the one with the largest violation or loss."""
+        """Return the step of the worst verdict, among equals that of largest violation or loss."""
         rank = {EXACT: 0, FEASIBLE: 1, INFEASIBLE: 2}
         verdicts = self.verdicts(steps)
         share = np.nan_to_num(self.fictitious_loss_share, nan=np.inf)
 
-        def badness(at: int) -> tuple[float, ...]:
+        def severity(at: int) -> tuple[float, ...]:
             k = steps[at]
             return (rank[verdicts[at]], self.largest_violation([k]), float(share[k]))
 
-        return steps[max(range(len(steps)), key=badness)]
+        return steps[max(range(len(steps)), key=severity)]
 
     def count(self, verdict: str) -> int:
-        """Number of steps with this verdict."""
+        """Return the number of steps with this verdict."""
         return self.verdict.count(verdict)
 
 
@@ -142,15 +142,15 @@ class Certificate:
 class TransmissionCertificate:
     """AC power flow at a DC dispatch, for every step (T,); NaN (positions -1) where it diverges.
 
-    `loss_mw` are the losses of all branches, `slack_deviation_mw` what the slack unit gives more
-    than dispatched. Violations are 0 where there is none: `slack_violation_mw` beyond the limits of
-    the slack unit, `vm_violation_pu` at `vm_bus` (pandapower index; the bus with the least room),
-    `rating_violation` as a share of the rating at `branch` (position in the network; the one loaded
-    most, -1 without ratings), `reactive_violation_mvar` at `reactive_unit`. `loading` and
-    `dc_loading` (branches, T) are shares of the ratings, 0 without one; `unit_q_mvar`
+    `loss_mw` are the losses of all branches, `slack_deviation_mw` the power of the slack unit
+    beyond its dispatch. Violations are 0 where there is none: `slack_violation_mw` beyond the
+    limits of the slack unit, `vm_violation_pu` at `vm_bus` (pandapower index; the bus with the
+    least room), `rating_violation` as a share of the rating at `branch` (position in the network;
+    the one loaded most, -1 without ratings), `reactive_violation_mvar` at `reactive_unit`.
+    `loading` and `dc_loading` (branches, T) are shares of the ratings, 0 without one; `unit_q_mvar`
     (1 + generators, T) starts with the slack. `violation_pu` is the largest violation, powers in
-    p.u. of the network's base, and `worst` says what it is. A dispatch that neglects losses is at
-    best "feasible"; "exact" is kept for losses below the certificate's tolerance.
+    p.u. of the network's base, and `worst` describes it. A dispatch that neglects losses is at best
+    "feasible"; "exact" requires losses below the certificate's tolerance.
     """
 
     verdict: tuple[str, ...]
@@ -173,7 +173,7 @@ class TransmissionCertificate:
     worst: tuple[str, ...]
 
     def step(self, k: int) -> Verdict:
-        """Verdict on one step: losses and the slack's deviation are what DC does not see."""
+        """Return the verdict on one step: DC neglects losses and the slack's deviation."""
         nan = float("nan")
         return Verdict(
             verdict=self.verdict[k],
@@ -188,7 +188,7 @@ class TransmissionCertificate:
         )
 
     def count(self, verdict: str) -> int:
-        """Number of steps with this verdict."""
+        """Return the number of steps with this verdict."""
         return self.verdict.count(verdict)
 
     @property
@@ -199,7 +199,7 @@ class TransmissionCertificate:
 
     @property
     def unseen_overload(self) -> NDArray[np.bool_]:
-        """Whether AC overloads a branch (T,) that the DC dispatch keeps within its rating."""
+        """Return whether AC overloads a branch (T,) that DC dispatch keeps within its rating."""
         tolerance = tolerances.AC_LIMIT_PU
         with np.errstate(invalid="ignore"):
             over = self.loading > 1.0 + tolerance
@@ -209,12 +209,12 @@ class TransmissionCertificate:
 
 @dataclass(frozen=True)
 class Recovery:
-    """How a schedule that was not exact was mended.
+    """Record of the recovery of a schedule that was not exact.
 
-    `used` is the rung whose schedule is applied ("" where none was better), `tried` all rungs in
-    their order with the number of decisions each took. `before` is the certificate of the first
-    schedule. `cost_eur` is what the mended plan costs more than the first one over the horizon,
-    one copy, boundary payment included.
+    `used` is the rung whose schedule is applied ("" if none was better), `tried` all rungs in their
+    order with the number of decisions of each. `before` is the certificate of the first schedule.
+    `cost_eur` is the cost of the recovered plan less that of the first one over the horizon, one
+    copy, boundary payment included.
     """
 
     used: str
@@ -224,5 +224,5 @@ class Recovery:
 
     @property
     def decisions(self) -> int:
-        """Decisions that were taken anew."""
+        """Number of repeated decisions."""
         return sum(count for _, count in self.tried)

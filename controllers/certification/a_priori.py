@@ -1,10 +1,10 @@
-"""Is the relaxation of a radial network exact whatever the devices do? Decided before solving.
+"""A priori condition for an exact relaxation of a radial network, checked before solving.
 
 Gan, Li, Topcu and Low 2015, "Exact convex relaxation of optimal power flow in radial networks"
 (IEEE Transactions on Automatic Control, doi 10.1109/TAC.2014.2332712, arXiv 1311.7170): theorem 1
-with condition C1. The theorem bounds injections from above and voltages from below, and knows
-neither ratings of branches nor limits on the exchange at the head. As the relaxation is convex,
-what it says carries over to every solution at which no such limit binds.
+with condition C1. The theorem bounds injections from above and voltages from below, without ratings
+of branches or limits on the exchange at the head. As the relaxation is convex, it extends to every
+solution at which no such limit binds.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from stackelgrid.profiles.arrays import Bools, Floats, Ints
 
 @dataclass(frozen=True)
 class LineFailure:
-    """One line at which C1 fails in one step: what it saves in losses may be lost again upstream.
+    """One line at which C1 fails in one step: losses saved there may be lost again upstream.
 
     `line` and `cause`, the line upstream, are branch positions; `direction` is the component that
     is not positive: active power (resistance) or reactive power (reactance). `margin` is the
@@ -44,7 +44,7 @@ class APrioriCondition:
     `line_margin` (branches, T) is the smallest component of the products of C1 that end at a line,
     relative to that line's own r and x; 1 without reverse flow. `cause` (branches, T) is the
     nearest line upstream at which such a product is not positive, -1 for none, and `reactive`
-    (branches, T) tells that its reactance is the smaller component.
+    (branches, T) states whether its reactance is the smaller component.
     """
 
     network: RadialNetwork
@@ -58,7 +58,7 @@ class APrioriCondition:
 
     @property
     def lines(self) -> Bools:
-        """Whether C1 holds (T,)."""
+        """Return whether C1 holds (T,)."""
         holds: Bools = np.all(self.cause < 0, axis=0)
         return holds
 
@@ -70,7 +70,7 @@ class APrioriCondition:
 
     @property
     def holds(self) -> Bools:
-        """Whether every condition holds (T,)."""
+        """Return whether every condition holds (T,)."""
         holds: Bools = self.price & self.voltage & self.lines
         return holds
 
@@ -95,7 +95,7 @@ class APrioriCondition:
         )
 
     def reason(self, step: int) -> str:
-        """Say in one line why the conditions fail in one step; empty where they hold."""
+        """Return in one line why the conditions fail in one step; empty where they hold."""
         reasons = []
         if not self.price[step]:
             reasons.append("price at the head not positive")
@@ -120,13 +120,15 @@ def a_priori(
 ) -> APrioriCondition:
     """Check theorem 1 of Gan, Li, Topcu and Low for the largest net injections at every bus.
 
-    `p_max`, `q_max` (n, T) in p.u., positive when injecting, the head's row ignored; see
-    `largest_injections`. `vm_head_pu` (T,) is the voltage of bus 0 in the model, behind the ratio
-    at the head; `head_price_positive` (T,) tells that both import and export have a price > 0.
-    Ratios inside the network are exactly removed by scaling the voltages below them. A bus without
-    a lower voltage limit makes the matrix of its line unbounded: C1 then fails (margin -inf) as
-    soon as that line may carry reverse flow. Raises NetworkError for a network that the theorem
-    does not cover (`not_covered`), and for injections of the wrong shape or not finite.
+    network: the feeder; ratios inside it are removed exactly by scaling the voltages below them.
+    p_max, q_max: largest injections (n, T) in p.u., positive when injecting, the head's row
+        ignored; see `largest_injections`.
+    vm_head_pu: voltage (T,) of bus 0 in the model, behind the ratio at the head.
+    head_price_positive: whether both import and export have a price > 0 (T,).
+
+    A bus without lower voltage limit makes the matrix of its line unbounded: C1 then fails (margin
+    -inf) as soon as that line may carry reverse flow. Raises NetworkError for a network that the
+    theorem does not cover (`not_covered`), and for injections of the wrong shape or not finite.
     """
     _check(network, p_max, q_max)
     steps, up_line = p_max.shape[1], network.parent - 1
@@ -168,12 +170,16 @@ def largest_injections(
     load_q_mvar: Floats,
     pv_available_mw: Floats,
 ) -> tuple[Floats, Floats]:
-    """Upper bounds (n, T) of the net injections at every bus in p.u., whatever is decided.
+    """Return upper bounds (n, T) of the net injections at every bus in p.u. for all decisions.
 
-    Fixed loads (n, T) at the buses of `network` in MW and MVAr, available power of the PV systems
-    (systems, T) in MW. PV gives its reactive power up to the inverter's rating and power factor
-    (what is not controllable, in proportion to what is available), batteries discharge and units
-    run at their limit. Raises NetworkError for a unit without an upper limit.
+    network: the feeder.
+    devices: its devices. PV gives its reactive power up to the inverter's rating and power factor
+        (systems that are not controllable in proportion to the available power), batteries
+        discharge and units run at their limit.
+    load_p_mw, load_q_mvar: fixed loads (n, T) at the buses of `network` in MW and MVAr.
+    pv_available_mw: available power of the PV systems (systems, T) in MW.
+
+    Raises NetworkError for a unit without an upper limit.
     """
     systems, batteries, units = devices.photovoltaics, devices.batteries, devices.units
     endless = np.flatnonzero(~np.isfinite(units.p_max_mw))
@@ -200,7 +206,7 @@ def largest_injections(
 
 
 def not_covered(network: RadialNetwork) -> str:
-    """Reason why the theorem does not cover a network: shunts, charging, iron losses; else empty.
+    """Return why the theorem does not cover a network: shunts, charging, iron losses; else empty.
 
     A shunt at the head is harmless.
     """

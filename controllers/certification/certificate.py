@@ -1,4 +1,4 @@
-"""Is a relaxed schedule exact, and AC feasible? For every step of its horizon (docs/model.md)."""
+"""Certificate of a relaxed schedule: exactness and AC feasibility of every step (docs/model.md)."""
 
 import time
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from stackelgrid.profiles.arrays import Floats
 
 
 class FeederCertifier:
-    """Judges schedules of one feeder by AC power flows at the scheduled injections.
+    """Certifies schedules of one feeder by AC power flows at the scheduled injections.
 
     `seconds` adds up the time spent.
     """
@@ -37,9 +37,9 @@ class FeederCertifier:
         self._phases = PhaseCertifier(feeder) if feeder.three_phase_view else None
 
     def certify(self, schedule: Schedule, at: Conditions) -> Certificate:
-        """Certificate of a schedule; one without flows (a fallback) is only judged by AC.
+        """Return the certificate of a schedule; one without flows (a fallback) has AC results only.
 
-        A power flow that diverges is a finding: that step is infeasible.
+        A power flow that diverges makes its step infeasible.
         """
         started = time.perf_counter()
         network = self.feeder.network
@@ -122,7 +122,7 @@ class FeederCertifier:
 
 @dataclass(frozen=True)
 class _AcSteps:
-    """AC solutions of all steps, NaN where one diverged; `collapse` says why."""
+    """AC solutions of all steps, NaN where one diverged; `collapse` holds the reason."""
 
     vm_pu: Floats
     loading: Floats

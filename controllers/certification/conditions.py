@@ -1,4 +1,4 @@
-"""What a schedule is judged at."""
+"""Conditions at which a schedule is certified."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from stackelgrid.profiles.arrays import Floats
 
 @dataclass(frozen=True)
 class Conditions:
-    """The forecast that a schedule was made for; steps in the last axis.
+    """Forecast that a schedule was made for; steps in the last axis.
 
     Consumption at every bus (buses, steps) in network order, MW and MVAr, grids below included;
     that of every customer (loads, steps); the slack voltage upstream of the boundary transformer

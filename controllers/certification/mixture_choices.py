@@ -1,4 +1,4 @@
-"""What the grids below another one may do: their possible boundary profiles and the mixtures."""
+"""Possible boundary profiles of the grids below another one, and their mixtures."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from stackelgrid.profiles.arrays import Floats, Ints
 
 @dataclass(frozen=True)
 class StepChoices:
-    """The different possibilities at one step.
+    """Distinct possibilities at one step.
 
     `free` are the positions of the grids that have several, `count` (free,) how many. The first is
     the held one; powers (free, possibilities) are padded with it, and so is `profile`, the position
@@ -50,7 +50,7 @@ class StepChoices:
         return positions.reshape(len(self.free), self.mixtures).T
 
     def changes(self, mixture: Ints) -> Ints:
-        """Mixtures (changes, free) in which one grid does something else than in this one."""
+        """Mixtures (changes, free) in which one grid has another possibility than in this one."""
         others = [
             (at, possibility)
             for at, count in enumerate(self.count.tolist())
@@ -77,7 +77,7 @@ class StepChoices:
 class Choices:
     """Different profiles of the grids below; arrays (profiles, steps) a grid, the held one first.
 
-    `profile` are their positions in what was given.
+    `profile` are their positions in the given profiles.
     """
 
     names: tuple[str, ...]
@@ -91,7 +91,7 @@ class Choices:
         return math.prod(len(p) for p in self.p_mw)
 
     def at(self, step: int) -> StepChoices:
-        """What differs at one step."""
+        """Return the distinct possibilities at one step."""
         different = [
             _different(p[:, [step]], q[:, [step]])
             for p, q in zip(self.p_mw, self.q_mvar, strict=True)
@@ -116,7 +116,7 @@ class Choices:
         )
 
     def name(self, step: StepChoices, mixture: Ints) -> str:
-        """Say who does what in a mixture (free,) of a step."""
+        """Describe a mixture (free,) of a step by the profiles of its grids."""
         moved: dict[int, list[str]] = {}
         for at in np.flatnonzero(mixture):
             profile = int(step.profile[at, mixture[at]])

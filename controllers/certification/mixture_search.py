@@ -1,4 +1,4 @@
-"""The worst mixture of the possible schedules of the grids below another one."""
+"""Search of the worst mixture of the possible schedules of the grids below another one."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,11 +15,11 @@ Complexes = NDArray[np.complex128]
 
 @dataclass(frozen=True)
 class MixtureVerdict:
-    """Whether every mixture of schedules keeps a grid within its limits.
+    """Verdict on all mixtures of schedules: whether a grid stays within its limits.
 
     `holds`: no mixture violates a limit by more than its step allows. `mixtures` exist over the
     horizon, `checked` AC power flows were solved. `exhaustive`: all different mixtures of every
-    step were asked for, else the worst cases of the linearised network. Violations are the largest
+    step were covered, else the worst cases of the linearised network. Violations are the largest
     in p.u. of a voltage or power or as share of a rating, infinite where a power flow diverges
     (this ends the search): over the steps, by step, and over the steps where every grid keeps its
     held profile (the first one). `worst` names step, mixture and element, "" for none.
@@ -39,7 +39,7 @@ class MixtureVerdict:
 class AcMixtures:
     """AC solutions of mixtures, one a column.
 
-    `beyond` (limits, columns) is what is beyond each voltage or power limit in p.u., negative
+    `beyond` (limits, columns) is the excess over each voltage or power limit in p.u., negative
     inside; `loading` (rated branches, columns) is a share of the rating, times e^(j angle) with
     the direction of the current. `excess` (columns,) is the largest of `beyond` and |loading| - 1,
     infinite where a power flow diverged; columns after one that did may be left out.
@@ -51,12 +51,12 @@ class AcMixtures:
 
     @property
     def diverged(self) -> bool:
-        """Whether a power flow has no solution."""
+        """Return whether a power flow has no solution."""
         return not np.isfinite(self.excess).all()
 
 
 class MixtureNetwork(Protocol):
-    """A grid at its own consumption and dispatch, asked for exchanges of the grids below."""
+    """Grid at its own consumption and dispatch, solved for exchanges of the grids below."""
 
     def solve(self, step: int, p_mw: Floats, q_mvar: Floats) -> AcMixtures:
         """AC power flows of exchanges (grids below, columns) at a step."""
@@ -70,15 +70,15 @@ class MixtureNetwork(Protocol):
 def check_mixtures(
     network: MixtureNetwork, choices: Choices, steps: int, before_pu: Floats | None = None
 ) -> MixtureVerdict:
-    """Verdict on all mixtures at all steps.
+    """Return the verdict on all mixtures at all steps.
 
-    `before_pu` (steps,) is the violation that is there without a new profile, at the dispatch of
-    that case. A step allows AC_LIMIT_PU or, if that is more, as much as before. Where there was no
-    power flow before (infinite), or nothing is known (None), it allows AC_LIMIT_PU; in the former
-    case the mixture in which all keep their held profile is not judged: it is no news.
+    `before_pu` (steps,) is the violation without a new profile, at the dispatch of that case. A
+    step allows AC_LIMIT_PU or, if that is more, the violation before. Where the power flow before
+    diverged (infinite), or nothing is known (None), it allows AC_LIMIT_PU; in the former case the
+    mixture in which all keep their held profile is not judged, as no commit causes it.
 
-    A step with at most MIXTURES_EXHAUSTIVE different mixtures has them all solved. Otherwise what
-    each grid's possibilities change, one grid at a time, is added up for every limit: there the
+    A step with at most MIXTURES_EXHAUSTIVE different mixtures has them all solved. Otherwise the
+    changes by each grid's possibilities, one grid at a time, are added up for every limit: the
     worst mixture takes the worst possibility of each grid, as every voltage and current is nearly
     affine in the exchanges (Baran and Wu's linearised DistFlow). These mixtures are solved, worst
     prediction first, and the worst one is improved grid by grid.
@@ -130,7 +130,7 @@ class _StepSearch:
             self.allowed = max(self.allowed, before + tolerances.HELD_VIOLATION_PU)
 
     def solve(self, mixtures: Ints) -> AcMixtures:
-        """Solve mixtures (columns, free) and remember the worst."""
+        """Solve mixtures (columns, free) and keep the worst."""
         if not len(mixtures):
             return AcMixtures(np.zeros((0, 0)), np.zeros((0, 0), np.complex128), np.zeros(0))
         found = self._network.solve(self._step, *self.at.powers(mixtures))
@@ -144,7 +144,7 @@ class _StepSearch:
     def worst_cases(self) -> None:
         """Solve the mixtures that are worst for a limit in the linearised network."""
         start, at_start = self.at.held[0], self._held
-        if at_start.diverged:  # and does not count: linearised where all have changed
+        if at_start.diverged:  # and does not count: linearise where all have changed
             start = self.at.newest[0]
             at_start = self.solve(start[None, :])
         if at_start.diverged:
@@ -176,7 +176,7 @@ class _StepSearch:
             self.solve(self._unseen(self.at.changes(self.worst)))
 
     def describe(self) -> str:
-        """Say in one line where the largest violation is."""
+        """Return step, mixture and place of the largest violation in one line."""
         p, q = self.at.powers(self.worst[None, :])
         where = self._network.describe(self._step, p[:, 0], q[:, 0])
         return f"step {self._step}, {self._choices.name(self.at, self.worst)}: {where}"
@@ -192,16 +192,16 @@ class _StepSearch:
 
 
 def _picked(effect: Complexes, pick: Ints) -> Complexes:
-    """Sum over the grids of what the picked possibilities (rows, grids) change."""
+    """Sum the changes by the picked possibilities (rows, grids) over the grids."""
     sums: Complexes = np.take_along_axis(effect, pick[:, :, None], axis=2).sum(axis=(1, 2))
     return sums
 
 
 def _longest_sum(start: Complexes, effect: Complexes) -> Ints:
-    """Possibilities (rows, grids) that make |start + sum of effects| largest, for every row.
+    """Return possibilities (rows, grids) that make |start + sum of effects| largest in every row.
 
     The sums of one vector (rows, grids, possibilities) of each grid have as many corners as there
-    are directions in which a grid changes its mind; the longest sum is one of them.
+    are directions at which a grid's best possibility changes; the longest sum is one of them.
     """
     rows, grids, possibilities = effect.shape
     first, second = np.triu_indices(possibilities, 1)

@@ -1,7 +1,7 @@
-"""Whether all mixtures of old and new schedules of the grids below keep a grid within its limits.
+"""Check of all mixtures of old and new schedules of the grids below against a grid's limits.
 
-A commit that is lost leaves some grids on a new schedule and some on the old one. Which ones
-cannot be known, so it is asked of all mixtures before.
+A lost commit leaves some grids on a new schedule and some on the old one. It is not known
+beforehand which ones, so all mixtures are checked before.
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,12 +67,16 @@ class RadialMixtures:
         choices: Mapping[str, Sequence[BoundaryProfile]],
         before_pu: Floats | None = None,
     ) -> MixtureVerdict:
-        """Verdict on all mixtures of `choices`, profiles (T,) by grid below, the held one first.
+        """Return the verdict on all mixtures of `choices`.
 
-        Own net consumption (n, T) in MW and MVAr, buses in network order, own devices included and
-        grids below left out; slack voltage (T,) in p.u. upstream of the boundary transformer and
-        its turns ratio (None: that of the net); `before_pu` (T,) as for `check_mixtures`. Raises
-        NetworkError for shapes and names that do not fit and for values that are not finite.
+        own_p_mw, own_q_mvar: own net consumption (n, T) in MW and MVAr, buses in network order,
+            own devices included and grids below left out.
+        vm_slack_pu: slack voltage (T,) in p.u. upstream of the boundary transformer.
+        ratio: its turns ratio (None: that of the net).
+        choices: profiles (T,) by grid below, the held one first.
+        before_pu: violation (T,) as for `check_mixtures`.
+
+        Raises NetworkError for shapes and names that do not fit and for values that are not finite.
         """
         name, n, steps = self.feeder.name, len(self._order), len(vm_slack_pu)
         check_values(name, "own_p_mw", own_p_mw, (n, steps))
@@ -149,7 +153,7 @@ class _RadialPoint:
         return own_p + self._at_bus @ p_mw, own_q + self._at_bus @ q_mvar
 
     def _state(self, step: int, p_mw: Floats, q_mvar: Floats) -> AcState:
-        # no start vector: from the solution of another mixture Newton may end at a low voltage
+        # no start vector: from another mixture's solution Newton's method may end at a low voltage
         return self._flow.solve(p_mw, q_mvar, float(self._vm_slack[step]))
 
 
@@ -171,7 +175,7 @@ class TransmissionMixtures:
         where = {bus: i for i, bus in enumerate(network.bus_index)}
         unit_at = np.array([where[int(bus)] for bus in units.bus], dtype=np.int64)
         self._unit_at_bus = _incidence(network.buses, unit_at)
-        # limits of the voltages, of the reactive power of slack and generators, of the slack
+        # limits: voltages, reactive power of slack and generators, the slack
         stated = [t.reindex(columns=["min_q_mvar", "max_q_mvar"]) for t in (net.ext_grid, net.gen)]
         q = np.concatenate([t.to_numpy(dtype=float) for t in stated]) / network.base_mva
         slack, (vm_min, vm_max) = units.table.index("ext_grid"), voltage_band(net)
@@ -186,12 +190,15 @@ class TransmissionMixtures:
         choices: Mapping[str, Sequence[BoundaryProfile]],
         before_pu: Floats | None = None,
     ) -> MixtureVerdict:
-        """Verdict on all mixtures of `choices`, profiles (T,) by grid below, the held one first.
+        """Return the verdict on all mixtures of `choices`; limits are TransmissionCertifier's.
 
-        Dispatch (units, T) in MW and own consumption (n, T) in MW and MVAr, buses in network
-        order, grids below left out; the slack balances in AC. Limits are TransmissionCertifier's,
-        `before_pu` (T,) as for `check_mixtures`. Raises NetworkError for shapes and names that do
-        not fit and for values that are not finite.
+        unit_p_mw: dispatch (units, T) in MW; the slack balances in AC.
+        load_p_mw, load_q_mvar: own consumption (n, T) in MW and MVAr, buses in network order, grids
+            below left out.
+        choices: profiles (T,) by grid below, the held one first.
+        before_pu: violation (T,) as for `check_mixtures`.
+
+        Raises NetworkError for shapes and names that do not fit and for values that are not finite.
         """
         name, steps = self.transmission.name, np.shape(unit_p_mw)[-1]
         buses, units = self._unit_at_bus.shape
@@ -205,7 +212,7 @@ class TransmissionMixtures:
     def certified(
         self, unit_p_mw: Floats, load_p_mw: Floats, load_q_mvar: Floats
     ) -> tuple[TransmissionCertificate, AcMixtures]:
-        """Certificate of columns of dispatch and consumption, and what the search needs of it."""
+        """Return the certificate of columns of dispatch and consumption, and AC results."""
         flow = self._dc.flows(self._unit_at_bus @ unit_p_mw - load_p_mw)
         found = self._certifier.certify(unit_p_mw, load_p_mw, load_q_mvar, flow)
         base = self.transmission.network.base_mva
@@ -273,7 +280,7 @@ class _DcFlow:
 
 
 def _incidence(buses: int, position: Ints) -> Floats:
-    """Which element (column) is at which bus (row)."""
+    """Return the incidence of elements (columns) at buses (rows)."""
     at = np.zeros((buses, len(position)))
     at[position, np.arange(len(position))] = 1.0
     return at

@@ -1,7 +1,7 @@
-"""Rungs of the recovery ladder: how a program is amended so that its schedule becomes exact.
+"""Rungs of the recovery ladder: amendments of a program that make its schedule exact.
 
-Each is a function from a schedule that was not exact to prices and bounds; who decides anew with
-them, and in which order, is coordination/recovery.py.
+Each is a function from a schedule that was not exact to prices and bounds; the order of the rungs
+and the repeated decisions are in coordination/recovery.py.
 """
 
 from dataclasses import dataclass
@@ -17,23 +17,23 @@ from stackelgrid.profiles.arrays import Floats
 
 
 def loss_price(network: RadialNetwork, dt_h: Floats, eur_per_mwh: float) -> Amendment:
-    """Price r l of every branch: burning power in an open cone no longer pays.
+    """Return the price r l of every branch, at which burning power in an open cone does not pay.
 
-    The price must exceed what getting rid of 1 MWh earns, that is the largest negative price.
+    The price must exceed the reward for burning 1 MWh, that is the largest negative price.
     """
     energy = network.base_mva * network.r[:, None] * dt_h[None, :]
     return Amendment(price={"current2": (eur_per_mwh * energy).ravel()})
 
 
 def largest_reward(prices_eur_per_mwh: Floats, curtailment_eur_per_mwh: float) -> float:
-    """Most that burning 1 MWh can save: a negative price, or the price of curtailing instead."""
+    """Return the largest saving by burning 1 MWh: a negative price, or that of curtailment."""
     lowest = float(np.min(prices_eur_per_mwh, initial=0.0))
     return max(-lowest, 0.0) + curtailment_eur_per_mwh
 
 
 @dataclass(frozen=True)
 class Excess:
-    """What AC says of a plan: highest and lowest voltage of any view (buses, steps), loading."""
+    """AC results of a plan: highest and lowest voltage of any view (buses, steps), loading."""
 
     high_pu: Floats
     low_pu: Floats
@@ -41,7 +41,7 @@ class Excess:
 
     @classmethod
     def of(cls, certificate: Certificate) -> "Excess":
-        """Of both views of a certificate."""
+        """Return the excess over both views of a certificate."""
         high = low = certificate.vm_pu
         loading = certificate.loading
         if certificate.phases is not None:
@@ -52,11 +52,11 @@ class Excess:
 
 
 def tightened_limits(reduction: Reduction, flows: FlowState, excess: Excess) -> Amendment:
-    """Limits tightened by what AC exceeds the plan, at steps where AC violates a limit.
+    """Return limits tightened by the excess of AC over the plan, at steps with a violation.
 
-    Voltage limits move by the difference between AC and plan at each bus (and by what the worst
-    of the buses that the reduced network lacks exceeds the others), a current limit by the share
-    in which AC exceeds it.
+    Voltage limits move by the difference between AC and plan at each bus (and by the excess of the
+    worst bus that the reduced network lacks over the others), a current limit by the share in which
+    AC exceeds it.
     """
     full, reduced = reduction.full, reduction.network
     kept = full.positions(reduced.bus_index)
@@ -94,7 +94,7 @@ def convex_concave(
     """Price the gap l - (P^2 + Q^2) / v above its tangent at `flows` (of the reduced network).
 
     The fraction is convex and homogeneous, so the tangent passes through the origin and lies
-    below it: what is priced is never less than the gap, and equal to it where it is already
+    below it: the priced excess is never less than the gap, and equal to it where it is already
     closed. Lipp and Boyd 2016 (doi 10.1007/s11081-015-9294-x), penalty convex-concave procedure.
     """
     v_up = network.up[:, None] * flows.v[network.parent]
@@ -115,5 +115,5 @@ def convex_concave(
 
 
 def pv_cap(base_mva: float, p_mw: Floats) -> Amendment:
-    """Most that every PV system may feed in (systems, steps), MW; infinite for no cap."""
+    """Limit the feed-in of every PV system (systems, steps) to `p_mw`, MW; infinite for no cap."""
     return Amendment(upper={"pv_p": (p_mw / base_mva).ravel()})

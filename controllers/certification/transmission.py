@@ -1,4 +1,4 @@
-"""What a DC dispatch of a transmission network means for AC: losses, voltages and overloads."""
+"""AC certificate of a DC dispatch of a transmission network: losses, voltages and overloads."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ from stackelgrid.profiles.arrays import Floats, Ints
 
 
 class TransmissionCertifier:
-    """Judges DC dispatches of one meshed network; generators hold their voltage in AC.
+    """Certifies DC dispatches of one meshed network; generators control their voltage in AC.
 
     `devices` are read with the ext_grid as a unit. Raises NetworkError when it is not one.
     """
@@ -62,11 +62,15 @@ class TransmissionCertifier:
         load_q_mvar: Floats,
         dc_branch_mw: Floats | None = None,
     ) -> TransmissionCertificate:
-        """Certificate of a dispatch: units (units, T) in MW, net consumption (n, T) in MW and MVAr.
+        """Return the certificate of a dispatch.
 
-        Consumption in the order of the network's buses, everything but the units. `dc_branch_mw`
-        (branches, T) are the flows of the dispatch, computed when missing. A power flow that
-        diverges is a finding: its step is infeasible and `worst` says where it collapses.
+        unit_p_mw: power of the units (units, T) in MW.
+        load_p_mw, load_q_mvar: net consumption (n, T) in MW and MVAr in the order of the network's
+            buses, everything but the units.
+        dc_branch_mw: flows of the dispatch (branches, T) in MW, computed when missing.
+
+        A power flow that diverges makes its step infeasible; `worst` then names the place of the
+        collapse.
         """
         base, steps = self.network.base_mva, unit_p_mw.shape[1]
         if dc_branch_mw is None:
@@ -140,7 +144,7 @@ class TransmissionCertifier:
     def _states(
         self, unit_p_mw: Floats, load_p_mw: Floats, load_q_mvar: Floats
     ) -> tuple[list[AcState | None], list[str]]:
-        """Power flow of every step, None with the reason where it diverges.
+        """Return the power flow of every step, None with the reason where it diverges.
 
         Each starts from the one before; the first from a DC flow, so that a call depends on its
         arguments alone.
@@ -190,7 +194,7 @@ class _DcFlow:
         self._factor = splu(csc_array(self._balance @ self._flow))
 
     def flows(self, injection_mw: Floats) -> Floats:
-        """Flows (branches, T); what the injections (n, T) do not balance is left to the slack."""
+        """Return flows (branches, T); the slack covers the imbalance of the injections (n, T)."""
         network, base = self._network, self._network.base_mva
         shifted = (network.b * network.shift)[:, None]
         p = injection_mw[self._kept] / base - network.shunt_g[self._kept, None]
@@ -200,7 +204,7 @@ class _DcFlow:
 
 
 def _reactive_limits(net: pandapowerNet) -> tuple[Floats, Floats]:
-    """Limits of the slack, then of net.gen, in MVAr; infinite where the net states none."""
+    """Return limits of the slack, then of net.gen, in MVAr; infinite if the net has none."""
     tables: Sequence[pd.DataFrame] = (net.ext_grid, net.gen)
     limits = []
     for column, missing in (("min_q_mvar", -np.inf), ("max_q_mvar", np.inf)):

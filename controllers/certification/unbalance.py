@@ -1,4 +1,4 @@
-"""A balanced schedule seen phase by phase: what a single-phase customer does to his own phase."""
+"""Three-phase certificate of a balanced schedule."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ from stackelgrid.profiles.arrays import Floats
 class PhaseCertifier:
     """Three-phase power flows at the scheduled injections of one feeder, in one batch.
 
-    Raises NetworkError where the phase of a customer or device is not known.
+    Raises NetworkError if the phase of a customer or device is not known.
     """
 
     def __init__(self, feeder: Feeder) -> None:

@@ -1,1 +1,1 @@
-"""The equations in Pyomo, one file an equation set; per unit inside, EUR in the objective."""
+"""Equations in Pyomo, one file for each set; per unit inside, EUR in the objective."""

@@ -27,8 +27,8 @@ from stackelgrid.profiles.arrays import Floats, Ints
 class ActiveNetworkOptions:
     """Prices that are constants of the model, EUR/MWh, and the rule for the last energy.
 
-    Without `tariff` the exchange at the boundary costs nothing in the model: its price is added by
-    whoever knows it (a nodal price, or no price where costs are minimised together).
+    Without `tariff` the exchange at the boundary has no cost in the model: the caller adds its
+    price (a nodal price, or no price where costs are minimised together).
     """
 
     tariff: bool = True
@@ -47,7 +47,15 @@ def active_network_model(
     dt_h: Floats,
     options: ActiveNetworkOptions,
 ) -> Any:
-    """Build the Pyomo model; `load_bus` are the positions with uncontrolled load (data rows)."""
+    """Build the Pyomo model of a feeder.
+
+    network: radial network, per unit.
+    devices: its devices.
+    load_bus: positions of the buses with uncontrolled load (rows of the load data).
+    prosumers: buses that may trade.
+    dt_h: lengths of the steps (T,) in h.
+    options: prices and terminal rule.
+    """
     base = network.base_mva
     steps = len(dt_h)
     m = pyo.ConcreteModel(name=network.name)
@@ -95,7 +103,7 @@ def add_loads(m: Any, load_bus: Ints) -> None:
 
 
 def loss_cost(m: Any, network: RadialNetwork, price_eur_per_mwh: float, dt_h: Floats) -> Any:
-    """Losses in EUR at a price per MWh (on top of the energy that they cost at the boundary)."""
+    """Return losses in EUR at a price per MWh (in addition to their cost at the boundary)."""
     if price_eur_per_mwh == 0.0:
         return 0.0
     return sum(
@@ -137,10 +145,10 @@ class ActiveNetworkLibrary:
         dt_h: Floats,
         options: ActiveNetworkOptions,
     ) -> CompiledModel:
-        """Compile the model, or return the one of an electrically identical feeder."""
+        """Return the compiled model, shared by electrically identical feeders."""
         key = _content(network, devices, load_bus, prosumers, dt_h, options)
         if key not in self._compiled:
-            with PauseGC():  # a model is many objects that refer to each other
+            with PauseGC():  # a model consists of many objects that refer to each other
                 m = active_network_model(network, devices, load_bus, prosumers, dt_h, options)
                 compiled = compile_model(m, active_network_data(m))
             self._compiled[key] = compiled.with_rare(bounds=("current2", "v"))
@@ -158,7 +166,7 @@ def _content(
     dt_h: Floats,
     options: ActiveNetworkOptions,
 ) -> tuple[object, ...]:
-    """Everything the structure depends on; names, profiles and initial energies do not count."""
+    """Return all data that the structure depends on; not names, profiles and initial energies."""
     battery, pv, unit = devices.batteries, devices.photovoltaics, devices.units
     if options.trade is None:
         prosumers = Prosumers((), np.zeros(0), np.zeros(0))

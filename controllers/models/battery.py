@@ -22,11 +22,11 @@ def add_batteries(
 ) -> None:
     """Add charge, discharge and energy at the end of each step; p.u. and p.u. hours.
 
-    `m.mode` is 1 for charging: ch <= pmax u, dis <= -pmin (1 - u). As only one of the two happens,
-    the room above (below) the energy before a step bounds charging (discharging) alone; with these
-    rows a relaxed mode cannot burn energy in a full or empty battery. `terminal="initial"` asks
-    for at least `m.energy_terminal` at the end; with "value" the energy left is paid for in the
-    objective.
+    `m.mode` is 1 for charging: ch <= pmax u, dis <= -pmin (1 - u). As the battery never does both
+    at once, the room above (below) the energy before a step bounds charging (discharging) alone;
+    with these rows a relaxed mode cannot burn energy in a full or empty battery.
+    `terminal="initial"` requires at least `m.energy_terminal` at the end; with "value" the
+    remaining energy has a price in the objective.
     """
     steps = len(dt_h)
     m.batteries = pyo.RangeSet(0, len(batteries.index) - 1)
@@ -75,7 +75,7 @@ def add_batteries(
 
 
 def wear_cost(m: Any, batteries: Batteries, base_mva: float, dt_h: Floats) -> Any:
-    """Wear in EUR: a price per MWh of throughput, charged plus discharged at the connection."""
+    """Return wear in EUR: a price per MWh of throughput, charged plus discharged at the bus."""
     return sum(
         dt_h[t] * base_mva * batteries.wear_eur_per_mwh[i] * (m.charge[i, t] + m.discharge[i, t])
         for i in m.batteries

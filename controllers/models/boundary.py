@@ -1,4 +1,4 @@
-"""The exchange with the grid above and what is paid for it (docs/formulation.md).
+"""Exchange with the grid above and its payment (docs/formulation.md).
 
 One direction for the whole project: x > 0 is import, power into the lower grid.
 """
@@ -12,7 +12,7 @@ from stackelgrid.profiles.arrays import Floats
 
 
 def add_tariff_boundary(m: Any, traded_across: bool) -> None:
-    """Split what is billed into bought and sold energy, p.u.; needs export price < import price.
+    """Split the billed exchange into bought and sold energy, p.u.; export price < import price.
 
     Billed is the import that no trade across feeders has paid for.
     """
@@ -28,7 +28,7 @@ def add_tariff_boundary(m: Any, traded_across: bool) -> None:
 
 
 def tariff_payment(m: Any, base_mva: float, dt_h: Floats) -> Any:
-    """Payment in EUR: import price times bought less export price times sold."""
+    """Return the payment in EUR: import price times bought less export price times sold."""
     return sum(
         dt_h[t] * base_mva * (m.import_price[t] * m.bought[t] - m.export_price[t] * m.sold[t])
         for t in m.steps

@@ -74,8 +74,8 @@ def dc_opf_data(m: Any) -> list[Any]:
 def nodal_prices(balance_dual: Floats, base_mva: float, dt_h: Floats) -> Floats:
     """Prices in EUR/MWh (n, T) from the duals of `balance` (n, T) as the solver defines them.
 
-    A load more at a bus raises the right-hand side of supply - demand by the same amount, and the
-    derivative of the cost with respect to it is -dual (see `Solution`).
+    One more unit of load at a bus raises the right-hand side of supply - demand by the same amount,
+    and the derivative of the cost with respect to it is -dual (see `Solution`).
     """
     return -balance_dual / (base_mva * dt_h[None, :])
 

@@ -13,7 +13,7 @@ from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Ints
 
-# expression of what device i consumes in step t, p.u.
+# expression of the consumption of device i in step t, p.u.
 Injection = Callable[[int, int], Any]
 
 
@@ -59,7 +59,7 @@ def add_distflow(m: Any, network: RadialNetwork, steps: int) -> None:
 
 
 def add_injections(m: Any, bus: Ints, p: Injection, q: Injection | None = None) -> None:
-    """Add consumption (p.u.) of devices at their buses; generation is negative."""
+    """Add the consumption (p.u.) of devices at their buses; generation is negative."""
     for i, n in enumerate(bus):
         m.injections_p[n].append((i, p))
         if q is not None:

@@ -28,11 +28,11 @@ def mv_dispatch_model(
 ) -> Any:
     """Build the Pyomo model: min cost of units, curtailment and exchange at the MV tariff, EUR.
 
-    Convex and continuous. PV runs at unity power factor below what is available (what is not
-    controllable, at what is available and its own factor), batteries rest (their operator decides
-    them in the stage after). Consumption `m.load_p[n, t]`, `m.load_q[n, t]`
-    of every bus is data, the exchange of the grids below included; p.u. The balances are written
-    supply - demand == 0, so the price of a bus is minus the dual of `m.active_balance`.
+    Convex and continuous. PV runs at unity power factor up to the available power (systems that are
+    not controllable at the available power and their own factor), batteries idle (their operator
+    decides them in the stage after). Consumption `m.load_p[n, t]`, `m.load_q[n, t]` of every bus is
+    data, with the exchange of the grids below; p.u. The balances are written supply - demand == 0,
+    so the price of a bus is minus the dual of `m.active_balance`.
     """
     base = network.base_mva
     m = pyo.ConcreteModel(name=network.name)
@@ -119,8 +119,8 @@ def _add_line_limits(m: Any, network: RadialNetwork, sides: int) -> None:
     """Keep (P, Q) in a regular polygon inside the circle of the rating at nominal voltage.
 
     Corners lie on the circle |P + jQ| = i_max sqrt(up) at 1 p.u., one of them on the P axis, so
-    that the full rating is there without reactive power; in between at least cos(pi / sides) of
-    it (0.966 for 12). No row where there is no rating.
+    that the full rating is available without reactive power; in between at least cos(pi / sides) of
+    it (0.966 for 12). Branches without a rating have no row.
     """
     radius = network.i_max * np.sqrt(network.up)
     angle = (2.0 * np.arange(sides) + 1.0) * np.pi / sides
@@ -135,7 +135,7 @@ def _add_line_limits(m: Any, network: RadialNetwork, sides: int) -> None:
 
 
 def _at_bus(network: RadialNetwork, bus: Any) -> list[list[int]]:
-    """Devices (their places in the table) at every bus position."""
+    """Return the devices (their positions in the table) at every bus position."""
     found: list[list[int]] = [[] for _ in range(network.buses)]
     for i, n in enumerate(network.positions(bus)):
         found[int(n)].append(i)

@@ -72,13 +72,13 @@ def prosumers_of(devices: Devices, load_peak_mw: Floats) -> Prosumers:
 def add_trade(
     m: Any, prosumers: Prosumers, devices: Devices, base_mva: float, options: TradeOptions
 ) -> None:
-    """Add what each prosumer buys and sells and its role, and what the feeder trades where; p.u.
+    """Add each prosumer's purchase, sale and role, and the feeder's trade by market; p.u.
 
-    Which prosumer trades with whom costs nothing, so only the feeder's sums over its prosumers are
+    The pairing of prosumers has no cost, so only the feeder's sums over its prosumers are
     variables: bought from and sold to the grid, traded inside, bought and sold across. Any split
-    of the sums over buyers (sellers) in proportion to what they buy (sell) belongs to them.
-    Needs the variables of batteries and PV, and `m.prosumer_load` holds the loads at the buses of
-    the prosumers as data. `m.role` is 1 for a buyer.
+    of the sums over buyers (sellers) in proportion to their purchases (sales) fits them. Needs the
+    variables of batteries and PV, and `m.prosumer_load` contains the loads at the buses of the
+    prosumers as data. `m.role` is 1 for a buyer.
     """
     m.prosumers = pyo.RangeSet(0, len(prosumers.bus) - 1)
     buy_cap = prosumers.buy_cap_mw / base_mva

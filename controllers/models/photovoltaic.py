@@ -15,7 +15,8 @@ def add_photovoltaics(m: Any, systems: Photovoltaics, bus: Ints, base_mva: float
     """Add active (<= available, data) and reactive output in the inverter's circle; p.u.
 
     q_mvar is positive when injecting, like pandapower's sgen. A power-factor limit keeps
-    |q| <= p tan(acos(pf)). Systems that are not controllable give what is available, and their
+    q_mvar is positive when injecting, like pandapower's sgen. A power-factor limit keeps
+    |q| <= p tan(acos(pf)). Systems that are not controllable deliver the available power, and
     reactive power in proportion to it.
     """
     m.systems = pyo.RangeSet(0, len(systems.index) - 1)

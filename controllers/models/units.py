@@ -10,7 +10,7 @@ from stackelgrid.profiles.arrays import Floats
 
 
 def add_units(m: Any, units: Units, base_mva: float) -> None:
-    """Add the output of every unit within its limits; p.u., a missing limit is no row."""
+    """Add the output of every unit within its limits; p.u., without a row for a missing limit."""
 
     def limits(m: Any, u: int, t: int) -> tuple[float | None, float | None]:
         low, high = units.p_min_mw[u], units.p_max_mw[u]
@@ -24,7 +24,7 @@ def add_units(m: Any, units: Units, base_mva: float) -> None:
 
 
 def generation_cost(m: Any, units: Units, base_mva: float, dt_h: Floats) -> Any:
-    """Generation in EUR: dt (c2 p^2 + c1 p + c0) with p in MW, and what has a fixed power."""
+    """Return generation cost in EUR: dt (c2 p^2 + c1 p + c0), p in MW, and that of fixed power."""
     fixed = float(units.fixed_eur_per_h * dt_h.sum())
     return fixed + sum(
         dt_h[t]

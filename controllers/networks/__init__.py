@@ -1,1 +1,1 @@
-"""What a controller knows of a grid; the only readers of pandapower nets."""
+"""Static data of grids, and the only readers of pandapower nets."""

@@ -1,4 +1,4 @@
-"""How a grid meets the one above it: tap-changing or fixed transformer, or an ideal tie.
+"""Boundary of a grid to the one above: tap-changing or fixed transformer, or an ideal tie.
 
 The transformer belongs to the lower grid, whose slack bus is the upstream bus.
 """
@@ -83,10 +83,11 @@ def boundary_trafos(net: pandapowerNet) -> list[int]:
 def follow_upstream_voltage(
     net: pandapowerNet, upstream_vn_kv: float, record: NetRecord | None = None
 ) -> None:
-    """Give the upstream side of a grid the upstream nominal voltage, per-unit ratios kept.
+    """Set the upstream side of a grid to the upstream nominal voltage; per-unit ratios are kept.
 
-    The slack bus takes it, and `vn_hv_kv` of the transformers there is scaled alike. A grid whose
-    slack bus has other branches keeps its own: per-unit voltages pass. `record` takes the changes.
+    The slack bus gets that voltage, and `vn_hv_kv` of the transformers there is scaled alike. A
+    grid whose slack bus has other branches is not changed, as only per-unit voltages cross the
+    boundary. `record` takes the changes.
     """
     trafos = boundary_trafos(net)
     slack = int(net.ext_grid.bus.iloc[0])

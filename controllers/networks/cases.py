@@ -1,4 +1,4 @@
-"""Test grids and users' own pandapower nets, normalised so that power flow and models see the same.
+"""Test grids and users' pandapower nets, normalised so that power flow and models agree.
 
 Sources: MATPOWER case30; Baran and Wu 1989 (doi 10.1109/61.25627, MATPOWER case33bw); the IEEE
 European Low Voltage Test Feeder. All are built from pandapower's data, none from copied numbers.
@@ -35,8 +35,9 @@ def load_case(
 ) -> pandapowerNet:
     """Build a test grid by name, or read a pandapower JSON file; normalised and checked.
 
-    `case` is one of `available_cases()` or a path ending in `.json`; `base_mva` replaces the net's
-    `sn_mva`, `record` takes the changes to the net. Raises NetworkError.
+    `case` is one of `available_cases()` or a path ending in `.json`; `name` is the name of the
+    grid, `base_mva` replaces the net's `sn_mva`, `record` takes the changes to the net. Raises
+    NetworkError.
     """
     if case in _BUILDERS:
         net = copy.deepcopy(_shipped(case))
@@ -57,14 +58,14 @@ def load_case(
 
 @functools.cache
 def _shipped(case: str) -> pandapowerNet:
-    """Test grid as built, read once a process (0.4 to 1 s each); not to be changed."""
+    """Return a test grid as built, read once a process (0.4 to 1 s each); not to be changed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pandapower warns about dtypes of its own data
         return _BUILDERS[case]()
 
 
 def available_cases() -> tuple[str, ...]:
-    """Names that `load_case` builds itself."""
+    """Return the names of the grids that `load_case` builds itself."""
     return tuple(sorted(_BUILDERS))
 
 
@@ -135,7 +136,7 @@ def _case30() -> pandapowerNet:
 
 def _case33bw() -> pandapowerNet:
     net = pn.case33bw()
-    # MATPOWER fixes the slack voltage by a band of zero width, which is no limit of the network
+    # MATPOWER fixes the slack voltage by a band of zero width, which is not a limit of the network
     net.bus.loc[net.ext_grid.bus, ["min_vm_pu", "max_vm_pu"]] = (0.9, 1.1)
     net.sn_mva = 1.0
     return net
@@ -143,7 +144,7 @@ def _case33bw() -> pandapowerNet:
 
 def _european_lv_906() -> pandapowerNet:
     net = pn.ieee_european_lv_asymmetric(_EUROPEAN_SNAPSHOT)
-    # MVA: pandapower's 100 would make its convergence tolerance larger than a customer
+    # MVA: with pandapower's 100 its convergence tolerance would exceed a customer's load
     net.sn_mva = 0.1
     return net
 

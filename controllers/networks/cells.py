@@ -1,21 +1,21 @@
-"""Cells of a row of a pandapower table; empty ones in any of their forms."""
+"""Readers of cells in a row of a pandapower table; empty cells in any of their forms."""
 
 import pandas as pd
 
 
 def number(row: pd.Series, column: str) -> float:
-    """Number in a cell, NaN where it is empty or the column is missing."""
+    """Return the number in a cell, NaN where it is empty or the column is missing."""
     value = row.get(column)
     return float("nan") if value is None or pd.isna(value) else float(value)
 
 
 def text(row: pd.Series, column: str) -> str:
-    """Text in a cell, empty where there is none."""
+    """Return the text in a cell, empty where there is none."""
     value = row.get(column)
     return value if isinstance(value, str) else ""
 
 
 def flag(row: pd.Series, column: str) -> bool:
-    """Truth of a cell, False where it is empty or the column is missing."""
+    """Return the truth value of a cell, False where it is empty or the column is missing."""
     value = row.get(column)
     return bool(value) if value is not None and not pd.isna(value) else False

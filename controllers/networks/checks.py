@@ -1,4 +1,4 @@
-"""Refusals: what a pandapower net must satisfy before anything is computed with it."""
+"""Requirements on a pandapower net before anything is computed with it."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ from stackelgrid.profiles.errors import shown
 SUPPORTED_TABLES = frozenset(
     {"bus", "line", "trafo", "ext_grid", "gen", "sgen", "load", "storage", "shunt"}
 )
-# where branches and other elements of pandapower name their buses
+# bus columns of branches and other elements of pandapower
 BRANCH_ENDS = {
     "line": ("from_bus", "to_bus"),
     "trafo": ("hv_bus", "lv_bus"),
@@ -32,22 +32,22 @@ BUS_COLUMNS = (
     | dict.fromkeys(_TWO_ENDED, ("from_bus", "to_bus"))
     | dict.fromkeys(_AT_BUS, ("bus",))
 )
-# the tables that a kind of switch, `et`, connects to a bus
+# tables that a kind of switch, `et`, connects to a bus
 SWITCHED = {"b": "bus", "l": "line", "t": "trafo", "t3": "trafo3w"}
-# the tables whose elements pandapower gives a cost
+# tables whose elements pandapower gives a cost
 _WITH_COST = ("ext_grid", "gen", "sgen", "load", "storage", "dcline")
-# pandapower keeps arrays up to the largest index of a bus
+# pandapower allocates arrays up to the largest index of a bus
 _LARGEST_INDEX = 10_000_000
 # pandapower's stand-in for "no rating" in converted MATPOWER cases (case33bw: 99999 kA)
 UNLIMITED_KA = 9999.0
 
 
 def check_net(net: pandapowerNet, name: str) -> None:
-    """Refuse a net that cannot be simulated, naming the elements.
+    """Raise NetworkError for a net that cannot be simulated, naming the elements.
 
-    Raises NetworkError for unsupported elements, no or several slack buses, isolated buses,
-    NaN or negative impedances, impossible transformers, ratings <= 0 and elements on buses that
-    do not exist. Elements out of service must have been removed before (see `cases.normalise`).
+    Refused are unsupported elements, no or several slack buses, isolated buses, NaN or negative
+    impedances, impossible transformers, ratings <= 0 and elements on buses that do not exist.
+    Elements out of service must have been removed before (see `cases.normalise`).
     """
     _check_supported(net, name)
     check_indices(net, name)
@@ -69,9 +69,9 @@ def check_net(net: pandapowerNet, name: str) -> None:
 
 
 def check_radial(net: pandapowerNet, name: str) -> None:
-    """Refuse a net with loops or parallel branches, naming their buses.
+    """Raise NetworkError for loops or parallel branches, naming their buses.
 
-    A net without either may still have isolated buses (see `check_net`).
+    A net that passes may still have isolated buses (see `check_net`).
     """
     branches = len(net.line) + len(net.trafo)
     if branches <= len(net.bus) - 1:
@@ -122,10 +122,10 @@ def _check_supported(net: pandapowerNet, name: str) -> None:
 
 
 def check_indices(net: pandapowerNet, name: str) -> None:
-    """Refuse indices that are no whole numbers >= 0 or occur twice, and what does not exist.
+    """Raise NetworkError for invalid or repeated indices, and for references to missing elements.
 
-    That is buses of elements, what switches connect, and tables with costs. Raises NetworkError;
-    nothing can be looked up in such a net.
+    Indices are whole numbers >= 0. References are the buses of elements, the elements of switches
+    and those of costs. Elements can be looked up only in a net that passes.
     """
     for table in ("bus", *BUS_COLUMNS):
         if table in net and len(net[table]):
@@ -155,7 +155,7 @@ def check_indices(net: pandapowerNet, name: str) -> None:
 
 
 def _check_kind(net: pandapowerNet, name: str, table: str, accepted: tuple[str, ...]) -> None:
-    """Refuse elements whose `et` pandapower does not know."""
+    """Raise NetworkError for elements whose `et` pandapower does not define."""
     bad = net[table].index[~net[table].et.isin(accepted).to_numpy()]
     if len(bad):
         raise NetworkError(
@@ -165,7 +165,7 @@ def _check_kind(net: pandapowerNet, name: str, table: str, accepted: tuple[str, 
 
 
 def check_index(index: pd.Index, name: str, table: str) -> None:
-    """Refuse an index of a table that is not a whole number >= 0 or occurs twice."""
+    """Raise NetworkError unless all indices of a table are whole numbers >= 0 that occur once."""
     whole = [
         isinstance(i, int | np.integer) and not isinstance(i, bool) and 0 <= i <= _LARGEST_INDEX
         for i in index
@@ -261,7 +261,7 @@ def _check_ratings(net: pandapowerNet, name: str) -> None:
             )
 
 
-# options of a power flow stored in a net that change its result, and the value taken here
+# options of a power flow stored in a net that change its result, and the value used here
 _OPTIONS: dict[str, tuple[object, ...]] = {
     "trafo_model": ("t",),
     "trafo_loading": ("current",),
@@ -289,7 +289,7 @@ def _check_options(net: pandapowerNet, name: str) -> None:
 
 
 def _check_voltage_set_points(net: pandapowerNet, name: str) -> None:
-    """One set point at a bus: the slack's, and inside the limits of each generator."""
+    """Check for one set point at a bus: the slack's, and inside the limits of each generator."""
     slack = net.ext_grid
     for i, vm in slack.vm_pu.items():
         if not vm > 0.0:

@@ -17,8 +17,8 @@ class Loads:
 
     Static generators that are neither photovoltaic nor dispatchable (a negative power) and storages
     that are not controllable are listed here; `profiled` is False for them: their power is
-    constant. `phase` is what each is connected to: a, b, c, abc (balanced three-phase), or empty
-    where not stated.
+    constant. `phase` is the connection of each: a, b, c, abc (balanced three-phase), or empty
+    if not stated.
     """
 
     table: tuple[str, ...]
@@ -35,7 +35,7 @@ class Loads:
 class Photovoltaics:
     """PV systems: rated active power, inverter rating, optional power-factor limit.
 
-    Systems at the positions `fixed` are not controllable: they feed in what is available, and
+    Systems at the positions `fixed` are not controllable: they feed in the available power, and
     reactive power of `fixed_q_per_p` times that, whatever their rating. `phase` as in Loads.
     """
 
@@ -51,7 +51,7 @@ class Photovoltaics:
 
     @property
     def controllable(self) -> "np.typing.NDArray[np.bool_]":
-        """Whether each system may be curtailed and give reactive power, (systems,)."""
+        """Return whether each system may be curtailed and give reactive power, (systems,)."""
         return ~np.isin(np.arange(len(self.index)), self.fixed)
 
     @property
@@ -99,8 +99,8 @@ class Units:
     """Dispatchable generation: cost c2 p^2 + c1 p + c0 in EUR/h with p in MW.
 
     `table` is ext_grid, gen or sgen. A unit without a limit has an infinite one; a generator that
-    is not controllable has equal ones. `fixed_eur_per_h` is the cost of static generators that are
-    not controllable.
+    is not controllable has equal limits. `fixed_eur_per_h` is the cost of static generators that
+    are not controllable.
     """
 
     table: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What is connected to a grid: loads, photovoltaics, batteries, dispatchable units."""
+"""Reader of a grid's devices: loads, photovoltaics, batteries, dispatchable units."""
 
 import re
 
@@ -36,7 +36,7 @@ __all__ = [
 
 
 PV_TYPE = "PV"
-# words of an sgen's type that mean photovoltaics, in any case, beside any other words
+# words of an sgen's type that stand for photovoltaics, in any case, beside any other words
 _SOLAR = {"pv", "solar", "photovoltaic", "photovoltaics", "photovoltaik"}
 
 
@@ -45,10 +45,10 @@ def read_devices(
 ) -> Devices:
     """Read the devices of a normalised and checked net; costs are multiplied by `cost_factor`.
 
-    `slack_is_unit` tells whether the ext_grid is a generator (a transmission network) or the
-    boundary to the grid above (a feeder). net_columns.py says what is done with each column.
-    Raises NetworkError for dispatched elements without limits or cost, empty
-    limits, costs that are not convex or that nothing could use, or an unknown phase.
+    `slack_is_unit` states whether the ext_grid is a generator (a transmission network) or the
+    boundary to the grid above (a feeder). net_columns.py declares the treatment of each column.
+    Raises NetworkError for dispatched elements without limits or cost, empty limits, costs that
+    are not convex or belong to no dispatched element, or an unknown phase.
     """
     costs = UnitCosts(net, name, cost_factor)
     solar, free = is_photovoltaic(net.sgen), controllable(net, "sgen")
@@ -64,13 +64,13 @@ def read_devices(
 
 
 def is_photovoltaic(sgen: pd.DataFrame) -> Bools:
-    """Whether the type of each static generator means photovoltaics: PV, pv, Solar, PV roof, ..."""
+    """Return whether the type of each static generator is photovoltaics: PV, Solar, PV roof, ..."""
     words = (re.split(r"[^a-z]+", str(kind).casefold()) for kind in sgen["type"])
     return np.array([not _SOLAR.isdisjoint(w) for w in words], dtype=bool)
 
 
 def controllable(net: pandapowerNet, table: str) -> Bools:
-    """Whether each element is controllable; where it is not stated gen and storage are."""
+    """Return whether each element is controllable; by default gen and storage are."""
     frame = net[table]
     assumed = table in ("gen", "storage")
     if "controllable" not in frame:
@@ -239,7 +239,7 @@ def _batteries(net: pandapowerNet, name: str) -> Batteries:
 def _units(
     net: pandapowerNet, name: str, costs: UnitCosts, slack_is_unit: bool, dispatched: pd.DataFrame
 ) -> Units:
-    """The slack, voltage-holding generators and dispatched static generators, in this order."""
+    """Return the slack, voltage-controlling generators and dispatched static generators."""
     slack = net.ext_grid if slack_is_unit else net.ext_grid.iloc[:0]
     low, high, coefficients = [], [], []
     frames = (("ext_grid", slack), ("gen", net.gen), ("sgen", dispatched))
@@ -273,7 +273,7 @@ def _units(
 def _limits(
     frame: pd.DataFrame, row: int, table: str, name: str, *, needed: bool
 ) -> tuple[float, float]:
-    """Limits of a dispatched element in MW; infinite where the slack states none."""
+    """Return the limits of a dispatched element in MW; infinite if the slack has none."""
     values, index = [], frame.index[row]
     for column, missing in (("min_p_mw", -np.inf), ("max_p_mw", np.inf)):
         value = float(_values(frame, column, np.nan)[row])

@@ -1,4 +1,4 @@
-"""The static data of a grid as one table: what stands where, with limits and ratings."""
+"""Static data of a grid as one table: elements with their buses, limits and ratings."""
 
 import json
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from stackelgrid.controllers.networks.limits import loading_limits
 # (element of pandapower, column of its first bus, column of its second bus)
 _BRANCHES = (("line", "from_bus", "to_bus"), ("trafo", "hv_bus", "lv_bus"))
 _DEVICES = ("load", "sgen", "storage", "gen", "ext_grid")
-# columns of the table by the pandapower columns they are read from
+# columns of the table by the pandapower columns that they are read from
 _NUMBERS = {
     "vn_kv": "vn_kv",
     "min_vm_pu": "min_vm_pu",
@@ -32,10 +32,10 @@ def element_table(net: pandapowerNet) -> pd.DataFrame:
     """Buses, branches and devices of a net, one row each, columns ELEMENT_COLUMNS.
 
     `bus` is the bus of a device, the first bus of a branch (a transformer's upper side) or the bus
-    itself; `to_bus` a branch's second, -1 elsewhere. `x`, `y` are the coordinates of a bus in
-    whatever the net's are (degrees, metres; NaN: none). `max_loading_percent` is what a branch may
-    be loaded to, NaN without a rating. Units of pandapower: kV, p.u., km, kA, MVA, MW, MWh,
-    percent; NaN where an element has no such quantity.
+    itself; `to_bus` a branch's second, -1 elsewhere. `x`, `y` are the coordinates of a bus in the
+    unit of the net (degrees, metres; NaN: none). `max_loading_percent` is the loading limit of a
+    branch, NaN without a rating. Units of pandapower: kV, p.u., km, kA, MVA, MW, MWh, percent; NaN
+    where an element has no such quantity.
     """
     parts = [_part(net, "bus", net.bus.index.to_numpy(), None)]
     parts += [_part(net, e, net[e][a].to_numpy(), net[e][b].to_numpy()) for e, a, b in _BRANCHES]

@@ -1,4 +1,4 @@
-"""Voltage limits and ratings of a grid, and how far a power flow is beyond them."""
+"""Voltage limits and ratings of a grid, and their violations by a power flow."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class GridLimits:
-    """Limits by bus and branch; 0 and infinite where there is none, the slack bus has none."""
+    """Limits by bus and branch; 0 and infinite if missing; the slack bus has none."""
 
     bus_name: tuple[str, ...]
     vm_min_pu: Floats
@@ -36,13 +36,13 @@ class GridLimits:
     loading_max_percent: Floats
 
     def loading(self, loading_percent: Floats) -> Floats:
-        """Loading of branches (branches, ...) as share of its limit; NaN without one."""
+        """Return the loading of branches (branches, ...) as share of the limit; NaN without one."""
         shape = (-1,) + (1,) * (loading_percent.ndim - 1)
         limit = self.loading_max_percent.reshape(shape)
         return np.asarray(np.where(np.isfinite(limit), loading_percent / limit, np.nan))
 
     def violation(self, vm_pu: Floats, loading: Floats) -> Violation:
-        """Largest violation at voltages (buses,) and loadings (branches,), shares of the limit."""
+        """Return the largest violation at voltages (buses,) and loadings (branches,), as shares."""
         if np.isnan(vm_pu).any():
             return Violation(float("nan"), "")
         over = np.maximum(vm_pu - self.vm_max_pu, self.vm_min_pu - vm_pu)

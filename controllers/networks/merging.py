@@ -1,4 +1,4 @@
-"""Merges that keep a power flow as it is: lines in series, equal transformers in parallel."""
+"""Merges that do not change a power flow: lines in series, equal transformers in parallel."""
 
 import copy
 import json
@@ -13,7 +13,7 @@ from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.net_columns import Treatment, declared
 from stackelgrid.controllers.networks.net_record import NetRecord
 
-# what segments of one line share, each where the net states it
+# data that the segments of one line share, if the net states them
 _LINE_CODE = (
     "std_type", "r_ohm_per_km", "x_ohm_per_km", "r0_ohm_per_km", "x0_ohm_per_km",
     "max_i_ka", "max_loading_percent", "df", "parallel",
@@ -42,7 +42,7 @@ def merge_series_lines(net: pandapowerNet) -> pandapowerNet:
     line = net.line
     columns = [column for column in _LINE_CODE if column in line]
     codes = line.groupby(columns, dropna=False).ngroup()
-    # tables are written once, at the end: a cell takes as long as a hundred steps here
+    # tables are written once, at the end, because writing a cell takes as long as a hundred steps
     length = dict(zip(line.index, line["length_km"], strict=True))
     ends = dict(zip(line.index, zip(line["from_bus"], line["to_bus"], strict=True), strict=True))
     paths = _Paths(net)
@@ -78,11 +78,11 @@ def merge_series_lines(net: pandapowerNet) -> pandapowerNet:
 
 
 def merge_parallel_transformers(net: pandapowerNet, name: str, record: NetRecord) -> None:
-    """Merge equal transformers between the same buses into one of as many `parallel`, in place.
+    """Merge equal transformers between the same buses into one with larger `parallel`, in place.
 
-    Two at coupled busbars are equal where every column that touches a calculation is, tap positions
-    too; the first one stays and its impedance, losses and rating are those of all. Raises
-    NetworkError where they differ.
+    Transformers at coupled busbars are equal if every column that affects a calculation is, tap
+    positions included; the first one stays and has the impedance, losses and rating of all. Raises
+    NetworkError if they differ.
     """
     columns = [
         column
@@ -110,7 +110,7 @@ def merge_parallel_transformers(net: pandapowerNet, name: str, record: NetRecord
 
 
 class _Paths:
-    """Drawn paths of lines, for maps of the grid; nothing where a net holds none."""
+    """Drawn paths of lines, for maps of the grid; empty if a net has none."""
 
     def __init__(self, net: pandapowerNet) -> None:
         drawn = "geo" in net.line and "geo" in net.bus
@@ -140,7 +140,7 @@ class _Paths:
         return json.loads(text)["coordinates"] if isinstance(text, str) else None
 
     def write(self, net: pandapowerNet) -> None:
-        """Put the joined paths into the net."""
+        """Write the joined paths into the net."""
         for line, coordinates in self._joined.items():
             self._line[line] = json.dumps({"coordinates": coordinates, "type": "LineString"})
         if self._joined:

@@ -1,4 +1,4 @@
-"""A meshed network as the DC optimal power flow sees it."""
+"""Meshed network for the DC optimal power flow."""
 
 from dataclasses import dataclass
 

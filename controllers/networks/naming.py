@@ -1,14 +1,14 @@
-"""How messages name elements of a net."""
+"""Names of net elements in messages."""
 
 from collections.abc import Iterable
 
 
 def listed(index: Iterable[object], limit: int = 6) -> str:
-    """Return `3, 4 and 2 more`: the first indices, and how many follow."""
+    """Return `3, 4 and 2 more`: the first indices and the number of the others."""
     items = [str(i) for i in index]
     return ", ".join(items[:limit]) + (f" and {len(items) - limit} more" if items[limit:] else "")
 
 
 def named(name: str, table: str, index: Iterable[object], limit: int = 6) -> str:
-    """Return `grid mv1: line 3, 4, ...`, the way every message names elements."""
+    """Return `grid mv1: line 3, 4, ...`, the form in which every message names elements."""
     return f"grid {name}: {table} {listed(index, limit)}"

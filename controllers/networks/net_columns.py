@@ -1,8 +1,8 @@
 """Declared treatment of every table and column of a pandapower net.
 
 `DECLARED` has a row for each column of pandapower 3.5 (net_columns_elements.py: buses, sources,
-loads, storages, costs; net_columns_branches.py: branches and switches). The checks of a net refuse
-by it (`refused_tables`, `refused_values`), and `explained` lists what it says of one net.
+loads, storages, costs; net_columns_branches.py: branches and switches). The checks of a net use it
+to refuse tables and values (`refused_tables`, `refused_values`); `explained` lists it for one net.
 """
 
 from collections.abc import Iterator
@@ -33,15 +33,15 @@ __all__ = [
 ]
 
 DECLARED: tuple[Column, ...] = (*ELEMENT_COLUMNS, *BRANCH_COLUMNS)
-_OWN = "no column of pandapower: kept in the net, not used"
-_OWN_TABLE = "no table of pandapower: kept in the net, not used"
+_OWN = "not a column of pandapower: kept in the net, not used"
+_OWN_TABLE = "not a table of pandapower: kept in the net, not used"
 
 
 @dataclass(frozen=True)
 class Explained:
-    """Treatment of one column of one net; `elements` rows of the table hold a value.
+    """Treatment of one column of one net; `elements` rows of the table have a value.
 
-    `column` is empty where the row is about the whole table.
+    `column` is empty if the row concerns the whole table.
     """
 
     table: str
@@ -68,7 +68,7 @@ def refused_tables() -> tuple[str, ...]:
 
 
 def refused_values(net: pandapowerNet) -> Iterator[tuple[str, list[int], str]]:
-    """Table, elements and reason of every column with values that its declaration refuses."""
+    """Yield table, elements and reason for every column with values that are refused."""
     for row in DECLARED:
         if row.accepts is None or row.scope or row.table not in net:
             continue
@@ -82,9 +82,9 @@ def refused_values(net: pandapowerNet) -> Iterator[tuple[str, list[int], str]]:
 
 
 def explained(net: pandapowerNet, *, transmission: bool) -> list[Explained]:
-    """Treatment of every column that holds a value, in the order of the net's tables.
+    """Return the treatment of every column with a value, in the order of the net's tables.
 
-    Columns and tables that pandapower does not know are listed as without effect.
+    Columns and tables that pandapower does not have are listed as without effect.
     """
     return list(_explained(net, transmission))
 
@@ -114,7 +114,7 @@ def _explained(net: pandapowerNet, transmission: bool) -> Iterator[Explained]:
 
 
 def _empty(value: Any) -> bool:
-    """Whether a cell holds nothing: None, NaN, NA or an empty text."""
+    """Return whether a cell is empty: None, NaN, NA or an empty text."""
     if value is None or (isinstance(value, str) and not value):
         return True
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))

@@ -22,7 +22,7 @@ class Treatment(StrEnum):
 class Column:
     """Declaration of one column, or of a whole table (empty `column`).
 
-    `accepts` decides whether a value that is not empty is taken; without it every value is,
+    `accepts` decides whether a value that is not empty is accepted; without it every value is,
     or another check decides. `scope` limits the declaration to transmission grids or feeders.
     """
 
@@ -35,34 +35,34 @@ class Column:
 
 
 def honoured(table: str, columns: str, reason: str, scope: str = "") -> tuple[Column, ...]:
-    """Declarations of columns (separated by spaces) that are used as pandapower does."""
+    """Declare columns (separated by spaces) that are used as pandapower does."""
     return _rows(table, columns, Treatment.HONOURED, reason, scope)
 
 
 def replaced(table: str, columns: str, reason: str, scope: str = "") -> tuple[Column, ...]:
-    """Declarations of columns that the scenario replaces."""
+    """Declare columns that the scenario replaces."""
     return _rows(table, columns, Treatment.REPLACED, reason, scope)
 
 
 def no_effect(table: str, columns: str, reason: str, scope: str = "") -> tuple[Column, ...]:
-    """Declarations of columns that cannot change a result."""
+    """Declare columns that cannot change a result."""
     return _rows(table, columns, Treatment.NO_EFFECT, reason, scope)
 
 
 def refused(
     table: str, columns: str, reason: str, accepts: Callable[[Any], bool]
 ) -> tuple[Column, ...]:
-    """Declarations of columns of which only some values are accepted."""
+    """Declare columns with restricted values."""
     return tuple(Column(table, c, Treatment.REFUSED, reason, accepts) for c in columns.split())
 
 
 def refused_table(table: str, reason: str) -> tuple[Column, ...]:
-    """Declaration of a table whose elements have no model here."""
+    """Declare a table whose elements have no model here."""
     return (Column(table, "", Treatment.REFUSED, reason),)
 
 
 def unused_table(table: str, reason: str) -> tuple[Column, ...]:
-    """Declaration of a table that cannot change a result."""
+    """Declare a table that cannot change a result."""
     return (Column(table, "", Treatment.NO_EFFECT, reason),)
 
 

@@ -1,7 +1,7 @@
-"""Reader of pandapower JSON files that builds nothing but tables and pandapower's own objects.
+"""Reader of pandapower JSON files that builds only tables and pandapower's own objects.
 
-pandapower's reader imports every module that a file names; a net beside a module of that name
-would run it. This one decodes tables itself and accepts objects of pandapower classes only.
+pandapower's reader imports every module that a file names, so that a module of that name beside a
+net would be run. This reader decodes tables itself and accepts objects of pandapower classes only.
 """
 
 import copy
@@ -32,7 +32,7 @@ from stackelgrid.profiles.errors import shown
 from stackelgrid.profiles.size_limits import NET_BYTES
 
 _BUILTINS = {"tuple": tuple, "set": set, "frozenset": frozenset}
-# drawings and graphs: their data is kept as it is
+# drawings and graphs, whose data is kept as it is
 _DATA_ONLY = ("networkx", "shapely", "geopandas")
 _ACCEPTED = "pandapower, pandas, numpy, networkx, shapely and geopandas"
 _DTYPES = frozenset({"float64", "int64", "bool"})
@@ -43,8 +43,8 @@ _LEFT_OUT = ("res_", "_", "profiles")
 def read_net(path: Path, name: str) -> pandapowerNet:
     """Read a pandapower JSON file of any version as a net of checked tables, without results.
 
-    Raises NetworkError: no such file, too large, no pandapower net, a class that is not
-    pandapower's, or a table that does not hold what it should (table, column and row are named).
+    Raises NetworkError for a missing or too large file, another content than a pandapower net, a
+    class that is not pandapower's, or a table with wrong values (table, column and row are named).
     """
     where = f"grid {name}: {path}"
     document = _document(path, name)
@@ -55,7 +55,7 @@ def read_net(path: Path, name: str) -> pandapowerNet:
         raise
     except RecursionError as error:
         raise NetworkError(f"{where} is nested too deeply for a pandapower net") from error
-    except Exception as error:  # what a damaged file makes pandas or pandapower raise
+    except Exception as error:  # errors of pandas or pandapower on a damaged file
         raise NetworkError(f"{where} is not a pandapower JSON file ({_reason(error)})") from error
     conform_tables(net, name)
     return net
@@ -119,14 +119,14 @@ def _empty_net() -> pandapowerNet:
 
 
 def _convert(net: pandapowerNet, name: str, where: str) -> None:
-    """Bring a net of an older version to the tables of this one."""
+    """Convert a net of an older version to the tables of this one."""
     net.converged = False
     written = net.get("version")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             convert_format(net)
-    except Exception as error:  # whatever an old or damaged net lacks
+    except Exception as error:  # errors on old or damaged nets
         check_kinds(net, name)
         raise NetworkError(
             f"{where}: its format (version {shown(written)}) cannot be converted to that of "
@@ -135,7 +135,7 @@ def _convert(net: pandapowerNet, name: str, where: str) -> None:
 
 
 def _decoded(value: Any, where: str) -> Any:
-    """Plain JSON, tables and pandapower's objects; raises NetworkError for other classes."""
+    """Decode plain JSON, tables and pandapower's objects; raises NetworkError for other classes."""
     if isinstance(value, list):
         return [_decoded(v, where) for v in value] if _nested(value) else value
     if not isinstance(value, dict):
@@ -193,7 +193,7 @@ def _numpy_value(kind: str, content: Any, where: str) -> Any:
 
 
 def _pandapower_object(module: str, kind: str, content: Any, where: str) -> Any:
-    """Object of a class of pandapower, whose attributes are what the file holds."""
+    """Build an object of a class of pandapower with the attributes of the file."""
     found: Any = None
     if module in sys.modules or importlib.util.find_spec(module) is not None:
         found = getattr(importlib.import_module(module), kind, None)
@@ -211,7 +211,7 @@ def _pandapower_object(module: str, kind: str, content: Any, where: str) -> Any:
 
 
 def _frame(value: dict[str, Any], where: str) -> pd.DataFrame:
-    """Table whose cells are those of the file; its dtypes where the values have them."""
+    """Build a table from the cells of the file, with its dtypes where the values have them."""
     content = value.get("_object")
     if isinstance(content, str):
         content = _parsed(content, where)
@@ -252,19 +252,19 @@ def _series(content: Any, where: str) -> pd.Series:
 
 
 def _label(value: Any) -> Any:
-    """A label of a row or column; lists are those of a table with several levels."""
+    """Return the label of a row or column; a list is one of a table with several levels."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def _numbered(index: pd.Index) -> pd.Index:
-    """An index of whole numbers where it holds such, also as texts (older files)."""
+    """Return an index as whole numbers if all are, also as texts (older files)."""
     values = [int(v) if isinstance(v, str) and v.isdecimal() and len(v) < 12 else v for v in index]
     whole = all(isinstance(v, int) and not isinstance(v, bool) and abs(v) < 2**63 for v in values)
     return pd.Index(values, dtype=np.int64 if whole else object)
 
 
 def _restore(frame: pd.DataFrame, dtypes: Any) -> None:
-    """Give columns the dtype that the file states, where every value is of it."""
+    """Convert columns to the dtype that the file states, where every value is of it."""
     if not isinstance(dtypes, dict) or frame.columns.has_duplicates:
         return
     for column in frame.columns:

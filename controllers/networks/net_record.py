@@ -16,7 +16,7 @@ Fate = Literal["kept", "joined", "added", "replaced", "ignored", "dropped"]
 class Note:
     """Change to some elements of one table; `column` and scenario `key` where it has one.
 
-    `surprising` is what a user may not expect and is printed before a run.
+    `surprising` marks a change that a user may not expect; it is printed before a run.
     """
 
     fate: Fate
@@ -30,10 +30,10 @@ class Note:
 
 @dataclass
 class NetRecord:
-    """Notes in the order in which they were made, and the bus that stands for every joined one.
+    """Notes in the order in which they were made, and the bus that replaces each joined one.
 
-    `columns` is what is done with each column of the net as it was read, on a transmission grid
-    or a feeder.
+    `columns` is the treatment of each column of the net as it was read, on a transmission grid or a
+    feeder.
     """
 
     transmission: bool = False
@@ -52,7 +52,7 @@ class NetRecord:
         key: str = "",
         surprising: bool = False,
     ) -> None:
-        """Write down what became of elements; nothing where `index` is empty."""
+        """Add a note on elements; nothing if `index` is empty."""
         elements = tuple(int(str(i)) for i in index)
         if elements:
             self.notes.append(Note(fate, table, elements, text, column, key, surprising))
@@ -67,7 +67,7 @@ class NetRecord:
         return self.bus_of.get(index, index)
 
     def loss_of(self, table: str, index: int) -> str:
-        """Why an element of the user's net is not in the grid; empty if nothing is known of it."""
+        """Return why an element of the user's net is not in the grid; empty without a note."""
         for note in reversed(self.notes):
             if note.table == table and index in note.index and note.fate in ("dropped", "joined"):
                 return note.text

@@ -1,4 +1,4 @@
-"""Tables of a pandapower net: the columns that must be there, and the kind of every value."""
+"""Tables of a pandapower net: required columns, and the kind of every value."""
 
 import json
 import math
@@ -18,8 +18,7 @@ from stackelgrid.controllers.networks.checks import check_index
 from stackelgrid.profiles.errors import shown
 from stackelgrid.profiles.size_limits import NET_BUSES, QUANTITY
 
-# columns without which an element means nothing, to pandapower or to a run; in_service, too,
-# of every table that has it
+# columns required by pandapower or by a run; in_service, too, of every table that has it
 _REQUIRED = {
     "bus": "name vn_kv",
     "line": "name from_bus to_bus length_km r_ohm_per_km x_ohm_per_km c_nf_per_km g_us_per_km "
@@ -44,7 +43,7 @@ _MAY_BE_EMPTY = frozenset(
     | {"tap_neutral", "tap_min", "tap_max", "tap_pos", "tap_step_percent", "tap_step_degree"}
     | {"soc_percent", "min_e_mwh", "max_e_mwh"}
 )
-# quantities by their unit, beyond the columns that every pandapower net has
+# quantities by unit, beyond the columns that every pandapower net has
 _QUANTITY = re.compile(
     r"(_(mw|mvar|mva|kw|kv|ka|km|pu|percent|degree|mwh|ohm|ohm_per_km|nf_per_km|us_per_km|eur"
     r"|eur_per_mwh|eur_per_mw2?|eur_per_mvar2?)|^tap2_(pos|min|max|neutral)|^efficiency_\w+"
@@ -52,20 +51,20 @@ _QUANTITY = re.compile(
 )
 _FLAGS = frozenset({"controllable", "oltc"})
 _TEXTS = frozenset({"tap2_side", "tap2_changer_type", "vector_group", "phase"})
-# a limit that is infinite is none
+# columns whose infinite limit counts as none
 _LIMIT = re.compile(r"^(min|max)_")
 
 
 @cache
 def empty_tables() -> dict[str, pd.DataFrame]:
-    """Tables of an empty pandapower net, whose making takes 50 ms; not to be changed."""
+    """Return the tables of an empty net, which take 50 ms to build; not to be changed."""
     net = pp.create_empty_network(add_stdtypes=False)
     return {t: f for t, f in net.items() if isinstance(f, pd.DataFrame) and t[0] != "_"}
 
 
 @cache
 def _standard() -> dict[str, dict[str, str]]:
-    """Tables of every pandapower net, and the kind of each of their columns."""
+    """Return the tables of every pandapower net, with the kind of each of their columns."""
     kinds = {"f": "number", "i": "whole", "u": "whole", "b": "flag"}
     return {
         table: {str(c): kinds.get(getattr(d, "kind", "O"), "text") for c, d in frame.dtypes.items()}
@@ -75,11 +74,11 @@ def _standard() -> dict[str, dict[str, str]]:
 
 
 def conform_tables(net: pandapowerNet, name: str) -> None:
-    """Check every value that pandapower or a run reads, and give columns pandapower's dtypes.
+    """Check every value that pandapower or a run reads, and convert columns to pandapower's dtypes.
 
-    Columns and tables that say nothing when they are absent are added empty. Raises NetworkError
-    that names table, column and row for a required column that is missing and a value of another
-    kind: numbers are no texts, flags or infinite ones (except limits), indices are whole numbers.
+    Missing optional columns and tables are added empty. Raises NetworkError naming table, column
+    and row for a missing required column or a value of another kind: numbers are not texts, flags
+    or infinite (except limits), indices are whole numbers.
     """
     empty = empty_tables()
     for key, low in (("sn_mva", 0.0), ("f_hz", 0.0)):
@@ -105,7 +104,7 @@ def conform_tables(net: pandapowerNet, name: str) -> None:
 
 
 def check_kinds(net: pandapowerNet, name: str) -> None:
-    """Refuse values of another kind in the columns that are there; raises NetworkError."""
+    """Raise NetworkError for values of another kind in the columns that are present."""
     for table in _standard():
         found = net.get(table)
         if isinstance(found, pd.DataFrame) and len(found):
@@ -152,7 +151,7 @@ def _kind(table: str, column: str) -> str:
     if column == "geo" and table == "bus":
         return "geo"
     if column in ("points", "object", "level", "order", "element_index", "recycle"):
-        return "any"  # read where it is used
+        return "any"  # checked where it is used
     known = _standard()[table].get(column)
     if known is not None:
         return known
@@ -164,7 +163,7 @@ def _kind(table: str, column: str) -> str:
 
 
 def _are_good(values: pd.Series, column: str, required: bool) -> bool:
-    """Whether a column of floats holds good ones only, checked at once."""
+    """Return whether all values of a column of floats are good, checked at once."""
     if values.dtype != np.float64:
         return False
     size = np.abs(values.to_numpy())
@@ -179,7 +178,7 @@ def _are_good(values: pd.Series, column: str, required: bool) -> bool:
 def _column(
     values: pd.Series, kind: str, dtype: Any, where: str, column: str, required: bool
 ) -> pd.Series:
-    """Values of one column in pandapower's dtype."""
+    """Convert the values of one column to pandapower's dtype."""
     if kind == "any":
         return values.infer_objects()
     accepts, accepted = _KINDS[kind]
@@ -252,7 +251,7 @@ def _is_text(value: object) -> bool:
 
 
 def _is_point(value: object) -> bool:
-    """Whether a value is a GeoJSON point, as text or as an object."""
+    """Return whether a value is a GeoJSON point, as text or as an object."""
     try:
         point = json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):

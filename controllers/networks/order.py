@@ -1,4 +1,4 @@
-"""Where the buses and branches of a network are in its pandapower net."""
+"""Positions of a network's buses and branches in its pandapower net."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from stackelgrid.profiles.arrays import Ints
 
 @dataclass(frozen=True)
 class NetOrder:
-    """Positions in the net's order for each of a network's: buses; lines, then transformers."""
+    """Positions in the net's order: of a network's buses; of its lines, then transformers."""
 
     bus: Ints
     branch: Ints

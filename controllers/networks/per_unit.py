@@ -31,7 +31,7 @@ class PerUnitBranches:
 
     `from_bus` and `to_bus` are positions in `bus_index`. An ideal transformer of `ratio`
     (and `shift_degree`) stands at the from end; series impedance and both shunts are behind it.
-    `i_max_pu` is the rating of the series current, infinite where the net states none.
+    `i_max_pu` is the rating of the series current, infinite if the net has none.
     `bus_g`, `bus_b` are shunt elements at buses (consumption g v, generation b v).
     """
 
@@ -121,21 +121,21 @@ def _column(frame: pd.DataFrame, name: str, default: float) -> Floats:
 
 
 def line_rating_ka(net: pandapowerNet) -> Floats:
-    """Rating of every line in kA at 100 % loading; infinite where the net states none."""
+    """Return the rating of every line in kA at 100 % loading; infinite if the net has none."""
     rating = _column(net.line, "max_i_ka", np.inf)
     rating = np.where(rating >= UNLIMITED_KA, np.inf, rating)
     return rating * _column(net.line, "df", 1.0) * _column(net.line, "parallel", 1.0)
 
 
 def trafo_rating_mva(net: pandapowerNet) -> Floats:
-    """Rating of every transformer in MVA at 100 % loading."""
+    """Return the rating of every transformer in MVA at 100 % loading."""
     sn = net.trafo.sn_mva.to_numpy(dtype=float)
     rating: Floats = sn * _column(net.trafo, "df", 1.0) * _column(net.trafo, "parallel", 1.0)
     return rating
 
 
 def loading_limit_percent(frame: pd.DataFrame) -> Floats:
-    """Loading that lines or transformers may reach, 100 where the net does not say."""
+    """Return the loading limit of lines or transformers in percent, 100 if the net has none."""
     return _column(frame, "max_loading_percent", 100.0)
 
 

@@ -1,4 +1,4 @@
-"""What a three-phase view of a grid requires of its devices."""
+"""Requirements of a three-phase view on the devices of a grid."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ __all__ = ["CONNECTIONS", "PHASES", "check_phases", "phase_shares"]
 
 
 def phase_shares(phase: Sequence[str]) -> Floats:
-    """Share of each phase in the power of elements, (3, n) with columns that sum to one.
+    """Return the share of each phase in the power of elements, (3, n) with columns that sum to one.
 
-    An element on a, b or c has all of it there, one on abc a third on each. Raises NetworkError
-    for anything else.
+    An element on a, b or c has its whole power there, one on abc a third on each. Raises
+    NetworkError for other phases.
     """
     unknown = sorted({p for p in phase if p not in CONNECTIONS})
     if unknown:
@@ -28,11 +28,10 @@ def phase_shares(phase: Sequence[str]) -> Floats:
 
 
 def check_phases(devices: Devices, name: str) -> None:
-    """Refuse devices whose phase is not known, and buses with customers on different phases.
+    """Raise NetworkError for devices without phase, and for buses with customers on several phases.
 
-    A bus is one customer's connection, so its single-phase loads share a phase (a balanced load
-    may be beside them). Dispatchable units are three-phase machines and state none.
-    Raises NetworkError.
+    A bus is the connection of one customer, so its single-phase loads share a phase (a balanced
+    load may be beside them). Dispatchable units are three-phase machines and need no phase.
     """
     loads, pv, batteries = devices.loads, devices.photovoltaics, devices.batteries
     elements = (

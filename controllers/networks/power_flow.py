@@ -20,8 +20,8 @@ from stackelgrid.controllers.networks.per_unit import (
 )
 from stackelgrid.profiles.arrays import Floats, Ints
 
-# lightsim2grid ignores a change of a power below 1e-7 MW (a customer's reactive power, and then
-# the result depends on what was solved before), so it is given powers times this; exact in binary
+# lightsim2grid ignores a change of a power below 1e-7 MW (a customer's reactive power, so that the
+# result would depend on earlier solves), so powers are multiplied by this; exact in binary
 _POWER_SCALE = 2.0**30
 
 
@@ -29,8 +29,8 @@ _POWER_SCALE = 2.0**30
 class AcState:
     """Result of one power flow; buses in the net's order, branches as lines, then transformers.
 
-    MW, MVAr, kA, p.u., degrees; branch powers are positive into the branch, bus powers are those
-    asked for (positive when consuming). `voltage` is the complex solution, the next start vector.
+    MW, MVAr, kA, p.u., degrees; branch powers are positive into the branch, bus powers are the
+    given ones (positive when consuming). `voltage` is the complex solution, the next start vector.
     """
 
     vm_pu: Floats
@@ -53,7 +53,7 @@ class AcState:
 
 
 class AcPowerFlow:
-    """Newton power flow of one grid; injections are given per bus, generators hold their voltage.
+    """Newton power flow of one grid; injections are given per bus, generators control voltage.
 
     The net must be normalised and checked. Loads, static generators and storages of the net are
     ignored: their power comes with each call. A tap changer is addressed by the position of its
@@ -82,14 +82,14 @@ class AcPowerFlow:
         self._slack_gen = len(self._grid.get_generators()) - 1
         self._slack_bus = self.bus_index.index(int(net.ext_grid.bus.iloc[0]))
         self._flat = np.ones(len(self.bus_index), dtype=np.complex128)
-        # powers that lightsim2grid was last given
+        # powers last passed to lightsim2grid
         self._p_mw, self._q_mvar = np.zeros((2, len(self.bus_index)))
 
     def set_ratio(self, trafo: int, ratio: float, shift_degree: float | None = None) -> None:
         """Set the per-unit turns ratio of one transformer (1 when nominal), and its phase shift.
 
-        Without `shift_degree` the transformer keeps its own: behind the only branch at the slack
-        bus it turns all angles alike.
+        Without `shift_degree` the transformer keeps its shift: behind the only branch at the slack
+        bus it shifts all angles alike.
         """
         self._grid.change_ratio_trafo(trafo, 2.0 * ratio)  # a change below 1e-7 is ignored
         self._grid.change_ratio_trafo(trafo, ratio)
@@ -111,11 +111,14 @@ class AcPowerFlow:
         gen_p_mw: Floats | None = None,
         start: NDArray[np.complex128] | None = None,
     ) -> AcState:
-        """Solve for bus consumption (n,) in MW and MVAr; raises PowerFlowError if it diverges.
+        """Solve one power flow; raises PowerFlowError if it diverges.
 
-        `gen_p_mw` (voltage-controlling generators, net.gen order) must be given when the net has
-        any. `start` is the complex voltage of an earlier solution; without it, or when Newton
-        fails from it, the start is a DC power flow (a flat start diverges at a 150 degree shift).
+        p_mw, q_mvar: consumption at the buses (n,) in MW and MVAr.
+        slack_vm_pu: voltage of the slack bus, p.u.
+        gen_p_mw: power of voltage-controlling generators in net.gen order, MW; required if the
+            net has any.
+        start: complex voltage of an earlier solution; without it, or if Newton's method fails
+            from it, a DC power flow (a flat start diverges at a 150 degree shift).
         """
         voltage = self._newton(p_mw, q_mvar, slack_vm_pu, gen_p_mw, start)
         if voltage is None:
@@ -200,7 +203,7 @@ class AcPowerFlow:
     def _explain(
         self, p_mw: Floats, q_mvar: Floats, slack_vm_pu: float, gen_p_mw: Floats | None
     ) -> str:
-        """Say up to which share of the injections a solution exists, and which bus sinks first."""
+        """Describe up to which share of the injections a solution exists, and the worst bus."""
         head = f"grid {self.name}: AC power flow diverged"
         bad = np.flatnonzero(~(np.isfinite(p_mw) & np.isfinite(q_mvar)))
         if len(bad):
@@ -230,7 +233,7 @@ def bus_power(buses: int, position: Ints, p_mw: Floats) -> Floats:
 
 
 def _mismatch_pu(data: PerUnitBranches) -> float:
-    """Mismatch to ask for: rounding of the largest admittance leaves more than the usual one."""
+    """Return the mismatch to reach: rounding of the largest admittance exceeds the usual one."""
     largest = float(np.max(1.0 / np.hypot(data.r, data.x), initial=0.0))
     rounding = tolerances.POWER_FLOW_ROUNDINGS * float(np.finfo(float).eps) * largest
     return max(tolerances.POWER_FLOW_PU, rounding)
@@ -240,7 +243,7 @@ def _bus_level_grid(net: pandapowerNet, data: PerUnitBranches) -> Any:
     """Convert to lightsim2grid with exactly one load at every bus, through per-unit branches.
 
     Its own pandapower reader ignores switches, parallel transformers, tap neutrals and nominal
-    transformer voltages that differ from the buses'; pandapower's per-unit data have them all.
+    transformer voltages that differ from the buses'; pandapower's per-unit data include them.
     """
     slack = int(net.ext_grid.bus.iloc[0])
     generators = [

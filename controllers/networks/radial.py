@@ -1,4 +1,4 @@
-"""A radial network as the DistFlow equations see it."""
+"""Radial network for the DistFlow equations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from stackelgrid.profiles.arrays import Floats, Ints
 
 @dataclass(frozen=True)
 class RadialNetwork:
-    """A tree of n buses in an order that puts parents before children; bus 0 is the head.
+    """Tree of n buses in an order that puts parents before children; bus 0 is the head.
 
     Branch k joins bus `parent[k]` to bus k + 1, so there are n - 1 branches. All arrays are per
     unit on `base_mva`. With l the squared series current, P and Q the power entering the series

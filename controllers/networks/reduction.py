@@ -11,10 +11,10 @@ from stackelgrid.profiles.arrays import Floats, Ints
 
 @dataclass(frozen=True)
 class Reduction:
-    """A smaller network with the same power flow, and how to get back.
+    """Smaller network with the same power flow, and the data to expand its results.
 
-    `branch_of[k]` is the branch of `network` that carries branch k of `full`, -1 where nothing
-    flows (an unloaded end).
+    `branch_of[k]` is the branch of `network` that carries branch k of `full`, -1 for a branch
+    without flow (an unloaded end).
     """
 
     full: RadialNetwork
@@ -22,10 +22,7 @@ class Reduction:
     branch_of: Ints
 
     def expand(self, p: Floats, q: Floats, current2: Floats, v: Floats) -> "FlowState":
-        """Expand flows (n', T) and squared voltages (m', T) to all branches and buses.
-
-        Everything per unit.
-        """
+        """Expand per-unit flows (n', T) and squared voltages (m', T) to all branches and buses."""
         full, steps = self.full, p.shape[1]
         carried = self.branch_of >= 0
         squared = np.zeros((full.branches, steps))
@@ -41,7 +38,7 @@ class Reduction:
                 if not started[reduced]:
                     started[reduced] = True
                     flow_p[k], flow_q[k] = p[reduced], q[reduced]
-                else:  # next segment of a merged chain: what the one before delivered
+                else:  # next segment of a merged chain: the power that the one before delivered
                     before = parent - 1
                     flow_p[k] = flow_p[before] - full.r[before] * squared[before]
                     flow_q[k] = flow_q[before] - full.x[before] * squared[before]
@@ -64,7 +61,7 @@ class FlowState:
 
 
 def reduce_network(full: RadialNetwork, occupied: Iterable[int]) -> Reduction:
-    """Drop branches that carry nothing and merge every unloaded bus of degree two.
+    """Drop branches without flow and merge every unloaded bus of degree two.
 
     `occupied` are positions of buses with devices or loads. Buses with shunts, transformers with
     a ratio next to them and the head stay. The merged branch takes the tightest rating; between
@@ -132,7 +129,7 @@ def reduce_network(full: RadialNetwork, occupied: Iterable[int]) -> Reduction:
 
 
 def _same_kind(full: RadialNetwork, k: int) -> bool:
-    """Tell whether the bus below branch k continues in a branch of the same element table.
+    """Return whether the bus below branch k continues in a branch of the same element table.
 
     A head transformer has ratio 1 in the model but rates another current than the line behind it.
     """

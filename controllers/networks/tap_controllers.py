@@ -15,7 +15,7 @@ def replace_tap_controllers(
     """Note the controllers of transformers that the scenario regulates; refuse the others.
 
     `regulated` are indices of `net.trafo`. Raises NetworkError for a tap controller in service of
-    another transformer, which pandapower moves with run_control=True and nothing moves here.
+    another transformer, which pandapower moves with run_control=True and a run does not.
     """
     if not len(net.controller):
         return

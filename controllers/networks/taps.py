@@ -17,13 +17,13 @@ from stackelgrid.controllers.networks.per_unit import per_unit_branches
 from stackelgrid.controllers.networks.transformer_checks import characteristic_steps
 from stackelgrid.profiles.arrays import Floats
 
-# a larger range is a mistake: real changers have up to 35 positions
+# a larger range is taken as a mistake: real changers have up to 35 positions
 _MOST_POSITIONS = 1000
 
 
 @dataclass(frozen=True)
 class TapChanger:
-    """What a boundary transformer is at each position from `tap_min` on.
+    """Ratio and phase shift of a boundary transformer at each position from `tap_min` on.
 
     `ratios` are per-unit turns ratios on the upstream side (1 when nominal), `shifts` phase shifts
     in degrees, both with a second tap changer and the vector group's shift. A fixed tap has one
@@ -43,7 +43,7 @@ class TapChanger:
 
     @property
     def lowering(self) -> int:
-        """Direction (1 or -1) in which the tap moves to lower the voltage of the lower side."""
+        """Direction (1 or -1) in which the tap lowers the voltage of the lower side."""
         return 1 if self.ratios[-1] >= self.ratios[0] else -1
 
     def ratio(self, tap_pos: int) -> float:
@@ -61,7 +61,7 @@ class TapChanger:
 
 
 def fixed_tap(net: pandapowerNet, trafo: int, name: str) -> TapChanger:
-    """Read the position that a transformer of the net has, 0 where it states none.
+    """Read the present tap position of a transformer, 0 if the net has none.
 
     Any kind of changer on either side. Raises NetworkError for a position between two taps.
     """
@@ -71,7 +71,7 @@ def fixed_tap(net: pandapowerNet, trafo: int, name: str) -> TapChanger:
 
 
 def tap_position(net: pandapowerNet, trafo: int, name: str) -> int:
-    """Position of the tap of one transformer, 0 where the net states none."""
+    """Return the tap position of one transformer, 0 if the net has none."""
     position = number(net.trafo.loc[trafo], "tap_pos")
     if np.isnan(position):
         return 0
@@ -84,7 +84,7 @@ def tap_position(net: pandapowerNet, trafo: int, name: str) -> int:
 
 
 def on_load_taps(net: pandapowerNet, trafo: int, name: str) -> TapChanger:
-    """Read the whole range of a tap changer that is to move under load.
+    """Read the whole range of an on-load tap changer.
 
     Raises NetworkError where its data are not complete, its position lies outside the range, the
     impedance changes with the position (a changer on the lower side, most characteristic tables),
@@ -161,7 +161,7 @@ def _at_positions(net: pandapowerNet, trafo: int, positions: Sequence[int]) -> F
 
 
 def _converted(net: pandapowerNet, trafo: int, positions: Sequence[int] | None) -> Floats:
-    """Pandapower's conversion of copies of one slack transformer, at the net's position if None."""
+    """Convert copies of one slack transformer by pandapower, at the net's position if None."""
     rows = net.trafo.loc[[trafo] * len(positions or [0])].reset_index(drop=True)
     if positions is not None:
         rows["tap_pos"] = np.array(positions, dtype=float)

@@ -28,7 +28,7 @@ _OUTPUT: dict[ComponentType, list[str]] = {
     ComponentType.line: ["p_from", "p_to", "q_from", "q_to", "i_from", "i_to"],
     ComponentType.transformer: ["p_from", "p_to", "q_from", "q_to", "i_from", "i_to"],
 }
-# rotates a phasor by 120 degrees
+# factor that rotates a phasor by 120 degrees
 _A = np.exp(2j * np.pi / 3.0)
 
 
@@ -100,15 +100,17 @@ class ThreePhasePowerFlow:
     def solve(
         self, p_mw: Floats, q_mvar: Floats, slack_vm_pu: Floats, ratio: float | None = None
     ) -> ThreePhaseState:
-        """Solve all steps for consumption (3, buses, steps) in MW and MVAr.
+        """Solve all steps of a batch; a step without a solution is marked, not raised.
 
-        `slack_vm_pu` (steps,). `ratio` is the per-unit turns ratio of the boundary transformer at
-        all steps, as in the net if None. A step without a solution is marked, not raised.
+        p_mw, q_mvar: consumption (3, buses, steps) in MW and MVAr.
+        slack_vm_pu: voltage of the slack bus (steps,), p.u.
+        ratio: per-unit turns ratio of the boundary transformer at all steps, as in the net if None.
+
         Raises PowerFlowError for numbers that are not finite, NetworkError for a ratio without a
         transformer as the only branch at the slack bus.
         """
         self._check_numbers(p_mw, q_mvar, slack_vm_pu)
-        scale = 1.0  # a ratio on the upstream side is a scaling of what is upstream
+        scale = 1.0  # a ratio on the upstream side scales the upstream voltage
         if ratio is not None:
             if self._boundary is None:
                 raise NetworkError(
@@ -148,7 +150,7 @@ class ThreePhasePowerFlow:
                 f"grid {self.name}: powers of shape {p_mw.shape} and {q_mvar.shape}; {shape} "
                 "is accepted"
             )
-        # power-grid-model reads NaN as "keep the value"
+        # power-grid-model treats NaN as "keep the value"
         bad = np.argwhere(~(np.isfinite(p_mw) & np.isfinite(q_mvar)))
         if len(bad):
             phase, bus, step = bad[0]

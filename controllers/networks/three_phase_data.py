@@ -38,10 +38,10 @@ _WINDINGS: dict[VectorGroup, tuple[WindingType, WindingType]] = {
 def three_phase_data(
     net: pandapowerNet, branches: PerUnitBranches, name: str
 ) -> dict[ComponentType, Any]:
-    """Nodes, lines, transformers, a stiff source and one load at every bus, in the net's order.
+    """Return nodes, lines, transformers, a stiff source and a load at every bus, in net order.
 
-    Positive-sequence data are those of `branches`. Raises NetworkError for what the three-phase
-    view cannot represent.
+    Positive-sequence data are those of `branches`. Raises NetworkError for elements that the
+    three-phase view cannot represent.
     """
     for table in ("gen", "shunt"):
         if len(net[table]):
@@ -113,7 +113,7 @@ def _trafos(net: pandapowerNet, branches: PerUnitBranches, volt: Floats, name: s
     z = branches.r[here] + 1j * branches.x[here]
     y = (branches.g_from + branches.g_to)[here] + 1j * (branches.b_from + branches.b_to)[here]
     trafo = _branch(ComponentType.transformer, branches, here, len(volt))
-    # a ratio on the bus voltages and an impedance behind it are all there is to a tap position
+    # a tap position is fully described by a ratio on the bus voltages and an impedance behind it
     trafo["u1"] = branches.ratio[here] * volt[branches.from_bus[here]]
     trafo["u2"] = volt[branches.to_bus[here]]
     trafo["tap_side"] = BranchSide.from_side
@@ -128,8 +128,8 @@ def _trafos(net: pandapowerNet, branches: PerUnitBranches, volt: Floats, name: s
         zero = zero_sequence_trafo(net, int(index), name)
         trafo["winding_from"][k], trafo["winding_to"][k] = _WINDINGS[zero.group]
         trafo["clock"][k] = zero.clock
-        # the zero-sequence impedance of power-grid-model follows from the positive one: what is
-        # missing (or too much) goes into three times the earthing impedance
+        # the zero-sequence impedance of power-grid-model follows from the positive one; three times
+        # the earthing impedance makes up the difference
         own = z[k] * (_ZIGZAG if zero.group in ("Yzn", "Dzn") else 1.0)
         earthing = (zero.z - own) / 3.0 * trafo["u2"][k] ** 2 / base
         trafo["r_grounding_to"][k], trafo["x_grounding_to"][k] = earthing.real, earthing.imag

@@ -1,4 +1,4 @@
-"""Switches, elements out of service and joined buses: from a user's net to buses and branches."""
+"""Application of switches, elements out of service and joined buses to a user's net."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from stackelgrid.controllers.networks.net_columns import refused_tables
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.profiles.arrays import Bools, Floats
 
-# columns of a shunt admittance, by which a branch that is open at one end still draws power
+# columns of a shunt admittance, through which a branch open at one end still draws power
 _SHUNTS = {"line": ("c_nf_per_km", "g_us_per_km"), "trafo": ("pfe_kw", "i0_percent")}
-# what makes a part of a net without supply more than idle equipment
+# elements that make a part of a net without supply more than idle equipment
 _INJECTING = ("load", "sgen", "gen", "storage", "asymmetric_load", "asymmetric_sgen", "motor")
 
 
@@ -37,13 +37,13 @@ class _OpenEnd:
 
 
 def apply_topology(net: pandapowerNet, name: str, record: NetRecord) -> None:
-    """Leave buses and branches that are in service and supplied, in place, without switches.
+    """Reduce a net, in place, to buses and branches in service and supplied, without switches.
 
-    As pandapower does it: elements at a bus out of service are out of service; closed bus-bus
-    switches between buses in service join them; a branch that is open at one end stays connected
-    at the other, where its charging or iron losses are drawn. Buses joined by a line of no
-    impedance to speak of (tolerances.JOINED_IMPEDANCE_PU) become one, too. What is without supply
-    and holds no load, generator or storage is dropped. Values and indices must have been checked
+    As in pandapower, elements at a bus out of service are out of service; closed bus-bus switches
+    between buses in service join them; a branch that is open at one end stays connected at the
+    other, where its charging or iron losses are drawn. Buses joined by a line of negligible
+    impedance (tolerances.JOINED_IMPEDANCE_PU) become one, too. Parts without supply that have no
+    load, generator or storage are dropped. Values and indices must have been checked
     (`net_tables.conform_tables`, `checks.check_indices`). Raises NetworkError.
     """
     _drop_out_of_service(net, record)
@@ -79,7 +79,7 @@ def _in_service(net: pandapowerNet, table: str) -> Bools:
 
 
 def _drop_out_of_service(net: pandapowerNet, record: NetRecord) -> None:
-    """Drop elements that are out of service or at buses that are; lines at one such bus stay."""
+    """Drop elements out of service or at buses out of service; lines at one such bus stay."""
     alive = set(net.bus.index[_in_service(net, "bus")])
     for table in sorted({*BUS_COLUMNS, *refused_tables()} - {"switch"}):
         if table not in net or not len(net[table]):
@@ -111,7 +111,7 @@ def _open_ends(net: pandapowerNet, name: str, record: NetRecord) -> list[_OpenEn
         at = [c for c in BRANCH_ENDS[table] if net[table].at[row.element, c] == row.bus]
         if not at:
             raise NetworkError(
-                f"{named(name, 'switch', [row.Index])} sits on bus {row.bus}, which is no end of "
+                f"{named(name, 'switch', [row.Index])} sits on bus {row.bus}, not an end of "
                 f"{table} {row.element}"
             )
         ends.setdefault((table, int(row.element), at[0]), f"switch {row.Index} is open")
@@ -144,7 +144,7 @@ def _closed_switches(
 
 
 def _cut(net: pandapowerNet, ends: list[_OpenEnd], record: NetRecord) -> None:
-    """Give open ends a bus of their own where the branch draws power, else drop the branch."""
+    """Give open ends a bus of their own if the branch draws power, else drop the branch."""
     at: dict[tuple[str, int], list[_OpenEnd]] = {}
     for end in ends:
         at.setdefault((end.table, end.index), []).append(end)
@@ -177,7 +177,7 @@ def _cut(net: pandapowerNet, ends: list[_OpenEnd], record: NetRecord) -> None:
 
 
 def _tiny_lines(net: pandapowerNet, name: str) -> list[tuple[int, int, str]]:
-    """Pairs of buses that a line of no impedance to speak of joins."""
+    """Return pairs of buses that a line of negligible impedance joins."""
     line = net.line
     r, x = (line[c] * line.length_km / line.parallel for c in ("r_ohm_per_km", "x_ohm_per_km"))
     base = net.bus.vn_kv.reindex(line.from_bus).to_numpy(dtype=float) ** 2 / float(net.sn_mva)
@@ -208,7 +208,7 @@ def _join(
     *,
     surprising: bool,
 ) -> None:
-    """Make one bus of each group of joined ones, with the tightest of their voltage bands."""
+    """Merge each group of joined buses into one with the tightest of their voltage bands."""
     bus_of: dict[int, int] = {}
 
     def survivor(bus: int) -> int:
@@ -257,7 +257,7 @@ def _charging_pu(net: pandapowerNet) -> Floats:
 
 
 def _merge_slacks(net: pandapowerNet, record: NetRecord) -> None:
-    """Drop a second slack at the bus of the first that asks for the same voltage and no more."""
+    """Drop further slacks at the bus of the first with the same voltage and no other data."""
     if len(net.ext_grid) < 2:
         return
     same = ["bus", "vm_pu", "va_degree"]
@@ -271,7 +271,7 @@ def _merge_slacks(net: pandapowerNet, record: NetRecord) -> None:
 
 
 def _drop_unsupplied(net: pandapowerNet, record: NetRecord) -> None:
-    """Drop parts without supply that hold nothing; `check_net` refuses the others."""
+    """Drop parts without supply and without devices; `check_net` refuses the others."""
     if not len(net.ext_grid):
         return
     dead = unsupplied_buses(net)

@@ -1,4 +1,4 @@
-"""Refusals of transformers: impossible data, and tap data that pandapower would pass over."""
+"""Checks of transformers: impossible data, and tap data that pandapower would ignore."""
 
 from collections.abc import Iterator
 
@@ -15,11 +15,10 @@ _TYPES = ("Ratio", "Symmetrical", "Ideal", "Tabular")
 
 
 def check_transformers(net: pandapowerNet, name: str) -> None:
-    """Refuse transformers with impossible data, naming them and the column.
+    """Raise NetworkError for transformers with impossible data, naming them and the column.
 
-    pandapower passes over a tap position whose changer it cannot tell (no `tap_changer_type`, side
-    or step) and over characteristics that do not hold the position; such a position is refused.
-    Raises NetworkError.
+    pandapower ignores a tap position whose changer it cannot determine (no `tap_changer_type`, side
+    or step) and characteristics that do not contain the position; such a position is refused.
     """
     if not len(net.trafo):
         return
@@ -65,7 +64,7 @@ def _check_leakage(net: pandapowerNet, name: str) -> None:
     for column in ("leakage_resistance_ratio_hv", "leakage_reactance_ratio_hv"):
         if column in trafo:
             bad = trafo.index[iron & (trafo[column].fillna(0.5) != 0.5)]
-            if len(bad):  # lightsim2grid knows symmetric transformers only
+            if len(bad):  # lightsim2grid models symmetric transformers only
                 raise NetworkError(
                     f"{named(name, 'trafo', bad)} has {column} = {trafo.at[bad[0], column]:g}; "
                     "0.5 is accepted where there are iron losses"
@@ -73,7 +72,7 @@ def _check_leakage(net: pandapowerNet, name: str) -> None:
 
 
 def _tap_faults(net: pandapowerNet, row: pd.Series, tap: str) -> Iterator[str]:
-    """What is wrong with the first (tap) or second (tap2) changer of a transformer."""
+    """Yield the faults of the first (tap) or second (tap2) changer of a transformer."""
     kind = text(row, f"{tap}_changer_type")
     legacy = f"{tap}_changer_type" not in net.trafo and f"{tap}_phase_shifter" in net.trafo
     if kind and kind not in _TYPES:
@@ -132,7 +131,7 @@ def characteristic_steps(net: pandapowerNet, row: pd.Series) -> set[float]:
 
 
 def _check_characteristics(net: pandapowerNet, name: str) -> None:
-    """A characteristic must hold the position; one shared by two transformers, one position."""
+    """Check that characteristics contain the position; transformers sharing one, one position."""
     positions: dict[float, float] = {}
     for index, row in net.trafo.iterrows():
         if not flag(row, "tap_dependency_table"):

@@ -9,7 +9,7 @@ from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.naming import named
 
 _COEFFICIENTS = ("cp0_eur", "cp1_eur_per_mw", "cp2_eur_per_mw2")
-# why a cost of these tables cannot be used, and what can be
+# reason why a cost of these tables cannot be used, and the alternative
 _NO_USE = {
     "sgen": "photovoltaics have no cost; curtailment_eur_per_mwh of the scenario is accepted",
     "storage": "storages have no cost here; a column wear_eur_per_mwh is accepted",
@@ -18,7 +18,7 @@ _NO_USE = {
 
 
 class UnitCosts:
-    """The poly_costs of a net, multiplied by a factor; unused ones are refused.
+    """Poly_costs of a net, multiplied by a factor; unused ones are refused.
 
     Raises NetworkError for pwl_costs, several costs of one element, coefficients that are missing
     or not convex.
@@ -51,7 +51,7 @@ class UnitCosts:
             self._left[key] = (values[0], values[1], values[2])
 
     def take(self, table: str, index: int, *, required: bool) -> tuple[float, float, float]:
-        """Coefficients c0, c1, c2 of one element times the factor; zeros without, if allowed."""
+        """Return coefficients c0, c1, c2 of one element times the factor; zeros if optional."""
         key = (table, index)
         if key not in self._left:
             if required:
@@ -69,7 +69,7 @@ class UnitCosts:
         self.fixed_eur_per_h += c2 * p_mw**2 + c1 * p_mw + c0
 
     def refuse_unused(self, replaced: Set[str]) -> None:
-        """Refuse costs that nothing took, but those of tables that the scenario replaces."""
+        """Raise NetworkError for unused costs, except in tables that the scenario replaces."""
         for table, index in self._left:
             if table not in replaced:
                 reason = _NO_USE.get(table, "elements of this kind have no cost here")

@@ -1,4 +1,4 @@
-"""Zero-sequence data of lines and transformers, as a three-phase power flow needs them.
+"""Zero-sequence data of lines and transformers for a three-phase power flow.
 
 Columns and their meaning are pandapower's (`runpp_3ph`).
 """
@@ -20,7 +20,7 @@ from stackelgrid.controllers.networks.per_unit import tapped_kv
 from stackelgrid.profiles.arrays import Floats
 
 VectorGroup = Literal["Dyn", "YNyn", "Yzn", "Dzn"]
-# the groups with an earthed neutral on the lower side, which single-phase customers need; whether
+# groups with an earthed neutral on the lower side, which single-phase customers need, and whether
 # their clock number is odd
 _GROUPS: dict[VectorGroup, bool] = {"Dyn": True, "YNyn": False, "Yzn": True, "Dzn": False}
 
@@ -81,7 +81,7 @@ def zero_sequence_trafo(net: pandapowerNet, index: int, name: str) -> ZeroSequen
     Dyn and YNyn have pandapower's T equivalent: leakage of vk0_percent and vkr0_percent, a share
     si0_hv_partial of it before the magnetising branch of mag0_percent and mag0_rx, which is left
     out where mag0_percent is empty. The zero-sequence flux of a zigzag winding (Yzn, Dzn)
-    cancels in the core: vk0_percent is all there is. Raises NetworkError for another or no vector
+    cancels in the core: vk0_percent alone counts. Raises NetworkError for another or no vector
     group, a shift that does not fit it, missing or impossible data, and an earthing impedance.
     """
     row = net.trafo.loc[index]

@@ -102,8 +102,8 @@ def test_explanation_of_a_net_lists_what_holds_a_value(net):
     assert rows["load", "p_mw"].elements == 1
     assert ("load", "sn_mva") not in rows  # empty
     assert rows["load", "meter"].treatment is Treatment.NO_EFFECT
-    assert "no column of pandapower" in rows["load", "meter"].reason
-    assert "no table of pandapower" in rows["notes", ""].reason
+    assert "not a column of pandapower" in rows["load", "meter"].reason
+    assert "not a table of pandapower" in rows["notes", ""].reason
     assert rows["ext_grid", "max_p_mw"].treatment is Treatment.REPLACED
     upper = {(r.table, r.column): r for r in explained(net, transmission=True)}
     assert upper["ext_grid", "max_p_mw"].treatment is Treatment.HONOURED

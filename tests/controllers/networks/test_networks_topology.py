@@ -225,7 +225,7 @@ def value(table, column, number):
     ("change", "message"),
     [
         (cross_voltages, "switch 0 joins buses of 20 and 0.4 kV; buses of one nominal voltage"),
-        (strange_end, "switch 0 sits on bus 2, which is no end of line 5"),
+        (strange_end, "switch 0 sits on bus 2, not an end of line 5"),
         (lost_element, "switch 0 switches line 55, which does not exist"),
         (short_circuit, "line 3 begins and ends at bus 4"),
         (value("line", "parallel", 0), "line 2 has parallel = 0; a finite value >= 1 is accepted"),
