@@ -27,7 +27,7 @@ SOLVER_REDUCED = 1e-5
 # a relaxation is solved to this share of the wanted gap, at most this loosely (then its bound is
 # less than 1e-5 below); a rarely binding row that was left out holds if violated by less (relative)
 RELAXATION_SHARE = 1e-4
-RELAXATION_LOOSEST = 3e-8
+RELAXATION_LOOSEST = 1e-8
 RARE_ROW = 1e-8
 
 # independent check of a returned point: violation of a row, relative to the size of its terms
