@@ -9,10 +9,16 @@ ORANGE, SKY, GREEN, YELLOW = "#e69f00", "#56b4e9", "#009e73", "#f0e442"
 BLUE, VERMILION, PURPLE, BLACK, GREY = "#0072b2", "#d55e00", "#cc79a7", "#000000", "#7f7f7f"
 # one after the other, where a line stands for a grid, a scheme or a member
 CYCLE = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK)
+SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-# the same for matplotlib
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-LINE_STYLES = ("-", "--", "-.", ":")
+# dashes and symbols of Plotly as matplotlib names them, for pictures
+LINE_STYLES: dict[str, Any] = {
+    "solid": "-", "dash": "--", "dot": ":", "dashdot": "-.", "longdash": (0, (9, 3)),
+}  # fmt: skip
+MARKERS = {
+    "circle": "o", "square": "s", "triangle-up": "^", "diamond": "D", "triangle-down": "v",
+    "cross": "P", "x": "X", "x-thin": "x", "line-ns": "|",
+}  # fmt: skip
 DPI = 130
 
 LOAD, PV, BATTERY, IMPORT, UNIT, LOSS = BLACK, ORANGE, GREEN, BLUE, PURPLE, VERMILION

@@ -15,7 +15,7 @@ import tomli_w
 from stackelgrid.analysis.compare import CLOSED_LOOP, PLAN, Comparison, write_tables
 from stackelgrid.analysis.indicators import TOTAL
 from stackelgrid.analysis.kpis import plan_exchange, plan_indicators
-from stackelgrid.analysis.pictures.compare import write_plots
+from stackelgrid.analysis.pictures.studies import write_comparison
 from stackelgrid.analysis.run_kpis import read_run, run_exchange, run_indicators
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
 from stackelgrid.controllers.decision import Outcome, Pricing
@@ -112,7 +112,7 @@ def compare_schemes(
             _attempt(work, CLOSED_LOOP, scheme, partial(_run, work, after(progress, first)))
             work.done = first + loaded.scenario.time.intervals
             progress(work.done)
-        write_plots(comparison, out)
+        write_comparison(comparison, out)
         ManifestWriter(out).begin(["scenario.toml", "compare.parquet", "compare_exchange.parquet"])
         status = "failed" if comparison.failed() else "done"
     except OSError as error:

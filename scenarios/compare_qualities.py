@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from stackelgrid.analysis.compare import CLOSED_LOOP, DONE, Comparison
-from stackelgrid.analysis.pictures.qualities import write_plots
+from stackelgrid.analysis.pictures.studies import write_qualities
 from stackelgrid.analysis.qualities import extra_costs, with_extra_costs, write_tables
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build import BuiltScenario, build_scenario
@@ -88,7 +88,7 @@ def compare_qualities(
             write_tables(told, out, f"Qualities of communication compared on {scenario}")
             write_summary(out, _summary(work, "running"))
             progress(first + loaded.scenario.time.intervals)
-        write_plots(told, out)
+        write_qualities(told, out)
         ManifestWriter(out).begin(["scenario.toml", "qualities.parquet"])
         status = "failed" if comparison.failed() else "done"
     except OSError as error:

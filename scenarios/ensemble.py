@@ -15,7 +15,7 @@ import tomli_w
 from distributed import Client
 
 from stackelgrid.analysis.ensemble import EnsembleTables, analyse, write_tables
-from stackelgrid.analysis.pictures.ensemble import write_plots
+from stackelgrid.analysis.pictures.studies import write_ensemble
 from stackelgrid.analysis.studies import DATASET
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build import build_scenario
@@ -272,7 +272,7 @@ def _analyse(work: _Work) -> EnsembleTables | None:
     step_h = work.loaded.scenario.time.interval_min / 60.0
     tables = analyse(work.out / DATASET, step_h)
     write_tables(tables, work.out, work.loaded.scenario.name)
-    write_plots(tables, work.out, work.loaded.scenario.name)
+    write_ensemble(tables, work.out, work.loaded.scenario.name)
     _list(work.out, "kpis.parquet", "statistics.parquet")
     return tables
 

@@ -27,7 +27,7 @@ from stackelgrid.analysis.exactness_tables import (
     write_chunk,
 )
 from stackelgrid.analysis.feeder_tree import tree_table
-from stackelgrid.analysis.pictures.exactness import write_plots
+from stackelgrid.analysis.pictures.studies import write_sweep
 from stackelgrid.controllers.certification.a_priori import not_covered
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 from stackelgrid.profiles.errors import StackelgridError
@@ -162,7 +162,7 @@ def sweep_exactness(
         tables = SweepTables.read(out)
         tree = tree_table(study.feeder.network)
         write_tables(tables, tree, out)
-        write_plots(tables, tree, out, _title(loaded, sweep))
+        write_sweep(tables, tree, out, _title(loaded, sweep))
         ManifestWriter(out).settle([TREE])
         status = "done"
     except OSError as error:

@@ -299,9 +299,9 @@ class _Run:
 def _draw_negotiations(out: Path, name: str) -> None:
     """Write the pictures of a run's negotiations; the library that draws is heavy to import."""
     from stackelgrid.analysis.negotiation import read_negotiations
-    from stackelgrid.analysis.pictures.negotiation import write_plots
+    from stackelgrid.analysis.pictures.studies import write_negotiations
 
-    write_plots(read_negotiations(out), out, name)
+    write_negotiations(read_negotiations(out), out, name)
 
 
 def resolved(loaded: LoadedScenario) -> dict[str, Any]:

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
 from stackelgrid.profiles.arrays import Floats
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 # bars below this are none: an axis of their size would show rounding
 _NOTHING = 1e-6
@@ -29,14 +27,12 @@ class Part:
 
 def bar_figure(
     names: Sequence[str], parts: Sequence[Part], title: str, *, stacked: bool = False
-) -> "Figure":
+) -> go.Figure:
     """Horizontal bars with `title` (quantity and unit) on the axis; the first name is on top.
 
     Values stand beside the names, in the colours of their bars: they are read at any width. A NaN
     has no bar.
     """
-    import plotly.graph_objects as go
-
     figure = go.Figure(
         layout=style.layout(
             height=_FRAME + _ROW * len(names),

@@ -1,9 +1,8 @@
 """Figures of certificates: verdicts over the day, cone gaps, violations of limits."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import (
@@ -13,6 +12,7 @@ from stackelgrid.analysis.figures.frame import (
     clock,
     decades,
     grids_of,
+    legend_mark,
     levels,
     new_figure,
     rule,
@@ -32,26 +32,20 @@ from stackelgrid.analysis.verdict_states import (
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.verdict import FEASIBLE, INFEASIBLE
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
 _PHASES = " phases"  # ending of the rows that show the three-phase view of a grid
 
 
-def certificate_strip(run: Run) -> "Figure":
+def certificate_strip(run: Run) -> go.Figure:
     """Verdict of every grid's plan by interval; marks for recoveries, fallbacks, and reality.
 
     Rows "... phases" are the three-phase view of a grid.
     """
-    import plotly.graph_objects as go
-
     when = clock(run)
     codes, texts = _codes(run, when)
     rows = list(codes)[::-1]  # the first grid on top
     figure = new_figure(
         when, "grid", height=130 + 22 * len(rows), hovermode="closest", plot_bgcolor="#ffffff"
     )
-    present = sorted({int(code) for row in rows for code in codes[row]})
     figure.add_trace(
         go.Heatmap(
             # one cell alone has its width from dx only
@@ -69,22 +63,21 @@ def certificate_strip(run: Run) -> "Figure":
             hovertemplate="%{y}, %{x|%H:%M}: %{text}<extra></extra>",
         )
     )
-    for code in present:
-        name = LABELS[STATES[code]]
-        square = {"symbol": "square", "size": 12, "color": COLORS[code]}
-        figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=name, marker=square))
+    present, counts = np.unique([codes[row] for row in rows], return_counts=True)
+    for code, count in zip(present, counts, strict=True):
+        legend_mark(figure, f"{LABELS[STATES[code]]}: {count}", COLORS[code])
     _marks(figure, run, when)
     figure.update_yaxes(showgrid=False, ticks="", title_standoff=12, dtick=1)
     figure.update_xaxes(showgrid=False)
     return figure
 
 
-def cone_gap(run: Run) -> "Figure":
+def cone_gap(run: Run) -> go.Figure:
     """Largest gap of a cone at the applied step by level, p.u., logarithmic."""
     return _largest_by_level(run, "cone_gap_pu", "cone gap in p.u.", "p.u.")
 
 
-def fictitious_loss(run: Run) -> "Figure":
+def fictitious_loss(run: Run) -> go.Figure:
     """Largest share of losses that no flow explains, by level; below the line a plan is exact."""
     figure = _largest_by_level(run, "fictitious_loss_share", "fictitious loss / load (1)", "")
     decades(figure, tolerances.EXACT_LOSS_SHARE)
@@ -92,14 +85,12 @@ def fictitious_loss(run: Run) -> "Figure":
     return figure
 
 
-def violations(run: Run) -> "Figure":
+def violations(run: Run) -> go.Figure:
     """Largest violation of a limit over all grids by interval: planned, by phase, and realised.
 
     Of a voltage limit in p.u., of a rating as a share of it; marks where a power flow of a plan has
     no solution.
     """
-    import plotly.graph_objects as go
-
     when = clock(run)
     figure = new_figure(when, "violation in p.u.")
     largest = largest_violations(run, when)
@@ -181,9 +172,7 @@ def _text(verdict: object, violation: float, where: object, rung: object) -> str
     return f"{text}, recovered by {rung}" if isinstance(rung, str) and rung else text
 
 
-def _marks(figure: "Figure", run: Run, when: Clock) -> None:
-    import plotly.graph_objects as go
-
+def _marks(figure: go.Figure, run: Run, when: Clock) -> None:
     table = run.interval
     middle = dict(zip(when.intervals, when.middles, strict=True))
     real = beyond_in_reality(table)
@@ -208,7 +197,7 @@ def _marks(figure: "Figure", run: Run, when: Clock) -> None:
         )
 
 
-def _largest_by_level(run: Run, column: str, title: str, unit: str) -> "Figure":
+def _largest_by_level(run: Run, column: str, title: str, unit: str) -> go.Figure:
     when = clock(run)
     figure = new_figure(when, title)
     for level in levels(run):

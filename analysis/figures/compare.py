@@ -7,17 +7,20 @@ Each takes a Comparison and a basis, `plan` or `closed_loop`:
     costs(read_comparison("runs/compared").comparison, "plan").show()
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.compare import COSTS, Comparison, follower_ranges, value_text
+from stackelgrid.analysis.compare import (
+    COSTS,
+    Comparison,
+    follower_ranges,
+    proven_bound,
+    value_text,
+)
 from stackelgrid.analysis.figures.bars import Part, bar_figure
 from stackelgrid.analysis.indicators import UNITS
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 # indicators that are drawn: title of the axis, and its parts with their labels
 INDICATORS: dict[str, tuple[str, dict[str, str]]] = {
@@ -36,10 +39,10 @@ def cost_name(basis: str, which: str = "total") -> str:
     return next(name for name in COSTS[basis] if name.startswith(which))
 
 
-def costs(comparison: Comparison, basis: str, which: str = "total") -> "Figure":
+def costs(comparison: Comparison, basis: str, which: str = "total") -> go.Figure:
     """What every scheme costs beyond the cheapest, EUR; costs themselves stand beside the names.
 
-    `which` is `total`, `leader` or `follower`.
+    `which` is `total`, `leader` or `follower`. A dashed line is the proven bound of the total.
     """
     values = comparison.totals(basis, cost_name(basis, which))
     lowest = values.min()
@@ -48,45 +51,59 @@ def costs(comparison: Comparison, basis: str, which: str = "total") -> "Figure":
         for v in values
     ]
     part = Part(np.asarray(values - lowest, dtype=np.float64), texts, _colors(comparison, basis))
-    return bar_figure(list(values.index), [part], "EUR beyond the lowest")
-
-
-def indicators(comparison: Comparison, basis: str) -> dict[str, "Figure"]:
-    """Figures of the indicators of all active networks together, by title; those with a value."""
-    found = {}
-    names = comparison.done(basis)
-    for title, (axis, labels) in INDICATORS.items():
-        values = {i: np.asarray(comparison.totals(basis, i), dtype=np.float64) for i in labels}
-        if all(np.isnan(v).all() for v in values.values()):
-            continue
-        several = len(labels) > 1
-        parts = [
-            Part(
-                v,
-                [value_text(float(x), UNITS[i], i) for x in v],
-                [style.CYCLE[k]] * len(names) if several else _colors(comparison, basis),
-                labels[i],
+    figure = bar_figure(list(values.index), [part], "EUR beyond the lowest")
+    bound = proven_bound(comparison, basis) - lowest
+    if which == "total" and np.isfinite(bound):
+        figure.add_trace(
+            go.Scatter(
+                x=[bound, bound], y=[-0.5, len(values) - 0.5], mode="lines",
+                name=f"proven bound {bound + lowest:,.2f} EUR",
+                line={"color": style.BLACK, "dash": "dash", "width": 1.5},
+                hovertemplate=f"proven bound {bound + lowest:,.2f} EUR<extra></extra>",
             )
-            for k, (i, v) in enumerate(values.items())
-        ]
-        found[title] = bar_figure(names, parts, axis, stacked=several)
-    return found
+        )  # fmt: skip
+        low, high = figure.layout.xaxis.range
+        figure.update_xaxes(range=[min(low, bound - 0.03 * (high - low)), high])
+    return figure
 
 
-def exchange(comparison: Comparison, basis: str) -> "Figure":
+def indicator(comparison: Comparison, basis: str, title: str) -> go.Figure:
+    """Bars of one of INDICATORS, of all active networks together."""
+    axis, labels = INDICATORS[title]
+    names, several = comparison.done(basis), len(labels) > 1
+    parts = []
+    for k, (name, label) in enumerate(labels.items()):
+        values = np.asarray(comparison.totals(basis, name), dtype=np.float64)
+        texts = [value_text(float(value), UNITS[name], name) for value in values]
+        colors = [style.CYCLE[k]] * len(names) if several else _colors(comparison, basis)
+        parts.append(Part(values, texts, colors, label))
+    return bar_figure(names, parts, axis, stacked=several)
+
+
+def indicators(comparison: Comparison, basis: str) -> dict[str, go.Figure]:
+    """Figures of the indicators of all active networks together, by title; those with a value."""
+    return {
+        title: indicator(comparison, basis, title)
+        for title, (_, labels) in INDICATORS.items()
+        if any(comparison.totals(basis, name).notna().any() for name in labels)
+    }
+
+
+def exchange(comparison: Comparison, basis: str, columns: int = 1) -> go.Figure:
     """Exchange of every active network with the grid above over time, MW, all copies."""
-    import plotly.graph_objects as go
-    from plotly.subplots import make_subplots
-
     flows = comparison.exchange
     flows = flows[flows["basis"] == basis]
     grids = [str(g) for g in flows["grid"].unique()]
-    rows = max(len(grids), 1)
+    columns = max(min(columns, len(grids)), 1)
+    rows = max(-(-len(grids) // columns), 1)
     height = 96 + _PANEL * rows
-    figure = make_subplots(rows=rows, cols=1, shared_xaxes=True, vertical_spacing=18.0 / height)
+    figure = make_subplots(
+        rows=rows, cols=columns, shared_xaxes=True, vertical_spacing=18.0 / height
+    )
     figure.update_layout(style.layout(height=height))
     order = comparison.schemes(basis)
-    for row, grid in enumerate(grids, start=1):
+    for k, grid in enumerate(grids):
+        place = {"row": k // columns + 1, "col": k % columns + 1}
         for scheme in comparison.done(basis):
             own = flows[(flows["grid"] == grid) & (flows["scheme"] == scheme)]
             own = own.sort_values("start_h")
@@ -106,54 +123,59 @@ def exchange(comparison: Comparison, basis: str) -> "Figure":
                     },
                     name=scheme,
                     legendgroup=scheme,
-                    showlegend=row == 1,
+                    showlegend=k == 0,
                     hovertemplate="%{y:.3f} MW",
                 ),
-                row=row,
-                col=1,
+                **place,
             )
-        figure.update_yaxes(title_text=f"{grid}, MW", row=row, col=1)
-    figure.update_xaxes(title_text="hours from the start", row=rows, col=1)
+        figure.update_yaxes(title_text=f"{grid}, MW", **place)
+        if k >= len(grids) - columns:  # the last one of its column
+            figure.update_xaxes(title_text="hours from the start", showticklabels=True, **place)
     return figure
 
 
-def follower_range(comparison: Comparison, basis: str) -> "Figure":
+def follower_range(comparison: Comparison, basis: str) -> go.Figure:
     """Cost that feasibility_only leaves open for every follower, EUR over the horizon.
 
-    Without such a scheme the figure has no bar.
+    Each follower has an axis of its own: a range is compared with its own ends. Without such a
+    scheme the figure has no bar.
     """
-    import plotly.graph_objects as go
-
     wide = follower_ranges(comparison, basis)
-    names = [str(g) for g in wide.index]
-    figure = go.Figure(
-        layout=style.layout(height=130 + 60 * len(names), hovermode="closest", bargap=0.5)
+    rows = max(len(wide), 1)
+    figure = make_subplots(rows=rows, cols=1, vertical_spacing=0.36 / rows)
+    figure.update_layout(
+        style.layout(height=110 + 90 * rows, hovermode="closest", bargap=0.5, barmode="overlay")
     )
-    figure.add_trace(
-        go.Bar(
-            x=wide["follower_max"] - wide["follower_min"], base=wide["follower_min"], y=names,
-            orientation="h", marker={"color": style.SKY}, name="possible",
-            hovertemplate="%{base:,.2f} to %{x:,.2f} EUR<extra>possible</extra>",
-        )
-    )  # fmt: skip
-    for column, symbol, label in (
-        ("follower_returned", "diamond", "returned"),
-        ("follower_cost", "line-ns-open", "optimal at the same exchange"),
-    ):
-        marker = {"symbol": symbol, "size": 18 if symbol != "diamond" else 12, "color": style.BLACK}
+    for row, (grid, own) in enumerate(wide.iterrows(), start=1):
+        low, high = float(own["follower_min"]), float(own["follower_max"])
+        name = [f"<b>{grid}</b><br>{low:,.2f} to<br>{high:,.2f} EUR"]
+        shown = {"legendgroup": "possible", "showlegend": row == 1}
         figure.add_trace(
-            go.Scatter(
-                x=wide[column], y=names, mode="markers", name=label,
-                marker=marker | {"line": {"width": 3, "color": style.BLACK}},
-                hovertemplate=f"%{{x:,.2f}} EUR<extra>{label}</extra>",
-            )
+            go.Bar(
+                x=[high - low], base=[low], y=name, orientation="h", name="possible",
+                marker={"color": style.SKY}, **shown,
+                hovertemplate="%{base:,.2f} to %{x:,.2f} EUR<extra>possible</extra>",
+            ),
+            row=row, col=1,
         )  # fmt: skip
-    # a range is not compared with zero, but with its own ends
-    ends = wide[["follower_min", "follower_max"]].to_numpy()
-    if ends.size:
-        room = 0.06 * max(float(ends.max() - ends.min()), 1.0)
-        figure.update_xaxes(range=[float(ends.min()) - room, float(ends.max()) + room])
-    figure.update_xaxes(title_text="cost of the follower in EUR")
+        for column, symbol, label in (
+            ("follower_returned", "diamond", "returned"),
+            ("follower_cost", "line-ns-open", "optimal at the same exchange"),
+        ):
+            size = 12 if symbol == "diamond" else 18
+            edge = {"width": 3, "color": style.BLACK}
+            marker = {"symbol": symbol, "size": size, "color": style.BLACK, "line": edge}
+            figure.add_trace(
+                go.Scatter(
+                    x=[own[column]], y=name, mode="markers", name=label, marker=marker,
+                    legendgroup=label, showlegend=row == 1,
+                    hovertemplate=f"%{{x:,.2f}} EUR<extra>{label}</extra>",
+                ),
+                row=row, col=1,
+            )  # fmt: skip
+        room = 0.06 * max(high - low, 1.0)
+        figure.update_xaxes(range=[low - room, high + room], row=row, col=1)
+    figure.update_xaxes(title_text="cost of the follower in EUR", row=rows, col=1)
     return figure
 
 

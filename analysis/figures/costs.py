@@ -1,10 +1,11 @@
 """Figures of money: what each interval cost and of which kind, who bears it, and the prices."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import (
@@ -18,9 +19,6 @@ from stackelgrid.analysis.figures.frame import (
 )
 from stackelgrid.analysis.run import Run
 from stackelgrid.simulators.cost_sides import cost_sides as split_costs
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 _OWN = {
     "retail margin": ("retail_eur", style.YELLOW),
@@ -80,7 +78,7 @@ def cost_sides(run: Run) -> pd.DataFrame:
     return pd.DataFrame(columns, index=when.intervals)
 
 
-def costs(run: Run) -> "Figure":
+def costs(run: Run) -> go.Figure:
     """Cost of the whole system by interval, stacked by kind, EUR."""
     when, kinds = clock(run), cost_kinds(run)
     figure = new_figure(when, "cost in EUR per interval", height=380, barmode="relative", bargap=0)
@@ -98,10 +96,8 @@ def costs(run: Run) -> "Figure":
     return figure
 
 
-def cumulative_costs(run: Run) -> "Figure":
+def cumulative_costs(run: Run) -> go.Figure:
     """Cost of leaders, follower and system since the start, EUR."""
-    import plotly.graph_objects as go
-
     when, sides = clock(run), cost_sides(run)
     figure = new_figure(when, "cost since the start in EUR")
     lines = {"system": style.INK, "follower": style.BLUE, "leaders": style.ORANGE}
@@ -125,44 +121,36 @@ def cumulative_costs(run: Run) -> "Figure":
     return figure
 
 
-def prices(run: Run) -> "Figure":
-    """Import and export prices at boundaries, and the range of nodal prices there, EUR/MWh."""
+def prices(run: Run, grid: str | None = None) -> go.Figure:
+    """Import and export prices at boundaries, and the range of nodal prices there, EUR/MWh.
+
+    Of all boundaries unless a grid is named.
+    """
     when = clock(run)
     figure = new_figure(when, "price in EUR/MWh", height=380)
-    tariffs = list(_tariffs(run, when))
+    boundary = run.boundary if grid is None else run.boundary[run.boundary["grid"] == grid]
+
+    def line(values: pd.Series, name: str, color: str, width: float = 2.0, **own: Any) -> None:
+        dash = "dash" if name.startswith("export") else "solid"
+        look = {"color": color, "dash": dash, "width": width}
+        figure.add_trace(steps(when, values, name, "EUR/MWh", 2, line=look, **own))
+
+    tariffs = list(_tariffs(run, boundary, when))
     for n, (names, table) in enumerate(tariffs):
-        color = style.line_of(n)["color"]
-        figure.add_trace(
-            steps(when, table["import"], f"import, {names}", "EUR/MWh", 2, line={"color": color})
-        )
-        dashed = {"color": color, "dash": "dash"}
-        figure.add_trace(
-            steps(when, table["export"], f"export, {names}", "EUR/MWh", 2, line=dashed)
-        )
-    nodal = run.boundary.groupby(["parent", "interval"])["nodal_price_eur_per_mwh"]
+        for side in ("import", "export"):
+            line(table[side], f"{side}, {names}", style.line_of(n)["color"])
+    nodal = boundary.groupby(["parent", "interval"])["nodal_price_eur_per_mwh"]
     parents = nodal.agg(["min", "max"]).groupby(level="parent")
     for n, (parent, group) in enumerate(parents, start=len(tariffs)):
         if group["min"].isna().all():
             continue
-        nodal_range = group.droplevel("parent").reindex(when.intervals)
-        color = style.line_of(n)["color"]
-        shade = {"color": color, "width": 1}
-        name = f"nodal prices in {parent}"
-        figure.add_trace(
-            steps(when, nodal_range["min"], name, "EUR/MWh", 2, line=shade, showlegend=False)
-        )
-        figure.add_trace(
-            steps(
-                when,
-                nodal_range["max"],
-                name,
-                "EUR/MWh",
-                2,
-                line=shade,
-                fill="tonexty",
-                fillcolor=faded(color, 0.2),
-            )
-        )
+        ends = group.droplevel("parent").reindex(when.intervals)
+        color, name = style.line_of(n)["color"], f"nodal prices in {parent}"
+        if ends["min"].equals(ends["max"]):
+            line(ends["max"], name, color)
+            continue
+        line(ends["min"], name, color, 1.0, showlegend=False)
+        line(ends["max"], name, color, 1.0, fill="tonexty", fillcolor=faded(color, 0.2))
     return figure
 
 
@@ -176,11 +164,13 @@ def _paying(run: Run) -> list[str]:
     return found
 
 
-def _tariffs(run: Run, when: Clock) -> Iterator[tuple[str, Mapping[str, pd.Series]]]:
+def _tariffs(
+    run: Run, boundary: pd.DataFrame, when: Clock
+) -> Iterator[tuple[str, Mapping[str, pd.Series]]]:
     """Prices that differ, with the names of the grids that have them."""
     alike: dict[bytes, list[str]] = {}
     tables: dict[bytes, Mapping[str, pd.Series]] = {}
-    for grid, rows in run.boundary.groupby("grid", sort=False):
+    for grid, rows in boundary.groupby("grid", sort=False):
         own = rows.set_index("interval").reindex(when.intervals)
         table = {side: own[f"{side}_eur_per_mwh"] for side in ("import", "export")}
         key = np.column_stack([table["import"], table["export"]]).tobytes()

@@ -5,10 +5,9 @@ from stackelgrid.analysis.studies import read_ensemble
 members(read_ensemble("runs/ensemble").tables, "regret").show()
 """
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.ensemble import KEY_FIGURES, EnsembleTables, KeyFigure
@@ -16,15 +15,12 @@ from stackelgrid.analysis.ensemble_variants import OWN, PERFECT
 from stackelgrid.analysis.figures.frame import faded
 from stackelgrid.analysis.indicators import TOTAL
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
-_SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x")
+_ROUNDING = 1e-6  # of the largest value
 
 
 def members(
     tables: EnsembleTables, kpi: str = "regret", variants: tuple[str, ...] = (OWN,)
-) -> "Figure":
+) -> go.Figure:
     """Every member's value by error level, and the mean with its confidence interval beside.
 
     One colour a scheme; `variants` are drawn side by side.
@@ -46,8 +42,11 @@ def members(
     return figure
 
 
-def key_figure(tables: EnsembleTables, shown: KeyFigure) -> "Figure":
-    """Mean of a key figure with its confidence interval, perfect foresight beside where defined."""
+def key_figure(tables: EnsembleTables, shown: KeyFigure, grid: str = TOTAL) -> go.Figure:
+    """Mean of a key figure with its confidence interval, perfect foresight beside where defined.
+
+    Of all grids together, or of one.
+    """
     levels = _levels(tables)
     schemes = tables.schemes
     of_intervals = shown.unit == "number"
@@ -55,7 +54,7 @@ def key_figure(tables: EnsembleTables, shown: KeyFigure) -> "Figure":
         "number of intervals" if of_intervals else f"{shown.kpi.replace('_', ' ')} in {shown.unit}"
     )
     figure = _figure(what, levels)
-    rows = tables.of(shown.kpi)
+    rows = tables.of(shown.kpi, grid)
     variants = (OWN, PERFECT) if shown.perfect else (OWN,)
     for n, scheme in enumerate(schemes):
         for m, variant in enumerate(variants):
@@ -67,10 +66,12 @@ def key_figure(tables: EnsembleTables, shown: KeyFigure) -> "Figure":
         most = rows["high"].fillna(rows["mean"]).max()
         top = max(1.0, 1.08 * float(most))
         figure.update_yaxes(range=[-0.04 * top, top])
+    else:
+        _widen(figure)
     return figure
 
 
-def key_figures(tables: EnsembleTables) -> dict[str, "Figure"]:
+def key_figures(tables: EnsembleTables) -> dict[str, go.Figure]:
     """Figures of all key figures that have a value, by title."""
     return {
         shown.title: key_figure(tables, shown)
@@ -79,10 +80,8 @@ def key_figures(tables: EnsembleTables) -> dict[str, "Figure"]:
     }
 
 
-def imbalance(tables: EnsembleTables) -> "Figure":
+def imbalance(tables: EnsembleTables) -> go.Figure:
     """Exchange beyond the plan in force by boundary, MWh, all copies; one colour an error level."""
-    import plotly.graph_objects as go
-
     levels = _levels(tables)
     figure = go.Figure(layout=style.layout(height=360, barmode="group"))
     for n, scheme in enumerate(tables.schemes):
@@ -107,16 +106,22 @@ def imbalance(tables: EnsembleTables) -> "Figure":
     return figure
 
 
-def horizons(tables: EnsembleTables, scheme: str) -> "Figure":
-    """Cost of other horizons beyond that of the scenario's own, EUR, with the same errors."""
-    levels = _levels(tables)
-    figure = _figure("EUR beyond the scenario's horizon", levels)
-    rows = tables.of("horizon_cost")
-    for n, variant in enumerate(tables.horizons):
+def horizons(tables: EnsembleTables, scheme: str, kpi: str = "horizon_cost") -> go.Figure:
+    """Cost of other horizons beyond that of the scenario's own, EUR, with the same errors.
+
+    With `kpi` regret: beyond that of perfect foresight, the scenario's own horizon too.
+    """
+    levels, variants = _levels(tables), [OWN, *tables.horizons]
+    what = "perfect foresight" if kpi == "regret" else "the scenario's horizon"
+    figure = _figure(f"EUR beyond {what}", levels)
+    rows = tables.of(kpi)
+    for n, variant in enumerate(variants):
         own = rows[(rows["scheme"] == scheme) & (rows["variant"] == variant)]
-        _means(figure, own, levels, _beside(n, len(tables.horizons)), n, variant)
+        name = "the scenario's own" if variant == OWN else variant
+        _means(figure, own, levels, _beside(n, len(variants)), n, name)
     figure.add_hline(y=0.0, line={"color": style.BLACK, "width": 1})
     figure.update_layout(showlegend=True)
+    _widen(figure)
     return figure
 
 
@@ -124,10 +129,8 @@ def _levels(tables: EnsembleTables) -> list[float]:
     return [float(v) for v in np.sort(tables.statistics["error_level"].unique())]
 
 
-def _figure(y_title: str, levels: list[float]) -> "Figure":
+def _figure(y_title: str, levels: list[float]) -> go.Figure:
     """Figure over error levels: equally spaced, so that lines side by side never meet another."""
-    import plotly.graph_objects as go
-
     figure = go.Figure(layout=style.layout(height=340, hovermode="closest"))
     figure.update_xaxes(
         title_text="error level",
@@ -147,10 +150,8 @@ def _beside(number: int, of: int) -> float:
 
 
 def _members(
-    figure: "Figure", rows: pd.DataFrame, levels: list[float], beside: float, n: int, name: str
+    figure: go.Figure, rows: pd.DataFrame, levels: list[float], beside: float, n: int, name: str
 ) -> None:
-    import plotly.graph_objects as go
-
     own = rows[rows["error_level"].isin(levels)].sort_values(["error_level", "member"])
     places = np.array([levels.index(float(v)) for v in own["error_level"]], dtype=np.float64)
     color = style.line_of(n)["color"]
@@ -165,7 +166,7 @@ def _members(
 
 
 def _means(
-    figure: "Figure",
+    figure: go.Figure,
     rows: pd.DataFrame,
     levels: list[float],
     beside: float,
@@ -175,14 +176,12 @@ def _means(
     hollow: bool = False,
 ) -> None:
     """Means with their intervals, joined where there are several levels."""
-    import plotly.graph_objects as go
-
     own = rows[rows["mean"].notna()]
     if own.empty:
         return
     places = np.array([levels.index(float(v)) for v in own["error_level"]], dtype=np.float64)
     color = style.line_of(n)["color"]
-    symbol = _SYMBOLS[n % len(_SYMBOLS)]
+    symbol = style.SYMBOLS[n % len(style.SYMBOLS)]
     figure.add_trace(
         go.Scatter(
             x=places + beside, y=own["mean"], mode="markers+lines", name=name,
@@ -193,6 +192,20 @@ def _means(
             hovertemplate="%{customdata}<extra>" + name + "</extra>",
         )
     )  # fmt: skip
+
+
+def _widen(figure: go.Figure) -> None:
+    """Give an axis whose values differ by rounding only a range of 2 around them."""
+    ends = [
+        np.asarray(trace.y) + sign * np.asarray(trace.error_y.array)
+        for trace in figure.data
+        if trace.error_y.array is not None
+        for sign in (-1.0, 1.0)
+    ]
+    if ends:
+        low, high = np.concatenate(ends).min(), np.concatenate(ends).max()
+        if high - low < _ROUNDING * max(abs(high), 1.0):
+            figure.update_yaxes(range=[high - 1.0, high + 1.0])
 
 
 def _reach(rows: pd.DataFrame) -> "pd.Series[float]":

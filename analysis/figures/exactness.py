@@ -5,10 +5,12 @@ from stackelgrid.analysis.studies import read_sweep
 along(read_sweep("runs/sweep").tables, "pv_scale").show()
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
+from plotly.colors import sample_colorscale
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.exactness import (
@@ -27,9 +29,6 @@ from stackelgrid.controllers.tolerances import EXACT_LOSS_SHARE
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 from stackelgrid.profiles.arrays import Floats
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
 # log10 of the smallest fictitious loss shown: below is the rounding of the solver
 _SMALLEST = -10.0
 _NUMBERED = 80  # buses up to which each carries its number
@@ -41,10 +40,8 @@ _OUTCOMES = (
 )
 
 
-def along(tables: SweepTables, dimension: str) -> "Figure":
+def along(tables: SweepTables, dimension: str) -> go.Figure:
     """Verdicts of the points by level of one dimension, percent, and what was predicted exact."""
-    import plotly.graph_objects as go
-
     points = tables.points[tables.points["verdict"] != ""]
     levels = levels_of(points[dimension])
     labels = list(levels.labels)
@@ -79,13 +76,11 @@ def along(tables: SweepTables, dimension: str) -> "Figure":
     return figure
 
 
-def conditions(tables: SweepTables, basis: str = "point") -> "Figure":
+def conditions(tables: SweepTables, basis: str = "point") -> go.Figure:
     """How often every a priori condition, and all together, told right; basis point or step.
 
     Only all three together predict: points where they hold that are not exact would refute them.
     """
-    import plotly.graph_objects as go
-
     table = conditions_table(tables.points, tables.steps)
     table = table[table["basis"] == basis].set_index("condition")
     names = [CONDITION_NAMES[str(c)] for c in table.index]
@@ -108,7 +103,7 @@ def conditions(tables: SweepTables, basis: str = "point") -> "Figure":
     return figure
 
 
-def exact_share(tables: SweepTables, across: str, up: str) -> "Figure":
+def exact_share(tables: SweepTables, across: str, up: str) -> go.Figure:
     """Percent of points that are exact by two dimensions, all others together."""
     cells = cells_of(tables.points, across, up)
     return _heat(
@@ -126,7 +121,7 @@ def exact_share(tables: SweepTables, across: str, up: str) -> "Figure":
     )
 
 
-def fictitious_loss(tables: SweepTables, across: str, up: str) -> "Figure":
+def fictitious_loss(tables: SweepTables, across: str, up: str) -> go.Figure:
     """Largest fictitious loss by two dimensions, log10 of its share of the load; white: the limit.
 
     The limit is that of the verdict exact.
@@ -152,8 +147,6 @@ def fictitious_loss(tables: SweepTables, across: str, up: str) -> "Figure":
 
 def _scale_around(middle: float, low: float, high: float) -> list[list[Any]]:
     """Colours of losses with the middle one, white, at a value between low and high."""
-    from plotly.colors import sample_colorscale
-
     shades = np.linspace(0.0, 1.0, 21)
     values = np.interp(shades, [0.0, 0.5, 1.0], [low, middle, high])
     places = (values - low) / (high - low)
@@ -167,13 +160,12 @@ def _heat(
     rows: tuple[list[str], str],
     form: str,
     own: dict[str, Any],
-) -> "Figure":
-    import plotly.graph_objects as go
-
+) -> go.Figure:
     figure = go.Figure(
         layout=style.layout(
             height=150 + 34 * max(len(rows[0]), 5),
             hovermode="closest",
+            plot_bgcolor=style.VERDICTS[""],  # cells without a solved point
             margin={"l": 60, "r": 10, "t": 12, "b": 44},
         )
     )
@@ -185,14 +177,11 @@ def _heat(
     return figure
 
 
-def feeder_tree(tables: SweepTables, tree: pd.DataFrame, column: str = "inexact") -> "Figure":
+def feeder_tree(tables: SweepTables, tree: pd.DataFrame, column: str = "inexact") -> go.Figure:
     """The feeder as a tree; lines coloured by the percent of points in which they are inexact.
 
     `tree` is that of feeder_tree.tree_table; with `column` c1_fails where condition C1 fails.
     """
-    import plotly.graph_objects as go
-    from plotly.colors import sample_colorscale
-
     shares = line_shares(tables)[column].reindex(tree["line"][1:]).fillna(0.0).to_numpy()
     x, y = tree["depth"].to_numpy(), tree["row"].to_numpy()
     numbered = len(tree) <= _NUMBERED
@@ -237,6 +226,12 @@ def feeder_tree(tables: SweepTables, tree: pd.DataFrame, column: str = "inexact"
             hoverinfo="skip",
         )
     )  # fmt: skip
-    figure.update_yaxes(visible=False, range=[float(y.max(initial=0)) + 0.6, -0.6])
-    figure.update_xaxes(title_text="lines from the head", showgrid=False, zeroline=False)
+    if shares.any():
+        worst = int(np.argmax(shares)) + 1
+        name = f"<b>{tree['line'].iloc[worst]}</b>"
+        figure.add_annotation(x=x[worst] - 0.5, y=y[worst], text=name, yshift=18, showarrow=False)
+    figure.update_yaxes(visible=False, range=[float(y.max(initial=0)) + 0.6, -0.9])
+    figure.update_xaxes(
+        title_text="lines from the head", tickformat="d", showgrid=False, zeroline=False
+    )
     return figure

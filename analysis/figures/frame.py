@@ -1,18 +1,16 @@
 """What all figures of a run share: local time, steps, bands of percentiles, levels."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.run import Run
 from stackelgrid.profiles.arrays import Floats
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Bar, Figure, Scatter
 
 LEVELS = {"transmission": "transmission", "mv": "medium voltage", "lv": "low voltage"}
 LEVEL_COLORS = {"transmission": style.PURPLE, "mv": style.BLUE, "lv": style.ORANGE}
@@ -91,10 +89,8 @@ def by_grid(run: Run, column: str, when: Clock, *, weighted: bool = True) -> pd.
     return wide * pd.Series(copies(run)) if weighted else wide
 
 
-def new_figure(when: Clock, y_title: str, *, height: int = 340, **layout: Any) -> "Figure":
+def new_figure(when: Clock, y_title: str, *, height: int = 340, **layout: Any) -> go.Figure:
     """Return an empty figure over time."""
-    import plotly.graph_objects as go
-
     figure = go.Figure(layout=style.layout(height=height, **layout))
     figure.update_layout(showlegend=True, legend_traceorder="normal")
     figure.update_yaxes(title={"text": y_title, "standoff": 10})
@@ -107,10 +103,8 @@ def new_figure(when: Clock, y_title: str, *, height: int = 340, **layout: Any) -
 
 def steps(
     when: Clock, values: "Floats | pd.Series", name: str, unit: str, digits: int = 3, **own: Any
-) -> "Scatter":
+) -> go.Scatter:
     """Line that holds each interval's value to its end."""
-    import plotly.graph_objects as go
-
     y = np.asarray(values, dtype=np.float64)
     line = {"shape": "hv", "width": 2, **own.pop("line", {})}
     return go.Scatter(
@@ -122,6 +116,37 @@ def steps(
         hovertemplate=f"%{{y:.{digits}f}} {unit}",
         **own,
     )
+
+
+def area(
+    when: Clock,
+    values: "Floats | pd.Series",
+    name: str,
+    color: str,
+    stack: str,
+    opacity: float = 0.45,
+    line: float = 1.0,
+    **own: Any,
+) -> go.Scatter:
+    """Area of MW by interval on those of the same `stack`; `line` is the width of its edge."""
+    look = {"line": {"color": color, "width": line}, "fillcolor": faded(color, opacity)}
+    return steps(when, values, name, "MW", stackgroup=stack, **look, **own)
+
+
+def legend_mark(figure: go.Figure, name: str, color: str, symbol: str = "square") -> None:
+    """Add a mark that stands in the legend only."""
+    mark = {"symbol": symbol, "size": 12, "color": color}
+    figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=name, marker=mark))
+
+
+def wide(
+    run: Run, rows: pd.DataFrame, column: str, key: list[str], when: Clock
+) -> tuple[Floats, Floats]:
+    """Column of a table as (intervals, elements), and the copies of each element (elements,)."""
+    table = rows.pivot_table(column, "interval", key, sort=False).reindex(index=when.intervals)
+    count = copies(run)
+    weights = np.array([float(count[element[0]]) for element in table.columns])
+    return table.to_numpy(np.float64), weights
 
 
 def percentiles(values: Floats, weights: Floats, shares: tuple[float, ...]) -> Floats:
@@ -144,10 +169,8 @@ def percentiles(values: Floats, weights: Floats, shares: tuple[float, ...]) -> F
     return result
 
 
-def interval_bars(when: Clock, values: "Floats | pd.Series", **own: Any) -> "Bar":
+def interval_bars(when: Clock, values: "Floats | pd.Series", **own: Any) -> go.Bar:
     """Bars as broad as the intervals, from their start to their end."""
-    import plotly.graph_objects as go
-
     color = own.pop("color")
     return go.Bar(
         x=when.edges[:-1],
@@ -168,7 +191,7 @@ def band_figure(
     unit: str,
     digits: int,
     of: str,
-) -> "Figure":
+) -> go.Figure:
     """Bands of percentiles over the columns of `values` (intervals, columns), and their median."""
     figure = new_figure(when, y_title)
     shares = tuple(sorted({s for band in BANDS for s in band} | {50.0}))
@@ -205,7 +228,7 @@ def faded(color: str, opacity: float) -> str:
     return f"rgba({red},{green},{blue},{opacity:g})"
 
 
-def decades(figure: "Figure", *limits: float) -> None:
+def decades(figure: go.Figure, *limits: float) -> None:
     """Make the y axis logarithmic over whole powers of ten that hold all lines and limits."""
     drawn = [np.asarray(trace.y, dtype=np.float64) for trace in figure.data if trace.y is not None]
     values = np.concatenate([np.asarray(limits), *drawn])
@@ -217,7 +240,7 @@ def decades(figure: "Figure", *limits: float) -> None:
 
 
 def rule(
-    figure: "Figure", y: float, text: str, *, below: bool = False, logarithmic: bool = False
+    figure: go.Figure, y: float, text: str, *, below: bool = False, logarithmic: bool = False
 ) -> None:
     """Draw a limit as a dashed line with its name on it; nothing where there is none (NaN)."""
     if np.isnan(y):

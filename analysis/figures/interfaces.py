@@ -1,15 +1,11 @@
 """Figures of how a run came about: convergence of interfaces, and where the time went."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import clock, decades, interval_bars, new_figure, steps
 from stackelgrid.analysis.run import Run
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 _PARTS = {
     "build_s": "building the models",
@@ -21,7 +17,7 @@ _PARTS = {
 }
 
 
-def interface_rounds(run: Run) -> "Figure":
+def interface_rounds(run: Run) -> go.Figure:
     """Power flows until all interfaces had converged: the most of any grid by interval."""
     when = clock(run)
     rounds = run.interval.groupby("interval")["rounds"].max().reindex(when.intervals)
@@ -40,7 +36,7 @@ def interface_rounds(run: Run) -> "Figure":
     return figure
 
 
-def interface_mismatch(run: Run) -> "Figure":
+def interface_mismatch(run: Run) -> go.Figure:
     """Largest mismatch left at an interface by interval, MVA, logarithmic."""
     when = clock(run)
     mismatch = run.boundary.groupby("interval")["mismatch_mva"].max().reindex(when.intervals)
@@ -54,10 +50,8 @@ def interface_mismatch(run: Run) -> "Figure":
     return figure
 
 
-def time_spent(run: Run) -> "Figure":
+def time_spent(run: Run) -> go.Figure:
     """Wall-clock time of a run by what it was spent on, seconds."""
-    import plotly.graph_objects as go
-
     timings = run.summary["timings"]
     parts = {text: float(timings[key]) for key, text in _PARTS.items() if key in timings}
     total = max(sum(parts.values()), 1e-9)
@@ -84,7 +78,7 @@ def time_spent(run: Run) -> "Figure":
     return figure
 
 
-def time_of_decisions(run: Run) -> "Figure":
+def time_of_decisions(run: Run) -> go.Figure:
     """Wall-clock time of every interval's decision by follower, seconds."""
     when = clock(run)
     figure = new_figure(when, "time in s", height=300, barmode="stack", bargap=0)

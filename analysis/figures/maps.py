@@ -1,9 +1,8 @@
 """Maps of grids: voltages at the buses and loadings of the branches in one interval."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.grid_map import GridMap, grid_map
@@ -11,9 +10,6 @@ from stackelgrid.analysis.limits import bus_limits, with_limits
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
 from stackelgrid.profiles.arrays import Floats
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 # loading up to which a branch is drawn so: percent, name, colour, width
 _CLASSES = (
@@ -41,14 +37,12 @@ def voltage_range(run: Run, grids: list[str]) -> float:
 
 def voltage_map(
     run: Run, grid: str, interval: int | None = None, range_pu: float | None = None
-) -> "Figure":
+) -> go.Figure:
     """Map of a grid: buses coloured by their distance from 1 p.u., branches by loading.
 
     `interval` is the worst one (worst_interval) unless given, `range_pu` the distance with the
     deepest colour. Buses beyond their limit have a black ring. Needs network.parquet.
     """
-    import plotly.graph_objects as go
-
     at = worst_interval(run, grid) if interval is None else interval
     span = voltage_range(run, [grid]) if range_pu is None else range_pu
     found = grid_map(run.network, grid)
@@ -135,9 +129,7 @@ def _state(run: Run, grid: str, interval: int, found: GridMap) -> pd.DataFrame:
     return state
 
 
-def _draw_branches(figure: "Figure", run: Run, grid: str, interval: int, found: GridMap) -> None:
-    import plotly.graph_objects as go
-
+def _draw_branches(figure: go.Figure, run: Run, grid: str, interval: int, found: GridMap) -> None:
     rows = run.branch[(run.branch["grid"] == grid) & (run.branch["interval"] == interval)]
     loading = rows.set_index(["element", "index"])["loading_percent"]
     keys = pd.MultiIndex.from_frame(found.branches[["element", "index"]])

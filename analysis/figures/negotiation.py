@@ -1,11 +1,13 @@
 """Figures of negotiations: residuals round by round, schedules held, times to agreement."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
+from stackelgrid.analysis.figures.frame import faded, legend_mark
 from stackelgrid.analysis.negotiation import (
     RESIDUALS,
     NegotiationTables,
@@ -15,26 +17,24 @@ from stackelgrid.analysis.negotiation import (
 )
 from stackelgrid.controllers import tolerances
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
 # a residual that is zero cannot be drawn on a log axis
 _SMALLEST = 1e-8
 
 
-def rounds(tables: NegotiationTables, grid: str, interval: int | None = None) -> "Figure":
+def rounds(tables: NegotiationTables, grid: str, interval: int | None = None) -> go.Figure:
     """Residuals of one negotiation round by round, on a log axis; the first one by default."""
-    import plotly.graph_objects as go
-
     own = rounds_of(tables, grid, cold_and_warm(tables, grid)[0] if interval is None else interval)
     figure = go.Figure(layout=style.layout(height=400))
     at = own["round"].to_numpy(dtype=np.float64)
     colors = (style.BLUE, style.ORANGE, style.GREEN)
-    for (column, label), color in zip(RESIDUALS.items(), colors, strict=True):
+    for (column, label), color, symbol in zip(
+        RESIDUALS.items(), colors, style.SYMBOLS, strict=False
+    ):
         values = np.maximum(own[column].to_numpy(dtype=np.float64), _SMALLEST)
         figure.add_trace(
             go.Scatter(
                 x=at, y=values, mode="lines+markers", name=label, line={"color": color},
+                marker={"symbol": symbol, "size": 7},
                 hovertemplate="%{y:.1e}",
             )
         )  # fmt: skip
@@ -50,19 +50,14 @@ def rounds(tables: NegotiationTables, grid: str, interval: int | None = None) ->
     for r in fixed:
         figure.add_vrect(x0=r - 0.5, x1=r + 0.5, fillcolor=style.RULE, line_width=0, layer="below")
     if len(fixed):
-        mark = {"color": style.RULE, "size": 12, "symbol": "square"}
-        figure.add_trace(
-            go.Scatter(x=[None], y=[None], mode="markers", name="binaries fixed", marker=mark)
-        )
+        legend_mark(figure, "binaries fixed", style.RULE)
     figure.update_yaxes(title_text="residual (1)", type="log", exponentformat="power", dtick=1)
     figure.update_xaxes(title_text="round", range=ends, tickformat="d")
     return figure
 
 
-def schedules_held(tables: NegotiationTables) -> "Figure":
+def schedules_held(tables: NegotiationTables) -> go.Figure:
     """What every agent held at the gate of every interval: agents by intervals."""
-    import plotly.graph_objects as go
-
     held = held_states(tables)
     states = list(style.HELD.items())
     figure = go.Figure(
@@ -81,9 +76,7 @@ def schedules_held(tables: NegotiationTables) -> "Figure":
         )
     )  # fmt: skip
     for k in np.unique(codes[np.isfinite(codes)]).astype(int):
-        label, color = states[k]
-        mark = {"color": color, "size": 12, "symbol": "square"}
-        figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=label, marker=mark))
+        legend_mark(figure, *states[k])
     figure.update_yaxes(title_text="agent", autorange="reversed", type="category", showgrid=False)
     figure.update_xaxes(
         showgrid=False, zeroline=False, **_intervals([int(c) for c in held.columns])
@@ -91,23 +84,38 @@ def schedules_held(tables: NegotiationTables) -> "Figure":
     return figure
 
 
-def agreement(tables: NegotiationTables) -> "Figure":
-    """Simulated time to agreement of every interval by follower; no bar where there was none."""
-    import plotly.graph_objects as go
+def agreement(tables: NegotiationTables) -> go.Figure:
+    """Simulated time to agreement of every interval by follower, and the rounds until then.
 
-    told = tables.negotiation
-    figure = go.Figure(layout=style.layout(height=300, barmode="group"))
-    for k, follower in enumerate(told["grid"].unique()):
-        own = told[told["grid"] == follower]
+    There is no bar where there was no agreement; dots on the right axis are rounds.
+    """
+    met = tables.negotiation
+    figure = go.Figure(layout=style.layout(height=300, barmode="group", scattermode="group"))
+    for k, follower in enumerate(met["grid"].unique()):
+        own, color = met[met["grid"] == follower], style.line_of(k)["color"]
         figure.add_trace(
             go.Bar(
                 x=own["interval"], y=own["agreement_after_sec"], name=str(follower),
-                marker={"color": style.line_of(k)["color"]}, customdata=own["rounds"],
-                hovertemplate="%{y:.2f} s, %{customdata} rounds", showlegend=True,
+                marker={"color": faded(color, 0.6)}, offsetgroup=str(follower),
+                hovertemplate="%{y:.2f} s", showlegend=True,
             )
         )  # fmt: skip
-    figure.update_yaxes(title_text="time to agreement in s", rangemode="tozero")
-    figure.update_xaxes(**_intervals(list(told["interval"])))
+        figure.add_trace(
+            go.Scatter(
+                x=own["interval"], y=own["rounds"], name=f"{follower}, rounds", yaxis="y2",
+                mode="markers", marker={"color": color, "size": 6}, offsetgroup=str(follower),
+                hovertemplate="%{y} rounds",
+            )
+        )  # fmt: skip
+    most = 1.15 * max(float(met["rounds"].max()), 1.0)
+    figure.update_layout(
+        yaxis={"title_text": "time to agreement in s", "rangemode": "tozero"},
+        yaxis2={
+            "title_text": "rounds (dots)", "overlaying": "y", "side": "right", "showgrid": False,
+            "range": [0.0, most], "tickformat": "d",
+        },
+    )  # fmt: skip
+    figure.update_xaxes(**_intervals(list(met["interval"])))
     return figure
 
 

@@ -1,79 +1,79 @@
 """Figures of powers: balances by level, imports planned and real, PV, storage, trade."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import (
     LEVEL_COLORS,
     LEVELS,
     Clock,
+    area,
     band_figure,
     by_grid,
     clock,
     copies,
-    faded,
     grids_of,
     levels,
     new_figure,
     steps,
+    wide,
 )
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
-from stackelgrid.profiles.arrays import Floats
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
-# name, column of interval.parquet, sign that makes supply positive, colour
+# name, column of interval.parquet, sign that makes supply positive, colour; from the axis outwards
 _TERMS = (
+    ("load", "load_p_mw", -1.0, style.LOAD),
+    ("losses", "loss_mw", -1.0, style.LOSS),
+    ("import, export", "p_import_mw", 1.0, style.IMPORT),
     ("units", "unit_p_mw", 1.0, style.UNIT),
-    ("import", "p_import_mw", 1.0, style.IMPORT),
     ("PV", "pv_p_mw", 1.0, style.PV),
     ("batteries", "battery_p_mw", -1.0, style.BATTERY),
     ("grids below", "lower_p_mw", -1.0, style.LOWER),
-    ("load", "load_p_mw", -1.0, style.LOAD),
-    ("losses", "loss_mw", -1.0, style.LOSS),
 )
 _NOTHING_MW = 1e-6  # a term that stays below is left out
+_NOTHING_SHARE = 1e-3  # of the largest term: cannot be seen
 
 
-def balance(run: Run, level: str) -> "Figure":
+def balance(run: Run, level: str) -> go.Figure:
     """Supply (up) and use (down) of all grids of a level, all copies, MW; they are equal."""
+    return _balance(run, grids_of(run, level), weighted=True)
+
+
+def dispatch(run: Run, grid: str) -> go.Figure:
+    """Supply (up) and use (down) of one copy of a grid, MW; they are equal."""
+    return _balance(run, [grid], weighted=False)
+
+
+def _balance(run: Run, names: list[str], *, weighted: bool) -> go.Figure:
     when = clock(run)
-    names = grids_of(run, level)
     figure = new_figure(when, "use | supply in MW", height=380)
-    for name, column, sign, color in _TERMS:
-        power = sign * by_grid(run, column, when)[names].sum(axis=1).to_numpy()
-        parts = {"supply": np.maximum(power, 0.0), "use": np.minimum(power, 0.0)}
+    powers = {
+        name: sign * by_grid(run, column, when, weighted=weighted)[names].sum(axis=1).to_numpy()
+        for name, column, sign, _ in _TERMS
+    }
+    largest = max(np.abs(power).max(initial=0.0) for power in powers.values())
+    for name, _, _, color in _TERMS:
+        parts = {"supply": np.maximum(powers[name], 0.0), "use": np.minimum(powers[name], 0.0)}
         shown = False
         for side, part in parts.items():
-            if np.abs(part).max(initial=0.0) < _NOTHING_MW:
+            if np.abs(part).max(initial=0.0) < max(_NOTHING_MW, _NOTHING_SHARE * largest):
                 continue
-            figure.add_trace(
-                steps(
-                    when,
-                    part,
-                    name,
-                    "MW",
-                    line={"color": color, "width": 0.5},
-                    stackgroup=side,
-                    fillcolor=faded(color, 0.55 if color != style.BLACK else 0.35),
-                    legendgroup=name,
-                    showlegend=not shown,
-                )
-            )
+            own = {"legendgroup": name, "showlegend": not shown}
+            figure.add_trace(area(when, part, name, color, side, 0.7, 0.5, **own))
             shown = True
     figure.add_hline(y=0.0, line={"color": style.INK, "width": 1})
     return figure
 
 
-def imports(run: Run, level: str) -> "Figure":
+def imports(run: Run, level: str) -> go.Figure:
     """Import of a level's grids, all copies: planned and real (MW), and their difference (kW)."""
-    from plotly.subplots import make_subplots
-
     when = clock(run)
     real, planned = (by_grid(run, c, when) for c in ("p_import_mw", "p_import_planned_mw"))
     figure = make_subplots(
@@ -106,7 +106,8 @@ def imports(run: Run, level: str) -> "Figure":
             row=2,
             col=1,
         )
-    figure.add_trace(_legend_only("planned", {"color": style.GREY, "dash": "dot", "width": 1.5}))
+    line = {"color": style.GREY, "dash": "dot", "width": 1.5}
+    figure.add_trace(go.Scatter(x=[None], y=[None], name="planned", mode="lines", line=line))
     figure.update_yaxes(title_text="import in MW", row=1, col=1)
     figure.update_yaxes(title_text="real - planned in kW", row=2, col=1)
     figure.update_xaxes(range=[when.edges[0], when.edges[-1]])
@@ -114,7 +115,7 @@ def imports(run: Run, level: str) -> "Figure":
     return figure
 
 
-def photovoltaics(run: Run) -> "Figure":
+def photovoltaics(run: Run) -> go.Figure:
     """PV fed in by level and what was curtailed, all copies, MW; together what the sun offered."""
     when = clock(run)
     figure = new_figure(when, "PV in MW")
@@ -124,59 +125,41 @@ def photovoltaics(run: Run) -> "Figure":
         power = fed[names].sum(axis=1)
         if power.max() < _NOTHING_MW:
             continue
-        color = LEVEL_COLORS[level]
-        figure.add_trace(
-            steps(
-                when,
-                power,
-                f"fed in, {LEVELS[level]}",
-                "MW",
-                line={"color": color, "width": 1},
-                stackgroup="pv",
-                fillcolor=faded(color, 0.45),
-            )
-        )
+        name = f"fed in, {LEVELS[level]}"
+        figure.add_trace(area(when, power, name, LEVEL_COLORS[level], "pv"))
     curtailed = (available - fed).sum(axis=1).clip(lower=0.0)
     if curtailed.max() > _NOTHING_MW:
-        figure.add_trace(
-            steps(
-                when,
-                curtailed,
-                "curtailed",
-                "MW",
-                line={"color": style.VERMILION, "width": 0},
-                stackgroup="pv",
-                fillcolor=faded(style.VERMILION, 0.7),
-            )
-        )
+        figure.add_trace(area(when, curtailed, "curtailed", style.VERMILION, "pv", 0.7, 0.0))
     return figure
 
 
-def state_of_charge(run: Run, level: str) -> "Figure":
+def state_of_charge(run: Run, level: str) -> go.Figure:
     """State of charge of a level's batteries: bands of percentiles over devices and copies."""
+    return charge_of(run, grids_of(run, level))
+
+
+def charge_of(run: Run, grids: Sequence[str], *, weighted: bool = True) -> go.Figure:
+    """State of charge of the batteries of some grids at the ends of intervals, percentiles, %.
+
+    `weighted` counts a battery as often as its grid has copies.
+    """
     when = clock(run)
-    values, weights = _batteries(run, level, when)
+    key = ["grid", "element", "index"]
+    values, weights = wide(run, devices_of(run, "battery", grids), "soc_percent", key, when)
+    weights = weights if weighted else np.ones(len(weights))
     figure = band_figure(
-        when,
-        values,
-        weights,
-        style.BATTERY,
-        "state of charge in %",
-        "%",
-        1,
-        "batteries",
+        when, values, weights, style.BATTERY, "state of charge in %", "%", 1, "batteries"
     )
     figure.update_yaxes(range=[0, 100])
     return figure
 
 
-def has_batteries(run: Run, level: str) -> bool:
-    """Whether a level has batteries on record."""
-    devices = run.device
-    return bool(((devices["kind"] == "battery") & devices["grid"].isin(grids_of(run, level))).any())
+def has_devices(run: Run, kind: str, level: str) -> bool:
+    """Whether a level has devices of a kind on record."""
+    return not devices_of(run, kind, grids_of(run, level)).empty
 
 
-def trade(run: Run) -> "Figure":
+def trade(run: Run) -> go.Figure:
     """What prosumers buy from each other, inside a feeder and across feeders, all copies, MW."""
     when = clock(run)
     figure = new_figure(when, "bought from prosumers in MW")
@@ -185,17 +168,7 @@ def trade(run: Run) -> "Figure":
         ("inside", "inside a feeder", style.GREEN),
         ("across", "across feeders", style.PURPLE),
     ):
-        figure.add_trace(
-            steps(
-                when,
-                bought[market],
-                name,
-                "MW",
-                line={"color": color, "width": 1},
-                stackgroup="trade",
-                fillcolor=faded(color, 0.45),
-            )
-        )
+        figure.add_trace(area(when, bought[market], name, color, "trade"))
     return figure
 
 
@@ -204,8 +177,8 @@ def trade_volumes(run: Run, when: Clock) -> pd.DataFrame:
     trades = run.trade[run.trade["side"] == "buy"]
     power = trades["p_mw"] * trades["grid"].map(copies(run))
     rows = trades.assign(power=power)
-    wide = rows.pivot_table("power", "interval", "market", aggfunc="sum")
-    return wide.reindex(index=when.intervals, columns=["grid", "inside", "across"]).fillna(0.0)
+    power = rows.pivot_table("power", "interval", "market", aggfunc="sum")
+    return power.reindex(index=when.intervals, columns=["grid", "inside", "across"]).fillna(0.0)
 
 
 def has_trade(run: Run) -> bool:
@@ -214,18 +187,17 @@ def has_trade(run: Run) -> bool:
     return bool((run.trade.loc[between, "p_mw"] > tolerances.NO_TRADE_MW).any())
 
 
-def units(run: Run, level: str) -> "Figure":
+def units(run: Run, level: str) -> go.Figure:
     """Power of every dispatchable unit of a level, all copies, MW."""
     when = clock(run)
-    devices = run.device
-    mine = devices[(devices["kind"] == "unit") & devices["grid"].isin(grids_of(run, level))]
+    mine = devices_of(run, "unit", grids_of(run, level))
     key = ["grid", "element", "index"]
     rows = mine.assign(power=mine["p_mw"] * mine["grid"].map(copies(run)))
-    wide = rows.pivot_table("power", "interval", key, sort=False).reindex(index=when.intervals)
+    power = rows.pivot_table("power", "interval", key, sort=False).reindex(index=when.intervals)
     labels = _unit_labels(mine.drop_duplicates(key).set_index(key)["name"])
     figure = new_figure(when, "generation in MW", height=380)
     for n, (unit, label) in enumerate(labels.items()):
-        figure.add_trace(steps(when, wide[unit], label, "MW", line=style.line_of(n)))
+        figure.add_trace(steps(when, power[unit], label, "MW", line=style.line_of(n)))
     return figure
 
 
@@ -242,23 +214,7 @@ def _unit_labels(names: "pd.Series[str]") -> dict[Any, str]:
     return labels
 
 
-def has_units(run: Run, level: str) -> bool:
-    """Whether a level has dispatchable units on record."""
+def devices_of(run: Run, kind: str, grids: Sequence[str]) -> pd.DataFrame:
+    """Rows of the devices of a kind in some grids."""
     devices = run.device
-    return bool(((devices["kind"] == "unit") & devices["grid"].isin(grids_of(run, level))).any())
-
-
-def _batteries(run: Run, level: str, when: Clock) -> tuple[Floats, Floats]:
-    devices = run.device
-    mine = devices[(devices["kind"] == "battery") & devices["grid"].isin(grids_of(run, level))]
-    wide = mine.pivot_table("soc_percent", "interval", ["grid", "element", "index"], sort=False)
-    wide = wide.reindex(index=when.intervals)
-    count = copies(run)
-    weights = np.array([float(count[key[0]]) for key in wide.columns])
-    return wide.to_numpy(np.float64), weights
-
-
-def _legend_only(name: str, line: dict[str, object]) -> object:
-    import plotly.graph_objects as go
-
-    return go.Scatter(x=[None], y=[None], name=name, mode="lines", line=line)
+    return devices[(devices["kind"] == kind) & devices["grid"].isin(list(grids))]

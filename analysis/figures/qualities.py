@@ -1,8 +1,7 @@
 """Figures of a comparison of qualities of communication, one for each kind of difference."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.compare import CLOSED_LOOP, Comparison, value_text
@@ -10,26 +9,24 @@ from stackelgrid.analysis.figures.bars import Part, bar_figure
 from stackelgrid.analysis.indicators import UNITS
 from stackelgrid.analysis.qualities import PANELS, Panel
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
 _COLORS = (style.BLUE, style.VERMILION)
 
 
-def qualities(comparison: Comparison) -> dict[str, "Figure"]:
+def qualities(comparison: Comparison) -> dict[str, go.Figure]:
     """Figures by title: extra cost, messages, rounds, time to agreement, schedules, trade.
 
     A figure of which no run has a value is left out.
     """
     first = comparison.schemes(CLOSED_LOOP)[0]
     return {
-        panel.title.format(first=first): _figure(comparison, panel)
+        panel.title.format(first=first): quality(comparison, panel)
         for panel in PANELS
         if any(comparison.totals(CLOSED_LOOP, i).notna().any() for i in panel.parts)
     }
 
 
-def _figure(comparison: Comparison, panel: Panel) -> "Figure":
+def quality(comparison: Comparison, panel: Panel) -> go.Figure:
+    """Bars of one kind of difference by quality, with their values."""
     parts = []
     for (indicator, label), color in zip(panel.parts.items(), _COLORS, strict=False):
         values = np.asarray(comparison.totals(CLOSED_LOOP, indicator), dtype=np.float64)

@@ -1,9 +1,8 @@
 """Figures of voltages and loadings: bands over buses and branches, phases, the fullest branches."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import (
@@ -11,54 +10,59 @@ from stackelgrid.analysis.figures.frame import (
     Clock,
     band_figure,
     clock,
-    copies,
     grids_of,
     new_figure,
     rule,
     steps,
+    wide,
 )
 from stackelgrid.analysis.limits import band_of, has_network, with_limits
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
-from stackelgrid.profiles.arrays import Floats
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 _PHASES = {"a": style.BLUE, "b": style.ORANGE, "c": style.GREEN}
 _FULLEST = 12
 
 
-def voltage_band(run: Run, level: str) -> "Figure":
+def voltage_band(run: Run, level: str) -> go.Figure:
     """Voltages of a level against the limits: percentiles over buses and copies, p.u.
 
     Dots are buses beyond their own limit.
     """
-    when = clock(run)
     names = grids_of(run, level)
-    values, weights = _wide(run, run.bus, "vm_pu", ["grid", "bus"], names, when)
-    figure = band_figure(
-        when, values, weights, LEVEL_COLORS[level], "voltage in p.u.", "p.u.", 4, "buses"
-    )
-    limits = band_of(run, names)
-    if limits is not None:
-        whose = "limit" if limits.alike else "limit of most buses"
-        rule(figure, limits.max_pu, whose)
-        rule(figure, limits.min_pu, whose, below=True)
+    figure = voltages_of(run, names)
     if has_network(run):
-        _beyond(figure, run, names, when)
+        _beyond(figure, run, names, clock(run))
     return figure
 
 
-def loading_band(run: Run, level: str) -> "Figure":
+def voltages_of(run: Run, grids: list[str]) -> go.Figure:
+    """Voltages of some grids of a level against the limits of most buses, percentiles, p.u."""
+    when = clock(run)
+    rows = run.bus[run.bus["grid"].isin(grids)]
+    values, weights = wide(run, rows, "vm_pu", ["grid", "bus"], when)
+    color = LEVEL_COLORS[run.grids[grids[0]].level]
+    figure = band_figure(when, values, weights, color, "voltage in p.u.", "p.u.", 4, "buses")
+    _limits(figure, run, grids)
+    return figure
+
+
+def _limits(figure: go.Figure, run: Run, grids: list[str]) -> None:
+    """Draw the voltage limits of most buses of some grids."""
+    limits = band_of(run, grids)
+    if limits is not None:
+        whose = "limit" if limits.alike else "limit of most buses"
+        rule(figure, limits.max_pu, f"{whose} {limits.max_pu:g} p.u.")
+        rule(figure, limits.min_pu, f"{whose} {limits.min_pu:g} p.u.", below=True)
+
+
+def loading_band(run: Run, level: str) -> go.Figure:
     """Loading of a level's rated branches: percentiles over branches and copies, percent."""
     when = clock(run)
-    names = grids_of(run, level)
-    branches = run.branch
-    rated = branches.groupby(["grid", "element", "index"])["loading_percent"].transform("max") > 0.0
-    values, weights = _wide(
-        run, branches[rated], "loading_percent", ["grid", "element", "index"], names, when
-    )
+    key = ["grid", "element", "index"]
+    branches = run.branch[run.branch["grid"].isin(grids_of(run, level))]
+    rated = branches.groupby(key)["loading_percent"].transform("max") > 0.0
+    values, weights = wide(run, branches[rated], "loading_percent", key, when)
     figure = band_figure(
         when, values, weights, LEVEL_COLORS[level], "loading in %", "%", 1, "branches"
     )
@@ -74,10 +78,8 @@ def has_rated_branches(run: Run, level: str) -> bool:
     return bool((run.branch.loc[mine, "loading_percent"] > 0.0).any())
 
 
-def fullest_branches(run: Run) -> "Figure":
+def fullest_branches(run: Run) -> go.Figure:
     """Largest loading of the fullest branches, by name, with the time of it, percent."""
-    import plotly.graph_objects as go
-
     when = clock(run)
     branches = run.branch
     at = branches.groupby(["grid", "element", "index"], sort=False)["loading_percent"].idxmax()
@@ -136,7 +138,7 @@ def branch_names(run: Run, rows: pd.DataFrame) -> list[str]:
     return texts
 
 
-def phases(run: Run) -> "Figure":
+def phases(run: Run) -> go.Figure:
     """Lowest and highest voltage of every phase over all buses with a three-phase view, p.u."""
     when = clock(run)
     rows = run.interval[run.interval["verdict_three_phase"] != ""]
@@ -149,15 +151,11 @@ def phases(run: Run) -> "Figure":
             figure.add_trace(
                 steps(when, values.reindex(when.intervals), name, "p.u.", 4, line=line)
             )
-    limits = band_of(run, [str(grid) for grid in rows["grid"].unique()])
-    if limits is not None:
-        whose = "limit" if limits.alike else "limit of most buses"
-        rule(figure, limits.max_pu, whose)
-        rule(figure, limits.min_pu, whose, below=True)
+    _limits(figure, run, [str(grid) for grid in rows["grid"].unique()])
     return figure
 
 
-def unbalance(run: Run) -> "Figure":
+def unbalance(run: Run) -> go.Figure:
     """Largest unbalance factor (negative over positive sequence voltage) of every grid, percent."""
     when = clock(run)
     rows = run.interval[run.interval["verdict_three_phase"] != ""]
@@ -169,20 +167,7 @@ def unbalance(run: Run) -> "Figure":
     return figure
 
 
-def _wide(
-    run: Run, table: pd.DataFrame, column: str, key: list[str], names: list[str], when: Clock
-) -> tuple[Floats, Floats]:
-    """Column as (intervals, elements), and how many copies each element counts for."""
-    mine = table[table["grid"].isin(names)]
-    wide = mine.pivot_table(column, "interval", key, sort=False).reindex(index=when.intervals)
-    count = copies(run)
-    weights = np.array([float(count[element[0]]) for element in wide.columns])
-    return wide.to_numpy(np.float64), weights
-
-
-def _beyond(figure: "Figure", run: Run, names: list[str], when: Clock) -> None:
-    import plotly.graph_objects as go
-
+def _beyond(figure: go.Figure, run: Run, names: list[str], when: Clock) -> None:
     table = with_limits(run, names)
     far = table[table["margin_pu"] < -tolerances.AC_LIMIT_PU]
     far = far[far["interval"].isin(when.intervals)].nsmallest(500, "margin_pu")

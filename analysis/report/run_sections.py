@@ -168,7 +168,7 @@ def _power_charts(run: Run) -> Iterator[Chart]:
             wide=False,
         )
     for level in levels(run):
-        if power.has_batteries(run, level):
+        if power.has_devices(run, "battery", level):
             yield Chart(
                 f"State of charge, {LEVELS[level]}",
                 power.state_of_charge(run, level),
@@ -177,7 +177,7 @@ def _power_charts(run: Run) -> Iterator[Chart]:
                 wide=False,
             )
     for level in levels(run):
-        if power.has_units(run, level):
+        if power.has_devices(run, "unit", level):
             yield Chart(
                 f"Dispatchable units, {LEVELS[level]}",
                 power.units(run, level),

@@ -18,7 +18,7 @@ from stackelgrid.analysis.compare import (
     write_tables,
 )
 from stackelgrid.analysis.indicators import TOTAL, UNITS, Row, frame_of
-from stackelgrid.analysis.pictures.compare import write_plots
+from stackelgrid.analysis.pictures.studies import write_comparison
 
 
 def exchange(scheme):
@@ -108,7 +108,7 @@ def test_pictures(comparison, tmp_path):
     comparison.add(
         CLOSED_LOOP, "bottom_up", frame_of(rows, "bottom_up", "tariff"), exchange("bottom_up")
     )
-    written = {p.name for p in write_plots(comparison, tmp_path)}
+    written = {p.name for p in write_comparison(comparison, tmp_path)}
     plan = {"costs", "indicators", "exchange"}
     expected = {f"{n}.png" for n in plan} | {f"{n}_closed_loop.png" for n in plan}
     assert written == expected | {"follower_range.png"}
@@ -119,7 +119,7 @@ def test_nothing_but_failures_still_makes_tables(tmp_path):
     c = Comparison("tariff")
     c.fail(PLAN, "top_down", "no")
     write_tables(c, tmp_path, "T")
-    assert write_plots(c, tmp_path) == []
+    assert write_comparison(c, tmp_path) == []
     assert list(total_table(c, PLAN).index) == ["status"]
 
 

@@ -15,7 +15,7 @@ from stackelgrid.analysis.exactness import (
     write_tables,
 )
 from stackelgrid.analysis.feeder_tree import tree_table
-from stackelgrid.analysis.pictures.exactness import write_plots
+from stackelgrid.analysis.pictures.studies import write_sweep
 
 # PV scale, ceiling, verdict, price, voltage, lines, largest share
 POINTS = [
@@ -121,7 +121,7 @@ def test_tables_and_pictures_are_written(tables, tmp_path):
     write_tables(tables, tree_table(NETWORK), tmp_path)
     assert (tmp_path / "conditions.csv").read_text().startswith("basis,condition,holds_exact")
     assert (tmp_path / "levels.csv").exists()
-    written = write_plots(tables, tree_table(NETWORK), tmp_path, "a sweep")
+    written = write_sweep(tables, tree_table(NETWORK), tmp_path, "a sweep")
     assert [p.name for p in written] == ["heat_pv_vm_max.png", "lines.png"]
     for path in written:
         assert path.read_bytes().startswith(b"\x89PNG")
@@ -131,4 +131,4 @@ def test_tables_and_pictures_are_written(tables, tmp_path):
 def test_without_a_solved_point_no_picture_is_drawn(tables, tmp_path):
     empty = tables.points.assign(verdict="")
     nothing = SweepTables(empty, tables.steps, tables.lines)
-    assert write_plots(nothing, tree_table(NETWORK), tmp_path, "a sweep") == []
+    assert write_sweep(nothing, tree_table(NETWORK), tmp_path, "a sweep") == []

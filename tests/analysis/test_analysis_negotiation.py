@@ -13,8 +13,7 @@ from stackelgrid.analysis.negotiation import (
     negotiation_kpis,
     read_negotiations,
 )
-from stackelgrid.analysis.pictures import negotiation as negotiation_pictures
-from stackelgrid.analysis.pictures.negotiation import write_plots
+from stackelgrid.analysis.pictures.studies import write_negotiations
 from stackelgrid.profiles.errors import StackelgridError
 
 # rounds of the negotiations of two followers, interval by interval
@@ -109,12 +108,12 @@ def drawn(monkeypatch):
         figures[path.name.removesuffix(".tmp")] = figure  # written beside, and renamed
         real(figure, path, **options)
 
-    monkeypatch.setattr(negotiation_pictures.Figure, "savefig", savefig)
+    monkeypatch.setattr(Figure, "savefig", savefig)
     return figures
 
 
 def test_pictures_of_a_run(tables, tmp_path, drawn):
-    written = write_plots(tables, tmp_path, "day")
+    written = write_negotiations(tables, tmp_path, "day")
     assert {p.name for p in written} == {
         "negotiation_rounds_mv.png", "negotiation_rounds_tn.png", "negotiation_timeline.png",
     }  # fmt: skip
@@ -134,7 +133,7 @@ def test_pictures_of_a_run(tables, tmp_path, drawn):
 
 
 def test_pictures_without_messages(in_process, tmp_path):
-    written = write_plots(in_process, tmp_path, "day")
+    written = write_negotiations(in_process, tmp_path, "day")
     assert {p.name for p in written} == {"negotiation_rounds_mv.png", "negotiation_rounds_tn.png"}
 
 

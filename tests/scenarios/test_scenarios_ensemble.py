@@ -282,7 +282,7 @@ def test_an_ensemble_is_done_when_its_pictures_are_there(all_saved, monkeypatch,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ensemble_module, "write_plots", interrupted)
+        patch.setattr(ensemble_module, "write_ensemble", interrupted)
         assert command("ensemble", "--resume", all_saved, "--no-report").status == 130
     assert (all_saved / "kpis.parquet").exists()
     assert status_of(all_saved) == "interrupted"
@@ -304,7 +304,7 @@ def test_a_full_disk_is_one_line(all_saved, monkeypatch, command, since):
         real(*arguments, **fields)
 
     monkeypatch.setattr(ensemble_module.RunLog, "event", full)
-    monkeypatch.setattr(ensemble_module, "write_plots", full)
+    monkeypatch.setattr(ensemble_module, "write_ensemble", full)
     outcome = command("ensemble", "--resume", all_saved, "--no-report")
     assert outcome.status == 1
     said = f"stackelgrid: {all_saved}: cannot be written (No space left on device)"

@@ -353,14 +353,14 @@ def test_an_interrupt_after_the_last_point_computes_none_again(
     monkeypatch.setattr(exactness, "_evaluate", evaluated)
     with monkeypatch.context() as patch:
         merging = (exactness_tables.shutil, "rmtree")
-        patch.setattr(*(merging if when == "merging" else (exactness, "write_plots")), interrupted)
+        patch.setattr(*(merging if when == "merging" else (exactness, "write_sweep")), interrupted)
         with pytest.raises(KeyboardInterrupt):
             sweep_exactness(loaded, sweep, out)
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert (summary["status"], summary["points_done"]) == ("interrupted", 8)
     if when == "drawing":
         assert not (out / "points").exists()
-    monkeypatch.setattr(exactness, "write_plots", lambda *arguments: None)
+    monkeypatch.setattr(exactness, "write_sweep", lambda *arguments: None)
     seen = []
     sweep_exactness(loaded, sweep, out, resume=True, progress=seen.append)
     assert seen == [8]

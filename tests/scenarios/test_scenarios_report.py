@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from plotly.graph_objects import Figure
 from run_cases import unlisted
 
 from stackelgrid.analysis import Run
@@ -39,7 +40,8 @@ FIGURES = {
     for name, function in inspect.getmembers(module, inspect.isfunction)
     if function.__module__ == module.__name__
     and not name.startswith("_")
-    and inspect.signature(function).return_annotation == "Figure"
+    and inspect.signature(function).return_annotation is Figure
+    and "grids" not in inspect.signature(function).parameters  # parts of those by level
 }
 # titles that carry no unit: names along an axis, time, and what has none
 NO_UNIT = re.compile(r"grid|branch|part of the run|time \(.+\)|rounds .*|.* \(1\)")
@@ -148,7 +150,7 @@ def drawn(figure):
 def arguments(function, run):
     if function in BY_LEVEL:
         return (run, "lv" if function is not power.units else "mv")
-    return (run, "lv1") if function is maps.voltage_map else (run,)
+    return (run, "lv1") if function in (maps.voltage_map, power.dispatch) else (run,)
 
 
 @pytest.mark.parametrize(

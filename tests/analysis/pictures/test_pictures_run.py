@@ -162,17 +162,20 @@ def test_states_of_charge_are_those_of_all_batteries(run):
 def test_verdicts_are_strips_and_a_dc_dispatch_is_not_blamed(run):
     figure = pictures.certificate(run)
     assert labels(figure) == [
-        "no certificate: 1", "exact: 1", "within limits: 2", "feasible: 1", "infeasible: 1",
+        "no certificate: 1", "exact: 1",
+        "within limits (DC, phases: exactness is not asked): 2", "feasible, not exact: 1",
+        "infeasible: 1",
     ]  # fmt: skip
     (mesh,) = figure.axes[0].collections
-    assert np.asarray(mesh.get_array()).reshape(2, HOURS).tolist() == [[2, 2, 0], [1, 3, 4]]
-    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == ["tn", "mv"]
+    assert np.asarray(mesh.get_array()).reshape(2, HOURS).tolist() == [[1, 3, 4], [2, 2, 0]]
+    from_below = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert from_below == ["mv", "tn"]
 
 
 def test_prices_are_those_at_the_boundary(run):
     figure = pictures.prices(run, "mv")
     assert texts(figure)[1] == "price in EUR/MWh"
-    assert labels(figure) == ["import", "export", "nodal price in tn"]
+    assert labels(figure) == ["import, mv", "export, mv", "nodal prices in tn"]
     drawn = [line.get_ydata()[0] for line in figure.axes[0].lines]
     assert drawn == [70.0, 40.0, 55.0]
     with pytest.raises(ResultsError, match="'tn' has no grid above"):

@@ -1,0 +1,186 @@
+"""Pictures of studies and negotiations as PNG files: figures of the reports side by side.
+
+Each function writes into the directory of a study and returns the paths; a picture without data is
+left out.
+"""
+
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stackelgrid.analysis.compare import CLOSED_LOOP, COSTS, PLAN, TITLES, Comparison
+from stackelgrid.analysis.ensemble import KEY_FIGURES, EnsembleTables, KeyFigure
+from stackelgrid.analysis.exactness import SweepTables, line_shares
+from stackelgrid.analysis.figures import compare, ensemble, exactness, negotiation, qualities
+from stackelgrid.analysis.negotiation import NegotiationTables, cold_and_warm, rounds_of
+from stackelgrid.analysis.pictures.draw import panels, save
+from stackelgrid.analysis.qualities import PANELS
+
+_BROAD = 13.0  # inches of a picture with three columns
+_NAMED_LINES = 3  # lines that a title names
+
+
+def write_comparison(comparison: Comparison, directory: Path) -> list[Path]:
+    """Write costs, indicators, exchange and follower_range of every basis (PNG).
+
+    Those of the closed loop end in `_closed_loop`.
+    """
+    pictures = {}
+    for basis in filter(comparison.done, comparison.bases):
+        what = f"({TITLES[basis]}, {comparison.pricing} pricing)"
+        suffix = "" if basis == PLAN else f"_{basis}"
+        of_costs = [
+            (label, _with_legend(compare.costs(comparison, basis, name.partition("_")[0])))
+            for name, label in COSTS[basis].items()
+        ]
+        pictures[f"costs{suffix}"] = panels(
+            of_costs, f"Cost by scheme {what}", columns=3, width=_BROAD
+        )
+        bars = [(t, compare.indicator(comparison, basis, t)) for t in compare.INDICATORS]
+        pictures[f"indicators{suffix}"] = panels(
+            [(title, _with_legend(figure)) for title, figure in bars],
+            f"Indicators by scheme, all active networks {what}", columns=3, width=_BROAD,
+            own_legends=True,
+        )  # fmt: skip
+        exchange = compare.exchange(comparison, basis, columns=3)
+        if exchange.data:
+            pictures[f"exchange{suffix}"] = panels(
+                [("", exchange)],
+                f"Exchange with the grid above, import above zero, all copies {what}",
+                width=max(4.2 * min(3, len({trace.xaxis for trace in exchange.data})), 8.0),
+            )  # fmt: skip
+        ranges = compare.follower_range(comparison, basis)
+        if ranges.data:
+            title = f"Follower cost that feasibility_only leaves open {what}"
+            pictures[f"follower_range{suffix}"] = panels([("", ranges)], title)
+    return [save(drawn, directory, name) for name, drawn in pictures.items()]
+
+
+def write_qualities(comparison: Comparison, directory: Path) -> list[Path]:
+    """Write qualities.png; nothing where every run failed."""
+    if not comparison.done(CLOSED_LOOP):
+        return []
+    first = comparison.schemes(CLOSED_LOOP)[0]
+    figures = [
+        (panel.title.format(first=first), _with_legend(qualities.quality(comparison, panel)))
+        for panel in PANELS
+    ]
+    title = f"Runs by quality of communication, {comparison.pricing} pricing"
+    drawn = panels(figures, title, columns=3, width=_BROAD, own_legends=True)
+    return [save(drawn, directory, "qualities")]
+
+
+def write_ensemble(tables: EnsembleTables, directory: Path, name: str) -> list[Path]:
+    """Write ensemble.png, imbalance.png and, with other horizons, horizons.png."""
+    title = f"{name}: mean and 95 % confidence interval against the error level"
+    figures = [(shown.title, ensemble.key_figure(tables, shown)) for shown in KEY_FIGURES]
+    pictures = {"ensemble": panels(figures, title, columns=3, width=_BROAD)}
+    if tables.boundaries:
+        shown = KeyFigure("imbalance", "Imbalance", "MWh", perfect=False)
+        figures = [(grid, ensemble.key_figure(tables, shown, grid)) for grid in tables.boundaries]
+        pictures["imbalance"] = panels(
+            figures, f"{name}: exchange beyond the plan in force, all copies",
+            columns=3, width=max(4.2 * min(3, len(figures)), 8.0),
+        )  # fmt: skip
+    if tables.horizons:
+        figures = [
+            (f"{scheme}: {what}", ensemble.horizons(tables, scheme, kpi))
+            for kpi, what in (
+                ("horizon_cost", "cost beyond the scenario's own horizon"),
+                ("regret", "regret against perfect foresight"),
+            )
+            for scheme in tables.schemes
+        ]
+        pictures["horizons"] = panels(
+            figures, f"{name}: what another horizon or period of re-solving costs",
+            columns=len(tables.schemes), width=max(5.2 * len(tables.schemes), 8.0),
+        )  # fmt: skip
+    return [save(drawn, directory, file) for file, drawn in pictures.items()]
+
+
+def write_sweep(tables: SweepTables, tree: pd.DataFrame, directory: Path, title: str) -> list[Path]:
+    """Write a heat map of every pair of varied dimensions and the tree of lines (PNG).
+
+    Without a solved point there is nothing to show, and nothing is written.
+    """
+    solved = int((tables.points["verdict"] != "").sum())
+    if not solved:
+        return []
+    pictures = {}
+    for across, up in combinations(tables.varied, 2):
+        pictures[f"heat_{_short(across)}_{_short(up)}"] = panels(
+            [
+                _heat("exact points in %", exactness.exact_share(tables, across, up)),
+                _heat(
+                    "log10 of the largest fictitious loss (share of load), white: limit of exact",
+                    exactness.fictitious_loss(tables, across, up),
+                ),
+            ],
+            title, columns=2, width=_BROAD,
+        )  # fmt: skip
+    shares = line_shares(tables).reindex(tree["line"][1:]).fillna(0.0)
+    columns = [("inexact", "a line is inexact"), ("c1_fails", "C1 fails at a line")]
+    trees = [
+        (
+            f"points in which {what}: {_worst(shares[column])}",
+            exactness.feeder_tree(tables, tree, column),
+        )
+        for column, what in columns
+        if column == "inexact" or shares[column].any()
+    ]
+    pictures["lines"] = panels(trees, f"{title}: {solved} solved points", width=12.0)
+    return [save(drawn, directory, name) for name, drawn in pictures.items()]
+
+
+def write_negotiations(tables: NegotiationTables, directory: Path, title: str) -> list[Path]:
+    """Write negotiation_rounds_GRID.png of every follower and negotiation_timeline.png.
+
+    What a run has no data for is left out: no rounds, or no messages.
+    """
+    pictures = {}
+    for grid in map(str, tables.round["grid"].unique()):
+        intervals = zip(
+            cold_and_warm(tables, grid), ("first negotiation", "typical later one"), strict=True
+        )
+        figures = [
+            (
+                f"{which} (interval {at}, {len(rounds_of(tables, grid, at))} rounds)",
+                negotiation.rounds(tables, grid, at),
+            )
+            for at, which in intervals
+            if at is not None
+        ]
+        pictures[f"negotiation_rounds_{grid}"] = panels(
+            figures, f"{title}: rounds of the negotiation at {grid}",
+            columns=2, width=5.6 * len(figures) + 0.8, same_y=True,
+        )  # fmt: skip
+    if len(tables.commitment):
+        pictures["negotiation_timeline"] = panels(
+            [("", negotiation.schedules_held(tables)), ("", negotiation.agreement(tables))],
+            f"{title}: schedules that agents held, and how they came about", width=10.0,
+        )  # fmt: skip
+    return [save(drawn, directory, name) for name, drawn in pictures.items()]
+
+
+def _with_legend(figure: Any) -> Any:
+    """Bars whose parts are named below: a picture has no coloured texts."""
+    return figure.update_layout(showlegend=True)
+
+
+def _short(dimension: str) -> str:
+    return dimension.removesuffix("_eur_per_mwh").removesuffix("_pu").removesuffix("_scale")
+
+
+def _heat(title: str, figure: Any) -> tuple[str, Any]:
+    missing = np.isnan(np.asarray(figure.data[0].z, dtype=np.float64)).any()
+    return f"{title} (grey: no solved point)" if missing else title, figure
+
+
+def _worst(shares: "pd.Series[float]") -> str:
+    """Name the lines with the largest shares."""
+    worst = shares[shares > 0.0].sort_values(ascending=False, kind="stable").head(_NAMED_LINES)
+    listed = ", ".join(f"{line} ({100.0 * share:.0f} %)" for line, share in worst.items())
+    return f"worst {listed}" if listed else "none"
