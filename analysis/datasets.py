@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.run import NETWORK, Run, check_table
+from stackelgrid.analysis.run_record import NETWORK, RunRecord, check_table
 from stackelgrid.profiles.extras import install_command
 from stackelgrid.simulators.result_columns import NETWORK as NETWORK_COLUMNS
 from stackelgrid.simulators.tables import TABLES as RESULT_TABLES
@@ -111,7 +111,7 @@ def _told(table: str) -> dict[str, dict[str, str]]:
     return told
 
 
-def dataset(run: Run, table: str) -> xr.Dataset:
+def dataset(run: RunRecord, table: str) -> xr.Dataset:
     """Return a table as labelled arrays; raises ResultsError.
 
     Dimensions `interval` (with the coordinate `time`, UTC), `grid` (in the scenario's order) and
@@ -145,7 +145,7 @@ def dataset(run: Run, table: str) -> xr.Dataset:
     return xr.Dataset(variables, coordinates, _attributes(run, table))
 
 
-def write_netcdf(run: Run, tables: Sequence[str], path: Path) -> None:
+def write_netcdf(run: RunRecord, tables: Sequence[str], path: Path) -> None:
     """Write tables into one netCDF file, a group a table; raises ResultsError.
 
     A group is read by `xarray.open_dataset(path, group="bus")`, all by `xarray.open_datatree`.
@@ -217,7 +217,7 @@ def _times(frame: pd.DataFrame, intervals: pd.Index) -> Any:
     return first.loc[intervals].dt.tz_convert(None).to_numpy(dtype="datetime64[ns]")
 
 
-def _attributes(run: Run, table: str) -> dict[str, str]:
+def _attributes(run: RunRecord, table: str) -> dict[str, str]:
     what = f", table {table}" if table else ""
     told = {
         "Conventions": CONVENTIONS,

@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.run import NETWORK, TABLES, Run, check_table
+from stackelgrid.analysis.run import Run
+from stackelgrid.analysis.run_record import NETWORK, TABLES, check_table
 
 PANDAPOWER, NETCDF, CSV = "pandapower", "netcdf", "csv"
 FORMATS = (PANDAPOWER, NETCDF, CSV)

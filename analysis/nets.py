@@ -15,7 +15,7 @@ from pandapower.auxiliary import pandapowerNet
 from pandapower.toolbox import clear_result_tables
 
 from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.run import Run
+from stackelgrid.analysis.run_record import RunRecord
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.boundary import boundary_trafos
 from stackelgrid.controllers.networks.net_file import read_net
@@ -59,15 +59,14 @@ def initial_net(directory: Path, grid: str) -> pandapowerNet:
     return net
 
 
-def solved_net(run: Run, grid: str, interval: int) -> pandapowerNet:
-    """Return a grid's net with what was applied in an interval, and its results.
+def solved_net(run: RunRecord, net: pandapowerNet, grid: str, interval: int) -> pandapowerNet:
+    """Return a grid's initial net with what was applied in an interval, and its results.
 
     Loads, static generators, storages and generators have the powers of device.parquet (scaling
     1), the slack has the voltage and angle that it had, the boundary transformer its tap position.
     Every grid below is a load named after it, all copies together. `res_` tables are filled for
     buses, lines, transformers and all these elements. Raises ResultsError.
     """
-    net = run.net(grid)
     rows = _rows(run, grid, interval)
     _apply_devices(net, rows)
     _apply_boundary(net, rows)
@@ -82,7 +81,7 @@ def solved_net(run: Run, grid: str, interval: int) -> pandapowerNet:
     return net
 
 
-def _rows(run: Run, grid: str, interval: int) -> _Interval:
+def _rows(run: RunRecord, grid: str, interval: int) -> _Interval:
     name = grid.replace("'", "''")
 
     def of(table: str, column: str = "grid") -> pd.DataFrame:

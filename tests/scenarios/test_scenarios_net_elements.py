@@ -12,7 +12,6 @@ from outside_nets import street, triangle
 from pandapower.control import ConstControl
 
 from stackelgrid.analysis import Run
-from stackelgrid.analysis.nets import solved_net
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.scenarios.build import build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
@@ -113,7 +112,7 @@ def test_dispatch_costs_what_pandapowers_dc_opf_says(change, cost, tmp_path):
         assert objective == pytest.approx(cost, abs=5e-4)
     assert objective == pytest.approx(least_cost(oracle), rel=1e-6)
     # and the power flow of the run is pandapower's at the powers of the run
-    solved = solved_net(run, "g", 0)
+    solved = run.net("g", 0)
     before = solved.res_bus.vm_pu.to_numpy()
     pp.runpp(solved, calculate_voltage_angles=True)
     np.testing.assert_allclose(solved.res_bus.vm_pu, before, atol=1e-7)
@@ -165,7 +164,7 @@ def test_devices_of_a_feeders_net_do_what_its_columns_say(tmp_path):
     assert free.p_mw < free.available_mw - 0.001
     assert (device.loc[(0, "sgen", 2)].p_mw, device.loc[(0, "sgen", 2)].q_mvar) == (0.001, 0.0005)
     for interval in (0, 1):
-        solved = solved_net(run, "g", interval)
+        solved = run.net("g", interval)
         before = solved.res_bus.vm_pu.to_numpy()
         pp.runpp(solved, calculate_voltage_angles=True)
         np.testing.assert_allclose(solved.res_bus.vm_pu, before, atol=1e-7)
