@@ -1,4 +1,6 @@
-"""A radial feeder laid out as a tree: depth to the right, laterals in rows below."""
+"""A radial grid laid out as a tree: depth to the right, laterals in rows below."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,7 +15,7 @@ def tree_table(network: RadialNetwork) -> pd.DataFrame:
     Columns: bus (index of the grid), parent (row of the bus before, -1 for the head), line (its
     name as in the tables of a sweep, empty for the head), depth (lines from the head), row.
     """
-    depth, row = _places(network)
+    depth, row = tree_places(network.parent)
     pairs = zip(network.branch_table, network.branch_index, strict=True)
     return pd.DataFrame({
         "bus": [str(b) for b in network.bus_index],
@@ -24,20 +26,21 @@ def tree_table(network: RadialNetwork) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def _places(network: RadialNetwork) -> tuple[Ints, Ints]:
-    """Depth and row of every bus (buses,).
+def tree_places(parent: "Sequence[int] | Ints") -> tuple[Ints, Ints]:
+    """Depth and row of every bus (buses,); `parent` is that of every bus but the first.
 
-    The deepest branch goes on in the row of its parent, every other one gets a row below; those
-    that begin furthest from the head get the nearest rows, so that no two lines cross.
+    A parent comes before its children. The deepest branch goes on in the row of its parent, every
+    other one gets a row below; those that begin furthest from the head get the nearest rows, so
+    that no two lines cross.
     """
-    n = network.buses
+    n = len(parent) + 1
     children: list[list[int]] = [[] for _ in range(n)]
     depth, height = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-    for k, parent in enumerate(network.parent):
-        children[parent].append(k + 1)
-        depth[k + 1] = depth[parent] + 1
-    for k in range(network.branches - 1, -1, -1):
-        height[network.parent[k]] = max(height[network.parent[k]], height[k + 1] + 1)
+    for k, above in enumerate(parent):
+        children[above].append(k + 1)
+        depth[k + 1] = depth[above] + 1
+    for k in range(n - 2, -1, -1):
+        height[parent[k]] = max(height[parent[k]], height[k + 1] + 1)
     row = np.zeros(n, dtype=np.int64)
     used = 0
 

@@ -6,6 +6,8 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
+from stackelgrid.analysis.feeder_tree import tree_places
+
 _BESIDE = 0.05  # of the grid's extent: how far a bus without coordinates lies from its neighbour
 _MESHED_MOST = 400  # above, distances between all pairs take too long
 
@@ -15,12 +17,14 @@ class GridMap:
     """Positions of one grid: `buses` (index bus; x, y, name), `branches` (element, index, ends).
 
     `surveyed` says whether positions are the net's own coordinates (else they show what is
-    connected to what, and no distances). `branches` has columns element, index, name, bus, to_bus.
+    connected to what, and no distances). `branches` has columns element, index, name, bus, to_bus;
+    `heads` are the buses that the grid is supplied at.
     """
 
     buses: pd.DataFrame
     branches: pd.DataFrame
     surveyed: bool
+    heads: tuple[int, ...]
 
 
 def grid_map(network: pd.DataFrame, grid: str) -> GridMap:
@@ -32,6 +36,7 @@ def grid_map(network: pd.DataFrame, grid: str) -> GridMap:
     branches = own[own["element"].isin(["line", "trafo"])][
         ["element", "index", "name", "bus", "to_bus"]
     ].reset_index(drop=True)
+    heads = tuple(int(b) for b in own.loc[own["element"] == "ext_grid", "bus"])
     graph = nx.Graph()
     graph.add_nodes_from(int(b) for b in buses.index)
     graph.add_edges_from(branches[["bus", "to_bus"]].to_numpy(int).tolist())
@@ -40,11 +45,10 @@ def grid_map(network: pd.DataFrame, grid: str) -> GridMap:
     if surveyed:
         _place_beside(buses, graph, known)
     else:
-        sources = own.loc[own["element"] == "ext_grid", "bus"]
-        root = int(sources.iloc[0]) if len(sources) else int(buses.index[0])
+        root = heads[0] if heads else int(buses.index[0])
         for bus, (x, y) in _computed(graph, root).items():
             buses.loc[bus, ["x", "y"]] = x, y
-    return GridMap(buses, branches, surveyed)
+    return GridMap(buses, branches, surveyed, heads)
 
 
 def _spread(buses: pd.DataFrame) -> bool:
@@ -92,32 +96,16 @@ def _computed(graph: nx.Graph, root: int) -> dict[int, tuple[float, float]]:
 
 
 def _tree(graph: nx.Graph, root: int) -> dict[int, tuple[float, float]]:
-    """Depth from the root as x; the longest branch stays on its row, others open new ones."""
+    """Depth from the root as x, rows downwards as y; islands follow below."""
     place: dict[int, tuple[float, float]] = {}
-    row = 0.0
+    rows = 0
     roots = [root] + [min(c) for c in nx.connected_components(graph) if root not in c]
     for start in roots:
-        depth = nx.single_source_shortest_path_length(graph, start)
-        children = {b: sorted(n for n in graph[b] if depth[n] > depth[b]) for b in depth}
-        order = sorted(depth, key=lambda b: (-depth[b], b))
-        height = dict.fromkeys(depth, 0)
-        for b in order:
-            height[b] = max((height[c] + 1 for c in children[b]), default=0)
-        stack = [start]
-        lines: list[int] = []  # depth first, the longest child goes straight on
-        while stack:
-            b = stack.pop()
-            lines.append(b)
-            stack += sorted(children[b], key=lambda c: (height[c], -c))
-        # each bus without a parent on its row opens a new row
-        longest = {
-            b: max(kids, key=lambda c: (height[c], -c)) for b, kids in children.items() if kids
-        }
-        straight = {child: b for b, child in longest.items()}
-        for b in lines:
-            if b in straight:
-                place[b] = (float(depth[b]), place[straight[b]][1])
-            else:
-                place[b] = (float(depth[b]), -row)
-                row += 1.0
+        lines = list(nx.bfs_edges(graph, start, sort_neighbors=sorted))
+        buses = [start, *(bus for _, bus in lines)]
+        number = {bus: k for k, bus in enumerate(buses)}
+        depth, row = tree_places([number[above] for above, _ in lines])
+        for bus, x, y in zip(buses, depth, row, strict=True):
+            place[bus] = (float(x), -float(rows + y))
+        rows += int(row.max()) + 1
     return place

@@ -90,8 +90,7 @@ def voltage_map(
             hovertemplate="%{text}<extra></extra>",
         )
     )
-    source = run.network[(run.network["grid"] == grid) & (run.network["element"] == "ext_grid")]
-    heads = found.buses.loc[found.buses.index.isin(source["bus"])]
+    heads = found.buses.loc[found.buses.index.isin(found.heads)]
     figure.add_trace(
         go.Scatter(
             x=heads["x"],

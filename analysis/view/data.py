@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.held import check_held
-from stackelgrid.analysis.limits import bus_limits, has_network, loading_limits
+from stackelgrid.analysis.limits import has_network, loading_limits
 from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.run_files import run_summary
-from stackelgrid.analysis.view.geometry import Elements, GridGeometry, Static, geometry
+from stackelgrid.analysis.view.geometry import Elements, GridGeometry, geometry
 from stackelgrid.analysis.view.log_tail import LogTail
 from stackelgrid.analysis.view.tables import GrowingTable
 from stackelgrid.profiles.arrays import Floats
@@ -258,9 +258,6 @@ class _Reading:
 
     def _settle(self) -> None:
         """Take the elements from the first interval and their places from the network."""
-        static = None
-        if has_network(self.run):
-            static = Static(self.run.network, bus_limits(self.run))
         branches = self._first_rows("branch", _BRANCH)
         elements = Elements(
             self._first_rows("bus", _BUS),
@@ -268,7 +265,7 @@ class _Reading:
             self._first_rows("device", ["grid", "kind", "element", "index", "name", "bus"]),
             self._loading_limits(branches),
         )
-        self.grids = geometry(self.run.grids, elements, static)
+        self.grids = geometry(self.run, elements)
         self._unrated = np.isnan(np.concatenate([g.max_loading_percent for g in self.grids]))
         self._positions = {
             "bus": pd.MultiIndex.from_tuples(

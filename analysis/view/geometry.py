@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.grid_map import grid_map
+from stackelgrid.analysis.figures.frame import LEVELS
+from stackelgrid.analysis.grid_map import GridMap, grid_map
+from stackelgrid.analysis.limits import bus_limits, has_network
+from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.run_files import GridInfo
 from stackelgrid.profiles.arrays import Floats, Ints
 
@@ -57,31 +60,15 @@ class DeviceGeometry:
 
 def title_of(info: GridInfo) -> str:
     """A grid in words: level, copies, where it hangs."""
-    words = {"transmission": "transmission", "mv": "medium voltage", "lv": "low voltage"}
-    text = f"{info.name} ({words.get(info.level, info.level)}"
+    text = f"{info.name} ({LEVELS[info.level]}"
     if info.multiplicity > 1:
         text += f", {info.multiplicity} copies"
     return text + (f", bus {info.bus} of {info.parent})" if info.parent else ")")
 
 
-def geometry(
-    infos: Mapping[str, GridInfo], tables: "Elements", static: "Static | None"
-) -> tuple[GridGeometry, ...]:
-    """Geometry of all grids; `static` is None where a run has recorded no network."""
-    return tuple(_grid(info, infos, tables, static) for info in infos.values())
-
-
-@dataclass(frozen=True)
-class Static:
-    """What a run recorded of its grids: rows of network.parquet, limits by (grid, bus)."""
-
-    network: pd.DataFrame
-    limits: pd.DataFrame
-
-
 @dataclass(frozen=True)
 class Elements:
-    """What the tables of a run hold: columns (grid, bus), (grid, element, index) and devices'.
+    """Elements in the tables of a run: columns (grid, bus), (grid, element, index) and devices'.
 
     `max_loading_percent` are the limits of the branches, in their order.
     """
@@ -92,21 +79,20 @@ class Elements:
     max_loading_percent: Floats
 
 
-def _grid(
-    info: GridInfo,
-    infos: Mapping[str, GridInfo],
-    tables: Elements,
-    static: Static | None,
-) -> GridGeometry:
-    network = None if static is None else static.network
-    own = None if network is None else network[network["grid"] == info.name]
+def geometry(run: Run, tables: Elements) -> tuple[GridGeometry, ...]:
+    """Geometry of all grids; without places and limits where the run has recorded no network."""
+    return tuple(_grid(run, info, tables) for info in run.grids.values())
+
+
+def _grid(run: Run, info: GridInfo, tables: Elements) -> GridGeometry:
     bus = tables.bus.loc[tables.bus["grid"] == info.name, "bus"].to_numpy()
     position = {int(b): k for k, b in enumerate(bus)}
     mine = (tables.branch["grid"] == info.name).to_numpy()
     branch = tables.branch[mine]
     names = [(str(e), int(i)) for e, i in zip(branch["element"], branch["index"], strict=True)]
-    x, y = _places(network, info.name, bus)
-    low, high = _limits(static, info.name, bus)
+    found = grid_map(run.network, info.name) if has_network(run) and len(bus) else None
+    x, y = (np.empty(0), np.empty(0)) if found is None else _places(found, bus)
+    low, high = _limits(run, info.name, bus)
     return GridGeometry(
         name=info.name,
         title=title_of(info),
@@ -117,51 +103,48 @@ def _grid(
         low_pu=low,
         high_pu=high,
         branch=tuple(names),
-        branch_ends=_ends(own, names, position),
+        branch_ends=_ends(found, names, position),
         max_loading_percent=tables.max_loading_percent[mine],
         devices=_devices(tables.device[tables.device["grid"] == info.name], position),
         children=tuple(
             (child.name, position[child.bus])
-            for child in infos.values()
+            for child in run.grids.values()
             if child.parent == info.name and child.bus in position
         ),
-        head=_head(own, position),
+        head=position.get(found.heads[0], 0) if found is not None and found.heads else 0,
     )
 
 
-def _places(network: pd.DataFrame | None, grid: str, bus: Ints) -> tuple[Floats, Floats]:
+def _places(found: GridMap, bus: Ints) -> tuple[Floats, Floats]:
     """Coordinates in a unit square, both axes to the same scale."""
-    if network is None or not len(bus):
-        return np.empty(0), np.empty(0)
-    places = grid_map(network, grid).buses.reindex(bus)
+    places = found.buses.reindex(bus)
     x, y = places["x"].to_numpy(dtype=float), places["y"].to_numpy(dtype=float)
     span = max(float(np.ptp(x)), float(np.ptp(y))) or 1.0
     middle_x, middle_y = (x.min() + x.max()) / 2.0, (y.min() + y.max()) / 2.0
     return (x - middle_x) / span + 0.5, (y - middle_y) / span + 0.5
 
 
-def _limits(static: Static | None, grid: str, bus: Ints) -> tuple[Floats, Floats]:
-    if static is None:
+def _limits(run: Run, grid: str, bus: Ints) -> tuple[Floats, Floats]:
+    """Lower and upper voltage limits of buses; NaN where the run does not say."""
+    if not has_network(run):
         return np.full(len(bus), np.nan), np.full(len(bus), np.nan)
-    at = pd.MultiIndex.from_product([[grid], bus])
-    own = static.limits.reindex(at)
+    own = bus_limits(run).reindex(pd.MultiIndex.from_product([[grid], bus]))
     return own["min_vm_pu"].to_numpy(dtype=float), own["max_vm_pu"].to_numpy(dtype=float)
 
 
 def _ends(
-    static: pd.DataFrame | None, names: list[tuple[str, int]], position: Mapping[int, int]
+    found: GridMap | None, names: list[tuple[str, int]], position: Mapping[int, int]
 ) -> tuple[tuple[int, int], ...]:
     """Positions of the buses at both ends of each branch; -1 where the run does not say."""
-    if static is None:
-        return tuple((-1, -1) for _ in names)
-    rows = static[static["element"].isin(["line", "trafo"])]
-    ends = {
+    nowhere = (-1, -1)
+    if found is None:
+        return (nowhere,) * len(names)
+    ends = found.branches.set_index(["element", "index"])[["bus", "to_bus"]]
+    at = {
         (str(e), int(i)): (position.get(int(a), -1), position.get(int(b), -1))
-        for e, i, a, b in zip(
-            rows["element"], rows["index"], rows["bus"], rows["to_bus"], strict=True
-        )
+        for (e, i), a, b in ends.itertuples()
     }
-    return tuple(ends.get(name, (-1, -1)) for name in names)
+    return tuple(at.get(name, nowhere) for name in names)
 
 
 def _devices(rows: pd.DataFrame, position: Mapping[int, int]) -> tuple[DeviceGeometry, ...]:
@@ -174,11 +157,3 @@ def _devices(rows: pd.DataFrame, position: Mapping[int, int]) -> tuple[DeviceGeo
         )
         if int(bus) in position
     )  # fmt: skip
-
-
-def _head(static: pd.DataFrame | None, position: Mapping[int, int]) -> int:
-    """Position of the bus that the grid is supplied at, where its agent is drawn."""
-    if static is None:
-        return 0
-    supply = static.loc[static["element"] == "ext_grid", "bus"]
-    return position.get(int(supply.iloc[0]), 0) if len(supply) else 0
