@@ -201,11 +201,13 @@ def _sections(comparison: Comparison, basis: str) -> list[Section]:
         Section(f"{title}: what the schemes do", (), _deeds(comparison, basis)),
     ]
     if len(comparison.exchange[comparison.exchange["basis"] == basis]):
-        chart = Chart(
+        chart = Chart.of(
             "Exchange with the grid above, import above zero",
-            figures.exchange(comparison, basis),
-            "Exchange of every active network over time, one line for each scheme.",
-            "All copies of a grid together. Schemes that agree lie on one another.",
+            figures.exchange,
+            comparison,
+            basis,
+            note="All copies of a grid together. Schemes that agree lie on one another.",
+            wide=True,
         )
         sections.append(Section(f"{title}: exchange", (), (chart,)))
     return [*sections, numbers]

@@ -132,11 +132,12 @@ def _regret(tables: EnsembleTables) -> Section:
         "under perfect foresight: what happens is the same, and controllers know it. Its interval "
         "is that of the differences, much narrower than that of two means.",
     )
-    chart = Chart(
+    chart = Chart.of(
         "Regret against perfect foresight",
-        figures.members(tables, "regret"),
-        "Regret of every member and its mean with confidence interval, by error level, in EUR.",
-        "Dots are members; the bar is the 95 % interval of Student's t for the mean.",
+        figures.members,
+        tables,
+        note="Dots are members; the bar is the 95 % interval of Student's t for the mean.",
+        wide=True,
     )
     return Section("What errors cost", text, (chart,))
 
@@ -148,15 +149,8 @@ def _figures(tables: EnsembleTables) -> Section:
         if not title.startswith("Regret")
     ]
     if tables.boundaries:
-        charts.append(
-            Chart(
-                "Imbalance by boundary",
-                figures.imbalance(tables),
-                "Mean energy exchanged beyond the plan in force, by boundary, in MWh.",
-                "All copies of a boundary together.",
-                wide=False,
-            )
-        )
+        note = "All copies of a boundary together."
+        charts.append(Chart.of("Imbalance by boundary", figures.imbalance, tables, note=note))
     text = (
         "Mean over members with the 95 % confidence interval; hollow marks are perfect foresight."
     )
@@ -166,11 +160,7 @@ def _figures(tables: EnsembleTables) -> Section:
 def _horizons(tables: EnsembleTables) -> Section:
     text = "Cost of another horizon beyond that of the scenario's own, with the same errors."
     charts = tuple(
-        Chart(
-            f"Other horizons with {scheme}",
-            figures.horizons(tables, scheme),
-            f"Cost beyond the scenario's own horizon by error level with {scheme}, in EUR.",
-        )
+        Chart.of(f"Other horizons with {scheme}", figures.horizons, tables, scheme, wide=True)
         for scheme in tables.schemes
     )
     return Section("Other horizons", (text,), charts)

@@ -108,12 +108,7 @@ def _facts(study: SweepStudy) -> tuple[tuple[str, str], ...]:
 def _where(tables: SweepTables) -> list[Section]:
     """Where exactness ends: along each dimension, and by the pairs that tell most."""
     charts = tuple(
-        Chart(
-            f"By {DIMENSIONS[dimension].split(',')[0]}",
-            figures.along(tables, dimension),
-            "Percent of points by verdict, and predicted exact, by level of a dimension.",
-            wide=False,
-        )
+        Chart.of(f"By {DIMENSIONS[dimension].split(',')[0]}", figures.along, tables, dimension)
         for dimension in tables.varied
     )
     text = (
@@ -133,23 +128,10 @@ def _pairs(tables: SweepTables, pairs: list[tuple[str, str]]) -> Section:
     charts: list[Chart] = []
     for across, up in pairs[:_MOST_PAIRS]:
         told = f"{DIMENSIONS[across].split(',')[0]} and {DIMENSIONS[up].split(',')[0]}"
-        charts.append(
-            Chart(
-                f"Exact points by {told}",
-                figures.exact_share(tables, across, up),
-                f"Percent of points that are exact by {told}.",
-                wide=False,
-            )
-        )
-        charts.append(
-            Chart(
-                f"Largest fictitious loss by {told}",
-                figures.fictitious_loss(tables, across, up),
-                f"Logarithm of the largest share of the load that is burnt, by {told}.",
-                "log10 of the share of a step's load; white is the limit of the verdict exact.",
-                wide=False,
-            )
-        )
+        charts.append(Chart.of(f"Exact points by {told}", figures.exact_share, tables, across, up))
+        note = "log10 of the share of a step's load; white is the limit of the verdict exact."
+        title = f"Largest fictitious loss by {told}"
+        charts.append(Chart.of(title, figures.fictitious_loss, tables, across, up, note=note))
     more = len(pairs) - _MOST_PAIRS
     text = (
         f"The {_MOST_PAIRS} pairs that tell most of where points are exact; the other {more} are "
@@ -170,12 +152,7 @@ def _conditions(tables: SweepTables) -> Section:
         "fail nothing is promised; each alone promises nothing.",
     )
     charts = tuple(
-        Chart(
-            f"Conditions against the certificate, {basis}s",
-            figures.conditions(tables, basis),
-            f"Number of {basis}s at which each condition holds or fails, exact or not.",
-            wide=False,
-        )
+        Chart.of(f"Conditions against the certificate, {basis}s", figures.conditions, tables, basis)
         for basis in ("point", "step")
     )
     found = conditions_table(tables.points, tables.steps)
@@ -238,13 +215,8 @@ def _lines(study: SweepStudy) -> list[Section]:
     charts = []
     for column, what in (("inexact", "is inexact"), ("c1_fails", "fails condition C1")):
         if study.tree is not None and (shares[column] > 0.0).any():
-            charts.append(
-                Chart(
-                    f"Where a line {what}",
-                    figures.feeder_tree(study.tables, study.tree, column),
-                    f"The feeder as a tree, lines coloured by how often each {what}.",
-                )
-            )
+            of = (study.tables, study.tree, column)
+            charts.append(Chart.of(f"Where a line {what}", figures.feeder_tree, *of, wide=True))
     texts = (100.0 * shares.head(_MOST_LINES)).map("{:.1f} %".format)
     texts.insert(0, "line", texts.index)
     names = {"inexact": "inexact at", "c1_fails": "C1 fails at"}

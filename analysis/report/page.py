@@ -7,7 +7,7 @@ Figures are drawn in the browser by plotly.js, which is embedded once. Titles, n
 HTML, so that they wrap on a phone, can be searched and are read aloud.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from html import escape
@@ -55,6 +55,19 @@ class Chart:
     description: str
     note: str = ""
     wide: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        title: str,
+        figure: "Callable[..., Figure]",
+        *arguments: Any,
+        note: str = "",
+        wide: bool = False,
+    ) -> "Chart":
+        """Draw a figure of some arguments; its description is the first line of its docstring."""
+        described = (figure.__doc__ or title).splitlines()[0]
+        return cls(title, figure(*arguments), described, note, wide)
 
 
 @dataclass(frozen=True)

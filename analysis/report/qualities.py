@@ -92,38 +92,22 @@ def _negotiations(study: ComparisonStudy) -> list[Section]:
             tables = read_negotiations(study.directory / name)
         except StackelgridError:  # a report does without a run that was moved away
             continue
-        charts = _charts(tables)
+        rounds = [
+            Chart.of(f"Rounds of the first negotiation at {g}", negotiation.rounds, tables, str(g))
+            for g in tables.round["grid"].unique()
+        ]
+        charts = (*negotiation_charts(tables), *rounds)
         if charts:
             sections.append(Section(f"Negotiations with {name}", (), charts))
     return sections
 
 
-def _charts(tables: NegotiationTables) -> tuple[Chart, ...]:
+def negotiation_charts(tables: NegotiationTables) -> list[Chart]:
+    """Charts of the schedules that agents held, and of the times to agreement, where there are."""
     charts = []
     if len(tables.commitment):
-        charts.append(
-            Chart(
-                "Schedules that agents held at the gate",
-                negotiation.schedules_held(tables),
-                "Agents by intervals, coloured by the schedule an agent held.",
-            )
-        )
-    if len(tables.negotiation) and tables.negotiation["agreement_after_sec"].notna().any():
-        charts.append(
-            Chart(
-                "Time to agreement",
-                negotiation.agreement(tables),
-                "Simulated seconds from the first message to the decision to commit.",
-                wide=False,
-            )
-        )
-    charts += [
-        Chart(
-            f"Rounds of the first negotiation at {grid}",
-            negotiation.rounds(tables, str(grid)),
-            "Residuals of trade and prices round by round on a logarithmic axis.",
-            wide=False,
-        )
-        for grid in tables.round["grid"].unique()
-    ]
-    return tuple(charts)
+        title = "Schedules held at the gate"
+        charts.append(Chart.of(title, negotiation.schedules_held, tables, wide=True))
+    if tables.negotiation["agreement_after_sec"].notna().any():
+        charts.append(Chart.of("Time to agreement", negotiation.agreement, tables))
+    return charts
