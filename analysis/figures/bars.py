@@ -67,6 +67,41 @@ def bar_figure(
     return figure
 
 
+def named_bars(
+    values: Sequence[float],
+    names: Sequence[str],
+    texts: Sequence[str],
+    colors: Sequence[str],
+    titles: tuple[str, str],
+    hover: str,
+) -> go.Figure:
+    """Horizontal bars (the first name below) with texts at their ends.
+
+    `titles` are those of the axes; `hover` is Plotly's template of a value.
+    """
+    bars = go.Bar(
+        x=values,
+        y=names,
+        orientation="h",
+        marker={"color": colors},
+        text=texts,
+        textposition="auto",  # inside a long bar: beside it a phone would cut it
+        insidetextanchor="end",
+        textangle=0,
+        constraintext="none",
+        cliponaxis=False,
+        hovertemplate=f"%{{y}}: {hover}<extra></extra>",
+    )
+    height = _FRAME + 24 * len(names)
+    figure = go.Figure(
+        bars,
+        style.layout(height=height, hovermode="closest", showlegend=False, margin=style.BARE),
+    )
+    figure.update_xaxes(title_text=titles[0], range=[0, 1.25 * max(values, default=100.0)])
+    figure.update_yaxes(title={"text": titles[1], "standoff": 12}, ticks="")
+    return figure
+
+
 def _label(name: str, cells: Sequence[tuple[Part, int]]) -> str:
     """Name, and below it what the bars say in the order in which they are drawn."""
     several = len(cells) > 1

@@ -4,6 +4,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
+from stackelgrid.analysis.figures.bars import named_bars
 from stackelgrid.analysis.figures.frame import clock, decades, interval_bars, new_figure, steps
 from stackelgrid.analysis.run import Run
 
@@ -57,25 +58,10 @@ def time_spent(run: Run) -> go.Figure:
     total = max(sum(parts.values()), 1e-9)
     names = list(parts)[::-1]
     seconds = [parts[name] for name in names]
-    figure = go.Figure(
-        go.Bar(
-            x=seconds,
-            y=names,
-            orientation="h",
-            marker={"color": style.BLUE},
-            text=[f"{s:,.1f} s ({s / total:.0%})" for s in seconds],
-            textposition="auto",  # inside a long bar: beside it a phone would cut it
-            insidetextanchor="end",
-            textangle=0,
-            constraintext="none",
-            cliponaxis=False,
-            hovertemplate="%{y}: %{x:.2f} s<extra></extra>",
-        ),
-        layout=style.layout(height=250, showlegend=False, hovermode="closest", margin=style.BARE),
-    )
-    figure.update_xaxes(title_text="wall-clock time in s", range=[0, 1.25 * max(seconds)])
-    figure.update_yaxes(title={"text": "part of the run", "standoff": 12}, ticks="")
-    return figure
+    texts = [f"{s:,.1f} s ({s / total:.0%})" for s in seconds]
+    colors = [style.BLUE] * len(names)
+    titles = ("wall-clock time in s", "part of the run")
+    return named_bars(seconds, names, texts, colors, titles, "%{x:.2f} s")
 
 
 def time_of_decisions(run: Run) -> go.Figure:

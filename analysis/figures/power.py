@@ -150,7 +150,7 @@ def charge_of(run: Run, grids: Sequence[str], *, weighted: bool = True) -> go.Fi
     figure = band_figure(
         when, values, weights, style.BATTERY, "state of charge in %", "%", 1, "batteries"
     )
-    figure.update_yaxes(range=[0, 100])
+    figure.update_yaxes(range=[-2.0, 102.0])
     return figure
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
+from stackelgrid.analysis.figures.bars import named_bars
 from stackelgrid.analysis.figures.frame import (
     LEVEL_COLORS,
     Clock,
@@ -85,34 +86,15 @@ def fullest_branches(run: Run) -> go.Figure:
     at = branches.groupby(["grid", "element", "index"], sort=False)["loading_percent"].idxmax()
     worst = branches.loc[at].nlargest(_FULLEST, "loading_percent").iloc[::-1]
     names = branch_names(run, worst)
-    most = float(worst["loading_percent"].max()) if len(worst) else 100.0
-    level = worst["grid"].map({name: grid.level for name, grid in run.grids.items()})
-    figure = go.Figure(
-        go.Bar(
-            x=worst["loading_percent"],
-            y=names,
-            orientation="h",
-            marker={"color": [LEVEL_COLORS[name] for name in level]},
-            text=[
-                f"{loading:.0f} % at {when.text(interval)}"
-                for loading, interval in zip(
-                    worst["loading_percent"], worst["interval"], strict=True
-                )
-            ],
-            textposition="auto",  # inside a long bar: beside it a phone would cut it
-            insidetextanchor="end",
-            textangle=0,
-            constraintext="none",
-            cliponaxis=False,
-            hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
-        ),
-        layout=style.layout(
-            height=70 + 24 * len(worst), hovermode="closest", showlegend=False, margin=style.BARE
-        ),
-    )
-    figure.update_xaxes(title_text="largest loading in %", range=[0, 1.25 * most])
-    figure.update_yaxes(title={"text": "branch", "standoff": 12}, ticks="")
-    if most > 75.0:
+    loadings = [float(loading) for loading in worst["loading_percent"]]
+    texts = [
+        f"{loading:.0f} % at {when.text(interval)}"
+        for loading, interval in zip(loadings, worst["interval"], strict=True)
+    ]
+    colors = [LEVEL_COLORS[run.grids[str(grid)].level] for grid in worst["grid"]]
+    titles = ("largest loading in %", "branch")
+    figure = named_bars(loadings, names, texts, colors, titles, "%{x:.1f} %")
+    if max(loadings, default=0.0) > 75.0:
         figure.add_vline(x=100.0, line={"color": style.VERMILION, "dash": "dash", "width": 1.5})
     return figure
 

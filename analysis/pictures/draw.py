@@ -28,7 +28,7 @@ from stackelgrid.simulators.whole_file import whole_file
 _WIDTH = 8.0  # inches of a picture; a column of a journal is about half as wide
 _PX_PER_INCH = 100.0  # of a Plotly figure's height
 _LEAST = 2.2  # inches of a panel's height, and of what stands above and below it
-_TITLE, _LEGEND_ROW, _CHARACTER, _HANDLE = 0.3, 0.22, 0.068, 0.65
+_TITLE, _LEGEND_ROW, _CHARACTER, _HANDLE = 0.3, 0.22, 0.068, 0.6
 
 
 def picture(figure: Any, title: str = "") -> Figure:

@@ -12,12 +12,13 @@ from stackelgrid.analysis import Run
 from stackelgrid.analysis.pictures import run as pictures
 
 DOCS = Path(__file__).resolve().parents[1]
-_DPI = 90
+_DPI, _SIZE = 90, (8.0, 4.0)  # of each of the four pictures, inches
 
 
 def drawn(figure: Figure) -> "np.typing.NDArray[np.uint8]":
     """Pixels of a figure (height, width, 4)."""
     figure.set_dpi(_DPI)
+    figure.set_size_inches(_SIZE)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba()).copy()
