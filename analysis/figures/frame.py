@@ -129,8 +129,16 @@ def area(
     **own: Any,
 ) -> go.Scatter:
     """Area of MW by interval on those of the same `stack`; `line` is the width of its edge."""
-    look = {"line": {"color": color, "width": line}, "fillcolor": faded(color, opacity)}
-    return steps(when, values, name, "MW", stackgroup=stack, **look, **own)
+    return steps(
+        when,
+        values,
+        name,
+        "MW",
+        line={"color": color, "width": line},
+        fillcolor=faded(color, opacity),
+        stackgroup=stack,
+        **own,
+    )
 
 
 def legend_mark(figure: go.Figure, name: str, color: str, symbol: str = "square") -> None:

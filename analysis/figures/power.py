@@ -38,7 +38,7 @@ _TERMS = (
     ("grids below", "lower_p_mw", -1.0, style.LOWER),
 )
 _NOTHING_MW = 1e-6  # a term that stays below is left out
-_NOTHING_SHARE = 1e-3  # of the largest term: cannot be seen
+_NOTHING_SHARE = 1e-3  # of the largest term of one grid: cannot be seen
 
 
 def balance(run: Run, level: str) -> go.Figure:
@@ -59,11 +59,12 @@ def _balance(run: Run, names: list[str], *, weighted: bool) -> go.Figure:
         for name, column, sign, _ in _TERMS
     }
     largest = max(np.abs(power).max(initial=0.0) for power in powers.values())
+    least = _NOTHING_MW if weighted else _NOTHING_SHARE * largest
     for name, _, _, color in _TERMS:
         parts = {"supply": np.maximum(powers[name], 0.0), "use": np.minimum(powers[name], 0.0)}
         shown = False
         for side, part in parts.items():
-            if np.abs(part).max(initial=0.0) < max(_NOTHING_MW, _NOTHING_SHARE * largest):
+            if np.abs(part).max(initial=0.0) < least:
                 continue
             own = {"legendgroup": name, "showlegend": not shown}
             figure.add_trace(area(when, part, name, color, side, 0.7, 0.5, **own))
@@ -177,8 +178,8 @@ def trade_volumes(run: Run, when: Clock) -> pd.DataFrame:
     trades = run.trade[run.trade["side"] == "buy"]
     power = trades["p_mw"] * trades["grid"].map(copies(run))
     rows = trades.assign(power=power)
-    power = rows.pivot_table("power", "interval", "market", aggfunc="sum")
-    return power.reindex(index=when.intervals, columns=["grid", "inside", "across"]).fillna(0.0)
+    bought = rows.pivot_table("power", "interval", "market", aggfunc="sum")
+    return bought.reindex(index=when.intervals, columns=["grid", "inside", "across"]).fillna(0.0)
 
 
 def has_trade(run: Run) -> bool:

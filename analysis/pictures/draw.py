@@ -21,7 +21,7 @@ from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.pictures.traces import POINTS, Canvas, color_of, line_of, positions
+from stackelgrid.analysis.pictures.traces import KINDS, POINTS, Canvas, color_of, line_of, positions
 from stackelgrid.profiles.file_names import check_file_name
 from stackelgrid.simulators.whole_file import whole_file
 
@@ -95,6 +95,8 @@ def _height(figure: Any) -> float:
 
 def _draw(drawing: Figure, place: SubplotSpec, figure: Any) -> tuple[Axes, dict[str, Artist]]:
     """Draw a Plotly figure with all its subplots; returns its first axes and its legend."""
+    for kind in {trace.type for trace in figure.data} - set(KINDS):
+        raise ValueError(f"trace of type {kind!r} is not drawn; accepted: {', '.join(KINDS)}")
     traces = [(trace, (trace.xaxis or "x", trace.yaxis or "y")) for trace in figure.data]
     pairs = list(dict.fromkeys([("x", "y"), *(pair for _, pair in traces)]))
     all_axes = _all_axes(drawing, place, figure.layout, pairs)
@@ -158,7 +160,7 @@ def _finish(axes: Axes, canvas: Canvas, x: Any, y: Any) -> None:
         if axis.showgrid is not False:
             of.grid(color=style.RULE)
         if axis.showticklabels is False:
-            axes.tick_params(axis=name, **{"labelbottom" if name == "x" else "labelleft": False})
+            of.set_tick_params(labelbottom=False, labelleft=False)
     if y.scaleanchor:
         axes.set_aspect("equal")
     axes.set_axisbelow(True)
@@ -226,10 +228,7 @@ def _add_texts(layout: Any, all_axes: dict[tuple[str, str], Axes]) -> None:
     """Write annotations; a place may be a share of the axes (paper)."""
     for note in layout.annotations:
         axes = _of_reference(all_axes, note.xref, note.yref)
-        inside = tuple(
-            "axes fraction" if ref == "paper" or ref.endswith("domain") else "data"
-            for ref in (note.xref or "x", note.yref or "y")
-        )
+        inside = (_of_paper(note.xref), _of_paper(note.yref))
         (x,), (y,) = positions([note.x]), positions([note.y])
         if inside[1] == "data" and axes.get_yscale() == "log":
             y = 10.0**y  # Plotly places texts by the exponent
@@ -240,6 +239,12 @@ def _add_texts(layout: Any, all_axes: dict[tuple[str, str], Axes]) -> None:
             ha={"left": "left", "right": "right"}.get(note.xanchor, "center"),
             va={"bottom": "bottom", "top": "top"}.get(note.yanchor, "center"),
         )  # fmt: skip
+
+
+def _of_paper(reference: str | None) -> str:
+    """Coordinates of matplotlib that a reference of Plotly means."""
+    shares = reference is not None and (reference == "paper" or reference.endswith("domain"))
+    return "axes fraction" if shares else "data"
 
 
 def _of_reference(all_axes: dict[tuple[str, str], Axes], x: str, y: str) -> Axes:

@@ -17,6 +17,7 @@ from stackelgrid.analysis import style
 from stackelgrid.profiles.arrays import Floats
 
 POINTS = 0.72  # points a pixel of Plotly, of which 100 are an inch
+KINDS = ("scatter", "bar", "heatmap")  # of traces that are drawn
 _MS_PER_DAY = 86_400_000.0
 _BAR_GAP = 0.2  # Plotly's share of the spacing between bars
 _MOST_MARKS = 150  # cells of a heat map up to which numbers are written in them
@@ -49,9 +50,6 @@ class Canvas:
         kinds = {"scatter": self._scatter, "bar": self._bar, "heatmap": self._heatmap}
         found: dict[str, Artist] = {}
         for trace in self._traces:
-            if trace.type not in kinds:
-                accepted = ", ".join(kinds)
-                raise ValueError(f"trace of type {trace.type!r} is not drawn; accepted: {accepted}")
             artist = kinds[trace.type](trace)
             if artist is not None and trace.name and trace.showlegend is not False:
                 found.setdefault(trace.name, artist)
@@ -95,22 +93,24 @@ class Canvas:
                 self._axes.text(at_x, at_y, str(text), ha="center", va="center", fontsize=7)
         return artist
 
-    def _markers(self, trace: Any, x: Floats, y: Floats) -> Artist:
+    def _markers(self, trace: Any, x: Floats, y: Floats) -> Artist | None:
         """Draw marks alike, or each in the colour of its number."""
         marker = trace.marker
         if isinstance(marker.color, str) or marker.color is None:
             (line,) = self._axes.plot(x, y, linestyle="none", **_marker(marker))
             return line
         norm, colors = Normalize(marker.cmin, marker.cmax), _colormap(marker.colorscale)
+        if marker.showscale or marker.colorbar.title.text:
+            self._color_bar(marker.colorbar, norm, colors)
+        if not np.isfinite(x).any():  # it stands for its colours only
+            return None
         edges = marker.line.color
         dots = self._axes.scatter(
             x, y, s=(POINTS * float(marker.size)) ** 2, zorder=3,
             c=np.asarray(marker.color, dtype=np.float64), norm=norm, cmap=colors,
             edgecolors=edges if edges is None or isinstance(edges, str) else list(edges),
-            linewidths=POINTS * np.asarray(marker.line.width or 0.0, dtype=np.float64),
+            linewidths=[POINTS * float(w) for w in np.atleast_1d(marker.line.width or 0.0)],
         )  # fmt: skip
-        if marker.showscale or marker.colorbar.title.text:
-            self._color_bar(marker.colorbar, norm, colors)
         return dots
 
     def _bar(self, trace: Any) -> Artist:
@@ -121,7 +121,7 @@ class Canvas:
         )
         number, layout = self._bars.index(trace), self._layout
         if trace.width is not None:  # from the start of an interval to its end
-            breadth = np.asarray(trace.width) / (_MS_PER_DAY if self.dates else 1.0)
+            breadth: Any = np.asarray(trace.width) / (_MS_PER_DAY if self.dates else 1.0)
             at = at + breadth / 2.0
         else:
             spacing = float(np.diff(np.unique(at)).min()) if len(np.unique(at)) > 1 else 1.0
@@ -136,11 +136,13 @@ class Canvas:
             base = np.zeros(len(at)) if trace.base is None else np.asarray(trace.base, np.float64)
         colors = trace.marker.color
         colors = color_of(colors) if isinstance(colors, str) else [color_of(c) for c in colors]
-        error = trace.error_y.array
+        error: dict[str, Any] = {}
+        if trace.error_y.array is not None:
+            error = {"yerr": np.asarray(trace.error_y.array), "capsize": 3}
         draw = self._axes.barh if lying else self._axes.bar
         bars = draw(
             at, values, breadth, base, color=colors,
-            **({} if error is None else {"yerr": np.asarray(error), "capsize": 3}),
+            **error,
         )  # fmt: skip
         if trace.text is not None:
             self._axes.bar_label(bars, [str(text) for text in trace.text], fontsize=8, padding=3)
@@ -201,7 +203,8 @@ def positions(values: Sequence[Any], labels: Mapping[str, int] | None = None) ->
         return np.array([labels.get(value, np.nan) for value in values], dtype=np.float64)
     known = next((value for value in values if value is not None), None)
     if is_date(known):
-        days: Floats = date2num(np.array(list(values), dtype="datetime64[ms]"))
+        times = np.array(list(values), dtype="datetime64[ms]")
+        days: Floats = date2num(times)  # type: ignore[no-untyped-call]
         return days
     return np.array(list(values), dtype=np.float64)
 
@@ -255,4 +258,5 @@ def _even(trace: Any, cells: int) -> Floats:
     """Edges of cells of equal length in time."""
     days = float(trace.dx) / _MS_PER_DAY
     (first,) = positions([trace.x0])
-    return first + days * (np.arange(cells + 1) - 0.5)
+    edges: Floats = first + days * (np.arange(cells + 1) - 0.5)
+    return edges

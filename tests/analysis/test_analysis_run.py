@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from typing import get_type_hints
 
 import duckdb
 import numpy as np
@@ -90,7 +91,7 @@ def finished(going_on):
 
 
 def test_the_class_declares_every_table_as_a_frame():
-    assert set(Run.__annotations__) == {*SCHEMAS, "network"}
+    assert set(get_type_hints(Run)) == {*SCHEMAS, "network"}
     assert all(kind is pd.DataFrame for kind in Run.__annotations__.values())
 
 
