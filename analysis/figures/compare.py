@@ -21,6 +21,7 @@ from stackelgrid.analysis.compare import (
 )
 from stackelgrid.analysis.figures.bars import Part, bar_figure
 from stackelgrid.analysis.indicators import UNITS
+from stackelgrid.controllers import tolerances
 
 # indicators that are drawn: title of the axis, and its parts with their labels
 INDICATORS: dict[str, tuple[str, dict[str, str]]] = {
@@ -43,23 +44,27 @@ def costs(comparison: Comparison, basis: str, which: str = "total") -> go.Figure
     """What every scheme costs beyond the cheapest, EUR; costs themselves stand beside the names.
 
     `which` is `total`, `leader` or `follower`. A dashed line is the proven bound of the total.
+    Costs that are all the same are drawn from zero.
     """
     values = comparison.totals(basis, cost_name(basis, which))
     lowest = values.min()
+    differ = values.max() - lowest > tolerances.COST_ALIKE * max(abs(lowest), 1.0)
+    start = lowest if differ else 0.0
     texts = [
         "not defined" if np.isnan(v) else f"{v:,.2f} EUR" + ("" if v > lowest else ", the lowest")
         for v in values
     ]
-    part = Part(np.asarray(values - lowest, dtype=np.float64), texts, _colors(comparison, basis))
-    figure = bar_figure(list(values.index), [part], "EUR beyond the lowest")
-    bound = proven_bound(comparison, basis) - lowest
+    part = Part(np.asarray(values - start, dtype=np.float64), texts, _colors(comparison, basis))
+    title = "EUR beyond the lowest" if differ else "EUR"
+    figure = bar_figure(list(values.index), [part], title)
+    bound = proven_bound(comparison, basis) - start
     if which == "total" and np.isfinite(bound):
         figure.add_trace(
             go.Scatter(
                 x=[bound, bound], y=[-0.5, len(values) - 0.5], mode="lines",
-                name=f"proven bound {bound + lowest:,.2f} EUR",
+                name=f"proven bound {bound + start:,.2f} EUR",
                 line={"color": style.BLACK, "dash": "dash", "width": 1.5},
-                hovertemplate=f"proven bound {bound + lowest:,.2f} EUR<extra></extra>",
+                hovertemplate=f"proven bound {bound + start:,.2f} EUR<extra></extra>",
             )
         )  # fmt: skip
         low, high = figure.layout.xaxis.range

@@ -227,7 +227,7 @@ def _costs(comparison: Comparison, basis: str) -> tuple[Chart, ...]:
                 "total",
                 "Total cost",
                 "The follower's and the leaders' cost; payments between them are transfers and "
-                "left out. Bars begin at the lowest cost.",
+                "left out. Bars begin at the lowest cost, or at zero where costs are the same.",
             ),
             ("leader", "Cost of the leaders", "With what they pay at the boundary."),
             ("follower", "Cost of the follower", "Of the root, at the leaders' exchange."),
