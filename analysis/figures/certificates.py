@@ -134,32 +134,26 @@ def _codes(run: Run, when: Clock) -> tuple[dict[str, list[int]], dict[str, list[
     """State and text by row of the strip and interval."""
     codes: dict[str, list[int]] = {}
     texts: dict[str, list[str]] = {}
-    rows = run.interval.set_index(["grid", "interval"])
+    table = run.interval
+    rows = {
+        grid: table[table["grid"] == grid].set_index("interval").reindex(when.intervals)
+        for grid in run.grids
+    }
+
+    def add(
+        row: str, own: pd.DataFrame, suffix: str, asked: bool, recovery: "pd.Series[str]"
+    ) -> None:
+        verdicts = own[f"verdict{suffix}"]
+        codes[row] = [number(verdict, asked) for verdict in verdicts]
+        columns = (own[f"violation{suffix}_pu"], own[f"worst{suffix}"], recovery)
+        texts[row] = [_text(*cells) for cells in zip(verdicts, *columns, strict=True)]
+
     for grid, info in run.grids.items():
-        own = rows.xs(grid, level="grid").reindex(when.intervals)
-        asked = exactness_asked(info.level)
-        codes[grid] = [number(v, asked) for v in own["verdict"]]
-        texts[grid] = [
-            _text(v, violation, where, rung)
-            for v, violation, where, rung in zip(
-                own["verdict"], own["violation_pu"], own["worst"], own["recovery"], strict=True
-            )
-        ]
-    for grid in run.grids:
-        own = rows.xs(grid, level="grid").reindex(when.intervals)
-        if not own["verdict_three_phase"].isin([FEASIBLE, INFEASIBLE]).any():
-            continue
-        name = grid + _PHASES
-        codes[name] = [number(v, False) for v in own["verdict_three_phase"]]
-        texts[name] = [
-            _text(v, violation, where, "")
-            for v, violation, where in zip(
-                own["verdict_three_phase"],
-                own["violation_three_phase_pu"],
-                own["worst_three_phase"],
-                strict=True,
-            )
-        ]
+        add(grid, rows[grid], "", exactness_asked(info.level), rows[grid]["recovery"])
+    for grid, own in rows.items():
+        if own["verdict_three_phase"].isin([FEASIBLE, INFEASIBLE]).any():
+            none = pd.Series("", own.index)
+            add(grid + _PHASES, own, "_three_phase", False, none)
     return codes, texts
 
 
