@@ -6,9 +6,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
+
 from stackelgrid.controllers.agents.upstream import FollowerSolution
 from stackelgrid.controllers.coordination.recovery import recover
 from stackelgrid.controllers.coordination.stage import Scheme, SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.coordination.threads import settle
 from stackelgrid.controllers.decision import Outcome
 from stackelgrid.controllers.schedule import BoundaryProfile, Plan
 from stackelgrid.profiles.arrays import Floats
@@ -59,11 +62,13 @@ def decide_and_evaluate(
     # nothing to decide before the follower where no grid is below it
     decision = scheme.decide(instance) if stage.leaders else SchemeDecision({}, 0.0, 0.0)
     messages: tuple[str, ...] = ()
-    points = decision.points
-    if foreseen is not None and decision.plans is None and decision.exchange is None:
+    points, ahead = decision.points, None
+    if decision.plans is None and decision.exchange is None:
         expected = stage.boundaries(points, instance)
         if expected is not None:
-            foreseen(expected)
+            if foreseen is not None:
+                foreseen(expected)
+            ahead = _audit_ahead(stage, instance, decision, expected)
     plans = dict(decision.plans or {}) or stage.plans(points, instance)
     if stage.settings.recovery and decision.plans is None:
         recovered = recover(stage, scheme, instance, decision, plans)
@@ -77,8 +82,33 @@ def decide_and_evaluate(
     }
     if stage.follower is None:
         return Evaluated(plans, None, messages, exchange)
-    outcome, audit = _outcome(stage, scheme.name, instance, decision, plans, solve_s)
+    outcome, audit = _outcome(stage, scheme.name, instance, decision, plans, solve_s, ahead)
     return Evaluated(plans, outcome, messages, exchange, audit)
+
+
+@dataclass(frozen=True)
+class _Audit:
+    """Audit of the follower's dispatch for its parameters p, begun before plans are certified."""
+
+    p: Floats
+    gap: Future[float]
+
+
+def _audit_ahead(
+    stage: Stage,
+    instance: StageInstance,
+    decision: SchemeDecision,
+    exchange: Mapping[str, BoundaryProfile],
+) -> _Audit | None:
+    """Begin to audit the follower's dispatch for exchanges that mending may still change."""
+    follower, base = stage.follower, instance.parameters
+    if follower is None or base is None or decision.follower_x is not None:
+        return None
+    p = follower.with_exchange(base, {name: profile.p_mw for name, profile in exchange.items()})
+    answer = follower.solve(p)
+    if answer.status != "optimal":
+        return None
+    return _Audit(p, stage.submit(partial(follower_gap, stage, p, answer, _NAN)))
 
 
 def _outcome(
@@ -88,6 +118,7 @@ def _outcome(
     decision: SchemeDecision,
     plans: dict[str, Plan],
     solve_s: float,
+    ahead: _Audit | None,
 ) -> tuple[Outcome, Future[float] | None]:
     follower, base = stage.follower, instance.parameters
     assert follower is not None
@@ -115,7 +146,13 @@ def _outcome(
     own, payment = _leader_costs(stage, instance, decision, exchange, answer)
     # a scheme that asks the follower to be optimal is held to it
     held = returned if decision.follower_range_eur is None and returned == returned else _NAN
-    audit = stage.submit(partial(follower_gap, stage, p, answer, held)) if solved else None
+    audit: Future[float] | None = None
+    if ahead is not None and held != held and np.array_equal(p, ahead.p):
+        audit = ahead.gap
+    elif ahead is not None:
+        settle(ahead.gap)  # the independent solver serves one audit at a time
+    if audit is None and solved:
+        audit = stage.submit(partial(follower_gap, stage, p, answer, held))
     outcome = Outcome(
         scheme=scheme,
         pricing=stage.pricing,

@@ -1,7 +1,7 @@
 """One follower and its leaders: a stage of the cascade, on which every scheme decides."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, as_completed
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -208,14 +208,11 @@ class Stage:
         return IndependentSolver(self.follower.compiled.program)
 
     def decide_groups(self, instance: StageInstance, variant: Variant = TARIFF) -> GroupDecision:
-        """Let every group decide without the follower on threads, and begin to certify plans."""
+        """Let every group decide without the follower on threads."""
         groups = self.groups_of(variant)
         futures = self._solves.solve(groups, instance.leaders)
         try:
-            for future in as_completed(futures):
-                if future.exception() is not None:
-                    break
-                self._certify(future.result().points, instance)
+            wait(futures, return_when=FIRST_EXCEPTION)
             decisions = [future.result() for future in futures]
         finally:
             for future in futures:
@@ -262,8 +259,8 @@ class Stage:
                 future.cancel()
 
     def submit(self, task: Callable[[], T]) -> Future[T]:
-        """Let a task run on a thread that nothing else needs."""
-        return self.pool.begin(task, Urgency.AUDIT)
+        """Let a task run on a thread that no decision needs."""
+        return self.pool.begin(task, Urgency.CERTIFY)
 
     def plans(self, points: Mapping[str, FeederPoint], instance: StageInstance) -> dict[str, Plan]:
         """Plans of leaders with their certificates, found on threads."""

@@ -13,12 +13,11 @@ T = TypeVar("T")
 
 
 class Urgency(IntEnum):
-    """What waits for a task: the present stage, the next one, plans, or the end of the interval."""
+    """What waits for a task: the present stage, the next one, or certificates and audits."""
 
     DECIDE = 0
     AHEAD = 1
     CERTIFY = 2
-    AUDIT = 3
 
 
 class Threads(Executor):

@@ -167,31 +167,73 @@ def test_a_wrong_beginning_leaves_no_trace(eager, with_cascade, monkeypatch):
 
 
 def test_an_interrupt_leaves_out_what_has_not_begun(build_medium, with_cascade, monkeypatch):
-    """Threads are busy with plans, the next stage waits for one: it never begins."""
+    """Threads are busy, the next stage waits for one: it never begins."""
     system = build_medium()
     cascade = with_cascade(system, threads=2)
-    lower, upper = cascade.levels
+    upper = cascade.levels[-1].stage
     go_on, begun, solved = threading.Event(), threading.Barrier(3, timeout=60.0), []
-    begin_groups = upper.stage.begin_groups
+    begin_groups = upper.begin_groups
 
-    def certified(*given):
+    def busy():
         begun.wait()
         assert go_on.wait(60.0)
 
     def begin(instance):
+        for _ in range(2):
+            upper.pool.submit(busy)
         begun.wait()
         begin_groups(instance)
         raise KeyboardInterrupt
 
-    for agent in lower.stage.leaders.values():
-        monkeypatch.setattr(agent, "certified", certified)
-    monkeypatch.setattr(upper.stage, "begin_groups", begin)
-    monkeypatch.setattr(upper.stage.groups[0], "solve", solved.append)
+    monkeypatch.setattr(upper, "begin_groups", begin)
+    monkeypatch.setattr(upper.groups[0], "solve", solved.append)
     with pytest.raises(KeyboardInterrupt):
         cascade.decide(0, measure(system))
     go_on.set()
-    cascade._pool.shutdown()
+    upper.pool.shutdown()
     assert solved == []
+
+
+def test_the_follower_is_audited_while_plans_are_certified(system, with_cascade, monkeypatch):
+    cascade = with_cascade(system, threads=2)
+    audited, gap = threading.Event(), evaluate.follower_gap
+
+    def audit_of(*given):
+        audited.set()
+        return gap(*given)
+
+    for agent in cascade.levels[-1].stage.leaders.values():
+        certified = agent.certified
+
+        def waiting(*given, certified=certified):
+            assert audited.wait(60.0)
+            return certified(*given)
+
+        monkeypatch.setattr(agent, "certified", waiting)
+    monkeypatch.setattr(evaluate, "follower_gap", audit_of)
+    assert cascade.decide(0, measure(system)).outcomes[-1].follower_gap <= 1e-6
+
+
+def test_an_audit_of_another_dispatch_does_not_count(system, with_cascade, monkeypatch):
+    """Where mending changes an exchange the follower is audited for the one it serves."""
+    cascade = with_cascade(system, threads=2)
+    stage = cascade.levels[-1].stage
+    audited, boundaries, gap = [], stage.boundaries, evaluate.follower_gap
+
+    def others(points, instance):
+        found = boundaries(points, instance)
+        return {name: replace(b, p_mw=b.p_mw + 1e-6) for name, b in found.items()}
+
+    def audit_of(stage, p, *given):
+        audited.append(p)
+        return gap(stage, p, *given)
+
+    monkeypatch.setattr(evaluate, "follower_gap", audit_of)
+    expected = with_cascade(system, threads=1).decide(0, measure(system))
+    (served,) = audited
+    monkeypatch.setattr(stage, "boundaries", others)
+    same_bits(cascade.decide(0, measure(system)), expected)
+    np.testing.assert_array_equal(audited[-1], served)
 
 
 def test_an_audit_that_fails_on_its_thread_fails_the_decision(system, with_cascade, monkeypatch):
