@@ -1,8 +1,8 @@
-"""Is the returned point a bilevel point? The follower is solved again, by an independent solver.
+"""Audit of a bilevel point: an independent solver solves the follower again.
 
-Nothing of the search is used: linear rows go to HiGHS, cones to a fresh conic solver. Where that
-solver gives no answer, weak duality at the point's own multipliers still bounds the gap. Where a
-conic solution is there already, its multipliers prove a bound as well as another solve would.
+Nothing of the search is used: linear rows go to HiGHS, cones to a fresh conic solver. If that
+solver fails, weak duality at the point's own multipliers still bounds the gap. If there is a
+conic solution already, its multipliers prove a bound as well as another solve would.
 """
 
 from dataclasses import dataclass
@@ -26,10 +26,9 @@ class Audit:
     """Verdict on one point z of the single level.
 
     `follower_gap` is (follower's objective at y - optimum) / size, where size is at least 1, the
-    optimum's size, and what of the terms of the objective a conic solver can still see
-    (SOLVER_GAP of them, tolerances.py): an optimum near 0 of large terms is known no better.
-    `residual` is the largest relative violation of a single-level row or of s'nu = 0; `judge`
-    names the solver.
+    optimum's size, and SOLVER_GAP (tolerances.py) of the sum of the objective's absolute terms: a
+    conic solver cannot resolve an optimum near 0 of large terms any better. `residual` is the
+    largest relative violation of a single-level row or of s'nu = 0; `judge` names the solver.
     """
 
     follower_gap: float
@@ -60,7 +59,7 @@ def _terms(program: BilevelProgram, data: BilevelData, x: Floats, y: Floats) -> 
 
 
 class IndependentSolver:
-    """Optimal values of one follower by solvers that share nothing with a search; prepared once.
+    """Optimal values of one follower by solvers independent of a search; prepared once.
 
     HiGHS's active-set method may stop short of the optimum of a singular quadratic, so a curved
     follower's value is the lower of HiGHS's and a proven conic bound.
@@ -75,10 +74,10 @@ class IndependentSolver:
     def optimum(
         self, data: ProgramData, answer: Solution | None = None
     ) -> tuple[float | None, str]:
-        """Optimal value (None where nobody finds one), and who says so.
+        """Return the optimal value (None if no solver finds it) and the solver's name.
 
-        The bound of `answer` counts where its own multipliers prove it; else a fresh conic solver
-        is asked.
+        The bound of `answer` counts if its own multipliers prove it; else a new conic solve
+        provides one.
         """
         linear = None
         if self._linear is not None:
@@ -103,7 +102,7 @@ def _conic_bound(program: ConicProgram, data: ProgramData) -> float | None:
         return None
     try:
         solution = ClarabelSolver(program).solve(data)
-    except Exception:  # a foreign solver may raise anything; there is no second opinion then
+    except Exception:  # a foreign solver may raise anything; then there is no second value
         return None
     return _proven(program, data, solution)
 
@@ -114,7 +113,7 @@ def _proven(program: ConicProgram, data: ProgramData, solution: Solution) -> flo
 
 
 def _dual_value(program: ConicProgram, data: ProgramData, y: Floats, nu: Floats) -> float:
-    """Dual objective at (y, nu): a lower bound where (y, nu) is stationary."""
+    """Return the dual objective at (y, nu): a lower bound if (y, nu) is stationary."""
     curved = symmetric(program.quadratic) @ y
     return float(data.offset - 0.5 * y @ curved - data.b @ in_dual_cone(program, nu))
 

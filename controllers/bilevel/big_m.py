@@ -2,8 +2,8 @@
 
     0 <= s_i <= M_i (1 - d_i),   0 <= nu_i <= N_i d_i,   d_i binary
 
-given to the mixed-integer conic solver as one program (Fortuny-Amat and McCarl 1981). A pair whose
-side is proven before (presolve.py) needs neither.
+passed to the mixed-integer conic solver as one program (Fortuny-Amat and McCarl 1981). A pair with
+a side proven before (presolve.py) needs neither.
 """
 
 import time
@@ -32,8 +32,8 @@ from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.profiles.arrays import Floats, Ints
 
-_MANY_PAIRS = 40  # from here on the presolve is worth its small problems
-_PRESOLVE = 0.25  # share of the time that it may take
+_MANY_PAIRS = 40  # number from which the presolve pays for its small problems
+_PRESOLVE = 0.25  # its share of the time
 
 
 def solve_big_m(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome:
@@ -73,7 +73,7 @@ def solve_big_m(form: KktForm, data: BilevelData, options: BilevelOptions) -> Ou
     found = MixedIntegerConicSolver(program, snap).solve(
         vectors, MixedOptions(options.gap, left.time_limit_s, options.node_limit)
     )
-    if found.status == "failed":  # branching needs nothing of it
+    if found.status == "failed":  # branching does not use it
         failed = Outcome("limit", message=f"big-M: the solver failed: {found.message}")
         return proven(form, data, options.after(started), failed)
     if not len(found.x):
@@ -97,7 +97,7 @@ def solve_big_m(form: KktForm, data: BilevelData, options: BilevelOptions) -> Ou
 def _decided(
     form: KktForm, data: BilevelData, state: NodeState, options: BilevelOptions
 ) -> NodeState:
-    """The root with pairs whose side is proven: given, or by the presolve where pairs are many."""
+    """Return the root with proven sides: the given ones, or the presolve's for many pairs."""
     sides = state.sides.copy()
     slack_zero, multiplier_zero = options.slack_zero, options.multiplier_zero
     if slack_zero is None and multiplier_zero is None and len(sides) > _MANY_PAIRS:
@@ -114,7 +114,7 @@ def _decided(
 def _with_sides(
     form: KktForm, single: ProgramData, state: NodeState
 ) -> tuple[ConicProgram, Floats]:
-    """The single level with the decided sides as equations, and its right-hand sides."""
+    """Return the single level with decided sides as equations, and its right-hand sides."""
     program = form.program
     without = form.multipliers[state.sides == MULTIPLIER_ZERO]
     tight = form.slack_rows[state.sides == SLACK_ZERO]
@@ -142,7 +142,7 @@ def _mixed(
     slack: Floats,
     multiplier: Floats,
 ) -> tuple[ConicProgram, ProgramData]:
-    """Single level with columns [z | d], a d for each live pair; its rows end the inequalities."""
+    """Return the single level with columns [z | d], one d for each live pair."""
     program, data = fixed
     pairs, n, linear = len(live), form.columns, program.zero + program.nonneg
     matrix = csr_array(program.matrix)
@@ -201,7 +201,7 @@ def _active(
     slack: Floats,
     multiplier: Floats,
 ) -> bool:
-    """Whether a slack or a multiplier reaches its M (which proven bounds allow)."""
+    """Return whether a slack or a multiplier reaches its M (which proven bounds permit)."""
     close = 1.0 - 10.0 * tolerances.COMPLEMENTARY_PAIR
     s, nu = form.slacks(z, single.b)[live], z[form.multipliers[live]]
     small = tolerances.COMPLEMENTARY_PAIR

@@ -1,4 +1,4 @@
-"""The follower's independent blocks, for example its periods: the leader alone couples them."""
+"""Independent blocks of a follower, for example its periods, coupled by the leader alone."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class FollowerBlock:
 
     `rows` and `columns` are those of the follower, `parameters` the linked ones that occur;
     `equations` counts the leading rows that are equations. `factor` F has F'F = the block of the
-    quadratic that the leader pays for (its columns are those of the block).
+    leader's quadratic objective (its columns are those of the block).
     """
 
     rows: Ints

@@ -1,9 +1,9 @@
 """Proven bounds of slacks and multipliers of the single level, one by one (no guessed big-M).
 
-A bound is the dual objective of a relaxation, so it errs on the safe side. Where the relaxation
-leaves a multiplier unbounded and the leader does not see the multipliers, it is enough to hold one
-optimal dual solution of every follower, and the follower's duals have one at a vertex (Pineda and
-Morales 2019 on why a guess is not enough).
+A bound is the dual objective of a relaxation, so it errs on the safe side. If the relaxation
+leaves a multiplier unbounded and the leader does not depend on the multipliers, it is enough to
+keep one optimal dual solution of every follower, and the follower's duals have one at a vertex
+(Pineda and Morales 2019 on why a guess is not enough).
 """
 
 from itertools import combinations
@@ -20,7 +20,7 @@ from stackelgrid.controllers.bilevel.recourse import recourse_bounds
 from stackelgrid.controllers.solvers.conic import ConicProgram
 from stackelgrid.profiles.arrays import Floats, Ints
 
-_BASES = 5_000  # most bases of the follower's duals that are looked at
+_BASES = 5_000  # most bases of the follower's duals that are enumerated
 _PROGRAMS = 400  # most programs solved for bases whose multipliers depend on the decisions
 _NONNEGATIVE = 1e-9
 
@@ -60,14 +60,14 @@ def multiplier_bounds(
 
 
 def leader_sees_duals(form: KktForm, data: BilevelData) -> bool:
-    """Whether the leader's objective or rows hold multipliers."""
+    """Return whether the leader's objective or rows contain multipliers."""
     return form.bilevel.n_w > 0 or (data.dual_cost is not None and bool(data.dual_cost.any()))
 
 
 def vertex_bounds(form: KktForm, data: BilevelData) -> Floats:
     """Largest multipliers over the basic solutions of A'nu = -(q + Q x + P y), nu >= 0 (pairs,).
 
-    Infinite where the follower has cones, or more bases than are looked at.
+    Infinite if the follower has cones, or more bases than the limit.
     """
     program = form.bilevel
     follower, pairs = program.follower, program.pairs
@@ -116,7 +116,7 @@ def vertex_bounds(form: KktForm, data: BilevelData) -> Floats:
 
 
 def _independent(rows: Floats) -> Ints:
-    """A largest set of linearly independent rows: multipliers of the others can be zero."""
+    """Return a largest set of linearly independent rows; multipliers of the others can be zero."""
     chosen: list[int] = []
     for row in range(len(rows)):
         if np.linalg.matrix_rank(rows[[*chosen, row]]) == len(chosen) + 1:

@@ -1,4 +1,4 @@
-"""How far pairs and cones are from complementary, and into what a cone is split."""
+"""Violation of complementarity by pairs and cones, and the children of a cone."""
 
 from dataclasses import dataclass
 
@@ -24,17 +24,17 @@ class PairValues:
 
     @property
     def product(self) -> Floats:
-        """How far a pair is from complementary (pairs,)."""
+        """Violation of complementarity (pairs,)."""
         return np.maximum(self.slack, 0.0) * np.maximum(self.multiplier, 0.0)
 
     @property
     def smaller(self) -> Floats:
-        """The smaller of the two (pairs,)."""
+        """Smaller of slack and multiplier (pairs,)."""
         return np.maximum(np.minimum(self.slack, self.multiplier), 0.0)
 
 
 def cone_widths(state: NodeState) -> Floats:
-    """Widest side of every cone's box of directions; zero where nothing is left open (cones,)."""
+    """Return the widest side of every cone's box of directions; zero if decided (cones,)."""
     widths = [
         4.0 if c.side == OPEN else max(np.subtract(c.upper, c.lower).tolist(), default=0.0)
         for c in state.cones
@@ -43,9 +43,10 @@ def cone_widths(state: NodeState) -> Floats:
 
 
 def cone_children(now: ConeState, slack: Floats) -> list[ConeState]:
-    """Slack zero, multiplier zero or both on the boundary; a boundary's box is cut in two.
+    """Return the children of a cone: slack zero, multiplier zero, or both on the boundary.
 
-    The first child is the one to follow: it holds the direction of `slack` (size,).
+    A boundary's box is cut in two. The first child is explored first: it contains the direction of
+    `slack` (size,).
     """
     k = len(slack) - 1
     if now.side == OPEN and not k:  # a cone of one row is an inequality

@@ -9,8 +9,8 @@ constraint that Pyomo stores as lower <= body <= upper:
     body >= lower         dV/d(lower)               >= 0            <= 0
     lower <= body <= upper  dV for a shift of both  sum of the two  sum of the two
 
-Pyomo stores `g == 5 + x` and `x + 5 == g` with opposite bodies, so the sign is sure where all
-variables stand on the left: balances are written supply - demand == 0, or supply == 200. Then the
+Pyomo stores `g == 5 + x` and `x + 5 == g` with opposite bodies, so the sign is certain if all
+variables are on the left: balances are written supply - demand == 0, or supply == 200. Then the
 dual of the balance of a cost-minimising follower is the price that demand pays.
 """
 
@@ -32,7 +32,7 @@ class FollowerDuals:
         self._follower = follower
 
     def __getitem__(self, constraint: Any) -> Any:
-        """Dual of a constraint of the follower; of an indexed one, an indexed component."""
+        """Return the dual of a constraint of the follower, indexed like the constraint."""
         if getattr(constraint, "ctype", None) is not pyo.Constraint:
             raise ModelError(f"{constraint}: duals of constraints are accepted")
         component = constraint.parent_component()
@@ -45,7 +45,7 @@ class FollowerDuals:
 
 
 def follower_duals(follower: Any) -> FollowerDuals:
-    """Duals of a follower's constraints, usable in the leader's objective and linear constraints.
+    """Return the duals of a follower's constraints, for the leader's objective and linear rows.
 
     `follower` is a Pyomo Block of the model. `follower_duals(block)[block.balance]` is the
     derivative of the block's optimal value, as written, with respect to the bound of the
@@ -56,7 +56,7 @@ def follower_duals(follower: Any) -> FollowerDuals:
 
 
 def placeholders(model: Any) -> Any:
-    """Every placeholder of a model and the constraint component it stands for."""
+    """Return every placeholder of a model with the constraint component of its dual."""
     return getattr(model, _REGISTRY, None) or ComponentMap()
 
 

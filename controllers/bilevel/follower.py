@@ -1,4 +1,4 @@
-"""The follower on its own at a leader's decision: its answer, and the pattern of its rows."""
+"""Follower at a given decision of the leader: its solution, and the pattern of its rows."""
 
 import numpy as np
 
@@ -25,13 +25,13 @@ class FollowerResponse:
             self._solver = ClarabelSolver(program.follower)
 
     def solve(self, x: Floats) -> Solution | None:
-        """Optimum and multipliers at x (n_x,), or None where the follower has no answer."""
+        """Return optimum and multipliers at x (n_x,), or None if the follower has no solution."""
         if self._solver is None:
             return None
         data = self.data.follower_data(self.program, x)
         try:
             solution = self._solver.solve(data)
-        except Exception:  # a foreign solver may raise anything; there is no answer then
+        except Exception:  # a foreign solver may raise anything; there is no solution then
             self._solver = ClarabelSolver(self.program.follower)
             return None
         if solution.status != "optimal" or contradiction(solution, self.program.follower, data):
@@ -39,7 +39,7 @@ class FollowerResponse:
         return solution
 
     def pattern(self, x: Floats) -> tuple[Ints, tuple[ConeState, ...]] | None:
-        """Sides of all pairs and states of the cones at the follower's answer to x."""
+        """Return the sides of all pairs and states of the cones at the follower's response to x."""
         solution = self.solve(x)
         if solution is None:
             return None
@@ -57,7 +57,7 @@ class FollowerResponse:
 
 
 def active_pairs(follower: ConicProgram, solution: Solution, b: Floats) -> Flags:
-    """Which inequalities (pairs,) an interior-point solution has active: multiplier over slack."""
+    """Return which inequalities (pairs,) are active: multiplier above slack in the solution."""
     pairs = slice(follower.zero, follower.zero + follower.nonneg)
     slack = (b - follower.matrix @ solution.x)[pairs]
     size = max(1.0, 1e-3 * float(np.abs(solution.dual).max(initial=0.0)))

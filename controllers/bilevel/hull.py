@@ -54,7 +54,7 @@ _ANY = Disjunct()
 
 @dataclass(frozen=True)
 class FollowerCost:
-    """What of the follower's solution is in the leader's objective: linear'y + dual'nu (+ y'Qy)."""
+    """Share of the follower's solution in the leader's objective: linear'y + dual'nu (+ y'Qy)."""
 
     linear: Floats
     dual: Floats
@@ -76,7 +76,7 @@ class HullInstance:
 
 @dataclass(frozen=True)
 class Copy:
-    """Where one copy of a block's conditions stands in the program's columns."""
+    """Columns of one copy of a block's conditions in the program."""
 
     block: int
     position: int

@@ -12,14 +12,14 @@ from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelOptions,
 from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.solvers.conic import ProgramData
 
-_MANY_PAIRS = 200  # from here on fewer and tighter relaxations beat many small nodes
+_MANY_PAIRS = 200  # number from which fewer, tighter relaxations beat many small nodes
 
 
 def suits_hull(form: KktForm) -> bool:
-    """Whether the leader meets the follower only through x and a separate cost of y and nu.
+    """Return whether the leader depends on the follower only by x and a separate cost of y, nu.
 
-    The follower needs linear rows, a cost that x does not enter and several blocks; where it is
-    one block, or has less than some hundred pairs, the tree of small nodes is the better choice.
+    The follower needs linear rows, a cost without x and several blocks; for one block, or less than
+    some hundred pairs, the tree of small nodes is the better choice.
     """
     program = form.bilevel
     leader, follower, n_x = program.leader, program.follower, program.n_x
@@ -41,7 +41,7 @@ def _paid(form: KktForm) -> csr_array:
 
 
 def solve_hull(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome | None:
-    """Solve by the hull of disjunctions; None where it finds neither a point nor a proof."""
+    """Solve by the hull of disjunctions; return None if it finds neither a point nor a proof."""
     program = form.bilevel
     leader, n_x = program.leader, program.n_x
     above = conic(

@@ -1,9 +1,9 @@
 """Bilevel programs whose follower splits into blocks: hull of disjunctions, refined and branched.
 
-A relaxation is solved; where a copy violates complementarity its disjunct is split, and the tighter
-relaxation is solved again. The leader's point with the follower's answer to it gives the active
-pattern, and the program restricted to that pattern an upper bound. When nothing is left to split,
-the search branches on the disjuncts of a block whose weights are fractional.
+A relaxation is solved; if a copy violates complementarity its disjunct is split, and the tighter
+relaxation is solved again. The leader's point with the follower's response gives the active
+pattern, and the program restricted to that pattern an upper bound. When no disjunct is left to
+split, the search branches on the disjuncts of a block whose weights are fractional.
 """
 
 import heapq
@@ -33,7 +33,7 @@ from stackelgrid.controllers.solvers.mixed_search import LogEntry, MixedOptions,
 from stackelgrid.profiles.arrays import Floats
 
 _MOST_SPLIT = 4  # pairs of one copy that are split at once
-_ALIKE = 1e-3  # multipliers that are closer (relative to the largest) are alike
+_ALIKE = 1e-3  # multipliers that are closer (relative to the largest) count as equal
 # limits of a search for integers inside one relaxation
 _INTEGER_NODES = 500
 _INTEGER_ROUNDS = 20
@@ -41,7 +41,7 @@ _INTEGER_ROUNDS = 20
 
 @dataclass(frozen=True)
 class HullOptions:
-    """When to stop: relative `gap`, conic solves of relaxations, wall-clock seconds."""
+    """Stopping rules: relative `gap`, conic solves of relaxations, wall-clock seconds."""
 
     gap: float = 1e-3
     relaxation_limit: int = 200
@@ -50,7 +50,7 @@ class HullOptions:
 
 @dataclass(frozen=True)
 class HullSolution:
-    """Leader's point, follower's answer and multipliers with a proven bound.
+    """Leader's point, follower's response and multipliers with a proven bound.
 
     Status "limit" still holds a point if one was found; `gap` is relative to max(1, |objective|).
     `relaxation` is the last root relaxation's solution, `log` holds (phase, seconds, bound,

@@ -9,8 +9,8 @@ a cone, the rows are
     definition of w         w - D nu = 0
     multipliers             nu >= 0, or nu in the cone
 
-Complementarity s_i nu_i = 0 is what the engines add, pair by pair (Dempe and Dutta 2012: this is
-the bilevel problem itself when the follower is convex and its rows are linear).
+The engines add complementarity s_i nu_i = 0, pair by pair (Dempe and Dutta 2012: this is the
+bilevel problem itself if the follower is convex and its rows are linear).
 """
 
 from dataclasses import dataclass
@@ -116,7 +116,7 @@ class KktForm:
         return np.asarray(b[rows] - self._matrix[rows] @ z)
 
     def leader_objective(self, z: Floats, data: BilevelData) -> float:
-        """The leader's objective as given, with its products and not with what replaces them."""
+        """Return the leader's objective as given, with its products and not their replacement."""
         head = z[: self.layout.w.stop]
         value = self.bilevel.leader.objective(head, data.leader)
         value += float(head @ (self.bilevel.products @ head))
@@ -182,7 +182,7 @@ class KktForm:
         return upper
 
     def _why_not_convex(self, upper: csc_array) -> str:
-        """Name of the term that makes the objective non-convex, and what is accepted instead."""
+        """Return the term that makes the objective non-convex, and the accepted alternative."""
         found, names, layout = offending(upper), self.bilevel.names, self.layout
         if found is None:
             return ""
@@ -199,7 +199,7 @@ class KktForm:
 
 @dataclass(frozen=True)
 class _Parts:
-    """Rows in the order they are written down, and the cone each belongs to (0, 1, then cones)."""
+    """Rows in the order in which they are written, with their cone (0, 1, then cones)."""
 
     matrix: csr_array
     kinds: Ints
@@ -214,6 +214,6 @@ class _Parts:
 
 
 def _kinds(program: ConicProgram) -> Ints:
-    """0 for equations, 1 for inequalities, 2 for rows of cones."""
+    """Return 0 for equations, 1 for inequalities, 2 for rows of cones."""
     counts = (program.zero, program.nonneg, sum(program.cones))
     return np.repeat(np.arange(3, dtype=np.int64), counts)

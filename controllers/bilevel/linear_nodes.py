@@ -1,4 +1,4 @@
-"""Relaxations of nodes by HiGHS's simplex: one linear program, warm started, only bounds change."""
+"""Relaxations of nodes by HiGHS's simplex: one linear program with changing bounds."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ _STATUS = {
 
 
 def is_linear(form: KktForm) -> bool:
-    """Whether the single level, complementarity apart, is a linear program."""
+    """Return whether the single level, complementarity apart, is a linear program."""
     return form.program.quadratic.nnz == 0 and not form.program.cones
 
 
@@ -60,7 +60,7 @@ class LinearNodes:
         for name, value in (
             ("output_flag", False),
             ("threads", 1),
-            ("presolve", "off"),  # it would not tell infeasible from unbounded, nor give a ray
+            ("presolve", "off"),  # it does not distinguish infeasible from unbounded
             ("primal_feasibility_tolerance", tolerances.MASTER_FEASIBILITY),
             ("dual_feasibility_tolerance", tolerances.MASTER_FEASIBILITY),
         ):
@@ -68,11 +68,11 @@ class LinearNodes:
         self._highs.passModel(lp)
 
     def recost(self, data: ProgramData) -> None:
-        """Take another objective; the rows stay, and so does the basis."""
+        """Set another objective; the rows and the basis stay."""
         self.data, self._cost = data, data.q
 
     def solve(self, state: NodeState, *, feasibility: bool = False) -> Relaxation:
-        """Solve a node from the last basis, once more from scratch where that fails."""
+        """Solve a node from the last basis, or from scratch if that fails."""
         if (state.lower > state.upper).any():
             return _nothing("infeasible", "an integer has no value left")
         result = self._run(state, feasibility)

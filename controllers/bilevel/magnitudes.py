@@ -1,4 +1,4 @@
-"""Refuse numbers that no solver can tell from infinity, or from rounding beside the others."""
+"""Check of the numbers of a program against the range that solvers can resolve."""
 
 from collections.abc import Callable
 

@@ -1,7 +1,7 @@
-"""Nodes of the search: which side of every pair is fixed, and the relaxation that remains.
+"""Nodes of the search: the fixed sides of pairs, and the remaining relaxation.
 
 A node's relaxation is the single level with s_i = 0 or nu_i = 0 for the fixed pairs and narrower
-bounds for the integers. Two solvers take nodes: NodeProgram (Clarabel, any leader) here and
+bounds for the integers. Two solvers solve nodes: NodeProgram (Clarabel, any leader) here and
 LinearNodes (simplex, everything linear) in linear_nodes.py.
 """
 
@@ -28,7 +28,7 @@ BOUNDARY = 3  # cones only: slack and multiplier on opposite sides of the bounda
 
 @dataclass(frozen=True)
 class ConeState:
-    """What is fixed of one cone; a boundary state holds a box for the direction of the slack."""
+    """Fixed state of one cone; a boundary state has a box for the direction of the slack."""
 
     side: int = OPEN
     lower: tuple[float, ...] = ()
@@ -45,19 +45,19 @@ class NodeState:
     cones: tuple[ConeState, ...] = ()
 
     def with_side(self, pair: int, side: int) -> "NodeState":
-        """The same node with one pair fixed."""
+        """Return the node with one pair fixed."""
         sides = self.sides.copy()
         sides[pair] = side
         return replace(self, sides=sides)
 
     def with_bounds(self, integer: int, lower: float, upper: float) -> "NodeState":
-        """The same node with new bounds of one integer."""
+        """Return the node with new bounds of one integer."""
         low, high = self.lower.copy(), self.upper.copy()
         low[integer], high[integer] = lower, upper
         return replace(self, lower=low, upper=high)
 
     def with_cone(self, cone: int, state: ConeState) -> "NodeState":
-        """The same node with one cone narrowed."""
+        """Return the node with one cone narrowed."""
         cones = list(self.cones)
         cones[cone] = state
         return replace(self, cones=tuple(cones))
@@ -81,12 +81,12 @@ class NodeSolver(Protocol):
     """Solves the relaxations of one instance's nodes."""
 
     def solve(self, state: NodeState, *, feasibility: bool = False) -> Relaxation:
-        """Solve a node, or only find a point of it."""
+        """Solve a node; with `feasibility` only find a point of it."""
         ...
 
 
 def root_state(form: KktForm, data: ProgramData) -> NodeState:
-    """Nothing fixed but the multipliers of rows without a follower's variable, which are zero."""
+    """Return the root, with zero multipliers of rows without a follower's variable."""
     sides = np.zeros(len(form.slack_rows), dtype=np.int64)
     sides[form.without_variable] = MULTIPLIER_ZERO
     bounds = BoundRows(form.program).integer_bounds(form.program.integer, data.b)
@@ -113,7 +113,7 @@ class NodeProgram:
         self._place[program.integer] = np.arange(len(program.integer))
 
     def solve(self, state: NodeState, *, feasibility: bool = False) -> Relaxation:
-        """Solve a node with Clarabel; its answer is checked independently."""
+        """Solve a node with Clarabel; its solution is checked independently."""
         reduced = self._reduce(state, feasibility)
         if reduced is None:
             return _empty("infeasible", "a row without free columns is violated")
@@ -143,7 +143,7 @@ class NodeProgram:
     def _reduce(
         self, state: NodeState, feasibility: bool
     ) -> tuple[ConicProgram, ProgramData, Ints, Floats] | None:
-        """The program in the columns that are not fixed, or None if a row cannot be met."""
+        """Return the program in the columns that are not fixed, or None if a row cannot be met."""
         form, program = self.form, self.form.program
         b = self._bounded(state)
         kinds = self._kinds.copy()
@@ -288,7 +288,7 @@ class _ExtraRows:
 
 
 def cone_side(slack: Floats, multiplier: Floats) -> ConeState:
-    """What a complementary pair of a cone says: one of the two is zero, or the direction."""
+    """Return the state of a complementary cone: one of the two is zero, or the direction."""
     s, nu = max(float(slack[0]), 0.0), max(float(multiplier[0]), 0.0)
     inside_s = s - float(np.linalg.norm(slack[1:]))
     inside_nu = nu - float(np.linalg.norm(multiplier[1:]))

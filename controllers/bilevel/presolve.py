@@ -1,12 +1,12 @@
-"""Which complementarity pairs cannot switch, proven before any search (docs/formulation.md).
+"""Proof, before any search, that complementarity pairs cannot switch (docs/formulation.md).
 
-The follower falls apart into independent blocks (for example one a period). Samples of the
-leader's decision name candidates of a block: rows C that were never active, rows E that always
-were. The reduced follower is the block without C and with E as equations. If over everything that
-satisfies its optimality conditions for x in the box every slack of C and every multiplier of E is
-positive, then its optimum is one of the whole block, C has no multiplier and E no slack anywhere.
-Each minimum is a small search in which few pairs are left; a row that fails leaves its set and
-the sweep starts again. What a limited search cannot settle is not proved.
+The follower splits into independent blocks (for example one a period). Samples of the leader's
+decision give candidates of a block: rows C that were never active, rows E that always were. The
+reduced follower is the block without C and with E as equations. If all points that satisfy its
+optimality conditions for x in the box have positive slacks of C and positive multipliers of E, then
+its optimum is one of the whole block, and C has no multiplier and E no slack anywhere. Each minimum
+is a small search in which few pairs are left; a row that fails leaves its set and the sweep starts
+again. A limited search that does not finish proves nothing.
 """
 
 import time
@@ -47,9 +47,9 @@ _CORNERS = 8  # most of the leader's columns of a block whose box's corners are 
 
 @dataclass(frozen=True)
 class ProvenPairs:
-    """Pairs that cannot switch (pairs,): their slack, or their multiplier, is zero everywhere.
+    """Pairs that cannot switch (pairs,): their slack, or their multiplier, is always zero.
 
-    Both are what BilevelOptions takes. `problems` counts the small problems that were solved.
+    Both are inputs of BilevelOptions. `problems` counts the small problems that were solved.
     """
 
     slack_zero: Flags
@@ -65,7 +65,7 @@ class ProvenPairs:
 
 @dataclass(frozen=True)
 class PresolveLimits:
-    """Samples of x, and when a small problem is given up."""
+    """Samples of x, and limits of a small problem."""
 
     samples: int = 24
     node_limit: int = 200
@@ -79,10 +79,16 @@ def prove_inactive(
     box: tuple[Floats, Floats] | None = None,
     limits: PresolveLimits | None = None,
 ) -> ProvenPairs:
-    """Prove pairs inactive for all x in the box (n_x, n_x), or in the leader's own rows.
+    """Prove pairs inactive for all x in a box.
 
-    Columns that the follower does not see need no bounds. Blocks with cones are left as they are.
-    Raises ModelError for a box of the wrong shape or an empty one.
+    program, data: the bilevel program and one instance.
+    rng: generator of the samples.
+    box: lower and upper bounds (n_x,) of x; without it those that the leader's rows imply. Columns
+        without effect on the follower need no bounds.
+    limits: samples and limits of the small problems.
+
+    Blocks with cones are left as they are. Raises ModelError for a box of the wrong shape or an
+    empty one.
     """
     started = time.perf_counter()
     limits = limits or PresolveLimits()
@@ -100,7 +106,7 @@ def prove_inactive(
 
 @dataclass(frozen=True)
 class _Question:
-    """Whether q'(x, y) + constant, or a multiplier of the block, is always above a floor."""
+    """Test whether q'(x, y) + constant, or a multiplier of the block, is always above a floor."""
 
     place: int
     q: Floats
@@ -110,7 +116,7 @@ class _Question:
 
 
 class _Proof:
-    """Candidates of one block after the other."""
+    """Proof of the candidates, block by block."""
 
     def __init__(
         self,
@@ -129,7 +135,7 @@ class _Proof:
         self.problems = 0
 
     def block(self, block: FollowerPart, slack: Floats, multiplier: Floats) -> None:
-        """Prove what can be proved of one block."""
+        """Prove candidates of one block."""
         follower = self.program.follower
         linear = follower.zero + follower.nonneg
         if (block.rows >= linear).any() or not len(block.columns):
@@ -167,7 +173,7 @@ class _Proof:
         always: Ints,
         size: float,
     ) -> Ints | None:
-        """Pairs whose slack or multiplier is not always positive; None when time is up."""
+        """Return pairs whose slack or multiplier is not always positive; None when time is up."""
         follower, n_x = self.program.follower, len(used)
         rows = follower.zero + never
         b_x = csr_array(follower.b_parameters @ self.program.link)[rows][:, used]
@@ -208,14 +214,14 @@ class _Proof:
                 continue
             failed = np.zeros(len(never) + len(always), dtype=bool)
             failed[asked.place] = True
-            if found.status == "optimal":  # all that this point contradicts
+            if found.status == "optimal":  # all candidates that this point contradicts
                 z = found.z[: n_x + len(reduced.columns)]
                 failed[: len(never)] |= right - inside @ z < floors
             return np.concatenate([never, always])[failed]
         return np.zeros(0, dtype=np.int64)
 
     def _answered(self, form: KktForm, part: BilevelData, used: Ints) -> bool:
-        """Whether the reduced follower has a point for all x in the box: at its corners."""
+        """Return whether the reduced follower has a point for all x in the box: at its corners."""
         lower, upper = self.lower[used], self.upper[used]
         if len(used) > _CORNERS or not np.isfinite([lower, upper]).all():
             return False
@@ -230,7 +236,7 @@ class _Proof:
         return True
 
     def _bounded(self, form: KktForm, part: BilevelData) -> bool:
-        """Whether the reduced follower is bounded whatever x: its duals do not depend on x."""
+        """Return whether the reduced follower is bounded for all x: its duals are free of x."""
         program = form.bilevel
         follower = program.follower
         priced = csr_array(follower.q_parameters @ program.link)
@@ -256,16 +262,16 @@ class _Proof:
         return answer.status == "optimal"
 
     def _seen(self, block: FollowerPart) -> Ints:
-        """The leader's columns that occur in the whole block, C included."""
+        """Return the leader's columns that occur in the whole block, C included."""
         follower, link = self.program.follower, self.program.link
         b_x = csr_array(follower.b_parameters @ link)[block.rows]
         q_x = csr_array(follower.q_parameters @ link)[block.columns]
         return np.unique(np.concatenate([b_x.indices, q_x.indices])).astype(np.int64)
 
     def _part(self, block: FollowerPart, always: Ints, used: Ints) -> tuple[KktForm, BilevelData]:
-        """The reduced block as a bilevel program; rows `always` are equations.
+        """Return the reduced block as a bilevel program; rows `always` are equations.
 
-        The leader's columns `used` are in the box and in the leader's rows of nothing else.
+        The leader has the columns `used`, with box rows and its rows in these columns only.
         """
         program, below = self.program, self.below
         follower = program.follower
@@ -303,10 +309,10 @@ class _Proof:
         return KktForm(local), BilevelData(nothing, np.zeros(n_x))
 
     def _leader(self, used: Ints, n_y: int) -> tuple[ConicProgram, Floats]:
-        """Box rows, and the linear rows of the leader that hold nothing but these columns of x.
+        """Return box rows, and the linear rows of the leader that contain only these columns of x.
 
-        Rows with the follower's variables stay out: the reduced follower's answer may break them
-        where the follower's own does not.
+        Rows with the follower's variables are left out: the reduced follower's solution may violate
+        them where the follower's own does not.
         """
         leader = self.program.leader
         linear = leader.zero + leader.nonneg

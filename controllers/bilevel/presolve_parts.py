@@ -1,4 +1,4 @@
-"""What the presolve looks at: the follower's independent parts, a box for x, samples in it."""
+"""Independent parts of a follower, a box for x, and samples in it, for the presolve."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class FollowerPart:
 
 
 def equations_first(block: FollowerPart, always: Ints, zero: int) -> Ints:
-    """Rows of a block: its equations, the rows that count as such, the other inequalities."""
+    """Return rows of a block: its equations, the rows counted as such, the other inequalities."""
     rows = block.rows
     tied = zero + always
     return np.concatenate([rows[rows < zero], tied, np.setdiff1d(rows[rows >= zero], tied)])
@@ -54,7 +54,7 @@ def follower_parts(program: BilevelProgram) -> list[FollowerPart]:
 def decision_box(
     program: BilevelProgram, data: BilevelData, box: tuple[Floats, Floats] | None
 ) -> tuple[Floats, Floats]:
-    """Bounds of x (n_x,): the given box, or the leader's bounds and what its rows imply."""
+    """Return bounds of x (n_x,): the given box, or those that the leader's rows imply."""
     n_x = program.n_x
     if box is not None:
         lower, upper = (np.asarray(side, dtype=float) for side in box)
@@ -89,7 +89,7 @@ def sampled_pairs(
     rng: np.random.Generator,
     count: int,
 ) -> tuple[Floats | None, Floats | None]:
-    """Slacks and multipliers of the follower at sampled x (answered samples, pairs)."""
+    """Return slacks and multipliers of the follower at sampled x (solved samples, pairs)."""
     low = np.where(np.isfinite(lower), lower, np.where(np.isfinite(upper), upper - 1.0, -1.0))
     high = np.where(np.isfinite(upper), upper, low + 1.0)
     follower, response = program.follower, FollowerResponse(program, data)

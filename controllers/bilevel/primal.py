@@ -14,8 +14,8 @@ class PrimalForm:
     """Columns [x | y]: min the weighted sum of both objectives over both constraint sets.
 
     Built once. The follower's parameters are p = data + link x. `weights` are the leader's and the
-    follower's; 0 for the follower asks for feasibility only. The follower's prices must not
-    depend on x.
+    follower's; 0 for the follower leaves feasibility only. The follower's prices must not depend
+    on x.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A bilevel program as arrays, what a solve is asked, and what it returns.
+"""Bilevel program as arrays, options of a solve, and its solution.
 
 Leader and follower are conic programs (solvers/conic.py). The leader's decisions x enter the
 follower only through its parameters, p = p_data + link @ x, so the follower's program at x is
@@ -51,7 +51,7 @@ class ProgramNames:
 
 @dataclass(frozen=True)
 class BilevelProgram:
-    """Leader, follower and what connects them; matrices only, built once.
+    """Leader, follower and their link; matrices only, built once.
 
     `leader` has the columns [x (n_x) | y (follower.variables) | w (n_w)]; its integer columns are
     among x. `link` (follower parameters, n_x) carries x into the follower. `dual_map`
@@ -107,7 +107,7 @@ class BilevelData:
 
 @dataclass(frozen=True)
 class BilevelOptions:
-    """How to solve and when to stop.
+    """Options of a solve: method, stopping rules and proven pairs.
 
     The search stops at the relative `gap`, after `time_limit_s` (wall clock, not reproducible) or
     after `node_limit` nodes. `snap` maps a relaxed x (n_x,) to values of the leader's integer
@@ -138,11 +138,11 @@ class BilevelOptions:
 
 @dataclass(frozen=True)
 class BilevelSolution:
-    """What a solve returned, after the audit (audit.py).
+    """Solution after the audit (audit.py).
 
-    `status` is "optimal" exactly where `gap` is at most the gap asked for, "time_limit" and
-    "node_limit" where a limit that was given is reached, "open" where the search ended with a
-    larger gap, or without a point, before any limit.
+    `status` is "optimal" exactly if `gap` is at most the requested gap, "time_limit" and
+    "node_limit" if a given limit is reached, "open" if the search ended with a larger gap, or
+    without a point, before any limit.
     `objective` and `bound` are the leader's, minimised; `gap` is (objective - bound) /
     max(1, |objective|). `follower_gap` is the follower's distance from its optimum, by an
     independent solver, relative to its size (audit.py). `kkt_residual` is the largest relative
@@ -172,7 +172,7 @@ class BilevelSolution:
 class Outcome:
     """Result of an engine, in the columns of the single-level program; not yet audited.
 
-    Status "limit" is every end without a proof; `message` tells how the engine got there.
+    Status "limit" is every end without a proof; `message` describes the engine's way there.
     """
 
     status: EngineStatus

@@ -54,9 +54,10 @@ class ProductIdentities:
 def product_identities(program: BilevelProgram) -> ProductIdentities:
     """Return multiples of the identities that cancel `program.products`.
 
-    Every entry of A asks alpha_i - beta_j = G_ij / A_ij (G: coefficient of nu_i y_j), every entry
-    of the follower's x-columns alpha_i = G_ik / B_ik: potentials on a graph. Raises ModelError,
-    naming the row and the variable, where they do not exist or leave a non-convex objective.
+    Every entry of A requires alpha_i - beta_j = G_ij / A_ij (G: coefficient of nu_i y_j), every
+    entry of the follower's x-columns alpha_i = G_ik / B_ik: potentials on a graph. Raises
+    ModelError, naming the row and the variable, if they do not exist or leave a non-convex
+    objective.
     """
     follower = program.follower
     n_x, m, n_y = program.n_x, follower.rows, program.n_y
@@ -103,7 +104,7 @@ class _Graph:
         self.edges = np.zeros(0)
 
     def _quotients(self, entries: csr_array, wanted: csr_array, what: str, first: int) -> Floats:
-        """G / entries on the pattern of `entries`; G must not reach outside of it."""
+        """Return G / entries on the pattern of `entries`; G must have no other entries."""
         pattern = csr_array(entries)
         pattern.data = np.ones_like(pattern.data)
         wanted = csr_array(wanted)
@@ -121,7 +122,7 @@ class _Graph:
         return np.asarray(entries_at(wanted, flat.row, flat.col) / flat.data)
 
     def anchor(self, entries: csr_array, wanted: csr_array, what: str) -> None:
-        """Rows that hold an x: their multiple is known."""
+        """Set the known multiples of the rows that contain an x."""
         values = self._quotients(entries, wanted, what, 0)
         flat = coo_array(entries)
         for row, column, value in zip(flat.row, flat.col, values, strict=True):
@@ -131,11 +132,11 @@ class _Graph:
                 self._refuse(int(row), int(column))
 
     def measure(self, wanted: csr_array) -> None:
-        """Differences that the entries of A ask for."""
+        """Compute the differences that the entries of A require."""
         self.edges = self._quotients(self.y_entries, wanted, "a variable", self.program.n_x)
 
     def potentials(self) -> tuple[Floats, Floats]:
-        """Multiples along a spanning forest, checked on every edge."""
+        """Return multiples along a spanning forest, checked on every edge."""
         m, n = self.y_entries.shape
         flat = coo_array(self.y_entries)
         self.row_node = self.group[flat.row]
@@ -184,7 +185,7 @@ class _Graph:
 def _shifted(
     program: BilevelProgram, graph: _Graph, row: Floats, column: Floats
 ) -> ProductIdentities:
-    """Free constants of components without an anchor, chosen so that the objective is convex."""
+    """Choose free constants of components without an anchor so that the objective is convex."""
     m = len(row)
     priced = np.diff(csr_array(program.follower.q_parameters @ program.link).indptr) > 0
     curved = np.diff(symmetric(program.follower.quadratic).indptr) > 0

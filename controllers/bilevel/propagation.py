@@ -1,8 +1,9 @@
 """Sides of pairs that follow from the sides already chosen, by the activity of linear rows.
 
 Bounds of the columns are tightened row by row (Savelsbergh 1994). A slack that cannot be zero
-leaves no multiplier, a multiplier that cannot be zero no slack: a generator at its minimum is not
-at its maximum, one in between sets the price of its bus, and the price decides its neighbours.
+implies a zero multiplier, and a multiplier that cannot be zero a zero slack: a generator at its
+minimum is not at its maximum, one in between sets the price of its bus, and the price decides its
+neighbours.
 """
 
 from dataclasses import replace
@@ -17,7 +18,7 @@ from stackelgrid.controllers.bilevel.problem import Flags
 from stackelgrid.controllers.solvers.conic import ProgramData
 from stackelgrid.profiles.arrays import Floats, Ints
 
-_ROUNDS = 20  # most times that new sides are looked for in one node
+_ROUNDS = 20  # most rounds of propagation in one node
 _SWEEPS = 3  # most sweeps over all rows between two of them
 _ROOT_SWEEPS = 50
 _PROGRESS = 1e-3  # a bound that moves by less of its range starts no further sweep
@@ -44,7 +45,7 @@ class Propagation:
         self._root = self._swept(-free, free, self._equation, _ROOT_SWEEPS)
 
     def tighten(self, state: NodeState) -> NodeState | None:
-        """The state with every side that follows, or None where rows contradict each other."""
+        """Return the state with all implied sides, or None if rows contradict each other."""
         if self._root is None:
             return None
         form, integer = self._form, self._form.program.integer
@@ -74,7 +75,7 @@ class Propagation:
         return replace(state, sides=sides)
 
     def _smallest_slacks(self, low: Floats, high: Floats) -> Floats:
-        """Lower bounds of the slacks of all pairs; minus infinity where there is none."""
+        """Return lower bounds of the slacks of all pairs; minus infinity where there is none."""
         most = np.where(self._value > 0.0, high[self._column], low[self._column]) * self._value
         sums = np.bincount(self._row, most, self._rows)
         size = np.bincount(self._row, np.abs(most), self._rows)
@@ -84,7 +85,7 @@ class Propagation:
     def _swept(
         self, low: Floats, high: Floats, equation: Flags, sweeps: int
     ) -> tuple[Floats, Floats] | None:
-        """Tighter bounds of all columns, or None where a row or a column has no value left."""
+        """Return tighter bounds of all columns, or None if a row or a column has no value left."""
         for _ in range(sweeps):
             least, most, size = self._activities(low, high)
             if self._contradicted(least, most, size, equation):
@@ -151,7 +152,7 @@ def _margin(bounds: Floats, cancelled: Floats) -> Floats:
 
 
 def _moved(low: Floats, high: Floats, new_low: Floats, new_high: Floats) -> bool:
-    """Whether a bound moved enough for others to follow."""
+    """Return whether a bound moved enough for others to follow."""
     found = (np.isinf(low) & np.isfinite(new_low)) | (np.isinf(high) & np.isfinite(new_high))
     bounded = np.isfinite(low) & np.isfinite(high)
     width = np.where(bounded, high, 1.0) - np.where(bounded, low, 0.0)

@@ -1,4 +1,4 @@
-"""From a Pyomo model with a follower block to a BilevelProgram, and its solution back."""
+"""Compilation of a Pyomo model with a follower block to a BilevelProgram, and back."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ from stackelgrid.profiles.arrays import Floats
 
 @dataclass(frozen=True)
 class _Objective:
-    """What the compiler reads of an objective."""
+    """Terms of an objective for the compiler."""
 
     name: str
     expr: Any
@@ -38,7 +38,7 @@ class _Objective:
 
 @dataclass(frozen=True)
 class _View:
-    """One level as the compiler sees a model."""
+    """One level of the model, in the form that the compiler reads."""
 
     name: str
     variables: Sequence[Any]
@@ -54,9 +54,9 @@ class _View:
 
 @dataclass(frozen=True)
 class CompiledBilevel:
-    """A bilevel program and where the components of the Pyomo model went.
+    """Bilevel program with the positions of the Pyomo model's components.
 
-    `maximise` tells that the program minimises the leader's negated objective. `variables` are
+    `maximise` states that the program minimises the leader's negated objective. `variables` are
     the leader's, the follower's and the dual placeholders' data in the order of the columns;
     `components` the slice of each component by name; `dual_rows` the rows of the follower's
     constraint components and the factors that turn multipliers into duals.
@@ -94,7 +94,7 @@ class CompiledBilevel:
 def compile_bilevel(model: Any, follower: Any) -> CompiledBilevel:
     """Compile a Pyomo model and its follower (a Block or several) to arrays.
 
-    Raises ModelError, naming the component, for whatever is not accepted.
+    Raises ModelError, naming the component, for components that are not accepted.
     """
     if getattr(model, "ctype", None) is not pyo.Block or isinstance(model, pyo.AbstractModel):
         raise ModelError(f"model {model!r:.60}: a Pyomo ConcreteModel is accepted")
@@ -182,7 +182,7 @@ def _compile_follower(levels: Levels) -> CompiledModel:
 
 
 def _compile_leader(levels: Levels, n_x: int, n_y: int) -> tuple[ConicProgram, tuple[str, ...]]:
-    """The leader's rows; bounds of the follower's variables are the follower's rows."""
+    """Return the leader's rows; bounds of the follower's variables are the follower's rows."""
     view = _View(
         "leader",
         (*levels.leader_variables, *levels.follower_variables, *levels.placeholders),
@@ -286,7 +286,7 @@ def _dual_rows(component: Any, levels: Levels, below: CompiledModel) -> csr_arra
 def _dual_map(
     model: Any, levels: Levels, dual_rows: Mapping[str, csr_array], rows: int
 ) -> csr_array:
-    """W = dual_map @ nu for the placeholders."""
+    """Return the matrix in w = dual_map @ nu for the placeholders."""
     stands_for = placeholders(model)
     entries: list[tuple[int, int, float]] = []
     count = 0

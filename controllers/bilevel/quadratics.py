@@ -1,4 +1,4 @@
-"""Small helpers for symmetric matrices kept as upper triangles."""
+"""Symmetric matrices kept as upper triangles."""
 
 import numpy as np
 from scipy.sparse import coo_array, csc_array, csr_array, triu
@@ -15,7 +15,7 @@ def symmetric(upper: csc_array) -> csr_array:
 
 
 def convex(upper: csc_array) -> bool:
-    """Whether an upper triangle is positive semidefinite, group by group of coupled columns."""
+    """Return whether an upper triangle is positive semidefinite, by groups of coupled columns."""
     full = symmetric(upper)
     full.eliminate_zeros()
     diagonal = full.diagonal()
@@ -33,7 +33,7 @@ def convex(upper: csc_array) -> bool:
 
 
 def offending(upper: csc_array) -> tuple[int, int] | None:
-    """A square (i, i) or product (i, j) that alone makes a quadratic non-convex, or None."""
+    """Return a square (i, i) or product (i, j) that makes a quadratic non-convex, or None."""
     full = symmetric(upper)
     diagonal = full.diagonal()
     floor = -_INDEFINITE * max(1.0, float(np.abs(diagonal).max(initial=0.0)))

@@ -50,7 +50,7 @@ def primal_ranges(form: KktForm, data: BilevelData) -> Ranges:
 
 
 def _rows_of(program: ConicProgram, rows: Ints) -> ConicProgram:
-    """The program with some of its rows (cones as a whole), without parameters."""
+    """Return the program with some of its rows (cones as a whole), without parameters."""
     linear = program.zero + program.nonneg
     sizes, first, kept = [], linear, set(rows[rows >= linear].tolist())
     for count in program.cones:

@@ -1,4 +1,4 @@
-"""Which parts of a Pyomo model are the leader's and which the followers', and what is refused."""
+"""Split of a Pyomo model into its leader and followers, with checks."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ class Follower:
 
     @property
     def sign(self) -> float:
-        """1 where it minimises, -1 where it maximises."""
+        """1 for a minimising follower, -1 for a maximising one."""
         return -1.0 if self.objective.sense == pyo.maximize else 1.0
 
 
@@ -54,7 +54,7 @@ class Levels:
     placeholders: tuple[Any, ...]
 
     def owner(self, constraint: Any) -> Follower:
-        """The follower to which a constraint component of the lower level belongs."""
+        """Return the follower to which a constraint component of the lower level belongs."""
         for follower in self.followers:
             if _within(constraint, (follower.block,)):
                 return follower
@@ -145,7 +145,7 @@ def _active(block: Any) -> bool:
 
 
 def _followers(block: Any) -> Iterator[Follower]:
-    """The followers of a block: its own objective, or those of its sub-blocks."""
+    """Yield the followers of a block: its own objective, or those of its sub-blocks."""
     found = list(block.component_data_objects(pyo.Objective, active=True, descend_into=True))
     if not found:
         raise ModelError(f"follower {block.name}: has no active objective; one is accepted")
@@ -175,7 +175,7 @@ def _components(model: Any, ctype: Any) -> list[Any]:
 
 
 def _within(component: Any, blocks: Sequence[Any]) -> bool:
-    """Whether a component (or a block) lies inside one of the blocks."""
+    """Return whether a component (or a block) lies inside one of the blocks."""
     parent = component.parent_block()
     while parent is not None:
         if any(parent is block for block in blocks):
@@ -185,7 +185,7 @@ def _within(component: Any, blocks: Sequence[Any]) -> bool:
 
 
 def _used(rows: Sequence[Any], followers: Sequence[Follower]) -> Iterator[tuple[Any, str]]:
-    """Every variable of the lower level's rows and objectives, and where it is used."""
+    """Yield every variable of the lower level's rows and objectives, and where it is used."""
     seen: set[int] = set()
     expressions = [(c.body, c.name) for row in rows for c in row.values() if c.active] + [
         (f.objective.expr, f.objective.name) for f in followers
@@ -220,7 +220,7 @@ def _refuse_fixed_to_nothing(components: Sequence[Any]) -> None:
 def _refuse_shared(
     followers: Sequence[Follower], rows: Sequence[Any], blocks: Sequence[Any]
 ) -> None:
-    """Several followers are one only where none of them sees another's variables."""
+    """Raise ModelError if several followers share variables: only separate ones form one."""
     if len(followers) == 1:
         return
     owner: dict[int, tuple[Follower, str]] = {}

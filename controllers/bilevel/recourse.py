@@ -23,7 +23,7 @@ from stackelgrid.controllers.bilevel.ranges import Ranges, primal_ranges
 from stackelgrid.profiles.arrays import Floats, Ints
 
 _LARGEST = 40_000  # most entries of the rule and of the sizes of its rows
-_ROOM = 0.5  # share of the largest possible room that is kept while the rule's cost is lowered
+_ROOM = 0.5  # share of the largest room that is kept while the rule's cost is lowered
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _box(primal: Ranges, columns: int, used: Ints) -> tuple[Floats, Floats]:
 def _rule(
     a: csr_array, right: Floats, coupling: Floats, radius: Floats, zero: int, cost: Floats
 ) -> _Rule | None:
-    """The rule with room in all inequalities, and then of low cost; None without room.
+    """Return the rule with room in all inequalities, and then of low cost; None without room.
 
     Columns [base | slope, leader column by leader column | sizes of the rows' slopes | room].
     """

@@ -1,4 +1,4 @@
-"""A point of an engine with tolerances made exact, and proven where its bound does not suffice."""
+"""Exact points from an engine with tolerances, with a proof where its bound does not suffice."""
 
 from dataclasses import replace
 
@@ -14,7 +14,7 @@ from stackelgrid.controllers.solvers.conic import ProgramData
 
 
 def node_solver(form: KktForm, single: ProgramData) -> NodeSolver:
-    """Simplex where the single level is linear, else conic nodes."""
+    """Return a simplex solver if the single level is linear, else conic nodes."""
     return LinearNodes(form, single) if is_linear(form) else NodeProgram(form, single)
 
 
@@ -27,10 +27,13 @@ def restrict(
 ) -> Outcome:
     """Replace the outcome's point by the optimum of the fully fixed node.
 
-    `options` hold what is left of the limits.
+    form, data: the single level and one instance.
+    state: sides of all pairs at the point.
+    outcome: result of the engine.
+    options: remaining limits.
 
-    A point that is complementary up to a tolerance may be better than every exact one: where the
-    exact point does not confirm an "optimal" within the gap, branching continues from it.
+    A point that is complementary up to a tolerance may be better than every exact one: if the exact
+    point does not confirm an "optimal" within the gap, branching continues from it.
     """
     single = form.data(data)
     result = node_solver(form, single).solve(state)
@@ -44,7 +47,7 @@ def restrict(
 
 
 def proven(form: KktForm, data: BilevelData, options: BilevelOptions, outcome: Outcome) -> Outcome:
-    """Branch on the pairs from this outcome's point, if it is one: the bound is then proven."""
+    """Branch on the pairs from this outcome's point, if it has one, to prove the bound."""
     single = form.data(data)
     response = FollowerResponse(form.bilevel, data)
     tree = Tree(form, single, node_solver(form, single), options, response.pattern)

@@ -1,9 +1,9 @@
-"""The separable case: the leader sees nothing of the follower in its objective or rows.
+"""Separable case: the leader's objective and rows do not contain the follower.
 
-The leader then only needs a decision that the follower can answer. Such decisions are exactly the
-projection of the follower's rows and stationarity, so the relaxation without complementarity is
-exact; where the leader does not enter the follower's objective, stationarity drops out as well
-(docs/formulation.md).
+The leader then only needs a decision to which the follower has a response. These decisions are
+exactly the projection of the follower's rows and stationarity, so the relaxation without
+complementarity is exact; if the leader does not enter the follower's objective, stationarity drops
+out as well (docs/formulation.md).
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ from stackelgrid.controllers.solvers.mixed_search import MixedOptions, MixedSolu
 
 
 def is_separable(form: KktForm, data: BilevelData) -> bool:
-    """Whether the leader's objective and rows hold neither follower variables nor duals."""
+    """Return whether the leader's objective and rows contain no follower variables or duals."""
     program, layout = form.bilevel, form.layout
     below = slice(layout.y.start, layout.w.stop)
     leader = program.leader
@@ -37,12 +37,12 @@ def is_separable(form: KktForm, data: BilevelData) -> bool:
 
 
 def solve_separable(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome | None:
-    """Leader subject to what the follower can answer, then the follower; None if it fails."""
+    """Solve the leader over feasible responses, then the follower; None if it fails."""
     program = form.bilevel
     priced = csr_array(program.follower.q_parameters @ program.link)
     priced.eliminate_zeros()
     nodes = 0
-    if not priced.nnz:  # whether the follower is bounded does not depend on x
+    if not priced.nnz:  # boundedness of the follower does not depend on x
         found = _minimise(*_primal_part(form, data), options, form)
         nodes = found.nodes + 1
         if found.status == "infeasible":
@@ -68,7 +68,7 @@ def _minimise(
 
 
 def _primal_part(form: KktForm, data: BilevelData) -> tuple[ConicProgram, ProgramData]:
-    """Leader and follower rows in the columns [x | y]."""
+    """Return leader and follower rows in the columns [x | y]."""
     single, whole = form.data(data), form.program
     rows = np.sort(np.concatenate([form.leader_rows, form.follower_rows]))
     n = form.layout.y.stop
@@ -85,7 +85,7 @@ def _primal_part(form: KktForm, data: BilevelData) -> tuple[ConicProgram, Progra
 
 
 def _answered(form: KktForm, data: BilevelData, found: MixedSolution, nodes: int) -> Outcome | None:
-    """Complete the leader's decision by the follower's own answer."""
+    """Complete the leader's decision by the follower's own response."""
     if not len(found.x):
         return None
     z = np.zeros(form.columns)

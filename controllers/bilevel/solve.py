@@ -1,4 +1,4 @@
-"""Solve a bilevel program by one of the methods, audit the point, and say what was found."""
+"""Solve a bilevel program by one of the methods and audit the point."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -70,7 +70,7 @@ class BilevelSolver:
         best, problem = _Audited(Outcome("limit"), None), ""
         for engine in self._engines(options.method, data):
             found = engine(data, options.after(started, best.outcome.nodes), best.outcome)
-            if found is None:  # the method had no answer
+            if found is None:  # the method found nothing
                 continue
             if found.status == "infeasible":
                 self._refuse_unbounded_follower(data)
@@ -88,7 +88,7 @@ class BilevelSolver:
     def _audited(
         self, data: BilevelData, found: Outcome, best: "_Audited"
     ) -> "tuple[_Audited | None, str]":
-        """An outcome with its audit, or None and why its point is refused."""
+        """Return an outcome with its audit, or None and why its point is refused."""
         if not len(found.z):
             if len(best.outcome.z):
                 return None, ""
@@ -110,7 +110,7 @@ class BilevelSolver:
     # ------------------------------------------------------------------ methods
 
     def _engines(self, method: Method, data: BilevelData) -> "Iterator[_Engine]":
-        """Engines of a method in the order in which they are tried, each from the best point.
+        """Yield engines of a method in the order in which they are tried, each from the best point.
 
         Branching on a simplex settles linear leaders; curved ones over many blocks begin with the
         hull of blocks, whose relaxations are fewer and tighter than the tree's.
@@ -149,7 +149,7 @@ class BilevelSolver:
     # ------------------------------------------------------------------ ends
 
     def _polished(self, data: BilevelData, outcome: Outcome) -> Outcome:
-        """The leader solved again with the pattern of the follower's own answer fixed."""
+        """Solve the leader again with the pattern of the follower's own response fixed."""
         form, single = self.form, self.form.data(data)
         tree = Tree(form, single, NodeProgram(form, single), BilevelOptions(),
                     FollowerResponse(self.program, data).pattern)  # fmt: skip
@@ -159,7 +159,7 @@ class BilevelSolver:
         return replace(outcome, z=z, objective=objective)
 
     def _refuse_unbounded_follower(self, data: BilevelData) -> None:
-        """Tell an infeasible problem from a follower that is unbounded whatever the leader does."""
+        """Raise ModelError if the problem has no point because the follower is unbounded."""
         form, single = self.form, self.form.data(data)
         layout, whole = form.layout, form.program
         keep = np.zeros(whole.rows, dtype=bool)
@@ -200,7 +200,7 @@ class BilevelSolver:
         return solution.status != "infeasible"
 
     def _measured(self, data: BilevelData, outcome: Outcome) -> Outcome:
-        """The outcome with the leader's objective as it is written, and a bound not above it."""
+        """Return the outcome with the leader's objective as written, and a bound not above it."""
         if not len(outcome.z):
             return outcome
         objective = self.form.leader_objective(outcome.z, data)
@@ -235,14 +235,14 @@ class BilevelSolver:
 
 @dataclass(frozen=True)
 class _Audited:
-    """The best outcome so far; `verdict` is that of its point."""
+    """Best outcome so far; `verdict` is that of its point."""
 
     outcome: Outcome
     verdict: Audit | None
 
 
 def _half(options: BilevelOptions) -> BilevelOptions:
-    """Half of the time: the other half is for branching from the point that was found."""
+    """Return options with half of the time; the other half is for branching from the point."""
     limit = options.time_limit_s
     return options if limit is None else replace(options, time_limit_s=0.5 * limit)
 

@@ -1,4 +1,4 @@
-"""`solve_bilevel`: a Pyomo model with a follower block, solved and written back."""
+"""`solve_bilevel` solves a Pyomo model with a follower block and writes the solution back."""
 
 import math
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ from stackelgrid.profiles.arrays import Floats
 
 @dataclass(frozen=True)
 class BilevelResult:
-    """What `solve_bilevel` found; objective and bound in the sense of the leader's objective.
+    """Result of `solve_bilevel`; objective and bound in the sense of the leader's objective.
 
-    `status` is "optimal" exactly where `gap` = |objective - bound| / max(1, |objective|) is at most
-    the gap asked for, "time_limit" where the limit that was given is reached, "open" where the
-    search ended before the gap without a limit, "infeasible" or "unbounded"; `message` says the
-    same and what is proven. `follower_gap` is the follower's distance from its own optimum at the
+    `status` is "optimal" exactly if `gap` = |objective - bound| / max(1, |objective|) is at most
+    the requested gap, "time_limit" if the given limit is reached, "open" if the search ended before
+    the gap without a limit, "infeasible" or "unbounded"; `message` states the same with the proven
+    gap. `follower_gap` is the follower's distance from its own optimum at the
     leader's decision, by an independent solver (audit.py). `values` holds the values
     of every variable component in the order of its index set, `duals` likewise the duals of the
     follower's constraints (signs in duals.py). Without a point the numbers are NaN and both are
@@ -56,16 +56,19 @@ def solve_bilevel(
     gap: float = 1e-6,
     time_limit: float | None = None,
 ) -> BilevelResult:
-    """Solve a Pyomo model whose `follower` (a Block, or a list of them) optimises for itself.
+    """Solve a Pyomo model whose `follower` optimises for itself, and write the point to it.
 
-    Leader: variables, objective and constraints outside the block, which may contain the
-    follower's variables and duals (follower_duals); linear or convex quadratic objective, linear
-    and second-order-cone rows, binaries and bounded integers. Follower: convex quadratic
-    objective, linear and second-order-cone rows; the leader's variables are data to it. Its ties
-    are resolved in the leader's favour. `time_limit` is in seconds; without it the search goes on
-    until `gap` is closed. Where a point is found, its
-    values are written to the model's variables. Raises ModelError, naming the component, for what
-    is not accepted, and SolverError where no point passes the audit.
+    model: ConcreteModel. The leader's variables, objective and constraints are those outside the
+        follower, and may contain the follower's variables and duals (follower_duals); linear or
+        convex quadratic objective, linear and cone rows, binaries and bounded integers.
+    follower: a Block, or a list of them: convex quadratic objective, linear and second-order-cone
+        rows; the leader's variables are data to it. Its ties are resolved in the leader's favour.
+    method: solution method, one of METHODS.
+    gap: relative gap at which the search stops.
+    time_limit: wall-clock limit in s; without it the search continues until `gap` is closed.
+
+    Raises ModelError naming the component that is not accepted, and SolverError if no point passes
+    the audit.
     """
     if method not in METHODS:
         raise ModelError(f"method {method}: {', '.join(METHODS)} are accepted")

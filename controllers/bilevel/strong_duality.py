@@ -1,9 +1,9 @@
-"""Complementarity replaced by: primal objective <= dual objective.
+"""Replace complementarity by the row: primal objective <= dual objective.
 
     y'P y + q(x)'y + b(x)'nu <= 0,    q(x) = q + Q x,  b(x) = b - B x
 
-with the follower's rows and stationarity this is strong duality, for cones too. It is convex
-unless the leader's variables meet y or nu in a product; a product is accepted only where it
+With the follower's rows and stationarity this is strong duality, for cones too. It is convex
+unless the row multiplies the leader's variables with y or nu; a product is accepted only if it
 linearises exactly: one factor has a single possible value, or x is an integer and the other
 factor has proven bounds (McCormick's envelope of binary times bounded is exact).
 """
@@ -98,7 +98,7 @@ def _by_row(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcom
 def _pattern(
     form: KktForm, single: ProgramData, state: NodeState, z: Floats, values: Floats
 ) -> NodeState:
-    """Sides of the pairs and states of the cones at a complementary point."""
+    """Return sides of the pairs and states of the cones at a complementary point."""
     slack = form.slacks(z, single.b) / (1.0 + np.abs(single.b[form.slack_rows]))
     multiplier = z[form.multipliers]
     size = max(1.0, 1e-3 * float(np.abs(multiplier).max(initial=0.0)))
@@ -112,7 +112,7 @@ def _pattern(
 
 @dataclass
 class _Row:
-    """Strong duality: |factor y|^2 + sum of coefficients + constant <= 0, and what it needs.
+    """Strong duality |factor y|^2 + sum of coefficients + constant <= 0, with its new columns.
 
     Columns from `form.columns` on are new; `binary` are those that are 0 or 1. Each entry of
     `rows` is (coefficients, right-hand side, equation).
@@ -145,7 +145,7 @@ class _Linearised:
         self.integers = set(form.program.integer.tolist())
 
     def row(self) -> _Row | None:
-        """The row, or None where the single level has no point even without it."""
+        """Return the row, or None if the single level has no point even without it."""
         form, program = self.form, self.form.bilevel
         below = program.follower.data(self.data.follower_parameters)
         result = _Row(form.columns)
@@ -167,7 +167,7 @@ class _Linearised:
         return result
 
     def _product(self, row: _Row, x: int, column: int, value: float) -> bool:
-        """Add value * z[x] * z[column]; False where the rows have no common point."""
+        """Add value * z[x] * z[column]; return False if the rows have no common point."""
         low, high = self._range(x)
         if low > high + _SINGLE * max(1.0, abs(low)):
             return False
@@ -191,7 +191,7 @@ class _Linearised:
         return True
 
     def _range(self, column: int) -> tuple[float, float]:
-        """Proven bounds of a column, multipliers by the vertices of the duals where allowed."""
+        """Return proven bounds of a column, multipliers by vertices of the duals if possible."""
         if column not in self.known:
             cost = np.zeros(self.form.columns)
             cost[column] = 1.0
@@ -205,7 +205,7 @@ class _Linearised:
         return self.known[column]
 
     def _digits(self, row: _Row, x: int) -> tuple[float, list[tuple[int, float]]]:
-        """Binary digits of an integer above its lower bound; a binary is its own digit."""
+        """Return binary digits of an integer above its lower bound; a binary is its own digit."""
         if x not in self.digits:
             state = root_state(self.form, self.single)
             at = int(np.flatnonzero(self.form.program.integer == x)[0])
@@ -223,7 +223,7 @@ class _Linearised:
         return self.digits[x]
 
     def _binary_times(self, row: _Row, digit: int, column: int, below: float, above: float) -> int:
-        """A column equal to a binary times a bounded column."""
+        """Return a column equal to a binary times a bounded column."""
         product = row.new_column()
         row.rows += [
             ({product: -1.0, digit: below}, 0.0, False),
@@ -251,7 +251,7 @@ def _one_value(low: float, high: float) -> bool:
 
 
 def _with_row(form: KktForm, single: ProgramData, row: _Row) -> tuple[ConicProgram, ProgramData]:
-    """The single level with the new columns and rows; integers are the leader's, then digits."""
+    """Return the single level with the new columns and rows; leader's integers, then digits."""
     program, n = form.program, row.columns
     linear = program.zero + program.nonneg
     wide = csr_array(program.matrix)

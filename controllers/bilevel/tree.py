@@ -32,13 +32,13 @@ from stackelgrid.controllers.bilevel.propagation import Propagation
 from stackelgrid.controllers.solvers.conic import ProgramData
 from stackelgrid.profiles.arrays import Floats, Ints
 
-# x with rounded integers -> sides of all pairs and states of the cones by the follower's answer
+# x with rounded integers -> sides of all pairs and states of the cones by the follower's response
 Complete = Callable[[Floats], "tuple[Ints, tuple[ConeState, ...]] | None"]
 
 
 @dataclass(order=True)
 class _Open:
-    """A node that waits: its bound is its parent's."""
+    """Open node; its bound is its parent's."""
 
     bound: float
     order: int
@@ -46,7 +46,7 @@ class _Open:
 
 
 class Tree:
-    """One search: best bound first, with plunging; deterministic without a time limit."""
+    """Best-bound search with plunging; deterministic without a time limit."""
 
     def __init__(
         self,
@@ -97,11 +97,11 @@ class Tree:
             state, bound = step if isinstance(step, tuple) else (None, bound)
 
     def start(self, z: Floats, objective: float) -> None:
-        """Begin with an incumbent; it must be a bilevel point."""
+        """Start from an incumbent, which must be a bilevel point."""
         self._offer(z, objective)
 
     def polish(self, z: Floats) -> tuple[Floats, float]:
-        """Solve with the pattern of the follower's answer to this point's x fixed."""
+        """Solve with the pattern of the follower's response to this point's x fixed."""
         self._root()
         self._heuristic(z)
         return self.z, self.objective
@@ -109,7 +109,7 @@ class Tree:
     # ------------------------------------------------------------------ nodes
 
     def _visit(self, state: NodeState, bound: float) -> "tuple[NodeState, float] | str | None":
-        """Solve one node; return the child to go on with, and queue the other."""
+        """Solve one node; return the child to continue with, and queue the other."""
         tightened = self.propagation.tighten(state)
         if tightened is None:
             return None
@@ -152,7 +152,7 @@ class Tree:
         fraction: Floats,
         opening: Floats,
     ) -> "tuple[NodeState, float] | None":
-        """Two children: the most violated pair, else a fractional integer, else a cone."""
+        """Create two children: the most violated pair, else a fractional integer, else a cone."""
         open_pairs = state.sides == OPEN
         product = np.where(open_pairs, pairs.product, 0.0)
         smaller = np.where(open_pairs, pairs.smaller, 0.0)
@@ -203,7 +203,7 @@ class Tree:
     def _along_ray(
         self, state: NodeState, bound: float, ray: Floats
     ) -> "tuple[NodeState, float] | str | None":
-        """Branch where an unbounded relaxation's ray breaks complementarity, or prove it real."""
+        """Branch if an unbounded relaxation's ray violates complementarity, or prove it real."""
         ray = ray / max(float(np.abs(ray).max(initial=0.0)), 1e-300)
         still = np.zeros_like(self.data.b)
         slack = np.maximum(self.form.slacks(ray, still), 0.0)
@@ -240,7 +240,7 @@ class Tree:
     def _blindly(
         self, state: NodeState, bound: float, message: str
     ) -> "tuple[NodeState, float] | None":
-        """Branch on any open pair where the solver gave no answer; a leaf stays undecided."""
+        """Branch on any open pair after a solver failure; a leaf stays undecided."""
         open_pairs = np.flatnonzero(state.sides == OPEN)
         wide = np.flatnonzero(state.upper > state.lower)
         if len(open_pairs):
@@ -259,7 +259,7 @@ class Tree:
     # ------------------------------------------------------------------ points
 
     def _finish(self, state: NodeState, z: Floats, pairs: PairValues) -> None:
-        """Solve with every pair on the side this complementary point takes."""
+        """Solve with every pair on its side at this complementary point."""
         self._restrict(self._pattern(state, pairs, z))
 
     def _pattern(self, state: NodeState, pairs: PairValues, z: Floats) -> NodeState:
@@ -277,7 +277,7 @@ class Tree:
         return NodeState(sides, values, values, tuple(cones))
 
     def _heuristic(self, z: Floats) -> None:
-        """Round the integers, take the follower's answer at this x, and restrict to its pattern."""
+        """Round the integers, take the follower's response to x, and restrict to its pattern."""
         if self.complete is None:
             return
         snap, root = self.options.snap, self._root_state
@@ -319,7 +319,7 @@ class Tree:
         return np.abs(values - np.round(values))
 
     def _cone_violation(self, state: NodeState, z: Floats) -> Floats:
-        """S'nu of every cone that is not decided, relative to the sizes (cones,)."""
+        """Return s'nu of every undecided cone, relative to the sizes (cones,)."""
         violation = np.zeros(len(state.cones))
         for cone, now in enumerate(state.cones):
             if now.side in (OPEN, BOUNDARY):
@@ -344,7 +344,7 @@ class Tree:
         return self._root_state
 
     def _cut(self, bound: float) -> bool:
-        """Whether a node with this bound cannot improve the incumbent by more than the gap."""
+        """Return whether a node with this bound cannot improve the incumbent beyond the gap."""
         if not np.isfinite(self.objective):
             return False
         return bound >= self.objective - self.options.gap * max(1.0, abs(self.objective))

@@ -20,22 +20,22 @@ def relative_gap(objective: float, bound: float) -> float:
 
 
 def judge(outcome: Outcome, options: BilevelOptions, seconds: float) -> Verdict:
-    """Status and message of an outcome whose point, if it has one, passed the audit."""
+    """Return status and message of an outcome whose point, if any, passed the audit."""
     by = f" ({outcome.message})" if outcome.message else ""
-    asked = f"{options.gap:g} was asked"
+    wanted = f"{options.gap:g} was requested"
     found = bool(len(outcome.z))
     gap = relative_gap(outcome.objective, outcome.bound) if found else float("nan")
     if found and gap <= options.gap:
-        return Verdict("optimal", gap, f"a gap of {gap:.1e} is proven, {asked}{by}")
+        return Verdict("optimal", gap, f"a gap of {gap:.1e} is proven, {wanted}{by}")
     if not found and outcome.status == "infeasible":
         return Verdict("infeasible", gap, f"no point meets the rows of leader and follower{by}")
     if not found and outcome.status == "unbounded":
         return Verdict("unbounded", gap, f"the leader's objective has no bound{by}")
-    proven = f"a gap of {gap:.1e} is proven, {asked}{by}" if found else f"no point was found{by}"
+    proven = f"a gap of {gap:.1e} is proven, {wanted}{by}" if found else f"no point was found{by}"
     if options.time_limit_s is not None and seconds >= options.time_limit_s:
-        told = f"time limit of {options.time_limit_s:g} s reached: {proven}"
-        return Verdict("time_limit", gap, told)
+        text = f"time limit of {options.time_limit_s:g} s reached: {proven}"
+        return Verdict("time_limit", gap, text)
     if options.node_limit is not None and outcome.nodes >= options.node_limit:
-        told = f"limit of {options.node_limit} nodes reached: {proven}"
-        return Verdict("node_limit", gap, told)
-    return Verdict("open", gap, f"the search ended before the gap asked for: {proven}")
+        text = f"limit of {options.node_limit} nodes reached: {proven}"
+        return Verdict("node_limit", gap, text)
+    return Verdict("open", gap, f"the search ended before the requested gap: {proven}")

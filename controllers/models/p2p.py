@@ -1,7 +1,7 @@
 """Peer-to-peer trade of prosumers, inside a feeder and across feeders (docs/formulation.md).
 
 A prosumer is a bus with PV or a battery. Trades are contracts: the power flows follow the
-injections, the trades decide who pays whom.
+injections, the trades determine payments between prosumers.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Floats, Ints
 
-# columns that settle trade and payments once all injections and roles are known
+# columns that settle trade and payments once all injections and roles are fixed
 SETTLING = (
     "buy", "sell", "grid_buy", "grid_sell", "inside",
     "across_buy", "across_sell", "across_net", "bought", "sold",
@@ -26,8 +26,7 @@ class TradeOptions:
     """Prices of trade in EUR/MWh.
 
     `retail_margin` is the network charge on energy bought from or sold to the grid, which trade
-    avoids; the fees are paid once, by the buyer. `across` tells whether trade between feeders is
-    possible.
+    avoids; the buyer pays the fees once. `across` states whether trade between feeders is possible.
     """
 
     retail_margin: float
@@ -38,7 +37,7 @@ class TradeOptions:
 
 @dataclass(frozen=True)
 class Prosumers:
-    """Who may trade: pandapower buses, and for each the largest purchase and sale in MW.
+    """Prosumers: pandapower buses, with the largest purchase and sale of each in MW.
 
     The caps bound what a prosumer can need or offer (its devices at full power and the largest
     load of the whole series), so they never cut off a solution.

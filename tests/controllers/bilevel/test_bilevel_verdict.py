@@ -12,8 +12,8 @@ from stackelgrid.controllers.errors import ModelError
 
 METHODS = ("auto", "branch", "kkt_disjunctive", "kkt_big_m", "strong_duality")
 SAID = {
-    "optimal": r"^a gap of (\S+) is proven, (\S+) was asked",
-    "open": r"^the search ended before the gap asked for: (a gap of (\S+)|no point)",
+    "optimal": r"^a gap of (\S+) is proven, (\S+) was requested",
+    "open": r"^the search ended before the requested gap: (a gap of (\S+)|no point)",
     "time_limit": r"^time limit of \S+ s reached: ",
     "infeasible": r"^no point meets the rows",
     "unbounded": r"^the leader's objective has no bound",
@@ -28,7 +28,7 @@ def agree(result, gap=1e-6, limit=None, sign=1.0):
         distance = sign * (result.objective - result.bound)
         assert distance >= 0.0
         assert result.gap == pytest.approx(distance / max(1.0, abs(result.objective)), abs=1e-15)
-        assert f"a gap of {result.gap:.1e} is proven, {gap:g} was asked" in result.message
+        assert f"a gap of {result.gap:.1e} is proven, {gap:g} was requested" in result.message
         assert result.follower_gap <= 1e-6
     else:
         assert np.isnan([result.objective, result.gap, result.follower_gap]).all()
