@@ -22,7 +22,7 @@ __all__ = ["Answer", "CommitParticipant", "ParticipantRecord"]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the agent answers to a `Prepare`; profiles (steps,) from its interval on, MW and MVAr.
+    """Answer of an agent to a `Prepare`; profiles (steps,) from its interval on, MW and MVAr.
 
     `held` is the version that `held_mw`, `held_mvar` (the schedule it keeps without a commit) were
     computed from. A no repeats them as the exchange.
@@ -39,7 +39,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ParticipantRecord:
-    """What an agent holds at a gate.
+    """Record of an agent's holding at a gate.
 
     `held`: the version that applies from the interval on (None: before any commit); `pending`: the
     version it voted for and heard no decision of (in doubt), `settled`: versions it was in doubt
@@ -53,7 +53,7 @@ class ParticipantRecord:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether a vote of this agent is without a decision."""
+        """Return whether a vote of this agent is without a decision."""
         return self.pending is not None
 
 
@@ -232,7 +232,7 @@ class CommitParticipant(Carrying):
         return self.pending == version
 
     def _offered(self, trade_mw: Profile) -> bool:
-        """Whether cleared trade is of the sign of what it offered last and no more than that."""
+        """Return whether cleared trade has the sign of its last offer and does not exceed it."""
         assert self._vote is not None
         sides = zip(trade_mw, self._vote.trade_mw, strict=True)
         return all(abs(cleared) <= abs(most) and cleared * most >= 0.0 for cleared, most in sides)

@@ -1,4 +1,4 @@
-"""What a coordinator remembers and reports of its two-phase commits."""
+"""Records of a coordinator's two-phase commits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class SettledDoubt:
 
 @dataclass(frozen=True, slots=True)
 class CommitRecord:
-    """What came of an interval, as its coordinator knows at the gate.
+    """Result of an interval's commit, as known to its coordinator at the gate.
 
     `committed`: the version decided, or None with the `reason` of the last attempt; `members`:
     agents asked in it; `trades`: their cleared trades (steps,) in MW; `confirmed`: members that

@@ -126,7 +126,7 @@ def held_trade(
 def _prosumer_net(
     feeder: Feeder, schedule: Schedule, prosumers: Prosumers, prosumer_load_mw: Floats
 ) -> Floats:
-    """What each prosumer takes (prosumers, steps) in MW: load and charging less PV."""
+    """Return each prosumer's consumption (prosumers, steps) in MW: load and charging less PV."""
     net = prosumer_load_mw.copy()
     at = {bus: i for i, bus in enumerate(prosumers.bus)}
     devices = feeder.devices

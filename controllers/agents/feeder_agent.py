@@ -38,7 +38,7 @@ from stackelgrid.profiles.time_axis import Horizon
 
 @dataclass(frozen=True)
 class Variant:
-    """Which form of a feeder's model: with the tariff at its boundary, with trade across."""
+    """Variant of a feeder's model: with the tariff at its boundary, with trade across."""
 
     tariff: bool = True
     across: bool = True
@@ -79,7 +79,7 @@ class FeederInstance:
 
 @dataclass(frozen=True)
 class FeederState:
-    """What an agent carries: the last adopted schedule, the last one that was AC feasible."""
+    """State of an agent: the last adopted schedule, the last one that was AC feasible."""
 
     last: Schedule | None
     last_good: Schedule | None

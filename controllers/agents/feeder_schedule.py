@@ -1,4 +1,4 @@
-"""From a point of a feeder's model to the schedule and the contracts that it stands for."""
+"""Conversion of a point of a feeder's model to a schedule and contracts."""
 
 from collections.abc import Mapping
 

@@ -20,7 +20,7 @@ from stackelgrid.profiles.arrays import Floats, Ints
 
 @dataclass(frozen=True)
 class Experience:
-    """What later intervals may begin with: rare rows that bind, prices that cleared trade."""
+    """Starting data for later intervals: binding rare rows, prices that cleared trade."""
 
     interval: int
     binding: Ints

@@ -105,7 +105,7 @@ class LeaderProgram:
 
     @property
     def form(self) -> PrimalForm | None:
-        """How leader and follower share the program; None without a follower."""
+        """Split of the program between leader and follower; None without a follower."""
         return self._form
 
     @property

@@ -59,7 +59,7 @@ class Version(msgspec.Struct, frozen=True, order=True, forbid_unknown_fields=Tru
 class _Message(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False, tag=True
 ):
-    """What every message says: who to whom, about which interval and which attempt at it."""
+    """Common fields of all messages: sender, recipient, interval and attempt."""
 
     protocol: int = PROTOCOL_VERSION
     sender: str
@@ -160,7 +160,7 @@ _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Header(msgspec.Struct):
-    """What a message of any version of the protocol says about it; other fields are skipped."""
+    """Header of a message of any protocol version; other fields are skipped."""
 
     protocol: int | str = PROTOCOL_VERSION
 

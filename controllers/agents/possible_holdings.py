@@ -1,4 +1,4 @@
-"""What each agent may hold as far as its coordinator can know."""
+"""Schedules that each agent may hold, from its coordinator's messages."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,7 +10,7 @@ __all__ = ["PossibleHoldings", "newest"]
 
 
 def newest(possible: Mapping[str, tuple[Holding, ...]]) -> dict[str, Holding]:
-    """What each agent most likely holds: a commit that was sent is more often heard than not."""
+    """Return each agent's most likely holding: a sent commit arrives more often than not."""
     return {agent: holdings[-1] for agent, holdings in possible.items()}
 
 
@@ -58,7 +58,7 @@ class PossibleHoldings(Carrying):
         self._look(agent)
 
     def know_version(self, agent: str, version: Version | None) -> None:
-        """Of what an agent may hold it holds this version."""
+        """Record that the agent holds this version."""
         self._stated[agent] = tuple(s for s in self._stated[agent] if s[1].version == version)
         self._look(agent)
 

@@ -31,7 +31,7 @@ class PricedFeeder:
         return float(self.agent.feeder.boundary.multiplicity)
 
     def trade(self, x: Floats) -> Floats:
-        """What one copy buys across less what it sells (steps,) in MW."""
+        """Purchases across less sales of one copy (steps,) in MW."""
         if not self.trades:
             return np.zeros(self.steps)
         return np.asarray(self.base * x[self.compiled.columns[TRADE]])

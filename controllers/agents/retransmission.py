@@ -64,11 +64,11 @@ class Outbox(Carrying):
         return None if pending is None else pending.message
 
     def drop(self, recipient: str) -> None:
-        """What was sent to a recipient is answered, or is no longer asked."""
+        """Stop repeating messages to a recipient."""
         self._pending.pop(recipient, None)
 
     def clear(self) -> None:
-        """Nothing is to be sent any more."""
+        """Stop repeating all messages."""
         self._pending.clear()
 
     def take(self, now: float) -> Iterator[Message]:

@@ -122,7 +122,7 @@ class CommitCoordinator(Carrying):
 
     @property
     def possible(self) -> Mapping[str, tuple[Holding, ...]]:
-        """What each agent may hold, from the present interval on."""
+        """Holdings that each agent may have, from the present interval on."""
         return self._holdings.present
 
     @property
@@ -138,7 +138,7 @@ class CommitCoordinator(Carrying):
 
     @property
     def reason(self) -> str:
-        """Why the last attempt of the interval was not committed; empty if it was or may be."""
+        """Reason why the last attempt was not committed; empty if it was or may be."""
         return self._reason
 
     def begin(self, interval: int, gate_s: float, now: float) -> None:
@@ -362,7 +362,7 @@ class CommitCoordinator(Carrying):
             )
 
     def _settle(self, agent: str, held: Version | None) -> None:
-        """What the agent holds of its last commit is known."""
+        """Record that the result of the agent's last commit is known."""
         commit = self._unacknowledged.pop(agent, None)
         self._commits.drop(agent)
         if commit is not None and agent in self._doubts:

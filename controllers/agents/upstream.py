@@ -136,7 +136,7 @@ class UpstreamAgent(Carrying, ABC):
         measured: Measurement | None = None,
         before_pu: Floats | None = None,
     ) -> MixtureVerdict:
-        """Whether every mixture of the children's possible exchanges keeps this grid's AC limits.
+        """Check that every mixture of the children's exchanges keeps this grid's AC limits.
 
         At the units and PV of a solution; exchanges of all copies, the held one first. `before_pu`
         (steps,) is how far it is beyond them without a new schedule.

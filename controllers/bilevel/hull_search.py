@@ -286,7 +286,7 @@ class _Search:
                         solution.iterations, solution.solve_s, lie)  # fmt: skip
 
     def _has_point(self, hull: HullProgram) -> bool:
-        """Whether a relaxation has a point at all."""
+        """Return whether a relaxation has a point at all."""
         n = hull.program.variables
         program = replace(hull.program, quadratic=csc_array((n, n)))
         data = ProgramData(np.zeros(n), hull.data.b, 0.0)
@@ -420,7 +420,7 @@ class _Search:
 
 
 def _whole(states: tuple[CopyState, ...]) -> bool:
-    """Whether every block sits in one of its copies."""
+    """Return whether every block is in one of its copies."""
     largest: dict[int, float] = {}
     for state in states:
         largest[state.block] = max(largest.get(state.block, 0.0), state.weight)

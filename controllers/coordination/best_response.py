@@ -25,7 +25,7 @@ _RELAXATIONS = 40
 
 @dataclass(frozen=True)
 class Offer:
-    """What an active network answers to; one copy, (steps,).
+    """Data of a best response of an active network; one copy, (steps,).
 
     Prices in EUR/MW of each step, for what it buys across and (with `limits`) for its exchange;
     the targets in MW are where the market maker last saw the two settle. `parameters` are the
@@ -87,7 +87,7 @@ class ActiveNetwork(PricedFeeder):
         return self.copies * cost
 
     def distance_cost(self, x: Floats, offer: Offer) -> float:
-        """What the distance of the trade from its target counts in a response, all copies."""
+        """Return the cost of the trade's distance from its target in a response, all copies."""
         if not self.trades:
             return 0.0
         distance = self.trade(x) - offer.trade_target

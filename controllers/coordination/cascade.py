@@ -88,7 +88,7 @@ class Cascade:
         self._day: Decision | None = None
 
     def state(self) -> CascadeState:
-        """What is carried to the next interval."""
+        """Return the state that is carried to the next interval."""
         return CascadeState(
             {name: agent.state() for name, agent in self.agents.items()},
             tuple(level.state() for level in self.levels),

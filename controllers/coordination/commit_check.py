@@ -1,4 +1,4 @@
-"""Whether new schedules are safe for the upstream network, whoever hears of their commit."""
+"""Safety check of new schedules upstream, whichever agents receive the commit."""
 
 from collections.abc import Mapping
 
@@ -31,7 +31,7 @@ class CommitCheck:
     def reason(
         self, possible: Mapping[str, tuple[Holding, ...]], before: Mapping[str, Holding]
     ) -> str:
-        """Why a mixture of possible schedules is unsafe; "" if none is.
+        """Return why a mixture of possible schedules is unsafe; "" if none is.
 
         `before` is what the agents were taken to hold when the interval was opened: where the
         network is beyond its limits at these and its dispatch for them, mixtures may be so, too.

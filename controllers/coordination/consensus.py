@@ -24,7 +24,7 @@ PENALTY_ROUNDS = 8
 
 @dataclass(frozen=True)
 class Residuals:
-    """How far a round is from agreement, each (steps,).
+    """Residuals of a round's agreement, each (steps,).
 
     `open`: what does not clear, by copy, in MW; `apart`: mean distance of a party from its target,
     in EUR/MW of a step (penalty times MW); `moved`: mean movement of the targets, likewise.
@@ -70,7 +70,7 @@ class StepPenalties:
 
 
 class Consensus:
-    """What one good costs, and how much each party should take; state of the rounds.
+    """Price of one good and target of each party; state of the rounds.
 
     `copies` (n,) weigh the parties; a party takes `s` (steps,) of the good (negative: gives), and
     copies @ s is to vanish in every step. `price` (steps,) in EUR/MW of a step, `penalty` (the

@@ -72,7 +72,7 @@ class Coordinator:
         self._began: TradeState | None = None  # where the relaxed rounds of this interval began
 
     def state(self) -> CoordinatorState:
-        """What the negotiations of earlier intervals have found."""
+        """Return the state from the negotiations of earlier intervals."""
         if self.rounds and not self.fixed:  # there was no time for more: go on from here
             self._remember()
         exchange = None if self._exchange is None else self._exchange.state()
@@ -122,7 +122,7 @@ class Coordinator:
         self.rounds, self.fixed, self.done = [], False, False
 
     def terms(self, name: str, *, binding: bool = False) -> Terms:
-        """What an agent is told in the round to come, or when it is to bind itself.
+        """Return the terms for an agent in the next round, or for its binding answer.
 
         A binding exchange is held more stiffly to what the follower can serve.
         """
@@ -199,7 +199,7 @@ class Coordinator:
 
     @property
     def agreed(self) -> bool:
-        """Whether the last round is near enough to agreement to be committed."""
+        """Return whether the last round is near enough to agreement to be committed."""
         if not self.rounds:
             return False
         last = self.rounds[-1]
@@ -335,7 +335,7 @@ class Coordinator:
             self._exchange.forget()
 
     def _turnover_eur(self) -> float:
-        """What the held exchanges cost at the tariffs, as a measure of money."""
+        """Return the cost of held exchanges at the tariffs, as a scale of money."""
         dt = self.horizon.dt_h
         return max(1.0, sum(
             p.copies * float(np.abs(self._held[n]) * dt @ np.abs(p.import_eur_per_mwh))

@@ -1,4 +1,4 @@
-"""What a coordinator is told of its agents, and what it keeps from interval to interval."""
+"""Data that a coordinator receives of its agents, and its state between intervals."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class PublicTerms:
-    """What everybody knows of an agent: copies, tariff (steps,) and charges in EUR/MWh.
+    """Public data of an agent: copies, tariff (steps,) and charges in EUR/MWh.
 
     `trades` tells whether it may trade across.
     """
@@ -35,7 +35,7 @@ class PublicTerms:
 
 @dataclass(frozen=True)
 class CoordinatorState:
-    """What a coordinator carries: public terms, what it remembers of trade and of the exchange."""
+    """State of a coordinator: public terms, state of trade and of the exchange."""
 
     public: Mapping[str, PublicTerms]
     trade: Mapping[str, Any]

@@ -26,7 +26,7 @@ _DEVIATION_EUR_PER_MWH = 1000.0
 
 @dataclass
 class _Game:
-    """Where the turns ended: last answers, market, and in which way it ended."""
+    """Final state of the turns: last answers, market, and reason for the end."""
 
     market: Market
     answers: dict[str, Response]
@@ -131,7 +131,7 @@ class Diagonalization:
         answer: Response,
         nodal: bool,
     ) -> bool:
-        """Whether a new answer replaces the current one; with nodal prices it has to gain."""
+        """Return whether a new answer replaces the current one; at nodal prices it must gain."""
         if answer.x is None:
             return False
         if not nodal or current.x is None:
@@ -154,7 +154,7 @@ class Diagonalization:
         return float(follower.horizon.dt_h @ (follower.prices(answer)[network.name] * x))
 
     def _served(self, maker: MarketMaker, market: Market, parameters: Floats) -> bool:
-        """Whether the follower can serve what the active networks exchange."""
+        """Return whether the follower can serve the active networks' exchange."""
         follower = self.stage.follower
         assert follower is not None
         x = {n: network.copies * market.exchange[n] for n, network in maker.networks.items()}
@@ -256,7 +256,7 @@ def _state(maker: MarketMaker, market: Market) -> Floats:
 
 
 def _cleared(maker: MarketMaker, market: Market) -> bool:
-    """Whether trade clears, and answers and what the follower can serve agree."""
+    """Return whether trade clears and the follower can serve the answers."""
     size = float(np.mean([network.size_mw for network in maker.networks.values()]))
     worst = float(np.abs(maker.imbalance(market)).max())
     if market.limits:
@@ -280,7 +280,7 @@ def _same(one: Offer, other: Offer) -> bool:
 
 
 def _told(maker: MarketMaker, game: _Game) -> str:
-    """How the turns ended."""
+    """Describe the end of the turns."""
     if game.settled:
         how = f"settled after {game.rounds} rounds"
     elif game.period:

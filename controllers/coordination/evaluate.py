@@ -209,7 +209,7 @@ def _leader_costs(
 
 
 def follower_gap(stage: Stage, p: Floats, answer: FollowerSolution, returned_eur: float) -> float:
-    """How much more than its optimum the follower's dispatch costs, by an independent solver.
+    """Return the follower's cost above its optimum, by an independent solver.
 
     Relative to max(1, |optimum|); NaN where the independent solver found no optimum.
     """

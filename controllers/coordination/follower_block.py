@@ -37,7 +37,7 @@ class FollowerBlock:
     def serves(
         self, exchange: Mapping[str, Floats], parameters: Floats, *, margin: bool = False
     ) -> bool:
-        """Whether the follower can serve exchanges (steps,) of one copy in MW."""
+        """Return whether the follower can serve exchanges (steps,) of one copy in MW."""
         program = self.follower.compiled.program
         if self._alone is None:
             self._alone = conic_solver(self._choice)(program)

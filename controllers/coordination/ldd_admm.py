@@ -30,7 +30,7 @@ _NOT_SERVED = "the exchange that the rounds led to cannot be served; its limits 
 
 @dataclass(frozen=True)
 class LddAdmmState:
-    """What is carried: the coordinator's state, and exchanges held since an interval, by agent."""
+    """State: the coordinator's, and the exchanges held since an interval, by agent."""
 
     coordinator: CoordinatorState | None
     held: Mapping[str, tuple[int, BoundaryProfile]]
@@ -49,7 +49,7 @@ class LddAdmm:
         self._held: dict[str, tuple[int, BoundaryProfile]] = {}
 
     def state(self) -> LddAdmmState:
-        """Where the rounds of earlier intervals ended, and what agents hold."""
+        """Return the coordinator's state, and the exchanges that agents hold."""
         coordinator = self._coordinator
         found = None if coordinator is None else coordinator.state()
         return LddAdmmState(found, self._held)

@@ -28,7 +28,7 @@ class LevelState:
 
 @dataclass(frozen=True)
 class CascadeState:
-    """What agents and stages carry and share, and the decision that is stepped through."""
+    """State of agents and stages, and the decision whose steps are being executed."""
 
     agents: Mapping[str, FeederState]
     levels: tuple[LevelState, ...]
@@ -72,7 +72,7 @@ class Foreseen:
     instance: StageInstance
 
     def holds(self, level: Level, exchange: Mapping[str, BoundaryProfile]) -> bool:
-        """Whether a stage is asked for just this instance; all exchanges known by now."""
+        """Return whether an instance equals the requested one; all exchanges are known by now."""
         return level is self.level and all(
             np.array_equal(own.p_mw, exchange[name].p_mw)
             and np.array_equal(own.q_mvar, exchange[name].q_mvar)

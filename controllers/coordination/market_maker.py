@@ -83,7 +83,7 @@ class MarketMaker:
         return market
 
     def offer(self, market: Market, name: str, parameters: Floats | None) -> Offer:
-        """What a network answers to next; its trade should move by its share of the imbalance."""
+        """Return a network's next offer; its trade should move by its share of the imbalance."""
         others = None
         if parameters is not None and self.stage.follower is not None:
             exchange = {

@@ -79,7 +79,7 @@ class NegotiatingAgent:
         self._answered: tuple[Terms, Solution, Floats] | None = None
 
     def public_terms(self, instance: FeederInstance) -> PublicTerms:
-        """What everybody may know: copies, tariff and charges."""
+        """Return the public data: copies, tariff and charges."""
         forecast, trade = instance.forecast, self.agent.feeder.options.trade
         return PublicTerms(
             copies=self.priced.copies,

@@ -1,4 +1,4 @@
-"""What a controller is: ours and a user's own sit behind the same two methods."""
+"""Protocol of controllers: shipped and user's ones have the same two methods."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from stackelgrid.controllers.system import System
 
 @dataclass(frozen=True)
 class ControllerSettings:
-    """What a controller is told besides the system.
+    """Settings of a controller besides the system.
 
     Threads, the solvers chosen for conic and for mixed-integer conic programs, the relative gap to
     reach, and the reproducible limits of a search: nodes of the master, rounds. `scheme` is the

@@ -145,7 +145,7 @@ class _Ladder:
         return next(left, None)
 
     def _amendment(self, rung: str, leader: _Leader) -> Amendment:
-        """What a rung changes for a leader."""
+        """Return the amendment of a leader's program by a rung."""
         agent, now = leader.agent, leader.now
         dt_h, reduced = agent.horizon.dt_h, agent.reduction.network
         if rung == LOSS_PRICE:
@@ -315,7 +315,7 @@ class _Ladder:
         return Recovered(decision, plans, tuple(messages))
 
     def _message(self, name: str, record: Recovery, plan: Plan) -> str:
-        """What a run's log says of one recovery."""
+        """Return the log message on one recovery."""
         before, worst = record.before, record.before.worst_step(self.steps)
         tried = ", ".join(f"{rung} x {count}" for rung, count in record.tried) or "nothing"
         found = f"{name}: schedule {before.verdicts([worst])[0]}, not exact"
@@ -348,7 +348,7 @@ class _Ladder:
         return INFEASIBLE in self._verdicts(plan)
 
     def _relaxed(self, plan: Plan) -> bool:
-        """Whether the relaxation is open at an applied step, whatever a phase says."""
+        """Return whether the relaxation is open at an applied step, phases aside."""
         assert plan.certificate is not None
         return any(plan.certificate.verdict[k] != EXACT for k in self.steps)
 

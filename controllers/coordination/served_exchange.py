@@ -23,7 +23,7 @@ Later = Callable[[Floats, Floats], Floats]
 
 @dataclass(frozen=True)
 class Served:
-    """How far answers are from exchanges that the follower can serve, each (steps,).
+    """Distance of answers from exchanges that the follower can serve, each (steps,).
 
     Largest distance in MW; mean distance, and mean movement of what it can serve, as a share of a
     typical price (penalty times MW). `possible`: it can serve the answers as they are.
@@ -47,7 +47,7 @@ class _Copies:
 
 @dataclass(frozen=True)
 class ServedState:
-    """Where prices and targets (n, steps) and penalties (steps,) have ended."""
+    """Final prices and targets (n, steps) and penalties (steps,)."""
 
     price: Floats
     target: Floats
@@ -76,7 +76,7 @@ class ServedExchange:
         self._tariff: Floats = np.zeros(0)
 
     def state(self) -> ServedState | None:
-        """What the next interval starts from; None where exchanges have no prices."""
+        """Return the start of the next interval; None where exchanges have no prices."""
         copies = self._copies
         if copies is None:
             return None
@@ -91,7 +91,7 @@ class ServedExchange:
 
     @property
     def priced(self) -> bool:
-        """Whether exchanges have prices."""
+        """Return whether exchanges have prices."""
         return self._copies is not None
 
     @property

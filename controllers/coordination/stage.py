@@ -56,7 +56,7 @@ class StageInstance:
 
 @dataclass(frozen=True)
 class SchemeDecision:
-    """What a scheme decided: the leaders' points, with objective and proven bound of its program.
+    """Decision of a scheme: the leaders' points, objective and proven bound of its program.
 
     `follower_x` are the follower's columns where the scheme's program returned them, and
     `follower_range_eur` the least and largest cost that the exchange leaves open. Money counts
@@ -286,7 +286,7 @@ class Stage:
 
     @staticmethod
     def _is_of(known: tuple[FeederPoint, Future[Plan]], point: FeederPoint) -> bool:
-        """Whether a plan is that of a point; if not, it ends first: an agent does one at a time."""
+        """Return whether a plan is a point's; another one is completed first, one at a time."""
         if known[0] is not point:
             known[1].exception()
         return known[0] is point

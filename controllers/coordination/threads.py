@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Urgency(IntEnum):
-    """What waits for a task: the present stage, the next one, or certificates and audits."""
+    """Urgency of a task: for the present stage, the next one, or certificates and audits."""
 
     DECIDE = 0
     AHEAD = 1

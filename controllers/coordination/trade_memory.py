@@ -1,4 +1,4 @@
-"""What a coordinator remembers of trade across from interval to interval (docs/negotiation.md)."""
+"""State of trade across that a coordinator keeps between intervals (docs/negotiation.md)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -18,7 +18,7 @@ NEWS_SHARE = 0.05
 
 @dataclass(frozen=True)
 class TradeState:
-    """Where rounds about trade ended: price and penalty (steps,), targets (n, steps)."""
+    """Final state of rounds on trade: price and penalty (steps,), targets (n, steps)."""
 
     price: Floats
     penalty: Floats
@@ -44,7 +44,7 @@ class TradeMemory(Carrying):
 
     @property
     def warm(self) -> bool:
-        """Whether there is anything to go on from."""
+        """Return whether there is an earlier state to start from."""
         return bool(self._ends)
 
     def advance(self, interval: int) -> None:
@@ -90,11 +90,11 @@ class TradeMemory(Carrying):
         self._paid = {k: price for k, price in (self._paid | prices).items() if k >= since}
 
     def start(self) -> TradeState | None:
-        """Where relaxed rounds of this interval begin."""
+        """Return the start of this interval's relaxed rounds."""
         return self._ends.get(False)
 
     def fixed_start(self, began: TradeState, now: TradeState, span: Floats) -> TradeState | None:
-        """Where fixed rounds of this interval begin after relaxed ones from `began` to `now`.
+        """Return the start of fixed rounds after relaxed ones from `began` to `now`.
 
         Where fixed rounds ended in the interval before; where the relaxed ones are now in steps
         that it did not cover or whose price has moved a lot (`span`: its range).

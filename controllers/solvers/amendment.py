@@ -32,7 +32,7 @@ class Amendment:
         )
 
     def cost(self, columns: Mapping[str, Ints], x: Floats) -> float:
-        """What the added prices make of a point, EUR."""
+        """Return the cost of a point at the added prices, EUR."""
         return float(sum(price @ x[columns[name]] for name, price in self.price.items()))
 
     def apply(

@@ -1,4 +1,4 @@
-"""What a mixed-integer conic backend is, what it returns, and the check of what it returned."""
+"""Protocol of mixed-integer conic backends, their results, and the check of these."""
 
 import threading
 import time
@@ -20,11 +20,11 @@ _T = TypeVar("_T")
 
 
 class MixedIntegerResult(Protocol):
-    """What every mixed-integer backend reports; `x` is empty where no point was found."""
+    """Result of a mixed-integer backend; `x` is empty where no point was found."""
 
     @property
     def status(self) -> str:
-        """How the solve ended."""
+        """Status of the solve."""
 
     @property
     def x(self) -> Floats:
@@ -56,7 +56,7 @@ class MixedIntegerResult(Protocol):
 
     @property
     def message(self) -> str:
-        """What the solver said, and what the check said of it."""
+        """Message of the solver, with that of the check."""
 
 
 class MixedIntegerBackend(Protocol):
@@ -73,7 +73,7 @@ class MixedIntegerBackend(Protocol):
 
 @dataclass(frozen=True)
 class MixedIntegerSolution:
-    """What a backend returned for one instance, after an independent check of the point.
+    """Solution of one instance by a backend, after an independent check of the point.
 
     "optimal" means within the wanted gap; "limit" may carry a feasible point. Without a point `x`
     is empty and `objective`, `gap` and `violation` are NaN. `violation` is relative (see
@@ -98,7 +98,7 @@ class MixedIntegerSolution:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a solver says before anything is checked; `x` is None where it gave no point."""
+    """Unchecked result of a solver; `x` is None if it gave no point."""
 
     status: MixedIntegerStatus
     x: Floats | None
@@ -109,7 +109,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class LicenceState:
-    """Whether a solver can be used now, and one line saying why or why not."""
+    """Usability of a solver at present, with the reason in one line."""
 
     available: bool
     text: str

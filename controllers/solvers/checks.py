@@ -36,7 +36,7 @@ def check_program(program: ConicProgram, names: Sequence[str] | None = None) -> 
 
 
 def _convex(program: ConicProgram) -> bool:
-    """Whether P is positive semidefinite: eigenvalues of each group of coupled variables."""
+    """Return whether P is positive semidefinite, by eigenvalues of coupled variables."""
     upper = program.quadratic
     full = csr_array(upper + triu(upper, 1).T)
     diagonal = full.diagonal()
@@ -78,7 +78,7 @@ def contradiction(
     data: ProgramData,
     names: Sequence[str] | None = None,
 ) -> str | None:
-    """What disproves a solver's answer, or None.
+    """Return the contradiction in a solver's answer, or None.
 
     A solution needs a point that satisfies every row and multipliers whose dual objective supports
     the bound; infeasible and unbounded need a ray. Nothing of the solver's own checks is used.

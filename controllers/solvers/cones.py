@@ -1,4 +1,4 @@
-"""Which quadratic constraints are second-order cones, and as what rows."""
+"""Second-order-cone rows of quadratic constraints."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

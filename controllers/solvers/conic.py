@@ -121,7 +121,7 @@ class ProgramData:
 
 @dataclass(frozen=True)
 class Solution:
-    """What a solver returned for one instance, after an independent check of the point.
+    """Solution of one instance, after an independent check of the point.
 
     `dual` belongs to A x + s = b with the Lagrangian f + dual'(A x + s - b), so the derivative of
     the optimal value with respect to b is -dual. `bound` is the dual objective; `gap` is

@@ -181,7 +181,7 @@ class Decomposition:
         ]
 
     def _share(self, data: ProgramData, relaxation: Solution, k: int) -> float:
-        """What part k contributes to the relaxation's dual objective, without its offset."""
+        """Return part k's share of the relaxation's dual objective, without its offset."""
         columns, rows = self._columns[k], self._rows[k]
         part = self.parts[k]
         x = relaxation.x[columns]

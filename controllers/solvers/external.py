@@ -108,7 +108,7 @@ def version(solver: External) -> str | None:
 
 @cache
 def licence_state(name: str, wait_s: float = 5.0) -> LicenceState:
-    """Whether a solver can be used; never raises, answers within `wait_s` seconds, kept."""
+    """Return whether a solver can be used; never raises, takes at most `wait_s` s, cached."""
     solver = external(name)
     missing = [m for m in solver.modules if importlib.util.find_spec(m) is None]
     if missing:

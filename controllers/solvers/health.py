@@ -1,4 +1,4 @@
-"""How well scaled a program is: coefficient ranges, and rows that spread too far."""
+"""Scaling of a program: coefficient ranges, and rows with a large spread."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ _STATUS: dict[Any, MasterStatus] = {
 
 @dataclass(frozen=True)
 class MasterResult:
-    """What HiGHS returned: `x` is None without a feasible point, `bound` is its proven bound.
+    """Result of HiGHS: `x` is None without a feasible point, `bound` is its proven bound.
 
     "unbounded" may also mean "unbounded or infeasible": HiGHS's presolve does not tell them apart.
     """

@@ -29,7 +29,7 @@ _STATUS: dict[Any, SolverStatus] = {
 
 @dataclass(frozen=True)
 class QuadraticResult:
-    """What HiGHS returned; `violation` is ConicProgram's own check of x. NaN without an optimum."""
+    """Result of HiGHS; `violation` is ConicProgram's own check of x. NaN without an optimum."""
 
     status: SolverStatus
     objective: float

@@ -1,4 +1,4 @@
-"""Which limits of an infeasible program conflict: an elastic re-solve."""
+"""Conflicting limits of an infeasible program, by an elastic re-solve."""
 
 from collections.abc import Sequence
 from dataclasses import replace

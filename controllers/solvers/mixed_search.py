@@ -18,7 +18,7 @@ LogEntry = tuple[str, float, float, float]
 
 @dataclass(frozen=True)
 class MixedOptions:
-    """When to stop: at the relative `gap`, or at a limit (then the status is "limit").
+    """Stopping rules: the relative `gap`, or a limit (then the status is "limit").
 
     `node_limit` counts the master's nodes over all rounds, `round_limit` the rounds of the outer
     approximation (0: relax, snap and restrict only). Both are reproducible; `time_limit_s` is
@@ -109,16 +109,16 @@ class Incumbent:
         return max(self.objective - self.bound, 0.0) / max(1.0, abs(self.objective))
 
     def closed(self) -> bool:
-        """Whether the wanted gap is reached."""
+        """Return whether the wanted gap is reached."""
         return self.gap <= self.options.gap
 
     def late(self) -> bool:
-        """Whether the time is up."""
+        """Return whether the time limit is reached."""
         seconds = self.seconds_left()
         return seconds is not None and seconds <= 0.0
 
     def exhausted(self) -> bool:
-        """Whether a limit is reached."""
+        """Return whether a limit is reached."""
         nodes = self.nodes_left()
         return (
             self.rounds >= self.options.round_limit

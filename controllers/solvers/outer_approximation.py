@@ -32,7 +32,7 @@ from stackelgrid.profiles.arrays import Bools, Floats, Ints
 
 
 class MasterForm:
-    """What the masters of one program share: equilibrated rows, cone blocks, quadratic groups."""
+    """Common data of one program's masters: equilibrated rows, cone blocks, quadratic groups."""
 
     def __init__(self, program: ConicProgram, scaling: Scaling) -> None:
         self.program = program

@@ -1,4 +1,4 @@
-"""What a follower's neighbours pay at its own prices, without products of price and exchange."""
+"""Payment of a follower's neighbours at its prices, without products of price and exchange."""
 
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.profiles.arrays import Floats

@@ -30,7 +30,7 @@ Bound = tuple[float, int]
 
 @dataclass(frozen=True)
 class Limits:
-    """When HiGHS stops."""
+    """Stopping rules of HiGHS."""
 
     absolute_gap: float
     nodes: int

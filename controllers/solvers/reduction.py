@@ -32,7 +32,7 @@ _WORTHWHILE = 0.02  # least share of all columns that a round of substitutions i
 
 
 class Reduction:
-    """What remains of a program (`program`), and the maps between both.
+    """Reduced program (`program`), and the maps between both.
 
     A row of what remains is a combination of rows of the whole program, a column of the whole
     program an affine function of the columns that remain.
@@ -69,7 +69,7 @@ class Reduction:
         )
 
     def holds(self, data: ProgramData) -> bool:
-        """Whether these data leave removed rows implied and projected columns without cost."""
+        """Return whether removed rows are still implied and projected columns without cost."""
         free = not data.q[self._free].any()
         return free and all(found.hold(rows @ data.b) for found, rows in self._implied)
 

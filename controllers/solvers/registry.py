@@ -1,4 +1,4 @@
-"""Which solvers there are, which can be used now, and which one a run takes."""
+"""Registry of solvers, their availability, and the choice for a run."""
 
 import importlib.metadata
 from collections.abc import Callable, Sequence

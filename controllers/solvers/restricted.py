@@ -19,12 +19,12 @@ class IntegerBounds:
 
     @property
     def empty(self) -> bool:
-        """Whether some integer column has no value left."""
+        """Return whether some integer column has no value left."""
         return bool((self.lower > self.upper).any())
 
     @property
     def binary(self) -> bool:
-        """Whether every integer column is within 0 and 1."""
+        """Return whether every integer column is within 0 and 1."""
         return bool((self.lower >= 0.0).all() and (self.upper <= 1.0).all())
 
 
@@ -143,7 +143,7 @@ class RestrictedProgram:
         return z
 
     def admits(self, data: ProgramData, values: Floats) -> bool:
-        """Whether the rows that hold integer columns only are satisfied."""
+        """Return whether the rows that hold integer columns only are satisfied."""
         x = self.join(np.zeros(len(self.free)), values)
         worst = self.full.violations(x, data.b)
         worst[self.rows] = 0.0

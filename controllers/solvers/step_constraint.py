@@ -41,7 +41,7 @@ class StepConstraint(IndexedConstraint):  # type: ignore[misc]
 
     @property
     def pending(self) -> bool:
-        """Whether nobody has read, changed or deactivated a member."""
+        """Return whether no member has been read, changed or deactivated."""
         return all(c.__class__ is _Pending and c.active for c in self._data.values())
 
 
