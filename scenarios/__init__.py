@@ -1,1 +1,1 @@
-"""What is run: the scenario schema, the world built from it and the command line."""
+"""Scenario schema, construction of the simulated world, command line and Python functions."""

@@ -1,4 +1,4 @@
-"""The agents of a scenario as a simulator of their own, built from the scenario they are sent."""
+"""The agents of a scenario as a separate simulator, built from the scenario that it receives."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ from stackelgrid.simulators.timings import Timings
 
 
 class AgentServer(AgentSimulator):
-    """All agents of a scenario and their controller, built here."""
+    """Simulator of all agents of a scenario; it builds their controller in its own process."""
 
     def init(  # type: ignore[override]
         self,
@@ -31,7 +31,7 @@ class AgentServer(AgentSimulator):
         folder: str,
         **_: Any,
     ) -> Meta:
-        """Take the resolved scenario; the controller is built with the first agent."""
+        """Receive the resolved scenario; the first agent created builds the controller."""
         self._content, self._folder, self._sid = scenario, folder, sid
         self._built: BuiltScenario | None = None
         self._no_state = ""
@@ -54,7 +54,7 @@ class AgentServer(AgentSimulator):
         return super().create(num, model, grid=grid, devices=devices, forecast=forecast)
 
     def get_data(self, outputs: OutputRequest) -> OutputData:
-        """Set points as plain numbers; a plan crosses with the decision."""
+        """Return set points as plain numbers; plans are sent with the decision."""
         numbers = {e: [a for a in attributes if a != "plan"] for e, attributes in outputs.items()}
         return plain_data(super().get_data(numbers))
 
@@ -67,13 +67,13 @@ class AgentServer(AgentSimulator):
         }
 
     def unsaved(self) -> str:
-        """Why the state of the controller cannot be saved; empty if it can."""
+        """Return the reason why the controller's state cannot be saved; empty if it can."""
         if isinstance(self._controller, Stateful):
             return self._no_state
         return f"controller {type(self._controller).__name__} has no methods state and restore"
 
     def state(self) -> str | None:
-        """What the controller carries to the next interval; None if it is not plain data."""
+        """Return the controller's state as text; None if it is not plain data."""
         assert isinstance(self._controller, Stateful)
         try:
             return text_of_state(self._controller.state())
@@ -82,6 +82,6 @@ class AgentServer(AgentSimulator):
             return None
 
     def restore(self, carried: str) -> None:
-        """Take what the controller carried; raises StateError."""
+        """Restore the controller's state from its text; raises StateError."""
         assert isinstance(self._controller, Stateful)
         self._controller.restore(state_of_text(carried))

@@ -1,4 +1,4 @@
-"""Runs from Python, in scripts and notebooks: what `stackelgrid.run` is.
+"""Runs from Python, in scripts and notebooks: the function `stackelgrid.run`.
 
 Directories, defaults and errors are those of the command line (docs/library.md).
 """
@@ -40,13 +40,13 @@ def run(
     report: bool = True,
     quiet: bool = False,
 ) -> Run:
-    """Run a scenario into a new directory, or go on with an interrupted run; returns its results.
+    """Run a scenario into a new directory, or resume an interrupted run; return its results.
 
     `scenario` is a shipped name, a path, a `Scenario` or a mapping; `set` overrides keys, for
-    example {"time.intervals": 4}. `out` is a new or empty directory, runs/NAME-TIME if left out;
-    `resume` is that of an interrupted run, in place of a scenario. Without `quiet` progress is
-    shown: in the cell of a notebook, on stderr elsewhere. Raises a StackelgridError; after a
-    KeyboardInterrupt the directory can be resumed.
+    example {"time.intervals": 4}. `out` is a new or empty directory, runs/NAME-TIME by default;
+    `resume` is the directory of an interrupted run and replaces the scenario. Without `quiet`
+    progress is shown: in the cell of a notebook, on stderr elsewhere. Raises a StackelgridError;
+    after a KeyboardInterrupt the directory can be resumed.
     """
     output = output_of(quiet)
     if resume is not None:
@@ -56,7 +56,9 @@ def run(
         if found.finished is None:
             _simulate(
                 found.loaded, target, output,
-                lambda heard: resume_run(found, heard.told, output.say, heard.building),
+                lambda shown: resume_run(
+                    found, shown.interval_ended, output.say, shown.building
+                ),
             )  # fmt: skip
     else:
         source = needed(scenario)
@@ -65,8 +67,8 @@ def run(
         with placed(source, target, set, seed) as ready:
             _simulate(
                 ready, target, output,
-                lambda heard: run_scenario(
-                    ready, target, heard.told, output.say, building=heard.building
+                lambda shown: run_scenario(
+                    ready, target, shown.interval_ended, output.say, building=shown.building
                 ),
             )  # fmt: skip
     if report:
@@ -75,28 +77,31 @@ def run(
     return Run(target)
 
 
-class _Heard:
-    """Forwards the progress of a run, and stops the run on request."""
+class _StoppableListener:
+    """Forwards the progress of a run to a listener, and stops the run on request."""
 
     def __init__(self, listener: Listener, stop: Stop) -> None:
         self._listener, self._stop = listener, stop
 
-    def told(self, progress: RunProgress) -> None:
-        """Take an interval that has ended."""
-        self._listener.told(progress)
-        self._stop.look()
+    def interval_ended(self, progress: RunProgress) -> None:
+        """Forward the progress after an interval."""
+        self._listener.interval_ended(progress)
+        self._stop.check()
 
     def building(self, text: str) -> None:
-        """Take the name of the part that is built next."""
+        """Forward the name of the part that is built next."""
         self._listener.building(text)
-        self._stop.look()
+        self._stop.check()
 
 
 def _simulate(
-    loaded: LoadedScenario, target: Path, output: Output, work: Callable[[_Heard], RunResult]
+    loaded: LoadedScenario,
+    target: Path,
+    output: Output,
+    work: Callable[[_StoppableListener], RunResult],
 ) -> None:
     name, intervals, stop = loaded.scenario.name, loaded.scenario.time.intervals, Stop()
     hint = f"resume={str(target)!r} goes on"
     with interruptible(target, hint), shown(output, name, intervals) as listener:
-        heard = _Heard(listener, stop)
-        beside_the_loop(lambda: work(heard), stop, output.refresh)
+        reports = _StoppableListener(listener, stop)
+        beside_the_loop(lambda: work(reports), stop, output.refresh)

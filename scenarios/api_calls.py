@@ -18,7 +18,7 @@ Settings = Mapping[str, Any]
 
 @contextmanager
 def interruptible(target: Path, hint: str) -> Iterator[None]:
-    """Add a hint to a KeyboardInterrupt, once something has begun."""
+    """Add a hint to a KeyboardInterrupt once the directory holds a scenario."""
     try:
         yield
     except KeyboardInterrupt:
@@ -27,17 +27,17 @@ def interruptible(target: Path, hint: str) -> Iterator[None]:
 
 
 def output_of(quiet: bool) -> Output:
-    """Where progress is shown."""
+    """Return the output for progress: the notebook cell or the terminal."""
     return NotebookOutput(quiet) if in_notebook() else Output(quiet)
 
 
 def target_of(out: Place | None, loaded: LoadedScenario, verb: str = "") -> Path:
-    """Directory of the results."""
+    """Return the directory of the results."""
     return Path(out) if out is not None else new_directory(loaded.scenario.name, verb)
 
 
 def needed(scenario: Source | None) -> Source:
-    """The scenario; raises ScenarioError where none is given."""
+    """Return the scenario; raises ScenarioError if none is given."""
     if scenario is None:
         raise ScenarioError(
             "scenario: is missing; a shipped name, a path, a Scenario, a mapping or resume is "

@@ -193,7 +193,7 @@ def _study(
 
         def advance(done: int) -> None:
             shown_advance(done)
-            stop.look()
+            stop.check()
 
         return beside_the_loop(lambda: work(advance), stop, output.refresh)
 

@@ -1,7 +1,7 @@
-"""One BLAS thread while our own threads and processes work.
+"""Limit BLAS to one thread while threads and processes of a run compute.
 
-OpenBLAS splits a scalar product of 10,000 numbers over all processors, and its threads then spin:
-a fifth of a run's processor time for nothing, and last digits that depend on the number of
+OpenBLAS splits a scalar product of 10,000 numbers over all processors, and its idle threads spin.
+That takes a fifth of a run's processor time, and the last digits depend on the number of
 processors.
 """
 
@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# by which users and clusters set a number themselves
+# environment variables with which users and clusters set the number of threads
 VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "OMP_NUM_THREADS",
@@ -23,22 +23,22 @@ VARIABLES = (
 def one_blas_thread() -> Iterator[None]:
     """Limit BLAS to one thread in this process, also where NumPy is loaded already.
 
-    A number that the environment sets stays; afterwards the former number holds again.
+    A number set in the environment is kept. The former number is restored at the end.
     """
-    if _said():
+    if _is_set():
         yield
         return
-    from threadpoolctl import threadpool_limits  # only where nobody has set a number
+    from threadpoolctl import threadpool_limits  # only if the environment sets no number
 
     with threadpool_limits(limits=1, user_api="blas"):
         yield
 
 
 def begin_with_one_blas_thread() -> None:
-    """Limit BLAS in a process of our own that has not loaded NumPy yet."""
-    if not _said():
+    """Limit BLAS in a process of the project that has not loaded NumPy yet."""
+    if not _is_set():
         os.environ.update(dict.fromkeys(VARIABLES, "1"))
 
 
-def _said() -> bool:
+def _is_set() -> bool:
     return any(name in os.environ for name in VARIABLES)

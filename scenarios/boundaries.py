@@ -1,4 +1,4 @@
-"""Write boundaries of a scenario into the nets; stated values replace those of the net."""
+"""Write boundaries of a scenario into the nets; values of the scenario replace the net's."""
 
 import numpy as np
 import pandas as pd
@@ -20,15 +20,15 @@ from stackelgrid.controllers.networks.transformer_checks import check_transforme
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema import BoundarySection, GridSection
 
-# rounding of a tap's step
+# p.u.: rounding of a tap step
 _ROUNDING = 1e-9
 
 
 def apply_boundary(net: pandapowerNet, section: GridSection, record: NetRecord) -> None:
-    """Add the stated transformer, or put what is stated into the grid's own, in place.
+    """Add the boundary transformer, or write the scenario's values into the net's own, in place.
 
-    The record takes each value of the net that was replaced. Raises ScenarioError, and
-    NetworkError where the transformer cannot be what the boundary needs.
+    The record notes each replaced value of the net. Raises ScenarioError, and NetworkError for a
+    transformer that does not suit the boundary.
     """
     boundary, name = section.boundary, section.name
     regulated = boundary_trafos(net) if boundary.kind == "oltc" else []
@@ -57,9 +57,10 @@ def apply_boundary(net: pandapowerNet, section: GridSection, record: NetRecord) 
 
 
 def boundary_taps(net: pandapowerNet, section: GridSection) -> tuple[int | None, TapChanger | None]:
-    """Position of the boundary transformer in `net.trafo` and its tap changer; None without.
+    """Return the position of the boundary transformer in `net.trafo` and its tap changer.
 
-    Raises NetworkError as `tap_changer` does, ScenarioError for a deadband below a step.
+    Both are None for an ideal boundary. Raises NetworkError as `tap_changer` does, and
+    ScenarioError for a deadband below a tap step.
     """
     boundary = section.boundary
     if boundary.kind == "ideal":
@@ -74,12 +75,12 @@ def boundary_taps(net: pandapowerNet, section: GridSection) -> tuple[int | None,
 
 
 def follow_parent(net: pandapowerNet, parent: pandapowerNet, bus: int, record: NetRecord) -> None:
-    """Give the upstream side the nominal voltage of the parent's bus."""
+    """Set the nominal voltage of the upstream side to that of the parent's bus."""
     follow_upstream_voltage(net, float(parent.bus.vn_kv.at[bus]), record)
 
 
 def _state(net: pandapowerNet, trafo: int, section: GridSection, record: NetRecord) -> None:
-    """Write stated tap data and shift; a changer that the net does not describe is one by ratio."""
+    """Write the scenario's tap data and shift; a tap changer without type becomes a ratio one."""
     stated, row = section.boundary.stated, net.trafo.loc[trafo]
     if "tap_step_percent" in stated:
         if flag(row, "tap_dependency_table"):
@@ -100,7 +101,7 @@ def _state(net: pandapowerNet, trafo: int, section: GridSection, record: NetReco
 
 
 def _check_range(net: pandapowerNet, trafo: int, boundary: BoundarySection, name: str) -> None:
-    """A stated position must lie in the range of the transformer, where that is known."""
+    """Refuse a tap position outside the transformer's range, where that range is known."""
     row = net.trafo.loc[trafo]
     low, high = number(row, "tap_min"), number(row, "tap_max")
     if boundary.tap_pos is not None and (boundary.tap_pos < low or boundary.tap_pos > high):

@@ -1,4 +1,4 @@
-"""From a scenario to what is simulated (grids, fleets) and what the controller knows (system)."""
+"""Build the simulated grids and fleets, and the controller's system, from a scenario."""
 
 import importlib
 import sys
@@ -40,7 +40,7 @@ from stackelgrid.simulators.negotiation import NegotiationHost
 
 @dataclass(frozen=True)
 class ChosenSolvers:
-    """Solvers of a run, and why they are not MOSEK where nobody named one."""
+    """Solvers of a run; with `auto`, the reason why MOSEK is not among them."""
 
     conic: Choice
     mixed_integer: Choice
@@ -48,7 +48,7 @@ class ChosenSolvers:
 
 @dataclass(frozen=True)
 class BuiltScenario:
-    """Everything a run needs, made from one scenario."""
+    """Nets, series, controller and simulated world of one scenario."""
 
     scenario: Scenario
     axis: TimeAxis
@@ -68,7 +68,7 @@ def build_scenario(
 ) -> BuiltScenario:
     """Build nets, series, controller and simulated world; raises a StackelgridError.
 
-    `building` is called with what is built next, in a few words.
+    `building` is called with the name of the part that is built next.
     """
     try:
         return _build(loaded, building)
@@ -198,7 +198,7 @@ def _trade(section: GridSection) -> TradeOptions | None:
 
 
 def controller_settings(scenario: Scenario, solvers: ChosenSolvers) -> ControllerSettings:
-    """What the scenario tells a controller besides the system."""
+    """Return the settings of a controller: pricing, limits and solvers, but not the system."""
     solver = scenario.solver
     return ControllerSettings(
         threads=solver.threads,
@@ -221,14 +221,14 @@ def build_controller(
     axis: TimeAxis,
     building: Callable[[str], None] = lambda text: None,
 ) -> Controller:
-    """Build the controller that the scenario names for a system; raises ScenarioError.
+    """Build the scenario's controller for a system; raises ScenarioError.
 
     A controller has a state and belongs to one run; a system has none.
 
-    scenario: its `controller`, `coordination`, `communication` and solver sections count.
-    folder: modules of a user's controller are found in it.
-    axis: time of the run, for outages that are stated as times.
-    building: called with what is built next, in a few words.
+    scenario: its sections `controller`, `coordination`, `communication` and `solver` are used.
+    folder: searched for the module of a user's controller.
+    axis: time of the run, for outages given as times.
+    building: called with the name of the part that is built next.
     """
     settings = controller_settings(scenario, solvers)
     name = scenario.controller
@@ -267,7 +267,7 @@ def build_controller(
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Let modules beside the scenario file be imported, installed ones first."""
+    """Make modules in the folder of the scenario file importable; installed ones come first."""
     sys.path.append(str(folder))
     try:
         yield

@@ -1,6 +1,6 @@
 """The command line: exit status 0 done, 2 bad input (one line, no traceback), 1 anything else.
 
-Verbs import what computes only when they are called: `--help` answers at once.
+Verbs import the computing modules only when they are called, so `--help` is fast.
 """
 
 import sys
@@ -58,11 +58,11 @@ def validate(
         bool,
         typer.Option(
             "--explain",
-            help="Say what was taken from each net, replaced, added, ignored and dropped.",
+            help="List what was taken from each net, replaced, added, ignored and dropped.",
         ),
     ] = False,
 ) -> None:
-    """Check a scenario without running it: grids, devices, profiles and models are built."""
+    """Check a scenario without running it: build its grids, devices, profiles and models."""
     with loading():
         from stackelgrid.scenarios.build import build_scenario
         from stackelgrid.scenarios.explanation import explanation
@@ -91,7 +91,7 @@ def validate(
 
 
 def solvers() -> None:
-    """List solvers with version and licence, and which ones a run would take."""
+    """List the solvers with version and licence, and those that a run would use."""
     with loading():
         from stackelgrid.controllers.solvers.registry import solver_table
 
@@ -99,7 +99,7 @@ def solvers() -> None:
 
 
 def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
-    """Let Ctrl-C end a verb with one line, where the verb has nothing more to say."""
+    """End a verb with one line at Ctrl-C, unless the verb handles Ctrl-C itself."""
 
     @wraps(verb)
     def call(*args: object, **options: object) -> None:
@@ -117,7 +117,7 @@ for _verb in (run, compare, exactness, ensemble, report, export, view, serve, va
 
 
 def main() -> None:
-    """Entry point of the command `stackelgrid`."""
+    """Run the command `stackelgrid`."""
     try:
         sys.exit(app(standalone_mode=False))
     except typer.TyperException as error:  # a wrong option or argument

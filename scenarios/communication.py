@@ -1,4 +1,4 @@
-"""From the section `communication` to the settings of a network, on its clock of seconds."""
+"""Convert the section `communication` to the settings of a network, with times in seconds."""
 
 from collections.abc import Iterator
 
@@ -23,11 +23,11 @@ from stackelgrid.simulators.communication_settings import (
 
 
 def communication_settings(scenario: Scenario, axis: TimeAxis) -> CommunicationSettings:
-    """Gate, links and outages of a scenario; interval 0, where the axis starts, is at second 0.
+    """Return gate, links and outages of a scenario; interval 0, the axis' start, is second 0.
 
-    Every agent is linked to the agent of the grid above. Links of one agent given several times
-    take the last value of each key. Raises ScenarioError for an outage at no existing local time or
-    outside of the run.
+    Every agent is linked to the agent of the grid above. Where several entries set the links of an
+    agent, the last value of each key holds. Raises ScenarioError for an outage outside the run or
+    at a local time that does not exist.
     """
     section = scenario.links
     parents = {grid.name: grid.parent for grid in scenario.grids if grid.parent is not None}
@@ -53,14 +53,14 @@ def communication_settings(scenario: Scenario, axis: TimeAxis) -> CommunicationS
 
 
 def communication_seed(scenario: Scenario) -> np.random.SeedSequence:
-    """Seed of the network of a scenario, from which each link derives its own."""
+    """Return the seed of a scenario's network, from which each link derives its own."""
     return stream(scenario.seed, "communication")
 
 
 def _links(
     section: CommunicationSection, parents: dict[str, str]
 ) -> dict[tuple[str, str], LinkQuality]:
-    """Qualities of the directed links that set something of their own."""
+    """Return the qualities of the directed links that differ from the network's quality."""
     own: dict[tuple[str, str], dict[str, float]] = {}
     for link in section.links:
         for agent in link.agents:
@@ -70,7 +70,7 @@ def _links(
     for ends, given in own.items():
         try:
             qualities[ends] = section.base.link_quality(given)
-        except ValueError as error:  # of several entries together; each by itself was accepted
+        except ValueError as error:  # from a combination of entries; each entry alone was accepted
             raise ScenarioError(
                 f"communication.links from {ends[0]} to {ends[1]}: {error}"
             ) from error
@@ -78,7 +78,7 @@ def _links(
 
 
 def _ends(agent: str, above: str, direction: Direction) -> Iterator[tuple[str, str]]:
-    """Sender and recipient of the links of an agent, seen from it."""
+    """Yield sender and recipient of an agent's links in a direction, seen from the agent."""
     if direction != "to":
         yield agent, above
     if direction != "from":
@@ -86,7 +86,7 @@ def _ends(agent: str, above: str, direction: Direction) -> Iterator[tuple[str, s
 
 
 def _seconds(key: str, moment: str, scenario: Scenario, axis: TimeAxis) -> float:
-    """Elapsed seconds from the start of the axis to a local time; a clock change counts."""
+    """Return elapsed seconds from the axis' start to a local time, clock changes included."""
     local = pd.Timestamp(local_time(moment, scenario.time.start))
     try:
         stamp = local.tz_localize(axis.start.tzinfo, ambiguous="raise", nonexistent="raise")

@@ -1,4 +1,4 @@
-"""How every verb speaks: progress and notices on stderr, tables and the directory on stdout.
+"""Output of all verbs: progress and notices on stderr, tables and the directory on stdout.
 
 With `--quiet` only errors and the directory remain; with `--json` stdout holds one JSON object.
 """
@@ -30,7 +30,7 @@ from rich.text import Text
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.json_text import json_text
 
-# width of a table that goes into a pipe: cut to 80 columns it would lose its numbers
+# columns of a table written to a pipe; rich's default of 80 would cut off numbers
 _WIDTH_OF_A_PIPE = 200
 _REFRESHES_PER_S = 4
 
@@ -46,7 +46,7 @@ SetOption = Annotated[
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Override the seed.")]
 QuietOption = Annotated[
-    bool, typer.Option("--quiet", help="Say nothing but errors and where the results are.")
+    bool, typer.Option("--quiet", help="Print only errors and the directory of the results.")
 ]
 JsonOption = Annotated[
     bool,
@@ -63,7 +63,7 @@ def say_notice(line: str) -> None:
 
 
 class Terminated(KeyboardInterrupt):
-    """The process was asked to end by SIGTERM."""
+    """Raised when the process receives SIGTERM."""
 
 
 class Drawing(Protocol):
@@ -74,7 +74,7 @@ class Drawing(Protocol):
 
 @dataclass(frozen=True)
 class Output:
-    """What a verb says, and where: one rule for all of them."""
+    """Streams and verbosity of a verb's output."""
 
     quiet: bool = False
     as_json: bool = False
@@ -85,15 +85,15 @@ class Output:
 
     @property
     def live(self) -> bool:
-        """Whether somebody looks at a terminal."""
+        """True if progress is drawn on a terminal."""
         return self.console.is_terminal and not self.quiet
 
     def say(self, text: str) -> None:
-        """Say one line for people, on stderr."""
+        """Print one line of text on stderr."""
         self.console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     def show(self, table: Table) -> None:
-        """Print a table on stdout; on stderr where stdout is kept for JSON."""
+        """Print a table on stdout; on stderr if stdout is reserved for JSON."""
         if self.quiet:
             return
         stream = sys.stderr if self.as_json else sys.stdout
@@ -101,7 +101,7 @@ class Output:
         Console(file=stream, width=width).print(table)
 
     def results(self, directory: Path, summary: Mapping[str, Any]) -> None:
-        """Print where the results are; with `--json` the summary and its `directory`."""
+        """Print the directory of the results; with `--json` the summary with its `directory`."""
         if self.as_json:
             print(json_text({"directory": str(directory), **summary}))
             return
@@ -113,16 +113,16 @@ class Output:
 
     @contextmanager
     def drawing(self, what: RenderableType) -> Iterator[Drawing]:
-        """Draw something on the terminal, again and again, until the end of the block."""
+        """Draw on the terminal repeatedly until the block ends."""
         with Live(what, console=self.console, refresh_per_second=_REFRESHES_PER_S) as live:
             yield live
 
     def refresh(self) -> None:
-        """Show what has changed, where nothing does so by itself."""
+        """Redraw what has changed; only outputs without their own refresh need it."""
 
     @contextmanager
     def bar(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        """Progress bar of a study; its first call says what was there already."""
+        """Show the progress bar of a study; its first call gives the steps done before."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -147,7 +147,7 @@ class _TimeLeft(ProgressColumn):
     """Time left at the mean pace since the first call."""
 
     def render(self, task: Task) -> Text:
-        """Text of the column."""
+        """Return the text of the column."""
         done = task.completed - task.fields.get("kept", 0)
         if done <= 0 or task.total is None:
             return Text("-:--:-- left")
@@ -156,7 +156,7 @@ class _TimeLeft(ProgressColumn):
 
 
 def new_directory(name: str, verb: str = "") -> Path:
-    """Directory of results where --out names none; milliseconds tell runs begun at once apart."""
+    """Return the default directory of results; milliseconds keep simultaneous runs apart."""
     kind, now = f"-{verb}" if verb else "", datetime.now()
     return Path("runs") / f"{name}{kind}-{now:%Y%m%d-%H%M%S}-{now.microsecond // 1000:03d}"
 
@@ -168,7 +168,7 @@ def check_resume(
     overrides: Sequence[str] | None,
     seed: int | None,
 ) -> None:
-    """Refuse options of a verb with --resume that contradict one another or would have no effect.
+    """Refuse options that contradict --resume or have no effect with it.
 
     Raises ScenarioError.
     """
@@ -184,11 +184,11 @@ def check_resume(
 def interruptible(target: Path, hint: str) -> Iterator[None]:
     """End with one line and status 130 at Ctrl-C, 143 at SIGTERM.
 
-    The hint is given once something has begun: then `target` holds a scenario.
+    The line includes the hint once `target` holds a scenario, which means that work has begun.
     """
     try:
         yield
-    except KeyboardInterrupt as error:  # typer would say nothing
+    except KeyboardInterrupt as error:  # typer would print nothing
         more = f"; {hint}" if (target / "scenario.toml").exists() else ""
         print(f"stackelgrid: interrupted{more}", file=sys.stderr)
         raise typer.Exit(143 if isinstance(error, Terminated) else 130) from None

@@ -1,4 +1,4 @@
-"""Error paths of a scenario's grids, and what happens where it strays from the profiles."""
+"""Forecast errors and deviations of a scenario's grids: error paths and realised series."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ from stackelgrid.scenarios.random import generator
 from stackelgrid.scenarios.schema import Scenario
 from stackelgrid.scenarios.schema_forecast import DeviationsSection, ForecastSection
 
-# prices err on one market, whatever the tariff
+# all tariffs share the price errors of one market
 _MARKET = ""
 
 
 @dataclass(frozen=True)
 class Profiles:
-    """The profiles of a scenario's grids: what is expected at the start of the run.
+    """Profiles of a scenario's grids: the values expected at the start of the run.
 
-    `names` are the grids in the order of the scenario's file.
+    `names` lists the grids in the order of the scenario file.
     """
 
     names: tuple[str, ...]
@@ -40,21 +40,21 @@ class Profiles:
     folder: Path
 
     def pv_upper(self, name: str) -> Floats:
-        """Largest PV power (n, systems) in MW: rated, or what the profile says beyond it."""
+        """Return the largest PV power (n, systems) in MW: the rated power, or a higher profile."""
         rated = self.devices[name].photovoltaics.p_rated_mw
         return np.maximum(rated, self.series[name].pv_available_mw)
 
     def loads_only(self, name: str) -> npt.NDArray[np.bool_]:
-        """Which columns of load are loads; generators of constant power neither err nor stray."""
+        """Return a mask of the load columns; generators of constant power have no errors."""
         return np.tile(self.devices[name].loads.profiled, 2)
 
     def has_prices(self, name: str) -> bool:
-        """Whether a grid has a tariff; a transmission grid has none."""
+        """Return True if a grid has a tariff; transmission grids have none."""
         return self.grids[name].section.tariff is not None
 
 
 def labels_of(name: str) -> tuple[Label, Label, Label]:
-    """Labels of a grid's loads and PV, and of the price, which all grids share."""
+    """Return the labels of a grid's loads and PV, and of the price shared by all grids."""
     return Label(name, "load"), Label(name, "pv"), Label(_MARKET, "price")
 
 
@@ -65,10 +65,11 @@ def error_paths(
     scenario_seed: int,
     purpose: str,
 ) -> dict[Label, ErrorPath]:
-    """Error paths of all grids for load, PV and price; none where a model is None or without error.
+    """Return the error paths of all grids for load, PV and price.
 
-    Every grid and quantity of a `purpose`, which is the section's key too, has a random stream of
-    its own. Raises ScenarioError for a correlation that does not fit the grids.
+    A quantity whose model is None or has no error gets no path. Each grid and quantity of a
+    `purpose` (the key of the section) has its own random stream. Raises ScenarioError for a
+    correlation that does not fit the grids.
     """
     axis, seed = profiles.axis, scenario_seed if section.seed is None else section.seed
     drawn: dict[tuple[str, str], Floats] = {}
@@ -130,14 +131,14 @@ def _correlation_from_file(path: Path, names: tuple[str, ...], where: str) -> Si
 
 @dataclass(frozen=True)
 class Reality:
-    """What happens by grid, and the deviations from the profiles that made it so."""
+    """Realised series by grid, and their deviations from the profiles."""
 
     series: Mapping[str, GridSeries]
     paths: Mapping[Label, ErrorPath]
 
 
 def reality_of(scenario: Scenario, profiles: Profiles) -> Reality:
-    """What happens: the profiles, or what the section `deviations` makes of them."""
+    """Return the realised series: the profiles with the errors of the section `deviations`."""
     section = scenario.deviations
     if section is None:
         return Reality(profiles.series, {})

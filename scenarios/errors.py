@@ -1,7 +1,7 @@
-"""Refusals of a scenario; see `stackelgrid.profiles.errors` for the root of the tree."""
+"""Errors of scenarios; the base class is in `stackelgrid.profiles.errors`."""
 
 from stackelgrid.profiles.errors import StackelgridError
 
 
 class ScenarioError(StackelgridError):
-    """A scenario cannot be run as written; names file, key, value and what is accepted."""
+    """Raised for a scenario that cannot be run; names file, key, value and accepted values."""

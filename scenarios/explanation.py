@@ -9,7 +9,7 @@ from stackelgrid.controllers.networks.net_record import Fate, NetRecord, Note
 from stackelgrid.scenarios.grids import BuiltGrid
 
 _WIDTH = 80
-# different changes of one column that are listed
+# changes of one column listed in full; more are summarised
 _MOST_CHANGES = 3
 _GROUPS: tuple[tuple[str, Treatment | None, tuple[Fate, ...]], ...] = (
     ("taken from the net", Treatment.HONOURED, ("kept", "joined")),
@@ -22,7 +22,7 @@ _GROUPS: tuple[tuple[str, Treatment | None, tuple[Fate, ...]], ...] = (
 
 
 def explanation(grid: BuiltGrid) -> Iterator[str]:
-    """Lines of at most 80 columns about one grid; groups without entries are left out."""
+    """Yield lines of at most 80 characters about one grid; groups without entries are left out."""
     for title, treatment, fates in _GROUPS:
         entries = [*_columns(grid.record, treatment), *_notes(grid.record, fates)]
         if not entries:
@@ -36,7 +36,7 @@ def explanation(grid: BuiltGrid) -> Iterator[str]:
 
 
 def _columns(record: NetRecord, treatment: Treatment | None) -> Iterator[str]:
-    """Columns of one table that are treated alike for one reason, an entry for each reason."""
+    """Yield one entry for each table and reason, with the columns that it applies to."""
     found: dict[tuple[str, str], list[str]] = {}
     rows: dict[str, int] = {}
     for row in record.columns:
@@ -49,7 +49,7 @@ def _columns(record: NetRecord, treatment: Treatment | None) -> Iterator[str]:
 
 
 def _notes(record: NetRecord, fates: tuple[Fate, ...]) -> Iterator[str]:
-    """Notes about the same column, key and text as one entry; many different changes as one."""
+    """Yield one entry for notes with the same column, key and text; many texts are summarised."""
     changes: dict[tuple[str, str, str], dict[str, list[int]]] = {}
     for note in record.notes:
         if note.fate in fates:

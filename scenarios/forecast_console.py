@@ -1,4 +1,4 @@
-"""What a scenario tells its controllers of the future, in a line for people."""
+"""One-line descriptions of a scenario's forecasts and deviations."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from stackelgrid.scenarios.schema_forecast import ErrorSection, ForecastSection,
 
 
 def forecast_lines(scenario: Scenario) -> Iterator[str]:
-    """One line for each of the sections forecast and deviations that the scenario has."""
+    """Yield a line for the section forecast and one for deviations, where the scenario has them."""
     section, deviations = scenario.forecast, scenario.deviations
     if section is not None:
         quantities = (

@@ -1,4 +1,4 @@
-"""What controllers are told of the future: forecast sources of all grids of a scenario."""
+"""Forecast sources and realised series of all grids of a scenario."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ from stackelgrid.scenarios.schema import Scenario
 from stackelgrid.scenarios.schema_forecast import ForecastPrice, ForecastQuantity, ForecastSection
 from stackelgrid.scenarios.series import SeriesFactory
 
-# errors are cut at +-100 %, so forecasts stay within this factor of the profile's peak
+# relative errors are cut at +-100 %: a forecast is at most this factor times the profile's peak
 _LOAD_HEADROOM = 2.0
 # order of the quantities in sections, columns and labels
 _LOAD, _PV, _PRICE = 0, 1, 2
@@ -49,7 +49,7 @@ _LOAD, _PV, _PRICE = 0, 1, 2
 
 @dataclass(frozen=True)
 class World:
-    """By grid: what happens, what is told of it, and a bound (loads,) of forecasts of the loads."""
+    """Realised series, forecast sources and bounds (loads,) of load forecasts, by grid."""
 
     realised: Mapping[str, GridSeries]
     forecasts: Mapping[str, ForecastSource]
@@ -64,9 +64,9 @@ def build_world(
     devices: Mapping[str, Devices],
     folder: Path,
 ) -> World:
-    """Realised series and forecasts of all grids; raises ScenarioError and ProfileError.
+    """Build realised series and forecasts of all grids; raises ScenarioError and ProfileError.
 
-    What happens depends on the seeds of the scenario and of its deviations, not on the forecast's.
+    Realised series depend on the seeds of the scenario and its deviations, not on the forecast's.
     """
     factory = SeriesFactory(scenario, axis, folder)
     series = {name: factory.series(grids[name], devices[name]) for name in grids}
@@ -79,16 +79,16 @@ def build_world(
         forecasts = {n: PerfectForecast(s, horizon) for n, s in reality.series.items()}
         peaks = {n: _peak(s.load_p_mw, None) for n, s in series.items()}
         return World(reality.series, forecasts, peaks)
-    told = _Told(scenario, section, factory, horizon, profiles, reality)
+    sources = _ForecastFactory(scenario, section, factory, horizon, profiles, reality)
     peaks = {}
     for name in grids:
-        source = told.forecast(name)
+        source = sources.forecast(name)
         forecasts[name], peaks[name] = source, _peak(series[name].load_p_mw, source.load)
     return World(reality.series, forecasts, peaks)
 
 
 def _peak(profile_mw: Floats, forecast: Predictor | None) -> Floats:
-    """No less than any forecast of a load (loads,); from what is known beforehand alone."""
+    """Return an upper bound (loads,) of all forecasts of the loads, before any is made."""
     if isinstance(forecast, PartlyKnown):
         peak: Floats = np.abs(profile_mw).max(axis=0)
         at = forecast.at[: len(peak)]
@@ -104,8 +104,8 @@ def _peak(profile_mw: Floats, forecast: Predictor | None) -> Floats:
     return peak
 
 
-class _Told:
-    """Makes the forecasts that the section `forecast` asks for."""
+class _ForecastFactory:
+    """Makes the forecast sources described by the section `forecast`."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class _Told:
         self._past = self._day_before() if past else None
 
     def forecast(self, name: str) -> UpdatedForecast:
-        """Forecast source of one grid."""
+        """Return the forecast source of one grid."""
         expected = columns_of(self._profiles.series[name])
         realised = columns_of(self._reality.series[name])
         pv, price = (self._predictor(name, k, expected[k], realised[k]) for k in (_PV, _PRICE))
@@ -139,7 +139,7 @@ class _Told:
         return UpdatedForecast(load, pv, price, self._updates, self._horizon, length)
 
     def _load(self, name: str, expected: Floats, realised: Floats) -> Predictor:
-        """Predictor of the loads; the power of generators that are no loads is known."""
+        """Return the predictor of the loads; the power of constant generators is known exactly."""
         at = self._profiles.loads_only(name)
         if not at.any():
             return Known(realised)
@@ -147,7 +147,7 @@ class _Told:
         return predictor if at.all() else PartlyKnown(realised, at, predictor)
 
     def _predictor(self, name: str, k: int, expected: Floats, realised: Floats) -> Predictor:
-        """Predictor of the k-th quantity of a grid, from its profile and what happens."""
+        """Return the predictor of a grid's k-th quantity from its profile and realised series."""
         model, label = self._section.models[k], labels_of(name)[k]
         nothing = not self._profiles.has_prices(name) if k == _PRICE else not expected.shape[1]
         if model == "perfect" or nothing:
@@ -158,7 +158,7 @@ class _Told:
         if model == "file":
             assert self._table is not None
             total = expected[:, 0] if k == _PRICE else expected.sum(axis=1)
-            if k == _LOAD:  # the columns of reactive power follow the active ones
+            if k == _LOAD:  # the first half of the columns is active power, the second reactive
                 total = expected[:, : expected.shape[1] // 2].sum(axis=1)
             covered, of_grid = self._horizon.intervals_covered, Label(name, label.quantity)
             try:
@@ -187,7 +187,7 @@ class _Told:
         modelled = all(placed.section.file is None for placed in grid.pv)
         if not modelled and rule != "clear_sky":
             return SameTimeDayBefore(past, realised)
-        clear = self._factory.clear_sky(grid, devices)  # refuses what comes from a file
+        clear = self._factory.clear_sky(grid, devices)  # raises for PV from a file
         if rule == "day_before":
             return SameTimeDayBefore(past, realised, dark=clear == 0.0)
         clear_past = self._past[0].clear_sky(grid, devices)
@@ -207,7 +207,7 @@ class _Told:
             raise ScenarioError(f"forecast.file: {error}") from error
 
     def _day_before(self) -> tuple[SeriesFactory, dict[str, GridSeries]]:
-        """Series of the 24 hours before the run."""
+        """Return the series of the 24 hours before the run."""
         profiles = self._profiles
         axis = profiles.axis
         try:

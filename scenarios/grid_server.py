@@ -1,4 +1,4 @@
-"""Some grids of a scenario as a simulator of their own, built from the scenario they are sent."""
+"""Some grids of a scenario as a separate simulator, built from the scenario that it receives."""
 
 import base64
 from collections.abc import Mapping
@@ -22,13 +22,13 @@ _ARRAYS = {a.name for a in GRID if a.shape}
 
 
 def loaded_content(scenario: Mapping[str, Any], folder: str) -> LoadedScenario:
-    """Scenario of a resolved content; raises a pydantic ValidationError."""
+    """Return the scenario of resolved content; raises a pydantic ValidationError."""
     content = Scenario.model_validate(scenario)
     return LoadedScenario(content, content.name, Path(folder))
 
 
 def plain_data(data: OutputData) -> OutputData:
-    """Results with lists and numbers of Python in place of numpy's."""
+    """Return results with Python lists and numbers in place of numpy's."""
     return {
         eid: {a: plain(v) if isinstance(v, np.ndarray | np.generic) else v for a, v in own.items()}
         for eid, own in data.items()
@@ -36,12 +36,12 @@ def plain_data(data: OutputData) -> OutputData:
 
 
 def text_of_state(state: Any) -> str:
-    """Text of a state."""
+    """Encode a state as text."""
     return base64.b64encode(bytes_of_state(state)).decode("ascii")
 
 
 def state_of_text(text: str) -> Any:
-    """State of a text; raises StateError."""
+    """Decode a state from its text; raises StateError."""
     try:
         return state_of_bytes(base64.b64decode(text, validate=True))
     except ValueError as error:
@@ -49,7 +49,7 @@ def state_of_text(text: str) -> Any:
 
 
 class GridServer(GridSimulator):
-    """Some grids of a scenario, built here."""
+    """Simulator of some grids of a scenario; it builds them in its own process."""
 
     def init(  # type: ignore[override]
         self,
@@ -61,7 +61,7 @@ class GridServer(GridSimulator):
         clock: list[str],
         **_: Any,
     ) -> Meta:
-        """Take the resolved scenario; the grids are built when they are created."""
+        """Receive the resolved scenario; the grids are built when they are created."""
         self._content, self._folder = scenario, folder
         self._start: tuple[str, dict[int, str]] | None = (sid, dict(enumerate(clock)))
         return {**META, "extra_methods": ["state", "restore"]}
@@ -82,7 +82,7 @@ class GridServer(GridSimulator):
         return super().create(num, model, **model_params)
 
     def step(self, time: int, inputs: InputData, max_advance: int) -> int:
-        """Step with arrays in place of the lists that came."""
+        """Convert received lists to arrays and step."""
         arrays: InputData = {
             eid: {
                 attribute: {
@@ -96,11 +96,11 @@ class GridServer(GridSimulator):
         return super().step(time, arrays, max_advance)
 
     def get_data(self, outputs: OutputRequest) -> OutputData:
-        """Results as plain numbers."""
+        """Return results as plain numbers."""
         return plain_data(super().get_data(outputs))
 
     def state(self, grid: str) -> dict[str, Any]:
-        """What a grid carries to the next interval, and what its agent has measured of it."""
+        """Return a grid's state after the interval, and the measurements of its agent."""
         simulated = self._grids[grid]
         return {
             "carried": text_of_state(simulated.state()),
@@ -109,5 +109,5 @@ class GridServer(GridSimulator):
         }
 
     def restore(self, grid: str, carried: str) -> None:
-        """Take what a grid carried; raises StateError."""
+        """Restore the state of a grid; raises StateError."""
         self._grids[grid].restore(state_of_text(carried))

@@ -1,4 +1,4 @@
-"""From a scenario to pandapower nets with everything connected: grids, boundaries, devices."""
+"""Build the pandapower nets of a scenario: grids, boundaries and devices."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -18,19 +18,19 @@ from stackelgrid.scenarios.load import LoadedScenario
 from stackelgrid.scenarios.placement import PlacedPv, absence, accepted_range, place_devices
 from stackelgrid.scenarios.schema import GridSection
 
-# MVA: base of the optimisation and of the power flow, so that flows are of order one
+# MVA: base of the optimisation and of the power flow, chosen so that flows are of order one
 _BASE_MVA = {"transmission": 100.0, "mv": 1.0, "lv": 0.1}
-# MW and MVAr that a replaced load may lack
+# MW and MVAr: rounding in the comparison of a replaced load
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
 class BuiltGrid:
-    """A grid section and its net; `pv` tells which systems came from which section.
+    """A grid section and its net; `pv` assigns PV systems to the sections that placed them.
 
-    The section's `bus` is the one of the parent's net, where switches may have joined several to
-    one. `record` holds the changes to the user's net. `trafo` is the position of the boundary
-    transformer in `net.trafo`, None with `taps` where the boundary is ideal.
+    The section's `bus` is a bus of the parent's net after switches have merged buses. `record`
+    holds the changes to the user's net. `trafo` is the position of the boundary transformer in
+    `net.trafo`; `trafo` and `taps` are None for an ideal boundary.
     """
 
     section: GridSection
@@ -102,7 +102,7 @@ def _apply_limits(net: pandapowerNet, section: GridSection, record: NetRecord) -
 def _connect(
     net: pandapowerNet, section: GridSection, built: Mapping[str, BuiltGrid], record: NetRecord
 ) -> GridSection:
-    """Connect a net to its parent's; returns the section with the bus of the parent's net."""
+    """Connect a net to its parent's; return the section with the bus of the parent's net."""
     if section.parent is None or section.bus is None:
         return section
     parent = built[section.parent]
@@ -128,9 +128,9 @@ def _scale_loads(net: pandapowerNet, section: GridSection, record: NetRecord) ->
 
 
 def _replace_loads(built: Mapping[str, BuiltGrid]) -> None:
-    """Take the nominal power of lower grids out of the loads of their buses.
+    """Subtract the nominal power of lower grids from the loads at their buses.
 
-    Where a bus has no reactive load, none is taken: the lower grid draws its own.
+    At a bus without reactive load none is subtracted: the lower grid draws its own.
     """
     for lower in built.values():
         section = lower.section
@@ -161,7 +161,7 @@ def _replace_loads(built: Mapping[str, BuiltGrid]) -> None:
 
 
 def _ways_out(section: GridSection, powers: Sequence[tuple[str, str, float, float]]) -> str:
-    """What is accepted where a grid has more nominal load than it replaces."""
+    """Describe the accepted settings for a grid with more nominal load than its bus has."""
     room = [(there + _ROUNDING) / nominal for _, _, nominal, there in powers if nominal > 0.0]
     most = max(min(room, default=0.0), 0.0)
     beside = "replaces_load = false (the load stays, the grid is added to it)"

@@ -1,7 +1,7 @@
-"""Nets and tables in memory where a scenario names a file.
+"""Nets and tables in memory in place of file names in a scenario.
 
-Each is written as a file below the directory of results and named in the scenario: what was run is
-what these files hold, and can be run again from them.
+Each object is written as a file below the directory of results, and the scenario names that file.
+The run reads these files, so it can be repeated from them.
 """
 
 import os
@@ -33,10 +33,10 @@ _UNSAFE = re.compile(r"[^\w.-]")
 class Scenario:
     """A scenario from Python objects: the keys of a scenario file, as a mapping or by keyword.
 
-    Where a key names a file it takes the object, too: a pandapower net as `case` of a grid, a
-    pandas frame as `file` (profiles, tariffs, forecasts) or `correlation_sites`. File names are
-    relative to the working directory. `extends` names a scenario to build on. Raises ScenarioError
-    for what a scenario file would be refused for.
+    Keys that name a file also accept the object: a pandapower net as `case` of a grid, a pandas
+    frame as `file` (profiles, tariffs, forecasts) or `correlation_sites`. File names are relative
+    to the working directory. `extends` names a scenario to build on. Raises ScenarioError as for a
+    scenario file with the same content.
     """
 
     def __init__(self, content: Mapping[str, Any] | None = None, /, **keys: Any) -> None:
@@ -54,7 +54,7 @@ Source = str | os.PathLike[str] | Scenario | Mapping[str, Any]
 def check_source(
     source: Source, overrides: Mapping[str, Any] | None, seed: int | None
 ) -> LoadedScenario:
-    """Validate a scenario before there is a directory for what it holds in memory."""
+    """Validate a scenario before the directory for its objects in memory exists."""
     return _load(_Inputs(Path(INPUTS)), source, overrides or {}, seed)
 
 
@@ -62,9 +62,9 @@ def check_source(
 def placed(
     source: Source, out: Path, overrides: Mapping[str, Any] | None, seed: int | None
 ) -> Iterator[LoadedScenario]:
-    """Scenario whose nets and tables in memory are files in the new directory `out`.
+    """Write nets and tables in memory to files in the new directory `out`; yield the scenario.
 
-    They are removed again if nothing is begun there. Raises ScenarioError.
+    The files are removed if no run begins in the directory. Raises ScenarioError.
     """
     check_out(out)
     inputs = _Inputs(out.resolve() / INPUTS)
@@ -96,19 +96,19 @@ def _load(
 
 
 class _Inputs:
-    """Objects of a scenario by the name of the file that holds each of them in `folder`."""
+    """Objects of a scenario by the name of their file in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.objects: dict[str, pandapowerNet | pd.DataFrame] = {}
 
     def plain(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """Content of a scenario with file names in place of the objects, all of them absolute."""
+        """Return the content of a scenario with absolute file names in place of the objects."""
         found: dict[str, Any] = _absolute(self.value(content, ()))
         return found
 
     def value(self, value: Any, key: tuple[str, ...]) -> Any:
-        """Plain value of a key; the schema refuses unknown ones."""
+        """Return the plain value of a key; the schema refuses unknown keys later."""
         if isinstance(value, pandapowerNet):
             return self._file(value, key, _NETS, "a pandapower net", ".json")
         if isinstance(value, pd.DataFrame):
@@ -154,7 +154,7 @@ class _Inputs:
         return str(self.folder / name)
 
     def write(self) -> None:
-        """Write all objects; raises ScenarioError for a table that Parquet cannot hold."""
+        """Write all objects; raises ScenarioError for a table that cannot be written as Parquet."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name, value in self.objects.items():
@@ -180,7 +180,7 @@ def _write_table(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _absolute(content: Any) -> Any:
-    """Content whose file names do not depend on the folder of a scenario that it extends."""
+    """Make file names absolute, as the extended scenario may be in another folder."""
     if isinstance(content, dict):
         return {key: _absolute_name(key, _absolute(value)) for key, value in content.items()}
     return [_absolute(item) for item in content] if isinstance(content, list) else content

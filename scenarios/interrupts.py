@@ -1,4 +1,4 @@
-"""Ctrl-C: while modules load, and for the processes that a command starts."""
+"""Handling of Ctrl-C during imports and in the processes that a command starts."""
 
 import os
 import signal
@@ -14,8 +14,8 @@ INTERRUPTED = 130
 def loading() -> Iterator[None]:
     """End the process with one line at Ctrl-C while modules load.
 
-    Extension modules turn a KeyboardInterrupt during their import into other errors, or print and
-    drop it; nothing has begun yet, so the process may end at once.
+    Extension modules convert a KeyboardInterrupt during their import to other errors, or print and
+    drop it. Nothing has been written at that time, so the process can end at once.
     """
     own = threading.current_thread() is threading.main_thread()
     if not own or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
@@ -37,7 +37,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Start threads and processes that ignore the terminal's Ctrl-C; it arrives here later."""
+    """Block SIGINT while threads and processes start that inherit this; deliver it later."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

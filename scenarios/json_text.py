@@ -1,4 +1,4 @@
-"""JSON that every parser reads: it knows no NaN and no infinity."""
+"""JSON text without NaN and infinity, which the JSON standard does not have."""
 
 import json
 from collections.abc import Mapping
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def json_text(content: Any, indent: int | None = None) -> str:
-    """Return JSON of plain data; numbers that are not finite become null."""
+    """Return plain data as JSON; numbers that are not finite become null."""
     return json.dumps(finite(content), indent=indent, allow_nan=False)
 
 
 def finite(content: Any) -> Any:
-    """Return plain data with None for every number that is not finite."""
+    """Return plain data with None in place of numbers that are not finite."""
     if isinstance(content, float):
         return content if isfinite(content) else None
     if isinstance(content, Mapping):

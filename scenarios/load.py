@@ -1,4 +1,4 @@
-"""From a TOML file and overrides, or plain content, to a Scenario; errors name file and key."""
+"""Load a Scenario from a TOML file with overrides, or from plain content."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ __all__ = ["LoadedScenario", "load_content", "load_scenario", "scenario_of", "sh
 
 @dataclass(frozen=True)
 class LoadedScenario:
-    """A scenario and where it came from: relative paths in it start at `folder`."""
+    """A scenario and its source; relative paths in it start at `folder`."""
 
     scenario: Scenario
     source: str
@@ -37,7 +37,7 @@ def load_scenario(
 ) -> LoadedScenario:
     """Read a scenario by path or shipped name; `overrides` are `a.b=value` texts, or values by key.
 
-    Raises ScenarioError with one line for anything that is wrong.
+    Raises ScenarioError with one line that names file and key.
     """
     return _validated(scenario_content(source, overrides), seed)
 
@@ -47,7 +47,7 @@ def load_content(
 ) -> LoadedScenario:
     """Validate the content of a scenario without a file; `overrides` are values by `a.b`.
 
-    Relative paths in it start at the folder of the file that it `extends`, else at the working
+    Relative paths start at the folder of the file that it `extends`, otherwise at the working
     directory. Raises ScenarioError as `load_scenario` does.
     """
     return _validated(plain_content(content, overrides), seed)
@@ -61,7 +61,7 @@ def _validated(found: tuple[dict[str, Any], str, Path], seed: int | None) -> Loa
 
 
 def scenario_of(data: Mapping[str, Any], name: str) -> Scenario:
-    """Validate the content of a scenario, `name` of which stands in messages.
+    """Validate the content of a scenario; messages begin with `name`.
 
     Raises ScenarioError with one line: key, value and what is accepted.
     """
@@ -73,13 +73,14 @@ def scenario_of(data: Mapping[str, Any], name: str) -> Scenario:
         raise ScenarioError(_first_error(error, name, merged)) from error
 
 
-# pydantic's messages that use names of Python types
+# replacements for pydantic's messages that name Python types
 _SHAPES = {"tuple_type": "a list", "dict_type": "a section", "model_type": "a section"}
 
 
 def _first_error(error: ValidationError, name: str, data: Mapping[str, Any]) -> str:
-    """One line for the first error, and how many more there are."""
-    # a list whose only entry is refused counts as too short besides; a list that is, is empty
+    """Return one line with the first error and the number of further ones."""
+    # a list whose only entry is refused is also reported as too short; keep that error only for
+    # empty lists
     first, *others = (e for e in error.errors() if e["type"] != "too_short" or not e["input"])
     parts: list[str] = []
     at: Any = data

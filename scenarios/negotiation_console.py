@@ -1,11 +1,11 @@
-"""What the console says of a run whose agents decided by messages."""
+"""Console lines about the negotiations of a run."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 
 def negotiation_lines(section: Mapping[str, Any] | None) -> Iterator[str]:
-    """Lines on the section `negotiation` of a summary; none where nobody sent a message."""
+    """Yield lines on the section `negotiation` of a summary; none for runs without messages."""
     if section is None or section["negotiations"] is None:
         return
     line = (

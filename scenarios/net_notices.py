@@ -1,4 +1,4 @@
-"""Notices about a net: constant powers, costs and limits that are not used."""
+"""Notices about a user's net: constant powers, and costs and limits that are not used."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ _LIMITS = ("min_p_mw", "max_p_mw", "min_q_mvar", "max_q_mvar")
 
 
 def net_lines(built: BuiltScenario) -> list[str]:
-    """One line for each thing of a user's net that works otherwise than its table may suggest."""
+    """Return a line for each element of users' nets that is treated in an unexpected way."""
     lines: list[str] = []
     for name, grid in built.grids.items():
         if grid.section.case not in available_cases():
@@ -28,7 +28,7 @@ def net_lines(built: BuiltScenario) -> list[str]:
 
 
 def _constant(net: pandapowerNet) -> Iterator[str]:
-    """Static generators whose power is the same in all intervals, by type."""
+    """Describe the static generators of constant power, by type."""
     fixed = net.sgen[~is_photovoltaic(net.sgen) & ~controllable(net, "sgen")]
     for kind, group in fixed.groupby(fixed["type"].fillna("").astype(str)):
         of_type = f" of type {kind}" if kind else " without type"
@@ -60,7 +60,7 @@ def _costs(net: pandapowerNet) -> Iterator[str]:
 
 
 def _controllers(net: pandapowerNet) -> Iterator[str]:
-    """Controllers in service; those of taps have been replaced or refused before."""
+    """Describe pandapower controllers in service; tap controllers were replaced or refused."""
     for i, row in net.controller.iterrows():
         kinds = [kind.__name__ for kind in type(row.object).__mro__]
         if bool(row.in_service) and "TrafoController" not in kinds:
@@ -68,7 +68,7 @@ def _controllers(net: pandapowerNet) -> Iterator[str]:
 
 
 def _slack(net: pandapowerNet) -> Iterator[str]:
-    """Limits and costs of the source of a feeder, which the scenario replaces."""
+    """Describe limits and costs of a feeder's external grid, which the scenario replaces."""
     stated = [c for c in _LIMITS if c in net.ext_grid and _finite(net.ext_grid[c])]
     if (net.poly_cost.et == "ext_grid").any():
         stated.append("poly_cost")

@@ -1,4 +1,4 @@
-"""Runs and studies in a notebook: beside the kernel's event loop, with progress in the cell."""
+"""Runs and studies in a notebook: a separate thread for the work, progress in the cell."""
 
 import asyncio
 import ctypes
@@ -27,7 +27,7 @@ _PRE = '<pre style="line-height:1.2;font-family:DejaVu Sans Mono,Menlo,monospace
 
 
 def in_notebook() -> bool:
-    """Whether a Jupyter kernel executes this process."""
+    """Return True if a Jupyter kernel executes this process."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and getattr(shell, "kernel", None) is not None
@@ -35,24 +35,24 @@ def in_notebook() -> bool:
 
 @dataclass(frozen=True)
 class NotebookOutput(Output):
-    """Draws in the cell: what other threads say and change is shown by `refresh`."""
+    """Output in the cell; `refresh` shows what other threads have printed and changed."""
 
-    _said: deque[str] = field(default_factory=deque)
+    _lines: deque[str] = field(default_factory=deque)
     _drawings: list["_CellDrawing"] = field(default_factory=list)
 
     @property
     def live(self) -> bool:
-        """Whether progress is drawn."""
+        """True if progress is drawn."""
         return not self.quiet
 
     def say(self, text: str) -> None:
         """Print a line below the cell, at the next refresh."""
         if not self.quiet:
-            self._said.append(text)
+            self._lines.append(text)
 
     @contextmanager
     def drawing(self, what: RenderableType) -> Iterator[Drawing]:
-        """Draw something in the cell, again and again."""
+        """Draw in the cell repeatedly until the block ends."""
         shown = _CellDrawing(what)
         self._drawings.append(shown)
         try:
@@ -63,16 +63,16 @@ class NotebookOutput(Output):
             self.refresh()
 
     def refresh(self) -> None:
-        """Show what has changed; called by the thread that executes the cell."""
+        """Redraw what has changed; called by the thread that executes the cell."""
         for shown in (*self._drawings,):
             if time.monotonic() - shown.drawn_at >= _REDRAW_S:
                 shown.draw()
-        while self._said:
-            print(self._said.popleft())
+        while self._lines:
+            print(self._lines.popleft())
 
 
 class _CellDrawing:
-    """One display of a cell, replaced whenever it is drawn."""
+    """A display of a cell; each drawing replaces the previous one."""
 
     transient = False
 
@@ -94,7 +94,7 @@ class _CellDrawing:
 
 
 def _bundle(what: RenderableType) -> dict[str, str]:
-    """Text and HTML of something that rich draws."""
+    """Return text and HTML of an object that rich can draw."""
     console = Console(
         file=io.StringIO(), record=True, width=_WIDTH, force_terminal=True, force_jupyter=False,
         color_system="truecolor",
@@ -108,27 +108,27 @@ def _bundle(what: RenderableType) -> dict[str, str]:
 
 
 class Stop:
-    """Request to stop, checked at every report of progress."""
+    """A request to stop, checked at every progress report."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
 
-    def wish(self) -> None:
-        """Stop at the next check."""
+    def request(self) -> None:
+        """Request a stop at the next check."""
         self._event.set()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Raise KeyboardInterrupt if a stop was requested."""
         if self._event.is_set():
             raise KeyboardInterrupt
 
 
 def beside_the_loop(work: Callable[[], T], stop: Stop, refresh: Callable[[], None]) -> T:
-    """Call `work`, in a thread of its own where an event loop runs in this one.
+    """Call `work`; in a separate thread if an event loop runs in this one.
 
-    mosaik needs a loop of its own, and a thread has one at most. `refresh` is called meanwhile. An
-    interrupt of this thread is passed on: work ends as it does at Ctrl-C, then KeyboardInterrupt is
-    raised here.
+    mosaik needs its own event loop, and a thread has at most one. `refresh` is called while the
+    thread works. An interrupt of this thread is passed on: the work ends as at Ctrl-C, then
+    KeyboardInterrupt is raised here.
     """
     try:
         asyncio.get_running_loop()
@@ -142,12 +142,12 @@ def beside_the_loop(work: Callable[[], T], stop: Stop, refresh: Callable[[], Non
             if outcome.done() or not thread.is_alive():
                 break
             refresh()
-            # until Python 3.13 a join that is interrupted takes a running thread for ended
+            # before Python 3.13 an interrupted join marks a running thread as ended
             wait((outcome,), _POLL_S)
         except KeyboardInterrupt:
-            stop.wish()
+            stop.request()
             _interrupt(thread)
-    if not outcome.done():  # a second interrupt has ended the thread before it could say how
+    if not outcome.done():  # a second interrupt ended the thread before it set a result
         raise KeyboardInterrupt
     return outcome.result()
 
@@ -155,7 +155,7 @@ def beside_the_loop(work: Callable[[], T], stop: Stop, refresh: Callable[[], Non
 def _into(outcome: "Future[Any]", work: Callable[[], Any]) -> None:
     try:
         outcome.set_result(work())
-    except BaseException as error:  # raised where the result is asked for
+    except BaseException as error:  # raised in the thread that reads the result
         outcome.set_exception(error)
 
 

@@ -17,9 +17,9 @@ Programs = Sequence[tuple[str, ProgramHealth]]
 
 
 def notices(built: BuiltScenario, health: Programs | None = None) -> list[str]:
-    """One line each, said once at the start of a run and kept in its log.
+    """Return the notices printed and logged at the start of a run, one line each.
 
-    `health` is that of the built programs where it is known already.
+    `health` is the health of the built programs if already known.
     """
     return [
         *_solver(built),
@@ -33,7 +33,7 @@ def notices(built: BuiltScenario, health: Programs | None = None) -> list[str]:
 
 
 def programs(built: BuiltScenario) -> Programs:
-    """Health of the programs that the project's own controller solves, by the grids they hold."""
+    """Return the health of the programs of the project's own controller, by their grids."""
     if not isinstance(built.controller, Cascade):
         return ()
     return [
@@ -53,7 +53,7 @@ def _solver(built: BuiltScenario) -> Iterator[str]:
 
 
 def _nets(built: BuiltScenario) -> Iterator[str]:
-    """Changes to users' nets that they may not expect."""
+    """Describe unexpected changes to users' nets."""
     for name, grid in built.grids.items():
         for note in grid.record.notes:
             if note.surprising:
@@ -62,7 +62,7 @@ def _nets(built: BuiltScenario) -> Iterator[str]:
 
 
 def _messages(built: BuiltScenario) -> Iterator[str]:
-    """Which network the agents decide over."""
+    """Describe the communication network of the agents."""
     if built.scenario.coordination == "central":
         return
     section = built.scenario.links
@@ -81,7 +81,7 @@ def _messages(built: BuiltScenario) -> Iterator[str]:
 
 
 def _trade(built: BuiltScenario) -> Iterator[str]:
-    """Trade that is never worth its fee (docs/model.md)."""
+    """Describe trade whose fee exceeds every possible saving (docs/model.md)."""
     for name, grid in built.grids.items():
         trade = grid.section.trade
         if trade is None:

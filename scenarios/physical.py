@@ -1,4 +1,4 @@
-"""From built grids to the grids of the physical world: power flow, tap changer, grids below."""
+"""Build the simulated grids: power flow, tap changer and connections to the grids below."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ from stackelgrid.simulators.tap_changer import TapControl, TapRegulator
 def simulated_grid(
     grid: BuiltGrid, grids: Mapping[str, BuiltGrid], scenario: Scenario
 ) -> SimulatedGrid:
-    """Physical grid of one section; `grids` are all of the scenario."""
+    """Return the simulated grid of one section; `grids` are all grids of the scenario."""
     section, net = grid.section, grid.net
     where = {int(b): i for i, b in enumerate(net.bus.index)}
     lower = tuple(
@@ -27,7 +27,7 @@ def simulated_grid(
     trafo, taps = grid.trafo, grid.taps
     regulator, regulated = None, 0
     power_flow = AcPowerFlow(net, section.name)
-    # before anything is measured, a grid below takes the root's voltage for its own
+    # until the first measurement the head voltage of a grid below is the root's
     root = next(g.net for g in grids.values() if g.section.parent is None)
     if trafo is not None and taps is not None:
         position = tap_position(net, int(net.trafo.index[trafo]), section.name)

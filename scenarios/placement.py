@@ -1,4 +1,4 @@
-"""From the placement rules of a scenario to devices in a pandapower net."""
+"""Place devices in a pandapower net by the rules of a scenario."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from stackelgrid.scenarios.schema_devices import Placement, PvPlane
 class PlacedPv:
     """PV systems of one section, or of the net: positions among the grid's PV systems.
 
-    `key` names the section in messages and random streams.
+    `key` identifies the section in messages and random streams.
     """
 
     key: str
@@ -42,7 +42,7 @@ def place_devices(
             f"grids.{section.name}.net_pv: {section.case} brings no PV system (an sgen of type "
             "PV); pv places new ones"
         )
-    # what is placed may be controlled, and leaves what the net says of its own as it is
+    # placed storages are controllable; the net's own keep their value
     net.storage["controllable"] = controllable(net, "storage")
     for k, pv in enumerate(section.pv):
         buses = _buses(net, pv, section, scenario, f"pv.{k}", record)
@@ -89,9 +89,9 @@ def _repeat(
     buses: Sequence[int],
     phases: Sequence[str],
 ) -> list[int]:
-    """Turn the last element of a table into equal ones at several buses; their indices.
+    """Copy the last element of a table to several buses; return all indices.
 
-    pandapower makes the first one only: it takes milliseconds for each.
+    Copies are faster: pandapower takes milliseconds to create an element.
     """
     last, count = len(net[table]) - 1, len(buses)
     index = [int(first) + i for i in range(count)]
@@ -107,9 +107,9 @@ def _repeat(
 
 
 def _phases(net: pandapowerNet, stated: str | None, key: str, buses: Sequence[int]) -> list[str]:
-    """Phases of devices at some buses: the stated one, or those of the customers there.
+    """Return the phases of devices at some buses: the stated one, or the customers'.
 
-    Empty where there is no customer or its phase is not stated.
+    A phase is empty at a bus without customers or with customers of unknown phase.
     """
     if stated:
         return [stated] * len(buses)
@@ -137,7 +137,7 @@ def _buses(
     key: str,
     record: NetRecord,
 ) -> list[int]:
-    """Buses of a placement; a seeded choice depends on the scenario's seed, grid and key only."""
+    """Return the buses of a placement; a random choice depends on seed, grid and key only."""
     if rule.buses is not None:
         return [_bus(net, section, key, bus, record) for bus in rule.buses]
     table = net.load if rule.among == "loads" else net.sgen[is_photovoltaic(net.sgen)]
@@ -158,7 +158,7 @@ def _buses(
 
 
 def _bus(net: pandapowerNet, section: GridSection, key: str, bus: int, record: NetRecord) -> int:
-    """Bus of the net for one that a scenario names."""
+    """Return the bus of the net for a bus number of the scenario."""
     found = record.bus(bus)
     if found not in net.bus.index:
         raise ScenarioError(
@@ -169,13 +169,13 @@ def _bus(net: pandapowerNet, section: GridSection, key: str, bus: int, record: N
 
 
 def absence(record: NetRecord, table: str, index: int) -> str:
-    """Why a grid has no element of an index."""
+    """Return the reason why a grid has no element with an index."""
     lost = record.loss_of(table, index)
     return f"is not in the grid ({lost})" if lost else "does not exist"
 
 
 def accepted_range(index: "np.typing.ArrayLike") -> str:
-    """Indices that are accepted, for messages."""
+    """Return the accepted indices as text for messages."""
     values = sorted(int(i) for i in np.asarray(index))
     if values == list(range(values[0], values[-1] + 1)):
         return f"{values[0]} to {values[-1]}"

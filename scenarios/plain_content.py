@@ -1,4 +1,4 @@
-"""Content of a scenario before it is walked: depth, keys, texts and whole numbers."""
+"""Checks of a scenario's plain content: depth, keys, texts and whole numbers."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -12,10 +12,10 @@ _LARGEST = 2**63 - 1
 
 
 def check_content(data: Mapping[str, Any], name: str) -> None:
-    """Refuse content that no key of a scenario accepts; raises ScenarioError, naming the key.
+    """Refuse content that no key of a scenario accepts; raises ScenarioError with the key.
 
-    Refused are sections nested deeper than `SCENARIO_DEPTH`, keys that are no texts, texts with
-    control characters, and whole numbers beyond 64 bits.
+    Refused: sections nested deeper than `SCENARIO_DEPTH`, keys that are not text, text with control
+    characters, and whole numbers beyond 64 bits.
     """
     left: list[tuple[tuple[str, ...], Any]] = [((), data)]
     while left:

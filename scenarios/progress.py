@@ -1,4 +1,4 @@
-"""How far a run has come, as its console and whoever else calls it are told."""
+"""Records of a run's progress, for the console and other listeners."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class DecisionProgress:
-    """Who solved a decision (names, joined), its largest relative gap (NaN: none), its time."""
+    """Solvers of a decision (joined names), its largest relative gap (NaN: none) and its time."""
 
     solver: str = ""
     gap: float = float("nan")
@@ -15,7 +15,7 @@ class DecisionProgress:
 
 @dataclass(frozen=True)
 class VerdictCounts:
-    """Intervals so far by the verdict of their worst feeder; recovered; with a fallback."""
+    """Counts of intervals by the verdict of their worst feeder, recovered, and with fallback."""
 
     exact: int = 0
     feasible: int = 0
@@ -26,7 +26,7 @@ class VerdictCounts:
 
 @dataclass(frozen=True)
 class GridTrouble:
-    """The worst grid of an interval: realised violation (p.u., share of a rating) or verdict."""
+    """Worst grid of an interval: realised violation (p.u., or share of a rating) or verdict."""
 
     grid: str
     violation_pu: float
@@ -36,7 +36,7 @@ class GridTrouble:
 
 @dataclass(frozen=True)
 class GridValue:
-    """An extreme over grids, and the grid that has it."""
+    """An extreme value over all grids, with its grid."""
 
     grid: str
     value: float
@@ -44,7 +44,7 @@ class GridValue:
 
 @dataclass(frozen=True)
 class NegotiationProgress:
-    """Rounds of the last negotiation; of those by messages their number and what came out."""
+    """Rounds of the last negotiation; counts and results of negotiations by messages."""
 
     last_rounds: int
     negotiations: int
@@ -56,10 +56,10 @@ class NegotiationProgress:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """A run after one of its intervals; `time` is that interval's start on the local clock.
+    """Progress of a run after an interval; `time` is the interval's start in local time.
 
-    `worst` is None where every grid was within its limits and every plan exact (a DC dispatch:
-    feasible); voltages in p.u., `max_loading` in percent, as they happened.
+    `worst` is None if every grid was within its limits and every plan exact (a DC dispatch:
+    feasible). Voltages in p.u. and `max_loading` in percent are realised values.
     """
 
     scenario: str

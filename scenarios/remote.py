@@ -1,7 +1,7 @@
-"""Starts the remote simulators of a scenario, or connects to them, under supervision.
+"""Start the remote simulators of a scenario, or connect to them, under supervision.
 
-A run starts the project's own simulators and the commands that the scenario lists under
-`remote.commands`; nothing else, and never through a shell.
+A run starts only the project's own simulators and the commands that the scenario lists under
+`remote.commands`, never through a shell.
 """
 
 import select
@@ -34,13 +34,13 @@ _POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Remotes:
-    """Remote simulators of a run; `controller` asks those that decide, None if they are here."""
+    """Remote simulators of a run; `controller` calls remote agents, None if none are remote."""
 
     grids: tuple[RemoteGrids, ...] = ()
     controller: RemoteController | None = None
 
     def placed(self, built: BuiltScenario) -> BuiltScenario:
-        """Scenario with what is remote in its place, built there as well; raises RemoteError."""
+        """Return the scenario with remote grids and agents in place; raises RemoteError."""
         simulated = dict(built.simulated)
         for host in self.grids:
             host.started(simulated, 60 * built.scenario.time.interval_min)
@@ -58,12 +58,11 @@ class Remotes:
 def remote_simulators(
     loaded: LoadedScenario, content: Mapping[str, Any], early: Supervisor | None = None
 ) -> Iterator[Remotes]:
-    """Remote simulators that build what they host meanwhile; `content` is the resolved scenario.
+    """Start or connect the remote simulators, which then build their grids or agents in parallel.
 
-    `early` may hold processes of the project that were started before.
-
-    Leaves no process behind. Raises ScenarioError for what cannot be started or reached, and
-    RemoteError for a simulator that is lost, also while nobody waits for it.
+    `content` is the resolved scenario; `early` may hold the project's processes started before.
+    All processes have ended after the block. Raises ScenarioError for a simulator that cannot be
+    started or reached, and RemoteError as soon as one is lost, also between two requests.
     """
     section = loaded.scenario.remote
     if section is None:
@@ -126,7 +125,7 @@ def _connect(simulator: RemoteSimulator, deadline_s: float) -> Connection:
 def _start_command(
     simulator: RemoteSimulator, section: RemoteSection, supervisor: Supervisor
 ) -> Connection:
-    """Start a command of the scenario and wait until it connects."""
+    """Start a command of the scenario and wait for its connection."""
     assert simulator.command is not None
     key = f"remote.commands.{simulator.command}"
     family = socket.AF_INET6 if ":" in section.bind else socket.AF_INET

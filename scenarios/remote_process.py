@@ -1,8 +1,8 @@
-"""The project's simulators in a process of their own, built from the scenario they are sent.
+"""Process of one of the project's simulators, built from the scenario that it receives.
 
 Run as `python -m stackelgrid.scenarios.remote_process --fd N` on an inherited connection, or with
-HOST:PORT to connect to; `grids` or `agents` after it loads what they need at once. It speaks
-mosaik's API 3; only numbers and texts cross the connection.
+HOST:PORT to connect to. A further argument `grids` or `agents` loads their modules at once. The
+protocol is mosaik's API 3; only numbers and text are sent.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from stackelgrid.scenarios.blas_threads import begin_with_one_blas_thread
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema_remote import host_and_port
 
-# s between two looks at whether the run is still there
+# s between two checks whether the process of the run still exists
 _LOOK_S = 0.5
 _SERVERS = {
     "grids": "stackelgrid.scenarios.grid_server",
@@ -32,7 +32,7 @@ _SERVERS = {
 
 
 class OwnSimulator(mosaik_api_v3.Simulator):
-    """Becomes the simulator of grids or of agents that the first request asks for."""
+    """Simulator of grids or of agents, depending on the first request."""
 
     def __init__(self) -> None:
         meta: Meta = {"api_version": "3.0", "type": "hybrid", "models": {}}
@@ -41,10 +41,10 @@ class OwnSimulator(mosaik_api_v3.Simulator):
         self._asked_version = ""
 
     def init(self, sid: str, time_resolution: float = 1.0, **parameters: Any) -> Meta:
-        """Take what to host."""
-        # what is raised here would end the connection without a word: `create` says it
+        """Receive the scenario and the grids or agents to simulate."""
+        # an error raised here would close the connection without a message: `create` reports it
         self._asked_version = parameters.pop("version")
-        # imported when it is known which, as agents need all solvers
+        # import only one of the two: agents need all solvers
         if parameters.pop("agents"):
             from stackelgrid.scenarios.agent_server import AgentServer
 
@@ -73,12 +73,12 @@ class OwnSimulator(mosaik_api_v3.Simulator):
         return self._simulator.step(time, inputs, max_advance)
 
     def get_data(self, outputs: OutputRequest) -> OutputData:
-        """Data of the simulator."""
+        """Return data of the simulator."""
         return self._simulator.get_data(outputs)
 
 
 def serve(sock: socket.socket, simulator: mosaik_api_v3.Simulator) -> None:
-    """Be a simulator on a connection until it is closed or the run is gone."""
+    """Serve a simulator on a connection until it is closed or the run's process has ended."""
     threading.Thread(target=_end_with_run, args=(sock,), daemon=True).start()
 
     async def answer() -> None:
@@ -89,7 +89,7 @@ def serve(sock: socket.socket, simulator: mosaik_api_v3.Simulator) -> None:
 
 
 def _end_with_run(sock: socket.socket) -> None:
-    """End this process when the run is gone, in the middle of a step as well."""
+    """End this process when the run's process has ended, also during a step."""
     watched = socket.socket(fileno=os.dup(sock.fileno()))
     while True:
         time.sleep(_LOOK_S)
@@ -100,12 +100,12 @@ def _end_with_run(sock: socket.socket) -> None:
             continue
         except OSError:
             break
-    time.sleep(_LOOK_S)  # whoever waits for a request ends by itself
+    time.sleep(_LOOK_S)  # a process that waits for a request ends by itself in this time
     os._exit(1)
 
 
 def main() -> None:
-    """Serve on the connection that the arguments name."""
+    """Serve on the connection given by the arguments."""
     begin_with_one_blas_thread()
     arguments = sys.argv[1:]
     if arguments[:1] == ["--fd"] and len(arguments) > 1 and arguments[1].isdecimal():

@@ -1,4 +1,4 @@
-"""Starts the project's own simulators early: they load their libraries while the run loads its own.
+"""Start the project's own simulators early: they load libraries while the run loads its own.
 
 Keep the imports of this module light.
 """
@@ -16,7 +16,7 @@ from stackelgrid.simulators.supervision import Supervisor
 
 @contextmanager
 def started_early(section: RemoteSection | None) -> Iterator[Supervisor | None]:
-    """Supervisor of those simulators of a scenario that are processes of the project."""
+    """Start a scenario's simulators that are processes of the project; yield their supervisor."""
     if section is None:
         yield None
         return
@@ -28,7 +28,7 @@ def started_early(section: RemoteSection | None) -> Iterator[Supervisor | None]:
 
 
 def start_own(simulator: RemoteSimulator, supervisor: Supervisor) -> Connection:
-    """Start a process of the project; its connection is a pair of sockets, without a port."""
+    """Start a process of the project, connected by a pair of sockets without a port."""
     here, there = socket.socketpair()
     kind = "agents" if simulator.agents else "grids"
     module = "stackelgrid.scenarios.remote_process"

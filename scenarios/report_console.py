@@ -36,7 +36,7 @@ def report(
 
 
 def report_of_run(directory: Path, output: Output) -> None:
-    """Write the report of a run that is done; a failure is said and logged, the run is done.
+    """Write the report of a finished run; a failure is printed and logged, the run stays done.
 
     Ctrl-C leaves the run as it is.
     """
@@ -55,10 +55,10 @@ def report_of_study(directory: Path, output: Output) -> None:
 
 
 def try_report(write: Callable[[Path], Path], directory: Path, output: Output) -> None:
-    """Write a report; where that fails say so and log it."""
+    """Write a report; print and log a failure."""
     try:
         path = write(directory)
-    except Exception as error:  # whatever it is, the results are there
+    except Exception as error:  # the results are complete without the report
         from stackelgrid.scenarios.run_log import RunLog
 
         text = " ".join(f"no report was written: {type(error).__name__}: {error}".split())

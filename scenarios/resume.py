@@ -1,4 +1,4 @@
-"""An interrupted run goes on from its saved state, or begins again where there is none."""
+"""Resume an interrupted run from its saved state, or begin it again without one."""
 
 import json
 import shutil
@@ -37,7 +37,7 @@ __all__ = ["Resumable", "begun_study", "check_saved", "resumable", "resume_run"]
 
 @dataclass(frozen=True)
 class Resumable:
-    """A run directory: its scenario, the header of its state if it has one, its summary if done."""
+    """A run directory: its scenario, the header of its state if any, its summary if done."""
 
     directory: Path
     loaded: LoadedScenario
@@ -46,11 +46,11 @@ class Resumable:
 
 
 def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumable:
-    """Look at a directory that a run has left behind, and at whether it can go on.
+    """Read the directory of a run and check that the run can be resumed.
 
-    `loaded` is the scenario that it is expected to hold; that of the directory if left out. Raises
-    ScenarioError for a directory that is no run, and for a state of another version or scenario,
-    and a StackelgridError for files that are missing or not as they were written.
+    `loaded` is the scenario expected in the directory; by default any. Raises ScenarioError for a
+    directory that does not hold a run, and for a state of another version or scenario, and a
+    StackelgridError for files that are missing or changed.
     """
     _refuse_links(directory)
     path = directory / "scenario.toml"
@@ -73,10 +73,10 @@ def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumabl
     if loaded is not None:
         _check_same(directory, resolved(own), resolved(loaded), "asked for")
     if summary is not None and summary.get("status") == "done":
-        remove_state(directory)  # its process has ended before it could
+        remove_state(directory)  # the process ended before it removed the state
         check_held(Manifest(directory), summary, tuple(SCHEMAS), own.scenario.time.intervals)
         return Resumable(directory, loaded or own, None, summary)
-    # a controller of the user's lies beside the scenario it was run from
+    # the module of a user's controller is in the folder of the original scenario file
     folder = None if summary is None else summary.get("folder")
     if header is not None:
         _check_header(directory, header, resolved(own))
@@ -95,10 +95,10 @@ def check_saved(
     *,
     missing: bool = False,
 ) -> Manifest:
-    """Refuse a directory in which a file is missing, or not as it was, that is needed to go on.
+    """Refuse a directory in which a file needed to resume is missing or changed.
 
-    `done` intervals must be on record, those from `before` on are computed again; what is `missing`
-    is as well, if so said. Raises ScenarioError.
+    `done` intervals must be recorded; intervals from `before` on are computed again, and so are
+    missing files if `missing` is set. Raises ScenarioError.
     """
     manifest = Manifest(directory)
     if not manifest.exists:
@@ -127,7 +127,7 @@ def resume_run(
     say: Callable[[str], None] = lambda line: None,
     building: Callable[[str], None] = lambda text: None,
 ) -> RunResult:
-    """Go on with a run that is not finished; the result is that of a run without interruption."""
+    """Resume an unfinished run; the result equals that of a run without interruption."""
     directory, header = found.directory, found.header
     if found.finished is not None:
         raise ScenarioError(f"--resume {directory}: is finished")
@@ -146,14 +146,14 @@ def resume_run(
 
 
 def other_libraries(header: StateHeader) -> dict[str, str]:
-    """Present versions of the libraries that are other ones than those of a state."""
+    """Return the present versions of libraries whose version differs from that of a state."""
     present = libraries()
     return {n: now for n, now in present.items() if now != header.libraries.get(n, now)}
 
 
 @contextmanager
 def _emptied(directory: Path) -> Iterator[None]:
-    """Remove what a run has written that has no state, but for what tells where it came from."""
+    """Remove the results of a run without a state; keep its scenario and summary."""
     for table in SCHEMAS:
         shutil.rmtree(directory / table, ignore_errors=True)
         for name in (f"{table}.parquet", f"{table}.parquet.tmp"):
@@ -177,11 +177,11 @@ def _check_header(directory: Path, header: StateHeader, content: Mapping[str, An
 def begun_study(
     directory: Path, what: str, needed: Sequence[str], asked: LoadedScenario | None
 ) -> tuple[LoadedScenario, dict[str, Any]]:
-    """Scenario and summary.json of a study, `what`, that can go on in a directory.
+    """Return scenario and summary.json of a study (`what`) that can be resumed in a directory.
 
-    Raises ScenarioError where there is none (summary.json lacks the first of the keys `needed`),
-    or one of another version, of another scenario than `asked` or with other files, naming what
-    differs.
+    Raises ScenarioError for a directory without such a study (summary.json lacks the first of the
+    keys `needed`), and for one of another version, of another scenario than `asked` or with other
+    files; the message names the difference.
     """
     _refuse_links(directory)
     where, path = f"--resume {directory}", directory / "scenario.toml"
@@ -207,7 +207,7 @@ def begun_study(
 
 
 def _check_files(directory: Path, saved: Mapping[str, str], content: Mapping[str, Any]) -> None:
-    """Refuse files that a resolved scenario names and that are others than when it was saved."""
+    """Refuse files named by a resolved scenario that have changed since it was saved."""
     present = file_digests(content)
     for name, digest in saved.items():
         if present.get(name) != digest:
@@ -218,7 +218,7 @@ def _check_files(directory: Path, saved: Mapping[str, str], content: Mapping[str
 def _check_same(
     directory: Path, saved: Mapping[str, Any], now: Mapping[str, Any], where: str
 ) -> None:
-    """Refuse another scenario, naming the first difference."""
+    """Refuse another scenario; the message names the first difference."""
     difference = _difference(_normal(saved), _normal(now), ())
     if difference is not None:
         key, before, after = difference
@@ -229,7 +229,7 @@ def _check_same(
 
 
 def _normal(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Content with one spelling for equal values, a day for its first second for example."""
+    """Return the content with one spelling of equal values, such as a day and its first second."""
     again = Scenario.model_validate(content)
     return again.model_dump(mode="json", by_alias=True, exclude_none=True)
 
@@ -262,7 +262,7 @@ def _short(value: object) -> str:
 
 
 def _summary(directory: Path, *, has_state: bool) -> dict[str, Any] | None:
-    """Content of summary.json; none where a loss of power has left half of it beside a state."""
+    """Return summary.json; None if a loss of power left it incomplete beside a state."""
     path = directory / "summary.json"
     if not path.is_file():
         return None

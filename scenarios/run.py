@@ -1,4 +1,4 @@
-"""One run: build, simulate, and leave a directory that says truthfully what is in it."""
+"""A run: build, simulate and write a directory whose summary states what it holds."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -49,14 +49,14 @@ from stackelgrid.simulators.timings import Timings
 from stackelgrid.simulators.totals import Totals
 from stackelgrid.simulators.whole_file import sync, whole_file
 
-# folder of a run or study with the nets and tables that Python objects of its scenario held
+# folder of a run or study for nets and tables that its scenario held in memory
 INPUTS = "inputs"
 _BEFORE_A_RUN = ("scenario.toml.tmp", INPUTS)
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """Where a run's results are, its summary, and what it was built from."""
+    """Directory of a run, its summary and the built scenario."""
 
     directory: Path
     summary: dict[str, Any]
@@ -71,12 +71,15 @@ def run_scenario(
     early: Supervisor | None = None,
     building: Callable[[str], None] = lambda text: None,
 ) -> RunResult:
-    """Run a scenario into a new directory; `early` holds simulators that were started before.
+    """Run a scenario into a new directory.
 
-    `progress` is told how far the run is after every interval, `say` what a user should know,
-    `building` what is built before the first interval.
-    Raises a StackelgridError for anything bad in the scenario (then no directory is left behind)
-    or in the run (then summary.json says "interrupted" and the parts written so far are there).
+    progress: called with the progress after every interval.
+    say: called with notices for the user.
+    early: simulators that were started before.
+    building: called with the name of the part that is built next, before the first interval.
+
+    Raises a StackelgridError for an error of the scenario (no directory is left behind) or of the
+    run (summary.json has the status "interrupted", and the parts written so far remain).
     """
     check_out(out)
     return run_in(loaded, out, progress, say, _claimed(out), early=early, building=building)
@@ -93,12 +96,12 @@ def run_in(
     early: Supervisor | None = None,
     building: Callable[[str], None] = lambda text: None,
 ) -> RunResult:
-    """Run a scenario in a directory, or go on with the run there from its state.
+    """Run a scenario in a directory, or resume the run there from its state.
 
-    `claim` makes the directory this run's own; it is entered once all has been built.
+    `claim` reserves the directory for this run; it is entered after everything has been built.
     """
     started = time.perf_counter() - (0.0 if state is None else state.wall_s)
-    # remote simulators build what they host while this process builds
+    # remote simulators build their grids while this process builds
     with remote_simulators(loaded, resolved(loaded), early) as remotes:
         built = remotes.placed(build_scenario(loaded, building))
         with _writing(out), claim:
@@ -115,7 +118,7 @@ def run_in(
 
 @contextmanager
 def _claimed(out: Path) -> Iterator[None]:
-    """Make a new or empty directory a run's own; another may have begun there meanwhile."""
+    """Reserve a new or empty directory for a run; refuse it if another run has begun there."""
     with _refusing(out):
         out.mkdir(parents=True, exist_ok=True)
     with locked(out):
@@ -125,7 +128,7 @@ def _claimed(out: Path) -> Iterator[None]:
 
 @contextmanager
 def _refusing(out: Path) -> Iterator[None]:
-    """Refuse a directory in which nothing can be begun."""
+    """Convert errors of a directory that cannot be written to a ScenarioError."""
     try:
         yield
     except OSError as error:
@@ -134,7 +137,7 @@ def _refusing(out: Path) -> Iterator[None]:
 
 @contextmanager
 def _writing(out: Path) -> Iterator[None]:
-    """Say in one line why a directory cannot be written."""
+    """Convert errors of a directory that cannot be written to a one-line StackelgridError."""
     try:
         yield
     except OSError as error:
@@ -143,7 +146,7 @@ def _writing(out: Path) -> Iterator[None]:
 
 
 class _Run:
-    """A built scenario in its directory: what is written while it runs."""
+    """A built scenario while it runs, and the files it writes to its directory."""
 
     def __init__(
         self,
@@ -174,7 +177,7 @@ class _Run:
         self._header = header_of(content, loaded.folder.resolve(), file_digests(content))
 
     def begin(self, state: RunState | None) -> None:
-        """Say what is run, or take up what was saved and remove what came after it."""
+        """Print the notices of a new run, or restore a state and remove all later results."""
         scenario, log = self.loaded.scenario, self.log
         if state is not None:
             log.cut(state.log_bytes)
@@ -202,10 +205,10 @@ class _Run:
         self._say(line)
 
     def finish(self) -> RunResult:
-        """Run what is left; whatever ends it, the summary says how far it came."""
+        """Run the remaining intervals; the summary counts those done, also after an error."""
         status, out = "interrupted", self.out
         try:
-            # from here on the directory is one of a run that goes on, and can be looked at
+            # from here on readers find the directory of a running run
             write_summary(out, self._summary("running"))
             world_started = time.perf_counter()
             try:
@@ -230,7 +233,7 @@ class _Run:
             with nullcontext() if status == "done" else suppress(OSError):
                 self.log.event(status, intervals_done=self.totals.intervals_done)
                 write_summary(out, final, durable=True)
-        remove_state(out)  # last: until the summary says "done", it is what there is to go on with
+        remove_state(out)  # last: until the summary has the status "done", resuming needs it
         return RunResult(out, final, self.built)
 
     def _on_decision(self, interval: int, decision: Decision) -> None:
@@ -270,7 +273,7 @@ class _Run:
         self._progress(run_progress(self.built, totals, rows, self._decided, self._warning))
 
     def _save(self, done: int) -> None:
-        """Save the state, after what it counts on is on the disk."""
+        """Save the state once the tables and the log that it refers to are on disk."""
         started = time.perf_counter()
         self.writer.commit(done - 1, durable=True)
         log_bytes = self.log.sync()
@@ -279,7 +282,7 @@ class _Run:
         try:
             state = state_of(self.built, self.totals, timings, wall_s, log_bytes)
             save_state(self.out, replace(self._header, interval=done), state)
-        except StateError as error:  # the user's controller gives something else; the run goes on
+        except StateError as error:  # the state of a user's controller is not plain data
             before = read_header(self.out)
             then = "begins again" if before is None else f"goes on with interval {before.interval}"
             name = self.loaded.scenario.controller
@@ -297,7 +300,7 @@ class _Run:
 
 
 def _draw_negotiations(out: Path, name: str) -> None:
-    """Write the pictures of a run's negotiations; the library that draws is heavy to import."""
+    """Write the pictures of a run's negotiations; import matplotlib only here."""
     from stackelgrid.analysis.negotiation import read_negotiations
     from stackelgrid.analysis.pictures.studies import write_negotiations
 
@@ -305,7 +308,7 @@ def _draw_negotiations(out: Path, name: str) -> None:
 
 
 def resolved(loaded: LoadedScenario) -> dict[str, Any]:
-    """Content of a scenario that can be run from anywhere: its file names are absolute."""
+    """Return the content of a scenario with absolute file names, independent of its folder."""
     content = loaded.scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
     folder = loaded.folder.resolve()
     sections = [*content["tariffs"].values()]
@@ -324,7 +327,7 @@ def resolved(loaded: LoadedScenario) -> dict[str, Any]:
 
 
 def check_out(out: Path) -> None:
-    """Refuse a directory that already holds something, or cannot become one."""
+    """Refuse a directory that is not empty or cannot be created."""
     try:
         out.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -333,19 +336,19 @@ def check_out(out: Path) -> None:
         raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
     if out.exists() and not out.is_dir():
         raise ScenarioError(f"--out {out}: is a file; a new or empty directory is accepted")
-    # a run that was killed before it began leaves half a scenario and its inputs, at most
+    # a run killed before it began leaves at most an incomplete scenario and its inputs
     if out.is_dir() and any(path.name not in _BEFORE_A_RUN for path in out.iterdir()):
         what = "holds a run" if (out / "summary.json").exists() else "is not empty"
         raise ScenarioError(f"--out {out}: {what}; a new or empty directory is accepted")
 
 
 def write_summary(out: Path, content: dict[str, Any], *, durable: bool = False) -> None:
-    """Replace summary.json at once: a reader never sees half of it."""
+    """Replace summary.json atomically, so that readers never find it incomplete."""
     _replace(out / "summary.json", json_text(content, indent=2) + "\n", durable=durable)
 
 
 def _replace(path: Path, text: str, *, durable: bool) -> None:
-    """Replace a file; what is durable survives a loss of power."""
+    """Replace a file atomically; if `durable`, it survives a loss of power."""
     with whole_file(path, durable=durable) as unfinished:
         unfinished.write_text(text, encoding="utf-8")
     if durable:

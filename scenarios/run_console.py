@@ -1,4 +1,4 @@
-"""The verb `run` on the command line: its options, what it says, how it ends when interrupted."""
+"""The verb `run` on the command line: options, output and interruption."""
 
 import signal
 from collections.abc import Iterator, Mapping
@@ -38,7 +38,7 @@ def run(
     ] = None,
     resume: Annotated[
         Path | None,
-        typer.Option("--resume", help="Directory of an interrupted run to go on with."),
+        typer.Option("--resume", help="Directory of an interrupted run to resume."),
     ] = None,
     overrides: SetOption = None,
     seed: SeedOption = None,
@@ -46,7 +46,7 @@ def run(
     as_json: JsonOption = False,
     report: ReportOption = True,
 ) -> None:
-    """Run a scenario and write its tables, or go on with a run that was interrupted."""
+    """Run a scenario and write its tables, or resume an interrupted run."""
     check_resume(scenario, out, resume, overrides, seed)
     with loading():
         from stackelgrid.scenarios.load import load_scenario
@@ -70,19 +70,21 @@ def _new(loaded: "LoadedScenario", target: Path, output: Output, *, report: bool
     display = shown(output, name, intervals)
     with _ending(target), started_early(loaded.scenario.remote) as early, display as listener:
         listener.building("libraries")
-        with loading():  # after the scenario has been found good
+        with loading():  # after the scenario has been validated
             from stackelgrid.scenarios.run import run_scenario
 
-        result = run_scenario(loaded, target, listener.told, output.say, early, listener.building)
+        result = run_scenario(
+            loaded, target, listener.interval_ended, output.say, early, listener.building
+        )
     if report:
         report_of_run(target, output)
-    _tell(result.summary, target, output)
+    _print_results(result.summary, target, output)
 
 
 def _again(
     directory: Path, loaded: "LoadedScenario | None", output: Output, *, report: bool
 ) -> None:
-    """Go on with an interrupted run; one that is finished is told again."""
+    """Resume an interrupted run; print the results again if the run is already done."""
     with loading():
         from stackelgrid.scenarios.resume import resumable, resume_run
         from stackelgrid.scenarios.run_panel import shown
@@ -90,14 +92,14 @@ def _again(
     found = resumable(directory, loaded)
     if found.finished is not None:
         output.say(f"{directory} is finished: nothing is left to do")
-        _tell(found.finished, directory, output)
+        _print_results(found.finished, directory, output)
         return
     scenario = found.loaded.scenario
     with _ending(directory), shown(output, scenario.name, scenario.time.intervals) as listener:
-        result = resume_run(found, listener.told, output.say, listener.building)
+        result = resume_run(found, listener.interval_ended, output.say, listener.building)
     if report:
         report_of_run(directory, output)
-    _tell(result.summary, directory, output)
+    _print_results(result.summary, directory, output)
 
 
 @contextmanager
@@ -115,8 +117,8 @@ def _ending(target: Path) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _tell(s: Mapping[str, Any], directory: Path, output: Output) -> None:
-    """Say what came out, and print where."""
+def _print_results(s: Mapping[str, Any], directory: Path, output: Output) -> None:
+    """Print the results of a run and their directory."""
     from stackelgrid.scenarios.negotiation_console import negotiation_lines
     from stackelgrid.scenarios.wording import counted
 

@@ -23,12 +23,12 @@ class RunLog:
             file.write(f"{json_text({'event': kind, **fields})}\n".encode())
 
     def sync(self) -> int:
-        """Make it survive a loss of power; returns its length in bytes."""
+        """Write the log to disk, safe from a loss of power; return its length in bytes."""
         sync(self._path)
         return self._path.stat().st_size
 
     def cut(self, length: int) -> None:
-        """Remove what was written beyond a length in bytes.
+        """Cut the log to a length in bytes.
 
         Raises ScenarioError if it is missing or shorter.
         """

@@ -1,4 +1,4 @@
-"""The grids of a run in its directory: for maps, for exports, for whoever opens it elsewhere."""
+"""Write the grids of a run into its directory, for maps, exports and other tools."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,9 +18,9 @@ NETS = "grids"
 
 
 def write_networks(grids: Mapping[str, BuiltGrid], directory: Path) -> list[str]:
-    """Write network.parquet (columns: `NETWORK`) and a pandapower JSON file a grid.
+    """Write network.parquet (columns: `NETWORK`) and one pandapower JSON file for each grid.
 
-    All appear whole or not at all, also after a loss of power; returns their names. Raises OSError.
+    Files are replaced atomically, also at a loss of power. Returns their names; raises OSError.
     """
     tables = []
     for name, grid in grids.items():

@@ -1,4 +1,4 @@
-"""What `run` shows while it goes on: one live panel on a terminal, a few plain lines elsewhere."""
+"""Progress of a run: a live panel on a terminal, a few plain lines elsewhere."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +20,8 @@ from stackelgrid.scenarios.wording import counted
 
 Clock = Callable[[], float]
 
-# a plain line after this share of the intervals, but not more often than the first of these
-# seconds; and after the second of them in any case
+# a plain line is printed after this share of the intervals, at intervals of at least the first
+# of these seconds, and in any case after the second
 _SHARE_A_LINE = 0.1
 _SECONDS_A_LINE = (5.0, 30.0)
 _WIDEST = 100
@@ -31,31 +31,33 @@ class Listener(Protocol):
     """Receives the progress of a run."""
 
     def building(self, text: str) -> None:
-        """Take the name of the part that is built next, before the first interval."""
+        """Receive the name of the part that is built next, before the first interval."""
 
-    def told(self, progress: RunProgress) -> None:
-        """Take an interval that has ended."""
+    def interval_ended(self, progress: RunProgress) -> None:
+        """Receive the progress after an interval."""
 
 
 class Silence:
+    """A listener that shows nothing."""
+
     """Shows nothing."""
 
     def building(self, text: str) -> None:
         """Take the name of the part that is built next."""
 
-    def told(self, progress: RunProgress) -> None:
+    def interval_ended(self, progress: RunProgress) -> None:
         """Take an interval that has ended."""
 
 
 class Pace:
-    """Time passed, and time left at the mean pace since the first interval that was told."""
+    """Time passed, and time left at the mean pace since the first reported interval."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock, self._began = clock, clock()
         self._first: tuple[int, float] | None = None
         self._last: RunProgress | None = None
 
-    def told(self, progress: RunProgress) -> None:
+    def interval_ended(self, progress: RunProgress) -> None:
         """Take an interval that has ended."""
         if self._first is None:
             self._first = progress.intervals_done, self._clock()
@@ -63,12 +65,12 @@ class Pace:
 
     @property
     def passed_s(self) -> float:
-        """Seconds since the beginning."""
+        """Seconds since the start."""
         return self._clock() - self._began
 
     @property
     def left_s(self) -> float | None:
-        """Seconds left; None as long as there is no pace."""
+        """Seconds left; None until two intervals have been reported."""
         if self._last is None or self._first is None:
             return None
         left = self._last.intervals_planned - self._last.intervals_done
@@ -79,7 +81,7 @@ class Pace:
 
 
 class RunPanel:
-    """The panel: where the run is, who decided, what the certificates say, what went wrong."""
+    """Live panel: progress, last decision, verdicts of certificates, worst grid and warnings."""
 
     def __init__(self, name: str, intervals: int, clock: Clock = time.monotonic) -> None:
         self._name, self._intervals = name, intervals
@@ -92,14 +94,14 @@ class RunPanel:
         """Take the name of the part that is built next."""
         self._building = text
 
-    def told(self, progress: RunProgress) -> None:
+    def interval_ended(self, progress: RunProgress) -> None:
         """Take an interval that has ended."""
-        self._pace.told(progress)
+        self._pace.interval_ended(progress)
         self._now = progress
 
     @property
     def empty(self) -> bool:
-        """Whether no interval has ended yet."""
+        """True until the first interval has ended."""
         return self._now is None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -127,7 +129,7 @@ class RunPanel:
 
 
 class PlainLines:
-    """Lines for a file or a pipe: one a tenth of the run, and one a while of a slow one."""
+    """Progress lines for a file or pipe: one for each tenth of a run, more often in slow runs."""
 
     def __init__(self, say: Callable[[str], None], clock: Clock = time.monotonic) -> None:
         self._say, self._clock, self._pace = say, clock, Pace(clock)
@@ -135,19 +137,19 @@ class PlainLines:
         self._built_s = 0.0
 
     def building(self, text: str) -> None:
-        """Take the name of the part that is built next; print a line if one is due."""
+        """Print a line with the part that is built next, if one is due."""
         passed_s = self._pace.passed_s
         if passed_s - self._built_s >= _SECONDS_A_LINE[0]:
             self._built_s = passed_s
             self._say(f"building {text}")
 
-    def told(self, progress: RunProgress) -> None:
-        """Take an interval that has ended; say a line where one is due."""
-        self._pace.told(progress)
+    def interval_ended(self, progress: RunProgress) -> None:
+        """Print a line on the progress, if one is due."""
+        self._pace.interval_ended(progress)
         now, done = self._clock(), progress.intervals_done
         if self._line is None:
             self._line = done - 1, now - self._pace.passed_s
-        if done == progress.intervals_planned:  # what comes out is said at the end
+        if done == progress.intervals_planned:  # the results are printed at the end
             return
         soon, late = _SECONDS_A_LINE
         share = (done - self._line[0]) / progress.intervals_planned
@@ -159,7 +161,7 @@ class PlainLines:
 
 @contextmanager
 def shown(output: Output, name: str, intervals: int) -> Iterator[Listener]:
-    """Show a run while it goes on; yields what is to be told of its progress."""
+    """Show the progress of a run; yield the listener that receives it."""
     if not output.live:
         yield Silence() if output.quiet else PlainLines(output.say)
         return
@@ -173,12 +175,12 @@ def shown(output: Output, name: str, intervals: int) -> Iterator[Listener]:
             raise
         except BaseException:
             panel.state = "failed"
-            live.transient = panel.empty  # bad input: its one line says everything
+            live.transient = panel.empty  # bad input: only the error line remains
             raise
 
 
 def plain_line(progress: RunProgress, left_s: float | None) -> str:
-    """One line on a run after an interval."""
+    """Return one line on the progress after an interval."""
     p, v = progress, progress.verdicts
     share = p.intervals_done / p.intervals_planned
     left = "" if left_s is None else f", {clock_text(left_s)} left"
@@ -195,7 +197,7 @@ def plain_line(progress: RunProgress, left_s: float | None) -> str:
 
 
 def clock_text(seconds: float | None) -> str:
-    """Text of a duration, h:mm:ss; dashes where it is not known."""
+    """Format a duration as h:mm:ss; dashes if it is unknown."""
     return "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
@@ -224,7 +226,7 @@ def _decision(p: RunProgress) -> str:
 
 
 def _verdicts(p: RunProgress) -> Text:
-    """Counts by verdict; a colour only where there is something to see, and never alone."""
+    """Return counts by verdict; counts above zero are coloured, and every count has its name."""
     v = p.verdicts
     parts = (
         (v.exact, "exact", "green"),

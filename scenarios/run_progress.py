@@ -1,4 +1,4 @@
-"""How far a run has come, read off its totals and the rows of its last interval."""
+"""Progress of a run, from its totals and the rows of its last interval."""
 
 from collections.abc import Iterable, Sequence
 from math import isnan
@@ -28,7 +28,7 @@ def run_progress(
     decision: DecisionProgress,
     warning: str,
 ) -> RunProgress:
-    """Return what is told after an interval: `rows` are its own, everything else is up to it."""
+    """Return the progress after an interval; `rows` are the interval's, `totals` the run's."""
     return RunProgress(
         scenario=built.scenario.name,
         intervals_done=totals.intervals_done,
@@ -46,7 +46,7 @@ def run_progress(
 
 
 def decision_progress(decision: Decision) -> DecisionProgress | None:
-    """Return what is told of a decision; None if it only goes on with an earlier plan."""
+    """Return the progress record of a decision; None if all plans are earlier ones continued."""
     reports = [plan.report for plan in decision.plans.values() if plan.step == 0]
     if not reports:
         return None
@@ -59,7 +59,7 @@ def decision_progress(decision: Decision) -> DecisionProgress | None:
 
 
 def verdict_counts(totals: CertificateTotals, fallback: int) -> VerdictCounts:
-    """Counts so far; `fallback` intervals hold a schedule of an earlier decision."""
+    """Return counts so far; `fallback` intervals applied a schedule of an earlier decision."""
     return VerdictCounts(
         exact=totals.feeders.count(EXACT),
         feasible=totals.feeders.count(FEASIBLE),
@@ -70,7 +70,7 @@ def verdict_counts(totals: CertificateTotals, fallback: int) -> VerdictCounts:
 
 
 def worst_grid(rows: Sequence[GridInterval]) -> GridTrouble | None:
-    """Grid with the largest realised violation, else with the worst plan; None if all is well."""
+    """Return the grid with the largest realised violation, else the worst plan, else None."""
     beyond = [r for r in rows if not r.realised_violation_pu <= tolerances.AC_LIMIT_PU]
     if beyond:  # a violation that is not a number is a power flow without a solution
         row = max(beyond, key=lambda r: _infinite_if_nan(r.realised_violation_pu))
@@ -84,14 +84,14 @@ def worst_grid(rows: Sequence[GridInterval]) -> GridTrouble | None:
 
 
 def extreme(values: Iterable[tuple[str, float]], *, largest: bool) -> GridValue:
-    """Return the largest or smallest value with its grid; NaN counts as nothing."""
+    """Return the largest or smallest value with its grid; NaN is ignored."""
     known = [GridValue(grid, value) for grid, value in values if not isnan(value)]
     choose = max if largest else min
     return choose(known, key=lambda v: v.value) if known else GridValue("", float("nan"))
 
 
 def negotiation_progress(totals: NegotiationTotals) -> NegotiationProgress | None:
-    """Negotiations so far; None for a run without any."""
+    """Return counts of negotiations so far; None for a run without negotiations."""
     if not totals.rounds:
         return None
     return NegotiationProgress(
@@ -105,7 +105,7 @@ def negotiation_progress(totals: NegotiationTotals) -> NegotiationProgress | Non
 
 
 def _seen(row: GridInterval) -> str:
-    """Verdict of a plan in either view."""
+    """Return the worst verdict of a plan over both views."""
     c = row.certificate
     return INFEASIBLE if c.verdict_three_phase == INFEASIBLE else c.verdict
 

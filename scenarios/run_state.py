@@ -1,7 +1,7 @@
-"""The state of a run between two intervals, as a file that a later process goes on from.
+"""The state of a run between two intervals, saved so that a later process can resume.
 
-One file in the run directory, replaced at once: a line of JSON that says what it belongs to, then
-the states of all that carries something, as plain data.
+One file in the run directory, replaced atomically: a header line of JSON, then the states of
+grids, devices, controller, tables and totals as plain data.
 """
 
 import fcntl
@@ -29,15 +29,15 @@ from stackelgrid.simulators.whole_file import sync, whole_file
 
 STATE_FILE = "state.bin"
 FORMAT = 5
-# what a run was computed with; another version may change the last digits
+# libraries that compute a run; another version may change the last digits
 _LIBRARIES = ("numpy", "scipy", "clarabel", "highspy", "lightsim2grid", "pandapower", "mosaik")
 
 
 @dataclass(frozen=True)
 class StateHeader:
-    """What a state belongs to: `interval` is the one to go on with.
+    """Header of a state: scenario, versions and files; `interval` is the next one to run.
 
-    `scenario` is the resolved content, `files` are digests of the files it names.
+    `scenario` is the resolved content, `files` holds digests of the files it names.
     """
 
     format: int
@@ -52,7 +52,7 @@ class StateHeader:
 
 @dataclass(frozen=True)
 class RunState:
-    """All that a run carries from one interval to the next, the results so far included."""
+    """State of a run between two intervals, including the totals so far."""
 
     fleets: Mapping[str, Any]
     grids: Mapping[str, Any]
@@ -82,7 +82,7 @@ class RunState:
 def state_of(
     built: BuiltScenario, totals: Totals, timings: Timings, wall_s: float, log_bytes: int
 ) -> RunState:
-    """State of a run that has just recorded an interval; shares data with it."""
+    """Return the state of a run after a recorded interval; it shares data with the run."""
     assert isinstance(built.controller, Stateful)
     return RunState(
         {name: fleet.state() for name, fleet in built.fleets.items()},
@@ -96,7 +96,7 @@ def state_of(
 
 
 def why_unsaved(built: BuiltScenario) -> str:
-    """Why the state of a run cannot be saved; empty if it can."""
+    """Return the reason why the state of a run cannot be saved; empty if it can."""
     if not isinstance(built.controller, Stateful):
         kind = type(built.controller).__name__
         return f"controller {kind} has no methods state and restore"
@@ -107,17 +107,17 @@ def why_unsaved(built: BuiltScenario) -> str:
 
 
 def header_of(content: Mapping[str, Any], folder: Path, files: Mapping[str, str]) -> StateHeader:
-    """Header of the states of a run; `content` is the resolved scenario."""
+    """Return the header of a run's states; `content` is the resolved scenario."""
     return StateHeader(FORMAT, version("stackelgrid"), 0, str(folder), content, files, libraries())
 
 
 def libraries() -> dict[str, str]:
-    """Versions of what computes a run."""
+    """Return the versions of the libraries that compute a run."""
     return {name: version(name) for name in _LIBRARIES}
 
 
 def file_digests(content: Mapping[str, Any]) -> dict[str, str]:
-    """SHA-256 of every file that a resolved scenario names."""
+    """Return the SHA-256 digest of every file that a resolved scenario names."""
     digests = {}
     for text in sorted(set(_texts(content))):
         path = Path(text)
@@ -138,7 +138,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def save_state(directory: Path, header: StateHeader, state: RunState) -> None:
-    """Replace the state of a run directory at once and for good; raises OSError, StateError."""
+    """Replace the state of a run directory atomically and durably; raises OSError, StateError."""
     payload = bytes_of_state(state)
     told = {**asdict(header), "digest": hashlib.sha256(payload).hexdigest()}
     with whole_file(directory / STATE_FILE) as unfinished:
@@ -147,13 +147,13 @@ def save_state(directory: Path, header: StateHeader, state: RunState) -> None:
 
 
 def remove_state(directory: Path) -> None:
-    """A finished run has nothing to go on with."""
+    """Remove the state of a finished run."""
     for name in (STATE_FILE, f"{STATE_FILE}.tmp"):
         (directory / name).unlink(missing_ok=True)
 
 
 def read_header(directory: Path) -> StateHeader | None:
-    """Header of the state of a run directory; None where there is no state."""
+    """Read the header of a run directory's state; None if there is no state."""
     path = directory / STATE_FILE
     if not path.exists():
         return None
@@ -166,7 +166,7 @@ def read_header(directory: Path) -> StateHeader | None:
 
 
 def load_state(directory: Path, header: StateHeader) -> RunState:
-    """State of a run directory; raises ScenarioError if it is damaged."""
+    """Read the state of a run directory; raises ScenarioError if it is damaged."""
     path = directory / STATE_FILE
     payload = path.read_bytes().partition(b"\n")[2]
     if hashlib.sha256(payload).hexdigest() != header.digest:
@@ -186,7 +186,7 @@ def load_state(directory: Path, header: StateHeader) -> RunState:
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Keep other processes from writing to the same run; raises ScenarioError if one does."""
+    """Lock a run directory; raises ScenarioError if another process writes to it."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         try:

@@ -1,4 +1,4 @@
-"""From a TOML file and overrides to plain content: files, what they extend, `--set`, templates."""
+"""Read scenario files to plain content: TOML, `extends`, `--set` and templates."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,12 @@ from stackelgrid.profiles.size_limits import SCENARIO_BYTES
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.plain_content import check_content
 
-# scenarios that may extend one another in a chain
+# longest chain of scenarios that extend one another
 _MOST_BASES = 8
 
 
 def shipped_scenarios() -> tuple[str, ...]:
-    """Names of the scenarios that come with the package."""
+    """Return the names of the shipped scenarios."""
     folder = files("stackelgrid.scenarios")
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
 
@@ -24,10 +24,10 @@ def shipped_scenarios() -> tuple[str, ...]:
 def scenario_content(
     source: str, overrides: Sequence[str] | Mapping[str, Any] = ()
 ) -> tuple[dict[str, Any], str, Path]:
-    """Content of a scenario by path or shipped name, its source and folder; templates unmerged.
+    """Read a scenario by path or shipped name; return its content, source and folder.
 
-    `overrides` are `a.b=value` texts, or values by key. Raises ScenarioError for a file that cannot
-    be read or parsed and overrides that fit nowhere.
+    Templates are not merged. `overrides` are `a.b=value` texts, or values by key. Raises
+    ScenarioError for a file that cannot be read or parsed, and for overrides of unknown entries.
     """
     if isinstance(overrides, Mapping):
         given = list(overrides.items())
@@ -39,7 +39,7 @@ def scenario_content(
 def plain_content(
     content: Mapping[str, Any], overrides: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str, Path]:
-    """Content of a scenario without a file over what it `extends`, like `scenario_content`."""
+    """Return content given in memory, merged over the scenario it `extends`."""
     data, name = dict(content), "scenario"
     folder = Path.cwd()
     base = data.get("extends")
@@ -61,7 +61,7 @@ def _overridden(
 
 
 def _content(source: str, above: tuple[str, ...]) -> tuple[dict[str, Any], str, Path]:
-    """Content of a file over that of the scenario it `extends`; relative paths are the file's."""
+    """Read a file and merge it over the scenario it `extends`; paths are relative to the file."""
     try:
         text, name, folder = _read(source)
     except ScenarioError as error:
@@ -74,7 +74,7 @@ def _content(source: str, above: tuple[str, ...]) -> tuple[dict[str, Any], str, 
 def _extended(
     data: dict[str, Any], name: str, folder: Path, above: tuple[str, ...]
 ) -> tuple[dict[str, Any], str, Path]:
-    """Content over that of the scenario it `extends`; `above` ends with what it was read from."""
+    """Merge content over the scenario it `extends`; `above` lists the sources read so far."""
     if not data:
         raise ScenarioError(f"{name}: is empty; a scenario needs name, time, horizon, grids, ...")
     check_content(data, name)
@@ -145,7 +145,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _given(text: str) -> tuple[str, Any]:
-    """Key and value of an override `key=value`; anything but a TOML value is a text."""
+    """Split an override `key=value`; a value that is not TOML is text."""
     key, equals, raw = text.partition("=")
     if not equals or not key.strip():
         raise ScenarioError(
@@ -174,7 +174,7 @@ def _override(data: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _bare(text: str) -> str:
-    """A text for a message without quotes, cut where it is long."""
+    """Return a text for messages, without quotes and shortened if long."""
     return shown(text, limit=300)[1:-1]
 
 
@@ -189,7 +189,7 @@ def _descend(target: Any, part: str, key: str) -> Any:
 
 
 def _list_index(items: Sequence[Any], part: str, key: str) -> int:
-    """Entry of a list by number, or by its name (`grids.mv1`)."""
+    """Return the position of a list's entry, given by number or name (`grids.mv1`)."""
     for i, item in enumerate(items):
         if isinstance(item, dict) and item.get("name") == part:
             return i
@@ -203,7 +203,7 @@ def _list_index(items: Sequence[Any], part: str, key: str) -> int:
 def merge_templates(data: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Replace `template = "x"` of a grid by the keys of [templates.x] that it does not set.
 
-    Raises ScenarioError for templates and grids that are no sections, and unknown templates.
+    Raises ScenarioError for templates and grids that are not sections, and for unknown templates.
     """
     merged = dict(data)
     templates = merged.pop("templates", {})
@@ -236,7 +236,7 @@ def _with_template(grid: Any, templates: Mapping[str, Any], name: str) -> Any:
 
 
 def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Own keys win; sections and entries of equal name merge; other and empty lists replace."""
+    """Merge sections and entries of equal name; other values and empty lists of `own` replace."""
     result = dict(base)
     for key, value in own.items():
         before = result.get(key)
@@ -252,7 +252,7 @@ def _merge(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _named(value: Any) -> bool:
-    """Whether a value is a list of sections that all have a name of their own."""
+    """Return True if a value is a list of sections with different names."""
     if not isinstance(value, list):
         return False
     names = [v.get("name") if isinstance(v, dict) else None for v in value]

@@ -1,4 +1,4 @@
-"""The scenario: one TOML schema, frozen, unknown keys refused. Units are pandapower's.
+"""Schema of a scenario in TOML: immutable, without unknown keys, in pandapower's units.
 
 `scenarios/day.toml` is the commented example; docs/scenario.md lists every key.
 """
@@ -45,7 +45,7 @@ from stackelgrid.scenarios.sizes import check_scenario_sizes
 
 
 class SiteSection(Section):
-    """Where the sun is computed."""
+    """Geographic site for the position of the sun."""
 
     latitude: Annotated[float, Field(ge=-90.0, le=90.0)]
     longitude: Annotated[float, Field(ge=-180.0, le=180.0)]
@@ -60,7 +60,7 @@ class Weather(Section):
 
 
 class SolverSection(Section):
-    """Solvers (auto takes MOSEK where a licence answers), gap, reproducible limits, threads."""
+    """Solvers (auto: MOSEK if it has a licence), gap, reproducible limits and threads."""
 
     conic: Literal["auto", "clarabel", "mosek"] = "auto"
     mixed_integer: Literal["auto", "misocp", "mosek", "scip", "gurobi", "xpress", "copt"] = "auto"
@@ -71,13 +71,13 @@ class SolverSection(Section):
 
 
 class TolerancesSection(Section):
-    """Tolerances a scenario may tighten or loosen."""
+    """Tolerances that a scenario may set."""
 
     interface_pu: Annotated[float, Field(gt=0.0, le=1e-3)] = 1e-7
 
 
 class CertificateSection(Section):
-    """Certificates besides the balanced one: LV grids phase by phase; what is not exact is mended.
+    """Certificates phase by phase for LV grids, and recovery of plans that are not good.
 
     Without `recovery` schedules are applied as the relaxation returns them.
     """
@@ -87,10 +87,10 @@ class CertificateSection(Section):
 
 
 class Costs(Section):
-    """Prices that no tariff holds.
+    """Prices outside of the tariffs.
 
-    Without `stored_energy_eur_per_mwh` the energy that batteries hold at the end of a compared run
-    beyond what they started with is worth the mean import price of their grid's tariff.
+    `stored_energy_eur_per_mwh` is the value of the increase in stored energy over a run; the
+    default is the mean import price of the grid's tariff.
     """
 
     generation_factor: Positive = 1.0
@@ -102,7 +102,7 @@ class Costs(Section):
 
 
 class TariffPeriod(Section):
-    """Prices from a clock time until the next period."""
+    """Prices from a clock time until the next period begins."""
 
     from_: Annotated[ClockTime, Field(alias="from")]
     import_: Annotated[Finite, Field(alias="import")]
@@ -137,11 +137,11 @@ class TariffSection(Section):
 
 
 class BoundarySection(Section):
-    """How a grid meets the one above.
+    """Connection of a grid to its parent.
 
     `oltc` needs vm_set_pu, deadband_pu and delay_s. sn_mva, vk_percent and vkr_percent describe a
-    transformer to be added; without them the grid's own is used, and what is stated of its taps and
-    shift replaces what the net says.
+    transformer to add. Without them the net's own transformer is used, and tap data and phase shift
+    given here replace the net's.
     """
 
     kind: Literal["oltc", "fixed_tap", "ideal"]
@@ -159,12 +159,12 @@ class BoundarySection(Section):
 
     @property
     def adds_transformer(self) -> bool:
-        """Whether a transformer is to be added to the grid."""
+        """True if a transformer is added to the grid."""
         return self.sn_mva is not None
 
     @property
     def stated(self) -> dict[str, Any]:
-        """What is stated of taps and phase shift, by pandapower's column."""
+        """Tap data and phase shift given here, by pandapower's column."""
         columns = ("shift_degree", "tap_min", "tap_max", "tap_step_percent", "tap_pos")
         values = {column: getattr(self, column) for column in columns}
         return {column: value for column, value in values.items() if value is not None}
@@ -198,8 +198,8 @@ class Rating(Section):
 class GridSection(Section):
     """One grid and its place in the tree.
 
-    `replaces_load`: its nominal load is taken out of that of its parent's bus; `net_pv`:
-    orientation of the PV systems that the net itself brings.
+    `replaces_load`: the nominal load is subtracted from the load at the parent's bus; `net_pv`:
+    orientation of the net's own PV systems.
     """
 
     name: Name
@@ -247,7 +247,7 @@ class GridSection(Section):
 
 
 class Scenario(Section):
-    """A whole run, resolved: templates are merged into the grids before validation."""
+    """A complete scenario; templates are merged into the grids before validation."""
 
     name: Name
     seed: Annotated[int, Field(ge=0)] = 0
@@ -361,14 +361,14 @@ class Scenario(Section):
 
     @property
     def links(self) -> CommunicationSection:
-        """Communication of agents; without the section perfect links, a quarter of an interval."""
+        """Section `communication`; default: perfect links and a gate of a quarter interval."""
         return self.communication or CommunicationSection(
             gate_s=15.0 * self.time.interval_min, qualities={}
         )
 
     @property
     def top_down(self) -> tuple[GridSection, ...]:
-        """Grids with parents before children, otherwise in the order of the file."""
+        """Grids, parents before children, otherwise in the order of the file."""
         ordered: list[GridSection] = []
         while len(ordered) < len(self.grids):
             placed = {g.name for g in ordered}

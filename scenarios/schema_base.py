@@ -1,4 +1,4 @@
-"""What all sections of a scenario share: number types, and nothing unknown."""
+"""Base class and types of all sections of a scenario; unknown keys are refused."""
 
 from typing import Annotated, Any, get_args
 
@@ -8,15 +8,15 @@ from stackelgrid.profiles.errors import shown
 from stackelgrid.profiles.file_names import FILE_NAME, FILE_NAME_LENGTH
 from stackelgrid.profiles.size_limits import QUANTITY
 
-# a name that becomes the name of a file or folder, too
+# a name that is also used as the name of a file or folder
 Name = Annotated[str, Field(pattern=FILE_NAME, max_length=FILE_NAME_LENGTH)]
 Positive = Annotated[float, Field(gt=0.0, le=QUANTITY, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0.0, le=QUANTITY, allow_inf_nan=False)]
 Finite = Annotated[float, Field(ge=-QUANTITY, le=QUANTITY, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-# of an element or bus of pandapower
+# index of an element or bus of pandapower
 Index = Annotated[int, Field(ge=0, le=2**31 - 1)]
-# position of a tap changer; real ones have some tens
+# position of a tap changer; real tap changers have some tens of positions
 Tap = Annotated[int, Field(ge=-1000, le=1000)]
 Shares = Annotated[dict[str, Positive], Field(min_length=1)]
 Efficiency = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -24,7 +24,7 @@ ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 
 class Section(BaseModel):
-    """Base of all sections: immutable, and nothing unknown."""
+    """Base of all sections: immutable, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
@@ -48,6 +48,6 @@ def _holds_flag(value: object) -> bool:
 
 
 def _takes_flags(annotation: object) -> bool:
-    """Whether a type accepts true and false; numbers do not."""
+    """Return True if a type accepts true and false; numbers do not."""
     parts = get_args(annotation)
     return annotation in (bool, Any) or any(_takes_flags(part) for part in parts)

@@ -12,19 +12,20 @@ from stackelgrid.scenarios.schema_base import Name, NonNegative, Positive, Secti
 from stackelgrid.simulators.communication_settings import CommunicationError, LinkQuality
 
 PERFECT_QUALITY = "perfect"
-# schemes whose agents can reach their decision by messages
+# schemes that agents can negotiate by messages
 NEGOTIATED = ("bottom_up", "integrated", "ldd_admm")
 
 Direction = Literal["to", "from", "both"]
 Agents = Annotated[tuple[Name, ...], Field(min_length=1)]
-# waits are shares of the gate: of a shorter one they vanish beside the seconds of a long run
+# waiting times are shares of the gate: with a shorter gate they fall below the resolution of the
+# clock in a long run
 Gate = Annotated[float, Field(ge=1e-3, allow_inf_nan=False)]
 
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 
 def _moment(value: object) -> str:
-    """Clock time or local date and time, as text; TOML's own local date-times are accepted."""
+    """Return a clock time, or a local date and time, as text; accepts TOML's local date-times."""
     accepted = 'a clock time "HH:MM" or a local date and time is accepted'
     if isinstance(value, str) and _CLOCK.fullmatch(value):
         return value
@@ -45,14 +46,14 @@ Moment = Annotated[str, BeforeValidator(_moment)]
 
 
 def local_time(moment: str, day: date) -> datetime:
-    """Local date and time of a moment; a clock time is one of `day`."""
+    """Return a moment as local date and time; a clock time is on `day`."""
     if _CLOCK.fullmatch(moment):
         return datetime.fromisoformat(f"{day:%Y-%m-%d}T{moment}")
     return datetime.fromisoformat(moment)
 
 
 class QualitySection(Section):
-    """Delay and faults of a link; without keys it has none."""
+    """Delay and faults of a link; the defaults are none."""
 
     latency_s: NonNegative = 0.0
     jitter_s: NonNegative = 0.0
@@ -67,7 +68,7 @@ class QualitySection(Section):
         return self
 
     def link_quality(self, own: Mapping[str, float] = MappingProxyType({})) -> LinkQuality:
-        """Quality of a link, with the keys that it sets of its own; raises ValueError."""
+        """Return the quality of a link with its own keys `own`; raises ValueError."""
         keys = {key: getattr(self, key) for key in QualitySection.model_fields}
         try:
             return LinkQuality(**(keys | dict(own)))
@@ -76,7 +77,7 @@ class QualitySection(Section):
 
 
 class LinkSection(Section):
-    """What differs on the links between some agents and the agent of the grid above."""
+    """Exceptions for the links between some agents and the agent of the grid above."""
 
     agents: Agents
     direction: Direction = "both"
@@ -104,7 +105,7 @@ class LinkSection(Section):
 
 
 class OutageSection(Section):
-    """When the links between some agents and the agent of the grid above are down."""
+    """Outage of the links between some agents and the agent of the grid above."""
 
     agents: Agents
     direction: Direction = "both"
@@ -113,7 +114,7 @@ class OutageSection(Section):
 
 
 def empty_outage(outage: OutageSection) -> str:
-    """Refusal of an outage that does not last."""
+    """Return the message that refuses an outage of no duration."""
     return (
         f"the outage from {outage.from_} to {outage.to} is empty; a later to is accepted, after "
         "midnight with its date"
@@ -121,7 +122,7 @@ def empty_outage(outage: OutageSection) -> str:
 
 
 class CommunicationSection(Section):
-    """Gate and links of negotiations by messages; `perfect` is a quality without being listed."""
+    """Gate and links of negotiations by messages; the quality `perfect` is always defined."""
 
     gate_s: Gate
     compute_s: NonNegative = 1.0
@@ -149,7 +150,7 @@ class CommunicationSection(Section):
 
     @property
     def base(self) -> QualitySection:
-        """Quality of every link that sets nothing of its own."""
+        """Quality of every link without exceptions."""
         return self.known_qualities[self.quality]
 
     @property
@@ -159,7 +160,7 @@ class CommunicationSection(Section):
 
 
 def check_controller(coordination: str, controller: str) -> None:
-    """Refuse a negotiation for a scheme that is none; raises ValueError."""
+    """Refuse a scheme that agents cannot negotiate by messages; raises ValueError."""
     if coordination != "central" and controller not in NEGOTIATED:
         raise ValueError(
             f"{coordination!r} is not possible with controller {controller!r}; accepted "
@@ -174,11 +175,10 @@ def check_communication(
     day: date,
     parents: Mapping[str, str | None],
 ) -> None:
-    """Refuse a section that does not suit the rest of its scenario; raises ValueError."""
+    """Refuse a section that contradicts the rest of its scenario; raises ValueError."""
     if coordination == "central":
         raise ValueError(
-            f'coordination is {coordination!r}, where nobody sends a message; "ldd_admm" is '
-            "accepted"
+            f'coordination is {coordination!r}, which sends no messages; "ldd_admm" is accepted'
         )
     if section.gate_s > interval_s:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Sections of what is connected to a grid: loads, PV, batteries, units, trade of prosumers."""
+"""Sections of a grid's devices and trade: loads, PV, batteries, units, prosumers."""
 
 from typing import Annotated, Literal, Self
 
@@ -19,7 +19,7 @@ Phase = Literal["a", "b", "c", "abc"]
 
 
 class Diversity(Section):
-    """Spread of customers around a standard profile; see profiles/loads.py."""
+    """Variation of customers around a standard profile; see profiles/loads.py."""
 
     level_sigma: NonNegative = 0.35
     shift_min_sigma: NonNegative = 45.0
@@ -50,9 +50,9 @@ class LoadsSection(Section):
 
 
 class Placement(Section):
-    """Where devices sit: explicit `buses`, or a seeded choice of `count` or `share` of buses.
+    """Buses of devices: explicit `buses`, or a random choice of `count` or `share` of buses.
 
-    The choice is made among the buses with loads, or (`among = "pv"`) those with PV.
+    The seeded choice is among the buses with loads, or with PV (`among = "pv"`).
     """
 
     buses: tuple[Index, ...] | None = None
@@ -70,7 +70,7 @@ class Placement(Section):
 
 
 class PvPlane(Section):
-    """Orientation of PV systems, or `file` with a column for each.
+    """Orientation of PV systems, or a `file` with one column for each system.
 
     `azimuth_degree` is clockwise from north; without it systems face the equator.
     """
@@ -113,7 +113,7 @@ class BatterySection(Placement):
 class TradeSection(Section):
     """Peer-to-peer trade of the prosumers (buses with PV or a battery), EUR/MWh.
 
-    Without `fee_across_eur_per_mwh` there is no trade across grids of the same parent.
+    Without `fee_across_eur_per_mwh` prosumers do not trade with other grids of the same parent.
     """
 
     retail_margin_eur_per_mwh: NonNegative

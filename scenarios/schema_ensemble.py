@@ -15,7 +15,7 @@ Scheme = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")]
 
 
 class VariantSection(Section):
-    """Another horizon, or another number of intervals between decisions; else the scenario's."""
+    """Another horizon or number of intervals between decisions; defaults are the scenario's."""
 
     steps: Annotated[tuple[HorizonStep, ...] | None, Field(min_length=1)] = None
     resolve_every: Count | None = None
@@ -29,7 +29,7 @@ class VariantSection(Section):
 
 
 class EnsembleSize(Section):
-    """A named size: its keys replace those of the section; `variants` names some of them."""
+    """A named size: its keys replace those of the section; `variants` selects some variants."""
 
     error_levels: Annotated[tuple[NonNegative, ...] | None, Field(min_length=1)] = None
     schemes: Annotated[tuple[Scheme, ...] | None, Field(min_length=1)] = None
@@ -49,10 +49,10 @@ class EnsembleSize(Section):
 class EnsembleSection(Section):
     """Members x error levels x schemes x horizons.
 
-    Error levels multiply the standard deviations and biases of the forecast's errors. Without
-    `schemes` the scenario's controller is meant. The members see the same world and other errors;
-    with `vary_world` every member has loads and a sky of its own. Without `memory_per_worker_mb`
-    the workers of this machine share its memory.
+    Error levels multiply the standard deviations and biases of forecast errors. `schemes` defaults
+    to the scenario's controller. Members share the realised loads and sky and differ in their
+    forecast errors; with `vary_world` they also differ in loads and sky. Without
+    `memory_per_worker_mb` the workers of this machine share its memory.
     """
 
     error_levels: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (1.0,)
@@ -76,7 +76,7 @@ class EnsembleSection(Section):
     def _own_names(cls, variants: dict[str, VariantSection]) -> dict[str, VariantSection]:
         for name in (OWN, PERFECT):
             if name in variants:
-                raise ValueError(f"{name} is the name of the scenario's own runs; another, please")
+                raise ValueError(f"{name} is the name of the scenario's own runs; choose another")
         return variants
 
     @field_validator("sizes")

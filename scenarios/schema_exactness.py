@@ -22,9 +22,9 @@ Design = Literal["grid", "latin_hypercube"]
 
 
 class Dimension(Section):
-    """Values of one dimension: a list of levels, or a range with the number of its levels.
+    """Values of one dimension: a list of levels, or a range with a number of levels.
 
-    A range of a Latin hypercube has no `count`: it is sampled.
+    In a Latin hypercube a range is sampled and has no `count`.
     """
 
     levels: Annotated[tuple[Finite, ...], Field(min_length=1)] | None = None
@@ -88,7 +88,7 @@ class Dimension(Section):
 
 
 class Dimensions(Section):
-    """What is varied: scales multiply PV, loads and batteries of the scenario's feeder."""
+    """Varied quantities; scales multiply PV, loads and batteries of the scenario's feeder."""
 
     design: Design | None = None
     points: Count | None = None
@@ -116,7 +116,7 @@ class Dimensions(Section):
 
 
 class ExactnessSection(Dimensions):
-    """A sweep; `sizes` holds named variants of it, whose keys replace those of the section."""
+    """A sweep; `sizes` holds named variants whose keys replace those of the section."""
 
     grid: Name | None = None
     export_hours: tuple[ClockTime, ClockTime] | None = None
@@ -139,7 +139,7 @@ class ExactnessSection(Dimensions):
         return self
 
     def sweep(self, size: str | None) -> Dimensions:
-        """The sweep of a size; without sizes the section itself."""
+        """Return the sweep of a size; without sizes the section itself."""
         own = {k: getattr(self, k) for k in ("design", "points", *DIMENSIONS)}
         if size is not None:
             chosen = self.sizes[size]
@@ -148,7 +148,7 @@ class ExactnessSection(Dimensions):
 
 
 def check_sweep(sweep: Dimensions) -> None:
-    """Refuse a sweep that is not complete, or too large."""
+    """Refuse a sweep that is incomplete or too large."""
     given = sweep.given
     if not given:
         raise ValueError(f"no dimension is varied; at least one of {', '.join(DIMENSIONS)}")
@@ -173,7 +173,7 @@ def check_sweep(sweep: Dimensions) -> None:
 
 
 def planned_points(sweep: Dimensions) -> int:
-    """Number of points."""
+    """Return the number of points."""
     if sweep.design == "latin_hypercube":
         return sweep.points or 0
     return math.prod(d.levels_count for d in sweep.given.values())

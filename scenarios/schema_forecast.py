@@ -1,4 +1,4 @@
-"""Sections `forecast` and `deviations`: what controllers are told, and what then happens."""
+"""Sections `forecast` and `deviations`: forecasts of controllers, and realised deviations."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -22,7 +22,7 @@ Persistence = Literal["day_before", "last", "clear_sky"]
 
 
 def _correlation(value: Any) -> Any:
-    """Refuse what is neither a number, a correlation matrix nor the name of a file."""
+    """Refuse values other than a number, a correlation matrix or the name of a file."""
     if isinstance(value, str):
         if Path(value).suffix.lower() not in (".csv", ".parquet"):
             raise ValueError(
@@ -48,7 +48,7 @@ CorrelationSites = Annotated[
 
 
 class ErrorSection(Section):
-    """Relative errors: `std` at a lead of `lead_h` hours, correlation `phi` of an hour, `bias`."""
+    """Relative errors: `std` at a lead of `lead_h` hours, hourly correlation `phi`, `bias`."""
 
     std: NonNegative = 0.0
     lead_h: Positive = 24.0
@@ -75,25 +75,25 @@ class PriceErrorSection(Section):
 
 
 class ForecastQuantity(ErrorSection):
-    """Forecast of loads or PV; `model` and `persistence` where it differs."""
+    """Forecast of loads or PV; `model` and `persistence` override those of the section."""
 
     model: Model | None = None
     persistence: Persistence | None = None
 
 
 class ForecastPrice(PriceErrorSection):
-    """Forecast of prices; `model` and `persistence` where it differs."""
+    """Forecast of prices; `model` and `persistence` override those of the section."""
 
     model: Model | None = None
     persistence: Literal["day_before", "last"] | None = None
 
 
 class ForecastSection(Section):
-    """What controllers are told of the loads, PV and prices to come; docs/forecast.md.
+    """Forecasts of loads, PV and prices for controllers (docs/forecast.md).
 
-    `level` multiplies the standard deviations and biases of all quantities. Forecasts are renewed
-    every `update_min` minutes or at the clock times `update_at`, and at the start of the run;
-    every interval without either. `seed` is the scenario's if not given.
+    `level` multiplies the standard deviations and biases of all quantities. Forecasts are updated
+    at the start of the run and every `update_min` minutes or at the clock times `update_at`; by
+    default in every interval. `seed` defaults to the scenario's.
     """
 
     model: Model
@@ -133,7 +133,7 @@ class ForecastSection(Section):
 
     @property
     def error_models(self) -> tuple[ErrorModel | None, ...]:
-        """Errors of load, PV and price at the section's level, of those that it puts errors on."""
+        """Errors of load, PV and price at the section's level; None for models without errors."""
         sections: tuple[ForecastQuantity | ForecastPrice, ...] = (self.load, self.pv, self.price)
         return tuple(
             section.error_model(self.level) if model == "autoregressive" else None
@@ -142,9 +142,9 @@ class ForecastSection(Section):
 
 
 class DeviationsSection(Section):
-    """How what happens strays from the profiles, which are then only what was expected.
+    """Deviations of the realised series from the profiles.
 
-    `level` multiplies all standard deviations and biases; `seed` is the scenario's if not given.
+    `level` multiplies all standard deviations and biases; `seed` defaults to the scenario's.
     """
 
     seed: Annotated[int, Field(ge=0)] | None = None

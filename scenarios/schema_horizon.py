@@ -1,4 +1,4 @@
-"""The optimisation horizon of a scenario, and how often a schedule is decided anew."""
+"""The optimisation horizon of a scenario, and the interval between decisions."""
 
 from typing import Annotated, Literal, Self
 
@@ -25,10 +25,10 @@ def check_steps(steps: tuple[HorizonStep, ...]) -> None:
 
 
 class HorizonSection(Section):
-    """Optimisation horizon; its steps may grow.
+    """Optimisation horizon; steps may become longer towards its end.
 
-    A rolling horizon is decided anew every `resolve_every` intervals; between them the next steps
-    of the last schedule are applied, which therefore are single intervals.
+    A rolling horizon is optimised every `resolve_every` intervals. In between, the next steps of
+    the last schedule are applied; these steps must be single intervals.
     """
 
     mode: Literal["rolling", "day_ahead"] = "rolling"

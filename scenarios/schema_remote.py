@@ -1,4 +1,4 @@
-"""Section `remote` of a scenario: simulators in processes of their own, or on other hosts."""
+"""Section `remote` of a scenario: simulators in separate processes or on other hosts."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
@@ -17,8 +17,8 @@ class RemoteSimulator(Section):
     """A simulator that hosts some grids, or the agents.
 
     Without `command` or `connect` it is a process of the project on this machine. `command` names
-    an entry of `remote.commands`; `connect` is host:port of a simulator that waits there. One that
-    is not the project's is given `parameters` in place of the scenario.
+    an entry of `remote.commands`; `connect` is the host:port of a simulator that listens there. A
+    simulator that is not the project's receives `parameters` in place of the scenario.
     """
 
     name: Name
@@ -51,11 +51,11 @@ class RemoteSimulator(Section):
 
 
 class RemoteSection(Section):
-    """Simulators outside of the run's process, and how long they may take to answer.
+    """Simulators outside of the run's process, and their deadlines.
 
-    `commands` are all the programs that a run may start besides the project's own simulators, each
-    a list of arguments (no shell) in which %(addr)s is where to connect to. `bind` is the address
-    at which the run waits for them.
+    `commands` lists the programs that a run may start besides the project's own simulators: lists
+    of arguments (no shell) in which %(addr)s stands for the address to connect to. At the address
+    `bind` the run waits for their connections.
     """
 
     simulators: Annotated[tuple[RemoteSimulator, ...], Field(min_length=1)]
@@ -66,11 +66,11 @@ class RemoteSection(Section):
 
     @field_validator("commands")
     @classmethod
-    def _told_where(cls, commands: dict[str, Command]) -> dict[str, Command]:
+    def _have_address(cls, commands: dict[str, Command]) -> dict[str, Command]:
         for name, command in commands.items():
             if not any(_ADDRESS in argument for argument in command):
                 raise ValueError(
-                    f"{name!r} is not told where to connect to: an argument with {_ADDRESS} is "
+                    f"{name!r} has no address to connect to; an argument with {_ADDRESS} is "
                     "accepted"
                 )
         return commands
@@ -100,14 +100,15 @@ class RemoteSection(Section):
         return self
 
     def deadline_s(self, simulator: RemoteSimulator) -> float:
-        """How long one answer of a simulator may take."""
+        """Return the deadline of a simulator's answer in seconds."""
         return simulator.step_deadline_s or self.step_deadline_s
 
 
 def check_remote(section: RemoteSection, levels: Mapping[str, str]) -> None:
-    """Refuse grids that the scenario, of these levels by name, lacks; raises ValueError.
+    """Refuse unknown grids, and grids of different levels in one simulator; raises ValueError.
 
-    The grids of one simulator step together, those of different levels one after another.
+    `levels` holds the level of each grid of the scenario. A simulator steps its grids together, but
+    different levels step one after another.
     """
     for simulator in section.simulators:
         for grid in simulator.grids:
@@ -125,7 +126,7 @@ def check_remote(section: RemoteSection, levels: Mapping[str, str]) -> None:
 
 
 def host_and_port(text: str) -> tuple[str, int]:
-    """Parts of host:port, [host]:port for IPv6; raises ValueError."""
+    """Split host:port, or [host]:port for IPv6; raises ValueError."""
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not (colon and host and port.isdecimal() and 0 < int(port) <= _MOST_PORT):

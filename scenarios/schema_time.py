@@ -9,13 +9,13 @@ from stackelgrid.profiles.errors import shown
 from stackelgrid.profiles.size_limits import INTERVALS
 from stackelgrid.scenarios.schema_base import Section
 
-# profiles and the sun are known for these years, and time stamps of tables hold them
+# years covered by the profiles, the position of the sun and the time stamps of tables
 _FIRST, _END = datetime(1900, 1, 1), datetime(2200, 1, 1)
 _MINUTES_A_DAY = 1440
 
 
 def _moment(value: object) -> object:
-    """Refuse numbers, which would count as seconds of an unstated epoch."""
+    """Refuse numbers, which pydantic would read as seconds since an epoch."""
     if not isinstance(value, str | date):
         raise ValueError(f"{shown(value)}: a local date, or date and time, is accepted")
     return value

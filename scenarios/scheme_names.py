@@ -1,4 +1,4 @@
-"""Names of schemes and qualities to compare, known before anything heavy is imported."""
+"""Names of schemes and qualities to compare, without imports of heavy modules."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ PRICINGS: tuple[Literal["tariff", "lmp"], ...] = ("tariff", "lmp")
 
 
 def pricing_name(text: str) -> Literal["tariff", "lmp"]:
-    """Name of a pricing; raises ScenarioError for one unknown."""
+    """Return the name of a pricing; raises ScenarioError if it is unknown."""
     for name in PRICINGS:
         if text == name:
             return name
@@ -25,7 +25,7 @@ def pricing_name(text: str) -> Literal["tariff", "lmp"]:
 
 
 def scheme_names(text: str) -> tuple[str, ...]:
-    """Names of a comma-separated list; raises ScenarioError for one unknown or repeated."""
+    """Split a comma-separated list of schemes; raises ScenarioError if unknown or repeated."""
     names = _names("--schemes", text, f"accepted: {', '.join(SCHEMES)}")
     for name in names:
         if name not in SCHEMES:
@@ -34,7 +34,7 @@ def scheme_names(text: str) -> tuple[str, ...]:
 
 
 def quality_names(text: str) -> tuple[str, ...]:
-    """Names of a comma-separated list; raises ScenarioError for one repeated, or none."""
+    """Split a comma-separated list of qualities; raises ScenarioError if empty or repeated."""
     return _names("--qualities", text, "accepted: names of communication.qualities, or perfect")
 
 

@@ -1,4 +1,4 @@
-"""From a scenario to the series of every grid: loads, photovoltaics, tariffs."""
+"""Build the series of every grid of a scenario: loads, photovoltaics, tariffs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,7 +37,7 @@ from stackelgrid.scenarios.schema_devices import LoadsSection
 
 
 def horizon_of(scenario: Scenario) -> Horizon:
-    """Horizon of the scenario."""
+    """Return the horizon of the scenario."""
     steps = tuple(s.minutes for s in scenario.horizon.steps for _ in range(s.count))
     t = scenario.time
     if scenario.horizon.mode == "day_ahead" and steps != (t.interval_min,) * t.intervals:
@@ -53,7 +53,7 @@ def horizon_of(scenario: Scenario) -> Horizon:
 
 
 def axis_of(scenario: Scenario, horizon: Horizon) -> TimeAxis:
-    """Time axis over the simulated intervals and the horizon beyond the last of them."""
+    """Return the time axis of the simulated intervals and the horizon of the last one."""
     t = scenario.time
     try:
         start = pd.Timestamp(t.start).tz_localize(t.timezone)
@@ -67,10 +67,10 @@ def axis_of(scenario: Scenario, horizon: Horizon) -> TimeAxis:
 
 
 class SeriesFactory:
-    """Makes the series of all grids of one scenario; the regional sky and tariffs are shared.
+    """Makes the series of all grids of one scenario, which share regional sky and tariffs.
 
-    `past`: series of the same customers and roofs before the run, whose noise and clouds are drawn
-    independently of those to come.
+    `past`: make series of the same customers and PV systems before the run, with noise and clouds
+    independent of those in the run.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class SeriesFactory:
         self._tariffs: dict[str, Tariff] = {}
 
     def series(self, grid: BuiltGrid, devices: Devices) -> GridSeries:
-        """Series of one grid, in the order of its devices."""
+        """Return the series of one grid in the order of its devices."""
         load_p, load_q = self._loads(grid, devices)
         section = grid.section
         tariff = self.tariff(section.tariff) if section.tariff is not None else None
@@ -102,7 +102,7 @@ class SeriesFactory:
         )
 
     def tariff(self, name: str) -> Tariff:
-        """Tariff by name, computed once."""
+        """Return a tariff by name; each is computed once."""
         if name not in self._tariffs:
             section = self.scenario.tariffs[name]
             try:
@@ -132,7 +132,7 @@ class SeriesFactory:
         at = np.flatnonzero(loads.profiled)
         if len(at):
             names = [loads.name[i] for i in at]
-            # a file states powers before they are scaled
+            # a file holds powers before scaling
             nominal = loads.p_mw[at] / section.scale
             factor[:, at] = self._load_factors(grid.section.name, section, names, nominal)
         return factor * loads.p_mw, factor * loads.q_mvar
@@ -140,7 +140,7 @@ class SeriesFactory:
     def _load_factors(
         self, grid: str, section: LoadsSection, names: Sequence[str], nominal_mw: Floats
     ) -> Floats:
-        """Factors of the nominal power (loads,), shape (n, loads)."""
+        """Return factors (n, loads) of the nominal power (loads,)."""
         if section.file is not None:
             return self._factors_from_file(f"grids.{grid}.loads", section.file, names, nominal_mw)
         d = section.diversity
@@ -180,7 +180,7 @@ class SeriesFactory:
             raise ScenarioError(f"grids.{grid}.loads: {error}") from error
 
     def clear_sky(self, grid: BuiltGrid, devices: Devices) -> Floats:
-        """What the PV systems of a grid would have under a clear sky, MW, shape (n, systems).
+        """Return the available PV power of a grid under a clear sky, MW, shape (n, systems).
 
         Raises ScenarioError for systems from a file.
         """
@@ -200,7 +200,7 @@ class SeriesFactory:
     def _fleet(
         self, grid: BuiltGrid, placed: PlacedPv, clouds: CloudModel, regional: Floats
     ) -> Floats:
-        """Feed-in of one PV section of a grid in kW per kWp, shape (n, systems)."""
+        """Return the feed-in of one PV section in kW per kWp, shape (n, systems)."""
         section = placed.section
         azimuth = section.azimuth_degree
         if azimuth is None:
@@ -214,11 +214,11 @@ class SeriesFactory:
         )  # fmt: skip
 
     def _passing(self, *consumer: str) -> np.random.Generator | None:
-        """Generator of what differs from day to day in the past; None in the run itself."""
+        """Return the generator of the day-to-day variation before the run; None in the run."""
         return generator(self.scenario.seed, *consumer, "past") if self._past else None
 
     def _photovoltaics(self, grid: BuiltGrid, devices: Devices) -> Floats:
-        """Available power in MW, shape (n, systems)."""
+        """Return the available PV power in MW, shape (n, systems)."""
         rated = devices.photovoltaics.p_rated_mw
         available = np.empty((self.axis.length, len(rated)))
         for placed in grid.pv:

@@ -1,4 +1,4 @@
-"""The verb `serve`: simulators of this machine for runs on other ones."""
+"""The verb `serve`: simulators on this machine for runs on other machines."""
 
 import socket
 import sys
@@ -9,7 +9,7 @@ import typer
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.simulators.processes import ChildProcess
 
-# s between two looks at whether a simulator has ended
+# s between two checks for simulators that have ended
 _LOOK_S = 1.0
 
 
@@ -21,11 +21,11 @@ def serve(
         str, typer.Option("--bind", help="Address of this machine at which runs connect.")
     ] = "127.0.0.1",
 ) -> None:
-    """Simulate grids or agents for runs that connect, each in a process of its own.
+    """Simulate grids or agents for runs that connect, each in a separate process.
 
-    A scenario names this machine under remote.simulators with connect = "host:port". Whoever
-    reaches the port is served, and its scenario may name a controller that is installed here: bind
-    to an address that only trusted machines reach.
+    A scenario names this machine under remote.simulators with connect = "host:port". Every host
+    that reaches the port is served, and its scenario may name a controller installed here: bind to
+    an address that only trusted machines can reach.
     """
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     try:

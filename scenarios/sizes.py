@@ -1,6 +1,6 @@
-"""Refusal of scenarios whose sizes multiply beyond the limits of `profiles/size_limits.py`.
+"""Refuse scenarios whose total size exceeds the limits of `profiles/size_limits.py`.
 
-Checked before memory is taken: what a scenario states alone, then what its grids add.
+Checked before memory is allocated: first the scenario alone, then with the sizes of its grids.
 """
 
 from collections.abc import Mapping
@@ -52,9 +52,9 @@ def check_built_sizes(
     grids: "Mapping[str, BuiltGrid]",
     devices: "Mapping[str, Devices]",
 ) -> None:
-    """Refuse series and programs that do not fit into memory, before they are made.
+    """Refuse series and programs that would not fit into memory.
 
-    `steps` of the horizon cover `covered` intervals. Raises ScenarioError.
+    The horizon has `steps` steps over `covered` intervals. Raises ScenarioError.
     """
     intervals = scenario.time.intervals
     length = intervals + covered - 1

@@ -1,4 +1,4 @@
-"""Energy in the batteries at both ends of a run, and what the difference is worth."""
+"""Stored energy at the start and end of a run, and the value of the difference."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from stackelgrid.simulators.totals import Totals
 
 
 def stored_energy_prices(built: BuiltScenario) -> dict[str, float]:
-    """Worth of stored energy by feeder, EUR/MWh: as stated, or the mean import price of the run."""
+    """Return the value of stored energy by feeder, EUR/MWh: as given or the mean import price."""
     names = [f.name for f in built.system.feeders]
     stated = built.scenario.costs.stored_energy_eur_per_mwh
     if stated is not None:
@@ -17,9 +17,9 @@ def stored_energy_prices(built: BuiltScenario) -> dict[str, float]:
 
 
 def stored_energy(built: BuiltScenario, totals: Totals) -> dict[str, Any]:
-    """Section `stored_energy` of summary.json: at the start and after the last interval, MWh.
+    """Return the section `stored_energy` of summary.json: MWh at the start and the end of the run.
 
-    Energies of all copies, by feeder and in total; `value_eur` is the worth of the increase.
+    Energies are of all copies, by feeder and in total; `value_eur` is the value of the increase.
     """
     grids = {}
     for name, price in stored_energy_prices(built).items():

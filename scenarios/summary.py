@@ -1,4 +1,4 @@
-"""What summary.json says of a run."""
+"""Content of a run's summary.json."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -20,9 +20,9 @@ def summary(
     status: str,
     wall_s: float,
 ) -> dict[str, Any]:
-    """Contents of summary.json; null where the run has no such quantity.
+    """Return the content of summary.json; quantities that the run does not have are null.
 
-    `folder` is that of the scenario file, in which modules of the user's are found.
+    `folder` is the folder of the scenario file, which is searched for users' modules.
     """
     scenario, solvers = built.scenario, built.solvers
     costs, stored = totals.costs, stored_energy(built, totals)

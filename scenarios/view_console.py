@@ -18,18 +18,18 @@ def view(
         typer.Option("--port", min=0, max=65535, help="Port; default 8050, or a free one."),
     ] = None,
     host: Annotated[
-        str, typer.Option("--host", help="Address to bind to; other hosts reach it only so.")
+        str, typer.Option("--host", help="Address to bind to; needed for access from other hosts.")
     ] = "127.0.0.1",
     open_browser: Annotated[bool, typer.Option("--open", help="Open a browser at once.")] = False,
 ) -> None:
-    """Show a run in the browser, while it goes on or afterwards. Nothing is written; Ctrl-C ends.
+    """Show a running or finished run in the browser. Writes nothing; Ctrl-C ends it.
 
-    The page is served to this machine only. With --host ADDRESS everybody who reaches that address
-    may look at the run.
+    Only this machine can open the page. With --host ADDRESS every host that reaches the address
+    can.
     """
     if not host:
         raise ScenarioError("--host is empty; an address is accepted")
-    # a directory that is no run is found before what serves the page is loaded
+    # refuse a directory that holds no run before loading the page's libraries
     with loading():
         from stackelgrid.analysis.run import Run
 

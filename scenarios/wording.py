@@ -1,4 +1,4 @@
-"""Words that go with numbers."""
+"""Nouns with numbers."""
 
 
 def counted(number: int, noun: str) -> str:

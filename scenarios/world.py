@@ -1,4 +1,4 @@
-"""The mosaik world of a scenario: who is connected to whom, and when."""
+"""The mosaik world of a scenario: simulators and their connections."""
 
 import asyncio
 import warnings
@@ -36,7 +36,7 @@ _SIMULATORS: Any = {
     "AllGrids": {"python": "stackelgrid.simulators.remote_grids:GridProxy"},
     "Recorder": {"python": "stackelgrid.simulators.recorder:Recorder"},
 }
-# rounds of the interface loop before mosaik gives up
+# limit of mosaik on the rounds of the interface loop
 _MAX_ROUNDS = 100
 
 
@@ -49,16 +49,18 @@ def run_world(
     observe: Callable[[int, Decision], None] = lambda interval, decision: None,
     first_interval: int = 0,
 ) -> None:
-    """Connect all simulators and run the day.
+    """Connect all simulators and run the intervals that are left.
 
-    `observe` is told every decision, `progress` how many intervals are done and the last rows.
+    `observe` receives every decision; `progress` receives the number of recorded intervals and the
+    rows of the last one.
 
-    Within one interval: agents decide on the measurements of the interval before (time-shifted),
-    once it is on record; devices apply the set points; grids exchange powers (upwards) and voltages
-    (downwards, weak) until nothing moves; the recorder writes. A run that was interrupted goes on
-    with `first_interval`, at which mosaik's clock starts anew. Raises what a simulator raises.
+    Order within an interval: agents decide on the measurements of the previous interval
+    (time-shifted) after that interval is recorded; devices apply the set points; grids exchange
+    powers (upwards) and voltages (downwards, weak) until they converge; the recorder writes. A
+    resumed run begins with `first_interval`, at which mosaik's clock starts at zero. Raises what a
+    simulator raises.
     """
-    if first_interval == built.scenario.time.intervals:  # nothing is left but its end
+    if first_interval == built.scenario.time.intervals:  # all intervals are recorded
         return
     interval_s = 60 * built.scenario.time.interval_min
     with warnings.catch_warnings():
@@ -83,7 +85,7 @@ def run_world(
 
 
 def _cancel_tasks(loop: asyncio.AbstractEventLoop) -> None:
-    """End what mosaik leaves pending after a failure; asyncio would complain on the console."""
+    """Cancel tasks that mosaik leaves pending after a failure; asyncio would print warnings."""
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
@@ -154,7 +156,7 @@ def _connect(
         fleet, log, grid = devices.Fleet(grid=name), recorder.Log(grid=name), grids[name]
         simulated = built.simulated[name]
 
-        # measurements: those of the interval before
+        # measurements of the previous interval
         world.connect(
             grid, agent, ("slack_vm_pu", "vm_pu"), ("tap_pos", "tap_pos"),
             time_shifted=interval_s,
@@ -170,14 +172,14 @@ def _connect(
             time_shifted=interval_s,
             initial_data={"recorded": first_interval},
         )  # fmt: skip
-        # set points, and what the devices make of them
+        # set points, and the resulting powers of the devices
         set_points = set(names(AGENT, Flow.OUTPUT)) & set(names(FLEET, Flow.INPUT))
         world.connect(agent, fleet, *((a, a) for a in sorted(set_points)))
         powers = ["bus_p_mw", "bus_q_mvar"]
         if len(built.grids[name].net.gen):
             powers.append("gen_p_mw")
         world.connect(fleet, grid, *((a, a) for a in powers))
-        # the record
+        # recorded results
         world.connect(grid, log, *((a, a) for a in RECORDED_GRID))
         world.connect(fleet, log, *((a, a) for a in RECORDED_FLEET))
         world.connect(agent, log, *((a, a) for a in RECORDED_AGENT))

@@ -5,7 +5,7 @@
     run = sg.run("quick", set={"time.intervals": 2})
     run.interval
 
-Names are loaded when they are used; everything else is in the subpackages.
+Names are loaded at first use; everything else is in the subpackages.
 """
 
 from importlib import import_module
@@ -33,7 +33,7 @@ __all__ = [
     "run",
 ]
 
-# where each name is defined
+# module that defines each name
 _HOMES = {
     "Run": "stackelgrid.analysis.run",
     "Scenario": "stackelgrid.scenarios.inputs",

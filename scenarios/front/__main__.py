@@ -4,7 +4,7 @@ from stackelgrid.scenarios.interrupts import loading
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C while modules load ends it with one line."""
+    """Run the command line; Ctrl-C during the imports ends the process with one line."""
     with loading():
         from stackelgrid.scenarios.cli import main as command
     command()

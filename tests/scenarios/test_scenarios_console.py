@@ -68,9 +68,9 @@ def drawn(panel, width=100):
 def halfway(clock):
     """A panel at half of its run: 24 intervals in 240 s, one has gone before."""
     panel = RunPanel("day", 96, clock)
-    panel.told(replace(NOON, intervals_done=24))
+    panel.interval_ended(replace(NOON, intervals_done=24))
     clock.now += 240.0
-    panel.told(NOON)
+    panel.interval_ended(NOON)
     return panel
 
 
@@ -107,7 +107,7 @@ def test_panel_before_the_first_interval():
 
 def test_panel_of_a_good_interval_without_negotiations():
     panel = RunPanel("day", 96, Clock())
-    panel.told(replace(NOON, worst=None, negotiations=None, warning=""))
+    panel.interval_ended(replace(NOON, worst=None, negotiations=None, warning=""))
     text = "\n".join(drawn(panel))
     assert "none: within limits, plans of feeders exact" in text
     assert "negotiations" not in text
@@ -119,12 +119,12 @@ def test_pace_does_not_count_what_was_there_before_a_resume():
     pace = Pace(clock)
     assert pace.left_s is None
     clock.now += 50.0  # building
-    pace.told(replace(NOON, intervals_done=90))
+    pace.interval_ended(replace(NOON, intervals_done=90))
     assert pace.left_s is None
     clock.now += 8.0
-    pace.told(replace(NOON, intervals_done=92))
+    pace.interval_ended(replace(NOON, intervals_done=92))
     assert pace.left_s == pytest.approx(16.0)  # 4 s each
-    pace.told(replace(NOON, intervals_done=96))
+    pace.interval_ended(replace(NOON, intervals_done=96))
     assert pace.left_s == 0.0
     assert pace.passed_s == pytest.approx(58.0)
 
@@ -145,7 +145,7 @@ def test_plain_lines_come_by_tenths_and_half_minutes(seconds, expected):
     lines = PlainLines(said.append, clock)
     for done in range(1, 97):
         clock.now += seconds
-        lines.told(replace(NOON, intervals_done=done))
+        lines.interval_ended(replace(NOON, intervals_done=done))
     assert [int(re.match(r"day: (\d+) of 96", line)[1]) for line in said] == expected
 
 
@@ -164,7 +164,7 @@ def test_plain_line_is_one_line_without_a_style():
     clock, said = Clock(), []
     lines = PlainLines(said.append, clock)
     clock.now += 60.0
-    lines.told(NOON)
+    lines.interval_ended(NOON)
     assert said == [
         "day: 48 of 96 intervals (50%); 2025-06-21 11:45: misocp, gap 3.2e-08, 1.26 s; "
         "44 exact, 3 feasible, 1 infeasible, 2 recovered, 1 by fallback; "
@@ -177,7 +177,7 @@ def test_a_terminal_gets_the_panel_and_a_pipe_does_not():
         file = io.StringIO()
         output = Output(console=Console(file=file, force_terminal=terminal, width=100))
         with shown(output, "day", 96) as listener:
-            listener.told(NOON)
+            listener.interval_ended(NOON)
         assert ("day: done" in file.getvalue()) == terminal
         assert ("\x1b[?25h" in file.getvalue()) == terminal  # the cursor is back
 
@@ -186,7 +186,7 @@ def test_nothing_is_shown_of_a_quiet_run():
     file = io.StringIO()
     output = Output(quiet=True, console=Console(file=file, force_terminal=True, width=100))
     with shown(output, "day", 96) as listener:
-        listener.told(NOON)
+        listener.interval_ended(NOON)
     output.say("a notice")
     assert file.getvalue() == ""
 
@@ -251,7 +251,7 @@ def test_a_grid_within_its_limits_is_not_said_to_be_beyond_them():
     clock, said = Clock(), []
     lines = PlainLines(said.append, clock)
     clock.now += 60.0
-    lines.told(replace(NOON, worst=worst))
+    lines.interval_ended(replace(NOON, worst=worst))
     assert said[0].endswith("; lv1: plan feasible")
 
 
@@ -296,7 +296,7 @@ def test_progress_of_negotiations():
 
 def test_a_line_on_negotiations_in_one_process_counts_rounds_only():
     panel = RunPanel("day", 96, Clock())
-    panel.told(replace(NOON, negotiations=NegotiationProgress(9, 0, 0, 0, 0, 0)))
+    panel.interval_ended(replace(NOON, negotiations=NegotiationProgress(9, 0, 0, 0, 0, 0)))
     assert re.search(r"negotiations +9 rounds in the last +│", "\n".join(drawn(panel)))
 
 

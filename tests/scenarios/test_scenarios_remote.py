@@ -216,7 +216,7 @@ def test_agents_elsewhere_whose_state_is_no_plain_data_say_what_is_none():
         ),
         (
             {"simulators": [own("w", "lv1", command="x")], "commands": {"x": ["prog"]}},
-            r"'x' is not told where to connect to: an argument with %\(addr\)s is accepted",
+            r"'x' has no address to connect to; an argument with %\(addr\)s is accepted",
         ),
         ({"simulators": [own("w", "lv1")], "step_deadline_s": 0.0}, "greater than 0"),
         ({"simulators": [own("w", "lv1", parameters={})]}, "with command or connect"),
