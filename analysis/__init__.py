@@ -9,7 +9,7 @@ __all__ = ["Run"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Run":  # the database takes a while to import, and --help does without
+    if name == "Run":  # DuckDB is slow to import and not needed for --help
         from stackelgrid.analysis.run import Run
 
         return Run

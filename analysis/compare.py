@@ -1,4 +1,4 @@
-"""Comparison of schemes: one tidy table, and what a reader sees of it."""
+"""Comparison of schemes: tidy tables of indicators and exchanges, and their text forms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.simulators.columns import Table, arrow_table
 from stackelgrid.simulators.whole_file import whole_file
 
-# how the schemes are judged: by their plan at interval 0, or by a whole run
+# basis of a comparison: the plan at interval 0, or a whole run in closed loop
 PLAN = "plan"
 CLOSED_LOOP = "closed_loop"
 TITLES = {PLAN: "Plan", CLOSED_LOOP: "Closed loop"}
 DONE = "done"
-# what schemes are compared by: a run may end with other stored energy than it began with
+# costs compared on each basis; those of runs are corrected for the change in stored energy
 COSTS: dict[str, dict[str, str]] = {
     PLAN: {
         "total_cost": "Total cost",
@@ -46,7 +46,7 @@ _COUNTS = {
 class Comparison:
     """Indicators and exchanges of all schemes, filled scheme by scheme.
 
-    `status` maps (basis, scheme) to `done` or to why the scheme failed, in the order added.
+    `status` maps (basis, scheme), in the order added, to `done` or the reason of a failure.
     """
 
     pricing: str
@@ -57,13 +57,13 @@ class Comparison:
     def add(
         self, basis: str, scheme: str, indicators: pd.DataFrame, exchange: pd.DataFrame
     ) -> None:
-        """Add a scheme that ended."""
+        """Add a finished scheme."""
         self.status[basis, scheme] = DONE
         self._indicators.append(indicators.assign(basis=basis, status=DONE))
         self._exchange.append(exchange.assign(basis=basis))
 
     def fail(self, basis: str, scheme: str, reason: str) -> None:
-        """Add a scheme that failed: one row without a value says why."""
+        """Add a failed scheme as one row without a value that gives the reason."""
         status = f"failed: {' '.join(reason.split())}"
         self.status[basis, scheme] = status
         row = {"basis": basis, "scheme": scheme, "pricing": self.pricing, "status": status}
@@ -74,7 +74,7 @@ class Comparison:
     def of_tables(
         cls, pricing: str, indicators: pd.DataFrame, exchange: pd.DataFrame
     ) -> "Comparison":
-        """Return the comparison whose tables were written."""
+        """Build a comparison from its written tables."""
         pairs = indicators[["basis", "scheme", "status"]].drop_duplicates()
         status = {(str(b), str(s)): str(v) for b, s, v in pairs.itertuples(index=False)}
         return cls(pricing, status, [indicators], [exchange])
@@ -97,19 +97,19 @@ class Comparison:
 
     @property
     def bases(self) -> tuple[str, ...]:
-        """Bases that hold a scheme, the plan first."""
+        """Bases with at least one scheme, the plan first."""
         return tuple(b for b in TITLES if any(basis == b for basis, _ in self.status))
 
     def schemes(self, basis: str) -> tuple[str, ...]:
-        """Schemes of a basis, failed ones too, in the order added."""
+        """Return the schemes of a basis, failed ones included, in the order added."""
         return tuple(s for b, s in self.status if b == basis)
 
     def done(self, basis: str) -> tuple[str, ...]:
-        """Schemes of a basis that ended, in the order added."""
+        """Return the finished schemes of a basis in the order added."""
         return tuple(s for s in self.schemes(basis) if self.status[basis, s] == DONE)
 
     def totals(self, basis: str, indicator: str) -> "pd.Series[float]":
-        """Total of an indicator by scheme that ended; NaN where there is none."""
+        """Return the totals of an indicator by finished scheme; NaN where undefined."""
         t = self.indicators
         own = t[(t["basis"] == basis) & (t["grid"] == TOTAL) & (t["indicator"] == indicator)]
         by_scheme = own.set_index("scheme")["value"].astype(np.float64)
@@ -121,9 +121,9 @@ class Comparison:
 
 
 def total_table(comparison: Comparison, basis: str) -> pd.DataFrame:
-    """Texts of the total indicators: one column a scheme, a first row with its status.
+    """Return the total indicators as text: one column for each scheme, its status first.
 
-    A row without a number in any scheme is left out.
+    Rows without a value for any scheme are left out.
     """
     schemes = comparison.schemes(basis)
     table = _texts(comparison, basis, [TOTAL])
@@ -133,17 +133,17 @@ def total_table(comparison: Comparison, basis: str) -> pd.DataFrame:
 
 
 def grid_table(comparison: Comparison, basis: str) -> pd.DataFrame:
-    """Texts of the indicators of every grid: index grid and indicator, one column a scheme."""
+    """Return the indicators as text: index grid and indicator, one column for each scheme."""
     t = comparison.indicators
     grids = [g for g in t[t["basis"] == basis]["grid"].unique() if g != TOTAL]
     return _texts(comparison, basis, grids)
 
 
 def follower_ranges(comparison: Comparison, basis: str) -> pd.DataFrame:
-    """What a follower may return where its optimality is not asked for, EUR; index grid.
+    """Return the range of the follower's cost under feasibility only, EUR; index grid.
 
     Columns follower_min, follower_max, follower_returned, follower_cost (the optimum at the same
-    exchange; NaN where unknown); no rows where no scheme leaves its cost open.
+    exchange; NaN if unknown). No rows if every scheme optimises the follower.
     """
     columns = ["follower_min", "follower_max", "follower_returned", "follower_cost"]
     t = comparison.indicators
@@ -153,9 +153,9 @@ def follower_ranges(comparison: Comparison, basis: str) -> pd.DataFrame:
 
 
 def proven_bound(comparison: Comparison, basis: str) -> float:
-    """Cost in EUR below which no scheme's plan can lie; NaN where nothing proves one.
+    """Return a proven lower bound of every plan's cost in EUR; NaN without one.
 
-    The bound of `integrated`, whose objective is the total cost; not where the two differ.
+    It is the bound of `integrated`, whose objective is the total cost; NaN where the two differ.
     """
     if basis != PLAN or "integrated" not in comparison.done(basis):
         return float("nan")
@@ -168,7 +168,7 @@ def proven_bound(comparison: Comparison, basis: str) -> float:
 
 
 def markdown(comparison: Comparison, title: str) -> str:
-    """Contents of compare.md: totals, then grids, for every basis."""
+    """Return the content of compare.md: totals, then grids, for every basis."""
     lines = [f"# {title}", "", f"Pricing at the boundary: {comparison.pricing}."]
     for basis in comparison.bases:
         totals, grids = total_table(comparison, basis), grid_table(comparison, basis)
@@ -189,7 +189,7 @@ def write_tables(comparison: Comparison, directory: Path, title: str) -> None:
 
 
 def write_whole(table: pd.DataFrame, declared: Table, directory: Path) -> None:
-    """Write a declared table as Parquet and as CSV, each whole: readers may come at any time."""
+    """Write a declared table as Parquet and CSV atomically, for concurrent readers."""
     with whole_file(directory / f"{declared.name}.parquet") as path:
         pq.write_table(arrow_table(table, declared), path)
     with whole_file(directory / f"{declared.name}.csv") as path:
@@ -197,7 +197,7 @@ def write_whole(table: pd.DataFrame, declared: Table, directory: Path) -> None:
 
 
 def value_text(value: float, unit: str, indicator: str = "") -> str:
-    """Text of a value: costs with two decimals, energies with three, `-` where undefined."""
+    """Format a value: costs with two decimals, energies with three, `-` where undefined."""
     if np.isnan(value):
         return "-"
     if "gap" in indicator and unit == "1":

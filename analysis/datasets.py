@@ -1,8 +1,8 @@
 """Tables of a run as labelled arrays (xarray), with units and CF attributes; netCDF files.
 
-A table's rows are keyed by interval and grid, and by what OWN says; every other column becomes a
-variable over these dimensions. A row that a table does not have is NaN, or an empty text. Devices
-and branches are labelled `load 3`, `line 12`.
+The rows of a table are keyed by interval, grid and the dimensions in SHAPES; every other column
+becomes a variable over these dimensions. Missing rows are NaN or empty text. Devices and branches
+are labelled `load 3`, `line 12`.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ _ENCODING = {"zlib": True, "complevel": 4}
 
 @dataclass(frozen=True)
 class Shape:
-    """Dimensions of a table beyond interval and grid, and columns that depend on fewer.
+    """Dimensions of a table besides interval and grid, and columns that depend on fewer.
 
     `label` names the dimension whose labels are `element index`. `fewer` are (column, dimensions).
     """
@@ -74,7 +74,7 @@ _UDUNITS = {
     "%": "percent", "p.u.": "1", "MVAr": "Mvar", "MWh": "MW h", "EUR/MWh": "EUR MW-1 h-1",
     "EUR/MW^2": "EUR MW-2",
 }  # fmt: skip
-# ends of columns that say a unit, and no more
+# endings of columns that give only a unit
 _ENDS = (
     "_eur_per_mwh", "_mwh", "_mvar", "_mva", "_mw", "_kv", "_ka", "_km", "_pu", "_percent",
     "_degree", "_eur", "_sec", "_s", "_h",
@@ -94,14 +94,14 @@ _SIGNS = {
 
 
 def long_name(column: str) -> str:
-    """What a column is, for an axis: spelled out from its name."""
+    """Return the long name of a column, derived from its name, for axis labels."""
     end = next((e for e in _ENDS if column.endswith(e)), "")
     text = " ".join(_WORDS.get(word, word) for word in column.removesuffix(end).split("_"))
     return f"{text} per unit" if end == "_pu" else text
 
 
-def _told(table: str) -> dict[str, dict[str, str]]:
-    """Attributes of the variables of a table, from the declarations of its columns."""
+def _declared(table: str) -> dict[str, dict[str, str]]:
+    """Return attributes of a table's variables from the declarations of its columns."""
     declared = NETWORK_COLUMNS if table == NETWORK else RESULT_TABLES[table]
     told = {}
     for column in declared.columns:
@@ -126,7 +126,7 @@ def dataset(run: RunRecord, table: str) -> xr.Dataset:
     if frame.duplicated(list(dims)).any():
         raise ResultsError(f"{run.directory}: table {table} has two rows of one key {dims}")
     axes = {d: _axis(frame[d], tuple(run.grids) if d == "grid" else ()) for d in dims}
-    fewer, told = dict(shape.fewer), _told(table)
+    fewer, told = dict(shape.fewer), _declared(table)
     left_out = {*dims, "time", *(("element", "index") if shape.label else ())}
     variables = {
         column: (*_spread(frame, column, fewer.get(column, dims), axes), told.get(column, {}))
@@ -146,9 +146,9 @@ def dataset(run: RunRecord, table: str) -> xr.Dataset:
 
 
 def write_netcdf(run: RunRecord, tables: Sequence[str], path: Path) -> None:
-    """Write tables into one netCDF file, a group a table; raises ResultsError.
+    """Write tables into one netCDF file, one group for each table; raises ResultsError.
 
-    A group is read by `xarray.open_dataset(path, group="bus")`, all by `xarray.open_datatree`.
+    Read a group with `xarray.open_dataset(path, group="bus")`, all with `xarray.open_datatree`.
     """
     unfinished = path.with_name(f"{path.name}.tmp")
     try:
@@ -166,7 +166,7 @@ def write_netcdf(run: RunRecord, tables: Sequence[str], path: Path) -> None:
 
 
 def _labelled(frame: pd.DataFrame, label: str | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows with a label `element index`, and what the labels are made of, by label."""
+    """Return rows with a label `element index`, and element and index by label."""
     if label is None:
         return frame, pd.DataFrame()
     texts = frame["element"].astype(str) + " " + frame["index"].astype(str)
@@ -176,7 +176,7 @@ def _labelled(frame: pd.DataFrame, label: str | None) -> tuple[pd.DataFrame, pd.
 
 
 def _axis(column: pd.Series, order: tuple[str, ...]) -> pd.Index:
-    """Values along a dimension: as given, by number, or in the order of first appearance."""
+    """Return values along a dimension: in the given order, by number, or as they first appear."""
     found = column.drop_duplicates()
     if order:
         return pd.Index([g for g in order if g in set(found)], dtype=object)
@@ -192,7 +192,7 @@ def _coordinate(axis: pd.Index, name: str) -> tuple[Any, dict[str, str]]:
 def _spread(
     frame: pd.DataFrame, column: str, dims: tuple[str, ...], axes: dict[str, pd.Index]
 ) -> tuple[tuple[str, ...], Any]:
-    """Spread a column over its dimensions; NaN or an empty text where there is no row."""
+    """Spread a column over its dimensions; missing rows are NaN or empty text."""
     values = frame[column]
     positions = tuple(axes[d].get_indexer(pd.Index(frame[d])) for d in dims)
     shape = tuple(len(axes[d]) for d in dims)

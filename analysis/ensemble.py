@@ -1,7 +1,7 @@
 """Key figures of an ensemble with confidence intervals against the error level (docs/ensemble.md).
 
-Regret and the cost of another horizon are differences of runs in the same realised world, member
-by member: their intervals are those of the differences.
+Regret and the cost of another horizon are differences between runs of the same member with the same
+realised series; their confidence intervals are those of the differences.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _OVERVIEW = (
 
 @dataclass(frozen=True)
 class KeyFigure:
-    """A key figure that is shown against the error level; `perfect`: of perfect foresight, too."""
+    """A key figure shown against the error level; `perfect`: also for perfect foresight."""
 
     kpi: str
     title: str
@@ -62,7 +62,7 @@ class EnsembleTables:
 
     @property
     def schemes(self) -> tuple[str, ...]:
-        """Schemes with a run, by name."""
+        """Schemes with at least one run, by name."""
         return tuple(str(s) for s in self.statistics["scheme"].unique())
 
     @property
@@ -79,7 +79,7 @@ class EnsembleTables:
         return tuple(str(g) for g in grids if g != TOTAL)
 
     def of(self, kpi: str, grid: str = TOTAL) -> pd.DataFrame:
-        """Statistics of one key figure, by error level."""
+        """Return the statistics of a key figure by error level."""
         s = self.statistics
         return s[(s["kpi"] == kpi) & (s["grid"] == grid)].sort_values("error_level")
 
@@ -87,7 +87,7 @@ class EnsembleTables:
 def analyse(dataset: Path, step_h: float) -> EnsembleTables:
     """Analyse the runs of an ensemble; `step_h` is the length of an interval in hours.
 
-    Raises StackelgridError where there is no run.
+    Raises StackelgridError for a dataset without runs.
     """
     own = Dataset(dataset).kpis(step_h)
     kpis = pd.concat([own, _regret(own), _horizon_cost(own)])
@@ -96,9 +96,9 @@ def analyse(dataset: Path, step_h: float) -> EnsembleTables:
 
 
 def statistics_of(kpis: pd.DataFrame) -> pd.DataFrame:
-    """Mean over members and the two-sided 95 % interval of Student's t, NaN for one member.
+    """Return means over members and two-sided 95 % intervals of Student's t (NaN for one member).
 
-    A value that is not defined in a run (NaN) does not count as a member.
+    Undefined values (NaN) do not count as members.
     """
     grouped = kpis.groupby(_GROUP, sort=True)["value"]
     table = grouped.agg(members="count", mean="mean", std="std").reset_index()
@@ -115,14 +115,14 @@ def _cost(kpis: pd.DataFrame) -> pd.DataFrame:
 
 
 def _against(kpis: pd.DataFrame, variant: str) -> pd.DataFrame:
-    """Costs beside those of the same member, level and scheme in another variant (`base`)."""
+    """Join costs with those of the same member, level and scheme in another variant (`base`)."""
     cost, shared = _cost(kpis), [k for k in KEYS if k != "variant"]
     base = cost[cost["variant"] == variant].rename(columns={"value": "base"})
     return cost[cost["variant"] != variant].merge(base[[*shared, "base"]], on=shared)
 
 
 def _regret(kpis: pd.DataFrame) -> pd.DataFrame:
-    """Cost beyond that of perfect foresight in the same world, EUR and percent."""
+    """Return the cost above that of perfect foresight, same realised series, EUR and percent."""
     both = _against(kpis, PERFECT)
     regret = both["value"] - both["base"]
     share = 100.0 * regret / both["base"].abs()
@@ -132,7 +132,7 @@ def _regret(kpis: pd.DataFrame) -> pd.DataFrame:
 
 
 def _horizon_cost(kpis: pd.DataFrame) -> pd.DataFrame:
-    """Cost of another horizon beyond that of the scenario's own, with the same errors, EUR."""
+    """Return the cost of other horizons above that of the scenario's, same errors, EUR."""
     both = _against(kpis[kpis["variant"] != PERFECT], OWN)
     return _rows(both, "horizon_cost", "EUR", both["value"] - both["base"])
 
@@ -142,7 +142,7 @@ def _rows(keys: pd.DataFrame, kpi: str, unit: str, value: "pd.Series[float]") ->
 
 
 def overview(tables: EnsembleTables) -> pd.DataFrame:
-    """Texts of the totals, one row for each error level, scheme and variant."""
+    """Return the totals as text, one row for each error level, scheme and variant."""
     s = tables.statistics[tables.statistics["grid"] == TOTAL]
     rows = []
     for keys, own in s.groupby(["error_level", "scheme", "variant"], sort=True):
@@ -166,9 +166,9 @@ def _text(row: "pd.Series[float]") -> str:
         return "-"
     if np.isnan(reach):
         return significant(mean, 4)
-    if reach <= tolerances.COST_ALIKE * abs(mean):  # all members alike
+    if reach <= tolerances.COST_ALIKE * abs(mean):  # all members have equal values
         return f"{significant(mean, 4)} ± 0"
-    # as many places as the interval has two digits of
+    # as many decimals as show two digits of the interval
     places = max(0, 1 - int(np.floor(np.log10(reach))))
     return f"{mean:,.{places}f} ± {reach:,.{places}f}"
 

@@ -1,4 +1,4 @@
-"""Queries over the Parquet dataset of an ensemble, answered by DuckDB."""
+"""DuckDB queries over the Parquet dataset of an ensemble."""
 
 import glob
 from pathlib import Path
@@ -12,7 +12,7 @@ from stackelgrid.profiles.errors import StackelgridError
 KEYS = ("error_level", "scheme", "variant", "member")
 _HIVE = "{'error_level': DOUBLE, 'scheme': VARCHAR, 'variant': VARCHAR, 'member': BIGINT}"
 
-# indicators of a run (docs/results.md) that are key figures of an ensemble, by their names there
+# key figures of an ensemble by the name of the run's indicator (docs/results.md)
 _INDICATORS = {
     "total_cost_corrected": "cost",
     "leader_cost_corrected": "leader_cost",
@@ -32,10 +32,10 @@ class Dataset:
     """An ensemble's directory of runs as tables of an in-memory database."""
 
     def __init__(self, directory: Path) -> None:
-        """Open the dataset; raises StackelgridError where it holds no run."""
+        """Open the dataset; raises StackelgridError if it holds no run."""
         self._directory = directory
         self._connection = duckdb.connect()
-        self._connection.execute("SET threads = 1")  # sums in one order: the same bits again
+        self._connection.execute("SET threads = 1")  # sums in a fixed order: bitwise equal results
         for table in ("indicators", "interval"):
             self._open(table)
 
@@ -50,11 +50,11 @@ class Dataset:
         )
 
     def query(self, sql: str) -> pd.DataFrame:
-        """Answer of a query over the views `interval` and `indicators` of all runs."""
+        """Run a query over the views `interval` and `indicators` of all runs."""
         return self._connection.execute(sql).df()
 
     def kpis(self, step_h: float) -> pd.DataFrame:
-        """Key figures of every run: the keys, grid, kpi, unit, value; intervals of `step_h`."""
+        """Return key figures of all runs: keys, grid, kpi, unit, value; intervals of `step_h`."""
         queries = (self._from_indicators(), _imbalance(step_h), _WEAR, _VIOLATIONS)
         keys = ", ".join(KEYS)
         order = f"{keys}, grid, kpi"
@@ -72,10 +72,10 @@ class Dataset:
 
 
 def _imbalance(step_h: float) -> str:
-    """What every boundary exchanged beyond what the plan in force had said for that interval.
+    """Return the query of the imbalance: the exchange above the plan in force at each boundary.
 
-    Energy of the absolute difference of all copies, its mean and its largest value, and the
-    signed mean (positive: more import than planned). The total adds up the energies.
+    Energy of the absolute difference of all copies, its mean and its maximum, and the signed mean
+    (positive: more import than planned). The total is the sum of the energies.
     """
     keys = ", ".join(KEYS)
     return f"""

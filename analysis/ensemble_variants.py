@@ -1,6 +1,6 @@
-"""Variants that every ensemble has; the others are horizons that the scenario names."""
+"""Variants of every ensemble; further variants are horizons named in the scenario."""
 
 OWN = "scenario"
 """The scenario's own horizon, with the errors of the level."""
 PERFECT = "perfect"
-"""The same without a forecast: controllers know what happens."""
+"""The scenario's own horizon with perfect foresight: controllers know the realised series."""

@@ -1,7 +1,7 @@
-"""What analysis refuses."""
+"""Errors of directories of results."""
 
 from stackelgrid.profiles.errors import StackelgridError
 
 
 class ResultsError(StackelgridError):
-    """A directory of results that is missing, empty, half-written or not what was asked for."""
+    """Raised for a directory of results that is missing, empty, incomplete or of another kind."""

@@ -1,4 +1,4 @@
-"""Where a feeder's relaxation stops being exact, and which a priori condition predicted it."""
+"""Analysis of an exactness sweep: limits of exactness, and a priori conditions as predictors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ CONDITION_NAMES = {
     "voltage_condition": "voltage",
     "line_condition": "lines (C1)",
 }
-# bins of a dimension that was sampled, not laid out
+# largest number of bins of a sampled dimension
 _MOST_LEVELS = 12
 _BINS = 8
 
@@ -69,7 +69,7 @@ class Levels:
 
 
 def levels_of(values: pd.Series) -> Levels:
-    """The distinct values of a dimension, or equal bins where there are many."""
+    """Return the distinct values of a dimension, or equal bins if there are many."""
     distinct = np.sort(values.unique())
     if len(distinct) <= _MOST_LEVELS:
         at = np.searchsorted(distinct, values.to_numpy())
@@ -84,7 +84,7 @@ def levels_of(values: pd.Series) -> Levels:
 
 @dataclass(frozen=True)
 class Cells:
-    """Points by the levels of two dimensions, all others together; NaN without a solved point.
+    """Points by the levels of two dimensions, over all others; NaN without a solved point.
 
     `exact_share` and `fictitious_loss_share`, the largest, are (rows, columns).
     """
@@ -111,17 +111,17 @@ def cells_of(points: pd.DataFrame, across: str, up: str) -> Cells:
 
 
 def pairs_by_effect(tables: SweepTables) -> list[tuple[str, str]]:
-    """Pairs of varied dimensions, the one first that tells most of where points are exact."""
+    """Return pairs of varied dimensions, those that explain exactness best first."""
 
-    def told(pair: tuple[str, str]) -> float:
+    def explained(pair: tuple[str, str]) -> float:
         share = cells_of(tables.points, *pair).exact_share
         return float(np.nanvar(share)) if np.isfinite(share).any() else 0.0
 
-    return sorted(combinations(tables.varied, 2), key=told, reverse=True)
+    return sorted(combinations(tables.varied, 2), key=explained, reverse=True)
 
 
 def line_shares(tables: SweepTables) -> pd.DataFrame:
-    """Share of solved points in which a line is inexact, and in which C1 fails; index line."""
+    """Return the shares of solved points with an inexact line and with C1 failing; index line."""
     solved = tables.points.loc[tables.points["verdict"] != "", "point"]
     lines = tables.lines[tables.lines["point"].isin(solved)]
     flags = {"inexact": lines["inexact_steps"] > 0, "c1_fails": lines["c1_fails"].astype(bool)}
@@ -129,12 +129,12 @@ def line_shares(tables: SweepTables) -> pd.DataFrame:
 
 
 def conditions_table(points: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
-    """Confusion of every condition, and of all together, with what the certificate found.
+    """Return the confusion matrix of every condition, and of all together, with the certificate.
 
-    One row for each `basis` (point, step) and `condition`: how many hold and are exact, hold and
-    are not (which refutes the prediction), fail and are exact (conservative), fail and are not;
-    `only_*` are the failures of one condition where the others hold. Without a solution there is
-    no finding, such points do not count, nor do points without conditions (`judged`).
+    One row for each `basis` (point, step) and `condition` counts: holds and exact, holds and not
+    exact (refutes the prediction), fails and exact (conservative), fails and not exact; `only_*`
+    counts failures of one condition while the others hold. Points without a solution or without
+    conditions (`judged`) are not counted.
     """
     rows = [
         _confusion(basis, condition, frame[frame["verdict"] != ""])
@@ -145,7 +145,7 @@ def conditions_table(points: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
 
 
 def judged(points: pd.DataFrame) -> bool:
-    """Return whether the a priori conditions cover the feeder, and so every point of it."""
+    """Return True if the a priori conditions cover the feeder, and with it all points."""
     return bool(points[PREDICTED].notna().any())
 
 
@@ -171,7 +171,7 @@ def _confusion(basis: str, condition: str, solved: pd.DataFrame) -> dict[str, An
 
 
 def levels_table(points: pd.DataFrame, varied: Sequence[str]) -> pd.DataFrame:
-    """Points by level of every varied dimension: exact, predicted, largest fictitious loss."""
+    """Count points by level of every dimension: exact, predicted, largest fictitious loss."""
     rows = []
     for dimension in varied:
         levels = levels_of(points[dimension])
@@ -186,8 +186,8 @@ def levels_table(points: pd.DataFrame, varied: Sequence[str]) -> pd.DataFrame:
                     "points": len(own),
                     "solved": len(solved),
                     "exact": int((solved["verdict"] == EXACT).sum()),
-                    PREDICTED: int(_tells(solved[PREDICTED], True).sum()),
-                    **{f"{c}_fails": int(_tells(solved[c], False).sum()) for c in CONDITIONS},
+                    PREDICTED: int(_known_as(solved[PREDICTED], True).sum()),
+                    **{f"{c}_fails": int(_known_as(solved[c], False).sum()) for c in CONDITIONS},
                     "max_fictitious_loss_share": solved["max_fictitious_loss_share"].max(),
                 }
             )
@@ -195,10 +195,11 @@ def levels_table(points: pd.DataFrame, varied: Sequence[str]) -> pd.DataFrame:
 
 
 def stops_table(points: pd.DataFrame, varied: Sequence[str]) -> pd.DataFrame:
-    """Where exactness ends along the first varied dimension, for each value of the others.
+    """Return the limits of exactness along the first varied dimension, by values of the others.
 
-    The last level up to which all are exact, the first that is not, the same for the prediction,
-    and the conditions that fail at the first inexact level. Only for points laid out as a grid.
+    Columns: the last level up to which all points are exact, the first inexact level, the same for
+    the prediction, and the conditions that fail at the first inexact level. Only for points on a
+    grid.
     """
     along, others = varied[0], list(varied[1:])
     solved = points[points["verdict"] != ""]
@@ -237,15 +238,15 @@ def stops_table(points: pd.DataFrame, varied: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _tells(flags: pd.Series, value: bool) -> "pd.Series[bool]":
-    """Where a condition is known and has a value."""
+def _known_as(flags: pd.Series, value: bool) -> "pd.Series[bool]":
+    """Return a mask of the entries that are known and have a value."""
     return flags.notna() & (flags.astype(bool) == value)
 
 
 def _turn(
     values: "np.typing.NDArray[Any]", good: "np.typing.NDArray[np.bool_]"
 ) -> tuple[float, float]:
-    """The last value of the good run from the start, and the first that is not; NaN for none."""
+    """Return the last value before the first bad one, and that first bad one; NaN for none."""
     if good.all():
         return float(values[-1]), float("nan")
     k = int(np.argmin(good))
@@ -253,7 +254,7 @@ def _turn(
 
 
 def write_tables(tables: SweepTables, tree: pd.DataFrame, directory: Path) -> None:
-    """Write conditions.csv, tree.parquet, and levels.csv and stops.csv where they are defined."""
+    """Write conditions.csv, tree.parquet, and levels.csv and stops.csv if they are defined."""
     with whole_file(directory / TREE) as path:
         pq.write_table(arrow_table(tree, TREE_COLUMNS), path)
     frames = {"conditions.csv": conditions_table(tables.points, tables.steps)}

@@ -1,4 +1,4 @@
-"""An operating point of a feeder, what was found of it, and the rows that tell it."""
+"""An operating point of a feeder, its results, and the table rows made of them."""
 
 from dataclasses import dataclass, fields
 from typing import Any
@@ -18,7 +18,7 @@ from stackelgrid.profiles.arrays import Bools
 
 @dataclass(frozen=True)
 class Point:
-    """One operating point; a price or ceiling that is None is the scenario's own."""
+    """One operating point; a price or voltage ceiling of None is the scenario's own."""
 
     number: int
     pv_scale: float = 1.0
@@ -29,13 +29,13 @@ class Point:
 
     @property
     def structure(self) -> tuple[float, float]:
-        """What a model has to be built for; everything else is data of it."""
+        """Values that need another model; all other values are data of a model."""
         return self.pv_scale, self.battery_scale
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Everything known of one point; schedule and certificate are None without a solution.
+    """Results of one point; schedule and certificate are None without a solution.
 
     `known` is None where the a priori conditions do not cover the network.
     """
@@ -56,7 +56,7 @@ class Finding:
         return int(self.at.bus_p_mw.shape[1])
 
     def rows(self, build_s: float) -> dict[str, list[dict[str, Any]]]:
-        """Rows of this point in every table."""
+        """Return the rows of this point in every table."""
         steps, lines = self._steps(), self._lines()
         return {"points": [self._point(build_s)], "steps": steps, "lines": lines}
 
@@ -75,7 +75,7 @@ class Finding:
         return row | self._before() | self._after()
 
     def _before(self) -> dict[str, Any]:
-        """Which conditions hold in all steps, and the line with the smallest margin."""
+        """Return the conditions that hold in all steps, and the line with the smallest margin."""
         known = self.known
         if known is None:
             return {}
@@ -95,7 +95,7 @@ class Finding:
         return row
 
     def _after(self) -> dict[str, Any]:
-        """What the schedule does and what its certificate says."""
+        """Return values of the schedule and its certificate."""
         schedule, certificate, report = self.schedule, self.certificate, self.decided.report
         if schedule is None or certificate is None:
             return {"verdict": "", "worst_line": ""}
@@ -171,10 +171,10 @@ class Finding:
 
 
 def line_name(network: RadialNetwork, branch: int) -> str:
-    """Name of a branch in the tables, `line 17`."""
+    """Return the name of a branch in the tables, such as `line 17`."""
     return f"{network.branch_table[branch]} {network.branch_index[branch]}"
 
 
 def _each(known: APrioriCondition) -> tuple[Bools, Bools, Bools]:
-    """The conditions in the order of CONDITIONS, each (steps,)."""
+    """Return the conditions in the order of CONDITIONS, each (steps,)."""
     return known.price, known.voltage, known.lines

@@ -1,4 +1,4 @@
-"""One feeder at many operating points: solved, certified, and judged before solving."""
+"""Evaluate one feeder at many operating points: a priori conditions, solution, certificate."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -37,10 +37,10 @@ _Table = TypeVar("_Table")
 
 @dataclass(frozen=True)
 class Study:
-    """What all points share: a feeder without trade, its forecast, and who solves it.
+    """Data shared by all points: a feeder without trade, its forecast, and the solvers.
 
-    `priced` (steps,) are the steps whose export price a point replaces, `ceiling_pu` the highest
-    voltage ceiling of any point (None: the feeder's own holds for all).
+    `priced` (steps,) marks the steps whose export price a point replaces; `ceiling_pu` is the
+    highest voltage ceiling of all points (None: the feeder's own).
     """
 
     feeder: Feeder
@@ -55,13 +55,13 @@ class Study:
 
 @dataclass(frozen=True)
 class PointForecasts:
-    """The forecast of a point at the interval with its number."""
+    """Forecast source that returns the forecast of point k at interval k."""
 
     study: Study
     points: Mapping[int, Point]
 
     def at(self, interval: int) -> GridForecast:
-        """Scaled loads and PV, replaced export price."""
+        """Return scaled loads and PV, and the replaced export price."""
         base, point = self.study.forecast, self.points[interval]
         price, pv = point.export_price_eur_per_mwh, point.pv_scale * base.pv_available_mw
         scale = np.where(self.study.feeder.devices.loads.profiled, point.load_scale, 1.0)
@@ -78,9 +78,9 @@ class PointForecasts:
 
 
 class Evaluator:
-    """Evaluates chunks of the points of a study; keeps the model it used last.
+    """Evaluates chunks of the points of a study; keeps the last model.
 
-    What a chunk gives depends neither on who evaluates it nor on the chunks before.
+    The result of a chunk depends neither on the process nor on earlier chunks.
     """
 
     def __init__(self, study: Study, points: Sequence[Point]) -> None:
@@ -89,12 +89,12 @@ class Evaluator:
         self._kept: FeederAgent | None = None
 
     def evaluate(self, points: Sequence[Point]) -> dict[str, pa.Table]:
-        """Tables of some points."""
+        """Return the tables of some points."""
         rows: dict[str, list[dict[str, Any]]] = {name: [] for name in SCHEMAS}
         for structure, members in groupby(points, key=lambda p: p.structure):
             started = time.perf_counter()
             agent = self._agent(structure)
-            # a solver of its own for every chunk: what it learnt before could change last digits
+            # a new solver for every chunk: the state of a used one could change last digits
             group = LeaderGroup({agent.feeder.name: agent}, self.study.options, self.study.choice)
             certifiers: dict[float | None, FeederCertifier] = {}
             build_s = time.perf_counter() - started
@@ -110,7 +110,7 @@ class Evaluator:
         return {name: table_of(name, found) for name, found in rows.items()}
 
     def conditions_before(self, point: Point) -> APrioriCondition | None:
-        """Conditions of a point before solving; None where the theorem does not apply.
+        """Return the a priori conditions of a point; None if the theorem does not apply.
 
         Raises NetworkError for devices without finite largest injections.
         """
@@ -120,7 +120,7 @@ class Evaluator:
         return _known_before(feeder, instance, agent.conditions(instance))
 
     def _agent(self, structure: tuple[float, float]) -> FeederAgent:
-        """The feeder's own operator, without trade and grids below."""
+        """Build the agent of the feeder, without trade and grids below."""
         if self._kept is None or self._structure != structure:
             feeder = _with_ceiling(self.study.feeder, self.study.ceiling_pu)
             feeder = replace(
@@ -138,7 +138,7 @@ class Evaluator:
 
 
 def scaled_devices(devices: Devices, pv_scale: float, battery_scale: float) -> Devices:
-    """Ratings of PV, power and energy of batteries multiplied; a scale of 0 takes them away."""
+    """Scale ratings of PV, and power and energy of batteries; a scale of 0 removes the devices."""
     pv, batteries = devices.photovoltaics, devices.batteries
     return replace(
         devices,
@@ -159,7 +159,7 @@ def scaled_devices(devices: Devices, pv_scale: float, battery_scale: float) -> D
 
 
 def _none_of(table: _Table) -> _Table:
-    """The same columns without rows."""
+    """Return the same columns without rows."""
     return type(table)(**{f.name: getattr(table, f.name)[:0] for f in fields(table)})  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""Tables of an exactness sweep: their columns, and how they are written and read."""
+"""Tables of an exactness sweep: columns, writing and reading."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ SCHEMAS: dict[str, pa.Schema] = {table.name: table.schema for table in (POINTS, 
 
 
 def table_of(name: str, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Table from rows with the columns of its schema."""
+    """Build a table from rows, with the columns of its schema."""
     return pa.Table.from_pylist([dict(row) for row in rows], schema=SCHEMAS[name])
 
 
 def write_chunk(directory: Path, chunk: int, tables: Mapping[str, pa.Table]) -> None:
-    """Write the parts of one chunk; it counts as done once the manifest lists them."""
+    """Write the parts of one chunk; the chunk is done once the manifest lists them."""
     written = {}
     for name in sorted(tables, key=lambda n: n == "points"):
         path = _part(directory, name, chunk)
@@ -31,7 +31,7 @@ def write_chunk(directory: Path, chunk: int, tables: Mapping[str, pa.Table]) -> 
 
 
 def finished_chunks(directory: Path, chunks: int) -> list[int]:
-    """Numbers of the chunks that need not be computed again."""
+    """Return the numbers of finished chunks."""
     if _whole(directory, "points").exists():
         return list(range(chunks))
     manifest = Manifest(directory)
@@ -40,9 +40,9 @@ def finished_chunks(directory: Path, chunks: int) -> list[int]:
 
 
 def read_parts(directory: Path, name: str, chunks: Sequence[int]) -> pa.Table:
-    """Rows of a table from the parts of some chunks, in the order of the points.
+    """Read a table from the parts of some chunks, in the order of the points.
 
-    Once the parts are merged, which takes all chunks, from the whole table.
+    After the parts of all chunks are merged, the whole table is read.
     """
     if _whole(directory, name).exists():
         return pq.read_table(_whole(directory, name))
@@ -57,12 +57,12 @@ def read_parts(directory: Path, name: str, chunks: Sequence[int]) -> pa.Table:
 
 
 def read_table(directory: Path, name: str) -> pa.Table:
-    """Rows of a table: of a finished sweep, or of the chunks that an unfinished one has done."""
+    """Read a table of a finished sweep, or of the finished chunks of an unfinished one."""
     path = _whole(directory, name)
     if path.exists():
         return pq.read_table(path)
     if not any((directory / name).glob("part-*.parquet")):
-        return pq.read_table(path)  # parts are gone when all tables are whole
+        return pq.read_table(path)  # parts are removed once all tables are merged
     manifest = Manifest(directory)
     if manifest.exists:
         manifest.read()
@@ -74,7 +74,7 @@ def read_table(directory: Path, name: str) -> pa.Table:
 
 
 def merge_parts(directory: Path, chunks: int) -> None:
-    """Replace the parts by one file a table; goes on where it was interrupted."""
+    """Merge the parts to one file for each table; continue an interrupted merge."""
     manifest = ManifestWriter(directory)
     for name in SCHEMAS:
         path = _whole(directory, name)
@@ -96,7 +96,7 @@ def _part(directory: Path, name: str, chunk: int) -> Path:
 
 
 def _write(table: pa.Table, path: Path) -> Entry:
-    """Write a file that appears whole or not at all; returns its entry for the manifest."""
+    """Write a file atomically; return its entry for the manifest."""
     with whole_file(path) as unfinished:
         pq.write_table(table, unfinished, compression="zstd")
         return entry_of(unfinished, table.num_rows)

@@ -22,13 +22,18 @@ def export(
     grids: Sequence[str] = (),
     interval: int | None = None,
 ) -> None:
-    """Write results of a run to `out`, which must not exist; it appears whole or not at all.
+    """Write results of a run atomically to `out`, which must not exist.
 
-    `pandapower`: a directory with a JSON file a grid, or one file where `out` ends in .json and
-    one grid is meant; of `grids` (all by default) at an `interval` (the last by default).
-    `netcdf`: one file with a group a table; `csv`: a directory with a file a table; of `tables`
-    (all by default). Raises ResultsError for whatever does not exist, does already, or does not
-    belong to the format.
+    run: the run to export.
+    form: `pandapower` (a directory with one JSON file for each grid, or one file if `out` ends in
+        .json and one grid is chosen), `netcdf` (one file with one group for each table) or `csv`
+        (a directory with one file for each table).
+    tables: tables of netcdf and csv; default all.
+    grids: grids of pandapower; default all.
+    interval: interval of pandapower; default the last.
+
+    Raises ResultsError for an unknown format, table, grid or interval, for arguments of another
+    format, and if `out` exists or cannot be written.
     """
     write = _writer(run, form, out, tables, grids, interval)
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
@@ -52,7 +57,7 @@ def _writer(
     grids: Sequence[str],
     interval: int | None,
 ) -> Callable[[Path], None]:
-    """Check what is asked for; return what writes it."""
+    """Check the arguments; return a function that writes the export to a path."""
     if form not in FORMATS:
         raise ResultsError(f"--format {form!r} is unknown; accepted: {', '.join(FORMATS)}")
     if form == PANDAPOWER:
@@ -88,7 +93,7 @@ def _net_writer(
 
 
 def _write_net(run: Run, grid: str, interval: int, path: Path) -> None:
-    import pandapower as pp  # takes a second, and the other formats do without
+    import pandapower as pp  # takes a second to import, and other formats do not need it
 
     path.write_text(pp.to_json(run.net(grid, interval)), encoding="utf-8")
 

@@ -10,10 +10,10 @@ from stackelgrid.profiles.arrays import Ints
 
 
 def tree_table(network: RadialNetwork) -> pd.DataFrame:
-    """Buses of a feeder, the head first, with their places and the line from the bus before.
+    """Return the buses of a feeder, the head first, with positions and the line to the parent bus.
 
-    Columns: bus (index of the grid), parent (row of the bus before, -1 for the head), line (its
-    name as in the tables of a sweep, empty for the head), depth (lines from the head), row.
+    Columns: bus (index of the grid), parent (row of the parent bus, -1 for the head), line (name as
+    in the tables of a sweep, empty for the head), depth (number of lines from the head), row.
     """
     depth, row = tree_places(network.parent)
     pairs = zip(network.branch_table, network.branch_index, strict=True)
@@ -27,11 +27,11 @@ def tree_table(network: RadialNetwork) -> pd.DataFrame:
 
 
 def tree_places(parent: "Sequence[int] | Ints") -> tuple[Ints, Ints]:
-    """Depth and row of every bus (buses,); `parent` is that of every bus but the first.
+    """Return depth and row of every bus (buses,); `parent` holds the parent of all but the first.
 
-    A parent comes before its children. The deepest branch goes on in the row of its parent, every
-    other one gets a row below; those that begin furthest from the head get the nearest rows, so
-    that no two lines cross.
+    A parent comes before its children. The deepest branch continues in the row of its parent; each
+    other branch gets a row below. Branches that begin furthest from the head get the nearest rows,
+    so that lines do not cross.
     """
     n = len(parent) + 1
     children: list[list[int]] = [[] for _ in range(n)]
@@ -54,7 +54,7 @@ def tree_places(parent: "Sequence[int] | Ints") -> tuple[Ints, Ints]:
             bus = max(children[bus], key=lambda b: (height[b], -b))
             row[bus] = used
             path.append(bus)
-        for bus in path:  # the one that begins last is taken first from the stack
+        for bus in path:  # the branch that begins last is first on the stack
             on = max(children[bus], key=lambda b: (height[b], -b)) if children[bus] else -1
             pending += [b for b in children[bus] if b != on]
     return depth, row

@@ -1,4 +1,4 @@
-"""What a run came to: its worst places, in words with values and limits, and a verdict."""
+"""Findings of a run: its worst violations, with values and limits, and a verdict."""
 
 import re
 from collections.abc import Set
@@ -16,7 +16,7 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.verdict import FEASIBLE, INFEASIBLE
 
 View = Literal["reality", "plan", "phases"]
-# columns of interval.parquet by view: violation, where, and the verdict of a plan
+# columns of interval.parquet by view: violation, its place, and the verdict of a plan
 _VIEWS: dict[View, tuple[str, str, str]] = {
     "reality": ("realised_violation_pu", "realised_worst", ""),
     "plan": ("violation_pu", "worst", "verdict"),
@@ -28,10 +28,10 @@ _BRANCH = re.compile(r"^(line|trafo) \d+$")
 
 @dataclass(frozen=True)
 class Place:
-    """A limit that is violated: by how much (p.u. of a voltage, share of a rating), where and when.
+    """A violated limit: violation (p.u. of a voltage, share of a rating), place and interval.
 
-    `value` says it in the units of the limit, e.g. "1.0571 p.u. against 1.05 p.u."; where a power
-    flow has no solution it says so, there is no element, and the violation is infinite.
+    `value` gives it in the units of the limit, such as "1.0571 p.u. against 1.05 p.u.". If a power
+    flow has no solution, `value` states this, `element` is empty and the violation is infinite.
     """
 
     view: View
@@ -42,14 +42,14 @@ class Place:
     value: str
 
     def text(self, when: Clock) -> str:
-        """Place, time and value in words."""
+        """Return place, time and value as text."""
         what = f"{self.element} of {self.grid}" if self.element else self.grid
         return f"{what} at {when.text(self.interval)}, {self.value}"
 
 
 @dataclass(frozen=True)
 class Findings:
-    """Numbers of intervals by what is to be said of them, and the worst place of all."""
+    """Counts of intervals by kind of finding, and the worst violation."""
 
     planned: int
     done: int
@@ -66,7 +66,7 @@ class Findings:
 
     @property
     def state(self) -> Literal["good", "warning", "bad"]:
-        """Bad beyond limits; a warning where a plan is no good one, or the end is missing."""
+        """Return bad for violated limits, warning for plans that are not good or missing ends."""
         if self.beyond_in_reality or self.infeasible or self.infeasible_phases:
             return "bad"
         doubtful = self.fallbacks or self.inexact or self.uncertified or self.done == 0
@@ -74,11 +74,11 @@ class Findings:
 
 
 def findings(run: Run) -> Findings:
-    """Count and rank what the tables of a run say of its intervals on record."""
+    """Count findings in the recorded intervals of a run, and find the worst violation."""
     table = run.interval
     feeders = table[table["level"] != "transmission"]
     real = beyond_in_reality(table)
-    total = run.summary["cost_eur"]["total"]  # null where it is not known
+    total = run.summary["cost_eur"]["total"]  # null if unknown
     unfit = set(feeders.loc[feeders["verdict"] == INFEASIBLE, "interval"])
     return Findings(
         planned=int(run.summary["intervals_planned"]),
@@ -97,7 +97,7 @@ def findings(run: Run) -> Findings:
 
 
 def sentence(found: Findings, when: Clock) -> str:
-    """Verdict in one sentence: how far the run came, what is wrong and where worst, the cost."""
+    """Return the verdict in one sentence: progress, violations with the worst place, cost."""
     n = found.done
     if n == 0:
         return f"{_beginning(found) or 'The run has begun: '}no interval is on record yet."
@@ -124,9 +124,9 @@ def sentence(found: Findings, when: Clock) -> str:
 
 
 def violations_by_view(table: pd.DataFrame) -> pd.DataFrame:
-    """Violation in every view (columns) of rows of interval.parquet; NaN without such a view.
+    """Return the violation of rows of interval.parquet by view (columns); NaN without the view.
 
-    Infinite where a plan is infeasible because its power flow has no solution.
+    Infinite for an infeasible plan whose power flow has no solution.
     """
     found = {}
     for view, (column, _, verdict) in _VIEWS.items():
@@ -138,9 +138,9 @@ def violations_by_view(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def places(run: Run, rows: pd.DataFrame) -> list[dict[View, Place]]:
-    """Where rows of interval.parquet violate a limit most, by view; views within limits left out.
+    """Return the worst violation of each row of interval.parquet by view, realised views first.
 
-    What happened comes before what was planned.
+    Views within limits are left out.
     """
     excess = violations_by_view(rows)
     return [
@@ -154,7 +154,7 @@ def places(run: Run, rows: pd.DataFrame) -> list[dict[View, Place]]:
 
 
 def _worst_place(run: Run) -> Place | None:
-    """Place of the largest violation in reality, else of a plan, else phase by phase."""
+    """Return the place of the largest violation in reality, else of a plan, else by phase."""
     excess = violations_by_view(run.interval)
     for view in _VIEWS:
         if (excess[view] > tolerances.AC_LIMIT_PU).any():
@@ -167,15 +167,15 @@ def _place(run: Run, view: View, row: "pd.Series[Any]", violation: float) -> Pla
     interval, grid, where = int(row["interval"]), str(row["grid"]), str(row[_VIEWS[view][1]])
     if np.isinf(violation):
         return Place(view, interval, grid, "", violation, where.removeprefix(f"grid {grid}: "))
-    element, _, told = where.partition(" at ")  # a dispatch says what is there
-    value = _value(run, view, interval, grid, element, told, violation)
+    element, _, stated = where.partition(" at ")  # the place of a dispatch has the value
+    value = _value(run, view, interval, grid, element, stated, violation)
     return Place(view, interval, grid, element, violation, value)
 
 
 def _value(
-    run: Run, view: View, interval: int, grid: str, element: str, told: str, violation: float
+    run: Run, view: View, interval: int, grid: str, element: str, stated: str, violation: float
 ) -> str:
-    """Value at a place against its limit; the violation alone where the limit is not known."""
+    """Return the value at a place and its limit; only the violation if the limit is unknown."""
     bus, branch = _BUS.match(element), _BRANCH.match(element)
     if bus is not None:
         column = {"reality": "vm_pu", "plan": "vm_certified_pu"}.get(view, f"vm_{bus[2]}_pu")
@@ -188,8 +188,8 @@ def _value(
             limit = float(high if vm > high else low)
             if np.isfinite(limit):
                 return f"{vm:.4f} p.u. against {limit:g} p.u."
-    if told:
-        return told if branch is not None else f"{told}, beyond its limit"
+    if stated:
+        return stated if branch is not None else f"{stated}, beyond its limit"
     if bus is not None:
         return f"{violation:.2g} p.u. beyond the limit"
     if branch is not None:

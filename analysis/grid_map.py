@@ -1,4 +1,4 @@
-"""Where the buses of a grid lie on a picture: its own coordinates, or a layout that is computed."""
+"""Positions of a grid's buses on a map: the net's coordinates, or a computed layout."""
 
 from dataclasses import dataclass
 
@@ -8,17 +8,17 @@ import pandas as pd
 
 from stackelgrid.analysis.feeder_tree import tree_places
 
-_BESIDE = 0.05  # of the grid's extent: how far a bus without coordinates lies from its neighbour
-_MESHED_MOST = 400  # above, distances between all pairs take too long
+_BESIDE = 0.05  # share of the grid's extent: distance of a bus without coordinates to its neighbour
+_MESHED_MOST = 400  # buses; above, distances between all pairs take too long
 
 
 @dataclass(frozen=True)
 class GridMap:
     """Positions of one grid: `buses` (index bus; x, y, name), `branches` (element, index, ends).
 
-    `surveyed` says whether positions are the net's own coordinates (else they show what is
-    connected to what, and no distances). `branches` has columns element, index, name, bus, to_bus;
-    `heads` are the buses that the grid is supplied at.
+    `surveyed` is True if positions are the net's coordinates; otherwise they show connections, not
+    distances. `branches` has columns element, index, name, bus, to_bus; `heads` are the buses that
+    supply the grid.
     """
 
     buses: pd.DataFrame
@@ -28,7 +28,7 @@ class GridMap:
 
 
 def grid_map(network: pd.DataFrame, grid: str) -> GridMap:
-    """Map of a grid from the rows of network.parquet; the same rows give the same map."""
+    """Build the map of a grid from the rows of network.parquet; equal rows give equal maps."""
     own = network[network["grid"] == grid]
     rows = own[own["element"] == "bus"]
     buses = rows.set_index("index")[["x", "y", "name"]].astype({"x": "float64", "y": "float64"})
@@ -52,12 +52,12 @@ def grid_map(network: pd.DataFrame, grid: str) -> GridMap:
 
 
 def _spread(buses: pd.DataFrame) -> bool:
-    """Whether coordinates tell buses apart: some nets hold zeros for all."""
+    """Return True if coordinates differ between buses: some nets hold zeros for all."""
     return len(buses.drop_duplicates(["x", "y"])) > 0.5 * len(buses)
 
 
 def _place_beside(buses: pd.DataFrame, graph: nx.Graph, known: pd.Series) -> None:
-    """Place a bus without coordinates near a neighbour that has them, on the free side of it."""
+    """Place buses without coordinates next to a neighbour with coordinates, on its free side."""
     extent = float((buses[["x", "y"]].max() - buses[["x", "y"]].min()).max())
     missing = [int(b) for b in buses.index[~known]]
     placed = {int(b) for b in buses.index[known]}
@@ -85,7 +85,7 @@ def _place_beside(buses: pd.DataFrame, graph: nx.Graph, known: pd.Series) -> Non
 
 
 def _computed(graph: nx.Graph, root: int) -> dict[int, tuple[float, float]]:
-    """Layout of a grid: from the root rightwards where it is a tree, else by distances."""
+    """Compute the layout of a grid: a tree from the root to the right, otherwise by distances."""
     if nx.is_forest(graph):
         return _tree(graph, root)
     if len(graph) <= _MESHED_MOST:
@@ -96,7 +96,7 @@ def _computed(graph: nx.Graph, root: int) -> dict[int, tuple[float, float]]:
 
 
 def _tree(graph: nx.Graph, root: int) -> dict[int, tuple[float, float]]:
-    """Depth from the root as x, rows downwards as y; islands follow below."""
+    """Lay out a tree: x is the depth from the root, y the row; islands follow below."""
     place: dict[int, tuple[float, float]] = {}
     rows = 0
     roots = [root] + [min(c) for c in nx.connected_components(graph) if root not in c]

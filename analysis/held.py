@@ -13,10 +13,10 @@ __all__ = ["check_held", "check_member", "check_members", "notice_of"]
 def check_held(
     manifest: Manifest, summary: Mapping[str, Any], tables: Sequence[str], done: int
 ) -> str:
-    """Check a directory of results with some tables, of which `done` parts are on record.
+    """Check a directory of results with some tables, of which `done` parts are recorded.
 
-    Returns a notice where it cannot be checked: version 0.1 wrote no manifest. Raises ResultsError,
-    naming the first file that is missing or not as it was written.
+    Returns a notice if there is no manifest, which version 0.1 did not write. Raises ResultsError
+    that names the first missing or changed file.
     """
     if not manifest.exists:
         if summary.get("manifest") is not None:
@@ -37,7 +37,7 @@ def notice_of(directory: Path, summary: Mapping[str, Any]) -> str:
 
 
 def check_members(manifest: Manifest) -> None:
-    """Check the runs whose manifests a study's manifest lists, once that has been checked.
+    """Check the runs listed in a study's manifest, after the study itself has been checked.
 
     Raises ResultsError.
     """

@@ -1,4 +1,4 @@
-"""Indicators by which schemes are compared: names, units, and what plans and runs count alike."""
+"""Indicators for comparisons of schemes: names, units, and formulas shared by plans and runs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -76,12 +76,12 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class GridRecord:
-    """What one grid does over the steps, all its copies together; arrays (steps,) in MW.
+    """Powers of one grid over the steps, all copies together; arrays (steps,) in MW.
 
     `parent` is empty for the root. `exchange_mw` is positive into the grid, None for a
-    transmission network; `consumption_mw` are loads, `throughput_mw` charging plus discharging,
-    `generation_mw` dispatchable units, `inside_mw` and `across_mw` what prosumers buy from each
-    other. NaN where the grid has no such quantity.
+    transmission network; `consumption_mw` is the power of loads, `throughput_mw` charging plus
+    discharging, `generation_mw` that of dispatchable units, `inside_mw` and `across_mw` the
+    purchases of prosumers. Quantities that the grid does not have are NaN.
     """
 
     grid: str
@@ -98,7 +98,7 @@ class GridRecord:
 
 
 def frame_of(rows: Iterable[Row], scheme: str, pricing: str) -> pd.DataFrame:
-    """Tidy table: scheme, pricing, grid, indicator, unit, value."""
+    """Return a tidy table: scheme, pricing, grid, indicator, unit, value."""
     rows = list(rows)
     return pd.DataFrame({
         "scheme": [scheme] * len(rows),
@@ -111,10 +111,10 @@ def frame_of(rows: Iterable[Row], scheme: str, pricing: str) -> pd.DataFrame:
 
 
 def energy_rows(records: Mapping[str, GridRecord], dt_h: Floats) -> list[Row]:
-    """Energies, shares and peaks of every grid, and of all active networks (grids with a parent).
+    """Return energies, shares and peaks of every grid, and of all grids with a parent together.
 
-    `dt_h` (steps,) in hours. Shares of a grid count everything below it, because its exchange
-    does; the total counts the exchange of the networks directly below the root.
+    `dt_h` (steps,) in hours. The shares of a grid include the grids below it, as its exchange does;
+    the total uses the exchange of the networks directly below the root.
     """
     rows: list[Row] = []
     below = {name: _below(records, name) for name in records}
@@ -144,10 +144,10 @@ def cost_rows(
     payment_eur: Mapping[str, float],
     follower_eur: Mapping[str, float],
 ) -> list[Row]:
-    """Costs by grid and in total, EUR; all copies. Arguments as of `cost_sides`.
+    """Return costs by grid and in total, EUR, all copies. Arguments as for `cost_sides`.
 
-    `follower_eur` has the root's cost and those of further followers; a root without makes the
-    total NaN.
+    `follower_eur` holds the cost of the root and of further followers; without the root's cost the
+    total is NaN.
     """
     rows = [Row(n, "leader_cost", v + payment_eur[n]) for n, v in own_eur.items()]
     rows += [Row(n, "boundary_payment", v) for n, v in payment_eur.items()]
@@ -178,9 +178,9 @@ def _own_energies(r: GridRecord, dt_h: Floats) -> dict[str, float]:
 
 
 def _below(records: Mapping[str, GridRecord], name: str) -> list[GridRecord]:
-    """A grid and all grids below it."""
+    """Return a grid and all grids below it."""
     found = [records[name]]
-    for r in found:  # grows while it is read
+    for r in found:  # the list grows during the loop
         found += [other for other in records.values() if other.parent == r.grid]
     return found
 
@@ -188,7 +188,7 @@ def _below(records: Mapping[str, GridRecord], name: str) -> list[GridRecord]:
 def _exchange(
     below: Mapping[str, list[GridRecord]], heads: list[str], dt_h: Floats
 ) -> dict[str, float]:
-    """Indicators of the exchange of the trees under `heads` with what is above them."""
+    """Return the indicators of the exchange of the subtrees under `heads` with the grid above."""
     bought = sold = used = available = consumed = 0.0
     net = np.zeros(len(dt_h))
     for head in heads:

@@ -1,4 +1,4 @@
-"""Indicators of plans: what each scheme decided for the horizon."""
+"""Indicators of plans: the decisions of each scheme over the horizon."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -21,11 +21,11 @@ from stackelgrid.profiles.errors import StackelgridError
 
 
 def plan_indicators(system: System, outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """Indicators of one scheme's outcomes, one outcome for each follower (docs/results.md).
+    """Return the indicators of a scheme's outcomes, one for each follower (docs/results.md).
 
     Columns scheme, pricing, grid, indicator, unit, value; grid `total` sums all active networks.
-    A network's costs and plan come from the outcome in which it leads. Raises StackelgridError
-    where a grid of the system has no plan, or leads in two outcomes.
+    Costs and plan of a network are taken from the outcome in which it leads. Raises
+    StackelgridError if a grid of the system has no plan or leads in two outcomes.
     """
     _check_leaders(outcomes)
     parents = _parents(system)
@@ -39,7 +39,7 @@ def plan_indicators(system: System, outcomes: Sequence[Outcome]) -> pd.DataFrame
 
 
 def plan_exchange(system: System, outcomes: Sequence[Outcome]) -> pd.DataFrame:
-    """Planned exchange of every active network: scheme, grid, start_h, dt_h, p_mw (all copies)."""
+    """Return the planned exchange of active networks: scheme, grid, start_h, dt_h, p_mw."""
     dt_h = system.horizon.dt_h
     start = np.cumsum(dt_h) - dt_h
     frames = [
@@ -131,7 +131,7 @@ def _feeder_record(feeder: Feeder, s: Schedule, copies: int) -> GridRecord:
 
 
 def _losses(feeder: Feeder, s: Schedule) -> Floats:
-    """Series losses (steps,) in MW of one copy; NaN for a plan without flows."""
+    """Return the series losses (steps,) of one copy in MW; NaN for a plan without flows."""
     if s.flows is None:
         return np.full(len(s.dt_h), np.nan)
     network = feeder.network

@@ -1,4 +1,4 @@
-"""Limits of a run's buses, and what is closest to them, read from network.parquet."""
+"""Limits of a run's buses and branches, and margins to them, from network.parquet."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from stackelgrid.profiles.arrays import Floats
 
 @dataclass(frozen=True)
 class Band:
-    """Voltage limits in p.u., NaN for none; `alike`: they hold for all buses, not only for most."""
+    """Voltage limits in p.u., NaN for none; `alike`: all buses, not only most, have them."""
 
     min_pu: float
     max_pu: float
@@ -19,14 +19,14 @@ class Band:
 
 
 def has_network(run: Run) -> bool:
-    """Whether the run holds the static data of its grids; runs of older versions do not."""
+    """Return True if the run holds static data of its grids; older versions wrote none."""
     return (run.directory / "network.parquet").exists()
 
 
 def bus_limits(run: Run) -> pd.DataFrame:
-    """Limits by (grid, bus): min_vm_pu, max_vm_pu, name; NaN for heads and slack buses.
+    """Return limits by (grid, bus): min_vm_pu, max_vm_pu, name; NaN for heads and slack buses.
 
-    Their voltage is given from above; no limit is asked of it.
+    The grid above determines the voltage of these buses, so no limit applies.
     """
     network = run.network
     buses = network[network["element"] == "bus"].set_index(["grid", "index"])
@@ -39,7 +39,7 @@ def bus_limits(run: Run) -> pd.DataFrame:
 
 
 def loading_limits(run: Run) -> pd.Series:
-    """What branches may be loaded to by (grid, element, index), percent; NaN without a rating."""
+    """Return loading limits by (grid, element, index) in percent; NaN without a rating."""
     network = run.network
     branches = network[network["element"].isin(["line", "trafo"])]
     limits: pd.Series = branches.set_index(["grid", "element", "index"])["max_loading_percent"]
@@ -47,7 +47,7 @@ def loading_limits(run: Run) -> pd.Series:
 
 
 def band_of(run: Run, grids: list[str]) -> Band | None:
-    """Most common lower and upper voltage limit of some grids' buses; None where none are known."""
+    """Return the most common voltage limits of some grids' buses; None if none are known."""
     if not has_network(run):
         return None
     table = bus_limits(run)
@@ -60,15 +60,15 @@ def band_of(run: Run, grids: list[str]) -> Band | None:
 
 
 def _most_common(limits: Floats) -> tuple[float, bool]:
-    """Value that most buses have, and whether all have it; NaN is a value, too."""
+    """Return the most frequent value, and True if all buses have it; NaN counts as a value."""
     values, counts = np.unique(limits, return_counts=True)
     return float(values[int(counts.argmax())]), len(values) == 1
 
 
 def with_limits(run: Run, grids: list[str]) -> pd.DataFrame:
-    """Voltages of some grids with min_vm_pu, max_vm_pu, margin_pu (negative: beyond a limit).
+    """Return voltages of some grids with min_vm_pu, max_vm_pu, margin_pu (negative: beyond).
 
-    The margin is that to the one limit where a bus has only one, NaN without any.
+    The margin is to the nearer limit, or to the only one; NaN without limits.
     """
     table = run.bus.loc[run.bus["grid"].isin(grids), ["interval", "grid", "bus", "vm_pu"]]
     joined = table.join(bus_limits(run), on=["grid", "bus"])

@@ -1,4 +1,4 @@
-"""Negotiations of a finished run: their tables, and what they came to."""
+"""Negotiations of a finished run: tables and indicators."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ _SUMS = {
 class NegotiationTables:
     """Tables of the negotiations of one run (docs/results.md).
 
-    `negotiation` and `commitment` have no rows where a scheme negotiated in one process.
+    `negotiation` and `commitment` have no rows if a scheme negotiated without messages.
     """
 
     round: pd.DataFrame
@@ -57,10 +57,10 @@ def read_negotiations(directory: Path) -> NegotiationTables:
 
 
 def negotiation_kpis(tables: NegotiationTables) -> pd.DataFrame:
-    """Indicators of negotiations, one row a follower (index `grid`) and a last one `total`.
+    """Return indicators of negotiations, one row for each follower (index `grid`) and `total`.
 
-    Negotiations, agreements and fallbacks (agents times intervals on an old schedule) are counted;
-    rounds and the time to agreement (simulated seconds; NaN without one) are mean and largest.
+    Counts: negotiations, agreements and fallbacks (agents times intervals on an old schedule). Mean
+    and maximum: rounds, and time to agreement (simulated seconds; NaN without agreement).
     """
     told, held = tables.negotiation, tables.commitment
     followers = list(tables.round["grid"].unique())
@@ -80,7 +80,7 @@ def negotiation_kpis(tables: NegotiationTables) -> pd.DataFrame:
 def _kpis(rounds: pd.DataFrame, told: pd.DataFrame, held: pd.DataFrame) -> dict[str, float]:
     if len(told):
         counts, negotiations = told["rounds"], len(told)
-    else:  # in one process every negotiation has rounds
+    else:  # without messages every negotiation has rounds
         counts = rounds.groupby(["grid", "interval"]).size()
         negotiations = len(counts)
     seconds = told["agreement_after_sec"]
@@ -97,10 +97,10 @@ def _kpis(rounds: pd.DataFrame, told: pd.DataFrame, held: pd.DataFrame) -> dict[
 
 
 def cold_and_warm(tables: NegotiationTables, grid: str) -> tuple[int, int | None]:
-    """Interval of the first negotiation of a follower that had rounds, and of a typical later one.
+    """Return the interval of a follower's first negotiation with rounds, and a typical later one.
 
-    The typical one has the median number of rounds of all later ones (the lower of two, the first
-    of equal ones); None where there is no later one.
+    The typical one has the median number of rounds of all later ones (the lower of two medians, the
+    first of equal ones); None if there is no later one.
     """
     own = tables.round[tables.round["grid"] == grid]
     intervals, counts = np.unique(own["interval"].to_numpy(dtype=np.int64), return_counts=True)
@@ -112,13 +112,13 @@ def cold_and_warm(tables: NegotiationTables, grid: str) -> tuple[int, int | None
 
 
 def rounds_of(tables: NegotiationTables, grid: str, interval: int) -> pd.DataFrame:
-    """Rounds of one negotiation, in their order."""
+    """Return the rounds of one negotiation in their order."""
     own = tables.round[(tables.round["grid"] == grid) & (tables.round["interval"] == interval)]
     return own.sort_values("round")
 
 
 def held_states(tables: NegotiationTables) -> pd.DataFrame:
-    """Number of the state in `style.HELD` by agent (index, by follower) and interval (columns)."""
+    """Return the state's number in `style.HELD` by agent (rows, by follower) and interval."""
     held = tables.commitment
     order = held.drop_duplicates("grid").sort_values("follower", kind="stable")["grid"]
     new, doubt, silent = (held[c].astype(bool) for c in ("on_new", "in_doubt", "silent"))

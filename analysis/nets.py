@@ -1,7 +1,7 @@
-"""pandapower nets of a run: as it began with them, or with set points and results of an interval.
+"""pandapower nets of a run: at its start, or with set points and results of an interval.
 
-The net of an interval holds what was applied, so that `pandapower.runpp(net)` finds the voltages
-of the run again; its `res_` tables are filled from the run's tables, without a power flow.
+The net of an interval holds the applied set points, so that `pandapower.runpp(net)` reproduces the
+voltages of the run. Its `res_` tables are filled from the run's tables, without a power flow.
 """
 
 from collections.abc import Mapping
@@ -28,9 +28,9 @@ _ENDS = {"line": ("from", "to"), "trafo": ("hv", "lv")}
 
 @dataclass(frozen=True)
 class _Interval:
-    """Rows of one grid in one interval, by element index where they have one.
+    """Rows of one grid in one interval, indexed by element where they have one.
 
-    `tap_pos` is that of the boundary transformer, None with an ideal boundary.
+    `tap_pos` is the position of the boundary transformer, None for an ideal boundary.
     """
 
     grid: str
@@ -44,7 +44,7 @@ class _Interval:
 
 
 def initial_net(directory: Path, grid: str) -> pandapowerNet:
-    """Read a grid's net as the run began with it; raises ResultsError."""
+    """Read a grid's net as at the start of the run; raises ResultsError."""
     path = directory / "grids" / f"{grid}.json"
     if not path.is_file():
         raise ResultsError(
@@ -55,17 +55,17 @@ def initial_net(directory: Path, grid: str) -> pandapowerNet:
         net = read_net(path, grid)
     except NetworkError as error:
         raise ResultsError(str(error)) from error
-    clear_result_tables(net)  # those that a user's net, or pandapower's own, came with
+    clear_result_tables(net)  # results stored in the net of a user or of pandapower
     return net
 
 
 def solved_net(run: RunRecord, net: pandapowerNet, grid: str, interval: int) -> pandapowerNet:
-    """Return a grid's initial net with what was applied in an interval, and its results.
+    """Return a grid's initial net with the set points applied in an interval, and its results.
 
     Loads, static generators, storages and generators have the powers of device.parquet (scaling
-    1), the slack has the voltage and angle that it had, the boundary transformer its tap position.
-    Every grid below is a load named after it, all copies together. `res_` tables are filled for
-    buses, lines, transformers and all these elements. Raises ResultsError.
+    1); the slack has its recorded voltage and angle, the boundary transformer its recorded tap
+    position. Every grid below is a load named after it, all copies together. `res_` tables are
+    filled for buses, lines, transformers and all these elements. Raises ResultsError.
     """
     rows = _rows(run, grid, interval)
     _apply_devices(net, rows)
@@ -110,7 +110,7 @@ def _rows(run: RunRecord, grid: str, interval: int) -> _Interval:
 
 
 def _placed(rows: pd.DataFrame | None, index: pd.Index, what: str) -> pd.DataFrame:
-    """Rows in the order of a net's elements; raises ResultsError where one is missing."""
+    """Return rows in the order of a net's elements; raises ResultsError if one is missing."""
     if not len(index):
         return pd.DataFrame(index=index)
     missing = index if rows is None else index.difference(rows.index)
@@ -142,7 +142,7 @@ def _apply_devices(net: pandapowerNet, rows: _Interval) -> None:
 
 
 def _apply_boundary(net: pandapowerNet, rows: _Interval) -> None:
-    """Give the slack its voltage and the boundary transformer its tap."""
+    """Set the voltage of the slack and the tap position of the boundary transformer."""
     slack = net.ext_grid.index[0]
     bus = int(net.ext_grid.at[slack, "bus"])
     net.ext_grid.loc[slack, ["vm_pu", "va_degree"]] = [
@@ -162,7 +162,7 @@ def _add_lower_grids(net: pandapowerNet, rows: _Interval) -> None:
 
 
 def _slack_power(net: pandapowerNet, rows: _Interval) -> tuple[float, float]:
-    """What the slack injects: a boundary's exchange, a unit's power, or what balances its bus."""
+    """Return the slack's power: the boundary exchange, a unit's power, or its bus' balance."""
     if len(rows.own):
         return float(rows.own["p_mw"].iloc[0]), float(rows.own["q_mvar"].iloc[0])
     own = rows.device.get("ext_grid")
@@ -182,7 +182,7 @@ def _slack_power(net: pandapowerNet, rows: _Interval) -> tuple[float, float]:
 
 
 def _angles(rows: pd.DataFrame) -> Floats:
-    """Voltage angles between -180 and 180 degrees, as pandapower has them."""
+    """Return voltage angles between -180 and 180 degrees, as in pandapower."""
     va = _values(rows, "va_degree")
     return np.where(np.abs(va) > 180.0, (va + 180.0) % 360.0 - 180.0, va)
 
@@ -217,7 +217,7 @@ def _fill_elements(net: pandapowerNet, rows: _Interval) -> None:
 
 
 def _fill_buses(net: pandapowerNet, rows: _Interval) -> None:
-    """Bus results as pandapower has them: consumption less generation, slack and shunts too."""
+    """Fill bus results as in pandapower: consumption less generation, slack and shunts included."""
     own = _placed(rows.bus, net.bus.index, f"grid {rows.grid}: bus")
     power = {c: _values(own, c).copy() for c in ("p_mw", "q_mvar")}
     for element, sign in (("gen", -1.0), ("ext_grid", -1.0), ("shunt", 1.0)):

@@ -1,4 +1,4 @@
-"""What imperfect communication costs: runs over links of several qualities side by side."""
+"""Cost of imperfect communication: comparison of runs over links of several qualities."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ _COST = "total_cost_corrected"
 
 @dataclass(frozen=True)
 class Panel:
-    """Indicators that are shown together: title, unit, and their labels by name."""
+    """Indicators shown together: title, unit, and labels by indicator."""
 
     title: str
     unit: str
@@ -43,10 +43,10 @@ PANELS = (
 
 
 def extra_costs(comparison: Comparison) -> pd.DataFrame:
-    """Cost beyond that of the first quality, corrected by stored energy: one row a quality.
+    """Return the cost of each quality above the first one's, corrected by stored energy.
 
     Index quality; columns `extra_cost` (EUR) and `extra_cost_percent` (of the first quality's
-    cost); NaN where a run failed, of this quality or of the first.
+    cost); NaN if the run of this quality or of the first failed.
     """
     t = comparison.indicators
     own = t[(t["grid"] == TOTAL) & (t["indicator"] == _COST) & (t["status"] == DONE)]
@@ -59,7 +59,7 @@ def extra_costs(comparison: Comparison) -> pd.DataFrame:
 
 
 def with_extra_costs(comparison: Comparison) -> Comparison:
-    """The same comparison with the rows of `extra_costs` besides."""
+    """Return the comparison with the rows of `extra_costs` added."""
     extra = extra_costs(comparison)
     found = Comparison(comparison.pricing)
     table, flows = comparison.indicators, comparison.exchange

@@ -1,4 +1,4 @@
-"""A run directory as an object: summary, scenario, log, grids, and tables that are read when asked.
+"""A run directory as an object: summary, scenario, log, grids, and tables read at first use.
 
     from stackelgrid.analysis import Run
 
@@ -8,7 +8,7 @@
     run.net("mv1", interval=40)                # pandapower, with the results of that interval
     run.to_xarray("bus")                       # labelled arrays with units
 
-Tables are those of docs/results.md; DuckDB reads them, of finished and of unfinished runs alike.
+Tables are described in docs/results.md; DuckDB reads those of finished and unfinished runs.
 """
 
 import copy
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
 class Run(RunRecord):
     """Results of one run: finished, interrupted, or still going on.
 
-    Raises ResultsError for a directory that holds no run, or not what the run wrote there: a file
-    that is missing or was changed since. `notice` says so where that cannot be checked.
-    Each table is an attribute: `interval`, `bus`, `branch`, `device`, `boundary`, ... (a pandas
-    frame, read when first asked for and kept); `network` is the static data of all grids. A run
-    that goes on is seen as it was when it was
-    opened (`summary`) or asked (tables); `refreshed()` looks again.
+    Each table is an attribute (`interval`, `bus`, `branch`, `device`, `boundary`, ...): a pandas
+    frame, read at first use and kept. `network` is the static data of all grids. For a running run
+    `summary` is as of opening and a table as of its first use; `refreshed()` reads again.
+    Raises ResultsError for a directory that holds no run, or in which a file is missing or changed;
+    `notice` is set if this cannot be checked.
     """
 
     @cached_property
@@ -38,10 +37,10 @@ class Run(RunRecord):
         return {}
 
     def net(self, grid: str, interval: int | None = None) -> "pandapowerNet":
-        """Return a grid's pandapower net as the run began with it, or with results of an interval.
+        """Return a grid's pandapower net at the start of the run, or with an interval's results.
 
-        Set points and `res_` tables are those of docs/library.md. Raises ResultsError for an
-        unknown grid or an interval that is not done.
+        docs/library.md describes its set points and `res_` tables. Raises ResultsError for an
+        unknown grid or an interval that is not recorded.
         """
         from stackelgrid.analysis.nets import initial_net, solved_net  # pandapower takes a second
 
@@ -55,6 +54,6 @@ class Run(RunRecord):
 
     def to_xarray(self, table: str) -> "xr.Dataset":
         """Return a table as labelled arrays with units; raises ResultsError (docs/library.md)."""
-        from stackelgrid.analysis.datasets import dataset  # xarray is for exports only
+        from stackelgrid.analysis.datasets import dataset  # xarray is needed for exports only
 
         return dataset(self, table)

@@ -1,4 +1,4 @@
-"""summary.json and scenario.toml of a directory of results, read and checked."""
+"""Read and check summary.json and scenario.toml of a directory of results."""
 
 import json
 import tomllib
@@ -28,7 +28,7 @@ class GridInfo:
 
 
 def run_summary(directory: Path) -> dict[str, Any]:
-    """Return summary.json of a run, of the shape that runs write; raises ResultsError."""
+    """Return summary.json of a run, its keys and types checked; raises ResultsError."""
     content = read_summary(directory)
     study = study_kind(content)
     if study is not None:
@@ -50,7 +50,7 @@ def run_summary(directory: Path) -> dict[str, Any]:
 
 
 def read_summary(directory: Path) -> dict[str, Any]:
-    """Return summary.json of a directory of results; raises ResultsError in one line."""
+    """Return summary.json of a directory of results; raises a one-line ResultsError."""
     try:
         return _summary(directory)
     except OSError as error:  # no permission, a drive that is gone

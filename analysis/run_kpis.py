@@ -1,4 +1,4 @@
-"""Indicators of a finished run: what really happened, read from its directory."""
+"""Realised indicators of a finished run, read from its directory."""
 
 import json
 import tomllib
@@ -24,7 +24,7 @@ from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.simulators.manifest import Manifest
 
 _OWN_COSTS = ["retail_eur", "fee_eur", "wear_eur", "curtailment_eur", "generation_eur"]
-# keys of sections of summary.json by the indicator they give
+# indicators by the key of summary.json that they are read from
 _OF_REALISED = {
     "intervals_beyond_limits": "intervals_beyond_limits",
     "max_violation_pu": "max_violation",
@@ -44,7 +44,7 @@ _OF_NEGOTIATION = {
 
 @dataclass(frozen=True)
 class RunTables:
-    """Tables of a run directory that indicators need; `dt_h` is the length of an interval."""
+    """Tables of a run directory used for indicators; `dt_h` is the length of an interval."""
 
     interval: pd.DataFrame
     boundary: pd.DataFrame
@@ -62,7 +62,7 @@ class RunTables:
 
 
 def read_run(directory: Path) -> RunTables:
-    """Read a finished run; raises StackelgridError for a directory that holds none."""
+    """Read a finished run; raises StackelgridError for other directories."""
     try:
         summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
         scenario = tomllib.loads((directory / "scenario.toml").read_text(encoding="utf-8"))
@@ -88,10 +88,9 @@ def run_indicators(
     scheme: str,
     pricing: str,
 ) -> pd.DataFrame:
-    """Realised indicators of a run, columns as those of plans (docs/results.md).
+    """Return the realised indicators of a run, with the columns of plans (docs/results.md).
 
-    Energy that batteries hold at the end beyond that at the start is worth its price in section
-    `stored_energy` of the summary.
+    The increase in stored energy is valued at the price in section `stored_energy` of the summary.
     """
     parents = run.parents
     copies = run.interval.drop_duplicates("grid").set_index("grid")["copies"].astype(float)
@@ -101,7 +100,7 @@ def run_indicators(
     follower: dict[str, float] = {}
     for name, rows in run.interval.groupby("grid", sort=False):
         grid = str(name)
-        # as arrays: where a price is not known, neither is the sum
+        # numpy sums: an unknown price (NaN) makes the sum NaN
         cost = float(copies[grid] * rows[_OWN_COSTS].to_numpy().sum())
         paid = float(copies[grid] * rows["boundary_eur"].to_numpy().sum())
         if parents[grid]:
@@ -118,13 +117,13 @@ def run_indicators(
         *_correction(costs, parents, stored, value),
         *energy_rows(records, dt_h),
         *_solver_rows(run),
-        *_told(run),
+        *_summary_rows(run),
     ]
     return frame_of(rows_out, scheme, pricing)
 
 
 def run_exchange(run: RunTables, scheme: str) -> pd.DataFrame:
-    """Realised exchange of every active network: scheme, grid, start_h, dt_h, p_mw (all copies)."""
+    """Return the realised exchange of active networks: scheme, grid, start_h, dt_h, p_mw."""
     parents = run.parents
     rows = run.interval[run.interval["grid"].map(lambda n: bool(parents[n]))]
     return pd.DataFrame({
@@ -167,7 +166,7 @@ def _records(run: RunTables, copies: "pd.Series[float]") -> dict[str, GridRecord
 
 
 def _traded(run: RunTables, grid: str, market: str, side: str) -> Floats:
-    """Traded power (intervals,) of one copy in MW; NaN for a grid without trade."""
+    """Return the traded power (intervals,) of one copy in MW; NaN for a grid without trade."""
     intervals = np.sort(run.interval["interval"].unique())
     if grid not in run.trading:
         return np.full(len(intervals), np.nan)
@@ -183,7 +182,7 @@ def _correction(
     stored: Mapping[str, float],
     value: Mapping[str, float],
 ) -> Iterator[Row]:
-    """Costs less the value of what the batteries hold more at the end than at the start."""
+    """Yield costs less the value of the increase in stored energy."""
     for name, energy in stored.items():
         yield Row(name, "stored_energy", energy)
         yield Row(name, "stored_energy_value", value[name])
@@ -205,8 +204,8 @@ def _solver_rows(run: RunTables) -> Iterator[Row]:
     yield Row(TOTAL, "solve_s", float(run.summary["timings"]["solve_s"]))
 
 
-def _told(run: RunTables) -> Iterator[Row]:
-    """What the summary says of limits and of negotiations; a run without them has no such rows."""
+def _summary_rows(run: RunTables) -> Iterator[Row]:
+    """Yield indicators of limits and negotiations from the summary, where the run has them."""
     realised = run.summary.get("certificate", {}).get("realised", {})
     section = run.summary.get("negotiation") or {}
     for told, names in ((realised, _OF_REALISED), (section, _OF_NEGOTIATION)):

@@ -1,6 +1,6 @@
-"""The shape of a run's summary.json and scenario.toml, checked before anything relies on it.
+"""Check keys and types of a run's summary.json and scenario.toml before use.
 
-Only what is read of them is declared: values may be left out, but none may be of another kind.
+Only keys that are read are declared; values may be missing but must have the declared type.
 """
 
 from collections.abc import Mapping
@@ -105,7 +105,7 @@ class _Horizon(Struct):
 
 
 class GridShape(Struct):
-    """Keys of a grid's section that results are read with."""
+    """Keys of a grid's section used to read results."""
 
     name: str
     level: str

@@ -1,10 +1,10 @@
-"""Numbers as people read them: never with a power of ten."""
+"""Number formatting with significant digits, without powers of ten."""
 
 import numpy as np
 
 
 def significant(value: float, digits: int) -> str:
-    """Text of a number with so many significant digits, all of them before the point."""
+    """Format a number with significant digits; digits before the decimal point are all kept."""
     if value == 0.0 or not np.isfinite(value):
         return f"{value:g}"
     places = max(0, digits - 1 - int(np.floor(np.log10(abs(value)))))

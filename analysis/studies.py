@@ -1,7 +1,7 @@
 """Directories of studies as objects: comparisons, exactness sweeps and ensembles.
 
-A directory may be finished, interrupted, or still being written: what it holds is read. Everything
-else is refused by one line (ResultsError): a missing, empty, foreign, broken or half-written one.
+A directory may be finished, interrupted or still being written. Missing, empty, foreign, broken and
+incomplete ones are refused with a one-line ResultsError.
 """
 
 import tomllib
@@ -56,7 +56,7 @@ class SweepStudy:
 
 @dataclass(frozen=True)
 class EnsembleStudy:
-    """An ensemble; `tables` is None where no run has ended, `solver` that of a run."""
+    """An ensemble; `tables` is None if no run has ended, `solver` is the solver of a run."""
 
     directory: Path
     summary: dict[str, Any]
@@ -65,7 +65,7 @@ class EnsembleStudy:
 
 
 def read_comparison(directory: str | Path) -> ComparisonStudy:
-    """Read what `stackelgrid compare` has written; raises ResultsError."""
+    """Read the results of `stackelgrid compare`; raises ResultsError."""
     directory = Path(directory)
     summary = read_summary(directory)
     kind = next((k for k in ("schemes", "qualities") if isinstance(summary.get(k), dict)), None)
@@ -86,7 +86,7 @@ def read_comparison(directory: str | Path) -> ComparisonStudy:
 
 
 def read_sweep(directory: str | Path) -> SweepStudy:
-    """Read what `stackelgrid exactness` has written, the parts of an unfinished one too.
+    """Read the results of `stackelgrid exactness`, including parts of an unfinished sweep.
 
     Raises ResultsError.
     """
@@ -113,7 +113,7 @@ def read_sweep(directory: str | Path) -> SweepStudy:
 
 
 def read_ensemble(directory: str | Path) -> EnsembleStudy:
-    """Read what `stackelgrid ensemble` has written; runs of an unfinished one are analysed.
+    """Read the results of `stackelgrid ensemble`; runs of an unfinished one are analysed.
 
     Raises ResultsError.
     """
@@ -135,7 +135,7 @@ def read_ensemble(directory: str | Path) -> EnsembleStudy:
 
 
 def _solver(dataset: Path) -> dict[str, Any]:
-    """Solver of the first run of an ensemble; empty where none is left to ask."""
+    """Return the solver of an ensemble's first run; empty without runs."""
     first = next(iter(sorted(dataset.glob("*/*/*/*/summary.json"))), None)
     if first is None:
         return {}
@@ -176,7 +176,7 @@ def _need(directory: Path, summary: Mapping[str, Any], own: Mapping[str, type]) 
 
 
 def _table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Rows of a Parquet file that must have these columns."""
+    """Read a Parquet file and check its columns."""
     with _readable(path):
         table = pq.read_table(path)
     _check_columns(path, table.column_names, columns)
@@ -192,7 +192,7 @@ def _check_columns(path: Path, found: Sequence[str], wanted: Sequence[str]) -> N
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Say in one line which file cannot be read."""
+    """Convert errors to a one-line ResultsError that names the file."""
     try:
         yield
     except FileNotFoundError as error:

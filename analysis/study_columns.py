@@ -13,7 +13,7 @@ from stackelgrid.simulators.columns import (
     table,
 )
 
-# quantities that a sweep varies; empty where the scenario's own value holds
+# quantities that a sweep varies; empty for the scenario's own value
 SWEPT = ("pv_scale", "load_scale", "export_price_eur_per_mwh", "vm_max_pu", "battery_scale")
 CONDITIONS = ("price_condition", "voltage_condition", "line_condition")
 

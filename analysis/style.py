@@ -1,4 +1,4 @@
-"""How every picture looks: colours by meaning, fonts, and the template of Plotly figures.
+"""Style of all pictures: colours by meaning, fonts, and the template of Plotly figures.
 
 Colours are those of Okabe and Ito (2008), which readers with any colour vision can tell apart.
 """
@@ -7,7 +7,7 @@ from typing import Any
 
 ORANGE, SKY, GREEN, YELLOW = "#e69f00", "#56b4e9", "#009e73", "#f0e442"
 BLUE, VERMILION, PURPLE, BLACK, GREY = "#0072b2", "#d55e00", "#cc79a7", "#000000", "#7f7f7f"
-# one after the other, where a line stands for a grid, a scheme or a member
+# colours in order, for lines of grids, schemes or members
 CYCLE = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK)
 SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
@@ -30,7 +30,7 @@ VERDICTS = {
     "infeasible": VERMILION,
     "": "#d9d9d9",
 }
-# what an agent of a negotiation holds in an interval
+# schedules held by an agent in an interval
 HELD = {
     "new schedule": GREEN,
     "new schedule, unconfirmed at the gate": "#a6d96a",
@@ -51,7 +51,7 @@ INK, PAPER, RULE = "#1a1a1a", "#ffffff", "#e5e5e5"
 
 
 def line_of(number: int) -> dict[str, Any]:
-    """Colour and dash of the n-th line of a figure; no two of the first 35 are alike."""
+    """Return colour and dash of a figure's n-th line; the first 35 differ from each other."""
     return {
         "color": CYCLE[number % len(CYCLE)],
         "dash": DASHES[number // len(CYCLE) % len(DASHES)],
@@ -59,7 +59,7 @@ def line_of(number: int) -> dict[str, Any]:
 
 
 def layout(**own: Any) -> dict[str, Any]:
-    """Layout of a Plotly figure in the project's style, with its own entries on top."""
+    """Return the layout of a Plotly figure in the project's style, with own entries added."""
     axis = {
         "gridcolor": RULE,
         "zerolinecolor": "#9a9a9a",

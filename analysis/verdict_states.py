@@ -1,7 +1,7 @@
-"""States of a certificate as every picture shows them: order, names and colours in one place.
+"""States of a certificate in all pictures: order, names and colours.
 
-A verdict (exact, feasible, infeasible, or none) becomes a state: where exactness is not asked (a DC
-dispatch, the three-phase view) feasible is the best there is, and is shown as within limits.
+A verdict (exact, feasible, infeasible, or none) is shown as a state. Where exactness does not apply
+(a DC dispatch, the three-phase view), feasible is the best verdict and is shown as within limits.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 
 NONE, WITHIN = "", "within limits"
-# a state's place here is its number in a colour scale
+# the position of a state is its number in a colour scale
 STATES = (NONE, EXACT, WITHIN, FEASIBLE, INFEASIBLE)
 COLORS = tuple(style.VERDICTS[state] for state in STATES)
 LABELS = {
@@ -24,28 +24,28 @@ LABELS = {
 
 
 def state_of(verdict: object, exactness_asked: bool) -> str:
-    """State that a verdict is shown as; anything unknown (no row of a table) is none."""
+    """Return the state of a verdict; unknown values (a missing row) are none."""
     if verdict == FEASIBLE and not exactness_asked:
         return WITHIN
     return str(verdict) if verdict in (EXACT, FEASIBLE, INFEASIBLE) else NONE
 
 
 def number(verdict: object, exactness_asked: bool) -> int:
-    """Place of a verdict's state among STATES."""
+    """Return the position of a verdict's state in STATES."""
     return STATES.index(state_of(verdict, exactness_asked))
 
 
 def exactness_asked(level: str) -> bool:
-    """Whether plans of a grid of this level can be exact; DC dispatches transmission grids."""
+    """Return True if plans of this level can be exact; transmission grids are dispatched by DC."""
     return level != "transmission"
 
 
 def beyond_in_reality(rows: Any) -> Any:
-    """Whether what happened is beyond a limit: of the interval table, or of one row of it."""
+    """Return True for realised violations: for the interval table, or one row of it."""
     return rows["realised_violation_pu"] > tolerances.AC_LIMIT_PU
 
 
 def color_scale() -> list[tuple[float, str]]:
-    """Colours of STATES as a Plotly scale of steps, for numbers from -0.5 to len(STATES) - 0.5."""
+    """Return the colours of STATES as a stepped Plotly scale from -0.5 to len(STATES) - 0.5."""
     n = len(STATES)
     return [((k + end) / n, color) for k, color in enumerate(COLORS) for end in (0, 1)]

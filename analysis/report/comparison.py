@@ -62,7 +62,7 @@ def page_of_study(study: ComparisonStudy) -> Page:
 
 
 def finding(comparison: Comparison, basis: str) -> str:
-    """Which scheme is cheapest on a basis, by how much, and what a bound proves: one sentence."""
+    """Return one sentence: the cheapest scheme of a basis, the difference, and the proven bound."""
     costs = _ranked(comparison, basis)
     if costs.empty:
         return "No scheme ended with a cost of its own."
@@ -82,7 +82,7 @@ def finding(comparison: Comparison, basis: str) -> str:
 
 
 def _ranked(comparison: Comparison, basis: str) -> "pd.Series[float]":
-    """Costs from the lowest; without those of plans that are a fallback and no scheme's result."""
+    """Return costs in ascending order, without plans that are a fallback."""
     costs = comparison.totals(basis, figures.cost_name(basis)).dropna()
     if basis == PLAN:
         fallbacks = comparison.totals(basis, "fallbacks").fillna(0.0)
@@ -91,7 +91,7 @@ def _ranked(comparison: Comparison, basis: str) -> "pd.Series[float]":
 
 
 def _below(lowest: float, rest: "pd.Series[float]") -> str:
-    """How far the next and the dearest scheme are."""
+    """Describe the distance to the next and to the most expensive scheme."""
     texts = [f"{_less(lowest, float(rest.iloc[0]))} less than {rest.index[0]}"]
     if len(rest) > 1:
         dearest = f"{_less(lowest, float(rest.iloc[-1]))} less than {rest.index[-1]}, the dearest"
@@ -121,12 +121,12 @@ def _proof(comparison: Comparison, basis: str, lowest: float) -> str:
 
 
 def _alike(lowest: float) -> float:
-    """Difference in EUR below which costs are the same."""
+    """Return the difference in EUR below which costs count as equal."""
     return tolerances.COST_ALIKE * max(abs(lowest), 1.0)
 
 
 def _contradicted(comparison: Comparison, basis: str) -> bool:
-    """Whether a plan costs less than what is proven of all; never where nothing is (NaN)."""
+    """Return True if a plan costs less than the proven bound; False without a bound (NaN)."""
     bound, costs = proven_bound(comparison, basis), _ranked(comparison, basis)
     return any(bound - cost > _alike(cost) for cost in costs)
 
@@ -135,7 +135,7 @@ def _verdict(study: ComparisonStudy, ended: list[str]) -> Verdict:
     comparison = study.comparison
     if not ended:
         return Verdict("bad", "No scheme ended; the reasons stand below.")
-    basis = ended[-1]  # what was realised says more than what was planned
+    basis = ended[-1]  # prefer realised costs to planned ones
     fallbacks = comparison.totals(basis, "fallbacks").fillna(0.0)
     whole = study.summary["status"] == DONE and not fallbacks.any()
     whole = whole and not any(_contradicted(comparison, b) for b in ended)
@@ -166,7 +166,7 @@ def _failures(comparison: Comparison) -> list[str]:
 
 
 def _open(comparison: Comparison) -> list[str]:
-    """Where the solver leaves more open than what the two cheapest schemes differ by."""
+    """Return notices for schemes whose difference is below the solver's open gap."""
     found = []
     for basis in comparison.bases:
         costs = _ranked(comparison, basis)

@@ -41,9 +41,9 @@ def page_of(directory: str | Path) -> Page:
 
 
 def finding(tables: EnsembleTables) -> str:
-    """What errors cost beyond perfect foresight, with the confidence interval: one sentence.
+    """Return one sentence: the cost of errors above perfect foresight, with confidence intervals.
 
-    Of level 1, else of the largest level; one clause for each scheme.
+    For error level 1, or the largest level; one clause for each scheme.
     """
     rows = _told(tables)
     if rows.empty:
@@ -60,7 +60,7 @@ def finding(tables: EnsembleTables) -> str:
 
 
 def _told(tables: EnsembleTables) -> pd.DataFrame:
-    """Regret with the scenario's own horizon at level 1, or the largest: one row a scheme."""
+    """Return the regret with the scenario's own horizon at level 1 or the largest, by scheme."""
     rows = tables.of("regret")
     rows = rows[(rows["variant"] == OWN) & rows["mean"].notna()]
     level = 1.0 if (rows["error_level"] == 1.0).any() else rows["error_level"].max()
@@ -68,14 +68,14 @@ def _told(tables: EnsembleTables) -> pd.DataFrame:
 
 
 def _clause(row: "pd.Series[float]", percent: float) -> str:
-    """Mean with its share of the cost, and how sure it is."""
+    """Describe a mean with its share of the cost and its confidence interval."""
     told = [] if np.isnan(percent) else [f"{significant(percent, 2)} %"]
     if np.isnan(row["low"]):
         told.append("one member: no confidence interval")
     else:
         told.append(f"95 % confidence: {row['low']:,.2f} to {row['high']:,.2f} EUR")
         if row["low"] <= 0.0 <= row["high"]:
-            told.append("not to be told from nothing")
+            told.append("not distinguishable from zero")
         told.append(f"{int(row['members'])} members")
     return f"{row['mean']:,.2f} EUR ({'; '.join(told)})"
 

@@ -54,7 +54,7 @@ def page_of(directory: str | Path) -> Page:
 
 
 def finding(tables: SweepTables) -> str:
-    """At which share of points the relaxation is exact, and what was predicted: one sentence."""
+    """Return one sentence: the share of exact points, and the predictions of the conditions."""
     points = tables.points
     solved = points[points["verdict"] != ""]
     if solved.empty:
@@ -83,7 +83,7 @@ def _verdict(study: SweepStudy) -> Verdict:
 
 
 def _design(study: SweepStudy) -> str:
-    """What was varied, from where to where."""
+    """Describe the varied dimensions with their ranges."""
     texts = []
     for name, d in study.summary["dimensions"].items():
         levels = f" in {d['levels']} levels" if d.get("levels") else ""
@@ -106,14 +106,14 @@ def _facts(study: SweepStudy) -> tuple[tuple[str, str], ...]:
 
 
 def _where(tables: SweepTables) -> list[Section]:
-    """Where exactness ends: along each dimension, and by the pairs that tell most."""
+    """Build sections on the limits of exactness, by dimension and by pairs of dimensions."""
     charts = tuple(
         Chart.of(f"By {DIMENSIONS[dimension].split(',')[0]}", figures.along, tables, dimension)
         for dimension in tables.varied
     )
     text = (
-        "Verdicts are those of a point's worst step: exact (nothing burnt, AC agrees, limits "
-        "kept), feasible (not exact, but AC within limits), infeasible (AC beyond a limit).",
+        "Verdicts are those of a point's worst step: exact (no fictitious losses, AC agrees, "
+        "limits kept), feasible (not exact, but AC within limits), infeasible (AC beyond a limit).",
     )
     if not charts:
         return []
@@ -134,8 +134,8 @@ def _pairs(tables: SweepTables, pairs: list[tuple[str, str]]) -> Section:
         charts.append(Chart.of(title, figures.fictitious_loss, tables, across, up, note=note))
     more = len(pairs) - _MOST_PAIRS
     text = (
-        f"The {_MOST_PAIRS} pairs that tell most of where points are exact; the other {more} are "
-        "in heat_*.png beside this report."
+        f"The {_MOST_PAIRS} pairs that explain exactness best; the other {more} are in heat_*.png "
+        "beside this report."
         if more > 0
         else "All other dimensions together.",
     )
@@ -188,7 +188,7 @@ def _levels(tables: SweepTables) -> ReportTable:
 
 
 def _stops(tables: SweepTables) -> list[ReportTable]:
-    """Where exactness ends along the first dimension; only points on a grid tell."""
+    """Build the table of limits of exactness along the first dimension, for points on a grid."""
     stops = stops_table(tables.points, tables.varied)
     if stops.empty:
         return []
@@ -205,7 +205,7 @@ def _stops(tables: SweepTables) -> list[ReportTable]:
 
 
 def _lines(study: SweepStudy) -> list[Section]:
-    """Which lines open: on the feeder, and the worst by name."""
+    """Build the section on inexact lines: the feeder as a tree, and the worst lines."""
     shares = line_shares(study.tables)
     shares = shares[(shares > 0.0).any(axis=1)].sort_values(
         ["inexact", "c1_fails"], ascending=False, kind="stable"
@@ -228,7 +228,7 @@ def _lines(study: SweepStudy) -> list[Section]:
 
 
 def _unsolved(tables: SweepTables) -> Section:
-    """Points without a solution, and why."""
+    """Build the section on points without a solution, with the reasons."""
     missing = tables.points[tables.points["verdict"] == ""]
     shown = missing.head(_MOST_ROWS)
     texts = shown[list(tables.varied)].map(number).rename(columns=DIMENSIONS)

@@ -1,4 +1,4 @@
-"""Choose the report of a study by what its directory holds."""
+"""Choose the report of a study by the content of its directory."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from stackelgrid.analysis.report import comparison, ensemble, exactness
 from stackelgrid.analysis.report.page import Page, write_report
 from stackelgrid.analysis.run_files import read_summary
 
-# report of a study, by the verb that has written it
+# report of a study by the verb that wrote it
 _PAGES: dict[str, Callable[[Path], Page]] = {
     "exactness": exactness.page_of,
     "ensemble": ensemble.page_of,
@@ -18,7 +18,7 @@ _PAGES: dict[str, Callable[[Path], Page]] = {
 
 
 def is_study(directory: Path) -> bool:
-    """Whether a directory holds a comparison, a sweep or an ensemble; raises ResultsError."""
+    """Return True if a directory holds a comparison, sweep or ensemble; raises ResultsError."""
     return study_kind(read_summary(directory)) is not None
 
 

@@ -1,10 +1,10 @@
-"""The frame of every report: a typed page, and its rendering as one file that needs no network.
+"""Typed content of a report page, and its rendering as one file that needs no network.
 
     page = Page(title="day", subtitle="...", verdict=Verdict("good", "..."), sections=(...,))
     write_report(Path("runs/day"), page)       # runs/day/report.html
 
-Figures are drawn in the browser by plotly.js, which is embedded once. Titles, notes and tables are
-HTML, so that they wrap on a phone, can be searched and are read aloud.
+The browser draws the figures with plotly.js, which is embedded once. Titles, notes and tables are
+HTML, so that they wrap on small screens, can be searched and work with screen readers.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ State = Literal["good", "warning", "bad"]
 REPORT_NAME = "report.html"
 _SYMBOLS = {"good": "✓", "warning": "!", "bad": "✗"}
 _WORDS = {"good": "Good", "warning": "Attention", "bad": "Bad"}
-# controls of Plotly that a report needs: a picture of a figure, and back to the first view
+# Plotly controls in a report: save a picture, and reset the view
 _BUTTONS = [["toImage", "resetScale2d"]]
 _CONFIG = {
     "displaylogo": False,
@@ -37,7 +37,7 @@ _CONFIG = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came out, in one sentence, and whether that is good."""
+    """Result in one sentence, and its rating."""
 
     state: State
     sentence: str
@@ -45,9 +45,9 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure with its title, a note below it, and what it shows for readers who cannot see it.
+    """A figure with title, note, and a description for screen readers.
 
-    A chart that is not `wide` shares its row with others where the window is broad enough.
+    A chart that is not `wide` shares its row with others if the window is wide enough.
     """
 
     title: str
@@ -72,7 +72,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class ReportTable:
-    """Texts in columns, every row as long as `columns`; numbers are written by the caller."""
+    """A table of text; every row has the length of `columns`, and the caller formats numbers."""
 
     title: str
     columns: tuple[str, ...]
@@ -82,7 +82,7 @@ class ReportTable:
 
 @dataclass(frozen=True)
 class Section:
-    """A headed part of a report: text (one paragraph each), figures, tables."""
+    """A section of a report: paragraphs of text, figures, tables."""
 
     title: str
     text: tuple[str, ...] = ()
@@ -92,7 +92,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A report: title, subtitle, verdict, facts as (label, value), sections; notices come first."""
+    """A report: title, subtitle, verdict, notices, facts as (label, value), sections."""
 
     title: str
     subtitle: str
@@ -103,7 +103,7 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """Return the page as one HTML document without any reference to the outside."""
+    """Return the page as one HTML document without external references."""
     numbered = list(enumerate(page.sections, start=1))
     contents = "".join(
         f'<li><a href="#section-{n}">{escape(section.title)}</a></li>' for n, section in numbered
@@ -148,7 +148,7 @@ def render(page: Page) -> str:
 """
 
 
-# scripts and styles of the page itself, pictures made in it: nothing is ever fetched
+# only scripts and styles inside the page, and pictures made by it; nothing is fetched
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "img-src data: blob:; font-src data:"
@@ -156,7 +156,7 @@ _POLICY = (
 
 
 def write_report(directory: Path, page: Page) -> Path:
-    """Replace report.html in a directory at once and return its path; raises OSError."""
+    """Replace report.html in a directory atomically and return its path; raises OSError."""
     path = directory / REPORT_NAME
     with whole_file(path) as unfinished:
         unfinished.write_text(render(page), encoding="utf-8")
@@ -178,7 +178,7 @@ def _section(number: int, section: Section) -> Iterator[str]:
 
 
 def _without_partner(charts: Sequence[Chart]) -> set[int]:
-    """Narrow charts that would stand beside an empty half of the page."""
+    """Return the narrow charts that would have an empty half of the page beside them."""
     alone, started = set(), False
     for n, chart in enumerate(charts):
         started = not chart.wide and not started
@@ -216,7 +216,7 @@ def _table(table: ReportTable) -> str:
 
 
 def _align(cell: str) -> str:
-    """Numbers stand right, one below the other, and so does what stands for none."""
+    """Return the alignment of a cell: right for numbers and for the mark of a missing number."""
     if cell == "-":
         return ' class="number"'
     digits = cell.replace(",", "").removesuffix(" %")
@@ -228,7 +228,7 @@ def _align(cell: str) -> str:
 
 
 def _json(figure: "Figure") -> str:
-    """Data and layout of a figure as JSON, safe inside a script element: Plotly escapes < and >."""
+    """Return a figure as JSON, safe in a script element because Plotly escapes < and >."""
     from plotly.io.json import to_json_plotly
 
     content = _compact(figure.to_plotly_json())
@@ -236,7 +236,7 @@ def _json(figure: "Figure") -> str:
 
 
 def _compact(value: Any) -> Any:
-    """Numbers in single precision: seven digits are more than can be seen, and half the bytes."""
+    """Round numbers to single precision: seven digits suffice for drawing and halve the size."""
     if isinstance(value, dict):
         if value.get("dtype") == "f8" and "bdata" in value:
             return _single(value)

@@ -33,7 +33,7 @@ def page_of_study(study: ComparisonStudy) -> Page:
 
 
 def finding(comparison: Comparison) -> str:
-    """What each quality costs beyond the first, and who kept an old schedule: one sentence."""
+    """Return one sentence: the extra cost of each quality, and counts of old schedules kept."""
     first = comparison.schemes(CLOSED_LOOP)[0]
     extra = comparison.totals(CLOSED_LOOP, "extra_cost").dropna()
     share = comparison.totals(CLOSED_LOOP, "extra_cost_percent")
@@ -85,12 +85,12 @@ def _sections(comparison: Comparison) -> list[Section]:
 
 
 def _negotiations(study: ComparisonStudy) -> list[Section]:
-    """Negotiations of every run that ended; their tables are in its directory."""
+    """Build a section on the negotiations of each finished run, from the run's directory."""
     sections = []
     for name in study.comparison.done(CLOSED_LOOP):
         try:
             tables = read_negotiations(study.directory / name)
-        except StackelgridError:  # a report does without a run that was moved away
+        except StackelgridError:  # leave out a run whose directory was moved
             continue
         rounds = [
             Chart.of(f"Rounds of the first negotiation at {g}", negotiation.rounds, tables, str(g))

@@ -1,4 +1,4 @@
-"""The report of one run: finished, interrupted, or still going on."""
+"""The report of one run: finished, interrupted or running."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,7 +10,7 @@ from stackelgrid.analysis.report.page import Page, Verdict, write_report
 from stackelgrid.analysis.report.run_sections import SECTIONS
 from stackelgrid.analysis.run import Run
 
-# without these there is nothing to report; of the others a section is left out
+# tables required for a report; without other tables only their sections are left out
 _NEEDED = ("interval", "bus", "branch", "device")
 _SUMMARY: dict[str, tuple[str, ...]] = {
     "timings": ("build_s", "solve_s"),
@@ -32,7 +32,7 @@ def write_run_report(directory: Path) -> Path:
 
 
 def run_page(run: Run) -> Page:
-    """Page of a run; raises ResultsError where its tables or its summary are not those of a run."""
+    """Build the page of a run; raises ResultsError if its tables or summary are incomplete."""
     _check(run)
     when, found = clock(run), findings(run)
     sections = [of(run, when) for of in SECTIONS] if found.done else []
@@ -61,14 +61,14 @@ def _check(run: Run) -> None:
     below = any(grid.parent for grid in run.grids.values())  # a single grid has no boundary
     for name in (*_NEEDED, "boundary") if below else _NEEDED:
         file = run.directory / f"{name}.parquet"
-        # parts first: while they are removed, the whole is there
+        # parts first: the merged file exists while they are removed
         partial = any((run.directory / name).glob("part-*.parquet"))
         if run.intervals_done and not partial and not file.exists():
             raise ResultsError(f"{file}: is missing; a run writes it (docs/results.md)")
 
 
 def _check_scenario(run: Run) -> None:
-    """Refuse a scenario.toml that no run has written."""
+    """Refuse a scenario.toml that was not written by a run."""
     path = run.directory / "scenario.toml"
     if "timezone" not in run.scenario["time"]:
         raise ResultsError(f"{path}: key 'timezone' is missing; a run writes it")
@@ -99,9 +99,9 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
         ("Coordination", str(run.scenario.get("coordination", "central")).replace("_", " ")),
         ("Seed", str(s["seed"])),
         ("Solvers", f"{solver['conic']}, {solver['mixed_integer']}"),
-        ("Cost of the system", _told(cost["total"], ",.2f", " EUR")),
-        ("Largest gap of a plan", _told(bilevel["max_relative_gap"], ".1e")),
-        ("Largest cone gap", _told(s["certificate"]["max_cone_gap_pu"], ".1e", " p.u.")),
+        ("Cost of the system", _known(cost["total"], ",.2f", " EUR")),
+        ("Largest gap of a plan", _known(bilevel["max_relative_gap"], ".1e")),
+        ("Largest cone gap", _known(s["certificate"]["max_cone_gap_pu"], ".1e", " p.u.")),
         ("Recovered intervals", str(s["certificate"]["recovered"])),
         ("Intervals by fallback", str(s["intervals_fallback"])),
         ("Wall-clock time", f"{s['wall_s']:,.1f} s"),
@@ -115,24 +115,24 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
         shares.append(("Cost corrected by stored energy", cost["total_corrected"]))
         ends = f"{stored['start_mwh']:,.3f} to {stored['end_mwh']:,.3f} MWh"
         facts.insert(at, ("Stored energy, start to end", ends))
-    facts[at:at] = [(who, _told(eur, ",.2f", " EUR")) for who, eur in shares]
+    facts[at:at] = [(who, _known(eur, ",.2f", " EUR")) for who, eur in shares]
     return tuple(facts)
 
 
-def _told(value: float | None, form: str, unit: str = "") -> str:
-    """Text of a number of summary.json, which is null where it is not finite."""
+def _known(value: float | None, form: str, unit: str = "") -> str:
+    """Format a number of summary.json, which is null if it is not finite."""
     return "not known" if value is None else f"{value:{form}}{unit}"
 
 
 def _notices(run: Run) -> tuple[str, ...]:
     if run.status == "running":
         return (
-            "The run goes on, or its process was killed: this page shows what was on record when "
-            "it was written. stackelgrid report writes it anew.",
+            "The run is still running, or its process was killed: this page shows the intervals "
+            "recorded when it was written. stackelgrid report writes it again.",
         )
     if run.status == "interrupted":
         return (
-            f"The run was interrupted; stackelgrid run --resume {run.directory.name} goes on, and "
-            "writes this page anew.",
+            f"The run was interrupted; stackelgrid run --resume {run.directory.name} continues it "
+            "and writes this page again.",
         )
     return ()

@@ -1,4 +1,4 @@
-"""Sections of the report of a run; one without data is left out."""
+"""Sections of the report of a run; sections without data are left out."""
 
 from collections.abc import Callable, Iterator
 
@@ -31,7 +31,7 @@ SectionOf = Callable[[Run, Clock], Section | None]
 
 
 def what_ran(run: Run, when: Clock) -> Section:
-    """Solvers and why these, notices of the log, grids."""
+    """Build the section on solvers and their choice, notices of the log, and grids."""
     solver = run.summary["solver"]
     text = [
         f"Conic programs were solved by {solver['conic']}, mixed-integer ones by "
@@ -52,7 +52,7 @@ def _sentence(told: str) -> str:
 
 
 def certificate(run: Run, when: Clock) -> Section:
-    """Strip of verdicts, cone gaps, violations, the worst intervals."""
+    """Build the section on verdicts, cone gaps, violations and the worst intervals."""
     charts = [
         Chart.of(
             "Certificate of every grid by interval",
@@ -81,7 +81,7 @@ def certificate(run: Run, when: Clock) -> Section:
 
 
 def money(run: Run, when: Clock) -> Section:
-    """Costs by interval and kind, leaders and follower, prices."""
+    """Build the section on costs by interval and kind, leaders and follower, and prices."""
     note = "Without payments between grids of the system. Below zero: earned."
     charts = [
         Chart.of("Cost of the system by interval", costs.costs, run, note=note, wide=True),
@@ -100,7 +100,7 @@ def money(run: Run, when: Clock) -> Section:
 
 
 def powers(run: Run, when: Clock) -> Section:
-    """Balances, imports, PV, storage, trade, units."""
+    """Build the section on balances, imports, PV, storage, trade and units."""
     return Section("Power", (), tuple(_power_charts(run)))
 
 
@@ -129,7 +129,7 @@ def _power_charts(run: Run) -> Iterator[Chart]:
 
 
 def voltage(run: Run, when: Clock) -> Section:
-    """Bands against limits, phases, and the extremes of every grid."""
+    """Build the section on voltage bands and limits, phases, and extremes of every grid."""
     note = "Balanced, as it happened; every copy counts."
     charts = [
         Chart.of(f"Voltages, {LEVELS[level]}", voltages.voltage_band, run, level, note=note)
@@ -144,7 +144,7 @@ def voltage(run: Run, when: Clock) -> Section:
 
 
 def grid_maps(run: Run, when: Clock) -> Section:
-    """Map of every grid in the interval in which it is closest to a voltage limit."""
+    """Build the section of maps, each in the interval closest to a voltage limit."""
     if not has_network(run):
         return Section(
             "Maps",
@@ -181,7 +181,7 @@ def loading(run: Run, when: Clock) -> Section | None:
 
 
 def interface(run: Run, when: Clock) -> Section | None:
-    """Rounds and mismatches of the same-time loop between grids."""
+    """Build the section on rounds and mismatches of the interface loop between grids."""
     if run.boundary.empty:
         return None
     title = "Interfaces between grids"
@@ -194,7 +194,7 @@ def interface(run: Run, when: Clock) -> Section | None:
 
 
 def negotiations(run: Run, when: Clock) -> Section | None:
-    """Rounds, residuals, times to agreement and doubts of negotiations."""
+    """Build the section on negotiations: rounds, residuals, schedules held, time to agreement."""
     tables = NegotiationTables(run.round, run.negotiation, run.commitment)
     charts = []
     for grid in map(str, tables.round["grid"].unique()):

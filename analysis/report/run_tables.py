@@ -1,4 +1,4 @@
-"""Tables of the report of a run: grids, costs, extremes, and the worst intervals and why."""
+"""Tables of the report of a run: grids, costs, extremes, and the worst intervals with reasons."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ _DEVICES = ("load", "pv", "battery", "unit")
 
 
 def grid_table(run: Run) -> ReportTable:
-    """Grids with their place, number of copies, and what is connected."""
+    """Build the table of grids: position, number of copies, devices."""
     count = copies(run)
     first = run.bus["interval"] == run.bus["interval"].min()
     buses = run.bus[first].groupby("grid").size()
@@ -49,7 +49,7 @@ def grid_table(run: Run) -> ReportTable:
 
 
 def cost_table(run: Run) -> ReportTable:
-    """Sums of the costs by kind, and by who bears them."""
+    """Build the table of costs by kind, and by leaders and follower."""
     kinds, sides = cost_kinds(run).sum(), cost_sides(run).sum(skipna=False)
     rows = [(name, f"{v:,.2f}") for name, v in kinds.items() if abs(v) > NOTHING_EUR]
     rows.append(("cost of the system", f"{sides['system']:,.2f}"))
@@ -68,7 +68,7 @@ def cost_table(run: Run) -> ReportTable:
 
 
 def extremes_table(run: Run, when: Clock) -> ReportTable:
-    """Lowest and highest voltage and largest loading of every grid, with place and time."""
+    """Build the table of extreme voltages and loadings of every grid, with place and time."""
     rows = []
     names = _bus_names(run)
     for grid in run.grids:
@@ -99,7 +99,7 @@ def extremes_table(run: Run, when: Clock) -> ReportTable:
 
 
 def worst_table(run: Run, when: Clock) -> ReportTable | None:
-    """The worst intervals: what was violated, and why it came to that; None where all was well."""
+    """Build the table of the worst intervals with violations and reasons; None without any."""
     table = run.interval
     feeder = table["level"] != "transmission"
     three = table["verdict_three_phase"]

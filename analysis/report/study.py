@@ -1,4 +1,4 @@
-"""What the reports of all studies share: facts, notices of what is missing, tables of texts."""
+"""Common parts of the reports of studies: facts, notices of missing parts, tables."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -15,7 +15,7 @@ _STATES = {
 
 
 def facts_of(summary: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Scenario, seed, version, solvers and time of a study, as labels and values."""
+    """Return scenario, seed, version, solvers and time of a study as (label, value)."""
     solver = summary.get("solver") or {}
     facts = [
         ("Scenario", str(summary["scenario"])),
@@ -34,7 +34,7 @@ def facts_of(summary: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def unfinished(summary: Mapping[str, Any], done: int, planned: int, what: str) -> list[str]:
-    """Notice that a study is not whole, with how much of it this report shows."""
+    """Return a notice for an unfinished study, with the share shown in the report."""
     state = _STATES.get(str(summary["status"]))
     if state is None:
         return []
@@ -45,12 +45,12 @@ def unfinished(summary: Mapping[str, Any], done: int, planned: int, what: str) -
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a text, 14.5 s or 1:23:45 h."""
+    """Format seconds, as 14.5 s or 1:23:45 h."""
     return f"{seconds:.1f} s" if seconds < 600.0 else f"{timedelta(seconds=round(seconds))} h"
 
 
 def frame_table(frame: pd.DataFrame, title: str, note: str = "") -> ReportTable:
-    """Table of a report from a frame of texts."""
+    """Build a report's table from a frame of text."""
     rows = tuple(
         tuple(str(cell).replace(" ± ", "\u00a0±\u00a0") for cell in row)
         for row in frame.itertuples(index=False)
@@ -59,12 +59,12 @@ def frame_table(frame: pd.DataFrame, title: str, note: str = "") -> ReportTable:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names as a text: a, b and c."""
+    """Join names to a text: a, b and c."""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def number(value: float) -> str:
-    """A dimension's value, empty where there is none."""
+    """Format a dimension's value; `-` if missing."""
     return "-" if pd.isna(value) else f"{value:g}"

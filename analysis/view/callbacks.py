@@ -1,4 +1,4 @@
-"""What happens on the page: callbacks of this process, and those of assets/view.js."""
+"""Callbacks of the page: those of this process, and those of assets/view.js."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -17,7 +17,7 @@ from stackelgrid.analysis.view.strip import strip_figure
 
 
 def register(app: Dash, run: LiveRun) -> None:
-    """Give the page its callbacks. None of them writes anything."""
+    """Register the callbacks of the page; none of them writes files."""
     _in_browser(app)
 
     @app.callback(
@@ -81,7 +81,7 @@ def _in_browser(app: Dash) -> None:
 
 
 def followed(run: LiveRun, loaded: int) -> tuple[Any, Any, str, bool]:
-    """New values since `loaded` intervals, progress, what cannot be read, whether that was all."""
+    """Return values after `loaded` intervals, progress, read errors, and True if all is done."""
     progress = run.update()
     done = run.done
     chunk: Any = no_update
@@ -95,7 +95,7 @@ def followed(run: LiveRun, loaded: int) -> tuple[Any, Any, str, bool]:
 
 
 def progress_line(p: Progress) -> list[Component]:
-    """How far the run is, in one line."""
+    """Return one line on the progress of the run."""
     status = "silent" if p.silent_s is not None else p.status
     facts = [f"{p.done} of {p.planned} intervals", f"{_duration(p.wall_s)} so far"]
     if p.status != "running":
@@ -116,12 +116,12 @@ def progress_line(p: Progress) -> list[Component]:
 
 
 def series_title(found: Series) -> str:
-    """Name of the element, and that nothing is known of it where that is so."""
+    """Return the name of the element, with a note if no values are recorded."""
     return found.title if found.panels else f"{found.title}: nothing is recorded"
 
 
 def interval_panels(run: LiveRun, interval: int | None, grid: str | None) -> tuple[Component, ...]:
-    """Why the verdicts are what they are, trades, and the decision of an interval."""
+    """Return the panels of an interval: reasons of the verdicts, trades, and the decision."""
     at = min(interval or 0, max(run.done - 1, 0))
     grids = grids_of(run, grid)
     return (
@@ -132,13 +132,13 @@ def interval_panels(run: LiveRun, interval: int | None, grid: str | None) -> tup
 
 
 def grids_of(run: LiveRun, choice: str | None) -> Sequence[str]:
-    """Names behind a choice of the page: one grid, or all."""
+    """Return the grids of a choice on the page: one grid, or all."""
     names = [g.name for g in run.grids]
     return [choice] if choice in names and choice != ALL else names
 
 
 def _height(figure: dict[str, Any]) -> dict[str, str]:
-    """Style of a graph that is as high as its figure, and as wide as there is room."""
+    """Return the style of a graph with the height of its figure and the available width."""
     return {"height": f"{figure['layout']['height']}px"}
 
 

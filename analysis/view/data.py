@@ -1,4 +1,4 @@
-"""What the page needs of a run: its progress, its geometry, and values as they are recorded."""
+"""Data of a run for the page: progress, geometry, and recorded values."""
 
 import base64
 import threading
@@ -38,18 +38,18 @@ _COLUMNS: dict[str, tuple[str, ...] | None] = {
     "commitment": None,
     "phase": None,
 }  # fmt: skip
-# every interval has rows of these
+# tables with rows in every interval
 _REQUIRED = ("bus", "interval")
 _Values = NDArray[np.float32]
 _BUS = ["grid", "bus"]
 _BRANCH = ["grid", "element", "index"]
-# a run is said to be silent when its last interval took so many times as long as the mean before
+# a run counts as silent if its current interval has taken this many times the mean, and this long
 _SILENT_FACTOR, _SILENT_S = 10.0, 60.0
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come. `left_s` and `silent_s` are None where there is nothing to say."""
+    """Progress of a run; `left_s` and `silent_s` are None if they do not apply."""
 
     name: str
     status: str
@@ -78,7 +78,7 @@ class Chunk:
 
 
 class LiveRun:
-    """A run that is looked at while it goes on: nothing is written, nothing is read twice.
+    """Reader of a run that may still be running; reads each row once and writes nothing.
 
     Raises ResultsError for a directory that holds no run. `update` may be called from several
     threads; frames returned by `table` are never changed afterwards.
@@ -91,7 +91,7 @@ class LiveRun:
         self._problem = ""
 
     def update(self) -> Progress:
-        """Look at what has been recorded since the last call."""
+        """Read the results recorded since the last call."""
         with self._lock:
             try:
                 if _identity(self.directory) != self._read.identity:
@@ -99,18 +99,18 @@ class LiveRun:
                 else:
                     self._read.look()
                 self._problem = ""
-            except ResultsError as error:  # the page stays as it is, and says so
+            except ResultsError as error:  # the page keeps its content and shows the error
                 self._problem = str(error)
             return self._read.progress(self._problem)
 
     @property
     def run(self) -> Run:
-        """The run as it was when it was opened."""
+        """The run as of opening."""
         return self._read.run
 
     @property
     def identity(self) -> str:
-        """Changes when another run has begun in the directory."""
+        """Identity of the run; it changes if another run begins in the directory."""
         return self._read.identity
 
     @property
@@ -130,29 +130,29 @@ class LiveRun:
 
     @property
     def running(self) -> bool:
-        """Whether the run goes on, as far as its summary says."""
+        """True if the run is running according to its summary."""
         return bool(self._read.summary["status"] == "running")
 
     @property
     def done(self) -> int:
-        """Intervals that have been read."""
+        """Number of intervals read."""
         return int(self._read.summary["intervals_done"])
 
     @property
     def planned(self) -> int:
-        """Intervals of the whole run."""
+        """Number of planned intervals."""
         return int(self._read.summary["intervals_planned"])
 
     def table(self, name: str) -> pd.DataFrame:
-        """Return a table as far as it has been read."""
+        """Return the rows of a table read so far."""
         return self._read.tables[name].frame
 
     def grid(self, name: str) -> GridGeometry:
-        """Geometry of one grid."""
+        """Return the geometry of one grid."""
         return next(g for g in self.grids if g.name == name)
 
     def chunk(self, first: int) -> Chunk:
-        """Voltages and loadings from an interval on; from where the run is, if it went back."""
+        """Return voltages and loadings from interval `first` on; empty beyond the recorded ones."""
         with self._lock:
             done = self.done
             first = min(max(first, 0), done)
@@ -161,7 +161,7 @@ class LiveRun:
         return Chunk(first, done, _base64(vm), _base64(loading))
 
     def tightest(self) -> int:
-        """Interval in which a bus is closest to its limit, or furthest beyond it; 0 without any."""
+        """Return the interval with the smallest margin of a bus to its limit; 0 without any."""
         with self._lock:
             vm = self._read.voltages(0, self.done)
             grids = self._read.grids
@@ -175,7 +175,7 @@ class LiveRun:
 
 
 class _Reading:
-    """What has been read of one run; `look` reads on. Raises ResultsError."""
+    """Values read of one run; `look` reads new ones. Raises ResultsError."""
 
     def __init__(self, directory: Path) -> None:
         self.run = Run(directory)
@@ -198,7 +198,7 @@ class _Reading:
         self.look()
 
     def look(self) -> None:
-        """Read what has been recorded since the last look; nothing where a table is unreadable."""
+        """Read all tables up to the recorded intervals; none if one of them cannot be read."""
         path = self.run.directory / "summary.json"
         try:
             stamp = path.stat().st_mtime_ns
@@ -219,18 +219,18 @@ class _Reading:
         self.summary, self._stamp = summary, stamp
 
     def voltages(self, first: int, done: int) -> _Values:
-        """Voltages (intervals, buses) in p.u."""
+        """Return voltages (intervals, buses) in p.u."""
         return self._matrix("bus", _BUS, "vm_pu", first, done)
 
     def loadings(self, first: int, done: int) -> _Values:
-        """Loadings (intervals, branches) in percent; NaN where there is no rating."""
+        """Return loadings (intervals, branches) in percent; NaN without a rating."""
         values = self._matrix("branch", _BRANCH, "loading_percent", first, done)
         if values.size:
             values[:, self._unrated] = np.nan
         return values
 
     def progress(self, problem: str) -> Progress:
-        """How far the run has come; `left_s` at the pace since what was seen first."""
+        """Return the progress; `left_s` is based on the pace since the first reading."""
         s = self.summary
         done, planned, wall_s = (
             int(s["intervals_done"]), int(s["intervals_planned"]), float(s["wall_s"]),
@@ -277,10 +277,9 @@ class _Reading:
         } if elements.bus.size else {}  # fmt: skip
 
     def _loading_limits(self, branches: pd.DataFrame) -> Floats:
-        """What each branch may be loaded to in percent, NaN without a rating.
+        """Return the loading limit of each branch in percent, NaN without a rating.
 
-        Runs of older versions do not say; there a branch has none that carries a current, but is
-        never loaded.
+        Older versions did not record it; there a branch with current but without loading has none.
         """
         limits = loading_limits(self.run) if has_network(self.run) else pd.Series(dtype=float)
         if not limits.notna().any():
@@ -297,7 +296,7 @@ class _Reading:
         return first
 
     def _matrix(self, table: str, key: list[str], column: str, first: int, done: int) -> _Values:
-        """Values of a column by interval and element."""
+        """Return the values of a column by interval and element."""
         positions = self._positions.get(table)
         if positions is None:
             return np.empty((done - first, 0), dtype="<f4")
@@ -313,7 +312,7 @@ class _Reading:
 
 
 def _identity(directory: Path) -> str:
-    """What tells the run in a directory from another one that takes its place."""
+    """Return an identity of the run in a directory, different for a run that replaces it."""
     try:
         stat = (directory / "scenario.toml").stat()
     except OSError as error:
@@ -324,7 +323,7 @@ def _identity(directory: Path) -> str:
 
 
 def _times(run: Run, step: pd.Timedelta) -> pd.DatetimeIndex:
-    """Starts of all planned intervals in local time, running on evenly when clocks change."""
+    """Return the starts of all planned intervals in local time, without clock changes."""
     section = run.scenario["time"]
     planned = int(run.summary["intervals_planned"])
     try:

@@ -1,4 +1,4 @@
-"""What a map shows of each grid: places, names and limits, which do not change during a run."""
+"""Static data of maps: positions, names and limits of each grid."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.run_files import GridInfo
 from stackelgrid.profiles.arrays import Floats, Ints
 
-# kinds of the device table that can be chosen; loads have no symbol of their own on a map
+# selectable kinds of the device table; loads have no symbol on a map
 DEVICE_KINDS = ("battery", "pv", "unit", "load")
 
 
@@ -21,9 +21,9 @@ DEVICE_KINDS = ("battery", "pv", "unit", "load")
 class GridGeometry:
     """One grid: buses in the order of `bus`, branches by positions in it.
 
-    `x`, `y` (in a unit square, same scale on both axes) are empty where the run recorded no
-    network; `low_pu` and `high_pu` are the buses' voltage limits, `max_loading_percent` what the
-    branches may be loaded to, NaN where there are none.
+    `x`, `y` (in a unit square, same scale on both axes) are empty if the run recorded no network;
+    `low_pu` and `high_pu` are the buses' voltage limits, `max_loading_percent` the loading limits
+    of the branches; NaN without a limit.
     """
 
     name: str
@@ -43,7 +43,7 @@ class GridGeometry:
 
     @property
     def has_map(self) -> bool:
-        """Whether every bus has a place."""
+        """True if every bus has a position."""
         return len(self.x) == len(self.bus) > 0
 
 
@@ -70,7 +70,7 @@ def title_of(info: GridInfo) -> str:
 class Elements:
     """Elements in the tables of a run: columns (grid, bus), (grid, element, index) and devices'.
 
-    `max_loading_percent` are the limits of the branches, in their order.
+    `max_loading_percent` holds the limits of the branches in their order.
     """
 
     bus: pd.DataFrame

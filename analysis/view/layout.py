@@ -1,4 +1,4 @@
-"""The page: what stands where. Values come with the callbacks."""
+"""Layout of the page; the callbacks supply the values."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ from stackelgrid.profiles.arrays import Floats
 
 ALL = "*"  # choice of all grids at once
 FOLLOW_MS, PLAY_MS = 1000, 250
-# a page that asks again drops the answer that is on its way; after this it is taken for lost
+# ms until the page considers an answer lost; a new request would drop an answer under way
 ANSWER_MS = 60_000
-_SHADES = 11  # colours of a scale that the page blends between
+_SHADES = 11  # colours of a scale, between which the page interpolates
 _PLAIN: Any = {"displaylogo": False, "responsive": True, "displayModeBar": False}
 
 
@@ -92,19 +92,19 @@ def page(run: LiveRun) -> Component:
 
 
 def first_grid(run: LiveRun) -> str | None:
-    """Grid that the page opens with: all of them."""
+    """Return the grid choice at opening: all grids."""
     names = [g.name for g in run.grids]
     return ALL if len(names) > 1 else (names[0] if names else None)
 
 
 def first_interval(run: LiveRun) -> int:
-    """Interval that the page opens with: the last of a run that goes on, else the tightest."""
+    """Return the interval at opening: the last of a running run, else that of least margin."""
     run.update()
     return max(run.done - 1, 0) if run.running else run.tightest()
 
 
 def browser_geometry(run: LiveRun) -> dict[str, Any]:
-    """What the page's own code needs to draw maps; numbers as JSON takes them."""
+    """Return the data with which the page's JavaScript draws maps, as plain JSON values."""
     buses = branches = 0
     grids = []
     for g in run.grids:
@@ -121,7 +121,7 @@ def browser_geometry(run: LiveRun) -> dict[str, Any]:
         "all": ALL,
         "tolerance": tolerances.AC_LIMIT_PU,
         "voltage": _shades(style.VOLTAGE_SCALE, 0.0, 1.0, _SHADES),
-        # the palest shades would not be seen on white
+        # the palest shades would be invisible on white
         "loading": _shades(style.LOADING_SCALE, 0.2, 1.0, _SHADES),
         "colors": {
             "battery": style.BATTERY, "pv": style.PV, "unit": style.UNIT, "agent": style.IMPORT,
@@ -132,7 +132,7 @@ def browser_geometry(run: LiveRun) -> dict[str, Any]:
 
 
 def revision(run: LiveRun) -> str:
-    """Changes when a page must be loaded again: another run, or the first interval is there."""
+    """Return a text that changes if the page must reload: another run, or the first interval."""
     return f"{run.identity}-{bool(run.grids and run.grids[0].bus)}"
 
 
@@ -165,7 +165,7 @@ def _shades(scale: str, low: float, high: float, count: int) -> list[tuple[float
 
 
 def _timed(name: str) -> Component:
-    """Graph over time with the line of the interval shown, which the page moves."""
+    """Return a graph over time with a line at the shown interval, which the page moves."""
     return html.Div(
         [dcc.Graph(id=name, config=_PLAIN, figure=_empty()), html.Div(className="time-line")],
         className="timed",
@@ -178,7 +178,7 @@ def _empty() -> dict[str, Any]:
 
 
 def aria(**values: str) -> dict[str, Any]:
-    """Attributes aria-... of a component."""
+    """Return the attributes aria-... of a component."""
     return {f"aria-{name}": value for name, value in values.items()}
 
 
@@ -209,7 +209,7 @@ def _no_map(run: LiveRun) -> str:
 
 
 def _variables() -> dict[str, str]:
-    """Colours and fonts of style.py for the page's style sheet."""
+    """Return colours and fonts of style.py for the page's style sheet."""
     return {
         "--ink": style.INK, "--paper": style.PAPER, "--rule": style.RULE, "--accent": style.BLUE,
         "--Dash-Fill-Interactive-Strong": style.BLUE, "--font": style.FONT,

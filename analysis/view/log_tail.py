@@ -1,4 +1,4 @@
-"""The last warning of a log that grows."""
+"""The last warning of a growing log."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import Any
 
 
 class LogTail:
-    """Follows log.jsonl of a run that goes on; `warning` is empty as long as there is none.
+    """Follows log.jsonl of a running run; `warning` is empty until there is one.
 
-    Lines that are no event (a full disk cuts one short, and the next is glued to it) are left out.
+    Lines that do not hold an event are left out: a full disk can cut a line, so that the next one
+    continues it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -16,7 +17,7 @@ class LogTail:
         self.warning = ""
 
     def update(self) -> None:
-        """Read what has been appended; a log that a resumed run has cut is read anew."""
+        """Read appended lines; read all lines again if a resumed run has cut the log."""
         try:
             with self._path.open("rb") as file:
                 if self._offset:  # after a line, unless the log has been cut meanwhile
@@ -30,7 +31,7 @@ class LogTail:
         end = text.rfind(b"\n") + 1
         self._offset += end
         for line in text[:end].splitlines():
-            # thousands of lines tell of solves: they are not worth parsing
+            # parse only warnings: a log holds thousands of lines on solves
             if b'"event": "warning"' in line or b'"event": "fallback"' in line:
                 self._take(line)
 

@@ -1,4 +1,4 @@
-"""Series of one element over the run: what a click on the map shows."""
+"""Series of one element over the run, shown after a click on the map."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,16 +10,16 @@ from stackelgrid.analysis import style
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.profiles.arrays import Floats
 
-# powers below are the rounding of a power flow
+# smaller powers are rounding of a power flow
 _NOTHING_MW = 1e-7
 
 
 @dataclass(frozen=True)
 class Element:
-    """What has been chosen: kind (bus, line, trafo, battery, pv, unit, load, agent), grid, index.
+    """A selected element: kind (bus, line, trafo, battery, pv, unit, load, agent), grid, index.
 
-    `index` is pandapower's; -1 for an agent. Devices of pandapower tables that share a kind (units
-    may be sgen, gen or ext_grid) are told apart by `element`.
+    `index` is pandapower's; -1 for an agent. `element` is the pandapower table of a device, as a
+    unit may be a sgen, gen or ext_grid.
     """
 
     kind: str
@@ -29,19 +29,19 @@ class Element:
 
     @classmethod
     def from_text(cls, text: str) -> "Element":
-        """Read what `text` wrote: kind|grid|index|element."""
+        """Parse the text form kind|grid|index|element."""
         kind, grid, index, element = text.split("|")
         return cls(kind, grid, int(index), element)
 
     @property
     def text(self) -> str:
-        """One string, e.g. battery|lv1|3|storage."""
+        """Text form, such as battery|lv1|3|storage."""
         return f"{self.kind}|{self.grid}|{self.index}|{self.element}"
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a panel: values of the intervals on record."""
+    """A line of a panel: values of the recorded intervals."""
 
     name: str
     values: Floats
@@ -61,7 +61,7 @@ class Panel:
 
     @property
     def shown(self) -> bool:
-        """Whether there is a value to show."""
+        """True if the panel has a value."""
         return any(np.isfinite(line.values).any() for line in self.lines)
 
 
@@ -74,7 +74,7 @@ class Series:
 
 
 def series(run: LiveRun, element: Element) -> Series:
-    """Return what the run has recorded of an element; no panels where it knows nothing of it."""
+    """Return the recorded series of an element; no panels if nothing is recorded."""
     if element.kind == "agent":
         found = _agent(run, element)
     elif element.kind == "bus":
@@ -93,7 +93,7 @@ def _bus(run: LiveRun, element: Element) -> Series:
     if element.index in geometry.bus:
         at = geometry.bus.index(element.index)
         own = (geometry.low_pu[at], geometry.high_pu[at])
-        limits = tuple(float(v) for v in own if 0.5 < v < 1.5)  # nets say 0 and 2 for none
+        limits = tuple(float(v) for v in own if 0.5 < v < 1.5)  # nets use 0 and 2 for no limit
     lines = [Line("plan", rows("vm_planned_pu"), style.GREY, "dot")]
     phases = _rows(run, "phase", element, bus=element.index)
     lines += [
@@ -183,7 +183,7 @@ def _agent(run: LiveRun, element: Element) -> Series:
     boundary = _rows(run, "boundary", element)
     transmission = run.grid(element.grid).level == "transmission"
     real, planned = rows("p_import_mw"), rows("p_import_planned_mw")
-    if transmission:  # its exchange is what its units deliver
+    if transmission:  # its exchange is the power of its units
         real = np.full_like(real, np.nan)
     powers = {
         "load": (rows("load_p_mw"), style.LOAD),
@@ -225,14 +225,14 @@ class _Rows:
         self._frame, self._done = frame, done
 
     def __call__(self, column: str) -> Floats:
-        """Values of a column, shape (intervals on record,); NaN where there are none."""
+        """Return the values of a column (recorded intervals,); NaN where missing."""
         values = np.full(self._done, np.nan)
         at = self._frame["interval"].to_numpy()
         values[at[at < self._done]] = self._frame[column].to_numpy()[at < self._done]
         return values
 
     def first(self, column: str) -> str:
-        """First value of a column as text."""
+        """Return the first value of a column as text."""
         return str(self._frame[column].iloc[0]) if len(self._frame) else ""
 
 
@@ -245,6 +245,6 @@ def _rows(run: LiveRun, table: str, chosen: Element, **keys: Any) -> _Rows:
 
 
 def _scale(*values: Floats) -> tuple[float, str]:
-    """Factor and prefix that make MW (or MWh, MVAr; for kA the same) readable: M or k."""
+    """Return factor and prefix (M or k) that make MW, MWh, MVAr or kA readable."""
     largest = max((float(np.nanmax(np.abs(v), initial=0.0)) for v in values), default=0.0)
     return (1.0, "M") if largest >= 1.0 else (1e3, "k")

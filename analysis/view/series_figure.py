@@ -8,12 +8,12 @@ from stackelgrid.analysis import style
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.analysis.view.series import Line, Panel, Series
 
-# height of a panel and what titles and time take, px
+# px: height of a panel, and of titles and time axis together
 _PANEL, _MARGIN = 150, 100
 
 
 def series_figure(run: LiveRun, found: Series) -> dict[str, Any]:
-    """Figure of an element's series as Plotly's JSON."""
+    """Return the figure of an element's series as Plotly's JSON."""
     times = run.times[: run.done]
     edges = [*times, times[-1] + run.step] if len(times) else []
     x = [t.isoformat() for t in edges]
@@ -65,7 +65,7 @@ def _trace(x: list[str], line: Line, panel: Panel, axis: str) -> dict[str, Any]:
 
 
 def _heading(panel: Panel, top: float) -> dict[str, Any]:
-    """Title of a panel with the names of its lines in their colours: a legend where it is read."""
+    """Return the title of a panel with the names of its lines in their colours, as a legend."""
     dashes = {"solid": "━", "dash": "╍", "dot": "┄"}
     shown = [line for line in panel.lines if np.isfinite(line.values).any()]
     names = "  ".join(
@@ -86,6 +86,6 @@ def _limit(value: float, axis: str) -> dict[str, Any]:
 
 
 def time_title(run: LiveRun) -> dict[str, Any]:
-    """Title of a time axis: the zone it is in."""
+    """Return the title of a time axis, with its time zone."""
     zone = run.run.scenario["time"].get("timezone", "UTC")
     return {"text": f"time ({zone})", "standoff": 4}

@@ -1,4 +1,4 @@
-"""The server of the page: this machine only, unless asked otherwise; it reads and never writes."""
+"""The server of the page, on this machine only by default; it reads and never writes."""
 
 import logging
 import socket
@@ -16,7 +16,7 @@ from stackelgrid.analysis.view.layout import page
 PORT = 8050
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 EVERYWHERE = frozenset({"0.0.0.0", "::"})
-# everything comes from this server; plotly.js and Dash make code and styles of their own
+# load only from this server; plotly.js and Dash generate code and styles at run time
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; worker-src 'self' blob:; "
@@ -25,7 +25,7 @@ _POLICY = (
 
 
 def application(run: LiveRun, host: str = "127.0.0.1") -> Dash:
-    """Return the application that shows a run to whoever reaches `host`."""
+    """Return the application that shows a run to clients that connect to `host`."""
     app = Dash(
         __name__,
         title=f"{run.run.name} · stackelgrid",
@@ -42,7 +42,7 @@ def application(run: LiveRun, host: str = "127.0.0.1") -> Dash:
 
 
 def _guard(server: Flask, host: str) -> None:
-    """Answer only to the names the server was bound to: a foreign page cannot rebind its own."""
+    """Refuse requests for other host names, against DNS rebinding by foreign pages."""
 
     @server.before_request
     def check_host() -> Response | None:
@@ -61,21 +61,21 @@ def _guard(server: Flask, host: str) -> None:
 
 
 def _host_name(text: str) -> str:
-    """Name of a Host header without its port."""
+    """Return the name in a Host header without its port."""
     if text.startswith("["):
         return text[1 : text.find("]")].lower()
     return text.rsplit(":", 1)[0].lower() if text.count(":") == 1 else text.lower()
 
 
 class _Handler(WSGIRequestHandler):
-    """One connection of a browser, known to the server for as long as it lasts."""
+    """A connection of a browser, registered with the server while it is open."""
 
     server: "PageServer"
 
     def setup(self) -> None:
         super().setup()
         self.server.connections.add(self.connection)
-        if self.server.closing:  # accepted before, but not yet known when all were ended
+        if self.server.closing:  # accepted before, but not yet registered, when all were ended
             self.server.end(self.connection)
 
     def finish(self) -> None:
@@ -84,10 +84,10 @@ class _Handler(WSGIRequestHandler):
 
 
 class PageServer(ThreadedWSGIServer):
-    """A thread a connection; all of them have ended when the server is closed.
+    """A server with one thread for each connection; closing it ends all threads.
 
-    Browsers keep connections open. Threads that still wait for them when the interpreter ends make
-    libraries complain.
+    Browsers keep connections open, and threads that wait for them at the interpreter's end cause
+    errors in libraries.
     """
 
     daemon_threads = False
@@ -95,7 +95,7 @@ class PageServer(ThreadedWSGIServer):
     def __init__(self, host: str, port: int, app: Flask, fd: int) -> None:
         self.connections: set[socket.socket] = set()
         super().__init__(host, port, app, handler=_Handler, fd=fd)
-        self.closing = False  # not before: the socket of its own that it does not need is closed
+        self.closing = False  # set after super().__init__, which closes an unused socket
 
     def server_close(self) -> None:
         """End the connections and wait for their threads."""
@@ -105,17 +105,17 @@ class PageServer(ThreadedWSGIServer):
         super().server_close()
 
     def end(self, connection: socket.socket) -> None:
-        """End a connection; its thread then sees the end of what it reads."""
+        """Shut down a connection; its thread then reads the end of the stream."""
         with suppress(OSError):  # it has ended by itself
             connection.shutdown(socket.SHUT_RDWR)
 
 
 def bind(app: Dash, host: str, port: int | None) -> PageServer:
-    """Return a server that listens: at the port asked for, or at PORT or a free one.
+    """Return a listening server: at the given port, or by default at PORT or a free one.
 
-    Raises OSError where host or port cannot be had.
+    Raises OSError if host or port is not available.
     """
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line a request helps nobody
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no log line for each request
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, PORT if port is None else port), family=family)
@@ -129,6 +129,6 @@ def bind(app: Dash, host: str, port: int | None) -> PageServer:
 
 
 def address(host: str, port: int) -> str:
-    """Address of the page in a browser of this machine."""
+    """Return the address of the page for a browser on this machine."""
     shown = "localhost" if host in EVERYWHERE else host
     return f"http://[{shown}]:{port}/" if ":" in shown else f"http://{shown}:{port}/"

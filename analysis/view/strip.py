@@ -1,4 +1,4 @@
-"""The certificate as a strip: one row a grid, one cell an interval, coloured by verdict."""
+"""Strip of verdicts: one row for each grid, one cell for each interval, coloured by verdict."""
 
 from typing import Any
 
@@ -19,14 +19,14 @@ from stackelgrid.analysis.view.panels import beyond_text
 from stackelgrid.analysis.view.series_figure import time_title
 from stackelgrid.controllers.verdict import INFEASIBLE
 
-# what tells it apart without colour, where the cells are wide enough
+# mark of infeasible cells in addition to their colour, if cells are wide enough
 _INFEASIBLE_MARK = "✕"
 _ROW, _MARGIN = 22, 90
-_GAPS_MOST = 48  # intervals that have a gap between their cells
+_GAPS_MOST = 48  # largest number of intervals with gaps between their cells
 
 
 def state_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """State (of the worse view), mark and reason of each row of the interval table."""
+    """Return state (of the worse view), mark and reason for each row of the interval table."""
     three, verdict = frame["verdict_three_phase"], frame["verdict"].astype(object)
     worse = verdict.mask(three == INFEASIBLE, INFEASIBLE)
     place = frame["worst"].mask(
@@ -55,7 +55,7 @@ def state_columns(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def strip_figure(run: LiveRun) -> dict[str, Any]:
-    """Figure of the verdicts as Plotly's JSON; customdata of a cell is (interval, reason)."""
+    """Return the strip as Plotly's JSON; customdata of a cell is (interval, reason)."""
     names = [g.name for g in run.grids] or list(run.run.grids)
     cells = state_columns(run.table("interval"))
     wide = {

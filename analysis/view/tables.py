@@ -1,4 +1,4 @@
-"""Tables of a run that may still be going on, read so that nothing is read twice."""
+"""Incremental reading of the tables of a run that may still be running."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +12,9 @@ from stackelgrid.simulators.tables import SCHEMAS
 
 
 class GrowingTable:
-    """One table of a run; `update` adds what has been recorded since the last look.
+    """One table of a run; `update` adds the rows recorded since the last call.
 
-    A `required` table has rows of every interval; of others a run may have none.
+    A `required` table has rows for every interval; other tables may be missing.
     """
 
     def __init__(
@@ -34,9 +34,9 @@ class GrowingTable:
         self.frame: pd.DataFrame = self._frame(schema.empty_table().select(self._columns))
 
     def update(self, done: int) -> None:
-        """Read up to the interval `done` (exclusive); a run that went back is followed back.
+        """Read up to the interval `done` (exclusive); drop rows if a resumed run went back.
 
-        Raises ResultsError for a file that cannot be read, and for rows that must be there.
+        Raises ResultsError for a file that cannot be read, and for missing required rows.
         """
         if done < self._seen:
             self.frame = self.frame[self.frame["interval"] < done].reset_index(drop=True)
@@ -53,7 +53,7 @@ class GrowingTable:
         self._seen = done
 
     def _frame(self, table: pa.Table) -> pd.DataFrame:
-        # rows of a grid are looked for often, and categories compare fast
+        # rows are often selected by grid, and categories compare fast
         frame: pd.DataFrame = table.to_pandas().astype({"grid": self._grids})
         return frame
 
@@ -74,7 +74,7 @@ class GrowingTable:
         inside = [("interval", ">=", first), ("interval", "<", done)]
         try:
             return _table(whole, self._columns, inside)
-        except FileNotFoundError as error:  # somebody removes the run
+        except FileNotFoundError as error:  # the run is being removed
             raise ResultsError(f"{whole}: has vanished while it was read") from error
 
 

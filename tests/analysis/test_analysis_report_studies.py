@@ -222,7 +222,7 @@ def test_what_errors_cost_with_its_interval(ensembled, ensemble_tables):
     # mean 20, Student's t of 2 degrees 4.3027 x standard error 10 / sqrt(3)
     sentence = (
         "Beyond perfect foresight, errors of level 1 cost 20.00 EUR (2 %; 95 % confidence: -4.84 "
-        "to 44.84 EUR; not to be told from nothing; 3 members) with bottom_up."
+        "to 44.84 EUR; not distinguishable from zero; 3 members) with bottom_up."
     )
     assert of_ensemble.finding(ensemble_tables) == sentence
     page = study_page(ensembled)
