@@ -32,6 +32,7 @@ checks: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tests/check_wording.py
 
 # types are checked on the installed package, from outside the checkout: the folders of the
 # checkout are not importable by their bare names

@@ -110,7 +110,7 @@ class Response(_Message, frozen=True, kw_only=True, gc=False, tag="response"):
 class Vote(_Message, frozen=True, kw_only=True, gc=False, tag="vote"):
     """A binding answer to a `Prepare`.
 
-    `exchange_mw`, `exchange_mvar`: the new schedule, the agent's if it is told to commit;
+    `exchange_mw`, `exchange_mvar`: the new schedule, the agent's after a `Commit`;
     `trade_mw`: the most it trades. `held`, `held_mw`, `held_mvar`: the version and the schedule it
     keeps otherwise, irrevocably: older commits are ignored from here on. All from the interval of
     the message on. A vote of no repeats the held schedule as the exchange.

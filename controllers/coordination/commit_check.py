@@ -14,7 +14,7 @@ from stackelgrid.profiles.arrays import Floats
 
 
 class CommitCheck:
-    """Check of one interval; knows the follower's own data and what the coordinator was told.
+    """Check of one interval, from the follower's own data and the messages to the coordinator.
 
     `copies` of each agent's grid by name. `verdict` is the last one on mixtures.
     """

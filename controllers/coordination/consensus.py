@@ -114,10 +114,10 @@ class Consensus:
 
 
 class DualAscent(Consensus):
-    """Plain dual ascent on linear prices, for comparison: penalties are steps, nobody is told them.
+    """Plain dual ascent on linear prices, for comparison; penalties are step sizes, not sent.
 
-    A party that is indifferent at the clearing price jumps from nothing to everything, so what the
-    parties take does not settle (docs/negotiation.md).
+    A party that is indifferent at the clearing price jumps from nothing to everything, so the
+    trade of the parties does not settle (docs/negotiation.md).
     """
 
     @property

@@ -96,8 +96,8 @@ class Coordinator:
     ) -> None:
         """Open the negotiation of an interval, from the prices of the one before where known.
 
-        `held` (steps,) is what each agent would exchange without a decision, one copy, as far as
-        the coordinator was told; `own_parameters` are the follower's without any exchange.
+        `held` (steps,) is the exchange of each agent without a decision, one copy, as reported to
+        the coordinator; `own_parameters` are the follower's without any exchange.
         """
         self._public = dict(terms)
         self._held = {n: np.asarray(held[n].p_mw, dtype=float) for n in self.names}

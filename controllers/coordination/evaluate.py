@@ -23,7 +23,7 @@ _NAN = float("nan")
 class Evaluated:
     """Plans of a stage's leaders, its outcome (None without a follower), what recovery did.
 
-    `exchange` is what the grid above counts on, all copies: what it was told, or else the plans'.
+    `exchange` is that assumed by the grid above, all copies: the reported one, or the plans'.
     `audit` is the follower gap, found on a thread while the next stage decides; `unaudited` is the
     outcome without it. There is no audit where the follower has no solution.
     """

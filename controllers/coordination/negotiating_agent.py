@@ -317,7 +317,7 @@ class NegotiatingAgent:
 
 
 class _AtTerms:
-    """Scheme of one agent alone at the terms it was told, for the ladder of recovery."""
+    """Scheme of one agent alone at its received terms, for the ladder of recovery."""
 
     name = "ldd_admm"
 

@@ -37,8 +37,8 @@ T = TypeVar("T")
 class StageInstance:
     """Data of one decision: the leaders', and the follower's parameters without active exchange.
 
-    `parameters` hold the reactive loads of the leaders; `own_parameters` are what a follower knows
-    by itself, to which a coordinator adds what it is told.
+    `parameters` hold the reactive loads of the leaders; `own_parameters` are the follower's own
+    data, to which a coordinator adds the reported exchange.
     """
 
     interval: int
@@ -62,7 +62,7 @@ class SchemeDecision:
     `follower_range_eur` the least and largest cost that the exchange leaves open. Money counts
     all copies; NaN where there is none. `plans` are those of agents that have certified and mended
     their own schedules, `history` the rounds of a negotiation, `negotiation` its messages;
-    `exchange` is what a follower that knows no more than it is told dispatches for, all copies.
+    `exchange` is the reported one for which a negotiating follower dispatches, all copies.
     """
 
     points: Mapping[str, FeederPoint]
