@@ -1,4 +1,4 @@
-"""What a run recorded: summary, scenario, log, and tables that are read when asked for."""
+"""Records of a run: summary, scenario, log, and tables read at first use."""
 
 import glob
 import itertools
@@ -76,7 +76,7 @@ class RunRecord:
 
     @property
     def status(self) -> str:
-        """Whether it is done, running or interrupted."""
+        """Status of the run: done, running or interrupted."""
         return str(self.summary["status"])
 
     @property
@@ -230,7 +230,7 @@ def check_table(name: str) -> None:
 
 
 def _first_line(error: duckdb.Error) -> str:
-    """What DuckDB says, without its class of errors."""
+    """Return DuckDB's message without its error class."""
     line = str(error).splitlines()[0]
     return line.split(_DUCKDB_PREFIX, 1)[-1]
 

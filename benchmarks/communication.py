@@ -55,7 +55,7 @@ TERMS = dict(
 
 
 def question(agent: str, interval: int, number: int) -> Message:
-    """What the coordinator asks in a step of a negotiation: rounds, then the commit."""
+    """Return the coordinator's message in a step of a negotiation: rounds, then the commit."""
     head = {"sender": COORDINATOR, "recipient": agent, "interval": interval, "attempt": 0}
     if number > ROUNDS:
         return Commit(**head, committed=Version(interval, 0), trade_mw=PROFILES[0])
@@ -64,7 +64,7 @@ def question(agent: str, interval: int, number: int) -> Message:
 
 
 def answer(message: Message) -> Message:
-    """What an agent says to it."""
+    """Return an agent's answer to a message."""
     head = {
         "sender": message.recipient,
         "recipient": COORDINATOR,

@@ -47,7 +47,7 @@ _SPLITS = {
 
 @dataclass(frozen=True)
 class Deviation:
-    """How far a distributed decision is from the exact one."""
+    """Deviation of a distributed decision from the exact one."""
 
     objective: float
     exchange: float
@@ -143,7 +143,7 @@ def row(
 
 
 def cold(out: Path, pricing: str = "tariff") -> list[dict[str, Any]]:
-    """One cold negotiation of six communities x 24 periods."""
+    """Run one cold negotiation of six communities x 24 periods."""
     bench = Bench(build_scenario(load_scenario("lv_mv", [f'pricing="{pricing}"'])))
     instance = bench.instance(0)
     found, seconds = timed(LddAdmm(bench.stage), instance)
@@ -176,7 +176,7 @@ def cold(out: Path, pricing: str = "tariff") -> list[dict[str, Any]]:
 
 
 def ascent() -> list[dict[str, Any]]:
-    """What trade does under plain dual ascent, for comparison."""
+    """Run plain dual ascent on the same instance, for comparison."""
     bench = Bench(build_scenario(load_scenario("lv_mv", [])))
     found, _ = timed(LddAdmm(bench.stage, DualAscent), bench.instance(0))
     return [
@@ -204,7 +204,7 @@ def picture(out: Path, bench: Bench, deviation: Deviation) -> None:
 
 
 def day() -> list[dict[str, Any]]:
-    """Every hour of a day, warm from the hour before, also decided exactly on the same data.
+    """Decide every hour of a day, warm-started from the hour before, and exactly on the same data.
 
     From noon on the relaxation leaves a gap somewhat above the scenario's 1e-3, and a linear master
     of six communities takes minutes to close it: the exact scheme stops before; `exact_gap` is its

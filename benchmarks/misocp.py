@@ -59,7 +59,7 @@ NO_WEAR = "templates.feeder.batteries.0.wear_eur_per_mwh=0.0"
 
 @dataclass(frozen=True)
 class Case:
-    """What to build: feeders of a scenario, with or without the transmission network's rows."""
+    """A case: feeders of a scenario, with or without the transmission network's rows."""
 
     name: str
     scenario: str
@@ -100,7 +100,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table."""
+    """A line of the table."""
 
     instance: str
     variables: int
@@ -237,7 +237,7 @@ def _row(
 
 
 def run(case: Case, limit_s: float, own_limit_s: float, repeat: int) -> list[Row]:
-    """All solvers on one instance; who misses a gap is not asked for a smaller one."""
+    """Run all solvers on one instance; a solver that misses a gap skips the smaller ones."""
     instance = build(case)
     rows = []
     for gap in GAPS:

@@ -1,4 +1,4 @@
-"""All coordination schemes on one scenario: their plans, and on request their whole runs."""
+"""Comparison of coordination schemes on one scenario, by plans and optionally by whole runs."""
 
 import time
 import traceback
@@ -42,7 +42,7 @@ DecidePlan = Callable[
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """Which schemes, the pricing at the boundary, and whether each also runs through the day."""
+    """Options: schemes, pricing at the boundary, and whole runs of each scheme."""
 
     schemes: tuple[str, ...]
     pricing: Pricing = "tariff"
@@ -51,7 +51,7 @@ class CompareOptions:
 
 @dataclass(frozen=True)
 class CompareResult:
-    """Where the comparison is, its numbers, and its summary."""
+    """Directory of a comparison, its numbers and its summary."""
 
     directory: Path
     comparison: Comparison
@@ -60,7 +60,7 @@ class CompareResult:
 
 @dataclass
 class _Work:
-    """What all steps of one comparison share."""
+    """Data shared by all steps of a comparison."""
 
     loaded: LoadedScenario
     built: BuiltScenario
@@ -131,7 +131,7 @@ def project_schemes() -> DecidePlan:
 
 
 def steps_of(loaded: LoadedScenario, options: CompareOptions) -> int:
-    """How many steps a comparison reports: one a plan, one an interval of a run."""
+    """Return the number of steps of a comparison: one for each plan and interval of a run."""
     run = loaded.scenario.time.intervals if options.closed_loop else 0
     return len(options.schemes) * (1 + run)
 
@@ -240,7 +240,7 @@ def open_directory(loaded: LoadedScenario, out: Path) -> None:
 
 
 def first_measured(built: BuiltScenario) -> dict[str, Measurement]:
-    """What the agents are told at interval 0, as in a run."""
+    """Return the measurements that agents receive at interval 0, as in a run."""
     return {
         name: Measurement(
             vm_pu=built.simulated[name].vm_pu,

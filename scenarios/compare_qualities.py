@@ -1,4 +1,4 @@
-"""One scenario over communication links of several qualities: what imperfect messages cost."""
+"""Comparison of runs over communication links of several qualities."""
 
 import time
 from collections.abc import Callable
@@ -36,7 +36,7 @@ from stackelgrid.simulators.manifest import FILE, ManifestWriter
 
 @dataclass(frozen=True)
 class QualitiesResult:
-    """Where the comparison is, its numbers with the extra costs, and its summary."""
+    """Directory of a comparison, its numbers with the extra costs, and its summary."""
 
     directory: Path
     comparison: Comparison
@@ -45,7 +45,7 @@ class QualitiesResult:
 
 @dataclass
 class _Work:
-    """What all runs of one comparison share."""
+    """Data shared by all runs of a comparison."""
 
     loaded: dict[str, LoadedScenario]
     built: BuiltScenario

@@ -43,7 +43,7 @@ _UNFINISHED = "unfinished"
 
 @dataclass(frozen=True)
 class Workers:
-    """Who runs the members: a scheduler by its address, or `count` processes of this machine."""
+    """Workers of an ensemble: a scheduler by its address, or `count` local processes."""
 
     address: str | None = None
     count: int | None = None
@@ -62,7 +62,7 @@ class Workers:
 
 @dataclass(frozen=True)
 class EnsembleResult:
-    """Where an ensemble is, its tables (None where every run failed) and its summary."""
+    """Directory of an ensemble, its tables (None if every run failed) and its summary."""
 
     directory: Path
     tables: EnsembleTables | None
@@ -71,7 +71,7 @@ class EnsembleResult:
 
 @dataclass
 class _Work:
-    """What all runs of one ensemble share."""
+    """Data shared by all runs of an ensemble."""
 
     loaded: LoadedScenario
     ensemble: Ensemble
@@ -127,7 +127,7 @@ def run_ensemble(
 
 
 def unfinished_runs(loaded: LoadedScenario, ensemble: Ensemble, out: Path) -> int:
-    """How many runs of an ensemble its directory does not hold."""
+    """Return the number of an ensemble's runs missing in its directory."""
     return sum(not _is_done(out, run) for run in runs_of(loaded, ensemble))
 
 
@@ -205,7 +205,7 @@ def _targets(out: Path, run: MemberRun) -> Iterator[Path]:
 
 
 def _is_done(out: Path, run: MemberRun) -> bool:
-    """Whether all cells of a run are there: a directory appears whole or not at all."""
+    """Return True if all cells of a run exist; directories are written atomically."""
     return all(target.is_dir() for target in _targets(out, run))
 
 
@@ -257,7 +257,7 @@ def _entries(out: Path, run: MemberRun) -> dict[str, Entry]:
 
 
 def _linked(source: Path, target: Path) -> bool:
-    """Whether a file could be shared instead of written again."""
+    """Return True if a file could be hard-linked instead of written again."""
     try:
         os.link(source, target)
     except OSError:

@@ -188,6 +188,6 @@ def _result(future: Future, run: MemberRun) -> MemberResult:
 
 
 def _silence() -> None:
-    """What dask has to say about workers that come and go is not for the console."""
+    """Keep Dask's messages about workers off the console."""
     for name in ("distributed", "distributed.client", "tornado", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)

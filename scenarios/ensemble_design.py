@@ -1,4 +1,4 @@
-"""From the section `ensemble` of a scenario to the runs of its ensemble, each run once."""
+"""Design of an ensemble: distinct runs from the section `ensemble` of a scenario."""
 
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ DEFAULT_SIZE = "small"
 
 @dataclass(frozen=True)
 class Ensemble:
-    """What is asked for: members x error levels x schemes x horizons."""
+    """The requested ensemble: members x error levels x schemes x horizons."""
 
     size: str
     members: int
@@ -61,7 +61,7 @@ class Cell:
 
     @property
     def label(self) -> str:
-        """How a person is told of the run."""
+        """Name of the run in messages."""
         return (
             f"error level {self.error_level:g}, {self.scheme}, {self.variant}, member {self.member}"
         )
@@ -69,7 +69,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class MemberRun:
-    """One run: its scenario (TOML), and all cells that it fills because they are the same."""
+    """A run: its scenario (TOML), and all cells with this scenario."""
 
     number: int
     scenario: str
@@ -139,7 +139,7 @@ def member_seed(seed: int, member: int) -> int:
 
 
 def runs_of(loaded: LoadedScenario, ensemble: Ensemble) -> tuple[MemberRun, ...]:
-    """All runs, members first; cells whose scenarios are equal share one.
+    """Return all runs, members first; cells with equal scenarios share a run.
 
     Raises ScenarioError for a cell whose scenario is not valid, and where members or error levels
     are the same.

@@ -23,7 +23,7 @@ _KEPT = ("*.parquet", "summary.json", "scenario.toml", "log.jsonl")
 
 @dataclass(frozen=True)
 class MemberResult:
-    """What became of a member: its files by name, or the reason why it has none."""
+    """Result of a member: its files by name, or the reason of its failure."""
 
     number: int
     wall_s: float

@@ -1,4 +1,4 @@
-"""What an ensemble's directory holds, and whether it is the one that is asked for."""
+"""Read an ensemble's directory and check that the ensemble can be resumed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ class Begun:
 
     @property
     def done(self) -> bool:
-        """Whether all runs it was asked for are done, its tables and pictures written."""
+        """True if all requested runs are done, and tables and pictures written."""
         return bool(self.summary["status"] == "done")
 
     def ensemble(self, size: str | None = None, members: int | None = None) -> Ensemble:

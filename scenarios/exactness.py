@@ -56,7 +56,7 @@ _TIMED = ("build_s", "solve_s", "certify_s")
 
 @dataclass(frozen=True)
 class SweepResult:
-    """Where a sweep is, its tables and its summary."""
+    """Directory of a sweep, its tables and its summary."""
 
     directory: Path
     tables: SweepTables
@@ -65,7 +65,7 @@ class SweepResult:
 
 @dataclass
 class _Work:
-    """What all chunks of one sweep share."""
+    """Data shared by all chunks of a sweep."""
 
     loaded: LoadedScenario
     built: BuiltScenario

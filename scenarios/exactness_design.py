@@ -1,4 +1,4 @@
-"""From the section `exactness` of a scenario to the points of its sweep, and what they share."""
+"""Design of a sweep: its points and shared data, from the section `exactness` of a scenario."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -29,7 +29,7 @@ DEFAULT_SIZE = "small"
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is asked for: a feeder by name, a size, and the values of its dimensions."""
+    """The requested sweep: a feeder by name, a size, and the values of its dimensions."""
 
     grid: str
     size: str
@@ -99,7 +99,7 @@ def _grid(loaded: LoadedScenario, section: ExactnessSection) -> str:
 
 
 def points_of(sweep: Sweep) -> tuple[Point, ...]:
-    """All points in the order of their numbers; the same for the same seed."""
+    """Return all points in the order of their numbers; the same for the same seed."""
     given = sweep.dimensions.given
     if sweep.dimensions.design == "grid":
         levels = [_levels(d) for d in given.values()]
@@ -132,7 +132,7 @@ def _sampled(dimension: Dimension, uniform: Floats) -> Floats:
 
 
 def study_of(built: BuiltScenario, sweep: Sweep, points: tuple[Point, ...]) -> Study:
-    """What all points share; raises ScenarioError where a value does not fit the feeder.
+    """Build the data shared by all points; raises ScenarioError if a value does not fit.
 
     Raises NetworkError for a feeder that the a priori conditions do not cover.
     """

@@ -1,4 +1,4 @@
-"""What the verb `exactness` prints: the conditions against what was found, and where it stops."""
+"""Console output of the verb `exactness`: conditions against results, and limits of exactness."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

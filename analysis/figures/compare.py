@@ -41,7 +41,7 @@ def cost_name(basis: str, which: str = "total") -> str:
 
 
 def costs(comparison: Comparison, basis: str, which: str = "total") -> go.Figure:
-    """What every scheme costs beyond the cheapest, EUR; costs themselves stand beside the names.
+    """Draw the cost of each scheme above the lowest, EUR, with total costs beside the names.
 
     `which` is `total`, `leader` or `follower`. A dashed line is the proven bound of the total.
     Costs that are all the same are drawn from zero.

@@ -1,4 +1,4 @@
-"""What all figures of a run share: local time, steps, bands of percentiles, levels."""
+"""Common parts of the figures of a run: local time, steps, bands of percentiles, levels."""
 
 from dataclasses import dataclass
 from typing import Any

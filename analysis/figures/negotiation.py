@@ -57,7 +57,7 @@ def rounds(tables: NegotiationTables, grid: str, interval: int | None = None) ->
 
 
 def schedules_held(tables: NegotiationTables) -> go.Figure:
-    """What every agent held at the gate of every interval: agents by intervals."""
+    """Draw the schedule held by every agent at the gate of every interval."""
     held = held_states(tables)
     states = list(style.HELD.items())
     figure = go.Figure(

@@ -156,12 +156,12 @@ def charge_of(run: Run, grids: Sequence[str], *, weighted: bool = True) -> go.Fi
 
 
 def has_devices(run: Run, kind: str, level: str) -> bool:
-    """Whether a level has devices of a kind on record."""
+    """Return True if a level has recorded devices of a kind."""
     return not devices_of(run, kind, grids_of(run, level)).empty
 
 
 def trade(run: Run) -> go.Figure:
-    """What prosumers buy from each other, inside a feeder and across feeders, all copies, MW."""
+    """Draw purchases between prosumers, inside a feeder and across feeders, all copies, MW."""
     when = clock(run)
     figure = new_figure(when, "bought from prosumers in MW")
     bought = trade_volumes(run, when)
@@ -183,7 +183,7 @@ def trade_volumes(run: Run, when: Clock) -> pd.DataFrame:
 
 
 def has_trade(run: Run) -> bool:
-    """Whether prosumers ever bought from each other."""
+    """Return True if prosumers bought from each other in any interval."""
     between = run.trade["market"].isin(["inside", "across"])
     return bool((run.trade.loc[between, "p_mw"] > tolerances.NO_TRADE_MW).any())
 

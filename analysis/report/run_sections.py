@@ -207,7 +207,7 @@ def negotiations(run: Run, when: Clock) -> Section | None:
 
 
 def time(run: Run, when: Clock) -> Section:
-    """Where the wall-clock time went."""
+    """Build the section on wall-clock time."""
     charts = [Chart.of("Where the time went", interfaces.time_spent, run)]
     if len(run.stage):
         charts.append(Chart.of("Time of the decisions", interfaces.time_of_decisions, run))
