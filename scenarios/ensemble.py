@@ -257,7 +257,7 @@ def _entries(out: Path, run: MemberRun) -> dict[str, Entry]:
 
 
 def _linked(source: Path, target: Path) -> bool:
-    """Return True if a file could be hard-linked instead of written again."""
+    """Hard-link a file; return False if it has to be written again."""
     try:
         os.link(source, target)
     except OSError:
