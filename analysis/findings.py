@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Set
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,38 +13,25 @@ from stackelgrid.analysis.limits import bus_limits, has_network
 from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.verdict_states import beyond_in_reality
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.explanation import VIEWS, Row, View, Violated, violated
 from stackelgrid.controllers.verdict import FEASIBLE, INFEASIBLE
 
-View = Literal["reality", "plan", "phases"]
-# columns of interval.parquet by view: violation, its place, and the verdict of a plan
-_VIEWS: dict[View, tuple[str, str, str]] = {
-    "reality": ("realised_violation_pu", "realised_worst", ""),
-    "plan": ("violation_pu", "worst", "verdict"),
-    "phases": ("violation_three_phase_pu", "worst_three_phase", "verdict_three_phase"),
-}
 _BUS = re.compile(r"^bus (-?\d+)(?: phase ([abc]))?$")
-_BRANCH = re.compile(r"^(line|trafo) \d+$")
 
 
 @dataclass(frozen=True)
 class Place:
-    """A violated limit: violation (p.u. of a voltage, share of a rating), place and interval.
+    """A violated limit: in which interval and grid."""
 
-    `value` gives it in the units of the limit, such as "1.0571 p.u. against 1.05 p.u.". If a power
-    flow has no solution, `value` states this, `element` is empty and the violation is infinite.
-    """
-
-    view: View
     interval: int
     grid: str
-    element: str
-    violation_pu: float
-    value: str
+    violated: Violated
 
     def text(self, when: Clock) -> str:
         """Return place, time and value as text."""
-        what = f"{self.element} of {self.grid}" if self.element else self.grid
-        return f"{what} at {when.text(self.interval)}, {self.value}"
+        element = self.violated.element
+        what = f"{element} of {self.grid}" if element else self.grid
+        return f"{what} at {when.text(self.interval)}, {self.violated.value}"
 
 
 @dataclass(frozen=True)
@@ -126,75 +113,55 @@ def sentence(found: Findings, when: Clock) -> str:
 def violations_by_view(table: pd.DataFrame) -> pd.DataFrame:
     """Return the violation of rows of interval.parquet by view (columns); NaN without the view.
 
-    Infinite for an infeasible plan whose power flow has no solution.
+    Infinite where a power flow diverged.
     """
     found = {}
-    for view, (column, _, verdict) in _VIEWS.items():
-        values = table[column]
-        if verdict:
-            values = values.mask(values.isna() & (table[verdict] == INFEASIBLE), np.inf)
-        found[view] = values
+    for view, own in VIEWS.items():
+        judged = table[own.verdict] == INFEASIBLE if own.verdict else True
+        found[view] = table[own.violation].mask(table[own.violation].isna() & judged, np.inf)
     return pd.DataFrame(found)
 
 
-def places(run: Run, rows: pd.DataFrame) -> list[dict[View, Place]]:
-    """Return the worst violation of each row of interval.parquet by view, realised views first.
+def violations(run: Run, rows: pd.DataFrame) -> list[dict[View, Violated]]:
+    """Return the worst violation of rows of interval.parquet by view, against its limit.
 
     Views within limits are left out.
     """
-    excess = violations_by_view(rows)
     return [
         {
-            view: _place(run, view, row, float(amount[view]))
-            for view in _VIEWS
-            if amount[view] > tolerances.AC_LIMIT_PU
+            view: replace(found, value=_against_limit(run, row, found) or found.value)
+            for view, found in violated(row).items()
         }
-        for (_, row), (_, amount) in zip(rows.iterrows(), excess.iterrows(), strict=True)
+        for row in rows.to_dict("records")
     ]
 
 
 def _worst_place(run: Run) -> Place | None:
     """Return the place of the largest violation in reality, else of a plan, else by phase."""
     excess = violations_by_view(run.interval)
-    for view in _VIEWS:
+    for view in VIEWS:
         if (excess[view] > tolerances.AC_LIMIT_PU).any():
-            at = int(excess[view].argmax())
-            return places(run, run.interval.iloc[[at]])[0][view]
+            rows = run.interval.iloc[[int(excess[view].argmax())]]
+            found = violations(run, rows)[0][view]
+            return Place(int(rows["interval"].iloc[0]), str(rows["grid"].iloc[0]), found)
     return None
 
 
-def _place(run: Run, view: View, row: "pd.Series[Any]", violation: float) -> Place:
-    interval, grid, where = int(row["interval"]), str(row["grid"]), str(row[_VIEWS[view][1]])
-    if np.isinf(violation):
-        return Place(view, interval, grid, "", violation, where.removeprefix(f"grid {grid}: "))
-    element, _, stated = where.partition(" at ")  # the place of a dispatch has the value
-    value = _value(run, view, interval, grid, element, stated, violation)
-    return Place(view, interval, grid, element, violation, value)
-
-
-def _value(
-    run: Run, view: View, interval: int, grid: str, element: str, stated: str, violation: float
-) -> str:
-    """Return the value at a place and its limit; only the violation if the limit is unknown."""
-    bus, branch = _BUS.match(element), _BRANCH.match(element)
-    if bus is not None:
-        column = {"reality": "vm_pu", "plan": "vm_certified_pu"}.get(view, f"vm_{bus[2]}_pu")
-        table = run.phase if view == "phases" else run.bus
-        mine = (table["interval"] == interval) & (table["grid"] == grid)
-        value = table.loc[mine & (table["bus"] == int(bus[1])), column]
-        if has_network(run) and len(value) and np.isfinite(value.iloc[0]):
-            limits, at, vm = bus_limits(run), (grid, int(bus[1])), float(value.iloc[0])
-            low, high = limits["min_vm_pu"][at], limits["max_vm_pu"][at]
-            limit = float(high if vm > high else low)
-            if np.isfinite(limit):
-                return f"{vm:.4f} p.u. against {limit:g} p.u."
-    if stated:
-        return stated if branch is not None else f"{stated}, beyond its limit"
-    if bus is not None:
-        return f"{violation:.2g} p.u. beyond the limit"
-    if branch is not None:
-        return f"{violation:.1%} above its rating"
-    return f"violation {violation:.2g}"
+def _against_limit(run: Run, row: Row, found: Violated) -> str:
+    """Return a bus voltage against its limit; "" elsewhere and where no limit is known."""
+    bus = _BUS.match(found.element)
+    if bus is None or not has_network(run):
+        return ""
+    column = {"reality": "vm_pu", "plan": "vm_certified_pu"}.get(found.view, f"vm_{bus[2]}_pu")
+    table = run.phase if found.view == "phases" else run.bus
+    mine = (table["interval"] == row["interval"]) & (table["grid"] == row["grid"])
+    value = table.loc[mine & (table["bus"] == int(bus[1])), column]
+    if not len(value) or not np.isfinite(value.iloc[0]):
+        return ""
+    limits, at, vm = bus_limits(run), (row["grid"], int(bus[1])), float(value.iloc[0])
+    low, high = limits["min_vm_pu"][at], limits["max_vm_pu"][at]
+    limit = float(high if vm > high else low)
+    return f"{vm:.4f} p.u. against {limit:g} p.u." if np.isfinite(limit) else ""
 
 
 def _mended(table: pd.DataFrame) -> "pd.Series[bool]":

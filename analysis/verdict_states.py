@@ -4,7 +4,7 @@ A verdict (exact, feasible, infeasible, or none) is shown as a state. Where exac
 (a DC dispatch, the three-phase view), feasible is the best verdict and is shown as within limits.
 """
 
-from typing import Any
+import pandas as pd
 
 from stackelgrid.analysis import style
 from stackelgrid.controllers import tolerances
@@ -35,14 +35,9 @@ def number(verdict: object, exactness_asked: bool) -> int:
     return STATES.index(state_of(verdict, exactness_asked))
 
 
-def exactness_asked(level: str) -> bool:
-    """Return True if plans of this level can be exact; transmission grids are dispatched by DC."""
-    return level != "transmission"
-
-
-def beyond_in_reality(rows: Any) -> Any:
-    """Return True for realised violations: for the interval table, or one row of it."""
-    return rows["realised_violation_pu"] > tolerances.AC_LIMIT_PU
+def beyond_in_reality(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Return by row of the interval table if reality is beyond a limit, or diverged."""
+    return ~(rows["realised_violation_pu"] <= tolerances.AC_LIMIT_PU)
 
 
 def color_scale() -> list[tuple[float, str]]:

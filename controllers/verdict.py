@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,11 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.profiles.arrays import Floats, Ints
 
 EXACT, FEASIBLE, INFEASIBLE = "exact", "feasible", "infeasible"
+
+
+def exactness_asked(level: str) -> bool:
+    """Whether plans of a grid of this level can be exact; DC dispatches transmission grids."""
+    return level != "transmission"
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,14 @@ class PhaseView:
     unbalance_pu: Floats
     violation_pu: Floats
     worst: tuple[str, ...]
+
+    def columns(self, k: int) -> dict[str, Any]:
+        """Verdict on one step, by column of interval.parquet."""
+        return {
+            "verdict_three_phase": self.verdict[k],
+            "violation_three_phase_pu": float(self.violation_pu[k]),
+            "worst_three_phase": self.worst[k],
+        }
 
 
 @dataclass(frozen=True)
@@ -101,6 +115,10 @@ class Certificate:
             worst=self.worst[k],
         )
 
+    def columns(self, k: int) -> dict[str, Any]:
+        """Verdict on one step in both views, by column of interval.parquet."""
+        return vars(self.step(k)) | (self.phases.columns(k) if self.phases is not None else {})
+
     def verdicts(self, steps: Sequence[int]) -> list[str]:
         """Return verdicts on these steps; a phase that is infeasible makes its step infeasible."""
         phases = self.phases.verdict if self.phases is not None else self.verdict
@@ -114,12 +132,6 @@ class Certificate:
         """Return the largest violation in any view at these steps; infinite if one diverged."""
         views = [self.violation_pu] + ([self.phases.violation_pu] if self.phases else [])
         return float(np.max(np.nan_to_num([v[list(steps)] for v in views], nan=np.inf)))
-
-    def worst_place(self, k: int) -> str:
-        """Return bus, phase or branch of the largest violation of a step in any view."""
-        if self.phases is not None and not self.phases.violation_pu[k] <= self.violation_pu[k]:
-            return self.phases.worst[k]
-        return self.worst[k]
 
     def worst_step(self, steps: Sequence[int]) -> int:
         """Return the step of the worst verdict, among equals that of largest violation or loss."""

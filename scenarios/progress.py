@@ -26,12 +26,10 @@ class VerdictCounts:
 
 @dataclass(frozen=True)
 class GridTrouble:
-    """Worst grid of an interval: realised violation (p.u., or share of a rating) or verdict."""
+    """Worst grid of an interval, and why it is not good."""
 
     grid: str
-    violation_pu: float
-    where: str
-    verdict: str
+    text: str
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 import tomli_w
 
 from stackelgrid.controllers.decision import Decision
+from stackelgrid.controllers.explanation import explanation, kept_schedule, severity
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.profiles.plain_state import StateError
 from stackelgrid.scenarios.blas_threads import one_blas_thread
@@ -264,7 +265,11 @@ class _Run:
             reasons = totals.fallback_reasons[interval]
             self._logged.add(interval)
             self.log.event("fallback", interval=interval, reasons=reasons)
-            self._warning = f"interval {interval}: fallback: {reasons[0]}"
+            self._warning = f"interval {interval}: {kept_schedule(reasons[0])}"
+        for row in map(GridInterval.columns, rows):
+            if severity(row)[0]:
+                where = {"interval": done - 1, "grid": row["grid"]}
+                self.log.event("not_good", **where, text=explanation(row))
         if self._unsaved:
             self.writer.commit(done - 1, durable=False)
         else:

@@ -13,9 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from stackelgrid.controllers import tolerances
 from stackelgrid.scenarios.console import Output
-from stackelgrid.scenarios.progress import GridTrouble, NegotiationProgress, RunProgress
+from stackelgrid.scenarios.progress import NegotiationProgress, RunProgress
 from stackelgrid.scenarios.wording import counted
 
 Clock = Callable[[], float]
@@ -192,7 +191,7 @@ def plain_line(progress: RunProgress, left_s: float | None) -> str:
         f"{v.recovered} recovered, {v.fallback} by fallback"
     )
     if p.worst is not None:
-        text += f"; {_trouble(p.worst)}"
+        text += f"; {p.worst.grid}: {p.worst.text}"
     return text
 
 
@@ -211,7 +210,7 @@ def _lines(p: RunProgress) -> Table:
     if p.worst is None:
         table.add_row("worst grid", Text("none: within limits, plans of feeders exact", "green"))
     else:
-        table.add_row("worst grid", Text(_trouble(p.worst), "bold"))
+        table.add_row("worst grid", Text(f"{p.worst.grid}: {p.worst.text}", "bold"))
     table.add_row("grids", Text(_extremes(p)))
     if p.negotiations is not None:
         table.add_row("negotiations", Text(_negotiations(p.negotiations)))
@@ -237,17 +236,6 @@ def _verdicts(p: RunProgress) -> Text:
     )
     pieces = [Text(f"{n} {name}", style if n else "dim") for n, name, style in parts]
     return Text("  ").join(pieces)
-
-
-def _trouble(worst: GridTrouble) -> str:
-    if worst.violation_pu > tolerances.AC_LIMIT_PU:
-        return (
-            f"{worst.grid}: {worst.violation_pu:.4f} p.u. beyond its limit at {worst.where}, "
-            f"plan {worst.verdict or 'not judged'}"
-        )
-    if isnan(worst.violation_pu):
-        return f"{worst.grid}: power flow without a solution"
-    return f"{worst.grid}: plan {worst.verdict}"
 
 
 def _extremes(p: RunProgress) -> str:

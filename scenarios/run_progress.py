@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from math import isnan
 
-from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.decision import Decision
+from stackelgrid.controllers.explanation import explanation, severity
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 from stackelgrid.scenarios.build import BuiltScenario
 from stackelgrid.scenarios.progress import (
@@ -71,16 +71,10 @@ def verdict_counts(totals: CertificateTotals, fallback: int) -> VerdictCounts:
 
 def worst_grid(rows: Sequence[GridInterval]) -> GridTrouble | None:
     """Return the grid with the largest realised violation, else the worst plan, else None."""
-    beyond = [r for r in rows if not r.realised_violation_pu <= tolerances.AC_LIMIT_PU]
-    if beyond:  # a violation that is not a number is a power flow without a solution
-        row = max(beyond, key=lambda r: _infinite_if_nan(r.realised_violation_pu))
-        return _trouble(row, _seen(row))
-    for verdict in (INFEASIBLE, FEASIBLE):
-        for row in rows:
-            dispatched = row.level == "transmission" and verdict == FEASIBLE
-            if _seen(row) == verdict and not dispatched:
-                return _trouble(row, verdict)
-    return None
+    columns = [row.columns() for row in rows]
+    worst = max(columns, key=severity)
+    good = severity(worst)[0] == 0
+    return None if good else GridTrouble(worst["grid"], explanation(worst))
 
 
 def extreme(values: Iterable[tuple[str, float]], *, largest: bool) -> GridValue:
@@ -102,17 +96,3 @@ def negotiation_progress(totals: NegotiationTotals) -> NegotiationProgress | Non
         lost=totals.traffic.lost + totals.traffic.in_outage,
         in_doubt=totals.in_doubt,
     )
-
-
-def _seen(row: GridInterval) -> str:
-    """Return the worst verdict of a plan over both views."""
-    c = row.certificate
-    return INFEASIBLE if c.verdict_three_phase == INFEASIBLE else c.verdict
-
-
-def _trouble(row: GridInterval, verdict: str) -> GridTrouble:
-    return GridTrouble(row.grid, row.realised_violation_pu, row.realised_worst, verdict)
-
-
-def _infinite_if_nan(value: float) -> float:
-    return float("inf") if isnan(value) else value

@@ -6,6 +6,7 @@ from math import isnan
 from typing import Any
 
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.explanation import worse_verdict
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 from stackelgrid.simulators.certificates import CertificateColumns
 from stackelgrid.simulators.grid_interval import GridInterval
@@ -72,10 +73,10 @@ class CertificateTotals:
         self._add_recovery(interval, row.copies, c)
 
     def _add_recovery(self, interval: int, copies: int, c: CertificateColumns) -> None:
-        seen = INFEASIBLE if c.verdict_three_phase == INFEASIBLE else c.verdict
+        seen = worse_verdict(vars(c))
         self.before.add(interval, c.verdict_before or seen)
         self.decisions += c.recovery_decisions
-        if not c.recovery or INFEASIBLE in (c.verdict, c.verdict_three_phase):
+        if not c.recovery or seen == INFEASIBLE:
             return
         self.mended.add(interval)
         if c.recovery_decisions:  # counted once for each plan

@@ -73,10 +73,7 @@ def certificate_columns(plan: Plan | None) -> CertificateColumns:
     phases = certificate.phases if certificate is not None else None
     if phases is not None:
         k, vm = plan.step, phases.vm_pu[:, :, plan.step]
-        columns |= {
-            "verdict_three_phase": phases.verdict[k],
-            "violation_three_phase_pu": float(phases.violation_pu[k]),
-            "worst_three_phase": phases.worst[k],
+        columns |= phases.columns(k) | {
             "horizon_infeasible_three_phase": made_now * phases.verdict.count(INFEASIBLE),
             "unbalance_pu": float(phases.unbalance_pu[k]),
             "unbalance_percent": float(phases.unbalance_percent[:, k].max()),

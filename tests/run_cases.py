@@ -226,6 +226,8 @@ class RecordedRun:
                 "worst": ["line 3" if g == last and k == 2 else "" for g in names],
                 "violation_pu": [0.0123 if g == last and k == 2 else 0.0 for g in names],
                 "voltage_error_pu": [1e-9] * len(names),
+                "loss_error_mw": [1e-3] * len(names),
+                "realised_violation_pu": [0.0] * len(names),
                 "gap": [1e-8] * len(names),
                 "fictitious_loss_share": [1e-10] * len(names),
                 "p_import_mw": [0.1 * (k + 1)] * len(names),

@@ -23,14 +23,15 @@ from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.verdict_states import (
     COLORS,
     LABELS,
+    NONE,
     STATES,
     beyond_in_reality,
     color_scale,
-    exactness_asked,
     number,
 )
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.verdict import FEASIBLE, INFEASIBLE
+from stackelgrid.controllers.explanation import VIEWS, Row, View, violated
+from stackelgrid.controllers.verdict import FEASIBLE, INFEASIBLE, exactness_asked
 
 _PHASES = " phases"  # ending of the rows that show the three-phase view of a grid
 
@@ -88,8 +89,8 @@ def fictitious_loss(run: Run) -> go.Figure:
 def violations(run: Run) -> go.Figure:
     """Largest violation of a limit over all grids by interval: planned, by phase, and realised.
 
-    Of a voltage limit in p.u., of a rating as a share of it; marks where a power flow of a plan has
-    no solution.
+    Of a voltage limit in p.u., of a rating as a share of it; marks where a power flow of a plan
+    diverged.
     """
     when = clock(run)
     figure = new_figure(when, "violation in p.u.")
@@ -109,8 +110,8 @@ def violations(run: Run) -> go.Figure:
         mark = {"symbol": "x", "size": 9, "color": style.VERMILION}
         figure.add_trace(
             go.Scatter(
-                x=x, y=np.zeros(len(x)), mode="markers", name="planned, no solution", marker=mark,
-                hovertemplate="power flow without a solution",
+                x=x, y=np.zeros(len(x)), mode="markers", name="planned, diverged", marker=mark,
+                hovertemplate="power flow diverged",
             )
         )  # fmt: skip
     figure.update_yaxes(rangemode="tozero")
@@ -120,7 +121,7 @@ def violations(run: Run) -> go.Figure:
 def largest_violations(run: Run, when: Clock) -> pd.DataFrame:
     """Largest violation over all grids by interval: planned, planned phase by phase, in reality.
 
-    Phases are left out where no grid has such a view. Infinite: a plan without an AC solution.
+    Phases are left out where no grid has such a view. Infinite: the power flow of a plan diverged.
     """
     by = violations_by_view(run.interval).groupby(run.interval["interval"]).max()
     columns = {"planned": by["plan"]}
@@ -140,29 +141,25 @@ def _codes(run: Run, when: Clock) -> tuple[dict[str, list[int]], dict[str, list[
         for grid in run.grids
     }
 
-    def add(
-        row: str, own: pd.DataFrame, suffix: str, asked: bool, recovery: "pd.Series[str]"
-    ) -> None:
-        verdicts = own[f"verdict{suffix}"]
-        codes[row] = [number(verdict, asked) for verdict in verdicts]
-        columns = (own[f"violation{suffix}_pu"], own[f"worst{suffix}"], recovery)
-        texts[row] = [_text(*cells) for cells in zip(verdicts, *columns, strict=True)]
+    def add(row: str, own: pd.DataFrame, view: View, asked: bool) -> None:
+        codes[row] = [number(verdict, asked) for verdict in own[VIEWS[view].verdict]]
+        texts[row] = [_text(cells, view) for cells in own.to_dict("records")]
 
     for grid, info in run.grids.items():
-        add(grid, rows[grid], "", exactness_asked(info.level), rows[grid]["recovery"])
+        add(grid, rows[grid], "plan", exactness_asked(info.level))
     for grid, own in rows.items():
         if own["verdict_three_phase"].isin([FEASIBLE, INFEASIBLE]).any():
-            none = pd.Series("", own.index)
-            add(grid + _PHASES, own, "_three_phase", False, none)
+            add(grid + _PHASES, own, "phases", False)
     return codes, texts
 
 
-def _text(verdict: object, violation: float, where: object, rung: object) -> str:
-    text = str(verdict) if isinstance(verdict, str) and verdict else "no certificate"
-    if violation > 0.0:
-        text += f", {violation:.4f} beyond the limit of {where}"
-    elif np.isnan(violation) and verdict == INFEASIBLE:
-        text += f", {where}"
+def _text(row: Row, view: View) -> str:
+    """Verdict of a plan in a view, and what it violates; of an interval without a row, none."""
+    verdict, found = row[VIEWS[view].verdict], violated(row).get(view)
+    text = verdict if isinstance(verdict, str) and verdict else LABELS[NONE]
+    if found is not None:
+        text += f", {found.text}"
+    rung = row["recovery"] if view == "plan" else ""
     return f"{text}, recovered by {rung}" if isinstance(rung, str) and rung else text
 
 

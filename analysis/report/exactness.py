@@ -20,7 +20,8 @@ from stackelgrid.analysis.figures import exactness as figures
 from stackelgrid.analysis.report.page import Chart, Page, ReportTable, Section, Verdict
 from stackelgrid.analysis.report.study import duration, facts_of, frame_table, number, unfinished
 from stackelgrid.analysis.studies import SweepStudy, read_sweep
-from stackelgrid.controllers.verdict import EXACT
+from stackelgrid.controllers.explanation import point_explanation
+from stackelgrid.controllers.verdict import EXACT, INFEASIBLE
 
 _NOT_COVERED = "the a priori conditions do not cover feeders with charging, iron losses or shunts"
 _MOST_PAIRS = 3
@@ -41,8 +42,7 @@ def page_of(directory: str | Path) -> Page:
     if solved and tables.varied:
         found = (_levels(tables), *_stops(tables))
         sections.append(Section("Where exactness ends: numbers", (), (), found))
-    if done > solved:
-        sections.append(_unsolved(tables))
+    sections += _not_good(tables)
     return Page(
         title=f"{summary['scenario']}: where the relaxation is exact",
         subtitle=f"feeder {summary['grid']}{size}: {_design(study)}",
@@ -227,15 +227,27 @@ def _lines(study: SweepStudy) -> list[Section]:
     return [Section("Lines", (text,), tuple(charts), (table,))]
 
 
-def _unsolved(tables: SweepTables) -> Section:
-    """Build the section on points without a solution, with the reasons."""
-    missing = tables.points[tables.points["verdict"] == ""]
-    shown = missing.head(_MOST_ROWS)
+def _not_good(tables: SweepTables) -> list[Section]:
+    """Build the sections on points without a solution and beyond a limit, with the reasons."""
+    points = tables.points
+    unsolved, infeasible = points["verdict"] == "", points["verdict"] == INFEASIBLE
+    sections = []
+    if unsolved.any():
+        text = f"{int(unsolved.sum()):,} points count nowhere else."
+        table = _why(tables, points[unsolved], "Points without a solution")
+        sections.append(Section("Without a solution", (text,), (), (table,)))
+    if infeasible.any():
+        worst = points[infeasible].sort_values(
+            "max_violation_pu", ascending=False, na_position="first", kind="stable"
+        )
+        table = _why(tables, worst, "Points beyond a limit, the worst first")
+        sections.append(Section("Beyond a limit", (), (), (table,)))
+    return sections
+
+
+def _why(tables: SweepTables, points: pd.DataFrame, title: str) -> ReportTable:
+    shown = points.head(_MOST_ROWS)
     texts = shown[list(tables.varied)].map(number).rename(columns=DIMENSIONS)
     texts.insert(0, "point", shown["point"].astype(str))
-    texts["status"], texts["reason"] = shown["status"], shown["reason"].fillna("")
-    more = f"The first {_MOST_ROWS}." if len(missing) > _MOST_ROWS else ""
-    table = frame_table(texts, "Points without a solution", more)
-    return Section(
-        "Without a solution", (f"{len(missing):,} points count nowhere else.",), (), (table,)
-    )
+    texts["why"] = [point_explanation(row) for row in shown.to_dict("records")]
+    return frame_table(texts, title, f"The first {_MOST_ROWS}." if len(points) > len(shown) else "")

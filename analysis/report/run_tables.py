@@ -1,19 +1,16 @@
 """Tables of the report of a run: grids, costs, extremes, and the worst intervals with reasons."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
-import pandas as pd
 
 from stackelgrid.analysis.figures.costs import NOTHING_EUR, cost_kinds, cost_sides
 from stackelgrid.analysis.figures.frame import LEVELS, Clock, copies
-from stackelgrid.analysis.findings import Place, View, places, violations_by_view
+from stackelgrid.analysis.findings import violations, violations_by_view
 from stackelgrid.analysis.limits import has_network
 from stackelgrid.analysis.report.page import ReportTable
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
+from stackelgrid.controllers.explanation import reasons, violations_text
+from stackelgrid.controllers.verdict import EXACT, FEASIBLE
 
 _MOST_ROWS = 12
 _DEVICES = ("load", "pv", "battery", "unit")
@@ -123,10 +120,10 @@ def worst_table(run: Run, when: Clock) -> ReportTable | None:
             when.text(int(row["interval"])),
             str(row["grid"]),
             str(row["verdict"]) or "none",
-            _violated(beyond),
-            _reason(row),
+            violations_text(beyond) or "nothing",
+            "; ".join(reasons(row)),
         )
-        for (_, row), beyond in zip(first.iterrows(), places(run, first), strict=True)
+        for row, beyond in zip(first.to_dict("records"), violations(run, first), strict=True)
     ]
     left = len(rows) - len(shown)
     return ReportTable(
@@ -135,54 +132,6 @@ def worst_table(run: Run, when: Clock) -> ReportTable | None:
         tuple(shown),
         f"{left} more are in interval.parquet." if left else "",
     )
-
-
-def _violated(beyond: Mapping[View, Place]) -> str:
-    told: dict[View, str] = {
-        "reality": "in reality",
-        "plan": "planned",
-        "phases": "planned, by phase",
-    }
-    parts: dict[str, list[str]] = {}  # views by what they say
-    for view, place in beyond.items():
-        text = f"{place.element}: {place.value}" if place.element else place.value
-        parts.setdefault(text, []).append(told[view])
-    return "; ".join(f"{' and '.join(v)} {text}" for text, v in parts.items()) or "nothing"
-
-
-def _reason(row: "pd.Series[Any]") -> str:
-    """Why a plan or what came of it was not good, from the row of interval.parquet."""
-    parts = []
-    if row["fallback"]:
-        parts.append(f"fallback: {row['fallback_reason']}")
-    tried, rung = (str(row[c]).replace("_", " ") for c in ("recovery_tried", "recovery"))
-    if rung:
-        before = str(row["verdict_before"])
-        excess = float(row["violation_before_pu"])
-        by = f", {excess:.3g} beyond a limit" if 0.0 < excess < np.inf else ""
-        by = ", its power flow had no solution" if np.isinf(excess) else by
-        parts.append(f"recovered by {rung} (at first {before}{by})")
-    elif tried:
-        parts.append(f"recovery tried ({tried}), nothing was better")
-    elif row["level"] == "transmission":
-        if row["verdict"] == INFEASIBLE:
-            parts.append("DC neglects losses, voltages and reactive power")
-    elif row["verdict"] not in (EXACT, ""):
-        share = float(row["fictitious_loss_share"])
-        if share > tolerances.EXACT_LOSS_SHARE:
-            parts.append(f"relaxation not tight: fictitious losses of {share:.2g} of the load")
-        elif np.isnan(row["cone_gap_pu"]):
-            parts.append("a schedule without flows: nothing to be exact")
-    balanced, phases = str(row["verdict"]), str(row["verdict_three_phase"])
-    if phases == INFEASIBLE and balanced in (EXACT, FEASIBLE):
-        parts.append("balanced within limits, phase by phase not")
-    if float(row["realised_violation_pu"]) > tolerances.AC_LIMIT_PU:
-        if not balanced:
-            parts.append("no certificate to compare with")
-        elif INFEASIBLE not in (balanced, phases):
-            moved = float(row["realised_voltage_change_pu"])
-            parts.append(f"the plan held the limits; reality differs by up to {moved:.2g} p.u.")
-    return "; ".join(parts)
 
 
 def _bus_names(run: Run) -> dict[tuple[str, int], str]:

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from stackelgrid.controllers.explanation import kept_schedule
+
 
 class LogTail:
     """Follows log.jsonl of a running run; `warning` is empty until there is one.
@@ -50,5 +52,5 @@ class LogTail:
 
 def _text(event: dict[str, Any]) -> str:
     if event.get("event") == "fallback":
-        return f"last schedule kept ({'; '.join(map(str, event.get('reasons', ())))})"
+        return kept_schedule("; ".join(map(str, event.get("reasons", ()))))
     return str(event.get("text", "")) if event.get("event") == "warning" else ""

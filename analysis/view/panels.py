@@ -1,7 +1,6 @@
 """What the page says of one interval: why a verdict, trades, and how the decision was reached."""
 
 from collections.abc import Sequence
-from math import isnan
 from typing import Any
 
 import pandas as pd
@@ -10,16 +9,11 @@ from dash.development.base_component import Component
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import copies
-from stackelgrid.analysis.verdict_states import (
-    LABELS,
-    NONE,
-    beyond_in_reality,
-    exactness_asked,
-    state_of,
-)
+from stackelgrid.analysis.verdict_states import LABELS, NONE, state_of
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
+from stackelgrid.controllers.explanation import Row, explanation, worse_verdict
+from stackelgrid.controllers.verdict import exactness_asked
 
 _NOT_YET = "No interval is on record yet."
 _MARKETS = {"grid": "with the grid", "inside": "inside the feeder", "across": "across feeders"}
@@ -32,68 +26,28 @@ def at_interval(run: LiveRun, table: str, interval: int, grids: Sequence[str]) -
     return rows[rows["grid"].isin(list(grids))]
 
 
-def why_sentences(row: pd.Series) -> list[str]:
+def why_text(row: Row) -> str:
     """Why a grid has its verdict in an interval, from its row of the interval table."""
-    said = [_balanced(row)]
-    if row["verdict_three_phase"] == FEASIBLE:
-        said.append(
-            "Phase by phase every voltage and conductor stays inside its limits (unbalance "
-            f"{row['unbalance_percent']:.2f} %)."
+    text = explanation(row) or _good(row)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _good(row: Row) -> str:
+    """What the certificate says of a plan that is as good as plans of its level can be."""
+    if exactness_asked(row["level"]):
+        share, error = abs(row["fictitious_loss_share"]), row["voltage_error_pu"]
+        text = (
+            f"fictitious losses {share:.1e} of the load, voltages differ from AC by at most "
+            f"{error:.1e} p.u.; no limit is exceeded"
         )
-    elif row["verdict_three_phase"] == INFEASIBLE:
-        beyond = beyond_text(row["violation_three_phase_pu"], row["worst_three_phase"])
-        said.append(f"Phase by phase infeasible: {beyond}.")
-    if row["recovery"]:
-        size, before = row["violation_before_pu"], row["verdict_before"]
-        beyond = f"{size:.4f} p.u. beyond a limit" if pd.notna(size) else "without an AC solution"
-        said.append(f"Recovered by {row['recovery']}; the first plan was {before} ({beyond}).")
-    elif row["recovery_tried"]:
-        said.append(f"Recovery tried {row['recovery_tried']}; none was better.")
-    if row["fallback"]:
-        said.append(f"The last schedule is kept: {row['fallback_reason']}.")
-    if beyond_in_reality(row):
-        said.append(
-            f"What happened is beyond its limits by {row['realised_violation_pu']:.4f} p.u. at "
-            f"{row['realised_worst']}."
-        )
-    return said
-
-
-def beyond_text(size: float, place: str) -> str:
-    """Violation and its place; a power flow without a solution and a dispatch say it themselves."""
-    if isnan(size):
-        return place
-    # "bus 5 at 1.0612 p.u.": places of a dispatch come with their value
-    told = f"a limit: {place}" if " at " in place else f"a limit at {place}"
-    return f"{size:.4f} p.u. beyond {told}"
-
-
-def _balanced(row: pd.Series) -> str:
-    verdict, share = row["verdict"], row["fictitious_loss_share"]
-    errors = f"voltages differ from AC by at most {row['voltage_error_pu']:.1e} p.u."
-    if pd.notna(share):
-        errors = f"fictitious losses {abs(share):.1e} of the load, {errors}"
-    if verdict == EXACT:
-        return f"{_capital(errors)}; no limit is exceeded."
-    if verdict == INFEASIBLE:
-        beyond = beyond_text(row["violation_pu"], row["worst"] or "an unknown place")
-        if pd.isna(row["violation_pu"]):
-            return f"{_capital(beyond)}."
-        return f"AC power flow at the planned injections is {beyond}."
-    if verdict == FEASIBLE and not exactness_asked(row["level"]):
-        return (
+    else:
+        text = (
             "AC power flow at the dispatched injections stays inside its limits; losses that DC "
-            f"neglects are {row['loss_error_mw']:.3g} MW."
+            f"neglects are {row['loss_error_mw']:.3g} MW"
         )
-    if verdict == FEASIBLE and pd.isna(row["voltage_error_pu"]):
-        return "The plan has no flows to be exact; AC power flow stays inside its limits."
-    if verdict == FEASIBLE:
-        return f"Not exact: {errors}; AC power flow stays inside its limits."
-    return "The controller gives no certificate for this plan."
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+    if row["verdict_three_phase"]:
+        text += f"; nor phase by phase (unbalance {row['unbalance_percent']:.2f} %)"
+    return text
 
 
 def why(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
@@ -103,7 +57,7 @@ def why(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
         return html.P(_NOT_YET)
     if len(rows) > 1:
         return _why_all(rows)
-    row = rows.iloc[0]
+    row: Row = rows.to_dict("records")[0]
     facts = {
         "solver": f"{row['solver']} ({row['status']})" if row["solver"] else "none",
         "gap": f"{row['gap']:.1e}" if pd.notna(row["gap"]) else "none",
@@ -113,38 +67,25 @@ def why(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
         "highest loading": f"{row['max_loading_percent']:.1f} %",
     }
     return html.Div([
-        html.P([_badge(row), " ", " ".join(why_sentences(row))]),
+        html.P([_badge(row), " ", why_text(row)]),
         html.Dl([html.Div([html.Dt(k), html.Dd(v)]) for k, v in facts.items()], className="facts"),
     ])  # fmt: skip
 
 
 def _why_all(rows: pd.DataFrame) -> Component:
-    worse = rows[rows.apply(_is_notable, axis=1)]
-    if worse.empty:
+    worse = [row for row in rows.to_dict("records") if explanation(row)]
+    if not worse:
         asked = rows["level"].map(exactness_asked)
         text = f"All {int(asked.sum())} feeders are exact"
         return html.P(text + ("." if asked.all() else "; the transmission grid is within limits."))
     return html.Ul([
-        html.Li([f"{row['grid']} ", _badge(row), " ", " ".join(why_sentences(row))])
-        for _, row in worse.iterrows()
+        html.Li([f"{row['grid']} ", _badge(row), " ", why_text(row)]) for row in worse
     ])  # fmt: skip
 
 
-def _is_notable(row: pd.Series) -> bool:
-    good = EXACT if exactness_asked(row["level"]) else FEASIBLE
-    return bool(
-        row["verdict"] != good
-        or row["verdict_three_phase"] == INFEASIBLE
-        or row["recovery_tried"]
-        or row["fallback"]
-        or beyond_in_reality(row)
-    )
-
-
-def _badge(row: pd.Series) -> Component:
+def _badge(row: Row) -> Component:
     """State of a grid, in the worse of both views."""
-    worse = INFEASIBLE if row["verdict_three_phase"] == INFEASIBLE else row["verdict"]
-    state = state_of(worse, exactness_asked(row["level"]))
+    state = state_of(worse_verdict(row), exactness_asked(row["level"]))
     return html.Span(
         state or LABELS[NONE], className="badge", style={"borderColor": style.VERDICTS[state]}
     )

@@ -11,13 +11,12 @@ from stackelgrid.analysis.verdict_states import (
     STATES,
     beyond_in_reality,
     color_scale,
-    exactness_asked,
     state_of,
 )
 from stackelgrid.analysis.view.data import LiveRun
-from stackelgrid.analysis.view.panels import beyond_text
 from stackelgrid.analysis.view.series_figure import time_title
-from stackelgrid.controllers.verdict import INFEASIBLE
+from stackelgrid.controllers.explanation import violated, violations_text
+from stackelgrid.controllers.verdict import INFEASIBLE, exactness_asked
 
 # mark of infeasible cells in addition to their colour, if cells are wide enough
 _INFEASIBLE_MARK = "✕"
@@ -29,12 +28,6 @@ def state_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """Return state (of the worse view), mark and reason for each row of the interval table."""
     three, verdict = frame["verdict_three_phase"], frame["verdict"].astype(object)
     worse = verdict.mask(three == INFEASIBLE, INFEASIBLE)
-    place = frame["worst"].mask(
-        (three == INFEASIBLE) & (verdict != INFEASIBLE), frame["worst_three_phase"]
-    )
-    size = frame["violation_pu"].mask(
-        (three == INFEASIBLE) & (verdict != INFEASIBLE), frame["violation_three_phase_pu"]
-    )
     state = pd.Series(
         [
             state_of(v, exactness_asked(level))
@@ -46,8 +39,10 @@ def state_columns(frame: pd.DataFrame) -> pd.DataFrame:
     mark = pd.Series("", index=frame.index).mask(worse == INFEASIBLE, _INFEASIBLE_MARK)
     mark = mark.mask(beyond_in_reality(frame), "!")
     mark = mark.mask(frame["fallback"].astype(bool), "F").mask(frame["recovery"] != "", "R")
-    beyond = [beyond_text(s, p) for s, p in zip(size, place, strict=True)]
-    reason = pd.Series(beyond, index=frame.index, dtype=object).where(worse == INFEASIBLE, "")
+    violating = frame[(worse == INFEASIBLE) | beyond_in_reality(frame)]
+    texts = [violations_text(violated(row)) for row in violating.to_dict("records")]
+    reason = pd.Series(texts, index=violating.index, dtype=object)
+    reason = reason.reindex(frame.index, fill_value="")
     return pd.DataFrame(
         {"grid": frame["grid"], "interval": frame["interval"], "state": state, "mark": mark,
          "reason": reason}

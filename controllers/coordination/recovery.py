@@ -21,6 +21,7 @@ from stackelgrid.controllers.certification.recovery import (
     tightened_limits,
 )
 from stackelgrid.controllers.coordination.stage import Scheme, SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.explanation import explanation
 from stackelgrid.controllers.schedule import Plan, Schedule
 from stackelgrid.controllers.solvers.amendment import Amendment
 from stackelgrid.controllers.verdict import EXACT, INFEASIBLE, Recovery
@@ -318,12 +319,8 @@ class _Ladder:
         """Return the log message on one recovery."""
         before, worst = record.before, record.before.worst_step(self.steps)
         tried = ", ".join(f"{rung} x {count}" for rung, count in record.tried) or "nothing"
-        found = f"{name}: schedule {before.verdicts([worst])[0]}, not exact"
-        violation, verdict = before.largest_violation([worst]), before.step(worst)
-        if violation > 0.0:
-            found += f", violation {violation:.1e} p.u. at {before.worst_place(worst)}"
-        if verdict.fictitious_loss_share > tolerances.EXACT_LOSS_SHARE:
-            found += f", fictitious loss {verdict.fictitious_loss_mw:.3g} MW"
+        reason = explanation({"grid": name, **before.columns(worst)})
+        found = f"{name}: schedule {before.verdicts([worst])[0]} ({reason})"
         if not record.used:
             return f"{found}; tried {tried}, none was better"
         if self._infeasible(plan):

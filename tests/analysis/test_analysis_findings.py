@@ -5,7 +5,8 @@ import pytest
 from run_rows import NAN, judged, limits, run_of, voltages
 
 from stackelgrid.analysis.figures.frame import Clock, clock
-from stackelgrid.analysis.findings import Findings, Place, findings, places, sentence
+from stackelgrid.analysis.findings import Findings, Place, findings, sentence, violations
+from stackelgrid.controllers.explanation import Violated
 
 WHEN = Clock(
     np.arange(96),
@@ -26,7 +27,8 @@ GOOD = Findings(
     recovered=0,
     worst=None,
 )
-WORST = Place("reality", 73, "mv2", "bus 17", 0.007, "1.0570 p.u. against 1.05 p.u.")
+BUS = Violated("reality", "bus 17", 0.007, "1.0570 p.u. against 1.05 p.u.")
+WORST = Place(73, "mv2", BUS)
 COST = "; cost 12,345 EUR."
 
 
@@ -46,7 +48,7 @@ COST = "; cost 12,345 EUR."
             f"1.0570 p.u. against 1.05 p.u.){COST}",
         ),
         (
-            {"infeasible_phases": 2, "worst": replace(WORST, view="phases")},
+            {"infeasible_phases": 2, "worst": replace(WORST, violated=replace(BUS, view="phases"))},
             "bad",
             "Plan beyond limits phase by phase in 2 of 96 intervals (worst: bus 17 of mv2 at "
             f"18:15, 1.0570 p.u. against 1.05 p.u.){COST}",
@@ -107,12 +109,12 @@ def test_a_plan_without_a_power_flow_is_the_worst_of_all_plans():
     run = run_of(GRIDS, summary=SUMMARY, interval=rows)
     found = findings(run)
     assert found.infeasible == 2
-    assert found.worst == Place("plan", 1, "lv1", "", np.inf, COLLAPSE)
+    assert found.worst == Place(1, "lv1", Violated("plan", "", np.inf, COLLAPSE))
     assert sentence(found, clock(run)) == (
         f"Plan infeasible in 2 of 2 intervals (worst: lv1 at 12:15, {COLLAPSE}), plan beyond "
         "limits phase by phase in 1; cost 10 EUR."
     )
-    first, second = places(run, run.interval)
+    first, second = violations(run, run.interval)
     assert list(first) == ["plan"]
     assert second["phases"].value == "three-phase power flow diverged"
 
@@ -123,7 +125,8 @@ def test_what_happened_comes_before_a_plan_without_a_power_flow():
         judged(1, "lv1", realised_violation_pu=0.2, realised_worst="line 4"),
     ]
     found = findings(run_of(GRIDS, summary=SUMMARY, interval=rows))
-    assert found.worst == Place("reality", 1, "lv1", "line 4", 0.2, "20.0% above its rating")
+    above = Violated("reality", "line 4", 0.2, "20.0% above its rating")
+    assert found.worst == Place(1, "lv1", above)
 
 
 @pytest.mark.parametrize(
@@ -145,10 +148,12 @@ def test_places_of_a_dispatch_are_told_in_its_units(tmp_path, worst, element, va
         0, "tn", level="transmission", verdict="infeasible", violation_pu=0.011, worst=worst
     )
     run = run_of(
-        GRIDS, directory=tmp_path, interval=[row], network=limits("tn", NAN, 1.06, [5]) + limits(
-            "tn", NAN, NAN, [6]
-        ), bus=voltages(0, "tn", {5: 1.0612, 6: 0.9312}, "vm_certified_pu"),
+        GRIDS, directory=tmp_path, summary=SUMMARY, interval=[row],
+        network=limits("tn", NAN, 1.06, [5]) + limits("tn", NAN, NAN, [6]),
+        bus=voltages(0, "tn", {5: 1.0612, 6: 0.9312}, "vm_certified_pu"),
     )  # fmt: skip
-    (found,) = places(run, run.interval)
-    assert found == {"plan": Place("plan", 0, "tn", element, 0.011, value)}
-    assert found["plan"].text(clock(run)) == f"{element} of tn at 12:00, {value}"
+    (found,) = violations(run, run.interval)
+    assert found == {"plan": Violated("plan", element, 0.011, value)}
+    worst = findings(run).worst
+    assert worst == Place(0, "tn", found["plan"])
+    assert worst.text(clock(run)) == f"{element} of tn at 12:00, {value}"

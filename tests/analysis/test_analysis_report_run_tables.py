@@ -23,12 +23,12 @@ def table(*rows):
         (
             judged(0, "lv1", **REAL),
             "in reality line 4: 1.0% above its rating",
-            "the plan held the limits; reality differs by up to 0.004 p.u.",
+            "the plan held the limits, reality differs by up to 0.004 p.u.",
         ),
         (
             judged(0, "lv1", verdict="", violation_pu=NAN, realised_voltage_change_pu=NAN, **REAL),
             "in reality line 4: 1.0% above its rating",
-            "no certificate to compare with",
+            "the controller gives no certificate",
         ),
         (
             judged(0, "lv1", **REAL, **DIVERGED),
@@ -50,7 +50,7 @@ def table(*rows):
                 fictitious_loss_share=NAN, **REAL,
             ),
             "in reality line 4: 1.0% above its rating",
-            "the plan held the limits; reality differs by up to 0.004 p.u.",
+            "the plan held the limits, reality differs by up to 0.004 p.u.",
         ),
         (
             judged(
@@ -71,7 +71,7 @@ def table(*rows):
                 recovery_tried="last_good x 1", violation_before_pu=float("inf"),
             ),
             "nothing",
-            "recovered by last good (at first infeasible, its power flow had no solution)",
+            "recovered by last good (at first infeasible, its AC power flow diverged)",
         ),
     ],
     ids=[
@@ -111,6 +111,6 @@ def test_a_diverged_plan_is_in_the_figures_of_the_certificate():
     run = run_of(GRIDS, interval=rows)
     traces = {trace.name: trace for trace in certificates.violations(run).data}
     assert traces["planned"].y[0] == 0.01
-    assert list(traces["planned, no solution"].x) == [clock(run).middles[1]]
+    assert list(traces["planned, diverged"].x) == [clock(run).middles[1]]
     strip = certificates.certificate_strip(run).data[0]
     assert strip.text[list(strip.y).index("lv1")][1] == "infeasible, AC power flow diverged"

@@ -206,7 +206,7 @@ def test_points_without_a_solution_are_listed(swept):
     page = study_page(swept)
     assert "2 of 5 solved points" in page.verdict.sentence
     row = cells(page, "Points without a solution")["1"]
-    assert (row["PV scale"], row["reason"]) == ("1", "vm_max_pu and load")
+    assert (row["PV scale"], row["why"]) == ("1", "infeasible: vm_max_pu and load")
     points.assign(verdict="").to_parquet(swept / "points.parquet")
     page = study_page(swept)
     assert page.verdict.state == "bad"

@@ -8,10 +8,10 @@ from stackelgrid.analysis.verdict_states import (
     LABELS,
     STATES,
     color_scale,
-    exactness_asked,
     number,
     state_of,
 )
+from stackelgrid.controllers.verdict import exactness_asked
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_last_warning_of_the_log_is_told_also_when_a_line_is_half_written(record
     with (recorded.directory / "log.jsonl").open("a") as file:
         file.write('{"event": "warning", "interval": 3, "te')
     live = LiveRun(recorded.record(2).directory)
-    assert live.update().warning == "interval 2: last schedule kept (no solution; late)"
+    assert live.update().warning == "interval 2: the last schedule is kept: no solution; late"
     with (recorded.directory / "log.jsonl").open("a") as file:
         file.write('xt": "whole"}\n')
     recorded.record()

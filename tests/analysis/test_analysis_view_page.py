@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import socket
 import threading
 
@@ -91,7 +92,7 @@ def test_strip_shows_the_verdict_of_every_grid_and_interval(live):
     (cells,) = figure["data"]
     assert cells["y"] == ["tn", "lv1"]
     assert [c[1] for c in cells["customdata"][1]] == ["exact", "exact", "infeasible", "exact"]
-    assert cells["customdata"][1][2] == [2, "infeasible", "0.0123 p.u. beyond a limit at line 3"]
+    assert cells["customdata"][1][2] == [2, "infeasible", "planned line 3: 1.2% above its rating"]
     assert cells["text"][1] == ["", "", "✕", ""]
     low, high = cells["zmin"], cells["zmax"]
     share = (cells["z"][1][2] - low) / (high - low)
@@ -108,7 +109,11 @@ def test_strip_shows_the_verdict_of_every_grid_and_interval(live):
 NOTABLE = {
     ("interval", "lv1", 0): {"realised_worst": "bus 4", "realised_violation_pu": 3e-8},
     ("interval", "lv1", 1): {"realised_worst": "bus 4", "realised_violation_pu": 2e-4},
-    ("interval", "lv1", 2): {"violation_pu": np.nan, "worst": "lv1: AC power flow diverged"},
+    ("interval", "lv1", 2): {
+        "violation_pu": np.nan, "worst": "grid lv1: AC power flow diverged",
+        "recovery": "last_good_schedule", "verdict_before": "infeasible",
+        "violation_before_pu": np.inf,
+    },
     ("interval", "lv1", 3): {
         "verdict": "feasible", "voltage_error_pu": np.nan, "fallback": True,
         "fallback_reason": "no solution",
@@ -116,7 +121,7 @@ NOTABLE = {
     ("interval", "lv1", 4): {
         "verdict": "exact", "verdict_three_phase": "infeasible", "violation_three_phase_pu": 0.02,
         "worst_three_phase": "bus 7, phase b", "recovery": "curtailed PV",
-        "verdict_before": "infeasible", "violation_before_pu": np.nan,
+        "verdict_before": "infeasible", "violation_before_pu": 0.0123,
     },
 }  # fmt: skip
 
@@ -131,62 +136,54 @@ def notable(tmp_path_factory):
 def test_limits_count_as_exceeded_in_reality_beyond_the_tolerance_of_a_power_flow(notable):
     both, marks = ["tn", "lv1"], strip_figure(notable)["data"][0]["text"][1]
     assert marks[:2] == ["", "!"]
-    assert "What happened" not in text_of(panels.why(notable, 0, ["lv1"]))
-    # tn's plan is called exact by this case, where a transmission grid is at best feasible
+    assert "reality" not in text_of(panels.why(notable, 0, ["lv1"]))
     assert "lv1" not in text_of(panels.why(notable, 0, both))
     text = text_of(panels.why(notable, 1, ["lv1"]))
-    assert "What happened is beyond its limits by 0.0002 p.u. at bus 4." in text
+    assert "In reality bus 4: 0.0002 p.u. beyond the limit" in text
     assert "lv1" in text_of(panels.why(notable, 1, both))
 
 
-def test_a_power_flow_without_a_solution_is_told_in_words(notable):
+def test_a_plan_that_diverged_is_said_to_have_diverged(notable):
     text = text_of(panels.why(notable, 2, ["lv1"]))
-    assert "infeasible Lv1: AC power flow diverged." in text.replace("  ", " ").replace("  ", " ")
+    assert (
+        "Planned AC power flow diverged; recovered by last good schedule (at first infeasible, "
+        "its AC power flow diverged)."
+    ) in text
     cells = strip_figure(notable)["data"][0]
-    assert cells["customdata"][1][2] == [2, "infeasible", "lv1: AC power flow diverged"]
+    assert cells["customdata"][1][2] == [2, "infeasible", "planned AC power flow diverged"]
 
 
 def test_a_kept_schedule_has_no_flows_to_be_exact(notable):
     text = text_of(panels.why(notable, 3, ["lv1"]))
-    assert "The plan has no flows to be exact; AC power flow stays inside its limits." in text
-    assert "The last schedule is kept: no solution." in text
+    assert (
+        "The last schedule is kept: no solution; a schedule without flows: nothing to be exact."
+    ) in text
     assert strip_figure(notable)["data"][0]["text"][1][3] == "F"
 
 
 def test_a_recovered_plan_and_a_violated_phase_are_told(notable):
     text = text_of(panels.why(notable, 4, ["lv1"]))
-    assert "Phase by phase infeasible: 0.0200 p.u. beyond a limit at bus 7, phase b." in text
-    assert (
-        "Recovered by curtailed PV; the first plan was infeasible (without an AC solution)" in text
-    )
+    assert "Planned, by phase bus 7, phase b: 0.02 p.u. beyond the limit; " in text
+    assert "recovered by curtailed PV (at first infeasible, 0.012 beyond a limit, " in text
     cells = strip_figure(notable)["data"][0]
-    assert cells["customdata"][1][4][2] == "0.0200 p.u. beyond a limit at bus 7, phase b"
+    assert cells["customdata"][1][4][2] == (
+        "planned, by phase bus 7, phase b: 0.02 p.u. beyond the limit"
+    )
     assert cells["text"][1][4] == "R"
 
 
-def test_no_sentence_on_an_interval_holds_a_nan(notable):
-    rows = notable.table("interval")
+def test_no_text_on_an_interval_holds_a_number_that_is_none(notable):
+    rows = notable.table("interval").to_dict("records")
     assert len(rows) == 10
-    for _, row in rows.iterrows():
-        assert "nan" not in " ".join(panels.why_sentences(row))
-
-
-@pytest.mark.parametrize(
-    ("size", "place", "text"),
-    [
-        (0.0123, "line 3", "0.0123 p.u. beyond a limit at line 3"),
-        (0.0112, "bus 5 at 1.0612 p.u.", "0.0112 p.u. beyond a limit: bus 5 at 1.0612 p.u."),
-        (np.nan, "AC power flow diverged", "AC power flow diverged"),
-    ],
-)
-def test_a_place_beyond_its_limit_is_told_once(size, place, text):
-    assert panels.beyond_text(size, place) == text
+    assert any(np.isinf(row["violation_before_pu"]) for row in rows)
+    for row in rows:
+        assert not re.search(r"\b(nan|inf)\b", panels.why_text(row))
 
 
 def test_an_interval_says_why_it_is_infeasible(live):
     text = text_of(panels.why(live, 2, ["lv1"]))
     assert "infeasible" in text
-    assert "0.0123 p.u. beyond a limit at line 3" in text
+    assert "Planned line 3: 1.2% above its rating." in text
     text = text_of(panels.why(live, 2, ["tn", "lv1"]))
     assert "lv1" in text
     assert "line 3" in text

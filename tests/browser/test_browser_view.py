@@ -241,7 +241,7 @@ def test_click_on_the_certificate_jumps_to_the_interval_and_says_why(browser, se
     why = until(browser, lambda b: "line 3" in b.find_element(By.ID, "why").text
                 and b.find_element(By.ID, "why").text)  # fmt: skip
     assert "infeasible" in why
-    assert "0.0123 p.u. beyond a limit at line 3" in why
+    assert "line 3: 1.2% above its rating" in why
 
 
 def test_page_follows_a_growing_run_within_two_seconds(browser, serve, tmp_path):

@@ -8,9 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime
-from types import SimpleNamespace
 
 import pytest
 import typer
@@ -29,6 +28,8 @@ from stackelgrid.scenarios.progress import (
 from stackelgrid.scenarios.run import run_scenario
 from stackelgrid.scenarios.run_panel import Pace, PlainLines, RunPanel, shown
 from stackelgrid.scenarios.run_progress import extreme, negotiation_progress, worst_grid
+from stackelgrid.simulators.certificates import CertificateColumns
+from stackelgrid.simulators.grid_interval import GridInterval
 from stackelgrid.simulators.negotiation_totals import NegotiationTotals
 from stackelgrid.simulators.traffic import TrafficCounts
 
@@ -39,7 +40,7 @@ NOON = RunProgress(
     time=datetime(2025, 6, 21, 11, 45),
     decision=DecisionProgress("misocp", 3.2e-8, 1.26),
     verdicts=VerdictCounts(exact=44, feasible=3, infeasible=1, recovered=2, fallback=1),
-    worst=GridTrouble("lv2", 0.0123, "bus 17", "feasible"),
+    worst=GridTrouble("lv2", "in reality bus 17: 0.012 p.u. beyond the limit"),
     min_vm=GridValue("mv3", 0.9512),
     max_vm=GridValue("lv2", 1.1123),
     max_loading=GridValue("tn", 83.4),
@@ -79,7 +80,7 @@ def test_panel_says_everything_about_a_run():
     for said in (
         "day: running", "interval 48 of 96", "0:04:00, 0:08:00 left", "2025-06-21 11:45",
         "misocp, gap 3.2e-08, 1.26 s", "44 exact  3 feasible  1 infeasible  2 recovered",
-        "1 by fallback", "lv2: 0.0123 p.u. beyond its limit at bus 17, plan feasible",
+        "1 by fallback", "lv2: in reality bus 17: 0.012 p.u. beyond the limit",
         "0.951 p.u. (mv3) to 1.112 p.u. (lv2); loading at most 83 % (tn)",
         "47 of 48 agreed, 1 in doubt, 14 rounds in the last; 1200 messages, 3 lost",
         "interval 12: mv1: [grids] its dispatch could not be audited",
@@ -168,7 +169,7 @@ def test_plain_line_is_one_line_without_a_style():
     assert said == [
         "day: 48 of 96 intervals (50%); 2025-06-21 11:45: misocp, gap 3.2e-08, 1.26 s; "
         "44 exact, 3 feasible, 1 infeasible, 2 recovered, 1 by fallback; "
-        "lv2: 0.0123 p.u. beyond its limit at bus 17, plan feasible"
+        "lv2: in reality bus 17: 0.012 p.u. beyond the limit"
     ]
 
 
@@ -213,12 +214,18 @@ def test_progress_of_a_run_agrees_with_its_tables(write_scenario, tmp_path):
 
 
 def row(grid, violation=0.0, verdict="exact", phases="", level="lv"):
-    """What `worst_grid` reads of a row of an interval."""
-    certificate = SimpleNamespace(verdict=verdict, verdict_three_phase=phases)
-    return SimpleNamespace(
-        grid=grid, level=level, certificate=certificate, realised_violation_pu=violation,
-        realised_worst="bus 3" if violation else "",
-    )  # fmt: skip
+    """A row of an interval."""
+    known = {
+        "grid": grid, "level": level, "fallback": False, "realised_violation_pu": violation,
+        "realised_worst": "bus 3" if violation else "", "realised_voltage_change_pu": 0.004,
+        "certificate": CertificateColumns(
+            verdict, violation_pu=0.02 if verdict == "infeasible" else 0.0, worst="line 3",
+            fictitious_loss_share=0.25 if verdict == "feasible" else 0.0,
+            verdict_three_phase=phases, worst_three_phase="bus 7 phase a",
+            violation_three_phase_pu=0.03 if phases == "infeasible" else 0.0,
+        ),
+    }  # fmt: skip
+    return GridInterval(**dict.fromkeys(f.name for f in fields(GridInterval)) | known)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +249,13 @@ def test_the_worst_grid_of_an_interval(rows, expected):
 
 def test_a_worst_grid_by_its_phases_is_infeasible():
     worst = worst_grid([row("lv2", phases="infeasible")])
-    assert worst == GridTrouble("lv2", 0.0, "", "infeasible")
+    text = "planned, by phase bus 7 phase a: 0.03 p.u. beyond the limit"
+    assert worst == GridTrouble("lv2", f"{text}; balanced within limits, phase by phase not")
+
+
+def test_a_grid_that_diverged_is_said_to_have_diverged():
+    worst = worst_grid([row("mv1", float("nan")), row("lv1", 0.2)])
+    assert worst.text.startswith("in reality AC power flow diverged; ")
 
 
 def test_a_grid_within_its_limits_is_not_said_to_be_beyond_them():
@@ -252,7 +265,7 @@ def test_a_grid_within_its_limits_is_not_said_to_be_beyond_them():
     lines = PlainLines(said.append, clock)
     clock.now += 60.0
     lines.interval_ended(replace(NOON, worst=worst))
-    assert said[0].endswith("; lv1: plan feasible")
+    assert said[0].endswith("; lv1: relaxation not tight: fictitious losses of 0.25 of the load")
 
 
 @pytest.mark.parametrize("begun", [True, False])

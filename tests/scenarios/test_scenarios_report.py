@@ -287,7 +287,7 @@ def test_the_strip_says_what_the_certificates_say(troubled):
     assert list(rows["lv1"]) == [1, 1, 4, 1, 1, 1]  # exact, but for the infeasible one
     assert list(rows["tn"]) == [2] * 6  # a DC dispatch is at best feasible
     assert list(rows["lv1 phases"]) == [2] * 6
-    assert "0.0130 beyond the limit of bus 562" in strip.text[list(strip.y).index("lv1")][2]
+    assert "bus 562: 0.013 p.u. beyond the limit" in strip.text[list(strip.y).index("lv1")][2]
     told = {mark.name: list(mark.y) for mark in marks if mark.x[0] is not None}
     assert told == {
         "recovered": ["lv1"],
@@ -342,8 +342,9 @@ def test_the_report_of_a_bad_run_names_place_value_and_reason(troubled):
     (worst,) = sections(page)["Certificate"].tables
     reasons = {row[0]: row[-1] for row in worst.rows}
     assert reasons == {
-        "05:00": "recovery tried (loss price x 5), nothing was better",
-        "05:30": "fallback: no plan in time",
+        "05:00": "recovery tried (loss price x 5), nothing was better; relaxation not tight: "
+        "fictitious losses of 0.25 of the load",
+        "05:30": "the last schedule is kept: no plan in time",
         "06:00": "recovered by loss price (at first feasible)",
     }
     assert worst.rows[0][3] == ("in reality and planned bus 562: 1.1130 p.u. against 1.1 p.u.")

@@ -10,6 +10,7 @@ import pytest
 from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.explanation import explanation
 from stackelgrid.controllers.schedule import Schedule
 
 # two programs; pandapower's source is not quite as stiff
@@ -105,7 +106,7 @@ def test_a_single_phase_lifts_itself_above_a_limit_that_the_balanced_view_keeps(
     # both views of the horizon together
     assert certificate.verdicts((0, 1)) == ["infeasible", "feasible"]
     assert (certificate.good((1,)), certificate.good((0,))) == (True, False)
-    assert certificate.worst_place(0) == "bus 3 phase a"
+    assert explanation(certificate.columns(0)).startswith("planned, by phase bus 3 phase a: ")
     assert certificate.worst_step((0, 1)) == 0
     assert certificate.largest_violation((0, 1)) == phases.violation_pu[0]
 
@@ -197,7 +198,7 @@ def test_a_power_flow_that_diverges_is_infeasible_and_says_so(street):
     assert phases.worst[1] == "three-phase power flow diverged"
     assert np.isnan([phases.violation_pu[1], phases.unbalance_pu[1]]).all()
     assert certificate.largest_violation((1,)) == np.inf
-    assert certificate.worst_place(1) == "three-phase power flow diverged"
+    assert "three-phase power flow diverged" in explanation(certificate.columns(1))
     assert certificate.worst_step((0, 1)) == 1
     assert np.isfinite(phases.violation_pu[0])  # the other step is left alone
 
