@@ -143,7 +143,7 @@ def test_requests_of_the_simulator_to_the_world_are_refused_and_the_step_goes_on
 def test_what_is_not_the_protocol_is_refused(pair, garbage):
     link, peer = pair
     peer.sendall(garbage)
-    with pytest.raises(RemoteError, match=r"west: .* not the protocol of mosaik's API 3"):
+    with pytest.raises(RemoteError, match=r"west: .* does not follow mosaik's API 3"):
         link.call(2.0, "step", 0)
 
 
@@ -292,7 +292,7 @@ def test_another_error_stays_what_it_is():
 
 @pytest.mark.parametrize("text", [None, 7, "", "no base64!", "AAAA", "gaFhAQ=="])
 def test_what_is_no_decision_is_refused(text):
-    with pytest.raises(DecisionError, match="no decision"):
+    with pytest.raises(DecisionError, match="not a decision"):
         decision_of(text)
 
 
