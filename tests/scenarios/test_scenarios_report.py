@@ -361,7 +361,7 @@ def test_the_report_of_a_bad_run_names_place_value_and_reason(troubled):
             "Interrupted after 4 of 9 intervals",
             "--resume",
         ),
-        ("running", "Going on, 4 of 9 intervals done", "goes on"),
+        ("running", "Going on, 4 of 9 intervals done", "is still running"),
     ],
 )
 def test_an_unfinished_run_says_how_far_it_came(copied, status, beginning, notice):
