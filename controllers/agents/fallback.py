@@ -104,7 +104,7 @@ def held_trade(
     prosumer_load_mw: Floats,
     price_eur_per_mwh: Floats,
 ) -> Trade:
-    """Contracts under a held schedule: nobody has agreed on any, all energy is the grid's.
+    """Return contracts under a held schedule: none are agreed, all energy is the grid's.
 
     `prosumer_load_mw` (prosumers, steps); `price_eur_per_mwh` (steps,) of trades that are none.
     """

@@ -1,1 +1,1 @@
-"""Schemes of coordination: who decides first, and what the others take from it."""
+"""Schemes of coordination: order of decisions, and the data passed between them."""

@@ -139,7 +139,7 @@ class Coordinator:
         return Terms(len(self.rounds), self.fixed, *trade, *exchange)
 
     def receive(self, answers: Mapping[str, Answer]) -> Round:
-        """Take the answers of a round (of those who gave one) and move the terms."""
+        """Update the terms by the answers of a round; others keep their held exchange."""
         assert self._trade is not None
         present = np.array([n in answers for n in self.names], dtype=float)
         none = np.zeros(self.horizon.length)

@@ -37,7 +37,7 @@ class GroupSolves:
             self._begun[id(group)] = _asked(group, instances), future
 
     def cancel_begun(self) -> None:
-        """Leave out what waits for a thread: nobody is going to ask for it."""
+        """Cancel the solves that wait for a thread: their results are not needed."""
         for _, future in self._begun.values():
             future.cancel()
 

@@ -108,7 +108,7 @@ class LddAdmm:
 
 
 def negotiating_agents(stage: Stage) -> dict[str, NegotiatingAgent]:
-    """Parties of a negotiation from the leaders of a stage; who is alone has none to trade with."""
+    """Return the parties of a stage's negotiation; a single feeder has no trading partner."""
     variant = UNPRICED if _nodal(stage) else TARIFF
     alone = {group[0] for group in stage.group_names if len(group) == 1}
     return {

@@ -143,7 +143,7 @@ class ServedExchange:
         return copies.price[at], copies.target[at], penalty
 
     def serve(self, exchange: Floats, present: Floats) -> Served:
-        """Move the copies after answers (n, steps); who did not answer keeps what it holds."""
+        """Move the copies after answers (n, steps); agents without an answer keep theirs."""
         nothing, opened = Served(*np.zeros((3, exchange.shape[1]))), False
         wanted = dict(zip(self.names, exchange, strict=True))
         if self._copies is None:

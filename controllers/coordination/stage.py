@@ -233,7 +233,7 @@ class Stage:
             self._solves.begin(self.groups_of(variant), instance.leaders)
 
     def cancel_begun(self) -> None:
-        """Leave out what groups were to begin with and nobody asked for."""
+        """Cancel early solves of groups whose results were not requested."""
         self._solves.cancel_begun()
 
     def state(self) -> dict[Variant, tuple[Any, ...]]:
@@ -249,7 +249,7 @@ class Stage:
     def map(self, task: Callable[[str], T], names: Sequence[str]) -> dict[str, T]:
         """Let agents work on threads; results by name, in the order of the names.
 
-        Once nobody waits for them, those that have not begun never do.
+        Once their results are not needed, those that have not begun never do.
         """
         futures = [self.pool.begin(partial(task, name)) for name in names]
         try:

@@ -66,7 +66,7 @@ class Threads(Executor):
 
 
 def settle(future: Future[Any]) -> None:
-    """Cancel a task that nobody waits for any more, or let it end."""
+    """Cancel a task whose result is no longer needed, or let it end."""
     if not future.cancel():
         future.exception()
 

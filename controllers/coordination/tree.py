@@ -1,4 +1,4 @@
-"""The tree of grids that a cascade decides, and who of a stage decides together."""
+"""Tree of grids that a cascade decides, and the groups of a stage that decide together."""
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.system import Feeder, System

@@ -21,7 +21,7 @@ CONIC = ("clarabel", "mosek")
 MIXED_INTEGER = ("misocp", "mosek", "scip", "gurobi", "xpress", "copt")
 
 _FREE = LicenceState(True, "open source")
-_EXPLICIT_WAIT_S = 30.0  # who names a solver is ready to wait for its licence server
+_EXPLICIT_WAIT_S = 30.0  # a solver named by the user is waited for, for its licence server
 
 
 @dataclass(frozen=True)
