@@ -1,4 +1,4 @@
-"""Why an interval, a plan or a point of a sweep is not good: text from one row of its table.
+"""Explanation why an interval, plan or sweep point is not good, from one row of its table.
 
 A row maps columns to values: of interval.parquet (also while it is recorded), of
 certificate.parquet, of points.parquet, or of `Certificate.columns`. Columns that a row does not
@@ -60,7 +60,7 @@ class Violated:
 
 
 def explanation(row: Row) -> str:
-    """Why an interval or plan is not good, in one sentence without a full stop; "" if it is."""
+    """Explain why an interval or plan is not good, in a sentence without full stop; "" if good."""
     return "; ".join(text for text in (violations_text(violated(row)), *reasons(row)) if text)
 
 
@@ -80,7 +80,7 @@ def violated(row: Row) -> dict[View, Violated]:
 
 
 def violations_text(found: Mapping[View, Violated]) -> str:
-    """What is violated in which views, views with the same text together; "" for nothing."""
+    """List violations by view, views with the same text together; "" without any."""
     views: dict[str, list[str]] = {}
     for view, violation in found.items():
         views.setdefault(violation.text, []).append(VIEWS[view].name)
@@ -88,7 +88,7 @@ def violations_text(found: Mapping[View, Violated]) -> str:
 
 
 def reasons(row: Row) -> list[str]:
-    """Why a plan, or what came of it, is not good, and what was done about it."""
+    """Explain why a plan or its result is not good, with the recovery."""
     found, verdict = [], row.get("verdict", "")
     seen = violated(row)
     if row.get("fallback"):
@@ -132,7 +132,7 @@ def worse_verdict(row: Row) -> str:
 
 
 def point_explanation(row: Row) -> str:
-    """Why a point of a sweep (a row of points.parquet) is not exact; "" where it is."""
+    """Explain why a point of a sweep (a row of points.parquet) is not exact; "" if it is."""
     if not row["verdict"]:
         return f"{row['status']}: {row['reason']}" if row["reason"] else str(row["status"])
     found = []
@@ -176,7 +176,7 @@ def _recovered(row: Row) -> str:
 
 
 def _not_exact(row: Row) -> list[str]:
-    """Why a plan is not exact: losses that no flow explains, voltages, or no flows at all."""
+    """Explain why a plan is not exact: losses without a flow, voltages, or no flows at all."""
     verdict = row.get("verdict", "")
     if not exactness_asked(str(row.get("level", ""))):
         neglected = "DC neglects losses, voltages and reactive power"

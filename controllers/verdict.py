@@ -14,7 +14,7 @@ EXACT, FEASIBLE, INFEASIBLE = "exact", "feasible", "infeasible"
 
 
 def exactness_asked(level: str) -> bool:
-    """Whether plans of a grid of this level can be exact; DC dispatches transmission grids."""
+    """Return whether plans of a level's grids can be exact; transmission has a DC dispatch."""
     return level != "transmission"
 
 
