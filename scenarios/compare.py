@@ -84,7 +84,7 @@ def compare_schemes(
 ) -> CompareResult:
     """Evaluate every scheme and write one directory (docs/results.md).
 
-    `decide` gives the plans of a scheme; `progress` is told how many of `steps_of` are done. A
+    `decide` gives the plans of a scheme; `progress` receives the number of finished `steps_of`. A
     scheme that fails is recorded with its reason, the others go on. Raises a StackelgridError for
     a bad scenario or directory before anything is written.
     """

@@ -64,7 +64,7 @@ def compare_qualities(
 ) -> QualitiesResult:
     """Run the scenario once for each quality and write one directory (docs/results.md).
 
-    `progress` is told how many intervals of all runs are done. A run that fails is recorded with
+    `progress` receives the number of finished intervals. A run that fails is recorded with
     its reason, the others go on. Raises a StackelgridError for a bad scenario, quality or directory
     before anything is written.
     """

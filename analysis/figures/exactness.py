@@ -77,7 +77,7 @@ def along(tables: SweepTables, dimension: str) -> go.Figure:
 
 
 def conditions(tables: SweepTables, basis: str = "point") -> go.Figure:
-    """How often every a priori condition, and all together, told right; basis point or step.
+    """Share of right predictions by each a priori condition, and all; basis point or step.
 
     Only all three together predict: points where they hold that are not exact would refute them.
     """

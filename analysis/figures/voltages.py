@@ -74,7 +74,7 @@ def loading_band(run: Run, level: str) -> go.Figure:
 
 
 def has_rated_branches(run: Run, level: str) -> bool:
-    """Whether any branch of a level has a rating and carries something."""
+    """Return whether any branch of a level has a rating and a flow."""
     mine = run.branch["grid"].isin(grids_of(run, level))
     return bool((run.branch.loc[mine, "loading_percent"] > 0.0).any())
 

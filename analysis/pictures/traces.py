@@ -149,7 +149,7 @@ class Canvas:
         return bars  # type: ignore[return-value]  # a container is as good in a legend
 
     def _piled(self, at: Floats, values: Floats) -> Floats:
-        """Where bars begin on the others, apart above and below zero."""
+        """Return the bases of stacked bars, separately above and below zero."""
         base = np.zeros(len(at))
         for k, (place, value) in enumerate(zip(at, np.nan_to_num(values), strict=True)):
             key = (float(place), bool(value < 0.0))
@@ -210,7 +210,7 @@ def positions(values: Sequence[Any], labels: Mapping[str, int] | None = None) ->
 
 
 def is_date(value: Any) -> bool:
-    """Whether a value of Plotly is a time."""
+    """Return whether a value of Plotly is a time."""
     return isinstance(value, datetime | np.datetime64)
 
 

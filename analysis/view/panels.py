@@ -1,4 +1,4 @@
-"""What the page says of one interval: why a verdict, trades, and how the decision was reached."""
+"""Panels of the page on one interval: explanation of a verdict, trades, and the decision."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,13 +27,13 @@ def at_interval(run: LiveRun, table: str, interval: int, grids: Sequence[str]) -
 
 
 def why_text(row: Row) -> str:
-    """Why a grid has its verdict in an interval, from its row of the interval table."""
+    """Explain the verdict of a grid in an interval, from its row of the interval table."""
     text = explanation(row) or _good(row)
     return f"{text[0].upper()}{text[1:]}."
 
 
 def _good(row: Row) -> str:
-    """What the certificate says of a plan that is as good as plans of its level can be."""
+    """Describe the certificate of a plan that is as good as its level permits."""
     if exactness_asked(row["level"]):
         share, error = abs(row["fictitious_loss_share"]), row["voltage_error_pu"]
         text = (
@@ -146,7 +146,7 @@ def _sides(rows: pd.DataFrame) -> list[str]:
 
 
 def decision(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
-    """How the schedules of an interval were reached: stages, negotiation, who holds what.
+    """Show the origin of an interval's schedules: stages, negotiation, held versions.
 
     Of one grid: the stages that it leads or follows in.
     """
