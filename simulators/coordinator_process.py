@@ -40,7 +40,7 @@ Check = Callable[[Mapping[str, tuple[Holding, ...]], Mapping[str, Holding]], str
 _WAIT_GROWTH = 1.2
 # missed rounds of an interval after which the coordinator no longer waits for an agent in it
 _CHANCES = 2
-_NOBODY = "no agent answers"
+_NOBODY = "nobody answers"
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class CoordinatorProcess(Carrying):
         while True:
             members = tuple(n for n in self._present if n not in self._declined)
             if not members:
-                self.reason = "no agent is left to agree with"
+                self.reason = "nobody is left to agree with"
                 return
             self._members = members
             terms = {n: self.coordinator.terms(n, binding=True) for n in self.coordinator.names}

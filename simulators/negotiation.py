@@ -278,10 +278,10 @@ class NegotiatedLddAdmm:
     def _reason(self, name: str, record: CommitRecord) -> str:
         assert self.coordinator is not None
         held = self.processes[name].participant.held
-        what = f"holds {held}" if held is not None else "holds its schedule from before any commit"
+        what = f"holds {held}" if held is not None else "holds what it had before any commit"
         if record.committed is None:
             return f"{what}: {self._why(record)}"
-        why = "left out" if name not in record.members else "received no commit"
+        why = "left out" if name not in record.members else "heard of no commit"
         return f"{what}: {why} of {record.committed}"
 
     def _why(self, record: CommitRecord) -> str:

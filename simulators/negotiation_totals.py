@@ -125,7 +125,7 @@ def fallback_kind(told: Negotiation, agent: str) -> str:
     """Return the kind of reason why an agent is not on a new schedule."""
     if not told.committed:
         return reason_kind(told.reason)
-    return "received no commit" if agent in told.members else "left out"
+    return "heard of no commit" if agent in told.members else "left out"
 
 
 def negotiation_events(interval: int, outcome: Outcome) -> Iterator[NegotiationEvent]:

@@ -289,7 +289,7 @@ def test_time_passes_as_computing_takes(tmp_path):
     assert found.environment.now == INTERVAL_S
 
 
-@pytest.mark.parametrize(("gate_s", "reason"), [(0.5, "no agent answers"), (4.0, "not converged")])
+@pytest.mark.parametrize(("gate_s", "reason"), [(0.5, "nobody answers"), (4.0, "not converged")])
 def test_a_gate_too_short_for_agreement_leaves_everybody_alone(tmp_path, gate_s, reason):
     found = build(tmp_path, gate_s=gate_s)
     for interval in range(3):
@@ -394,7 +394,7 @@ def test_a_commit_after_the_gate_is_adopted_for_the_intervals_to_come(
     assert negotiation.confirmed == OTHERS
     assert negotiation.in_doubt == (BAD,)
     assert negotiation.held[BAD] == ""
-    assert "received no commit of 0.0" in decision.plans[BAD].report.fallback
+    assert "heard of no commit of 0.0" in decision.plans[BAD].report.fallback
     # it carries out what it had; the others trade with each other alone
     assert_same_plans(decision, without[0], (BAD,))
     assert_across_clears(streets, decision)

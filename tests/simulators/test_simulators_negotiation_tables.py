@@ -138,7 +138,7 @@ def test_totals(totals):
         "agreement_max_sec": 40.0,
         "fallbacks": 5,
         "intervals_fallback_by_reason": {
-            "received no commit": 1,
+            "heard of no commit": 1,
             "left out": 1,
             "mixture unsafe": 1,
         },
