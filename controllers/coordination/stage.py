@@ -22,7 +22,7 @@ from stackelgrid.controllers.agents.upstream import UpstreamAgent
 from stackelgrid.controllers.bilevel.audit import IndependentSolver
 from stackelgrid.controllers.coordination.group_solves import GroupSolves
 from stackelgrid.controllers.coordination.protocol import ControllerSettings
-from stackelgrid.controllers.coordination.threads import Threads, Urgency, done
+from stackelgrid.controllers.coordination.threads import Threads, Urgency
 from stackelgrid.controllers.decision import Negotiation, Pricing, Round
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan
 from stackelgrid.controllers.solvers.conic import ConicSolver
@@ -141,7 +141,7 @@ class Stage:
         self._groups: dict[Variant, tuple[LeaderGroup, ...]] = {}
         self._programs: dict[tuple[object, ...], LeaderProgram] = {}
         self._conic: dict[tuple[object, ...], ConicSolver] = {}
-        self._plans: dict[str, tuple[FeederPoint, Future[Plan]]] = {}
+        self._plans: dict[str, tuple[FeederPoint, Plan]] = {}
         self._solves = GroupSolves(pool)
 
     @property
@@ -246,12 +246,17 @@ class Stage:
             for group, own in zip(self.groups_of(variant), carried, strict=True):
                 group.restore(own)
 
-    def map(self, task: Callable[[str], T], names: Sequence[str]) -> dict[str, T]:
+    def map(
+        self,
+        task: Callable[[str], T],
+        names: Sequence[str],
+        urgency: Urgency = Urgency.DECIDE,
+    ) -> dict[str, T]:
         """Let agents work on threads; results by name, in the order of the names.
 
         Once their results are not needed, those that have not begun never do.
         """
-        futures = [self.pool.begin(partial(task, name)) for name in names]
+        futures = [self.pool.begin(partial(task, name), urgency) for name in names]
         try:
             return {name: f.result() for name, f in zip(names, futures, strict=True)}
         finally:
@@ -264,35 +269,19 @@ class Stage:
 
     def plans(self, points: Mapping[str, FeederPoint], instance: StageInstance) -> dict[str, Plan]:
         """Plans of leaders with their certificates, found on threads."""
-        self._certify(points, instance)
-        return {name: self._plans[name][1].result() for name in points}
+
+        def planned(name: str) -> Plan:
+            return self.plan(name, points[name], instance)
+
+        return self.map(planned, tuple(points), Urgency.CERTIFY)
 
     def plan(self, name: str, point: FeederPoint, instance: StageInstance) -> Plan:
-        """Plan of a leader with its certificate, which a point gets once; waits for no thread."""
-        known = self._plans.pop(name, None)
-        if known is None or not self._is_of(known, point) or known[1].cancel():
-            known = point, done(self._planned(name, point, instance))
-        self._plans[name] = known
-        return known[1].result()
-
-    def _certify(self, points: Mapping[str, FeederPoint], instance: StageInstance) -> None:
-        """Begin with the plans that are not known."""
-        for name, point in points.items():
-            known = self._plans.pop(name, None)
-            if known is None or not self._is_of(known, point):
-                task = partial(self._planned, name, point, instance)
-                known = point, self.pool.begin(task, Urgency.CERTIFY)
-            self._plans[name] = known
-
-    @staticmethod
-    def _is_of(known: tuple[FeederPoint, Future[Plan]], point: FeederPoint) -> bool:
-        """Return whether a plan is a point's; another one is completed first, one at a time."""
-        if known[0] is not point:
-            known[1].exception()
-        return known[0] is point
-
-    def _planned(self, name: str, point: FeederPoint, instance: StageInstance) -> Plan:
-        return self.leaders[name].plan(instance.leaders[name], point, instance.across_price)
+        """Plan of a leader with its certificate, which a point gets once."""
+        known = self._plans.get(name)
+        if known is None or known[0] is not point:
+            plan = self.leaders[name].plan(instance.leaders[name], point, instance.across_price)
+            known = self._plans[name] = point, plan
+        return known[1]
 
     def exchange(self, points: Mapping[str, FeederPoint]) -> dict[str, Floats]:
         """Exchange (steps,) of all copies of every leader in MW."""

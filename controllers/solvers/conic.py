@@ -118,6 +118,10 @@ class ProgramData:
     offset: float
     binding: Ints = field(default_factory=lambda: NO_ROWS)
 
+    def binding_among(self, rows: Ints) -> Ints:
+        """Positions in `rows` of those that are expected to bind."""
+        return np.flatnonzero(np.isin(rows, self.binding)).astype(np.int64)
+
 
 @dataclass(frozen=True)
 class Solution:

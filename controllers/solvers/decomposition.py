@@ -191,8 +191,8 @@ class Decomposition:
 
     def _instance(self, data: ProgramData, priced: Floats, k: int) -> ProgramData:
         weight, rows = self.parts[k].weight, self._rows[k]
-        binding = np.flatnonzero(np.isin(rows, data.binding)).astype(np.int64)
-        return ProgramData(priced[self._columns[k]] / weight, data.b[rows], 0.0, binding)
+        own = priced[self._columns[k]] / weight
+        return ProgramData(own, data.b[rows], 0.0, data.binding_among(rows))
 
 
 def _ranges(start: int, sizes: Sequence[int]) -> list[Ints]:

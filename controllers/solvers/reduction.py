@@ -104,8 +104,8 @@ class _Columns:
         nothing = csr_array((n, program.rows))
         return cls(csr_array(eye_array(n, format="csr")), nothing, np.ones(n, dtype=bool))
 
-    def without(self, gone: Ints, of_columns: csr_array, of_rows: csr_array) -> "_Columns":
-        """Replace columns by functions of those that stay and of the right-hand sides."""
+    def without(self, gone: Ints, matrix: csr_array, combination: csr_array) -> "_Columns":
+        """Replace columns by a row each in which their coefficient is 1."""
         left = self.left.copy()
         left[gone] = False
         place = csr_array(
@@ -114,8 +114,8 @@ class _Columns:
         stay = csr_array(diags_array(left.astype(np.float64)))
         moved = csr_array(self.of_columns @ place)
         return _Columns(
-            csr_array(self.of_columns @ stay + moved @ of_columns),
-            csr_array(self.of_rows + moved @ of_rows),
+            csr_array((self.of_columns - moved @ matrix) @ stay),
+            csr_array(self.of_rows + moved @ combination),
             left,
         )
 
@@ -198,9 +198,7 @@ def _substituted(
     unit = csr_array(diags_array(1.0 / pivots))
     own = rows.only(equations)
     values, right = csr_array(unit @ own.matrix), csr_array(unit @ own.combination)
-    others = np.ones(rows.matrix.shape[1])
-    others[columns] = 0.0
-    back = back.without(columns, csr_array(-values @ diags_array(others)), right)
+    back = back.without(columns, values, right)
     moved = csr_array(csc_array(rows.matrix)[:, columns])
     left = rows.less(moved, _Rows(right, values, csr_array(unit @ own.right), own.kind), columns)
     return left.without(equations), back
@@ -274,13 +272,8 @@ def _projected(
         for at, v in ((low, below), (high, above))
     ]
     middle = csr_array(halves[0] + halves[1])
-    others = np.ones(program.variables)
-    others[columns] = 0.0
-    back = back.without(
-        columns,
-        csr_array(-(middle @ rows.matrix @ diags_array(others))),
-        csr_array(middle @ rows.combination),
-    )
+    matrix, combination = csr_array(middle @ rows.matrix), csr_array(middle @ rows.combination)
+    back = back.without(columns, matrix, combination)
     sums = csr_array((below / above, (low, np.arange(len(low)))), shape=(height, len(low)))
     added_up = rows.less(sums, rows.only(high), columns)
     left = added_up.without(np.concatenate([high, within.claimed]))

@@ -127,7 +127,7 @@ class RestrictedProgram:
             q=data.q[self.free] + self._p_cross @ values,
             b=b[self.rows],
             offset=float(data.offset + data.q[self.integer] @ values + squares),
-            binding=np.flatnonzero(np.isin(self.rows, data.binding)).astype(np.int64),
+            binding=data.binding_among(self.rows),
         )
 
     def join(self, x_free: Floats, values: Floats) -> Floats:
