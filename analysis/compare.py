@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from stackelgrid.analysis.indicators import TOTAL, UNITS
 from stackelgrid.analysis.study_columns import COMPARE, COMPARE_EXCHANGE
 from stackelgrid.controllers import tolerances
-from stackelgrid.simulators.columns import Table, arrow_table
-from stackelgrid.simulators.whole_file import whole_file
+from stackelgrid.simulators.results.columns import Table, arrow_table
+from stackelgrid.simulators.results.whole_file import whole_file
 
 # basis of a comparison: the plan at interval 0, or a whole run in closed loop
 PLAN = "plan"

@@ -16,8 +16,8 @@ import pandas as pd
 from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.run_record import NETWORK, RunRecord, check_table
 from stackelgrid.profiles.extras import install_command
-from stackelgrid.simulators.result_columns import NETWORK as NETWORK_COLUMNS
-from stackelgrid.simulators.tables import TABLES as RESULT_TABLES
+from stackelgrid.simulators.results.grid_columns import NETWORK as NETWORK_COLUMNS
+from stackelgrid.simulators.results.tables import TABLES as RESULT_TABLES
 
 try:
     import h5netcdf  # noqa: F401  # xarray finds it by name

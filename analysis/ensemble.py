@@ -18,8 +18,8 @@ from stackelgrid.analysis.indicators import TOTAL
 from stackelgrid.analysis.significant import significant
 from stackelgrid.analysis.study_columns import KPIS, STATISTICS
 from stackelgrid.controllers import tolerances
-from stackelgrid.simulators.columns import arrow_table
-from stackelgrid.simulators.whole_file import whole_file
+from stackelgrid.simulators.results.columns import arrow_table
+from stackelgrid.simulators.results.whole_file import whole_file
 
 CONFIDENCE = 0.95
 _GROUP = ["error_level", "scheme", "variant", "grid", "kpi", "unit"]

@@ -15,8 +15,8 @@ from stackelgrid.analysis.study_columns import CONDITIONS, SWEPT
 from stackelgrid.analysis.study_columns import TREE as TREE_COLUMNS
 from stackelgrid.controllers.verdict import EXACT
 from stackelgrid.profiles.arrays import Floats
-from stackelgrid.simulators.columns import arrow_table
-from stackelgrid.simulators.whole_file import whole_file
+from stackelgrid.simulators.results.columns import arrow_table
+from stackelgrid.simulators.results.whole_file import whole_file
 
 PREDICTED = "predicted_exact"
 TREE = "tree.parquet"

@@ -11,8 +11,6 @@ import pyarrow as pa
 
 from stackelgrid.analysis.exactness_rows import Finding, Point
 from stackelgrid.analysis.exactness_tables import SCHEMAS, table_of
-from stackelgrid.controllers.agents.feeder_agent import FeederAgent, FeederInstance
-from stackelgrid.controllers.agents.leader_group import LeaderGroup
 from stackelgrid.controllers.certification.a_priori import (
     APrioriCondition,
     a_priori,
@@ -21,6 +19,8 @@ from stackelgrid.controllers.certification.a_priori import (
 )
 from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.certification.conditions import Conditions
+from stackelgrid.controllers.leaders.feeder_agent import FeederAgent, FeederInstance
+from stackelgrid.controllers.leaders.leader_group import LeaderGroup
 from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
 from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.schedule import Measurement

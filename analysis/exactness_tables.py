@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stackelgrid.analysis.study_columns import LINES, POINTS, STEPS
-from stackelgrid.simulators.manifest import Entry, Manifest, ManifestWriter, entry_of
-from stackelgrid.simulators.whole_file import own_folder, whole_file
+from stackelgrid.simulators.results.manifest import Entry, Manifest, ManifestWriter, entry_of
+from stackelgrid.simulators.results.whole_file import own_folder, whole_file
 
 SCHEMAS: dict[str, pa.Schema] = {table.name: table.schema for table in (POINTS, STEPS, LINES)}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.simulators.manifest import FILE, Manifest, ManifestError
+from stackelgrid.simulators.results.manifest import FILE, Manifest, ManifestError
 
 __all__ = ["check_held", "check_member", "check_members", "notice_of"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.profiles.arrays import Floats
-from stackelgrid.simulators.cost_sides import cost_sides
+from stackelgrid.simulators.results.cost_sides import cost_sides
 
 TOTAL = "total"
 

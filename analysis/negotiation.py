@@ -8,7 +8,7 @@ import pandas as pd
 
 from stackelgrid.analysis.held import check_held
 from stackelgrid.profiles.errors import StackelgridError
-from stackelgrid.simulators.manifest import Manifest
+from stackelgrid.simulators.results.manifest import Manifest
 
 TOTAL = "total"
 # columns of round.parquet that must become small before agents commit

@@ -9,7 +9,7 @@ import pandas as pd
 from stackelgrid.analysis.compare import CLOSED_LOOP, DONE, Comparison, markdown, write_whole
 from stackelgrid.analysis.indicators import TOTAL, UNITS
 from stackelgrid.analysis.study_columns import QUALITIES
-from stackelgrid.simulators.whole_file import whole_file
+from stackelgrid.simulators.results.whole_file import whole_file
 
 COLUMNS = QUALITIES.names
 _COST = "total_cost_corrected"

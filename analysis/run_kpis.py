@@ -21,7 +21,7 @@ from stackelgrid.analysis.indicators import (
 )
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import StackelgridError
-from stackelgrid.simulators.manifest import Manifest
+from stackelgrid.simulators.results.manifest import Manifest
 
 _OWN_COSTS = ["retail_eur", "fee_eur", "wear_eur", "curtailment_eur", "generation_eur"]
 # indicators by the key of summary.json that they are read from

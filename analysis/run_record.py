@@ -16,9 +16,9 @@ import pyarrow as pa
 from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.held import check_held
 from stackelgrid.analysis.run_files import GridInfo, run_scenario, run_summary
-from stackelgrid.simulators.manifest import Manifest
-from stackelgrid.simulators.result_columns import NETWORK as NETWORK_COLUMNS
-from stackelgrid.simulators.tables import SCHEMAS
+from stackelgrid.simulators.results.grid_columns import NETWORK as NETWORK_COLUMNS
+from stackelgrid.simulators.results.manifest import Manifest
+from stackelgrid.simulators.results.tables import SCHEMAS
 
 NETWORK = "network"
 TABLES = (*SCHEMAS, NETWORK)

@@ -28,7 +28,7 @@ from stackelgrid.analysis.run_files import read_summary
 from stackelgrid.analysis.study_columns import COMPARE_EXCHANGE, KPIS, STATISTICS
 from stackelgrid.analysis.study_columns import TREE as TREE_COLUMNS
 from stackelgrid.profiles.errors import StackelgridError
-from stackelgrid.simulators.manifest import Manifest
+from stackelgrid.simulators.results.manifest import Manifest
 
 # folder of the runs of an ensemble
 DATASET = "ensemble"

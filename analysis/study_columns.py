@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from stackelgrid.simulators.columns import (
+from stackelgrid.simulators.results.columns import (
     Column,
     Table,
     count,

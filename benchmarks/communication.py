@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 import simpy
 
-from stackelgrid.controllers.agents.messages import (
+from stackelgrid.controllers.negotiation.commit.messages import (
     Ack,
     Commit,
     Message,
@@ -28,8 +28,8 @@ from stackelgrid.controllers.agents.messages import (
     Vote,
     check_range,
 )
-from stackelgrid.simulators.communication import PERFECT, CommunicationNetwork, LinkQuality
-from stackelgrid.simulators.mailbox import Mailbox, PostOffice
+from stackelgrid.simulators.messages.communication import PERFECT, CommunicationNetwork, LinkQuality
+from stackelgrid.simulators.messages.mailbox import Mailbox, PostOffice
 
 QUALITIES = {
     "perfect": PERFECT,

@@ -22,7 +22,7 @@ def throughput(members: int, workers: int, folder: Path) -> tuple[float, float, 
     """Runs an hour, seconds, and runs of one command; its failure ends the benchmark."""
     out = folder / f"{workers}-workers"
     command = [
-        sys.executable, "-m", "stackelgrid.scenarios.cli", "ensemble", str(SCENARIO), "--quiet",
+        sys.executable, "-m", "stackelgrid", "ensemble", str(SCENARIO), "--quiet",
         "--members", str(members), "--workers", str(workers), "--out", str(out),
     ]  # fmt: skip
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

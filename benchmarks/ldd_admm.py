@@ -18,16 +18,16 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-from stackelgrid.controllers.coordination.bottom_up import BottomUp
-from stackelgrid.controllers.coordination.cascade import Cascade
-from stackelgrid.controllers.coordination.consensus import DualAscent
-from stackelgrid.controllers.coordination.integrated import Integrated
-from stackelgrid.controllers.coordination.ldd_admm import LddAdmm
-from stackelgrid.controllers.coordination.stage import SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.cascade.cascade import Cascade
+from stackelgrid.controllers.negotiation.consensus import DualAscent
 from stackelgrid.controllers.schedule import Measurement
-from stackelgrid.scenarios.build import BuiltScenario, build_scenario
-from stackelgrid.scenarios.load import LoadedScenario, load_scenario
-from stackelgrid.scenarios.schema import Scenario
+from stackelgrid.controllers.schemes.bottom_up import BottomUp
+from stackelgrid.controllers.schemes.integrated import Integrated
+from stackelgrid.controllers.schemes.ldd_admm import LddAdmm
+from stackelgrid.controllers.stage.stage import SchemeDecision, Stage, StageInstance
+from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
+from stackelgrid.scenarios.schema.load import LoadedScenario, load_scenario
+from stackelgrid.scenarios.schema.scenario import Scenario
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

@@ -23,10 +23,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 
-from stackelgrid.controllers.agents import FeederAgent
-from stackelgrid.controllers.agents.feeder_agent import FeederInstance
-from stackelgrid.controllers.agents.leader_program import LeaderProgram
-from stackelgrid.controllers.coordination.cascade import Cascade
+from stackelgrid.controllers.cascade.cascade import Cascade
+from stackelgrid.controllers.leaders.feeder_agent import FeederAgent, FeederInstance
+from stackelgrid.controllers.leaders.leader_program import LeaderProgram
 from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.controllers.solvers.conic import ProgramData
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions, MixedSolution
@@ -34,10 +33,10 @@ from stackelgrid.controllers.solvers.registry import Choice, available_backends
 from stackelgrid.controllers.solvers.registry import mixed_integer_solver as backend
 from stackelgrid.controllers.solvers.scip import ScipSolver
 from stackelgrid.profiles.arrays import Floats, Ints
-from stackelgrid.scenarios.blas_threads import one_blas_thread
-from stackelgrid.scenarios.build import BuiltScenario, build_scenario
-from stackelgrid.scenarios.compare import first_measured
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.scenarios.studies.compare import first_measured
+from stackelgrid.simulators.blas_threads import one_blas_thread
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

@@ -16,8 +16,8 @@ from stackelgrid.controllers.models.active_network import active_network_data, a
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers.conic import parameter_vector
-from stackelgrid.scenarios.build import build_scenario
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.build.system import build_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 
 
 def main() -> None:

@@ -17,13 +17,13 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
-from stackelgrid.controllers.agents.feeder_agent import TARIFF, UNPRICED
-from stackelgrid.controllers.coordination.cascade import Cascade
+from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.decision import Pricing
+from stackelgrid.controllers.leaders.feeder_agent import TARIFF, UNPRICED
 from stackelgrid.controllers.system import Feeder, System
-from stackelgrid.scenarios.build import BuiltScenario, build_scenario, controller_settings
-from stackelgrid.scenarios.compare import first_measured
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario, controller_settings
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.scenarios.studies.compare import first_measured
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

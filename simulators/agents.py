@@ -12,11 +12,11 @@ import mosaik_api_v3
 import numpy as np
 from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest
 
-from stackelgrid.controllers.coordination.protocol import Controller
 from stackelgrid.controllers.decision import Decision
 from stackelgrid.controllers.device_limits import pv_limit
 from stackelgrid.controllers.errors import StackelgridError
 from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.controllers.protocol import Controller
 from stackelgrid.controllers.schedule import Measurement, Plan
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import ForecastSource

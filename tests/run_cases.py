@@ -7,7 +7,7 @@ import pandas as pd
 import tomli_w
 
 from stackelgrid.controllers.networks.elements import ELEMENT_COLUMNS
-from stackelgrid.simulators.tables import SCHEMAS, TableWriter
+from stackelgrid.simulators.results.tables import SCHEMAS, TableWriter
 
 BATTERY_EVERY = 5  # every so many buses there is a battery, a PV system and a load
 START = "2025-06-20"

@@ -18,7 +18,7 @@ from stackelgrid.analysis.figures.frame import (
     steps,
 )
 from stackelgrid.analysis.run import Run
-from stackelgrid.simulators.cost_sides import cost_sides as split_costs
+from stackelgrid.simulators.results.cost_sides import cost_sides as split_costs
 
 _OWN = {
     "retail margin": ("retail_eur", style.YELLOW),

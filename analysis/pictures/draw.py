@@ -23,7 +23,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLo
 from stackelgrid.analysis import style
 from stackelgrid.analysis.pictures.traces import KINDS, POINTS, Canvas, color_of, line_of, positions
 from stackelgrid.profiles.file_names import check_file_name
-from stackelgrid.simulators.whole_file import whole_file
+from stackelgrid.simulators.results.whole_file import whole_file
 
 _WIDTH = 8.0  # inches of a picture; a column of a journal is about half as wide
 _PX_PER_INCH = 100.0  # of a Plotly figure's height

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from stackelgrid.simulators.whole_file import whole_file
+from stackelgrid.simulators.results.whole_file import whole_file
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

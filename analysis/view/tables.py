@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.simulators.tables import SCHEMAS
+from stackelgrid.simulators.results.tables import SCHEMAS
 
 
 class GrowingTable:

@@ -1,7 +1,7 @@
 """Rungs of the recovery ladder: amendments of a program that make its schedule exact.
 
 Each is a function from a schedule that was not exact to prices and bounds; the order of the rungs
-and the repeated decisions are in coordination/recovery.py.
+and the repeated decisions are in stage/recovery.py.
 """
 
 from dataclasses import dataclass

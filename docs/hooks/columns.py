@@ -1,7 +1,8 @@
 """Write the tables of columns in the documentation: `make schema`, between the markers of a page.
 
-What a column means is declared in stackelgrid.simulators.result_columns and its neighbours; a page
-holds `<!-- columns: NAME -->` and `<!-- end of columns -->` around what this script rewrites.
+The meaning of a column is declared in stackelgrid.simulators.results.grid_columns and
+decision_columns; a page holds `<!-- columns: NAME -->` and `<!-- end of columns -->` around the
+tables that this script rewrites.
 """
 
 import re
@@ -9,9 +10,9 @@ import sys
 from pathlib import Path
 
 from stackelgrid.analysis.study_columns import COMPARE_TABLES, ENSEMBLE_TABLES, SWEEP_TABLES
-from stackelgrid.simulators.columns import Column, Table
-from stackelgrid.simulators.result_columns import KEY, NETWORK
-from stackelgrid.simulators.tables import TABLES
+from stackelgrid.simulators.results.columns import Column, Table
+from stackelgrid.simulators.results.grid_columns import KEY, NETWORK
+from stackelgrid.simulators.results.tables import TABLES
 
 DOCS = Path(__file__).resolve().parents[1]
 PAGES = {

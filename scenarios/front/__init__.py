@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stackelgrid.analysis.run import Run as Run
     from stackelgrid.profiles.errors import StackelgridError as StackelgridError
-    from stackelgrid.scenarios.api import run as run
-    from stackelgrid.scenarios.api_studies import compare as compare
-    from stackelgrid.scenarios.api_studies import ensemble as ensemble
-    from stackelgrid.scenarios.api_studies import exactness as exactness
-    from stackelgrid.scenarios.inputs import Scenario as Scenario
+    from stackelgrid.scenarios.api.inputs import Scenario as Scenario
+    from stackelgrid.scenarios.api.run import run as run
+    from stackelgrid.scenarios.api.studies import compare as compare
+    from stackelgrid.scenarios.api.studies import ensemble as ensemble
+    from stackelgrid.scenarios.api.studies import exactness as exactness
 
     __version__: str
 
@@ -36,12 +36,12 @@ __all__ = [
 # module that defines each name
 _HOMES = {
     "Run": "stackelgrid.analysis.run",
-    "Scenario": "stackelgrid.scenarios.inputs",
+    "Scenario": "stackelgrid.scenarios.api.inputs",
     "StackelgridError": "stackelgrid.profiles.errors",
-    "compare": "stackelgrid.scenarios.api_studies",
-    "ensemble": "stackelgrid.scenarios.api_studies",
-    "exactness": "stackelgrid.scenarios.api_studies",
-    "run": "stackelgrid.scenarios.api",
+    "compare": "stackelgrid.scenarios.api.studies",
+    "ensemble": "stackelgrid.scenarios.api.studies",
+    "exactness": "stackelgrid.scenarios.api.studies",
+    "run": "stackelgrid.scenarios.api.run",
 }
 
 

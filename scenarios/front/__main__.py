@@ -1,12 +1,12 @@
 """The command `stackelgrid`, also as `python -m stackelgrid`."""
 
-from stackelgrid.scenarios.interrupts import loading
+from stackelgrid.scenarios.run.interrupts import loading
 
 
 def main() -> None:
     """Run the command line; Ctrl-C during the imports ends the process with one line."""
     with loading():
-        from stackelgrid.scenarios.cli import main as command
+        from stackelgrid.scenarios.cli.main import main as command
     command()
 
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pandas as pd
 
 from stackelgrid.analysis.run_files import GridInfo
-from stackelgrid.simulators.result_columns import NETWORK
-from stackelgrid.simulators.tables import SCHEMAS
+from stackelgrid.simulators.results.grid_columns import NETWORK
+from stackelgrid.simulators.results.tables import SCHEMAS
 
 START = pd.Timestamp("2025-06-20T10:00", tz="UTC")
 STEP = pd.Timedelta(minutes=15)

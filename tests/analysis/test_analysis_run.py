@@ -18,8 +18,8 @@ from machine import in_time
 
 from stackelgrid.analysis import Run
 from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.simulators.result_columns import NETWORK
-from stackelgrid.simulators.tables import SCHEMAS, TableWriter
+from stackelgrid.simulators.results.grid_columns import NETWORK
+from stackelgrid.simulators.results.tables import SCHEMAS, TableWriter
 
 START = datetime(2025, 6, 20, tzinfo=UTC)
 ROWS = 6

@@ -12,7 +12,7 @@ from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.exactness_tables import table_of, write_chunk
 from stackelgrid.analysis.report.kinds import is_study, study_page, write_study_report
 from stackelgrid.analysis.studies import read_comparison, read_ensemble, read_sweep
-from stackelgrid.simulators.manifest import ManifestWriter
+from stackelgrid.simulators.results.manifest import ManifestWriter
 
 READERS = {"compared": read_comparison, "swept": read_sweep, "ensembled": read_ensemble}
 

@@ -7,8 +7,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from stackelgrid.analysis import Run
 from stackelgrid.analysis.report.run import write_run_report
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.run import run_scenario
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 
 pytestmark = pytest.mark.browser
 

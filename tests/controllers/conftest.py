@@ -11,8 +11,8 @@ import pandapower as pp
 import pytest
 from pandapower_nets import empty_net
 
-from stackelgrid.controllers.agents import LeaderGroup
-from stackelgrid.controllers.agents.feeder_schedule import middle_price
+from stackelgrid.controllers.leaders.feeder_schedule import middle_price
+from stackelgrid.controllers.leaders.leader_group import LeaderGroup
 from stackelgrid.controllers.models.active_network import (
     ActiveNetworkOptions,
     active_network_data,

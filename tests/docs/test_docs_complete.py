@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from stackelgrid.analysis.exactness import conditions_table
 from stackelgrid.analysis.exactness_tables import SCHEMAS as SWEEP_SCHEMAS
 from stackelgrid.analysis.study_columns import COMPARE_TABLES, ENSEMBLE_TABLES, SWEEP_TABLES
-from stackelgrid.scenarios.schema import Scenario
-from stackelgrid.simulators.result_columns import NETWORK
-from stackelgrid.simulators.tables import TABLES
+from stackelgrid.scenarios.schema.scenario import Scenario
+from stackelgrid.simulators.results.grid_columns import NETWORK
+from stackelgrid.simulators.results.tables import TABLES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = ("results", "exactness", "ensemble")

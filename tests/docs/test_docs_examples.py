@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from stackelgrid.scenarios import cli
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.cli import main as cli
+from stackelgrid.scenarios.schema.load import load_scenario
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

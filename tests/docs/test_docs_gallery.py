@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import stackelgrid
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 
 GALLERY = Path(__file__).resolve().parents[2] / "docs" / "gallery"
 NOTEBOOKS = sorted(GALLERY.glob("*.ipynb"))

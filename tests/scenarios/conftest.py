@@ -20,11 +20,11 @@ import pytest
 import tomli_w
 from scenario_texts import TEXTS, village_net
 
-from stackelgrid.scenarios import cli
-from stackelgrid.scenarios.build import BuiltScenario, build_scenario
-from stackelgrid.scenarios.load import LoadedScenario, load_scenario
-from stackelgrid.scenarios.run import run_scenario
-from stackelgrid.simulators.tables import SCHEMAS, read_table
+from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
+from stackelgrid.scenarios.cli import main as cli
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.schema.load import LoadedScenario, load_scenario
+from stackelgrid.simulators.results.tables import SCHEMAS, read_table
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def three_levels(shared_run):
 
 def _run_quick(folder):
     """Run the real command in its own process; what it printed is left beside its results."""
-    command = [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", "quick"]
+    command = [sys.executable, "-m", "stackelgrid", "run", "quick"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [*command, "--out", str(folder / "out")],

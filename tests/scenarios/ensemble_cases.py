@@ -13,9 +13,9 @@ import pandas as pd
 from children import children_of
 from distributed import Client, LocalCluster
 
-from stackelgrid.scenarios import ensemble, ensemble_cluster
-from stackelgrid.scenarios.ensemble_member import run_member
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.scenarios.studies import ensemble, ensemble_cluster
+from stackelgrid.scenarios.studies.ensemble_member import run_member
 
 FORECAST = (
     'forecast.model="autoregressive"',
@@ -100,7 +100,7 @@ def in_threads(patch):
 def start(*arguments, **environment):
     """Start the real command in a process group of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "stackelgrid.scenarios.cli", "ensemble", *map(str, arguments)],
+        [sys.executable, "-m", "stackelgrid", "ensemble", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         env={**os.environ, **environment},
     )  # fmt: skip

@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from stackelgrid.scenarios.remote_process import OwnSimulator, serve
-from stackelgrid.scenarios.schema_remote import host_and_port
+from stackelgrid.scenarios.remote.process import OwnSimulator, serve
+from stackelgrid.scenarios.schema.remote import host_and_port
 
 
 class FaultySimulator(OwnSimulator):

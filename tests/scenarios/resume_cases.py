@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from test_scenarios_messages import STREETS, TREES
 
-from stackelgrid.scenarios.run_state import read_header
-from stackelgrid.simulators.tables import SCHEMAS, read_table
+from stackelgrid.scenarios.run.state import read_header
+from stackelgrid.simulators.results.tables import SCHEMAS, read_table
 
 # messages under way and agents computing when gates close; three stages share the network
 _BUSY = """
@@ -97,7 +97,7 @@ def differences(first, second):
 
 def command_line(path, overrides, out=None, resume=None):
     """The command that runs a scenario, or goes on with a run."""
-    command = [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", "--no-report"]
+    command = [sys.executable, "-m", "stackelgrid", "run", "--no-report"]
     if resume is not None:
         return [*command, "--resume", str(resume)]
     command += [str(path), "--out", str(out)]

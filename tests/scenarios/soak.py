@@ -13,8 +13,8 @@ import pandapower as pp
 from resume_cases import CASES, differences, run_and_kill, write_case
 from scenario_texts import TEXTS, village_net
 
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.run import run_scenario
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 
 INTERVALS = 6
 MOST_OF_ONE_RUN = 5

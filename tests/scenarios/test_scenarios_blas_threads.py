@@ -9,9 +9,10 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from stackelgrid.profiles.errors import StackelgridError
-from stackelgrid.scenarios import remote_process, run
-from stackelgrid.scenarios.blas_threads import VARIABLES, one_blas_thread
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.remote import process as remote_process
+from stackelgrid.scenarios.run import run
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.simulators.blas_threads import VARIABLES, one_blas_thread
 
 
 def threads():
@@ -77,5 +78,5 @@ def test_a_remote_simulator_begins_with_one_thread(said, monkeypatch):
 
 def test_a_remote_simulator_has_not_loaded_numpy_when_it_begins():
     """OpenBLAS reads the environment once, when it is loaded."""
-    code = "import sys, stackelgrid.scenarios.remote_process; sys.exit('numpy' in sys.modules)"
+    code = "import sys, stackelgrid.scenarios.remote.process; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 
 GRIDS = ("mv1", "lv1")
 JUDGED = (

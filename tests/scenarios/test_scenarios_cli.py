@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from machine import in_time
 
-from stackelgrid.scenarios import cli
-from stackelgrid.simulators.tables import SCHEMAS, read_table
+from stackelgrid.scenarios.cli import main as cli
+from stackelgrid.simulators.results.tables import SCHEMAS, read_table
 
 TABLES = {
     "interval", "bus", "branch", "device", "boundary", "trade", "schedule", "stage", "dispatch",
@@ -271,7 +271,7 @@ def test_what_the_machine_refuses_is_said_in_one_line(command, monkeypatch):
 def test_failed_process_says_one_line(write_scenario, tmp_path):
     """Nothing that asyncio or mosaik leave behind reaches the console."""
     done = subprocess.run(
-        [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", str(write_scenario()), "--out",
+        [sys.executable, "-m", "stackelgrid", "run", str(write_scenario()), "--out",
          str(tmp_path / "out"), "--set", "grids.mv1.loads.scale=10.0", "--quiet"],
         capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
     )  # fmt: skip
@@ -284,7 +284,7 @@ def test_failed_process_says_one_line(write_scenario, tmp_path):
 def test_ctrl_c_leaves_readable_parts(write_scenario, tmp_path):
     out = tmp_path / "out"
     process = subprocess.Popen(
-        [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", str(write_scenario("village")),
+        [sys.executable, "-m", "stackelgrid", "run", str(write_scenario("village")),
          "--out", str(out), "--set", "time.intervals=300", "--quiet"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
     )  # fmt: skip

@@ -5,13 +5,13 @@ from datetime import datetime, time
 
 import pytest
 
-from stackelgrid.scenarios.communication import communication_seed, communication_settings
+from stackelgrid.scenarios.build.communication import communication_seed, communication_settings
+from stackelgrid.scenarios.build.series import axis_of, horizon_of
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.run import resolved
-from stackelgrid.scenarios.schema import Scenario
-from stackelgrid.scenarios.series import axis_of, horizon_of
-from stackelgrid.simulators.communication import PERFECT, LinkQuality, Outage
+from stackelgrid.scenarios.run.run import resolved
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.scenarios.schema.scenario import Scenario
+from stackelgrid.simulators.messages.communication import PERFECT, LinkQuality, Outage
 
 SECTION = """
 coordination = "ldd_admm"

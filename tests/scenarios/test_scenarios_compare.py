@@ -10,20 +10,20 @@ import pytest
 
 from stackelgrid.analysis.compare import CLOSED_LOOP, PLAN
 from stackelgrid.analysis.indicators import TOTAL
-from stackelgrid.controllers.coordination.cascade import Cascade
+from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.decision import Outcome
-from stackelgrid.scenarios import compare
-from stackelgrid.scenarios.build import build_scenario
-from stackelgrid.scenarios.compare import (
+from stackelgrid.scenarios.build.system import build_scenario
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.run.stored_energy import stored_energy_prices
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.scenarios.schema.scheme_names import pricing_name, scheme_names
+from stackelgrid.scenarios.studies import compare
+from stackelgrid.scenarios.studies.compare import (
     CompareOptions,
     compare_schemes,
     first_measured,
     steps_of,
 )
-from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.scheme_names import pricing_name, scheme_names
-from stackelgrid.scenarios.stored_energy import stored_energy_prices
 
 TABLES = {"compare.parquet", "compare.csv", "compare.md", "compare_exchange.parquet"}
 FILES = TABLES | {"scenario.toml", "summary.json", "log.jsonl", "manifest.jsonl"}

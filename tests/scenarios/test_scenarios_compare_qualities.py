@@ -7,11 +7,11 @@ import pytest
 from test_scenarios_negotiation import OUTAGE, SECTION
 from test_scenarios_trade import MARKET
 
-from stackelgrid.scenarios import compare_qualities as module
-from stackelgrid.scenarios.compare_qualities import compare_qualities, with_quality
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.scheme_names import quality_names
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.scenarios.schema.scheme_names import quality_names
+from stackelgrid.scenarios.studies import compare_qualities as module
+from stackelgrid.scenarios.studies.compare_qualities import compare_qualities, with_quality
 
 # a link on which every message is lost: nobody ever agrees
 DEAF = """[communication.qualities.deaf]

@@ -15,9 +15,9 @@ import pytest
 import typer
 from rich.console import Console
 
-from stackelgrid.scenarios.console import Output, interruptible, new_directory
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.progress import (
+from stackelgrid.scenarios.cli.console import Output, interruptible, new_directory
+from stackelgrid.scenarios.cli.run_panel import Pace, PlainLines, RunPanel, shown
+from stackelgrid.scenarios.run.progress import (
     DecisionProgress,
     GridTrouble,
     GridValue,
@@ -25,13 +25,13 @@ from stackelgrid.scenarios.progress import (
     RunProgress,
     VerdictCounts,
 )
-from stackelgrid.scenarios.run import run_scenario
-from stackelgrid.scenarios.run_panel import Pace, PlainLines, RunPanel, shown
-from stackelgrid.scenarios.run_progress import extreme, negotiation_progress, worst_grid
-from stackelgrid.simulators.certificates import CertificateColumns
-from stackelgrid.simulators.grid_interval import GridInterval
-from stackelgrid.simulators.negotiation_totals import NegotiationTotals
-from stackelgrid.simulators.traffic import TrafficCounts
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.run.run_progress import extreme, negotiation_progress, worst_grid
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.simulators.messages.traffic import TrafficCounts
+from stackelgrid.simulators.results.certificates import CertificateColumns
+from stackelgrid.simulators.results.grid_interval import GridInterval
+from stackelgrid.simulators.results.negotiation_totals import NegotiationTotals
 
 NOON = RunProgress(
     scenario="day",
@@ -339,7 +339,7 @@ def test_standard_output_of_the_command_holds_no_line_of_a_library(
 ):
     """In its own process: a C library's banner reaches the file descriptor, not `sys.stdout`."""
     out = tmp_path / "out"
-    program = [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", option, "--no-report"]
+    program = [sys.executable, "-m", "stackelgrid", "run", option, "--no-report"]
     done = subprocess.run(
         [*program, str(write_scenario("village")), "--out", str(out)],
         capture_output=True, text=True, check=True, timeout=120, cwd=tmp_path,
@@ -371,7 +371,7 @@ def test_panel_on_a_terminal_ends_cleanly_at_ctrl_c(write_scenario, tmp_path):
     out = tmp_path / "out"
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", str(path), "--out", str(out)],
+        [sys.executable, "-m", "stackelgrid", "run", str(path), "--out", str(out)],
         stdin=follower, stdout=follower, stderr=follower, cwd=tmp_path, start_new_session=True,
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "90", "LINES": "30"},
     )  # fmt: skip

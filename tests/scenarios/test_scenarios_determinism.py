@@ -9,8 +9,8 @@ import pytest
 from resume_cases import command_line, differences, write_case
 
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.run import run_scenario
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 
 
 def assert_bitwise_equal(first, second):
@@ -104,7 +104,7 @@ def test_hash_seeds_change_nothing(hash_seed, villages, villages_path, tmp_path,
     """The order of sets differs from process to process; nothing may follow it."""
     out = tmp_path / "out"
     done = subprocess.run(
-        [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", str(villages_path), "--out",
+        [sys.executable, "-m", "stackelgrid", "run", str(villages_path), "--out",
          str(out), "--set", "solver.threads=1", "--no-report"],
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
         capture_output=True, text=True, timeout=120, check=False,

@@ -25,12 +25,12 @@ from ensemble_cases import (
 )
 from machine import in_time
 
-from stackelgrid.scenarios import ensemble as ensemble_module
-from stackelgrid.scenarios import ensemble_cluster
-from stackelgrid.scenarios.ensemble import Workers, run_ensemble
-from stackelgrid.scenarios.ensemble_design import ensemble_of, member_seed, runs_of
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.run_state import locked
+from stackelgrid.scenarios.run.state import locked
+from stackelgrid.scenarios.studies import ensemble as ensemble_module
+from stackelgrid.scenarios.studies import ensemble_cluster
+from stackelgrid.scenarios.studies.ensemble import Workers, run_ensemble
+from stackelgrid.scenarios.studies.ensemble_design import ensemble_of, member_seed, runs_of
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -203,7 +203,7 @@ def test_a_member_that_fails_is_recorded_and_the_others_go_on(command, write_sce
     """A controller that gives up in the worlds of some members."""
     (tmp_path / "moody.py").write_text(
         "from dataclasses import replace\n"
-        "from stackelgrid.controllers.coordination.cascade import Cascade\n"
+        "from stackelgrid.controllers.cascade.cascade import Cascade\n"
         "class Moody(Cascade):\n"
         "    def __init__(self, system, settings):\n"
         "        super().__init__(system, replace(settings, scheme='bottom_up'))\n"

@@ -4,9 +4,14 @@ import tomllib
 
 import pytest
 
-from stackelgrid.scenarios.ensemble_design import Cell, ensemble_of, representatives, runs_of
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.scenarios.studies.ensemble_design import (
+    Cell,
+    ensemble_of,
+    representatives,
+    runs_of,
+)
 
 DRAWN = {"load": {"std": 0.2, "lead_h": 1.0}}
 BIASED = {"load": {"bias": 0.1}}

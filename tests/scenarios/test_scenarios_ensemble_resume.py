@@ -7,12 +7,12 @@ from importlib.metadata import version
 import pytest
 import tomli_w
 
-from stackelgrid.scenarios.ensemble_resume import begun
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.run import resolved
-from stackelgrid.scenarios.run_state import file_digests
-from stackelgrid.simulators.manifest import ManifestWriter
+from stackelgrid.scenarios.run.run import resolved
+from stackelgrid.scenarios.run.state import file_digests
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.scenarios.studies.ensemble_resume import begun
+from stackelgrid.simulators.results.manifest import ManifestWriter
 
 SECTIONS = {
     "deviations": {"load": {"std": 0.2}, "correlation_sites": "matrix.csv"},

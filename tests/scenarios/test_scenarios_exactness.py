@@ -30,11 +30,11 @@ from stackelgrid.analysis.exactness_tables import SCHEMAS
 from stackelgrid.analysis.report.exactness import page_of
 from stackelgrid.analysis.studies import read_sweep
 from stackelgrid.controllers.tolerances import EXACT_LOSS_SHARE
-from stackelgrid.scenarios import exactness
-from stackelgrid.scenarios.exactness import chunks_of, sweep_exactness
-from stackelgrid.scenarios.exactness_design import points_of, sweep_of
-from stackelgrid.scenarios.exactness_texts import sweep_tables
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.cli.exactness_texts import sweep_tables
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.scenarios.studies import exactness
+from stackelgrid.scenarios.studies.exactness import chunks_of, sweep_exactness
+from stackelgrid.scenarios.studies.exactness_design import points_of, sweep_of
 
 FILES = {
     "scenario.toml", "summary.json", "log.jsonl", "manifest.jsonl", "points.parquet",
@@ -299,7 +299,7 @@ def test_ctrl_c_leaves_a_resumable_directory(scenario, tmp_path):
     arguments = ["exactness", scenario, "--out", out, "--set", "solver.threads=2"]
     arguments += ["--set", "exactness.pv_scale={from=0.5,to=9.0,count=12}"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "stackelgrid.scenarios.cli", *map(str, arguments)],
+        [sys.executable, "-m", "stackelgrid", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
         start_new_session=True,
     )  # fmt: skip

@@ -3,10 +3,10 @@
 import pandapower as pp
 import pytest
 
-from stackelgrid.scenarios.build import build_scenario
-from stackelgrid.scenarios.grids import build_grids
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.notices import notices
+from stackelgrid.scenarios.build.grids import build_grids
+from stackelgrid.scenarios.build.notices import notices
+from stackelgrid.scenarios.build.system import build_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 from tests.outside_nets import street
 
 

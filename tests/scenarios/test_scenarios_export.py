@@ -15,7 +15,7 @@ from stackelgrid.analysis import Run
 from stackelgrid.analysis.datasets import SHAPES, dataset, long_name
 from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.run_record import TABLES
-from stackelgrid.simulators.tables import SCHEMAS, TableWriter
+from stackelgrid.simulators.results.tables import SCHEMAS, TableWriter
 
 # p.u.; the interfaces of a run have converged to 1e-7 p.u.
 SAME_VOLTAGE = 1e-6

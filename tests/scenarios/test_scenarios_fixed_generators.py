@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from stackelgrid.analysis.exactness_study import PointForecasts
-from stackelgrid.scenarios.build import build_scenario
-from stackelgrid.scenarios.exactness_design import points_of, study_of, sweep_of
-from stackelgrid.scenarios.forecasts import build_world
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.build.forecasts import build_world
+from stackelgrid.scenarios.build.system import build_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.scenarios.studies.exactness_design import points_of, study_of, sweep_of
 
 FIXED_MW, FIXED_MVAR = 1.5, 0.2
 STRAY = {"std": 0.5, "lead_h": 1.0, "phi": 0.5}

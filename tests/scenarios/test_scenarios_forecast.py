@@ -9,12 +9,12 @@ import pytest
 from stackelgrid.profiles.forecast import GridSeries, columns_of, series_of
 from stackelgrid.profiles.forecast_predictors import ClearSkyShare, SameTimeDayBefore
 from stackelgrid.profiles.time_axis import TimeAxis
-from stackelgrid.scenarios import forecasts
-from stackelgrid.scenarios.build import build_scenario
-from stackelgrid.scenarios.forecasts import build_world
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.run import resolved
-from stackelgrid.scenarios.series import SeriesFactory
+from stackelgrid.scenarios.build import forecasts
+from stackelgrid.scenarios.build.forecasts import build_world
+from stackelgrid.scenarios.build.series import SeriesFactory
+from stackelgrid.scenarios.build.system import build_scenario
+from stackelgrid.scenarios.run.run import resolved
+from stackelgrid.scenarios.schema.load import load_scenario
 
 ERRORS = {
     "load": {"std": 0.15, "lead_h": 4.0},

@@ -96,7 +96,10 @@ def test_shell_completion_of_verbs():
         "pandas._libs.lib",
         *(
             pytest.param(name, marks=pytest.mark.slow)
-            for name in ("pyomo.environ", "stackelgrid.scenarios.run")  # the last before it builds
+            for name in (
+                "pyomo.environ",
+                "stackelgrid.scenarios.run.run",
+            )  # the last before it builds
         ),
     ],
 )

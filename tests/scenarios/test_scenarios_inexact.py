@@ -7,8 +7,8 @@ import pytest
 
 from stackelgrid.controllers.certification.a_priori import a_priori, largest_injections
 from stackelgrid.controllers.schedule import Measurement
-from stackelgrid.scenarios.build import BuiltScenario, build_scenario
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 
 OPEN_SOLVERS = ("solver.conic=clarabel", "solver.mixed_integer=misocp")
 UNMENDED = "certificate.recovery=false"

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import load_scenario, shipped_scenarios
-from stackelgrid.scenarios.random import generator
-from stackelgrid.scenarios.run import resolved
-from stackelgrid.scenarios.schema import Scenario
+from stackelgrid.scenarios.run.run import resolved
+from stackelgrid.scenarios.schema.load import load_scenario, shipped_scenarios
+from stackelgrid.scenarios.schema.scenario import Scenario
 
 TEMPLATES = """
 [templates.street]

@@ -12,10 +12,10 @@ from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.resume import resumable, resume_run
-from stackelgrid.scenarios.run import run_scenario
-from stackelgrid.simulators.manifest import FILE, Manifest
+from stackelgrid.scenarios.run.resume import resumable, resume_run
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.simulators.results.manifest import FILE, Manifest
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 from trade_checks import sums
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.coordination.cascade import Cascade
+from stackelgrid.controllers.cascade.cascade import Cascade
 
 COPIES = {"lv1": 7, "lv2": 5, "lv3": 4}
 AGENTS = tuple(COPIES)

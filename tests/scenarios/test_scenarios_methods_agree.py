@@ -6,14 +6,14 @@ import pytest
 
 from stackelgrid.controllers.bilevel import BilevelOptions
 from stackelgrid.controllers.bilevel.problem import METHODS
-from stackelgrid.controllers.coordination.cascade import Cascade
-from stackelgrid.controllers.coordination.single_level import solve_single_level
-from stackelgrid.controllers.coordination.stage import Stage, StageInstance
+from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.errors import ModelError
+from stackelgrid.controllers.schemes.single_level import solve_single_level
+from stackelgrid.controllers.stage.stage import Stage, StageInstance
 from stackelgrid.controllers.system import System
-from stackelgrid.scenarios.build import build_scenario, controller_settings
-from stackelgrid.scenarios.compare import first_measured
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.build.system import build_scenario, controller_settings
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.scenarios.studies.compare import first_measured
 
 FOUR_HOURS = (
     "horizon.steps=[{count=4,minutes=60}]",

@@ -29,9 +29,9 @@ from mutations import (
     scenario_bases,
 )
 
-from stackelgrid.scenarios import cli
-from stackelgrid.scenarios.build import build_scenario
-from stackelgrid.scenarios.load import load_scenario, scenario_of
+from stackelgrid.scenarios.build.system import build_scenario
+from stackelgrid.scenarios.cli import main as cli
+from stackelgrid.scenarios.schema.load import load_scenario, scenario_of
 
 MOST_S, MOST_KB = 10.0, 1_000_000
 LOADED, BUILT, NETS = 2_600, 400, 500

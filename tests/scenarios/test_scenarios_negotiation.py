@@ -8,7 +8,7 @@ import pytest
 from test_scenarios_trade import COPIES, MARGIN, MARKET
 from trade_checks import assert_balanced
 
-from stackelgrid.scenarios.negotiation_console import negotiation_lines
+from stackelgrid.scenarios.cli.negotiation import negotiation_lines
 
 SECTION = """
 coordination = "ldd_admm"

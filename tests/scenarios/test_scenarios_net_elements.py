@@ -13,11 +13,11 @@ from pandapower.control import ConstControl
 
 from stackelgrid.analysis import Run
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.scenarios.build import build_scenario
+from stackelgrid.scenarios.build.net_notices import net_lines
+from stackelgrid.scenarios.build.system import build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.net_notices import net_lines
-from stackelgrid.scenarios.run import run_scenario
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 
 TIMES = pd.date_range("2025-06-21T09:00", periods=8, freq="h", tz="UTC")
 

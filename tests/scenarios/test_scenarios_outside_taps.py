@@ -16,11 +16,11 @@ from scipy.optimize import linprog
 from stackelgrid.analysis import Run
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.meshed import meshed_network
+from stackelgrid.scenarios.build.grids import build_grids
+from stackelgrid.scenarios.build.physical import simulated_grid
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.grids import build_grids
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.physical import simulated_grid
-from stackelgrid.scenarios.run import run_scenario
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 
 SAME_PU, SAME_DEGREE = 1e-8, 1e-6
 OLTC = {"kind": "oltc", "vm_set_pu": 1.0, "deadband_pu": 0.03, "delay_s": 60.0}

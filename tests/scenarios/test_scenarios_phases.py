@@ -6,9 +6,9 @@ import pytest
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.phases import check_phases
+from stackelgrid.scenarios.build.grids import build_grids
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.grids import build_grids
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 
 
 def devices_of(grid):

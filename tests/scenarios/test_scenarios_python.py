@@ -129,7 +129,7 @@ def test_a_run_stopped_in_its_second_interval_goes_on_to_the_same_bits(
 
     loop = asyncio.new_event_loop()
     with monkeypatch.context() as patch:
-        patch.setattr("stackelgrid.scenarios.run_panel.Silence.interval_ended", stop)
+        patch.setattr("stackelgrid.scenarios.cli.run_panel.Silence.interval_ended", stop)
         with pytest.raises(KeyboardInterrupt, match="interrupted; resume='cut' goes on"):
             loop.run_until_complete(cell(scenario=in_memory, out="cut"))
     assert sg.Run("cut").summary["status"] == "interrupted"

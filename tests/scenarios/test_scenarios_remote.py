@@ -11,14 +11,14 @@ import pytest
 from children import running
 from remote_cases import FAULTY, HERE, answering, own
 
-from stackelgrid.scenarios.agent_server import AgentServer
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.remote_process import OwnSimulator
-from stackelgrid.scenarios.resume import resumable, resume_run
-from stackelgrid.scenarios.run import run_scenario
-from stackelgrid.simulators.connection import RemoteError
-from stackelgrid.simulators.tables import SCHEMAS, read_table
+from stackelgrid.scenarios.remote.agent_server import AgentServer
+from stackelgrid.scenarios.remote.process import OwnSimulator
+from stackelgrid.scenarios.run.resume import resumable, resume_run
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.simulators.remote.connection import RemoteError
+from stackelgrid.simulators.results.tables import SCHEMAS, read_table
 
 
 def written(table):
@@ -136,7 +136,7 @@ def test_a_run_whose_simulator_was_lost_goes_on_from_its_state_to_the_same_bits(
 def served():
     """`stackelgrid serve` on a free port: its address and its process."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "stackelgrid.scenarios.cli", "serve", "--port", "0"],
+        [sys.executable, "-m", "stackelgrid", "serve", "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -94,7 +94,7 @@ def run_command(tmp_path):
     """Run a scenario by the real command; `act` is called meanwhile with its process."""
 
     def call(path, act):
-        program = [sys.executable, "-m", "stackelgrid.scenarios.cli", "run", "--no-report"]
+        program = [sys.executable, "-m", "stackelgrid", "run", "--no-report"]
         process = subprocess.Popen(
             [*program, path, "--out", tmp_path / "out"], stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True, cwd=path.parent,

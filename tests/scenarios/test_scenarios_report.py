@@ -27,7 +27,7 @@ from stackelgrid.analysis.figures import (
 from stackelgrid.analysis.figures.frame import copies, levels
 from stackelgrid.analysis.report import render
 from stackelgrid.analysis.report.run import run_page
-from stackelgrid.simulators.tables import SCHEMAS
+from stackelgrid.simulators.results.tables import SCHEMAS
 
 MODULES = (power, costs, voltages, maps, certificates, interfaces)
 BY_LEVEL = {power.balance, power.imports, power.state_of_charge, power.units} | {

@@ -68,7 +68,7 @@ def test_a_report_that_fails_is_one_line_and_fails_nothing(compare, tmp_path, mo
 def test_what_an_interrupted_comparison_has_done_is_reported(
     compare, command, tmp_path, monkeypatch
 ):
-    from stackelgrid.scenarios import compare as module
+    from stackelgrid.scenarios.studies import compare as module
 
     real, calls = module._plan, []
 

@@ -25,17 +25,17 @@ from resume_cases import (
 )
 
 from stackelgrid.profiles.errors import StackelgridError
-from stackelgrid.scenarios import run as run_module
-from stackelgrid.scenarios import run_networks as networks_module
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.resume import resumable, resume_run
-from stackelgrid.scenarios.run import run_scenario
-from stackelgrid.scenarios.run_state import load_state, locked, read_header
-from stackelgrid.simulators import manifest as manifest_module
-from stackelgrid.simulators import tables as tables_module
-from stackelgrid.simulators import whole_file as whole_file_module
-from stackelgrid.simulators.tables import SCHEMAS, TableWriter
+from stackelgrid.scenarios.run import networks as networks_module
+from stackelgrid.scenarios.run import run as run_module
+from stackelgrid.scenarios.run.resume import resumable, resume_run
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.run.state import load_state, locked, read_header
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.simulators.results import manifest as manifest_module
+from stackelgrid.simulators.results import tables as tables_module
+from stackelgrid.simulators.results import whole_file as whole_file_module
+from stackelgrid.simulators.results.tables import SCHEMAS, TableWriter
 
 
 def summary_of(directory):

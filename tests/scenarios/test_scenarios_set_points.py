@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.agents.fallback import hold_schedule
-from stackelgrid.controllers.coordination.recovery import curtailed
+from stackelgrid.controllers.fallback import hold_schedule
+from stackelgrid.controllers.stage.recovery import curtailed
 from stackelgrid.profiles.forecast import GridForecast
-from stackelgrid.scenarios.build import build_scenario
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.build.system import build_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 
 # loads and sun stray by a third within the hour; the forecast knows the profiles
 STRAYED = {

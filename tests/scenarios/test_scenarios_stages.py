@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.run import run_scenario
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 
 
 @pytest.fixture(scope="module", params=["tariff", "lmp"])

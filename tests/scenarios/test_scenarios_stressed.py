@@ -2,9 +2,9 @@
 
 import pytest
 
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.run import run_scenario
-from stackelgrid.simulators.tables import read_table
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.simulators.results.tables import read_table
 
 NOON = ("time.start=2025-06-20T10:30:00", "time.intervals=12")
 

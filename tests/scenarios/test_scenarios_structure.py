@@ -7,12 +7,12 @@ import pytest
 
 from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.profiles.size_limits import PROGRAM_CELLS, SERIES_CELLS
+from stackelgrid.scenarios.build.grids import build_grids
+from stackelgrid.scenarios.build.series import horizon_of
+from stackelgrid.scenarios.build.sizes import check_built_sizes
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.grids import build_grids
-from stackelgrid.scenarios.load import load_scenario, scenario_of
-from stackelgrid.scenarios.scenario_text import scenario_content
-from stackelgrid.scenarios.series import horizon_of
-from stackelgrid.scenarios.sizes import check_built_sizes
+from stackelgrid.scenarios.schema.load import load_scenario, scenario_of
+from stackelgrid.scenarios.schema.text import scenario_content
 
 QUICK = 'extends = "quick"\n'
 

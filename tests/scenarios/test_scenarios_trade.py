@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from trade_checks import assert_balanced, assert_one_mode, assert_one_role, sums
 
-from stackelgrid.scenarios.build import build_scenario
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.build.system import build_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 
 MARGIN, INSIDE, ACROSS = 15.0, 8.0, 16.0
 COPIES = {"mv1": 3, "mv2": 2}

@@ -6,8 +6,8 @@ import pandapower.networks as pn
 import pandas as pd
 import pytest
 
-from stackelgrid.scenarios.build import build_scenario
-from stackelgrid.scenarios.load import load_scenario
+from stackelgrid.scenarios.build.system import build_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 
 INTERVALS = 11  # two, and a horizon of 2.5 hours that begins with the second
 

@@ -11,7 +11,7 @@ from run_cases import SMALL, RecordedRun
 
 from stackelgrid.analysis.view.log_tail import LogTail
 from stackelgrid.analysis.view.server import PageServer
-from stackelgrid.scenarios.view_console import view
+from stackelgrid.scenarios.cli.view import view
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_what_cannot_be_read_is_not_told_as_a_host_that_cannot_be_had(recorded, 
 
 def test_view_prints_its_address_serves_and_ends_quietly_on_ctrl_c(recorded):
     started = subprocess.Popen(
-        [sys.executable, "-m", "stackelgrid.scenarios.cli", "view", str(recorded.directory),
+        [sys.executable, "-m", "stackelgrid", "view", str(recorded.directory),
          "--port", "0"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -10,14 +10,14 @@ import numpy as np
 import pandapower as pp
 from pandapower_nets import empty_net
 
-from stackelgrid.controllers.agents.messages import Commit, Message, Version
-from stackelgrid.controllers.coordination.cascade import Cascade
+from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.decision import Decision, Negotiation
+from stackelgrid.controllers.negotiation.commit.messages import Commit, Message, Version
 from stackelgrid.controllers.schedule import Measurement
-from stackelgrid.scenarios.build import build_controller, build_scenario
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.simulators.agent_process import AgentProcess
-from stackelgrid.simulators.negotiation import NegotiatedLddAdmm
+from stackelgrid.scenarios.build.system import build_controller, build_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
+from stackelgrid.simulators.messages.agent_process import AgentProcess
+from stackelgrid.simulators.messages.negotiation import NegotiatedLddAdmm
 
 AGENTS = ("lv1", "lv2", "lv3")
 GATE_S, INTERVAL_S, COMPUTE_S = 600.0, 3600.0, 1.0

@@ -14,8 +14,8 @@ from stackelgrid.controllers.verdict import (
     Recovery,
     TransmissionCertificate,
 )
-from stackelgrid.simulators.certificate_totals import CertificateTotals, larger
-from stackelgrid.simulators.certificates import (
+from stackelgrid.simulators.results.certificate_totals import CertificateTotals, larger
+from stackelgrid.simulators.results.certificates import (
     CertificateColumns,
     branch_columns,
     bus_columns,
@@ -23,7 +23,7 @@ from stackelgrid.simulators.certificates import (
     certificate_rows,
     phase_rows,
 )
-from stackelgrid.simulators.grid_interval import GridInterval
+from stackelgrid.simulators.results.grid_interval import GridInterval
 
 NAN = float("nan")
 STEPS = 2

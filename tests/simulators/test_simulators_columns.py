@@ -13,9 +13,9 @@ from stackelgrid.analysis.study_columns import (
     SWEEP_TABLES,
 )
 from stackelgrid.controllers.networks.elements import ELEMENT_COLUMNS
-from stackelgrid.simulators.columns import Column, count, group, number, table
-from stackelgrid.simulators.result_columns import NETWORK
-from stackelgrid.simulators.tables import SCHEMAS, TABLES, TableWriter, read_table
+from stackelgrid.simulators.results.columns import Column, count, group, number, table
+from stackelgrid.simulators.results.grid_columns import NETWORK
+from stackelgrid.simulators.results.tables import SCHEMAS, TABLES, TableWriter, read_table
 
 DECLARED = (*TABLES.values(), NETWORK, *COMPARE_TABLES, *SWEEP_TABLES, *ENSEMBLE_TABLES)
 # the conventions of pandapower, and those of the project; longest endings first

@@ -10,8 +10,8 @@ import simpy
 from machine import in_time
 from scipy.stats import binom
 
-from stackelgrid.controllers.agents.messages import Ack, encode
-from stackelgrid.simulators.communication import (
+from stackelgrid.controllers.negotiation.commit.messages import Ack, encode
+from stackelgrid.simulators.messages.communication import (
     PERFECT,
     CommunicationError,
     CommunicationNetwork,
@@ -20,8 +20,8 @@ from stackelgrid.simulators.communication import (
     Outage,
     TrafficCounts,
 )
-from stackelgrid.simulators.mailbox import PostOffice
-from stackelgrid.simulators.traffic import Traffic
+from stackelgrid.simulators.messages.mailbox import PostOffice
+from stackelgrid.simulators.messages.traffic import Traffic
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "communication.py"
 NAMES = ("mv1", "lv1", "lv2")

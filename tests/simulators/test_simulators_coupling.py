@@ -13,15 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stackelgrid.scenarios import cli
-from stackelgrid.scenarios.build import build_scenario
-from stackelgrid.scenarios.load import load_scenario
-from stackelgrid.scenarios.run import run_scenario
+from stackelgrid.scenarios.build.system import build_scenario
+from stackelgrid.scenarios.cli import main as cli
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
 from stackelgrid.simulators.agents import AgentSimulator
 from stackelgrid.simulators.devices import DeviceSimulator
 from stackelgrid.simulators.grid import GridSimulator, SimulatedGrid
-from stackelgrid.simulators.recorder import Recorder
-from stackelgrid.simulators.tables import SCHEMAS, read_table
+from stackelgrid.simulators.results.recorder import Recorder
+from stackelgrid.simulators.results.tables import SCHEMAS, read_table
 
 SCENARIO = """
 name = "coupling"

@@ -3,8 +3,14 @@
 import pytest
 
 from stackelgrid.profiles.errors import StackelgridError
-from stackelgrid.simulators.manifest import FILE, Manifest, ManifestError, ManifestWriter, entry_of
-from stackelgrid.simulators.whole_file import appending, own_folder, whole_file
+from stackelgrid.simulators.results.manifest import (
+    FILE,
+    Manifest,
+    ManifestError,
+    ManifestWriter,
+    entry_of,
+)
+from stackelgrid.simulators.results.whole_file import appending, own_folder, whole_file
 
 
 def part(directory, number, text="rows"):

@@ -16,7 +16,7 @@ from negotiating_streets import (
 )
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.agents.messages import (
+from stackelgrid.controllers.negotiation.commit.messages import (
     Abort,
     Offer,
     Prepare,
@@ -25,7 +25,7 @@ from stackelgrid.controllers.agents.messages import (
     Vote,
     encode,
 )
-from stackelgrid.simulators.traffic import TrafficCounts
+from stackelgrid.simulators.messages.traffic import TrafficCounts
 
 BAD = "lv2"
 OTHERS = ("lv1", "lv3")

@@ -12,7 +12,7 @@ import simpy
 from negotiating_streets import AGENTS, HEAD_VM_PU, build
 
 from stackelgrid.controllers.schedule import Measurement
-from stackelgrid.simulators.communication import CommunicationNetwork
+from stackelgrid.simulators.messages.communication import CommunicationNetwork
 
 HEADER = {"type", "protocol", "sender", "recipient", "interval", "attempt"}
 FIELDS = {

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from stackelgrid.controllers.decision import Decision, Negotiation, Outcome, Round
-from stackelgrid.simulators.negotiation_tables import NegotiationRecorder
-from stackelgrid.simulators.negotiation_totals import (
+from stackelgrid.simulators.results.negotiation_tables import NegotiationRecorder
+from stackelgrid.simulators.results.negotiation_totals import (
     NegotiationTotals,
     negotiation_events,
     reason_kind,
 )
-from stackelgrid.simulators.tables import TableWriter, read_table
+from stackelgrid.simulators.results.tables import TableWriter, read_table
 
 NAN = float("nan")
 TIMES = pd.date_range("2025-06-21T10:00", periods=3, freq="1h", tz="Europe/Berlin")

@@ -16,13 +16,13 @@ import pytest
 from machine import in_time
 
 from stackelgrid.profiles.plain_state import StateError
-from stackelgrid.simulators.connection import Connection, RemoteError
-from stackelgrid.simulators.decision_text import DecisionError, decision_of
 from stackelgrid.simulators.grid import META
-from stackelgrid.simulators.processes import ChildProcess
-from stackelgrid.simulators.remote_agents import RemoteController
-from stackelgrid.simulators.remote_grids import RemoteGrids
-from stackelgrid.simulators.supervision import Supervisor
+from stackelgrid.simulators.remote.agents import RemoteController
+from stackelgrid.simulators.remote.connection import Connection, RemoteError
+from stackelgrid.simulators.remote.decision_text import DecisionError, decision_of
+from stackelgrid.simulators.remote.grids import RemoteGrids
+from stackelgrid.simulators.remote.processes import ChildProcess
+from stackelgrid.simulators.remote.supervision import Supervisor
 
 
 def read_request(sock):
@@ -223,7 +223,7 @@ def test_a_process_ends_with_a_parent_that_was_killed():
         [
             sys.executable,
             "-c",
-            "import time; from stackelgrid.simulators.processes import ChildProcess; "
+            "import time; from stackelgrid.simulators.remote.processes import ChildProcess; "
             "print(ChildProcess(['sleep', '60']).pid, flush=True); time.sleep(60)",
         ],
         stdout=subprocess.PIPE,

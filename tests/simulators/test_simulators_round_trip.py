@@ -2,7 +2,7 @@
 
 import pytest
 
-from stackelgrid.simulators.round_trip import Patience
+from stackelgrid.simulators.messages.round_trip import Patience
 
 
 def test_before_anything_is_known_a_share_of_the_gate_is_waited():

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from stackelgrid.simulators.rows import boundary_payment
-from stackelgrid.simulators.totals import Totals
+from stackelgrid.simulators.results.rows import boundary_payment
+from stackelgrid.simulators.results.totals import Totals
 
 IMPORT, EXPORT, NODAL = 100.0, 50.0, 60.0
 

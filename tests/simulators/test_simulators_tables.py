@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stackelgrid.simulators.tables import SCHEMAS, TableWriter, read_table
+from stackelgrid.simulators.results.tables import SCHEMAS, TableWriter, read_table
 
 
 def columns(interval, buses):

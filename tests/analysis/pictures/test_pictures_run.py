@@ -13,8 +13,8 @@ from matplotlib.colors import to_hex
 from stackelgrid.analysis import Run, style
 from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.pictures import run as pictures
-from stackelgrid.simulators.result_columns import NETWORK
-from stackelgrid.simulators.tables import SCHEMAS, TableWriter
+from stackelgrid.simulators.results.grid_columns import NETWORK
+from stackelgrid.simulators.results.tables import SCHEMAS, TableWriter
 
 START = datetime(2025, 6, 20, 2, tzinfo=UTC)
 HOURS = 3

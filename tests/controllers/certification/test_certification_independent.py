@@ -16,9 +16,9 @@ import pyomo.environ as pyo
 import pytest
 from pandapower_nets import empty_net
 
-from stackelgrid.controllers.agents import FeederAgent
 from stackelgrid.controllers.certification.certificate import FeederCertifier, relaxation
 from stackelgrid.controllers.certification.conditions import Conditions
+from stackelgrid.controllers.leaders.feeder_agent import FeederAgent
 from stackelgrid.controllers.models.active_network import (
     ActiveNetworkLibrary,
     ActiveNetworkOptions,

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.agents import FeederAgent
 from stackelgrid.controllers.certification.recovery import (
     Excess,
     convex_concave,
@@ -18,6 +17,7 @@ from stackelgrid.controllers.certification.recovery import (
     pv_cap,
     tightened_limits,
 )
+from stackelgrid.controllers.leaders.feeder_agent import FeederAgent
 from stackelgrid.controllers.models.active_network import (
     ActiveNetworkLibrary,
     ActiveNetworkOptions,

@@ -1,0 +1,1 @@
+"""The controller of a tree of grids: its stages from the lowest one up."""

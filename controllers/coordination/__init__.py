@@ -1,1 +1,0 @@
-"""Schemes of coordination: order of decisions, and the data passed between them."""

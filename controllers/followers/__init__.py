@@ -1,0 +1,1 @@
+"""Followers: the operators of networks above the feeders (TSO, MV operator)."""

@@ -1,0 +1,192 @@
+"""The operator of a medium-voltage feeder as follower of its communities (arXiv 2606.17769)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from stackelgrid.controllers.certification.mixtures import MixtureVerdict, RadialMixtures
+from stackelgrid.controllers.device_limits import pv_limit
+from stackelgrid.controllers.errors import SolverError
+from stackelgrid.controllers.fallback import hold_schedule
+from stackelgrid.controllers.followers.upstream import FollowerSolution, UpstreamAgent
+from stackelgrid.controllers.models.mv_dispatch import mv_dispatch_data, mv_dispatch_model
+from stackelgrid.controllers.networks.conflicts import RowWords
+from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan, Schedule
+from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
+from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, parameter_vector
+from stackelgrid.controllers.solvers.convex_maximum import Exclusive
+from stackelgrid.controllers.system import Feeder
+from stackelgrid.controllers.tolerances import PRICE_SPREAD
+from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.time_axis import Horizon
+
+
+class MvDispatchAgent(UpstreamAgent):
+    """Dispatches units, PV and the exchange with the grid above; batteries rest; built once.
+
+    When there is no solution the last schedule and its prices are held (fallback.py), and the
+    report says so.
+    """
+
+    def __init__(
+        self,
+        feeder: Feeder,
+        horizon: Horizon,
+        lower_buses: Mapping[str, int],
+        solver: Callable[[ConicProgram], ConicSolver] = ClarabelSolver,
+    ) -> None:
+        self.feeder = feeder
+        network, devices = feeder.network, feeder.devices
+        self._load_at = network.positions(devices.loads.bus)
+        where = {name: int(network.positions([bus])[0]) for name, bus in lower_buses.items()}
+        model = mv_dispatch_model(
+            network, devices, horizon.dt_h, feeder.options.curtailment_eur_per_mwh
+        )
+        super().__init__(
+            feeder.name,
+            horizon,
+            lower_buses,
+            compile_model(model, mv_dispatch_data(model)).with_rare(("v",), ("line_limit",)),
+            where,
+            network.base_mva,
+            solver,
+        )
+        self._order = network.positions([int(b) for b in feeder.net.bus.index])
+        self._mixtures: RadialMixtures | None = None
+
+    @property
+    def words(self) -> RowWords:
+        """Names of what the rows of the program are about."""
+        return RowWords(self.feeder.name, self.feeder.network, self.feeder.devices)
+
+    def parameters(
+        self,
+        interval: int,
+        measured: Measurement | None = None,
+        vm_head_pu: Floats | None = None,
+    ) -> Floats:
+        """Loads, PV, tariff and head voltage; the measured one, or `vm_head_pu` (steps,).
+
+        Controllable PV is available up to its inverter's rating. A spread between import and export
+        price below PRICE_SPREAD is widened to it.
+        """
+        if measured is None:
+            raise SolverError(f"grid {self.grid_name}: the MV dispatch needs a measured voltage")
+        network, steps = self.feeder.network, self.horizon.length
+        forecast, base = self.feeder.forecast.at(interval), network.base_mva
+        load_p, load_q = np.zeros((2, network.buses, steps))
+        np.add.at(load_p, self._load_at, forecast.load_p_mw.T)
+        np.add.at(load_q, self._load_at, forecast.load_q_mvar.T)
+        vm = np.full(steps, measured.vm_pu) if vm_head_pu is None else vm_head_pu
+        taps = self.feeder.boundary.taps
+        ratio = network.head_ratio if taps is None else taps.ratio(measured.tap_pos)
+        systems = self.feeder.devices.photovoltaics
+        rating = np.where(systems.controllable, systems.sn_mva, np.inf)[:, None]
+        bought = forecast.import_eur_per_mwh
+        values_by_name = {
+            "load_p": load_p / base,
+            "load_q": load_q / base,
+            "v_head": (vm / ratio) ** 2,
+            "pv_available": np.minimum(forecast.pv_available_mw.T, rating) / base,
+            "import_price": bought,
+            "export_price": np.minimum(forecast.export_eur_per_mwh, bought - PRICE_SPREAD),
+        }
+        return parameter_vector(self.compiled.parameters, values_by_name)
+
+    def check_mixtures(
+        self,
+        interval: int,
+        solution: FollowerSolution,
+        choices: Mapping[str, Sequence[BoundaryProfile]],
+        measured: Measurement | None = None,
+        before_pu: Floats | None = None,
+    ) -> MixtureVerdict:
+        """AC power flows of the feeder at its dispatch; batteries rest."""
+        network, base, steps = (
+            self.feeder.network,
+            self.feeder.network.base_mva,
+            self.horizon.length,
+        )
+        p = self.parameters(interval, measured)
+        at = self.compiled.parameters
+        own_p, own_q = (base * p[at[name]].reshape(-1, steps) for name in ("load_p", "load_q"))
+        own_p = own_p.copy()
+        for name, bus in (
+            ("unit_p", self.feeder.devices.units.bus),
+            ("pv_p", self.feeder.devices.photovoltaics.bus),
+        ):
+            power = base * solution.x[self.compiled.columns[name]].reshape(-1, steps)
+            np.add.at(own_p, network.positions(bus), -power)
+            if name == "pv_p":
+                own_q = own_q.copy()
+                q_per_p = self.feeder.devices.photovoltaics.q_per_p[:, None]
+                np.add.at(own_q, network.positions(bus), -q_per_p * power)
+        if self._mixtures is None:
+            self._mixtures = RadialMixtures(self.feeder, self.children)
+        assert measured is not None
+        taps = self.feeder.boundary.taps
+        ratio = None if taps is None else taps.ratio(measured.tap_pos)
+        vm = np.full(steps, measured.vm_pu)
+        return self._mixtures.check(own_p, own_q, vm, ratio, choices, before_pu)
+
+    def exclusive(self) -> tuple[Exclusive, ...]:
+        """Energy is bought or sold, not both."""
+        columns = self.compiled.columns
+        pairs = zip(columns["bought"].tolist(), columns["sold"].tolist(), strict=True)
+        return tuple(Exclusive(first, second) for first, second in pairs)
+
+    def plan(
+        self,
+        interval: int,
+        p: Floats,
+        solution: FollowerSolution,
+        measured: Measurement | None = None,
+    ) -> Plan:
+        """Units, PV and import over the horizon, and prices (buses of the net, steps)."""
+        base, steps, report = self.feeder.network.base_mva, self.horizon.length, solution.report
+        batteries = self.feeder.devices.batteries
+        energy = batteries.e_initial_mwh if measured is None else measured.battery_e_mwh
+        energy = np.clip(energy, batteries.e_min_mwh, batteries.e_max_mwh)
+        if report.fallback:
+            parameters = self.compiled.parameters
+            load_p, load_q = (
+                base * p[parameters[name]].reshape(-1, steps).sum(axis=0)
+                for name in ("load_p", "load_q")
+            )
+            forecast = self.feeder.forecast.at(interval)
+            schedule = hold_schedule(
+                self.feeder, self.horizon, interval, forecast, energy, self._last, load_p, load_q
+            )
+            schedule = replace(schedule, price_eur_per_mwh=self.held_prices(interval))
+        else:
+            schedule = self._schedule(interval, p, solution, energy)
+        self._last = schedule
+        return Plan(schedule, schedule.set_points(), report)
+
+    def _schedule(
+        self, interval: int, p: Floats, solution: FollowerSolution, energy: Floats
+    ) -> Schedule:
+        base, steps = self.feeder.network.base_mva, self.horizon.length
+
+        def mw(name: str) -> Floats:
+            return base * solution.x[self.compiled.columns[name]].reshape(-1, steps)
+
+        dual = solution.dual[self.compiled.rows["active_balance"]].reshape(-1, steps)
+        resting = np.zeros((len(energy), steps))
+        pv_p = mw("pv_p")
+        available = base * p[self.compiled.parameters["pv_available"]].reshape(-1, steps)
+        return Schedule(
+            interval=interval,
+            dt_h=self.horizon.dt_h,
+            p_import_mw=mw("p_import")[0],
+            q_import_mvar=mw("q_import")[0],
+            charge_mw=resting,
+            discharge_mw=resting,
+            battery_e_mwh=np.repeat(energy[:, None], steps, axis=1),
+            pv_p_mw=pv_p,
+            pv_q_mvar=self.feeder.devices.photovoltaics.q_per_p[:, None] * pv_p,
+            unit_p_mw=mw("unit_p"),
+            price_eur_per_mwh=-dual[self._order] / (base * self.horizon.dt_h),
+            pv_p_max_mw=pv_limit(self.feeder.devices.photovoltaics, pv_p, available),
+        )

@@ -1,0 +1,177 @@
+"""The transmission system operator: a DC optimal power flow over the feeders' imports."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from stackelgrid.controllers.certification.mixtures import MixtureVerdict, TransmissionMixtures
+from stackelgrid.controllers.certification.transmission import TransmissionCertifier
+from stackelgrid.controllers.device_limits import unit_output
+from stackelgrid.controllers.errors import SolverError
+from stackelgrid.controllers.fallback import shifted
+from stackelgrid.controllers.followers.upstream import FollowerSolution, UpstreamAgent
+from stackelgrid.controllers.models.dc_opf import dc_opf_data, dc_opf_model, nodal_prices
+from stackelgrid.controllers.networks.conflicts import RowWords
+from stackelgrid.controllers.schedule import (
+    EMPTY,
+    BoundaryProfile,
+    Measurement,
+    Plan,
+    Schedule,
+    SetPoints,
+)
+from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
+from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, parameter_vector
+from stackelgrid.controllers.system import Transmission
+from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.time_axis import Horizon
+
+
+class TsoAgent(UpstreamAgent):
+    """Dispatches the generators at least cost and prices every bus; built once.
+
+    When the DC-OPF has no solution, the last dispatch and its prices are kept (before the first one
+    every unit takes the same share of its range, without prices) and the report says so: the slack
+    bus balances. With `ramp_mw_per_h` (units,) the output before the first decision,
+    `unit_p_before_mw` (units,), is needed; later it is what the last dispatch planned.
+    """
+
+    carried = ("_last", "certificate_s")
+
+    def __init__(
+        self,
+        grid: Transmission,
+        horizon: Horizon,
+        lower_buses: Mapping[str, int],
+        solver: Callable[[ConicProgram], ConicSolver] = ClarabelSolver,
+        ramp_mw_per_h: Floats | None = None,
+        unit_p_before_mw: Floats | None = None,
+    ) -> None:
+        self.grid = grid
+        network = grid.network
+        if ramp_mw_per_h is not None and unit_p_before_mw is None:
+            raise SolverError(f"grid {grid.name}: ramps need the output before the first decision")
+        where = {b: i for i, b in enumerate(network.bus_index)}
+        self._load_at = np.array([where[int(b)] for b in grid.devices.loads.bus], dtype=np.int64)
+        model = dc_opf_model(network, grid.devices.units, horizon.dt_h, ramp_mw_per_h)
+        super().__init__(
+            grid.name,
+            horizon,
+            lower_buses,
+            compile_model(model, dc_opf_data(model)),
+            {name: where[bus] for name, bus in lower_buses.items()},
+            network.base_mva,
+            solver,
+        )
+        self._certifier = TransmissionCertifier(grid.net, network, grid.devices, grid.name)
+        self.certificate_s = 0.0
+        self._before_mw = unit_p_before_mw
+        self._mixtures: TransmissionMixtures | None = None
+
+    @property
+    def words(self) -> RowWords:
+        """Names of what the rows of the program are about."""
+        return RowWords(self.grid.name, self.grid.network, self.grid.devices)
+
+    def parameters(self, interval: int, measured: Measurement | None = None) -> Floats:
+        """Own loads of the forecast; a DC model takes no measurement."""
+        network, base = self.grid.network, self.grid.network.base_mva
+        load = np.zeros((network.buses, self.horizon.length))
+        np.add.at(load, self._load_at, self.grid.forecast.at(interval).load_p_mw.T)
+        values = {"load_p": load / base}
+        if "unit_p_before" in self.compiled.parameters:
+            values["unit_p_before"] = self._output_before(interval) / base
+        return parameter_vector(self.compiled.parameters, values)
+
+    def plan(
+        self,
+        interval: int,
+        p: Floats,
+        solution: FollowerSolution,
+        measured: Measurement | None = None,
+    ) -> Plan:
+        """Units and nodal prices over the horizon."""
+        base, steps, report = self.grid.network.base_mva, self.horizon.length, solution.report
+        if report.fallback:
+            load = base * p[self.compiled.parameters["load_p"]].reshape(-1, steps)
+            unit_p, price = self._held(interval, load), self.held_prices(interval)
+        else:
+            unit_p = base * solution.x[self.compiled.columns["unit_p"]].reshape(-1, steps)
+            units = self.grid.devices.units  # an interior point ends a rounding beside a limit
+            unit_p = np.clip(unit_p, units.p_min_mw[:, None], units.p_max_mw[:, None])
+            dual = solution.dual[self.compiled.rows["balance"]].reshape(-1, steps)
+            price = nodal_prices(dual, base, self.horizon.dt_h)
+        nothing = np.zeros((0, steps))
+        schedule = Schedule(
+            interval=interval,
+            dt_h=self.horizon.dt_h,
+            p_import_mw=np.zeros(steps),
+            q_import_mvar=np.zeros(steps),
+            charge_mw=nothing,
+            discharge_mw=nothing,
+            battery_e_mwh=nothing,
+            pv_p_mw=nothing,
+            pv_q_mvar=nothing,
+            unit_p_mw=unit_p,
+            price_eur_per_mwh=price,
+        )
+        self._last = schedule
+        set_points = SetPoints(EMPTY, EMPTY, EMPTY, unit_p[:, 0])
+        return Plan(schedule, set_points, report)
+
+    def certified(self, plan: Plan, lower: Mapping[str, BoundaryProfile]) -> Plan:
+        """Plan with the certificate of its dispatch; `lower` are the exchanges below, all copies.
+
+        The slack unit balances in AC what the dispatch left out.
+        """
+        started = time.perf_counter()
+        p, q = self._own_load(plan.schedule.interval)
+        where = {b: i for i, b in enumerate(self.grid.network.bus_index)}
+        for name, exchange in lower.items():
+            p[where[self.children[name]]] += exchange.p_mw
+            q[where[self.children[name]]] += exchange.q_mvar
+        certificate = self._certifier.certify(plan.schedule.unit_p_mw, p, q)
+        self.certificate_s += time.perf_counter() - started
+        return replace(plan, transmission=certificate, verdict=certificate.step(plan.step))
+
+    def check_mixtures(
+        self,
+        interval: int,
+        solution: FollowerSolution,
+        choices: Mapping[str, Sequence[BoundaryProfile]],
+        measured: Measurement | None = None,
+        before_pu: Floats | None = None,
+    ) -> MixtureVerdict:
+        """AC power flows of the network at its dispatch; the slack unit balances."""
+        if self._mixtures is None:
+            self._mixtures = TransmissionMixtures(self.grid, self.children)
+        columns = self.compiled.columns["unit_p"]
+        unit_p = self.grid.network.base_mva * solution.x[columns].reshape(-1, self.horizon.length)
+        return self._mixtures.check(unit_p, *self._own_load(interval), choices, before_pu)
+
+    def _own_load(self, interval: int) -> tuple[Floats, Floats]:
+        """Own loads (buses, steps) in MW and MVAr over the horizon from an interval on."""
+        forecast = self.grid.forecast.at(interval)
+        p, q = np.zeros((2, self.grid.network.buses, self.horizon.length))
+        np.add.at(p, self._load_at, forecast.load_p_mw.T)
+        np.add.at(q, self._load_at, forecast.load_q_mvar.T)
+        return p, q
+
+    def _output_before(self, interval: int) -> Floats:
+        """Output of the units (units,) in MW in the interval before this one."""
+        if self._last is None or interval <= self._last.interval:
+            assert self._before_mw is not None
+            return self._before_mw
+        age = interval - self._last.interval - 1
+        return shifted(self._last.unit_p_mw, self.horizon, age)[:, 0]
+
+    def _held(self, interval: int, load_mw: Floats) -> Floats:
+        units = self.grid.devices.units
+        if self._last is not None:
+            age = interval - self._last.interval
+            return unit_output(units, shifted(self._last.unit_p_mw, self.horizon, age))
+        room = np.where(np.isfinite(units.p_max_mw), units.p_max_mw, 0.0)
+        share = load_mw.sum(axis=0) / max(room.sum(), 1e-9)
+        return unit_output(units, room[:, None] * share[None, :])

@@ -1,0 +1,1 @@
+"""Leaders: the agents of feeders (DSO, LMO) and the programs by which they decide."""

@@ -1,0 +1,1 @@
+"""Negotiation by messages: coordinator, agents, consensus and LDD-ADMM's terms."""

@@ -1,0 +1,1 @@
+"""Two-phase commit of negotiated schedules over links that lose messages."""

@@ -1,0 +1,1 @@
+"""Coordination schemes, one file a scheme."""

@@ -1,0 +1,135 @@
+"""Leaders first, the follower optimal: the model of both papers (docs/model.md)."""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.sparse import csr_array, triu
+
+from stackelgrid.controllers.bilevel.hull import FollowerCost
+from stackelgrid.controllers.bilevel.hull_search import HullOptions, HullSearch, HullSolution
+from stackelgrid.controllers.leaders.feeder_agent import UNPRICED, FeederPoint
+from stackelgrid.controllers.leaders.leader_group import GroupDecision, leader_points
+from stackelgrid.controllers.schedule import SolveReport
+from stackelgrid.controllers.solvers.registry import multiplier_solver
+from stackelgrid.controllers.stage.stage import SchemeDecision, Stage, StageInstance
+from stackelgrid.profiles.arrays import Floats
+
+_NO_POINT = "no exchange of the leaders can be served by {}; its limits are left to it"
+
+
+class BottomUp:
+    """Under a tariff the separable case, with nodal prices the single level.
+
+    Under a tariff nothing of the follower is in the leaders' objective. They are solved without
+    its constraints first: if the follower can serve the result, that is the optimum. Else they
+    are solved together with its constraints. With nodal prices the payment is a convex function of
+    the follower's solution and multipliers, and the search is over its active sets (hull.py).
+    """
+
+    name = "bottom_up"
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self._search: HullSearch | None = None
+
+    def begin(self, instance: StageInstance) -> None:
+        """Begin with the leaders' decisions where they need no prices of the follower."""
+        if not self._at_nodal_prices:
+            self.stage.begin_groups(instance)
+
+    def decide(self, instance: StageInstance) -> SchemeDecision:
+        """Decide for one instance; what falls back says so in its report."""
+        if self._at_nodal_prices:
+            return self._nodal(instance)
+        return self._tariff(instance)
+
+    @property
+    def _at_nodal_prices(self) -> bool:
+        return self.stage.follower is not None and self.stage.pricing == "lmp"
+
+    def _tariff(self, instance: StageInstance) -> SchemeDecision:
+        found = self.stage.decide_groups(instance)
+        follower, parameters = self.stage.follower, instance.parameters
+        if follower is None or parameters is None:
+            return _decision(found)
+        exchange = self.stage.exchange(found.points)
+        if len(exchange) < len(found.points):  # a leader holds its last schedule
+            return _decision(found)
+        answer = follower.solve(follower.with_exchange(parameters, exchange))
+        if answer.status == "optimal":
+            return _decision(found)
+        program = self.stage.program(follower=True)
+        data = program.data(instance.leaders, parameters)
+        solution = program.solve(data)
+        solver = self.stage.settings.mixed_integer.name
+        if not len(solution.x):
+            note = _NO_POINT.format(follower.grid_name)
+            return replace(_decision(found), messages=(note + "; " + program.conflict(data),))
+        joint = leader_points(program, instance.leaders, solution, solver)
+        return SchemeDecision(joint.points, joint.objective, joint.bound)
+
+    def _nodal(self, instance: StageInstance) -> SchemeDecision:
+        stage, parameters = self.stage, instance.parameters
+        follower = stage.follower
+        assert follower is not None
+        assert parameters is not None
+        program = stage.program(UNPRICED)
+        below = follower.compiled.program
+        if self._search is None:
+            upper = csr_array(below.quadratic)
+            self._search = HullSearch(
+                program.program,
+                below,
+                program.link(follower),
+                csr_array(upper + triu(upper, 1).T),
+                program.snap(),
+                conic_solver=multiplier_solver(stage.settings.conic),
+            )
+        data = below.data(parameters)
+        solution = self._search.solve(
+            program.data(instance.leaders),
+            parameters,
+            FollowerCost(data.q, data.b),
+            HullOptions(gap=stage.settings.gap, relaxation_limit=stage.settings.node_limit),
+        )
+        if not len(solution.x):
+            fallback = self._tariff(instance)
+            note = f"nodal pricing: {solution.status} ({solution.message}); decided at the tariff"
+            points = {
+                n: replace(p, report=replace(p.report, fallback=p.report.fallback or note))
+                for n, p in fallback.points.items()
+            }
+            return replace(fallback, points=points, messages=(*fallback.messages, note))
+        points = {
+            name: self._point(instance, name, program.part(name, solution.x), solution)
+            for name in stage.leaders
+        }
+        return SchemeDecision(points, solution.objective, solution.bound, solution.y)
+
+    def _point(
+        self, instance: StageInstance, name: str, x: Floats, solution: HullSolution
+    ) -> FeederPoint:
+        agents, leaders = self.stage.leaders, instance.leaders
+        uncontrolled = sum(
+            a.feeder.boundary.multiplicity * a.uncontrolled_cost(leaders[n])
+            for n, a in agents.items()
+        )
+        gap_eur = max(solution.objective - solution.bound, 0.0)
+        report = SolveReport(
+            solver=f"hull of disjunctions on {self.stage.settings.conic.name}",
+            status=solution.status,
+            objective_eur=agents[name].own_cost(leaders[name], x, UNPRICED),
+            gap=solution.gap,
+            violation=float("nan"),
+            iterations=solution.iterations,
+            solve_s=solution.solve_s,
+            gap_eur=gap_eur,
+            flexible_gap=gap_eur / max(abs(solution.objective - uncontrolled), 1e-9),
+            nodes=solution.relaxations,
+            conic_solves=solution.conic_solves,
+        )
+        return FeederPoint(np.asarray(x), report, UNPRICED)
+
+
+def _decision(found: GroupDecision) -> SchemeDecision:
+    return SchemeDecision(found.points, found.objective, found.bound, messages=found.messages)

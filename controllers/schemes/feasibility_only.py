@@ -1,0 +1,65 @@
+"""Leaders with the follower's constraints but not its optimality."""
+
+from stackelgrid.controllers.errors import SchemeError
+from stackelgrid.controllers.followers.upstream import UpstreamAgent
+from stackelgrid.controllers.leaders.leader_group import leader_points
+from stackelgrid.controllers.stage.stage import SchemeDecision, Stage, StageInstance
+from stackelgrid.profiles.arrays import Floats
+
+
+class FeasibilityOnly:
+    """The leaders' cost is that of `bottom_up`; the follower's dispatch is arbitrary.
+
+    Its returned cost is reported with the least and the largest that the exchange leaves open.
+    """
+
+    name = "feasibility_only"
+
+    def __init__(self, stage: Stage) -> None:
+        if stage.pricing != "tariff":
+            raise SchemeError(
+                f"feasibility_only with {stage.pricing} pricing: a follower that is not optimal "
+                "has no prices; tariff is accepted"
+            )
+        self.stage = stage
+
+    def decide(self, instance: StageInstance) -> SchemeDecision:
+        """Decide for one instance."""
+        stage, parameters = self.stage, instance.parameters
+        if stage.follower is None or parameters is None:
+            found = stage.decide_groups(instance)
+            return SchemeDecision(found.points, found.objective, found.bound)
+        program = stage.program(follower=True)
+        data = program.data(instance.leaders, parameters)
+        solution = program.solve(data)
+        note = "" if len(solution.x) else program.conflict(data)
+        solver = stage.settings.mixed_integer.name
+        found = leader_points(program, instance.leaders, solution, solver, note)
+        if not len(solution.x):
+            return SchemeDecision(found.points, found.objective, found.bound)
+        p = stage.follower.with_exchange(parameters, stage.exchange(found.points))
+        least, most = stage.follower.solve(p), stage.follower.largest_cost(p)
+        messages: tuple[str, ...] = ()
+        if most.status != "optimal":
+            messages = (
+                f"largest cost of {stage.follower.grid_name}: between {most.value:.2f} and "
+                f"{most.bound:.2f} EUR ({most.status})",
+            )
+        return SchemeDecision(
+            found.points,
+            found.objective,
+            found.bound,
+            _netted(stage.follower, program.follower_part(solution.x)),
+            (least.cost_eur, most.value),
+            messages=messages,
+        )
+
+
+def _netted(follower: UpstreamAgent, y: Floats) -> Floats:
+    """The dispatch with what is bought and sold at once taken off both: nobody bills that."""
+    netted = y.copy()
+    for pair in follower.exclusive():
+        both = min(netted[pair.first], netted[pair.second])
+        netted[pair.first] -= both
+        netted[pair.second] -= both
+    return netted

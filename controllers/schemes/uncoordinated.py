@@ -1,0 +1,24 @@
+"""Every active network alone at the tariff, without trade across; upstream takes what comes."""
+
+from stackelgrid.controllers.leaders.feeder_agent import Variant
+from stackelgrid.controllers.stage.stage import SchemeDecision, Stage, StageInstance
+
+_ALONE = Variant(tariff=True, across=False)
+
+
+class Uncoordinated:
+    """The reference without any coordination; nodal prices are unknown when it decides."""
+
+    name = "uncoordinated"
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+
+    def begin(self, instance: StageInstance) -> None:
+        """Begin with the decisions of the active networks."""
+        self.stage.begin_groups(instance, _ALONE)
+
+    def decide(self, instance: StageInstance) -> SchemeDecision:
+        """Decide for one instance."""
+        found = self.stage.decide_groups(instance, _ALONE)
+        return SchemeDecision(found.points, found.objective, found.bound)

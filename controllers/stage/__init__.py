@@ -1,0 +1,1 @@
+"""A stage: one follower with its leaders decide, are evaluated and recover."""

@@ -1,0 +1,82 @@
+"""Solves of a stage's groups on threads: what they have answered, and what they have begun with."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
+
+from stackelgrid.controllers.leaders.feeder_agent import FeederInstance
+from stackelgrid.controllers.leaders.leader_group import GroupDecision, LeaderGroup
+from stackelgrid.controllers.leaders.leader_program import Instances
+from stackelgrid.controllers.stage.threads import Threads, Urgency, done, settle
+
+_Asked = tuple[FeederInstance, ...]
+
+
+class GroupSolves:
+    """Answers of groups of leaders, each found once.
+
+    Within an interval recovery asks again with some instances unchanged, and a group may have begun
+    with an instance before it is asked. An answer to another instance is never used.
+    """
+
+    def __init__(self, threads: Threads) -> None:
+        self._threads = threads
+        self._answers: dict[int, list[tuple[_Asked, GroupDecision]]] = {}
+        self._begun: dict[int, tuple[_Asked, Future[GroupDecision]]] = {}
+
+    def solve(
+        self, groups: Sequence[LeaderGroup], instances: Instances
+    ) -> list[Future[GroupDecision]]:
+        """Answers on their way, in the order of the groups; the largest programs begin first."""
+        return self._solve(groups, instances, Urgency.DECIDE)
+
+    def begin(self, groups: Sequence[LeaderGroup], instances: Instances) -> None:
+        """Begin with instances that are going to be asked for unless something changes."""
+        futures = self._solve(groups, instances, Urgency.AHEAD)
+        for group, future in zip(groups, futures, strict=True):
+            self._begun[id(group)] = _asked(group, instances), future
+
+    def cancel_begun(self) -> None:
+        """Cancel the solves that wait for a thread: their results are not needed."""
+        for _, future in self._begun.values():
+            future.cancel()
+
+    def keep(self, group: LeaderGroup, instances: Instances, decision: GroupDecision) -> None:
+        """Keep an answer that is used for its interval, and what later intervals begin with."""
+        known, asked = self._answers.get(id(group), []), _asked(group, instances)
+        if any(decision is other for _, other in known):
+            return
+        kept = [a for a in known if a[0][0].interval == asked[0].interval]
+        self._answers[id(group)] = [*kept, (asked, decision)]
+        if decision.experience is not None:
+            group.keep(decision)
+
+    def _solve(
+        self, groups: Sequence[LeaderGroup], instances: Instances, urgency: Urgency
+    ) -> list[Future[GroupDecision]]:
+        sizes = [group.compiled.program.variables for group in groups]
+        order = sorted(range(len(groups)), key=lambda k: -sizes[k])
+        found = {k: self._solved(groups[k], instances, urgency) for k in order}
+        return [found[k] for k in range(len(groups))]
+
+    def _solved(
+        self, group: LeaderGroup, instances: Instances, urgency: Urgency
+    ) -> Future[GroupDecision]:
+        asked = _asked(group, instances)
+        for known, decision in self._answers.get(id(group), []):
+            if _same(asked, known):
+                return done(decision)
+        begun = self._begun.pop(id(group), None)
+        if begun is not None:
+            if _same(asked, begun[0]):
+                return begun[1]
+            settle(begun[1])  # a group's program serves one solve at a time
+        return self._threads.begin(partial(group.solve, instances), urgency)
+
+
+def _asked(group: LeaderGroup, instances: Instances) -> _Asked:
+    return tuple(instances[name] for name in group.names)
+
+
+def _same(asked: _Asked, known: _Asked) -> bool:
+    return all(a is b for a, b in zip(asked, known, strict=True))

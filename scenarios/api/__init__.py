@@ -1,0 +1,1 @@
+"""Runs and studies from Python, in scripts and notebooks."""

@@ -1,0 +1,174 @@
+"""Build the pandapower nets of a scenario: grids, boundaries and devices."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pandapower.auxiliary import pandapowerNet
+
+from stackelgrid.controllers.networks.cases import available_cases, load_case
+from stackelgrid.controllers.networks.checks import check_net
+from stackelgrid.controllers.networks.merging import merge_parallel_transformers
+from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
+from stackelgrid.controllers.networks.taps import TapChanger
+from stackelgrid.scenarios.build.boundaries import apply_boundary, boundary_taps, follow_parent
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.schema.load import LoadedScenario
+from stackelgrid.scenarios.build.placement import PlacedPv, absence, accepted_range, place_devices
+from stackelgrid.scenarios.schema.scenario import GridSection
+
+# MVA: base of the optimisation and of the power flow, chosen so that flows are of order one
+_BASE_MVA = {"transmission": 100.0, "mv": 1.0, "lv": 0.1}
+# MW and MVAr: rounding in the comparison of a replaced load
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class BuiltGrid:
+    """A grid section and its net; `pv` assigns PV systems to the sections that placed them.
+
+    The section's `bus` is a bus of the parent's net after switches have merged buses. `record`
+    holds the changes to the user's net. `trafo` is the position of the boundary transformer in
+    `net.trafo`; `trafo` and `taps` are None for an ideal boundary.
+    """
+
+    section: GridSection
+    net: pandapowerNet
+    pv: tuple[PlacedPv, ...]
+    record: NetRecord
+    trafo: int | None
+    taps: TapChanger | None
+
+
+def build_grids(
+    loaded: LoadedScenario, building: Callable[[str], None] = lambda text: None
+) -> dict[str, BuiltGrid]:
+    """Build the nets of all grids, parents first; raises ScenarioError or NetworkError."""
+    scenario = loaded.scenario
+    cases: dict[tuple[str, float], tuple[pandapowerNet, NetRecord]] = {}
+    built: dict[str, BuiltGrid] = {}
+    for n, section in enumerate(scenario.top_down, start=1):
+        building(f"grids: {section.name}, {n} of {len(scenario.grids)}")
+        key = (section.case, _BASE_MVA[section.level])
+        if key not in cases:
+            cases[key] = _case(section, loaded.folder)
+        net, record = copy.deepcopy(cases[key])
+        net.name = section.name
+        _apply_limits(net, section, record)
+        if section.level != "transmission":
+            merge_parallel_transformers(net, section.name, record)
+        apply_boundary(net, section, record)
+        section = _connect(net, section, built, record)
+        trafo, taps = boundary_taps(net, section)
+        _scale_loads(net, section, record)
+        pv = place_devices(net, section, scenario, record)
+        built[section.name] = BuiltGrid(section, net, pv, record, trafo, taps)
+    _replace_loads(built)
+    for grid in built.values():
+        check_net(grid.net, grid.section.name)
+    return built
+
+
+def _case(section: GridSection, folder: Path) -> tuple[pandapowerNet, NetRecord]:
+    case, record = section.case, NetRecord(transmission=section.level == "transmission")
+    if case not in available_cases() and not Path(case).is_absolute():
+        case = str(folder / case) if case.endswith(".json") else case
+    return load_case(case, section.name, record, _BASE_MVA[section.level]), record
+
+
+def _apply_limits(net: pandapowerNet, section: GridSection, record: NetRecord) -> None:
+    for column, value, key in (
+        ("min_vm_pu", section.vm_min_pu, "vm_min_pu"),
+        ("max_vm_pu", section.vm_max_pu, "vm_max_pu"),
+    ):
+        if value is not None:
+            replace_values(net, record, "bus", column, value, key)
+    if section.line_max_i_ka is not None:
+        replace_values(net, record, "line", "max_i_ka", section.line_max_i_ka, "line_max_i_ka")
+    for rating in section.ratings:
+        unknown = sorted(set(rating.lines) - set(net.line.index))
+        if unknown:
+            raise ScenarioError(
+                f"grids.{section.name}.ratings: line {unknown[0]} "
+                f"{absence(record, 'line', unknown[0])}; accepted are the lines "
+                f"{accepted_range(net.line.index)} of {section.case}"
+            )
+        replace_values(net, record, "line", "max_i_ka", rating.max_i_ka, "ratings", rating.lines)
+    if section.vm_pu is not None:
+        replace_values(net, record, "ext_grid", "vm_pu", section.vm_pu, "vm_pu")
+
+
+def _connect(
+    net: pandapowerNet, section: GridSection, built: Mapping[str, BuiltGrid], record: NetRecord
+) -> GridSection:
+    """Connect a net to its parent's; return the section with the bus of the parent's net."""
+    if section.parent is None or section.bus is None:
+        return section
+    parent = built[section.parent]
+    bus = parent.record.bus(section.bus)
+    if bus not in parent.net.bus.index:
+        raise ScenarioError(
+            f"grids.{section.name}.bus: {section.bus} {absence(parent.record, 'bus', bus)} in "
+            f"{section.parent}; accepted: {accepted_range(parent.net.bus.index)}"
+        )
+    follow_parent(net, parent.net, bus, record)
+    return section.model_copy(update={"bus": bus})
+
+
+def _scale_loads(net: pandapowerNet, section: GridSection, record: NetRecord) -> None:
+    if not len(net.load):
+        return
+    if section.loads.equal:
+        for column in ("p_mw", "q_mvar"):
+            mean = net.load[column].sum() / len(net.load)
+            replace_values(net, record, "load", column, mean, "loads.equal")
+    scaling = net.load["scaling"].fillna(1.0) * section.loads.scale
+    replace_values(net, record, "load", "scaling", scaling, "loads.scale")
+
+
+def _replace_loads(built: Mapping[str, BuiltGrid]) -> None:
+    """Subtract the nominal power of lower grids from the loads at their buses.
+
+    At a bus without reactive load none is subtracted: the lower grid draws its own.
+    """
+    for lower in built.values():
+        section = lower.section
+        if section.parent is None or not section.replaces_load:
+            continue
+        upper = built[section.parent].net
+        at_bus = upper.load.index[upper.load.bus == section.bus]
+        copies = section.multiplicity
+        powers = []
+        for column, unit in (("p_mw", "MW"), ("q_mvar", "MVAr")):
+            nominal = float((lower.net.load[column] * lower.net.load.scaling).sum())
+            there = float((upper.load[column] * upper.load.scaling).loc[at_bus].sum())
+            if column == "p_mw" or there > 0.0:
+                powers.append((column, unit, nominal, there))
+        for column, unit, nominal, there in powers:
+            left = there - copies * nominal
+            if left < -_ROUNDING:
+                raise ScenarioError(
+                    f"grids.{section.name}: replaces {copies * nominal:.4g} {unit} of the load of "
+                    f"{there:.4g} {unit} at bus {section.bus} of {section.parent}, which would "
+                    f"leave {left:.3g}; {_ways_out(section, powers)}"
+                )
+            if there != 0.0:
+                rest = upper.load.loc[at_bus, column] * (max(left, 0.0) / there)
+                key = f"grids.{section.name}"
+                record = built[section.parent].record
+                replace_values(upper, record, "load", column, rest, key, at_bus)
+
+
+def _ways_out(section: GridSection, powers: Sequence[tuple[str, str, float, float]]) -> str:
+    """Describe the accepted settings for a grid with more nominal load than its bus has."""
+    room = [(there + _ROUNDING) / nominal for _, _, nominal, there in powers if nominal > 0.0]
+    most = max(min(room, default=0.0), 0.0)
+    beside = "replaces_load = false (the load stays, the grid is added to it)"
+    scale = section.loads.scale * most / section.multiplicity
+    if scale < 1e-6:
+        return f"{beside} is accepted"
+    smaller = f"loads.scale of at most {scale:.4g}, or {beside}"
+    if most < 1.0:
+        return f"{smaller}, is accepted"
+    return f"a multiplicity of at most {int(most)} is accepted, or {smaller}"

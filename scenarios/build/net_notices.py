@@ -1,0 +1,83 @@
+"""Notices about a user's net: constant powers, and costs and limits that are not used."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from pandapower.auxiliary import pandapowerNet
+
+from stackelgrid.controllers.networks.cases import available_cases
+from stackelgrid.controllers.networks.devices import controllable, is_photovoltaic
+from stackelgrid.controllers.networks.naming import listed
+from stackelgrid.scenarios.build.system import BuiltScenario
+
+_LIMITS = ("min_p_mw", "max_p_mw", "min_q_mvar", "max_q_mvar")
+
+
+def net_lines(built: BuiltScenario) -> list[str]:
+    """Return a line for each element of users' nets that is treated in an unexpected way."""
+    lines: list[str] = []
+    for name, grid in built.grids.items():
+        if grid.section.case not in available_cases():
+            own = [*_constant(grid.net), *_solar(grid.net), *_costs(grid.net)]
+            own += _controllers(grid.net)
+            if grid.section.level != "transmission":
+                own += _slack(grid.net)
+            lines += [f"grids.{name}: {line}" for line in own]
+    return lines
+
+
+def _constant(net: pandapowerNet) -> Iterator[str]:
+    """Describe the static generators of constant power, by type."""
+    fixed = net.sgen[~is_photovoltaic(net.sgen) & ~controllable(net, "sgen")]
+    for kind, group in fixed.groupby(fixed["type"].fillna("").astype(str)):
+        of_type = f" of type {kind}" if kind else " without type"
+        total = float((group.p_mw * group.scaling.fillna(1.0)).sum())
+        yield (
+            f"sgen {listed(group.index)}{of_type} has no profile: {total:.4g} MW in all intervals"
+        )
+
+
+def _solar(net: pandapowerNet) -> Iterator[str]:
+    solar = net.sgen[is_photovoltaic(net.sgen) & ~controllable(net, "sgen")]
+    if len(solar):
+        yield (
+            f"sgen {listed(solar.index)} is PV that is not controllable: it feeds in the "
+            "available power and is never curtailed (controllable = True allows curtailment)"
+        )
+
+
+def _costs(net: pandapowerNet) -> Iterator[str]:
+    for table in ("gen", "sgen"):
+        fixed = set(net[table].index[~controllable(net, table)])
+        priced = net.poly_cost.element[net.poly_cost.et == table]
+        found = sorted(int(i) for i in priced if i in fixed)
+        if found:
+            yield (
+                f"{table} {listed(found)} is not controllable: fixed at its p_mw, and its "
+                "poly_cost is counted at that power"
+            )
+
+
+def _controllers(net: pandapowerNet) -> Iterator[str]:
+    """Describe pandapower controllers in service; tap controllers were replaced or refused."""
+    for i, row in net.controller.iterrows():
+        kinds = [kind.__name__ for kind in type(row.object).__mro__]
+        if bool(row.in_service) and "TrafoController" not in kinds:
+            yield f"controller {i} ({kinds[0]}) is not run, as in runpp without run_control"
+
+
+def _slack(net: pandapowerNet) -> Iterator[str]:
+    """Describe limits and costs of a feeder's external grid, which the scenario replaces."""
+    stated = [c for c in _LIMITS if c in net.ext_grid and _finite(net.ext_grid[c])]
+    if (net.poly_cost.et == "ext_grid").any():
+        stated.append("poly_cost")
+    if stated:
+        yield (
+            f"ext_grid {listed(net.ext_grid.index)}: {', '.join(stated)} not used: the tariff "
+            "or the grid above has the price, and ratings limit the exchange"
+        )
+
+
+def _finite(values: pd.Series) -> bool:
+    return bool(np.isfinite(values.to_numpy(dtype=float)).any())

@@ -1,0 +1,144 @@
+"""The command line: exit status 0 done, 2 bad input (one line, no traceback), 1 anything else.
+
+Verbs import the computing modules only when they are called, so `--help` is fast.
+"""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated
+
+import typer
+
+from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.profiles.errors import ProfileError, StackelgridError
+from stackelgrid.scenarios.cli.compare import compare
+from stackelgrid.scenarios.cli.console import ScenarioArgument, SetOption
+from stackelgrid.scenarios.cli.ensemble import ensemble
+from stackelgrid.scenarios.cli.exactness import exactness
+from stackelgrid.scenarios.cli.export import export
+from stackelgrid.scenarios.cli.report import report
+from stackelgrid.scenarios.cli.run import run
+from stackelgrid.scenarios.cli.serve import serve
+from stackelgrid.scenarios.cli.view import view
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.run.interrupts import INTERRUPTED, loading
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Rolling-horizon transmission-distribution co-simulation.",
+)
+_BAD_INPUT = (ScenarioError, ProfileError, NetworkError, ResultsError)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"stackelgrid {version('stackelgrid')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def validate(
+    scenario: ScenarioArgument,
+    overrides: SetOption = None,
+    explain: Annotated[
+        bool,
+        typer.Option(
+            "--explain",
+            help="List what was taken from each net, replaced, added, ignored and dropped.",
+        ),
+    ] = False,
+) -> None:
+    """Check a scenario without running it: build its grids, devices, profiles and models."""
+    with loading():
+        from stackelgrid.scenarios.build.explanation import explanation
+        from stackelgrid.scenarios.build.forecast_texts import forecast_lines
+        from stackelgrid.scenarios.build.net_notices import net_lines
+        from stackelgrid.scenarios.build.system import build_scenario
+        from stackelgrid.scenarios.schema.load import load_scenario
+
+    loaded = load_scenario(scenario, overrides or ())
+    built = build_scenario(loaded)
+    for name, grid in built.grids.items():
+        d = built.devices[name]
+        where = (
+            f"bus {grid.section.bus} of {grid.section.parent}" if grid.section.parent else "root"
+        )
+        print(
+            f"{name}: {len(grid.net.bus)} buses, {len(d.loads.index)} loads, "
+            f"{len(d.photovoltaics.index)} PV, {len(d.batteries.index)} batteries, "
+            f"{len(d.units.index)} units; {where} x {grid.section.multiplicity}"
+        )
+        if explain:
+            for line in explanation(grid):
+                print(line)
+    for line in (*net_lines(built), *forecast_lines(loaded.scenario)):
+        print(line)
+    print(f"{loaded.source}: valid")
+
+
+def solvers() -> None:
+    """List the solvers with version and licence, and those that a run would use."""
+    with loading():
+        from stackelgrid.controllers.solvers.registry import solver_table
+
+    print(solver_table())
+
+
+def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
+    """End a verb with one line at Ctrl-C, unless the verb handles Ctrl-C itself."""
+
+    @wraps(verb)
+    def call(*args: object, **options: object) -> None:
+        try:
+            verb(*args, **options)
+        except KeyboardInterrupt:
+            print("stackelgrid: interrupted", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+
+    return call
+
+
+for _verb in (run, compare, exactness, ensemble, report, export, view, serve, validate, solvers):
+    app.command()(_interruptible(_verb))
+
+
+def main() -> None:
+    """Run the command `stackelgrid`."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except typer.TyperException as error:  # a wrong option or argument
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        if not message:  # without a command the help has been shown
+            sys.exit(2)
+        _fail(StackelgridError(message), 2)
+    except _BAD_INPUT as error:
+        _fail(error, 2)
+    except StackelgridError as error:
+        _fail(error, 1)
+    except OSError as error:  # a full disk, a directory that may not be read
+        what = error.filename or "results"
+        _fail(StackelgridError(f"{what}: {error.strerror or error}"), 1)
+
+
+def _fail(error: Exception, status: int) -> None:
+    text = " ".join(str(error).split())
+    print(f"stackelgrid: {text}", file=sys.stderr)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

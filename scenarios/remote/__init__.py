@@ -1,0 +1,1 @@
+"""Simulators of a scenario in other processes or on other hosts."""

@@ -1,0 +1,1 @@
+"""A run from its scenario to a finished directory, resumable between intervals."""

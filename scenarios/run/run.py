@@ -1,0 +1,364 @@
+"""A run: build, simulate and write a directory whose summary states what it holds."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from stackelgrid.controllers.decision import Decision
+from stackelgrid.controllers.explanation import explanation, kept_schedule, severity
+from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.profiles.plain_state import StateError
+from stackelgrid.scenarios.build.notices import notices, programs
+from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.remote.remote import remote_simulators
+from stackelgrid.scenarios.run.json_text import json_text
+from stackelgrid.scenarios.run.log import RunLog
+from stackelgrid.scenarios.run.networks import write_networks
+from stackelgrid.scenarios.run.progress import DecisionProgress, RunProgress
+from stackelgrid.scenarios.run.run_progress import decision_progress, run_progress
+from stackelgrid.scenarios.run.state import (
+    RunState,
+    file_digests,
+    header_of,
+    locked,
+    read_header,
+    remove_state,
+    save_state,
+    state_of,
+    why_unsaved,
+)
+from stackelgrid.scenarios.run.summary import summary
+from stackelgrid.scenarios.run.wording import counted
+from stackelgrid.scenarios.run.world import run_world
+from stackelgrid.scenarios.schema.load import LoadedScenario
+from stackelgrid.simulators.blas_threads import one_blas_thread
+from stackelgrid.simulators.remote.supervision import Supervisor
+from stackelgrid.simulators.results.grid_interval import GridInterval
+from stackelgrid.simulators.results.manifest import ManifestWriter
+from stackelgrid.simulators.results.negotiation_tables import NegotiationRecorder
+from stackelgrid.simulators.results.negotiation_totals import negotiation_events
+from stackelgrid.simulators.results.stages import StageRecorder
+from stackelgrid.simulators.results.tables import TableWriter
+from stackelgrid.simulators.results.totals import Totals
+from stackelgrid.simulators.results.whole_file import sync, whole_file
+from stackelgrid.simulators.timings import Timings
+
+# folder of a run or study for nets and tables that its scenario held in memory
+INPUTS = "inputs"
+_BEFORE_A_RUN = ("scenario.toml.tmp", INPUTS)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Directory of a run, its summary and the built scenario."""
+
+    directory: Path
+    summary: dict[str, Any]
+    built: BuiltScenario = field(repr=False)
+
+
+def run_scenario(
+    loaded: LoadedScenario,
+    out: Path,
+    progress: Callable[[RunProgress], None] = lambda told: None,
+    say: Callable[[str], None] = lambda line: None,
+    early: Supervisor | None = None,
+    building: Callable[[str], None] = lambda text: None,
+) -> RunResult:
+    """Run a scenario into a new directory.
+
+    progress: called with the progress after every interval.
+    say: called with notices for the user.
+    early: simulators that were started before.
+    building: called with the name of the part that is built next, before the first interval.
+
+    Raises a StackelgridError for an error of the scenario (no directory is left behind) or of the
+    run (summary.json has the status "interrupted", and the parts written so far remain).
+    """
+    check_out(out)
+    return run_in(loaded, out, progress, say, _claimed(out), early=early, building=building)
+
+
+@one_blas_thread()
+def run_in(
+    loaded: LoadedScenario,
+    out: Path,
+    progress: Callable[[RunProgress], None],
+    say: Callable[[str], None],
+    claim: AbstractContextManager[None],
+    state: RunState | None = None,
+    early: Supervisor | None = None,
+    building: Callable[[str], None] = lambda text: None,
+) -> RunResult:
+    """Run a scenario in a directory, or resume the run there from its state.
+
+    `claim` reserves the directory for this run; it is entered after everything has been built.
+    """
+    started = time.perf_counter() - (0.0 if state is None else state.wall_s)
+    # remote simulators build their grids while this process builds
+    with remote_simulators(loaded, resolved(loaded), early) as remotes:
+        built = remotes.placed(build_scenario(loaded, building))
+        with _writing(out), claim:
+            if state is None:
+                with _refusing(out):
+                    _replace(out / "scenario.toml", tomli_w.dumps(resolved(loaded)), durable=True)
+                    names = ["scenario.toml", *write_networks(built.grids, out)]
+                    names += [f"{INPUTS}/{p.name}" for p in sorted((out / INPUTS).glob("[!.-]*"))]
+                    ManifestWriter(out).begin(names)
+            run = _Run(loaded, built, out, progress, say, started, state)
+            run.begin(state)
+            return run.finish()
+
+
+@contextmanager
+def _claimed(out: Path) -> Iterator[None]:
+    """Reserve a new or empty directory for a run; refuse it if another run has begun there."""
+    with _refusing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    with locked(out):
+        check_out(out)
+        yield
+
+
+@contextmanager
+def _refusing(out: Path) -> Iterator[None]:
+    """Convert errors of a directory that cannot be written to a ScenarioError."""
+    try:
+        yield
+    except OSError as error:
+        raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Convert errors of a directory that cannot be written to a one-line StackelgridError."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StackelgridError(f"{out}: cannot be written ({reason})") from error
+
+
+class _Run:
+    """A built scenario while it runs, and the files it writes to its directory."""
+
+    def __init__(
+        self,
+        loaded: LoadedScenario,
+        built: BuiltScenario,
+        out: Path,
+        progress: Callable[[RunProgress], None],
+        say: Callable[[str], None],
+        started: float,
+        state: RunState | None,
+    ) -> None:
+        self.loaded, self.built, self.out = loaded, built, out
+        self.totals = Totals({name: g.section.parent or "" for name, g in built.grids.items()})
+        self.timings = Timings()
+        if state is not None:
+            self.totals, self.timings = state.totals, state.timings
+        self.first_interval = self.totals.intervals_done
+        self.writer, self.log = TableWriter(out), RunLog(out)
+        self._stages = StageRecorder(self.writer, built.axis.index, built.devices)
+        self._negotiations = NegotiationRecorder(self.writer, built.axis.index)
+        self._started, self._progress, self._say = started, progress, say
+        self._decided, self._warning = DecisionProgress(), ""
+        self._world_before_s = self.timings.world_s
+        self.timings.build_s = time.perf_counter() - started - self._world_before_s
+        self._logged = self.totals.fallback_intervals
+        self._unsaved = why_unsaved(built)
+        content = resolved(loaded)
+        self._header = header_of(content, loaded.folder.resolve(), file_digests(content))
+
+    def begin(self, state: RunState | None) -> None:
+        """Print the notices of a new run, or restore a state and remove all later results."""
+        scenario, log = self.loaded.scenario, self.log
+        if state is not None:
+            log.cut(state.log_bytes)
+            self.writer.remove_from(self.first_interval)
+            log.event("resume", interval=self.first_interval, version=_version())
+            state.give(self.built)
+            return
+        log.event("start", scenario=scenario.name, seed=scenario.seed, version=_version())
+        t = scenario.time
+        self._say(
+            f"{scenario.name}: {counted(t.intervals, 'interval')} of {t.interval_min} min from "
+            f"{self.built.axis.index[0]:%Y-%m-%d %H:%M}, seed {scenario.seed}"
+        )
+        health = programs(self.built)
+        lines = notices(self.built, health)
+        if self._unsaved:
+            lines = [*lines, f"{self._unsaved}: an interrupted run begins again"]
+        for line in lines:
+            self._notice(line)
+        for label, program in health:
+            log.event("program", grids=label, **asdict(program))
+
+    def _notice(self, line: str) -> None:
+        self.log.event("notice", text=line)
+        self._say(line)
+
+    def finish(self) -> RunResult:
+        """Run the remaining intervals; the summary counts those done, also after an error."""
+        status, out = "interrupted", self.out
+        try:
+            # from here on readers find the directory of a running run
+            write_summary(out, self._summary("running"))
+            world_started = time.perf_counter()
+            try:
+                run_world(
+                    self.built,
+                    self.writer,
+                    self.totals,
+                    self.timings,
+                    self._on_interval,
+                    self._on_decision,
+                    self.first_interval,
+                )
+            finally:
+                spent = time.perf_counter() - world_started
+                self.timings.world_s = self._world_before_s + spent
+            self.writer.merge()
+            if self.totals.negotiation.summary() is not None:
+                _draw_negotiations(out, self.loaded.scenario.name)
+            status = "done"
+        finally:
+            final = self._summary(status)
+            with nullcontext() if status == "done" else suppress(OSError):
+                self.log.event(status, intervals_done=self.totals.intervals_done)
+                write_summary(out, final, durable=True)
+        remove_state(out)  # last: until the summary has the status "done", resuming needs it
+        return RunResult(out, final, self.built)
+
+    def _on_decision(self, interval: int, decision: Decision) -> None:
+        log, totals = self.log, self.totals
+        self._stages.write(interval, decision)
+        self._negotiations.write(interval, decision)
+        for outcome in decision.outcomes:
+            totals.add_follower_gap(outcome.follower_gap)
+            totals.negotiation.add(interval, outcome)
+            for event in negotiation_events(interval, outcome):
+                log.event(event.kind, **event.fields)
+            if outcome.follower_gap != outcome.follower_gap:
+                self._warn(interval, f"{outcome.follower}: its dispatch could not be audited")
+        for text in decision.messages:
+            self._warn(interval, text)
+        self._decided = decision_progress(decision) or self._decided
+        for name, plan in decision.plans.items():
+            if plan.step == 0:
+                log.event("solve", interval=interval, grid=name, **asdict(plan.report))
+
+    def _warn(self, interval: int, text: str) -> None:
+        self.log.event("warning", interval=interval, text=text)
+        self._warning = f"interval {interval}: {text}"
+
+    def _on_interval(self, done: int, rows: Sequence[GridInterval]) -> None:
+        totals = self.totals
+        for interval in sorted(totals.fallback_intervals - self._logged):
+            reasons = totals.fallback_reasons[interval]
+            self._logged.add(interval)
+            self.log.event("fallback", interval=interval, reasons=reasons)
+            self._warning = f"interval {interval}: {kept_schedule(reasons[0])}"
+        for row in map(GridInterval.columns, rows):
+            if severity(row)[0]:
+                where = {"interval": done - 1, "grid": row["grid"]}
+                self.log.event("not_good", **where, text=explanation(row))
+        if self._unsaved:
+            self.writer.commit(done - 1, durable=False)
+        else:
+            self._save(done)
+        write_summary(self.out, self._summary("running"))
+        self._progress(run_progress(self.built, totals, rows, self._decided, self._warning))
+
+    def _save(self, done: int) -> None:
+        """Save the state once the tables and the log that it refers to are on disk."""
+        started = time.perf_counter()
+        self.writer.commit(done - 1, durable=True)
+        log_bytes = self.log.sync()
+        wall_s = started - self._started
+        timings = replace(self.timings, world_s=wall_s - self.timings.build_s)
+        try:
+            state = state_of(self.built, self.totals, timings, wall_s, log_bytes)
+            save_state(self.out, replace(self._header, interval=done), state)
+        except StateError as error:  # the state of a user's controller is not plain data
+            before = read_header(self.out)
+            then = "begins again" if before is None else f"goes on with interval {before.interval}"
+            name = self.loaded.scenario.controller
+            self._unsaved = f"controller {name}: its state cannot be saved ({error})"
+            self._notice(f"{self._unsaved}: an interrupted run {then}")
+        self.timings.state_s += time.perf_counter() - started
+
+    def _summary(self, status: str) -> dict[str, Any]:
+        wall_s = time.perf_counter() - self._started
+        timings = self.timings
+        if status == "running":
+            timings = replace(timings, world_s=wall_s - timings.build_s)
+        folder = self.loaded.folder.resolve()
+        return summary(self.built, folder, self.totals, timings, status, wall_s)
+
+
+def _draw_negotiations(out: Path, name: str) -> None:
+    """Write the pictures of a run's negotiations; import matplotlib only here."""
+    from stackelgrid.analysis.negotiation import read_negotiations
+    from stackelgrid.analysis.pictures.studies import write_negotiations
+
+    write_negotiations(read_negotiations(out), out, name)
+
+
+def resolved(loaded: LoadedScenario) -> dict[str, Any]:
+    """Return the content of a scenario with absolute file names, independent of its folder."""
+    content = loaded.scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
+    folder = loaded.folder.resolve()
+    sections = [*content["tariffs"].values()]
+    for grid in content["grids"]:
+        sections += [grid["loads"], *grid["pv"]]
+        if grid["case"].endswith(".json"):
+            grid["case"] = str(folder / grid["case"])
+    forecast, deviations = content.get("forecast", {}), content.get("deviations", {})
+    for section in (*sections, forecast):
+        if "file" in section:
+            section["file"] = str(folder / section["file"])
+    for section in (forecast, deviations):
+        if isinstance(section.get("correlation_sites"), str):
+            section["correlation_sites"] = str(folder / section["correlation_sites"])
+    return content
+
+
+def check_out(out: Path) -> None:
+    """Refuse a directory that is not empty or cannot be created."""
+    try:
+        out.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:  # a name that is too long
+        raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
+    if out.exists() and not out.is_dir():
+        raise ScenarioError(f"--out {out}: is a file; a new or empty directory is accepted")
+    # a run killed before it began leaves at most an incomplete scenario and its inputs
+    if out.is_dir() and any(path.name not in _BEFORE_A_RUN for path in out.iterdir()):
+        what = "holds a run" if (out / "summary.json").exists() else "is not empty"
+        raise ScenarioError(f"--out {out}: {what}; a new or empty directory is accepted")
+
+
+def write_summary(out: Path, content: dict[str, Any], *, durable: bool = False) -> None:
+    """Replace summary.json atomically, so that readers never find it incomplete."""
+    _replace(out / "summary.json", json_text(content, indent=2) + "\n", durable=durable)
+
+
+def _replace(path: Path, text: str, *, durable: bool) -> None:
+    """Replace a file atomically; if `durable`, it survives a loss of power."""
+    with whole_file(path, durable=durable) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+    if durable:
+        sync(path.parent)
+
+
+def _version() -> str:
+    return version("stackelgrid")

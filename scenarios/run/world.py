@@ -1,0 +1,228 @@
+"""The mosaik world of a scenario: simulators and their connections."""
+
+import asyncio
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import mosaik
+
+from stackelgrid.controllers.decision import Decision
+from stackelgrid.controllers.networks.limits import net_limits
+from stackelgrid.controllers.networks.meshed import MeshedNetwork
+from stackelgrid.controllers.networks.order import net_order
+from stackelgrid.controllers.networks.radial import RadialNetwork
+from stackelgrid.scenarios.build.system import BuiltScenario
+from stackelgrid.scenarios.remote.remote import AGENT_KIND
+from stackelgrid.simulators.attributes import AGENT, FLEET, Flow, names
+from stackelgrid.simulators.grid import boundary_eid
+from stackelgrid.simulators.remote.grids import GridElsewhere
+from stackelgrid.simulators.results.grid_interval import GridInterval
+from stackelgrid.simulators.results.recorder import (
+    RECORDED_AGENT,
+    RECORDED_BOUNDARY,
+    RECORDED_FLEET,
+    RECORDED_GRID,
+)
+from stackelgrid.simulators.results.rows import RecordedGrid
+from stackelgrid.simulators.results.tables import TableWriter
+from stackelgrid.simulators.results.totals import Totals
+from stackelgrid.simulators.timings import Timings
+
+_SIMULATORS: Any = {
+    "Agents": {"python": "stackelgrid.simulators.agents:AgentSimulator"},
+    "Devices": {"python": "stackelgrid.simulators.devices:DeviceSimulator"},
+    "Grids": {"python": "stackelgrid.simulators.grid:GridSimulator"},
+    "AllGrids": {"python": "stackelgrid.simulators.remote.grids:GridProxy"},
+    "Recorder": {"python": "stackelgrid.simulators.results.recorder:Recorder"},
+}
+# limit of mosaik on the rounds of the interface loop
+_MAX_ROUNDS = 100
+
+
+def run_world(
+    built: BuiltScenario,
+    writer: TableWriter,
+    totals: Totals,
+    timings: Timings,
+    progress: Callable[[int, Sequence[GridInterval]], None],
+    observe: Callable[[int, Decision], None] = lambda interval, decision: None,
+    first_interval: int = 0,
+) -> None:
+    """Connect all simulators and run the intervals that are left.
+
+    `observe` receives every decision; `progress` receives the number of recorded intervals and the
+    rows of the last one.
+
+    Order within an interval: agents decide on the measurements of the previous interval
+    (time-shifted) after that interval is recorded; devices apply the set points; grids exchange
+    powers (upwards) and voltages (downwards, weak) until they converge; the recorder writes. A
+    resumed run begins with `first_interval`, at which mosaik's clock starts at zero. Raises what a
+    simulator raises.
+    """
+    if first_interval == built.scenario.time.intervals:  # all intervals are recorded
+        return
+    interval_s = 60 * built.scenario.time.interval_min
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="mosaik")
+        world = mosaik.World(
+            _SIMULATORS,
+            cache=False,
+            max_loop_iterations=_MAX_ROUNDS,
+            skip_greetings=True,
+            configure_logging=False,
+        )
+        with world:
+            _connect(
+                world, built, writer, totals, timings, progress, observe, interval_s, first_interval
+            )
+            try:
+                left = built.scenario.time.intervals - first_interval
+                world.run(until=left * interval_s, print_progress=False)
+            except BaseException:
+                _cancel_tasks(world.loop)
+                raise
+
+
+def _cancel_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel tasks that mosaik leaves pending after a failure; asyncio would print warnings."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+
+
+def _connect(
+    world: mosaik.World,
+    built: BuiltScenario,
+    writer: TableWriter,
+    totals: Totals,
+    timings: Timings,
+    progress: Callable[[int, Sequence[GridInterval]], None],
+    observe: Callable[[int, Decision], None],
+    interval_s: int,
+    first_interval: int,
+) -> None:
+    sections = {name: grid.section for name, grid in built.grids.items()}
+    agents = world.start(
+        "Agents",
+        interval_s=interval_s,
+        controller=built.controller,
+        timings=timings,
+        observe=observe,
+        first_interval=first_interval,
+    )
+    devices = world.start(
+        "Devices",
+        interval_s=interval_s,
+        fleets=list(built.fleets.values()),
+        first_interval=first_interval,
+    )
+    clock = {k: f"{t:%Y-%m-%d %H:%M}" for k, t in enumerate(built.axis.index)}
+    grids: dict[str, Any] = {}
+    boundaries: dict[str, Any] = {}
+    with world.group():
+        for level in ("lv", "mv", "transmission"):
+            members = [built.simulated[n] for n, s in sections.items() if s.level == level]
+            if not members:
+                continue
+            elsewhere = any(isinstance(grid, GridElsewhere) for grid in members)
+            simulator = world.start(
+                "AllGrids" if elsewhere else "Grids",
+                interval_s=interval_s,
+                grids=members,
+                timings=timings,
+                clock=clock,
+                first_interval=first_interval,
+            )
+            for grid in members:
+                grids[grid.name] = simulator.Grid(grid=grid.name)
+                boundaries.update({child.eid: child for child in grids[grid.name].children})
+    recorder = world.start(
+        "Recorder",
+        interval_s=interval_s,
+        grids=[_recorded(built, name) for name in sections],
+        times=built.axis.index,
+        writer=writer,
+        totals=totals,
+        timings=timings,
+        progress=progress,
+        first_interval=first_interval,
+    )
+    for name, section in sections.items():
+        kind = getattr(agents, AGENT_KIND[section.level])
+        forecast = built.system.forecast(name)
+        agent = kind(grid=name, devices=built.devices[name], forecast=forecast)
+        fleet, log, grid = devices.Fleet(grid=name), recorder.Log(grid=name), grids[name]
+        simulated = built.simulated[name]
+
+        # measurements of the previous interval
+        world.connect(
+            grid, agent, ("slack_vm_pu", "vm_pu"), ("tap_pos", "tap_pos"),
+            time_shifted=interval_s,
+            initial_data={"slack_vm_pu": simulated.vm_pu, "tap_pos": simulated.tap_pos},
+        )  # fmt: skip
+        world.connect(
+            fleet, agent, ("battery_e_mwh", "battery_e_mwh"),
+            time_shifted=interval_s,
+            initial_data={"battery_e_mwh": built.fleets[name].battery_e_mwh},
+        )  # fmt: skip
+        world.connect(
+            log, agent, ("recorded", "recorded"),
+            time_shifted=interval_s,
+            initial_data={"recorded": first_interval},
+        )  # fmt: skip
+        # set points, and the resulting powers of the devices
+        set_points = set(names(AGENT, Flow.OUTPUT)) & set(names(FLEET, Flow.INPUT))
+        world.connect(agent, fleet, *((a, a) for a in sorted(set_points)))
+        powers = ["bus_p_mw", "bus_q_mvar"]
+        if len(built.grids[name].net.gen):
+            powers.append("gen_p_mw")
+        world.connect(fleet, grid, *((a, a) for a in powers))
+        # recorded results
+        world.connect(grid, log, *((a, a) for a in RECORDED_GRID))
+        world.connect(fleet, log, *((a, a) for a in RECORDED_FLEET))
+        world.connect(agent, log, *((a, a) for a in RECORDED_AGENT))
+        if section.parent is not None:
+            boundary = boundaries[boundary_eid(section.parent, name)]
+            world.connect(grid, boundary, ("p_mw", "p_mw"), ("q_mvar", "q_mvar"))
+            world.connect(boundary, grid, ("vm_pu", "vm_pu"), ("va_degree", "va_degree"), weak=True)
+            world.connect(boundary, log, *((a, a) for a in RECORDED_BOUNDARY))
+
+
+def _recorded(built: BuiltScenario, name: str) -> RecordedGrid:
+    section, net = built.grids[name].section, built.grids[name].net
+    parent = built.grids[section.parent] if section.parent is not None else None
+    feeder = next((f for f in built.system.feeders if f.name == name), None)
+    transmission = built.system.transmission
+    network: RadialNetwork | MeshedNetwork | None = feeder.network if feeder else None
+    if network is None:
+        assert transmission is not None
+        network = transmission.network
+    position = 0
+    if parent is not None:
+        position = int(parent.net.bus.index.get_loc(section.bus))
+    return RecordedGrid(
+        name=name,
+        level=section.level,
+        copies=built.system.copies(name),
+        parent=section.parent or "",
+        parent_bus=section.bus if section.bus is not None else -1,
+        parent_bus_position=position,
+        multiplicity=section.multiplicity,
+        boundary_kind=section.boundary.kind,
+        base_mva=float(net.sn_mva),
+        bus_index=tuple(int(b) for b in net.bus.index),
+        branches=tuple(
+            [("line", int(i)) for i in net.line.index]
+            + [("trafo", int(i)) for i in net.trafo.index]
+        ),
+        network_bus_index=network.bus_index,
+        order=net_order(network, net),
+        limits=net_limits(net),
+        devices=built.devices[name],
+        series=built.series[name],
+        curtailment_eur_per_mwh=built.scenario.costs.curtailment_eur_per_mwh,
+        trade=feeder.options.trade if feeder is not None else None,
+        nodal_pricing=built.scenario.pricing == "lmp",
+    )

@@ -1,0 +1,1 @@
+"""Schema of a scenario, and the reader of scenario files."""

@@ -1,0 +1,169 @@
+"""Sections `forecast` and `deviations`: forecasts of controllers, and realised deviations."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.forecast_correlation import correlation_matrix
+from stackelgrid.profiles.forecast_errors import ErrorModel
+from stackelgrid.scenarios.schema.base import (
+    ClockTime,
+    Finite,
+    NonNegative,
+    Positive,
+    Section,
+    Share,
+)
+
+Model = Literal["perfect", "persistence", "autoregressive", "file"]
+Persistence = Literal["day_before", "last", "clear_sky"]
+
+
+def _correlation(value: Any) -> Any:
+    """Refuse values other than a number, a correlation matrix or the name of a file."""
+    if isinstance(value, str):
+        if Path(value).suffix.lower() not in (".csv", ".parquet"):
+            raise ValueError(
+                f"{value!r} is not the file of a matrix; one ending in .csv or .parquet is accepted"
+            )
+    elif isinstance(value, list | tuple):
+        try:
+            matrix = correlation_matrix(value, "the matrix")
+        except ProfileError as error:
+            raise ValueError(str(error)) from error
+        return tuple(tuple(float(v) for v in row) for row in matrix)
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+        raise ValueError(
+            f"{value!r} is not accepted: a number in [0, 1], a correlation matrix of the grids or "
+            "the name of a file with one is"
+        )
+    return value
+
+
+CorrelationSites = Annotated[
+    float | str | tuple[tuple[float, ...], ...], BeforeValidator(_correlation)
+]
+
+
+class ErrorSection(Section):
+    """Relative errors: `std` at a lead of `lead_h` hours, hourly correlation `phi`, `bias`."""
+
+    std: NonNegative = 0.0
+    lead_h: Positive = 24.0
+    phi: Share = 0.95
+    bias: Finite = 0.0
+
+    def error_model(self, level: float) -> ErrorModel:
+        """Error model at an error level."""
+        return ErrorModel(self.std, self.lead_h, self.phi, self.bias).scaled(level)
+
+
+class PriceErrorSection(Section):
+    """Errors of prices in EUR/MWh, the same of import and export and of all tariffs."""
+
+    std_eur_per_mwh: NonNegative = 0.0
+    lead_h: Positive = 24.0
+    phi: Share = 0.95
+    bias_eur_per_mwh: Finite = 0.0
+
+    def error_model(self, level: float) -> ErrorModel:
+        """Error model at an error level."""
+        std, bias = self.std_eur_per_mwh, self.bias_eur_per_mwh
+        return ErrorModel(std, self.lead_h, self.phi, bias).scaled(level)
+
+
+class ForecastQuantity(ErrorSection):
+    """Forecast of loads or PV; `model` and `persistence` override those of the section."""
+
+    model: Model | None = None
+    persistence: Persistence | None = None
+
+
+class ForecastPrice(PriceErrorSection):
+    """Forecast of prices; `model` and `persistence` override those of the section."""
+
+    model: Model | None = None
+    persistence: Literal["day_before", "last"] | None = None
+
+
+class ForecastSection(Section):
+    """Forecasts of loads, PV and prices for controllers (docs/forecast.md).
+
+    `level` multiplies the standard deviations and biases of all quantities. Forecasts are updated
+    at the start of the run and every `update_min` minutes or at the clock times `update_at`; by
+    default in every interval. `seed` defaults to the scenario's.
+    """
+
+    model: Model
+    seed: Annotated[int, Field(ge=0)] | None = None
+    level: NonNegative = 1.0
+    update_min: Annotated[int, Field(ge=1)] | None = None
+    update_at: Annotated[tuple[ClockTime, ...], Field(min_length=1)] | None = None
+    correlation_sites: CorrelationSites = 0.0
+    file: str | None = None
+    member: Annotated[int, Field(ge=0)] | None = None
+    load: ForecastQuantity = ForecastQuantity()
+    pv: ForecastQuantity = ForecastQuantity()
+    price: ForecastPrice = ForecastPrice()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if "file" in self.models and self.file is None:
+            raise ValueError("model 'file' needs file, a CSV or Parquet file of forecasts")
+        if self.update_min is not None and self.update_at is not None:
+            raise ValueError("one of update_min and update_at is accepted, not both")
+        if self.load.persistence == "clear_sky":
+            raise ValueError(
+                "load.persistence: loads know no clear sky; day_before and last are accepted"
+            )
+        if self.pv.persistence == "last":
+            raise ValueError(
+                "pv.persistence: the last value would shine through the night; day_before and "
+                "clear_sky are accepted"
+            )
+        return self
+
+    @property
+    def models(self) -> tuple[Model, Model, Model]:
+        """Models of load, PV and price."""
+        load, pv, price = (s.model or self.model for s in (self.load, self.pv, self.price))
+        return load, pv, price
+
+    @property
+    def error_models(self) -> tuple[ErrorModel | None, ...]:
+        """Errors of load, PV and price at the section's level; None for models without errors."""
+        sections: tuple[ForecastQuantity | ForecastPrice, ...] = (self.load, self.pv, self.price)
+        return tuple(
+            section.error_model(self.level) if model == "autoregressive" else None
+            for section, model in zip(sections, self.models, strict=True)
+        )
+
+
+class DeviationsSection(Section):
+    """Deviations of the realised series from the profiles.
+
+    `level` multiplies all standard deviations and biases; `seed` defaults to the scenario's.
+    """
+
+    seed: Annotated[int, Field(ge=0)] | None = None
+    level: NonNegative = 1.0
+    correlation_sites: CorrelationSites = 0.0
+    load: ErrorSection = ErrorSection()
+    pv: ErrorSection = ErrorSection()
+    price: PriceErrorSection = PriceErrorSection()
+
+    @property
+    def error_models(self) -> tuple[ErrorModel, ...]:
+        """Errors of load, PV and price at the section's level."""
+        return tuple(s.error_model(self.level) for s in (self.load, self.pv, self.price))
+
+
+def check_updates(section: ForecastSection, interval_min: int) -> None:
+    """Refuse updates within intervals; raises ValueError."""
+    if section.update_min is not None and section.update_min % interval_min:
+        raise ValueError(
+            f"update_min = {section.update_min} is no multiple of time.interval_min = "
+            f"{interval_min}"
+        )

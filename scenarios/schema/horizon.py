@@ -1,0 +1,57 @@
+"""The optimisation horizon of a scenario, and the interval between decisions."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from stackelgrid.profiles.size_limits import HORIZON_STEPS
+from stackelgrid.scenarios.schema.base import Section
+
+_YEAR_MIN = 366 * 24 * 60
+
+
+class HorizonStep(Section):
+    """`count` steps of `minutes`."""
+
+    count: Annotated[int, Field(ge=1)]
+    minutes: Annotated[int, Field(ge=1, le=_YEAR_MIN)]
+
+
+def check_steps(steps: tuple[HorizonStep, ...]) -> None:
+    """Refuse too many steps; raises ValueError."""
+    total = sum(step.count for step in steps)
+    if total > HORIZON_STEPS:
+        raise ValueError(f"steps: {total:,} steps; at most {HORIZON_STEPS:,} are accepted")
+
+
+class HorizonSection(Section):
+    """Optimisation horizon; steps may become longer towards its end.
+
+    A rolling horizon is optimised every `resolve_every` intervals. In between, the next steps of
+    the last schedule are applied; these steps must be single intervals.
+    """
+
+    mode: Literal["rolling", "day_ahead"] = "rolling"
+    steps: Annotated[tuple[HorizonStep, ...], Field(min_length=1)]
+    resolve_every: Annotated[int, Field(ge=1)] = 1
+
+    @model_validator(mode="after")
+    def _resolvable(self) -> Self:
+        check_steps(self.steps)
+        every = self.resolve_every
+        if every == 1:
+            return self
+        if self.mode == "day_ahead":
+            raise ValueError("resolve_every belongs to a rolling horizon; a day is decided once")
+        first = self.steps[0].minutes
+        equal = 0
+        for step in self.steps:
+            if step.minutes != first:
+                break
+            equal += step.count
+        if equal < every:
+            raise ValueError(
+                f"resolve_every = {every} needs {every} steps of one interval at the beginning, "
+                f"found {equal}"
+            )
+        return self

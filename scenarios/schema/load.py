@@ -1,0 +1,110 @@
+"""Load a Scenario from a TOML file with overrides, or from plain content."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from stackelgrid.profiles.errors import shown
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.schema.plain_content import check_content
+from stackelgrid.scenarios.schema.scenario import Scenario
+from stackelgrid.scenarios.schema.text import (
+    merge_templates,
+    plain_content,
+    scenario_content,
+    shipped_scenarios,
+)
+
+__all__ = ["LoadedScenario", "load_content", "load_scenario", "scenario_of", "shipped_scenarios"]
+
+
+@dataclass(frozen=True)
+class LoadedScenario:
+    """A scenario and its source; relative paths in it start at `folder`."""
+
+    scenario: Scenario
+    source: str
+    folder: Path
+
+
+def load_scenario(
+    source: str,
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    seed: int | None = None,
+) -> LoadedScenario:
+    """Read a scenario by path or shipped name; `overrides` are `a.b=value` texts, or values by key.
+
+    Raises ScenarioError with one line that names file and key.
+    """
+    return _validated(scenario_content(source, overrides), seed)
+
+
+def load_content(
+    content: Mapping[str, Any], overrides: Mapping[str, Any], seed: int | None = None
+) -> LoadedScenario:
+    """Validate the content of a scenario without a file; `overrides` are values by `a.b`.
+
+    Relative paths start at the folder of the file that it `extends`, otherwise at the working
+    directory. Raises ScenarioError as `load_scenario` does.
+    """
+    return _validated(plain_content(content, overrides), seed)
+
+
+def _validated(found: tuple[dict[str, Any], str, Path], seed: int | None) -> LoadedScenario:
+    data, name, folder = found
+    if seed is not None:
+        data["seed"] = seed
+    return LoadedScenario(scenario_of(data, name), name, folder)
+
+
+def scenario_of(data: Mapping[str, Any], name: str) -> Scenario:
+    """Validate the content of a scenario; messages begin with `name`.
+
+    Raises ScenarioError with one line: key, value and what is accepted.
+    """
+    check_content(data, name)
+    merged = merge_templates(data, name)
+    try:
+        return Scenario.model_validate(merged)
+    except ValidationError as error:
+        raise ScenarioError(_first_error(error, name, merged)) from error
+
+
+# replacements for pydantic's messages that name Python types
+_SHAPES = {"tuple_type": "a list", "dict_type": "a section", "model_type": "a section"}
+
+
+def _first_error(error: ValidationError, name: str, data: Mapping[str, Any]) -> str:
+    """Return one line with the first error and the number of further ones."""
+    # a list whose only entry is refused is also reported as too short; keep that error only for
+    # empty lists
+    first, *others = (e for e in error.errors() if e["type"] != "too_short" or not e["input"])
+    parts: list[str] = []
+    at: Any = data
+    for part in first["loc"]:
+        if isinstance(at, list) and isinstance(part, int) and part < len(at):
+            at = at[part]
+            label = at.get("name") if isinstance(at, dict) else None
+            parts.append(shown(str(label or part))[1:-1])
+        else:
+            at = at.get(part) if isinstance(at, dict) else None
+            parts.append(shown(str(part))[1:-1])
+    key = ".".join(parts) or "scenario"
+    value = first["input"]
+    if first["type"] == "missing":
+        text = "is missing"
+    elif first["type"] in _SHAPES:
+        text = f"{shown(value)} is not accepted: {_SHAPES[first['type']]} is"
+    elif first["type"] == "too_short":
+        least = first["ctx"]["min_length"]
+        text = f"{shown(value)} is not accepted: a list of at least {least} is"
+    elif first["type"] == "value_error":
+        text = first["msg"].removeprefix("Value error, ")
+    else:
+        message = first["msg"][:1].lower() + first["msg"][1:]
+        text = f"{shown(value)} is not accepted: {message}"
+    more = f" (and {len(others)} more)" if others else ""
+    return f"{name}: {key}: {text}{more}"

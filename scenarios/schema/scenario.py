@@ -1,0 +1,380 @@
+"""Schema of a scenario in TOML: immutable, without unknown keys, in pandapower's units.
+
+`scenarios/day.toml` is the commented example; docs/scenario.md lists every key.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from stackelgrid.profiles.size_limits import MULTIPLICITY
+from stackelgrid.scenarios.schema.base import (
+    ClockTime,
+    Finite,
+    Index,
+    Name,
+    NonNegative,
+    Positive,
+    Section,
+    Tap,
+)
+from stackelgrid.scenarios.schema.communication import (
+    CommunicationSection,
+    check_communication,
+    check_controller,
+)
+from stackelgrid.scenarios.schema.devices import (
+    BatterySection,
+    LoadsSection,
+    PvPlane,
+    PvSection,
+    TradeSection,
+    UnitSection,
+)
+from stackelgrid.scenarios.schema.ensemble import EnsembleSection
+from stackelgrid.scenarios.schema.exactness import ExactnessSection
+from stackelgrid.scenarios.schema.forecast import (
+    DeviationsSection,
+    ForecastSection,
+    check_updates,
+)
+from stackelgrid.scenarios.schema.horizon import HorizonSection
+from stackelgrid.scenarios.schema.remote import RemoteSection, check_remote
+from stackelgrid.scenarios.schema.sizes import check_scenario_sizes
+from stackelgrid.scenarios.schema.time import Time
+
+
+class SiteSection(Section):
+    """Geographic site for the position of the sun."""
+
+    latitude: Annotated[float, Field(ge=-90.0, le=90.0)]
+    longitude: Annotated[float, Field(ge=-180.0, le=180.0)]
+    altitude_m: Annotated[float, Field(ge=-500.0, le=9000.0)] = 0.0
+    ambient_c: Annotated[float, Field(ge=-60.0, le=60.0)] = 15.0
+
+
+class Weather(Section):
+    """Sky of the day: `clear`, `sunny` (rare clouds) or `cloudy`."""
+
+    sky: Literal["clear", "sunny", "cloudy"] = "sunny"
+
+
+class SolverSection(Section):
+    """Solvers (auto: MOSEK if it has a licence), gap, reproducible limits and threads."""
+
+    conic: Literal["auto", "clarabel", "mosek"] = "auto"
+    mixed_integer: Literal["auto", "misocp", "mosek", "scip", "gurobi", "xpress", "copt"] = "auto"
+    gap: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-3
+    node_limit: Annotated[int, Field(ge=0, le=1_000_000_000)] = 500
+    round_limit: Annotated[int, Field(ge=0, le=1_000_000)] = 20
+    threads: Annotated[int, Field(ge=1, le=256)] = 2
+
+
+class TolerancesSection(Section):
+    """Tolerances that a scenario may set."""
+
+    interface_pu: Annotated[float, Field(gt=0.0, le=1e-3)] = 1e-7
+
+
+class CertificateSection(Section):
+    """Certificates phase by phase for LV grids, and recovery of plans that are not good.
+
+    Without `recovery` schedules are applied as the relaxation returns them.
+    """
+
+    three_phase: bool = False
+    recovery: bool = True
+
+
+class Costs(Section):
+    """Prices outside of the tariffs.
+
+    `stored_energy_eur_per_mwh` is the value of the increase in stored energy over a run; the
+    default is the mean import price of the grid's tariff.
+    """
+
+    generation_factor: Positive = 1.0
+    curtailment_eur_per_mwh: NonNegative = 0.0
+    loss_eur_per_mwh: NonNegative = 0.0
+    terminal: Literal["initial", "value"] = "initial"
+    terminal_value_eur_per_mwh: NonNegative = 0.0
+    stored_energy_eur_per_mwh: NonNegative | None = None
+
+
+class TariffPeriod(Section):
+    """Prices from a clock time until the next period begins."""
+
+    from_: Annotated[ClockTime, Field(alias="from")]
+    import_: Annotated[Finite, Field(alias="import")]
+    export: Finite
+
+
+class TariffSection(Section):
+    """A tariff: `flat`, `time_of_use` or `series` (CSV or Parquet)."""
+
+    kind: Literal["flat", "time_of_use", "series"]
+    import_: Annotated[Finite | None, Field(alias="import")] = None
+    export: Finite | None = None
+    periods: tuple[TariffPeriod, ...] = ()
+    file: str | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        given = {
+            "import": self.import_ is not None,
+            "export": self.export is not None,
+            "periods": bool(self.periods),
+            "file": self.file is not None,
+        }
+        wanted = {"flat": {"import", "export"}, "time_of_use": {"periods"}, "series": {"file"}}
+        have = {k for k, v in given.items() if v}
+        if have != wanted[self.kind]:
+            raise ValueError(
+                f"a {self.kind} tariff takes {' and '.join(sorted(wanted[self.kind]))}, "
+                f"found {' and '.join(sorted(have)) or 'nothing'}"
+            )
+        return self
+
+
+class BoundarySection(Section):
+    """Connection of a grid to its parent.
+
+    `oltc` needs vm_set_pu, deadband_pu and delay_s. sn_mva, vk_percent and vkr_percent describe a
+    transformer to add. Without them the net's own transformer is used, and tap data and phase shift
+    given here replace the net's.
+    """
+
+    kind: Literal["oltc", "fixed_tap", "ideal"]
+    sn_mva: Positive | None = None
+    vk_percent: Positive | None = None
+    vkr_percent: NonNegative | None = None
+    shift_degree: Finite | None = None
+    tap_min: Tap | None = None
+    tap_max: Tap | None = None
+    tap_step_percent: Positive | None = None
+    tap_pos: Tap | None = None
+    vm_set_pu: Positive | None = None
+    deadband_pu: Positive | None = None
+    delay_s: NonNegative | None = None
+
+    @property
+    def adds_transformer(self) -> bool:
+        """True if a transformer is added to the grid."""
+        return self.sn_mva is not None
+
+    @property
+    def stated(self) -> dict[str, Any]:
+        """Tap data and phase shift given here, by pandapower's column."""
+        columns = ("shift_degree", "tap_min", "tap_max", "tap_step_percent", "tap_pos")
+        values = {column: getattr(self, column) for column in columns}
+        return {column: value for column, value in values.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        plate = (self.sn_mva, self.vk_percent, self.vkr_percent)
+        if any(v is None for v in plate) and any(v is not None for v in plate):
+            raise ValueError("sn_mva, vk_percent and vkr_percent come together")
+        regulation = (self.vm_set_pu, self.deadband_pu, self.delay_s)
+        if self.kind == "oltc" and any(v is None for v in regulation):
+            raise ValueError("an oltc boundary needs vm_set_pu, deadband_pu and delay_s")
+        if self.kind != "oltc" and any(v is not None for v in regulation):
+            raise ValueError(f"a {self.kind} boundary has no vm_set_pu, deadband_pu or delay_s")
+        if self.kind == "ideal" and self.sn_mva is not None:
+            raise ValueError("an ideal boundary has no transformer")
+        if self.kind == "ideal" and self.stated:
+            raise ValueError(
+                f"an ideal boundary has no {', '.join(self.stated)}; fixed_tap and oltc have"
+            )
+        return self
+
+
+class Rating(Section):
+    """Current rating of some lines (pandapower indices)."""
+
+    lines: Annotated[tuple[Index, ...], Field(min_length=1)]
+    max_i_ka: Positive
+
+
+class GridSection(Section):
+    """One grid and its place in the tree.
+
+    `replaces_load`: the nominal load is subtracted from the load at the parent's bus; `net_pv`:
+    orientation of the net's own PV systems.
+    """
+
+    name: Name
+    case: str
+    level: Literal["transmission", "mv", "lv"]
+    parent: str | None = None
+    bus: Index | None = None
+    multiplicity: Annotated[int, Field(ge=1, le=MULTIPLICITY)] = 1
+    boundary: BoundarySection = BoundarySection(kind="ideal")
+    vm_pu: Positive | None = None
+    vm_min_pu: Positive | None = None
+    vm_max_pu: Positive | None = None
+    line_max_i_ka: Positive | None = None
+    ratings: tuple[Rating, ...] = ()
+    tariff: str | None = None
+    loads: LoadsSection
+    replaces_load: bool = True
+    net_pv: PvPlane | None = None
+    pv: tuple[PvSection, ...] = ()
+    batteries: tuple[BatterySection, ...] = ()
+    units: tuple[UnitSection, ...] = ()
+    trade: TradeSection | None = None
+
+    @model_validator(mode="after")
+    def _place(self) -> Self:
+        if (self.parent is None) != (self.bus is None):
+            raise ValueError("parent and bus come together")
+        if self.level == "transmission":
+            if self.parent is not None:
+                raise ValueError("a transmission grid has no parent")
+            if self.pv or self.batteries or self.units or self.net_pv:
+                raise ValueError("devices are accepted on mv and lv grids")
+            if self.tariff is not None or self.trade is not None:
+                raise ValueError("a transmission grid has no tariff and no trade")
+        elif self.tariff is None:
+            raise ValueError("an mv or lv grid needs a tariff")
+        if self.parent is None and self.multiplicity != 1:
+            raise ValueError("multiplicity needs a parent")
+        if self.parent is None and self.trade and self.trade.fee_across_eur_per_mwh is not None:
+            raise ValueError("trade across needs a parent that feeds other grids too")
+        low, high = self.vm_min_pu, self.vm_max_pu
+        if low is not None and high is not None and low >= high:
+            raise ValueError(f"the voltage band [{low:g}, {high:g}] p.u. is empty")
+        return self
+
+
+class Scenario(Section):
+    """A complete scenario; templates are merged into the grids before validation."""
+
+    name: Name
+    seed: Annotated[int, Field(ge=0)] = 0
+    controller: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")] = "bottom_up"
+    coordination: Literal["central", "ldd_admm"] = "central"
+    pricing: Literal["tariff", "lmp"] = "tariff"
+    time: Time
+    horizon: HorizonSection
+    site: SiteSection
+    weather: Weather = Weather()
+    solver: SolverSection = SolverSection()
+    tolerances: TolerancesSection = TolerancesSection()
+    costs: Costs = Costs()
+    certificate: CertificateSection = CertificateSection()
+    tariffs: dict[str, TariffSection] = Field(default_factory=dict)
+    grids: Annotated[tuple[GridSection, ...], Field(min_length=1)]
+    forecast: ForecastSection | None = None
+    deviations: DeviationsSection | None = None
+    exactness: ExactnessSection | None = None
+    ensemble: EnsembleSection | None = None
+    communication: CommunicationSection | None = None
+    remote: RemoteSection | None = None
+
+    @field_validator("grids")
+    @classmethod
+    def _tree(cls, grids: tuple[GridSection, ...]) -> tuple[GridSection, ...]:
+        names = [g.name for g in grids]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"grid name {twice[0]!r} used twice")
+        roots = [g for g in grids if g.parent is None]
+        if len(roots) != 1:
+            raise ValueError(
+                f"exactly one grid without parent is accepted, found "
+                f"{', '.join(g.name for g in roots) or 'none'}"
+            )
+        levels = {"transmission": 0, "mv": 1, "lv": 2}
+        by_name = {g.name: g for g in grids}
+        for g in grids:
+            if g.parent is None:
+                continue
+            if g.parent not in by_name:
+                known = ", ".join(n for n in names if n != g.name)
+                raise ValueError(f"grid {g.name!r}: parent {g.parent!r} unknown; known: {known}")
+            if levels[by_name[g.parent].level] >= levels[g.level]:
+                raise ValueError(
+                    f"grid {g.name!r}: a {g.level} grid cannot be fed by a "
+                    f"{by_name[g.parent].level} grid"
+                )
+        return grids
+
+    @field_validator("horizon")
+    @classmethod
+    def _decided(cls, horizon: HorizonSection, info: ValidationInfo) -> HorizonSection:
+        negotiated = info.data.get("coordination", "central") != "central"
+        if horizon.resolve_every > 1 and negotiated:
+            raise ValueError(
+                f"resolve_every = {horizon.resolve_every}: agents that negotiate do so in every "
+                "interval; 1 is accepted"
+            )
+        return horizon
+
+    @field_validator("remote")
+    @classmethod
+    def _placed(cls, section: RemoteSection | None, info: ValidationInfo) -> RemoteSection | None:
+        if section is not None and "grids" in info.data:
+            check_remote(section, {grid.name: grid.level for grid in info.data["grids"]})
+        return section
+
+    @field_validator("forecast")
+    @classmethod
+    def _renewed(cls, section: ForecastSection | None, info: ValidationInfo) -> object:
+        if section is not None and "time" in info.data:
+            check_updates(section, info.data["time"].interval_min)
+        return section
+
+    @field_validator("coordination")
+    @classmethod
+    def _negotiable(cls, coordination: str, info: ValidationInfo) -> str:
+        if "controller" in info.data:
+            check_controller(coordination, info.data["controller"])
+        return coordination
+
+    @field_validator("communication")
+    @classmethod
+    def _suitable(
+        cls, section: CommunicationSection | None, info: ValidationInfo
+    ) -> CommunicationSection | None:
+        if section is not None and {"coordination", "time", "grids"} <= info.data.keys():
+            check_communication(
+                section,
+                info.data["coordination"],
+                60.0 * info.data["time"].interval_min,
+                info.data["time"].start,
+                {grid.name: grid.parent for grid in info.data["grids"]},
+            )
+        return section
+
+    @model_validator(mode="after")
+    def _tariffs_exist(self) -> Self:
+        for g in self.grids:
+            if g.tariff is not None and g.tariff not in self.tariffs:
+                known = ", ".join(self.tariffs) or "none"
+                raise ValueError(f"grid {g.name!r}: tariff {g.tariff!r} unknown; known: {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _sized(self) -> Self:
+        check_scenario_sizes(self)
+        return self
+
+    @property
+    def links(self) -> CommunicationSection:
+        """Section `communication`; default: perfect links and a gate of a quarter interval."""
+        return self.communication or CommunicationSection(
+            gate_s=15.0 * self.time.interval_min, qualities={}
+        )
+
+    @property
+    def top_down(self) -> tuple[GridSection, ...]:
+        """Grids, parents before children, otherwise in the order of the file."""
+        ordered: list[GridSection] = []
+        while len(ordered) < len(self.grids):
+            placed = {g.name for g in ordered}
+            ordered += [
+                g
+                for g in self.grids
+                if g.name not in placed and (g.parent is None or g.parent in placed)
+            ]
+        return tuple(ordered)

@@ -1,0 +1,1 @@
+"""Studies: many runs or plans of one scenario (compare, exactness, ensemble)."""

@@ -1,0 +1,1 @@
+"""Negotiations by messages in the simulated time: links, mailboxes, processes on SimPy."""

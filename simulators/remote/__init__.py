@@ -1,0 +1,1 @@
+"""Simulators in other processes, and the supervision of them."""

@@ -1,0 +1,1 @@
+"""Tables of a run: columns, rows, totals, and the manifest of its files."""

@@ -1,0 +1,118 @@
+"""Tables of a run directory, written interval by interval.
+
+Every interval becomes one Parquet part, because a Parquet file that was never closed cannot be
+read; at the end the parts are merged into one file a table. Readers accept both forms.
+"""
+
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.simulators.results.columns import Table
+from stackelgrid.simulators.results.decision_columns import NEGOTIATION_TABLES, STAGE_TABLES
+from stackelgrid.simulators.results.grid_columns import GRID_TABLES
+from stackelgrid.simulators.results.manifest import Entry, Manifest, ManifestWriter, entry_of
+from stackelgrid.simulators.results.whole_file import own_folder, sync, whole_file
+
+TABLES: dict[str, Table] = {t.name: t for t in (*GRID_TABLES, *STAGE_TABLES, *NEGOTIATION_TABLES)}
+# units and meanings are metadata of the fields in whole tables; parts may lack them
+SCHEMAS: dict[str, pa.Schema] = {name: t.schema for name, t in TABLES.items()}
+_PLAIN = {name: pa.schema([(c.name, c.type) for c in t.columns]) for name, t in TABLES.items()}
+
+
+class TableWriter:
+    """Writes parts of the tables of one run directory and merges them at the end.
+
+    Committed parts are listed in the manifest of the directory, if it has one.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._not_synced: list[Path] = []
+        self._written: dict[str, Entry] = {}
+        self._manifest = ManifestWriter(directory)
+
+    def write_part(self, table: str, interval: int, columns: Mapping[str, Any]) -> None:
+        """Write the rows of one interval; the file appears whole or not at all."""
+        schema = _PLAIN[table]
+        data = pa.table([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
+        part = own_folder(self.directory / table) / f"part-{interval:06d}.parquet"
+        with whole_file(part, durable=False) as unfinished:
+            pq.write_table(data, unfinished, compression="zstd")
+            self._written[f"{table}/{part.name}"] = entry_of(unfinished, data.num_rows)
+        self._not_synced.append(part)
+
+    def commit(self, interval: int, *, durable: bool) -> None:
+        """List the parts of an interval in the manifest.
+
+        If `durable`, the entry survives a loss of power.
+        """
+        if durable:
+            for path in [*self._not_synced, *sorted({p.parent for p in self._not_synced})]:
+                sync(path)
+        self._manifest.add(interval, self._written, durable=durable)
+        self._not_synced, self._written = [], {}
+
+    def remove_from(self, interval: int) -> None:
+        """Remove the parts from an interval on, and unfinished files."""
+        if Manifest(self.directory).exists:
+            self._manifest.keep_before(interval)
+        for table in SCHEMAS:
+            for part in (self.directory / table).glob("part-*"):
+                number = re.fullmatch(r"part-(\d+)\.parquet", part.name)
+                if number is None or int(number[1]) >= interval:
+                    part.unlink()
+
+    def merge(self) -> None:
+        """Replace the parts of every table by one file; continues an interrupted merge."""
+        manifest = Manifest(self.directory)
+        if manifest.exists:
+            manifest.read()
+        for table, schema in SCHEMAS.items():
+            folder, path = self.directory / table, self.directory / f"{table}.parquet"
+            if path.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            rows = 0
+            with whole_file(path) as unfinished:
+                with pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
+                    for part in sorted(folder.glob("part-*.parquet")):
+                        data = pq.read_table(part, schema=schema)
+                        rows += data.num_rows
+                        writer.write_table(data)
+                if manifest.exists:
+                    _check_rows(path, rows, manifest)
+                    self._manifest.whole(table, entry_of(unfinished, rows))
+            if folder.exists():  # a run without a lower grid has no boundary, one without plans ...
+                sync(self.directory)  # the whole is on disk before parts are removed
+                shutil.rmtree(folder)
+        if manifest.exists:
+            self._manifest.settle()
+
+
+def _check_rows(path: Path, rows: int, manifest: Manifest) -> None:
+    """Raise StackelgridError if the parts have other rows than were written."""
+    listed = sum(
+        entry.rows or 0
+        for files in manifest.parts.values()
+        for name, entry in files.items()
+        if name.startswith(f"{path.stem}/")
+    )
+    if rows != listed:
+        raise StackelgridError(f"{path}: its parts have {rows} rows, {listed} were written")
+
+
+def read_table(directory: Path, table: str) -> pa.Table:
+    """Read a table of a finished or an unfinished run."""
+    whole = directory / f"{table}.parquet"
+    if whole.exists():
+        return pq.read_table(whole)
+    parts = sorted(str(p) for p in (directory / table).glob("part-*.parquet"))
+    return ds.dataset(parts, schema=SCHEMAS[table], format="parquet").to_table()
