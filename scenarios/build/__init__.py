@@ -1,0 +1,1 @@
+"""Construction of grids, series, forecasts and the controller's system from a scenario."""
