@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.analysis.results.errors import ResultsError
+from stackelgrid.analysis.results.record import NETWORK, TABLES, check_table
 from stackelgrid.analysis.run import Run
-from stackelgrid.analysis.run_record import NETWORK, TABLES, check_table
 
 PANDAPOWER, NETCDF, CSV = "pandapower", "netcdf", "csv"
 FORMATS = (PANDAPOWER, NETCDF, CSV)
@@ -105,7 +105,7 @@ def _write_nets(run: Run, grids: Sequence[str], interval: int, folder: Path) -> 
 
 
 def _write_netcdf(run: Run, tables: Sequence[str], path: Path) -> None:
-    from stackelgrid.analysis.datasets import write_netcdf
+    from stackelgrid.analysis.results.datasets import write_netcdf
 
     write_netcdf(run, tables, path)
 

@@ -15,7 +15,7 @@ import copy
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from stackelgrid.analysis.run_record import RunRecord
+from stackelgrid.analysis.results.record import RunRecord
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,7 +42,10 @@ class Run(RunRecord):
         docs/library.md describes its set points and `res_` tables. Raises ResultsError for an
         unknown grid or an interval that is not recorded.
         """
-        from stackelgrid.analysis.nets import initial_net, solved_net  # pandapower takes a second
+        from stackelgrid.analysis.results.nets import (  # pandapower takes a second
+            initial_net,
+            solved_net,
+        )
 
         self.check_grid(grid)
         if interval is not None:
@@ -54,6 +57,8 @@ class Run(RunRecord):
 
     def to_xarray(self, table: str) -> "xr.Dataset":
         """Return a table as labelled arrays with units; raises ResultsError (docs/library.md)."""
-        from stackelgrid.analysis.datasets import dataset  # xarray is needed for exports only
+        from stackelgrid.analysis.results.datasets import (
+            dataset,  # xarray is needed for exports only
+        )
 
         return dataset(self, table)

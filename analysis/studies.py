@@ -16,15 +16,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stackelgrid.analysis import compare, qualities
-from stackelgrid.analysis.compare import CLOSED_LOOP, Comparison
-from stackelgrid.analysis.ensemble import EnsembleTables, analyse
-from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.exactness import TREE, SweepTables
-from stackelgrid.analysis.exactness_tables import SCHEMAS
-from stackelgrid.analysis.exactness_tables import read_table as read_sweep_table
-from stackelgrid.analysis.held import check_held, check_members
-from stackelgrid.analysis.run_files import read_summary
+from stackelgrid.analysis.comparison import qualities, schemes
+from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, Comparison
+from stackelgrid.analysis.ensemble.statistics import EnsembleTables, analyse
+from stackelgrid.analysis.exactness.analysis import TREE, SweepTables
+from stackelgrid.analysis.exactness.tables import SCHEMAS
+from stackelgrid.analysis.exactness.tables import read_table as read_sweep_table
+from stackelgrid.analysis.results.errors import ResultsError
+from stackelgrid.analysis.results.files import read_summary
+from stackelgrid.analysis.results.held import check_held, check_members
 from stackelgrid.analysis.study_columns import COMPARE_EXCHANGE, KPIS, STATISTICS
 from stackelgrid.analysis.study_columns import TREE as TREE_COLUMNS
 from stackelgrid.profiles.errors import StackelgridError
@@ -46,7 +46,7 @@ class ComparisonStudy:
 
 @dataclass(frozen=True)
 class SweepStudy:
-    """An exactness sweep; `tree` is its feeder (analysis/feeder_tree.py), None while unfinished."""
+    """An exactness sweep; `tree` is its feeder as a table, None while unfinished."""
 
     directory: Path
     summary: dict[str, Any]
@@ -75,7 +75,7 @@ def read_comparison(directory: str | Path) -> ComparisonStudy:
     if summary.get("manifest") is not None:  # an unfinished one has none
         check_held(Manifest(directory), summary, (), 0)
     if kind == "schemes":
-        table = _table(directory / "compare.parquet", compare.COLUMNS)
+        table = _table(directory / "compare.parquet", schemes.COLUMNS)
         exchange = _table(directory / "compare_exchange.parquet", COMPARE_EXCHANGE.names)
     else:
         table = _table(directory / "qualities.parquet", qualities.COLUMNS)

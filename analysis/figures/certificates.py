@@ -7,28 +7,23 @@ import plotly.graph_objects as go
 from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import (
     LEVEL_COLORS,
-    LEVELS,
-    Clock,
-    clock,
     decades,
-    grids_of,
     legend_mark,
-    levels,
     new_figure,
     rule,
     steps,
 )
-from stackelgrid.analysis.findings import violations_by_view
-from stackelgrid.analysis.run import Run
-from stackelgrid.analysis.verdict_states import (
+from stackelgrid.analysis.figures.verdict_states import (
     COLORS,
     LABELS,
     NONE,
     STATES,
-    beyond_in_reality,
     color_scale,
     number,
 )
+from stackelgrid.analysis.results.axes import LEVELS, Clock, clock, grids_of, levels
+from stackelgrid.analysis.results.findings import beyond_in_reality, violations_by_view
+from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.explanation import VIEWS, Row, View, violated
 from stackelgrid.controllers.verdict import FEASIBLE, INFEASIBLE, exactness_asked

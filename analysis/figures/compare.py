@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.compare import (
+from stackelgrid.analysis.comparison.schemes import (
     COSTS,
     Comparison,
     follower_ranges,
@@ -20,7 +20,7 @@ from stackelgrid.analysis.compare import (
     value_text,
 )
 from stackelgrid.analysis.figures.bars import Part, bar_figure
-from stackelgrid.analysis.indicators import UNITS
+from stackelgrid.analysis.kpis.indicators import UNITS
 from stackelgrid.controllers import tolerances
 
 # indicators that are drawn: title of the axis, and its parts with their labels

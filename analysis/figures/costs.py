@@ -8,15 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.figures.frame import (
-    Clock,
-    by_grid,
-    clock,
-    faded,
-    interval_bars,
-    new_figure,
-    steps,
-)
+from stackelgrid.analysis.figures.frame import faded, interval_bars, new_figure, steps
+from stackelgrid.analysis.results.axes import Clock, by_grid, clock
 from stackelgrid.analysis.run import Run
 from stackelgrid.simulators.results.cost_sides import cost_sides as split_costs
 

@@ -10,10 +10,10 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.ensemble import KEY_FIGURES, EnsembleTables, KeyFigure
-from stackelgrid.analysis.ensemble_variants import OWN, PERFECT
+from stackelgrid.analysis.ensemble.statistics import KEY_FIGURES, EnsembleTables, KeyFigure
+from stackelgrid.analysis.ensemble.variants import OWN, PERFECT
 from stackelgrid.analysis.figures.frame import faded
-from stackelgrid.analysis.indicators import TOTAL
+from stackelgrid.analysis.kpis.indicators import TOTAL
 
 _ROUNDING = 1e-6  # of the largest value
 

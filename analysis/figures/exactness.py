@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.exactness import (
+from stackelgrid.analysis.exactness.analysis import (
     CONDITION_NAMES,
     DIMENSIONS,
     PREDICTED,

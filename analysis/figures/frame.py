@@ -1,92 +1,19 @@
-"""Common parts of the figures of a run: local time, steps, bands of percentiles, levels."""
+"""Common parts of the figures of a run: axes over time, steps, areas, bands of percentiles."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from stackelgrid.analysis import style
+from stackelgrid.analysis.results.axes import Clock, copies
 from stackelgrid.analysis.run import Run
 from stackelgrid.profiles.arrays import Floats
 
-LEVELS = {"transmission": "transmission", "mv": "medium voltage", "lv": "low voltage"}
 LEVEL_COLORS = {"transmission": style.PURPLE, "mv": style.BLUE, "lv": style.ORANGE}
 # shares of buses (or devices) between which a band lies, from outside to inside
 BANDS = ((0.0, 100.0), (5.0, 95.0), (25.0, 75.0))
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Intervals of a run and their local times: `edges` (intervals + 1,), `title` of a time axis.
-
-    Time runs on evenly through a change of clocks, as the offset of the first interval says.
-    """
-
-    intervals: NDArray[np.int64]
-    edges: NDArray[np.datetime64]
-    title: str
-
-    @property
-    def middles(self) -> NDArray[np.datetime64]:
-        """Middle of every interval."""
-        middle: NDArray[np.datetime64] = self.edges[:-1] + np.diff(self.edges) // 2
-        return middle
-
-    def text(self, interval: int) -> str:
-        """Local time at which an interval starts, with the day where the run has several.
-
-        Tables that are read later, or written earlier, may hold one that the clock does not.
-        """
-        length = self.edges[1] - self.edges[0]
-        at = pd.Timestamp(self.edges[0] + (interval - int(self.intervals[0])) * length)
-        days = (self.edges[-1] - self.edges[0]) > np.timedelta64(24, "h")
-        return f"{at:%d %b %H:%M}" if days else f"{at:%H:%M}"
-
-
-def clock(run: Run) -> Clock:
-    """Return the intervals that are on record, in local time of the scenario."""
-    times = run.interval.groupby("interval")["time"].first()
-    zone = str(run.scenario["time"]["timezone"])
-    length = pd.Timedelta(hours=run.dt_h)
-    if times.empty:
-        return Clock(np.empty(0, np.int64), np.empty(0, "datetime64[s]"), f"time ({zone})")
-    first = times.iloc[0].tz_convert(zone).tz_localize(None)
-    starts = first + (times - times.iloc[0])
-    edges = np.append(starts.to_numpy(), (starts.iloc[-1] + length).to_numpy())
-    return Clock(times.index.to_numpy(np.int64), edges.astype("datetime64[s]"), f"time ({zone})")
-
-
-def levels(run: Run) -> list[str]:
-    """Levels of a run's grids, from the top."""
-    present = {grid.level for grid in run.grids.values()}
-    return [level for level in LEVELS if level in present]
-
-
-def grids_of(run: Run, level: str) -> list[str]:
-    """Grids of a level in the scenario's order."""
-    return [grid.name for grid in run.grids.values() if grid.level == level]
-
-
-def copies(run: Run) -> dict[str, int]:
-    """Number of identical grids in the whole system that a grid of the run stands for."""
-
-    def of(name: str) -> int:  # a scenario may name a grid before its parent
-        grid = run.grids[name]
-        return grid.multiplicity * (of(grid.parent) if grid.parent else 1)
-
-    return {name: of(name) for name in run.grids}
-
-
-def by_grid(run: Run, column: str, when: Clock, *, weighted: bool = True) -> pd.DataFrame:
-    """Column of interval.parquet as (intervals, grids); `weighted` counts all copies."""
-    wide = run.interval.pivot_table(
-        column, "interval", "grid", aggfunc="first", dropna=False, sort=False
-    )
-    wide = wide.reindex(index=when.intervals, columns=list(run.grids))
-    return wide * pd.Series(copies(run)) if weighted else wide
 
 
 def new_figure(when: Clock, y_title: str, *, height: int = 340, **layout: Any) -> go.Figure:

@@ -5,7 +5,8 @@ import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.bars import named_bars
-from stackelgrid.analysis.figures.frame import clock, decades, interval_bars, new_figure, steps
+from stackelgrid.analysis.figures.frame import decades, interval_bars, new_figure, steps
+from stackelgrid.analysis.results.axes import clock
 from stackelgrid.analysis.run import Run
 
 _PARTS = {

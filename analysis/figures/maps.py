@@ -5,8 +5,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.grid_map import GridMap, grid_map
-from stackelgrid.analysis.limits import bus_limits, with_limits
+from stackelgrid.analysis.figures.grid_map import GridMap, grid_map
+from stackelgrid.analysis.results.limits import bus_limits, with_limits
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
 from stackelgrid.profiles.arrays import Floats

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import faded, legend_mark
-from stackelgrid.analysis.negotiation import (
+from stackelgrid.analysis.kpis.negotiation import (
     RESIDUALS,
     NegotiationTables,
     cold_and_warm,

@@ -11,18 +11,20 @@ from plotly.subplots import make_subplots
 from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import (
     LEVEL_COLORS,
-    LEVELS,
-    Clock,
     area,
     band_figure,
+    new_figure,
+    steps,
+    wide,
+)
+from stackelgrid.analysis.results.axes import (
+    LEVELS,
+    Clock,
     by_grid,
     clock,
     copies,
     grids_of,
     levels,
-    new_figure,
-    steps,
-    wide,
 )
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances

@@ -4,10 +4,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.compare import CLOSED_LOOP, Comparison, value_text
+from stackelgrid.analysis.comparison.qualities import PANELS, Panel
+from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, Comparison, value_text
 from stackelgrid.analysis.figures.bars import Part, bar_figure
-from stackelgrid.analysis.indicators import UNITS
-from stackelgrid.analysis.qualities import PANELS, Panel
+from stackelgrid.analysis.kpis.indicators import UNITS
 
 _COLORS = (style.BLUE, style.VERMILION)
 

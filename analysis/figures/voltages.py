@@ -8,16 +8,14 @@ from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.bars import named_bars
 from stackelgrid.analysis.figures.frame import (
     LEVEL_COLORS,
-    Clock,
     band_figure,
-    clock,
-    grids_of,
     new_figure,
     rule,
     steps,
     wide,
 )
-from stackelgrid.analysis.limits import band_of, has_network, with_limits
+from stackelgrid.analysis.results.axes import Clock, clock, grids_of
+from stackelgrid.analysis.results.limits import band_of, has_network, with_limits
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.figures import certificates, costs, power
 from stackelgrid.analysis.figures import voltages as of_voltages
 from stackelgrid.analysis.pictures.draw import picture
+from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.run import Run
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.compare import CLOSED_LOOP, COSTS, PLAN, TITLES, Comparison
-from stackelgrid.analysis.ensemble import KEY_FIGURES, EnsembleTables, KeyFigure
-from stackelgrid.analysis.exactness import SweepTables, line_shares
+from stackelgrid.analysis.comparison.qualities import PANELS
+from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, COSTS, PLAN, TITLES, Comparison
+from stackelgrid.analysis.ensemble.statistics import KEY_FIGURES, EnsembleTables, KeyFigure
+from stackelgrid.analysis.exactness.analysis import SweepTables, line_shares
 from stackelgrid.analysis.figures import compare, ensemble, exactness, negotiation, qualities
-from stackelgrid.analysis.negotiation import NegotiationTables, cold_and_warm, rounds_of
+from stackelgrid.analysis.kpis.negotiation import NegotiationTables, cold_and_warm, rounds_of
 from stackelgrid.analysis.pictures.draw import panels, save
-from stackelgrid.analysis.qualities import PANELS
 
 _BROAD = 13.0  # inches of a picture with three columns
 _NAMED_LINES = 3  # lines that a title names

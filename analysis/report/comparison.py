@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.compare import (
+from stackelgrid.analysis.comparison.schemes import (
     CLOSED_LOOP,
     DONE,
     PLAN,
@@ -20,7 +20,7 @@ from stackelgrid.analysis.figures import compare as figures
 from stackelgrid.analysis.report import qualities
 from stackelgrid.analysis.report.page import Chart, Page, Section, Verdict
 from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
-from stackelgrid.analysis.significant import significant
+from stackelgrid.analysis.results.significant import significant
 from stackelgrid.analysis.studies import ComparisonStudy, read_comparison
 from stackelgrid.controllers import tolerances
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.ensemble import EnsembleTables, overview
-from stackelgrid.analysis.ensemble_variants import OWN
+from stackelgrid.analysis.ensemble.statistics import EnsembleTables, overview
+from stackelgrid.analysis.ensemble.variants import OWN
 from stackelgrid.analysis.figures import ensemble as figures
 from stackelgrid.analysis.report.page import Chart, Page, ReportTable, Section, Verdict
 from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
-from stackelgrid.analysis.significant import significant
+from stackelgrid.analysis.results.significant import significant
 from stackelgrid.analysis.studies import EnsembleStudy, read_ensemble
 
 _MOST_FAILURES = 20

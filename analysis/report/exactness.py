@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stackelgrid.analysis.exactness import (
+from stackelgrid.analysis.exactness.analysis import (
     CONDITION_NAMES,
     DIMENSIONS,
     PREDICTED,

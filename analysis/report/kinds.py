@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.kinds import study_kind
 from stackelgrid.analysis.report import comparison, ensemble, exactness
 from stackelgrid.analysis.report.page import Page, write_report
-from stackelgrid.analysis.run_files import read_summary
+from stackelgrid.analysis.results.errors import ResultsError
+from stackelgrid.analysis.results.files import read_summary
+from stackelgrid.analysis.results.kinds import study_kind
 
 # report of a study by the verb that wrote it
 _PAGES: dict[str, Callable[[Path], Page]] = {

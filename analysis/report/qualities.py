@@ -1,12 +1,12 @@
 """Report of a comparison of qualities of communication."""
 
-from stackelgrid.analysis.compare import CLOSED_LOOP, DONE, Comparison, total_table
+from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, DONE, Comparison, total_table
 from stackelgrid.analysis.figures import negotiation
 from stackelgrid.analysis.figures.qualities import qualities
-from stackelgrid.analysis.negotiation import NegotiationTables, read_negotiations
+from stackelgrid.analysis.kpis.negotiation import NegotiationTables, read_negotiations
 from stackelgrid.analysis.report.page import Chart, Page, Section, Verdict
 from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
-from stackelgrid.analysis.significant import significant
+from stackelgrid.analysis.results.significant import significant
 from stackelgrid.analysis.studies import ComparisonStudy
 from stackelgrid.controllers import tolerances
 from stackelgrid.profiles.errors import StackelgridError

@@ -3,11 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
-from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.figures.frame import LEVELS, Clock, clock, copies
-from stackelgrid.analysis.findings import findings, sentence
 from stackelgrid.analysis.report.page import Page, Verdict, write_report
 from stackelgrid.analysis.report.run_sections import SECTIONS
+from stackelgrid.analysis.results.axes import LEVELS, Clock, clock, copies
+from stackelgrid.analysis.results.errors import ResultsError
+from stackelgrid.analysis.results.findings import findings, sentence
 from stackelgrid.analysis.run import Run
 
 # tables required for a report; without other tables only their sections are left out

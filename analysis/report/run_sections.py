@@ -13,9 +13,7 @@ from stackelgrid.analysis.figures import (
     power,
     voltages,
 )
-from stackelgrid.analysis.figures.frame import LEVELS, Clock, copies, grids_of, levels
-from stackelgrid.analysis.limits import has_network
-from stackelgrid.analysis.negotiation import NegotiationTables, cold_and_warm
+from stackelgrid.analysis.kpis.negotiation import NegotiationTables, cold_and_warm
 from stackelgrid.analysis.report.page import Chart, Section
 from stackelgrid.analysis.report.qualities import negotiation_charts
 from stackelgrid.analysis.report.run_tables import (
@@ -24,6 +22,8 @@ from stackelgrid.analysis.report.run_tables import (
     grid_table,
     worst_table,
 )
+from stackelgrid.analysis.results.axes import LEVELS, Clock, copies, grids_of, levels
+from stackelgrid.analysis.results.limits import has_network
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
 

@@ -3,10 +3,10 @@
 import numpy as np
 
 from stackelgrid.analysis.figures.costs import NOTHING_EUR, cost_kinds, cost_sides
-from stackelgrid.analysis.figures.frame import LEVELS, Clock, copies
-from stackelgrid.analysis.findings import violations, violations_by_view
-from stackelgrid.analysis.limits import has_network
 from stackelgrid.analysis.report.page import ReportTable
+from stackelgrid.analysis.results.axes import LEVELS, Clock, copies
+from stackelgrid.analysis.results.findings import violations, violations_by_view
+from stackelgrid.analysis.results.limits import has_network
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.explanation import reasons, violations_text

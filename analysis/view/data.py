@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.held import check_held
-from stackelgrid.analysis.limits import has_network, loading_limits
+from stackelgrid.analysis.results.errors import ResultsError
+from stackelgrid.analysis.results.files import run_summary
+from stackelgrid.analysis.results.held import check_held
+from stackelgrid.analysis.results.limits import has_network, loading_limits
 from stackelgrid.analysis.run import Run
-from stackelgrid.analysis.run_files import run_summary
 from stackelgrid.analysis.view.geometry import Elements, GridGeometry, geometry
 from stackelgrid.analysis.view.log_tail import LogTail
 from stackelgrid.analysis.view.tables import GrowingTable

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.figures.frame import LEVELS
-from stackelgrid.analysis.grid_map import GridMap, grid_map
-from stackelgrid.analysis.limits import bus_limits, has_network
+from stackelgrid.analysis.figures.grid_map import GridMap, grid_map
+from stackelgrid.analysis.results.axes import LEVELS
+from stackelgrid.analysis.results.files import GridInfo
+from stackelgrid.analysis.results.limits import bus_limits, has_network
 from stackelgrid.analysis.run import Run
-from stackelgrid.analysis.run_files import GridInfo
 from stackelgrid.profiles.arrays import Floats, Ints
 
 # selectable kinds of the device table; loads have no symbol on a map

@@ -8,8 +8,8 @@ from dash.development.base_component import Component
 from plotly.colors import sample_colorscale
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.limits import has_network
-from stackelgrid.analysis.verdict_states import COLORS, LABELS, STATES
+from stackelgrid.analysis.figures.verdict_states import COLORS, LABELS, STATES
+from stackelgrid.analysis.results.limits import has_network
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.analysis.view.geometry import GridGeometry
 from stackelgrid.controllers import tolerances

@@ -8,8 +8,8 @@ from dash import html
 from dash.development.base_component import Component
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.figures.frame import copies
-from stackelgrid.analysis.verdict_states import LABELS, NONE, state_of
+from stackelgrid.analysis.figures.verdict_states import LABELS, NONE, state_of
+from stackelgrid.analysis.results.axes import copies
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.explanation import Row, explanation, worse_verdict

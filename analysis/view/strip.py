@@ -5,14 +5,14 @@ from typing import Any
 import pandas as pd
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.verdict_states import (
+from stackelgrid.analysis.figures.verdict_states import (
     LABELS,
     NONE,
     STATES,
-    beyond_in_reality,
     color_scale,
     state_of,
 )
+from stackelgrid.analysis.results.findings import beyond_in_reality
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.analysis.view.series_figure import time_title
 from stackelgrid.controllers.explanation import violated, violations_text

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.simulators.results.tables import SCHEMAS
 
 

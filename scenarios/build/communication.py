@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.profiles.time_axis import TimeAxis
-from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.build.random import stream
-from stackelgrid.scenarios.schema.scenario import Scenario
+from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.communication import (
     CommunicationSection,
     Direction,
     OutageSection,
     local_time,
 )
+from stackelgrid.scenarios.schema.scenario import Scenario
 from stackelgrid.simulators.messages.communication_settings import (
     CommunicationSettings,
     LinkQuality,

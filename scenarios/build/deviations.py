@@ -15,11 +15,11 @@ from stackelgrid.profiles.forecast_correlation import Label, SiteCorrelation, re
 from stackelgrid.profiles.forecast_errors import ErrorModel, ErrorPath
 from stackelgrid.profiles.forecast_predictors import deviated
 from stackelgrid.profiles.time_axis import TimeAxis
-from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.build.grids import BuiltGrid
 from stackelgrid.scenarios.build.random import generator
-from stackelgrid.scenarios.schema.scenario import Scenario
+from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.forecast import DeviationsSection, ForecastSection
+from stackelgrid.scenarios.schema.scenario import Scenario
 
 # all tariffs share the price errors of one market
 _MARKET = ""

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from stackelgrid.scenarios.schema.scenario import Scenario
 from stackelgrid.scenarios.schema.forecast import ErrorSection, ForecastSection, PriceErrorSection
+from stackelgrid.scenarios.schema.scenario import Scenario
 
 
 def forecast_lines(scenario: Scenario) -> Iterator[str]:

@@ -34,12 +34,18 @@ from stackelgrid.profiles.forecast_predictors import (
 )
 from stackelgrid.profiles.forecast_table import ForecastTable, read_forecast_table
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
-from stackelgrid.scenarios.build.deviations import Profiles, Reality, error_paths, labels_of, reality_of
-from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.build.deviations import (
+    Profiles,
+    Reality,
+    error_paths,
+    labels_of,
+    reality_of,
+)
 from stackelgrid.scenarios.build.grids import BuiltGrid
-from stackelgrid.scenarios.schema.scenario import Scenario
-from stackelgrid.scenarios.schema.forecast import ForecastPrice, ForecastQuantity, ForecastSection
 from stackelgrid.scenarios.build.series import SeriesFactory
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.schema.forecast import ForecastPrice, ForecastQuantity, ForecastSection
+from stackelgrid.scenarios.schema.scenario import Scenario
 
 # relative errors are cut at +-100 %: a forecast is at most this factor times the profile's peak
 _LOAD_HEADROOM = 2.0

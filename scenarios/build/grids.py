@@ -13,9 +13,9 @@ from stackelgrid.controllers.networks.merging import merge_parallel_transformers
 from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
 from stackelgrid.controllers.networks.taps import TapChanger
 from stackelgrid.scenarios.build.boundaries import apply_boundary, boundary_taps, follow_parent
+from stackelgrid.scenarios.build.placement import PlacedPv, absence, accepted_range, place_devices
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.load import LoadedScenario
-from stackelgrid.scenarios.build.placement import PlacedPv, absence, accepted_range, place_devices
 from stackelgrid.scenarios.schema.scenario import GridSection
 
 # MVA: base of the optimisation and of the power flow, chosen so that flows are of order one

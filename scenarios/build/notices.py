@@ -8,9 +8,9 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.solvers.health import ProgramHealth, program_health
-from stackelgrid.scenarios.build.system import BuiltScenario
 from stackelgrid.scenarios.build.forecast_texts import forecast_lines
 from stackelgrid.scenarios.build.net_notices import net_lines
+from stackelgrid.scenarios.build.system import BuiltScenario
 from stackelgrid.scenarios.schema.communication import QualitySection
 
 Programs = Sequence[tuple[str, ProgramHealth]]

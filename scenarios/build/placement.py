@@ -10,10 +10,10 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.networks.devices import PV_TYPE, controllable, is_photovoltaic
 from stackelgrid.controllers.networks.net_record import NetRecord
-from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.build.random import generator
-from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
+from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.devices import Placement, PvPlane
+from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,12 @@ from stackelgrid.profiles.prices import (
 )
 from stackelgrid.profiles.sources import read_factors, read_series
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
-from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.build.grids import BuiltGrid
 from stackelgrid.scenarios.build.placement import PlacedPv
 from stackelgrid.scenarios.build.random import generator
-from stackelgrid.scenarios.schema.scenario import Scenario, TariffSection
+from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.devices import LoadsSection
+from stackelgrid.scenarios.schema.scenario import Scenario, TariffSection
 
 
 def horizon_of(scenario: Scenario) -> Horizon:

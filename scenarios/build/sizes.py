@@ -1,4 +1,4 @@
-"""Refuse scenarios whose grids exceed the limits of `profiles/size_limits.py`, before building series."""
+"""Refuse scenarios whose grids exceed the limits of `profiles/size_limits.py`, before series."""
 
 from collections.abc import Mapping
 

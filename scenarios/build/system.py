@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from stackelgrid.controllers.cascade.cascade import Cascade
-from stackelgrid.controllers.protocol import Controller, ControllerSettings
 from stackelgrid.controllers.errors import NetworkError, SchemeError, SolverError
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
 from stackelgrid.controllers.models.p2p import TradeOptions
@@ -18,21 +17,22 @@ from stackelgrid.controllers.networks.devices import Devices, read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.radial import radial_network
+from stackelgrid.controllers.protocol import Controller, ControllerSettings
 from stackelgrid.controllers.solvers.registry import Choice, choose
 from stackelgrid.controllers.system import Boundary, Feeder, System, Transmission
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast import GridSeries
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
 from stackelgrid.scenarios.build.communication import communication_seed, communication_settings
-from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.build.forecasts import World, build_world
 from stackelgrid.scenarios.build.grids import BuiltGrid, build_grids
-from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.scenarios.build.physical import simulated_grid
-from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
-from stackelgrid.scenarios.schema.scheme_names import SCHEMES
 from stackelgrid.scenarios.build.series import axis_of, horizon_of
 from stackelgrid.scenarios.build.sizes import check_built_sizes
+from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.schema.load import LoadedScenario
+from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
+from stackelgrid.scenarios.schema.scheme_names import SCHEMES
 from stackelgrid.simulators.devices import Fleet
 from stackelgrid.simulators.grid import SimulatedGrid
 from stackelgrid.simulators.messages.negotiation import NegotiationHost

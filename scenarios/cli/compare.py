@@ -27,7 +27,7 @@ from stackelgrid.scenarios.schema.scheme_names import (
 )
 
 if TYPE_CHECKING:
-    from stackelgrid.analysis.compare import Comparison
+    from stackelgrid.analysis.comparison.schemes import Comparison
     from stackelgrid.scenarios.schema.load import LoadedScenario
     from stackelgrid.scenarios.studies.compare import CompareResult
     from stackelgrid.scenarios.studies.compare_qualities import QualitiesResult
@@ -153,7 +153,7 @@ def _show(comparison: "Comparison", name: str, output: Output) -> None:
     """Print the totals of every basis, one column a scheme or quality."""
     from rich.table import Table
 
-    from stackelgrid.analysis.compare import TITLES, total_table
+    from stackelgrid.analysis.comparison.schemes import TITLES, total_table
 
     for basis in comparison.bases:
         table = Table("indicator", title=f"{name}: {TITLES[basis]}, total", title_justify="left")

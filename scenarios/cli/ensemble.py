@@ -25,7 +25,7 @@ from stackelgrid.scenarios.run.interrupts import loading
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from stackelgrid.analysis.ensemble import EnsembleTables
+    from stackelgrid.analysis.ensemble.statistics import EnsembleTables
 
 
 def ensemble(
@@ -128,7 +128,7 @@ def _overview(tables: "EnsembleTables", name: str) -> "Table":
     """Key figures with their confidence intervals."""
     from rich.table import Table
 
-    from stackelgrid.analysis.ensemble import overview
+    from stackelgrid.analysis.ensemble.statistics import overview
 
     texts = overview(tables)
     title = f"{name}: mean and 95 % confidence interval of the members (scenario: its own horizon)"

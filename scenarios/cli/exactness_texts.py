@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from stackelgrid.analysis.exactness import (
+from stackelgrid.analysis.exactness.analysis import (
     CONDITION_NAMES,
     PREDICTED,
     SweepTables,

@@ -9,8 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stackelgrid.analysis.held import check_held
-from stackelgrid.analysis.kinds import study_kind
+from stackelgrid.analysis.results.held import check_held
+from stackelgrid.analysis.results.kinds import study_kind
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.progress import RunProgress

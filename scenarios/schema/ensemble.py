@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from stackelgrid.analysis.ensemble_variants import OWN, PERFECT
+from stackelgrid.analysis.ensemble.variants import OWN, PERFECT
 from stackelgrid.profiles.size_limits import INTERVALS
 from stackelgrid.scenarios.schema.base import Name, NonNegative, Section
 from stackelgrid.scenarios.schema.horizon import HorizonStep, check_steps

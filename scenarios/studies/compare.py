@@ -12,11 +12,11 @@ from typing import Any
 
 import tomli_w
 
-from stackelgrid.analysis.compare import CLOSED_LOOP, PLAN, Comparison, write_tables
-from stackelgrid.analysis.indicators import TOTAL
-from stackelgrid.analysis.kpis import plan_exchange, plan_indicators
+from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, PLAN, Comparison, write_tables
+from stackelgrid.analysis.kpis.indicators import TOTAL
+from stackelgrid.analysis.kpis.plans import plan_exchange, plan_indicators
+from stackelgrid.analysis.kpis.runs import read_run, run_exchange, run_indicators
 from stackelgrid.analysis.pictures.studies import write_comparison
-from stackelgrid.analysis.run_kpis import read_run, run_exchange, run_indicators
 from stackelgrid.controllers.decision import Outcome, Pricing
 from stackelgrid.controllers.protocol import ControllerSettings
 from stackelgrid.controllers.schedule import Measurement

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stackelgrid.analysis.compare import CLOSED_LOOP, DONE, Comparison
+from stackelgrid.analysis.comparison.qualities import extra_costs, with_extra_costs, write_tables
+from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, DONE, Comparison
 from stackelgrid.analysis.pictures.studies import write_qualities
-from stackelgrid.analysis.qualities import extra_costs, with_extra_costs, write_tables
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
 from stackelgrid.scenarios.errors import ScenarioError

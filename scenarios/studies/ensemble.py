@@ -14,7 +14,7 @@ from typing import Any
 import tomli_w
 from distributed import Client
 
-from stackelgrid.analysis.ensemble import EnsembleTables, analyse, write_tables
+from stackelgrid.analysis.ensemble.statistics import EnsembleTables, analyse, write_tables
 from stackelgrid.analysis.pictures.studies import write_ensemble
 from stackelgrid.analysis.studies import DATASET
 from stackelgrid.profiles.errors import StackelgridError

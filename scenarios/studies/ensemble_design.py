@@ -12,7 +12,7 @@ import numpy as np
 import tomli_w
 from pydantic import ValidationError
 
-from stackelgrid.analysis.ensemble_variants import OWN, PERFECT
+from stackelgrid.analysis.ensemble.variants import OWN, PERFECT
 from stackelgrid.scenarios.build.random import stream
 from stackelgrid.scenarios.build.series import horizon_of
 from stackelgrid.scenarios.errors import ScenarioError

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 from distributed import get_worker
 
-from stackelgrid.analysis.run_kpis import read_run, run_indicators
+from stackelgrid.analysis.kpis.runs import read_run, run_indicators
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.run.run import RunResult, run_scenario
 from stackelgrid.scenarios.schema.load import LoadedScenario

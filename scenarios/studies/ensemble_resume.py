@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.held import check_members
+from stackelgrid.analysis.results.errors import ResultsError
+from stackelgrid.analysis.results.held import check_members
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.resume import begun_study, check_saved
 from stackelgrid.scenarios.schema.load import LoadedScenario

@@ -16,17 +16,17 @@ from typing import Any
 import pyarrow as pa
 import tomli_w
 
-from stackelgrid.analysis.exactness import TREE, SweepTables, judged, write_tables
-from stackelgrid.analysis.exactness_rows import Point
-from stackelgrid.analysis.exactness_study import Evaluator, Study
-from stackelgrid.analysis.exactness_tables import (
+from stackelgrid.analysis.exactness.analysis import TREE, SweepTables, judged, write_tables
+from stackelgrid.analysis.exactness.evaluation import Evaluator, Study
+from stackelgrid.analysis.exactness.feeder_tree import tree_table
+from stackelgrid.analysis.exactness.points import Point
+from stackelgrid.analysis.exactness.tables import (
     SCHEMAS,
     finished_chunks,
     merge_parts,
     read_parts,
     write_chunk,
 )
-from stackelgrid.analysis.feeder_tree import tree_table
 from stackelgrid.analysis.pictures.studies import write_sweep
 from stackelgrid.controllers.certification.a_priori import not_covered
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from stackelgrid.analysis.exactness_rows import Point
-from stackelgrid.analysis.exactness_study import Evaluator, Study
+from stackelgrid.analysis.exactness.evaluation import Evaluator, Study
+from stackelgrid.analysis.exactness.points import Point
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.scenarios.build.random import generator

@@ -14,13 +14,15 @@ from study_cases import (
     write_summary,
 )
 
-from stackelgrid.analysis import compare, ensemble, qualities
-from stackelgrid.analysis.compare import CLOSED_LOOP, PLAN, Comparison
-from stackelgrid.analysis.exactness import SweepTables
-from stackelgrid.analysis.exactness import write_tables as write_sweep
-from stackelgrid.analysis.exactness_tables import table_of
-from stackelgrid.analysis.feeder_tree import tree_table
-from stackelgrid.analysis.indicators import TOTAL, UNITS, Row, frame_of
+from stackelgrid.analysis.comparison import qualities
+from stackelgrid.analysis.comparison import schemes as compare
+from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, PLAN, Comparison
+from stackelgrid.analysis.ensemble import statistics as ensemble
+from stackelgrid.analysis.exactness.analysis import SweepTables
+from stackelgrid.analysis.exactness.analysis import write_tables as write_sweep
+from stackelgrid.analysis.exactness.feeder_tree import tree_table
+from stackelgrid.analysis.exactness.tables import table_of
+from stackelgrid.analysis.kpis.indicators import TOTAL, UNITS, Row, frame_of
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 
-from stackelgrid.analysis.run_files import GridInfo
+from stackelgrid.analysis.results.files import GridInfo
 from stackelgrid.simulators.results.grid_columns import NETWORK
 from stackelgrid.simulators.results.tables import SCHEMAS
 

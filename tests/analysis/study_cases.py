@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.indicators import TOTAL, Row
+from stackelgrid.analysis.kpis.indicators import TOTAL, Row
 
 COMMON = {"seed": 7, "version": "0.1.0", "status": "done", "wall_s": 12.5}
 SOLVER = {"conic": "clarabel", "mixed_integer": "misocp", "version": "1.2", "fallback_reason": ""}

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stackelgrid.analysis import compare
-from stackelgrid.analysis.compare import (
+from stackelgrid.analysis.comparison import schemes as compare
+from stackelgrid.analysis.comparison.schemes import (
     CLOSED_LOOP,
     PLAN,
     Comparison,
@@ -17,7 +17,7 @@ from stackelgrid.analysis.compare import (
     value_text,
     write_tables,
 )
-from stackelgrid.analysis.indicators import TOTAL, UNITS, Row, frame_of
+from stackelgrid.analysis.kpis.indicators import TOTAL, UNITS, Row, frame_of
 from stackelgrid.analysis.pictures.studies import write_comparison
 
 

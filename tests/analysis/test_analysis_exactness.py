@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stackelgrid.analysis.exactness import (
+from stackelgrid.analysis.exactness.analysis import (
     SweepTables,
     conditions_table,
     levels_of,
@@ -14,7 +14,7 @@ from stackelgrid.analysis.exactness import (
     stops_table,
     write_tables,
 )
-from stackelgrid.analysis.feeder_tree import tree_table
+from stackelgrid.analysis.exactness.feeder_tree import tree_table
 from stackelgrid.analysis.pictures.studies import write_sweep
 
 # PV scale, ceiling, verdict, price, voltage, lines, largest share

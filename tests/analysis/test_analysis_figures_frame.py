@@ -3,15 +3,8 @@ import pandas as pd
 import pytest
 from run_rows import run_of
 
-from stackelgrid.analysis.figures.frame import (
-    Clock,
-    copies,
-    decades,
-    new_figure,
-    percentiles,
-    rule,
-    steps,
-)
+from stackelgrid.analysis.figures.frame import decades, new_figure, percentiles, rule, steps
+from stackelgrid.analysis.results.axes import Clock, copies
 
 CLOCK = Clock(
     np.array([0, 1]),

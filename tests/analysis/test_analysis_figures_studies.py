@@ -6,15 +6,15 @@ import pytest
 from study_cases import COSTS, FEEDER, REGRETS
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.compare import PLAN
-from stackelgrid.analysis.exactness import SweepTables, pairs_by_effect
-from stackelgrid.analysis.feeder_tree import tree_table
+from stackelgrid.analysis.comparison.schemes import PLAN
+from stackelgrid.analysis.exactness.analysis import SweepTables, pairs_by_effect
+from stackelgrid.analysis.exactness.feeder_tree import tree_table
 from stackelgrid.analysis.figures import compare as of_schemes
 from stackelgrid.analysis.figures import ensemble as of_ensemble
 from stackelgrid.analysis.figures import exactness as of_sweep
 from stackelgrid.analysis.figures import negotiation as of_rounds
-from stackelgrid.analysis.indicators import TOTAL, Row, frame_of
-from stackelgrid.analysis.negotiation import NegotiationTables
+from stackelgrid.analysis.kpis.indicators import TOTAL, Row, frame_of
+from stackelgrid.analysis.kpis.negotiation import NegotiationTables
 
 
 @pytest.fixture

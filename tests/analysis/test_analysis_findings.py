@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from run_rows import NAN, judged, limits, run_of, voltages
 
-from stackelgrid.analysis.figures.frame import Clock, clock
-from stackelgrid.analysis.findings import Findings, Place, findings, sentence, violations
+from stackelgrid.analysis.results.axes import Clock, clock
+from stackelgrid.analysis.results.findings import Findings, Place, findings, sentence, violations
 from stackelgrid.controllers.explanation import Violated
 
 WHEN = Clock(

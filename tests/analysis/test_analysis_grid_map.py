@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stackelgrid.analysis.grid_map import grid_map
+from stackelgrid.analysis.figures.grid_map import grid_map
 
 
 def network(edges, places=None, source=0, grid="mv1"):

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from stackelgrid.analysis.indicators import TOTAL, UNITS, GridRecord, cost_rows, energy_rows
-from stackelgrid.analysis.kpis import plan_exchange, plan_indicators
+from stackelgrid.analysis.kpis.indicators import TOTAL, UNITS, GridRecord, cost_rows, energy_rows
+from stackelgrid.analysis.kpis.plans import plan_exchange, plan_indicators
 from stackelgrid.controllers.decision import Outcome
 from stackelgrid.controllers.networks.reduction import FlowState
 from stackelgrid.controllers.schedule import Plan, Schedule, SolveReport, Trade

@@ -4,7 +4,7 @@ import pytest
 from run_rows import limits, run_of, voltages
 
 from stackelgrid.analysis.figures import maps
-from stackelgrid.analysis.limits import band_of, with_limits
+from stackelgrid.analysis.results.limits import band_of, with_limits
 
 NAN = float("nan")
 GRIDS = {"mv": ("mv", None, 1)}

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from stackelgrid.analysis.negotiation import (
+from stackelgrid.analysis.kpis.negotiation import (
     NegotiationTables,
     cold_and_warm,
     negotiation_kpis,

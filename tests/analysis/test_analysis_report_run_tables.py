@@ -4,8 +4,8 @@ import pytest
 from run_rows import NAN, judged, run_of
 
 from stackelgrid.analysis.figures import certificates
-from stackelgrid.analysis.figures.frame import clock
 from stackelgrid.analysis.report.run_tables import worst_table
+from stackelgrid.analysis.results.axes import clock
 
 GRIDS = {"tn": ("transmission", None, 1), "lv1": ("lv", "tn", 1)}
 REAL = {"realised_violation_pu": 0.01, "realised_worst": "line 4"}

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from study_cases import COSTS, kpi_rows
 
-from stackelgrid.analysis.compare import CLOSED_LOOP, PLAN, Comparison
-from stackelgrid.analysis.ensemble import EnsembleTables, statistics_of
-from stackelgrid.analysis.exactness import SweepTables
-from stackelgrid.analysis.indicators import TOTAL, Row, frame_of
+from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, PLAN, Comparison
+from stackelgrid.analysis.ensemble.statistics import EnsembleTables, statistics_of
+from stackelgrid.analysis.exactness.analysis import SweepTables
+from stackelgrid.analysis.kpis.indicators import TOTAL, Row, frame_of
 from stackelgrid.analysis.report import comparison as of_schemes
 from stackelgrid.analysis.report import ensemble as of_ensemble
 from stackelgrid.analysis.report import exactness as of_sweep

@@ -17,7 +17,7 @@ import tomli_w
 from machine import in_time
 
 from stackelgrid.analysis import Run
-from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.simulators.results.grid_columns import NETWORK
 from stackelgrid.simulators.results.tables import SCHEMAS, TableWriter
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import tomli_w
 
-from stackelgrid.analysis.indicators import TOTAL
-from stackelgrid.analysis.run_kpis import read_run, run_exchange, run_indicators
+from stackelgrid.analysis.kpis.indicators import TOTAL
+from stackelgrid.analysis.kpis.runs import read_run, run_exchange, run_indicators
 from stackelgrid.profiles.errors import StackelgridError
 
 # two intervals of half an hour; two copies of `a` below the feeder `mv`

@@ -1,6 +1,6 @@
 import pytest
 
-from stackelgrid.analysis.significant import significant
+from stackelgrid.analysis.results.significant import significant
 
 
 @pytest.mark.parametrize(

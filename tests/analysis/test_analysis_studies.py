@@ -7,10 +7,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from stackelgrid.analysis.compare import PLAN
-from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.exactness_tables import table_of, write_chunk
+from stackelgrid.analysis.comparison.schemes import PLAN
+from stackelgrid.analysis.exactness.tables import table_of, write_chunk
 from stackelgrid.analysis.report.kinds import is_study, study_page, write_study_report
+from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.studies import read_comparison, read_ensemble, read_sweep
 from stackelgrid.simulators.results.manifest import ManifestWriter
 

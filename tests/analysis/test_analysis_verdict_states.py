@@ -3,7 +3,7 @@
 import pytest
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.verdict_states import (
+from stackelgrid.analysis.figures.verdict_states import (
     COLORS,
     LABELS,
     STATES,

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from run_cases import SMALL, RecordedRun
 
-from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.analysis.view.series import Element, series
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from stackelgrid.analysis.exactness import conditions_table
-from stackelgrid.analysis.exactness_tables import SCHEMAS as SWEEP_SCHEMAS
+from stackelgrid.analysis.exactness.analysis import conditions_table
+from stackelgrid.analysis.exactness.tables import SCHEMAS as SWEEP_SCHEMAS
 from stackelgrid.analysis.study_columns import COMPARE_TABLES, ENSEMBLE_TABLES, SWEEP_TABLES
 from stackelgrid.scenarios.schema.scenario import Scenario
 from stackelgrid.simulators.results.grid_columns import NETWORK

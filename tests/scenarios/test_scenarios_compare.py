@@ -8,8 +8,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from stackelgrid.analysis.compare import CLOSED_LOOP, PLAN
-from stackelgrid.analysis.indicators import TOTAL
+from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, PLAN
+from stackelgrid.analysis.kpis.indicators import TOTAL
 from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.decision import Outcome
 from stackelgrid.scenarios.build.system import build_scenario

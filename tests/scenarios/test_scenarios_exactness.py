@@ -24,10 +24,10 @@ import pytest
 import tomli_w
 from children import children_of, wait_for
 
-from stackelgrid.analysis import exactness_tables
-from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.exactness_tables import SCHEMAS
+from stackelgrid.analysis.exactness import tables as exactness_tables
+from stackelgrid.analysis.exactness.tables import SCHEMAS
 from stackelgrid.analysis.report.exactness import page_of
+from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.studies import read_sweep
 from stackelgrid.controllers.tolerances import EXACT_LOSS_SHARE
 from stackelgrid.scenarios.cli.exactness_texts import sweep_tables

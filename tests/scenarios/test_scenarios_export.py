@@ -12,9 +12,9 @@ import xarray as xr
 from run_cases import unlisted
 
 from stackelgrid.analysis import Run
-from stackelgrid.analysis.datasets import SHAPES, dataset, long_name
-from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.run_record import TABLES
+from stackelgrid.analysis.results.datasets import SHAPES, dataset, long_name
+from stackelgrid.analysis.results.errors import ResultsError
+from stackelgrid.analysis.results.record import TABLES
 from stackelgrid.simulators.results.tables import SCHEMAS, TableWriter
 
 # p.u.; the interfaces of a run have converged to 1e-7 p.u.

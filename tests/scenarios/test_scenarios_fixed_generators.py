@@ -6,7 +6,7 @@ import pandapower.networks as pn
 import pandas as pd
 import pytest
 
-from stackelgrid.analysis.exactness_study import PointForecasts
+from stackelgrid.analysis.exactness.evaluation import PointForecasts
 from stackelgrid.scenarios.build.forecasts import build_world
 from stackelgrid.scenarios.build.system import build_scenario
 from stackelgrid.scenarios.schema.load import load_scenario

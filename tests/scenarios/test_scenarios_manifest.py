@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.report.run import write_run_report
+from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.profiles.errors import StackelgridError

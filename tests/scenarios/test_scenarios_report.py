@@ -24,9 +24,9 @@ from stackelgrid.analysis.figures import (
     power,
     voltages,
 )
-from stackelgrid.analysis.figures.frame import copies, levels
 from stackelgrid.analysis.report import render
 from stackelgrid.analysis.report.run import run_page
+from stackelgrid.analysis.results.axes import copies, levels
 from stackelgrid.simulators.results.tables import SCHEMAS
 
 MODULES = (power, costs, voltages, maps, certificates, interfaces)

@@ -4,7 +4,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from stackelgrid.analysis import compare, exactness_tables, qualities
+from stackelgrid.analysis.comparison import qualities
+from stackelgrid.analysis.comparison import schemes as compare
+from stackelgrid.analysis.exactness import tables as exactness_tables
 from stackelgrid.analysis.study_columns import (
     COMPARE,
     COMPARE_TABLES,

@@ -11,8 +11,8 @@ import tomli_w
 from matplotlib.colors import to_hex
 
 from stackelgrid.analysis import Run, style
-from stackelgrid.analysis.errors import ResultsError
 from stackelgrid.analysis.pictures import run as pictures
+from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.simulators.results.grid_columns import NETWORK
 from stackelgrid.simulators.results.tables import SCHEMAS, TableWriter
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from stackelgrid.analysis.exactness_rows import Finding, Point
-from stackelgrid.analysis.exactness_tables import SCHEMAS, table_of
+from stackelgrid.analysis.exactness.points import Finding, Point
+from stackelgrid.analysis.exactness.tables import SCHEMAS, table_of
 from stackelgrid.controllers.certification.a_priori import (
     APrioriCondition,
     a_priori,

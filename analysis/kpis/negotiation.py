@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.held import check_held
+from stackelgrid.analysis.results.held import check_held
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.simulators.results.manifest import Manifest
 

@@ -4,10 +4,7 @@ A verdict (exact, feasible, infeasible, or none) is shown as a state. Where exac
 (a DC dispatch, the three-phase view), feasible is the best verdict and is shown as within limits.
 """
 
-import pandas as pd
-
 from stackelgrid.analysis import style
-from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 
 NONE, WITHIN = "", "within limits"
@@ -33,11 +30,6 @@ def state_of(verdict: object, exactness_asked: bool) -> str:
 def number(verdict: object, exactness_asked: bool) -> int:
     """Return the position of a verdict's state in STATES."""
     return STATES.index(state_of(verdict, exactness_asked))
-
-
-def beyond_in_reality(rows: pd.DataFrame) -> "pd.Series[bool]":
-    """Return by row of the interval table if reality is beyond a limit, or diverged."""
-    return ~(rows["realised_violation_pu"] <= tolerances.AC_LIMIT_PU)
 
 
 def color_scale() -> list[tuple[float, str]]:

@@ -6,8 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.compare import CLOSED_LOOP, DONE, Comparison, markdown, write_whole
-from stackelgrid.analysis.indicators import TOTAL, UNITS
+from stackelgrid.analysis.comparison.schemes import (
+    CLOSED_LOOP,
+    DONE,
+    Comparison,
+    markdown,
+    write_whole,
+)
+from stackelgrid.analysis.kpis.indicators import TOTAL, UNITS
 from stackelgrid.analysis.study_columns import QUALITIES
 from stackelgrid.simulators.results.whole_file import whole_file
 

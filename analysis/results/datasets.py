@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.run_record import NETWORK, RunRecord, check_table
+from stackelgrid.analysis.results.errors import ResultsError
+from stackelgrid.analysis.results.record import NETWORK, RunRecord, check_table
 from stackelgrid.profiles.extras import install_command
 from stackelgrid.simulators.results.grid_columns import NETWORK as NETWORK_COLUMNS
 from stackelgrid.simulators.results.tables import TABLES as RESULT_TABLES

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stackelgrid.analysis.errors import ResultsError
+from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.simulators.results.manifest import FILE, Manifest, ManifestError
 
 __all__ = ["check_held", "check_member", "check_members", "notice_of"]

@@ -14,8 +14,8 @@ import pandas as pd
 from pandapower.auxiliary import pandapowerNet
 from pandapower.toolbox import clear_result_tables
 
-from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.run_record import RunRecord
+from stackelgrid.analysis.results.errors import ResultsError
+from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.boundary import boundary_trafos
 from stackelgrid.controllers.networks.net_file import read_net

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.held import check_held
-from stackelgrid.analysis.indicators import (
+from stackelgrid.analysis.kpis.indicators import (
     TOTAL,
     GridRecord,
     Row,
@@ -19,6 +18,7 @@ from stackelgrid.analysis.indicators import (
     energy_rows,
     frame_of,
 )
+from stackelgrid.analysis.results.held import check_held
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.simulators.results.manifest import Manifest

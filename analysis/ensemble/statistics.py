@@ -12,10 +12,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 from scipy.stats import t as student
 
-from stackelgrid.analysis.ensemble_sql import KEYS, Dataset
-from stackelgrid.analysis.ensemble_variants import OWN, PERFECT
-from stackelgrid.analysis.indicators import TOTAL
-from stackelgrid.analysis.significant import significant
+from stackelgrid.analysis.ensemble.dataset import KEYS, Dataset
+from stackelgrid.analysis.ensemble.variants import OWN, PERFECT
+from stackelgrid.analysis.kpis.indicators import TOTAL
+from stackelgrid.analysis.results.significant import significant
 from stackelgrid.analysis.study_columns import KPIS, STATISTICS
 from stackelgrid.controllers import tolerances
 from stackelgrid.simulators.results.columns import arrow_table

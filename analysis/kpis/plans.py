@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.indicators import (
+from stackelgrid.analysis.kpis.indicators import (
     TOTAL,
     GridRecord,
     Row,

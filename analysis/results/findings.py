@@ -8,10 +8,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.figures.frame import Clock
-from stackelgrid.analysis.limits import bus_limits, has_network
-from stackelgrid.analysis.run import Run
-from stackelgrid.analysis.verdict_states import beyond_in_reality
+from stackelgrid.analysis.results.axes import Clock
+from stackelgrid.analysis.results.limits import bus_limits, has_network
+from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.explanation import VIEWS, Row, View, Violated, violated
 from stackelgrid.controllers.verdict import FEASIBLE, INFEASIBLE
@@ -60,7 +59,7 @@ class Findings:
         return "warning" if doubtful or self.status == "interrupted" else "good"
 
 
-def findings(run: Run) -> Findings:
+def findings(run: RunRecord) -> Findings:
     """Count findings in the recorded intervals of a run, and find the worst violation."""
     table = run.interval
     feeders = table[table["level"] != "transmission"]
@@ -110,6 +109,11 @@ def sentence(found: Findings, when: Clock) -> str:
     return beginning + text if beginning else text[0].upper() + text[1:]
 
 
+def beyond_in_reality(rows: pd.DataFrame) -> "pd.Series[bool]":
+    """Return by row of the interval table if reality is beyond a limit, or diverged."""
+    return ~(rows["realised_violation_pu"] <= tolerances.AC_LIMIT_PU)
+
+
 def violations_by_view(table: pd.DataFrame) -> pd.DataFrame:
     """Return the violation of rows of interval.parquet by view (columns); NaN without the view.
 
@@ -122,7 +126,7 @@ def violations_by_view(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def violations(run: Run, rows: pd.DataFrame) -> list[dict[View, Violated]]:
+def violations(run: RunRecord, rows: pd.DataFrame) -> list[dict[View, Violated]]:
     """Return the worst violation of rows of interval.parquet by view, against its limit.
 
     Views within limits are left out.
@@ -136,7 +140,7 @@ def violations(run: Run, rows: pd.DataFrame) -> list[dict[View, Violated]]:
     ]
 
 
-def _worst_place(run: Run) -> Place | None:
+def _worst_place(run: RunRecord) -> Place | None:
     """Return the place of the largest violation in reality, else of a plan, else by phase."""
     excess = violations_by_view(run.interval)
     for view in VIEWS:
@@ -147,7 +151,7 @@ def _worst_place(run: Run) -> Place | None:
     return None
 
 
-def _against_limit(run: Run, row: Row, found: Violated) -> str:
+def _against_limit(run: RunRecord, row: Row, found: Violated) -> str:
     """Return a bus voltage against its limit; "" elsewhere and where no limit is known."""
     bus = _BUS.match(found.element)
     if bus is None or not has_network(run):

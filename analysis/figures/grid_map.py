@@ -6,7 +6,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.feeder_tree import tree_places
+from stackelgrid.analysis.exactness.feeder_tree import tree_places
 
 _BESIDE = 0.05  # share of the grid's extent: distance of a bus without coordinates to its neighbour
 _MESHED_MOST = 400  # buses; above, distances between all pairs take too long

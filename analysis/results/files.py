@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stackelgrid.analysis.errors import ResultsError
-from stackelgrid.analysis.kinds import no_run, results_in, study_kind
-from stackelgrid.analysis.shapes import check_scenario_shape, check_summary_shape
+from stackelgrid.analysis.results.errors import ResultsError
+from stackelgrid.analysis.results.kinds import no_run, results_in, study_kind
+from stackelgrid.analysis.results.shapes import check_scenario_shape, check_summary_shape
 
 __all__ = ["GridInfo", "read_summary", "run_scenario", "run_summary"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.run import Run
+from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.profiles.arrays import Floats
 
 
@@ -18,12 +18,12 @@ class Band:
     alike: bool
 
 
-def has_network(run: Run) -> bool:
+def has_network(run: RunRecord) -> bool:
     """Return True if the run holds static data of its grids; older versions wrote none."""
     return (run.directory / "network.parquet").exists()
 
 
-def bus_limits(run: Run) -> pd.DataFrame:
+def bus_limits(run: RunRecord) -> pd.DataFrame:
     """Return limits by (grid, bus): min_vm_pu, max_vm_pu, name; NaN for heads and slack buses.
 
     The grid above determines the voltage of these buses, so no limit applies.
@@ -38,7 +38,7 @@ def bus_limits(run: Run) -> pd.DataFrame:
     return table
 
 
-def loading_limits(run: Run) -> pd.Series:
+def loading_limits(run: RunRecord) -> pd.Series:
     """Return loading limits by (grid, element, index) in percent; NaN without a rating."""
     network = run.network
     branches = network[network["element"].isin(["line", "trafo"])]
@@ -46,7 +46,7 @@ def loading_limits(run: Run) -> pd.Series:
     return limits
 
 
-def band_of(run: Run, grids: list[str]) -> Band | None:
+def band_of(run: RunRecord, grids: list[str]) -> Band | None:
     """Return the most common voltage limits of some grids' buses; None if none are known."""
     if not has_network(run):
         return None
@@ -65,7 +65,7 @@ def _most_common(limits: Floats) -> tuple[float, bool]:
     return float(values[int(counts.argmax())]), len(values) == 1
 
 
-def with_limits(run: Run, grids: list[str]) -> pd.DataFrame:
+def with_limits(run: RunRecord, grids: list[str]) -> pd.DataFrame:
     """Return voltages of some grids with min_vm_pu, max_vm_pu, margin_pu (negative: beyond).
 
     The margin is to the nearer limit, or to the only one; NaN without limits.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from stackelgrid.analysis.exactness_tables import SCHEMAS
+from stackelgrid.analysis.exactness.tables import SCHEMAS
 from stackelgrid.analysis.study_columns import CONDITIONS, SWEPT
 from stackelgrid.analysis.study_columns import TREE as TREE_COLUMNS
 from stackelgrid.controllers.verdict import EXACT

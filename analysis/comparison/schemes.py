@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from stackelgrid.analysis.indicators import TOTAL, UNITS
+from stackelgrid.analysis.kpis.indicators import TOTAL, UNITS
 from stackelgrid.analysis.study_columns import COMPARE, COMPARE_EXCHANGE
 from stackelgrid.controllers import tolerances
 from stackelgrid.simulators.results.columns import Table, arrow_table

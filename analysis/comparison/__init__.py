@@ -1,0 +1,1 @@
+"""Comparisons of schemes and of qualities of communication: indicators side by side."""

@@ -1,0 +1,1 @@
+"""Ensembles of runs: key figures of members, means and confidence intervals."""

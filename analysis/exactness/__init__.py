@@ -1,0 +1,1 @@
+"""Exactness sweeps: evaluation of operating points, tables, and where exactness ends."""

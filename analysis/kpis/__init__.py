@@ -1,0 +1,1 @@
+"""Indicators of plans, runs and negotiations."""

@@ -1,0 +1,1 @@
+"""Directories of runs: files, checks, tables, limits, nets, labelled arrays, findings."""
