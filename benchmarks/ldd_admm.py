@@ -19,12 +19,13 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.controllers.cascade.cascade import Cascade
+from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.negotiation.consensus import DualAscent
 from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.schemes.bottom_up import BottomUp
 from stackelgrid.controllers.schemes.integrated import Integrated
 from stackelgrid.controllers.schemes.ldd_admm import LddAdmm
-from stackelgrid.controllers.stage.stage import SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.stage.stage import Stage, StageInstance
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
 from stackelgrid.scenarios.schema.load import LoadedScenario, load_scenario
 from stackelgrid.scenarios.schema.scenario import Scenario

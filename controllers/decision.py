@@ -1,10 +1,11 @@
-"""Decision of a controller for an interval: plans of all grids, and the outcome of each stage."""
+"""Records of a decision: what a scheme finds, how it is evaluated, and the plans of all grids."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from stackelgrid.controllers.schedule import Plan
+from stackelgrid.controllers.leaders.feeder_agent import FeederPoint
+from stackelgrid.controllers.schedule import BoundaryProfile, Plan
 from stackelgrid.profiles.arrays import Floats
 
 Pricing = Literal["tariff", "lmp"]
@@ -71,6 +72,39 @@ class Negotiation:
     mixtures: float
     mixtures_checked: int
     worst_mixture_pu: float
+
+
+@dataclass(frozen=True)
+class SchemeDecision:
+    """Decision of a scheme: the leaders' points, objective and proven bound of its program.
+
+    `follower_x` are the follower's columns where the scheme's program returned them, and
+    `follower_range_eur` the least and largest cost that the exchange leaves open. Money counts
+    all copies; NaN where there is none. `plans` are certified schedules of the points: a scheme
+    whose agents certify and mend their own returns them, for others the stage adds them.
+    `recoveries` are messages on what was mended, `history` the rounds of a negotiation,
+    `negotiation` its messages; `exchange` is the reported one for which a negotiating follower
+    dispatches, all copies.
+    """
+
+    points: Mapping[str, FeederPoint]
+    objective: float = float("nan")
+    bound: float = float("nan")
+    follower_x: Floats | None = None
+    follower_range_eur: tuple[float, float] | None = None
+    remaining_gain_eur: Mapping[str, float] = field(default_factory=dict)
+    rounds: int = 1
+    messages: tuple[str, ...] = ()
+    plans: Mapping[str, Plan] | None = None
+    recoveries: tuple[str, ...] = ()
+    history: tuple[Round, ...] = ()
+    negotiation: Negotiation | None = None
+    exchange: Mapping[str, BoundaryProfile] | None = None
+
+    @property
+    def gap(self) -> float:
+        """Relative gap between objective and bound."""
+        return max(self.objective - self.bound, 0.0) / max(1.0, abs(self.objective))
 
 
 @dataclass(frozen=True)

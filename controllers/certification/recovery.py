@@ -4,13 +4,14 @@ Each is a function from a schedule that was not exact to prices and bounds; the 
 and the repeated decisions are in stage/recovery.py.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.networks.reduction import FlowState, Reduction
+from stackelgrid.controllers.schedule import Schedule
 from stackelgrid.controllers.solvers.amendment import Amendment
 from stackelgrid.controllers.verdict import Certificate
 from stackelgrid.profiles.arrays import Floats
@@ -117,3 +118,24 @@ def convex_concave(
 def pv_cap(base_mva: float, p_mw: Floats) -> Amendment:
     """Limit the feed-in of every PV system (systems, steps) to `p_mw`, MW; infinite for no cap."""
     return Amendment(upper={"pv_p": (p_mw / base_mva).ravel()})
+
+
+def curtailed(schedule: Schedule, share: Floats) -> Schedule:
+    """Schedule with a share (steps,) of its PV; the import grows by what is left out.
+
+    Where that is less than all of it, PV may not feed in more.
+    """
+    lost_p = ((1.0 - share) * schedule.pv_p_mw).sum(axis=0)
+    lost_q = ((1.0 - share) * schedule.pv_q_mvar).sum(axis=0)
+    pv_p = share * schedule.pv_p_mw
+    limits = schedule.pv_p_max_mw
+    return replace(
+        schedule,
+        pv_p_mw=pv_p,
+        pv_q_mvar=share * schedule.pv_q_mvar,
+        p_import_mw=schedule.p_import_mw + lost_p,
+        q_import_mvar=schedule.q_import_mvar + lost_q,
+        flows=None,
+        trade=None,
+        pv_p_max_mw=pv_p if limits is None else np.where(share < 1.0, pv_p, limits),
+    )

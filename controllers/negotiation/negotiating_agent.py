@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import csc_array, diags_array
 
+from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.leaders.feeder_agent import (
     FeederAgent,
     FeederInstance,
@@ -26,8 +27,6 @@ from stackelgrid.controllers.solvers.registry import conic_solver, mixed_integer
 from stackelgrid.controllers.solvers.restricted import RestrictedProgram
 from stackelgrid.controllers.solvers.snapping import snap_by_direction
 from stackelgrid.controllers.stage.recovery import recover
-from stackelgrid.controllers.stage.stage import SchemeDecision, Stage, StageInstance
-from stackelgrid.controllers.stage.threads import Threads
 from stackelgrid.profiles.arrays import Floats
 
 
@@ -57,16 +56,12 @@ class NegotiatingAgent:
         agent: FeederAgent,
         variant: Variant,
         settings: ControllerSettings,
-        pool: Threads,
         applied_steps: tuple[int, ...],
     ) -> None:
         self.agent, self.variant, self.settings = agent, variant, settings
         self.name = agent.feeder.name
         self.priced = PricedFeeder(agent, variant)
-        # recovery decides again for this agent alone, at the terms it was last told
-        self._alone = Stage(
-            {self.name: agent}, None, ((self.name,),), settings, pool, applied_steps
-        )
+        self._applied_steps = applied_steps
         self._snap = snap_by_direction(
             self.priced.compiled.program.integer, list(agent.snap_rules(variant))
         )
@@ -116,22 +111,28 @@ class NegotiatingAgent:
                 return None
             known = self._answered
         assert known is not None
-        stage_instance = StageInstance(
-            self._instance.interval, {}, {self.name: self._instance}, None
-        )
         point = self._point(known[1], known[2], self._instance)
-        plan = self.agent.plan(self._instance, point, self._across_price)
+        found = self._planned(point)
         if self.settings.recovery:
-            nan = float("nan")
-            decision = SchemeDecision({self.name: point}, nan, nan)
-            recovered = recover(
-                self._alone, _AtTerms(self, terms), stage_instance, decision, {self.name: plan}
+            found = recover(
+                {self.name: self.agent},
+                {self.name: self._instance},
+                found,
+                lambda amended: self._planned(self.decide_at(terms, amended[self.name])),
+                self._applied_steps,
             )
-            plan, point = recovered.plans[self.name], recovered.decision.points[self.name]
             self._answered = None  # recovery has solved amended programs
+        assert found.plans is not None
+        plan, point = found.plans[self.name], found.points[self.name]
         trade = np.zeros(self.priced.steps) if point.x is None else self.priced.trade(point.x)
         boundary = self.boundary(plan)
         return Bound(plan, point, boundary.p_mw, boundary.q_mvar, trade)
+
+    def _planned(self, point: FeederPoint) -> SchemeDecision:
+        """A point with its certified plan, as decision of this agent alone."""
+        assert self._instance is not None
+        plan = self.agent.plan(self._instance, point, self._across_price)
+        return SchemeDecision({self.name: point}, plans={self.name: plan})
 
     def settle(self, bound: Bound, cleared_mw: Floats) -> Bound:
         """The same schedule with what is left of its trade (steps,); the rest goes to the grid."""
@@ -314,22 +315,6 @@ class NegotiatingAgent:
             return FeederPoint(None, failed, self.variant)
         assert self._answered is not None
         return self._point(self._answered[1], found, instance)
-
-
-class _AtTerms:
-    """Scheme of one agent alone at its received terms, for the ladder of recovery."""
-
-    name = "ldd_admm"
-
-    def __init__(self, agent: NegotiatingAgent, terms: Terms) -> None:
-        self._agent, self._terms = agent, terms
-
-    def decide(self, instance: StageInstance) -> SchemeDecision:
-        """Decide for one instance of the agent."""
-        name = self._agent.name
-        point = self._agent.decide_at(self._terms, instance.leaders[name])
-        nan = float("nan")
-        return SchemeDecision({name: point}, nan, nan)
 
 
 def _parts(

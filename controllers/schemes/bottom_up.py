@@ -7,11 +7,12 @@ from scipy.sparse import csr_array, triu
 
 from stackelgrid.controllers.bilevel.hull import FollowerCost
 from stackelgrid.controllers.bilevel.hull_search import HullOptions, HullSearch, HullSolution
+from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.leaders.feeder_agent import UNPRICED, FeederPoint
 from stackelgrid.controllers.leaders.leader_group import GroupDecision, leader_points
 from stackelgrid.controllers.schedule import SolveReport
 from stackelgrid.controllers.solvers.registry import multiplier_solver
-from stackelgrid.controllers.stage.stage import SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.stage.stage import Stage, StageInstance
 from stackelgrid.profiles.arrays import Floats
 
 _NO_POINT = "no exchange of the leaders can be served by {}; its limits are left to it"

@@ -1,9 +1,10 @@
 """Leaders with the follower's constraints but not its optimality."""
 
+from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.errors import SchemeError
 from stackelgrid.controllers.followers.upstream import UpstreamAgent
 from stackelgrid.controllers.leaders.leader_group import leader_points
-from stackelgrid.controllers.stage.stage import SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.stage.stage import Stage, StageInstance
 from stackelgrid.profiles.arrays import Floats
 
 

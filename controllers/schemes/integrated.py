@@ -1,8 +1,9 @@
 """Total cost of leaders and follower minimised together: the lower bound of every scheme."""
 
+from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.leaders.feeder_agent import UNPRICED
 from stackelgrid.controllers.leaders.leader_group import leader_points
-from stackelgrid.controllers.stage.stage import SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.stage.stage import Stage, StageInstance
 
 
 class Integrated:

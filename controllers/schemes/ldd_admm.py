@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stackelgrid.controllers.decision import Negotiation
+from stackelgrid.controllers.decision import Negotiation, SchemeDecision
 from stackelgrid.controllers.fallback import shifted
 from stackelgrid.controllers.leaders.feeder_agent import TARIFF, UNPRICED, FeederPoint
 from stackelgrid.controllers.negotiation.consensus import Consensus
@@ -22,7 +22,7 @@ from stackelgrid.controllers.negotiation.coordinator_terms import (
 )
 from stackelgrid.controllers.negotiation.negotiating_agent import Bound, NegotiatingAgent
 from stackelgrid.controllers.schedule import BoundaryProfile, Plan
-from stackelgrid.controllers.stage.stage import SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.stage.stage import Stage, StageInstance
 from stackelgrid.profiles.arrays import Floats
 
 _NOT_SERVED = "the exchange that the rounds led to cannot be served; its limits are left to it"
@@ -116,7 +116,6 @@ def negotiating_agents(stage: Stage) -> dict[str, NegotiatingAgent]:
             agent,
             replace(variant, across=False) if name in alone else variant,
             stage.settings,
-            stage.pool,
             stage.applied_steps,
         )
         for name, agent in stage.leaders.items()

@@ -1,8 +1,9 @@
 """The conventional order: upstream first, the active networks follow the exchange it fixed."""
 
+from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.leaders.feeder_agent import TARIFF, UNPRICED
 from stackelgrid.controllers.leaders.leader_group import leader_points
-from stackelgrid.controllers.stage.stage import SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.stage.stage import Stage, StageInstance
 
 # the active networks' costs only break upstream's ties
 _TIE_BREAK = 0.01

@@ -1,7 +1,8 @@
 """Every active network alone at the tariff, without trade across; upstream takes what comes."""
 
+from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.leaders.feeder_agent import Variant
-from stackelgrid.controllers.stage.stage import SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.stage.stage import Stage, StageInstance
 
 _ALONE = Variant(tariff=True, across=False)
 

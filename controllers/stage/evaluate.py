@@ -8,11 +8,12 @@ from functools import partial
 
 import numpy as np
 
-from stackelgrid.controllers.decision import Outcome
+from stackelgrid.controllers.decision import Outcome, SchemeDecision
 from stackelgrid.controllers.followers.upstream import FollowerSolution
+from stackelgrid.controllers.leaders.feeder_agent import FeederInstance
 from stackelgrid.controllers.schedule import BoundaryProfile, Plan
 from stackelgrid.controllers.stage.recovery import recover
-from stackelgrid.controllers.stage.stage import Scheme, SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.stage.stage import Scheme, Stage, StageInstance
 from stackelgrid.controllers.stage.threads import settle
 from stackelgrid.profiles.arrays import Floats
 
@@ -71,8 +72,8 @@ def decide_and_evaluate(
             ahead = _audit_ahead(stage, instance, decision, expected)
     plans = dict(decision.plans or {}) or stage.plans(points, instance)
     if stage.settings.recovery and decision.plans is None:
-        recovered = recover(stage, scheme, instance, decision, plans)
-        decision, plans, messages = recovered.decision, recovered.plans, recovered.messages
+        decision = _recovered(stage, scheme, instance, replace(decision, plans=plans))
+        plans, messages = dict(decision.plans or {}), decision.recoveries
     solve_s = time.perf_counter() - started
     for name, plan in plans.items():
         stage.leaders[name].adopt(plan)
@@ -84,6 +85,30 @@ def decide_and_evaluate(
         return Evaluated(plans, None, messages, exchange)
     outcome, audit = _outcome(stage, scheme.name, instance, decision, plans, solve_s, ahead)
     return Evaluated(plans, outcome, messages, exchange, audit)
+
+
+def _recovered(
+    stage: Stage, scheme: Scheme, instance: StageInstance, decision: SchemeDecision
+) -> SchemeDecision:
+    """Decision with mended schedules; all leaders of the stage decide anew."""
+
+    def decide(leaders: Mapping[str, FeederInstance]) -> SchemeDecision:
+        found = scheme.decide(replace(instance, leaders=leaders))
+        # costs and certificates are those of the data, not of amended prices and bounds
+        return replace(
+            found, plans={n: stage.plan(n, point, instance) for n, point in found.points.items()}
+        )
+
+    def nodal_prices(found: SchemeDecision) -> Mapping[str, Floats]:
+        follower, base = stage.follower, instance.parameters
+        if stage.pricing != "lmp" or follower is None or base is None:
+            return {}
+        answer = follower.solve(follower.with_exchange(base, stage.exchange(found.points)))
+        return follower.prices(answer) if answer.status == "optimal" else {}
+
+    return recover(
+        stage.leaders, instance.leaders, decision, decide, stage.applied_steps, nodal_prices
+    )
 
 
 @dataclass(frozen=True)

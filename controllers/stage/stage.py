@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from stackelgrid.controllers.bilevel.audit import IndependentSolver
-from stackelgrid.controllers.decision import Negotiation, Pricing, Round
+from stackelgrid.controllers.decision import Pricing, SchemeDecision
 from stackelgrid.controllers.followers.upstream import UpstreamAgent
 from stackelgrid.controllers.leaders.feeder_agent import (
     TARIFF,
@@ -52,36 +52,6 @@ class StageInstance:
         """Price (steps,) at which trade across feeders is settled."""
         prices = [middle_price(i.forecast) for i in self.leaders.values()]
         return np.asarray(np.mean(prices, axis=0))
-
-
-@dataclass(frozen=True)
-class SchemeDecision:
-    """Decision of a scheme: the leaders' points, objective and proven bound of its program.
-
-    `follower_x` are the follower's columns where the scheme's program returned them, and
-    `follower_range_eur` the least and largest cost that the exchange leaves open. Money counts
-    all copies; NaN where there is none. `plans` are those of agents that have certified and mended
-    their own schedules, `history` the rounds of a negotiation, `negotiation` its messages;
-    `exchange` is the reported one for which a negotiating follower dispatches, all copies.
-    """
-
-    points: Mapping[str, FeederPoint]
-    objective: float
-    bound: float
-    follower_x: Floats | None = None
-    follower_range_eur: tuple[float, float] | None = None
-    remaining_gain_eur: Mapping[str, float] = field(default_factory=dict)
-    rounds: int = 1
-    messages: tuple[str, ...] = ()
-    plans: Mapping[str, Plan] | None = None
-    history: tuple[Round, ...] = ()
-    negotiation: Negotiation | None = None
-    exchange: Mapping[str, BoundaryProfile] | None = None
-
-    @property
-    def gap(self) -> float:
-        """Relative gap between objective and bound."""
-        return max(self.objective - self.bound, 0.0) / max(1.0, abs(self.objective))
 
 
 class Scheme(Protocol):

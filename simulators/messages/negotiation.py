@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import simpy
 
-from stackelgrid.controllers.decision import Negotiation
+from stackelgrid.controllers.decision import Negotiation, SchemeDecision
 from stackelgrid.controllers.negotiation.commit.messages import PowerLimits
 from stackelgrid.controllers.negotiation.commit.safety import CommitCheck
 from stackelgrid.controllers.negotiation.commit.two_phase_commit import (
@@ -29,7 +29,7 @@ from stackelgrid.controllers.schemes.ldd_admm import (
     negotiated,
     negotiating_agents,
 )
-from stackelgrid.controllers.stage.stage import Scheme, SchemeDecision, Stage, StageInstance
+from stackelgrid.controllers.stage.stage import Scheme, Stage, StageInstance
 from stackelgrid.simulators.messages.agent_process import AgentProcess
 from stackelgrid.simulators.messages.communication import (
     CommunicationNetwork,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.certification.recovery import curtailed
 from stackelgrid.controllers.fallback import hold_schedule
-from stackelgrid.controllers.stage.recovery import curtailed
 from stackelgrid.profiles.forecast import GridForecast
 from stackelgrid.scenarios.build.system import build_scenario
 from stackelgrid.scenarios.schema.load import load_scenario
