@@ -21,7 +21,7 @@ from pandapower.auxiliary import pandapowerNet
 from pydantic import BaseModel
 
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.run.run import INPUTS, check_out
+from stackelgrid.scenarios.run.directory import INPUTS, check_out
 from stackelgrid.scenarios.schema.load import LoadedScenario, load_content, load_scenario
 
 # keys of a scenario that name a pandapower net, and a table

@@ -33,7 +33,8 @@ from stackelgrid.scenarios.build.placement import PlacedPv
 from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.devices import LoadsSection
-from stackelgrid.scenarios.schema.scenario import Scenario, TariffSection
+from stackelgrid.scenarios.schema.prices import TariffSection
+from stackelgrid.scenarios.schema.scenario import Scenario
 
 
 def horizon_of(scenario: Scenario) -> Horizon:

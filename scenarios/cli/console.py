@@ -28,7 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.run.json_text import json_text
+from stackelgrid.scenarios.run.directory import json_text
 
 # columns of a table written to a pipe; rich's default of 80 would cut off numbers
 _WIDTH_OF_A_PIPE = 200

@@ -59,7 +59,7 @@ def try_report(write: Callable[[Path], Path], directory: Path, output: Output) -
     try:
         path = write(directory)
     except Exception as error:  # the results are complete without the report
-        from stackelgrid.scenarios.run.log import RunLog
+        from stackelgrid.scenarios.run.directory import RunLog
 
         text = " ".join(f"no report was written: {type(error).__name__}: {error}".split())
         output.say(f"{text}; stackelgrid report {directory} tries again")

@@ -120,7 +120,7 @@ def _ending(target: Path) -> Iterator[None]:
 def _print_results(s: Mapping[str, Any], directory: Path, output: Output) -> None:
     """Print the results of a run and their directory."""
     from stackelgrid.scenarios.cli.negotiation import negotiation_lines
-    from stackelgrid.scenarios.run.wording import counted
+    from stackelgrid.scenarios.run.progress import counted
 
     say, c, t = output.say, s["certificate"], s["timings"]
     say(

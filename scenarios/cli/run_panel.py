@@ -14,8 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stackelgrid.scenarios.cli.console import Output
-from stackelgrid.scenarios.run.progress import NegotiationProgress, RunProgress
-from stackelgrid.scenarios.run.wording import counted
+from stackelgrid.scenarios.run.progress import NegotiationProgress, RunProgress, counted
 
 Clock = Callable[[], float]
 

@@ -13,8 +13,9 @@ from stackelgrid.analysis.results.held import check_held
 from stackelgrid.analysis.results.kinds import study_kind
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.run.directory import locked
 from stackelgrid.scenarios.run.progress import RunProgress
-from stackelgrid.scenarios.run.run import RunResult, resolved, run_in
+from stackelgrid.scenarios.run.run import RunResult, run_in
 from stackelgrid.scenarios.run.state import (
     FORMAT,
     STATE_FILE,
@@ -22,7 +23,6 @@ from stackelgrid.scenarios.run.state import (
     file_digests,
     libraries,
     load_state,
-    locked,
     read_header,
     remove_state,
 )
@@ -71,7 +71,7 @@ def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumabl
         )
     own = load_scenario(str(path))
     if loaded is not None:
-        _check_same(directory, resolved(own), resolved(loaded), "asked for")
+        _check_same(directory, own.resolved(), loaded.resolved(), "asked for")
     if summary is not None and summary.get("status") == "done":
         remove_state(directory)  # the process ended before it removed the state
         check_held(Manifest(directory), summary, tuple(SCHEMAS), own.scenario.time.intervals)
@@ -79,7 +79,7 @@ def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumabl
     # the module of a user's controller is in the folder of the original scenario file
     folder = None if summary is None else summary.get("folder")
     if header is not None:
-        _check_header(directory, header, resolved(own))
+        _check_header(directory, header, own.resolved())
         check_saved(directory, tuple(SCHEMAS), header.interval, before=header.interval)
         folder = header.folder
     if folder is not None:
@@ -201,8 +201,8 @@ def begun_study(
         raise ScenarioError(f"{where}: summary.json has no {missing[0]!r}; it is incomplete")
     own = load_scenario(str(path))
     if asked is not None:
-        _check_same(directory, resolved(own), resolved(asked), "asked for")
-    _check_files(directory, summary["files"], resolved(own))
+        _check_same(directory, own.resolved(), asked.resolved(), "asked for")
+    _check_files(directory, summary["files"], own.resolved())
     return own, summary
 
 

@@ -1,33 +1,41 @@
 """A run: build, simulate and write a directory whose summary states what it holds."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from stackelgrid.controllers.decision import Decision
 from stackelgrid.controllers.explanation import explanation, kept_schedule, severity
-from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.profiles.plain_state import StateError
 from stackelgrid.scenarios.build.notices import notices, programs
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
-from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.remote.remote import remote_simulators
-from stackelgrid.scenarios.run.json_text import json_text
-from stackelgrid.scenarios.run.log import RunLog
+from stackelgrid.scenarios.run.directory import (
+    INPUTS,
+    RunLog,
+    beginning,
+    check_out,
+    claimed,
+    write_scenario,
+    write_summary,
+    writing,
+)
 from stackelgrid.scenarios.run.networks import write_networks
-from stackelgrid.scenarios.run.progress import DecisionProgress, RunProgress
-from stackelgrid.scenarios.run.run_progress import decision_progress, run_progress
+from stackelgrid.scenarios.run.progress import (
+    DecisionProgress,
+    RunProgress,
+    counted,
+    decision_progress,
+    run_progress,
+)
 from stackelgrid.scenarios.run.state import (
     RunState,
     file_digests,
     header_of,
-    locked,
     read_header,
     remove_state,
     save_state,
@@ -35,7 +43,6 @@ from stackelgrid.scenarios.run.state import (
     why_unsaved,
 )
 from stackelgrid.scenarios.run.summary import summary
-from stackelgrid.scenarios.run.wording import counted
 from stackelgrid.scenarios.run.world import run_world
 from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.simulators.blas_threads import one_blas_thread
@@ -47,12 +54,7 @@ from stackelgrid.simulators.results.negotiation_totals import negotiation_events
 from stackelgrid.simulators.results.stages import StageRecorder
 from stackelgrid.simulators.results.tables import TableWriter
 from stackelgrid.simulators.results.totals import Totals
-from stackelgrid.simulators.results.whole_file import sync, whole_file
 from stackelgrid.simulators.timings import Timings
-
-# folder of a run or study for nets and tables that its scenario held in memory
-INPUTS = "inputs"
-_BEFORE_A_RUN = ("scenario.toml.tmp", INPUTS)
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def run_scenario(
     run (summary.json has the status "interrupted", and the parts written so far remain).
     """
     check_out(out)
-    return run_in(loaded, out, progress, say, _claimed(out), early=early, building=building)
+    return run_in(loaded, out, progress, say, claimed(out), early=early, building=building)
 
 
 @one_blas_thread()
@@ -103,47 +105,18 @@ def run_in(
     """
     started = time.perf_counter() - (0.0 if state is None else state.wall_s)
     # remote simulators build their grids while this process builds
-    with remote_simulators(loaded, resolved(loaded), early) as remotes:
+    with remote_simulators(loaded, loaded.resolved(), early) as remotes:
         built = remotes.placed(build_scenario(loaded, building))
-        with _writing(out), claim:
+        with writing(out), claim:
             if state is None:
-                with _refusing(out):
-                    _replace(out / "scenario.toml", tomli_w.dumps(resolved(loaded)), durable=True)
+                with beginning(out):
+                    write_scenario(out, loaded.resolved())
                     names = ["scenario.toml", *write_networks(built.grids, out)]
                     names += [f"{INPUTS}/{p.name}" for p in sorted((out / INPUTS).glob("[!.-]*"))]
                     ManifestWriter(out).begin(names)
             run = _Run(loaded, built, out, progress, say, started, state)
             run.begin(state)
             return run.finish()
-
-
-@contextmanager
-def _claimed(out: Path) -> Iterator[None]:
-    """Reserve a new or empty directory for a run; refuse it if another run has begun there."""
-    with _refusing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    with locked(out):
-        check_out(out)
-        yield
-
-
-@contextmanager
-def _refusing(out: Path) -> Iterator[None]:
-    """Convert errors of a directory that cannot be written to a ScenarioError."""
-    try:
-        yield
-    except OSError as error:
-        raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
-
-
-@contextmanager
-def _writing(out: Path) -> Iterator[None]:
-    """Convert errors of a directory that cannot be written to a one-line StackelgridError."""
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StackelgridError(f"{out}: cannot be written ({reason})") from error
 
 
 class _Run:
@@ -174,7 +147,7 @@ class _Run:
         self.timings.build_s = time.perf_counter() - started - self._world_before_s
         self._logged = self.totals.fallback_intervals
         self._unsaved = why_unsaved(built)
-        content = resolved(loaded)
+        content = loaded.resolved()
         self._header = header_of(content, loaded.folder.resolve(), file_digests(content))
 
     def begin(self, state: RunState | None) -> None:
@@ -183,10 +156,12 @@ class _Run:
         if state is not None:
             log.cut(state.log_bytes)
             self.writer.remove_from(self.first_interval)
-            log.event("resume", interval=self.first_interval, version=_version())
+            log.event("resume", interval=self.first_interval, version=version("stackelgrid"))
             state.give(self.built)
             return
-        log.event("start", scenario=scenario.name, seed=scenario.seed, version=_version())
+        log.event(
+            "start", scenario=scenario.name, seed=scenario.seed, version=version("stackelgrid")
+        )
         t = scenario.time
         self._say(
             f"{scenario.name}: {counted(t.intervals, 'interval')} of {t.interval_min} min from "
@@ -310,55 +285,3 @@ def _draw_negotiations(out: Path, name: str) -> None:
     from stackelgrid.analysis.pictures.studies import write_negotiations
 
     write_negotiations(read_negotiations(out), out, name)
-
-
-def resolved(loaded: LoadedScenario) -> dict[str, Any]:
-    """Return the content of a scenario with absolute file names, independent of its folder."""
-    content = loaded.scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
-    folder = loaded.folder.resolve()
-    sections = [*content["tariffs"].values()]
-    for grid in content["grids"]:
-        sections += [grid["loads"], *grid["pv"]]
-        if grid["case"].endswith(".json"):
-            grid["case"] = str(folder / grid["case"])
-    forecast, deviations = content.get("forecast", {}), content.get("deviations", {})
-    for section in (*sections, forecast):
-        if "file" in section:
-            section["file"] = str(folder / section["file"])
-    for section in (forecast, deviations):
-        if isinstance(section.get("correlation_sites"), str):
-            section["correlation_sites"] = str(folder / section["correlation_sites"])
-    return content
-
-
-def check_out(out: Path) -> None:
-    """Refuse a directory that is not empty or cannot be created."""
-    try:
-        out.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except OSError as error:  # a name that is too long
-        raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
-    if out.exists() and not out.is_dir():
-        raise ScenarioError(f"--out {out}: is a file; a new or empty directory is accepted")
-    # a run killed before it began leaves at most an incomplete scenario and its inputs
-    if out.is_dir() and any(path.name not in _BEFORE_A_RUN for path in out.iterdir()):
-        what = "holds a run" if (out / "summary.json").exists() else "is not empty"
-        raise ScenarioError(f"--out {out}: {what}; a new or empty directory is accepted")
-
-
-def write_summary(out: Path, content: dict[str, Any], *, durable: bool = False) -> None:
-    """Replace summary.json atomically, so that readers never find it incomplete."""
-    _replace(out / "summary.json", json_text(content, indent=2) + "\n", durable=durable)
-
-
-def _replace(path: Path, text: str, *, durable: bool) -> None:
-    """Replace a file atomically; if `durable`, it survives a loss of power."""
-    with whole_file(path, durable=durable) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
-    if durable:
-        sync(path.parent)
-
-
-def _version() -> str:
-    return version("stackelgrid")

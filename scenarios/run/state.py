@@ -4,12 +4,9 @@ One file in the run directory, replaced atomically: a header line of JSON, then 
 grids, devices, controller, tables and totals as plain data.
 """
 
-import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -182,17 +179,3 @@ def load_state(directory: Path, header: StateHeader) -> RunState:
     ):
         raise ScenarioError(f"{path}: is not the state of a run; without it the run begins again")
     return state
-
-
-@contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Lock a run directory; raises ScenarioError if another process writes to it."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ScenarioError(f"{directory}: another process is running it") from error
-        yield
-    finally:
-        os.close(handle)

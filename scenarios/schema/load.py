@@ -29,6 +29,24 @@ class LoadedScenario:
     source: str
     folder: Path
 
+    def resolved(self) -> dict[str, Any]:
+        """Return the content with absolute file names, independent of its folder."""
+        content = self.scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
+        folder = self.folder.resolve()
+        sections = [*content["tariffs"].values()]
+        for grid in content["grids"]:
+            sections += [grid["loads"], *grid["pv"]]
+            if grid["case"].endswith(".json"):
+                grid["case"] = str(folder / grid["case"])
+        forecast, deviations = content.get("forecast", {}), content.get("deviations", {})
+        for section in (*sections, forecast):
+            if "file" in section:
+                section["file"] = str(folder / section["file"])
+        for section in (forecast, deviations):
+            if isinstance(section.get("correlation_sites"), str):
+                section["correlation_sites"] = str(folder / section["correlation_sites"])
+        return content
+
 
 def load_scenario(
     source: str,

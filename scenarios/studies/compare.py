@@ -24,11 +24,10 @@ from stackelgrid.controllers.system import System
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario, controller_settings
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.run.json_text import finite
-from stackelgrid.scenarios.run.log import RunLog
+from stackelgrid.scenarios.run.directory import RunLog, check_out, finite, write_summary
 from stackelgrid.scenarios.run.progress import RunProgress
-from stackelgrid.scenarios.run.run import check_out, resolved, run_scenario, write_summary
-from stackelgrid.scenarios.run.stored_energy import stored_energy_prices
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.run.summary import stored_energy_prices
 from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.simulators.blas_threads import one_blas_thread
 from stackelgrid.simulators.results.manifest import FILE, ManifestWriter
@@ -234,7 +233,7 @@ def open_directory(loaded: LoadedScenario, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         with whole_file(out / "scenario.toml") as unfinished:
-            unfinished.write_text(tomli_w.dumps(resolved(loaded)), encoding="utf-8")
+            unfinished.write_text(tomli_w.dumps(loaded.resolved()), encoding="utf-8")
     except OSError as error:
         raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
 

@@ -16,11 +16,10 @@ from stackelgrid.analysis.pictures.studies import write_qualities
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.run.json_text import finite
-from stackelgrid.scenarios.run.log import RunLog
+from stackelgrid.scenarios.run.directory import RunLog, check_out, finite, write_summary
 from stackelgrid.scenarios.run.progress import RunProgress
-from stackelgrid.scenarios.run.run import check_out, run_scenario, write_summary
-from stackelgrid.scenarios.run.stored_energy import stored_energy_prices
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.run.summary import stored_energy_prices
 from stackelgrid.scenarios.schema.communication import CommunicationSection
 from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.scenarios.studies.compare import (

@@ -21,9 +21,8 @@ from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build.notices import notices
 from stackelgrid.scenarios.build.system import build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.run.log import RunLog
-from stackelgrid.scenarios.run.run import check_out, resolved, write_summary
-from stackelgrid.scenarios.run.state import file_digests, locked
+from stackelgrid.scenarios.run.directory import RunLog, check_out, locked, write_summary
+from stackelgrid.scenarios.run.state import file_digests
 from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.scenarios.schema.scenario import Scenario
 from stackelgrid.scenarios.studies.ensemble_cluster import (
@@ -121,7 +120,7 @@ def run_ensemble(
         except OSError as error:
             raise ScenarioError(f"--out {out}: cannot be written ({error.strerror})") from error
         with locked(out):
-            content = resolved(loaded)
+            content = loaded.resolved()
             if resume is None:
                 check_out(out)  # others may have begun there in the meantime
                 _write_scenario(out, content)

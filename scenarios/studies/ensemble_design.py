@@ -16,7 +16,6 @@ from stackelgrid.analysis.ensemble.variants import OWN, PERFECT
 from stackelgrid.scenarios.build.random import stream
 from stackelgrid.scenarios.build.series import horizon_of
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.run.run import resolved
 from stackelgrid.scenarios.schema.ensemble import EnsembleSection
 from stackelgrid.scenarios.schema.forecast import ForecastSection
 from stackelgrid.scenarios.schema.load import LoadedScenario
@@ -144,7 +143,7 @@ def runs_of(loaded: LoadedScenario, ensemble: Ensemble) -> tuple[MemberRun, ...]
     Raises ScenarioError for a cell whose scenario is not valid, and where members or error levels
     are the same.
     """
-    content = resolved(loaded)
+    content = loaded.resolved()
     content.pop("ensemble", None)
     content.pop("remote", None)  # a worker is a process of its own already
     content["time"]["intervals"] = ensemble.intervals

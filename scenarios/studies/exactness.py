@@ -34,10 +34,9 @@ from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build.notices import notices
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.run.directory import RunLog, check_out, write_summary
 from stackelgrid.scenarios.run.interrupts import without_interrupts
-from stackelgrid.scenarios.run.log import RunLog
 from stackelgrid.scenarios.run.resume import begun_study, check_saved
-from stackelgrid.scenarios.run.run import check_out, resolved, write_summary
 from stackelgrid.scenarios.run.state import file_digests
 from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.scenarios.studies.exactness_design import Sweep, points_of, study_of
@@ -123,7 +122,7 @@ def sweep_exactness(
         study = study_of(built, sweep, points)
     except StackelgridError as error:
         raise type(error)(f"{loaded.source}: {error}") from error
-    content, chunks = resolved(loaded), chunks_of(points)
+    content, chunks = loaded.resolved(), chunks_of(points)
     try:
         out.mkdir(parents=True, exist_ok=True)
         if resume:  # without a last line that a full disk has cut: others are appended

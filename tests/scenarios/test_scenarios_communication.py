@@ -8,7 +8,6 @@ import pytest
 from stackelgrid.scenarios.build.communication import communication_seed, communication_settings
 from stackelgrid.scenarios.build.series import axis_of, horizon_of
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.run.run import resolved
 from stackelgrid.scenarios.schema.load import load_scenario
 from stackelgrid.scenarios.schema.scenario import Scenario
 from stackelgrid.simulators.messages.communication import PERFECT, LinkQuality, Outage
@@ -429,7 +428,7 @@ def test_links_given_twice_must_be_possible_together(settings_of):
 def test_resolved_scenario_reads_the_same(scenario_with):
     change = outage(datetime(2025, 6, 21, 11, 1, 30), "11:20")
     loaded = load_scenario(str(scenario_with(change)))
-    again = Scenario.model_validate(resolved(loaded))
+    again = Scenario.model_validate(loaded.resolved())
     assert again.communication == loaded.scenario.communication
     assert again.communication.outages[0].from_ == "2025-06-21T11:01:30"
 

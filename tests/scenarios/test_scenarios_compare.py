@@ -14,7 +14,7 @@ from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.decision import Outcome
 from stackelgrid.scenarios.build.system import build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.run.stored_energy import stored_energy_prices
+from stackelgrid.scenarios.run.summary import stored_energy_prices
 from stackelgrid.scenarios.schema.load import load_scenario
 from stackelgrid.scenarios.schema.scheme_names import pricing_name, scheme_names
 from stackelgrid.scenarios.studies import compare

@@ -24,9 +24,11 @@ from stackelgrid.scenarios.run.progress import (
     NegotiationProgress,
     RunProgress,
     VerdictCounts,
+    extreme,
+    negotiation_progress,
+    worst_grid,
 )
 from stackelgrid.scenarios.run.run import run_scenario
-from stackelgrid.scenarios.run.run_progress import extreme, negotiation_progress, worst_grid
 from stackelgrid.scenarios.schema.load import load_scenario
 from stackelgrid.simulators.messages.traffic import TrafficCounts
 from stackelgrid.simulators.results.certificates import CertificateColumns

@@ -26,7 +26,7 @@ from ensemble_cases import (
 from machine import in_time
 
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.run.state import locked
+from stackelgrid.scenarios.run.directory import locked
 from stackelgrid.scenarios.studies import ensemble as ensemble_module
 from stackelgrid.scenarios.studies import ensemble_cluster
 from stackelgrid.scenarios.studies.ensemble import Workers, run_ensemble

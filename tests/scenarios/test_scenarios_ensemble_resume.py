@@ -8,7 +8,6 @@ import pytest
 import tomli_w
 
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.run.run import resolved
 from stackelgrid.scenarios.run.state import file_digests
 from stackelgrid.scenarios.schema.load import load_scenario
 from stackelgrid.scenarios.studies.ensemble_resume import begun
@@ -29,7 +28,7 @@ def path(write_scenario, tmp_path):
 @pytest.fixture
 def directory(path, tmp_path):
     """What an ensemble of size `small` leaves that ends before its first run."""
-    content = resolved(load_scenario(str(path)))
+    content = load_scenario(str(path)).resolved()
     out = tmp_path / "out"
     out.mkdir()
     (out / "scenario.toml").write_text(tomli_w.dumps(content), encoding="utf-8")

@@ -13,7 +13,6 @@ from stackelgrid.scenarios.build import forecasts
 from stackelgrid.scenarios.build.forecasts import build_world
 from stackelgrid.scenarios.build.series import SeriesFactory
 from stackelgrid.scenarios.build.system import build_scenario
-from stackelgrid.scenarios.run.run import resolved
 from stackelgrid.scenarios.schema.load import load_scenario
 
 ERRORS = {
@@ -281,7 +280,7 @@ def test_resolved_scenario_names_files_absolutely(write_scenario, tmp_path):
     sections = given(
         forecast={"model": "file", "file": "told.csv", "correlation_sites": "matrix.csv"}
     )
-    content = resolved(load_scenario(str(write_scenario("feeder", sections))))
+    content = load_scenario(str(write_scenario("feeder", sections))).resolved()
     assert content["forecast"]["file"] == str(tmp_path / "told.csv")
     assert content["forecast"]["correlation_sites"] == str(tmp_path / "matrix.csv")
 

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from stackelgrid.scenarios.cli.console import Output
-from stackelgrid.scenarios.run.json_text import finite, json_text
-from stackelgrid.scenarios.run.log import RunLog
-from stackelgrid.scenarios.run.run import write_summary
+from stackelgrid.scenarios.run.directory import RunLog, finite, json_text, write_summary
 
 CONTENT = {
     "gap": float("nan"), "cost": [1.5, float("-inf"), np.float64("inf")], "of": {"a": (1, "NaN")},

@@ -5,7 +5,6 @@ import pytest
 
 from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.run.run import resolved
 from stackelgrid.scenarios.schema.load import load_scenario, shipped_scenarios
 from stackelgrid.scenarios.schema.scenario import Scenario
 
@@ -293,6 +292,6 @@ def test_the_stressed_day_validates(command):
 
 def test_the_resolved_scenario_extends_nothing(extend):
     loaded = load_scenario(extend('extends = "base.toml"\nname = "mine"\n'))
-    content = resolved(loaded)
+    content = loaded.resolved()
     assert "extends" not in content
     assert Scenario.model_validate(content) == loaded.scenario

@@ -26,11 +26,13 @@ from resume_cases import (
 
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.run import directory as directory_module
 from stackelgrid.scenarios.run import networks as networks_module
 from stackelgrid.scenarios.run import run as run_module
+from stackelgrid.scenarios.run.directory import locked
 from stackelgrid.scenarios.run.resume import resumable, resume_run
 from stackelgrid.scenarios.run.run import run_scenario
-from stackelgrid.scenarios.run.state import load_state, locked, read_header
+from stackelgrid.scenarios.run.state import load_state, read_header
 from stackelgrid.scenarios.schema.load import load_scenario
 from stackelgrid.simulators.results import manifest as manifest_module
 from stackelgrid.simulators.results import tables as tables_module
@@ -290,7 +292,8 @@ def test_what_a_resumed_run_needs_is_on_the_disk_before_it_counts(
 
         return call
 
-    for module in (run_module, networks_module, tables_module, whole_file_module, manifest_module):
+    modules = (directory_module, networks_module, tables_module, whole_file_module, manifest_module)
+    for module in modules:
         monkeypatch.setattr(module, "sync", noting("sync", module.sync))
     monkeypatch.setattr(type(tmp_path), "rename", noting("rename", type(tmp_path).rename))
     monkeypatch.setattr(shutil, "rmtree", noting("remove", shutil.rmtree))
