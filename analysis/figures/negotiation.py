@@ -10,20 +10,20 @@ from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import faded, legend_mark
 from stackelgrid.analysis.kpis.negotiation import (
     RESIDUALS,
-    NegotiationTables,
     cold_and_warm,
     held_states,
     rounds_of,
 )
+from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.controllers import tolerances
 
 # a residual that is zero cannot be drawn on a log axis
 _SMALLEST = 1e-8
 
 
-def rounds(tables: NegotiationTables, grid: str, interval: int | None = None) -> go.Figure:
+def rounds(run: RunRecord, grid: str, interval: int | None = None) -> go.Figure:
     """Residuals of one negotiation round by round, on a log axis; the first one by default."""
-    own = rounds_of(tables, grid, cold_and_warm(tables, grid)[0] if interval is None else interval)
+    own = rounds_of(run, grid, cold_and_warm(run, grid)[0] if interval is None else interval)
     figure = go.Figure(layout=style.layout(height=400))
     at = own["round"].to_numpy(dtype=np.float64)
     colors = (style.BLUE, style.ORANGE, style.GREEN)
@@ -56,9 +56,9 @@ def rounds(tables: NegotiationTables, grid: str, interval: int | None = None) ->
     return figure
 
 
-def schedules_held(tables: NegotiationTables) -> go.Figure:
+def schedules_held(run: RunRecord) -> go.Figure:
     """Draw the schedule held by every agent at the gate of every interval."""
-    held = held_states(tables)
+    held = held_states(run)
     states = list(style.HELD.items())
     figure = go.Figure(
         layout=style.layout(height=int(150 + 24 * len(held)), hovermode="closest", showlegend=True)
@@ -84,12 +84,12 @@ def schedules_held(tables: NegotiationTables) -> go.Figure:
     return figure
 
 
-def agreement(tables: NegotiationTables) -> go.Figure:
+def agreement(run: RunRecord) -> go.Figure:
     """Simulated time to agreement of every interval by follower, and the rounds until then.
 
     There is no bar where there was no agreement; dots on the right axis are rounds.
     """
-    met = tables.negotiation
+    met = run.negotiation
     figure = go.Figure(layout=style.layout(height=300, barmode="group", scattermode="group"))
     for k, follower in enumerate(met["grid"].unique()):
         own, color = met[met["grid"] == follower], style.line_of(k)["color"]

@@ -1,11 +1,6 @@
-"""Realised indicators of a finished run, read from its directory."""
+"""Realised indicators of a finished run."""
 
-import json
-import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +13,8 @@ from stackelgrid.analysis.kpis.indicators import (
     energy_rows,
     frame_of,
 )
-from stackelgrid.analysis.results.held import check_held
+from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.profiles.arrays import Floats
-from stackelgrid.profiles.errors import StackelgridError
-from stackelgrid.simulators.results.manifest import Manifest
 
 _OWN_COSTS = ["retail_eur", "fee_eur", "wear_eur", "curtailment_eur", "generation_eur"]
 # indicators by the key of summary.json that they are read from
@@ -42,57 +35,12 @@ _OF_NEGOTIATION = {
 }
 
 
-@dataclass(frozen=True)
-class RunTables:
-    """Tables of a run directory used for indicators; `dt_h` is the length of an interval."""
-
-    interval: pd.DataFrame
-    boundary: pd.DataFrame
-    device: pd.DataFrame
-    trade: pd.DataFrame
-    dt_h: float
-    trading: frozenset[str]
-    summary: Mapping[str, Any]
-
-    @property
-    def parents(self) -> dict[str, str]:
-        """Parent of every grid, empty for the root."""
-        parent = self.boundary.drop_duplicates("grid").set_index("grid")["parent"]
-        return {str(n): str(parent.get(n, "")) for n in self.interval["grid"].unique()}
-
-
-def read_run(directory: Path) -> RunTables:
-    """Read a finished run; raises StackelgridError for other directories."""
-    try:
-        summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
-        scenario = tomllib.loads((directory / "scenario.toml").read_text(encoding="utf-8"))
-        tables = {
-            name: pd.read_parquet(directory / f"{name}.parquet")
-            for name in ("interval", "boundary", "device", "trade")
-        }
-        check_held(Manifest(directory), summary, tuple(tables), 0)
-    except OSError as error:
-        raise StackelgridError(
-            f"{directory}: no finished run ({error.filename} cannot be read)"
-        ) from error
-    return RunTables(
-        **tables,
-        dt_h=scenario["time"]["interval_min"] / 60.0,
-        trading=frozenset(g["name"] for g in scenario["grids"] if "trade" in g),
-        summary=summary,
-    )
-
-
-def run_indicators(
-    run: RunTables,
-    scheme: str,
-    pricing: str,
-) -> pd.DataFrame:
+def run_indicators(run: RunRecord, scheme: str, pricing: str) -> pd.DataFrame:
     """Return the realised indicators of a run, with the columns of plans (docs/results.md).
 
     The increase in stored energy is valued at the price in section `stored_energy` of the summary.
     """
-    parents = run.parents
+    parents = _parents(run)
     copies = run.interval.drop_duplicates("grid").set_index("grid")["copies"].astype(float)
     records = _records(run, copies)
     own: dict[str, float] = {}
@@ -122,9 +70,9 @@ def run_indicators(
     return frame_of(rows_out, scheme, pricing)
 
 
-def run_exchange(run: RunTables, scheme: str) -> pd.DataFrame:
+def run_exchange(run: RunRecord, scheme: str) -> pd.DataFrame:
     """Return the realised exchange of active networks: scheme, grid, start_h, dt_h, p_mw."""
-    parents = run.parents
+    parents = _parents(run)
     rows = run.interval[run.interval["grid"].map(lambda n: bool(parents[n]))]
     return pd.DataFrame({
         "scheme": scheme,
@@ -135,9 +83,14 @@ def run_exchange(run: RunTables, scheme: str) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def _records(run: RunTables, copies: "pd.Series[float]") -> dict[str, GridRecord]:
+def _parents(run: RunRecord) -> dict[str, str]:
+    """Return the parent of every grid with rows, empty for the root."""
+    return {str(n): run.grids[n].parent or "" for n in run.interval["grid"].unique()}
+
+
+def _records(run: RunRecord, copies: "pd.Series[float]") -> dict[str, GridRecord]:
     records = {}
-    parents = run.parents
+    parents = _parents(run)
     device = run.device.assign(
         consumption=np.where(run.device["element"] == "load", run.device["p_mw"].clip(lower=0), 0),
         throughput=np.where(run.device["kind"] == "battery", run.device["p_mw"].abs(), 0.0),
@@ -165,10 +118,10 @@ def _records(run: RunTables, copies: "pd.Series[float]") -> dict[str, GridRecord
     return records
 
 
-def _traded(run: RunTables, grid: str, market: str, side: str) -> Floats:
+def _traded(run: RunRecord, grid: str, market: str, side: str) -> Floats:
     """Return the traded power (intervals,) of one copy in MW; NaN for a grid without trade."""
     intervals = np.sort(run.interval["interval"].unique())
-    if grid not in run.trading:
+    if not any(g["name"] == grid and "trade" in g for g in run.scenario["grids"]):
         return np.full(len(intervals), np.nan)
     t = run.trade
     rows = t[(t["grid"] == grid) & (t["market"] == market) & (t["side"] == side)]
@@ -197,14 +150,14 @@ def _correction(
             yield Row(grid, "total_cost_corrected", cost - sum(value.values()))
 
 
-def _solver_rows(run: RunTables) -> Iterator[Row]:
+def _solver_rows(run: RunRecord) -> Iterator[Row]:
     yield Row(TOTAL, "gap", float(run.interval["gap"].max()))
     yield Row(TOTAL, "gap_eur", float(run.interval["gap_eur"].max()))
     yield Row(TOTAL, "fallbacks", float(run.summary["intervals_fallback"]))
     yield Row(TOTAL, "solve_s", float(run.summary["timings"]["solve_s"]))
 
 
-def _summary_rows(run: RunTables) -> Iterator[Row]:
+def _summary_rows(run: RunRecord) -> Iterator[Row]:
     """Yield indicators of limits and negotiations from the summary, where the run has them."""
     realised = run.summary.get("certificate", {}).get("realised", {})
     section = run.summary.get("negotiation") or {}

@@ -16,8 +16,9 @@ from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, COSTS, PLAN, TI
 from stackelgrid.analysis.ensemble.statistics import KEY_FIGURES, EnsembleTables, KeyFigure
 from stackelgrid.analysis.exactness.analysis import SweepTables, line_shares
 from stackelgrid.analysis.figures import compare, ensemble, exactness, negotiation, qualities
-from stackelgrid.analysis.kpis.negotiation import NegotiationTables, cold_and_warm, rounds_of
+from stackelgrid.analysis.kpis.negotiation import cold_and_warm, rounds_of
 from stackelgrid.analysis.pictures.draw import panels, save
+from stackelgrid.analysis.results.record import RunRecord
 
 _BROAD = 13.0  # inches of a picture with three columns
 _NAMED_LINES = 3  # lines that a title names
@@ -135,20 +136,20 @@ def write_sweep(tables: SweepTables, tree: pd.DataFrame, directory: Path, title:
     return [save(drawn, directory, name) for name, drawn in pictures.items()]
 
 
-def write_negotiations(tables: NegotiationTables, directory: Path, title: str) -> list[Path]:
+def write_negotiations(run: RunRecord, directory: Path, title: str) -> list[Path]:
     """Write negotiation_rounds_GRID.png of every follower and negotiation_timeline.png.
 
     What a run has no data for is left out: no rounds, or no messages.
     """
     pictures = {}
-    for grid in map(str, tables.round["grid"].unique()):
+    for grid in map(str, run.round["grid"].unique()):
         intervals = zip(
-            cold_and_warm(tables, grid), ("first negotiation", "typical later one"), strict=True
+            cold_and_warm(run, grid), ("first negotiation", "typical later one"), strict=True
         )
         figures = [
             (
-                f"{which} (interval {at}, {len(rounds_of(tables, grid, at))} rounds)",
-                negotiation.rounds(tables, grid, at),
+                f"{which} (interval {at}, {len(rounds_of(run, grid, at))} rounds)",
+                negotiation.rounds(run, grid, at),
             )
             for at, which in intervals
             if at is not None
@@ -157,9 +158,9 @@ def write_negotiations(tables: NegotiationTables, directory: Path, title: str) -
             figures, f"{title}: rounds of the negotiation at {grid}",
             columns=2, width=5.6 * len(figures) + 0.8, same_y=True,
         )  # fmt: skip
-    if len(tables.commitment):
+    if len(run.commitment):
         pictures["negotiation_timeline"] = panels(
-            [("", negotiation.schedules_held(tables)), ("", negotiation.agreement(tables))],
+            [("", negotiation.schedules_held(run)), ("", negotiation.agreement(run))],
             f"{title}: schedules that agents held, and how they came about", width=10.0,
         )  # fmt: skip
     return [save(drawn, directory, name) for name, drawn in pictures.items()]

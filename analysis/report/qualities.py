@@ -3,10 +3,11 @@
 from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, DONE, Comparison, total_table
 from stackelgrid.analysis.figures import negotiation
 from stackelgrid.analysis.figures.qualities import qualities
-from stackelgrid.analysis.kpis.negotiation import NegotiationTables, read_negotiations
 from stackelgrid.analysis.report.page import Chart, Page, Section, Verdict
 from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
+from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.analysis.results.significant import significant
+from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.studies import ComparisonStudy
 from stackelgrid.controllers import tolerances
 from stackelgrid.profiles.errors import StackelgridError
@@ -89,25 +90,25 @@ def _negotiations(study: ComparisonStudy) -> list[Section]:
     sections = []
     for name in study.comparison.done(CLOSED_LOOP):
         try:
-            tables = read_negotiations(study.directory / name)
+            run = Run(study.directory / name)
         except StackelgridError:  # leave out a run whose directory was moved
             continue
         rounds = [
-            Chart.of(f"Rounds of the first negotiation at {g}", negotiation.rounds, tables, str(g))
-            for g in tables.round["grid"].unique()
+            Chart.of(f"Rounds of the first negotiation at {g}", negotiation.rounds, run, str(g))
+            for g in run.round["grid"].unique()
         ]
-        charts = (*negotiation_charts(tables), *rounds)
+        charts = (*negotiation_charts(run), *rounds)
         if charts:
             sections.append(Section(f"Negotiations with {name}", (), charts))
     return sections
 
 
-def negotiation_charts(tables: NegotiationTables) -> list[Chart]:
+def negotiation_charts(run: RunRecord) -> list[Chart]:
     """Charts of the schedules that agents held, and of the times to agreement, where there are."""
     charts = []
-    if len(tables.commitment):
+    if len(run.commitment):
         title = "Schedules held at the gate"
-        charts.append(Chart.of(title, negotiation.schedules_held, tables, wide=True))
-    if tables.negotiation["agreement_after_sec"].notna().any():
-        charts.append(Chart.of("Time to agreement", negotiation.agreement, tables))
+        charts.append(Chart.of(title, negotiation.schedules_held, run, wide=True))
+    if run.negotiation["agreement_after_sec"].notna().any():
+        charts.append(Chart.of("Time to agreement", negotiation.agreement, run))
     return charts

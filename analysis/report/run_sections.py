@@ -13,7 +13,7 @@ from stackelgrid.analysis.figures import (
     power,
     voltages,
 )
-from stackelgrid.analysis.kpis.negotiation import NegotiationTables, cold_and_warm
+from stackelgrid.analysis.kpis.negotiation import cold_and_warm
 from stackelgrid.analysis.report.page import Chart, Section
 from stackelgrid.analysis.report.qualities import negotiation_charts
 from stackelgrid.analysis.report.run_tables import (
@@ -195,14 +195,13 @@ def interface(run: Run, when: Clock) -> Section | None:
 
 def negotiations(run: Run, when: Clock) -> Section | None:
     """Build the section on negotiations: rounds, residuals, schedules held, time to agreement."""
-    tables = NegotiationTables(run.round, run.negotiation, run.commitment)
     charts = []
-    for grid in map(str, tables.round["grid"].unique()):
-        for at, which in zip(cold_and_warm(tables, grid), ("first", "typical later"), strict=True):
+    for grid in map(str, run.round["grid"].unique()):
+        for at, which in zip(cold_and_warm(run, grid), ("first", "typical later"), strict=True):
             if at is not None:
                 title = f"Residuals with {grid}, {which} negotiation ({when.text(at)})"
-                charts.append(Chart.of(title, negotiation.rounds, tables, grid, at))
-    charts += negotiation_charts(tables)
+                charts.append(Chart.of(title, negotiation.rounds, run, grid, at))
+    charts += negotiation_charts(run)
     return Section("Negotiations", (), tuple(charts)) if charts else None
 
 

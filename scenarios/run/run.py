@@ -281,7 +281,7 @@ class _Run:
 
 def _draw_negotiations(out: Path, name: str) -> None:
     """Write the pictures of a run's negotiations; import matplotlib only here."""
-    from stackelgrid.analysis.kpis.negotiation import read_negotiations
     from stackelgrid.analysis.pictures.studies import write_negotiations
+    from stackelgrid.analysis.run import Run
 
-    write_negotiations(read_negotiations(out), out, name)
+    write_negotiations(Run(out), out, name)

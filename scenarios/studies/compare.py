@@ -15,8 +15,9 @@ import tomli_w
 from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, PLAN, Comparison, write_tables
 from stackelgrid.analysis.kpis.indicators import TOTAL
 from stackelgrid.analysis.kpis.plans import plan_exchange, plan_indicators
-from stackelgrid.analysis.kpis.runs import read_run, run_exchange, run_indicators
+from stackelgrid.analysis.kpis.runs import run_exchange, run_indicators
 from stackelgrid.analysis.pictures.studies import write_comparison
+from stackelgrid.analysis.run import Run
 from stackelgrid.controllers.decision import Outcome, Pricing
 from stackelgrid.controllers.protocol import ControllerSettings
 from stackelgrid.controllers.schedule import Measurement
@@ -223,7 +224,7 @@ def _run(work: _Work, progress: Callable[[RunProgress], None], scheme: str) -> N
 
 def add_run(comparison: Comparison, directory: Path, name: str) -> None:
     """Add the finished run in a directory as a column of a closed loop."""
-    run = read_run(directory)
+    run = Run(directory)
     indicators = run_indicators(run, name, comparison.pricing)
     comparison.add(CLOSED_LOOP, name, indicators, run_exchange(run, name))
 

@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 
 from distributed import get_worker
 
-from stackelgrid.analysis.kpis.runs import read_run, run_indicators
+from stackelgrid.analysis.kpis.runs import run_indicators
+from stackelgrid.analysis.run import Run
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.run.run import RunResult, run_scenario
 from stackelgrid.scenarios.schema.load import LoadedScenario
@@ -66,6 +67,6 @@ def _scratch() -> str | None:
 def _write_indicators(result: RunResult) -> None:
     """Write the realised indicators of a run (docs/results.md) into its directory."""
     scenario = result.built.scenario
-    table = run_indicators(read_run(result.directory), scenario.controller, scenario.pricing)
+    table = run_indicators(Run(result.directory), scenario.controller, scenario.pricing)
     # the partition says the scheme
     table.drop(columns="scheme").to_parquet(result.directory / INDICATORS, index=False)

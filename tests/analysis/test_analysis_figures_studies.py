@@ -1,5 +1,7 @@
 """Figures of studies: their values are those of the tables, their axes have units."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +16,6 @@ from stackelgrid.analysis.figures import ensemble as of_ensemble
 from stackelgrid.analysis.figures import exactness as of_sweep
 from stackelgrid.analysis.figures import negotiation as of_rounds
 from stackelgrid.analysis.kpis.indicators import TOTAL, Row, frame_of
-from stackelgrid.analysis.kpis.negotiation import NegotiationTables
 
 
 @pytest.fixture
@@ -158,7 +159,7 @@ def test_rounds_and_schedules_of_a_negotiation():
     told = pd.DataFrame({
         "interval": [4, 6], "grid": "mv", "rounds": 2, "agreement_after_sec": [3.0, np.nan],
     })  # fmt: skip
-    tables = NegotiationTables(rounds, told, held)
+    tables = SimpleNamespace(round=rounds, negotiation=told, commitment=held)
     figure = of_rounds.rounds(tables, "mv")
     assert list(figure.data[0].y) == [0.5, 1e-8]  # nothing is drawn at the lower end
     assert figure.layout.yaxis.type == "log"

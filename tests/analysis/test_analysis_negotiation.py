@@ -1,20 +1,14 @@
-"""Indicators and pictures of negotiations, from tables written by hand."""
+"""Negotiations chosen for pictures, and the pictures, from tables written by hand."""
 
-import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from stackelgrid.analysis.kpis.negotiation import (
-    NegotiationTables,
-    cold_and_warm,
-    negotiation_kpis,
-    read_negotiations,
-)
+from stackelgrid.analysis.kpis.negotiation import cold_and_warm
 from stackelgrid.analysis.pictures.studies import write_negotiations
-from stackelgrid.profiles.errors import StackelgridError
 
 # rounds of the negotiations of two followers, interval by interval
 ROUNDS = {"mv": (12, 4, 6, 6), "tn": (3, 5)}
@@ -35,13 +29,8 @@ def round_table():
 
 @pytest.fixture
 def tables():
-    counts = dict.fromkeys(
-        ("attempts", "sent", "delivered", "lost", "in_outage", "bytes_sent", "in_doubt",
-         "settled", "refused", "ignored"), 1,
-    )  # fmt: skip
     told = [
-        {**counts, "interval": k, "grid": grid, "rounds": count, "sent": 10 * count,
-         "committed": "" if (grid, k) == ("mv", 2) else f"{k}.1",
+        {"interval": k, "grid": grid, "rounds": count,
          "agreement_after_sec": NAN if (grid, k) == ("mv", 2) else 10.0 + k}
         for grid, all_rounds in ROUNDS.items()
         for k, count in enumerate(all_rounds)
@@ -53,37 +42,16 @@ def tables():
         for k in range(len(ROUNDS[grid]))
         for agent in agents
     ]  # fmt: skip
-    return NegotiationTables(round_table(), pd.DataFrame(told), pd.DataFrame(held))
+    return SimpleNamespace(
+        round=round_table(), negotiation=pd.DataFrame(told), commitment=pd.DataFrame(held)
+    )
 
 
 @pytest.fixture
 def in_process(tables):
     """Rounds without messages."""
-    empty = (tables.negotiation.iloc[:0], tables.commitment.iloc[:0])
-    return NegotiationTables(tables.round, *empty)
-
-
-def test_indicators_by_follower_and_in_all(tables):
-    kpis = negotiation_kpis(tables)
-    assert list(kpis.index) == ["mv", "tn", "total"]
-    mv, total = kpis.loc["mv"], kpis.loc["total"]
-    assert (mv["negotiations"], mv["agreements"]) == (4, 3)
-    assert (mv["rounds_mean"], mv["rounds_max"]) == (7.0, 12.0)
-    assert mv["agreement_mean_sec"] == pytest.approx((10 + 11 + 13) / 3)
-    assert mv["agreement_max_sec"] == 13.0
-    assert mv["messages"] == 280
-    assert mv["fallbacks"] == 4 + 2  # c always, a and b once
-    assert total["messages"] == 280 + 80
-    assert (total["negotiations"], total["lost"], total["bytes"]) == (6, 6, 6)
-
-
-def test_indicators_without_messages(in_process):
-    kpis = negotiation_kpis(in_process)
-    assert kpis.loc["mv", "negotiations"] == 4
-    assert kpis.loc["mv", "rounds_mean"] == 7.0
-    assert kpis.loc["total", "rounds_max"] == 12.0
-    assert kpis.loc["total", "messages"] == 0
-    assert math.isnan(kpis.loc["mv", "agreement_mean_sec"])
+    empty = {name: getattr(tables, name).iloc[:0] for name in ("negotiation", "commitment")}
+    return SimpleNamespace(round=tables.round, **empty)
 
 
 @pytest.mark.parametrize(("grid", "expected"), [("mv", (0, 2)), ("tn", (0, 1))])
@@ -92,9 +60,7 @@ def test_first_and_typical_later_negotiation(tables, grid, expected):
 
 
 def test_a_single_negotiation_has_no_later_one(tables):
-    one = NegotiationTables(
-        tables.round[tables.round["interval"] == 0], tables.negotiation, tables.commitment
-    )
+    one = SimpleNamespace(round=tables.round[tables.round["interval"] == 0])
     assert cold_and_warm(one, "mv") == (0, None)
 
 
@@ -135,8 +101,3 @@ def test_pictures_of_a_run(tables, tmp_path, drawn):
 def test_pictures_without_messages(in_process, tmp_path):
     written = write_negotiations(in_process, tmp_path, "day")
     assert {p.name for p in written} == {"negotiation_rounds_mv.png", "negotiation_rounds_tn.png"}
-
-
-def test_a_directory_without_a_run_is_refused(tmp_path):
-    with pytest.raises(StackelgridError, match="no finished run"):
-        read_negotiations(tmp_path)

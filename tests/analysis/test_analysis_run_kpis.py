@@ -1,15 +1,13 @@
 """Indicators of a run, from tables written by hand."""
 
-import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-import tomli_w
 
 from stackelgrid.analysis.kpis.indicators import TOTAL
-from stackelgrid.analysis.kpis.runs import read_run, run_exchange, run_indicators
-from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.analysis.kpis.runs import run_exchange, run_indicators
 
 # two intervals of half an hour; two copies of `a` below the feeder `mv`
 A = {
@@ -25,7 +23,7 @@ MV = {
 
 
 @pytest.fixture
-def directory(tmp_path):
+def run():
     interval = [
         {**A, "interval": 0, "p_import_mw": -1.0, "pv_p_mw": 3.0, "pv_available_mw": 4.0,
          "battery_e_mwh": 0.4, "boundary_eur": -15.0},
@@ -52,13 +50,6 @@ def directory(tmp_path):
         {"interval": 0, "grid": "a", "market": "across", "side": "sell", "p_mw": 0.4},
     ]
     tables = {"interval": interval, "boundary": boundary, "device": device, "trade": trade}
-    for name, rows in tables.items():
-        pd.DataFrame(rows).to_parquet(tmp_path / f"{name}.parquet", index=False)
-    scenario = {
-        "time": {"interval_min": 30},
-        "grids": [{"name": "mv"}, {"name": "a", "trade": {"fee": 1.0}}],
-    }
-    (tmp_path / "scenario.toml").write_text(tomli_w.dumps(scenario), encoding="utf-8")
     stored = {
         "mv": {"start_mwh": 0.0, "end_mwh": 0.0, "eur_per_mwh": 100.0, "value_eur": 0.0},
         "a": {"start_mwh": 1.0, "end_mwh": 1.4, "eur_per_mwh": 200.0, "value_eur": 80.0},
@@ -66,16 +57,18 @@ def directory(tmp_path):
     summary = {
         "intervals_fallback": 1, "timings": {"solve_s": 7.0}, "stored_energy": {"grids": stored},
     }  # fmt: skip
-    (tmp_path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
-    return tmp_path
+    grids = {"mv": SimpleNamespace(parent=None), "a": SimpleNamespace(parent="mv")}
+    frames = {name: pd.DataFrame(rows) for name, rows in tables.items()}
+    scenario = {"grids": [{"name": "mv"}, {"name": "a", "trade": {"fee": 1.0}}]}
+    return SimpleNamespace(**frames, dt_h=0.5, scenario=scenario, summary=summary, grids=grids)
 
 
-def indicators(directory, grid):
-    frame = run_indicators(read_run(directory), "top_down", "tariff")
+def indicators(run, grid):
+    frame = run_indicators(run, "top_down", "tariff")
     return frame[frame["grid"] == grid].set_index("indicator")["value"].to_dict()
 
 
-def test_realised_indicators_of_a_network(directory):
+def test_realised_indicators_of_a_network(run):
     payment = 2 * (-15.0 + 75.0)
     own = 2 * 2 * (0.5 + 0.25)
     expected = {
@@ -99,11 +92,11 @@ def test_realised_indicators_of_a_network(directory):
         "losses": 2 * 0.1,
         "generation": 0.0,
     }
-    assert indicators(directory, "a") == pytest.approx(expected)
+    assert indicators(run, "a") == pytest.approx(expected)
 
 
-def test_realised_totals(directory):
-    total = indicators(directory, TOTAL)
+def test_realised_totals(run):
+    total = indicators(run, TOTAL)
     assert total["follower_cost"] == pytest.approx(2 * 130.0)
     assert total["total_cost"] == pytest.approx(2 * 130.0 + 3.0)  # payments are transfers
     assert total["total_cost_corrected"] == pytest.approx(263.0 - 80.0)
@@ -111,31 +104,24 @@ def test_realised_totals(directory):
     assert (total["gap"], total["fallbacks"], total["solve_s"]) == (1e-3, 1.0, 7.0)
 
 
-def test_an_unknown_payment_leaves_the_total_cost_known(directory):
+def test_an_unknown_payment_leaves_the_total_cost_known(run):
     """Without a nodal price nobody knows what a network pays; to the system it is a transfer."""
-    path = directory / "interval.parquet"
-    table = pd.read_parquet(path)
+    table = run.interval
     table.loc[(table["grid"] == "a") & (table["interval"] == 1), "boundary_eur"] = np.nan
-    table.to_parquet(path, index=False)
-    assert np.isnan(indicators(directory, "a")["leader_cost"])
-    total = indicators(directory, TOTAL)
+    assert np.isnan(indicators(run, "a")["leader_cost"])
+    total = indicators(run, TOTAL)
     assert np.isnan(total["boundary_payment"])
     assert total["total_cost"] == pytest.approx(2 * 130.0 + 3.0)
 
 
-def test_a_root_feeder_has_no_leaders_indicators(directory):
-    mv = indicators(directory, "mv")
+def test_a_root_feeder_has_no_leaders_indicators(run):
+    mv = indicators(run, "mv")
     assert "leader_cost" not in mv
     assert np.isnan(mv["p2p_inside"])
     assert mv["import"] == pytest.approx(5.0)
 
 
-def test_realised_exchange(directory):
-    table = run_exchange(read_run(directory), "top_down")
+def test_realised_exchange(run):
+    table = run_exchange(run, "top_down")
     assert list(table["p_mw"]) == [-2.0, 4.0]
     assert list(table["start_h"]) == [0.0, 0.5]
-
-
-def test_a_directory_without_a_run_is_refused(tmp_path):
-    with pytest.raises(StackelgridError, match="no finished run"):
-        read_run(tmp_path)
