@@ -12,7 +12,6 @@ import numpy as np
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelProgram
-from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.errors import StackelgridError
 from stackelgrid.controllers.solvers.checks import contradiction, in_dual_cone
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
@@ -55,7 +54,7 @@ def _terms(program: BilevelProgram, data: BilevelData, x: Floats, y: Floats) -> 
     follower, size = program.follower, np.abs(y)
     p = np.abs(data.follower_parameters + program.link @ x)
     linear = np.abs(follower.q0) + abs(follower.q_parameters) @ p
-    return float(linear @ size + 0.5 * size @ (abs(symmetric(follower.quadratic)) @ size))
+    return float(linear @ size + 0.5 * size @ (abs(follower.hessian) @ size))
 
 
 class IndependentSolver:
@@ -114,7 +113,7 @@ def _proven(program: ConicProgram, data: ProgramData, solution: Solution) -> flo
 
 def _dual_value(program: ConicProgram, data: ProgramData, y: Floats, nu: Floats) -> float:
     """Return the dual objective at (y, nu): a lower bound if (y, nu) is stationary."""
-    curved = symmetric(program.quadratic) @ y
+    curved = program.hessian @ y
     return float(data.offset - 0.5 * y @ curved - data.b @ in_dual_cone(program, nu))
 
 

@@ -27,7 +27,7 @@ from stackelgrid.controllers.bilevel.presolve import PresolveLimits, prove_inact
 from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelOptions, Outcome
 from stackelgrid.controllers.bilevel.restriction import proven, restrict
 from stackelgrid.controllers.errors import ModelError
-from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.profiles.arrays import Floats, Ints
@@ -98,17 +98,13 @@ def _decided(
     form: KktForm, data: BilevelData, state: NodeState, options: BilevelOptions
 ) -> NodeState:
     """Return the root with proven sides: the given ones, or the presolve's for many pairs."""
-    sides = state.sides.copy()
     slack_zero, multiplier_zero = options.slack_zero, options.multiplier_zero
-    if slack_zero is None and multiplier_zero is None and len(sides) > _MANY_PAIRS:
+    if slack_zero is None and multiplier_zero is None and len(state.sides) > _MANY_PAIRS:
         allowed = options.time_limit_s
         limits = PresolveLimits(time_limit_s=None if allowed is None else _PRESOLVE * allowed)
         found = prove_inactive(form.bilevel, data, np.random.default_rng(0), limits=limits)
         slack_zero, multiplier_zero = found.slack_zero, found.multiplier_zero
-    for flags, side in ((slack_zero, SLACK_ZERO), (multiplier_zero, MULTIPLIER_ZERO)):
-        if flags is not None:
-            sides[flags & (sides == OPEN)] = side
-    return replace(state, sides=sides)
+    return state.with_proven(slack_zero, multiplier_zero)
 
 
 def _with_sides(
@@ -124,13 +120,14 @@ def _with_sides(
         shape=(len(without), form.columns),
     )
     count = len(without) + len(tight)
-    fixed = replace(
-        program,
-        matrix=csc_array(vstack([ones, matrix[tight], matrix], format="csc")),
-        zero=program.zero + count,
-        rare=NO_ROWS,
-        b0=np.zeros(program.rows + count),
-        b_parameters=csr_array((program.rows + count, 0)),
+    fixed = ConicProgram.constant(
+        csc_array(vstack([ones, matrix[tight], matrix], format="csc")),
+        np.zeros(program.rows + count),
+        program.zero + count,
+        program.nonneg,
+        program.cones,
+        quadratic=program.quadratic,
+        integer=program.integer,
     )
     return fixed, np.concatenate([np.zeros(len(without)), single.b[tight], single.b])
 
@@ -144,7 +141,7 @@ def _mixed(
 ) -> tuple[ConicProgram, ProgramData]:
     """Return the single level with columns [z | d], one d for each live pair."""
     program, data = fixed
-    pairs, n, linear = len(live), form.columns, program.zero + program.nonneg
+    pairs, n, linear = len(live), form.columns, program.linear
     matrix = csr_array(program.matrix)
     at = np.arange(pairs)
     rows = form.slack_rows[live] + program.rows - form.program.rows
@@ -169,16 +166,13 @@ def _mixed(
     wide.resize((program.rows, n + pairs))
     quadratic = csc_array(program.quadratic)
     quadratic.resize((n + pairs, n + pairs))
-    joined = replace(
-        program,
+    joined = ConicProgram.constant(
+        csc_array(vstack([wide[:linear], added, wide[linear:]], format="csc")),
+        np.zeros(len(b)),
+        program.zero,
+        program.nonneg + 4 * pairs,
+        program.cones,
         quadratic=quadratic,
-        matrix=csc_array(vstack([wide[:linear], added, wide[linear:]], format="csc")),
-        nonneg=program.nonneg + 4 * pairs,
-        rare=NO_ROWS,
-        q0=np.zeros(n + pairs),
-        q_parameters=csr_array((n + pairs, 0)),
-        b0=np.zeros(len(b)),
-        b_parameters=csr_array((len(b), 0)),
         integer=np.concatenate([program.integer, n + at]),
     )
     return joined, ProgramData(np.concatenate([data.q, np.zeros(pairs)]), b, data.offset)

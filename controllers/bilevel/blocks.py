@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import block_array, csr_array, triu
+from scipy.sparse import block_array, csc_array, csr_array, triu
 from scipy.sparse.csgraph import connected_components
 
 from stackelgrid.controllers.solvers.conic import ConicProgram
-from stackelgrid.profiles.arrays import Floats, Ints
+from stackelgrid.controllers.solvers.quadratics import factor
+from stackelgrid.profiles.arrays import Ints
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,7 @@ def follower_blocks(
     the leader's objective that is quadratic in y; it must not couple two blocks.
     """
     matrix = csr_array(follower.matrix)
-    upper = csr_array(follower.quadratic)
-    curvature = csr_array(upper + triu(upper, 1).T)
+    curvature = follower.hessian
     pattern = block_array(
         [
             [None, csr_array(abs(matrix))],
@@ -68,24 +68,7 @@ def follower_blocks(
                 transposed=csr_array(part.T),
                 coupling=csr_array(own[:, used]),
                 curvature=csr_array(curvature[columns][:, columns]),
-                factor=_factor(csr_array(paid_quadratic[columns][:, columns])),
+                factor=factor(csc_array(triu(paid_quadratic[columns][:, columns]))),
             )
         )
     return tuple(blocks)
-
-
-def _factor(matrix: csr_array) -> csr_array:
-    """F with F'F = matrix (positive semidefinite); by eigenvalues of its non-empty part."""
-    used = np.flatnonzero(np.diff(matrix.indptr))
-    diagonal = matrix.diagonal()
-    if matrix.nnz == np.count_nonzero(diagonal):
-        rows = csr_array(
-            (np.sqrt(diagonal[used]), (np.arange(len(used)), used)),
-            shape=(len(used), matrix.shape[0]),
-        )
-        return rows
-    values, vectors = np.linalg.eigh(matrix[used][:, used].toarray())
-    kept = values > 1e-12 * max(1.0, float(values[-1]))
-    dense: Floats = np.zeros((int(kept.sum()), matrix.shape[0]))
-    dense[:, used] = np.sqrt(values[kept])[:, None] * vectors[:, kept].T
-    return csr_array(dense)

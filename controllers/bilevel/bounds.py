@@ -14,7 +14,6 @@ from scipy.sparse import csr_array
 
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.problem import BilevelData
-from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.bilevel.ranges import MARGIN, Ranges, primal_ranges
 from stackelgrid.controllers.bilevel.recourse import recourse_bounds
 from stackelgrid.controllers.solvers.conic import ConicProgram
@@ -84,7 +83,7 @@ def vertex_bounds(form: KktForm, data: BilevelData) -> Floats:
     depends = np.concatenate(
         [
             (follower.q_parameters @ program.link).toarray(),
-            symmetric(follower.quadratic).toarray(),
+            follower.hessian.toarray(),
         ],
         axis=1,
     )

@@ -1,9 +1,10 @@
-"""Violation of complementarity by pairs and cones, and the children of a cone."""
+"""Complementarity of a point: its violation by pairs and cones, its pattern, children of a cone."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.node import (
     BOUNDARY,
     MULTIPLIER_ZERO,
@@ -11,7 +12,9 @@ from stackelgrid.controllers.bilevel.node import (
     SLACK_ZERO,
     ConeState,
     NodeState,
+    cone_side,
 )
+from stackelgrid.controllers.solvers.conic import ProgramData
 from stackelgrid.profiles.arrays import Floats
 
 
@@ -22,6 +25,14 @@ class PairValues:
     slack: Floats
     multiplier: Floats
 
+    @classmethod
+    def at(cls, form: KktForm, data: ProgramData, z: Floats) -> "PairValues":
+        """Values of the single level's pairs at a point z."""
+        multiplier = z[form.multipliers]
+        size = max(1.0, float(np.abs(multiplier).max(initial=0.0)) * 1e-3)
+        slack = form.slacks(z, data.b) / (1.0 + np.abs(data.b[form.slack_rows]))
+        return cls(slack, multiplier / size)
+
     @property
     def product(self) -> Floats:
         """Violation of complementarity (pairs,)."""
@@ -31,6 +42,24 @@ class PairValues:
     def smaller(self) -> Floats:
         """Smaller of slack and multiplier (pairs,)."""
         return np.maximum(np.minimum(self.slack, self.multiplier), 0.0)
+
+
+def pattern(
+    form: KktForm, data: ProgramData, state: NodeState, z: Floats, values: Floats
+) -> NodeState:
+    """Return the node in which every pair and cone is on its side at a complementary point z.
+
+    `values` are those of the integers; what `state` has decided stays.
+    """
+    pairs = PairValues.at(form, data, z)
+    sides = np.where(pairs.slack <= pairs.multiplier, SLACK_ZERO, MULTIPLIER_ZERO)
+    cones = tuple(
+        now
+        if now.side in (SLACK_ZERO, MULTIPLIER_ZERO)
+        else cone_side(form.cone_slack(k, z, data.b), z[form.cone_multipliers[k]])
+        for k, now in enumerate(state.cones)
+    )
+    return NodeState(np.where(state.sides == OPEN, sides, state.sides), values, values, cones)
 
 
 def cone_widths(state: NodeState) -> Floats:

@@ -8,48 +8,17 @@ a block cover all its bilevel feasible points this is a relaxation, and far tigh
 complementarity (Balas 1979; Ceria and Soares 1999 for convex sets).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, product
 
 import numpy as np
-from scipy.sparse import block_diag, coo_array, csc_array, csr_array, eye_array
+from scipy.sparse import block_diag, coo_array, csc_array, csr_array, eye_array, triu
 
 from stackelgrid.controllers.bilevel.blocks import FollowerBlock, follower_blocks
+from stackelgrid.controllers.bilevel.disjuncts import ANY, CopyState, Disjunct, Disjuncts
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.profiles.arrays import Floats, Ints
-
-
-@dataclass(frozen=True)
-class Disjunct:
-    """Rows of the follower whose multiplier is zero, and rows whose slack is zero."""
-
-    multiplier_zero: tuple[int, ...] = ()
-    slack_zero: tuple[int, ...] = ()
-
-    def split(self, rows: Sequence[int], alike: Sequence[int] = ()) -> tuple["Disjunct", ...]:
-        """Disjuncts that cover this one: the first row without multiplier, else its slack zero ...
-
-        Either all slacks of `rows` are zero, or a first one is not and its multiplier is. Rows with
-        the same number in `alike` (by row) change sides together: of them every combination is one.
-        """
-        groups = groupby(range(len(rows)), lambda k: alike[k] if len(alike) else k)
-        parts: list[Disjunct] = []
-        tight = self.slack_zero
-        for _, members in groups:
-            group = [rows[k] for k in members]
-            for sides in product((False, True), repeat=len(group)):
-                if not all(sides):
-                    off = tuple(r for r, zero in zip(group, sides, strict=True) if not zero)
-                    on = tuple(r for r, zero in zip(group, sides, strict=True) if zero)
-                    parts.append(Disjunct((*self.multiplier_zero, *off), (*tight, *on)))
-            tight = (*tight, *group)
-        return (*parts, Disjunct(self.multiplier_zero, tight))
-
-
-Disjuncts = Mapping[int, tuple[Disjunct, ...]]
-_ANY = Disjunct()
 
 
 @dataclass(frozen=True)
@@ -85,17 +54,6 @@ class Copy:
     nu_rows: Ints
     p: int
     weight: int
-
-
-@dataclass(frozen=True)
-class CopyState:
-    """A copy at a point: its weight, and by row of the block slack and multiplier."""
-
-    block: int
-    position: int
-    weight: float
-    slack: Floats
-    multiplier: Floats
 
 
 @dataclass(frozen=True)
@@ -137,7 +95,7 @@ class DisjunctiveHull:
         costs = _Costs(self.leader, instance.leader)
         copies = []
         for k, block in enumerate(self.blocks):
-            alternatives = disjuncts.get(k, (_ANY,))
+            alternatives = disjuncts.get(k, (ANY,))
             if len(alternatives) == 1:
                 copies.append(self._plain(rows, costs, instance, k, alternatives[0]))
             else:
@@ -148,20 +106,15 @@ class DisjunctiveHull:
                 self._tie(rows, block, placed)
                 copies += placed
         matrix, b, zero, nonneg, cones = rows.assembled(costs.columns)
-        n = costs.columns
-        program = ConicProgram(
+        program = ConicProgram.constant(
+            matrix,
+            b,
+            zero,
+            nonneg,
+            cones,
             quadratic=costs.quadratic(),
-            matrix=matrix,
-            zero=zero,
-            nonneg=nonneg,
-            cones=cones,
-            q0=costs.linear(),
-            q_parameters=csr_array((n, 0)),
-            b0=b,
-            b_parameters=csr_array((len(b), 0)),
-            offset0=instance.leader.offset,
-            offset_linear=np.zeros(0),
-            offset_quadratic=csr_array((0, 0)),
+            q=costs.linear(),
+            offset=instance.leader.offset,
             integer=self.leader.integer,
             rare=self.leader.rare - self.leader.zero + zero,  # leader's inequalities come first
         )
@@ -270,7 +223,7 @@ class _Rows:
         }  # fmt: skip
         self._count = {"zero": 0, "nonneg": 0, "cone": 0}
         self._cones = list(leader.cones)
-        matrix, linear = csr_array(leader.matrix), leader.zero + leader.nonneg
+        matrix, linear = csr_array(leader.matrix), leader.linear
         self.add("zero", [(0, matrix[: leader.zero])], data.b[: leader.zero])
         self.add("nonneg", [(0, matrix[leader.zero : linear])], data.b[leader.zero : linear])
         self.add("cone", [(0, matrix[linear:])], data.b[linear:])
@@ -343,9 +296,8 @@ class _Costs:
         self._linear.append(linear)
         square = csr_array((size, size))
         if factor is not None and factor.shape[0]:
-            full = csr_array(2.0 * (factor.T @ factor))
-            square = csr_array(coo_array(full))
-        self._quadratic.append(_upper(square))
+            square = csr_array(triu(2.0 * (factor.T @ factor)))
+        self._quadratic.append(square)
         self.columns += size
         return first
 
@@ -356,12 +308,3 @@ class _Costs:
     def quadratic(self) -> csc_array:
         """Upper triangle of the quadratic costs (1/2 x'Px)."""
         return csc_array(block_diag(self._quadratic))
-
-
-def _upper(matrix: csr_array) -> csr_array:
-    entries = coo_array(matrix)
-    keep = entries.coords[0] <= entries.coords[1]
-    return csr_array(
-        (entries.data[keep], (entries.coords[0][keep], entries.coords[1][keep])),
-        shape=matrix.shape,
-    )

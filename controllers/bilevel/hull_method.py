@@ -7,10 +7,8 @@ from stackelgrid.controllers.bilevel.blocks import follower_blocks
 from stackelgrid.controllers.bilevel.hull import FollowerCost
 from stackelgrid.controllers.bilevel.hull_search import HullOptions, HullSearch
 from stackelgrid.controllers.bilevel.kkt import KktForm
-from stackelgrid.controllers.bilevel.node import conic
 from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelOptions, Outcome
-from stackelgrid.controllers.bilevel.quadratics import symmetric
-from stackelgrid.controllers.solvers.conic import ProgramData
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 
 _MANY_PAIRS = 200  # number from which fewer, tighter relaxations beat many small nodes
 
@@ -27,7 +25,7 @@ def suits_hull(form: KktForm) -> bool:
         return False
     priced = csr_array(follower.q_parameters @ program.link)
     below = csr_array(leader.matrix)[:, n_x:]
-    across = csr_array(symmetric(leader.quadratic))[:n_x, n_x:]
+    across = leader.hessian[:n_x, n_x:]
     if priced.count_nonzero() or below.count_nonzero() or across.count_nonzero():
         return False
     linked = np.flatnonzero(np.diff(csr_array(program.link).indptr)).astype(np.int64)
@@ -37,29 +35,23 @@ def suits_hull(form: KktForm) -> bool:
 def _paid(form: KktForm) -> csr_array:
     """Symmetric Q of y'Qy in the leader's objective."""
     n_x = form.bilevel.n_x
-    return csr_array(0.5 * csr_array(symmetric(form.bilevel.leader.quadratic))[n_x:, n_x:])
+    return csr_array(0.5 * form.bilevel.leader.hessian[n_x:, n_x:])
 
 
 def solve_hull(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcome | None:
     """Solve by the hull of disjunctions; return None if it finds neither a point nor a proof."""
     program = form.bilevel
     leader, n_x = program.leader, program.n_x
-    above = conic(
+    above = ConicProgram.constant(
         csc_array(csr_array(leader.matrix)[:, :n_x]),
         data.leader.b,
-        csc_array(leader.quadratic[:n_x, :][:, :n_x]),
         leader.zero,
         leader.nonneg,
         leader.cones,
-        leader.integer,
+        quadratic=csc_array(leader.quadratic[:n_x, :][:, :n_x]),
+        integer=leader.integer,
     )
-    search = HullSearch(
-        above,
-        program.follower,
-        program.link,
-        _paid(form),
-        options.snap,
-    )
+    search = HullSearch(above, program.follower, program.link, _paid(form), options.snap)
     dual = np.zeros(program.follower.rows) if data.dual_cost is None else data.dual_cost
     found = search.solve(
         ProgramData(data.leader.q[:n_x], data.leader.b, data.leader.offset),

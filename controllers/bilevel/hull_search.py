@@ -6,34 +6,41 @@ pattern, and the program restricted to that pattern an upper bound. When no disj
 split, the search branches on the disjuncts of a block whose weights are fractional.
 """
 
-import heapq
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csr_array
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.bilevel.follower import active_pairs
-from stackelgrid.controllers.bilevel.hull import (
+from stackelgrid.controllers.bilevel.disjuncts import (
     CopyState,
     Disjunct,
-    DisjunctiveHull,
     Disjuncts,
+    refined,
+    whole,
+)
+from stackelgrid.controllers.bilevel.follower import active_pairs
+from stackelgrid.controllers.bilevel.hull import (
+    DisjunctiveHull,
     FollowerCost,
     HullInstance,
     HullProgram,
 )
 from stackelgrid.controllers.solvers.checks import contradiction
 from stackelgrid.controllers.solvers.clarabel import RefinedClarabelSolver
-from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData, Solution
+from stackelgrid.controllers.solvers.conic import (
+    ConicProgram,
+    ConicSolver,
+    ProgramData,
+    SearchStatus,
+    Solution,
+)
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
-from stackelgrid.controllers.solvers.mixed_search import LogEntry, MixedOptions, MixedStatus, Snap
+from stackelgrid.controllers.solvers.mixed_search import LogEntry, MixedOptions, Snap
+from stackelgrid.controllers.solvers.search import Deadline, OpenNodes
 from stackelgrid.profiles.arrays import Floats
 
-_MOST_SPLIT = 4  # pairs of one copy that are split at once
-_ALIKE = 1e-3  # multipliers that are closer (relative to the largest) count as equal
 # limits of a search for integers inside one relaxation
 _INTEGER_NODES = 500
 _INTEGER_ROUNDS = 20
@@ -57,7 +64,7 @@ class HullSolution:
     objective).
     """
 
-    status: MixedStatus
+    status: SearchStatus
     x: Floats
     y: Floats
     nu: Floats
@@ -106,13 +113,6 @@ class HullSearch:
         return _Search(self, instance, follower_parameters, options or HullOptions()).run()
 
 
-@dataclass(order=True)
-class _Node:
-    bound: float
-    number: int
-    disjuncts: Disjuncts = field(compare=False)
-
-
 @dataclass
 class _Search:
     parent: HullSearch
@@ -121,42 +121,39 @@ class _Search:
     options: HullOptions
     objective: float = np.inf
     best: tuple[Floats, Floats, Floats] | None = None
-    kept_bound: float = np.inf  # lowest bound of nodes that were closed without being solved out
     relaxations: int = 0
     conic_solves: int = 0
     iterations: int = 0
     message: str = ""
 
     def __post_init__(self) -> None:
-        self.started = time.perf_counter()
+        self.deadline = Deadline(self.options.time_limit_s)
         self.log: list[LogEntry] = []
         self.tried: set[bytes] = set()
-        self.open: list[_Node] = [_Node(-np.inf, 0, {})]
-        self.numbered = 0
+        self.open = OpenNodes[Disjuncts]()
+        self.open.push(-np.inf, {})
         self.current = np.inf  # bound of the node that is being explored
 
     def run(self) -> HullSolution:
         while self.open:
             if self._closed():
                 return self._end("optimal", "closed")
-            node = heapq.heappop(self.open)
-            self.current = node.bound
-            failed = self._explore(node)
+            self.current, disjuncts = self.open.pop()
+            failed = self._explore(self.current, disjuncts)
             self.current = np.inf
             if failed is not None:
                 return self._end(failed, self.message)
             if self._exhausted():
                 return self._end("optimal" if self._closed() else "limit", "stopped by a limit")
         if self.best is None:
-            if self.kept_bound < np.inf:
+            if self.open.closed < np.inf:
                 return self._end("limit", "no point was found")
             return self._end("infeasible", "no disjunct has a point")
         return self._end("optimal" if self._closed() else "limit", "every disjunct was explored")
 
-    def _explore(self, node: _Node) -> MixedStatus | None:
+    def _explore(self, floor: float, disjuncts: Disjuncts) -> SearchStatus | None:
         """Solve a node, refining it until nothing is left to split, then branch."""
-        disjuncts = dict(node.disjuncts)
-        floor = node.bound
+        disjuncts, blocks = dict(disjuncts), self.parent.hull.blocks
         while True:
             hull = self.parent.hull.program(self.instance, disjuncts)
             solution = self._relax(hull)
@@ -168,83 +165,30 @@ class _Search:
                 self.message = f"a relaxation ended {solution.status} ({solution.message})"
                 if solution.status == "unbounded" or not np.isfinite(floor):
                     return "unbounded" if solution.status == "unbounded" else "failed"
-                self.kept_bound = min(self.kept_bound, floor)
+                self.open.close(floor)
                 return None
             floor = max(floor, solution.bound)
             self.current = floor
             self._note("relaxation")
             if floor >= self.objective - self._slack():
-                self.kept_bound = min(self.kept_bound, floor)
+                self.open.close(floor)
                 return None
             states = self.parent.hull.states(hull, self.instance, solution.x)
             self._upper(solution.x)
             if self._closed() or self._exhausted():
-                self._push(floor, disjuncts)
+                self.open.push(floor, disjuncts)
                 return None
-            refined = self._refined(disjuncts, states)
-            if refined is None and _whole(states) and len(hull.program.integer):
+            finer = refined(blocks, disjuncts, states, self.size)
+            if finer is None and whole(states) and len(hull.program.integer):
                 # complementary everywhere: what is left open are the integers
                 floor, point = self._integral(hull, floor)
                 if point is not None:
                     states = self.parent.hull.states(hull, self.instance, point)
-                    refined = self._refined(disjuncts, states)
-            if refined is None:
+                    finer = refined(blocks, disjuncts, states, self.size)
+            if finer is None:
                 self._branch(floor, disjuncts, states)
                 return None
-            disjuncts = refined
-
-    def _refined(
-        self, disjuncts: Disjuncts, states: tuple[CopyState, ...]
-    ) -> dict[int, tuple[Disjunct, ...]] | None:
-        """Split every copy in use that violates complementarity; None where none does."""
-        violated = [self._violated(state) for state in states]
-        # blocks of one shape (periods) that are split for the first time are split alike: what one
-        # relaxation violates in some of them, the next would violate in others
-        known = [disjuncts.get(s.block, (Disjunct(),))[s.position] for s in states]
-        common: dict[tuple[int, ...], list[int]] = {}
-        for state, places, disjunct in zip(states, violated, known, strict=True):
-            if disjunct == Disjunct():
-                shared = common.setdefault(self._shape(state.block), [])
-                shared += [k for k in places if k not in shared]
-        refined: dict[int, tuple[Disjunct, ...]] = {}
-        for state, places, disjunct in zip(states, violated, known, strict=True):
-            parts: tuple[Disjunct, ...] = (disjunct,)
-            if places:
-                shared = common[self._shape(state.block)] if disjunct == Disjunct() else []
-                places = [*places, *(k for k in shared if k not in places)][:_MOST_SPLIT]
-                parts = self._split(state, disjunct, places)
-            if len(parts) > 1 or parts[0] != Disjunct() or state.block in refined:
-                refined[state.block] = (*refined.get(state.block, ()), *parts)
-        return refined if any(violated) else None
-
-    def _violated(self, state: CopyState) -> list[int]:
-        """Rows of a copy, as places in its block, that violate complementarity, worst first."""
-        if state.weight <= tolerances.DISJUNCT_WEIGHT:
-            return []
-        allowed = tolerances.COMPLEMENTARITY * max(1.0, abs(self.objective_or_bound()))
-        product = np.maximum(state.slack, 0.0) * state.multiplier / state.weight
-        product[: self.parent.hull.blocks[state.block].equations] = 0.0
-        worst = np.argsort(-product, kind="stable")[:_MOST_SPLIT]
-        return [int(k) for k in worst if product[k] > allowed]
-
-    def _shape(self, k: int) -> tuple[int, ...]:
-        block = self.parent.hull.blocks[k]
-        return (len(block.rows), len(block.columns), block.equations)
-
-    def _split(
-        self, state: CopyState, disjunct: Disjunct, places: list[int]
-    ) -> tuple[Disjunct, ...]:
-        """Split at some rows, the largest multiplier first: the pair that is last to change sides.
-
-        Rows with nearly equal multipliers, such as limits of equal units, change sides together.
-        """
-        multiplier = state.multiplier[places]
-        order = np.argsort(-multiplier, kind="stable")
-        apart = -np.diff(multiplier[order]) > _ALIKE * multiplier[order][0]
-        rows = self.parent.hull.blocks[state.block].rows[np.array(places)[order]]
-        return disjunct.split(
-            [int(r) for r in rows], np.concatenate([[0], np.cumsum(apart)]).tolist()
-        )
+            disjuncts = finer
 
     def _branch(self, floor: float, disjuncts: Disjuncts, states: tuple[CopyState, ...]) -> None:
         """Branch on the block whose largest weight is smallest: that disjunct, or the others."""
@@ -253,18 +197,14 @@ class _Search:
             by_block.setdefault(state.block, []).append(state)
         largest = {k: max(s.weight for s in group) for k, group in by_block.items()}
         k = min(largest, key=lambda block: (largest[block], block))
-        if _whole(states):
-            self.kept_bound = min(self.kept_bound, floor)
+        if whole(states):
+            self.open.close(floor)
             return
         chosen = max(by_block[k], key=lambda s: s.weight).position
         options = disjuncts[k]
         others = tuple(d for j, d in enumerate(options) if j != chosen)
         for part in ((options[chosen],), others):
-            self._push(floor, {**disjuncts, k: part})
-
-    def _push(self, bound: float, disjuncts: Disjuncts) -> None:
-        self.numbered += 1
-        heapq.heappush(self.open, _Node(bound, self.numbered, disjuncts))
+            self.open.push(floor, {**disjuncts, k: part})
 
     def _relax(self, hull: HullProgram) -> Solution:
         self.relaxations += 1
@@ -282,23 +222,19 @@ class _Search:
             return solution
         if tolerance is not None:
             return self._conic(program, data)
-        return Solution("failed", solution.x, solution.dual, np.nan, np.nan, np.nan,
-                        solution.iterations, solution.solve_s, lie)  # fmt: skip
+        return replace(solution, status="failed", message=lie)
 
     def _has_point(self, hull: HullProgram) -> bool:
         """Return whether a relaxation has a point at all."""
-        n = hull.program.variables
-        program = replace(hull.program, quadratic=csc_array((n, n)))
-        data = ProgramData(np.zeros(n), hull.data.b, 0.0)
-        return self._conic(program, data).status != "infeasible"
+        data = ProgramData.without_objective(hull.data.b, hull.program.variables)
+        return self._conic(hull.program.without_objective(), data).status != "infeasible"
 
     def _integral(self, hull: HullProgram, floor: float) -> tuple[float, Floats | None]:
         """The relaxation with its integers: a better bound, and a point (None for none)."""
         driver = MixedIntegerConicSolver(
             hull.program, self._snap(), conic_solver=self.parent.conic_solver
         )
-        limit = self.options.time_limit_s
-        left = None if limit is None else limit - (time.perf_counter() - self.started)
+        left = self.deadline.left
         found = driver.solve(
             hull.data,
             MixedOptions(self.options.gap / 4, left, _INTEGER_NODES, _INTEGER_ROUNDS),
@@ -339,12 +275,7 @@ class _Search:
         for k, block in enumerate(parent.hull.blocks):
             rows = block.rows[block.equations :]
             on = active[rows]
-            pattern[k] = (
-                Disjunct(
-                    tuple(int(r) for r in rows[~on]),
-                    tuple(int(r) for r in rows[on]),
-                ),
-            )
+            pattern[k] = (Disjunct(tuple(rows[~on].tolist()), tuple(rows[on].tolist())),)
         hull = parent.hull.program(self.instance, pattern)
         driver = MixedIntegerConicSolver(
             hull.program, self._snap(), conic_solver=parent.conic_solver
@@ -370,13 +301,13 @@ class _Search:
 
     # ------------------------------------------------------------------ bounds and ends
 
-    def objective_or_bound(self) -> float:
-        """Size of the objective, as far as it is known."""
+    @property
+    def size(self) -> float:
+        """Objective, or its bound without a point."""
         return self.objective if np.isfinite(self.objective) else self._bound()
 
     def _bound(self) -> float:
-        waiting = min((node.bound for node in self.open), default=np.inf)
-        return min(waiting, self.kept_bound, self.current)
+        return min(self.open.bound, self.current)
 
     def _slack(self) -> float:
         """Absolute gap that is wanted; zero before there is a point."""
@@ -388,15 +319,13 @@ class _Search:
         return self.best is not None and self._bound() >= self.objective - self._slack()
 
     def _exhausted(self) -> bool:
-        limit = self.options.time_limit_s
-        late = limit is not None and time.perf_counter() - self.started > limit
-        return late or self.relaxations >= self.options.relaxation_limit
+        return self.deadline.passed or self.relaxations >= self.options.relaxation_limit
 
     def _note(self, phase: str) -> None:
         objective = self.objective if np.isfinite(self.objective) else float("nan")
-        self.log.append((phase, time.perf_counter() - self.started, self._bound(), objective))
+        self.log.append((phase, self.deadline.seconds, self._bound(), objective))
 
-    def _end(self, status: MixedStatus, message: str) -> HullSolution:
+    def _end(self, status: SearchStatus, message: str) -> HullSolution:
         nan, none = float("nan"), np.zeros(0)
         found = self.best is not None
         bound = min(self._bound(), self.objective)
@@ -415,13 +344,5 @@ class _Search:
             iterations=self.iterations,
             log=tuple(self.log),
             message=message,
-            solve_s=time.perf_counter() - self.started,
+            solve_s=self.deadline.seconds,
         )
-
-
-def _whole(states: tuple[CopyState, ...]) -> bool:
-    """Return whether every block is in one of its copies."""
-    largest: dict[int, float] = {}
-    for state in states:
-        largest[state.block] = max(largest.get(state.block, 0.0), state.weight)
-    return min(largest.values(), default=1.0) > 1.0 - tolerances.DISJUNCT_WEIGHT

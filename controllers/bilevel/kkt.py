@@ -21,9 +21,9 @@ from scipy.sparse import block_array, coo_array, csc_array, csr_array, eye_array
 
 from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelProgram
 from stackelgrid.controllers.bilevel.products import product_identities
-from stackelgrid.controllers.bilevel.quadratics import convex, offending, symmetric
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.quadratics import convex, offending
 from stackelgrid.profiles.arrays import Floats, Ints
 
 
@@ -53,21 +53,15 @@ class KktForm:
         self.layout = Layout(*(slice(a, b) for a, b in pairwise(stops)))
         self.columns = stops[-1]
         self.identities = product_identities(program)
-        parts = self._parts()
-        order = self._ordered(parts)
-        self.program = ConicProgram(
+        matrix, kinds = self._parts()
+        order = np.argsort(kinds, kind="stable").astype(np.int64)
+        self.program = ConicProgram.constant(
+            csc_array(matrix[order]),
+            np.zeros(len(order)),
+            int((kinds == 0).sum()),
+            int((kinds == 1).sum()),
+            (*leader.cones, *follower.cones, *follower.cones),
             quadratic=self._quadratic(),
-            matrix=csc_array(parts.matrix[order]),
-            zero=parts.zero,
-            nonneg=parts.nonneg,
-            cones=(*leader.cones, *follower.cones, *follower.cones),
-            q0=np.zeros(self.columns),
-            q_parameters=csr_array((self.columns, 0)),
-            b0=np.zeros(len(order)),
-            b_parameters=csr_array((len(order), 0)),
-            offset0=0.0,
-            offset_linear=np.zeros(0),
-            offset_quadratic=csr_array((0, 0)),
             integer=leader.integer,
         )
         place = np.empty(len(order), dtype=np.int64)
@@ -124,7 +118,8 @@ class KktForm:
             value += float(data.dual_cost @ z[self.layout.nu])
         return value
 
-    def _parts(self) -> "_Parts":
+    def _parts(self) -> tuple[csr_array, Ints]:
+        """Rows in the order in which they are written, and their cone (0, 1, then cones)."""
         program, layout = self.bilevel, self.layout
         leader, follower = program.leader, program.follower
         n_x, n_w, m = program.n_x, program.n_w, follower.rows
@@ -142,7 +137,7 @@ class KktForm:
             [
                 [*split, csr_array((leader.rows, m))],
                 [b_x, a, csr_array((m, n_w)), csr_array((m, m))],
-                [q_x, symmetric(follower.quadratic), None, a.T],
+                [q_x, follower.hessian, None, a.T],
                 [csr_array((n_w, n_x)), None, eye_array(n_w), -program.dual_map],
                 [csr_array((len(inequality), n_x)), None, None, minus],
             ],
@@ -156,10 +151,7 @@ class KktForm:
                 _kinds(follower)[follower.zero :],
             ]
         )
-        return _Parts(csr_array(matrix), kinds)
-
-    def _ordered(self, parts: "_Parts") -> Ints:
-        return np.argsort(parts.kinds, kind="stable").astype(np.int64)
+        return csr_array(matrix), kinds
 
     def _quadratic(self) -> csc_array:
         program = self.bilevel
@@ -195,22 +187,6 @@ class KktForm:
             f": product {first}*{second}; a price times {second} is accepted where the price is "
             "the dual of a constraint of the follower (follower_duals)"
         )
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """Rows in the order in which they are written, with their cone (0, 1, then cones)."""
-
-    matrix: csr_array
-    kinds: Ints
-
-    @property
-    def zero(self) -> int:
-        return int((self.kinds == 0).sum())
-
-    @property
-    def nonneg(self) -> int:
-        return int((self.kinds == 1).sum())
 
 
 def _kinds(program: ConicProgram) -> Ints:

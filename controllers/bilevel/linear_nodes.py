@@ -1,5 +1,6 @@
-"""Relaxations of nodes by HiGHS's simplex: one linear program with changing bounds."""
+"""Solutions of nodes by HiGHS's simplex: one linear program with changing bounds."""
 
+from dataclasses import replace
 from typing import Any
 
 import highspy
@@ -12,17 +13,11 @@ from stackelgrid.controllers.bilevel.node import (
     MULTIPLIER_ZERO,
     SLACK_ZERO,
     NodeState,
-    Relaxation,
 )
-from stackelgrid.controllers.solvers.conic import ProgramData
-from stackelgrid.controllers.solvers.highs_object import new_highs, run_highs
-from stackelgrid.profiles.arrays import Floats
+from stackelgrid.controllers.solvers.conic import ProgramData, Solution, SolverStatus
+from stackelgrid.controllers.solvers.highs import load, run_highs
 
-_STATUS = {
-    highspy.HighsModelStatus.kOptimal: "optimal",
-    highspy.HighsModelStatus.kInfeasible: "infeasible",
-    highspy.HighsModelStatus.kUnbounded: "unbounded",
-}
+_NONE = np.zeros(0)
 
 
 def is_linear(form: KktForm) -> bool:
@@ -42,46 +37,31 @@ class LinearNodes:
         self._cold()
 
     def _cold(self) -> None:
-        program, data = self.form.program, self.data
-        a = csr_array(program.matrix)
-        lp = highspy.HighsLp()
-        lp.num_col_, lp.num_row_ = program.variables, program.rows
-        lp.col_cost_ = self._cost
-        lp.col_lower_ = np.full(program.variables, -np.inf)
-        lp.col_upper_ = np.full(program.variables, np.inf)
-        lp.row_lower_, lp.row_upper_ = self._lower, data.b
-        lp.offset_ = data.offset
-        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-        lp.a_matrix_.num_col_, lp.a_matrix_.num_row_ = lp.num_col_, lp.num_row_
-        lp.a_matrix_.start_ = a.indptr.astype(np.int32)
-        lp.a_matrix_.index_ = a.indices.astype(np.int32)
-        lp.a_matrix_.value_ = a.data
-        self._highs = new_highs()
-        for name, value in (
-            ("output_flag", False),
-            ("threads", 1),
-            ("presolve", "off"),  # it does not distinguish infeasible from unbounded
-            ("primal_feasibility_tolerance", tolerances.MASTER_FEASIBILITY),
-            ("dual_feasibility_tolerance", tolerances.MASTER_FEASIBILITY),
-        ):
-            self._highs.setOptionValue(name, value)
-        self._highs.passModel(lp)
+        program = self.form.program
+        free = np.full(program.variables, np.inf)
+        self._highs = load(
+            self._cost,
+            (-free, free),
+            csr_array(program.matrix),
+            (self._lower, self.data.b),
+            {"presolve": "off"},  # it does not distinguish infeasible from unbounded
+        )
 
     def recost(self, data: ProgramData) -> None:
         """Set another objective; the rows and the basis stay."""
         self.data, self._cost = data, data.q
 
-    def solve(self, state: NodeState, *, feasibility: bool = False) -> Relaxation:
+    def solve(self, state: NodeState, *, feasibility: bool = False) -> Solution:
         """Solve a node from the last basis, or from scratch if that fails."""
         if (state.lower > state.upper).any():
-            return _nothing("infeasible", "an integer has no value left")
+            return Solution.without_values("infeasible", "an integer has no value left")
         result = self._run(state, feasibility)
         if result.status == "failed":
             self._cold()
             result = self._run(state, feasibility)
         return result
 
-    def _run(self, state: NodeState, feasibility: bool) -> Relaxation:
+    def _run(self, state: NodeState, feasibility: bool) -> Solution:
         form, highs, program = self.form, self._highs, self.form.program
         rows = form.slack_rows
         lower = np.where(state.sides == SLACK_ZERO, self.data.b[rows], -np.inf)
@@ -105,28 +85,25 @@ class LinearNodes:
             if code == highspy.HighsModelStatus.kUnbounded:
                 return self._ray()
         except Exception as error:  # a foreign library may raise anything; the search goes on
-            return _nothing("failed", f"{type(error).__name__}: {error}")
+            return Solution.without_values("failed", f"{type(error).__name__}: {error}")
         message = str(highs.modelStatusToString(code))
-        return _nothing("infeasible" if _STATUS.get(code) == "infeasible" else "failed", message)
+        infeasible = code == highspy.HighsModelStatus.kInfeasible
+        status: SolverStatus = "infeasible" if infeasible else "failed"
+        return Solution.without_values(status, message)
 
-    def _point(self, feasibility: bool) -> Relaxation:
+    def _point(self, feasibility: bool) -> Solution:
         z = np.array(self._highs.getSolution().col_value)
         violation, row = self.form.program.violation(z, self.data.b)
         if not violation <= tolerances.POINT_VIOLATION:
-            return _nothing("failed", f"HiGHS: row {row} is violated by {violation:.1e}")
+            return Solution.without_values(
+                "failed", f"HiGHS: row {row} is violated by {violation:.1e}"
+            )
         value = float(self._cost @ z + self.data.offset)
-        return Relaxation("optimal", z, value, -np.inf if feasibility else value, "Optimal")
+        bound = -np.inf if feasibility else value
+        return Solution("optimal", z, _NONE, value, bound, violation, 0, 0.0, "Optimal")
 
-    def _ray(self) -> Relaxation:
+    def _ray(self) -> Solution:
         _, found, ray = self._highs.getPrimalRay()
         if not found:
-            return _nothing("failed", "HiGHS: unbounded without a ray")
-        direction: Floats = np.array(ray)
-        nan = float("nan")
-        return Relaxation("unbounded", direction, nan, nan, "Unbounded")
-
-
-def _nothing(status: str, message: str) -> Relaxation:
-    nan = float("nan")
-    code = "infeasible" if status == "infeasible" else "failed"
-    return Relaxation(code, np.zeros(0), nan, nan, message)  # type: ignore[arg-type]
+            return Solution.without_values("failed", "HiGHS: unbounded without a ray")
+        return replace(Solution.without_values("unbounded", "Unbounded"), x=np.array(ray))

@@ -14,15 +14,14 @@ from scipy.sparse import csc_array, csr_array, triu, vstack
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.problem import Flags
-from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.solvers.checks import contradiction
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SolverStatus
-from stackelgrid.controllers.solvers.recentring import recentred
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution
 from stackelgrid.controllers.solvers.restricted import BoundRows
 from stackelgrid.profiles.arrays import Floats, Ints
 
 OPEN, SLACK_ZERO, MULTIPLIER_ZERO = 0, 1, 2
+_CANCELLED = 100.0  # terms of an objective that exceed it by this are worth a second solve
 BOUNDARY = 3  # cones only: slack and multiplier on opposite sides of the boundary
 
 
@@ -44,6 +43,17 @@ class NodeState:
     upper: Floats
     cones: tuple[ConeState, ...] = ()
 
+    def with_proven(self, slack_zero: Flags | None, multiplier_zero: Flags | None) -> "NodeState":
+        """Return the node with open pairs (pairs,) fixed to sides that are proven."""
+        sides = self.sides
+        for flags, side in ((slack_zero, SLACK_ZERO), (multiplier_zero, MULTIPLIER_ZERO)):
+            if flags is None:
+                continue
+            if flags.shape != sides.shape:
+                raise ValueError(f"proven pairs of shape {flags.shape}; {sides.shape} is accepted")
+            sides = np.where(flags & (sides == OPEN), side, sides)
+        return replace(self, sides=sides)
+
     def with_side(self, pair: int, side: int) -> "NodeState":
         """Return the node with one pair fixed."""
         sides = self.sides.copy()
@@ -63,24 +73,13 @@ class NodeState:
         return replace(self, cones=tuple(cones))
 
 
-@dataclass(frozen=True)
-class Relaxation:
-    """A node's relaxation: `bound` is a lower bound, `z` a point of the single level's columns.
+class NodeSolver(Protocol):
+    """Solves the relaxations of one instance's nodes: x are columns of the single level.
 
-    "unbounded" carries a ray in `z`.
+    `bound` is a lower bound; "unbounded" carries a ray in x. There are no multipliers.
     """
 
-    status: SolverStatus
-    z: Floats
-    objective: float
-    bound: float
-    message: str
-
-
-class NodeSolver(Protocol):
-    """Solves the relaxations of one instance's nodes."""
-
-    def solve(self, state: NodeState, *, feasibility: bool = False) -> Relaxation:
+    def solve(self, state: NodeState, *, feasibility: bool = False) -> Solution:
         """Solve a node; with `feasibility` only find a point of it."""
         ...
 
@@ -101,7 +100,6 @@ class NodeProgram:
         self.form, self.full_data = form, data
         program = form.program
         self._a = csr_array(program.matrix)
-        self._p = symmetric(program.quadratic)
         self._kinds = np.repeat(
             np.arange(3, dtype=np.int64), (program.zero, program.nonneg, sum(program.cones))
         )
@@ -112,33 +110,33 @@ class NodeProgram:
         self._place = np.zeros(program.variables, dtype=np.int64)
         self._place[program.integer] = np.arange(len(program.integer))
 
-    def solve(self, state: NodeState, *, feasibility: bool = False) -> Relaxation:
+    def solve(self, state: NodeState, *, feasibility: bool = False) -> Solution:
         """Solve a node with Clarabel; its solution is checked independently."""
         reduced = self._reduce(state, feasibility)
         if reduced is None:
-            return _empty("infeasible", "a row without free columns is violated")
+            return Solution.without_values("infeasible", "a row without free columns is violated")
         program, data, free, z = reduced
         if not program.variables:
-            value = data.offset
-            return Relaxation("optimal", z, value, value, "every column is fixed")
+            fixed = Solution.without_values("optimal", "every column is fixed")
+            return replace(fixed, x=z, objective=data.offset, bound=data.offset)
         try:
             solution = ClarabelSolver(program).solve(data)
         except Exception as error:  # a foreign solver may raise anything; the search goes on
-            return _empty("failed", f"{type(error).__name__}: {error}")
+            return Solution.without_values("failed", f"{type(error).__name__}: {error}")
         lie = contradiction(solution, program, data)
         if solution.status == "optimal":
             if lie is None:
-                solution = recentred(program, data, solution)
+                solution = _recentred(program, data, solution)
             z[free] = solution.x
             bound = solution.bound if lie is None else -np.inf  # then the parent's bound holds
-            return Relaxation("optimal", z, solution.objective, bound, lie or solution.message)
+            return replace(solution, x=z, bound=bound, message=lie or solution.message)
         if solution.status == "failed" or lie is not None:
-            return _empty("failed", lie or solution.message)
+            return Solution.without_values("failed", lie or solution.message)
         if solution.status == "infeasible":
-            return _empty("infeasible", solution.message)
+            return Solution.without_values("infeasible", solution.message)
         ray = np.zeros_like(z)
         ray[free] = solution.x
-        return Relaxation("unbounded", ray, float("nan"), float("nan"), solution.message)
+        return replace(solution, x=ray)
 
     def _reduce(
         self, state: NodeState, feasibility: bool
@@ -230,8 +228,8 @@ class NodeProgram:
             return None
         order = np.concatenate([np.flatnonzero(kept & (kinds == k)) for k in range(3)])
         n = len(free)
-        quadratic = csc_array(triu(self._p[free, :][:, free]))
-        moved = self._p @ z
+        quadratic = csc_array(triu(self.form.program.hessian[free, :][:, free]))
+        moved = self.form.program.hessian @ z
         q = self.full_data.q[free] + moved[free]
         offset = float(self.full_data.offset + self.full_data.q @ z + 0.5 * z @ moved)
         if feasibility:
@@ -240,7 +238,9 @@ class NodeProgram:
         zero, nonneg = int((kept & (kinds == 0)).sum()), int((kept & (kinds == 1)).sum())
         if n and not len(order):  # a solver wants a row
             matrix, rhs, nonneg = csc_array((1, n)), np.ones(1), 1
-        reduced = conic(matrix, rhs, quadratic, zero, nonneg, tuple(sizes))
+        reduced = ConicProgram.constant(
+            matrix, rhs, zero, nonneg, tuple(sizes), quadratic=quadratic
+        )
         return reduced, ProgramData(q=q, b=rhs, offset=offset), free.astype(np.int64), z
 
     def _boundary(self, cone: int, now: ConeState, b: Floats) -> list["_ExtraRows"]:
@@ -303,33 +303,25 @@ def cone_side(slack: Floats, multiplier: Floats) -> ConeState:
     return ConeState(BOUNDARY, exact, exact)
 
 
-def conic(
-    matrix: csc_array,
-    b: Floats,
-    quadratic: csc_array,
-    zero: int,
-    nonneg: int,
-    cones: tuple[int, ...] = (),
-    integer: Ints | None = None,
-) -> ConicProgram:
-    """Return a conic program without parameters."""
-    m, n = matrix.shape
-    return ConicProgram(
-        quadratic=quadratic,
-        matrix=matrix,
-        zero=zero,
-        nonneg=nonneg,
-        cones=cones,
-        q0=np.zeros(n),
-        q_parameters=csr_array((n, 0)),
-        b0=b,
-        b_parameters=csr_array((m, 0)),
-        offset0=0.0,
-        offset_linear=np.zeros(0),
-        offset_quadratic=csr_array((0, 0)),
-        integer=np.zeros(0, dtype=np.int64) if integer is None else integer,
+def _recentred(program: ConicProgram, data: ProgramData, solution: Solution) -> Solution:
+    """Solve again for a step from the solution, where the objective's terms cancel.
+
+    A solver's gap is relative to terms such as K^2 in (x - K)^2; around the solution they are gone
+    (iterative refinement). The first solution is returned where nothing cancels or a check fails.
+    """
+    x, curved = solution.x, program.hessian
+    terms = float(np.abs(data.q) @ np.abs(x) + 0.5 * np.abs(x) @ (abs(curved) @ np.abs(x)))
+    if terms <= _CANCELLED * max(1.0, abs(solution.objective)):
+        return solution
+    step_data = ProgramData(
+        q=data.q + curved @ x, b=data.b - program.matrix @ x, offset=program.objective(x, data)
     )
-
-
-def _empty(status: SolverStatus, message: str) -> Relaxation:
-    return Relaxation(status, np.zeros(0), float("nan"), float("nan"), message)
+    try:
+        step = ClarabelSolver(program).solve(step_data)
+    except Exception:  # a foreign solver may raise anything; the first solution stands
+        return solution
+    if step.status != "optimal" or contradiction(step, program, step_data) is not None:
+        return solution
+    if not program.violation(x + step.x, data.b)[0] <= tolerances.POINT_VIOLATION:
+        return solution
+    return replace(step, x=x + step.x)

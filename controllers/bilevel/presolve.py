@@ -19,7 +19,6 @@ from scipy.sparse import block_array, coo_array, csc_array, csr_array, vstack
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.linear_nodes import LinearNodes
-from stackelgrid.controllers.bilevel.node import conic
 from stackelgrid.controllers.bilevel.presolve_parts import (
     FollowerPart,
     decision_box,
@@ -34,7 +33,6 @@ from stackelgrid.controllers.bilevel.problem import (
     Flags,
     ProgramNames,
 )
-from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.bilevel.tree import Tree
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData
@@ -137,8 +135,7 @@ class _Proof:
     def block(self, block: FollowerPart, slack: Floats, multiplier: Floats) -> None:
         """Prove candidates of one block."""
         follower = self.program.follower
-        linear = follower.zero + follower.nonneg
-        if (block.rows >= linear).any() or not len(block.columns):
+        if (block.rows >= follower.linear).any() or not len(block.columns):
             return
         pairs = block.rows[block.rows >= follower.zero] - follower.zero
         size = max(1.0, float(multiplier.max(initial=0.0)))
@@ -225,12 +222,11 @@ class _Proof:
         lower, upper = self.lower[used], self.upper[used]
         if len(used) > _CORNERS or not np.isfinite([lower, upper]).all():
             return False
-        follower = form.bilevel.follower
-        n = follower.variables
+        feasible = form.bilevel.follower.without_objective()
         for corner in product(*zip(lower, upper, strict=True)):
             data = part.follower_data(form.bilevel, np.array(corner))
-            feasible = replace(follower, quadratic=csc_array((n, n)))
-            answer = ClarabelSolver(feasible).solve(ProgramData(np.zeros(n), data.b, 0.0))
+            point = ProgramData.without_objective(data.b, feasible.variables)
+            answer = ClarabelSolver(feasible).solve(point)
             if answer.status != "optimal":
                 return False
         return True
@@ -250,15 +246,15 @@ class _Proof:
         )
         matrix = block_array(
             [
-                [symmetric(follower.quadratic), csr_array(follower.matrix).T],
+                [follower.hessian, csr_array(follower.matrix).T],
                 [csr_array((follower.nonneg, n)), minus],
             ],
             format="csc",
         )
         q = follower.data(part.follower_parameters).q
         b = np.concatenate([-q, np.zeros(follower.nonneg)])
-        dual = conic(csc_array(matrix), b, csc_array((n + m, n + m)), n, follower.nonneg)
-        answer = ClarabelSolver(dual).solve(ProgramData(np.zeros(n + m), b, 0.0))
+        dual = ConicProgram.constant(csc_array(matrix), b, n, follower.nonneg)
+        answer = ClarabelSolver(dual).solve(ProgramData.without_objective(b, n + m))
         return answer.status == "optimal"
 
     def _seen(self, block: FollowerPart) -> Ints:
@@ -315,8 +311,7 @@ class _Proof:
         them where the follower's own does not.
         """
         leader = self.program.leader
-        linear = leader.zero + leader.nonneg
-        matrix = csr_array(leader.matrix)[:linear]
+        matrix = csr_array(leader.matrix)[: leader.linear]
         inside = csr_array(matrix[:, used])
         inside.eliminate_zeros()
         whole = np.diff(csr_array(matrix).indptr) == np.diff(inside.indptr)
@@ -338,7 +333,7 @@ class _Proof:
             ]
         )
         rest = stacked.shape[0] - len(zero)
-        return conic(csc_array(stacked), right, csc_array((n, n)), len(zero), rest), right
+        return ConicProgram.constant(csc_array(stacked), right, len(zero), rest), right
 
     def _late(self) -> bool:
         left = self._seconds_left()

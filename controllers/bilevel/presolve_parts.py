@@ -8,7 +8,6 @@ from scipy.sparse.csgraph import connected_components
 
 from stackelgrid.controllers.bilevel.follower import FollowerResponse
 from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelProgram
-from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.bilevel.ranges import Ranges
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.restricted import BoundRows
@@ -35,14 +34,10 @@ def follower_parts(program: BilevelProgram) -> list[FollowerPart]:
     follower = program.follower
     m, n = follower.rows, follower.variables
     a = csr_array(follower.matrix)
-    linear = follower.zero + follower.nonneg
-    heads, first = [], linear
-    for size in follower.cones:
-        heads += [(first, first + k) for k in range(1, size)]
-        first += size
-    tied = np.array(heads, dtype=np.int64).reshape(len(heads), 2)
-    rows = csr_array((np.ones(len(tied)), (tied[:, 0], tied[:, 1])), shape=(m, m))
-    graph = block_array([[rows, abs(a)], [None, abs(symmetric(follower.quadratic))]])
+    in_cones = np.arange(follower.linear, m)
+    own_head = np.repeat(follower.heads, follower.cones)
+    rows = csr_array((np.ones(len(in_cones)), (own_head, in_cones)), shape=(m, m))
+    graph = block_array([[rows, abs(a)], [None, abs(follower.hessian)]])
     _, label = connected_components(csr_array(graph), directed=False)
     by_row, by_column = label[:m], label[m : m + n]
     return [

@@ -17,8 +17,8 @@ from scipy.sparse import block_array, coo_array, csc_array, csr_array, diags_arr
 from scipy.sparse.csgraph import connected_components
 
 from stackelgrid.controllers.bilevel.problem import BilevelProgram
-from stackelgrid.controllers.bilevel.quadratics import convex, entries_at, symmetric
 from stackelgrid.controllers.errors import ModelError
+from stackelgrid.controllers.solvers.quadratics import convex, entries_at
 from stackelgrid.profiles.arrays import Floats, Ints
 
 _EQUAL = 1e-9  # two values of one multiple of an identity are the same (relative)
@@ -34,8 +34,7 @@ class ProductIdentities:
     def quadratic(self, program: BilevelProgram) -> csc_array:
         """Quadratic terms in [x | y] that the identities add: upper triangle, z'Pz/2."""
         follower = program.follower
-        full = csr_array(follower.quadratic + triu(follower.quadratic, 1).T)
-        scaled = diags_array(self.column) @ full
+        scaled = diags_array(self.column) @ follower.hessian
         cross = diags_array(self.column) @ follower.q_parameters @ program.link
         zero = csr_array((program.n_x, program.n_x))
         return csc_array(
@@ -89,12 +88,8 @@ class _Graph:
     def __init__(self, program: BilevelProgram) -> None:
         follower = program.follower
         self.program = program
-        linear = follower.zero + follower.nonneg
         group = np.arange(follower.rows, dtype=np.int64)
-        first = linear
-        for size in follower.cones:
-            group[first : first + size] = first
-            first += size
+        group[follower.linear :] = np.repeat(follower.heads, follower.cones)
         self.group: Ints = group
         self.x_entries = csr_array(follower.b_parameters @ program.link)
         self.y_entries = csr_array(follower.matrix)
@@ -188,7 +183,7 @@ def _shifted(
     """Choose free constants of components without an anchor so that the objective is convex."""
     m = len(row)
     priced = np.diff(csr_array(program.follower.q_parameters @ program.link).indptr) > 0
-    curved = np.diff(symmetric(program.follower.quadratic).indptr) > 0
+    curved = np.diff(program.follower.hessian.indptr) > 0
     for component in np.flatnonzero(~graph.anchored):
         columns = np.flatnonzero(graph.label[m:] == component)
         rows = graph.label[graph.group] == component

@@ -3,14 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
-from scipy.sparse import csc_array, csr_array
 
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.problem import BilevelData
 from stackelgrid.controllers.solvers.checks import contradiction
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData
-from stackelgrid.profiles.arrays import Floats, Ints
+from stackelgrid.profiles.arrays import Floats
 
 MARGIN = 1e-6  # added to a bound, relative to max(1, bound)
 
@@ -19,10 +18,7 @@ class Ranges:
     """Largest values of linear functions over a program's rows, its integers relaxed."""
 
     def __init__(self, program: ConicProgram, b: Floats) -> None:
-        n = program.variables
-        self._program = replace(
-            program, quadratic=csc_array((n, n)), integer=np.zeros(0, dtype=np.int64)
-        )
+        self._program = replace(program.without_objective(), integer=NO_ROWS)
         self._solver = ClarabelSolver(self._program)
         self._b = b
 
@@ -46,24 +42,4 @@ class Ranges:
 def primal_ranges(form: KktForm, data: BilevelData) -> Ranges:
     """Ranges over the rows of leader and follower, without the follower's optimality."""
     rows = np.sort(np.concatenate([form.leader_rows, form.follower_rows]))
-    return Ranges(_rows_of(form.program, rows), form.data(data).b[rows])
-
-
-def _rows_of(program: ConicProgram, rows: Ints) -> ConicProgram:
-    """Return the program with some of its rows (cones as a whole), without parameters."""
-    linear = program.zero + program.nonneg
-    sizes, first, kept = [], linear, set(rows[rows >= linear].tolist())
-    for count in program.cones:
-        if first in kept:
-            sizes.append(count)
-        first += count
-    return replace(
-        program,
-        matrix=csc_array(csr_array(program.matrix)[rows]),
-        b0=np.zeros(len(rows)),
-        b_parameters=csr_array((len(rows), 0)),
-        zero=int((rows < program.zero).sum()),
-        nonneg=int(((rows >= program.zero) & (rows < linear)).sum()),
-        rare=NO_ROWS,
-        cones=tuple(sizes),
-    )
+    return Ranges(form.program.only(rows), form.data(data).b[rows])

@@ -18,7 +18,6 @@ from scipy.sparse import block_array, csr_array, eye_array, kron
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.problem import BilevelData
-from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.bilevel.ranges import Ranges, primal_ranges
 from stackelgrid.profiles.arrays import Floats, Ints
 
@@ -58,7 +57,7 @@ def recourse_bounds(form: KktForm, data: BilevelData) -> Floats:
     rule = _rule(csr_array(follower.matrix), right, coupling, radius, follower.zero, below.q)
     if rule is None:
         return nothing
-    a, curved = csr_array(follower.matrix), abs(symmetric(follower.quadratic))
+    a, curved = csr_array(follower.matrix), abs(follower.hessian)
     moved = np.abs(a @ rule.slope + coupling)
     missed = np.abs(right - a @ rule.base)[: follower.zero] + moved[: follower.zero] @ radius
     if (missed > tolerances.MASTER_FEASIBILITY * (1.0 + np.abs(right[: follower.zero]))).any():

@@ -39,7 +39,7 @@ def restrict(
     result = node_solver(form, single).solve(state)
     if result.status != "optimal":
         return outcome
-    exact = replace(outcome, z=result.z, objective=result.objective)
+    exact = replace(outcome, z=result.x, objective=result.objective)
     excess = result.objective - outcome.bound
     if outcome.status == "optimal" and excess > options.gap * max(1.0, abs(result.objective)):
         return proven(form, data, options, exact)

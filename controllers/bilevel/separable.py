@@ -11,7 +11,6 @@ from scipy.sparse import csc_array, csr_array
 
 from stackelgrid.controllers.bilevel.follower import FollowerResponse
 from stackelgrid.controllers.bilevel.kkt import KktForm
-from stackelgrid.controllers.bilevel.node import conic
 from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelOptions, Outcome
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
@@ -69,17 +68,17 @@ def _minimise(
 
 def _primal_part(form: KktForm, data: BilevelData) -> tuple[ConicProgram, ProgramData]:
     """Return leader and follower rows in the columns [x | y]."""
-    single, whole = form.data(data), form.program
+    single, n = form.data(data), form.layout.y.stop
     rows = np.sort(np.concatenate([form.leader_rows, form.follower_rows]))
-    n = form.layout.y.stop
-    program = conic(
-        csc_array(csr_array(whole.matrix)[rows][:, :n]),
+    whole = form.program.only(rows)
+    program = ConicProgram.constant(
+        csc_array(csr_array(whole.matrix)[:, :n]),
         single.b[rows],
-        csc_array(whole.quadratic[:n, :][:, :n]),
-        int((rows < whole.zero).sum()),
-        int(((rows >= whole.zero) & (rows < whole.zero + whole.nonneg)).sum()),
-        (*form.bilevel.leader.cones, *form.bilevel.follower.cones),
-        whole.integer,
+        whole.zero,
+        whole.nonneg,
+        whole.cones,
+        quadratic=csc_array(whole.quadratic[:n, :][:, :n]),
+        integer=whole.integer,
     )
     return program, ProgramData(single.q[:n], single.b[rows], single.offset)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csr_array
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.bilevel.audit import Audit, audit
@@ -14,7 +14,7 @@ from stackelgrid.controllers.bilevel.follower import FollowerResponse
 from stackelgrid.controllers.bilevel.hull_method import solve_hull, suits_hull
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.linear_nodes import LinearNodes, is_linear
-from stackelgrid.controllers.bilevel.node import NodeProgram, NodeSolver, conic
+from stackelgrid.controllers.bilevel.node import NodeProgram, NodeSolver
 from stackelgrid.controllers.bilevel.problem import (
     METHODS,
     BilevelData,
@@ -166,7 +166,7 @@ class BilevelSolver:
         keep[form.stationarity] = keep[form.multiplier_rows] = True
         matrix = csr_array(whole.matrix)[form.leader_rows][:, layout.x.stop :]
         own = form.leader_rows[np.diff(matrix.indptr) == 0]
-        keep[own[own < whole.zero + whole.nonneg]] = True
+        keep[own[own < whole.linear]] = True
         if self._has_point(keep, single):
             return
         primal = np.zeros(whole.rows, dtype=bool)
@@ -178,26 +178,12 @@ class BilevelSolver:
             )
 
     def _has_point(self, keep: Flags, single: ProgramData) -> bool:
-        whole, n = self.form.program, self.form.columns
-        linear = whole.zero + whole.nonneg
-        sizes, first = [], linear
-        for count in whole.cones:
-            if keep[first]:
-                sizes.append(count)
-            first += count
         rows = np.flatnonzero(keep)
-        program = conic(
-            csc_array(csr_array(whole.matrix)[rows]),
-            single.b[rows],
-            csc_array((n, n)),
-            int(keep[: whole.zero].sum()),
-            int(keep[whole.zero : linear].sum()),
-            tuple(sizes),
-        )
         if not len(rows):
             return True
-        solution = ClarabelSolver(program).solve(ProgramData(np.zeros(n), single.b[rows], 0.0))
-        return solution.status != "infeasible"
+        program = self.form.program.only(rows).without_objective()
+        point = ProgramData.without_objective(single.b[rows], program.variables)
+        return ClarabelSolver(program).solve(point).status != "infeasible"
 
     def _measured(self, data: BilevelData, outcome: Outcome) -> Outcome:
         """Return the outcome with the leader's objective as written, and a bound not above it."""

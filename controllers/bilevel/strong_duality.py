@@ -9,20 +9,15 @@ factor has proven bounds (McCormick's envelope of binary times bounded is exact)
 """
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.sparse import coo_array, csc_array, csr_array, vstack
 
-from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.bilevel.bounds import leader_sees_duals, vertex_bounds
+from stackelgrid.controllers.bilevel.branching import pattern
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.node import (
-    MULTIPLIER_ZERO,
-    OPEN,
-    SLACK_ZERO,
-    NodeState,
-    cone_side,
     root_state,
 )
 from stackelgrid.controllers.bilevel.problem import (
@@ -30,13 +25,13 @@ from stackelgrid.controllers.bilevel.problem import (
     BilevelOptions,
     Outcome,
 )
-from stackelgrid.controllers.bilevel.quadratics import symmetric
 from stackelgrid.controllers.bilevel.ranges import Ranges
 from stackelgrid.controllers.bilevel.restriction import proven, restrict
 from stackelgrid.controllers.errors import ModelError
-from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions
+from stackelgrid.controllers.solvers.quadratics import factor
 from stackelgrid.profiles.arrays import Floats
 
 _SINGLE = 1e-5  # bounds closer than this (relative) are one value; they carry a margin of 1e-6
@@ -91,23 +86,8 @@ def _by_row(form: KktForm, data: BilevelData, options: BilevelOptions) -> Outcom
         nodes=found.nodes + found.conic_solves,
         message="strong duality",
     )
-    fixed = _pattern(form, single, state, z, values)
+    fixed = pattern(form, single, state, z, values)
     return restrict(form, data, fixed, outcome, options.after(started, outcome.nodes))
-
-
-def _pattern(
-    form: KktForm, single: ProgramData, state: NodeState, z: Floats, values: Floats
-) -> NodeState:
-    """Return sides of the pairs and states of the cones at a complementary point."""
-    slack = form.slacks(z, single.b) / (1.0 + np.abs(single.b[form.slack_rows]))
-    multiplier = z[form.multipliers]
-    size = max(1.0, 1e-3 * float(np.abs(multiplier).max(initial=0.0)))
-    sides = np.where(slack <= multiplier / size, SLACK_ZERO, MULTIPLIER_ZERO)
-    cones = tuple(
-        cone_side(form.cone_slack(k, z, single.b), z[columns])
-        for k, columns in enumerate(form.cone_multipliers)
-    )
-    return NodeState(np.where(state.sides == OPEN, sides, state.sides), values, values, cones)
 
 
 @dataclass
@@ -253,18 +233,18 @@ def _one_value(low: float, high: float) -> bool:
 def _with_row(form: KktForm, single: ProgramData, row: _Row) -> tuple[ConicProgram, ProgramData]:
     """Return the single level with the new columns and rows; leader's integers, then digits."""
     program, n = form.program, row.columns
-    linear = program.zero + program.nonneg
+    linear = program.linear
     wide = csr_array(program.matrix)
     wide.resize((program.rows, n))
     equations = [(c, b) for c, b, equation in row.rows if equation]
     inequalities = [(c, b) for c, b, equation in row.rows if not equation]
     inequalities += [({d: s}, max(s, 0.0)) for d in row.binary for s in (1.0, -1.0)]
     cone: list[tuple[dict[int, float], float]] = []
-    factor = _factor(form.bilevel.follower.quadratic)
-    if factor.shape[0]:  # |F y|^2 <= t as the cone (t + 1, t - 1, 2 F y), t = -constant - linear
+    squares = factor(form.bilevel.follower.quadratic)
+    if squares.shape[0]:  # |F y|^2 <= t as the cone (t + 1, t - 1, 2 F y), t = -constant - linear
         y = form.layout.y.start
         cone = [(row.coefficients, 1.0 - row.constant), (row.coefficients, -1.0 - row.constant)]
-        for line in csr_array(factor):
+        for line in squares:
             flat = coo_array(line)
             places = flat.coords[-1]
             cone.append(
@@ -291,18 +271,13 @@ def _with_row(form: KktForm, single: ProgramData, row: _Row) -> tuple[ConicProgr
     b = np.concatenate(right)
     quadratic = csc_array(program.quadratic)
     quadratic.resize((n, n))
-    joined = replace(
-        program,
+    joined = ConicProgram.constant(
+        csc_array(vstack(parts, format="csc")),
+        np.zeros(len(b)),
+        program.zero + len(equations),
+        program.nonneg + len(inequalities),
+        (*program.cones, *([len(cone)] if cone else [])),
         quadratic=quadratic,
-        matrix=csc_array(vstack(parts, format="csc")),
-        zero=program.zero + len(equations),
-        nonneg=program.nonneg + len(inequalities),
-        rare=NO_ROWS,
-        cones=(*program.cones, *([len(cone)] if cone else [])),
-        q0=np.zeros(n),
-        q_parameters=csr_array((n, 0)),
-        b0=np.zeros(len(b)),
-        b_parameters=csr_array((len(b), 0)),
         integer=np.concatenate([program.integer, np.array(row.binary, dtype=np.int64)]),
     )
     q = np.concatenate([single.q, np.zeros(n - form.columns)])
@@ -313,17 +288,3 @@ def _sparse(rows: list[tuple[dict[int, float], float]], n: int) -> csr_array:
     entries = [(k, c, v) for k, (row, _) in enumerate(rows) for c, v in row.items()]
     data = np.array(entries, dtype=float).reshape(len(entries), 3).T
     return csr_array((data[2], (data[0].astype(int), data[1].astype(int))), shape=(len(rows), n))
-
-
-def _factor(upper: csc_array) -> csr_array:
-    """F with F'F = P, by eigenvalues of the columns that P holds."""
-    full = symmetric(upper)
-    full.eliminate_zeros()
-    used = np.flatnonzero(np.diff(full.indptr))
-    if not len(used):
-        return csr_array((0, full.shape[0]))
-    values, vectors = np.linalg.eigh(full[used, :][:, used].toarray())
-    kept = values > tolerances.MASTER_FEASIBILITY * max(1.0, float(values[-1]))
-    dense = np.zeros((int(kept.sum()), full.shape[0]))
-    dense[:, used] = np.sqrt(values[kept])[:, None] * vectors[:, kept].T
-    return csr_array(dense)

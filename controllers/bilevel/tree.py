@@ -5,15 +5,17 @@ pair fixed to one side, so it satisfies complementarity exactly. An unbounded re
 branched on along its ray; it proves the problem unbounded only where the ray respects every pair.
 """
 
-import heapq
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.bilevel.branching import PairValues, cone_children, cone_widths
+from stackelgrid.controllers.bilevel.branching import (
+    PairValues,
+    cone_children,
+    cone_widths,
+    pattern,
+)
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.node import (
     BOUNDARY,
@@ -23,26 +25,16 @@ from stackelgrid.controllers.bilevel.node import (
     ConeState,
     NodeSolver,
     NodeState,
-    Relaxation,
-    cone_side,
     root_state,
 )
-from stackelgrid.controllers.bilevel.problem import BilevelOptions, EngineStatus, Flags, Outcome
+from stackelgrid.controllers.bilevel.problem import BilevelOptions, EngineStatus, Outcome
 from stackelgrid.controllers.bilevel.propagation import Propagation
-from stackelgrid.controllers.solvers.conic import ProgramData
+from stackelgrid.controllers.solvers.conic import ProgramData, Solution
+from stackelgrid.controllers.solvers.search import Deadline, OpenNodes
 from stackelgrid.profiles.arrays import Floats, Ints
 
 # x with rounded integers -> sides of all pairs and states of the cones by the follower's response
 Complete = Callable[[Floats], "tuple[Ints, tuple[ConeState, ...]] | None"]
-
-
-@dataclass(order=True)
-class _Open:
-    """Open node; its bound is its parent's."""
-
-    bound: float
-    order: int
-    state: NodeState = field(compare=False)
 
 
 class Tree:
@@ -60,33 +52,29 @@ class Tree:
         self.complete = complete
         self.propagation = Propagation(form, data)
         self.integer = form.program.integer
-        self.slack_size = 1.0 + np.abs(data.b[form.slack_rows])
-        self.multiplier_size = np.ones(len(form.slack_rows))
+        self.root = root_state(form, data).with_proven(options.slack_zero, options.multiplier_zero)
         self.z = np.zeros(0)
         self.objective = np.inf
-        self.closed = np.inf  # lowest bound among nodes that were cut off
         self.nodes = 0
+        self.open = OpenNodes[NodeState]()
         self.seen: set[bytes] = set()
-        self.heap: list[_Open] = []
-        self.order = 0
         self.log: list[tuple[float, int, float, float]] = []
         self.undecided = ""
-        self.started = time.perf_counter()
+        self.deadline = Deadline(options.time_limit_s)
 
     def run(self) -> Outcome:
         """Search until the gap is closed, the tree is empty or a limit is reached."""
-        state: NodeState | None = self._root()
+        state: NodeState | None = self.root
         bound = -np.inf
         while True:
             if state is None:
-                if not self.heap:
+                if not len(self.open):
                     return self._end()
-                best = heapq.heappop(self.heap)
-                state, bound = best.state, best.bound
+                bound, state = self.open.pop()
                 if self._cut(bound):
                     return self._end()
             if self._exhausted():
-                self._push(state, bound)
+                self.open.push(bound, state)
                 return self._end(limit=True)
             self.nodes += 1
             step = self._visit(state, bound)
@@ -102,7 +90,6 @@ class Tree:
 
     def polish(self, z: Floats) -> tuple[Floats, float]:
         """Solve with the pattern of the follower's response to this point's x fixed."""
-        self._root()
         self._heuristic(z)
         return self.z, self.objective
 
@@ -118,28 +105,28 @@ class Tree:
         if result.status == "infeasible":
             return None
         if result.status == "unbounded":
-            return self._along_ray(state, bound, result.z)
+            return self._along_ray(state, bound, result.x)
         if result.status == "failed":
             return self._blindly(state, bound, result.message)
         bound = max(bound, result.bound)
         if self._cut(bound):
-            self.closed = min(self.closed, bound)
+            self.open.close(bound)
             return None
-        pairs = self._pairs(result.z)
-        fraction = self._fraction(result.z)
-        opening = self._cone_violation(state, result.z)
+        pairs = PairValues.at(self.form, self.data, result.x)
+        fraction = self._fraction(result.x)
+        opening = self._cone_violation(state, result.x)
         complementary = bool(
             pairs.smaller[state.sides == OPEN].max(initial=0.0) <= tolerances.COMPLEMENTARY_PAIR
             and opening.max(initial=0.0) <= tolerances.COMPLEMENTARY_PAIR
         )
         if complementary and fraction.max(initial=0.0) <= tolerances.INTEGRALITY:
-            self._finish(state, result.z, pairs)
+            self._restrict(self._pattern(state, result.x))
             if state.cones:
-                self._heuristic(result.z)
+                self._heuristic(result.x)
         if self.nodes % self.options.heuristic_interval == 1 or self.nodes == 1:
-            self._heuristic(result.z)
+            self._heuristic(result.x)
         if self._cut(bound):
-            self.closed = min(self.closed, bound)
+            self.open.close(bound)
             return None
         return self._branch(state, bound, result, pairs, fraction, opening)
 
@@ -147,7 +134,7 @@ class Tree:
         self,
         state: NodeState,
         bound: float,
-        result: Relaxation,
+        result: Solution,
         pairs: PairValues,
         fraction: Floats,
         opening: Floats,
@@ -160,17 +147,17 @@ class Tree:
             violated = np.where(smaller > tolerances.COMPLEMENTARY_PAIR, product, -1.0)
             return self._split_pair(state, bound, int(np.argmax(violated)), pairs)
         if fraction.max(initial=0.0) > tolerances.INTEGRALITY:
-            return self._split_integer(state, bound, int(np.argmax(fraction)), result.z)
+            return self._split_integer(state, bound, int(np.argmax(fraction)), result.x)
         undecided = cone_widths(state)
         if undecided.max(initial=0.0) > tolerances.CONE_DIRECTION:
             # the leader gains to first order in a box's width: split until the bound is reached
             split = np.where(undecided > tolerances.CONE_DIRECTION, undecided + opening, -1.0)
-            return self._split_cone(state, bound, int(np.argmax(split)), result.z)
+            return self._split_cone(state, bound, int(np.argmax(split)), result.x)
         # complementary up to rounding, yet completing it did not reach the bound
         if smaller.max(initial=0.0) > 0.0:
             return self._split_pair(state, bound, int(np.argmax(smaller)), pairs)
-        self._offer(result.z, result.objective)
-        self.closed = min(self.closed, bound)
+        self._offer(result.x, result.objective)
+        self.open.close(bound)
         return None
 
     def _split_pair(
@@ -178,7 +165,7 @@ class Tree:
     ) -> tuple[NodeState, float]:
         slack_first = pairs.slack[pair] <= pairs.multiplier[pair]
         sides = (SLACK_ZERO, MULTIPLIER_ZERO) if slack_first else (MULTIPLIER_ZERO, SLACK_ZERO)
-        self._push(state.with_side(pair, sides[1]), bound)
+        self.open.push(bound, state.with_side(pair, sides[1]))
         return state.with_side(pair, sides[0]), bound
 
     def _split_integer(
@@ -188,7 +175,7 @@ class Tree:
         down = state.with_bounds(at, low, float(np.floor(value)))
         up = state.with_bounds(at, float(np.floor(value)) + 1.0, high)
         first, second = (down, up) if value - np.floor(value) <= 0.5 else (up, down)
-        self._push(second, bound)
+        self.open.push(bound, second)
         return first, bound
 
     def _split_cone(
@@ -197,7 +184,7 @@ class Tree:
         slack = self.form.cone_slack(cone, z, self.data.b)
         first, *others = cone_children(state.cones[cone], slack)
         for other in others:
-            self._push(state.with_cone(cone, other), bound)
+            self.open.push(bound, state.with_cone(cone, other))
         return state.with_cone(cone, first), bound
 
     def _along_ray(
@@ -224,13 +211,14 @@ class Tree:
             return None
         if found.status != "optimal":
             return self._blindly(state, bound, found.message)
-        pairs, fraction = self._pairs(found.z), self._fraction(found.z)
+        pairs = PairValues.at(self.form, self.data, found.x)
+        fraction = self._fraction(found.x)
         smaller = np.where(open_pairs, pairs.smaller, 0.0)
         if smaller.max(initial=0.0) > tolerances.COMPLEMENTARY_PAIR:
             return self._split_pair(state, bound, int(np.argmax(smaller)), pairs)
         if fraction.max(initial=0.0) > tolerances.INTEGRALITY:
-            return self._split_integer(state, bound, int(np.argmax(fraction)), found.z)
-        completed = self._pattern(state, pairs, found.z)
+            return self._split_integer(state, bound, int(np.argmax(fraction)), found.x)
+        completed = self._pattern(state, found.x)
         if self.solver.solve(completed, feasibility=True).status == "optimal":
             return "unbounded"
         if open_pairs.any():
@@ -245,42 +233,29 @@ class Tree:
         wide = np.flatnonzero(state.upper > state.lower)
         if len(open_pairs):
             pair = int(open_pairs[0])
-            self._push(state.with_side(pair, MULTIPLIER_ZERO), bound)
+            self.open.push(bound, state.with_side(pair, MULTIPLIER_ZERO))
             return state.with_side(pair, SLACK_ZERO), bound
         if len(wide):
             at = int(wide[0])
             middle = float(np.floor(0.5 * (state.lower[at] + state.upper[at])))
-            self._push(state.with_bounds(at, middle + 1.0, state.upper[at]), bound)
+            self.open.push(bound, state.with_bounds(at, middle + 1.0, state.upper[at]))
             return state.with_bounds(at, state.lower[at], middle), bound
-        self.closed = min(self.closed, bound)
+        self.open.close(bound)
         self.undecided = message
         return None
 
     # ------------------------------------------------------------------ points
 
-    def _finish(self, state: NodeState, z: Floats, pairs: PairValues) -> None:
-        """Solve with every pair on its side at this complementary point."""
-        self._restrict(self._pattern(state, pairs, z))
-
-    def _pattern(self, state: NodeState, pairs: PairValues, z: Floats) -> NodeState:
-        sides = np.where(pairs.slack <= pairs.multiplier, SLACK_ZERO, MULTIPLIER_ZERO)
-        sides = np.where(state.sides == OPEN, sides, state.sides)
+    def _pattern(self, state: NodeState, z: Floats) -> NodeState:
+        """Return the node with every pair on its side at a complementary point."""
         values = np.clip(np.round(z[self.integer]), state.lower, state.upper)
-        cones = []
-        for cone, now in enumerate(state.cones):
-            if now.side in (SLACK_ZERO, MULTIPLIER_ZERO):
-                cones.append(now)
-                continue
-            slack = self.form.cone_slack(cone, z, self.data.b)
-            multiplier = z[self.form.cone_multipliers[cone]]
-            cones.append(cone_side(slack, multiplier))
-        return NodeState(sides, values, values, tuple(cones))
+        return pattern(self.form, self.data, state, z, values)
 
     def _heuristic(self, z: Floats) -> None:
         """Round the integers, take the follower's response to x, and restrict to its pattern."""
         if self.complete is None:
             return
-        snap, root = self.options.snap, self._root_state
+        snap, root = self.options.snap, self.root
         x = z[self.form.layout.x].copy()
         values = np.round(x[self.integer] if snap is None else snap(x))
         values = np.clip(values, root.lower, root.upper)
@@ -300,19 +275,12 @@ class Tree:
         result = self.solver.solve(state)
         self.nodes += 1
         if result.status == "optimal" and not cone_widths(state).any():
-            self._offer(result.z, result.objective)
+            self._offer(result.x, result.objective)
 
     def _offer(self, z: Floats, objective: float) -> None:
         if objective < self.objective:
             self.z, self.objective = z, objective
             self._note()
-
-    def _pairs(self, z: Floats) -> PairValues:
-        multiplier = z[self.form.multipliers]
-        self.multiplier_size = np.maximum(1.0, np.abs(multiplier).max(initial=0.0) * 1e-3)
-        return PairValues(
-            self.form.slacks(z, self.data.b) / self.slack_size, multiplier / self.multiplier_size
-        )
 
     def _fraction(self, z: Floats) -> Floats:
         values = z[self.integer]
@@ -331,41 +299,21 @@ class Tree:
 
     # ------------------------------------------------------------------ bookkeeping
 
-    def _root(self) -> NodeState:
-        root, options = root_state(self.form, self.data), self.options
-        sides = root.sides
-        for flags, side in (
-            (options.slack_zero, SLACK_ZERO),
-            (options.multiplier_zero, MULTIPLIER_ZERO),
-        ):
-            if flags is not None:
-                sides = np.where(_checked(flags, sides) & (sides == OPEN), side, sides)
-        self._root_state = NodeState(sides, root.lower, root.upper, root.cones)
-        return self._root_state
-
     def _cut(self, bound: float) -> bool:
         """Return whether a node with this bound cannot improve the incumbent beyond the gap."""
         if not np.isfinite(self.objective):
             return False
         return bound >= self.objective - self.options.gap * max(1.0, abs(self.objective))
 
-    def _push(self, state: NodeState, bound: float) -> None:
-        self.order += 1
-        heapq.heappush(self.heap, _Open(bound, self.order, state))
-
     def _exhausted(self) -> bool:
-        limit, nodes = self.options.time_limit_s, self.options.node_limit
-        return (limit is not None and time.perf_counter() - self.started >= limit) or (
-            nodes is not None and self.nodes >= nodes
-        )
+        limit = self.options.node_limit
+        return self.deadline.passed or (limit is not None and self.nodes >= limit)
 
     def _bound(self) -> float:
-        waiting = self.heap[0].bound if self.heap else np.inf
-        return float(min(self.objective, self.closed, waiting))
+        return float(min(self.objective, self.open.bound))
 
     def _note(self) -> None:
-        seconds = time.perf_counter() - self.started
-        self.log.append((seconds, self.nodes, self._bound(), self.objective))
+        self.log.append((self.deadline.seconds, self.nodes, self._bound(), self.objective))
 
     def _end(self, limit: bool = False) -> Outcome:
         found, bound, message = bool(len(self.z)), self._bound(), "branching"
@@ -383,9 +331,3 @@ class Tree:
             message=message,
             log=tuple(self.log),
         )
-
-
-def _checked(flags: Flags, sides: Ints) -> Flags:
-    if flags.shape != sides.shape:
-        raise ValueError(f"proven pairs of shape {flags.shape}; {sides.shape} is accepted")
-    return flags

@@ -10,7 +10,7 @@ from stackelgrid.controllers.leaders.feeder_agent import TARIFF, FeederAgent, Fe
 from stackelgrid.controllers.leaders.leader_program import Instances, LeaderProgram
 from stackelgrid.controllers.schedule import SolveReport
 from stackelgrid.controllers.solvers import CompiledModel
-from stackelgrid.controllers.solvers.backend import MixedIntegerResult
+from stackelgrid.controllers.solvers.backend import MixedIntegerSolution
 from stackelgrid.controllers.solvers.conic import NO_ROWS, ProgramData
 from stackelgrid.controllers.solvers.misocp import AT_PRICES
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions, MixedSolution
@@ -138,7 +138,7 @@ class LeaderGroup:
         return GroupDecision(points, nan, nan)
 
     def _experience(
-        self, interval: int, data: ProgramData, solution: MixedIntegerResult
+        self, interval: int, data: ProgramData, solution: MixedIntegerSolution
     ) -> Experience | None:
         if not len(solution.x):
             return None
@@ -149,7 +149,7 @@ class LeaderGroup:
             cleared = Cleared(interval, prices, volume / size)
         return Experience(interval, self._program.program.binding(solution.x, data.b), cleared)
 
-    def _missed(self, start: Floats | None, solution: MixedIntegerResult) -> tuple[str, ...]:
+    def _missed(self, start: Floats | None, solution: MixedIntegerSolution) -> tuple[str, ...]:
         """Message where trade did not clear at the prices of an earlier interval."""
         if start is None or not self._program.separable or solution.message == AT_PRICES:
             return ()
@@ -171,7 +171,7 @@ class LeaderGroup:
 def leader_points(
     program: LeaderProgram,
     instances: Instances,
-    solution: MixedIntegerResult,
+    solution: MixedIntegerSolution,
     solver: str,
     note: str = "",
 ) -> GroupDecision:
@@ -200,7 +200,7 @@ def leader_points(
 
 
 def solution_report(
-    solver: str, solution: MixedIntegerResult, uncontrolled_eur: float, note: str
+    solver: str, solution: MixedIntegerSolution, uncontrolled_eur: float, note: str
 ) -> SolveReport:
     """Report of a program over several feeders."""
     found = len(solution.x) > 0

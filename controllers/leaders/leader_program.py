@@ -19,7 +19,7 @@ from stackelgrid.controllers.leaders.feeder_agent import (
 from stackelgrid.controllers.models.p2p import SETTLING
 from stackelgrid.controllers.networks.conflicts import RowWords, conflict_words
 from stackelgrid.controllers.solvers import CompiledModel, compile_model
-from stackelgrid.controllers.solvers.backend import MixedIntegerBackend, MixedIntegerResult
+from stackelgrid.controllers.solvers.backend import MixedIntegerBackend, MixedIntegerSolution
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, parameter_vector
 from stackelgrid.controllers.solvers.decomposition import Decomposition, Part, PartSolver
 from stackelgrid.controllers.solvers.infeasibility import conflicting_rows
@@ -242,7 +242,7 @@ class LeaderProgram:
 
     def solve(
         self, data: ProgramData, gap: float | None = None, prices: Floats | None = None
-    ) -> MixedIntegerResult:
+    ) -> MixedIntegerSolution:
         """Solve one instance to the relative gap (default: that of the options).
 
         `prices` (steps,) in EUR/MW of a step are tried to clear trade across first.
@@ -252,7 +252,7 @@ class LeaderProgram:
             return self.solver.solve(data, wanted, prices=prices)
         return self.solver.solve(data, wanted)
 
-    def prices(self, solution: MixedIntegerResult) -> Floats | None:
+    def prices(self, solution: MixedIntegerSolution) -> Floats | None:
         """Prices (steps,) in EUR/MW of a step that clear trade across; None where not known."""
         if not (self.separable and isinstance(solution, MixedSolution) and len(solution.x)):
             return None

@@ -1,86 +1,32 @@
-"""Protocol of mixed-integer conic backends, their results, and the check of these."""
+"""Protocol of mixed-integer conic backends, their solutions, and the check of these."""
 
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.solvers.checks import check_data, check_program, row_name
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SearchStatus
 from stackelgrid.profiles.arrays import Floats
-
-MixedIntegerStatus = Literal["optimal", "infeasible", "unbounded", "limit", "failed"]
 
 _T = TypeVar("_T")
 
 
-class MixedIntegerResult(Protocol):
-    """Result of a mixed-integer backend; `x` is empty where no point was found."""
-
-    @property
-    def status(self) -> str:
-        """Status of the solve."""
-
-    @property
-    def x(self) -> Floats:
-        """Best point, its integer columns integral."""
-
-    @property
-    def objective(self) -> float:
-        """Objective at x."""
-
-    @property
-    def bound(self) -> float:
-        """Proven lower bound."""
-
-    @property
-    def gap(self) -> float:
-        """Relative gap between objective and bound."""
-
-    @property
-    def nodes(self) -> int:
-        """Nodes of the tree search."""
-
-    @property
-    def solve_s(self) -> float:
-        """Wall-clock time of the solve."""
-
-    @property
-    def violation(self) -> float:
-        """Largest relative violation of a row at x."""
-
-    @property
-    def message(self) -> str:
-        """Message of the solver, with that of the check."""
-
-
-class MixedIntegerBackend(Protocol):
-    """A solver of mixed-integer conic programs bound to one program."""
-
-    name: str
-    version: str
-
-    def solve(
-        self, data: ProgramData, gap: float, time_limit_s: float | None = None
-    ) -> MixedIntegerResult:
-        """Solve one instance to the relative gap, within the time limit in seconds."""
-
-
 @dataclass(frozen=True)
 class MixedIntegerSolution:
-    """Solution of one instance by a backend, after an independent check of the point.
+    """Solution of one instance, after an independent check of the point.
 
     "optimal" means within the wanted gap; "limit" may carry a feasible point. Without a point `x`
     is empty and `objective`, `gap` and `violation` are NaN. `violation` is relative (see
     ConicProgram.violation).
     """
 
-    status: MixedIntegerStatus
+    status: SearchStatus
     x: Floats
     objective: float
     bound: float
@@ -96,11 +42,23 @@ class MixedIntegerSolution:
         return max(gap, 0.0) if gap == gap else gap
 
 
+class MixedIntegerBackend(Protocol):
+    """A solver of mixed-integer conic programs bound to one program."""
+
+    name: str
+    version: str
+
+    def solve(
+        self, data: ProgramData, gap: float, time_limit_s: float | None = None
+    ) -> MixedIntegerSolution:
+        """Solve one instance to the relative gap, within the time limit in seconds."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """Unchecked result of a solver; `x` is None if it gave no point."""
 
-    status: MixedIntegerStatus
+    status: SearchStatus
     x: Floats | None
     bound: float
     nodes: int
@@ -215,7 +173,7 @@ def _within(found: MixedIntegerSolution, gap: float) -> MixedIntegerSolution:
 
 
 def _without_point(
-    status: MixedIntegerStatus, bound: float, claim: Claim, message: str, seconds: float
+    status: SearchStatus, bound: float, claim: Claim, message: str, seconds: float
 ) -> MixedIntegerSolution:
     nan = float("nan")
     return MixedIntegerSolution(status, np.zeros(0), nan, bound, nan, claim.nodes, seconds, message)

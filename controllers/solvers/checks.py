@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import csr_array, triu
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import csr_array
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution
+from stackelgrid.controllers.solvers.quadratics import convex
 from stackelgrid.controllers.solvers.restricted import BoundRows
 from stackelgrid.profiles.arrays import Floats
 
@@ -26,30 +26,13 @@ def check_program(program: ConicProgram, names: Sequence[str] | None = None) -> 
         raise ModelError(f"{row_name(row, names)}: has a coefficient that is not finite")
     if not np.isfinite(program.quadratic.data).all():
         raise ModelError("objective: has a quadratic coefficient that is not finite")
-    if not _convex(program):
+    if not convex(program.quadratic):
         raise ModelError("objective: the quadratic objective is not convex")
     missing = BoundRows(program).unbounded(program.integer)
     if len(missing):
         used = np.flatnonzero(csr_array(program.matrix)[:, [int(missing[0])]].toarray())
         where = f" (it occurs in {row_name(int(used[0]), names)})" if len(used) else ""
         raise ModelError(f"integer column {missing[0]}{where}: needs a row for either bound")
-
-
-def _convex(program: ConicProgram) -> bool:
-    """Return whether P is positive semidefinite, by eigenvalues of coupled variables."""
-    upper = program.quadratic
-    full = csr_array(upper + triu(upper, 1).T)
-    diagonal = full.diagonal()
-    floor = -1e-9 * max(1.0, float(np.abs(diagonal).max(initial=0.0)))
-    coupled = np.flatnonzero(np.diff(full.indptr) > (diagonal != 0.0))
-    if diagonal.min(initial=0.0) < floor:
-        return False
-    if not len(coupled):
-        return True
-    block = full[coupled, :][:, coupled]
-    count, label = connected_components(block, directed=False)
-    groups = (np.flatnonzero(label == group) for group in range(count))
-    return all(np.linalg.eigvalsh(block[g, :][:, g].toarray())[0] >= floor for g in groups)
 
 
 def check_data(program: ConicProgram, data: ProgramData, names: Sequence[str] | None) -> None:
@@ -110,7 +93,7 @@ def _point(
 def _bound(solution: Solution, program: ConicProgram, data: ProgramData) -> str | None:
     if solution.dual.shape != (program.rows,) or not np.isfinite(solution.dual).all():
         return "returned no finite multipliers"
-    z, curved = in_dual_cone(program, solution.dual), _hessian(program, solution.x)
+    z, curved = in_dual_cone(program, solution.dual), program.hessian @ solution.x
     pull = program.matrix.T @ z
     weight = 1.0 + np.abs(curved) + np.abs(data.q) + program.magnitudes.T @ np.abs(z)
     residual = float((np.abs(curved + data.q + pull) / weight).max(initial=0.0))
@@ -140,7 +123,7 @@ def _unbounded_ray(solution: Solution, program: ConicProgram, data: ProgramData)
         return "returned no unbounded ray"
     x = x / max(float(np.abs(x).max(initial=0.0)), 1e-300)
     violation, _ = program.violation(x, np.zeros(program.rows))
-    curvature = float(x @ _hessian(program, x))
+    curvature = float(x @ (program.hessian @ x))
     if not (data.q @ x < 0.0 and violation <= tolerances.RAY and curvature <= tolerances.RAY):
         return f"its ray does not prove that (q'x {data.q @ x:.1e}, violation {violation:.1e})"
     return None
@@ -148,19 +131,12 @@ def _unbounded_ray(solution: Solution, program: ConicProgram, data: ProgramData)
 
 def in_dual_cone(program: ConicProgram, dual: Floats) -> Floats:
     """The multipliers, moved into the dual cone where rounding left them outside."""
-    z, linear = dual.copy(), program.zero + program.nonneg
+    z, linear, heads = dual.copy(), program.linear, program.heads
     z[program.zero : linear] = np.maximum(z[program.zero : linear], 0.0)
     if program.cones:
-        sizes = np.array(program.cones)
-        heads = linear + np.cumsum(sizes) - sizes
         squares = np.add.reduceat(z[linear:] ** 2, heads - linear) - z[heads] ** 2
         z[heads] = np.maximum(z[heads], np.sqrt(np.maximum(squares, 0.0)))
     return z
-
-
-def _hessian(program: ConicProgram, x: Floats) -> Floats:
-    upper = program.quadratic
-    return np.asarray(upper @ x + triu(upper, 1).T @ x)
 
 
 def _size(value: float) -> float:

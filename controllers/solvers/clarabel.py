@@ -87,8 +87,9 @@ class ClarabelSolver:
         started = time.perf_counter()
         attempts = self._attempts(tolerance if tolerance and tolerance > _FEASIBILITY else None)
         for form in self._candidates(data):
-            solution = self._tried(form, data, attempts)
-            if not (form.lean and self._breaks(solution, data)):
+            solution, missed = self._tried(form, data, attempts)
+            # a program without some rows that has no point has none with them either
+            if solution.status == "infeasible" or missed <= tolerances.RARE_ROW:
                 break
         return replace(solution, solve_s=time.perf_counter() - started)
 
@@ -113,40 +114,40 @@ class ClarabelSolver:
             if self._forms[name].takes(data):
                 yield self._forms[name]
 
-    def _breaks(self, solution: Solution, data: ProgramData) -> bool:
-        """Check if left-out rows are violated, or may bound a program that has no solution."""
-        if solution.status != "optimal":
-            return solution.status != "infeasible"
-        worst = self.program.violations(solution.x, data.b)[self.program.rare]
-        return bool(worst.max(initial=0.0) > tolerances.RARE_ROW)
-
-    def _tried(self, form: "_Form", data: ProgramData, attempts: tuple[_Attempt, ...]) -> Solution:
+    def _tried(
+        self, form: "_Form", data: ProgramData, attempts: tuple[_Attempt, ...]
+    ) -> tuple[Solution, float]:
         """Solution of the first attempt that stands every check, or else that of the first.
 
-        What is only almost solved is tried again until it was refined to rounding.
+        What is only almost solved is tried again until it was refined to rounding. With it comes
+        the violation of rows that the form leaves out, infinite where these may bound a program
+        without a solution.
         """
-        best: Solution | None = None
+        best, missed_by_best = Solution.without_values("failed", ""), np.inf
         iterations, message = 0, ""
         for attempt in attempts:
-            solution = self._checked(form, data, attempt)
+            solution, missed = self._checked(form, data, attempt)
             iterations += solution.iterations
-            message += f"; then {solution.message}{attempt.words}" if message else solution.message
             sound, almost = solution.status != "failed", solution.message.startswith("Almost")
-            if best is None or (sound and (best.status == "failed" or not almost)):
-                best = solution
+            if not message or (sound and (best.status == "failed" or not almost)):
+                best, missed_by_best = solution, missed
+            message += f"; then {solution.message}{attempt.words}" if message else solution.message
             if sound and not (almost and attempt.refinements < _TO_ROUNDING):
                 break
-        assert best is not None
-        return replace(best, message=message, iterations=iterations)
+        return replace(best, message=message, iterations=iterations), missed_by_best
 
-    def _checked(self, form: "_Form", data: ProgramData, attempt: _Attempt) -> Solution:
+    def _checked(
+        self, form: "_Form", data: ProgramData, attempt: _Attempt
+    ) -> tuple[Solution, float]:
         """Solve, and call "failed" whatever violates a row by more than the tolerance."""
         result = form.solve(data, attempt)
         status, message = _STATUS.get(result.message, "failed"), result.message
         violation = bound = _NAN
+        left_out = np.zeros(0)
         if status == "optimal":
             worst = self.program.violations(result.x, data.b)
             if form.lean:
+                left_out = worst[self.program.rare]
                 worst[self.program.rare] = 0.0
             row = int(np.argmax(worst)) if len(worst) else 0
             violation = float(worst[row]) if len(worst) else 0.0
@@ -161,7 +162,7 @@ class ClarabelSolver:
                 elif not attempt.refinements:
                     status, message = "failed", f"{message}, but its multipliers prove no bound"
         solved = status == "optimal"
-        return Solution(
+        solution = Solution(
             status=status,
             x=result.x,
             dual=result.dual,
@@ -172,6 +173,7 @@ class ClarabelSolver:
             solve_s=0.0,
             message=message,
         )
+        return solution, float(left_out.max(initial=0.0)) if solved or not form.lean else np.inf
 
 
 class RefinedClarabelSolver(ClarabelSolver):

@@ -15,17 +15,15 @@ class ColumnBoxes:
 
     def __init__(self, program: ConicProgram) -> None:
         self.bounds = BoundRows(program)
-        matrix, linear = csr_array(program.matrix), program.zero + program.nonneg
+        matrix, linear, heads = csr_array(program.matrix), program.linear, program.heads
         matrix.eliminate_zeros()
-        sizes = np.array(program.cones, dtype=np.int64)
-        heads = linear + np.cumsum(sizes) - sizes
         tails = np.setdiff1d(np.arange(linear, program.rows), heads)
         single = tails[np.diff(matrix.indptr)[tails] == 1]
         single = single[np.argsort(matrix.indices[matrix.indptr[single]], kind="stable")]
         self._tails: Ints = single.astype(np.int64)
         self._tail_columns: Ints = matrix.indices[matrix.indptr[single]].astype(np.int64)
         self._tail_values: Floats = matrix.data[matrix.indptr[single]]
-        owner = np.repeat(heads, sizes)[single - linear]
+        owner = np.repeat(heads, program.cones)[single - linear]
         self._heads, self._owner = np.unique(owner, return_inverse=True)
         self._head = _Entries(matrix, self._heads)
         lower, upper = self._cone_boxes(np.zeros(program.rows))

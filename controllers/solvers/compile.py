@@ -20,6 +20,7 @@ from scipy.sparse import coo_array, csc_array, csr_array, triu
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.cones import ConeRow, second_order_cone
 from stackelgrid.controllers.solvers.conic import ConicProgram
+from stackelgrid.controllers.solvers.quadratics import convex
 from stackelgrid.controllers.solvers.restricted import BoundRows
 from stackelgrid.controllers.solvers.row_names import ComponentNames, RowNames
 from stackelgrid.controllers.solvers.row_table import (
@@ -307,7 +308,8 @@ class _Compiler:
             else:
                 offsets.append((i - n, j - n, sign * c))
         quadratic = csc_array(_coo(hessian, (n, n)))
-        _check_convex(quadratic, label())
+        if not convex(quadratic):
+            raise ModelError(f"{label()}: the quadratic objective is not convex")
         return {
             "quadratic": csc_array(triu(quadratic)),
             "q0": q0,
@@ -321,19 +323,6 @@ class _Compiler:
 def _coo(entries: list[tuple[int, int, float]], shape: tuple[int, int]) -> coo_array:
     data = np.array(entries, dtype=float).reshape(len(entries), 3).T
     return coo_array((data[2], (data[0].astype(int), data[1].astype(int))), shape=shape)
-
-
-def _check_convex(upper: csc_array, name: str) -> None:
-    """Refuse an indefinite quadratic objective (dense eigenvalues of its coupled variables)."""
-    full = csc_array(upper + triu(upper, 1).T)
-    diagonal = full.diagonal()
-    coupled = np.flatnonzero(np.diff(full.indptr) > (diagonal != 0.0))
-    smallest = diagonal.min(initial=0.0)
-    if len(coupled):
-        block = full[coupled, :][:, coupled].toarray()
-        smallest = min(smallest, float(np.linalg.eigvalsh(block)[0]))
-    if smallest < -1e-9 * max(1.0, float(np.abs(diagonal).max(initial=0.0))):
-        raise ModelError(f"{name}: the quadratic objective is not convex")
 
 
 def _check_finite(program: ConicProgram, names: Sequence[str]) -> None:

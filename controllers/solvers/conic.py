@@ -1,7 +1,7 @@
 """Conic standard form with named parameters, and what a solver returns for it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
@@ -10,11 +10,13 @@ from scipy.sparse import csc_array, csr_array
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import SolverError
+from stackelgrid.controllers.solvers.quadratics import product, symmetric
 from stackelgrid.profiles.arrays import Floats, Ints
 
 NO_ROWS: Ints = np.zeros(0, dtype=np.int64)
 
 SolverStatus = Literal["optimal", "infeasible", "unbounded", "failed"]
+SearchStatus = Literal["optimal", "infeasible", "unbounded", "limit", "failed"]
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,55 @@ class ConicProgram:
     integer: Ints
     rare: Ints = field(default_factory=lambda: NO_ROWS)
 
+    @classmethod
+    def constant(
+        cls,
+        matrix: csc_array,
+        b: Floats,
+        zero: int,
+        nonneg: int,
+        cones: tuple[int, ...] = (),
+        *,
+        quadratic: csc_array | None = None,
+        q: Floats | None = None,
+        offset: float = 0.0,
+        integer: Ints = NO_ROWS,
+        rare: Ints = NO_ROWS,
+    ) -> "ConicProgram":
+        """Return a program without parameters; without P and q if none are given."""
+        m, n = matrix.shape
+        return cls(
+            quadratic=csc_array((n, n)) if quadratic is None else quadratic,
+            matrix=matrix,
+            zero=zero,
+            nonneg=nonneg,
+            cones=cones,
+            q0=np.zeros(n) if q is None else q,
+            q_parameters=csr_array((n, 0)),
+            b0=b,
+            b_parameters=csr_array((m, 0)),
+            offset0=offset,
+            offset_linear=np.zeros(0),
+            offset_quadratic=csr_array((0, 0)),
+            integer=integer,
+            rare=rare,
+        )
+
     @cached_property
     def magnitudes(self) -> csc_array:
         """Absolute values of A."""
         return abs(self.matrix)
+
+    @cached_property
+    def hessian(self) -> csr_array:
+        """The full matrix P."""
+        return symmetric(self.quadratic)
+
+    @cached_property
+    def heads(self) -> Ints:
+        """First row of every cone."""
+        sizes = np.array(self.cones, dtype=np.int64)
+        return np.asarray(self.linear + np.cumsum(sizes) - sizes)
 
     @property
     def variables(self) -> int:
@@ -58,6 +105,28 @@ class ConicProgram:
     def rows(self) -> int:
         """Number of rows of A."""
         return len(self.b0)
+
+    @property
+    def linear(self) -> int:
+        """Number of linear rows, which come before those of cones."""
+        return self.zero + self.nonneg
+
+    def without_objective(self) -> "ConicProgram":
+        """Return the program without P: with no linear cost any point of it is optimal."""
+        return replace(self, quadratic=csc_array((self.variables, self.variables)))
+
+    def only(self, rows: Ints) -> "ConicProgram":
+        """Return the program with some of its rows (ascending, cones as a whole), no parameters."""
+        kept = np.isin(self.heads, rows)
+        return ConicProgram.constant(
+            csc_array(csr_array(self.matrix)[rows]),
+            np.zeros(len(rows)),
+            int((rows < self.zero).sum()),
+            int(((rows >= self.zero) & (rows < self.linear)).sum()),
+            tuple(size for size, keep in zip(self.cones, kept, strict=True) if keep),
+            quadratic=self.quadratic,
+            integer=self.integer,
+        )
 
     def data(self, p: Floats) -> "ProgramData":
         """Vectors of one instance; `p` holds a value for every parameter."""
@@ -70,9 +139,7 @@ class ConicProgram:
 
     def objective(self, x: Floats, data: "ProgramData") -> float:
         """Objective at x."""
-        upper = self.quadratic
-        full = upper @ x + upper.T @ x - upper.diagonal() * x
-        return float(0.5 * x @ full + data.q @ x + data.offset)
+        return float(0.5 * x @ product(self.quadratic, x) + data.q @ x + data.offset)
 
     def violation(self, x: Floats, b: Floats) -> tuple[float, int]:
         """Largest violation of a row at x, relative to the size of its terms, and that row.
@@ -95,14 +162,12 @@ class ConicProgram:
         size = 1.0 + np.abs(b) + self.magnitudes @ np.abs(x)
         worst = np.zeros(self.rows)
         worst[: self.zero] = np.abs(slack[: self.zero])
-        linear = self.zero + self.nonneg
-        worst[self.zero : linear] = np.maximum(-slack[self.zero : linear], 0.0)
+        worst[self.zero : self.linear] = np.maximum(-slack[self.zero : self.linear], 0.0)
         if self.cones:
-            starts = linear + np.concatenate([[0], np.cumsum(self.cones)[:-1]]).astype(int)
-            squares = np.add.reduceat(slack[linear:] ** 2, starts - linear)
-            head = slack[starts]
+            squares = np.add.reduceat(slack[self.linear :] ** 2, self.heads - self.linear)
+            head = slack[self.heads]
             norm = np.sqrt(np.maximum(squares - head**2, 0.0))
-            worst[starts] = np.maximum(norm - head, 0.0)
+            worst[self.heads] = np.maximum(norm - head, 0.0)
         return np.asarray(worst / size)
 
 
@@ -117,6 +182,11 @@ class ProgramData:
     b: Floats
     offset: float
     binding: Ints = field(default_factory=lambda: NO_ROWS)
+
+    @classmethod
+    def without_objective(cls, b: Floats, variables: int) -> "ProgramData":
+        """Return vectors in which any point of the rows is optimal."""
+        return cls(np.zeros(variables), b, 0.0)
 
     def binding_among(self, rows: Ints) -> Ints:
         """Positions in `rows` of those that are expected to bind."""
@@ -142,6 +212,12 @@ class Solution:
     iterations: int
     solve_s: float
     message: str
+
+    @classmethod
+    def without_values(cls, status: SolverStatus, message: str) -> "Solution":
+        """Return a solution without point, multipliers and values."""
+        nan, none = float("nan"), np.zeros(0)
+        return cls(status, none, none, nan, nan, nan, 0, 0.0, message)
 
     @property
     def gap(self) -> float:

@@ -5,29 +5,26 @@ ends (Falk and Soland 1969); nodes are linear programs of HiGHS, warm started. W
 is only asked to be feasible could cost.
 """
 
-import heapq
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
-from typing import Any, Literal
+from typing import Any
 
 import highspy
 import numpy as np
 from scipy.sparse import triu
 
 from stackelgrid.controllers.errors import SolverError
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
-from stackelgrid.controllers.solvers.highs_object import run_highs
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SearchStatus
+from stackelgrid.controllers.solvers.highs import run_highs
 from stackelgrid.controllers.solvers.highs_qp import load_block
 from stackelgrid.controllers.solvers.polyhedron import Block, Splitting
+from stackelgrid.controllers.solvers.search import OpenNodes
 from stackelgrid.profiles.arrays import Floats, Ints
-
-MaximumStatus = Literal["optimal", "limit", "infeasible", "unbounded", "failed"]
 
 _ASCENTS = 20  # most steps of the ascent from a point of the root
 _EDGE = 0.1  # a range is split no nearer to its ends than this share of it
-_TERMINAL: dict[Any, MaximumStatus] = {
+_TERMINAL: dict[Any, SearchStatus] = {
     highspy.HighsModelStatus.kInfeasible: "infeasible",
     highspy.HighsModelStatus.kUnbounded: "unbounded",
     highspy.HighsModelStatus.kUnboundedOrInfeasible: "unbounded",
@@ -50,7 +47,7 @@ class Maximum:
     NaN values; unbounded ones are infinite.
     """
 
-    status: MaximumStatus
+    status: SearchStatus
     value: float
     bound: float
     x: Floats
@@ -81,7 +78,7 @@ def convex_maximum(
     _check_pairs(program, exclusive)
     split = Splitting(program).blocks(data)
     x = np.full(program.variables, np.nan)
-    status: MaximumStatus = "optimal" if split.consistent else "infeasible"
+    status: SearchStatus = "optimal" if split.consistent else "infeasible"
     value, bound, nodes = data.offset, data.offset, 0
     for block in split.blocks:
         if status not in ("optimal", "limit"):
@@ -129,7 +126,7 @@ class _Tree:
         self.best, self.bound, self.nodes = -np.inf, np.inf, 0
         self.best_x = np.full(len(block.q), np.nan)
 
-    def solve(self) -> MaximumStatus:
+    def solve(self) -> SearchStatus:
         lower, upper = self.block.lower.copy(), self.block.upper.copy()
         status = self._tighten(lower, upper)
         if status is not None:
@@ -138,15 +135,15 @@ class _Tree:
         if isinstance(root, str):
             return root
         self._ascend(lower, upper, root[1])
-        order = count()
-        heap = [(-root[0], next(order), root[1], lower, upper)]
-        while heap:
-            self.bound = -heap[0][0]
+        nodes = OpenNodes[tuple[Floats, Floats, Floats]]()
+        nodes.push(-root[0], (root[1], lower, upper))
+        while nodes:
+            self.bound = -nodes.bound
             if self.bound - self.best <= self.gap * max(1.0, abs(self.best)):
                 break
             if self.nodes >= self.node_limit:
                 return "limit"
-            _, _, x, lower, upper = heapq.heappop(heap)
+            _, (x, lower, upper) = nodes.pop()
             for low, high in self._children(x, lower, upper):
                 node = self._node(low, high)
                 if node == "infeasible":
@@ -154,13 +151,13 @@ class _Tree:
                 if isinstance(node, str):
                     return node
                 if node[0] > self.best:
-                    heapq.heappush(heap, (-node[0], next(order), node[1], low, high))
+                    nodes.push(-node[0], (node[1], low, high))
         else:
             self.bound = self.best
         self.bound = max(self.bound, self.best)
         return "optimal"
 
-    def _tighten(self, lower: Floats, upper: Floats) -> MaximumStatus | None:
+    def _tighten(self, lower: Floats, upper: Floats) -> SearchStatus | None:
         """Give every column with a square, and every pair, the range that the rows leave it."""
         for first, second in self.pairs:
             for a, b in ((first, second), (second, first)):
@@ -185,7 +182,7 @@ class _Tree:
             lower[i] = min(lower[i], upper[i])
         return None
 
-    def _maximise(self, direction: Floats) -> tuple[float, Floats] | MaximumStatus:
+    def _maximise(self, direction: Floats) -> tuple[float, Floats] | SearchStatus:
         """Largest direction'y over the rows and the ranges that HiGHS holds now."""
         self.highs.changeColsCost(len(self.all), self.all, -direction)
         run_highs(self.highs)
@@ -195,7 +192,7 @@ class _Tree:
             return -float(self.highs.getInfo().objective_function_value), x
         return _TERMINAL.get(model, "failed")
 
-    def _node(self, lower: Floats, upper: Floats) -> tuple[float, Floats] | MaximumStatus:
+    def _node(self, lower: Floats, upper: Floats) -> tuple[float, Floats] | SearchStatus:
         """Bound of a node and its point; the point is a candidate."""
         self.nodes += 1
         w = self.watched

@@ -6,51 +6,22 @@ those of a relaxation leave only the parts to solve whose integers the relaxed p
 linear program over the columns that settle the links (trade, payments) makes the parts' points fit.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution
-from stackelgrid.controllers.solvers.settling import Settling
+from stackelgrid.controllers.solvers.highs import LinearMaster
+from stackelgrid.controllers.solvers.mixed_search import MixedSolution
 from stackelgrid.profiles.arrays import Floats, Ints
 
-
-class PartResult(Protocol):
-    """Result of a part: point (empty for none), proven bound, relaxation."""
-
-    @property
-    def x(self) -> Floats:
-        """Point."""
-        ...
-
-    @property
-    def bound(self) -> float:
-        """Proven bound."""
-        ...
-
-    @property
-    def objective(self) -> float:
-        """Objective at the point."""
-        ...
-
-    @property
-    def relaxation(self) -> Solution:
-        """Solution of its relaxation."""
-        ...
-
-
-class PartSolver(Protocol):
-    """Solves one part, aiming at a relative gap."""
-
-    def __call__(self, data: ProgramData, gap: float) -> PartResult:
-        """Solve one instance."""
-        ...
+PartSolver = Callable[[ProgramData, float], MixedSolution]
+"""Solves one part, aiming at a relative gap."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +68,10 @@ class Decomposition:
         self._columns = _ranges(0, [p.variables for p in programs])
         zero = _ranges(links, [p.zero for p in programs])
         nonneg = _ranges(program.zero, [p.nonneg for p in programs])
-        cones = _ranges(program.zero + program.nonneg, [sum(p.cones) for p in programs])
+        cones = _ranges(program.linear, [sum(p.cones) for p in programs])
         self._rows = [np.concatenate(rows) for rows in zip(zero, nonneg, cones, strict=True)]
         self._linking = csr_array(csr_array(program.matrix)[:links])
-        self.settling = Settling(program, settling)
+        self.settling = _Settling(program, settling)
 
     def improvements(
         self, data: ProgramData, relaxation: Solution, snapped: Floats, gap: float
@@ -141,7 +112,7 @@ class Decomposition:
 
     def _alone(
         self, data: ProgramData, prices: Floats, chosen: Sequence[int], gap: float
-    ) -> dict[int, PartResult]:
+    ) -> dict[int, MixedSolution]:
         """Solve some parts at prices of the links, on threads."""
         priced = data.q + self._linking.T @ prices
         instances = [self._instance(data, priced, k) for k in chosen]
@@ -150,7 +121,7 @@ class Decomposition:
             return dict(zip(chosen, found, strict=True))
 
     def _joined(
-        self, data: ProgramData, prices: Floats, found: Sequence[PartResult], base: float
+        self, data: ProgramData, prices: Floats, found: Sequence[MixedSolution], base: float
     ) -> Solution:
         """The parts' relaxations as one of the whole: links are open by what does not clear."""
         relaxed = [r.relaxation for r in found]
@@ -193,6 +164,41 @@ class Decomposition:
         weight, rows = self.parts[k].weight, self._rows[k]
         own = priced[self._columns[k]] / weight
         return ProgramData(own, data.b[rows], 0.0, data.binding_among(rows))
+
+
+class _Settling:
+    """Linear program that makes points of joined parts fit by the columns that settle the links."""
+
+    def __init__(self, program: ConicProgram, settling: Ints) -> None:
+        self._program, self._settling = program, settling
+        free = csr_array(program.matrix[:, settling])
+        self._rows = np.flatnonzero(np.diff(free.indptr))
+        self._matrix = csr_array(free[self._rows])
+        self._equal = self._rows < program.zero
+        self._linear = bool((self._rows < program.linear).all())
+
+    def point(self, data: ProgramData, x: Floats) -> Floats | None:
+        """The point with the settling columns chosen at least cost; None where none fit."""
+        if not self._linear:
+            return None
+        fixed = x.copy()
+        fixed[self._settling] = 0.0
+        side = (data.b - self._program.matrix @ fixed)[self._rows]
+        count = len(self._settling)
+        master = LinearMaster(
+            data.q[self._settling],
+            np.full(count, -np.inf),
+            np.full(count, np.inf),
+            np.zeros(0, dtype=np.int64),
+            self._matrix,
+            np.where(self._equal, side, -np.inf),
+            side,
+        )
+        found = master.solve(relaxed=True)
+        if found.status != "optimal" or found.x is None:
+            return None
+        fixed[self._settling] = found.x
+        return fixed
 
 
 def _ranges(start: int, sizes: Sequence[int]) -> list[Ints]:

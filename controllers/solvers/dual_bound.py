@@ -10,7 +10,7 @@ Shcherbina 2004, doi 10.1007/s10107-003-0433-3, for linear programs).
 """
 
 import numpy as np
-from scipy.sparse import csc_array, csr_array, triu
+from scipy.sparse import csc_array, csr_array
 
 from stackelgrid.controllers.solvers.checks import in_dual_cone
 from stackelgrid.controllers.solvers.column_boxes import ColumnBoxes
@@ -29,10 +29,9 @@ class DualBound:
         low, high = self._boxes.at(np.zeros(program.rows))
         free = np.isinf(low) | np.isinf(high)
         free[self._boxes.bounds.columns] = False
-        cones = csr_array(program.matrix)[program.zero + program.nonneg :, :]
+        cones = csr_array(program.matrix)[program.linear :, :]
         self.possible = not bool(free[cones.indices].any())
         """False where a column of a cone has no box: then hardly any multipliers prove a bound."""
-        self._symmetric = csr_array(program.quadratic + triu(program.quadratic, 1).T)
         self._transposed = csr_array(program.matrix.T)
         self._equations = csr_array(csr_array(program.matrix)[: program.zero, :])
         self._by_column = csc_array(self._equations)
@@ -42,7 +41,7 @@ class DualBound:
     def value(self, x: Floats, z: Floats, data: ProgramData) -> float:
         """Proven bound; -inf where a residual stands on a column without a box."""
         z = in_dual_cone(self.program, z)
-        curved = self._symmetric @ x
+        curved = self.program.hessian @ x
         residual = curved + data.q + self._transposed @ z
         lower, upper = self._boxes.at(data.b)
         residual, price = self._shifted(residual, z, lower, upper)

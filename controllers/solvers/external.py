@@ -19,10 +19,9 @@ from stackelgrid.controllers.solvers.backend import (
     CheckedBackend,
     Claim,
     LicenceState,
-    MixedIntegerStatus,
     answer_within,
 )
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SearchStatus
 from stackelgrid.profiles.arrays import Floats
 
 
@@ -201,9 +200,9 @@ def read_results(program: ConicProgram, model: Any, results: Any) -> Claim:
     return Claim(status, point, bound, 0, message)
 
 
-def _status(ended: Any) -> MixedIntegerStatus:
+def _status(ended: Any) -> SearchStatus:
     condition = pyo.TerminationCondition
-    known: dict[Any, MixedIntegerStatus] = {
+    known: dict[Any, SearchStatus] = {
         condition.optimal: "optimal",
         condition.globallyOptimal: "optimal",
         condition.maxTimeLimit: "limit",

@@ -1,23 +1,35 @@
-"""HiGHS as mixed-integer linear master; rows (cuts) are added between solves."""
+"""HiGHS: objects beside others of the same process, and a mixed-integer master with cuts."""
 
+import ctypes
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import highspy
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.solvers.highs_object import new_highs, run_highs
+from stackelgrid.controllers.solvers.backend import Claim
+from stackelgrid.controllers.solvers.conic import SearchStatus
 from stackelgrid.profiles.arrays import Floats, Ints
 
-MasterStatus = Literal["optimal", "infeasible", "unbounded", "limit", "failed"]
+_STDOUT = 1
+_LOCK = threading.Lock()
+_first_made = False
+_OPTIONS: dict[str, Any] = {
+    "output_flag": False,
+    "threads": 1,
+    "parallel": "off",
+    "random_seed": 0,
+    "primal_feasibility_tolerance": tolerances.MASTER_FEASIBILITY,
+    "dual_feasibility_tolerance": tolerances.MASTER_FEASIBILITY,
+}
 
-VERSION = (
-    f"{highspy.HIGHS_VERSION_MAJOR}.{highspy.HIGHS_VERSION_MINOR}.{highspy.HIGHS_VERSION_PATCH}"
-)
-
-_STATUS: dict[Any, MasterStatus] = {
+_STATUS: dict[Any, SearchStatus] = {
     highspy.HighsModelStatus.kOptimal: "optimal",
     highspy.HighsModelStatus.kInfeasible: "infeasible",
     highspy.HighsModelStatus.kUnbounded: "unbounded",
@@ -29,24 +41,99 @@ _STATUS: dict[Any, MasterStatus] = {
 }
 
 
-@dataclass(frozen=True)
-class MasterResult:
-    """Result of HiGHS: `x` is None without a feasible point, `bound` is its proven bound.
+def new_highs() -> Any:
+    """Return a new `highspy.Highs` object; nothing reaches standard output.
 
-    "unbounded" may also mean "unbounded or infeasible": HiGHS's presolve does not tell them apart.
+    From 1.16 on HiGHS prints its banner in the first constructor of a process, before options
+    can be set, through the C library: only the file descriptor itself can be redirected.
     """
+    global _first_made
+    with _LOCK:
+        if _first_made:
+            return highspy.Highs()  # type: ignore[no-untyped-call]  # noqa: TID251
+        with _discarded_output():
+            highs = highspy.Highs()  # type: ignore[no-untyped-call]  # noqa: TID251
+        _first_made = True
+        return highs
 
-    status: MasterStatus
-    x: Floats | None
-    objective: float
-    bound: float
-    nodes: int
-    message: str
+
+def run_highs(highs: Any) -> None:
+    """Run HiGHS, also where another use of HiGHS in this thread has set other options.
+
+    HiGHS keeps a scheduler for each thread of the process, with the number of threads of the first
+    run (in 1.16 two on two cores), and refuses to run with another number until it is reset.
+    """
+    status = highs.run()
+    not_run = highs.getModelStatus() == highspy.HighsModelStatus.kNotset
+    if status == highspy.HighsStatus.kError and not_run:
+        kind = type(highs)
+        reset = getattr(kind, "resetThreadScheduler", kind.resetGlobalScheduler)
+        reset(True)
+        highs.run()
+
+
+@contextmanager
+def _discarded_output() -> Iterator[None]:
+    """Point file descriptor 1 to the null device, flushing the C library's buffers around it."""
+    try:
+        saved = os.dup(_STDOUT)
+    except OSError:  # standard output is closed
+        yield
+        return
+    c_library = ctypes.CDLL(None)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        c_library.fflush(None)
+        os.dup2(null, _STDOUT)
+        try:
+            yield
+        finally:
+            c_library.fflush(None)
+            os.dup2(saved, _STDOUT)
+    finally:
+        os.close(null)
+        os.close(saved)
+
+
+def load(
+    cost: Floats,
+    columns: tuple[Floats, Floats],
+    matrix: csr_array,
+    rows: tuple[Floats, Floats],
+    options: Mapping[str, Any],
+    integer: Ints | None = None,
+) -> Any:
+    """Return a Highs object with min cost'x; bounds of columns and rows are (lower, upper).
+
+    `options` add to those of every use; `integer` are the columns that take integers.
+    """
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = len(cost), len(rows[0])
+    lp.col_cost_, (lp.col_lower_, lp.col_upper_) = cost, columns
+    lp.row_lower_, lp.row_upper_ = rows
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.num_col_, lp.a_matrix_.num_row_ = lp.num_col_, lp.num_row_
+    lp.a_matrix_.start_ = matrix.indptr.astype(np.int32)
+    lp.a_matrix_.index_ = matrix.indices.astype(np.int32)
+    lp.a_matrix_.value_ = matrix.data
+    if integer is not None:
+        kinds = np.full(lp.num_col_, highspy.HighsVarType.kContinuous, dtype=object)
+        kinds[integer] = highspy.HighsVarType.kInteger
+        lp.integrality_ = kinds.tolist()
+    highs = new_highs()
+    for name, value in {**_OPTIONS, **options}.items():
+        highs.setOptionValue(name, value)
+    highs.passModel(lp)
+    return highs
 
 
 @dataclass
 class LinearMaster:
-    """min cost'x  s.t.  row_lower <= matrix x <= row_upper, column bounds, `integer` columns."""
+    """min cost'x  s.t.  row_lower <= matrix x <= row_upper, column bounds, `integer` columns.
+
+    Rows (cuts) are added between solves. The status "unbounded" may also mean infeasible: HiGHS's
+    presolve does not tell them apart.
+    """
 
     cost: Floats
     lower: Floats
@@ -82,13 +169,19 @@ class LinearMaster:
         node_limit: int | None = None,
         time_limit_s: float | None = None,
         start: Floats | None = None,
-    ) -> MasterResult:
+    ) -> Claim:
         """Solve from scratch (one thread, fixed seed); an exception of HiGHS becomes "failed"."""
         self._flush()
         try:
-            highs = new_highs()
-            _options(highs, absolute_gap, node_limit, time_limit_s)
-            if highs.passModel(self._model(relaxed)) == highspy.HighsStatus.kError:
+            highs = load(
+                self.cost,
+                (self.lower, self.upper),
+                self.matrix,
+                (self.row_lower, self.row_upper),
+                _limits(absolute_gap, node_limit, time_limit_s),
+                None if relaxed else self.integer,
+            )
+            if highs.getNumCol() != len(self.cost):
                 return _failed("the model was refused")
             if start is not None and not relaxed:
                 known = highspy.HighsSolution()
@@ -111,62 +204,37 @@ class LinearMaster:
         self.row_upper = np.concatenate([self.row_upper, np.full(len(added), np.inf)])
         self._pending = []
 
-    def _model(self, relaxed: bool) -> Any:
-        lp = highspy.HighsLp()
-        lp.num_col_, lp.num_row_ = len(self.cost), len(self.row_lower)
-        lp.col_cost_, lp.col_lower_, lp.col_upper_ = self.cost, self.lower, self.upper
-        lp.row_lower_, lp.row_upper_ = self.row_lower, self.row_upper
-        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-        lp.a_matrix_.num_col_, lp.a_matrix_.num_row_ = lp.num_col_, lp.num_row_
-        lp.a_matrix_.start_ = self.matrix.indptr.astype(np.int32)
-        lp.a_matrix_.index_ = self.matrix.indices.astype(np.int32)
-        lp.a_matrix_.value_ = self.matrix.data
-        if not relaxed:
-            kinds = np.full(lp.num_col_, highspy.HighsVarType.kContinuous, dtype=object)
-            kinds[self.integer] = highspy.HighsVarType.kInteger
-            lp.integrality_ = kinds.tolist()
-        return lp
 
-
-def _options(
-    highs: Any, absolute_gap: float, node_limit: int | None, time_limit_s: float | None
-) -> None:
+def _limits(
+    absolute_gap: float, node_limit: int | None, time_limit_s: float | None
+) -> dict[str, Any]:
     values: dict[str, Any] = {
-        "output_flag": False,
-        "threads": 1,
-        "parallel": "off",
-        "random_seed": 0,
         "mip_rel_gap": 0.0,
         "mip_abs_gap": absolute_gap,
-        "primal_feasibility_tolerance": tolerances.MASTER_FEASIBILITY,
-        "dual_feasibility_tolerance": tolerances.MASTER_FEASIBILITY,
         "mip_feasibility_tolerance": tolerances.MASTER_FEASIBILITY,
     }
     if node_limit is not None:
         values["mip_max_nodes"] = max(node_limit, 0)
     if time_limit_s is not None:
         values["time_limit"] = max(time_limit_s, 0.0)
-    for name, value in values.items():
-        highs.setOptionValue(name, value)
+    return values
 
 
-def _read(highs: Any, relaxed: bool) -> MasterResult:
+def _read(highs: Any, relaxed: bool) -> Claim:
     info, status = highs.getInfo(), _STATUS.get(highs.getModelStatus(), "failed")
     feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     x = np.array(highs.getSolution().col_value) if feasible else None
-    objective = float(info.objective_function_value) if feasible else float("nan")
-    bound = float(info.mip_dual_bound) if not relaxed else objective
+    bound = float(info.objective_function_value if relaxed else info.mip_dual_bound)
     if relaxed and status != "optimal":
         bound = -np.inf
-    return MasterResult(
+    return Claim(
         status=status,
         x=x if x is None or np.isfinite(x).all() else None,
-        objective=objective,
         bound=bound if np.isfinite(bound) else -np.inf,
         nodes=0 if relaxed else max(int(info.mip_node_count), 0),
         message=str(highs.modelStatusToString(highs.getModelStatus())),
     )
 
 
-def _failed(message: str) -> MasterResult:
-    return MasterResult("failed", None, float("nan"), -np.inf, 0, f"HiGHS: {message}")
+def _failed(message: str) -> Claim:
+    return Claim("failed", None, -np.inf, 0, f"HiGHS: {message}")

@@ -10,7 +10,7 @@ from scipy.sparse import triu
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SolverStatus
-from stackelgrid.controllers.solvers.highs_object import new_highs, run_highs
+from stackelgrid.controllers.solvers.highs import load, run_highs
 from stackelgrid.controllers.solvers.polyhedron import Block, Splitting
 from stackelgrid.profiles.arrays import Floats
 
@@ -77,27 +77,13 @@ class QuadraticSolver:
 
 def load_block(block: Block, *, quadratic: bool) -> Any:
     """Return a Highs object that holds a block, with or without its quadratic terms."""
-    lp = highspy.HighsLp()
-    lp.num_col_, lp.num_row_ = len(block.q), len(block.row_lower)
-    lp.col_cost_, lp.col_lower_, lp.col_upper_ = block.q, block.lower, block.upper
-    lp.row_lower_, lp.row_upper_ = block.row_lower, block.row_upper
-    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.num_col_, lp.a_matrix_.num_row_ = lp.num_col_, lp.num_row_
-    lp.a_matrix_.start_ = block.matrix.indptr.astype(np.int32)
-    lp.a_matrix_.index_ = block.matrix.indices.astype(np.int32)
-    lp.a_matrix_.value_ = block.matrix.data
-    highs = new_highs()
-    for name, value in {
-        "output_flag": False,
-        "threads": 1,
-        "parallel": "off",
-        "random_seed": 0,
-        "qp_regularization_value": 0.0,
-        "primal_feasibility_tolerance": tolerances.MASTER_FEASIBILITY,
-        "dual_feasibility_tolerance": tolerances.MASTER_FEASIBILITY,
-    }.items():
-        highs.setOptionValue(name, value)
-    highs.passModel(lp)
+    highs = load(
+        block.q,
+        (block.lower, block.upper),
+        block.matrix,
+        (block.row_lower, block.row_upper),
+        {"qp_regularization_value": 0.0},
+    )
     if quadratic and block.quadratic.nnz:
         lower = block.shape.hessian
         hessian = highspy.HighsHessian()

@@ -1,7 +1,6 @@
 """Conflicting limits of an infeasible program, by an elastic re-solve."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import coo_array, csc_array, csr_array, hstack, vstack
@@ -10,7 +9,7 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.solvers.checks import check_data, check_program, row_name
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
-from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.controllers.solvers.restricted import BoundRows
@@ -61,10 +60,11 @@ def _elastic(
     A slack e >= 0 of row i enters as a x - e + s = b (inequalities, cone heads) or, for
     equations, with either sign.
     """
-    linear, sizes = program.zero + program.nonneg, np.array(program.cones, dtype=np.int64)
-    heads = linear + np.cumsum(sizes) - sizes
+    linear = program.linear
     equal = np.arange(program.zero)
-    soft = np.concatenate([equal, equal, np.arange(program.zero, linear), heads]).astype(np.int64)
+    soft = np.concatenate([equal, equal, np.arange(program.zero, linear), program.heads]).astype(
+        np.int64
+    )
     sign = np.ones(len(soft))
     sign[program.zero : 2 * program.zero] = -1.0
     keep = ~np.isin(soft, rigid)
@@ -77,19 +77,14 @@ def _elastic(
     matrix = csc_array(vstack([top[:linear, :], lower, top[linear:, :]]))
     b = np.concatenate([data.b[:linear], np.zeros(count), data.b[linear:]])
     q = np.concatenate([np.zeros(n), 1.0 / size[soft]])
-    elastic = replace(
-        program,
-        quadratic=csc_array((n + count, n + count)),
-        matrix=matrix,
-        nonneg=program.nonneg + count,
-        rare=NO_ROWS,
-        q0=q,
-        q_parameters=csr_array((n + count, 0)),
-        b0=b,
-        b_parameters=csr_array((len(b), 0)),
-        offset0=0.0,
-        offset_linear=np.zeros(0),
-        offset_quadratic=csr_array((0, 0)),
+    elastic = ConicProgram.constant(
+        matrix,
+        b,
+        program.zero,
+        program.nonneg + count,
+        program.cones,
+        q=q,
+        integer=program.integer,
     )
     return elastic, ProgramData(q, b, 0.0), soft
 

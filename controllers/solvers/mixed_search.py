@@ -1,17 +1,16 @@
 """Options and result of a mixed-integer search, and its best point beside its proven bound."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution
+from stackelgrid.controllers.solvers.backend import MixedIntegerSolution
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SearchStatus, Solution
+from stackelgrid.controllers.solvers.search import Deadline
 from stackelgrid.profiles.arrays import Floats
 
-MixedStatus = Literal["optimal", "infeasible", "unbounded", "limit", "failed"]
 Snap = Callable[[Floats], Floats]
 LogEntry = tuple[str, float, float, float]
 
@@ -35,32 +34,25 @@ class MixedOptions:
 
 
 @dataclass(frozen=True)
-class MixedSolution:
-    """Result for one instance.
+class MixedSolution(MixedIntegerSolution):
+    """Solution of one instance by our driver.
 
-    `gap` is (objective - bound) / max(1, |objective|); without a point x is empty, objective,
-    gap and violation are NaN. `rounds` counts outer-approximation rounds, `nodes` those of the
-    masters, `second_solve` tells whether a conic solve followed the relaxation. A round in which
+    `rounds` counts outer-approximation rounds, `nodes` those of the masters. A round in which
     all parts of a joined program are solved alone counts as one conic solve; `prices` (links,) are
     those of its links, to start from another time. `log` holds (phase, seconds since the start,
     bound, objective).
     """
 
-    status: MixedStatus
-    x: Floats
-    objective: float
-    bound: float
-    gap: float
-    violation: float
-    nodes: int
     rounds: int
     relaxation: Solution
     conic_solves: int
-    second_solve: bool
     log: tuple[LogEntry, ...]
-    message: str
-    solve_s: float
     prices: Floats | None = None
+
+    @property
+    def second_solve(self) -> bool:
+        """Return whether a conic solve followed the relaxation."""
+        return self.conic_solves > 1
 
 
 @dataclass
@@ -83,7 +75,7 @@ class Incumbent:
     relaxation: Solution = field(init=False)
 
     def __post_init__(self) -> None:
-        self.started = time.perf_counter()
+        self.deadline = Deadline(self.options.time_limit_s)
         self.log: list[LogEntry] = []
 
     def offer(self, x: Floats) -> None:
@@ -112,24 +104,14 @@ class Incumbent:
         """Return whether the wanted gap is reached."""
         return self.gap <= self.options.gap
 
-    def late(self) -> bool:
-        """Return whether the time limit is reached."""
-        seconds = self.seconds_left()
-        return seconds is not None and seconds <= 0.0
-
     def exhausted(self) -> bool:
         """Return whether a limit is reached."""
         nodes = self.nodes_left()
         return (
             self.rounds >= self.options.round_limit
-            or self.late()
+            or self.deadline.passed
             or (nodes is not None and nodes <= 0)
         )
-
-    def seconds_left(self) -> float | None:
-        """Wall-clock seconds to the limit; None without one."""
-        limit = self.options.time_limit_s
-        return None if limit is None else limit - (time.perf_counter() - self.started)
 
     def nodes_left(self) -> int | None:
         """Nodes of the master to the limit; None without one."""
@@ -138,11 +120,10 @@ class Incumbent:
 
     def note(self, phase: str) -> None:
         """Log a phase with bound and objective after it."""
-        seconds = time.perf_counter() - self.started
         objective = self.objective if np.isfinite(self.objective) else float("nan")
-        self.log.append((phase, seconds, self.bound, objective))
+        self.log.append((phase, self.deadline.seconds, self.bound, objective))
 
-    def end(self, status: MixedStatus, message: str) -> MixedSolution:
+    def end(self, status: SearchStatus, message: str) -> MixedSolution:
         """Result as it stands."""
         found, nan = len(self.x) > 0, float("nan")
         excess = self.bound - self.objective
@@ -153,15 +134,13 @@ class Incumbent:
             x=self.x,
             objective=self.objective if found else nan,
             bound=min(self.bound, self.objective) if found else self.bound,
-            gap=self.gap if found else nan,
             violation=self.program.violation(self.x, self.data.b)[0] if found else nan,
             nodes=self.nodes,
             rounds=self.rounds,
             relaxation=self.relaxation,
             conic_solves=self.conic_solves,
-            second_solve=self.conic_solves > 1,
             log=tuple(self.log),
             message=message,
-            solve_s=time.perf_counter() - self.started,
+            solve_s=self.deadline.seconds,
             prices=self.prices,
         )

@@ -20,35 +20,22 @@ from stackelgrid.controllers.solvers.backend import (
     CheckedBackend,
     Claim,
     LicenceState,
-    MixedIntegerStatus,
     answer_within,
 )
 from stackelgrid.controllers.solvers.checks import check_data, check_program, contradiction
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution, SolverStatus
+from stackelgrid.controllers.solvers.conic import (
+    ConicProgram,
+    ProgramData,
+    SearchStatus,
+    Solution,
+    SolverStatus,
+)
 from stackelgrid.controllers.solvers.mosek_task import (
-    TaskArrays,
-    export,
     fill_task,
     library,
-    quadratic_factor,
-    read_task,
     reason,
     short_name,
 )
-
-__all__ = [
-    "MosekConicSolver",
-    "MosekSolver",
-    "TaskArrays",
-    "export",
-    "fill_task",
-    "licence_state",
-    "quadratic_factor",
-    "read_conic",
-    "read_mixed_integer",
-    "read_task",
-    "version",
-]
 
 
 def version() -> str:
@@ -109,7 +96,7 @@ class MosekSolver(CheckedBackend):
                 task.optimize()
                 again = read_mixed_integer(task, self.program, "")
                 feasible = again is not None and again.x is not None
-                status: MixedIntegerStatus = "unbounded" if feasible else "infeasible"
+                status: SearchStatus = "unbounded" if feasible else "infeasible"
                 claim = Claim(status, None, float("nan"), 0, f"{status}, by a solve without cost")
             return claim
 
@@ -140,7 +127,7 @@ class MosekConicSolver:
                 task.optimize()
                 return read_conic(task, self.program, data, started)
         except Exception as error:  # a foreign library may raise anything
-            return _failed(self.program, started, f"mosek: {reason(error)}")
+            return Solution.without_values("failed", f"mosek: {reason(error)}")
 
 
 def read_mixed_integer(task: Any, program: ConicProgram, ended: str) -> Claim | None:
@@ -187,7 +174,7 @@ def read_conic(task: Any, program: ConicProgram, data: ProgramData, started: flo
     mosek = library()
     which, nan = mosek.soltype.itr, float("nan")
     if not task.solutiondef(which):
-        return _failed(program, started, "MOSEK returned no solution")
+        return Solution.without_values("failed", "MOSEK returned no solution")
     known: dict[Any, SolverStatus] = {
         mosek.solsta.optimal: "optimal",
         mosek.solsta.prim_infeas_cer: "infeasible",
@@ -243,18 +230,3 @@ def _parameters(mosek: Any, task: Any, threads: int, time_limit_s: float | None)
     if time_limit_s is not None:
         task.putdouparam(double.optimizer_max_time, time_limit_s)
         task.putdouparam(double.mio_max_time, time_limit_s)
-
-
-def _failed(program: ConicProgram, started: float, message: str) -> Solution:
-    nan = float("nan")
-    return Solution(
-        status="failed",
-        x=np.full(program.variables, nan),
-        dual=np.full(program.rows, nan),
-        objective=nan,
-        bound=nan,
-        violation=nan,
-        iterations=0,
-        solve_s=time.perf_counter() - started,
-        message=message,
-    )

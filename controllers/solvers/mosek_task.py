@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import block_diag, coo_array, csc_array, csr_array
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import coo_array, csr_array
 
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.quadratics import factor
 from stackelgrid.profiles.arrays import Floats, Ints
 
 _FORMATS = (".ptf", ".cbf", ".task", ".task.gz")
-# an eigenvalue of P below this, relative to its block's largest, counts as zero
-_EIGENVALUE = 1e-12
-_SEMIDEFINITE = 1e-9
 
 
 _REASONS = {
@@ -52,33 +49,6 @@ def short_name(code: object) -> str:
     return str(code).rsplit(".", 1)[-1]
 
 
-def quadratic_factor(upper: csc_array) -> csr_array:
-    """Return F with P = F'F for the upper triangle of a positive semidefinite P; sparse.
-
-    Uncoupled columns give square roots, coupled blocks a Cholesky factor or, where singular, an
-    eigenvalue factor. Raises SolverError for an indefinite P.
-    """
-    diagonal = upper.diagonal()
-    full = csr_array(upper + upper.T)
-    full.setdiag(diagonal)
-    full.eliminate_zeros()
-    used = np.flatnonzero(np.diff(full.indptr) > 0)
-    if not len(used):
-        return csr_array((0, upper.shape[0]))
-    block = csr_array(full[used, :][:, used])
-    count, label = connected_components(block, directed=False)
-    order = np.argsort(label, kind="stable")
-    sizes = np.bincount(label, minlength=count)
-    factors, at = [], 0
-    for size in sizes:
-        columns = order[at : at + size]
-        at += size
-        factors.append(_dense_factor(block[columns, :][:, columns].toarray(), used[columns]))
-    stacked = coo_array(block_diag(factors))
-    shape = (stacked.shape[0], upper.shape[0])
-    return csr_array((stacked.data, (stacked.row, used[order][stacked.col])), shape=shape)
-
-
 def fill_task(task: Any, program: ConicProgram, data: ProgramData) -> None:
     """Write one instance into an empty MOSEK task.
 
@@ -88,9 +58,9 @@ def fill_task(task: Any, program: ConicProgram, data: ProgramData) -> None:
     affine conic constraint (a task with a quadratic objective could not be exported).
     """
     mosek = library()
-    n, linear = program.variables, program.zero + program.nonneg
-    factor = quadratic_factor(program.quadratic)
-    epigraph = factor.shape[0] > 0
+    n, linear = program.variables, program.linear
+    squares = factor(program.quadratic)
+    epigraph = squares.shape[0] > 0
     columns = n + int(epigraph)
     task.appendvars(columns)
     task.putvarboundsliceconst(0, columns, mosek.boundkey.fr, -np.inf, np.inf)
@@ -112,7 +82,7 @@ def fill_task(task: Any, program: ConicProgram, data: ProgramData) -> None:
         task.putaijlist(a.row.astype(np.int32), a.col.astype(np.int32), a.data)
 
     cone_rows = program.rows - linear
-    task.appendafes(cone_rows + (factor.shape[0] + 2 if epigraph else 0))
+    task.appendafes(cone_rows + (squares.shape[0] + 2 if epigraph else 0))
     if cone_rows:
         _put_affine(task, 0, -rows[linear:], data.b[linear:])
         at = 0
@@ -123,8 +93,8 @@ def fill_task(task: Any, program: ConicProgram, data: ProgramData) -> None:
         task.putcj(n, 1.0)
         task.putafefentry(cone_rows, n, 1.0)
         task.putafeg(cone_rows + 1, 1.0)
-        _put_affine(task, cone_rows + 2, factor, np.zeros(factor.shape[0]))
-        size = factor.shape[0] + 2
+        _put_affine(task, cone_rows + 2, squares, np.zeros(squares.shape[0]))
+        size = squares.shape[0] + 2
         task.appendaccseq(task.appendrquadraticconedomain(size), cone_rows, None)
 
 
@@ -189,22 +159,6 @@ def _put_affine(task: Any, first: int, matrix: csr_array, constant: Floats) -> N
     f = coo_array(matrix)
     task.putafefentrylist(first + f.row.astype(np.int64), f.col.astype(np.int32), f.data)
     task.putafegslice(first, first + len(constant), constant)
-
-
-def _dense_factor(block: Floats, columns: Ints) -> Floats:
-    """Return F with F'F = block; refuses an indefinite one, naming its columns."""
-    try:
-        return np.asarray(np.linalg.cholesky(block).T)
-    except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(block)
-    largest = max(float(np.abs(values).max()), np.finfo(float).tiny)
-    if values[0] < -_SEMIDEFINITE * max(1.0, largest):
-        raise SolverError(
-            f"the quadratic objective has curvature {values[0]:.1e} in columns "
-            f"{columns[:5].tolist()}; a positive semidefinite one is accepted"
-        ) from None
-    kept = values > _EIGENVALUE * largest
-    return np.asarray(np.sqrt(values[kept])[:, None] * vectors[:, kept].T)
 
 
 def _task_arrays(mosek: Any, task: Any, label: str) -> TaskArrays:

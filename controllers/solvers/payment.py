@@ -1,6 +1,7 @@
 """Payment of a follower's neighbours at its prices, without products of price and exchange."""
 
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.quadratics import product
 from stackelgrid.profiles.arrays import Floats
 
 
@@ -18,6 +19,4 @@ def exchange_payment(program: ConicProgram, zero: ProgramData, y: Floats, nu: Fl
     where x no longer appears: with y and nu as variables this is convex (docs/formulation.md).
     It holds for linear rows and second-order cones alike; q must not depend on the exchange.
     """
-    upper = program.quadratic
-    full = upper @ y + upper.T @ y - upper.diagonal() * y
-    return float(y @ full + zero.q @ y + zero.b @ nu)
+    return float(y @ product(program.quadratic, y) + zero.q @ y + zero.b @ nu)

@@ -8,6 +8,7 @@ from scipy.sparse.csgraph import connected_components
 
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.quadratics import product
 from stackelgrid.profiles.arrays import Floats, Ints
 
 # rows without a variable that miss their right-hand side by more make the program infeasible
@@ -59,9 +60,7 @@ class Block:
 
     def cost(self, y: Floats) -> float:
         """Objective at y."""
-        upper = self.quadratic
-        full = upper @ y + upper.T @ y - upper.diagonal() * y
-        return float(0.5 * y @ full + self.q @ y)
+        return float(0.5 * y @ product(self.quadratic, y) + self.q @ y)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class PricedRows:
 
     def __init__(self, program: ConicProgram, bound_rows: BoundRows) -> None:
         self._program, self._bound_rows = program, bound_rows
-        linear = program.zero + program.nonneg
+        linear = program.linear
         matrix = csr_array(program.matrix)
         matrix.eliminate_zeros()
         rows = matrix[:linear, :]

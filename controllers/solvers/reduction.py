@@ -52,20 +52,14 @@ class Reduction:
         self._cost, self._shift = csr_array(self._point.T), back.of_rows
         self._shift_back = csr_array(back.of_rows.T)
         upper = csc_array(program.quadratic)  # a column with quadratic cost stays
-        self.program = ConicProgram(
+        self.program = ConicProgram.constant(
+            csc_array(csc_array(rows.matrix)[:, left]),
+            rows.combination @ program.b0,
+            int((rows.kind == EQUATION).sum()),
+            int((rows.kind == INEQUALITY).sum()),
+            program.cones,
             quadratic=csc_array(upper[left, :][:, left]),
-            matrix=csc_array(csc_array(rows.matrix)[:, left]),
-            zero=int((rows.kind == EQUATION).sum()),
-            nonneg=int((rows.kind == INEQUALITY).sum()),
-            cones=program.cones,
-            q0=self._cost @ program.q0,
-            q_parameters=csr_array((len(left), 0)),
-            b0=rows.combination @ program.b0,
-            b_parameters=csr_array((len(rows.kind), 0)),
-            offset0=0.0,
-            offset_linear=np.zeros(0),
-            offset_quadratic=csr_array((0, 0)),
-            integer=NO_ROWS,
+            q=self._cost @ program.q0,
         )
 
     def holds(self, data: ProgramData) -> bool:
@@ -135,7 +129,7 @@ class _Rows:
     @classmethod
     def of(cls, program: ConicProgram) -> "_Rows":
         kind = np.full(program.rows, CONE, dtype=np.int64)
-        kind[: program.zero + program.nonneg] = INEQUALITY
+        kind[: program.linear] = INEQUALITY
         kind[: program.zero] = EQUATION
         right = csr_array(hstack([csr_array(program.b0[:, None]), -program.b_parameters]))
         matrix = csr_array(program.matrix)

@@ -32,8 +32,7 @@ class BoundRows:
     """Rows with a single column among the linear ones: they are bounds of that column."""
 
     def __init__(self, program: ConicProgram) -> None:
-        linear = program.zero + program.nonneg
-        rows = csr_array(program.matrix)[:linear]
+        rows = csr_array(program.matrix)[: program.linear]
         rows.eliminate_zeros()
         single = np.flatnonzero(np.diff(rows.indptr) == 1)
         self.rows: Ints = single.astype(np.int64)
@@ -71,7 +70,7 @@ class RestrictedProgram:
     """
 
     def __init__(self, program: ConicProgram) -> None:
-        n, m, linear = program.variables, program.rows, program.zero + program.nonneg
+        n, m, linear = program.variables, program.rows, program.linear
         self.full = program
         self.integer = program.integer
         self.free: Ints = np.setdiff1d(np.arange(n, dtype=np.int64), program.integer)
@@ -81,14 +80,12 @@ class RestrictedProgram:
         a_free.eliminate_zeros()
         used = np.diff(a_free.indptr) > 0
         sizes = np.array(program.cones, dtype=np.int64)
-        starts = linear + np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int)
         kept = np.ones(len(sizes), dtype=bool)
         if len(sizes):  # a cone stays or goes as a whole
-            kept = np.add.reduceat(used[linear:].astype(int), starts - linear) > 0
+            kept = np.add.reduceat(used[linear:].astype(int), program.heads - linear) > 0
             used[linear:] = np.repeat(kept, sizes)
         self.rows: Ints = np.flatnonzero(used).astype(np.int64)
-        p = csc_array(program.quadratic)
-        symmetric = csc_array(p + triu(p, 1).T)
+        symmetric = csc_array(program.hessian)
         self._p_cross = csr_array(symmetric[self.free, :][:, self.integer])
         self._p_integer = csr_array(symmetric[self.integer, :][:, self.integer])
         # its parameters are the program's and, behind them, the values of the integers
@@ -155,7 +152,7 @@ def least_violation(program: ConicProgram, data: ProgramData, x: Floats) -> Floa
 
     For `ch <= pmax u, dis <= pmax (1 - u)` this is the direction of the net flow.
     """
-    linear = program.zero + program.nonneg
+    linear = program.linear
     columns = csc_array(program.matrix[:linear, :][:, program.integer])
     slack = data.b[:linear] - program.matrix[:linear, :] @ x
     size = 1.0 + np.abs(data.b[:linear])

@@ -36,16 +36,14 @@ def equilibrate(program: ConicProgram) -> Scaling:
     upper = abs(program.quadratic).tocsc()
     a, p = _Entries.of(abs(program.matrix)), _Entries.of(csc_array(upper + upper.T))
     column, row = np.ones(program.variables), np.ones(program.rows)
-    linear = program.zero + program.nonneg
-    sizes = np.array(program.cones, dtype=int)
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(int) if len(sizes) else sizes
+    linear, starts = program.linear, program.heads - program.linear
     for _ in range(_SWEEPS):
         scaled_a = a.scaled(row, column)
         column_norm = np.maximum(a.column_max(scaled_a), p.column_max(p.scaled(column, column)))
         row_norm = a.row_max(scaled_a)
-        if len(sizes):  # a cone may only be scaled as a whole
+        if program.cones:  # a cone may only be scaled as a whole
             block = np.maximum.reduceat(row_norm[linear:], starts)
-            row_norm[linear:] = np.repeat(block, sizes)
+            row_norm[linear:] = np.repeat(block, program.cones)
         column /= np.sqrt(np.where(column_norm > 0.0, column_norm, 1.0))
         row /= np.sqrt(np.where(row_norm > 0.0, row_norm, 1.0))
     return Scaling(np.clip(column, *_LIMITS), np.clip(row, *_LIMITS))

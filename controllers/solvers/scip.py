@@ -19,15 +19,14 @@ from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.solvers.backend import (
     CheckedBackend,
     Claim,
-    MixedIntegerStatus,
 )
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SearchStatus
 from stackelgrid.controllers.solvers.restricted import RestrictedProgram
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.extras import install_command
 
-_STATUS: dict[str, MixedIntegerStatus] = {
+_STATUS: dict[str, SearchStatus] = {
     "optimal": "optimal",
     "gaplimit": "optimal",
     "timelimit": "limit",
@@ -89,7 +88,7 @@ class ScipSolver(CheckedBackend):
         """
         relaxation = ClarabelSolver(self.program).solve(data)
         message = f"SCIP: {ended}; relaxation: {relaxation.status}"
-        status: MixedIntegerStatus = "failed"
+        status: SearchStatus = "failed"
         if relaxation.status == "infeasible":
             status = "infeasible"
         elif relaxation.status == "unbounded":

@@ -14,12 +14,8 @@ import pyomo.environ as pyo
 import pytest
 from scipy.sparse import csr_array, triu
 
-from stackelgrid.controllers.bilevel.hull import (
-    Disjunct,
-    DisjunctiveHull,
-    FollowerCost,
-    HullInstance,
-)
+from stackelgrid.controllers.bilevel.disjuncts import Disjunct
+from stackelgrid.controllers.bilevel.hull import DisjunctiveHull, FollowerCost, HullInstance
 from stackelgrid.controllers.bilevel.hull_search import HullOptions, HullSearch
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model

@@ -23,14 +23,12 @@ from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers.mosek import (
     MosekConicSolver,
     MosekSolver,
-    export,
-    fill_task,
     licence_state,
-    quadratic_factor,
     read_conic,
     read_mixed_integer,
-    read_task,
 )
+from stackelgrid.controllers.solvers.mosek_task import export, fill_task, read_task
+from stackelgrid.controllers.solvers.quadratics import factor as quadratic_factor
 
 mosek = pytest.importorskip("mosek")
 
