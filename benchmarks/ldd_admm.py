@@ -71,7 +71,9 @@ class Bench:
         self.cascade, self.built = built.controller, built
         self.stage: Stage = built.controller.levels[0].stage
         self.measured = {
-            n: Measurement(built.simulated[n].vm_pu, 0, built.devices[n].batteries.e_initial_mwh)
+            n: Measurement(
+                built.simulated[n].vm_pu, 0, battery_e_mwh=built.devices[n].batteries.e_initial_mwh
+            )
             for n in built.grids
         }
 
@@ -84,7 +86,7 @@ class Bench:
         for name, plan in decision.plans.items():
             self.stage.leaders[name].adopt(plan)
             energy = plan.schedule.battery_e_mwh[:, 0]
-            self.measured[name] = Measurement(self.measured[name].vm_pu, 0, energy)
+            self.measured[name] = Measurement(self.measured[name].vm_pu, 0, battery_e_mwh=energy)
 
     def deviation(self, found: SchemeDecision, exact: SchemeDecision) -> Deviation:
         exchange = self.stage.exchange(found.points)

@@ -1,8 +1,10 @@
 """The stated safe fallback: keep the last schedule, devices within their limits."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from stackelgrid.controllers.device_limits import battery_step, pv_output, unit_output
+from stackelgrid.controllers.devices.kind import Role
 from stackelgrid.controllers.models.p2p import Prosumers
 from stackelgrid.controllers.schedule import Schedule, Trade
 from stackelgrid.controllers.system import Feeder
@@ -16,56 +18,29 @@ def hold_schedule(
     horizon: Horizon,
     interval: int,
     forecast: GridForecast,
-    energy_mwh: Floats,
+    states: Mapping[str, Floats],
     last: Schedule | None,
     load_p_mw: Floats,
     load_q_mvar: Floats,
 ) -> Schedule:
-    """Continue the last schedule; without one, batteries rest and PV runs free.
+    """Continue the last schedule; without one, devices idle and what is available is fed in.
 
-    PV keeps the limits of the last schedule where that curtailed and feeds in what is available
-    elsewhere, inside its inverter; units and batteries stay inside their power and energy limits.
-    The import is the sum of the parts without losses: the power flow knows better, and no schedule
-    of flows is claimed.
+    Each kind of device stays inside its limits (DeviceKind.held). The import is the sum of the
+    parts without losses: the power flow knows better, and no schedule of flows is claimed.
     """
-    devices = feeder.devices
-    pv, batteries, units = devices.photovoltaics, devices.batteries, devices.units
-    steps = horizon.length
-    if last is None:
-        battery = np.zeros((len(batteries.index), steps))
-        pv_p = forecast.pv_available_mw.T
-        pv_q = np.zeros_like(pv_p)
-        pv_max = np.repeat(pv.sn_mva[:, None], steps, axis=1)
-        unit_p = np.zeros((len(units.index), steps))
-    else:
+    devices, before = feeder.devices, None
+    if last is not None:
         age = interval - last.interval
-        battery = shifted(last.battery_p_mw, horizon, age)
-        pv_p = shifted(last.pv_p_mw, horizon, age)
-        pv_q = shifted(last.pv_q_mvar, horizon, age)
-        limits = last.pv_p_mw if last.pv_p_max_mw is None else last.pv_p_max_mw
-        pv_max = shifted(limits, horizon, age)
-        unit_p = shifted(last.unit_p_mw, horizon, age)
-    pv_p, pv_q = pv_output(pv, forecast.pv_available_mw.T, pv_p, pv_q, pv_max)
-    unit_p = unit_output(units, unit_p)
-
-    power, energy = np.empty_like(battery), np.empty_like(battery)
-    state = energy_mwh
-    for t in range(steps):
-        power[:, t], state = battery_step(devices.batteries, state, battery[:, t], horizon.dt_h[t])
-        energy[:, t] = state
-    return Schedule(
-        interval=interval,
-        dt_h=horizon.dt_h,
-        p_import_mw=load_p_mw + power.sum(axis=0) - pv_p.sum(axis=0) - unit_p.sum(axis=0),
-        q_import_mvar=load_q_mvar - pv_q.sum(axis=0),
-        charge_mw=np.maximum(power, 0.0),
-        discharge_mw=np.maximum(-power, 0.0),
-        battery_e_mwh=energy,
-        pv_p_mw=pv_p,
-        pv_q_mvar=pv_q,
-        unit_p_mw=unit_p,
-        pv_p_max_mw=pv_max,
-    )
+        before = {name: shifted(values, horizon, age) for name, values in last.devices.items()}
+    plan = devices.held(before, forecast, states, horizon.dt_h)
+    p_import, q_import = load_p_mw, load_q_mvar
+    for member in devices.consumers_first:
+        if not member.names(Role.PLAN):  # what is not planned is part of the loads
+            continue
+        p, q = member.consumption(plan)
+        p_import = p_import + p.sum(axis=0)
+        q_import = q_import if q is None else q_import + q.sum(axis=0)
+    return Schedule(interval, horizon.dt_h, p_import, q_import, plan)
 
 
 def held_cost(
@@ -79,18 +54,12 @@ def held_cost(
 
     `prosumer_load_mw` (prosumers, steps) is needed where prosumers pay a retail margin.
     """
-    devices, options, dt = feeder.devices, feeder.options, schedule.dt_h
-    x = schedule.p_import_mw
+    options, dt, x = feeder.options, schedule.dt_h, schedule.p_import_mw
     rate = forecast.import_eur_per_mwh * np.maximum(x, 0.0)
     rate += forecast.export_eur_per_mwh * np.minimum(x, 0.0)
-    throughput = schedule.charge_mw + schedule.discharge_mw
-    rate += devices.batteries.wear_eur_per_mwh @ throughput
-    curtailed = (forecast.pv_available_mw.T - schedule.pv_p_mw).sum(axis=0)
-    rate += options.curtailment_eur_per_mwh * curtailed
-    units = devices.units
-    rate += units.fixed_eur_per_h
-    for p, c2, c1, c0 in zip(schedule.unit_p_mw, units.c2, units.c1, units.c0, strict=True):
-        rate += c2 * p**2 + c1 * p + c0
+    values = {**{name: series.T for name, series in forecast.devices.items()}, **schedule.devices}
+    for member in feeder.devices.consumers_first:
+        rate += member.hourly_cost(values, options)
     if options.trade is not None and prosumer_load_mw is not None:
         net = _prosumer_net(feeder, schedule, prosumers, prosumer_load_mw)
         rate += options.trade.retail_margin * np.abs(net).sum(axis=0)
@@ -126,14 +95,13 @@ def held_trade(
 def _prosumer_net(
     feeder: Feeder, schedule: Schedule, prosumers: Prosumers, prosumer_load_mw: Floats
 ) -> Floats:
-    """Return each prosumer's consumption (prosumers, steps) in MW: load and charging less PV."""
+    """Return each prosumer's consumption (prosumers, steps) in MW: load and its devices."""
     net = prosumer_load_mw.copy()
     at = {bus: i for i, bus in enumerate(prosumers.bus)}
-    devices = feeder.devices
-    own = ((devices.photovoltaics.bus, -schedule.pv_p_mw),
-           (devices.batteries.bus, schedule.battery_p_mw))  # fmt: skip
-    for buses, power in own:
-        np.add.at(net, [at[int(b)] for b in buses], power)
+    for member in feeder.devices:
+        if member.prosumer:
+            power, _ = member.consumption(schedule.devices)
+            np.add.at(net, [at[int(b)] for b in member.bus], power)
     return net
 
 

@@ -1,9 +1,10 @@
 """Schedules of agents over the horizon, set points for now, and reports of their solution."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-import numpy as np
-
+from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.controllers.networks.reduction import FlowState
 from stackelgrid.controllers.solvers import Solution
 from stackelgrid.controllers.verdict import (
@@ -13,21 +14,33 @@ from stackelgrid.controllers.verdict import (
     Verdict,
 )
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.quantities import WithQuantities, given
 
-EMPTY: Floats = np.zeros(0)
 
-
-@dataclass(frozen=True)
-class Measurement:
+@dataclass(frozen=True, init=False)
+class Measurement(WithQuantities):
     """Measurements that an agent receives from its grid at the start of an interval.
 
-    Slack voltage on the upstream side, tap position of the boundary transformer (0 without one),
-    energies of the batteries.
+    vm_pu: slack voltage on the upstream side.
+    tap_pos: tap position of the boundary transformer, 0 without one.
+    devices: states of the devices by name, also as keywords:
+        `Measurement(1.0, 0, battery_e_mwh=...)`.
     """
 
     vm_pu: float
     tap_pos: int
-    battery_e_mwh: Floats
+    devices: Mapping[str, Floats]
+
+    def __init__(
+        self,
+        vm_pu: float,
+        tap_pos: int,
+        devices: Mapping[str, Floats] = MappingProxyType({}),
+        **quantities: Floats,
+    ) -> None:
+        object.__setattr__(self, "vm_pu", vm_pu)
+        object.__setattr__(self, "tap_pos", tap_pos)
+        object.__setattr__(self, "devices", {**devices, **quantities})
 
 
 @dataclass(frozen=True)
@@ -42,20 +55,22 @@ class BoundaryProfile:
         return BoundaryProfile(copies * self.p_mw, copies * self.q_mvar)
 
 
-@dataclass(frozen=True)
-class SetPoints:
-    """Set points of one grid for one interval, in the order of its devices.
+@dataclass(frozen=True, init=False)
+class SetPoints(WithQuantities):
+    """Set points of one grid for one interval, by name and in the order of its devices.
 
-    Batteries positive when charging, PV and units positive when injecting. `pv_p_mw` is the power
-    expected of PV, `pv_p_max_mw` the most that it may feed in: the inverter's rating where the plan
-    does not curtail. None: a system is limited to `pv_p_mw` where that is below the forecast.
+    `SetPoints(battery_p_mw=..., pv_p_mw=..., ...)`; the kinds of devices declare names, units and
+    signs (controllers/devices/). Optional ones that are None follow from the forecast.
     """
 
-    battery_p_mw: Floats
-    pv_p_mw: Floats
-    pv_q_mvar: Floats
-    unit_p_mw: Floats
-    pv_p_max_mw: Floats | None = None
+    devices: Mapping[str, Floats]
+
+    def __init__(
+        self,
+        devices: Mapping[str, Floats] = MappingProxyType({}),
+        **quantities: Floats | None,
+    ) -> None:
+        object.__setattr__(self, "devices", {**devices, **given(quantities)})
 
 
 @dataclass(frozen=True)
@@ -78,35 +93,51 @@ class Trade:
     across_price_eur_per_mwh: Floats
 
 
-@dataclass(frozen=True)
-class Schedule:
+@dataclass(frozen=True, init=False)
+class Schedule(WithQuantities):
     """Plan of one grid over the horizon; arrays (devices, steps), imports (steps,).
 
-    `flows` (per unit, all branches of the network) is None where the plan is a fallback or a
-    DC one; `price_eur_per_mwh` (buses, steps) are nodal prices of a transmission network.
-    `charge_mw` and `discharge_mw` are kept apart to show simultaneous charge and discharge.
-    `pv_p_max_mw` (systems, steps) as in SetPoints.
+    interval: first interval of the horizon.
+    dt_h: length of the steps in h.
+    p_import_mw, q_import_mvar: exchange with the grid above, import positive.
+    devices: plans of the kinds of devices by name, also as keywords:
+        `Schedule(..., charge_mw=..., discharge_mw=..., ...)`.
+    flows: per unit, all branches of the network; None where the plan is a fallback or a DC one.
+    price_eur_per_mwh: nodal prices of an upstream network (buses, steps).
+    trade: contracts of the prosumers.
     """
 
     interval: int
     dt_h: Floats
     p_import_mw: Floats
     q_import_mvar: Floats
-    charge_mw: Floats
-    discharge_mw: Floats
-    battery_e_mwh: Floats
-    pv_p_mw: Floats
-    pv_q_mvar: Floats
-    unit_p_mw: Floats
-    flows: FlowState | None = None
-    price_eur_per_mwh: Floats | None = None
-    trade: Trade | None = None
-    pv_p_max_mw: Floats | None = None
+    devices: Mapping[str, Floats]
+    flows: FlowState | None
+    price_eur_per_mwh: Floats | None
+    trade: Trade | None
 
-    @property
-    def battery_p_mw(self) -> Floats:
-        """Net battery power, positive when charging."""
-        return self.charge_mw - self.discharge_mw
+    def __init__(
+        self,
+        interval: int,
+        dt_h: Floats,
+        p_import_mw: Floats,
+        q_import_mvar: Floats,
+        devices: Mapping[str, Floats] = MappingProxyType({}),
+        *,
+        flows: FlowState | None = None,
+        price_eur_per_mwh: Floats | None = None,
+        trade: Trade | None = None,
+        **quantities: Floats | None,
+    ) -> None:
+        plan = {**devices, **given(quantities)}
+        for kind in kinds():
+            plan |= kind.complete(plan)
+        for name, value in (
+            ("interval", interval), ("dt_h", dt_h), ("p_import_mw", p_import_mw),
+            ("q_import_mvar", q_import_mvar), ("devices", plan), ("flows", flows),
+            ("price_eur_per_mwh", price_eur_per_mwh), ("trade", trade),
+        ):  # fmt: skip
+            object.__setattr__(self, name, value)
 
     def boundary(self, copies: int) -> BoundaryProfile:
         """Exchange of `copies` identical grids with the one above."""
@@ -114,13 +145,10 @@ class Schedule:
 
     def set_points(self, step: int = 0) -> SetPoints:
         """Set points of one step."""
-        return SetPoints(
-            battery_p_mw=self.battery_p_mw[:, step],
-            pv_p_mw=self.pv_p_mw[:, step],
-            pv_q_mvar=self.pv_q_mvar[:, step],
-            unit_p_mw=self.unit_p_mw[:, step],
-            pv_p_max_mw=None if self.pv_p_max_mw is None else self.pv_p_max_mw[:, step],
-        )
+        points: dict[str, Floats] = {}
+        for kind in kinds():
+            points |= kind.set_points(self.devices, step)
+        return SetPoints(points)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from pandapower.auxiliary import pandapowerNet
 
+from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
 from stackelgrid.controllers.networks.boundary import BoundaryKind
-from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.networks.meshed import MeshedNetwork
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.networks.taps import TapChanger

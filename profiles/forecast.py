@@ -2,9 +2,10 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Protocol, Self
 
 import numpy as np
@@ -14,26 +15,45 @@ from stackelgrid.profiles._checks import require_count
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast_predictors import Predictor
+from stackelgrid.profiles.quantities import WithQuantities
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
+
+PRICE = "price"  # beside the kinds of devices
+SeriesNames = Mapping[str, tuple[str, ...]]  # series of each kind of device
 
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 
-@dataclass(frozen=True)
-class GridSeries:
+@dataclass(frozen=True, init=False)
+class GridSeries(WithQuantities):
     """Series of one grid over the day and the horizon beyond it, first axis time.
 
-    load_p_mw, load_q_mvar (n, loads); pv_available_mw (n, systems); prices (n,) in EUR/MWh.
+    import_eur_per_mwh, export_eur_per_mwh: prices (n,) in EUR/MWh.
+    devices: series (n, devices) of the kinds of devices by name, also as keywords:
+        `GridSeries(load_p_mw=..., load_q_mvar=..., pv_available_mw=..., ...)`.
     """
 
-    load_p_mw: Floats
-    load_q_mvar: Floats
-    pv_available_mw: Floats
     import_eur_per_mwh: Floats
     export_eur_per_mwh: Floats
+    devices: Mapping[str, Floats]
+
+    def __init__(
+        self,
+        import_eur_per_mwh: Floats,
+        export_eur_per_mwh: Floats,
+        devices: Mapping[str, Floats] = MappingProxyType({}),
+        **quantities: Floats,
+    ) -> None:
+        object.__setattr__(self, "import_eur_per_mwh", import_eur_per_mwh)
+        object.__setattr__(self, "export_eur_per_mwh", export_eur_per_mwh)
+        object.__setattr__(self, "devices", {**devices, **quantities})
+
+    def row(self, interval: int) -> dict[str, Floats]:
+        """Return the series of devices in one interval."""
+        return {name: values[interval] for name, values in self.devices.items()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class GridForecast(GridSeries):
     """The same quantities averaged over each step of a horizon, first axis step."""
 
@@ -57,11 +77,9 @@ class PerfectForecast:
         """Return the forecast over the horizon; raises ProfileError beyond the series' end."""
         s, average = self.series, self.horizon.average
         return GridForecast(
-            load_p_mw=average(s.load_p_mw, interval),
-            load_q_mvar=average(s.load_q_mvar, interval),
-            pv_available_mw=average(s.pv_available_mw, interval),
-            import_eur_per_mwh=average(s.import_eur_per_mwh, interval),
-            export_eur_per_mwh=average(s.export_eur_per_mwh, interval),
+            average(s.import_eur_per_mwh, interval),
+            average(s.export_eur_per_mwh, interval),
+            {name: average(values, interval) for name, values in s.devices.items()},
         )
 
 
@@ -119,16 +137,21 @@ class Updates:
 
 @dataclass(frozen=True)
 class UpdatedForecast:
-    """Forecasts of loads, photovoltaics and prices, renewed at the updates.
+    """Forecasts of devices and prices, renewed at the updates.
 
-    `load` predicts (n, 2 loads) active then reactive powers in MW and MVAr, `pv` (n, systems) MW,
-    `price` (n, 2) import and export prices in EUR/MWh; `length` is n. It has no state, so intervals
-    can be requested in any order.
+    It has no state, so intervals can be requested in any order.
+
+    devices: by kind of device a predictor of (n, columns), the kind's series side by side.
+    price: predictor of (n, 2), import and export prices in EUR/MWh.
+    names: series of each kind.
+    updates: intervals at which a forecast is issued.
+    horizon: horizon of the forecasts.
+    length: number n of intervals.
     """
 
-    load: Predictor
-    pv: Predictor
+    devices: Mapping[str, Predictor]
     price: Predictor
+    names: SeriesNames
     updates: Updates
     horizon: Horizon
     length: int
@@ -143,30 +166,35 @@ class UpdatedForecast:
                 f"of {covered} need {interval + covered}"
             )
         issue = self.updates.issue(interval)
-        load, pv, price = (
-            self.horizon.average(predictor.rows(issue, interval, covered), 0)
-            for predictor in (self.load, self.pv, self.price)
-        )
-        loads = load.shape[1] // 2
-        return GridForecast(
-            load_p_mw=load[:, :loads],
-            load_q_mvar=load[:, loads:],
-            pv_available_mw=pv,
-            import_eur_per_mwh=price[:, 0],
-            export_eur_per_mwh=price[:, 1],
-        )
+
+        def predicted(predictor: Predictor) -> Floats:
+            return self.horizon.average(predictor.rows(issue, interval, covered), 0)
+
+        devices = {kind: predicted(predictor) for kind, predictor in self.devices.items()}
+        price = predicted(self.price)
+        return GridForecast(price[:, 0], price[:, 1], split_columns(devices, self.names))
 
 
-def columns_of(series: GridSeries) -> tuple[Floats, Floats, Floats]:
-    """Return load (active, then reactive), PV and price (import, export), each (n, columns)."""
-    return (
-        np.hstack([series.load_p_mw, series.load_q_mvar]),
-        series.pv_available_mw,
-        np.column_stack([series.import_eur_per_mwh, series.export_eur_per_mwh]),
-    )
+def columns_of(series: GridSeries, names: SeriesNames) -> dict[str, Floats]:
+    """Return by kind its series side by side (n, columns), and the prices as `price` (n, 2)."""
+    columns = {
+        kind: np.hstack([series.devices[name] for name in of_kind])
+        for kind, of_kind in names.items()
+    }
+    price = np.column_stack([series.import_eur_per_mwh, series.export_eur_per_mwh])
+    return {**columns, PRICE: price}
 
 
-def series_of(load: Floats, pv: Floats, price: Floats) -> GridSeries:
+def series_of(columns: Mapping[str, Floats], names: SeriesNames) -> GridSeries:
     """Return the series of the columns that `columns_of` returns."""
-    loads = load.shape[1] // 2
-    return GridSeries(load[:, :loads], load[:, loads:], pv, price[:, 0], price[:, 1])
+    price = columns[PRICE]
+    return GridSeries(price[:, 0], price[:, 1], split_columns(columns, names))
+
+
+def split_columns(columns: Mapping[str, Floats], names: SeriesNames) -> dict[str, Floats]:
+    """Return the series by name of columns by kind, in which they stand side by side."""
+    return {
+        name: part
+        for kind, of_kind in names.items()
+        for name, part in zip(of_kind, np.hsplit(columns[kind], len(of_kind)), strict=True)
+    }

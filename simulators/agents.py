@@ -5,7 +5,7 @@ measurements and takes set points.
 """
 
 import time as wall
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import mosaik_api_v3
@@ -13,14 +13,20 @@ import numpy as np
 from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest
 
 from stackelgrid.controllers.decision import Decision
-from stackelgrid.controllers.device_limits import pv_limit
+from stackelgrid.controllers.devices.devices import Devices
+from stackelgrid.controllers.devices.kind import DeviceKind, Role
 from stackelgrid.controllers.errors import StackelgridError
-from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.protocol import Controller
-from stackelgrid.controllers.schedule import Measurement, Plan
+from stackelgrid.controllers.schedule import Measurement, Plan, Schedule, SetPoints
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import ForecastSource
-from stackelgrid.simulators.attributes import AGENT, only_value, time_based_model_meta
+from stackelgrid.simulators.attributes import (
+    AGENT,
+    SET_POINTS,
+    STATES,
+    only_value,
+    time_based_model_meta,
+)
 from stackelgrid.simulators.timings import Timings
 
 META: Meta = {
@@ -31,6 +37,9 @@ META: Meta = {
         for kind in ("Tso", "Dso", "Lmo")
     },
 }
+
+
+_Expected = tuple[str, Floats | None, tuple[int, ...]]  # name, values, shape
 
 
 class ControllerError(StackelgridError):
@@ -92,40 +101,32 @@ class AgentSimulator(mosaik_api_v3.Simulator):
             plan = self._decision.plans.get(eid)
             values: dict[str, Any] = {
                 "plan": plan,
-                "energy_used_mwh": self._measured[eid].battery_e_mwh,
+                "states_used": self._measured[eid].devices,
             }
             if plan is not None:
-                s = plan.set_points
-                values |= {
-                    "battery_p_set_mw": s.battery_p_mw,
-                    "pv_p_set_mw": s.pv_p_mw,
-                    "pv_p_max_mw": self._pv_limit(eid, plan),
-                    "pv_q_set_mvar": s.pv_q_mvar,
-                    "unit_p_set_mw": s.unit_p_mw,
-                }
+                points = self._completed(eid, plan)
+                values |= {q.attribute: points[q.name] for q in SET_POINTS}
             data[eid] = {a: values.get(a) for a in attributes}
         return data
 
-    def _pv_limit(self, name: str, plan: Plan) -> Floats:
-        """Return the limit of PV feed-in; if the plan has none, the forecast for the step."""
-        points = plan.set_points
-        if points.pv_p_max_mw is not None:
-            return points.pv_p_max_mw
-        forecast = self._forecasts[name].at(plan.schedule.interval)
-        available = forecast.pv_available_mw[plan.step]
-        return pv_limit(self._devices[name].photovoltaics, points.pv_p_mw, available)
+    def _completed(self, name: str, plan: Plan) -> dict[str, Floats]:
+        """Return all set points of a plan; those left out follow from the forecast of the step."""
+        forecast = self._forecasts[name].at(plan.schedule.interval).row(plan.step)
+        points: dict[str, Floats] = {}
+        for member in self._devices[name]:
+            points |= member.completed(plan.set_points.devices, forecast)
+        return points
 
     def _measurement(self, name: str, inputs: Mapping[str, dict[str, Any]]) -> Measurement:
-        energy = only_value(inputs.get("battery_e_mwh", {}))
-        if energy is None:
-            energy = self._devices[name].batteries.e_initial_mwh
+        initial = self._devices[name].initial
+        states = {}
+        for quantity in STATES:
+            values = only_value(inputs.get(quantity.name, {}))
+            values = initial[quantity.name] if values is None else values
+            states[quantity.name] = np.asarray(values, dtype=float)
         vm = only_value(inputs.get("vm_pu", {}))
         tap = only_value(inputs.get("tap_pos", {}))
-        return Measurement(
-            vm_pu=1.0 if vm is None else float(vm),
-            tap_pos=0 if tap is None else int(tap),
-            battery_e_mwh=np.asarray(energy, dtype=float),
-        )
+        return Measurement(1.0 if vm is None else float(vm), 0 if tap is None else int(tap), states)
 
     def _check(self, decision: object) -> None:
         """Raise ControllerError for a decision that cannot be applied or recorded."""
@@ -138,30 +139,30 @@ class AgentSimulator(mosaik_api_v3.Simulator):
             if name not in self._devices:
                 known = ", ".join(self._devices)
                 raise ControllerError(f"{kind}: plan for unknown grid {name!r}; known: {known}")
-            d, s, p = self._devices[name], plan.set_points, plan.schedule
-            batteries, systems = len(d.batteries.index), len(d.photovoltaics.index)
-            units, steps = len(d.units.index), len(p.dt_h)
-            expected: tuple[tuple[str, Floats, tuple[int, ...]], ...] = (
-                ("battery_p_mw", s.battery_p_mw, (batteries,)),
-                ("pv_p_mw", s.pv_p_mw, (systems,)),
-                ("pv_q_mvar", s.pv_q_mvar, (systems,)),
-                ("unit_p_mw", s.unit_p_mw, (units,)),
-                ("schedule p_import_mw", p.p_import_mw, (steps,)),
-                ("schedule q_import_mvar", p.q_import_mvar, (steps,)),
-                ("schedule charge_mw", p.charge_mw, (batteries, steps)),
-                ("schedule discharge_mw", p.discharge_mw, (batteries, steps)),
-                ("schedule battery_e_mwh", p.battery_e_mwh, (batteries, steps)),
-                ("schedule pv_p_mw", p.pv_p_mw, (systems, steps)),
-                ("schedule pv_q_mvar", p.pv_q_mvar, (systems, steps)),
-                ("schedule unit_p_mw", p.unit_p_mw, (units, steps)),
-            )
-            if s.pv_p_max_mw is not None:
-                expected += (("pv_p_max_mw", s.pv_p_max_mw, (systems,)),)
-            if p.pv_p_max_mw is not None:
-                expected += (("schedule pv_p_max_mw", p.pv_p_max_mw, (systems, steps)),)
+            schedule = plan.schedule
+            steps = len(schedule.dt_h)
+            expected: list[_Expected] = [
+                ("schedule p_import_mw", schedule.p_import_mw, (steps,)),
+                ("schedule q_import_mvar", schedule.q_import_mvar, (steps,)),
+            ]
+            for member in self._devices[name]:
+                count = len(member.index)
+                expected += _expected("", member, Role.SET_POINT, plan.set_points, (count,))
+                expected += _expected("schedule ", member, Role.PLAN, schedule, (count, steps))
             for quantity, values, shape in expected:
-                if np.shape(values) != shape or not np.isfinite(values).all():
+                good = values is not None and np.shape(values) == shape
+                if values is None or not good or not np.isfinite(values).all():
                     raise ControllerError(
-                        f"{kind}: {quantity} for grid {name} has shape {np.shape(values)} or "
+                        f"{kind}: {quantity} for grid {name} has shape {np.shape(values or ())} or "
                         f"values that are not finite; finite values of shape {shape} are accepted"
                     )
+
+
+def _expected(
+    where: str, member: DeviceKind, role: Role, holder: SetPoints | Schedule, shape: tuple[int, ...]
+) -> Iterator[_Expected]:
+    """Yield the quantities of one kind that a plan must hold, and the optional ones that it has."""
+    for q in member.quantities:
+        values = holder.devices.get(q.name)
+        if role in q.roles and not (Role.OPTIONAL in q.roles and values is None):
+            yield where + q.name, values, shape

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from stackelgrid.controllers.devices.kind import Role
+from stackelgrid.controllers.devices.registry import quantities
+
 
 class Flow(Enum):
     """Treatment of an attribute by mosaik.
@@ -74,46 +77,31 @@ BOUNDARY = (
     Attribute("vm_solved_pu", "p.u.", Flow.OUTPUT),
 )
 
+# quantities of the devices, by role; every array is over the devices of its kind
+SET_POINTS = tuple(q for q in quantities() if Role.SET_POINT in q.roles)
+STATES = tuple(q for q in quantities() if Role.STATE in q.roles)
+OUTPUTS = tuple(q for q in quantities() if Role.OUTPUT in q.roles)
+
 FLEET = (
-    Attribute("battery_p_set_mw", "MW", Flow.INPUT, "battery"),
-    Attribute("pv_p_set_mw", "MW", Flow.INPUT, "pv"),
-    Attribute("pv_p_max_mw", "MW", Flow.INPUT, "pv"),
-    Attribute("pv_q_set_mvar", "MVAr", Flow.INPUT, "pv"),
-    Attribute("unit_p_set_mw", "MW", Flow.INPUT, "unit"),
+    *(Attribute(q.attribute, q.unit, Flow.INPUT, "device") for q in SET_POINTS),
     Attribute("bus_p_mw", "MW", Flow.OUTPUT, "bus"),
     Attribute("bus_q_mvar", "MVAr", Flow.OUTPUT, "bus"),
     Attribute("gen_p_mw", "MW", Flow.OUTPUT, "gen"),
-    Attribute("load_p_mw", "MW", Flow.OUTPUT, "load"),
-    Attribute("load_q_mvar", "MVAr", Flow.OUTPUT, "load"),
-    Attribute("battery_asked_mw", "MW", Flow.OUTPUT, "battery"),
-    Attribute("battery_p_mw", "MW", Flow.OUTPUT, "battery"),
-    Attribute("battery_e_start_mwh", "MWh", Flow.OUTPUT, "battery"),
-    Attribute("battery_e_mwh", "MWh", Flow.OUTPUT, "battery"),
-    Attribute("pv_available_mw", "MW", Flow.OUTPUT, "pv"),
-    Attribute("pv_asked_mw", "MW", Flow.OUTPUT, "pv"),
-    Attribute("pv_limit_mw", "MW", Flow.OUTPUT, "pv"),
-    Attribute("pv_p_mw", "MW", Flow.OUTPUT, "pv"),
-    Attribute("pv_q_mvar", "MVAr", Flow.OUTPUT, "pv"),
-    Attribute("unit_asked_mw", "MW", Flow.OUTPUT, "unit"),
-    Attribute("unit_p_mw", "MW", Flow.OUTPUT, "unit"),
+    *(Attribute(q.name, q.unit, Flow.OUTPUT, "device") for q in OUTPUTS),
 )
 
 AGENT = (
     # measurements of the interval before
     Attribute("vm_pu", "p.u.", Flow.INPUT),
     Attribute("tap_pos", "1", Flow.INPUT),
-    Attribute("battery_e_mwh", "MWh", Flow.INPUT, "battery"),
+    *(Attribute(q.name, q.unit, Flow.INPUT, "device") for q in STATES),
     # number of recorded intervals: the next one begins when the one before is recorded
     Attribute("recorded", "1", Flow.INPUT),
     # set points for the interval that begins
-    Attribute("battery_p_set_mw", "MW", Flow.OUTPUT, "battery"),
-    Attribute("pv_p_set_mw", "MW", Flow.OUTPUT, "pv"),
-    Attribute("pv_p_max_mw", "MW", Flow.OUTPUT, "pv"),
-    Attribute("pv_q_set_mvar", "MVAr", Flow.OUTPUT, "pv"),
-    Attribute("unit_p_set_mw", "MW", Flow.OUTPUT, "unit"),
-    # for the record: the whole plan, and the energies it started from
+    *(Attribute(q.attribute, q.unit, Flow.OUTPUT, "device") for q in SET_POINTS),
+    # for the record: the whole plan, and the states that it started from
     Attribute("plan", "", Flow.OUTPUT),
-    Attribute("energy_used_mwh", "MWh", Flow.OUTPUT, "battery"),
+    Attribute("states_used", "", Flow.OUTPUT),
 )
 
 

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,20 +19,18 @@ from stackelgrid.controllers.certification.a_priori import (
 )
 from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.certification.conditions import Conditions
+from stackelgrid.controllers.devices.kind import Role
 from stackelgrid.controllers.leaders.feeder_agent import FeederAgent, FeederInstance
 from stackelgrid.controllers.leaders.leader_group import LeaderGroup
 from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
-from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.solvers.amendment import Amendment
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.controllers.solvers.registry import Choice
 from stackelgrid.controllers.system import Feeder
-from stackelgrid.profiles.arrays import Bools
+from stackelgrid.profiles.arrays import Bools, Floats
 from stackelgrid.profiles.forecast import GridForecast
 from stackelgrid.profiles.time_axis import Horizon
-
-_Table = TypeVar("_Table")
 
 
 @dataclass(frozen=True)
@@ -63,18 +61,13 @@ class PointForecasts:
     def at(self, interval: int) -> GridForecast:
         """Return scaled loads and PV, and the replaced export price."""
         base, point = self.study.forecast, self.points[interval]
-        price, pv = point.export_price_eur_per_mwh, point.pv_scale * base.pv_available_mw
-        scale = np.where(self.study.feeder.devices.loads.profiled, point.load_scale, 1.0)
-        export = base.export_eur_per_mwh
+        price, export = point.export_price_eur_per_mwh, base.export_eur_per_mwh
         if price is not None:
             export = np.where(self.study.priced, price, export)
-        return GridForecast(
-            load_p_mw=scale * base.load_p_mw,
-            load_q_mvar=scale * base.load_q_mvar,
-            pv_available_mw=pv if point.pv_scale else pv[:, :0],
-            import_eur_per_mwh=base.import_eur_per_mwh,
-            export_eur_per_mwh=export,
-        )
+        series: dict[str, Floats] = {}
+        for member in self.study.feeder.devices:
+            series |= member.scaled_series(base.devices, point.scale(member.kind))
+        return GridForecast(base.import_eur_per_mwh, export, series)
 
 
 class Evaluator:
@@ -91,9 +84,9 @@ class Evaluator:
     def evaluate(self, points: Sequence[Point]) -> dict[str, pa.Table]:
         """Return the tables of some points."""
         rows: dict[str, list[dict[str, Any]]] = {name: [] for name in SCHEMAS}
-        for structure, members in groupby(points, key=lambda p: p.structure):
-            started = time.perf_counter()
-            agent = self._agent(structure)
+        for _, grouped in groupby(points, key=lambda p: p.structure):
+            started, members = time.perf_counter(), list(grouped)
+            agent = self._agent(members[0])
             # a new solver for every chunk: the state of a used one could change last digits
             group = LeaderGroup({agent.feeder.name: agent}, self.study.options, self.study.choice)
             certifiers: dict[float | None, FeederCertifier] = {}
@@ -114,18 +107,18 @@ class Evaluator:
 
         Raises NetworkError for devices without finite largest injections.
         """
-        agent = self._agent(point.structure)
+        agent = self._agent(point)
         feeder = _with_ceiling(agent.feeder, point.vm_max_pu)
         instance = agent.prepare(point.number, _measured(self.study, point), {})
         return _known_before(feeder, instance, agent.conditions(instance))
 
-    def _agent(self, structure: tuple[float, float]) -> FeederAgent:
+    def _agent(self, point: Point) -> FeederAgent:
         """Build the agent of the feeder, without trade and grids below."""
-        if self._kept is None or self._structure != structure:
+        if self._kept is None or self._structure != point.structure:
             feeder = _with_ceiling(self.study.feeder, self.study.ceiling_pu)
             feeder = replace(
                 feeder,
-                devices=scaled_devices(feeder.devices, *structure),
+                devices=feeder.devices.scaled(point.scale),
                 boundary=replace(feeder.boundary, multiplicity=1),
                 options=replace(feeder.options, tariff=True, trade=None),
                 forecast=PointForecasts(self.study, self.points),
@@ -133,34 +126,8 @@ class Evaluator:
             )
             library = ActiveNetworkLibrary()
             self._kept = FeederAgent(feeder, self.study.horizon, library, {})
-            self._structure = structure
+            self._structure = point.structure
         return self._kept
-
-
-def scaled_devices(devices: Devices, pv_scale: float, battery_scale: float) -> Devices:
-    """Scale ratings of PV, and power and energy of batteries; a scale of 0 removes the devices."""
-    pv, batteries = devices.photovoltaics, devices.batteries
-    return replace(
-        devices,
-        photovoltaics=replace(pv, p_rated_mw=pv_scale * pv.p_rated_mw, sn_mva=pv_scale * pv.sn_mva)
-        if pv_scale
-        else _none_of(pv),
-        batteries=replace(
-            batteries,
-            p_min_mw=-battery_scale * batteries.discharge_max_mw,
-            p_max_mw=battery_scale * batteries.p_max_mw,
-            e_min_mwh=battery_scale * batteries.e_min_mwh,
-            e_max_mwh=battery_scale * batteries.e_max_mwh,
-            e_initial_mwh=battery_scale * batteries.e_initial_mwh,
-        )
-        if battery_scale
-        else _none_of(batteries),
-    )
-
-
-def _none_of(table: _Table) -> _Table:
-    """Return the same columns without rows."""
-    return type(table)(**{f.name: getattr(table, f.name)[:0] for f in fields(table)})  # type: ignore[arg-type]
 
 
 def _with_ceiling(feeder: Feeder, vm_max_pu: float | None) -> Feeder:
@@ -171,8 +138,13 @@ def _with_ceiling(feeder: Feeder, vm_max_pu: float | None) -> Feeder:
 
 
 def _measured(study: Study, point: Point) -> Measurement:
-    energy = point.battery_scale * study.measured.battery_e_mwh
-    return replace(study.measured, battery_e_mwh=energy if point.battery_scale else energy[:0])
+    states: dict[str, Floats] = {}
+    for member in study.feeder.devices:
+        factor = point.scale(member.kind)
+        for name in member.names(Role.STATE):
+            values = factor * study.measured.devices[name]
+            states[name] = values if factor else values[:0]
+    return replace(study.measured, devices=states)
 
 
 def _known_before(
@@ -185,7 +157,7 @@ def _known_before(
         feeder.devices,
         at.bus_p_mw,
         at.bus_q_mvar,
-        instance.forecast.pv_available_mw.T,
+        instance.forecast,
     )
     values = instance.values
     positive = (values["import_price"] > 0.0) & (values["export_price"] > 0.0)

@@ -27,6 +27,10 @@ class Point:
     vm_max_pu: float | None = None
     battery_scale: float = 1.0
 
+    def scale(self, kind: str) -> float:
+        """Return the factor on the devices of a kind, 1 for kinds that are not varied."""
+        return float(getattr(self, f"{kind}_scale", 1.0))
+
     @property
     def structure(self) -> tuple[float, float]:
         """Values that need another model; all other values are data of a model."""

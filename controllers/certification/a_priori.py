@@ -12,10 +12,12 @@ from typing import Literal
 
 import numpy as np
 
+from stackelgrid.controllers.devices.devices import Devices
+from stackelgrid.controllers.devices.kind import Role
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
+from stackelgrid.profiles.forecast import GridForecast
 
 
 @dataclass(frozen=True)
@@ -168,40 +170,29 @@ def largest_injections(
     devices: Devices,
     load_p_mw: Floats,
     load_q_mvar: Floats,
-    pv_available_mw: Floats,
+    forecast: GridForecast,
 ) -> tuple[Floats, Floats]:
     """Return upper bounds (n, T) of the net injections at every bus in p.u. for all decisions.
 
     network: the feeder.
-    devices: its devices. PV gives its reactive power up to the inverter's rating and power factor
-        (systems that are not controllable in proportion to the available power), batteries
-        discharge and units run at their limit.
+    devices: its devices, each kind at its largest injection (DeviceKind.largest_injection).
     load_p_mw, load_q_mvar: fixed loads (n, T) at the buses of `network` in MW and MVAr.
-    pv_available_mw: available power of the PV systems (systems, T) in MW.
+    forecast: forecast over the steps (T, ...).
 
     Raises NetworkError for a unit without an upper limit.
     """
-    systems, batteries, units = devices.photovoltaics, devices.batteries, devices.units
-    endless = np.flatnonzero(~np.isfinite(units.p_max_mw))
-    if len(endless):
-        u = endless[0]
-        raise NetworkError(
-            f"grid {network.name}: {units.table[u]} {units.index[u]} has no max_p_mw; the "
-            "exactness condition needs a finite one"
-        )
     p, q = -load_p_mw.astype(float), -load_q_mvar.astype(float)
-    rating = systems.sn_mva[:, None]
-    pv_p = np.minimum(pv_available_mw, rating)
-    angle = np.arccos(systems.min_power_factor)[:, None]
-    limited = np.minimum(np.tan(angle) * pv_p, np.sin(angle) * rating)
-    pv_q = np.where(systems.min_power_factor[:, None] > 0.0, limited, rating)
-    free = systems.controllable[:, None]
-    pv_p = np.where(free, pv_p, pv_available_mw)
-    pv_q = np.where(free, pv_q, systems.q_per_p[:, None] * pv_available_mw)
-    np.add.at(p, network.positions(systems.bus), pv_p)
-    np.add.at(q, network.positions(systems.bus), pv_q)
-    np.add.at(p, network.positions(batteries.bus), batteries.discharge_max_mw[:, None])
-    np.add.at(p, network.positions(units.bus), units.p_max_mw[:, None])
+    for member in devices:
+        if not member.names(Role.PLAN):
+            continue
+        try:
+            most_p, most_q = member.largest_injection(forecast)
+        except NetworkError as error:
+            raise NetworkError(f"grid {network.name}: {error}") from error
+        at = network.positions(member.bus)
+        np.add.at(p, at, most_p)
+        if most_q is not None:
+            np.add.at(q, at, most_q)
     return p / network.base_mva, q / network.base_mva
 
 

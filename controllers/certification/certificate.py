@@ -8,6 +8,7 @@ import numpy as np
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.certification.unbalance import PhaseCertifier
+from stackelgrid.controllers.devices.kind import Role
 from stackelgrid.controllers.errors import PowerFlowError
 from stackelgrid.controllers.networks.limits import radial_limits
 from stackelgrid.controllers.networks.order import net_order
@@ -92,11 +93,14 @@ class FeederCertifier:
         """Scheduled consumption at every bus (buses, steps), MW and MVAr."""
         network, devices = self.feeder.network, self.feeder.devices
         p, q = at.bus_p_mw.copy(), at.bus_q_mvar.copy()
-        pv = network.positions(devices.photovoltaics.bus)
-        np.add.at(p, network.positions(devices.batteries.bus), schedule.battery_p_mw)
-        np.add.at(p, pv, -schedule.pv_p_mw)
-        np.add.at(q, pv, -schedule.pv_q_mvar)
-        np.add.at(p, network.positions(devices.units.bus), -schedule.unit_p_mw)
+        for member in devices.consumers_first:
+            if not member.names(Role.PLAN):  # part of the conditions
+                continue
+            own_p, own_q = member.consumption(schedule.devices)
+            at_bus = network.positions(member.bus)
+            np.add.at(p, at_bus, own_p)
+            if own_q is not None:
+                np.add.at(q, at_bus, own_q)
         return p, q
 
     def _power_flows(self, bus_p: Floats, bus_q: Floats, at: Conditions) -> "_AcSteps":

@@ -4,11 +4,12 @@ Each is a function from a schedule that was not exact to prices and bounds; the 
 and the repeated decisions are in stage/recovery.py.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.networks.reduction import FlowState, Reduction
 from stackelgrid.controllers.schedule import Schedule
@@ -115,27 +116,20 @@ def convex_concave(
     )
 
 
-def pv_cap(base_mva: float, p_mw: Floats) -> Amendment:
-    """Limit the feed-in of every PV system (systems, steps) to `p_mw`, MW; infinite for no cap."""
-    return Amendment(upper={"pv_p": (p_mw / base_mva).ravel()})
+def feed_in_cap(base_mva: float, schedule: Schedule, share: Floats) -> Amendment:
+    """Limit curtailable feed-in to a share (steps,) of a schedule's; infinite for no cap."""
+    caps = [kind.caps(schedule.devices, share) for kind in kinds()]
+    upper = {name: (mw / base_mva).ravel() for cap in caps for name, mw in cap.items()}
+    return Amendment(upper=upper)
 
 
 def curtailed(schedule: Schedule, share: Floats) -> Schedule:
-    """Schedule with a share (steps,) of its PV; the import grows by what is left out.
-
-    Where that is less than all of it, PV may not feed in more.
-    """
-    lost_p = ((1.0 - share) * schedule.pv_p_mw).sum(axis=0)
-    lost_q = ((1.0 - share) * schedule.pv_q_mvar).sum(axis=0)
-    pv_p = share * schedule.pv_p_mw
-    limits = schedule.pv_p_max_mw
-    return replace(
-        schedule,
-        pv_p_mw=pv_p,
-        pv_q_mvar=share * schedule.pv_q_mvar,
-        p_import_mw=schedule.p_import_mw + lost_p,
-        q_import_mvar=schedule.q_import_mvar + lost_q,
-        flows=None,
-        trade=None,
-        pv_p_max_mw=pv_p if limits is None else np.where(share < 1.0, pv_p, limits),
-    )
+    """Schedule with a share (steps,) of its feed-in; the import grows by the power left out."""
+    plan = dict(schedule.devices)
+    p_import, q_import = schedule.p_import_mw, schedule.q_import_mvar
+    for kind in kinds():
+        found = kind.curtailed(schedule.devices, share)
+        if found is not None:
+            plan |= found.plan
+            p_import, q_import = p_import + found.lost_p_mw, q_import + found.lost_q_mvar
+    return Schedule(schedule.interval, schedule.dt_h, p_import, q_import, plan)

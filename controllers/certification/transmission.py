@@ -9,8 +9,8 @@ from scipy.sparse import csc_array
 from scipy.sparse.linalg import splu
 
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.controllers.errors import NetworkError, PowerFlowError
-from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.networks.meshed import MeshedNetwork
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow, AcState
 from stackelgrid.controllers.networks.radial import voltage_band

@@ -6,9 +6,10 @@ import numpy as np
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.certification.conditions import Conditions
+from stackelgrid.controllers.devices.phases import check_phases
 from stackelgrid.controllers.networks.limits import radial_limits
 from stackelgrid.controllers.networks.order import net_order
-from stackelgrid.controllers.networks.phases import PHASES, check_phases, phase_shares
+from stackelgrid.controllers.networks.phases import PHASES, phase_shares
 from stackelgrid.controllers.networks.three_phase import ThreePhasePowerFlow
 from stackelgrid.controllers.schedule import Schedule
 from stackelgrid.controllers.system import Feeder
@@ -36,25 +37,24 @@ class PhaseCertifier:
             vm_min_pu=np.tile(limits.vm_min_pu, 3),
             vm_max_pu=np.tile(limits.vm_max_pu, 3),
         )
-        kinds = (devices.loads, devices.photovoltaics, devices.batteries)
-        self._at = [order.bus[network.positions(k.bus)] for k in kinds]
-        self._share = [phase_shares(k.phase)[:, :, None] for k in kinds]
-        self._unit_at = order.bus[network.positions(devices.units.bus)]
+        self._members = [
+            (member, order.bus[network.positions(member.bus)], phase_shares(member.phase))
+            for member in devices
+        ]
 
     def certify(self, schedule: Schedule, at: Conditions, vm_balanced_pu: Floats) -> PhaseView:
         """View of a schedule; `vm_balanced_pu` (buses, steps) is the balanced AC solution."""
         network = self.feeder.network
         steps = vm_balanced_pu.shape[1]
         p, q = np.zeros((2, 3, network.buses, steps))
-        load, pv, battery = self._at
-        load_share, pv_share, battery_share = self._share
-        for phase in range(3):
-            np.add.at(p[phase], load, load_share[phase] * at.load_p_mw)
-            np.add.at(q[phase], load, load_share[phase] * at.load_q_mvar)
-            np.add.at(p[phase], pv, -pv_share[phase] * schedule.pv_p_mw)
-            np.add.at(q[phase], pv, -pv_share[phase] * schedule.pv_q_mvar)
-            np.add.at(p[phase], battery, battery_share[phase] * schedule.battery_p_mw)
-            np.add.at(p[phase], self._unit_at, -schedule.unit_p_mw / 3.0)
+        values = {"load_p_mw": at.load_p_mw, "load_q_mvar": at.load_q_mvar, **schedule.devices}
+        for member, bus, shares in self._members:
+            own_p, own_q = member.consumption(values)
+            for phase in range(3):
+                share = shares[phase][:, None]
+                np.add.at(p[phase], bus, share * own_p)
+                if own_q is not None:
+                    np.add.at(q[phase], bus, share * own_q)
         ratio = at.ratio if self.feeder.boundary.trafo is not None else None  # none at an ideal tie
         state = self._power_flow.solve(p, q, at.vm_slack_pu, ratio)
         vm = state.vm_pu[:, self._bus]

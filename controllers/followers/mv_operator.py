@@ -6,12 +6,16 @@ from dataclasses import replace
 import numpy as np
 
 from stackelgrid.controllers.certification.mixtures import MixtureVerdict, RadialMixtures
-from stackelgrid.controllers.device_limits import pv_limit
+from stackelgrid.controllers.devices.kind import Role
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.fallback import hold_schedule
 from stackelgrid.controllers.followers.upstream import FollowerSolution, UpstreamAgent
-from stackelgrid.controllers.models.mv_dispatch import mv_dispatch_data, mv_dispatch_model
-from stackelgrid.controllers.networks.conflicts import RowWords
+from stackelgrid.controllers.models.conflicts import RowWords
+from stackelgrid.controllers.models.mv_dispatch import (
+    DISPATCHED,
+    mv_dispatch_data,
+    mv_dispatch_model,
+)
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan, Schedule
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, parameter_vector
@@ -52,6 +56,8 @@ class MvDispatchAgent(UpstreamAgent):
             network.base_mva,
             solver,
         )
+        # devices without a place in this dispatch: their operator decides them in the stage after
+        self._resting = [d for d in devices if d.names(Role.PLAN) and d.kind not in DISPATCHED]
         self._order = network.positions([int(b) for b in feeder.net.bus.index])
         self._mixtures: RadialMixtures | None = None
 
@@ -78,6 +84,13 @@ class MvDispatchAgent(UpstreamAgent):
         load_p, load_q = np.zeros((2, network.buses, steps))
         np.add.at(load_p, self._load_at, forecast.load_p_mw.T)
         np.add.at(load_q, self._load_at, forecast.load_q_mvar.T)
+        for member in self._resting:
+            states = member.within(measured.devices)
+            idle = member.held(None, forecast, states, self.horizon.dt_h)
+            p, q = member.consumption(idle)
+            np.add.at(load_p, network.positions(member.bus), p)
+            if q is not None:
+                np.add.at(load_q, network.positions(member.bus), q)
         vm = np.full(steps, measured.vm_pu) if vm_head_pu is None else vm_head_pu
         taps = self.feeder.boundary.taps
         ratio = network.head_ratio if taps is None else taps.ratio(measured.tap_pos)
@@ -145,9 +158,8 @@ class MvDispatchAgent(UpstreamAgent):
     ) -> Plan:
         """Units, PV and import over the horizon, and prices (buses of the net, steps)."""
         base, steps, report = self.feeder.network.base_mva, self.horizon.length, solution.report
-        batteries = self.feeder.devices.batteries
-        energy = batteries.e_initial_mwh if measured is None else measured.battery_e_mwh
-        energy = np.clip(energy, batteries.e_min_mwh, batteries.e_max_mwh)
+        devices = self.feeder.devices
+        states = devices.within(devices.initial if measured is None else measured.devices)
         if report.fallback:
             parameters = self.compiled.parameters
             load_p, load_q = (
@@ -156,37 +168,32 @@ class MvDispatchAgent(UpstreamAgent):
             )
             forecast = self.feeder.forecast.at(interval)
             schedule = hold_schedule(
-                self.feeder, self.horizon, interval, forecast, energy, self._last, load_p, load_q
+                self.feeder, self.horizon, interval, forecast, states, self._last, load_p, load_q
             )
             schedule = replace(schedule, price_eur_per_mwh=self.held_prices(interval))
         else:
-            schedule = self._schedule(interval, p, solution, energy)
+            schedule = self._schedule(interval, p, solution, states)
         self._last = schedule
         return Plan(schedule, schedule.set_points(), report)
 
     def _schedule(
-        self, interval: int, p: Floats, solution: FollowerSolution, energy: Floats
+        self, interval: int, p: Floats, solution: FollowerSolution, states: Mapping[str, Floats]
     ) -> Schedule:
-        base, steps = self.feeder.network.base_mva, self.horizon.length
+        base, dt_h = self.feeder.network.base_mva, self.horizon.dt_h
+        steps, devices = len(dt_h), self.feeder.devices
 
         def mw(name: str) -> Floats:
             return base * solution.x[self.compiled.columns[name]].reshape(-1, steps)
 
         dual = solution.dual[self.compiled.rows["active_balance"]].reshape(-1, steps)
-        resting = np.zeros((len(energy), steps))
-        pv_p = mw("pv_p")
+        systems, pv_p = devices.photovoltaics, mw("pv_p")
         available = base * p[self.compiled.parameters["pv_available"]].reshape(-1, steps)
-        return Schedule(
-            interval=interval,
-            dt_h=self.horizon.dt_h,
-            p_import_mw=mw("p_import")[0],
-            q_import_mvar=mw("q_import")[0],
-            charge_mw=resting,
-            discharge_mw=resting,
-            battery_e_mwh=np.repeat(energy[:, None], steps, axis=1),
-            pv_p_mw=pv_p,
-            pv_q_mvar=self.feeder.devices.photovoltaics.q_per_p[:, None] * pv_p,
-            unit_p_mw=mw("unit_p"),
-            price_eur_per_mwh=-dual[self._order] / (base * self.horizon.dt_h),
-            pv_p_max_mw=pv_limit(self.feeder.devices.photovoltaics, pv_p, available),
-        )
+        plan = devices.held(None, self.feeder.forecast.at(interval), states, dt_h) | {
+            "pv_p_mw": pv_p,
+            "pv_q_mvar": systems.q_per_p[:, None] * pv_p,
+            "pv_p_max_mw": systems.limit(pv_p, available),
+            "unit_p_mw": mw("unit_p"),
+        }
+        price = -dual[self._order] / (base * dt_h)
+        p_import, q_import = mw("p_import")[0], mw("q_import")[0]
+        return Schedule(interval, dt_h, p_import, q_import, plan, price_eur_per_mwh=price)

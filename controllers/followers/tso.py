@@ -8,19 +8,16 @@ import numpy as np
 
 from stackelgrid.controllers.certification.mixtures import MixtureVerdict, TransmissionMixtures
 from stackelgrid.controllers.certification.transmission import TransmissionCertifier
-from stackelgrid.controllers.device_limits import unit_output
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.fallback import shifted
 from stackelgrid.controllers.followers.upstream import FollowerSolution, UpstreamAgent
+from stackelgrid.controllers.models.conflicts import RowWords
 from stackelgrid.controllers.models.dc_opf import dc_opf_data, dc_opf_model, nodal_prices
-from stackelgrid.controllers.networks.conflicts import RowWords
 from stackelgrid.controllers.schedule import (
-    EMPTY,
     BoundaryProfile,
     Measurement,
     Plan,
     Schedule,
-    SetPoints,
 )
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, parameter_vector
@@ -103,23 +100,12 @@ class TsoAgent(UpstreamAgent):
             unit_p = np.clip(unit_p, units.p_min_mw[:, None], units.p_max_mw[:, None])
             dual = solution.dual[self.compiled.rows["balance"]].reshape(-1, steps)
             price = nodal_prices(dual, base, self.horizon.dt_h)
-        nothing = np.zeros((0, steps))
-        schedule = Schedule(
-            interval=interval,
-            dt_h=self.horizon.dt_h,
-            p_import_mw=np.zeros(steps),
-            q_import_mvar=np.zeros(steps),
-            charge_mw=nothing,
-            discharge_mw=nothing,
-            battery_e_mwh=nothing,
-            pv_p_mw=nothing,
-            pv_q_mvar=nothing,
-            unit_p_mw=unit_p,
-            price_eur_per_mwh=price,
-        )
+        dt_h, none = self.horizon.dt_h, np.zeros(steps)
+        devices, forecast = self.grid.devices, self.grid.forecast.at(interval)
+        plan = devices.held(None, forecast, devices.initial, dt_h) | {"unit_p_mw": unit_p}
+        schedule = Schedule(interval, dt_h, none, none, plan, price_eur_per_mwh=price)
         self._last = schedule
-        set_points = SetPoints(EMPTY, EMPTY, EMPTY, unit_p[:, 0])
-        return Plan(schedule, set_points, report)
+        return Plan(schedule, schedule.set_points(), report)
 
     def certified(self, plan: Plan, lower: Mapping[str, BoundaryProfile]) -> Plan:
         """Plan with the certificate of its dispatch; `lower` are the exchanges below, all copies.
@@ -171,7 +157,9 @@ class TsoAgent(UpstreamAgent):
         units = self.grid.devices.units
         if self._last is not None:
             age = interval - self._last.interval
-            return unit_output(units, shifted(self._last.unit_p_mw, self.horizon, age))
+            held: Floats = units.output(shifted(self._last.unit_p_mw, self.horizon, age))
+            return held
         room = np.where(np.isfinite(units.p_max_mw), units.p_max_mw, 0.0)
         share = load_mw.sum(axis=0) / max(room.sum(), 1e-9)
-        return unit_output(units, room[:, None] * share[None, :])
+        started: Floats = units.output(room[:, None] * share[None, :])
+        return started

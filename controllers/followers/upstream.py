@@ -10,7 +10,7 @@ import numpy as np
 from stackelgrid.controllers.certification.mixtures import MixtureVerdict
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.fallback import shifted
-from stackelgrid.controllers.networks.conflicts import RowWords, conflict_words
+from stackelgrid.controllers.models.conflicts import RowWords, conflict_words
 from stackelgrid.controllers.schedule import (
     BoundaryProfile,
     Measurement,

@@ -61,7 +61,7 @@ class FeederPoint:
 class FeederInstance:
     """Data of one decision: values of the model's parameters, and where they came from.
 
-    Loads (loaded buses, steps) in MW and MVAr, energies in MWh, head voltage (steps,) in p.u.
+    Loads (loaded buses, steps) in MW and MVAr, states of the devices, head voltage (steps,) in p.u.
     behind the ideal part of the boundary transformer. `amendment` changes prices and bounds of the
     program where an earlier schedule was not exact; costs are always told without it.
     """
@@ -72,7 +72,7 @@ class FeederInstance:
     forecast: GridForecast
     load_p_mw: Floats
     load_q_mvar: Floats
-    energy_mwh: Floats
+    states: Mapping[str, Floats]
     head_vm_pu: Floats
     amendment: Amendment | None = None
 
@@ -194,10 +194,10 @@ class FeederAgent:
         """
         forecast = self.feeder.forecast.at(interval)
         load_p, load_q = self._bus_load(forecast, lower)
-        energy = self._clipped_energy(measured)
+        states = self.feeder.devices.within(measured.devices)
         head = self._head_voltage(measured, vm_head_pu)
-        values = self._values(forecast, load_p, load_q, energy, head)
-        return FeederInstance(interval, measured, values, forecast, load_p, load_q, energy, head)
+        values = self._values(forecast, load_p, load_q, states, head)
+        return FeederInstance(interval, measured, values, forecast, load_p, load_q, states, head)
 
     def plan(
         self,
@@ -235,12 +235,12 @@ class FeederAgent:
             self.horizon.dt_h,
             point.x,
             columns,
-            self.feeder.devices.photovoltaics,
-            instance.forecast.pv_available_mw.T,
+            self.feeder.devices,
+            instance.forecast,
         )
 
     def held(self, instance: FeederInstance, last: Schedule | None) -> Schedule:
-        """Continue a schedule within the limits of the devices; without one batteries rest.
+        """Continue a schedule within the limits of the devices; without one they idle.
 
         Contracts are not continued: prosumers buy from the grid and sell to it.
         """
@@ -249,7 +249,7 @@ class FeederAgent:
             self.horizon,
             instance.interval,
             instance.forecast,
-            instance.energy_mwh,
+            instance.states,
             last,
             instance.load_p_mw.sum(axis=0),
             instance.load_q_mvar.sum(axis=0),
@@ -310,9 +310,13 @@ class FeederAgent:
         return self._certifier.seconds
 
     def snap_rules(self, variant: Variant = TARIFF) -> tuple[SnapRule, ...]:
-        """Binaries by net direction: battery modes, roles of the prosumers."""
+        """Binaries by net direction: modes of devices, roles of the prosumers."""
         c = self.model(variant).columns
-        rules = [SnapRule(c["mode"], (c["charge"],), (c["discharge"],))]
+        rules = [
+            SnapRule(c[s.binary], tuple(c[n] for n in s.first), tuple(c[n] for n in s.second))
+            for member in self.feeder.devices
+            for s in member.snaps
+        ]
         if "role" in c:
             rules.append(SnapRule(c["role"], (c["buy"],), (c["sell"],)))
         return tuple(rules)
@@ -343,10 +347,6 @@ class FeederAgent:
             q[bus] += lower[name].q_mvar
         return p[self._loaded], q[self._loaded]
 
-    def _clipped_energy(self, measured: Measurement) -> Floats:
-        batteries = self.feeder.devices.batteries
-        return np.clip(measured.battery_e_mwh, batteries.e_min_mwh, batteries.e_max_mwh)
-
     def _head_voltage(self, measured: Measurement, vm_head_pu: Floats | None) -> Floats:
         """Voltage behind the ideal part of the boundary transformer (steps,)."""
         vm = np.full(self.horizon.length, measured.vm_pu) if vm_head_pu is None else vm_head_pu
@@ -357,26 +357,25 @@ class FeederAgent:
         return self.feeder.network.head_ratio if taps is None else taps.ratio(measured.tap_pos)
 
     def _values(
-        self, forecast: GridForecast, load_p: Floats, load_q: Floats, energy: Floats, head: Floats
+        self,
+        forecast: GridForecast,
+        load_p: Floats,
+        load_q: Floats,
+        states: Mapping[str, Floats],
+        head: Floats,
     ) -> dict[str, Floats]:
         base = self.feeder.network.base_mva
-        batteries = self.feeder.devices.batteries
-        # what can still be reached by the end of the horizon, if the initial energy cannot
-        reachable = energy + batteries.efficiency_charge * batteries.p_max_mw * float(
-            self.horizon.dt_h.sum()
-        )
-        target = np.minimum(batteries.e_initial_mwh, 0.999 * reachable)
         export = np.minimum(forecast.export_eur_per_mwh, forecast.import_eur_per_mwh - PRICE_SPREAD)
         values = {
             "v_head": head**2,
             "load_p": load_p / base,
             "load_q": load_q / base,
-            "pv_available": forecast.pv_available_mw.T / base,
-            "energy_initial": energy / base,
-            "energy_terminal": target / base,
             "import_price": forecast.import_eur_per_mwh,
             "export_price": export,
         }
+        for member in self.feeder.devices:
+            own_values = member.parameters(forecast, states, self.horizon.dt_h)
+            values |= {name: value / base for name, value in own_values.items()}
         if self.feeder.options.trade is not None:
             own = np.zeros((len(self.prosumers.bus), self.horizon.length))
             at = self._prosumer_at >= 0

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stackelgrid.controllers.device_limits import pv_limit
-from stackelgrid.controllers.networks.devices import Photovoltaics
+from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.controllers.networks.reduction import FlowState, Reduction
 from stackelgrid.controllers.schedule import Schedule, Trade
 from stackelgrid.profiles.arrays import Floats, Ints
@@ -18,35 +17,31 @@ def feeder_schedule(
     dt_h: Floats,
     x: Floats,
     columns: Mapping[str, Ints],
-    systems: Photovoltaics,
-    pv_available_mw: Floats,
+    devices: Devices,
+    forecast: GridForecast,
 ) -> Schedule:
-    """Schedule of a point x (columns by component), expanded to the full network; no trade.
+    """Schedule of a point x, expanded to the full network; no trade.
 
-    `pv_available_mw` (systems, steps) is the forecast that the point was found for.
+    interval: first interval of the horizon.
+    reduction: the network that the model was built for, and the full one.
+    dt_h: length of the steps in h.
+    x: point of the model, p.u.
+    columns: columns of x by component.
+    devices: devices of the feeder.
+    forecast: forecast that the point was found for.
     """
     base, steps = reduction.full.base_mva, len(dt_h)
 
-    def values(name: str) -> Floats:
-        return x[columns[name]].reshape(-1, steps)
+    def mw(name: str) -> Floats:
+        return base * x[columns[name]].reshape(-1, steps)
 
+    plan: dict[str, Floats] = {}
+    for member in devices:
+        plan |= member.planned(mw, forecast)
     at = reduced_flows(x, columns, steps)
     flows = reduction.expand(at.p, at.q, at.current2, at.v)
-    pv_p = base * values("pv_p")
-    return Schedule(
-        interval=interval,
-        dt_h=dt_h,
-        p_import_mw=base * values("p_import")[0],
-        q_import_mvar=base * values("q_import")[0],
-        charge_mw=base * values("charge"),
-        discharge_mw=base * values("discharge"),
-        battery_e_mwh=base * values("energy"),
-        pv_p_mw=pv_p,
-        pv_q_mvar=base * values("pv_q"),
-        unit_p_mw=base * values("unit_p"),
-        flows=flows,
-        pv_p_max_mw=pv_limit(systems, pv_p, pv_available_mw),
-    )
+    p_import, q_import = mw("p_import")[0], mw("q_import")[0]
+    return Schedule(interval, dt_h, p_import, q_import, plan, flows=flows)
 
 
 def reduced_flows(x: Floats, columns: Mapping[str, Ints], steps: int) -> FlowState:

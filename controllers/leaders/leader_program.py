@@ -16,8 +16,8 @@ from stackelgrid.controllers.leaders.feeder_agent import (
     FeederInstance,
     Variant,
 )
+from stackelgrid.controllers.models.conflicts import RowWords, conflict_words
 from stackelgrid.controllers.models.p2p import SETTLING
-from stackelgrid.controllers.networks.conflicts import RowWords, conflict_words
 from stackelgrid.controllers.solvers import CompiledModel, compile_model
 from stackelgrid.controllers.solvers.backend import MixedIntegerBackend, MixedIntegerSolution
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, parameter_vector

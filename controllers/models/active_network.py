@@ -1,13 +1,14 @@
 """An active distribution network (ADN): DistFlow, devices and tariff boundary in one model."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyomo.environ as pyo
 from pyomo.common.gc_manager import PauseGC
 
-from stackelgrid.controllers.models.battery import TerminalRule, add_batteries, wear_cost
+from stackelgrid.controllers.devices.devices import Devices
+from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.controllers.models.boundary import add_tariff_boundary, tariff_payment
 from stackelgrid.controllers.models.distflow import (
     add_distflow,
@@ -15,12 +16,11 @@ from stackelgrid.controllers.models.distflow import (
     add_power_balance,
 )
 from stackelgrid.controllers.models.p2p import Prosumers, TradeOptions, add_trade, trade_cost
-from stackelgrid.controllers.models.photovoltaic import add_photovoltaics, curtailment_cost
-from stackelgrid.controllers.models.units import add_units, generation_cost
-from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.solvers import CompiledModel, compile_model
 from stackelgrid.profiles.arrays import Floats, Ints
+
+TerminalRule = Literal["initial", "value"]
 
 
 @dataclass(frozen=True)
@@ -57,22 +57,14 @@ def active_network_model(
     options: prices and terminal rule.
     """
     base = network.base_mva
-    steps = len(dt_h)
     m = pyo.ConcreteModel(name=network.name)
 
-    add_distflow(m, network, steps)
+    add_distflow(m, network, len(dt_h))
     add_loads(m, load_bus)
-    add_photovoltaics(m, devices.photovoltaics, network.positions(devices.photovoltaics.bus), base)
-    add_batteries(
-        m,
-        devices.batteries,
-        network.positions(devices.batteries.bus),
-        base,
-        dt_h,
-        options.terminal,
-    )
-    add_units(m, devices.units, base)
-    add_injections(m, network.positions(devices.units.bus), lambda u, t: -m.unit_p[u, t])
+    for member in devices:
+        injection = member.equations(m, base, dt_h, options)
+        if injection is not None:
+            add_injections(m, network.positions(member.bus), injection.p, injection.q)
     add_power_balance(m, network)
     trade = options.trade
     if trade is not None:
@@ -81,15 +73,11 @@ def active_network_model(
     if options.tariff:
         add_tariff_boundary(m, traded_across=trade is not None and trade.across)
         cost += tariff_payment(m, base, dt_h)
-    cost += wear_cost(m, devices.batteries, base, dt_h)
-    cost += curtailment_cost(m, options.curtailment_eur_per_mwh, base, dt_h)
-    cost += generation_cost(m, devices.units, base, dt_h)
+    for member in devices:
+        cost += member.cost(m, base, dt_h, options)
     cost += loss_cost(m, network, options.loss_eur_per_mwh, dt_h)
     if trade is not None:
         cost += trade_cost(m, trade, base, dt_h)
-    if options.terminal == "value":
-        left = sum(m.energy[i, steps - 1] for i in m.batteries)
-        cost -= base * options.terminal_value_eur_per_mwh * left
     m.cost = pyo.Objective(expr=cost)
     return m
 
@@ -115,14 +103,9 @@ def loss_cost(m: Any, network: RadialNetwork, price_eur_per_mwh: float, dt_h: Fl
 
 def active_network_data(m: Any) -> list[Any]:
     """Variable components of the model that hold data."""
-    data = [
-        m.v_head,
-        m.load_p,
-        m.load_q,
-        m.pv_available,
-        m.energy_initial,
-        m.energy_terminal,
-    ]
+    names = [name for kind in kinds() for name in kind.data]
+    data = [m.v_head, m.load_p, m.load_q]
+    data += [m.component(name) for name in names if m.component(name) is not None]
     if m.component("import_price") is not None:
         data += [m.import_price, m.export_price]
     if m.component("prosumer_load") is not None:
@@ -167,18 +150,14 @@ def _content(
     options: ActiveNetworkOptions,
 ) -> tuple[object, ...]:
     """Return all data that the structure depends on; not names, profiles and initial energies."""
-    battery, pv, unit = devices.batteries, devices.photovoltaics, devices.units
     if options.trade is None:
         prosumers = Prosumers((), np.zeros(0), np.zeros(0))
-    arrays = (
+    arrays: tuple[Any, ...] = (
         network.parent, network.r, network.x, network.up, network.down, network.i_max,
         network.vm_min, network.vm_max, network.shunt_g, network.shunt_b, load_bus, dt_h,
-        network.positions(battery.bus), battery.discharge_max_mw, battery.p_max_mw,
-        battery.e_min_mwh, battery.e_max_mwh,
-        battery.efficiency_charge, battery.efficiency_discharge, battery.wear_eur_per_mwh,
-        network.positions(pv.bus), pv.sn_mva, pv.min_power_factor, pv.controllable, pv.q_per_p,
         network.positions(prosumers.bus), prosumers.buy_cap_mw, prosumers.sell_cap_mw,
-        network.positions(unit.bus), unit.p_min_mw, unit.p_max_mw, unit.c2, unit.c1, unit.c0,
-        np.array([unit.fixed_eur_per_h]),
     )  # fmt: skip
+    for member in devices:
+        if content := member.content():
+            arrays += (network.positions(member.bus), *content)
     return (network.base_mva, options, *(np.ascontiguousarray(a).tobytes() for a in arrays))

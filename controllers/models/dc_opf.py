@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
+from stackelgrid.controllers.devices.units import Units
 from stackelgrid.controllers.errors import ModelError
-from stackelgrid.controllers.models.units import add_units, generation_cost
-from stackelgrid.controllers.networks.devices import Units
 from stackelgrid.controllers.networks.meshed import MeshedNetwork
 from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Floats
@@ -39,7 +38,7 @@ def dc_opf_model(
     m.steps = pyo.RangeSet(0, len(dt_h) - 1)
     m.buses = pyo.RangeSet(0, network.buses - 1)
     m.branches = pyo.RangeSet(0, network.branches - 1)
-    add_units(m, units, base)
+    units.equations(m, base, dt_h)
     m.theta = pyo.Var(m.buses, m.steps)
     m.flow = pyo.Var(m.branches, m.steps, bounds=lambda m, k, t: _rating(network, k))
     m.load_p = pyo.Var(m.buses, m.steps)  # data
@@ -61,7 +60,7 @@ def dc_opf_model(
 
     if ramp_mw_per_h is not None:
         _add_ramps(m, network, units, dt_h, ramp_mw_per_h)
-    m.cost = pyo.Objective(expr=generation_cost(m, units, base, dt_h))
+    m.cost = pyo.Objective(expr=units.cost(m, base, dt_h))
     return m
 
 

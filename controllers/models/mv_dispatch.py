@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
+from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.controllers.models.boundary import add_tariff_boundary, tariff_payment
-from stackelgrid.controllers.models.units import add_units, generation_cost
-from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Floats
 
+DISPATCHED = ("load", "pv", "unit")  # kinds with a place in this model
 SIDES = 12  # of the polygon inside the circle of a line's rating
 
 
@@ -37,7 +37,7 @@ def mv_dispatch_model(
     base = network.base_mva
     m = pyo.ConcreteModel(name=network.name)
     m.steps = pyo.RangeSet(0, len(dt_h) - 1)
-    add_units(m, devices.units, base)
+    devices.units.equations(m, base, dt_h)
     m.systems = pyo.RangeSet(0, len(devices.photovoltaics.index) - 1)
     m.pv_p = pyo.Var(m.systems, m.steps, bounds=(0.0, None))
     _add_lindistflow(m, network, devices)
@@ -53,7 +53,7 @@ def mv_dispatch_model(
             return m.pv_p[i, t] - m.pv_available[i, t] == 0.0
         return m.pv_p[i, t] <= m.pv_available[i, t]
 
-    cost = tariff_payment(m, base, dt_h) + generation_cost(m, devices.units, base, dt_h)
+    cost = tariff_payment(m, base, dt_h) + devices.units.cost(m, base, dt_h)
     if curtailment_eur_per_mwh > 0.0:
         cost += sum(
             dt_h[t] * base * curtailment_eur_per_mwh * (m.pv_available[i, t] - m.pv_p[i, t])

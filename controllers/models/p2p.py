@@ -1,7 +1,7 @@
 """Peer-to-peer trade of prosumers, inside a feeder and across feeders (docs/formulation.md).
 
-A prosumer is a bus with PV or a battery. Trades are contracts: the power flows follow the
-injections, the trades determine payments between prosumers.
+A prosumer is a bus with a device that may trade (DeviceKind.prosumer). Trades are contracts: the
+power flows follow the injections, the trades determine payments between prosumers.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
-from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Floats, Ints
 
@@ -50,17 +50,15 @@ class Prosumers:
 
 def prosumers_of(devices: Devices, load_peak_mw: Floats) -> Prosumers:
     """Prosumers of a grid; `load_peak_mw` (loads,) is the largest power of each load."""
-    pv, batteries, loads = devices.photovoltaics, devices.batteries, devices.loads
-    buses = sorted({int(b) for b in (*pv.bus, *batteries.bus)})
+    own = [member for member in devices.consumers_first if member.prosumer]
+    buses = sorted({int(b) for member in own for b in member.bus})
     where = {b: i for i, b in enumerate(buses)}
     buy, sell = np.zeros(len(buses)), np.zeros(len(buses))
-    for bus, drawn, most in zip(
-        batteries.bus, batteries.discharge_max_mw, batteries.p_max_mw, strict=True
-    ):
-        buy[where[int(bus)]] += most
-        sell[where[int(bus)]] += drawn
-    for bus, power in zip(pv.bus, pv.p_rated_mw, strict=True):
-        sell[where[int(bus)]] += power
+    for member in own:
+        for bus, most_bought, most_sold in zip(member.bus, *member.trade_caps(), strict=True):
+            buy[where[int(bus)]] += most_bought
+            sell[where[int(bus)]] += most_sold
+    loads = devices.loads
     for bus, power in zip(loads.bus, load_peak_mw, strict=True):
         if int(bus) in where:
             buy[where[int(bus)]] += max(power, 0.0)
@@ -76,7 +74,7 @@ def add_trade(
     The pairing of prosumers has no cost, so only the feeder's sums over its prosumers are
     variables: bought from and sold to the grid, traded inside, bought and sold across. Any split
     of the sums over buyers (sellers) in proportion to their purchases (sales) fits them. Needs the
-    variables of batteries and PV, and `m.prosumer_load` contains the loads at the buses of the
+    variables of the devices, and `m.prosumer_load` contains the loads at the buses of the
     prosumers as data. `m.role` is 1 for a buyer.
     """
     m.prosumers = pyo.RangeSet(0, len(prosumers.bus) - 1)
@@ -90,13 +88,15 @@ def add_trade(
         m.add_component(name, pyo.Var(m.steps, bounds=(0.0, None)))
     m.role = pyo.Var(m.prosumers, m.steps, domain=pyo.Binary)
 
-    pv_at = _members(devices.photovoltaics.bus, prosumers.bus)
-    battery_at = _members(devices.batteries.bus, prosumers.bus)
+    members = [
+        (member, _members(member.bus, prosumers.bus)) for member in devices if member.prosumer
+    ]
 
     @every_step(m, m.prosumers)
     def prosumer_balance(m: Any, n: int, t: int) -> Any:
-        surplus = sum(m.pv_p[i, t] for i in pv_at[n]) - m.prosumer_load[n, t]
-        surplus += sum(m.discharge[i, t] - m.charge[i, t] for i in battery_at[n])
+        surplus = -m.prosumer_load[n, t]
+        for member, at in members:
+            surplus -= sum(member.net_consumption(m, i, t) for i in at[n])
         return surplus - m.sell[n, t] + m.buy[n, t] == 0.0
 
     @every_step(m, m.prosumers)

@@ -17,13 +17,13 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import check_indices, check_net
-from stackelgrid.controllers.networks.devices import PHASES
 from stackelgrid.controllers.networks.merging import merge_series_lines
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.net_columns import explained
 from stackelgrid.controllers.networks.net_file import read_net
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.controllers.networks.net_tables import conform_tables
+from stackelgrid.controllers.networks.phases import PHASES
 from stackelgrid.controllers.networks.topology import apply_topology
 
 # the day time snapshot whose loads pandapower ships with the feeder

@@ -71,8 +71,7 @@ class ActiveNetwork(PricedFeeder):
         devices = self.agent.feeder.devices
         self.size_mw = float(
             self.agent.feeder.load_peak_mw.sum()
-            + devices.photovoltaics.p_rated_mw.sum()
-            + devices.batteries.rated_mw.sum()
+            + sum(member.rated_mw.sum() for member in devices if member.prosumer)
         )
         self._programs: dict[tuple[bool, bool], ConicProgram] = {}
         self._solvers: dict[tuple[bool, bool], MixedIntegerBackend] = {}

@@ -15,9 +15,9 @@ from stackelgrid.controllers.certification.recovery import (
     Excess,
     convex_concave,
     curtailed,
+    feed_in_cap,
     largest_reward,
     loss_price,
-    pv_cap,
     tightened_limits,
 )
 from stackelgrid.controllers.decision import SchemeDecision
@@ -220,9 +220,9 @@ class _Leader:
         """Limit on the feed-in of PV at applied steps, below what AC can carry."""
         schedule, steps = self.now.plan.schedule, list(self.now.steps)
         share = tolerances.RECOVERY_PV_SHARE * self._feasible_share(schedule)
-        cap = np.full_like(schedule.pv_p_mw, np.inf)
-        cap[:, steps] = share[steps] * schedule.pv_p_mw[:, steps]
-        return pv_cap(self.agent.feeder.network.base_mva, cap)
+        steps, capped = list(self.steps), np.full_like(share, np.inf)
+        capped[steps] = share[steps]
+        return feed_in_cap(self.agent.feeder.network.base_mva, schedule, capped)
 
     def apply_directly(self) -> None:
         """Give up planning: curtail PV of the best schedule, or else of the last good one."""

@@ -1,19 +1,22 @@
 """Forecast errors and deviations of a scenario's grids: error paths and realised series."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.controllers.devices.devices import Devices
+from stackelgrid.controllers.devices.kind import Role
+from stackelgrid.controllers.devices.registry import series_names
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
-from stackelgrid.profiles.forecast import GridSeries, columns_of, series_of
+from stackelgrid.profiles.forecast import PRICE, GridSeries, columns_of, series_of
 from stackelgrid.profiles.forecast_correlation import Label, SiteCorrelation, read_correlation
 from stackelgrid.profiles.forecast_errors import ErrorModel, ErrorPath
 from stackelgrid.profiles.forecast_predictors import deviated
+from stackelgrid.profiles.forecast_table import QUANTITIES
 from stackelgrid.profiles.time_axis import TimeAxis
 from stackelgrid.scenarios.build.grids import BuiltGrid
 from stackelgrid.scenarios.build.random import generator
@@ -39,29 +42,32 @@ class Profiles:
     series: Mapping[str, GridSeries]
     folder: Path
 
-    def pv_upper(self, name: str) -> Floats:
-        """Return the largest PV power (n, systems) in MW: the rated power, or a higher profile."""
-        rated = self.devices[name].photovoltaics.p_rated_mw
-        return np.maximum(rated, self.series[name].pv_available_mw)
+    def upper(self, name: str, quantity: str) -> Floats | None:
+        """Return the largest values (n, columns) of a kind's series; None without a limit."""
+        member = self.devices[name].of(quantity)
+        return None if member is None else member.series_limit(self.series[name].devices)
 
-    def loads_only(self, name: str) -> npt.NDArray[np.bool_]:
-        """Return a mask of the load columns; generators of constant power have no errors."""
-        return np.tile(self.devices[name].loads.profiled, 2)
+    def with_errors(self, name: str, quantity: str) -> npt.NDArray[np.bool_]:
+        """Return which columns of a kind's series have errors; constant powers have none."""
+        member = self.devices[name].of(quantity)
+        if member is None:
+            return np.ones(2, dtype=bool)  # both prices
+        return np.tile(member.uncertain, len(member.names(Role.SERIES)))
 
     def has_prices(self, name: str) -> bool:
         """Return True if a grid has a tariff; transmission grids have none."""
         return self.grids[name].section.tariff is not None
 
 
-def labels_of(name: str) -> tuple[Label, Label, Label]:
-    """Return the labels of a grid's loads and PV, and of the price shared by all grids."""
-    return Label(name, "load"), Label(name, "pv"), Label(_MARKET, "price")
+def labels_of(name: str) -> dict[str, Label]:
+    """Return the labels of a grid's quantities with errors; all grids share that of the price."""
+    return {q: Label(_MARKET if q == PRICE else name, q) for q in QUANTITIES}
 
 
 def error_paths(
     profiles: Profiles,
     section: ForecastSection | DeviationsSection,
-    models: Sequence[ErrorModel | None],
+    models: Mapping[str, ErrorModel | None],
     scenario_seed: int,
     purpose: str,
 ) -> dict[Label, ErrorPath]:
@@ -85,8 +91,8 @@ def error_paths(
     wanted = {
         label: model
         for name in names
-        for label, model in zip(labels_of(name), models, strict=True)
-        if model is not None and model.errs
+        for quantity, label in labels_of(name).items()
+        if (model := models[quantity]) is not None and model.errs
     }
     try:
         noise = correlation.noise(tuple(wanted), draw)
@@ -118,7 +124,7 @@ def _correlation_from_file(path: Path, names: tuple[str, ...], where: str) -> Si
         read = read_correlation(path)
     except ProfileError as error:
         raise ScenarioError(f"{where}: {error}") from error
-    single = {label.text for name in names for label in labels_of(name)}
+    single = {label.text for name in names for label in labels_of(name).values()}
     accepted = set(names) if read.names and read.names[0] in names else single
     unknown = [name for name in read.names if name not in accepted]
     if unknown:
@@ -147,14 +153,16 @@ def reality_of(scenario: Scenario, profiles: Profiles) -> Reality:
 
 
 def _realised(name: str, profiles: Profiles, paths: Mapping[Label, ErrorPath]) -> GridSeries:
-    load, pv, price = columns_of(profiles.series[name])
-    of_load, of_pv, of_price = (paths.get(label) for label in labels_of(name))
-    if of_load is not None:
-        at = profiles.loads_only(name)
-        load = load.copy()
-        load[:, at] = deviated(load[:, at], of_load.deviation, relative=True)
-    if of_pv is not None:
-        pv = deviated(pv, of_pv.deviation, relative=True, upper=profiles.pv_upper(name))
-    if of_price is not None and profiles.has_prices(name):
-        price = deviated(price, of_price.deviation, relative=False)
-    return series_of(load, pv, price)
+    columns = columns_of(profiles.series[name], series_names())
+    for quantity, label in labels_of(name).items():
+        path = paths.get(label)
+        if path is None or (quantity == PRICE and not profiles.has_prices(name)):
+            continue
+        at = profiles.with_errors(name, quantity)
+        values = columns[quantity].copy()
+        values[:, at] = deviated(
+            values[:, at], path.deviation, relative=quantity != PRICE,
+            upper=profiles.upper(name, quantity),
+        )  # fmt: skip
+        columns[quantity] = values
+    return series_of(columns, series_names())

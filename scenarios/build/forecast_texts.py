@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from stackelgrid.profiles.forecast_table import QUANTITIES
 from stackelgrid.scenarios.schema.forecast import ErrorSection, ForecastSection, PriceErrorSection
 from stackelgrid.scenarios.schema.scenario import Scenario
 
@@ -11,16 +12,14 @@ def forecast_lines(scenario: Scenario) -> Iterator[str]:
     section, deviations = scenario.forecast, scenario.deviations
     if section is not None:
         quantities = (
-            f"{name} {_quantity(section, name, model)}"
-            for name, model in zip(("load", "pv", "price"), section.models, strict=True)
+            f"{name} {_quantity(section, name, model)}" for name, model in section.models.items()
         )
         yield f"forecast: {section.model}, {_updates(section, scenario)}; {'; '.join(quantities)}"
     if deviations is not None:
         parts = (
-            f"{name} {_errors(getattr(deviations, name), deviations.level)}"
-            for name in ("load", "pv", "price")
+            f"{name} {_errors(getattr(deviations, name), deviations.level)}" for name in QUANTITIES
         )
-        yield f"deviations: what happens strays from the profiles; {'; '.join(parts)}"
+        yield f"deviations: realised series deviate from the profiles; {'; '.join(parts)}"
 
 
 def _quantity(section: ForecastSection, name: str, model: str) -> str:

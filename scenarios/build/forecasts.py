@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.controllers.devices.devices import Devices
+from stackelgrid.controllers.devices.registry import series_names
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast import (
+    PRICE,
     ForecastSource,
     GridSeries,
     PerfectForecast,
@@ -32,7 +34,7 @@ from stackelgrid.profiles.forecast_predictors import (
     Tabulated,
     require_day,
 )
-from stackelgrid.profiles.forecast_table import ForecastTable, read_forecast_table
+from stackelgrid.profiles.forecast_table import QUANTITIES, ForecastTable, read_forecast_table
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
 from stackelgrid.scenarios.build.deviations import (
     Profiles,
@@ -44,13 +46,12 @@ from stackelgrid.scenarios.build.deviations import (
 from stackelgrid.scenarios.build.grids import BuiltGrid
 from stackelgrid.scenarios.build.series import SeriesFactory
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.schema.forecast import ForecastPrice, ForecastQuantity, ForecastSection
+from stackelgrid.scenarios.schema.forecast import ForecastSection
 from stackelgrid.scenarios.schema.scenario import Scenario
 
 # relative errors are cut at +-100 %: a forecast is at most this factor times the profile's peak
 _LOAD_HEADROOM = 2.0
-# order of the quantities in sections, columns and labels
-_LOAD, _PV, _PRICE = 0, 1, 2
+_LOAD, _PV = "load", "pv"
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def build_world(
     reality = reality_of(scenario, profiles)
     section = scenario.forecast
     forecasts: dict[str, ForecastSource] = {}
-    if section is None or set(section.models) == {"perfect"}:
+    if section is None or set(section.models.values()) == {"perfect"}:
         forecasts = {n: PerfectForecast(s, horizon) for n, s in reality.series.items()}
         peaks = {n: _peak(s.load_p_mw, None) for n, s in series.items()}
         return World(reality.series, forecasts, peaks)
@@ -89,7 +90,7 @@ def build_world(
     peaks = {}
     for name in grids:
         source = sources.forecast(name)
-        forecasts[name], peaks[name] = source, _peak(series[name].load_p_mw, source.load)
+        forecasts[name], peaks[name] = source, _peak(series[name].load_p_mw, source.devices[_LOAD])
     return World(reality.series, forecasts, peaks)
 
 
@@ -124,46 +125,41 @@ class _ForecastFactory:
     ) -> None:
         self._scenario, self._section, self._factory = scenario, section, factory
         self._horizon, self._profiles, self._reality = horizon, profiles, reality
-        self._sections: tuple[ForecastQuantity | ForecastPrice, ...] = (
-            section.load,
-            section.pv,
-            section.price,
-        )
         self._errors = self._error_paths()
         self._updates = _updates(section, profiles.axis)
-        self._table = self._read_table() if "file" in section.models else None
-        past = "persistence" in section.models
+        self._table = self._read_table() if "file" in section.models.values() else None
+        past = "persistence" in section.models.values()
         self._past = self._day_before() if past else None
 
     def forecast(self, name: str) -> UpdatedForecast:
         """Return the forecast source of one grid."""
-        expected = columns_of(self._profiles.series[name])
-        realised = columns_of(self._reality.series[name])
-        pv, price = (self._predictor(name, k, expected[k], realised[k]) for k in (_PV, _PRICE))
-        load = self._load(name, expected[_LOAD], realised[_LOAD])
-        length = self._profiles.axis.length
-        return UpdatedForecast(load, pv, price, self._updates, self._horizon, length)
+        expected = columns_of(self._profiles.series[name], series_names())
+        realised = columns_of(self._reality.series[name], series_names())
+        found = {k: self._partly(name, k, expected[k], realised[k]) for k in expected}
+        price, length = found.pop(PRICE), self._profiles.axis.length
+        names, horizon = series_names(), self._horizon
+        return UpdatedForecast(found, price, names, self._updates, horizon, length)
 
-    def _load(self, name: str, expected: Floats, realised: Floats) -> Predictor:
-        """Return the predictor of the loads; the power of constant generators is known exactly."""
-        at = self._profiles.loads_only(name)
-        if not at.any():
+    def _partly(self, name: str, k: str, expected: Floats, realised: Floats) -> Predictor:
+        """Return the predictor of a quantity; constant powers, and kinds without a section, are known."""
+        at = self._profiles.with_errors(name, k)
+        if k not in QUANTITIES or not at.any():
             return Known(realised)
-        predictor = self._predictor(name, _LOAD, expected[:, at], realised[:, at])
+        predictor = self._predictor(name, k, expected[:, at], realised[:, at])
         return predictor if at.all() else PartlyKnown(realised, at, predictor)
 
-    def _predictor(self, name: str, k: int, expected: Floats, realised: Floats) -> Predictor:
-        """Return the predictor of a grid's k-th quantity from its profile and realised series."""
+    def _predictor(self, name: str, k: str, expected: Floats, realised: Floats) -> Predictor:
+        """Return the predictor of a grid's quantity from its profile and realised series."""
         model, label = self._section.models[k], labels_of(name)[k]
-        nothing = not self._profiles.has_prices(name) if k == _PRICE else not expected.shape[1]
+        nothing = not self._profiles.has_prices(name) if k == PRICE else not expected.shape[1]
         if model == "perfect" or nothing:
             return Known(realised)
         if model == "persistence":
             return self._persistence(name, k, realised)
-        upper = self._profiles.pv_upper(name) if k == _PV else None
+        upper = self._profiles.upper(name, k)
         if model == "file":
             assert self._table is not None
-            total = expected[:, 0] if k == _PRICE else expected.sum(axis=1)
+            total = expected[:, 0] if k == PRICE else expected.sum(axis=1)
             if k == _LOAD:  # the first half of the columns is active power, the second reactive
                 total = expected[:, : expected.shape[1] // 2].sum(axis=1)
             covered, of_grid = self._horizon.intervals_covered, Label(name, label.quantity)
@@ -173,18 +169,17 @@ class _ForecastFactory:
                 )
             except ProfileError as error:
                 raise ScenarioError(f"forecast.file: {error}") from error
-        relative, strayed = k != _PRICE, self._reality.paths.get(label)
+        relative, strayed = k != PRICE, self._reality.paths.get(label)
         observed = None
         if strayed is not None:
             observed = Observed(realised, expected, strayed.kept, relative)
         return OutlookWithErrors(expected, relative, self._errors.get(label), observed, upper)
 
-    def _persistence(self, name: str, k: int, realised: Floats) -> Predictor:
+    def _persistence(self, name: str, k: str, realised: Floats) -> Predictor:
         assert self._past is not None
-        past = columns_of(self._past[1][name])[k]
-        if k == _LOAD:
-            past = past[:, self._profiles.loads_only(name)]
-        rule = self._sections[k].persistence
+        past = columns_of(self._past[1][name], series_names())[k]
+        past = past[:, self._profiles.with_errors(name, k)]
+        rule = getattr(self._section, k).persistence
         if rule == "last":
             return LastSeen(past, realised)
         if k != _PV:

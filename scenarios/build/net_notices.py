@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from pandapower.auxiliary import pandapowerNet
 
+from stackelgrid.controllers.devices.elements import controllable, is_photovoltaic
 from stackelgrid.controllers.networks.cases import available_cases
-from stackelgrid.controllers.networks.devices import controllable, is_photovoltaic
 from stackelgrid.controllers.networks.naming import listed
 from stackelgrid.scenarios.build.system import BuiltScenario
 
@@ -29,7 +29,7 @@ def net_lines(built: BuiltScenario) -> list[str]:
 
 def _constant(net: pandapowerNet) -> Iterator[str]:
     """Describe the static generators of constant power, by type."""
-    fixed = net.sgen[~is_photovoltaic(net.sgen) & ~controllable(net, "sgen")]
+    fixed = net.sgen[~is_photovoltaic(net.sgen) & ~controllable(net.sgen, "sgen")]
     for kind, group in fixed.groupby(fixed["type"].fillna("").astype(str)):
         of_type = f" of type {kind}" if kind else " without type"
         total = float((group.p_mw * group.scaling.fillna(1.0)).sum())
@@ -39,7 +39,7 @@ def _constant(net: pandapowerNet) -> Iterator[str]:
 
 
 def _solar(net: pandapowerNet) -> Iterator[str]:
-    solar = net.sgen[is_photovoltaic(net.sgen) & ~controllable(net, "sgen")]
+    solar = net.sgen[is_photovoltaic(net.sgen) & ~controllable(net.sgen, "sgen")]
     if len(solar):
         yield (
             f"sgen {listed(solar.index)} is PV that is not controllable: it feeds in the "
@@ -49,7 +49,7 @@ def _solar(net: pandapowerNet) -> Iterator[str]:
 
 def _costs(net: pandapowerNet) -> Iterator[str]:
     for table in ("gen", "sgen"):
-        fixed = set(net[table].index[~controllable(net, table)])
+        fixed = set(net[table].index[~controllable(net[table], table)])
         priced = net.poly_cost.element[net.poly_cost.et == table]
         found = sorted(int(i) for i in priced if i in fixed)
         if found:

@@ -8,7 +8,8 @@ import pandapower as pp
 import pandas as pd
 from pandapower.auxiliary import pandapowerNet
 
-from stackelgrid.controllers.networks.devices import PV_TYPE, controllable, is_photovoltaic
+from stackelgrid.controllers.devices.elements import controllable, is_photovoltaic
+from stackelgrid.controllers.devices.photovoltaics import PV_TYPE
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.errors import ScenarioError
@@ -43,7 +44,7 @@ def place_devices(
             "PV); pv places new ones"
         )
     # placed storages are controllable; the net's own keep their value
-    net.storage["controllable"] = controllable(net, "storage")
+    net.storage["controllable"] = controllable(net.storage, "storage")
     for k, pv in enumerate(section.pv):
         buses = _buses(net, pv, section, scenario, f"pv.{k}", record)
         index = pp.create_sgen(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast import GridSeries

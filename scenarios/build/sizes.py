@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.profiles.size_limits import PLANNED_CELLS, PROGRAM_CELLS, SERIES_CELLS
 from stackelgrid.scenarios.build.grids import BuiltGrid
 from stackelgrid.scenarios.errors import ScenarioError

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from stackelgrid.controllers.cascade.cascade import Cascade
+from stackelgrid.controllers.devices.devices import Devices, read_devices
 from stackelgrid.controllers.errors import NetworkError, SchemeError, SolverError
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
 from stackelgrid.controllers.models.p2p import TradeOptions
-from stackelgrid.controllers.networks.devices import Devices, read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.radial import radial_network

@@ -163,9 +163,9 @@ def _connect(
             initial_data={"slack_vm_pu": simulated.vm_pu, "tap_pos": simulated.tap_pos},
         )  # fmt: skip
         world.connect(
-            fleet, agent, ("battery_e_mwh", "battery_e_mwh"),
+            fleet, agent, *((state, state) for state in built.fleets[name].states),
             time_shifted=interval_s,
-            initial_data={"battery_e_mwh": built.fleets[name].battery_e_mwh},
+            initial_data=built.fleets[name].states,
         )  # fmt: skip
         world.connect(
             log, agent, ("recorded", "recorded"),

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast_correlation import correlation_matrix
 from stackelgrid.profiles.forecast_errors import ErrorModel
+from stackelgrid.profiles.forecast_table import QUANTITIES
 from stackelgrid.scenarios.schema.base import (
     ClockTime,
     Finite,
@@ -110,7 +111,7 @@ class ForecastSection(Section):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if "file" in self.models and self.file is None:
+        if "file" in self.models.values() and self.file is None:
             raise ValueError("model 'file' needs file, a CSV or Parquet file of forecasts")
         if self.update_min is not None and self.update_at is not None:
             raise ValueError("one of update_min and update_at is accepted, not both")
@@ -126,19 +127,17 @@ class ForecastSection(Section):
         return self
 
     @property
-    def models(self) -> tuple[Model, Model, Model]:
-        """Models of load, PV and price."""
-        load, pv, price = (s.model or self.model for s in (self.load, self.pv, self.price))
-        return load, pv, price
+    def models(self) -> dict[str, Model]:
+        """Model of each quantity."""
+        return {q: getattr(self, q).model or self.model for q in QUANTITIES}
 
     @property
-    def error_models(self) -> tuple[ErrorModel | None, ...]:
-        """Errors of load, PV and price at the section's level; None for models without errors."""
-        sections: tuple[ForecastQuantity | ForecastPrice, ...] = (self.load, self.pv, self.price)
-        return tuple(
-            section.error_model(self.level) if model == "autoregressive" else None
-            for section, model in zip(sections, self.models, strict=True)
-        )
+    def error_models(self) -> dict[str, ErrorModel | None]:
+        """Errors of each quantity at the section's level; None for models without errors."""
+        return {
+            q: getattr(self, q).error_model(self.level) if model == "autoregressive" else None
+            for q, model in self.models.items()
+        }
 
 
 class DeviationsSection(Section):
@@ -155,9 +154,9 @@ class DeviationsSection(Section):
     price: PriceErrorSection = PriceErrorSection()
 
     @property
-    def error_models(self) -> tuple[ErrorModel, ...]:
-        """Errors of load, PV and price at the section's level."""
-        return tuple(s.error_model(self.level) for s in (self.load, self.pv, self.price))
+    def error_models(self) -> dict[str, ErrorModel | None]:
+        """Errors of each quantity at the section's level."""
+        return {q: getattr(self, q).error_model(self.level) for q in QUANTITIES}
 
 
 def check_updates(section: ForecastSection, interval_min: int) -> None:

@@ -245,7 +245,7 @@ def first_measured(built: BuiltScenario) -> dict[str, Measurement]:
         name: Measurement(
             vm_pu=built.simulated[name].vm_pu,
             tap_pos=built.simulated[name].tap_pos,
-            battery_e_mwh=built.fleets[name].battery_e_mwh.copy(),
+            devices=built.fleets[name].states,
         )
         for name in built.grids
     }

@@ -223,13 +223,13 @@ def _content(
         if own is None:
             continue
         section = content[name]
-        models = [model for model in own.error_models if model is not None]
+        models = [model for model in own.error_models.values() if model is not None]
         if any(model.errs for model in models):
             section["level"] *= cell.error_level
         # where nothing is drawn, all members are the same
         draws = any(model.std > 0.0 for model in models) and section["level"] > 0.0
         section["seed"] = seed if draws or ensemble.vary_world else 0
-        of_a_set = isinstance(own, ForecastSection) and "file" in own.models
+        of_a_set = isinstance(own, ForecastSection) and "file" in own.models.values()
         if of_a_set and "member" in section:
             section["member"] += cell.member
     if cell.variant == PERFECT:

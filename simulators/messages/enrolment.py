@@ -16,7 +16,7 @@ _MARGIN = 1.5
 def enrolled_limits(feeder: Feeder, below: Iterable[tuple[float, PowerLimits]]) -> PowerLimits:
     """Return limits of one copy of a grid from its installed devices, in MW and MVAr.
 
-    They are 1.5 times the power of its loads at their peaks, PV systems, batteries and units
+    They are 1.5 times the power of its loads at their peaks and of its other devices
     (reactive: their apparent power, with lines and shunts), plus the limits of the grids below it,
     `below`, each with its number of copies.
     """
@@ -25,14 +25,10 @@ def enrolled_limits(feeder: Feeder, below: Iterable[tuple[float, PowerLimits]]) 
     nominal = np.abs(loads.p_mw)
     # a load without active power has no peak to scale its profile with
     scale = np.divide(peak, nominal, out=np.ones(len(peak)), where=nominal > 0.0)
-    units = devices.units
-    largest = np.maximum(units.p_max_mw, -units.p_min_mw)
-    others = float(devices.batteries.rated_mw.sum() + largest.sum())
-    active = peak.sum() + devices.photovoltaics.p_rated_mw.sum() + others
+    active = peak.sum() + sum(member.rated_mw.sum() for member in devices)
     apparent = (
         np.hypot(peak, scale * loads.q_mvar).sum()
-        + devices.photovoltaics.sn_mva.sum()
-        + others
+        + sum(member.rated_mva.sum() for member in devices)
         + network.base_mva * np.abs(network.shunt_b).sum()
     )
     grids = tuple(below)

@@ -65,7 +65,7 @@ class RemoteController:
             name: {
                 "vm_pu": {"grid": m.vm_pu},
                 "tap_pos": {"grid": m.tap_pos},
-                "battery_e_mwh": {"fleet": np.asarray(m.battery_e_mwh)},
+                **{state: {"fleet": np.asarray(v)} for state, v in m.devices.items()},
             }
             for name, m in measured.items()
         }

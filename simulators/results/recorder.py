@@ -57,7 +57,7 @@ RECORDED_BOUNDARY = names(BOUNDARY, Flow.OUTPUT)
 RECORDED_FLEET = [
     n for n in names(FLEET, Flow.OUTPUT) if n not in ("bus_p_mw", "bus_q_mvar", "gen_p_mw")
 ]
-RECORDED_AGENT = ["plan", "energy_used_mwh"]
+RECORDED_AGENT = ["plan", "states_used"]
 assert set(RECORDED_AGENT) <= set(names(AGENT, Flow.OUTPUT))
 
 
@@ -182,7 +182,7 @@ class Recorder(mosaik_api_v3.Simulator):
         gen_p = float(sum(unit_p[k] for k, t in enumerate(d.units.table) if t == "gen"))
         # energy of batteries: at the end of the last step, in the agent's plan, at the start of
         # this one
-        start, used = seen["battery_e_start_mwh"], seen["energy_used_mwh"]
+        start, used = seen["battery_e_start_mwh"], seen["states_used"]["battery_e_mwh"]
         before = self._totals.battery_e_mwh.get(grid.name, start)
         handover = max(largest(np.abs(before - start)), largest(np.abs(used - start)))
         feeder = grid.level != "transmission"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.controllers.models.p2p import TradeOptions
-from stackelgrid.controllers.networks.devices import Devices
 from stackelgrid.controllers.networks.limits import GridLimits
 from stackelgrid.controllers.networks.order import NetOrder
 from stackelgrid.controllers.schedule import Plan, Trade

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.controllers.decision import Decision, Outcome
-from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.simulators.results.tables import TableWriter
 
 

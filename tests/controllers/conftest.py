@@ -11,6 +11,7 @@ import pandapower as pp
 import pytest
 from pandapower_nets import empty_net
 
+from stackelgrid.controllers.devices.devices import Devices, read_devices
 from stackelgrid.controllers.leaders.feeder_schedule import middle_price
 from stackelgrid.controllers.leaders.leader_group import LeaderGroup
 from stackelgrid.controllers.models.active_network import (
@@ -21,7 +22,6 @@ from stackelgrid.controllers.models.active_network import (
 from stackelgrid.controllers.models.p2p import prosumers_of
 from stackelgrid.controllers.networks.boundary import tap_changer
 from stackelgrid.controllers.networks.cases import load_case as read_case
-from stackelgrid.controllers.networks.devices import Devices, read_devices
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow
 from stackelgrid.controllers.networks.radial import RadialNetwork, radial_network
 from stackelgrid.controllers.networks.reduction import FlowState, Reduction, reduce_network

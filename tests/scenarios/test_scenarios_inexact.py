@@ -64,7 +64,7 @@ def decided():
     def decide(*overrides):
         if overrides not in known:
             built = build_scenario(load_scenario("inexact", [*OPEN_SOLVERS, *overrides]))
-            measured = {"mv1": Measurement(1.0, 0, np.zeros(0))}
+            measured = {"mv1": Measurement(1.0, 0, battery_e_mwh=np.zeros(0))}
             known[overrides] = Decided(
                 built,
                 [

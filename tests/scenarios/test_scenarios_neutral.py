@@ -39,7 +39,7 @@ def test_conic_solver_has_no_memory(quick_built, grid):
     lower = {f.name: exchange for f in quick_built.system.children(grid)}
     used, tap = ClarabelSolver(program), quick_built.simulated[grid].tap_pos
     for k in range(3):
-        measured = Measurement(1.0 + 0.01 * k, tap, (0.5 + 0.2 * k) * energy)
+        measured = Measurement(1.0 + 0.01 * k, tap, battery_e_mwh=(0.5 + 0.2 * k) * energy)
         values = agent.prepare(k, measured, lower).values
         data = program.data(parameter_vector(agent.compiled.parameters, values))
         known, fresh = used.solve(data), ClarabelSolver(program).solve(data)

@@ -3,9 +3,9 @@
 import pandapower as pp
 import pytest
 
+from stackelgrid.controllers.devices.devices import read_devices
+from stackelgrid.controllers.devices.phases import check_phases
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.devices import read_devices
-from stackelgrid.controllers.networks.phases import check_phases
 from stackelgrid.scenarios.build.grids import build_grids
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.load import load_scenario

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from stackelgrid.controllers.networks.devices import read_devices
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.profiles.size_limits import PROGRAM_CELLS, SERIES_CELLS
 from stackelgrid.scenarios.build.grids import build_grids
 from stackelgrid.scenarios.build.series import horizon_of

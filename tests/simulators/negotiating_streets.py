@@ -141,7 +141,9 @@ class Streets:
 
     def decide(self, interval) -> tuple[Decision, Negotiation]:
         """Decide for an interval and carry its first step out."""
-        measured = {n: Measurement(HEAD_VM_PU, 0, e) for n, e in self.energy_mwh.items()}
+        measured = {
+            n: Measurement(HEAD_VM_PU, 0, battery_e_mwh=e) for n, e in self.energy_mwh.items()
+        }
         decision = self.cascade.decide(interval, measured)
         for name, plan in decision.plans.items():
             self.energy_mwh[name] = plan.schedule.battery_e_mwh[:, 0].copy()

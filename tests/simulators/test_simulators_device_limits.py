@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stackelgrid.controllers.device_limits import battery_step, pv_output, unit_output
-from stackelgrid.controllers.networks.devices import Batteries, Photovoltaics, Units
+from stackelgrid.controllers.devices.batteries import Batteries
+from stackelgrid.controllers.devices.photovoltaics import Photovoltaics
+from stackelgrid.controllers.devices.units import Units
 
 NONE = np.zeros(0)
 

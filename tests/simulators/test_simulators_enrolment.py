@@ -7,9 +7,9 @@ import pandapower as pp
 import pytest
 from negotiating_streets import street_net
 
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.negotiation.commit.messages import PowerLimits
 from stackelgrid.controllers.networks.cases import normalise
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.radial import radial_network
 from stackelgrid.controllers.system import Feeder
 from stackelgrid.simulators.messages.enrolment import enrolled_limits

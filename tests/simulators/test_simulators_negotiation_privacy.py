@@ -198,7 +198,7 @@ def test_the_coordinator_knows_of_its_agents_what_they_have_told(negotiated):
     streets, instances = negotiated
     scheme = streets.scheme
     follower, exchange = scheme.follower, scheme.coordinator.coordinator._exchange
-    measured = Measurement(HEAD_VM_PU, 0, streets.energy_mwh["mv1"])
+    measured = Measurement(HEAD_VM_PU, 0, battery_e_mwh=streets.energy_mwh["mv1"])
     for interval, opening in enumerate(streets.openings):
         np.testing.assert_array_equal(
             opening.own_parameters, follower.parameters(interval, measured)

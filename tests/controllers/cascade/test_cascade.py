@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stackelgrid.controllers.cascade.cascade import Cascade
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.networks.boundary import TransformerData, attach_transformer
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.protocol import ControllerSettings
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
@@ -74,7 +74,8 @@ def transmission(load_case):
 
 def measure(system, vm_pu=1.0):
     return {
-        f.name: Measurement(vm_pu, 0, f.devices.batteries.e_initial_mwh) for f in system.feeders
+        f.name: Measurement(vm_pu, 0, battery_e_mwh=f.devices.batteries.e_initial_mwh)
+        for f in system.feeders
     }
 
 

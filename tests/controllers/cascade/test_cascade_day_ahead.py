@@ -6,10 +6,10 @@ import pytest
 from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.certification.conditions import Conditions
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
 from stackelgrid.controllers.models.p2p import TradeOptions
 from stackelgrid.controllers.networks.boundary import TransformerData, attach_transformer
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.protocol import ControllerSettings
 from stackelgrid.controllers.schedule import Measurement
@@ -62,7 +62,11 @@ def transmission(load_case):
 def measure(system, vm_pu=1.0, energy=None):
     return {
         f.name: Measurement(
-            vm_pu, 0, f.devices.batteries.e_initial_mwh if energy is None else np.array([energy])
+            vm_pu,
+            0,
+            battery_e_mwh=f.devices.batteries.e_initial_mwh
+            if energy is None
+            else np.array([energy]),
         )
         for f in system.feeders
     }

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from stackelgrid.controllers.certification.a_priori import a_priori, largest_injections
+from stackelgrid.controllers.devices.devices import read_devices
+from stackelgrid.controllers.devices.units import Units
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.devices import Units, read_devices
 from stackelgrid.controllers.networks.radial import RadialNetwork, radial_network
 
 

@@ -329,7 +329,7 @@ def test_baran_wu_with_fixed_loads_is_exact_to_1e_7(
     horizon = Horizon((60,) * steps, 60)
     feeder = build_feeder(load_case("case33bw"), horizon=horizon)
     operator = lone_feeder(FeederAgent(feeder, horizon, ActiveNetworkLibrary(), {}))
-    plan = operator.decide(0, Measurement(1.0, 0, np.zeros(0)), {})
+    plan = operator.decide(0, Measurement(1.0, 0, battery_e_mwh=np.zeros(0)), {})
     certificate = plan.certificate
     assert certificate.verdict == ("exact",) * steps
     assert np.nanmax(certificate.cone_gap_pu) < 1e-7

@@ -10,9 +10,9 @@ from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.certification.mixtures import RadialMixtures, TransmissionMixtures
 from stackelgrid.controllers.certification.transmission import TransmissionCertifier
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.boundary import TransformerData, attach_transformer
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.schedule import BoundaryProfile, Schedule
 from stackelgrid.controllers.system import Transmission

@@ -261,7 +261,7 @@ def burning(radial_net, with_devices, build_feeder, lone_feeder):
     agent = operator.agent
 
     def decide(amend):
-        instance = agent.prepare(0, Measurement(1.0, 0, np.zeros(0)), {})
+        instance = agent.prepare(0, Measurement(1.0, 0, battery_e_mwh=np.zeros(0)), {})
         instance = replace(instance, amendment=amend(agent))
         point = operator.group.decide({feeder.name: instance}).points[feeder.name]
         certificate = agent.plan(instance, point, np.zeros(2)).certificate

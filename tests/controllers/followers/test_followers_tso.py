@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.followers.tso import TsoAgent
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.controllers.system import Transmission

@@ -6,10 +6,10 @@ import numpy as np
 import pandapower as pp
 import pytest
 
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.followers.mv_operator import MvDispatchAgent
 from stackelgrid.controllers.followers.tso import TsoAgent
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
 from stackelgrid.controllers.solvers.highs_qp import QuadraticSolver
@@ -18,7 +18,7 @@ from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon
 
 HORIZON = Horizon((15, 15, 60), 15)
-HEAD = Measurement(1.02, 0, np.zeros(0))
+HEAD = Measurement(1.02, 0, battery_e_mwh=np.zeros(0))
 
 
 def make_tso(net, children, load=0.9, **arguments):
@@ -193,7 +193,7 @@ def test_ramps_start_from_the_last_dispatch(load_case):
 
 def test_the_plan_of_the_feeder(mv_agent):
     agent = mv_agent()
-    measured = Measurement(1.02, 0, np.array([0.07]))
+    measured = Measurement(1.02, 0, battery_e_mwh=np.array([0.07]))
     lower = {n: BoundaryProfile(np.full(3, 0.1), np.full(3, 0.02)) for n in agent.children}
     plan = agent.decide(0, lower, measured)
     schedule, network = plan.schedule, agent.feeder.network
@@ -216,7 +216,7 @@ def test_the_plan_of_the_feeder(mv_agent):
 
 def test_a_feeder_without_a_solution_holds(mv_agent):
     agent = mv_agent(load=[0.5] * 4 + [9.0] * 20)
-    measured = Measurement(1.0, 0, np.array([0.1]))
+    measured = Measurement(1.0, 0, battery_e_mwh=np.array([0.1]))
     lower = {n: BoundaryProfile(np.zeros(3), np.zeros(3)) for n in agent.children}
     with pytest.raises(SolverError, match="needs a measured voltage"):
         agent.decide(0, lower)

@@ -47,7 +47,7 @@ def make_agent(build_feeder, lone_feeder):
 
 
 def measured(vm_pu=1.0, energies=(0.005, 0.0032), tap_pos=0):
-    return Measurement(vm_pu, tap_pos, np.array(energies))
+    return Measurement(vm_pu, tap_pos, battery_e_mwh=np.array(energies))
 
 
 def assert_inside_limits(agent, plan, start_mwh):

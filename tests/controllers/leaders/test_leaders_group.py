@@ -52,7 +52,11 @@ def make_group(build_feeder):
 
 def instances_of(group, interval=0, vm_pu=1.0):
     return {
-        n: a.prepare(interval, Measurement(vm_pu, 0, a.feeder.devices.batteries.e_initial_mwh), {})
+        n: a.prepare(
+            interval,
+            Measurement(vm_pu, 0, battery_e_mwh=a.feeder.devices.batteries.e_initial_mwh),
+            {},
+        )
         for n, a in group.agents.items()
     }
 

@@ -34,7 +34,7 @@ def make_priced(radial_net, with_devices, build_feeder):
             options=ActiveNetworkOptions(1.0, trade=TradeOptions(15.0, 8.0, 16.0, across)),
         )  # fmt: skip
         agent = FeederAgent(feeder, HORIZON, ActiveNetworkLibrary(), {})
-        instance = agent.prepare(0, Measurement(1.0, 0, np.array([0.005])), {}, None)
+        instance = agent.prepare(0, Measurement(1.0, 0, battery_e_mwh=np.array([0.005])), {}, None)
         return PricedFeeder(agent, variant), instance
 
     return make

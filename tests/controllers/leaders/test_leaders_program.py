@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.followers.tso import TsoAgent
 from stackelgrid.controllers.leaders.feeder_agent import TARIFF, UNPRICED, FeederAgent, Variant
@@ -12,7 +13,6 @@ from stackelgrid.controllers.models.active_network import (
     ActiveNetworkOptions,
 )
 from stackelgrid.controllers.models.p2p import TradeOptions
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions
@@ -60,7 +60,9 @@ def agents(radial_net, with_devices, build_feeder):
 @pytest.fixture
 def instances(agents):
     return {
-        n: a.prepare(0, Measurement(1.0, 0, a.feeder.devices.batteries.e_initial_mwh), {})
+        n: a.prepare(
+            0, Measurement(1.0, 0, battery_e_mwh=a.feeder.devices.batteries.e_initial_mwh), {}
+        )
         for n, a in agents.items()
     }
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.models.active_network import (
     ActiveNetworkLibrary,
     ActiveNetworkOptions,
 )
 from stackelgrid.controllers.models.p2p import TradeOptions, prosumers_of
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow
 from stackelgrid.controllers.networks.radial import radial_network
 

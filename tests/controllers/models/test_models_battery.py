@@ -8,8 +8,8 @@ import pyomo.environ as pyo
 import pytest
 from scipy.optimize import linprog
 
+from stackelgrid.controllers.devices.batteries import Batteries
 from stackelgrid.controllers.models.battery import add_batteries, wear_cost
-from stackelgrid.controllers.networks.devices import Batteries
 
 GAIN = 0.8
 ROOM = ("room_above", "room_below")

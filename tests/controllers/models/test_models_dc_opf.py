@@ -7,10 +7,10 @@ import pandapower as pp
 import pytest
 from pandapower_nets import shipped_net
 
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.models.dc_opf import dc_opf_model, nodal_prices
 from stackelgrid.controllers.networks.cases import normalise
 from stackelgrid.controllers.networks.checks import check_net
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandapower as pp
 import pytest
 
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.models.mv_dispatch import mv_dispatch_data, mv_dispatch_model
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.radial import radial_network
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandapower as pp
 import pytest
 
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
 from stackelgrid.controllers.models.p2p import TradeOptions, prosumers_of
-from stackelgrid.controllers.networks.devices import read_devices
 
 MARGIN = 15.0
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.models.dc_opf import dc_opf_data, dc_opf_model
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 
 

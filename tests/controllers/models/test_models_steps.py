@@ -5,6 +5,7 @@ import pandapower as pp
 import pyomo.environ as pyo
 import pytest
 
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.models.active_network import (
     ActiveNetworkOptions,
     active_network_data,
@@ -13,7 +14,6 @@ from stackelgrid.controllers.models.active_network import (
 from stackelgrid.controllers.models.dc_opf import dc_opf_data, dc_opf_model
 from stackelgrid.controllers.models.mv_dispatch import mv_dispatch_data, mv_dispatch_model
 from stackelgrid.controllers.models.p2p import TradeOptions, prosumers_of
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.networks.radial import radial_network
 from stackelgrid.controllers.solvers import compile_model

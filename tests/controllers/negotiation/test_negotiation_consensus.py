@@ -5,6 +5,7 @@ import pytest
 from pandapower_nets import shipped_net
 from scipy.sparse import csc_array, csr_array
 
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.negotiation.consensus import (
     PENALTY_RANGE,
     Consensus,
@@ -12,7 +13,6 @@ from stackelgrid.controllers.negotiation.consensus import (
     StepPenalties,
 )
 from stackelgrid.controllers.networks.cases import normalise
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.solvers import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData

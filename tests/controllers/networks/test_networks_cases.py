@@ -5,8 +5,8 @@ import pandapower as pp
 import pytest
 from pandapower_nets import shipped_net
 
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.networks.cases import load_case as read_case
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.merging import merge_series_lines
 from stackelgrid.controllers.networks.radial import radial_network
 

@@ -6,9 +6,10 @@ import pytest
 from outside_nets import street, triangle
 
 from stackelgrid.controllers.device_limits import battery_step, pv_output
+from stackelgrid.controllers.devices.devices import read_devices
+from stackelgrid.controllers.devices.elements import is_photovoltaic
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import check_net
-from stackelgrid.controllers.networks.devices import is_photovoltaic, read_devices
 
 
 def feeder(net):

@@ -6,11 +6,12 @@ import numpy as np
 import pandapower as pp
 import pytest
 
+from stackelgrid.controllers.devices.devices import read_devices
+from stackelgrid.controllers.devices.phases import check_phases
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.cases import normalise
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.merging import merge_series_lines
-from stackelgrid.controllers.networks.phases import check_phases, phase_shares
+from stackelgrid.controllers.networks.phases import phase_shares
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandapower_nets import empty_net
 
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.networks.boundary import (
     TransformerData,
     attach_transformer,
     follow_upstream_voltage,
 )
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.radial import radial_network
 from stackelgrid.controllers.networks.reduction import reduce_network
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandapower as pp
 import pytest
 
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.errors import NetworkError, PowerFlowError
 from stackelgrid.controllers.networks.boundary import (
     TransformerData,
@@ -14,7 +15,6 @@ from stackelgrid.controllers.networks.boundary import (
     follow_upstream_voltage,
     tap_changer,
 )
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.phases import phase_shares
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow
 from stackelgrid.controllers.networks.three_phase import ThreePhasePowerFlow

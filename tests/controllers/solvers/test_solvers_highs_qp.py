@@ -4,9 +4,9 @@ import numpy as np
 import pyomo.environ as pyo
 import pytest
 
+from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.models.dc_opf import dc_opf_model
-from stackelgrid.controllers.networks.devices import read_devices
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model, highs_qp
 from stackelgrid.controllers.solvers.conic import parameter_vector

@@ -6,25 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stackelgrid.controllers.networks.devices import Devices
+from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.controllers.networks.meshed import MeshedNetwork
 from stackelgrid.controllers.networks.radial import RadialNetwork
 
 _ROW = re.compile(r"^(?:(?P<grid>[^\[]+)\.)?(?P<part>\w+)\[(?P<index>[\d, ]+)\]$")
-_BATTERY = {
-    "charge": "charging power",
-    "discharge": "discharging power",
-    "energy": "energy limits",
-    "room_above": "energy limits while charging",
-    "room_below": "energy limits while discharging",
-    "terminal_energy": "energy at the end of the horizon",
-}
-_PV = {
-    "available_power": "available power",
-    "fixed_power": "power that is fed in",
-    "inverter_rating": "inverter rating",
-    "pv_p": "limit of 0 MW",
-}
 
 
 @dataclass(frozen=True)
@@ -69,20 +55,9 @@ class RowWords:
         return None
 
     def _device(self, part: str, index: Sequence[int], amount: float) -> str | None:
-        base, at = self.network.base_mva, index[0]
-        size = f"missed by {base * amount:.4g}"
-        units, batteries = self.devices.units, self.devices.batteries
-        if part == "unit_p":
-            limits = f"[{units.p_min_mw[at]:g}, {units.p_max_mw[at]:g}] MW"
-            return f"{units.table[at]} {units.index[at]}: limits {limits} {size} MW"
-        if part in ("ramp_up", "ramp_down"):
-            return f"{units.table[at]} {units.index[at]}: ramp limit {size} MW"
-        if part in _BATTERY:
-            unit = "MW" if part.endswith("charge") else "MWh"
-            return f"storage {batteries.index[at]}: {_BATTERY[part]} {size} {unit}"
-        if part in _PV:
-            return f"sgen {self.devices.photovoltaics.index[at]}: {_PV[part]} {size} MW"
-        return None
+        missed = f"missed by {self.network.base_mva * amount:.4g}"
+        found = (m.describe(part, index[0], lambda unit: f"{missed} {unit}") for m in self.devices)
+        return next((text for text in found if text is not None), None)
 
 
 def conflict_words(

@@ -17,7 +17,7 @@ _NO_USE = {
 }
 
 
-class UnitCosts:
+class ElementCosts:
     """Poly_costs of a net, multiplied by a factor; unused ones are refused.
 
     Raises NetworkError for pwl_costs, several costs of one element, coefficients that are missing

@@ -1,0 +1,346 @@
+"""Battery storage with charging and discharging efficiency (docs/formulation.md)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import pyomo.environ as pyo
+
+from stackelgrid.controllers.devices.elements import NetElements
+from stackelgrid.controllers.devices.kind import (
+    Arrays,
+    DeviceKind,
+    DeviceOptions,
+    Injection,
+    Quantity,
+    Role,
+    Snap,
+    per_device,
+)
+from stackelgrid.controllers.solvers.step_constraint import every_step
+from stackelgrid.profiles.arrays import Bools, Floats, Ints
+
+if TYPE_CHECKING:
+    from stackelgrid.profiles.forecast import GridForecast
+
+_ENERGY = Role.PLAN | Role.STATE | Role.OUTPUT | Role.TOTAL
+_POWER = Role.PLAN | Role.SET_POINT | Role.OUTPUT | Role.TOTAL
+_LIMITS = {
+    "charge": "charging power",
+    "discharge": "discharging power",
+    "energy": "energy limits",
+    "room_above": "energy limits while charging",
+    "room_below": "energy limits while discharging",
+    "terminal_energy": "energy at the end of the horizon",
+}
+
+
+@dataclass(frozen=True)
+class Batteries(DeviceKind):
+    """Storage units; power is measured at the grid connection, positive when charging.
+
+    It lies between `p_min_mw` <= 0 (discharging; None for -`p_max_mw`) and `p_max_mw`.
+    """
+
+    index: tuple[int, ...]
+    name: tuple[str, ...]
+    bus: Ints
+    p_max_mw: Floats
+    e_min_mwh: Floats
+    e_max_mwh: Floats
+    e_initial_mwh: Floats
+    efficiency_charge: Floats
+    efficiency_discharge: Floats
+    wear_eur_per_mwh: Floats
+    phase: tuple[str, ...]
+    p_min_mw: Floats | None = None
+
+    kind: ClassVar[str] = "battery"
+    plural: ClassVar[str] = "batteries"
+    label: ClassVar[str] = "batteries"
+    quantities: ClassVar[tuple[Quantity, ...]] = (
+        Quantity("charge_mw", "MW", Role.PLAN, "planned charging power"),
+        Quantity("discharge_mw", "MW", Role.PLAN, "planned discharging power"),
+        Quantity("battery_asked_mw", "MW", Role.OUTPUT, "set point", column="asked_mw"),
+        Quantity("battery_p_mw", "MW", _POWER, "power, positive when charging",
+                 attribute="battery_p_set_mw", column="p_mw"),
+        Quantity("battery_e_start_mwh", "MWh", Role.OUTPUT, "energy at the start of the interval"),
+        Quantity("battery_e_mwh", "MWh", _ENERGY, "energy at the end of the interval",
+                 column="e_mwh"),
+    )  # fmt: skip
+    cost_column: ClassVar[str] = "wear_eur"
+    snaps: ClassVar[tuple[Snap, ...]] = (Snap("mode", ("charge",), ("discharge",)),)
+    data: ClassVar[tuple[str, ...]] = ("energy_initial", "energy_terminal")
+    prosumer: ClassVar[bool] = True
+
+    @property
+    def table(self) -> tuple[str, ...]:
+        """Table of pandapower that holds each device."""
+        return ("storage",) * len(self.index)
+
+    @property
+    def discharge_max_mw(self) -> Floats:
+        """Largest power of discharging, (m,) in MW >= 0."""
+        return self.p_max_mw if self.p_min_mw is None else -self.p_min_mw
+
+    @property
+    def rated_mw(self) -> Floats:
+        """Largest power in either direction, (m,) in MW."""
+        return np.maximum(self.p_max_mw, self.discharge_max_mw)
+
+    @property
+    def initial(self) -> dict[str, Floats]:
+        """Energy before the first interval."""
+        return {"battery_e_mwh": self.e_initial_mwh}
+
+    def within(self, states: Arrays) -> dict[str, Floats]:
+        """Return the energy, clipped to its limits."""
+        return {"battery_e_mwh": np.clip(states["battery_e_mwh"], self.e_min_mwh, self.e_max_mwh)}
+
+    def scaled(self, factor: float) -> Self:
+        """Return batteries of `factor` times the power and energy; none for a factor of 0."""
+        if not factor:
+            return self.none()
+        return replace(
+            self,
+            p_min_mw=-factor * self.discharge_max_mw,
+            p_max_mw=factor * self.p_max_mw,
+            e_min_mwh=factor * self.e_min_mwh,
+            e_max_mwh=factor * self.e_max_mwh,
+            e_initial_mwh=factor * self.e_initial_mwh,
+        )
+
+    @classmethod
+    def claims(cls, elements: NetElements) -> Mapping[str, Bools]:
+        """Return the controllable storages."""
+        return {"storage": elements.controllable("storage")}
+
+    @classmethod
+    def read(cls, elements: NetElements) -> Self:
+        """Read the controllable storages; the limits are pandapower's, in MW and MWh."""
+        frame, values = elements.of(cls, "storage"), elements.values
+        power = values(frame, "max_p_mw", np.nan)
+        least = values(frame, "min_p_mw", np.nan)
+        least = np.where(np.isnan(least), -power, least)
+        e_max = frame.max_e_mwh.to_numpy(dtype=float)
+        e_min = values(frame, "min_e_mwh", 0.0)
+        stated = values(frame, "soc_percent", np.nan)
+        soc = np.where(np.isnan(stated), 50.0, stated)
+        charge = values(frame, "efficiency_charge", 1.0)
+        discharge = values(frame, "efficiency_discharge", 1.0)
+        reactive = values(frame, "min_q_mvar", 0.0), values(frame, "max_q_mvar", 0.0)
+        checks = (
+            (power > 0.0, "max_p_mw > 0 (or controllable = False: fixed at its p_mw)"),
+            (least <= 0.0, "min_p_mw <= 0 (discharging)"),
+            (np.isfinite(power) & np.isfinite(least), "finite min_p_mw and max_p_mw"),
+            (
+                (e_min >= 0.0) & (e_max > e_min) & np.isfinite(e_max),
+                "0 <= min_e_mwh < max_e_mwh (or controllable = False: fixed at its p_mw)",
+            ),
+            ((soc >= 0.0) & (soc <= 100.0), "0 <= soc_percent <= 100"),
+            (~(stated / 100.0 * e_max < e_min), "soc_percent of at least min_e_mwh"),
+            ((charge > 0.0) & (charge <= 1.0), "0 < efficiency_charge <= 1"),
+            ((discharge > 0.0) & (discharge <= 1.0), "0 < efficiency_discharge <= 1"),
+            (
+                elements.scaling(frame) == 1.0,
+                "scaling = 1: limits are not scaled, and p_mw is decided",
+            ),
+            (values(frame, "q_mvar", 0.0) == 0.0, "q_mvar = 0: batteries give no reactive power"),
+            (
+                (reactive[0] <= 0.0) & (reactive[1] >= 0.0),
+                "min_q_mvar <= 0 <= max_q_mvar: batteries give no reactive power",
+            ),
+        )
+        for good, accepted in checks:
+            elements.refuse(frame, "storage", good, f"needs {accepted}")
+        return cls(
+            index=elements.index(frame),
+            name=elements.names(frame, "storage"),
+            bus=frame.bus.to_numpy(dtype=np.int64),
+            p_min_mw=least,
+            p_max_mw=power,
+            e_min_mwh=e_min,
+            e_max_mwh=e_max,
+            e_initial_mwh=np.clip(soc / 100.0 * e_max, e_min, e_max),
+            efficiency_charge=charge,
+            efficiency_discharge=discharge,
+            wear_eur_per_mwh=values(frame, "wear_eur_per_mwh", 0.0),
+            phase=elements.phases(frame, "storage"),
+        )
+
+    def equations(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Injection:
+        """Add charge, discharge and energy at the end of each step; p.u. and p.u. hours.
+
+        `m.mode` is 1 for charging: ch <= pmax u, dis <= -pmin (1 - u). As the battery never does
+        both at once, the room above (below) the energy before a step bounds charging (discharging)
+        alone; with these rows a relaxed mode cannot burn energy in a full or empty battery. The
+        rule "initial" requires at least `m.energy_terminal` at the end; with "value" the remaining
+        energy has a price in the objective.
+        """
+        steps = len(dt_h)
+        m.batteries = pyo.RangeSet(0, len(self.index) - 1)
+        power, drawn = self.p_max_mw / base_mva, self.discharge_max_mw / base_mva
+        low, high = self.e_min_mwh / base_mva, self.e_max_mwh / base_mva
+        gain, drain = self.efficiency_charge, 1.0 / self.efficiency_discharge
+
+        m.charge = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (0.0, power[i]))
+        m.discharge = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (0.0, drawn[i]))
+        m.energy = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (low[i], high[i]))
+        m.mode = pyo.Var(m.batteries, m.steps, domain=pyo.Binary)
+        m.energy_initial = pyo.Var(m.batteries)  # data
+        m.energy_terminal = pyo.Var(m.batteries)  # data
+
+        @m.Constraint(m.batteries, m.steps)
+        def energy_balance(m: Any, i: int, t: int) -> Any:
+            before = m.energy[i, t - 1] if t else m.energy_initial[i]
+            flow = gain[i] * m.charge[i, t] - drain[i] * m.discharge[i, t]
+            return m.energy[i, t] - before - dt_h[t] * flow == 0.0
+
+        @every_step(m, m.batteries)
+        def charging(m: Any, i: int, t: int) -> Any:
+            return m.charge[i, t] <= power[i] * m.mode[i, t]
+
+        @every_step(m, m.batteries)
+        def discharging(m: Any, i: int, t: int) -> Any:
+            return m.discharge[i, t] <= drawn[i] * (1 - m.mode[i, t])
+
+        @m.Constraint(m.batteries, m.steps)
+        def room_above(m: Any, i: int, t: int) -> Any:
+            before = m.energy[i, t - 1] if t else m.energy_initial[i]
+            return before + dt_h[t] * gain[i] * m.charge[i, t] <= high[i]
+
+        @m.Constraint(m.batteries, m.steps)
+        def room_below(m: Any, i: int, t: int) -> Any:
+            before = m.energy[i, t - 1] if t else m.energy_initial[i]
+            return before - dt_h[t] * drain[i] * m.discharge[i, t] >= low[i]
+
+        if options.terminal == "initial":
+
+            @m.Constraint(m.batteries)
+            def terminal_energy(m: Any, i: int) -> Any:
+                return m.energy[i, steps - 1] >= m.energy_terminal[i]
+
+        return Injection(lambda i, t: self.net_consumption(m, i, t))
+
+    def net_consumption(self, m: Any, i: int, t: int) -> Any:
+        """Charging less discharging power, p.u."""
+        return m.charge[i, t] - m.discharge[i, t]
+
+    def cost(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Any:
+        """Return wear, a price per MWh charged plus discharged, less the value of stored energy."""
+        wear = sum(
+            dt_h[t] * base_mva * self.wear_eur_per_mwh[i] * (m.charge[i, t] + m.discharge[i, t])
+            for i in m.batteries
+            for t in m.steps
+        )
+        if options.terminal != "value":
+            return wear
+        left = sum(m.energy[i, len(dt_h) - 1] for i in m.batteries)
+        return wear - base_mva * options.terminal_value_eur_per_mwh * left
+
+    def parameters(
+        self, forecast: "GridForecast", states: Arrays, dt_h: Floats
+    ) -> dict[str, Floats]:
+        """Return the energy at the start, and the one to reach at the end as far as it can be."""
+        energy = states["battery_e_mwh"]
+        reachable = energy + self.efficiency_charge * self.p_max_mw * float(dt_h.sum())
+        return {
+            "energy_initial": energy,
+            "energy_terminal": np.minimum(self.e_initial_mwh, 0.999 * reachable),
+        }
+
+    def content(self) -> tuple[Floats, ...]:
+        """Return all data that the equations depend on, besides buses."""
+        return (
+            self.discharge_max_mw, self.p_max_mw, self.e_min_mwh, self.e_max_mwh,
+            self.efficiency_charge, self.efficiency_discharge, self.wear_eur_per_mwh,
+        )  # fmt: skip
+
+    def planned(self, mw: Callable[[str], Floats], forecast: "GridForecast") -> dict[str, Floats]:
+        """Return charging and discharging power, kept apart, and energy."""
+        return {
+            "charge_mw": mw("charge"),
+            "discharge_mw": mw("discharge"),
+            "battery_e_mwh": mw("energy"),
+        }
+
+    def describe(self, part: str, at: int, size: Callable[[str], str]) -> str | None:
+        """Return a limit in conflict in words; None for a row that is not of this kind."""
+        if part not in _LIMITS:
+            return None
+        unit = "MW" if part.endswith("charge") else "MWh"
+        return f"storage {self.index[at]}: {_LIMITS[part]} {size(unit)}"
+
+    @classmethod
+    def complete(cls, plan: Arrays) -> dict[str, Floats]:
+        """Return the net power."""
+        if "charge_mw" not in plan:
+            return {}
+        return {"battery_p_mw": plan["charge_mw"] - plan["discharge_mw"]}
+
+    def consumption(self, values: Arrays) -> tuple[Floats, None]:
+        """Return the power; batteries give no reactive power."""
+        return values["battery_p_mw"], None
+
+    def held(
+        self, last: Arrays | None, forecast: "GridForecast", states: Arrays, dt_h: Floats
+    ) -> dict[str, Floats]:
+        """Continue the last power within limits of power and energy; without one, rest."""
+        shape = (len(self.index), len(dt_h))
+        wanted = np.zeros(shape) if last is None else last["battery_p_mw"]
+        power, energy = np.empty(shape), np.empty(shape)
+        state = states["battery_e_mwh"]
+        for t, hours in enumerate(dt_h):
+            power[:, t], state = self.step(state, wanted[:, t], hours)
+            energy[:, t] = state
+        return {
+            "charge_mw": np.maximum(power, 0.0),
+            "discharge_mw": np.maximum(-power, 0.0),
+            "battery_e_mwh": energy,
+            "battery_p_mw": power,
+        }
+
+    def hourly_cost(self, values: Arrays, options: DeviceOptions) -> Any:
+        """Return wear in EUR/h."""
+        power = np.abs(values["battery_p_mw"])
+        return np.sum(per_device(self.wear_eur_per_mwh, power) * power, axis=0)
+
+    def trade_caps(self) -> tuple[Floats, Floats]:
+        """Return the largest charging and discharging power."""
+        return self.p_max_mw, self.discharge_max_mw
+
+    def largest_injection(self, forecast: "GridForecast") -> tuple[Floats, None]:
+        """Return the largest power of discharging."""
+        return self.discharge_max_mw[:, None], None
+
+    def deliver(
+        self, points: Arrays, series: Arrays, states: Arrays, dt_h: float
+    ) -> dict[str, Floats]:
+        """Return the power that is delivered, and the energy after the interval."""
+        before = states["battery_e_mwh"]
+        asked = points.get("battery_p_mw", np.zeros(len(self.index)))
+        power, after = self.step(before, asked, dt_h)
+        return {
+            "battery_asked_mw": asked,
+            "battery_p_mw": power,
+            "battery_e_start_mwh": before,
+            "battery_e_mwh": after,
+        }
+
+    def step(self, energy_mwh: Floats, p_set_mw: Floats, dt_h: float) -> tuple[Floats, Floats]:
+        """Return delivered power (m,) in MW, positive when charging, and energy after `dt_h` hours.
+
+        The set point is cut to the power limits and to the power that fills or empties the battery.
+        """
+        gain, drain = self.efficiency_charge, 1.0 / self.efficiency_discharge
+        most = np.minimum(self.p_max_mw, (self.e_max_mwh - energy_mwh) / (gain * dt_h))
+        least = np.maximum(-self.discharge_max_mw, (self.e_min_mwh - energy_mwh) / (drain * dt_h))
+        power = np.clip(p_set_mw, np.minimum(least, 0.0), np.maximum(most, 0.0))
+        after = energy_mwh + dt_h * np.where(power > 0.0, gain, drain) * power
+        return power, np.clip(after, self.e_min_mwh, self.e_max_mwh)
+
+    def device_columns(self, outputs: Arrays) -> dict[str, Floats]:
+        """Return the columns of the table `device`, with the state of charge."""
+        soc = 100.0 * outputs["battery_e_mwh"] / self.e_max_mwh
+        return {**super().device_columns(outputs), "soc_percent": soc}

@@ -1,0 +1,129 @@
+"""Reader of the elements of a pandapower net for kinds of devices."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+from pandapower.auxiliary import pandapowerNet
+
+from stackelgrid.controllers.devices.costs import ElementCosts
+from stackelgrid.controllers.devices.kind import DeviceKind
+from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.networks.naming import named
+from stackelgrid.controllers.networks.phases import CONNECTIONS
+from stackelgrid.profiles.arrays import Bools, Floats
+
+# words of an sgen's type that stand for photovoltaics, in any case, beside any other words
+_SOLAR = {"pv", "solar", "photovoltaic", "photovoltaics", "photovoltaik"}
+
+
+class NetElements:
+    """Elements of a normalised and checked net, each the device of one kind.
+
+    net: pandapower net; net_columns.py declares the treatment of each column.
+    grid: name of the grid, for messages.
+    slack_is_unit: whether the ext_grid is a generator (a transmission network) or the boundary to
+        the grid above (a feeder).
+    costs: costs of generation by element.
+    kinds: kinds that claim elements; the first one to claim an element has it.
+    """
+
+    def __init__(
+        self,
+        net: pandapowerNet,
+        grid: str,
+        slack_is_unit: bool,
+        costs: ElementCosts,
+        kinds: Iterable[type[DeviceKind]],
+    ) -> None:
+        self.net, self.grid, self.slack_is_unit, self.costs = net, grid, slack_is_unit, costs
+        self._claims: dict[type[DeviceKind], Mapping[str, Bools]] = {}
+        taken: dict[str, Bools] = {}
+        for kind in kinds:
+            mine = {}
+            for table, mask in kind.claims(self).items():
+                before = taken.get(table, np.zeros(len(net[table]), dtype=bool))
+                mine[table], taken[table] = mask & ~before, mask | before
+            self._claims[kind] = mine
+        self._taken = taken
+
+    def of(self, kind: type[DeviceKind], table: str) -> pd.DataFrame:
+        """Return the elements of a table that are devices of a kind."""
+        found: pd.DataFrame = self.net[table][self._claims[kind][table]]
+        return found
+
+    def unclaimed(self, table: str) -> pd.DataFrame:
+        """Return the elements of a table that no kind claims."""
+        frame: pd.DataFrame = self.net[table]
+        return frame[~self._taken[table]] if table in self._taken else frame
+
+    def photovoltaic(self) -> Bools:
+        """Return whether the type of each static generator is photovoltaics."""
+        return is_photovoltaic(self.net.sgen)
+
+    def controllable(self, table: str, frame: pd.DataFrame | None = None) -> Bools:
+        """Return whether elements are controllable, all of a table or those of `frame`.
+
+        Without a statement gen and storage are, others are not.
+        """
+        return controllable(self.net[table] if frame is None else frame, table)
+
+    @staticmethod
+    def index(frame: pd.DataFrame) -> tuple[int, ...]:
+        """Return the indices of elements."""
+        return tuple(int(i) for i in frame.index)
+
+    @staticmethod
+    def names(frame: pd.DataFrame, prefix: str) -> tuple[str, ...]:
+        """Return the names of elements; `prefix` and the index where there is none."""
+        return tuple(
+            str(n) if isinstance(n, str) and n else f"{prefix} {i}"
+            for n, i in zip(frame.name, frame.index, strict=True)
+        )
+
+    @staticmethod
+    def values(frame: pd.DataFrame, column: str, missing: float) -> Floats:
+        """Return a column of numbers; `missing` for empty cells and without the column."""
+        if column not in frame:
+            return np.full(len(frame), missing)
+        values = frame[column].to_numpy(dtype=float)
+        return np.where(np.isnan(values), missing, values)
+
+    @classmethod
+    def scaling(cls, frame: pd.DataFrame) -> Floats:
+        """Return the factors of power; 1 where none is given."""
+        return cls.values(frame, "scaling", 1.0)
+
+    def phases(self, frame: pd.DataFrame, table: str) -> tuple[str, ...]:
+        """Return the column `phase`; raises NetworkError for other phases than CONNECTIONS."""
+        if "phase" not in frame:
+            return ("",) * len(frame)
+        values = ["" if pd.isna(value) else value for value in frame.phase]
+        for element, value in zip(frame.index, values, strict=True):
+            if value not in ("", *CONNECTIONS):
+                raise NetworkError(
+                    f"{named(self.grid, table, [element])} has phase {value!r}; accepted: "
+                    f"{', '.join(CONNECTIONS)} (three-phase), or empty if not known"
+                )
+        return tuple(values)
+
+    def refuse(self, frame: pd.DataFrame, table: str, good: Bools, text: str) -> None:
+        """Raise NetworkError that names the elements which are not good."""
+        if not good.all():
+            raise NetworkError(f"{named(self.grid, table, frame.index[~good])} {text}")
+
+
+def is_photovoltaic(sgen: pd.DataFrame) -> Bools:
+    """Return whether the type of each static generator is photovoltaics: PV, Solar, PV roof, ..."""
+    words = (re.split(r"[^a-z]+", str(kind).casefold()) for kind in sgen["type"])
+    return np.array([not _SOLAR.isdisjoint(w) for w in words], dtype=bool)
+
+
+def controllable(frame: pd.DataFrame, table: str) -> Bools:
+    """Return whether each element of a table is controllable; by default gen and storage are."""
+    assumed = table in ("gen", "storage")
+    if "controllable" not in frame:
+        return np.full(len(frame), assumed)
+    values = [assumed if pd.isna(value) else bool(value) for value in frame["controllable"]]
+    return np.array(values, dtype=bool)

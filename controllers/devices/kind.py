@@ -1,0 +1,321 @@
+"""Declaration of a kind of device: what every layer asks of it.
+
+A kind is a frozen dataclass that holds the data of all its devices at one grid. Arrays are
+(devices,) or (devices, steps), in the order of `index`. Powers carry pandapower's sign of the
+element: loads and storages consume, generators inject.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import Flag, auto
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
+
+import numpy as np
+
+from stackelgrid.profiles.arrays import Floats, Ints
+
+if TYPE_CHECKING:  # a kind names what places and reads it; these modules know the kinds
+    from stackelgrid.controllers.devices.elements import NetElements
+    from stackelgrid.profiles.forecast import GridForecast
+
+Arrays = Mapping[str, Floats]
+
+
+class Role(Flag):
+    """Use of a quantity of devices."""
+
+    SERIES = auto()  # profile over time, an input of forecasts
+    STATE = auto()  # measured at the end of an interval, the start of the next decision
+    PLAN = auto()  # part of a schedule, (devices, steps)
+    SET_POINT = auto()  # sent to the devices for one interval
+    OPTIONAL = auto()  # may be missing in a plan or in set points
+    OUTPUT = auto()  # result of the devices in one interval
+    TOTAL = auto()  # summed over the devices into a column of the table `interval`
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One quantity of a kind of device.
+
+    name: unique among all kinds; the first word is the kind's where it can be.
+    unit: MW, MVAr, MWh, ...
+    roles: uses of the quantity.
+    meaning: for the documentation.
+    attribute: name of a set point among the attributes of the simulators.
+    column: column of the table `device` that an output fills.
+    """
+
+    name: str
+    unit: str
+    roles: Role
+    meaning: str = ""
+    attribute: str = ""
+    column: str = ""
+
+
+class Injection(NamedTuple):
+    """Consumption of devices in a model, p.u., by device and step; generation is negative."""
+
+    p: Callable[[int, int], Any]
+    q: Callable[[int, int], Any] | None = None
+
+
+class Curtailed(NamedTuple):
+    """A curtailed plan of one kind, and the power that is left out (steps,) in MW and MVAr."""
+
+    plan: dict[str, Floats]
+    lost_p_mw: Floats
+    lost_q_mvar: Floats
+
+
+class Snap(NamedTuple):
+    """Rule to round a binary: 1 where the first variables exceed the second ones."""
+
+    binary: str
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+
+
+class DeviceOptions(Protocol):
+    """Options of a scenario that equations and costs of devices depend on."""
+
+    @property
+    def curtailment_eur_per_mwh(self) -> float:
+        """Price of available energy that is not fed in, EUR/MWh."""
+
+    @property
+    def terminal(self) -> str:
+        """Rule for stored energy at the end of the horizon: `initial` or `value`."""
+
+    @property
+    def terminal_value_eur_per_mwh(self) -> float:
+        """Value of stored energy at the end of the horizon, EUR/MWh."""
+
+
+class DeviceKind(ABC):
+    """Devices of one kind at one grid; subclasses are frozen dataclasses."""
+
+    kind: ClassVar[str]  # value of the column `kind`
+    plural: ClassVar[str]  # attribute of Devices
+    label: ClassVar[str]  # in plots and texts
+    injects: ClassVar[bool] = False  # positive power is generation
+    colour: ClassVar[str] = "#999999"  # in plots
+    quantities: ClassVar[tuple[Quantity, ...]]
+    cost_column: ClassVar[str] = ""  # column of the table `interval` with the cost in EUR
+    snaps: ClassVar[tuple[Snap, ...]] = ()
+    data: ClassVar[tuple[str, ...]] = ()  # variables of the model that hold data
+    prosumer: ClassVar[bool] = False  # a bus with such a device may trade
+    transmission: ClassVar[bool] = False  # accepted on a transmission network
+
+    if TYPE_CHECKING:  # fields or properties of the subclasses, (devices,)
+
+        @property
+        def index(self) -> tuple[int, ...]:
+            """Indices in their tables of pandapower."""
+
+        @property
+        def name(self) -> tuple[str, ...]:
+            """Names."""
+
+        @property
+        def bus(self) -> Ints:
+            """Pandapower indices of their buses."""
+
+        @property
+        def table(self) -> tuple[str, ...]:
+            """Table of pandapower that holds each device."""
+
+        @property
+        def phase(self) -> tuple[str, ...]:
+            """Connection of each: a, b, c, abc (balanced three-phase), empty if not stated."""
+
+    # -- data
+
+    @classmethod
+    @abstractmethod
+    def read(cls, elements: "NetElements") -> Self:
+        """Read the devices of a net; raises NetworkError for data that are not accepted."""
+
+    @classmethod
+    def claims(cls, elements: "NetElements") -> "Mapping[str, np.typing.NDArray[np.bool_]]":
+        """Return by table which elements of a net are devices of this kind."""
+        return {}
+
+    @classmethod
+    def names(cls, role: Role) -> tuple[str, ...]:
+        """Return the names of the quantities with a role."""
+        return tuple(q.name for q in cls.quantities if role in q.roles)
+
+    @property
+    def rated_mw(self) -> Floats:
+        """Largest active power of each device in either direction, MW."""
+        return np.zeros(len(self.index))
+
+    @property
+    def rated_mva(self) -> Floats:
+        """Largest apparent power of each device, MVA."""
+        return self.rated_mw
+
+    @property
+    def initial(self) -> dict[str, Floats]:
+        """States before the first interval."""
+        return {}
+
+    def within(self, states: Arrays) -> dict[str, Floats]:
+        """Return this kind's states, kept within their limits."""
+        return {name: states[name] for name in self.names(Role.STATE)}
+
+    @property
+    def uncertain(self) -> "np.typing.NDArray[np.bool_]":
+        """Return whether the series of each device may differ from its forecast."""
+        return np.ones(len(self.index), dtype=bool)
+
+    def series_limit(self, series: Arrays) -> Floats | None:
+        """Return the largest values (n, columns) of the series; None without a limit."""
+        return None
+
+    # -- sweeps
+
+    def scaled(self, factor: float) -> Self:
+        """Return devices of `factor` times the size, for sweeps; none for a factor of 0."""
+        return self if factor else self.none()
+
+    def scaled_series(self, series: Arrays, factor: float) -> dict[str, Floats]:
+        """Return this kind's series (n, devices) for `scaled(factor)`."""
+        own = {name: factor * series[name] for name in self.names(Role.SERIES)}
+        return own if factor else {name: values[:, :0] for name, values in own.items()}
+
+    def none(self) -> Self:
+        """Return the same data without devices."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return type(self)(**{
+            name: value[:0] if isinstance(value, tuple | np.ndarray) else value
+            for name, value in values.items()
+        })  # fmt: skip
+
+    # -- model
+
+    def equations(
+        self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions
+    ) -> Injection | None:
+        """Add variables and rows to a feeder's model, p.u.; None for devices without variables.
+
+        m: Pyomo model with the set `m.steps`.
+        base_mva: base of the per-unit values.
+        dt_h: length of the steps in h.
+        options: prices and rules of the scenario.
+        """
+        return None
+
+    def cost(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Any:
+        """Return the cost in EUR over the horizon in the variables of `equations`."""
+        return 0.0
+
+    def parameters(
+        self, forecast: "GridForecast", states: Arrays, dt_h: Floats
+    ) -> dict[str, Floats]:
+        """Return the values of `data` in MW and MWh."""
+        return {}
+
+    def content(self) -> "tuple[np.typing.NDArray[Any], ...]":
+        """Return all data that the equations depend on, besides buses."""
+        return ()
+
+    def planned(self, mw: Callable[[str], Floats], forecast: "GridForecast") -> dict[str, Floats]:
+        """Return the quantities of a plan; `mw(name)` reads a variable (devices, steps) in MW."""
+        return {}
+
+    def describe(self, part: str, at: int, size: Callable[[str], str]) -> str | None:
+        """Return a limit in conflict in words; None for a row that is not of this kind.
+
+        part: name of the variable or constraint.
+        at: position of the device.
+        size: returns the text of the amount in a unit.
+        """
+        return None
+
+    # -- schedule
+
+    @classmethod
+    def complete(cls, plan: Arrays) -> dict[str, Floats]:
+        """Return quantities of a plan that follow from the others."""
+        return {}
+
+    @abstractmethod
+    def consumption(self, values: Arrays) -> tuple[Floats, Floats | None]:
+        """Return active and reactive power from a plan or an interval, consumption positive.
+
+        Reactive power is None for devices that never give any.
+        """
+
+    @abstractmethod
+    def held(
+        self, last: Arrays | None, forecast: "GridForecast", states: Arrays, dt_h: Floats
+    ) -> dict[str, Floats]:
+        """Return a plan that continues the last one within the limits; without one, the idle plan.
+
+        last: quantities of the last plan on the present steps, or None.
+        forecast: forecast over the horizon.
+        states: states at its start, within their limits.
+        dt_h: length of the steps in h.
+        """
+
+    @classmethod
+    def curtailed(cls, plan: Arrays, share: Floats) -> "Curtailed | None":
+        """Return a plan with a share (steps,) of its feed-in; None for kinds that never curtail."""
+        return None
+
+    @classmethod
+    def caps(cls, plan: Arrays, share: Floats) -> dict[str, Floats]:
+        """Return upper limits of variables in MW that keep the feed-in to a share of a plan's."""
+        return {}
+
+    def hourly_cost(self, values: Arrays, options: DeviceOptions) -> Any:
+        """Return the cost in EUR/h of a plan (steps,) or of an interval."""
+        return 0.0
+
+    def trade_caps(self) -> tuple[Floats, Floats]:
+        """Return the most that each device can consume and give, MW, for caps of trade."""
+        return np.zeros(len(self.index)), np.zeros(len(self.index))
+
+    def net_consumption(self, m: Any, i: int, t: int) -> Any:
+        """Return the consumption of a prosumer's device in the model, p.u."""
+        return 0.0
+
+    def largest_injection(self, forecast: "GridForecast") -> tuple[Floats, Floats | None]:
+        """Return upper bounds of active and reactive injection (devices, steps) in MW, MVAr."""
+        p, q = self.consumption(self.held(None, forecast, self.initial, np.ones(1)))
+        return -p, None if q is None else -q
+
+    # -- physics of one interval
+
+    @classmethod
+    def set_points(cls, plan: Arrays, step: int) -> dict[str, Floats]:
+        """Return the set points of one step of a plan."""
+        return {n: plan[n][:, step] for n in cls.names(Role.SET_POINT) if n in plan}
+
+    def completed(self, points: Arrays, available: Arrays) -> dict[str, Floats]:
+        """Return this kind's set points; those left out follow from the forecast of the step."""
+        return {n: points[n] for n in self.names(Role.SET_POINT)}
+
+    @abstractmethod
+    def deliver(
+        self, points: Arrays, series: Arrays, states: Arrays, dt_h: float
+    ) -> dict[str, Floats]:
+        """Return the outputs of one interval, with the states at its end.
+
+        points: set points, empty before the first ones arrive.
+        series: values of the series in this interval.
+        states: states at the start of the interval.
+        dt_h: length of the interval in h.
+        """
+
+    def device_columns(self, outputs: Arrays) -> dict[str, Floats]:
+        """Return this kind's columns of the table `device`; others are empty."""
+        return {q.column: outputs[q.name] for q in self.quantities if q.column}
+
+
+def per_device(values: "np.typing.NDArray[Any]", like: Floats) -> Any:
+    """Return values (m,) with the axes of `like` (m, ...) beyond the first added."""
+    return values.reshape((-1,) + (1,) * (np.ndim(like) - 1))

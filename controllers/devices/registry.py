@@ -1,0 +1,69 @@
+"""Kinds of devices: the shipped ones, and those of installed packages.
+
+A package adds a kind by an entry point of the group `stackelgrid.devices` that names a subclass of
+DeviceKind (docs/howto/devices.md).
+"""
+
+from functools import cache
+from importlib.metadata import entry_points
+
+from stackelgrid.controllers.devices.batteries import Batteries
+from stackelgrid.controllers.devices.kind import DeviceKind, Quantity, Role
+from stackelgrid.controllers.devices.loads import Loads
+from stackelgrid.controllers.devices.photovoltaics import Photovoltaics
+from stackelgrid.controllers.devices.units import Units
+from stackelgrid.controllers.errors import NetworkError
+
+GROUP = "stackelgrid.devices"
+SHIPPED: tuple[type[DeviceKind], ...] = (Loads, Photovoltaics, Batteries, Units)
+
+
+@cache
+def kinds() -> tuple[type[DeviceKind], ...]:
+    """Return all kinds: the shipped ones, then those of installed packages by name.
+
+    Raises NetworkError for an entry point that cannot be loaded or is no kind, and for names that
+    two kinds use.
+    """
+    found = list(SHIPPED)
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        where = f"entry point {entry.name} = {entry.value} of {GROUP}"
+        try:
+            kind = entry.load()
+        except Exception as error:
+            raise NetworkError(f"{where}: cannot be loaded ({error})") from error
+        if not (isinstance(kind, type) and issubclass(kind, DeviceKind)):
+            raise NetworkError(f"{where}: is {kind!r}; a subclass of DeviceKind is accepted")
+        _check_names(where, kind, found)
+        found.append(kind)
+    return tuple(found)
+
+
+def claimants() -> tuple[type[DeviceKind], ...]:
+    """Return the kinds in the order in which they claim elements: those of packages first."""
+    return (*kinds()[len(SHIPPED) :], *SHIPPED)
+
+
+def quantities() -> tuple[Quantity, ...]:
+    """Return the quantities of all kinds."""
+    return tuple(q for kind in kinds() for q in kind.quantities)
+
+
+@cache
+def series_names() -> dict[str, tuple[str, ...]]:
+    """Return the series of each kind that has any."""
+    named = {kind.kind: kind.names(Role.SERIES) for kind in kinds()}
+    return {kind: names for kind, names in named.items() if names}
+
+
+def _check_names(where: str, kind: type[DeviceKind], others: list[type[DeviceKind]]) -> None:
+    def names(of: type[DeviceKind]) -> set[str]:
+        return {of.kind, of.plural, *of.data, *(q.name for q in of.quantities)}
+
+    for other in others:
+        shared = sorted(names(kind) & names(other))
+        if shared:
+            raise NetworkError(
+                f"{where}: uses {', '.join(shared)}, which {other.__name__} has; other names are "
+                "accepted"
+            )

@@ -1,0 +1,252 @@
+"""Dispatchable generation with convex quadratic cost; shared by feeders and the DC-OPF."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+import pyomo.environ as pyo
+
+from stackelgrid.controllers.devices.elements import NetElements
+from stackelgrid.controllers.devices.kind import (
+    Arrays,
+    DeviceKind,
+    DeviceOptions,
+    Injection,
+    Quantity,
+    Role,
+    per_device,
+)
+from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.networks.naming import named
+from stackelgrid.profiles.arrays import Bools, Floats, Ints
+
+if TYPE_CHECKING:
+    from stackelgrid.profiles.forecast import GridForecast
+
+
+@dataclass(frozen=True)
+class Units(DeviceKind):
+    """Dispatchable generation: cost c2 p^2 + c1 p + c0 in EUR/h with p in MW.
+
+    `table` is ext_grid, gen or sgen. A unit without a limit has an infinite one; a generator that
+    is not controllable has equal limits. `fixed_eur_per_h` is the cost of static generators that
+    are not controllable.
+    """
+
+    table: tuple[str, ...]
+    index: tuple[int, ...]
+    name: tuple[str, ...]
+    bus: Ints
+    p_min_mw: Floats
+    p_max_mw: Floats
+    c2: Floats
+    c1: Floats
+    c0: Floats
+    fixed_eur_per_h: float = 0.0
+
+    kind: ClassVar[str] = "unit"
+    plural: ClassVar[str] = "units"
+    label: ClassVar[str] = "units"
+    injects: ClassVar[bool] = True
+    quantities: ClassVar[tuple[Quantity, ...]] = (
+        Quantity("unit_asked_mw", "MW", Role.OUTPUT, "set point", column="asked_mw"),
+        Quantity("unit_p_mw", "MW", Role.PLAN | Role.SET_POINT | Role.OUTPUT | Role.TOTAL,
+                 "active power, positive when injecting", attribute="unit_p_set_mw",
+                 column="p_mw"),
+    )  # fmt: skip
+    cost_column: ClassVar[str] = "generation_eur"
+    transmission: ClassVar[bool] = True
+
+    @property
+    def phase(self) -> tuple[str, ...]:
+        """Connection of each device; units are three-phase machines."""
+        return ("abc",) * len(self.index)
+
+    @property
+    def rated_mw(self) -> Floats:
+        """Largest power in either direction."""
+        return np.maximum(self.p_max_mw, -self.p_min_mw)
+
+    @classmethod
+    def claims(cls, elements: NetElements) -> Mapping[str, Bools]:
+        """Return generators, controllable static generators and the slack of a transmission net."""
+        net = elements.net
+        return {
+            "ext_grid": np.full(len(net.ext_grid), elements.slack_is_unit),
+            "gen": np.full(len(net.gen), True),
+            "sgen": elements.controllable("sgen"),
+        }
+
+    @classmethod
+    def read(cls, elements: NetElements) -> Self:
+        """Read the slack, voltage-controlling generators and dispatched static generators."""
+        low, high, coefficients = [], [], []
+        frames = [(table, elements.of(cls, table)) for table in ("ext_grid", "gen", "sgen")]
+        for table, frame in frames:
+            every = np.full(len(frame), True)
+            free = elements.controllable("gen", frame) if table == "gen" else every
+            for k, i in enumerate(frame.index):
+                cost = elements.costs.take(table, int(i), required=bool(free[k]))
+                coefficients.append(cost)
+                if free[k]:
+                    least, most = _limits(elements, frame, k, table, needed=table != "ext_grid")
+                else:
+                    power = frame.p_mw.to_numpy(dtype=float) * elements.scaling(frame)
+                    least = most = float(power[k])
+                low.append(least)
+                high.append(most)
+        _check_dispatched_sgens(elements, frames[-1][1])
+        c0, c1, c2 = np.array(coefficients, dtype=float).reshape(len(low), 3).T
+        return cls(
+            table=tuple(table for table, frame in frames for _ in range(len(frame))),
+            index=tuple(i for _, frame in frames for i in elements.index(frame)),
+            name=tuple(n for table, frame in frames for n in elements.names(frame, table)),
+            bus=np.concatenate([frame.bus for _, frame in frames]).astype(np.int64),
+            p_min_mw=np.array(low, dtype=float),
+            p_max_mw=np.array(high, dtype=float),
+            c2=c2,
+            c1=c1,
+            c0=c0,
+            fixed_eur_per_h=elements.costs.fixed_eur_per_h,
+        )
+
+    def equations(
+        self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions | None = None
+    ) -> Injection:
+        """Add the output of every unit within its limits; p.u., without a missing limit."""
+
+        def limits(m: Any, u: int, t: int) -> tuple[float | None, float | None]:
+            low, high = self.p_min_mw[u], self.p_max_mw[u]
+            return (
+                float(low / base_mva) if np.isfinite(low) else None,
+                float(high / base_mva) if np.isfinite(high) else None,
+            )
+
+        m.units = pyo.RangeSet(0, len(self.index) - 1)
+        m.unit_p = pyo.Var(m.units, m.steps, bounds=limits)
+        return Injection(lambda u, t: -m.unit_p[u, t])
+
+    def cost(
+        self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions | None = None
+    ) -> Any:
+        """Return generation cost: dt (c2 p^2 + c1 p + c0), p in MW, and that of fixed power."""
+        fixed = float(self.fixed_eur_per_h * dt_h.sum())
+        return fixed + sum(
+            dt_h[t]
+            * (
+                self.c2[u] * base_mva**2 * m.unit_p[u, t] ** 2
+                + self.c1[u] * base_mva * m.unit_p[u, t]
+                + self.c0[u]
+            )
+            for u in m.units
+            for t in m.steps
+        )
+
+    def content(self) -> tuple[Floats, ...]:
+        """Return all data that the equations depend on, besides buses."""
+        fixed = np.array([self.fixed_eur_per_h])
+        return (self.p_min_mw, self.p_max_mw, self.c2, self.c1, self.c0, fixed)
+
+    def planned(self, mw: Callable[[str], Floats], forecast: "GridForecast") -> dict[str, Floats]:
+        """Return the active power."""
+        return {"unit_p_mw": mw("unit_p")}
+
+    def describe(self, part: str, at: int, size: Callable[[str], str]) -> str | None:
+        """Return a limit in conflict in words; None for a row that is not of this kind."""
+        if part == "unit_p":
+            limits = f"[{self.p_min_mw[at]:g}, {self.p_max_mw[at]:g}] MW"
+            return f"{self.table[at]} {self.index[at]}: limits {limits} {size('MW')}"
+        if part in ("ramp_up", "ramp_down"):
+            return f"{self.table[at]} {self.index[at]}: ramp limit {size('MW')}"
+        return None
+
+    def consumption(self, values: Arrays) -> tuple[Floats, None]:
+        """Return minus the power of static generators.
+
+        Generators that hold a voltage and the slack enter the power flow on their own.
+        """
+        power = values["unit_p_mw"]
+        static = per_device(np.array([t == "sgen" for t in self.table], dtype=bool), power)
+        return -np.where(static, power, 0.0), None
+
+    def held(
+        self, last: Arrays | None, forecast: "GridForecast", states: Arrays, dt_h: Floats
+    ) -> dict[str, Floats]:
+        """Continue the last power within the limits; without one, as little as they allow."""
+        nothing = np.zeros((len(self.index), len(dt_h)))
+        return {"unit_p_mw": self.output(nothing if last is None else last["unit_p_mw"])}
+
+    def hourly_cost(self, values: Arrays, options: DeviceOptions | None = None) -> Any:
+        """Return the cost of generation in EUR/h."""
+        p = values["unit_p_mw"]
+        c2, c1, c0 = (per_device(c, p) for c in (self.c2, self.c1, self.c0))
+        return (c2 * p**2 + c1 * p + c0).sum(axis=0) + self.fixed_eur_per_h
+
+    def largest_injection(self, forecast: "GridForecast") -> tuple[Floats, None]:
+        """Return the upper limits; raises NetworkError for a unit without one."""
+        endless = np.flatnonzero(~np.isfinite(self.p_max_mw))
+        if len(endless):
+            u = endless[0]
+            raise NetworkError(
+                f"{self.table[u]} {self.index[u]} has no max_p_mw; the exactness condition needs a "
+                "finite one"
+            )
+        return self.p_max_mw[:, None], None
+
+    def deliver(
+        self, points: Arrays, series: Arrays, states: Arrays, dt_h: float
+    ) -> dict[str, Floats]:
+        """Return the power inside the limits."""
+        asked = points.get("unit_p_mw", np.zeros(len(self.index)))
+        return {"unit_asked_mw": asked, "unit_p_mw": self.output(asked)}
+
+    def output(self, p_set_mw: Floats) -> Floats:
+        """Return the output (m, ...) in MW inside the limits."""
+        least, most = (per_device(limit, p_set_mw) for limit in (self.p_min_mw, self.p_max_mw))
+        return np.clip(p_set_mw, least, most)
+
+    def device_columns(self, outputs: Arrays) -> dict[str, Floats]:
+        """Return the columns of the table `device`, with the upper limits as available power."""
+        return {**super().device_columns(outputs), "available_mw": self.p_max_mw}
+
+
+def _limits(
+    elements: NetElements, frame: pd.DataFrame, row: int, table: str, *, needed: bool
+) -> tuple[float, float]:
+    """Return the limits of a dispatched element in MW; infinite if the slack has none."""
+    values, index, grid = [], frame.index[row], elements.grid
+    for column, missing in (("min_p_mw", -np.inf), ("max_p_mw", np.inf)):
+        value = float(elements.values(frame, column, np.nan)[row])
+        if np.isnan(value) and needed:
+            raise NetworkError(
+                f"{named(grid, table, [index])} is dispatched and has no {column}; a limit in MW, "
+                "or controllable = False (fixed at its p_mw), is accepted"
+            )
+        values.append(missing if np.isnan(value) else value)
+    low, high = values
+    if low > high:
+        raise NetworkError(
+            f"{named(grid, table, [index])} has the empty range [{low:g}, {high:g}] MW; "
+            "min_p_mw <= max_p_mw is accepted"
+        )
+    scaling = float(elements.scaling(frame)[row])
+    if needed and scaling != 1.0:
+        raise NetworkError(
+            f"{named(grid, table, [index])} is dispatched and has scaling = {scaling:g}; 1 is "
+            "accepted: limits are not scaled, and p_mw is decided"
+        )
+    return low, high
+
+
+def _check_dispatched_sgens(elements: NetElements, frame: pd.DataFrame) -> None:
+    elements.refuse(
+        frame, "sgen", elements.values(frame, "q_mvar", 0.0) == 0.0,
+        "is dispatched and has q_mvar != 0; 0 is accepted: units give no reactive power",
+    )  # fmt: skip
+    low, high = (elements.values(frame, c, 0.0) for c in ("min_q_mvar", "max_q_mvar"))
+    elements.refuse(
+        frame, "sgen", (low <= 0.0) & (high >= 0.0),
+        "is dispatched and must give reactive power; min_q_mvar <= 0 <= max_q_mvar is accepted",
+    )  # fmt: skip
