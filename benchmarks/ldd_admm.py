@@ -71,9 +71,7 @@ class Bench:
         self.cascade, self.built = built.controller, built
         self.stage: Stage = built.controller.levels[0].stage
         self.measured = {
-            n: Measurement(
-                built.simulated[n].vm_pu, 0, battery_e_mwh=built.devices[n].batteries.e_initial_mwh
-            )
+            n: Measurement(built.simulated[n].vm_pu, 0, built.devices[n].initial)
             for n in built.grids
         }
 

@@ -33,7 +33,7 @@ def main() -> None:
     worst = 0.0
     for name, agent in built.controller.agents.items():
         feeder, program = agent.feeder, agent.compiled.program
-        measured = Measurement(1.0, 0, battery_e_mwh=feeder.devices.batteries.e_initial_mwh)
+        measured = Measurement(1.0, 0, feeder.devices.initial)
         quiet = np.zeros(built.horizon.length)
         lower = {
             n: BoundaryProfile(quiet, quiet) for n in (f.name for f in built.system.children(name))

@@ -141,7 +141,7 @@ class _ForecastFactory:
         return UpdatedForecast(found, price, names, self._updates, horizon, length)
 
     def _partly(self, name: str, k: str, expected: Floats, realised: Floats) -> Predictor:
-        """Return the predictor of a quantity; constant powers, and kinds without a section, are known."""
+        """Return the predictor of a quantity; constant powers, other kinds of device are known."""
         at = self._profiles.with_errors(name, k)
         if k not in QUANTITIES or not at.any():
             return Known(realised)

@@ -73,10 +73,7 @@ def transmission(load_case):
 
 
 def measure(system, vm_pu=1.0):
-    return {
-        f.name: Measurement(vm_pu, 0, battery_e_mwh=f.devices.batteries.e_initial_mwh)
-        for f in system.feeders
-    }
+    return {f.name: Measurement(vm_pu, 0, f.devices.initial) for f in system.feeders}
 
 
 def decide(system, threads=2, vm_pu=1.0, interval=0):

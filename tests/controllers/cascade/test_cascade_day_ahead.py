@@ -64,9 +64,7 @@ def measure(system, vm_pu=1.0, energy=None):
         f.name: Measurement(
             vm_pu,
             0,
-            battery_e_mwh=f.devices.batteries.e_initial_mwh
-            if energy is None
-            else np.array([energy]),
+            f.devices.initial if energy is None else np.array([energy]),
         )
         for f in system.feeders
     }

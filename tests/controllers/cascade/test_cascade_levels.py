@@ -44,10 +44,7 @@ def build_levels(load_case, radial_net, with_devices, build_feeder, build_transm
 
 def decide(system, **settings):
     controller = Cascade(system, ControllerSettings(gap=1e-6, **settings))
-    measured = {
-        f.name: Measurement(1.0, 0, battery_e_mwh=f.devices.batteries.e_initial_mwh)
-        for f in system.feeders
-    }
+    measured = {f.name: Measurement(1.0, 0, f.devices.initial) for f in system.feeders}
     return controller.decide(0, measured)
 
 

@@ -151,7 +151,7 @@ def test_the_range_of_the_cost(follower):
 
 def test_a_held_dispatch_keeps_its_prices(mv_agent):
     agent, x = mv_agent(), BoundaryProfile(np.array([0.3, -0.1, 0.2]), np.zeros(3))
-    measured = replace(HEAD, battery_e_mwh=agent.feeder.devices.batteries.e_initial_mwh)
+    measured = replace(HEAD, agent.feeder.devices.initial)
     good = agent.decide(0, {"lv1": x, "lv2": x}, measured)
     assert good.report.fallback == ""
     too_much = {"lv1": BoundaryProfile(np.full(3, 90.0), np.zeros(3)), "lv2": x}

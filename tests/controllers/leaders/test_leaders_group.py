@@ -54,7 +54,7 @@ def instances_of(group, interval=0, vm_pu=1.0):
     return {
         n: a.prepare(
             interval,
-            Measurement(vm_pu, 0, battery_e_mwh=a.feeder.devices.batteries.e_initial_mwh),
+            Measurement(vm_pu, 0, a.feeder.devices.initial),
             {},
         )
         for n, a in group.agents.items()

@@ -60,9 +60,7 @@ def agents(radial_net, with_devices, build_feeder):
 @pytest.fixture
 def instances(agents):
     return {
-        n: a.prepare(
-            0, Measurement(1.0, 0, battery_e_mwh=a.feeder.devices.batteries.e_initial_mwh), {}
-        )
+        n: a.prepare(0, Measurement(1.0, 0, a.feeder.devices.initial), {})
         for n, a in agents.items()
     }
 

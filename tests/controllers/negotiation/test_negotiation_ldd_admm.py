@@ -25,10 +25,7 @@ from stackelgrid.profiles.time_axis import Horizon
 
 
 def measure(system):
-    return {
-        f.name: Measurement(1.0, 0, battery_e_mwh=f.devices.batteries.e_initial_mwh)
-        for f in system.feeders
-    }
+    return {f.name: Measurement(1.0, 0, f.devices.initial) for f in system.feeders}
 
 
 def exchange_of(outcome, system):

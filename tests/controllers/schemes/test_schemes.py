@@ -29,10 +29,7 @@ EVERY = [*((s, "tariff") for s in TARIFF), *((s, "lmp") for s in LMP)]
 
 
 def measure(system):
-    return {
-        f.name: Measurement(1.0, 0, battery_e_mwh=f.devices.batteries.e_initial_mwh)
-        for f in system.feeders
-    }
+    return {f.name: Measurement(1.0, 0, f.devices.initial) for f in system.feeders}
 
 
 def exchange_of(outcome, system):

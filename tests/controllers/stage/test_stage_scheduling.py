@@ -21,10 +21,7 @@ from stackelgrid.controllers.stage.threads import Threads
 
 
 def measure(system):
-    return {
-        f.name: Measurement(1.0, 0, battery_e_mwh=f.devices.batteries.e_initial_mwh)
-        for f in system.feeders
-    }
+    return {f.name: Measurement(1.0, 0, f.devices.initial) for f in system.feeders}
 
 
 @pytest.fixture
