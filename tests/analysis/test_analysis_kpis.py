@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from fixtures.records import grid_forecast
 
 from stackelgrid.analysis.kpis.indicators import TOTAL, UNITS, GridRecord, cost_rows, energy_rows
 from stackelgrid.analysis.kpis.plans import plan_exchange, plan_indicators
@@ -13,7 +14,6 @@ from stackelgrid.controllers.networks.reduction import FlowState
 from stackelgrid.controllers.schedule import Plan, Schedule, SolveReport, Trade
 from stackelgrid.controllers.system import Boundary, Feeder, System
 from stackelgrid.profiles.errors import StackelgridError
-from stackelgrid.profiles.forecast import GridForecast
 from stackelgrid.profiles.time_axis import Horizon
 
 HORIZON = Horizon((15, 60), 15)  # dt = 0.25 h, 1 h
@@ -22,7 +22,7 @@ NOTHING = np.zeros((0, 2))
 
 def feeder(name, parent, copies, load, pv=()):
     """`load` and `pv` (devices, steps): consumption, and what the sun offers, MW of one copy."""
-    forecast = GridForecast(
+    forecast = grid_forecast(
         np.array(load, dtype=float).T, np.zeros((2, len(load))),
         np.array(pv, dtype=float).reshape(len(pv), 2).T, np.full(2, 100.0), np.full(2, 50.0),
     )  # fmt: skip

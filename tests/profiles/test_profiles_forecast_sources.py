@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.records import grid_series
 
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast import (
@@ -53,7 +54,7 @@ def series(seed):
     load = (1.0 + 0.5 * np.sin(hour / DAY * 2 * np.pi))[:, None] * rng.uniform(0.5, 1.5, (N, 3))
     price = 80.0 + 20.0 * np.cos(hour / DAY * 2 * np.pi) + rng.normal(0.0, 5.0, N)
     cloudy = rng.uniform(0.2, 1.0, (N, 1))
-    return GridSeries(load, 0.3 * load, clear_sky(N) * cloudy, price, price - 25.0)
+    return grid_series(load, 0.3 * load, clear_sky(N) * cloudy, price, price - 25.0)
 
 
 OUTLOOK, PAST = series(1), series(2)

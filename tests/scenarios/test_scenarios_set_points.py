@@ -36,7 +36,7 @@ class Half:
         feeder, T = self.system.feeders[0], self.system.horizon.length
         pv = feeder.forecast.at(interval).pv_available_mw.T * np.array([[1.0], [0.5]])
         rest = np.zeros((1, T))
-        schedule = Schedule(interval, self.system.horizon.dt_h, np.zeros(T), np.zeros(T),
+        schedule = schedule_of(interval, self.system.horizon.dt_h, np.zeros(T), np.zeros(T),
             rest, rest, rest + measured["mv1"].battery_e_mwh, pv, 0.0 * pv, np.zeros((0, T)))
         report = SolveReport("by hand", "optimal", 0.0, 0.0, 0.0, 0, 0.0)
         return Decision({"mv1": Plan(schedule, schedule.set_points(), report)})

@@ -4,10 +4,11 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from fixtures.records import schedule_of
 
 from stackelgrid.controllers.networks.limits import GridLimits
 from stackelgrid.controllers.networks.order import NetOrder
-from stackelgrid.controllers.schedule import Plan, Schedule, SolveReport
+from stackelgrid.controllers.schedule import Plan, SolveReport
 from stackelgrid.controllers.verdict import (
     Certificate,
     PhaseView,
@@ -107,7 +108,7 @@ def mended(cost_eur=1.5, used="loss_price"):
 def plan_of(judged=None, step=0, **parts):
     """A plan without devices."""
     nothing = [np.zeros((0, STEPS))] * 6
-    schedule = Schedule(0, np.array([0.25, 1.0]), np.zeros(2), np.zeros(2), *nothing)
+    schedule = schedule_of(0, np.array([0.25, 1.0]), np.zeros(2), np.zeros(2), *nothing)
     report = SolveReport("clarabel", "optimal", 0.0, 0.0, 0.0, 1, 0.0)
     known = judged or parts.get("transmission")
     verdict = known.step(step) if known is not None else None

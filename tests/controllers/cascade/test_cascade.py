@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fixtures.records import grid_series
 
 from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.devices.devices import read_devices
@@ -13,7 +14,7 @@ from stackelgrid.controllers.protocol import ControllerSettings
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
 from stackelgrid.controllers.schemes.registry import scheme
 from stackelgrid.controllers.system import System, Transmission
-from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
+from stackelgrid.profiles.forecast import PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon
 
 HORIZON = Horizon((15, 15, 60, 60), 15)
@@ -63,7 +64,7 @@ def transmission(load_case):
     net = load_case("case30")
     devices = read_devices(net, "tn", slack_is_unit=True)
     n = 40
-    series = GridSeries(
+    series = grid_series(
         np.tile(devices.loads.p_mw, (n, 1)), np.tile(devices.loads.q_mvar, (n, 1)),
         np.zeros((n, 0)), np.zeros(n), np.zeros(n),
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fixtures.records import grid_series
 
 from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.certification.certificate import FeederCertifier
@@ -14,7 +15,7 @@ from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.protocol import ControllerSettings
 from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.system import System, Transmission
-from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
+from stackelgrid.profiles.forecast import PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon
 
 STEPS = 5
@@ -55,7 +56,7 @@ def transmission(load_case):
     devices = read_devices(net, "tn", slack_is_unit=True)
     factor = np.resize(0.8 + 0.1 * np.arange(STEPS), 2 * STEPS)
     loads = (np.outer(factor, p) for p in (devices.loads.p_mw, devices.loads.q_mvar))
-    series = GridSeries(*loads, np.zeros((2 * STEPS, 0)), np.zeros(2 * STEPS), np.zeros(2 * STEPS))
+    series = grid_series(*loads, np.zeros((2 * STEPS, 0)), np.zeros(2 * STEPS), np.zeros(2 * STEPS))
     return Transmission("tn", net, meshed_network(net, "tn"), devices, PerfectForecast(series, DAY))
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pandapower as pp
 import pytest
+from fixtures.records import schedule_of
 
 from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.networks.boundary import TransformerData, attach_transformer
 from stackelgrid.controllers.networks.reduction import FlowState
-from stackelgrid.controllers.schedule import Schedule
 
 
 def plan_of(flows, p_import_mw, q_import_mvar=0.0):
@@ -18,7 +18,7 @@ def plan_of(flows, p_import_mw, q_import_mvar=0.0):
     steps = len(p_import_mw)
     q_import = np.full(steps, q_import_mvar)
     nothing = [np.zeros((0, steps))] * 6
-    return Schedule(0, np.ones(steps), np.asarray(p_import_mw), q_import, *nothing, flows=flows)
+    return schedule_of(0, np.ones(steps), np.asarray(p_import_mw), q_import, *nothing, flows=flows)
 
 
 def at_load(network, loads, vm_pu, ratio=None, factor=(1.0,)):

@@ -14,6 +14,7 @@ import numpy as np
 import pandapower as pp
 import pyomo.environ as pyo
 import pytest
+from fixtures.records import schedule_of
 from pandapower_nets import empty_net
 
 from stackelgrid.controllers.certification.certificate import FeederCertifier, relaxation
@@ -27,7 +28,7 @@ from stackelgrid.controllers.models.active_network import (
 )
 from stackelgrid.controllers.models.p2p import Prosumers
 from stackelgrid.controllers.networks.reduction import FlowState, reduce_network
-from stackelgrid.controllers.schedule import Measurement, Schedule
+from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers.conic import parameter_vector
 from stackelgrid.profiles.time_axis import Horizon
@@ -241,7 +242,7 @@ def pipeline(f, tie_break, build_feeder):
 
     flows = reduction.expand(pu("p_branch"), pu("q_branch"), pu("current2"), pu("v"))
     nothing = np.zeros((0, steps))
-    schedule = Schedule(
+    schedule = schedule_of(
         0, DT_H, f.base_mva * pu("p_import")[0], f.base_mva * pu("q_import")[0],
         nothing, nothing, nothing, f.base_mva * pu("pv_p"), f.base_mva * pu("pv_q"), nothing,
         flows=flows,

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from fixtures.records import schedule_of
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.certification.certificate import FeederCertifier
@@ -14,7 +15,7 @@ from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.boundary import TransformerData, attach_transformer
 from stackelgrid.controllers.networks.meshed import meshed_network
-from stackelgrid.controllers.schedule import BoundaryProfile, Schedule
+from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.controllers.system import Transmission
 from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon
@@ -295,7 +296,7 @@ def test_violations_are_those_of_the_certificates_of_all_mixtures(build_feeder, 
         return Conditions(p, q, nothing, nothing, vm, ratio)
 
     nothing = [np.zeros((0, 2))] * 6
-    schedule = Schedule(0, np.ones(2), np.zeros(2), np.zeros(2), *nothing)
+    schedule = schedule_of(0, np.ones(2), np.zeros(2), np.zeros(2), *nothing)
     mixtures = RadialMixtures(feeder, children)
     found = []
     for ratio in (0.975, 1.025, 0.975):

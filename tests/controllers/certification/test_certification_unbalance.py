@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandapower as pp
 import pytest
+from fixtures.records import schedule_of
 
 from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.certification.conditions import Conditions
@@ -51,7 +52,7 @@ def street(radial_net, with_devices, build_feeder):
         feeder = replace(build_feeder(net, "lv1"), three_phase_view=True)
         charge, discharge = np.maximum(BATTERY_MW, 0.0), np.maximum(-BATTERY_MW, 0.0)
         zero, none = np.zeros((1, STEPS)), np.zeros((0, STEPS))
-        schedule = Schedule(
+        schedule = schedule_of(
             0, np.ones(STEPS), np.zeros(STEPS), np.zeros(STEPS), charge, discharge, zero,
             scale * PV_MW, zero, none,
         )  # fmt: skip

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from fixtures.records import grid_series
 
 from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.followers.tso import TsoAgent
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.controllers.system import Transmission
-from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
+from stackelgrid.profiles.forecast import PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon
 
 HORIZON = Horizon((15, 15, 60), 15)
@@ -21,7 +22,7 @@ def make_tso(load_case):
         devices = read_devices(net, "tn", slack_is_unit=True)
         factor = np.resize(load, 24)
         nothing = np.zeros(24)
-        series = GridSeries(
+        series = grid_series(
             np.outer(factor, devices.loads.p_mw), np.outer(factor, devices.loads.q_mvar),
             np.zeros((24, 0)), nothing, nothing,
         )  # fmt: skip

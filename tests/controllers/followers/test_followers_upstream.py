@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandapower as pp
 import pytest
+from fixtures.records import grid_series
 
 from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.errors import SolverError
@@ -14,7 +15,7 @@ from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
 from stackelgrid.controllers.solvers.highs_qp import QuadraticSolver
 from stackelgrid.controllers.system import Transmission
-from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
+from stackelgrid.profiles.forecast import PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon
 
 HORIZON = Horizon((15, 15, 60), 15)
@@ -24,7 +25,7 @@ HEAD = Measurement(1.02, 0, battery_e_mwh=np.zeros(0))
 def make_tso(net, children, load=0.9, **arguments):
     devices = read_devices(net, "tn", slack_is_unit=True)
     factor, nothing = np.resize(load, 24), np.zeros(24)
-    series = GridSeries(
+    series = grid_series(
         np.outer(factor, devices.loads.p_mw), np.outer(factor, devices.loads.q_mvar),
         np.zeros((24, 0)), nothing, nothing,
     )  # fmt: skip

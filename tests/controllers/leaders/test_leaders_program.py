@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fixtures.records import grid_series
 
 from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.errors import SolverError
@@ -17,7 +18,7 @@ from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 from stackelgrid.controllers.system import Transmission
-from stackelgrid.profiles.forecast import GridSeries, PerfectForecast
+from stackelgrid.profiles.forecast import PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon
 
 HORIZON = Horizon((60, 60, 60), 60)
@@ -34,7 +35,7 @@ def tso(load_case):
     devices = read_devices(net, "tn", slack_is_unit=True)
     factor, none = np.full(6, 0.9), np.zeros(6)
     loads = (np.outer(factor, p) for p in (devices.loads.p_mw, devices.loads.q_mvar))
-    forecast = PerfectForecast(GridSeries(*loads, np.zeros((6, 0)), none, none), HORIZON)
+    forecast = PerfectForecast(grid_series(*loads, np.zeros((6, 0)), none, none), HORIZON)
     grid = Transmission("tn", net, meshed_network(net, "tn"), devices, forecast)
     return TsoAgent(grid, HORIZON, {"lv1": 7, "lv2": 25})
 
