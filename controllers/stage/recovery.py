@@ -214,13 +214,13 @@ class _Leader:
             return agent.held_cost(instance, candidate.plan.schedule)
         return agent.own_cost(instance, x, variant) + agent.tariff_payment(instance, x, variant)
 
-    # ------------------------------------------------------------------ rules of devices (PV)
+    # ------------------------------------------------------------------ curtailment
 
     def _pv_cap(self) -> Amendment:
         """Limit on the feed-in of PV at applied steps, below what AC can carry."""
         schedule, steps = self.now.plan.schedule, list(self.now.steps)
         share = tolerances.RECOVERY_PV_SHARE * self._feasible_share(schedule)
-        steps, capped = list(self.steps), np.full_like(share, np.inf)
+        capped = np.full_like(share, np.inf)
         capped[steps] = share[steps]
         return feed_in_cap(self.agent.feeder.network.base_mva, schedule, capped)
 
