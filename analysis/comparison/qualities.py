@@ -1,6 +1,5 @@
 """Cost of imperfect communication: comparison of runs over links of several qualities."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,33 +18,6 @@ from stackelgrid.simulators.results.whole_file import whole_file
 
 COLUMNS = QUALITIES.names
 _COST = "total_cost_corrected"
-
-
-@dataclass(frozen=True)
-class Panel:
-    """Indicators shown together: title, unit, and labels by indicator."""
-
-    title: str
-    unit: str
-    parts: dict[str, str]
-
-
-PANELS = (
-    Panel("Extra cost against {first}", "EUR", {"extra_cost": ""}),
-    Panel("Messages", "number", {"messages": "sent", "messages_lost": "lost"}),
-    Panel("Rounds", "number", {"rounds_mean": "mean", "rounds_max": "largest"}),
-    Panel(
-        "Time to agreement",
-        "simulated s",
-        {"agreement_mean": "mean", "agreement_max": "largest"},
-    ),
-    Panel(
-        "Schedules at the gate",
-        "agents times intervals",
-        {"agents_fallback": "old schedule", "agents_in_doubt": "in doubt"},
-    ),
-    Panel("Peer-to-peer trade", "MWh bought", {"p2p_inside": "inside", "p2p_across": "across"}),
-)
 
 
 def extra_costs(comparison: Comparison) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from stackelgrid.analysis.figures.frame import (
     LEVEL_COLORS,
     decades,
     legend_mark,
+    marks,
     new_figure,
     rule,
     steps,
@@ -101,14 +102,9 @@ def violations(run: Run) -> go.Figure:
             line = {"color": color, "dash": dash, "width": width}
             figure.add_trace(steps(when, largest[name], name, "", 5, line=line))
     if without.any():
-        x = when.middles[without]
-        mark = {"symbol": "x", "size": 9, "color": style.VERMILION}
-        figure.add_trace(
-            go.Scatter(
-                x=x, y=np.zeros(len(x)), mode="markers", name="planned, diverged", marker=mark,
-                hovertemplate="power flow diverged",
-            )
-        )  # fmt: skip
+        x, mark = when.middles[without], {"symbol": "x", "size": 9, "color": style.VERMILION}
+        hover = "power flow diverged"
+        figure.add_trace(marks(x, np.zeros(len(x)), "planned, diverged", mark, hover))
     figure.update_yaxes(rangemode="tozero")
     return figure
 
@@ -171,16 +167,8 @@ def _marks(figure: go.Figure, run: Run, when: Clock) -> None:
         rows = table[chosen & table["interval"].isin(when.intervals)]
         if rows.empty:
             continue
-        figure.add_trace(
-            go.Scatter(
-                x=[middle[interval] for interval in rows["interval"]],
-                y=rows["grid"],
-                name=name,
-                mode="markers",
-                marker=marker,
-                hoverinfo="skip",
-            )
-        )
+        x = [middle[interval] for interval in rows["interval"]]
+        figure.add_trace(marks(x, rows["grid"], name, marker))
 
 
 def _largest_by_level(run: Run, column: str, title: str, unit: str) -> go.Figure:

@@ -7,6 +7,9 @@ Each takes a Comparison and a basis, `plan` or `closed_loop`:
     costs(read_comparison("runs/compared").comparison, "plan").show()
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -23,15 +26,39 @@ from stackelgrid.analysis.figures.bars import Part, bar_figure
 from stackelgrid.analysis.kpis.indicators import UNITS
 from stackelgrid.controllers import tolerances
 
-# indicators that are drawn: title of the axis, and its parts with their labels
-INDICATORS: dict[str, tuple[str, dict[str, str]]] = {
-    "Import from upstream": ("import in MWh", {"import": ""}),
-    "Peak of the summed exchange": ("peak in MW", {"peak_exchange": ""}),
-    "Self-consumption of PV": ("share of the available energy", {"self_consumption": ""}),
-    "Battery throughput": ("charged and discharged in MWh", {"battery_throughput": ""}),
-    "Peer-to-peer trade": ("bought in MWh", {"p2p_inside": "inside", "p2p_across": "across"}),
-    "Losses": ("losses in MWh", {"losses": ""}),
-}
+
+@dataclass(frozen=True)
+class Panel:
+    """Indicators drawn together: title of the figure, title of the axis, labels by indicator."""
+
+    title: str
+    axis: str
+    parts: dict[str, str]
+
+
+SCHEMES = (
+    Panel("Import from upstream", "import in MWh", {"import": ""}),
+    Panel("Peak of the summed exchange", "peak in MW", {"peak_exchange": ""}),
+    Panel("Self-consumption of PV", "share of the available energy", {"self_consumption": ""}),
+    Panel("Battery throughput", "charged and discharged in MWh", {"battery_throughput": ""}),
+    Panel("Peer-to-peer trade", "bought in MWh", {"p2p_inside": "inside", "p2p_across": "across"}),
+    Panel("Losses", "losses in MWh", {"losses": ""}),
+)
+QUALITIES = (
+    Panel("Extra cost against {first}", "EUR", {"extra_cost": ""}),
+    Panel("Messages", "number", {"messages": "sent", "messages_lost": "lost"}),
+    Panel("Rounds", "number", {"rounds_mean": "mean", "rounds_max": "largest"}),
+    Panel(
+        "Time to agreement", "simulated s", {"agreement_mean": "mean", "agreement_max": "largest"}
+    ),
+    Panel(
+        "Schedules at the gate",
+        "agents times intervals",
+        {"agents_fallback": "old schedule", "agents_in_doubt": "in doubt"},
+    ),
+    Panel("Peer-to-peer trade", "MWh bought", {"p2p_inside": "inside", "p2p_across": "across"}),
+)
+_QUALITY_COLORS = (style.BLUE, style.VERMILION)
 _PANEL = 170  # px of the exchange of one grid
 
 
@@ -72,26 +99,49 @@ def costs(comparison: Comparison, basis: str, which: str = "total") -> go.Figure
     return figure
 
 
-def indicator(comparison: Comparison, basis: str, title: str) -> go.Figure:
-    """Bars of one of INDICATORS, of all active networks together."""
-    axis, labels = INDICATORS[title]
-    names, several = comparison.done(basis), len(labels) > 1
+def indicators(
+    comparison: Comparison, basis: str, panels: Sequence[Panel] = SCHEMES, *, empty: bool = False
+) -> dict[str, go.Figure]:
+    """Bars of the indicators of all active networks together, by title.
+
+    `panels` are SCHEMES or, of a comparison of qualities, QUALITIES. Without `empty` figures
+    without any value are left out.
+    """
+    draw = _quality if panels is QUALITIES else _scheme
+    first = next(iter(comparison.schemes(basis)), "")
+    return {
+        panel.title.format(first=first): draw(comparison, basis, panel)
+        for panel in panels
+        if empty or any(comparison.totals(basis, name).notna().any() for name in panel.parts)
+    }
+
+
+def _scheme(comparison: Comparison, basis: str, panel: Panel) -> go.Figure:
+    """Bars of a panel by scheme: stacked parts, or one bar in the colour of its scheme."""
+    names, several = comparison.done(basis), len(panel.parts) > 1
     parts = []
-    for k, (name, label) in enumerate(labels.items()):
+    for k, (name, label) in enumerate(panel.parts.items()):
         values = np.asarray(comparison.totals(basis, name), dtype=np.float64)
         texts = [value_text(float(value), UNITS[name], name) for value in values]
         colors = [style.CYCLE[k]] * len(names) if several else _colors(comparison, basis)
         parts.append(Part(values, texts, colors, label))
-    return bar_figure(names, parts, axis, stacked=several)
+    return bar_figure(names, parts, panel.axis, stacked=several)
 
 
-def indicators(comparison: Comparison, basis: str) -> dict[str, go.Figure]:
-    """Figures of the indicators of all active networks together, by title; those with a value."""
-    return {
-        title: indicator(comparison, basis, title)
-        for title, (_, labels) in INDICATORS.items()
-        if any(comparison.totals(basis, name).notna().any() for name in labels)
-    }
+def _quality(comparison: Comparison, basis: str, panel: Panel) -> go.Figure:
+    """Bars of a panel by quality, parts side by side; an extra cost with its share."""
+    names = comparison.done(basis)
+    shares = comparison.totals(basis, "extra_cost_percent")
+    parts = []
+    for (name, label), color in zip(panel.parts.items(), _QUALITY_COLORS, strict=False):
+        values = np.asarray(comparison.totals(basis, name), dtype=np.float64)
+        if name == "extra_cost":
+            texts = [f"{v:+,.2f} EUR ({s:+.3f} %)" for v, s in zip(values, shares, strict=True)]
+        else:
+            texts = [value_text(float(value), UNITS[name], name) for value in values]
+        texts = ["none" if np.isnan(v) else t for v, t in zip(values, texts, strict=True)]
+        parts.append(Part(values, texts, [color] * len(names), label))
+    return bar_figure(names, parts, panel.axis)
 
 
 def exchange(comparison: Comparison, basis: str, columns: int = 1) -> go.Figure:

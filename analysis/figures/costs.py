@@ -77,15 +77,8 @@ def costs(run: Run) -> go.Figure:
     figure = new_figure(when, "cost in EUR per interval", height=380, barmode="relative", bargap=0)
     for name in kinds:
         if kinds[name].abs().sum() > NOTHING_EUR:
-            figure.add_trace(
-                interval_bars(
-                    when,
-                    kinds[name],
-                    name=str(name),
-                    color=_COLORS[str(name)],
-                    hovertemplate="%{y:,.2f} EUR",
-                )
-            )
+            color = _COLORS[str(name)]
+            figure.add_trace(interval_bars(when, kinds[name], str(name), color, "%{y:,.2f} EUR"))
     return figure
 
 

@@ -56,16 +56,14 @@ def area(
     **own: Any,
 ) -> go.Scatter:
     """Area of MW by interval on those of the same `stack`; `line` is the width of its edge."""
-    return steps(
-        when,
-        values,
-        name,
-        "MW",
-        line={"color": color, "width": line},
-        fillcolor=faded(color, opacity),
-        stackgroup=stack,
-        **own,
-    )
+    edge, fill = {"color": color, "width": line}, faded(color, opacity)
+    return steps(when, values, name, "MW", line=edge, fillcolor=fill, stackgroup=stack, **own)
+
+
+def marks(x: Any, y: Any, name: str, marker: dict[str, Any], hover: str = "") -> go.Scatter:
+    """Marks at points; without `hover`, Plotly's template of a value, they say nothing."""
+    told = {"hovertemplate": hover} if hover else {"hoverinfo": "skip"}
+    return go.Scatter(x=x, y=y, name=name, mode="markers", marker=marker, **told)
 
 
 def legend_mark(figure: go.Figure, name: str, color: str, symbol: str = "square") -> None:
@@ -104,16 +102,18 @@ def percentiles(values: Floats, weights: Floats, shares: tuple[float, ...]) -> F
     return result
 
 
-def interval_bars(when: Clock, values: "Floats | pd.Series", **own: Any) -> go.Bar:
-    """Bars as broad as the intervals, from their start to their end."""
-    color = own.pop("color")
+def interval_bars(
+    when: Clock, values: "Floats | pd.Series", name: str, color: str, hover: str
+) -> go.Bar:
+    """Bars from the start of each interval to its end; `hover` is Plotly's template of a value."""
     return go.Bar(
         x=when.edges[:-1],
         y=np.asarray(values, dtype=np.float64),
+        name=name,
         offset=0,
         width=np.diff(when.edges) / np.timedelta64(1, "ms"),
         marker={"color": color, "line": {"width": 0}},
-        **own,
+        hovertemplate=hover,
     )
 
 
@@ -135,22 +135,10 @@ def band_figure(
         share = f"{high - low:.0f} % of {of}" if high - low < 100.0 else f"all {of}"
         shade = {"color": color, "width": 0}
         opacity = (0.18, 0.22, 0.35)[k]
+        fill = {"fill": "tonexty", "fillcolor": faded(color, opacity)}
         figure.add_trace(steps(when, found[low], share, unit, digits, line=shade, showlegend=False))
-        figure.add_trace(
-            steps(
-                when,
-                found[high],
-                share,
-                unit,
-                digits,
-                line=shade,
-                fill="tonexty",
-                fillcolor=faded(color, opacity),
-            )
-        )
-    figure.add_trace(
-        steps(when, found[50.0], "median", unit, digits, line={"color": color, "width": 2})
-    )
+        figure.add_trace(steps(when, found[high], share, unit, digits, line=shade, **fill))
+    figure.add_trace(steps(when, found[50.0], "median", unit, digits, line={"color": color}))
     for trace in figure.data:  # one line for a band's two edges reads better than seven
         if trace.line.width == 0:
             trace.hovertemplate = f"%{{y:.{digits}f}} {unit}<extra>{trace.name}</extra>"

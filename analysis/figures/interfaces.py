@@ -1,6 +1,5 @@
 """Figures of how a run came about: convergence of interfaces, and where the time went."""
 
-import numpy as np
 import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
@@ -24,15 +23,8 @@ def interface_rounds(run: Run) -> go.Figure:
     when = clock(run)
     rounds = run.interval.groupby("interval")["rounds"].max().reindex(when.intervals)
     figure = new_figure(when, "rounds (power flows)", height=280, bargap=0, showlegend=False)
-    figure.add_trace(
-        interval_bars(
-            when,
-            rounds,
-            name="rounds",
-            color=style.SKY,
-            hovertemplate="%{y} rounds<extra></extra>",
-        )
-    )
+    hover = "%{y} rounds<extra></extra>"
+    figure.add_trace(interval_bars(when, rounds, "rounds", style.SKY, hover))
     figure.update_yaxes(rangemode="tozero", tickformat="d")
     figure.update_layout(showlegend=False, margin=style.BARE)
     return figure
@@ -70,14 +62,7 @@ def time_of_decisions(run: Run) -> go.Figure:
     when = clock(run)
     figure = new_figure(when, "time in s", height=300, barmode="stack", bargap=0)
     for n, (grid, rows) in enumerate(run.stage.groupby("grid", sort=False)):
-        seconds = rows.groupby("interval")["solve_s"].sum().reindex(when.intervals)
-        figure.add_trace(
-            interval_bars(
-                when,
-                np.nan_to_num(seconds.to_numpy(np.float64)),
-                name=f"follower {grid}",
-                color=style.line_of(n)["color"],
-                hovertemplate="%{y:.2f} s",
-            )
-        )
+        seconds = rows.groupby("interval")["solve_s"].sum().reindex(when.intervals, fill_value=0.0)
+        color, name = style.line_of(n)["color"], f"follower {grid}"
+        figure.add_trace(interval_bars(when, seconds, name, color, "%{y:.2f} s"))
     return figure

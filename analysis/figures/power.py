@@ -87,28 +87,14 @@ def imports(run: Run, level: str) -> go.Figure:
         line = style.line_of(n)
         group: dict[str, Any] = {"legendgroup": grid}
         plan = {"color": line["color"], "dash": "dot", "width": 1.5}
-        figure.add_trace(steps(when, real[grid], grid, "MW", line=line, **group), row=1, col=1)
-        figure.add_trace(
-            steps(
-                when, planned[grid], f"{grid} planned", "MW", line=plan, showlegend=False, **group
-            ),
-            row=1,
-            col=1,
-        )
-        figure.add_trace(
-            steps(
-                when,
-                1000.0 * (real[grid] - planned[grid]),
-                grid,
-                "kW",
-                3,
-                line=line,
-                showlegend=False,
-                **group,
-            ),
-            row=2,
-            col=1,
-        )
+        beside = {**group, "showlegend": False}
+        off = 1000.0 * (real[grid] - planned[grid])
+        for row, trace in (
+            (1, steps(when, real[grid], grid, "MW", line=line, **group)),
+            (1, steps(when, planned[grid], f"{grid} planned", "MW", line=plan, **beside)),
+            (2, steps(when, off, grid, "kW", line=line, **beside)),
+        ):
+            figure.add_trace(trace, row=row, col=1)
     line = {"color": style.GREY, "dash": "dot", "width": 1.5}
     figure.add_trace(go.Scatter(x=[None], y=[None], name="planned", mode="lines", line=line))
     figure.update_yaxes(title_text="import in MW", row=1, col=1)

@@ -9,6 +9,7 @@ from stackelgrid.analysis.figures.bars import named_bars
 from stackelgrid.analysis.figures.frame import (
     LEVEL_COLORS,
     band_figure,
+    marks,
     new_figure,
     rule,
     steps,
@@ -128,9 +129,8 @@ def phases(run: Run) -> go.Figure:
             values = rows.groupby("interval")[f"{side}_vm_{phase}_pu"].agg(side)
             name = f"phase {phase} {'highest' if side == 'max' else 'lowest'}"
             line = {"color": color, "dash": dash}
-            figure.add_trace(
-                steps(when, values.reindex(when.intervals), name, "p.u.", 4, line=line)
-            )
+            values = values.reindex(when.intervals)
+            figure.add_trace(steps(when, values, name, "p.u.", 4, line=line))
     _limits(figure, run, [str(grid) for grid in rows["grid"].unique()])
     return figure
 
@@ -154,14 +154,7 @@ def _beyond(figure: go.Figure, run: Run, names: list[str], when: Clock) -> None:
     if far.empty:
         return
     middle = dict(zip(when.intervals, when.middles, strict=True))
-    figure.add_trace(
-        go.Scatter(
-            x=[middle[interval] for interval in far["interval"]],
-            y=far["vm_pu"],
-            name="beyond its limit",
-            mode="markers",
-            marker={"color": style.VERMILION, "size": 5},
-            text=[f"bus {b} of {g}" for b, g in zip(far["bus"], far["grid"], strict=True)],
-            hovertemplate="%{text}: %{y:.4f} p.u.",
-        )
-    )
+    x = [middle[interval] for interval in far["interval"]]
+    mark, hover = {"color": style.VERMILION, "size": 5}, "%{text}: %{y:.4f} p.u."
+    figure.add_trace(marks(x, far["vm_pu"], "beyond its limit", mark, hover))
+    figure.data[-1].text = [f"bus {b} of {g}" for b, g in zip(far["bus"], far["grid"], strict=True)]

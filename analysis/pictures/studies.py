@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.comparison.qualities import PANELS
 from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, COSTS, PLAN, TITLES, Comparison
 from stackelgrid.analysis.ensemble.statistics import KEY_FIGURES, EnsembleTables, KeyFigure
 from stackelgrid.analysis.exactness.analysis import SweepTables, line_shares
-from stackelgrid.analysis.figures import compare, ensemble, exactness, negotiation, qualities
+from stackelgrid.analysis.figures import compare, ensemble, exactness, negotiation
 from stackelgrid.analysis.kpis.negotiation import cold_and_warm, rounds_of
 from stackelgrid.analysis.pictures.draw import panels, save
 from stackelgrid.analysis.results.record import RunRecord
@@ -40,9 +39,9 @@ def write_comparison(comparison: Comparison, directory: Path) -> list[Path]:
         pictures[f"costs{suffix}"] = panels(
             of_costs, f"Cost by scheme {what}", columns=3, width=_BROAD
         )
-        bars = [(t, compare.indicator(comparison, basis, t)) for t in compare.INDICATORS]
+        bars = compare.indicators(comparison, basis, empty=True)
         pictures[f"indicators{suffix}"] = panels(
-            [(title, _with_legend(figure)) for title, figure in bars],
+            [(title, _with_legend(figure)) for title, figure in bars.items()],
             f"Indicators by scheme, all active networks {what}", columns=3, width=_BROAD,
             own_legends=True,
         )  # fmt: skip
@@ -64,11 +63,8 @@ def write_qualities(comparison: Comparison, directory: Path) -> list[Path]:
     """Write qualities.png; nothing where every run failed."""
     if not comparison.done(CLOSED_LOOP):
         return []
-    first = comparison.schemes(CLOSED_LOOP)[0]
-    figures = [
-        (panel.title.format(first=first), _with_legend(qualities.quality(comparison, panel)))
-        for panel in PANELS
-    ]
+    bars = compare.indicators(comparison, CLOSED_LOOP, compare.QUALITIES, empty=True)
+    figures = [(title, _with_legend(figure)) for title, figure in bars.items()]
     title = f"Runs by quality of communication, {comparison.pricing} pricing"
     drawn = panels(figures, title, columns=3, width=_BROAD, own_legends=True)
     return [save(drawn, directory, "qualities")]

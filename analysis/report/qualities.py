@@ -1,8 +1,7 @@
 """Report of a comparison of qualities of communication."""
 
 from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, DONE, Comparison, total_table
-from stackelgrid.analysis.figures import negotiation
-from stackelgrid.analysis.figures.qualities import qualities
+from stackelgrid.analysis.figures import compare, negotiation
 from stackelgrid.analysis.report.page import Chart, Page, Section, Verdict
 from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
 from stackelgrid.analysis.results.record import RunRecord
@@ -76,7 +75,9 @@ def _sections(comparison: Comparison) -> list[Section]:
     if comparison.done(CLOSED_LOOP):
         charts = tuple(
             Chart(title, figure, f"{title}, for each quality.", wide=False)
-            for title, figure in qualities(comparison).items()
+            for title, figure in compare.indicators(
+                comparison, CLOSED_LOOP, compare.QUALITIES
+            ).items()
         )
     text = (
         "The same scenario runs once over links of each quality. Costs are those of what AC power "
