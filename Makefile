@@ -63,7 +63,7 @@ test-slow: $(VENV)/.dev
 
 # two hundred kills of runs of all kinds at random moments, each resumed and compared; an hour
 soak: $(VENV)/.dev
-	cd tests/scenarios && ../../$(BIN)/python soak.py --kills 200
+	cd tests && ../$(BIN)/python -m support.soak --kills 200
 
 # columns in the documentation, written from their declarations in the code
 schema: $(VENV)/.dev

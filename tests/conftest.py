@@ -13,7 +13,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["fixtures.systems"]
+pytest.register_assert_rewrite("support")
+pytest_plugins = [
+    "fixtures.browser",
+    "fixtures.fresh_process",
+    "fixtures.grids",
+    "fixtures.runs",
+    "fixtures.studies",
+    "fixtures.systems",
+]
 
 settings.register_profile("same", derandomize=True, deadline=None, database=None)
 settings.register_profile("new", deadline=None, database=None, print_blob=True)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fixtures.records import grid_series
+from support.records import grid_series
 
 from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.devices.devices import read_devices

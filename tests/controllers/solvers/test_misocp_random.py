@@ -3,7 +3,7 @@
 from functools import cache
 
 import pytest
-from misocp_instances import random_instance, solve_with_scip
+from support.misocp_instances import random_instance, solve_with_scip
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver

@@ -16,17 +16,17 @@ lmax = (Pmax^2 + Qmax^2) / vmin^2.
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
-from misocp_instances import Rows, program
-from pandapower_nets import shipped_net
+from support.misocp_instances import Rows, program
+from support.pandapower_nets import shipped_net
+from support.paths import REFERENCE_CASES
 
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions
 
-CASES = json.loads((Path(__file__).parents[2] / "reference_cases" / "grids.json").read_text())
+CASES = json.loads((REFERENCE_CASES / "grids.json").read_text())
 AS_BUILT = CASES["power_flow"]["case33bw"]
 OPTIMUM = CASES["soc_distflow"]["case33bw_reconfiguration"]
 OPEN_LINES = {7, 9, 14, 32, 37}  # 1-based, as the literature counts

@@ -1,0 +1,80 @@
+"""The site's navigation lists every page; every relative link, anchor and image leads somewhere."""
+
+import re
+
+import pytest
+import yaml
+from support.paths import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+TEXTS = [ROOT / "README.md", *PAGES]
+
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
+
+
+def text_of(path):
+    """A page without its code."""
+    return CODE.sub("", path.read_text(encoding="utf-8"))
+
+
+def anchors_of(path):
+    """Anchors as mkdocs makes them of headings."""
+    fenced = re.sub(r"^(```).*?^\1", "", path.read_text(encoding="utf-8"), flags=re.M | re.S)
+    kept = (re.sub(r"[^\w\s-]", "", h).strip().lower() for h in HEADING.findall(fenced))
+    return {re.sub(r"[-\s]+", "-", name) for name in kept}
+
+
+def pages_in(nav):
+    """Paths of a navigation tree."""
+    for entry in nav:
+        for value in entry.values() if isinstance(entry, dict) else [entry]:
+            yield from pages_in(value) if isinstance(value, list) else [value]
+
+
+def test_navigation_lists_every_page_once():
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    listed = [p for p in pages_in(settings["nav"]) if p.endswith(".md")]
+    notebooks = [p.with_suffix(".md") for p in DOCS.glob("gallery/*.ipynb")]  # pages by a hook
+    assert sorted(listed) == sorted(p.relative_to(DOCS).as_posix() for p in PAGES + notebooks)
+    assert len(listed) > 20
+
+
+def test_what_makes_a_broken_link_fail_the_build_is_switched_on():
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    checks = {**settings["validation"]["nav"], **settings["validation"]["links"]}
+    assert set(checks.values()) == {"warn"}
+    assert {"not_found", "anchors", "omitted_files"} <= set(checks)
+    assert settings["theme"]["font"] is False
+    (build,) = re.findall("mkdocs build.*", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    assert build.split() == ["mkdocs", "build", "--strict"]  # --quiet would hide what strict counts
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_every_relative_link_leads_somewhere(path):
+    broken = []
+    for target in LINK.findall(text_of(path)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        found = (path.parent / name).resolve() if name else path
+        outside = DOCS in path.parents and DOCS not in found.parents
+        missing = outside or not found.is_file()
+        if missing or (anchor and anchor not in anchors_of(found)):
+            broken.append(target)
+    assert broken == []
+
+
+def test_every_file_of_the_formulation_exists():
+    """Paths like `controllers/models/distflow.py` in the formulation and the model page."""
+    named = set()
+    for page in ("formulation.md", "model.md", "conventions.md"):
+        text = (DOCS / page).read_text(encoding="utf-8")
+        named |= set(re.findall(r"`((?:controllers|simulators|profiles|analysis)/[\w/.]*)`", text))
+        named |= {
+            f"controllers/{p}" for p in re.findall(r"`((?:bilevel|coordination)/\w+\.py)`", text)
+        }
+    assert len(named) > 20
+    assert sorted(n for n in named if not (ROOT / n).exists()) == []
