@@ -12,7 +12,13 @@ from stackelgrid.profiles.errors import ProfileError
 def require_number(
     owner: str, name: str, value: float, low: float, high: float, *, open_low: bool = False
 ) -> None:
-    """Raise ProfileError unless `value` is a finite number within [low, high] (or (low, high])."""
+    """Raise ProfileError unless a value is a finite number in a range.
+
+    owner, name: names of the object and of the value, for the message.
+    value: the value to check.
+    low, high: accepted range.
+    open_low: whether `low` itself is refused.
+    """
     number = isinstance(value, int | float | np.integer | np.floating)
     inside = (
         number
@@ -30,7 +36,12 @@ def require_number(
 
 
 def require_count(owner: str, name: str, value: int, low: int) -> None:
-    """Raise ProfileError unless `value` is a whole number of at least `low`."""
+    """Raise ProfileError unless a value is a whole number of at least `low`.
+
+    owner, name: names of the object and of the value, for the message.
+    value: the value to check.
+    low: smallest accepted number.
+    """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
         raise ProfileError(
             f"{owner}: {name} is {value!r}; a whole number of at least {low} is accepted"
@@ -45,10 +56,14 @@ def finite_array(
     low: float = -math.inf,
     high: float = math.inf,
 ) -> Floats:
-    """Return `values` as a one-dimensional float array of finite numbers in [low, high].
+    """Return values as a one-dimensional float array of finite numbers.
 
-    Shape: (length,), any positive length if `length` is None. Raises ProfileError naming the
-    first offending entry.
+    owner, name: names of the object and of the values, for the message.
+    values: the values to check.
+    length: accepted length; None: any positive one.
+    low, high: accepted range.
+
+    Raises ProfileError naming the first offending entry.
     """
     try:
         array = np.asarray(values, dtype=np.float64)

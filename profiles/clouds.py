@@ -96,8 +96,12 @@ def local_clear_sky_index(
 ) -> Floats:
     """Add each system's own passing clouds to the regional index, shape (n, systems).
 
-    Every system draws from its own generator of `rngs`. The values stay in [0.05, 1.1]; with
-    "clear" they are the regional index. Raises ProfileError if `regional_index` leaves its bounds.
+    axis: time axis of n steps.
+    regional_index: index (n,) common to all systems; raises ProfileError if it leaves its bounds.
+    clouds: cloudiness; "clear" returns the regional index.
+    rngs: generators, one for each system.
+
+    The values stay in [0.05, 1.1].
     """
     regional = finite_array(
         "clear_sky_index", "regional_index", regional_index, axis.length, INDEX_LOW, INDEX_HIGH

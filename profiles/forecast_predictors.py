@@ -56,10 +56,12 @@ class PartlyKnown:
 
 
 def deviated(outlook: Floats, shift: Floats, relative: bool, upper: Floats | None = None) -> Floats:
-    """Apply deviations `shift` (n,), relative or in its unit, to an outlook (n, columns).
+    """Apply deviations to an outlook.
 
-    Relative shifts are cut to [-1, 1], so that signs stay; values above `upper` (n, columns) are
-    cut as well.
+    outlook: values (n, columns).
+    shift: deviations (n,); relative ones are clipped to [-1, 1], so that signs stay.
+    relative: whether deviations are relative; else they are in the unit of the outlook.
+    upper: upper limits (n, columns) of the result.
     """
     if not relative:
         return outlook + shift[:, None]

@@ -49,13 +49,18 @@ class ForecastTable:
         updates: Updates,
         covered: int,
     ) -> Tabulated:
-        """Return the predictor of one quantity of a grid whose outlook is (n, columns).
+        """Return the predictor of one quantity of a grid.
 
-        `label` names quantity and grid. `total` (n,) is the quantity that a value of the table
-        gives: the sum of the columns in MW, or the import price in EUR/MWh, whose difference is
-        added to the export price, too. `upper` (n, columns) limits the values. A forecast that is
-        the latest at one of `updates` must reach `covered` intervals from the last interval before
-        the next one that replaces it. Raises ProfileError naming the missing or impossible value.
+        label: quantity and grid.
+        outlook: outlook (n, columns).
+        total: quantity (n,) that a value of the table gives: the sum of the columns in MW, or the
+            import price in EUR/MWh; its difference is added to the export price, too.
+        upper: upper limits (n, columns) of the values.
+        updates: intervals at which forecasts are renewed.
+        covered: intervals that a forecast in use must cover from the last interval before the next
+            one that replaces it.
+
+        Raises ProfileError naming the missing or impossible value.
         """
         if label in self.spans and label not in self.values:
             first, last = (t.tz_convert(self.axis.start.tzinfo) for t in self.spans[label])
@@ -142,12 +147,16 @@ def read_forecast_table(
 ) -> ForecastTable:
     """Read a CSV or Parquet file of forecasts, one row for each value.
 
+    path: the file.
+    axis: time axis of the run; rows beyond it are left out.
+    grids: names of the grids.
+    member: forecast scenario to read, if the file has the column `member`.
+
     Columns: `issue_time` and `valid_time` (ISO stamps; without an offset local time of `axis`;
     `valid_time` is the left edge of an interval of `axis`) or `lead_min` instead of it, `grid`,
     `quantity` (load, pv or price) and either `factor`, of the profile, or `value`: the grid's total
-    in MW, or its import price in EUR/MWh. A file with several forecast scenarios has a column
-    `member`, of which `member` is read. A forecast is available from the first interval that starts
-    at or after its issue time; rows beyond the axis are left out.
+    in MW, or its import price in EUR/MWh. A forecast is available from the first interval that
+    starts at or after its issue time.
 
     Raises ProfileError naming the file and the fault.
     """

@@ -118,20 +118,22 @@ def diverse_loads(
     rng: np.random.Generator,
     noise_rng: np.random.Generator | None = None,
 ) -> Floats:
-    """Spread `count` customers around `base`; shape (n, count), in the unit of `base`.
+    """Spread customers around a base; shape (n, count), in the unit of the base.
+
+    base: non-negative values on `diversity.padded(axis)` or on `axis`. With the padded base a
+        longer axis reproduces the first values bit by bit; without it the base is held constant
+        beyond its ends, so that only steps within the margin of the end depend on that end.
+    axis: time axis of n steps.
+    count: number of customers.
+    diversity: spread of the customers.
+    rng: every customer draws from its own child: the first customers stay the same when `count`
+        grows, but each call consumes children, so pass a fresh generator to reproduce a fleet.
+    noise_rng: source of the noise instead: the same customers on another day.
 
     Each customer is level x base(t - shift) x noise(t): a lognormal level with mean 1, a
-    Gaussian shift cut at three standard deviations (linear interpolation), and lognormal noise
+    Gaussian shift clipped at three standard deviations (linear interpolation), and lognormal noise
     with mean 1 whose logarithm is a stationary AR(1) process. Many customers average to the
     base smoothed by the shifts.
-
-    `base` is non-negative and covers either `diversity.padded(axis)` or just `axis`. With the
-    padded base a longer axis reproduces the first values bit by bit; without it the base is
-    held constant beyond its ends, so that only steps within the margin of the end depend on
-    where the axis ends. Every customer draws from its own child of `rng`: the first customers
-    stay the same when `count` grows, but each call consumes children, so pass a fresh
-    generator to reproduce a fleet. With `noise_rng` the noise comes from its children: the same
-    customers on another day.
 
     Raises ProfileError for a base of another length, a negative or non-finite one.
     """

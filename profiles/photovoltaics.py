@@ -125,8 +125,11 @@ def pv_per_kwp(
 ) -> Floats:
     """Return the AC feed-in of one system in kW per installed kWp, shape (n,).
 
-    `clear_sky_index` has shape (n,) and lies in [0.05, 1.1]; None is a clear sky, the same as
-    an index of one. See `pv_systems` for the model and the errors.
+    site, module: place and data of the system.
+    axis: time axis of n steps.
+    clear_sky_index: index (n,) in [0.05, 1.1]; None: a clear sky, the same as an index of one.
+
+    See `pv_systems` for the model and the errors.
     """
     index = None
     if clear_sky_index is not None:
@@ -141,10 +144,14 @@ def pv_systems(
 ) -> Floats:
     """Return the AC feed-in of several systems at one site in kW per kWp, shape (n, systems).
 
-    `clear_sky_index` has shape (n, systems) or (n, 1), or is None for a clear sky. Each value
-    is taken at the middle of its step; it is never negative and exactly 0 while the sun is
-    below the horizon. Raises ProfileError without modules and for an index of another shape or
-    out of [0.05, 1.1].
+    site: place of the systems.
+    modules: data of each system.
+    axis: time axis of n steps.
+    clear_sky_index: index (n, systems) or (n, 1) in [0.05, 1.1]; None: a clear sky.
+
+    Each value is taken at the middle of its step; it is never negative and exactly 0 while the sun
+    is below the horizon. Raises ProfileError without modules and for an index of another shape or
+    out of range.
 
     Source: pvlib - Ineichen clear sky with its bundled turbidity table, Erbs beam and diffuse
     shares, Hay-Davies transposition, Faiman cell temperature, PVWatts modules and inverter.
@@ -185,14 +192,22 @@ def pv_fleet(
     tilt_sigma_degree: float = 8.0,
     azimuth_sigma_degree: float = 30.0,
 ) -> Floats:
-    """Return the AC feed-in of `count` roofs around `module` in kW per kWp, shape (n, count).
+    """Return the AC feed-in of many roofs in kW per kWp, shape (n, count).
 
-    Tilts and azimuths scatter normally with the given standard deviations (degrees; tilts are
-    cut to [0, 90]). `regional_index`, shape (n,), comes from `regional_clear_sky_index` and
-    may be shared by the fleets of several grids; each roof adds its own small local clouds.
-    Every roof draws from its own child of `rng`, so the first ones stay the same when `count`
-    or the axis grows. With `cloud_rng` the local clouds come from its children: the same roofs on
-    another day. Raises ProfileError as `pv_systems` does.
+    site: place of the roofs.
+    axis: time axis of n steps.
+    count: number of roofs.
+    module: mean data of the roofs.
+    clouds: cloudiness.
+    regional_index: index (n,) of `regional_clear_sky_index`, possibly shared by several grids; each
+        roof adds its own small local clouds.
+    rng: every roof draws from its own child, so the first ones stay the same when `count` or the
+        axis grows.
+    cloud_rng: source of the local clouds instead: the same roofs on another day.
+    tilt_sigma_degree, azimuth_sigma_degree: standard deviations of the normal scatter of the
+        orientation; tilts are clipped to [0, 90].
+
+    Raises ProfileError as `pv_systems` does.
     """
     require_count("pv_fleet", "count", count, 1)
     require_number("pv_fleet", "tilt_sigma_degree", tilt_sigma_degree, 0.0, 90.0)

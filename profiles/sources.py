@@ -34,13 +34,17 @@ def read_series(
     columns: Sequence[str] | None = None,
     timezone: str | None = None,
 ) -> pd.DataFrame:
-    """Read value columns of a CSV or Parquet file on the steps of `axis`.
+    """Read value columns of a CSV or Parquet file on the steps of a time axis.
+
+    path: the file.
+    axis: time axis; the result is indexed by `axis.index`.
+    unit: unit of the result; its columns are renamed to end in it.
+    columns: columns to read; None: all.
+    timezone: zone of stamps without an offset.
 
     The first column (in Parquet also the index) is named `time` and holds ISO stamps of the
-    left edges of equal steps, each with an offset; `timezone` is the zone of stamps without
-    one. Value columns end in their unit: `_mw`, `_kw`, `_w`, `_eur_per_mwh` or `_factor`. The
-    result holds `columns` (all if None) in `unit`, renamed to end in it, indexed by
-    `axis.index`. Finer steps that divide the axis' step are averaged, values of coarser ones that
+    left edges of equal steps. Value columns end in their unit: `_mw`, `_kw`, `_w`, `_eur_per_mwh`
+    or `_factor`. Finer steps that divide the axis' step are averaged, values of coarser ones that
     are a multiple of it are held.
 
     Raises ProfileError, naming file and column, row or time: missing, unreadable or other
@@ -68,12 +72,15 @@ def read_factors(
     nominal_mw: Floats,
     timezone: str | None = None,
 ) -> Floats:
-    """Read one column for each device as factors of `nominal_mw` (names,), shape (n, names).
+    """Read one column for each device as factors of its nominal power, shape (n, names).
+
+    path, axis, timezone: as for `read_series`.
+    names: names of the devices.
+    nominal_mw: nominal powers (names,).
 
     A column is `<name>_factor`, or a power that is divided by the nominal one: `<name>_mw`, `_kw`
-    or `_w`. Files, stamps and steps are those of `read_series`. Raises ProfileError as it does, for
-    a device without a column or with several, for a power where the nominal power is 0, and for
-    negative values.
+    or `_w`. Raises ProfileError as `read_series` does, for a device without a column or with
+    several, for a power where the nominal power is 0, and for negative values.
     """
     path = Path(path)
     table = _read_table(path)

@@ -15,10 +15,15 @@ _OFFSET = re.compile(r"[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$")
 def parse_stamps(
     path: Path, column: "pd.Series[str]", zone: tzinfo | None, *, ordered: bool = False
 ) -> pd.DatetimeIndex:
-    """Parse the stamps of a column in UTC; those without an offset are local time of `zone`.
+    """Parse the stamps of a column in UTC.
 
-    For a local hour that a clock change repeats, the order of `ordered` stamps decides which one is
-    meant. Raises ProfileError, naming file, column and row: no stamps, stamps with and without an
+    path: the file, for messages.
+    column: the stamps.
+    zone: zone of stamps without an offset.
+    ordered: whether the stamps are in order; the order then identifies a local hour that a clock
+        change repeats.
+
+    Raises ProfileError, naming file, column and row: no stamps, stamps with and without an
     offset, naive ones without a zone, and those that a clock change skips or makes ambiguous.
     """
     name = column.name

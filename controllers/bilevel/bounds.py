@@ -45,7 +45,9 @@ def multiplier_bounds(
 ) -> Floats:
     """Upper bounds of the multipliers of `live` pairs, infinite where none can be proved.
 
-    `fixed` is the single level, and its right-hand sides, with the other pairs' sides in place.
+    form, data: the single level and one instance.
+    live: positions of the pairs.
+    fixed: the single level and its right-hand sides with the other pairs' sides in place.
     """
     program, b = fixed
     relaxed = Ranges(program, b)

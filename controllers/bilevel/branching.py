@@ -47,9 +47,12 @@ class PairValues:
 def pattern(
     form: KktForm, data: ProgramData, state: NodeState, z: Floats, values: Floats
 ) -> NodeState:
-    """Return the node in which every pair and cone is on its side at a complementary point z.
+    """Return the node in which every pair and cone is on its side at a complementary point.
 
-    `values` are those of the integers; what `state` has decided stays.
+    form, data: the single level and one instance.
+    state: node with the sides decided before, which are kept.
+    z: the point, in the columns of the single level.
+    values: values of the integers.
     """
     pairs = PairValues.at(form, data, z)
     sides = np.where(pairs.slack <= pairs.multiplier, SLACK_ZERO, MULTIPLIER_ZERO)

@@ -108,7 +108,13 @@ class HullSearch:
         cost: FollowerCost,
         options: HullOptions | None = None,
     ) -> HullSolution:
-        """Solve one instance; `follower_parameters` hold the data without the leader's share."""
+        """Solve one instance.
+
+        leader: vectors of the leader's program.
+        follower_parameters: parameters of the follower without the leader's share.
+        cost: share of the follower's solution in the leader's objective.
+        options: stopping rules.
+        """
         instance = HullInstance(leader, self.follower.data(follower_parameters), cost)
         return _Search(self, instance, follower_parameters, options or HullOptions()).run()
 

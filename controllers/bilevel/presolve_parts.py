@@ -84,7 +84,13 @@ def sampled_pairs(
     rng: np.random.Generator,
     count: int,
 ) -> tuple[Floats | None, Floats | None]:
-    """Return slacks and multipliers of the follower at sampled x (solved samples, pairs)."""
+    """Return slacks and multipliers of the follower at sampled x (solved samples, pairs).
+
+    program, data: the bilevel program and one instance.
+    lower, upper: box of x (n_x,).
+    rng: generator of the samples.
+    count: number of samples.
+    """
     low = np.where(np.isfinite(lower), lower, np.where(np.isfinite(upper), upper - 1.0, -1.0))
     high = np.where(np.isfinite(upper), upper, low + 1.0)
     follower, response = program.follower, FollowerResponse(program, data)

@@ -47,7 +47,12 @@ def restrict(
 
 
 def proven(form: KktForm, data: BilevelData, options: BilevelOptions, outcome: Outcome) -> Outcome:
-    """Branch on the pairs from this outcome's point, if it has one, to prove the bound."""
+    """Branch on the pairs to prove the bound of an outcome.
+
+    form, data: the single level and one instance.
+    options: remaining limits.
+    outcome: result of an engine; its point, if it has one, is the incumbent.
+    """
     single = form.data(data)
     response = FollowerResponse(form.bilevel, data)
     tree = Tree(form, single, node_solver(form, single), options, response.pattern)

@@ -137,6 +137,11 @@ def read_choices(
 ) -> Choices:
     """Different profiles (to EQUAL_PROFILES) of every grid below, in the order of `below`.
 
+    grid: name of the grid, for messages.
+    below: names of the grids below.
+    given: possible profiles of each of them, the held one first.
+    steps: number of steps.
+
     Raises NetworkError where a grid is unknown or missing, or a profile is not (steps,) numbers.
     """
     for name in given:
@@ -163,7 +168,12 @@ def read_choices(
 
 
 def check_values(grid: str, what: str, values: Floats, shape: tuple[int, ...]) -> None:
-    """Raise NetworkError unless values have a shape and are finite."""
+    """Raise NetworkError unless values have a shape and are finite.
+
+    grid, what: names of the grid and of the values, for the message.
+    values: the values to check.
+    shape: accepted shape.
+    """
     if np.shape(values) != shape:
         raise NetworkError(f"grid {grid}: {what} has shape {np.shape(values)}; accepted: {shape}")
     bad = np.argwhere(~np.isfinite(values))

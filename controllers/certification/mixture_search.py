@@ -72,10 +72,15 @@ def check_mixtures(
 ) -> MixtureVerdict:
     """Return the verdict on all mixtures at all steps.
 
-    `before_pu` (steps,) is the violation without a new profile, at the dispatch of that case. A
-    step allows AC_LIMIT_PU or, if that is more, the violation before. Where the power flow before
-    diverged (infinite), or nothing is known (None), it allows AC_LIMIT_PU; in the former case the
-    mixture in which all keep their held profile is not judged, as no commit causes it.
+    network: grid with its own consumption and dispatch.
+    choices: different profiles of the grids below.
+    steps: number of steps.
+    before_pu: violation (steps,) without a new profile, at the dispatch of that case; infinite
+        where that power flow diverged, None if it is not known.
+
+    A step allows AC_LIMIT_PU or, if that is more, the violation before. Where the power flow before
+    diverged or nothing is known, it allows AC_LIMIT_PU; in the former case the mixture of all held
+    profiles does not count, because no commit causes it.
 
     A step with at most MIXTURES_EXHAUSTIVE different mixtures has them all solved. Otherwise the
     changes by each grid's possibilities, one grid at a time, are added up for every limit: the

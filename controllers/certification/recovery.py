@@ -19,16 +19,16 @@ from stackelgrid.profiles.arrays import Floats
 
 
 def loss_price(network: RadialNetwork, dt_h: Floats, eur_per_mwh: float) -> Amendment:
-    """Return the price r l of every branch, at which burning power in an open cone does not pay.
+    """Return the price r l of every branch, at which fictitious losses do not pay.
 
-    The price must exceed the reward for burning 1 MWh, that is the largest negative price.
+    The price must exceed the saving by 1 MWh of fictitious loss, the largest negative price.
     """
     energy = network.base_mva * network.r[:, None] * dt_h[None, :]
     return Amendment(price={"current2": (eur_per_mwh * energy).ravel()})
 
 
 def largest_reward(prices_eur_per_mwh: Floats, curtailment_eur_per_mwh: float) -> float:
-    """Return the largest saving by burning 1 MWh: a negative price, or that of curtailment."""
+    """Return the largest saving by 1 MWh of fictitious loss: a negative price plus curtailment."""
     lowest = float(np.min(prices_eur_per_mwh, initial=0.0))
     return max(-lowest, 0.0) + curtailment_eur_per_mwh
 
@@ -93,7 +93,12 @@ def tightened_limits(reduction: Reduction, flows: FlowState, excess: Excess) -> 
 def convex_concave(
     network: RadialNetwork, dt_h: Floats, flows: FlowState, eur_per_mwh: float
 ) -> Amendment:
-    """Price the gap l - (P^2 + Q^2) / v above its tangent at `flows` (of the reduced network).
+    """Price the gap l - (P^2 + Q^2) / v above its tangent at the flows of a schedule.
+
+    network: the reduced network.
+    dt_h: lengths of the steps (T,) in h.
+    flows: flows of the schedule in that network.
+    eur_per_mwh: price of the impedance times the excess.
 
     The fraction is convex and homogeneous, so the tangent passes through the origin and lies
     below it: the priced excess is never less than the gap, and equal to it where it is already

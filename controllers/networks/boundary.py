@@ -97,13 +97,13 @@ def follow_upstream_voltage(
     rated = net.trafo.vn_hv_kv.loc[trafos].astype(float)
     scaled = rated * upstream_vn_kv / own_kv
     scaled[rated == own_kv] = upstream_vn_kv
-    told = NetRecord() if record is None else record
+    changes = NetRecord() if record is None else record
     for table, column, values, index in (
         ("bus", "vn_kv", upstream_vn_kv, [slack]),
         ("trafo", "vn_hv_kv", scaled, trafos),
     ):
         net[table][column] = net[table][column].astype(float)
-        replace_values(net, told, table, column, values, "parent", index)
+        replace_values(net, changes, table, column, values, "parent", index)
 
 
 def boundary_trafo(net: pandapowerNet, name: str) -> int:

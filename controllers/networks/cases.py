@@ -35,9 +35,12 @@ def load_case(
 ) -> pandapowerNet:
     """Build a test grid by name, or read a pandapower JSON file; normalised and checked.
 
-    `case` is one of `available_cases()` or a path ending in `.json`; `name` is the name of the
-    grid, `base_mva` replaces the net's `sn_mva`, `record` takes the changes to the net. Raises
-    NetworkError.
+    case: one of `available_cases()`, or a path ending in `.json`.
+    name: name of the grid.
+    record: receives the changes to the net.
+    base_mva: replaces the net's `sn_mva`.
+
+    Raises NetworkError.
     """
     if case in _BUILDERS:
         net = copy.deepcopy(_shipped(case))

@@ -10,5 +10,11 @@ def listed(index: Iterable[object], limit: int = 6) -> str:
 
 
 def named(name: str, table: str, index: Iterable[object], limit: int = 6) -> str:
-    """Return `grid mv1: line 3, 4, ...`, the form in which every message names elements."""
+    """Return `grid mv1: line 3, 4, ...`, the form in which every message names elements.
+
+    name: name of the grid.
+    table: table of pandapower.
+    index: indices of the elements.
+    limit: number of indices to list; the others are counted.
+    """
     return f"grid {name}: {table} {listed(index, limit)}"

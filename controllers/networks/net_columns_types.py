@@ -35,24 +35,48 @@ class Column:
 
 
 def honoured(table: str, columns: str, reason: str, scope: str = "") -> tuple[Column, ...]:
-    """Declare columns (separated by spaces) that are used as pandapower does."""
+    """Declare columns that are used as pandapower does.
+
+    table: table of pandapower.
+    columns: their names, separated by spaces.
+    reason: use of the columns, for `validate --explain`.
+    scope: transmission grids or feeders only; empty: any grid.
+    """
     return _rows(table, columns, Treatment.HONOURED, reason, scope)
 
 
 def replaced(table: str, columns: str, reason: str, scope: str = "") -> tuple[Column, ...]:
-    """Declare columns that the scenario replaces."""
+    """Declare columns that the scenario replaces.
+
+    table: table of pandapower.
+    columns: their names, separated by spaces.
+    reason: use of the columns, for `validate --explain`.
+    scope: transmission grids or feeders only; empty: any grid.
+    """
     return _rows(table, columns, Treatment.REPLACED, reason, scope)
 
 
 def no_effect(table: str, columns: str, reason: str, scope: str = "") -> tuple[Column, ...]:
-    """Declare columns that cannot change a result."""
+    """Declare columns that cannot change a result.
+
+    table: table of pandapower.
+    columns: their names, separated by spaces.
+    reason: use of the columns, for `validate --explain`.
+    scope: transmission grids or feeders only; empty: any grid.
+    """
     return _rows(table, columns, Treatment.NO_EFFECT, reason, scope)
 
 
 def refused(
     table: str, columns: str, reason: str, accepts: Callable[[Any], bool]
 ) -> tuple[Column, ...]:
-    """Declare columns with restricted values."""
+    """Declare columns with restricted values.
+
+    table: table of pandapower.
+    columns: their names, separated by spaces.
+    reason: accepted values, for messages.
+    accepts: returns whether a value that is not empty is accepted.
+    """
     return tuple(Column(table, c, Treatment.REFUSED, reason, accepts) for c in columns.split())
 
 

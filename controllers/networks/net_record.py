@@ -52,7 +52,14 @@ class NetRecord:
         key: str = "",
         surprising: bool = False,
     ) -> None:
-        """Add a note on elements; nothing if `index` is empty."""
+        """Add a note on elements; nothing if `index` is empty.
+
+        fate: kind of change.
+        table, index: elements of the net.
+        text: the change in words.
+        column, key: column of the table and key of the scenario, if there is one.
+        surprising: whether a user may not expect the change; it is printed before a run.
+        """
         elements = tuple(int(str(i)) for i in index)
         if elements:
             self.notes.append(Note(fate, table, elements, text, column, key, surprising))
@@ -85,8 +92,12 @@ def replace_values(
 ) -> None:
     """Write a scenario's values into a column of a net and into the record.
 
-    `values` is one value or one for each of `index` (all elements where it is None). Elements
-    that held the value already are not noted.
+    net: the net to change.
+    record: receives the changes; elements that had the value before are not noted.
+    table, column: place of the values.
+    values: one value, or one for each of `index`.
+    key: key of the scenario.
+    index: elements; None: all.
     """
     frame = net[table]
     rows = frame.index if index is None else pd.Index(list(index))

@@ -22,7 +22,12 @@ class Reduction:
     branch_of: Ints
 
     def expand(self, p: Floats, q: Floats, current2: Floats, v: Floats) -> "FlowState":
-        """Expand per-unit flows (n', T) and squared voltages (m', T) to all branches and buses."""
+        """Expand results of the reduced network to all branches and buses.
+
+        p, q: per-unit flows (n', T) on the parent's side of the branches.
+        current2: squared currents (n', T).
+        v: squared voltages (m', T).
+        """
         full, steps = self.full, p.shape[1]
         carried = self.branch_of >= 0
         squared = np.zeros((full.branches, steps))

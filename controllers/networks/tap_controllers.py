@@ -14,8 +14,13 @@ def replace_tap_controllers(
 ) -> None:
     """Note the controllers of transformers that the scenario regulates; refuse the others.
 
-    `regulated` are indices of `net.trafo`. Raises NetworkError for a tap controller in service of
-    another transformer, which pandapower moves with run_control=True and a run does not.
+    net: net of the user.
+    name: name of the grid, for messages.
+    regulated: indices of `net.trafo`.
+    record: receives the changes.
+
+    Raises NetworkError for a tap controller in service of another transformer, which pandapower
+    moves with run_control=True and a run does not.
     """
     if not len(net.controller):
         return

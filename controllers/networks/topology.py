@@ -221,8 +221,8 @@ def _join(
         if keep == gone:
             continue
         bus_of[gone] = keep
-        told = f"one bus with {keep} by {reason}"
-        record.note("joined", "bus", [gone], told, surprising=surprising)
+        text = f"one bus with {keep} by {reason}"
+        record.note("joined", "bus", [gone], text, surprising=surprising)
     if not bus_of:
         return
     bus_of = {bus: survivor(bus) for bus in bus_of}
