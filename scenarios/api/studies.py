@@ -28,25 +28,24 @@ from stackelgrid.scenarios.cli.compare import check_columns
 from stackelgrid.scenarios.cli.console import Output
 from stackelgrid.scenarios.cli.ensemble import check_runs
 from stackelgrid.scenarios.cli.report import try_report
-from stackelgrid.scenarios.schema.load import LoadedScenario, load_scenario
+from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.scenarios.schema.scheme_names import (
     SCHEMES,
     pricing_name,
     quality_names,
     scheme_names,
 )
+from stackelgrid.scenarios.studies.begun import Begun, begun_ensemble, begun_sweep
 from stackelgrid.scenarios.studies.compare import (
     CompareOptions,
     compare_schemes,
-    project_schemes,
     steps_of,
 )
 from stackelgrid.scenarios.studies.compare_qualities import compare_qualities
 from stackelgrid.scenarios.studies.ensemble import Workers, run_ensemble
-from stackelgrid.scenarios.studies.ensemble_design import ensemble_of, runs_of
-from stackelgrid.scenarios.studies.ensemble_resume import begun
+from stackelgrid.scenarios.studies.ensemble_design import ensemble_begun, ensemble_of, runs_of
 from stackelgrid.scenarios.studies.exactness import sweep_exactness
-from stackelgrid.scenarios.studies.exactness_design import sweep_of
+from stackelgrid.scenarios.studies.exactness_design import sweep_begun, sweep_of
 
 __all__ = ["compare", "ensemble", "exactness"]
 
@@ -91,7 +90,7 @@ def compare(
             result = _study(
                 ready, target, output, (steps_of(ready, options), "steps"),
                 lambda advance: compare_schemes(
-                    ready, target, options, project_schemes(), advance, output.say
+                    ready, target, options, advance, output.say
                 ),
             )  # fmt: skip
             check_columns(result, "schemes")
@@ -115,19 +114,20 @@ def exactness(
     """
     output = output_of(quiet)
 
-    def sweep(loaded: LoadedScenario, target: Path) -> None:
-        wanted = sweep_of(loaded, size)
+    def sweep(loaded: LoadedScenario, target: Path, before: Begun | None = None) -> None:
+        wanted = sweep_of(loaded, size) if before is None else sweep_begun(before, size)
         _study(
             loaded, target, output, (wanted.points_planned, "points"),
             lambda advance: sweep_exactness(
-                loaded, wanted, target, resume=resume is not None, progress=advance, say=output.say
+                loaded, wanted, target, resume=before, progress=advance, say=output.say
             ),
         )  # fmt: skip
 
     if resume is not None:
         nothing_beside_resume(scenario, out, set, seed)
         target = Path(resume)
-        sweep(load_scenario(str(target / "scenario.toml")), target)
+        before = begun_sweep(target)
+        sweep(before.loaded, target, before)
     else:
         source = needed(scenario)
         target = target_of(out, check_source(source, set, seed), "exactness")
@@ -164,8 +164,8 @@ def ensemble(
     if resume is not None:
         nothing_beside_resume(scenario, out, set, seed)
         target = Path(resume)
-        before = begun(target, None)
-        loaded, wanted = before.loaded, before.ensemble(size, members)
+        before = begun_ensemble(target)
+        loaded, wanted = before.loaded, ensemble_begun(before, size, members)
     else:
         before = None
         loaded = check_source(needed(scenario), set, seed)

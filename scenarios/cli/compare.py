@@ -29,8 +29,7 @@ from stackelgrid.scenarios.schema.scheme_names import (
 if TYPE_CHECKING:
     from stackelgrid.analysis.comparison.schemes import Comparison
     from stackelgrid.scenarios.schema.load import LoadedScenario
-    from stackelgrid.scenarios.studies.compare import CompareResult
-    from stackelgrid.scenarios.studies.compare_qualities import QualitiesResult
+    from stackelgrid.scenarios.studies.study import StudyResult
 
 
 def compare(
@@ -86,21 +85,20 @@ def compare(
         from stackelgrid.scenarios.studies.compare import (
             CompareOptions,
             compare_schemes,
-            project_schemes,
             steps_of,
         )
 
     price = pricing_name(pricing or loaded.scenario.pricing)
-    options, decide = CompareOptions(names, price, closed_loop), project_schemes()
+    options = CompareOptions(names, price, closed_loop)
     name = loaded.scenario.name
     target = out or new_directory(name, "compare")
     bar = output.bar(name, steps_of(loaded, options), "steps")
     with interruptible(target, f"{target} holds what was done"), bar as advance:
         advance(0)
-        result = compare_schemes(loaded, target, options, decide, advance, output.say)
-    _show(result.comparison, name, output)
-    for basis in result.comparison.bases:
-        output.say(finding(result.comparison, basis))
+        result = compare_schemes(loaded, target, options, advance, output.say)
+    _show(result.tables, name, output)
+    for basis in result.tables.bases:
+        output.say(finding(result.tables, basis))
     _end(result, "schemes", output, report=report)
 
 
@@ -123,14 +121,12 @@ def _qualities(
     with interruptible(target, f"{target} holds what was done"), bar as advance:
         advance(0)
         result = compare_qualities(loaded, target, names, advance, output.say)
-    _show(result.comparison, name, output)
-    output.say(finding(result.comparison))
+    _show(result.tables, name, output)
+    output.say(finding(result.tables))
     _end(result, "runs", output, report=report)
 
 
-def _end(
-    result: "CompareResult | QualitiesResult", what: str, output: Output, *, report: bool
-) -> None:
+def _end(result: "StudyResult[Comparison]", what: str, output: Output, *, report: bool) -> None:
     """Write the report and say where everything is; raises StackelgridError if a column failed."""
     if report:
         report_of_study(result.directory, output)
@@ -138,11 +134,11 @@ def _end(
     check_columns(result, what)
 
 
-def check_columns(result: "CompareResult | QualitiesResult", what: str) -> None:
+def check_columns(result: "StudyResult[Comparison]", what: str) -> None:
     """Raise StackelgridError if a column of a comparison failed; `what` is what columns are."""
-    failed = result.comparison.failed()
+    failed = result.tables.failed()
     if failed:
-        columns = len(result.comparison.schemes(result.comparison.bases[0]))
+        columns = len(result.tables.schemes(result.tables.bases[0]))
         raise StackelgridError(
             f"{len(failed)} of {columns} {what} failed ({', '.join(failed)}); "
             f"{result.directory} says why"

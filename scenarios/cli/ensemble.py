@@ -69,13 +69,17 @@ def ensemble(
     given = load_scenario(scenario, overrides or (), seed) if scenario is not None else None
     with loading():  # after the scenario has been found good
         from stackelgrid.analysis.report.ensemble import finding
+        from stackelgrid.scenarios.studies.begun import begun_ensemble
         from stackelgrid.scenarios.studies.ensemble import Workers, run_ensemble, unfinished_runs
-        from stackelgrid.scenarios.studies.ensemble_design import ensemble_of, runs_of
-        from stackelgrid.scenarios.studies.ensemble_resume import begun
+        from stackelgrid.scenarios.studies.ensemble_design import (
+            ensemble_begun,
+            ensemble_of,
+            runs_of,
+        )
 
-    before = None if resume is None else begun(resume, given)
+    before = None if resume is None else begun_ensemble(resume, given)
     if before is not None:
-        loaded, wanted = before.loaded, before.ensemble(size, members)
+        loaded, wanted = before.loaded, ensemble_begun(before, size, members)
     else:
         assert given is not None
         loaded, wanted = given, ensemble_of(given, size, members)

@@ -50,15 +50,18 @@ def exactness(
     with loading():  # after the scenario has been found good
         from stackelgrid.analysis.report.exactness import finding
         from stackelgrid.scenarios.cli.exactness_texts import sweep_lines, sweep_tables
+        from stackelgrid.scenarios.studies.begun import begun_sweep
         from stackelgrid.scenarios.studies.exactness import sweep_exactness
-        from stackelgrid.scenarios.studies.exactness_design import sweep_of
+        from stackelgrid.scenarios.studies.exactness_design import sweep_begun, sweep_of
 
-    sweep, name = sweep_of(loaded, size), loaded.scenario.name
+    before = None if resume is None else begun_sweep(resume, loaded)
+    sweep = sweep_of(loaded, size) if before is None else sweep_begun(before, size)
+    name = loaded.scenario.name
     target = resume or out or new_directory(name, "exactness")
     bar = output.bar(name, sweep.points_planned, "points")
     with interruptible(target, f"--resume {target} finishes it"), bar as advance:
         result = sweep_exactness(
-            loaded, sweep, target, resume=resume is not None, progress=advance, say=output.say
+            loaded, sweep, target, resume=before, progress=advance, say=output.say
         )
     for table in sweep_tables(result.tables, name):
         output.show(table)

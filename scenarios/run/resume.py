@@ -32,8 +32,6 @@ from stackelgrid.simulators.results.manifest import FILE, Manifest, ManifestErro
 from stackelgrid.simulators.results.tables import SCHEMAS
 from stackelgrid.simulators.results.whole_file import refuse_links
 
-__all__ = ["Resumable", "begun_study", "check_saved", "resumable", "resume_run"]
-
 
 @dataclass(frozen=True)
 class Resumable:
@@ -52,7 +50,7 @@ def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumabl
     directory that does not hold a run, and for a state of another version or scenario, and a
     StackelgridError for files that are missing or changed.
     """
-    _refuse_links(directory)
+    check_no_links(directory)
     path = directory / "scenario.toml"
     header = read_header(directory)
     summary = _summary(directory, has_state=header is not None)
@@ -71,7 +69,7 @@ def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumabl
         )
     own = load_scenario(str(path))
     if loaded is not None:
-        _check_same(directory, own.resolved(), loaded.resolved(), "asked for")
+        check_same(directory, own.resolved(), loaded.resolved(), "asked for")
     if summary is not None and summary.get("status") == "done":
         remove_state(directory)  # the process ended before it removed the state
         check_held(Manifest(directory), summary, tuple(SCHEMAS), own.scenario.time.intervals)
@@ -114,7 +112,8 @@ def check_saved(
     return manifest
 
 
-def _refuse_links(directory: Path) -> None:
+def check_no_links(directory: Path) -> None:
+    """Refuse a directory that contains symbolic links; raises ScenarioError."""
     try:
         refuse_links(directory)
     except StackelgridError as error:
@@ -170,43 +169,11 @@ def _check_header(directory: Path, header: StateHeader, content: Mapping[str, An
             f"--resume {directory}: was saved by version {header.version} (format "
             f"{header.format}); this is {present} (format {FORMAT}), which goes on with its own"
         )
-    _check_same(directory, header.scenario, content, "in scenario.toml")
-    _check_files(directory, header.files, content)
+    check_same(directory, header.scenario, content, "in scenario.toml")
+    check_files(directory, header.files, content)
 
 
-def begun_study(
-    directory: Path, what: str, needed: Sequence[str], asked: LoadedScenario | None
-) -> tuple[LoadedScenario, dict[str, Any]]:
-    """Return scenario and summary.json of a study (`what`) that can be resumed in a directory.
-
-    Raises ScenarioError for a directory without such a study (summary.json lacks the first of the
-    keys `needed`), and for one of another version, of another scenario than `asked` or with other
-    files; the message names the difference.
-    """
-    _refuse_links(directory)
-    where, path = f"--resume {directory}", directory / "scenario.toml"
-    try:
-        summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
-        if needed[0] not in summary or not path.is_file():
-            raise ValueError
-    except (OSError, ValueError) as error:
-        raise ScenarioError(
-            f"{where}: holds no {what} (no readable scenario.toml and summary.json of one)"
-        ) from error
-    before, present = summary.get("version"), version("stackelgrid")
-    if before != present:
-        raise ScenarioError(f"{where}: has version {before!r}, this is {present!r}")
-    missing = [key for key in needed if key not in summary]
-    if missing:
-        raise ScenarioError(f"{where}: summary.json has no {missing[0]!r}; it is incomplete")
-    own = load_scenario(str(path))
-    if asked is not None:
-        _check_same(directory, own.resolved(), asked.resolved(), "asked for")
-    _check_files(directory, summary["files"], own.resolved())
-    return own, summary
-
-
-def _check_files(directory: Path, saved: Mapping[str, str], content: Mapping[str, Any]) -> None:
+def check_files(directory: Path, saved: Mapping[str, str], content: Mapping[str, Any]) -> None:
     """Refuse files named by a resolved scenario that have changed since it was saved."""
     present = file_digests(content)
     for name, digest in saved.items():
@@ -215,7 +182,7 @@ def _check_files(directory: Path, saved: Mapping[str, str], content: Mapping[str
             raise ScenarioError(f"--resume {directory}: {name} {what} since the run was saved")
 
 
-def _check_same(
+def check_same(
     directory: Path, saved: Mapping[str, Any], now: Mapping[str, Any], where: str
 ) -> None:
     """Refuse another scenario; the message names the first difference."""

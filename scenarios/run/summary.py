@@ -23,7 +23,7 @@ def summary(
 
     `folder` is the folder of the scenario file, which is searched for users' modules.
     """
-    scenario, solvers = built.scenario, built.solvers
+    scenario = built.scenario
     costs, stored = totals.costs, stored_energy(built, totals)
     content = {
         "scenario": scenario.name,
@@ -38,12 +38,7 @@ def summary(
         "wall_s": wall_s,
         "timings": timings.breakdown(wall_s),
         "certificate_s": getattr(built.controller, "certificate_s", None),  # part of solve_s
-        "solver": {
-            "conic": solvers.conic.name,
-            "mixed_integer": solvers.mixed_integer.name,
-            "version": solvers.mixed_integer.version,
-            "fallback_reason": solvers.mixed_integer.fallback_reason,
-        },
+        "solver": solver_section(built),
         "cost_eur": {
             "total": costs.system,
             "leader": costs.leaders,
@@ -73,6 +68,17 @@ def summary(
     }
     told: dict[str, Any] = finite(content)
     return told
+
+
+def solver_section(built: BuiltScenario) -> dict[str, Any]:
+    """Return the section `solver` of a summary."""
+    conic, mixed_integer = built.solvers.conic, built.solvers.mixed_integer
+    return {
+        "conic": conic.name,
+        "mixed_integer": mixed_integer.name,
+        "version": mixed_integer.version,
+        "fallback_reason": mixed_integer.fallback_reason,
+    }
 
 
 def stored_energy_prices(built: BuiltScenario) -> dict[str, float]:

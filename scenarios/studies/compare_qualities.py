@@ -1,66 +1,72 @@
 """Comparison of runs over communication links of several qualities."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
-from importlib.metadata import version
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from stackelgrid.analysis.comparison.qualities import extra_costs, with_extra_costs, write_tables
-from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, DONE, Comparison
+from stackelgrid.analysis.comparison.schemes import DONE, Comparison
 from stackelgrid.analysis.pictures.studies import write_qualities
-from stackelgrid.profiles.errors import StackelgridError
-from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
+from stackelgrid.scenarios.build.system import build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.run.directory import RunLog, check_out, finite, write_summary
-from stackelgrid.scenarios.run.progress import RunProgress
-from stackelgrid.scenarios.run.run import run_scenario
-from stackelgrid.scenarios.run.summary import stored_energy_prices
+from stackelgrid.scenarios.run.directory import check_out, finite
 from stackelgrid.scenarios.schema.communication import CommunicationSection
 from stackelgrid.scenarios.schema.load import LoadedScenario
-from stackelgrid.scenarios.studies.compare import (
-    add_run,
-    after,
-    attempt,
-    open_directory,
-    say_end,
-    total_eur,
-)
-from stackelgrid.simulators.results.manifest import FILE, ManifestWriter
+from stackelgrid.scenarios.studies.compare import Column, ComparisonStudy
+from stackelgrid.scenarios.studies.study import Advance, Say, StudyResult, study_directory, unseen
 
 
-@dataclass(frozen=True)
-class QualitiesResult:
-    """Directory of a comparison, its numbers with the extra costs, and its summary."""
+class _Qualities(ComparisonStudy):
+    """Runs of one scenario over links of several qualities."""
 
-    directory: Path
-    comparison: Comparison
-    summary: dict[str, Any]
+    kind = "quality"
+    tables = ("qualities.parquet",)
 
+    def __init__(self, runs: dict[str, LoadedScenario], *study: Any) -> None:
+        super().__init__(*study)
+        self.runs = runs
 
-@dataclass
-class _Work:
-    """Data shared by all runs of a comparison."""
+    def named(self) -> dict[str, tuple[str, ...]]:
+        return {"qualities": tuple(self.runs)}
 
-    loaded: dict[str, LoadedScenario]
-    built: BuiltScenario
-    out: Path
-    comparison: Comparison
-    log: RunLog
-    started: float
+    def columns(self) -> Iterator[Column]:
+        for name, loaded in self.runs.items():
+            yield self.run_column(loaded, name)
+
+    def write(self) -> None:
+        title = f"Qualities of communication compared on {self.loaded.scenario.name}"
+        write_tables(with_extra_costs(self.comparison), self.out, title)
+
+    def draw(self) -> None:
+        write_qualities(with_extra_costs(self.comparison), self.out)
+
+    def section(self, status: str) -> dict[str, Any]:
+        comparison = self.comparison
+        qualities: dict[str, dict[str, Any]] = {name: {} for name in self.runs}
+        extra = extra_costs(comparison) if comparison.status else None
+        for (basis, name), state in comparison.status.items():
+            costs = {
+                f"{indicator}_eur": self.total_eur(basis, name, indicator)
+                for indicator in ("total_cost", "total_cost_corrected")
+            }
+            if extra is not None:
+                costs["extra_cost_eur"] = float(extra["extra_cost"][name])
+            # a cost is null where it is not defined
+            qualities[name] = {"status": state, **(finite(costs) if state == DONE else {})}
+        return super().section(status) | {"qualities": qualities}
 
 
 def compare_qualities(
     loaded: LoadedScenario,
     out: Path,
     names: tuple[str, ...],
-    progress: Callable[[int], None] = lambda done: None,
-    say: Callable[[str], None] = lambda line: None,
-) -> QualitiesResult:
+    progress: Advance = unseen,
+    say: Say = unseen,
+) -> StudyResult[Comparison]:
     """Run the scenario once for each quality and write one directory (docs/results.md).
 
     `progress` receives the number of finished intervals. A run that fails is recorded with
@@ -71,35 +77,15 @@ def compare_qualities(
     runs = {name: with_quality(loaded, name) for name in names}
     check_out(out)
     built = build_scenario(loaded)
-    open_directory(loaded, out)
-    comparison = Comparison(loaded.scenario.pricing)
-    work = _Work(runs, built, out, comparison, RunLog(out), started)
-    work.log.event("start", scenario=loaded.scenario.name, qualities=list(names))
-    write_summary(out, _summary(work, "running"))
-    status, scenario = "interrupted", loaded.scenario.name
-    try:
-        for k, name in enumerate(names):
-            first = k * loaded.scenario.time.intervals
-            run = partial(_run, work, after(progress, first))
-            attempt(comparison, (CLOSED_LOOP, name), "quality", run, work.log, say)
-            # what an interruption leaves can be reported
-            told = with_extra_costs(comparison)
-            write_tables(told, out, f"Qualities of communication compared on {scenario}")
-            write_summary(out, _summary(work, "running"))
-            progress(first + loaded.scenario.time.intervals)
-        write_qualities(told, out)
-        ManifestWriter(out).begin(["scenario.toml", "qualities.parquet"])
-        status = "failed" if comparison.failed() else "done"
-    except OSError as error:
-        raise StackelgridError(f"{out}: cannot be written ({error.strerror})") from error
-    finally:
-        summary = _summary(work, status)
-        say_end(work.log, out, comparison, summary)
-    return QualitiesResult(out, told, summary)
+    with study_directory(loaded, out, resume=False):
+        pricing = loaded.scenario.pricing
+        study = _Qualities(runs, loaded, built, pricing, out, started, progress, say)
+        summary = study.conduct()
+    return StudyResult(out, with_extra_costs(study.comparison), summary)
 
 
 def with_quality(loaded: LoadedScenario, name: str) -> LoadedScenario:
-    """The same scenario over links of another quality; raises ScenarioError."""
+    """Return the same scenario over links of another quality; raises ScenarioError."""
     section = loaded.scenario.communication
     if section is None:
         raise ScenarioError(
@@ -116,39 +102,3 @@ def with_quality(loaded: LoadedScenario, name: str) -> LoadedScenario:
         text = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ScenarioError(f"--qualities {name}: {text}") from error
     return replace(loaded, scenario=loaded.scenario.model_copy(update={"communication": other}))
-
-
-def _run(work: _Work, progress: Callable[[RunProgress], None], name: str) -> None:
-    directory = work.out / name
-    run_scenario(work.loaded[name], directory, progress)
-    add_run(work.comparison, directory, name)
-
-
-def _summary(work: _Work, status: str) -> dict[str, Any]:
-    """Contents of summary.json; a cost is null where it is not defined."""
-    comparison, scenario = work.comparison, work.built.scenario
-    qualities: dict[str, dict[str, Any]] = {name: {} for name in work.loaded}
-    extra = extra_costs(comparison) if comparison.status else None
-    for (basis, name), state in comparison.status.items():
-        costs = {
-            f"{indicator}_eur": total_eur(comparison, basis, name, indicator)
-            for indicator in ("total_cost", "total_cost_corrected")
-        }
-        if extra is not None:
-            costs["extra_cost_eur"] = float(extra["extra_cost"][name])
-        qualities[name] = {"status": state, **(finite(costs) if state == DONE else {})}
-    return {
-        "scenario": scenario.name,
-        "seed": scenario.seed,
-        "version": version("stackelgrid"),
-        "manifest": None if status in ("running", "interrupted") else FILE,
-        "status": status,
-        "pricing": comparison.pricing,
-        "stored_energy_eur_per_mwh": stored_energy_prices(work.built),
-        "qualities": qualities,
-        "wall_s": time.perf_counter() - work.started,
-        "solver": {
-            "conic": work.built.solvers.conic.name,
-            "mixed_integer": work.built.solvers.mixed_integer.name,
-        },
-    }

@@ -22,8 +22,8 @@ from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.scenarios.schema.scenario import Scenario
 from stackelgrid.scenarios.schema.scheme_names import SCHEMES
 from stackelgrid.scenarios.schema.sizes import check_ensemble_runs
-
-DEFAULT_SIZE = "small"
+from stackelgrid.scenarios.studies.begun import Begun
+from stackelgrid.scenarios.studies.study import size_of
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,12 @@ class MemberRun:
     folder: str
     cells: tuple[Cell, ...]
 
+    @property
+    def loaded(self) -> LoadedScenario:
+        """The scenario of the run."""
+        scenario = Scenario.model_validate(tomllib.loads(self.scenario))
+        return LoadedScenario(scenario, self.source, Path(self.folder))
+
 
 def ensemble_of(
     loaded: LoadedScenario, size: str | None = None, members: int | None = None
@@ -83,7 +89,7 @@ def ensemble_of(
     """Find the ensemble of a scenario; raises ScenarioError for one it does not have."""
     scenario = loaded.scenario
     section = scenario.ensemble or EnsembleSection()
-    chosen = _size(loaded, section, size)
+    chosen = size_of(f"{loaded.source}: ensemble.sizes", section.sizes, size)
     given = section.sizes[chosen] if chosen else None
     own = {
         key: (getattr(given, key) if given else None)
@@ -117,18 +123,19 @@ def ensemble_of(
     return asked
 
 
-def _size(loaded: LoadedScenario, section: EnsembleSection, size: str | None) -> str:
-    where = f"{loaded.source}: ensemble.sizes"
-    if not section.sizes:
-        if size is not None:
-            raise ScenarioError(f"{where}: has no sizes; --size {size} is not accepted")
-        return ""
-    chosen = size or DEFAULT_SIZE
-    if chosen not in section.sizes:
+def ensemble_begun(found: Begun, size: str | None = None, members: int | None = None) -> Ensemble:
+    """Return the ensemble to go on with; its own size and number of members if not given.
+
+    Raises ScenarioError for a size whose runs are of another length than those it holds.
+    """
+    s = found.summary
+    wanted = ensemble_of(found.loaded, size or s["size"] or None, members or s["members"])
+    if wanted.intervals != s["intervals"]:
         raise ScenarioError(
-            f"{where}: no size {chosen!r}; --size accepts {', '.join(section.sizes)}"
+            f"--resume {found.directory}: holds runs of {s['intervals']} intervals, those of "
+            f"size {wanted.size} have {wanted.intervals}; as many are accepted"
         )
-    return chosen
+    return wanted
 
 
 def member_seed(seed: int, member: int) -> int:

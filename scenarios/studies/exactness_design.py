@@ -22,9 +22,9 @@ from stackelgrid.scenarios.schema.exactness import (
     planned_points,
 )
 from stackelgrid.scenarios.schema.load import LoadedScenario
+from stackelgrid.scenarios.studies.begun import Begun
 from stackelgrid.scenarios.studies.compare import first_measured
-
-DEFAULT_SIZE = "small"
+from stackelgrid.scenarios.studies.study import size_of
 
 
 @dataclass(frozen=True)
@@ -56,27 +56,25 @@ def sweep_of(loaded: LoadedScenario, size: str | None = None) -> Sweep:
             f"{loaded.source}: exactness: is missing; a sweep needs a section [exactness] "
             "(docs/exactness.md)"
         )
-    chosen = _size(loaded, section, size)
+    chosen = size_of(f"{loaded.source}: exactness.sizes", section.sizes, size)
     return Sweep(
         grid=_grid(loaded, section),
-        size=chosen or "",
-        dimensions=section.sweep(chosen),
+        size=chosen,
+        dimensions=section.sweep(chosen or None),
         export_hours=section.export_hours,
         seed=loaded.scenario.seed,
     )
 
 
-def _size(loaded: LoadedScenario, section: ExactnessSection, size: str | None) -> str | None:
-    where = f"{loaded.source}: exactness.sizes"
-    if not section.sizes:
-        if size is not None:
-            raise ScenarioError(f"{where}: has no sizes; --size {size} is not accepted")
-        return None
-    chosen = size or DEFAULT_SIZE
-    if chosen not in section.sizes:
-        known = ", ".join(section.sizes)
-        raise ScenarioError(f"{where}: no size {chosen!r}; --size accepts {known}")
-    return chosen
+def sweep_begun(found: Begun, size: str | None = None) -> Sweep:
+    """Return the sweep to go on with; raises ScenarioError for another size than its own."""
+    own = found.summary["size"]
+    wanted = sweep_of(found.loaded, size or own or None)
+    if wanted.size != own:
+        raise ScenarioError(
+            f"--resume {found.directory}: has size {own!r}, this would be {wanted.size!r}"
+        )
+    return wanted
 
 
 def _grid(loaded: LoadedScenario, section: ExactnessSection) -> str:

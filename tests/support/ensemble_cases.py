@@ -14,7 +14,7 @@ from distributed import Client, LocalCluster
 from support.children import children_of
 
 from stackelgrid.scenarios.schema.load import load_scenario
-from stackelgrid.scenarios.studies import ensemble, ensemble_cluster
+from stackelgrid.scenarios.studies import ensemble
 from stackelgrid.scenarios.studies.ensemble_member import run_member
 
 FORECAST = (
@@ -93,7 +93,7 @@ def in_threads(patch):
 
     with patch.context() as patched:
         patched.setattr(ensemble, "local_workers", workers)
-        patched.setattr(ensemble_cluster, "run_member", one_by_one)
+        patched.setattr(ensemble, "run_member", one_by_one)
         yield
 
 

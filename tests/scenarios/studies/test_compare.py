@@ -17,7 +17,7 @@ from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.summary import stored_energy_prices
 from stackelgrid.scenarios.schema.load import load_scenario
 from stackelgrid.scenarios.schema.scheme_names import pricing_name, scheme_names
-from stackelgrid.scenarios.studies import compare
+from stackelgrid.scenarios.studies import compare, study
 from stackelgrid.scenarios.studies.compare import (
     CompareOptions,
     compare_schemes,
@@ -59,6 +59,12 @@ def decide(system, settings, scheme, pricing, measured):
 
 
 @pytest.fixture
+def stand_in(monkeypatch):
+    """Plan by the stand-in in place of the real schemes."""
+    monkeypatch.setattr(compare, "decide_plan", decide)
+
+
+@pytest.fixture
 def tariff_runs(monkeypatch):
     """Run every scheme by the tariff controller; gives the controllers that were asked for."""
     asked = []
@@ -78,11 +84,12 @@ def total(table, basis, scheme, indicator, grid=TOTAL):
     return float(t.set_index("indicator").loc[indicator, "value"])
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_plans_and_runs_of_quick(tmp_path, tariff_runs):
     loaded = load_scenario("quick")
     options = CompareOptions(("bottom_up", "top_down"), closed_loop=True)
     out, seen, said = tmp_path / "out", [], []
-    result = compare_schemes(loaded, out, options, decide, seen.append, said.append)
+    result = compare_schemes(loaded, out, options, seen.append, said.append)
     runs = {"bottom_up", "top_down"}
     closed = {f"{p.removesuffix('.png')}_closed_loop.png" for p in PICTURES}
     assert {p.name for p in out.iterdir()} == FILES | PICTURES | closed | runs
@@ -131,14 +138,15 @@ def test_plans_and_runs_of_quick(tmp_path, tariff_runs):
     assert 0.1 < total(table, CLOSED_LOOP, "bottom_up", "self_consumption") < 0.9
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_plan_alone(tmp_path):
     options = CompareOptions(("bottom_up",))
-    result = compare_schemes(load_scenario("quick"), tmp_path / "out", options, decide)
+    result = compare_schemes(load_scenario("quick"), tmp_path / "out", options)
     assert {p.name for p in (tmp_path / "out").iterdir()} == FILES | PICTURES
     assert result.summary["status"] == "done"
-    exchange = result.comparison.exchange
+    exchange = result.tables.exchange
     assert list(exchange["grid"].unique()) == ["lv1"]
-    imported = total(result.comparison.indicators, PLAN, "bottom_up", "import")
+    imported = total(result.tables.indicators, PLAN, "bottom_up", "import")
     energy = (exchange["dt_h"] * exchange["p_mw"].clip(lower=0.0)).sum()
     assert imported == pytest.approx(energy)
     assert "# Schemes compared on quick" in (tmp_path / "out" / "compare.md").read_text()
@@ -175,11 +183,6 @@ def test_pricing_is_checked():
     assert [pricing_name(name) for name in ("tariff", "lmp")] == ["tariff", "lmp"]
     with pytest.raises(ScenarioError, match="--pricing flat: unknown; accepted: tariff, lmp"):
         pricing_name("flat")
-
-
-@pytest.fixture
-def stand_in(monkeypatch):
-    monkeypatch.setattr(compare, "project_schemes", lambda: decide)
 
 
 @pytest.mark.usefixtures("stand_in")
@@ -228,7 +231,7 @@ def test_command_refuses(command, tmp_path, write_scenario):
 def test_a_full_disk_is_said_in_one_line(command, tmp_path, monkeypatch):
     """Neither tables nor log nor summary can be written from the first scheme on."""
     disk = []
-    for module, name in ((compare, "write_tables"), (compare, "write_summary")):
+    for module, name in ((compare, "write_tables"), (study, "write_summary")):
         real = getattr(module, name)
 
         def write(*arguments, name=name, real=real):

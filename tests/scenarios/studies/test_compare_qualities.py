@@ -9,7 +9,7 @@ from support.scenario_texts import BY_MESSAGES, MARKET, OUTAGE
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.load import load_scenario
 from stackelgrid.scenarios.schema.scheme_names import quality_names
-from stackelgrid.scenarios.studies import compare_qualities as module
+from stackelgrid.scenarios.studies import compare as module
 from stackelgrid.scenarios.studies.compare_qualities import compare_qualities, with_quality
 
 # a link on which every message is lost: nobody ever agrees

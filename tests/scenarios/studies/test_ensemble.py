@@ -27,8 +27,9 @@ from support.machine import in_time
 
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.directory import locked
+from stackelgrid.scenarios.studies import cluster as cluster_module
 from stackelgrid.scenarios.studies import ensemble as ensemble_module
-from stackelgrid.scenarios.studies import ensemble_cluster
+from stackelgrid.scenarios.studies import study
 from stackelgrid.scenarios.studies.ensemble import Workers, run_ensemble
 from stackelgrid.scenarios.studies.ensemble_design import ensemble_of, member_seed, runs_of
 
@@ -296,14 +297,14 @@ def test_an_ensemble_is_done_when_its_pictures_are_there(all_saved, monkeypatch,
 @pytest.mark.parametrize("since", ["start", "pictures"])
 def test_a_full_disk_is_one_line(all_saved, monkeypatch, command, since):
     """From the first line of the log on, or while the pictures are drawn: nothing can be said."""
-    real = ensemble_module.RunLog.event
+    real = study.RunLog.event
 
     def full(*arguments, **fields):
         if since == "start" or arguments[1:] != ("start",):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(*arguments, **fields)
 
-    monkeypatch.setattr(ensemble_module.RunLog, "event", full)
+    monkeypatch.setattr(study.RunLog, "event", full)
     monkeypatch.setattr(ensemble_module, "write_ensemble", full)
     outcome = command("ensemble", "--resume", all_saved, "--no-report")
     assert outcome.status == 1
@@ -401,8 +402,8 @@ def test_a_member_that_the_file_of_forecasts_lacks_is_refused(command, path, tmp
 def test_an_unreachable_cluster_is_said_within_the_stated_time(
     command, path, tmp_path, monkeypatch
 ):
-    assert ensemble_cluster.CONNECT_S == 10
-    monkeypatch.setattr(ensemble_cluster, "CONNECT_S", 1)
+    assert cluster_module.CONNECT_S == 10
+    monkeypatch.setattr(cluster_module, "CONNECT_S", 1)
     settings = [f"--set={s}" for s in FORECAST]
     began = time.monotonic()
     outcome = command(

@@ -74,7 +74,7 @@ def test_killed_workers_lose_no_member(victims, undisturbed, tmp_path):
 
 HOLDS_A_WORKER = """
 import time
-from stackelgrid.scenarios.studies.ensemble_cluster import local_workers
+from stackelgrid.scenarios.studies.cluster import local_workers
 if __name__ == "__main__":
     with local_workers(1, None):
         print("there", flush=True)

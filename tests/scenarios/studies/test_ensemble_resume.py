@@ -10,7 +10,8 @@ import tomli_w
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.state import file_digests
 from stackelgrid.scenarios.schema.load import load_scenario
-from stackelgrid.scenarios.studies.ensemble_resume import begun
+from stackelgrid.scenarios.studies.begun import begun_ensemble as begun
+from stackelgrid.scenarios.studies.ensemble_design import ensemble_begun
 from stackelgrid.simulators.results.manifest import ManifestWriter
 
 SECTIONS = {
@@ -60,16 +61,16 @@ def test_an_ensemble_goes_on_with_its_size_and_members(directory, path, tmp_path
     found = begun(directory, load_scenario(str(path)))
     assert not found.done
     assert found.loaded.folder == tmp_path
-    wanted = found.ensemble()
+    wanted = ensemble_begun(found)
     assert (wanted.size, wanted.members, wanted.intervals) == ("small", 3, 2)
-    assert found.ensemble(members=9).members == 9
+    assert ensemble_begun(found, members=9).members == 9
 
 
 def test_a_size_with_other_intervals_is_refused(directory):
     """Runs of two intervals and of one make no mean."""
     said = "holds runs of 2 intervals, those of size full have 1"
     with pytest.raises(ScenarioError, match=said):
-        begun(directory).ensemble("full")
+        ensemble_begun(begun(directory), "full")
 
 
 def test_another_version_is_refused_before_its_scenario_is_read(directory):

@@ -32,7 +32,8 @@ from stackelgrid.analysis.studies import read_sweep
 from stackelgrid.controllers.tolerances import EXACT_LOSS_SHARE
 from stackelgrid.scenarios.cli.exactness_texts import sweep_tables
 from stackelgrid.scenarios.schema.load import load_scenario
-from stackelgrid.scenarios.studies import exactness
+from stackelgrid.scenarios.studies import exactness, study
+from stackelgrid.scenarios.studies.begun import begun_sweep
 from stackelgrid.scenarios.studies.exactness import chunks_of, sweep_exactness
 from stackelgrid.scenarios.studies.exactness_design import points_of, sweep_of
 
@@ -231,7 +232,7 @@ def test_what_two_processes_have_done_at_ctrl_c_is_kept_and_the_rest_is_resumed(
     def one_thread(workers, context, **how):  # for the rest, without the start of two processes
         return ThreadPoolExecutor(1, **how)
 
-    monkeypatch.setattr(exactness, "ProcessPoolExecutor", one_thread)
+    monkeypatch.setattr(study, "ProcessPoolExecutor", one_thread)
     check_swept(command("exactness", two_processes, "--resume", out), out, swept)
 
 
@@ -327,7 +328,7 @@ def test_latin_hypercube_follows_the_seed(scenario):
     assert (np.floor((loads - 0.5) * 40.0) == np.arange(40)).all()  # one in each fortieth
     assert sorted({p.pv_scale for p in one}) == [1.0, 9.0]
     assert sum(p.pv_scale == 1.0 for p in one) == 20
-    together = [p.structure for chunk in chunks_of(one) for p in chunk]
+    together = [p.structure for chunk in chunks_of(one) for p in chunk.points]
     assert together == sorted(together)
 
 
@@ -339,18 +340,23 @@ def test_an_interrupt_after_the_last_point_computes_none_again(
     sweep = sweep_of(loaded)
     out = tmp_path / "out"
     whole = {name: pq.read_table(swept / f"{name}.parquet") for name in SCHEMAS}
-    chunks, computed = chunks_of(points_of(sweep)), []
+    computed = []
 
-    def evaluated(study, points, chunks, todo, workers, save):
-        computed.append(list(todo))
-        for k in todo:  # as they were found before
-            own = pa.array([p.number for p in chunks[k]])
-            save(k, {n: t.filter(pc.is_in(t["point"], own)) for n, t in whole.items()})
+    class Known:
+        """Evaluates points as they were found before."""
+
+        def __init__(self, data, points):
+            pass
+
+        def evaluate(self, points):
+            own = [p.number for p in points]
+            computed.extend(own)
+            return {n: t.filter(pc.is_in(t["point"], pa.array(own))) for n, t in whole.items()}
 
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(exactness, "_evaluate", evaluated)
+    monkeypatch.setattr(exactness, "Evaluator", Known)
     with monkeypatch.context() as patch:
         merging = (exactness_tables.shutil, "rmtree")
         patch.setattr(*(merging if when == "merging" else (exactness, "write_sweep")), interrupted)
@@ -362,9 +368,9 @@ def test_an_interrupt_after_the_last_point_computes_none_again(
         assert not (out / "points").exists()
     monkeypatch.setattr(exactness, "write_sweep", lambda *arguments: None)
     seen = []
-    sweep_exactness(loaded, sweep, out, resume=True, progress=seen.append)
+    sweep_exactness(loaded, sweep, out, resume=begun_sweep(out), progress=seen.append)
     assert seen == [8]
-    assert computed == [list(range(len(chunks))), []]
+    assert sorted(computed) == list(range(8))  # each once
     assert_same(swept, out)
     assert not any((out / name).exists() for name in SCHEMAS)
 

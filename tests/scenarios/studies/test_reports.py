@@ -70,15 +70,15 @@ def test_what_an_interrupted_comparison_has_done_is_reported(
 ):
     from stackelgrid.scenarios.studies import compare as module
 
-    real, calls = module._plan, []
+    real, calls = module.decide_plan, []
 
-    def plan(work, decide, scheme):
+    def decide(system, settings, scheme, *arguments):
         calls.append(scheme)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        real(work, decide, scheme)
+        return real(system, settings, scheme, *arguments)
 
-    monkeypatch.setattr(module, "_plan", plan)
+    monkeypatch.setattr(module, "decide_plan", decide)
     assert compare("--no-report").status == 130
     assert not (tmp_path / "out" / "report.html").exists()
     done = command("report", tmp_path / "out")

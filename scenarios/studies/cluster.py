@@ -1,12 +1,13 @@
-"""Workers of an ensemble: a Dask cluster on this machine, or any scheduler by its address."""
+"""Workers of a Dask cluster, on this machine or of any scheduler by its address."""
 
 import logging
 import os
 import queue
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from typing import Any
 
 import dask
 from distributed import Client, Future, LocalCluster
@@ -16,8 +17,7 @@ from distributed.scheduler import KilledWorker
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.interrupts import without_interrupts
-from stackelgrid.scenarios.studies.ensemble_design import MemberRun
-from stackelgrid.scenarios.studies.ensemble_member import MemberResult, run_member
+from stackelgrid.scenarios.studies.study import Attempt, Result, Task, attempt
 
 CONNECT_S = 10
 """Seconds within which a scheduler answers and has a worker."""
@@ -134,27 +134,32 @@ def _check_versions(client: Client, address: str) -> None:
             )
 
 
-def results_of(client: Client, runs: Sequence[MemberRun]) -> Iterator[MemberResult]:
-    """Run members on the workers; results as they come.
+def on_cluster(
+    client: Client,
+    evaluate: Callable[[Task], Result],
+    tasks: Sequence[Task],
+    keep: Callable[[Task, Attempt[Result]], None],
+) -> None:
+    """Evaluate tasks on the workers; `keep` receives each with its result, as they come.
 
-    Members of a worker that dies are run again elsewhere; one that fails, or ends several workers,
-    is a result with its reason. Raises StackelgridError when the cluster is gone.
+    Tasks of a worker that dies are evaluated elsewhere; one that fails, or ends several workers,
+    has a reason in place of a result. Raises StackelgridError when the cluster is gone.
     """
     finished: queue.SimpleQueue[Future] = queue.SimpleQueue()
     token = uuid.uuid4().hex  # keys are the scheduler's, who may serve others as well
-    waiting: dict[str, MemberRun] = {}
+    waiting: dict[str, Task] = {}
     futures: dict[str, Future] = {}
     try:
-        for run in runs:
-            key = f"{token}-{run.number}"
-            future = client.submit(run_member, run, key=key, pure=False)
-            waiting[key], futures[key] = run, future
+        for number, task in enumerate(tasks):
+            key = f"{token}-{number}"
+            future = client.submit(attempt, evaluate, task, key=key, pure=False)
+            waiting[key], futures[key] = task, future
             future.add_done_callback(finished.put)
         while waiting:
             future = _next(client, finished)
-            run = waiting.pop(future.key)
+            task = waiting.pop(future.key)
             del futures[future.key]  # the worker may forget the result once it is here
-            yield _result(future, run)
+            keep(task, _result(future))
     finally:
         client.cancel(list(futures.values()))
 
@@ -174,16 +179,16 @@ def _next(client: Client, finished: "queue.SimpleQueue[Future]") -> Future:
                 ) from None
 
 
-def _result(future: Future, run: MemberRun) -> MemberResult:
+def _result(future: Future) -> Attempt[Any]:
     if future.status == "cancelled":
         raise StackelgridError("the cluster is gone; --resume goes on")
     try:
-        result: MemberResult = future.result()
+        result: Attempt[Any] = future.result()
     except KilledWorker as error:
         text = f"{error.allowed_failures + 1} workers ended while they ran it, out of memory?"
-        return MemberResult(run.number, 0.0, text)
+        return Attempt(0.0, reason=text)
     except Exception as error:  # the worker could not even begin: another library, no such file
-        return MemberResult(run.number, 0.0, f"{type(error).__name__}: {error}")
+        return Attempt(0.0, reason=f"{type(error).__name__}: {error}")
     return result
 
 
