@@ -1,4 +1,4 @@
-"""What searches share: a wall-clock limit, and a queue of open nodes."""
+"""Common parts of the searches: a wall-clock limit, and a queue of open nodes."""
 
 import heapq
 import time
