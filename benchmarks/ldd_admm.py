@@ -69,14 +69,14 @@ class Bench:
     def __init__(self, built: BuiltScenario) -> None:
         assert isinstance(built.controller, Cascade)
         self.cascade, self.built = built.controller, built
-        self.stage: Stage = built.controller.levels[0].stage
+        self.stage: Stage = built.controller.stages[0]
         self.measured = {
             n: Measurement(built.simulated[n].vm_pu, 0, built.devices[n].initial)
             for n in built.grids
         }
 
     def instance(self, interval: int) -> StageInstance:
-        return self.cascade._instance(self.stage, interval, self.measured, {}, {})
+        return self.cascade.prepare(self.stage, interval, self.measured)
 
     def carry_on(self, decision: SchemeDecision) -> None:
         """Apply the first step: energies as planned, forecasts are perfect."""

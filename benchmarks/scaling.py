@@ -70,7 +70,7 @@ def measure(built: BuiltScenario, pricing: Pricing, count: int, gap: float) -> R
     measured = first_measured(built)
     measured |= {f"{n}_copy": m for n, m in measured.items()}
     cascade = Cascade(system, settings)
-    stage = cascade.levels[0].stage
+    stage = cascade.stages[0]
     program = stage.program(TARIFF if pricing == "tariff" else UNPRICED, follower=True).program
     started = time.perf_counter()
     decision = cascade.decide(0, measured)

@@ -109,36 +109,41 @@ class SchemeDecision:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Decision of a scheme for the horizon; money in EUR over the horizon.
+    """Evaluated decision of a stage for the horizon; money in EUR over the horizon.
 
-    `plans` holds the leaders' (active networks) and the follower's plan by grid name. Costs by
-    active network count all its copies. `payment_eur` is the payment of an active network at its
-    boundary under the stated pricing, `leader_cost_eur` its whole cost with that payment.
-    `follower_cost_eur` is the cost of the follower at the leaders' exchange, solved again; NaN
-    where the exchange cannot be met. `follower_returned_eur` is the cost of the follower that a
-    scheme without a follower's optimality returned, `_min_eur` and `_max_eur` its range.
-    `objective`, `bound` and `gap` are those of the program that the scheme solved, `history` the
-    rounds of a negotiation, `negotiation` its messages and commit.
+    `plans` holds the leaders' (active networks) and the follower's plan by grid name; `exchange` is
+    what the grid above counts on, all copies: the reported one, or the plans'. Without a `follower`
+    (the source is not simulated) there are no costs. Costs by active network count all its copies.
+    `payment_eur` is the payment of an active network at its boundary under the stated pricing,
+    `leader_cost_eur` its whole cost with that payment. `follower_cost_eur` is the cost of the
+    follower at the leaders' exchange, solved again; NaN where the exchange cannot be met.
+    `follower_returned_eur` is the cost of the follower that a scheme without a follower's
+    optimality returned, `_min_eur` and `_max_eur` its range. `follower_gap` is NaN until its audit
+    is done. `objective`, `bound` and `gap` are those of the program that the scheme solved,
+    `recoveries` messages on mended schedules, `history` the rounds of a negotiation, `negotiation`
+    its messages and commit.
     """
 
     scheme: str
     pricing: Pricing
-    follower: str
     plans: Mapping[str, Plan]
-    leader_cost_eur: Mapping[str, float]
-    payment_eur: Mapping[str, float]
-    follower_cost_eur: float
     objective: float
     bound: float
     gap: float
-    follower_gap: float
     solve_s: float
+    exchange: Mapping[str, BoundaryProfile] = field(default_factory=dict)
+    follower: str = ""
+    leader_cost_eur: Mapping[str, float] = field(default_factory=dict)
+    payment_eur: Mapping[str, float] = field(default_factory=dict)
+    follower_cost_eur: float = float("nan")
+    follower_gap: float = float("nan")
     follower_returned_eur: float = float("nan")
     follower_min_eur: float = float("nan")
     follower_max_eur: float = float("nan")
     remaining_gain_eur: Mapping[str, float] = field(default_factory=dict)
     rounds: int = 1
     messages: tuple[str, ...] = ()
+    recoveries: tuple[str, ...] = ()
     history: tuple[Round, ...] = ()
     negotiation: Negotiation | None = None
 

@@ -26,7 +26,7 @@ from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.time_axis import Horizon
 
 
-class MvDispatchAgent(UpstreamAgent):
+class MvOperator(UpstreamAgent):
     """Dispatches units, PV and the exchange with the grid above; batteries rest; built once.
 
     When there is no solution the last schedule and its prices are held (fallback.py), and the

@@ -72,7 +72,12 @@ class TsoAgent(UpstreamAgent):
         """Names of what the rows of the program are about."""
         return RowWords(self.grid.name, self.grid.network, self.grid.devices)
 
-    def parameters(self, interval: int, measured: Measurement | None = None) -> Floats:
+    def parameters(
+        self,
+        interval: int,
+        measured: Measurement | None = None,
+        vm_head_pu: Floats | None = None,
+    ) -> Floats:
         """Own loads of the forecast; a DC model takes no measurement."""
         network, base = self.grid.network, self.grid.network.base_mva
         load = np.zeros((network.buses, self.horizon.length))

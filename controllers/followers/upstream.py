@@ -114,8 +114,16 @@ class UpstreamAgent(Carrying, ABC):
         """Names of what the rows of the program are about."""
 
     @abstractmethod
-    def parameters(self, interval: int, measured: Measurement | None = None) -> Floats:
-        """Parameter vector p for the horizon from `interval` on, without any exchange."""
+    def parameters(
+        self,
+        interval: int,
+        measured: Measurement | None = None,
+        vm_head_pu: Floats | None = None,
+    ) -> Floats:
+        """Parameter vector p for the horizon from `interval` on, without any exchange.
+
+        `vm_head_pu` (steps,) replaces the measured head voltage where a model has one.
+        """
 
     @abstractmethod
     def plan(

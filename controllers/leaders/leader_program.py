@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import pyomo.environ as pyo
@@ -49,6 +50,7 @@ class LeaderProgram:
     `counted`). With a `follower` its constraints are part of the program, the feeders' and the
     follower's costs count with `weights`, the columns are the feeders' and then the follower's.
     Feeders that only meet in their trade are solved on `threads` threads where they are alone.
+    `form` splits the program between leaders and follower; None without a follower.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class LeaderProgram:
         threads: int = 1,
     ) -> None:
         self.agents, self.variant, self.follower = dict(agents), variant, follower
-        self._options, self._choice, self._threads = options, choice, threads
+        self._options, self.choice, self._threads = options, choice, threads
         self._counted = counted or len(agents) > 1 or follower is not None
         models = {name: agent.model(variant) for name, agent in agents.items()}
         self._first = np.cumsum([0, *(m.program.variables for m in models.values())])
@@ -88,44 +90,36 @@ class LeaderProgram:
                 copies[f"{name}_deviation"] = self.weight(name)
                 self._links.append(_held(name, models[name], deviation))
         self.compiled = join_models(models, self._links, copies)
-        self._form: PrimalForm | None = None
+        self.form: PrimalForm | None = None
         self.row_names = self.compiled.row_names
         if follower is not None:
             under = follower.compiled
-            self._form = PrimalForm(
+            self.form = PrimalForm(
                 self.compiled.program, under.program, self.link(follower), weights
             )
-            self.row_names = self._form.row_names(self.row_names, under.row_names)
-        self._solver: MixedIntegerBackend | None = None
+            self.row_names = self.form.row_names(self.row_names, under.row_names)
 
     @property
     def program(self) -> ConicProgram:
         """The whole program."""
-        return self.compiled.program if self._form is None else self._form.program
+        return self.compiled.program if self.form is None else self.form.program
 
-    @property
-    def form(self) -> PrimalForm | None:
-        """Split of the program between leader and follower; None without a follower."""
-        return self._form
-
-    @property
+    @cached_property
     def solver(self) -> MixedIntegerBackend:
         """Mixed-integer solver of the program, built when first needed."""
-        if self._solver is None:
-            self._solver = mixed_integer_solver(
-                self._choice,
-                self.program,
-                snap=self.snap(),
-                row_names=self.row_names,
-                options=self._options,
-                decomposition=self._decomposition(),
-            )
-        return self._solver
+        return mixed_integer_solver(
+            self.choice,
+            self.program,
+            snap=self.snap(),
+            row_names=self.row_names,
+            options=self._options,
+            decomposition=self._decomposition(),
+        )
 
     @property
     def separable(self) -> bool:
         """True if the feeders share their trade only: each can be solved alone at its prices."""
-        whole = self._form is not None or self._deviates
+        whole = self.form is not None or self._deviates
         return bool(self._links) and len(self.agents) > 1 and not whole
 
     def _decomposition(self) -> Decomposition | None:
@@ -234,11 +228,11 @@ class LeaderProgram:
         `targets` (steps,) are exchanges of one copy in MW from which deviations are priced.
         """
         leader = self.leader_data(instances, targets)
-        if self._form is None:
+        if self.form is None:
             return leader
         if parameters is None:
             raise SolverError("a program with a follower needs the follower's parameters")
-        return self._form.data(leader, parameters)
+        return self.form.data(leader, parameters)
 
     def solve(
         self, data: ProgramData, gap: float | None = None, prices: Floats | None = None

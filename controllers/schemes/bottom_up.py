@@ -9,7 +9,7 @@ from stackelgrid.controllers.bilevel.hull import FollowerCost
 from stackelgrid.controllers.bilevel.hull_search import HullOptions, HullSearch, HullSolution
 from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.leaders.feeder_agent import UNPRICED, FeederPoint
-from stackelgrid.controllers.leaders.leader_group import GroupDecision, leader_points
+from stackelgrid.controllers.leaders.leader_group import leader_points
 from stackelgrid.controllers.schedule import SolveReport
 from stackelgrid.controllers.solvers.registry import multiplier_solver
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
@@ -52,22 +52,20 @@ class BottomUp:
         found = self.stage.decide_groups(instance)
         follower, parameters = self.stage.follower, instance.parameters
         if follower is None or parameters is None:
-            return _decision(found)
+            return found
         exchange = self.stage.exchange(found.points)
         if len(exchange) < len(found.points):  # a leader holds its last schedule
-            return _decision(found)
+            return found
         answer = follower.solve(follower.with_exchange(parameters, exchange))
         if answer.status == "optimal":
-            return _decision(found)
+            return found
         program = self.stage.program(follower=True)
         data = program.data(instance.leaders, parameters)
         solution = program.solve(data)
-        solver = self.stage.settings.mixed_integer.name
         if not len(solution.x):
             note = _NO_POINT.format(follower.grid_name)
-            return replace(_decision(found), messages=(note + "; " + program.conflict(data),))
-        joint = leader_points(program, instance.leaders, solution, solver)
-        return SchemeDecision(joint.points, joint.objective, joint.bound)
+            return replace(found, messages=(note + "; " + program.conflict(data),))
+        return leader_points(program, instance.leaders, solution)
 
     def _nodal(self, instance: StageInstance) -> SchemeDecision:
         stage, parameters = self.stage, instance.parameters
@@ -130,7 +128,3 @@ class BottomUp:
             conic_solves=solution.conic_solves,
         )
         return FeederPoint(np.asarray(x), report, UNPRICED)
-
-
-def _decision(found: GroupDecision) -> SchemeDecision:
-    return SchemeDecision(found.points, found.objective, found.bound, messages=found.messages)

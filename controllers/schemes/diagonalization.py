@@ -180,9 +180,8 @@ class Diagonalization:
         }
         failed = [n for n, point in points.items() if point.x is None]
         if failed:
-            nan = float("nan")
             messages.append(f"no best response of {', '.join(failed)}")
-            return SchemeDecision(points, nan, nan, rounds=rounds, messages=tuple(messages))
+            return SchemeDecision(points, rounds=rounds, messages=tuple(messages))
         x = {n: point.x for n, point in points.items() if point.x is not None}
         cut = maker.cut_long_side(x)
         if not game.settled and cut > 0.0:
@@ -230,13 +229,11 @@ class Diagonalization:
         program = self.stage.program(
             maker.variant, follower=True, deviation_eur_per_mwh=_DEVIATION_EUR_PER_MWH
         )
-        data = program.data(instance.leaders, instance.parameters, market.held)
-        solution = program.solve(data)
+        solution = program.solve(program.data(instance.leaders, instance.parameters, market.held))
         if not len(solution.x):
             messages.append(f"the follower cannot serve the exchange ({solution.status})")
             return points
-        solver = self.stage.settings.mixed_integer.name
-        found = dict(leader_points(program, instance.leaders, solution, solver).points)
+        found = dict(leader_points(program, instance.leaders, solution).points)
         moved = max(
             float(np.abs(network.exchange(point.x) - market.exchange[n]).max())
             for n, network in maker.networks.items()

@@ -1,9 +1,11 @@
 """Leaders with the follower's constraints but not its optimality."""
 
+from dataclasses import replace
+
 from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.errors import SchemeError
 from stackelgrid.controllers.followers.upstream import UpstreamAgent
-from stackelgrid.controllers.leaders.leader_group import leader_points
+from stackelgrid.controllers.leaders.leader_group import decide_together
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 from stackelgrid.profiles.arrays import Floats
 
@@ -28,16 +30,10 @@ class FeasibilityOnly:
         """Decide for one instance."""
         stage, parameters = self.stage, instance.parameters
         if stage.follower is None or parameters is None:
-            found = stage.decide_groups(instance)
-            return SchemeDecision(found.points, found.objective, found.bound)
-        program = stage.program(follower=True)
-        data = program.data(instance.leaders, parameters)
-        solution = program.solve(data)
-        note = "" if len(solution.x) else program.conflict(data)
-        solver = stage.settings.mixed_integer.name
-        found = leader_points(program, instance.leaders, solution, solver, note)
-        if not len(solution.x):
-            return SchemeDecision(found.points, found.objective, found.bound)
+            return stage.decide_groups(instance)
+        found = decide_together(stage.program(follower=True), instance.leaders, parameters)
+        if found.follower_x is None:
+            return found
         p = stage.follower.with_exchange(parameters, stage.exchange(found.points))
         least, most = stage.follower.solve(p), stage.follower.largest_cost(p)
         messages: tuple[str, ...] = ()
@@ -46,12 +42,10 @@ class FeasibilityOnly:
                 f"largest cost of {stage.follower.grid_name}: between {most.value:.2f} and "
                 f"{most.bound:.2f} EUR ({most.status})",
             )
-        return SchemeDecision(
-            found.points,
-            found.objective,
-            found.bound,
-            _netted(stage.follower, program.follower_part(solution.x)),
-            (least.cost_eur, most.value),
+        return replace(
+            found,
+            follower_x=_netted(stage.follower, found.follower_x),
+            follower_range_eur=(least.cost_eur, most.value),
             messages=messages,
         )
 

@@ -2,7 +2,7 @@
 
 from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.leaders.feeder_agent import UNPRICED
-from stackelgrid.controllers.leaders.leader_group import leader_points
+from stackelgrid.controllers.leaders.leader_group import decide_together
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 
 
@@ -17,13 +17,6 @@ class Integrated:
     def decide(self, instance: StageInstance) -> SchemeDecision:
         """Decide for one instance."""
         if self.stage.follower is None:  # there is no upper cost: what is paid is the tariff
-            found = self.stage.decide_groups(instance)
-            return SchemeDecision(found.points, found.objective, found.bound)
+            return self.stage.decide_groups(instance)
         program = self.stage.program(UNPRICED, follower=True, weights=(1.0, 1.0))
-        data = program.data(instance.leaders, instance.parameters)
-        solution = program.solve(data)
-        note = "" if len(solution.x) else program.conflict(data)
-        solver = self.stage.settings.mixed_integer.name
-        found = leader_points(program, instance.leaders, solution, solver, note)
-        y = program.follower_part(solution.x) if len(solution.x) else None
-        return SchemeDecision(found.points, found.objective, found.bound, y)
+        return decide_together(program, instance.leaders, instance.parameters)

@@ -1,8 +1,10 @@
 """The conventional order: upstream first, the active networks follow the exchange it fixed."""
 
+from dataclasses import replace
+
 from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.leaders.feeder_agent import TARIFF, UNPRICED
-from stackelgrid.controllers.leaders.leader_group import leader_points
+from stackelgrid.controllers.leaders.leader_group import decide_together
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 
 # the active networks' costs only break upstream's ties
@@ -28,24 +30,18 @@ class TopDown:
         """Decide for one instance."""
         stage = self.stage
         if stage.follower is None:
-            found = stage.decide_groups(instance)
-            return SchemeDecision(found.points, found.objective, found.bound)
+            return stage.decide_groups(instance)
         first = stage.program(UNPRICED, follower=True, weights=(_TIE_BREAK, 1.0))
         data = first.data(instance.leaders, instance.parameters)
         wanted = stage.relaxation(first).solve(data)
         if wanted.status != "optimal":
             found = stage.decide_groups(instance)
             note = f"upstream found no exchange ({wanted.status}: {wanted.message}); leaders alone"
-            return SchemeDecision(found.points, found.objective, found.bound, messages=(note,))
+            return replace(found, messages=(note,))
         target = {
             name: agent.exchange(first.part(name, wanted.x), UNPRICED)
             for name, agent in stage.leaders.items()
         }
         variant = TARIFF if stage.pricing == "tariff" else UNPRICED
         second = stage.program(variant, deviation_eur_per_mwh=_DEVIATION_EUR_PER_MWH)
-        own = second.data(instance.leaders, targets=target)
-        solution = second.solve(own)
-        note = "" if len(solution.x) else second.conflict(own)
-        solver = stage.settings.mixed_integer.name
-        found = leader_points(second, instance.leaders, solution, solver, note)
-        return SchemeDecision(found.points, found.objective, found.bound)
+        return decide_together(second, instance.leaders, targets=target)

@@ -21,5 +21,4 @@ class Uncoordinated:
 
     def decide(self, instance: StageInstance) -> SchemeDecision:
         """Decide for one instance."""
-        found = self.stage.decide_groups(instance, _ALONE)
-        return SchemeDecision(found.points, found.objective, found.bound)
+        return self.stage.decide_groups(instance, _ALONE)

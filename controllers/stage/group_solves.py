@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
 
+from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.leaders.feeder_agent import FeederInstance
-from stackelgrid.controllers.leaders.leader_group import GroupDecision, LeaderGroup
+from stackelgrid.controllers.leaders.leader_group import LeaderGroup
 from stackelgrid.controllers.leaders.leader_program import Instances
+from stackelgrid.controllers.leaders.warm_start import WarmStart
 from stackelgrid.controllers.stage.threads import Threads, Urgency, done, settle
 
 _Asked = tuple[FeederInstance, ...]
+Answer = tuple[SchemeDecision, WarmStart | None]
 
 
 class GroupSolves:
@@ -21,12 +24,10 @@ class GroupSolves:
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
-        self._answers: dict[int, list[tuple[_Asked, GroupDecision]]] = {}
-        self._begun: dict[int, tuple[_Asked, Future[GroupDecision]]] = {}
+        self._answers: dict[int, list[tuple[_Asked, Answer]]] = {}
+        self._begun: dict[int, tuple[_Asked, Future[Answer]]] = {}
 
-    def solve(
-        self, groups: Sequence[LeaderGroup], instances: Instances
-    ) -> list[Future[GroupDecision]]:
+    def solve(self, groups: Sequence[LeaderGroup], instances: Instances) -> list[Future[Answer]]:
         """Answers on their way, in the order of the groups; the largest programs begin first."""
         return self._solve(groups, instances, Urgency.DECIDE)
 
@@ -41,31 +42,28 @@ class GroupSolves:
         for _, future in self._begun.values():
             future.cancel()
 
-    def keep(self, group: LeaderGroup, instances: Instances, decision: GroupDecision) -> None:
+    def keep(self, group: LeaderGroup, instances: Instances, answer: Answer) -> None:
         """Keep an answer that is used for its interval, and what later intervals begin with."""
         known, asked = self._answers.get(id(group), []), _asked(group, instances)
-        if any(decision is other for _, other in known):
+        if any(answer is other for _, other in known):
             return
         kept = [a for a in known if a[0][0].interval == asked[0].interval]
-        self._answers[id(group)] = [*kept, (asked, decision)]
-        if decision.experience is not None:
-            group.keep(decision)
+        self._answers[id(group)] = [*kept, (asked, answer)]
+        group.keep(answer[1])
 
     def _solve(
         self, groups: Sequence[LeaderGroup], instances: Instances, urgency: Urgency
-    ) -> list[Future[GroupDecision]]:
+    ) -> list[Future[Answer]]:
         sizes = [group.compiled.program.variables for group in groups]
         order = sorted(range(len(groups)), key=lambda k: -sizes[k])
         found = {k: self._solved(groups[k], instances, urgency) for k in order}
         return [found[k] for k in range(len(groups))]
 
-    def _solved(
-        self, group: LeaderGroup, instances: Instances, urgency: Urgency
-    ) -> Future[GroupDecision]:
+    def _solved(self, group: LeaderGroup, instances: Instances, urgency: Urgency) -> Future[Answer]:
         asked = _asked(group, instances)
-        for known, decision in self._answers.get(id(group), []):
+        for known, answer in self._answers.get(id(group), []):
             if _same(asked, known):
-                return done(decision)
+                return done(answer)
         begun = self._begun.pop(id(group), None)
         if begun is not None:
             if _same(asked, begun[0]):

@@ -19,7 +19,7 @@ from stackelgrid.controllers.leaders.feeder_agent import (
     Variant,
 )
 from stackelgrid.controllers.leaders.feeder_schedule import middle_price
-from stackelgrid.controllers.leaders.leader_group import GroupDecision, LeaderGroup
+from stackelgrid.controllers.leaders.leader_group import LeaderGroup
 from stackelgrid.controllers.leaders.leader_program import LeaderProgram
 from stackelgrid.controllers.protocol import ControllerSettings
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan
@@ -29,6 +29,7 @@ from stackelgrid.controllers.solvers.registry import conic_solver
 from stackelgrid.controllers.stage.group_solves import GroupSolves
 from stackelgrid.controllers.stage.threads import Threads, Urgency
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.stateful import Stateful
 
 T = TypeVar("T")
 
@@ -84,40 +85,48 @@ class Committing(Protocol):
     commits: bool
 
 
+@dataclass(frozen=True)
+class StageState:
+    """State of a stage: of its follower and its scheme (None without one), and of its groups."""
+
+    follower: Any
+    scheme: Any
+    groups: Mapping[Variant, tuple[Any, ...]]
+
+
 class Stage:
     """Programs of one follower and its leaders, each built when a scheme first needs it.
 
-    `groups` names the leaders that may trade with each other. Without a follower (a grid fed by a
-    source that is not simulated) there are only the leaders. `applied_steps` are the steps of the
-    horizon that are carried out before the next decision.
+    `name` is that of the grid above the leaders. `groups` names the leaders that may trade with
+    each other. Without a follower (a grid fed by a source that is not simulated) there are only the
+    leaders. `make_scheme` gives the stage its scheme. `applied_steps` are the steps of the horizon
+    that are carried out before the next decision.
     """
 
     def __init__(
         self,
+        name: str,
         leaders: Mapping[str, FeederAgent],
         follower: UpstreamAgent | None,
         groups: tuple[tuple[str, ...], ...],
         settings: ControllerSettings,
         pool: Threads,
+        make_scheme: Callable[["Stage"], Scheme],
         applied_steps: tuple[int, ...] = (0,),
     ) -> None:
-        self.applied_steps = applied_steps
+        self.name, self.applied_steps = name, applied_steps
         self.leaders, self.follower = dict(leaders), follower
-        self.settings, self.pool, self._group_names = settings, pool, groups
+        self.settings, self.pool, self.group_names = settings, pool, groups
         self.pricing: Pricing = settings.pricing
         self.options = MixedOptions(
             gap=settings.gap, node_limit=settings.node_limit, round_limit=settings.round_limit
         )
         self._groups: dict[Variant, tuple[LeaderGroup, ...]] = {}
         self._programs: dict[tuple[object, ...], LeaderProgram] = {}
-        self._conic: dict[tuple[object, ...], ConicSolver] = {}
+        self._conic: dict[int, ConicSolver] = {}
         self._plans: dict[str, tuple[FeederPoint, Plan]] = {}
         self._solves = GroupSolves(pool)
-
-    @property
-    def group_names(self) -> tuple[tuple[str, ...], ...]:
-        """Leaders that may trade with each other, by name."""
-        return self._group_names
+        self.scheme = make_scheme(self)
 
     @property
     def groups(self) -> tuple[LeaderGroup, ...]:
@@ -127,7 +136,7 @@ class Stage:
     def groups_of(self, variant: Variant) -> tuple[LeaderGroup, ...]:
         """Groups of leaders for a variant; without trade across every leader is its own group."""
         if variant not in self._groups:
-            names = self._group_names if variant.across else tuple((n,) for n in self.leaders)
+            names = self.group_names if variant.across else tuple((n,) for n in self.leaders)
             self._groups[variant] = tuple(
                 LeaderGroup(
                     {n: self.leaders[n] for n in group},
@@ -166,7 +175,7 @@ class Stage:
 
     def relaxation(self, program: LeaderProgram) -> ConicSolver:
         """Conic solver of a program's relaxation, bound once."""
-        key = (id(program),)
+        key = id(program)
         if key not in self._conic:
             self._conic[key] = conic_solver(self.settings.conic)(program.program)
         return self._conic[key]
@@ -177,24 +186,25 @@ class Stage:
         assert self.follower is not None
         return IndependentSolver(self.follower.compiled.program)
 
-    def decide_groups(self, instance: StageInstance, variant: Variant = TARIFF) -> GroupDecision:
+    def decide_groups(self, instance: StageInstance, variant: Variant = TARIFF) -> SchemeDecision:
         """Let every group decide without the follower on threads."""
         groups = self.groups_of(variant)
         futures = self._solves.solve(groups, instance.leaders)
         try:
             wait(futures, return_when=FIRST_EXCEPTION)
-            decisions = [future.result() for future in futures]
+            found = [future.result() for future in futures]
         finally:
             for future in futures:
                 future.cancel()
-        for group, decision in zip(groups, decisions, strict=True):
-            self._solves.keep(group, instance.leaders, decision)
+        for group, answer in zip(groups, found, strict=True):
+            self._solves.keep(group, instance.leaders, answer)
+        decisions = [decision for decision, _ in found]
         points = {name: p for d in decisions for name, p in d.points.items()}
-        return GroupDecision(
+        return SchemeDecision(
             {name: points[name] for name in self.leaders},
             sum(d.objective for d in decisions),
             sum(d.bound for d in decisions),
-            tuple(text for d in decisions for text in d.messages),
+            messages=tuple(text for d in decisions for text in d.messages),
         )
 
     def begin_groups(self, instance: StageInstance, variant: Variant = TARIFF) -> None:
@@ -206,13 +216,21 @@ class Stage:
         """Cancel early solves of groups whose results were not requested."""
         self._solves.cancel_begun()
 
-    def state(self) -> dict[Variant, tuple[Any, ...]]:
-        """State of the groups of leaders, by variant."""
-        return {v: tuple(g.state() for g in groups) for v, groups in self._groups.items()}
+    def state(self) -> StageState:
+        """State of follower, scheme and groups of leaders."""
+        return StageState(
+            None if self.follower is None else self.follower.state(),
+            self.scheme.state() if isinstance(self.scheme, Stateful) else None,
+            {v: tuple(g.state() for g in groups) for v, groups in self._groups.items()},
+        )
 
-    def restore(self, state: Mapping[Variant, tuple[Any, ...]]) -> None:
-        """Take what groups of leaders carried."""
-        for variant, carried in state.items():
+    def restore(self, state: StageState) -> None:
+        """Restore follower, scheme and groups of leaders."""
+        if self.follower is not None:
+            self.follower.restore(state.follower)
+        if isinstance(self.scheme, Stateful):
+            self.scheme.restore(state.scheme)
+        for variant, carried in state.groups.items():
             for group, own in zip(self.groups_of(variant), carried, strict=True):
                 group.restore(own)
 

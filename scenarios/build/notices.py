@@ -38,8 +38,8 @@ def programs(built: BuiltScenario) -> Programs:
         return ()
     return [
         ("+".join(group.names), program_health(group.compiled.program, group.compiled.row_names))
-        for level in built.controller.levels
-        for group in level.stage.groups
+        for stage in built.controller.stages
+        for group in stage.groups
     ]
 
 

@@ -105,7 +105,7 @@ class NegotiationHost:
                 stage.restore_processes(carried)
         self.network.restore(state.links)
 
-    def scheme(self, name: str, stage: Stage) -> Scheme:
+    def scheme(self, stage: Stage) -> Scheme:
         """Return the scheme of a stage: by messages if it has a coordinator."""
         if stage.follower is None or not stage.leaders:
             return LddAdmm(stage)

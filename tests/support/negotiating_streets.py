@@ -196,7 +196,7 @@ def build(folder, gate_s=GATE_S, compute_s=COMPUTE_S, extra="") -> Streets:
     built = built_streets()
     scenario = load(folder, gate_s, compute_s, extra).scenario
     cascade = build_controller(scenario, built.system, folder, built.solvers, built.axis)
-    scheme = next(x.scheme for x in cascade.levels if x.parent == "mv1")
+    scheme = next(x.scheme for x in cascade.stages if x.name == "mv1")
     energy = {f.name: f.devices.batteries.e_initial_mwh for f in cascade.system.feeders}
     streets = Streets(cascade, scheme, energy)
     send = scheme._host.network.send

@@ -144,7 +144,7 @@ def test_feeders_below_one_parent_that_trade_across_decide_together(street, tran
         street("lv4", "mv1", 3, across=False),
     )
     cascade = Cascade(System(transmission, feeders, DAY), ControllerSettings())
-    groups = [list(group.names) for level in cascade.levels for group in level.stage.groups]
+    groups = [list(group.names) for stage in cascade.stages for group in stage.groups]
     assert sorted(sorted(g) for g in groups) == [
         ["lv1", "lv3"], ["lv2"], ["lv4"], ["mv1", "mv3"], ["mv2"], ["mv4"],
     ]  # fmt: skip
@@ -156,7 +156,7 @@ def test_feeders_below_one_parent_that_trade_across_decide_together(street, tran
                (("lv1", "mv1"), ("lv2", "mv3"), ("lv3", "mv1"), ("lv4", "mv1")))  # fmt: skip
     # a feeder that nobody feeds has nobody to trade with
     lone = Cascade(System(None, (street("root"),), DAY), ControllerSettings())
-    assert [group.names for level in lone.levels for group in level.stage.groups] == [("root",)]
+    assert [group.names for stage in lone.stages for group in stage.groups] == [("root",)]
 
 
 def test_trade_across_happens_below_a_feeder_too(street):

@@ -9,7 +9,7 @@ from support.records import grid_series
 
 from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.errors import SolverError
-from stackelgrid.controllers.followers.mv_operator import MvDispatchAgent
+from stackelgrid.controllers.followers.mv_operator import MvOperator
 from stackelgrid.controllers.followers.tso import TsoAgent
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
@@ -70,7 +70,7 @@ def mv_agent(load_case, build_feeder, with_devices):
             "import_price": 100.0, "export_price": 60.0, **arguments,
         }  # fmt: skip
         feeder = build_feeder(net, "mv", **arguments)
-        return MvDispatchAgent(feeder, HORIZON, {"lv1": 23, "lv2": 16})
+        return MvOperator(feeder, HORIZON, {"lv1": 23, "lv2": 16})
 
     return make
 
@@ -119,7 +119,7 @@ def test_the_payment_needs_no_product_of_price_and_exchange(follower):
 def test_prices_are_derivatives_of_the_cost(follower):
     agent, p_zero, x = follower
     prices = agent.prices(agent.solve(agent.with_exchange(p_zero, x)))
-    step = 2e-3 if isinstance(agent, MvDispatchAgent) else 0.05
+    step = 2e-3 if isinstance(agent, MvOperator) else 0.05
     for name in x:
         for t in range(3):
             cost = []

@@ -61,8 +61,8 @@ def begun(with_cascade):
 
     def make(system, pricing="tariff", interval=0):
         cascade = with_cascade(system, "ldd_admm", pricing)
-        stage = cascade.levels[-1].stage
-        return LddAdmm(stage), stage, cascade._instance(stage, interval, measure(system), {}, {})
+        stage = cascade.stages[-1]
+        return LddAdmm(stage), stage, cascade.prepare(stage, interval, measure(system))
 
     return make
 
@@ -190,7 +190,7 @@ def test_the_next_interval_starts_warm_and_needs_fewer_rounds(
     for interval in range(3):
         outcome = cascade.decide(interval, measured).outcomes[-1]
         reference = exact.decide(interval, measured).outcomes[-1]
-        scheme = cascade.levels[-1].scheme
+        scheme = cascade.stages[-1].scheme
         assert scheme._coordinator.warm == (interval > 0)
         rounds.append(outcome.rounds)
         cost, _ = deviation(outcome, reference, rolling)
@@ -255,21 +255,21 @@ def test_streets_below_a_medium_voltage_feeder(build_medium, with_cascade, ratin
     """
     system = build_medium(rating_ka)
     cascade = with_cascade(system, "ldd_admm")
-    stage = cascade.levels[0].stage
-    instance = cascade._instance(stage, 0, measure(system), {}, {})
+    stage = cascade.stages[0]
+    instance = cascade.prepare(stage, 0, measure(system))
     q_mvar = {}
     for name, agent in negotiating_agents(stage).items():
         agent.begin(instance.leaders[name], instance.across_price)
         q_mvar[name] = agent.priced.copies * agent.boundary(agent.held("")).q_mvar
     told = stage.follower.with_reactive(instance.own_parameters, q_mvar)
-    ours = decide_and_evaluate(stage, LddAdmm(stage), instance).outcome
-    exact = make_scheme("bottom_up", stage)
-    exact = decide_and_evaluate(stage, exact, replace(instance, parameters=told)).outcome
+    ours, audit = decide_and_evaluate(stage, instance)
+    stage.scheme = make_scheme("bottom_up", stage)
+    exact, _ = decide_and_evaluate(stage, replace(instance, parameters=told))
     assert ours.objective == pytest.approx(exact.objective, rel=2e-3)
     assert ours.history[-1].limits == (rating_ka is not None)
     assert ours.messages == ()
     assert np.isfinite(ours.follower_cost_eur)
-    assert ours.follower_gap <= 1e-6
+    assert audit.result() <= 1e-6
     streets = replace(system, feeders=system.feeders[1:])
     drawn, wanted = (sum(exchange_of(o, streets).values()) for o in (ours, exact))
     np.testing.assert_allclose(drawn, wanted, atol=0.02)

@@ -83,9 +83,9 @@ def test_nodal_best_responses_cost_the_group_no_less_than_deciding_together(syst
 def test_a_second_decision_repeats_the_first(build_system, with_cascade):
     system = build_system(across=False)
     cascade = with_cascade(system, "diagonalization")
-    level = cascade.levels[-1]
-    instance = cascade._instance(level.stage, 0, measure(system), {}, {})
-    first, second = (level.scheme.decide(instance) for _ in range(2))
+    stage = cascade.stages[-1]
+    instance = cascade.prepare(stage, 0, measure(system))
+    first, second = (stage.scheme.decide(instance) for _ in range(2))
     assert first.objective == second.objective
     for name in first.points:
         np.testing.assert_array_equal(first.points[name].x, second.points[name].x)
@@ -103,8 +103,8 @@ def test_turns_that_were_stopped_say_so_and_still_clear(system, with_cascade, mo
 def test_cycling_best_responses_are_reported(build_system, with_cascade, monkeypatch):
     system = build_system(across=False)
     cascade = with_cascade(system, "diagonalization")
-    level = cascade.levels[-1]
-    now, later = (cascade._instance(level.stage, k, measure(system), {}, {}) for k in (0, 1))
+    stage = cascade.stages[-1]
+    now, later = (cascade.prepare(stage, k, measure(system)) for k in (0, 1))
     turns = dict.fromkeys(now.leaders, 0)
     respond = ActiveNetwork.respond
 
@@ -115,6 +115,6 @@ def test_cycling_best_responses_are_reported(build_system, with_cascade, monkeyp
 
     monkeypatch.setattr(ActiveNetwork, "respond", fickle)
     monkeypatch.setattr(diagonalization, "_same", lambda one, other: False)
-    decision = level.scheme.decide(now)
+    decision = stage.scheme.decide(now)
     assert any("best responses repeat every 2 rounds" in text for text in decision.messages)
     assert decision.rounds == 3

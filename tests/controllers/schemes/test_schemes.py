@@ -100,8 +100,8 @@ def test_the_separable_path_is_the_single_level(request, decide, with_cascade, n
     """Leaders with the follower's whole optimality conditions have the same optimum."""
     system = request.getfixturevalue(name)
     cascade = with_cascade(system)
-    stage = cascade.levels[-1].stage
-    instance = cascade._instance(stage, 0, measure(system), {}, {})
+    stage = cascade.stages[-1]
+    instance = cascade.prepare(stage, 0, measure(system))
     program, below = stage.program(), stage.follower.compiled.program
     n = below.variables
     search = HullSearch(
@@ -126,8 +126,8 @@ def test_the_separable_path_is_confirmed_by_branching_on_complementarity(
     untraded, decide, with_cascade
 ):
     cascade = with_cascade(untraded)
-    stage = cascade.levels[-1].stage
-    instance = cascade._instance(stage, 0, measure(untraded), {}, {})
+    stage = cascade.stages[-1]
+    instance = cascade.prepare(stage, 0, measure(untraded))
     program, below = stage.program(), stage.follower.compiled.program
     data, n = program.data(instance.leaders), below.variables
     leader = program.program
@@ -161,7 +161,7 @@ def test_binding_limits_of_the_follower_are_kept(tight, system, decide, with_cas
     assert np.isfinite(outcome.follower_cost_eur)
     assert outcome.messages == ()
     # what the leaders want without the follower cannot be served
-    stage = with_cascade(tight).levels[-1].stage
+    stage = with_cascade(tight).stages[-1]
     parameters = stage.follower.parameters(0)
     wanted = stage.follower.with_exchange(parameters, exchange_of(free, system))
     assert stage.follower.solve(wanted).status == "infeasible"

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from stackelgrid.controllers.bilevel import audit
+from stackelgrid.controllers.cascade.interval import Interval
+from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.leaders.feeder_agent import TARIFF
-from stackelgrid.controllers.leaders.leader_group import GroupDecision
 from stackelgrid.controllers.protocol import ControllerSettings
 from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.stage import evaluate
-from stackelgrid.controllers.stage.evaluate import Evaluated
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 from stackelgrid.controllers.stage.threads import Threads
 
@@ -40,14 +40,14 @@ def counted(monkeypatch):
 def test_a_follower_is_solved_once_an_interval(system, with_cascade, counted):
     """It is asked whether it can serve the leaders, what it dispatches, and for the audit."""
     cascade = with_cascade(system)
-    variables = cascade.levels[-1].stage.follower.compiled.program.variables
+    variables = cascade.stages[-1].follower.compiled.program.variables
     outcome = cascade.decide(0, measure(system)).outcomes[-1]
     assert outcome.follower_gap <= 1e-6
     assert counted.count(variables) == 1
 
 
 def test_a_follower_answers_other_parameters_anew(system, with_cascade, counted):
-    follower = with_cascade(system).levels[-1].stage.follower
+    follower = with_cascade(system).stages[-1].follower
     p = follower.parameters(0)
     first = follower.solve(p)
     assert follower.solve(p.copy()) is first
@@ -59,7 +59,7 @@ def test_a_follower_answers_other_parameters_anew(system, with_cascade, counted)
 
 def test_a_bound_that_its_multipliers_do_not_prove_is_found_anew(system, with_cascade, counted):
     """A wrong answer does not audit itself."""
-    follower = with_cascade(system).levels[-1].stage.follower
+    follower = with_cascade(system).stages[-1].follower
     program, p = follower.compiled.program, follower.parameters(0)
     data, answer = program.data(p), follower.solve(p).solution
     independent = audit.IndependentSolver(program)
@@ -79,7 +79,7 @@ def test_the_next_stage_decides_while_the_last_one_is_audited(
 ):
     system = build_medium()
     cascade = with_cascade(system)
-    lower, upper = cascade.levels
+    lower, upper = cascade.stages
     begun, decide, gap = threading.Event(), upper.scheme.decide, evaluate.follower_gap
 
     def audit_of(stage, *arguments):
@@ -93,7 +93,7 @@ def test_the_next_stage_decides_while_the_last_one_is_audited(
     monkeypatch.setattr(evaluate, "follower_gap", audit_of)
     monkeypatch.setattr(upper.scheme, "decide", begin)
     (outcome,) = cascade.decide(0, measure(system)).outcomes
-    assert outcome.follower == lower.parent == "mv1"
+    assert outcome.follower == lower.name == "mv1"
     assert outcome.follower_gap <= 1e-6
 
 
@@ -101,8 +101,8 @@ def test_the_next_stage_decides_while_the_last_one_is_audited(
 def eager(build_medium, with_cascade, monkeypatch):
     """A cascade whose lower plans are certified once the upper group solves, and what it solves."""
     cascade = with_cascade(build_medium(), threads=3)
-    lower, upper = cascade.levels
-    (group,) = upper.stage.groups
+    lower, upper = cascade.stages
+    (group,) = upper.groups
     solved, begun, solve = [], threading.Event(), group.solve
 
     def solving(instances):
@@ -111,7 +111,7 @@ def eager(build_medium, with_cascade, monkeypatch):
         return solve(instances)
 
     monkeypatch.setattr(group, "solve", solving)
-    for agent in lower.stage.leaders.values():
+    for agent in lower.leaders.values():
         certified = agent.certified
 
         def waiting(*given, certified=certified):
@@ -145,8 +145,8 @@ def test_the_next_stage_decides_while_plans_are_certified(eager, with_cascade):
 def test_a_wrong_beginning_leaves_no_trace(eager, with_cascade, monkeypatch):
     """Where exchanges change a group solves again, and an error of its beginning does not count."""
     cascade, solved = eager
-    lower, upper = cascade.levels
-    boundaries, solve = lower.stage.boundaries, upper.stage.groups[0].solve
+    lower, upper = cascade.stages
+    boundaries, solve = lower.boundaries, upper.groups[0].solve
 
     def others(points, instance):
         found = boundaries(points, instance)
@@ -158,8 +158,8 @@ def test_a_wrong_beginning_leaves_no_trace(eager, with_cascade, monkeypatch):
             raise MemoryError("of a beginning")
         return found
 
-    monkeypatch.setattr(lower.stage, "boundaries", others)
-    monkeypatch.setattr(upper.stage.groups[0], "solve", failing_first)
+    monkeypatch.setattr(lower, "boundaries", others)
+    monkeypatch.setattr(upper.groups[0], "solve", failing_first)
     system = cascade.system
     decision = cascade.decide(0, measure(system))
     assert len(solved) == 2
@@ -170,7 +170,7 @@ def test_an_interrupt_leaves_out_what_has_not_begun(build_medium, with_cascade, 
     """Threads are busy, the next stage waits for one: it never begins."""
     system = build_medium()
     cascade = with_cascade(system, threads=2)
-    upper = cascade.levels[-1].stage
+    upper = cascade.stages[-1]
     go_on, begun, solved = threading.Event(), threading.Barrier(3, timeout=60.0), []
     begin_groups = upper.begin_groups
 
@@ -202,7 +202,7 @@ def test_the_follower_is_audited_while_plans_are_certified(system, with_cascade,
         audited.set()
         return gap(*given)
 
-    for agent in cascade.levels[-1].stage.leaders.values():
+    for agent in cascade.stages[-1].leaders.values():
         certified = agent.certified
 
         def waiting(*given, certified=certified):
@@ -217,7 +217,7 @@ def test_the_follower_is_audited_while_plans_are_certified(system, with_cascade,
 def test_an_audit_of_another_dispatch_does_not_count(system, with_cascade, monkeypatch):
     """Where mending changes an exchange the follower is audited for the one it serves."""
     cascade = with_cascade(system, threads=2)
-    stage = cascade.levels[-1].stage
+    stage = cascade.stages[-1]
     audited, boundaries, gap = [], stage.boundaries, evaluate.follower_gap
 
     def others(points, instance):
@@ -247,7 +247,7 @@ def test_an_audit_that_fails_on_its_thread_fails_the_decision(system, with_casca
 
 def test_an_audit_of_what_is_decided_again_is_left_out():
     future = Future()
-    Evaluated({}, None, (), {}, future).superseded()
+    Interval(0, {}, {}, audits={"tn": future}).drop_audit("tn")
     with pytest.raises(CancelledError):
         future.result()
 
@@ -258,18 +258,22 @@ def test_large_groups_begin_first_and_results_keep_their_order():
     def group(name):
         def decide(leaders):
             begun.append(name)
-            return GroupDecision({name: name}, float(ord(name)), 0.0)
+            return SchemeDecision({name: name}, float(ord(name)), 0.0), None
 
         program = SimpleNamespace(variables=sizes[name])
         return SimpleNamespace(
-            names=(name,), solve=decide, compiled=SimpleNamespace(program=program)
+            names=(name,),
+            solve=decide,
+            keep=lambda start: None,
+            compiled=SimpleNamespace(program=program),
         )
 
     forecast = SimpleNamespace(import_eur_per_mwh=np.ones(2), export_eur_per_mwh=np.zeros(2))
     instance = SimpleNamespace(interval=0, forecast=forecast)
     agents = {name: SimpleNamespace(plan=lambda *given: given) for name in sizes}
     with Threads(1) as pool:
-        stage = Stage(agents, None, (), ControllerSettings(gap=1e-6), pool)
+        settings = ControllerSettings(gap=1e-6)
+        stage = Stage("", agents, None, (), settings, pool, lambda stage: None)
         stage._groups[TARIFF] = tuple(group(name) for name in sizes)
         found = stage.decide_groups(StageInstance(0, {}, dict.fromkeys(sizes, instance), None))
     assert begun == ["b", "d", "c", "a"]

@@ -13,6 +13,11 @@ from stackelgrid.controllers.stage.threads import Threads
 NAMES = ("a", "b", "c", "d")
 
 
+def street_of(pool):
+    """A stage without a follower; no scheme is asked."""
+    return Stage("", {}, None, (), ControllerSettings(gap=1e-6), pool, lambda stage: None)
+
+
 def group(name, decide, variables=1):
     """A group of one leader."""
     program = SimpleNamespace(variables=variables)
@@ -32,7 +37,7 @@ def street():
         return name
 
     with Threads(1) as pool:
-        stage = Stage({}, None, (), ControllerSettings(gap=1e-6), pool)
+        stage = street_of(pool)
         yield stage, work, begun, go_on
     assert len(begun) <= 2  # whoever had begun has ended, nobody else ever begins
 
@@ -57,6 +62,6 @@ def test_interrupted_decisions_of_groups_are_not_begun(street):
 
 def test_results_are_in_the_order_of_the_names():
     with Threads(2) as pool:
-        stage = Stage({}, None, (), ControllerSettings(gap=1e-6), pool)
+        stage = street_of(pool)
         found = stage.map(str.upper, NAMES)
     assert list(found.items()) == [(n, n.upper()) for n in NAMES]

@@ -35,7 +35,7 @@ def solved(request):
     cascade = Cascade(system, replace(settings, pricing=request.param, gap=1e-7))
     measured = first_measured(built)
     (outcome,) = cascade.decide(0, measured).outcomes
-    stage = cascade.levels[0].stage
+    stage = cascade.stages[0]
     base = stage.follower.parameters(0)
     leaders = {name: agent.prepare(0, measured[name], {}) for name, agent in stage.leaders.items()}
     return stage, StageInstance(0, measured, leaders, base), outcome

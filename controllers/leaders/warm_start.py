@@ -1,4 +1,4 @@
-"""Prices at which feeders cleared their trade, as a start for later intervals."""
+"""Warm starts of a group's later intervals: prices that cleared trade, rows that bound."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -7,7 +7,8 @@ import numpy as np
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.fallback import shifted
-from stackelgrid.profiles.arrays import Floats
+from stackelgrid.controllers.solvers.conic import NO_ROWS
+from stackelgrid.profiles.arrays import Floats, Ints
 from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.profiles.time_axis import Horizon
 
@@ -17,19 +18,21 @@ _TRUSTED = 10.0 * tolerances.LINK_PRICES
 
 
 @dataclass(frozen=True)
-class Cleared:
-    """Prices (steps,) in EUR/MW of a step at which an interval was cleared.
+class WarmStart:
+    """Rare rows that bound in an interval, and prices (steps,) in EUR/MW of a step that cleared it.
 
-    `weight` in MW/EUR is the largest volume traded in a step over the size of all costs.
+    `prices` are None where no trade was cleared by prices. `weight` in MW/EUR is the largest volume
+    traded in a step over the size of all costs.
     """
 
     interval: int
-    prices: Floats
-    weight: float
+    binding: Ints
+    prices: Floats | None = None
+    weight: float = 0.0
 
 
-class ClearingPrices(Carrying):
-    """Prices of the latest intervals, one for each position within the longest step.
+class WarmStarts(Carrying):
+    """Warm starts of the latest intervals, one for each position within the longest step.
 
     Where steps grow, a step of the present horizon is one of an earlier horizon only if the longest
     step divides the time between the two: then tariffs and loads are averaged over the same hours,
@@ -39,15 +42,20 @@ class ClearingPrices(Carrying):
     steps than at the right ones, so the change counts in all steps with the largest volume.
     """
 
-    carried: ClassVar[tuple[str, ...]] = ("_known", "_trusted")
+    carried: ClassVar[tuple[str, ...]] = ("_known", "_trusted", "_binding")
 
     def __init__(self, horizon: Horizon) -> None:
         self._horizon = horizon
         self._period = int(horizon.intervals_per_step.max())
         self._known: dict[int, tuple[int, Floats]] = {}
         self._trusted = True
+        self._binding: dict[int, Ints] = {}
 
-    def expected(self, interval: int) -> Floats | None:
+    def binding(self, interval: int) -> Ints:
+        """Rare rows that bound when steps of the horizon last covered the same hours."""
+        return self._binding.get(interval % self._period, NO_ROWS)
+
+    def prices(self, interval: int) -> Floats | None:
         """Prices (steps,) in EUR/MW of a step; None where none are known or trusted.
 
         Steps that the earlier horizon did not cover get the price of its last one. Prices of the
@@ -56,14 +64,18 @@ class ClearingPrices(Carrying):
         since, _ = self._known.get(interval % self._period, (None, None))
         return self._later(interval) if self._trusted or since == interval else None
 
-    def keep(self, found: Cleared) -> None:
-        """Remember prices at which an interval was cleared."""
+    def keep(self, found: WarmStart) -> None:
+        """Remember what an interval found."""
+        position = found.interval % self._period
+        self._binding = {**self._binding, position: found.binding}
+        if found.prices is None:
+            return
         before = self._later(found.interval)
         if before is not None:
             change = found.weight * float(np.abs(before - found.prices).sum())
             self._trusted = change <= _TRUSTED
-        own = (found.interval, found.prices / self._horizon.dt_h)
-        self._known = {**self._known, found.interval % self._period: own}
+        rates = found.prices / self._horizon.dt_h
+        self._known = {**self._known, position: (found.interval, rates)}
 
     def _later(self, interval: int) -> Floats | None:
         known = self._known.get(interval % self._period)
