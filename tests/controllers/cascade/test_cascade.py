@@ -164,7 +164,7 @@ class Binding(Telling):
 
 
 def decide_by(kind, system, exchange=None):
-    def make(_, stage):
+    def make(stage):
         return kind(scheme("bottom_up", stage), exchange if "lv1" in stage.leaders else None)
 
     controller = Cascade(system, ControllerSettings(threads=2), make)
