@@ -95,7 +95,7 @@ def test_identical_feeders_share_one_structure(medium, community):
         HORIZON,
     )
     controller, decision = decide(system)
-    assert len(controller.library) == 3  # the MV feeder, lv1 = lv2 = lv4, lv3
+    assert len(controller.tree.library) == 3  # the MV feeder, lv1 = lv2 = lv4, lv3
     assert controller.agents["lv1"].compiled is controller.agents["lv4"].compiled
     assert set(decision.plans) == {"mv1", "lv1", "lv2", "lv3", "lv4"}
     # one structure, one solver each: the smaller load imports less
