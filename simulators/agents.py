@@ -69,7 +69,7 @@ class AgentSimulator(mosaik_api_v3.Simulator):
     ) -> Meta:
         """Store the controller that decides for all agents; time 0 starts `first_interval`."""
         self._interval_s, self._first_interval = interval_s, first_interval
-        self._controller = controller
+        self.controller = controller
         self._timings = timings
         self._observe = observe
         return self.meta
@@ -87,7 +87,7 @@ class AgentSimulator(mosaik_api_v3.Simulator):
             name: self._measurement(name, inputs.get(name, {})) for name in self._devices
         }
         started = wall.perf_counter()
-        self._decision = self._controller.decide(interval, self._measured)
+        self._decision = self.controller.decide(interval, self._measured)
         self._timings.solve_s += wall.perf_counter() - started
         self._check(self._decision)
         self._observe(interval, self._decision)
@@ -130,7 +130,7 @@ class AgentSimulator(mosaik_api_v3.Simulator):
 
     def _check(self, decision: object) -> None:
         """Raise ControllerError for a decision that cannot be applied or recorded."""
-        kind = f"controller {type(self._controller).__name__}"
+        kind = f"controller {type(self.controller).__name__}"
         if not isinstance(decision, Decision):
             raise ControllerError(
                 f"{kind}: decide returned {type(decision).__name__}; a Decision is accepted"

@@ -43,10 +43,10 @@ def _compiled_once():
     known, compile_here = {}, active_network.ActiveNetworkLibrary.compiled
 
     def compiled(library, *arguments):
-        key = active_network._content(*arguments)
+        key = active_network.content_of(*arguments)
         if key not in known:
             known[key] = compile_here(library, *arguments)
-        return library._compiled.setdefault(key, known[key])
+        return library.models.setdefault(key, known[key])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(active_network.ActiveNetworkLibrary, "compiled", compiled)

@@ -117,7 +117,7 @@ class ActiveNetworkLibrary:
     """Compiled models by content, so that identical feeders share one structure."""
 
     def __init__(self) -> None:
-        self._compiled: dict[tuple[object, ...], CompiledModel] = {}
+        self.models: dict[tuple[object, ...], CompiledModel] = {}
 
     def compiled(
         self,
@@ -129,19 +129,19 @@ class ActiveNetworkLibrary:
         options: ActiveNetworkOptions,
     ) -> CompiledModel:
         """Return the compiled model, shared by electrically identical feeders."""
-        key = _content(network, devices, load_bus, prosumers, dt_h, options)
-        if key not in self._compiled:
+        key = content_of(network, devices, load_bus, prosumers, dt_h, options)
+        if key not in self.models:
             with PauseGC():  # a model consists of many objects that refer to each other
                 m = active_network_model(network, devices, load_bus, prosumers, dt_h, options)
                 compiled = compile_model(m, active_network_data(m))
-            self._compiled[key] = compiled.with_rare(bounds=("current2", "v"))
-        return self._compiled[key]
+            self.models[key] = compiled.with_rare(bounds=("current2", "v"))
+        return self.models[key]
 
     def __len__(self) -> int:
-        return len(self._compiled)
+        return len(self.models)
 
 
-def _content(
+def content_of(
     network: RadialNetwork,
     devices: Devices,
     load_bus: Ints,

@@ -18,7 +18,7 @@ from stackelgrid.controllers.schemes.market_maker import Market, MarketMaker
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 from stackelgrid.profiles.arrays import Floats
 
-_ROUNDS = 30
+ROUNDS = 30
 # EUR/MWh by which a price moves when a network's whole power is out of balance
 _PRICE_RANGE = 100.0
 # price of leaving the exchange of an equilibrium that the follower cannot quite serve, EUR/MWh
@@ -94,11 +94,11 @@ class Diagonalization:
         game = _Game(market, {})
         seen: list[Floats] = []
         asked: dict[str, Offer] = {}
-        while game.rounds < _ROUNDS and not game.settled and not game.period:
+        while game.rounds < ROUNDS and not game.settled and not game.period:
             game.rounds += 1
             for name, network in maker.networks.items():
                 offer = maker.offer(market, name, instance.parameters if nodal else None)
-                if name in asked and _same(asked[name], offer):
+                if name in asked and same_offer(asked[name], offer):
                     continue
                 asked[name] = offer
                 answer = network.respond(instance.leaders[name], offer, nodal=nodal)
@@ -263,7 +263,8 @@ def _cleared(maker: MarketMaker, market: Market) -> bool:
     return worst <= tolerances.EQUILIBRIUM * max(size, 1e-9)
 
 
-def _same(one: Offer, other: Offer) -> bool:
+def same_offer(one: Offer, other: Offer) -> bool:
+    """Return whether two offers agree to 1e-9."""
     if one.limits != other.limits:
         return False
     pairs = [

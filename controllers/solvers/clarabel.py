@@ -29,7 +29,7 @@ _STATUS: dict[str, SolverStatus] = {
     "DualInfeasible": "unbounded",
     "AlmostDualInfeasible": "unbounded",
 }
-_WORTH_REDUCING = 1000  # rows; smaller programs are solved faster than they are reduced
+WORTH_REDUCING = 1000  # rows; smaller programs are solved faster than they are reduced
 _NAN = float("nan")
 
 
@@ -67,7 +67,7 @@ class ClarabelSolver:
 
     def __init__(self, program: ConicProgram) -> None:
         self.program = program
-        self._forms: dict[str, _Form] = {}
+        self.forms: dict[str, _Form] = {}
         self._bound: DualBound | None = None
 
     @property
@@ -105,14 +105,14 @@ class ClarabelSolver:
         makers: dict[str, Callable[[], _Form]] = {}
         if len(program.rare) and not len(data.binding):
             makers["lean"] = lambda: _Form(program, Reduction(program, program.rare), lean=True)
-        if program.rows >= _WORTH_REDUCING:
+        if program.rows >= WORTH_REDUCING:
             makers["reduced"] = lambda: _Form(program, Reduction(program))
         makers["whole"] = lambda: _Form(program)
         for name, make in makers.items():
-            if name not in self._forms:
-                self._forms[name] = make()
-            if self._forms[name].takes(data):
-                yield self._forms[name]
+            if name not in self.forms:
+                self.forms[name] = make()
+            if self.forms[name].takes(data):
+                yield self.forms[name]
 
     def _tried(
         self, form: "_Form", data: ProgramData, attempts: tuple[_Attempt, ...]

@@ -101,13 +101,13 @@ def _solve(block: Block) -> tuple[SolverStatus, str, Floats]:
     run_highs(highs)
     model = highs.getModelStatus()
     if model not in _STATUS and not triu(block.quadratic, 1).nnz:
-        return _tangents(block)
+        return minimise_by_tangents(block)
     status: SolverStatus = _STATUS.get(model, "failed")
     x = np.array(highs.getSolution().col_value) if status == "optimal" else _NOTHING
     return status, str(highs.modelStatusToString(model)), x
 
 
-def _tangents(block: Block) -> tuple[SolverStatus, str, Floats]:
+def minimise_by_tangents(block: Block) -> tuple[SolverStatus, str, Floats]:
     """Minimise a separable block: every square is replaced by its tangents at points visited."""
     n, curvature = len(block.q), block.quadratic.diagonal()
     curved = np.flatnonzero(curvature)

@@ -30,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Rolling-horizon transmission-distribution co-simulation.",
 )
-_BAD_INPUT = (ScenarioError, ProfileError, NetworkError, ResultsError)
+BAD_INPUT = (ScenarioError, ProfileError, NetworkError, ResultsError)
 
 
 def _version(wanted: bool) -> None:
@@ -125,7 +125,7 @@ def main() -> None:
         if not message:  # without a command the help has been shown
             sys.exit(2)
         _fail(StackelgridError(message), 2)
-    except _BAD_INPUT as error:
+    except BAD_INPUT as error:
         _fail(error, 2)
     except StackelgridError as error:
         _fail(error, 1)

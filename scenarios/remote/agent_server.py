@@ -63,25 +63,25 @@ class AgentServer(AgentSimulator):
         assert self._decision is not None
         return {
             "decision": decision_text(self._decision),
-            "certificate_s": getattr(self._controller, "certificate_s", None),
+            "certificate_s": getattr(self.controller, "certificate_s", None),
         }
 
     def unsaved(self) -> str:
         """Return the reason why the controller's state cannot be saved; empty if it can."""
-        if isinstance(self._controller, Stateful):
+        if isinstance(self.controller, Stateful):
             return self._no_state
-        return f"controller {type(self._controller).__name__} has no methods state and restore"
+        return f"controller {type(self.controller).__name__} has no methods state and restore"
 
     def state(self) -> str | None:
         """Return the controller's state as text; None if it is not plain data."""
-        assert isinstance(self._controller, Stateful)
+        assert isinstance(self.controller, Stateful)
         try:
-            return text_of_state(self._controller.state())
+            return text_of_state(self.controller.state())
         except StateError as error:
             self._no_state = str(error)
             return None
 
     def restore(self, carried: str) -> None:
         """Restore the controller's state from its text; raises StateError."""
-        assert isinstance(self._controller, Stateful)
-        self._controller.restore(state_of_text(carried))
+        assert isinstance(self.controller, Stateful)
+        self.controller.restore(state_of_text(carried))

@@ -44,6 +44,11 @@ class ChildProcess:
         """Process id."""
         return self._process.pid
 
+    @property
+    def status(self) -> int | None:
+        """Exit status, negative for a signal; None while the process runs."""
+        return self._process.poll()
+
     def why_ended(self) -> str:
         """Return how the process ended, with its last output; "" while it runs."""
         try:
@@ -52,12 +57,12 @@ class ChildProcess:
             return ""
         if status < 0:
             return f"its process was ended by {signal.Signals(-status).name}"
-        words = self._last_words()
+        words = self.last_words()
         return f"its process ended with exit status {status}{': ' if words else ''}{words}"
 
     def running(self) -> bool:
         """Return whether the process still runs."""
-        return self._process.poll() is None
+        return self.status is None
 
     def stop(self, grace_s: float = _GRACE_S) -> None:
         """Give the process time to end by itself, then kill it and all its children."""
@@ -69,7 +74,8 @@ class ChildProcess:
         self._process.wait()
         self._output.close()
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """Return the last line that the process has printed, "" without one."""
         self._output.seek(0)
         lines = self._output.read().decode("utf-8", "replace").strip().splitlines()
         return lines[-1][:_MOST_WORDS] if lines else ""

@@ -92,7 +92,7 @@ def test_a_second_decision_repeats_the_first(build_system, with_cascade):
 
 
 def test_turns_that_were_stopped_say_so_and_still_clear(system, with_cascade, monkeypatch):
-    monkeypatch.setattr(diagonalization, "_ROUNDS", 1)
+    monkeypatch.setattr(diagonalization, "ROUNDS", 1)
     outcome = with_cascade(system, "diagonalization").decide(0, measure(system)).outcomes[-1]
     assert any("not settled after 1 rounds" in text for text in outcome.messages)
     bought, sold = (across_of(outcome, system, side) for side in ("buy", "sell"))
@@ -114,7 +114,7 @@ def test_cycling_best_responses_are_reported(build_system, with_cascade, monkeyp
         return respond(network, data, offer, nodal=nodal)
 
     monkeypatch.setattr(ActiveNetwork, "respond", fickle)
-    monkeypatch.setattr(diagonalization, "_same", lambda one, other: False)
+    monkeypatch.setattr(diagonalization, "same_offer", lambda one, other: False)
     decision = stage.scheme.decide(now)
     assert any("best responses repeat every 2 rounds" in text for text in decision.messages)
     assert decision.rounds == 3

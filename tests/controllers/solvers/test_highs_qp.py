@@ -50,7 +50,7 @@ def test_both_methods_find_the_same_optimum(day):
     # the active-set method fails on some of these; tangents alone find the same
     instance, cost = data(0), 0.0
     for block in Splitting(program).blocks(instance).blocks:
-        status, message, x = highs_qp._tangents(block)
+        status, message, x = highs_qp.minimise_by_tangents(block)
         assert (status, message) == ("optimal", "tangents")
         cost += block.cost(x)
     expected = solver.solve(instance).objective

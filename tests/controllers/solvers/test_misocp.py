@@ -7,8 +7,9 @@ import pytest
 from support.misocp_instances import Rows, program, random_instance
 
 from stackelgrid.controllers.errors import ModelError
-from stackelgrid.controllers.solvers import highs, misocp
+from stackelgrid.controllers.solvers import highs
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.conic import Solution
 from stackelgrid.controllers.solvers.infeasibility import conflicting_rows
 from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
 from stackelgrid.controllers.solvers.mixed_search import MixedOptions
@@ -216,11 +217,18 @@ def test_a_crashing_master_leaves_the_checked_incumbent(monkeypatch):
         raise RuntimeError("broken licence")
 
     conic, data = battery(price=(-30.0, -20.0))
-    monkeypatch.setattr(highs, "_read", crash)
+
+    class OnlyRelaxations(ClarabelSolver):
+        def solve(self, data, tolerance=None):
+            if self.program is conic:
+                return super().solve(data, tolerance)
+            return Solution.without_values("failed", "not asked for")
+
+    monkeypatch.setattr(highs, "run_highs", crash)
     found = MixedIntegerConicSolver(conic).solve(data, MixedOptions(1e-9))
     assert found.status in ("limit", "failed", "optimal")
-    monkeypatch.setattr(misocp._Search, "_restrict", lambda *_: None)
-    found = MixedIntegerConicSolver(conic).solve(data, MixedOptions(1e-9))
+    solver = MixedIntegerConicSolver(conic, conic_solver=OnlyRelaxations)
+    found = solver.solve(data, MixedOptions(1e-9))
     assert found.status == "failed"
     assert "broken licence" in found.message
 

@@ -126,7 +126,7 @@ def test_data_that_break_a_reduction_are_noticed():
 
 
 def test_the_solver_honours_data_that_break_its_reduction(monkeypatch):
-    monkeypatch.setattr(clarabel_module, "_WORTH_REDUCING", 0)
+    monkeypatch.setattr(clarabel_module, "WORTH_REDUCING", 0)
     compiled = feeder()
     whole, data = compiled.program, feeder_data(compiled, np.random.default_rng(1))
     tighter = data.b.copy()
@@ -134,7 +134,7 @@ def test_the_solver_honours_data_that_break_its_reduction(monkeypatch):
     tighter[bound] = np.minimum(tighter[bound], 0.02)
     changed = ProgramData(data.q, tighter, data.offset)
     found = ClarabelSolver(whole).solve(changed)
-    monkeypatch.setattr(clarabel_module, "_WORTH_REDUCING", 10**6)
+    monkeypatch.setattr(clarabel_module, "WORTH_REDUCING", 10**6)
     expected = ClarabelSolver(whole).solve(changed)
     assert found.x[compiled.columns["charge"]].max() <= 0.02 + 1e-8
     assert found.objective == pytest.approx(expected.objective, abs=1e-8)
@@ -241,7 +241,7 @@ def test_a_rare_row_is_left_out_unless_it_binds(limit, forms):
     expected = ClarabelSolver(replace(compiled.program, rare=np.zeros(0, np.int64))).solve(data)
     assert found.objective == pytest.approx(expected.objective, abs=1e-8)
     assert found.x[compiled.columns["current2"]].max() <= limit + 1e-8
-    assert sorted(solver._forms) == forms
+    assert sorted(solver.forms) == forms
 
 
 def test_a_rare_row_that_is_expected_to_bind_is_solved_with_at_once():
@@ -256,7 +256,7 @@ def test_a_rare_row_that_is_expected_to_bind_is_solved_with_at_once():
     np.testing.assert_allclose(compiled.program.violations(found.x, data.b)[binding], 0, atol=1e-8)
     solver = ClarabelSolver(compiled.program)
     again = solver.solve(replace(data, binding=binding))
-    assert sorted(solver._forms) == ["whole"]
+    assert sorted(solver.forms) == ["whole"]
     np.testing.assert_array_equal(again.x, found.x)
 
 

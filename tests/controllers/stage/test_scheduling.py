@@ -11,7 +11,6 @@ import pytest
 from stackelgrid.controllers.bilevel import audit
 from stackelgrid.controllers.cascade.interval import Interval
 from stackelgrid.controllers.decision import SchemeDecision
-from stackelgrid.controllers.leaders.feeder_agent import TARIFF
 from stackelgrid.controllers.protocol import ControllerSettings
 from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
@@ -274,7 +273,8 @@ def test_large_groups_begin_first_and_results_keep_their_order():
     with Threads(1) as pool:
         settings = ControllerSettings(gap=1e-6)
         stage = Stage("", agents, None, (), settings, pool, lambda stage: None)
-        stage._groups[TARIFF] = tuple(group(name) for name in sizes)
+        groups = tuple(group(name) for name in sizes)
+        stage.groups_of = lambda variant: groups
         found = stage.decide_groups(StageInstance(0, {}, dict.fromkeys(sizes, instance), None))
     assert begun == ["b", "d", "c", "a"]
     assert tuple(found.points) == tuple(sizes)

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from stackelgrid.controllers.leaders.feeder_agent import TARIFF
 from stackelgrid.controllers.protocol import ControllerSettings
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 from stackelgrid.controllers.stage.threads import Threads
@@ -52,7 +51,8 @@ def test_interrupted_work_of_agents_is_not_begun(street):
 
 def test_interrupted_decisions_of_groups_are_not_begun(street):
     stage, work, begun, go_on = street
-    stage._groups[TARIFF] = tuple(group(n, lambda leaders, n=n: work(n)) for n in NAMES)
+    groups = tuple(group(n, lambda leaders, n=n: work(n)) for n in NAMES)
+    stage.groups_of = lambda variant: groups
     leaders = {name: SimpleNamespace(interval=0) for name in NAMES}
     with pytest.raises(KeyboardInterrupt):
         stage.decide_groups(StageInstance(0, {}, leaders, None))

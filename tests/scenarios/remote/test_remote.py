@@ -188,7 +188,7 @@ def test_agents_elsewhere_whose_state_is_no_plain_data_say_what_is_none():
 
     server = AgentServer()
     server.init("minds", scenario={}, folder=".")
-    server._controller = Unusual()
+    server.controller = Unusual()
     assert server.unsaved() == ""
     assert server.state() is None
     assert server.unsaved() == "collections.deque is not plain data"

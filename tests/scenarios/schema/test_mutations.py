@@ -134,7 +134,7 @@ def watched(label):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except cli._BAD_INPUT as error:
+    except cli.BAD_INPUT as error:
         line = " ".join(str(error).split())
         assert 5 < len(line) < 1500, f"{label}: {line[:2000]}"
     except BaseException as error:

@@ -186,7 +186,7 @@ def how_it_ended(process):
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 
 
-def test_the_last_words_of_a_process_are_kept():
+def test_thelast_words_of_a_process_are_kept():
     process = ChildProcess([sys.executable, "-c", "import sys; print('a'); sys.exit('no licence')"])
     assert how_it_ended(process) == "its process ended with exit status 1: no licence"
     process.stop()
@@ -210,7 +210,7 @@ def test_a_command_that_does_not_exist_says_so():
 def test_stop_ends_what_a_process_has_started_too():
     script = "sleep 60 & echo $! > /dev/stderr; wait"
     process = ChildProcess(["sh", "-c", script])
-    grandchild = wait_until(process._last_words)
+    grandchild = wait_until(process.last_words)
     assert not gone(int(grandchild), 0.1)
     process.stop(grace_s=0.0)
     assert gone(process.pid)
@@ -269,13 +269,13 @@ def test_without_a_loss_the_work_is_left_in_peace_and_processes_end():
         s.add(Connection("west", pairs[0][0]), ending)
         s.add(Connection("east", pairs[1][0]), staying)
         s.watch()
-        assert [wait_until(p._last_words) for p in (ending, staying)] == ["reads", "sleeps"]
+        assert [wait_until(p.last_words) for p in (ending, staying)] == ["reads", "sleeps"]
         time.sleep(0.6)
         assert ending.running()
         assert staying.running()
     assert read_request(other)[2][0] == "stop"
-    assert ending._process.returncode == 3
-    assert staying._process.returncode == -signal.SIGKILL
+    assert ending.status == 3
+    assert staying.status == -signal.SIGKILL
     other.close()
 
 
