@@ -112,6 +112,29 @@ def test_columns_have_the_declared_names_and_types(going_on, state):
                 assert list(own[column]) == list(values), (name, column)
 
 
+def answer_by(monkeypatch, answer):
+    """Let `answer(connection, sql)` answer the queries of a run."""
+
+    class Connection:
+        def __init__(self):
+            self.real = connect()
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.real.close()
+
+        def __getattr__(self, name):
+            return getattr(self.real, name)
+
+        def sql(self, sql):
+            return answer(self.real, sql)
+
+    connect = duckdb.connect
+    monkeypatch.setattr(duckdb, "connect", Connection)
+
+
 def test_a_table_without_rows_has_its_columns_and_types(going_on):
     directory, _ = going_on
     shutil.rmtree(directory / "trade")
@@ -123,10 +146,7 @@ def test_a_table_without_rows_has_its_columns_and_types(going_on):
 
 def test_nothing_is_read_before_it_is_asked_for_and_nothing_twice(finished, monkeypatch):
     asked = []
-    answer = Run._answer
-    monkeypatch.setattr(
-        Run, "_answer", lambda self, sql, parts: asked.append(sql) or answer(self, sql, parts)
-    )
+    answer_by(monkeypatch, lambda connection, sql: asked.append(sql) or connection.sql(sql))
     run = Run(finished)
     assert (run.name, run.status, run.intervals_done, run.dt_h) == ("hand", "done", 2, 0.25)
     assert list(run.grids) == ["mv", "lv"]
@@ -203,19 +223,18 @@ def test_a_query_answers_in_full_while_the_parts_are_merged(going_on, monkeypatc
     """The parts become one file while they are read: none is found any more, or only some."""
     directory, writer = going_on
     parts = sorted((directory / "bus").glob("*"))[:left]
-    answers, answer = [], Run._answer
+    answers = []
 
-    def merged_meanwhile(self, sql, opened):
+    def merged_meanwhile(connection, sql):
         if answers:
-            return answer(self, sql, opened)
-        opened.append("bus")
+            return connection.sql(sql)
         answers.append([pq.read_table(part) for part in parts])
         writer.merge()
         if not left:
             raise duckdb.IOException("IO Error: No files found that match the pattern")
-        return answers[0][0]
+        return connection.from_arrow(answers[0][0])
 
-    monkeypatch.setattr(Run, "_answer", merged_meanwhile)
+    answer_by(monkeypatch, merged_meanwhile)
     frame = Run(directory).bus
     assert len(answers) == 1
     assert frame["interval"].tolist() == [0] * ROWS + [1] * ROWS
@@ -383,9 +402,9 @@ def test_a_day_is_opened_and_its_buses_read_within_half_a_second(finished):
 
 
 def test_errors_of_the_database_are_errors_of_results(finished, monkeypatch):
-    def fail(*arguments):
+    def fail(connection, sql):
         raise duckdb.OutOfMemoryException("Out of Memory Error: could not allocate\nmore")
 
-    monkeypatch.setattr(Run, "_answer", fail)
+    answer_by(monkeypatch, fail)
     with pytest.raises(ResultsError, match=r"could not allocate$"):
         _ = Run(finished).bus
