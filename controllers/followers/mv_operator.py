@@ -9,15 +9,14 @@ from stackelgrid.controllers.certification.mixtures import MixtureVerdict, Radia
 from stackelgrid.controllers.devices.kind import Role
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.fallback import hold_schedule
-from stackelgrid.controllers.followers.upstream import FollowerSolution, UpstreamAgent
-from stackelgrid.controllers.models.conflicts import RowWords
+from stackelgrid.controllers.followers.upstream import UpstreamAgent
 from stackelgrid.controllers.models.mv_dispatch import (
     DISPATCHED,
     mv_dispatch_data,
     mv_dispatch_model,
 )
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan, Schedule
-from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
+from stackelgrid.controllers.solvers import ClarabelSolver, Solution, compile_model
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, parameter_vector
 from stackelgrid.controllers.solvers.convex_maximum import Exclusive
 from stackelgrid.controllers.system import Feeder
@@ -33,6 +32,8 @@ class MvOperator(UpstreamAgent):
     report says so.
     """
 
+    grid: Feeder
+
     def __init__(
         self,
         feeder: Feeder,
@@ -40,31 +41,17 @@ class MvOperator(UpstreamAgent):
         lower_buses: Mapping[str, int],
         solver: Callable[[ConicProgram], ConicSolver] = ClarabelSolver,
     ) -> None:
-        self.feeder = feeder
         network, devices = feeder.network, feeder.devices
-        self._load_at = network.positions(devices.loads.bus)
-        where = {name: int(network.positions([bus])[0]) for name, bus in lower_buses.items()}
         model = mv_dispatch_model(
             network, devices, horizon.dt_h, feeder.options.curtailment_eur_per_mwh
         )
-        super().__init__(
-            feeder.name,
-            horizon,
-            lower_buses,
-            compile_model(model, mv_dispatch_data(model)).with_rare(("v",), ("line_limit",)),
-            where,
-            network.base_mva,
-            solver,
-        )
+        compiled = compile_model(model, mv_dispatch_data(model))
+        compiled = compiled.with_rare(("v",), ("line_limit",))
+        super().__init__(feeder, horizon, lower_buses, compiled, solver)
         # devices without a place in this dispatch: their operator decides them in the stage after
         self._resting = [d for d in devices if d.names(Role.PLAN) and d.kind not in DISPATCHED]
         self._order = network.positions([int(b) for b in feeder.net.bus.index])
         self._mixtures: RadialMixtures | None = None
-
-    @property
-    def words(self) -> RowWords:
-        """Names of what the rows of the program are about."""
-        return RowWords(self.feeder.name, self.feeder.network, self.feeder.devices)
 
     def parameters(
         self,
@@ -79,11 +66,8 @@ class MvOperator(UpstreamAgent):
         """
         if measured is None:
             raise SolverError(f"grid {self.grid_name}: the MV dispatch needs a measured voltage")
-        network, steps = self.feeder.network, self.horizon.length
-        forecast, base = self.feeder.forecast.at(interval), network.base_mva
-        load_p, load_q = np.zeros((2, network.buses, steps))
-        np.add.at(load_p, self._load_at, forecast.load_p_mw.T)
-        np.add.at(load_q, self._load_at, forecast.load_q_mvar.T)
+        network, base, steps = self.grid.network, self._base, self.horizon.length
+        forecast, (load_p, load_q) = self.grid.forecast.at(interval), self.own_load(interval)
         for member in self._resting:
             states = member.within(measured.devices)
             idle = member.held(None, forecast, states, self.horizon.dt_h)
@@ -92,9 +76,9 @@ class MvOperator(UpstreamAgent):
             if q is not None:
                 np.add.at(load_q, network.positions(member.bus), q)
         vm = np.full(steps, measured.vm_pu) if vm_head_pu is None else vm_head_pu
-        taps = self.feeder.boundary.taps
+        taps = self.grid.boundary.taps
         ratio = network.head_ratio if taps is None else taps.ratio(measured.tap_pos)
-        systems = self.feeder.devices.photovoltaics
+        systems = self.grid.devices.photovoltaics
         rating = np.where(systems.controllable, systems.sn_mva, np.inf)[:, None]
         bought = forecast.import_eur_per_mwh
         values_by_name = {
@@ -110,35 +94,24 @@ class MvOperator(UpstreamAgent):
     def check_mixtures(
         self,
         interval: int,
-        solution: FollowerSolution,
+        solution: Solution,
         choices: Mapping[str, Sequence[BoundaryProfile]],
         measured: Measurement | None = None,
         before_pu: Floats | None = None,
     ) -> MixtureVerdict:
         """AC power flows of the feeder at its dispatch; batteries rest."""
-        network, base, steps = (
-            self.feeder.network,
-            self.feeder.network.base_mva,
-            self.horizon.length,
-        )
-        p = self.parameters(interval, measured)
-        at = self.compiled.parameters
+        network, base, steps = self.grid.network, self._base, self.horizon.length
+        units, systems = self.grid.devices.units, self.grid.devices.photovoltaics
+        p, at = self.parameters(interval, measured), self.compiled.parameters
         own_p, own_q = (base * p[at[name]].reshape(-1, steps) for name in ("load_p", "load_q"))
-        own_p = own_p.copy()
-        for name, bus in (
-            ("unit_p", self.feeder.devices.units.bus),
-            ("pv_p", self.feeder.devices.photovoltaics.bus),
-        ):
-            power = base * solution.x[self.compiled.columns[name]].reshape(-1, steps)
-            np.add.at(own_p, network.positions(bus), -power)
-            if name == "pv_p":
-                own_q = own_q.copy()
-                q_per_p = self.feeder.devices.photovoltaics.q_per_p[:, None]
-                np.add.at(own_q, network.positions(bus), -q_per_p * power)
+        pv_p = self.power(solution, "pv_p")
+        np.add.at(own_p, network.positions(units.bus), -self.power(solution, "unit_p"))
+        np.add.at(own_p, network.positions(systems.bus), -pv_p)
+        np.add.at(own_q, network.positions(systems.bus), -systems.q_per_p[:, None] * pv_p)
         if self._mixtures is None:
-            self._mixtures = RadialMixtures(self.feeder, self.children)
+            self._mixtures = RadialMixtures(self.grid, self.children)
         assert measured is not None
-        taps = self.feeder.boundary.taps
+        taps = self.grid.boundary.taps
         ratio = None if taps is None else taps.ratio(measured.tap_pos)
         vm = np.full(steps, measured.vm_pu)
         return self._mixtures.check(own_p, own_q, vm, ratio, choices, before_pu)
@@ -153,12 +126,12 @@ class MvOperator(UpstreamAgent):
         self,
         interval: int,
         p: Floats,
-        solution: FollowerSolution,
+        solution: Solution,
         measured: Measurement | None = None,
     ) -> Plan:
         """Units, PV and import over the horizon, and prices (buses of the net, steps)."""
-        base, steps, report = self.feeder.network.base_mva, self.horizon.length, solution.report
-        devices = self.feeder.devices
+        base, steps, report = self._base, self.horizon.length, self.report(solution)
+        devices = self.grid.devices
         states = devices.within(devices.initial if measured is None else measured.devices)
         if report.fallback:
             parameters = self.compiled.parameters
@@ -166,9 +139,9 @@ class MvOperator(UpstreamAgent):
                 base * p[parameters[name]].reshape(-1, steps).sum(axis=0)
                 for name in ("load_p", "load_q")
             )
-            forecast = self.feeder.forecast.at(interval)
+            forecast = self.grid.forecast.at(interval)
             schedule = hold_schedule(
-                self.feeder, self.horizon, interval, forecast, states, self._last, load_p, load_q
+                self.grid, self.horizon, interval, forecast, states, self._last, load_p, load_q
             )
             schedule = replace(schedule, price_eur_per_mwh=self.held_prices(interval))
         else:
@@ -177,23 +150,23 @@ class MvOperator(UpstreamAgent):
         return Plan(schedule, schedule.set_points(), report)
 
     def _schedule(
-        self, interval: int, p: Floats, solution: FollowerSolution, states: Mapping[str, Floats]
+        self, interval: int, p: Floats, solution: Solution, states: Mapping[str, Floats]
     ) -> Schedule:
-        base, dt_h = self.feeder.network.base_mva, self.horizon.dt_h
-        steps, devices = len(dt_h), self.feeder.devices
-
-        def mw(name: str) -> Floats:
-            return base * solution.x[self.compiled.columns[name]].reshape(-1, steps)
+        base, dt_h = self._base, self.horizon.dt_h
+        steps, devices = len(dt_h), self.grid.devices
 
         dual = solution.dual[self.compiled.rows["active_balance"]].reshape(-1, steps)
-        systems, pv_p = devices.photovoltaics, mw("pv_p")
+        systems, pv_p = devices.photovoltaics, self.power(solution, "pv_p")
         available = base * p[self.compiled.parameters["pv_available"]].reshape(-1, steps)
-        plan = devices.held(None, self.feeder.forecast.at(interval), states, dt_h) | {
+        plan = devices.held(None, self.grid.forecast.at(interval), states, dt_h) | {
             "pv_p_mw": pv_p,
             "pv_q_mvar": systems.q_per_p[:, None] * pv_p,
             "pv_p_max_mw": systems.limit(pv_p, available),
-            "unit_p_mw": mw("unit_p"),
+            "unit_p_mw": self.power(solution, "unit_p"),
         }
         price = -dual[self._order] / (base * dt_h)
-        p_import, q_import = mw("p_import")[0], mw("q_import")[0]
+        p_import, q_import = (
+            self.power(solution, "p_import")[0],
+            self.power(solution, "q_import")[0],
+        )
         return Schedule(interval, dt_h, p_import, q_import, plan, price_eur_per_mwh=price)

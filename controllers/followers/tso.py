@@ -10,8 +10,7 @@ from stackelgrid.controllers.certification.mixtures import MixtureVerdict, Trans
 from stackelgrid.controllers.certification.transmission import TransmissionCertifier
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.fallback import shifted
-from stackelgrid.controllers.followers.upstream import FollowerSolution, UpstreamAgent
-from stackelgrid.controllers.models.conflicts import RowWords
+from stackelgrid.controllers.followers.upstream import UpstreamAgent
 from stackelgrid.controllers.models.dc_opf import dc_opf_data, dc_opf_model, nodal_prices
 from stackelgrid.controllers.schedule import (
     BoundaryProfile,
@@ -19,7 +18,7 @@ from stackelgrid.controllers.schedule import (
     Plan,
     Schedule,
 )
-from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
+from stackelgrid.controllers.solvers import ClarabelSolver, Solution, compile_model
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, parameter_vector
 from stackelgrid.controllers.system import Transmission
 from stackelgrid.profiles.arrays import Floats
@@ -35,6 +34,7 @@ class TsoAgent(UpstreamAgent):
     `unit_p_before_mw` (units,), is needed; later it is what the last dispatch planned.
     """
 
+    grid: Transmission
     carried = ("_last", "certificate_s")
 
     def __init__(
@@ -46,31 +46,17 @@ class TsoAgent(UpstreamAgent):
         ramp_mw_per_h: Floats | None = None,
         unit_p_before_mw: Floats | None = None,
     ) -> None:
-        self.grid = grid
         network = grid.network
         if ramp_mw_per_h is not None and unit_p_before_mw is None:
             raise SolverError(f"grid {grid.name}: ramps need the output before the first decision")
-        where = {b: i for i, b in enumerate(network.bus_index)}
-        self._load_at = np.array([where[int(b)] for b in grid.devices.loads.bus], dtype=np.int64)
         model = dc_opf_model(network, grid.devices.units, horizon.dt_h, ramp_mw_per_h)
         super().__init__(
-            grid.name,
-            horizon,
-            lower_buses,
-            compile_model(model, dc_opf_data(model)),
-            {name: where[bus] for name, bus in lower_buses.items()},
-            network.base_mva,
-            solver,
+            grid, horizon, lower_buses, compile_model(model, dc_opf_data(model)), solver
         )
         self._certifier = TransmissionCertifier(grid.net, network, grid.devices, grid.name)
         self.certificate_s = 0.0
         self._before_mw = unit_p_before_mw
         self._mixtures: TransmissionMixtures | None = None
-
-    @property
-    def words(self) -> RowWords:
-        """Names of what the rows of the program are about."""
-        return RowWords(self.grid.name, self.grid.network, self.grid.devices)
 
     def parameters(
         self,
@@ -79,28 +65,25 @@ class TsoAgent(UpstreamAgent):
         vm_head_pu: Floats | None = None,
     ) -> Floats:
         """Own loads of the forecast; a DC model takes no measurement."""
-        network, base = self.grid.network, self.grid.network.base_mva
-        load = np.zeros((network.buses, self.horizon.length))
-        np.add.at(load, self._load_at, self.grid.forecast.at(interval).load_p_mw.T)
-        values = {"load_p": load / base}
+        values = {"load_p": self.own_load(interval)[0] / self._base}
         if "unit_p_before" in self.compiled.parameters:
-            values["unit_p_before"] = self._output_before(interval) / base
+            values["unit_p_before"] = self._output_before(interval) / self._base
         return parameter_vector(self.compiled.parameters, values)
 
     def plan(
         self,
         interval: int,
         p: Floats,
-        solution: FollowerSolution,
+        solution: Solution,
         measured: Measurement | None = None,
     ) -> Plan:
         """Units and nodal prices over the horizon."""
-        base, steps, report = self.grid.network.base_mva, self.horizon.length, solution.report
+        base, steps, report = self._base, self.horizon.length, self.report(solution)
         if report.fallback:
             load = base * p[self.compiled.parameters["load_p"]].reshape(-1, steps)
             unit_p, price = self._held(interval, load), self.held_prices(interval)
         else:
-            unit_p = base * solution.x[self.compiled.columns["unit_p"]].reshape(-1, steps)
+            unit_p = self.power(solution, "unit_p")
             units = self.grid.devices.units  # an interior point ends a rounding beside a limit
             unit_p = np.clip(unit_p, units.p_min_mw[:, None], units.p_max_mw[:, None])
             dual = solution.dual[self.compiled.rows["balance"]].reshape(-1, steps)
@@ -118,11 +101,10 @@ class TsoAgent(UpstreamAgent):
         The slack unit balances in AC what the dispatch left out.
         """
         started = time.perf_counter()
-        p, q = self._own_load(plan.schedule.interval)
-        where = {b: i for i, b in enumerate(self.grid.network.bus_index)}
+        p, q = self.own_load(plan.schedule.interval)
         for name, exchange in lower.items():
-            p[where[self.children[name]]] += exchange.p_mw
-            q[where[self.children[name]]] += exchange.q_mvar
+            p[self._child_at[name]] += exchange.p_mw
+            q[self._child_at[name]] += exchange.q_mvar
         certificate = self._certifier.certify(plan.schedule.unit_p_mw, p, q)
         self.certificate_s += time.perf_counter() - started
         return replace(plan, transmission=certificate, verdict=certificate.step(plan.step))
@@ -130,7 +112,7 @@ class TsoAgent(UpstreamAgent):
     def check_mixtures(
         self,
         interval: int,
-        solution: FollowerSolution,
+        solution: Solution,
         choices: Mapping[str, Sequence[BoundaryProfile]],
         measured: Measurement | None = None,
         before_pu: Floats | None = None,
@@ -138,17 +120,8 @@ class TsoAgent(UpstreamAgent):
         """AC power flows of the network at its dispatch; the slack unit balances."""
         if self._mixtures is None:
             self._mixtures = TransmissionMixtures(self.grid, self.children)
-        columns = self.compiled.columns["unit_p"]
-        unit_p = self.grid.network.base_mva * solution.x[columns].reshape(-1, self.horizon.length)
-        return self._mixtures.check(unit_p, *self._own_load(interval), choices, before_pu)
-
-    def _own_load(self, interval: int) -> tuple[Floats, Floats]:
-        """Own loads (buses, steps) in MW and MVAr over the horizon from an interval on."""
-        forecast = self.grid.forecast.at(interval)
-        p, q = np.zeros((2, self.grid.network.buses, self.horizon.length))
-        np.add.at(p, self._load_at, forecast.load_p_mw.T)
-        np.add.at(q, self._load_at, forecast.load_q_mvar.T)
-        return p, q
+        unit_p = self.power(solution, "unit_p")
+        return self._mixtures.check(unit_p, *self.own_load(interval), choices, before_pu)
 
     def _output_before(self, interval: int) -> Floats:
         """Output of the units (units,) in MW in the interval before this one."""

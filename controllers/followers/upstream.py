@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -24,55 +24,13 @@ from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver
 from stackelgrid.controllers.solvers.convex_maximum import Exclusive, Maximum, convex_maximum
 from stackelgrid.controllers.solvers.infeasibility import conflicting_rows
 from stackelgrid.controllers.solvers.payment import exchange_payment
+from stackelgrid.controllers.system import Feeder, Transmission
 from stackelgrid.profiles.arrays import Floats, Ints
 from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.profiles.time_axis import Horizon
 
 # limits in conflict that a message names
 _CONFLICTS = 5
-
-
-@dataclass(frozen=True)
-class FollowerSolution:
-    """Answer of a conic solver to the follower's program; cost in EUR over the horizon."""
-
-    solver: str
-    solution: Solution
-
-    @property
-    def status(self) -> str:
-        """Status in the words of the conic solvers."""
-        return self.solution.status
-
-    @property
-    def cost_eur(self) -> float:
-        """Cost; NaN without a solution."""
-        return self.solution.objective
-
-    @property
-    def x(self) -> Floats:
-        """Columns of the program."""
-        return self.solution.x
-
-    @property
-    def dual(self) -> Floats:
-        """Multipliers of the rows; the derivative of the cost by a right-hand side is -dual."""
-        return self.solution.dual
-
-    @property
-    def gap(self) -> float:
-        """Relative gap between cost and bound."""
-        return self.solution.gap
-
-    @property
-    def seconds(self) -> float:
-        """Time of the solve."""
-        return self.solution.solve_s
-
-    @property
-    def report(self) -> SolveReport:
-        """Report of the solve; it names a fallback where there is no solution."""
-        return solve_report(self.solver, self.solution)
 
 
 class UpstreamAgent(Carrying, ABC):
@@ -86,32 +44,50 @@ class UpstreamAgent(Carrying, ABC):
 
     def __init__(
         self,
-        grid_name: str,
+        grid: Feeder | Transmission,
         horizon: Horizon,
         children: Mapping[str, int],
         compiled: CompiledModel,
-        load_row: Mapping[str, int],
-        base_mva: float,
         solver: Callable[[ConicProgram], ConicSolver] = ClarabelSolver,
     ) -> None:
-        """`load_row` is the row of the parameter `load_p` (rows, steps) of every child."""
-        self.grid_name, self.horizon, self.children = grid_name, horizon, dict(children)
-        self.compiled = compiled
-        self._base = base_mva
+        network = grid.network
+        self.grid, self.grid_name = grid, grid.name
+        self.horizon, self.children, self.compiled = horizon, dict(children), compiled
+        self._base = network.base_mva
+        where = {b: i for i, b in enumerate(network.bus_index)}
+        self._load_at = np.array([where[int(b)] for b in grid.devices.loads.bus], dtype=np.int64)
+        self._child_at = {name: where[bus] for name, bus in children.items()}
         rows = compiled.parameters["load_p"].reshape(-1, horizon.length)
-        self._exchange = {name: rows[row] for name, row in load_row.items()}
+        self._exchange = {name: rows[row] for name, row in self._child_at.items()}
         # a DC model has no reactive loads
         reactive = compiled.parameters.get("load_q", np.zeros(0, np.int64))
         rows = reactive.reshape(-1, horizon.length)
-        self._reactive = {name: rows[row] for name, row in load_row.items() if len(rows)}
+        self._reactive = {name: rows[row] for name, row in self._child_at.items() if len(rows)}
         self._solver = solver(compiled.program)
         self._last: Schedule | None = None
-        self._answered: tuple[Floats, FollowerSolution] | None = None
+        self._answered: tuple[Floats, Solution] | None = None
 
     @property
-    @abstractmethod
     def words(self) -> RowWords:
         """Names of what the rows of the program are about."""
+        return RowWords(self.grid_name, self.grid.network, self.grid.devices)
+
+    def own_load(self, interval: int) -> tuple[Floats, Floats]:
+        """Own loads (buses, steps) in MW and MVAr over the horizon from an interval on."""
+        forecast = self.grid.forecast.at(interval)
+        p, q = np.zeros((2, self.grid.network.buses, self.horizon.length))
+        np.add.at(p, self._load_at, forecast.load_p_mw.T)
+        np.add.at(q, self._load_at, forecast.load_q_mvar.T)
+        return p, q
+
+    def power(self, solution: Solution, component: str) -> Floats:
+        """A component of a solution (elements, steps) in MW or MVAr."""
+        values = solution.x[self.compiled.columns[component]]
+        return self._base * values.reshape(-1, self.horizon.length)
+
+    def report(self, solution: Solution) -> SolveReport:
+        """Report of a solve; it names a fallback where there is no solution."""
+        return solve_report(self._solver.name, solution)
 
     @abstractmethod
     def parameters(
@@ -130,7 +106,7 @@ class UpstreamAgent(Carrying, ABC):
         self,
         interval: int,
         p: Floats,
-        solution: FollowerSolution,
+        solution: Solution,
         measured: Measurement | None = None,
     ) -> Plan:
         """Plan from a solution, or the stated fallback where there is none."""
@@ -139,7 +115,7 @@ class UpstreamAgent(Carrying, ABC):
     def check_mixtures(
         self,
         interval: int,
-        solution: FollowerSolution,
+        solution: Solution,
         choices: Mapping[str, Sequence[BoundaryProfile]],
         measured: Measurement | None = None,
         before_pu: Floats | None = None,
@@ -196,7 +172,7 @@ class UpstreamAgent(Carrying, ABC):
             )
         return given
 
-    def solve(self, p: Floats) -> FollowerSolution:
+    def solve(self, p: Floats) -> Solution:
         """Dispatch at least cost; the last answer again for the same parameters.
 
         An interval asks the same up to three times: whether leaders can be served, at what price,
@@ -204,10 +180,10 @@ class UpstreamAgent(Carrying, ABC):
         """
         if self._answered is None or not np.array_equal(p, self._answered[0]):
             solution = self._solver.solve(self.compiled.program.data(p))
-            self._answered = p.copy(), FollowerSolution(self._solver.name, solution)
+            self._answered = p.copy(), solution
         return self._answered[1]
 
-    def explained(self, p: Floats, solution: FollowerSolution) -> FollowerSolution:
+    def explained(self, p: Floats, solution: Solution) -> Solution:
         """Solution without an optimum whose message names the limits in conflict."""
         program = self.compiled.program
         try:
@@ -225,10 +201,10 @@ class UpstreamAgent(Carrying, ABC):
                 return solution
             names = (f"{free.table[u]} {free.index[u]}" for u in np.flatnonzero(endless))
             reason = f"no least cost: {', '.join(names)} without limits"
-        message = "; ".join(text for text in (solution.solution.message, reason) if text)
-        return replace(solution, solution=replace(solution.solution, message=message))
+        message = "; ".join(text for text in (solution.message, reason) if text)
+        return replace(solution, message=message)
 
-    def prices(self, solution: FollowerSolution) -> dict[str, Floats]:
+    def prices(self, solution: Solution) -> dict[str, Floats]:
         """Prices (steps,) in EUR/MWh at the children: derivative of the cost by their import."""
         slope = self.compiled.program.b_parameters.T @ solution.dual
         return {

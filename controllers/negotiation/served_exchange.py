@@ -187,7 +187,7 @@ class ServedExchange:
     def cost(self, exchange: Mapping[str, BoundaryProfile]) -> float:
         """The follower's cost in EUR at exchanges (steps,), all copies; NaN where not served."""
         answer = self.follower.solve(self.follower.with_boundaries(self._own, exchange))
-        return answer.cost_eur if answer.status == "optimal" else float("nan")
+        return answer.objective if answer.status == "optimal" else float("nan")
 
     def lower_bound(self, exchange: Mapping[str, BoundaryProfile]) -> float:
         """The follower's part of the Lagrangian bound in EUR at the prices; zero without prices.

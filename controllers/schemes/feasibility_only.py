@@ -45,7 +45,7 @@ class FeasibilityOnly:
         return replace(
             found,
             follower_x=_netted(stage.follower, found.follower_x),
-            follower_range_eur=(least.cost_eur, most.value),
+            follower_range_eur=(least.objective, most.value),
             messages=messages,
         )
 

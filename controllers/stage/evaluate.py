@@ -12,9 +12,9 @@ from functools import partial
 import numpy as np
 
 from stackelgrid.controllers.decision import Outcome, SchemeDecision
-from stackelgrid.controllers.followers.upstream import FollowerSolution
 from stackelgrid.controllers.leaders.feeder_agent import FeederInstance
 from stackelgrid.controllers.schedule import BoundaryProfile
+from stackelgrid.controllers.solvers.conic import Solution
 from stackelgrid.controllers.stage.recovery import recover
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 from stackelgrid.controllers.stage.threads import settle
@@ -165,7 +165,7 @@ def _evaluated(
         plans={**plans, name: plan},
         leader_cost_eur={n: own[n] + payment[n] for n in own},
         payment_eur=payment,
-        follower_cost_eur=answer.cost_eur if solved else _NAN,
+        follower_cost_eur=answer.objective if solved else _NAN,
         follower_returned_eur=returned,
         follower_min_eur=least,
         follower_max_eur=most,
@@ -178,7 +178,7 @@ def _leader_costs(
     instance: StageInstance,
     decision: SchemeDecision,
     exchange: Mapping[str, Floats],
-    answer: FollowerSolution,
+    answer: Solution,
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Own costs and boundary payments in EUR, all copies; NaN where a schedule was held."""
     follower = stage.follower
@@ -200,15 +200,15 @@ def _leader_costs(
     return own, payment
 
 
-def follower_gap(stage: Stage, p: Floats, answer: FollowerSolution, returned_eur: float) -> float:
+def follower_gap(stage: Stage, p: Floats, answer: Solution, returned_eur: float) -> float:
     """Return the follower's cost above its optimum, by an independent solver.
 
     Relative to max(1, |optimum|); NaN where the independent solver found no optimum.
     """
     assert stage.follower is not None
     data = stage.follower.compiled.program.data(p)
-    optimum, _ = stage.independent.optimum(data, answer.solution)
+    optimum, _ = stage.independent.optimum(data, answer)
     if optimum is None:
         return _NAN
-    cost = answer.cost_eur if np.isnan(returned_eur) else returned_eur
+    cost = answer.objective if np.isnan(returned_eur) else returned_eur
     return abs(cost - optimum) / max(1.0, abs(optimum))

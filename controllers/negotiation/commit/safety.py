@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from stackelgrid.controllers.certification.mixtures import MixtureVerdict
-from stackelgrid.controllers.followers.upstream import FollowerSolution, UpstreamAgent
+from stackelgrid.controllers.followers.upstream import UpstreamAgent
 from stackelgrid.controllers.negotiation.commit.possible_holdings import newest
 from stackelgrid.controllers.negotiation.commit.two_phase_commit import Holding
 from stackelgrid.controllers.schedule import BoundaryProfile
+from stackelgrid.controllers.solvers.conic import Solution
 from stackelgrid.controllers.stage.stage import StageInstance
 from stackelgrid.profiles.arrays import Floats
 
@@ -42,7 +43,7 @@ class CommitCheck:
         self.verdict = verdict = self._judged(answer, possible, self._violation_pu(before))
         return "" if verdict.holds else verdict.worst
 
-    def _dispatch(self, holdings: Mapping[str, Holding]) -> FollowerSolution:
+    def _dispatch(self, holdings: Mapping[str, Holding]) -> Solution:
         """The follower's answer to what every agent holds."""
         exchange = {name: self._boundary(name, holding) for name, holding in holdings.items()}
         return self._follower.solve(self._follower.with_boundaries(self._own, exchange))
@@ -57,7 +58,7 @@ class CommitCheck:
 
     def _judged(
         self,
-        answer: FollowerSolution,
+        answer: Solution,
         possible: Mapping[str, tuple[Holding, ...]],
         before_pu: Floats | None = None,
     ) -> MixtureVerdict:

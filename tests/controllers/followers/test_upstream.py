@@ -107,7 +107,7 @@ def test_the_payment_needs_no_product_of_price_and_exchange(follower):
     prices = agent.prices(solution)
     billed = sum(float(np.sum(HORIZON.dt_h * prices[n] * x[n])) for n in x)
     paid = agent.payment(solution.x, solution.dual, p_zero)
-    assert paid == pytest.approx(billed, rel=1e-6, abs=1e-8 * abs(solution.cost_eur))
+    assert paid == pytest.approx(billed, rel=1e-6, abs=1e-8 * abs(solution.objective))
     # the constraints are felt: prices differ between the children, ramps and limits have duals
     first, second = prices.values()
     assert np.abs(first - second).max() > 0.05
@@ -126,7 +126,7 @@ def test_prices_are_derivatives_of_the_cost(follower):
             for sign in (1.0, -1.0):
                 moved = {n: v.copy() for n, v in x.items()}
                 moved[name][t] += sign * step
-                cost.append(agent.solve(agent.with_exchange(p_zero, moved)).cost_eur)
+                cost.append(agent.solve(agent.with_exchange(p_zero, moved)).objective)
             slope = (cost[0] - cost[1]) / (2.0 * step * HORIZON.dt_h[t])
             assert prices[name][t] == pytest.approx(slope, rel=1e-4), (name, t)
 
@@ -138,12 +138,12 @@ def test_the_range_of_the_cost(follower):
     program, data = agent.compiled.program, agent.compiled.program.data(p)
     again = QuadraticSolver(program).solve(data)
     assert (again.status, again.objective) == (
-        "optimal", pytest.approx(least.cost_eur, rel=1e-7),
+        "optimal", pytest.approx(least.objective, rel=1e-7),
     )  # fmt: skip
     most = agent.largest_cost(p)
     assert most.status == "optimal"
     assert most.gap <= 1e-6
-    assert most.value > least.cost_eur
+    assert most.value > least.objective
     assert program.violation(most.x, data.b)[0] < 1e-8
     assert program.objective(most.x, data) == pytest.approx(most.value, rel=1e-9)
     for pair in agent.exclusive():
@@ -152,7 +152,7 @@ def test_the_range_of_the_cost(follower):
 
 def test_a_held_dispatch_keeps_its_prices(mv_agent):
     agent, x = mv_agent(), BoundaryProfile(np.array([0.3, -0.1, 0.2]), np.zeros(3))
-    measured = replace(HEAD, agent.feeder.devices.initial)
+    measured = replace(HEAD, agent.grid.devices.initial)
     good = agent.decide(0, {"lv1": x, "lv2": x}, measured)
     assert good.report.fallback == ""
     too_much = {"lv1": BoundaryProfile(np.full(3, 90.0), np.zeros(3)), "lv2": x}
@@ -197,7 +197,7 @@ def test_the_plan_of_the_feeder(mv_agent):
     measured = Measurement(1.02, 0, battery_e_mwh=np.array([0.07]))
     lower = {n: BoundaryProfile(np.full(3, 0.1), np.full(3, 0.02)) for n in agent.children}
     plan = agent.decide(0, lower, measured)
-    schedule, network = plan.schedule, agent.feeder.network
+    schedule, network = plan.schedule, agent.grid.network
     assert plan.report.fallback == ""
     own = HORIZON.average(np.resize([0.9, 0.5, 0.3], 24), 0)
     supply = schedule.p_import_mw + schedule.unit_p_mw.sum(axis=0) + schedule.pv_p_mw.sum(axis=0)
@@ -210,7 +210,7 @@ def test_the_plan_of_the_feeder(mv_agent):
     prices = agent.prices(agent.solve(p))
     for name, bus in agent.children.items():  # rows follow the net's buses
         np.testing.assert_allclose(
-            schedule.price_eur_per_mwh[list(agent.feeder.net.bus.index).index(bus)],
+            schedule.price_eur_per_mwh[list(agent.grid.net.bus.index).index(bus)],
             prices[name], rtol=1e-6,
         )  # fmt: skip
 
@@ -226,6 +226,6 @@ def test_a_feeder_without_a_solution_holds(mv_agent):
     plan = agent.decide(0, lower, measured)
     assert plan.report.fallback.startswith("clarabel returned infeasible")
     np.testing.assert_array_equal(plan.schedule.unit_p_mw, np.zeros((1, 3)))
-    available = agent.feeder.forecast.at(0).pv_available_mw.T
+    available = agent.grid.forecast.at(0).pv_available_mw.T
     np.testing.assert_array_equal(plan.schedule.pv_p_mw, available)
     assert plan.schedule.price_eur_per_mwh is None

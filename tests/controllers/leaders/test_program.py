@@ -101,13 +101,13 @@ def test_the_follower_serves_the_leaders_and_both_costs_count(agents, instances,
     under = tso.compiled.program
     assert under.violation(y, under.data(p).b)[0] <= 1e-6
     cost = under.objective(y, under.data(p))
-    assert cost == pytest.approx(tso.solve(p).cost_eur, rel=1e-5)  # nothing is left to gain
+    assert cost == pytest.approx(tso.solve(p).objective, rel=1e-5)  # nothing is left to gain
     assert found.objective == pytest.approx(own_eur(program, instances, found.x) + cost, rel=1e-6)
     # nobody alone does better by both costs
     alone = LeaderProgram(agents, OPTIONS)
     apart = alone.solve(alone.data(instances))
     other = tso.solve(tso.with_exchange(parameters, exchange_of(alone, apart.x)))
-    assert found.objective <= own_eur(alone, instances, apart.x) + other.cost_eur + 1e-3
+    assert found.objective <= own_eur(alone, instances, apart.x) + other.objective + 1e-3
 
 
 def test_with_weight_zero_the_follower_only_limits(agents, instances, tso):
