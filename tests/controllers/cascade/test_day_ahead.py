@@ -65,7 +65,7 @@ def measure(system, vm_pu=1.0, energy=None):
         f.name: Measurement(
             vm_pu,
             0,
-            f.devices.initial if energy is None else np.array([energy]),
+            f.devices.initial if energy is None else {"battery_e_mwh": np.array([energy])},
         )
         for f in system.feeders
     }

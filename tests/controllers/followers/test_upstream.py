@@ -19,7 +19,7 @@ from stackelgrid.profiles.forecast import PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon
 
 HORIZON = Horizon((15, 15, 60), 15)
-HEAD = Measurement(1.02, 0, battery_e_mwh=np.zeros(0))
+HEAD = Measurement(1.02, 0, battery_e_mwh=np.array([0.1]))
 
 
 def make_tso(net, children, load=0.9, **arguments):
@@ -152,7 +152,7 @@ def test_the_range_of_the_cost(follower):
 
 def test_a_held_dispatch_keeps_its_prices(mv_agent):
     agent, x = mv_agent(), BoundaryProfile(np.array([0.3, -0.1, 0.2]), np.zeros(3))
-    measured = replace(HEAD, agent.grid.devices.initial)
+    measured = replace(HEAD, devices=agent.grid.devices.initial)
     good = agent.decide(0, {"lv1": x, "lv2": x}, measured)
     assert good.report.fallback == ""
     too_much = {"lv1": BoundaryProfile(np.full(3, 90.0), np.zeros(3)), "lv2": x}

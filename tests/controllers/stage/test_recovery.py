@@ -80,6 +80,10 @@ def assert_same_numbers(one, other):
         if f.name == "flows":
             for part in fields(a):
                 np.testing.assert_array_equal(getattr(a, part.name), getattr(b, part.name))
+        elif f.name == "devices":
+            assert a.keys() == b.keys()
+            for name in a:
+                np.testing.assert_array_equal(a[name], b[name], err_msg=name)
         elif a is None:
             assert b is None
         elif f.name != "trade":
