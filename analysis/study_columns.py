@@ -13,8 +13,14 @@ from stackelgrid.simulators.results.columns import (
     table,
 )
 
-# quantities that a sweep varies; empty for the scenario's own value
-SWEPT = ("pv_scale", "load_scale", "export_price_eur_per_mwh", "vm_max_pu", "battery_scale")
+# quantities that a sweep varies, with their names in texts; empty for the scenario's own value
+DIMENSIONS = {
+    "pv_scale": "PV scale",
+    "load_scale": "load scale",
+    "export_price_eur_per_mwh": "export price, EUR/MWh",
+    "vm_max_pu": "voltage ceiling, p.u.",
+    "battery_scale": "battery scale",
+}
 CONDITIONS = ("price_condition", "voltage_condition", "line_condition")
 
 

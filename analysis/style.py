@@ -21,8 +21,9 @@ MARKERS = {
 }  # fmt: skip
 DPI = 130
 
-LOAD, PV, BATTERY, IMPORT, UNIT, LOSS = BLACK, ORANGE, GREEN, BLUE, PURPLE, VERMILION
-LOWER = SKY  # grids connected below
+# exchange, losses, grids below; the colour of a kind of device stands in its file in
+# controllers/devices
+IMPORT, LOSS, LOWER = BLUE, VERMILION, SKY
 VERDICTS = {
     "exact": GREEN,
     "within limits": "#8fd3bd",  # feasible, where exactness is not asked

@@ -6,7 +6,9 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 
+from stackelgrid.analysis.kpis.indicators import CURTAILED, STORES
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.profiles.errors import StackelgridError
 
 KEYS = ("error_level", "scheme", "variant", "member")
@@ -16,10 +18,10 @@ _HIVE = "{'error_level': DOUBLE, 'scheme': VARCHAR, 'variant': VARCHAR, 'member'
 _INDICATORS = {
     "total_cost_corrected": "cost",
     "leader_cost_corrected": "leader_cost",
-    "battery_throughput": "battery_throughput",
+    **{f"{k.kind}_throughput": f"{k.kind}_throughput" for k in STORES},
     "import": "import",
     "export": "export",
-    "pv_curtailed": "pv_curtailed",
+    **{f"{k.kind}_curtailed": f"{k.kind}_curtailed" for k in CURTAILED},
     "losses": "losses",
     "peak_exchange": "peak_exchange",
     "fallbacks": "fallbacks",
@@ -55,7 +57,7 @@ class Dataset:
 
     def kpis(self, step_h: float) -> pd.DataFrame:
         """Return key figures of all runs: keys, grid, kpi, unit, value; intervals of `step_h`."""
-        queries = (self._from_indicators(), _imbalance(step_h), _WEAR, _VIOLATIONS)
+        queries = (self._from_indicators(), _imbalance(step_h), *map(_wear, STORES), _VIOLATIONS)
         keys = ", ".join(KEYS)
         order = f"{keys}, grid, kpi"
         union = " UNION ALL ".join(f"SELECT {order}, unit, value FROM ({q})" for q in queries)
@@ -97,15 +99,23 @@ def _imbalance(step_h: float) -> str:
     """
 
 
-_WEAR = f"""
-    WITH by_grid AS (
-        SELECT {", ".join(KEYS)}, grid, sum(copies * wear_eur) AS eur
-        FROM interval WHERE level <> 'transmission' GROUP BY ALL
-    )
-    SELECT {", ".join(KEYS)}, grid, 'battery_wear' AS kpi, 'EUR' AS unit, eur AS value FROM by_grid
-    UNION ALL
-    SELECT {", ".join(KEYS)}, 'total', 'battery_wear', 'EUR', sum(eur) FROM by_grid GROUP BY ALL
-"""
+def wear_kpi(kind: type[DeviceKind]) -> str:
+    """Return the name of the key figure of a store's wear."""
+    return kind.cost_label.replace(" ", "_")
+
+
+def _wear(kind: type[DeviceKind]) -> str:
+    keys, kpi = ", ".join(KEYS), wear_kpi(kind)
+    return f"""
+        WITH by_grid AS (
+            SELECT {keys}, grid, sum(copies * {kind.cost_column}) AS eur
+            FROM interval WHERE level <> 'transmission' GROUP BY ALL
+        )
+        SELECT {keys}, grid, '{kpi}' AS kpi, 'EUR' AS unit, eur AS value FROM by_grid
+        UNION ALL
+        SELECT {keys}, 'total', '{kpi}', 'EUR', sum(eur) FROM by_grid GROUP BY ALL
+    """
+
 
 _VIOLATIONS = f"""
     SELECT {", ".join(KEYS)}, grid, 'intervals_beyond_limits' AS kpi, '1' AS unit,

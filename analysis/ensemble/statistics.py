@@ -12,9 +12,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 from scipy.stats import t as student
 
-from stackelgrid.analysis.ensemble.dataset import KEYS, Dataset
+from stackelgrid.analysis.ensemble.dataset import KEYS, Dataset, wear_kpi
 from stackelgrid.analysis.ensemble.variants import OWN, PERFECT
-from stackelgrid.analysis.kpis.indicators import TOTAL
+from stackelgrid.analysis.kpis.indicators import STORES, TOTAL
 from stackelgrid.analysis.results.significant import significant
 from stackelgrid.analysis.study_columns import KPIS, STATISTICS
 from stackelgrid.controllers import tolerances
@@ -25,7 +25,7 @@ CONFIDENCE = 0.95
 _GROUP = ["error_level", "scheme", "variant", "grid", "kpi", "unit"]
 _OVERVIEW = (
     "cost", "regret", "horizon_cost", "imbalance", "intervals_beyond_limits", "fallbacks",
-    "battery_wear",
+    *map(wear_kpi, STORES),
 )  # fmt: skip
 
 
@@ -45,7 +45,7 @@ KEY_FIGURES = (
     KeyFigure("imbalance", "Imbalance, all boundaries", "MWh"),
     KeyFigure("intervals_beyond_limits", "Intervals beyond limits", "number"),
     KeyFigure("fallbacks", "Intervals by fallback", "number"),
-    KeyFigure("battery_wear", "Battery wear", "EUR"),
+    *(KeyFigure(wear_kpi(kind), kind.cost_label.capitalize(), "EUR") for kind in STORES),
 )
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from stackelgrid.analysis.exactness.tables import SCHEMAS
-from stackelgrid.analysis.study_columns import CONDITIONS, SWEPT
+from stackelgrid.analysis.study_columns import CONDITIONS, DIMENSIONS
 from stackelgrid.analysis.study_columns import TREE as TREE_COLUMNS
 from stackelgrid.controllers.verdict import EXACT
 from stackelgrid.profiles.arrays import Floats
@@ -20,13 +20,6 @@ from stackelgrid.simulators.results.whole_file import whole_file
 
 PREDICTED = "predicted_exact"
 TREE = "tree.parquet"
-DIMENSIONS = {
-    "pv_scale": "PV scale",
-    "load_scale": "load scale",
-    "export_price_eur_per_mwh": "export price, EUR/MWh",
-    "vm_max_pu": "voltage ceiling, p.u.",
-    "battery_scale": "battery scale",
-}
 CONDITION_NAMES = {
     PREDICTED: "all three",
     "price_condition": "price",
@@ -55,7 +48,7 @@ class SweepTables:
     @property
     def varied(self) -> tuple[str, ...]:
         """Dimensions with more than one value."""
-        return tuple(d for d in SWEPT if len(self.points[d].dropna().unique()) > 1)
+        return tuple(d for d in DIMENSIONS if len(self.points[d].dropna().unique()) > 1)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from stackelgrid.analysis.kpis.indicators import CURTAILED
 from stackelgrid.analysis.study_columns import CONDITIONS
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.certification.a_priori import APrioriCondition
@@ -104,7 +105,10 @@ class Finding:
         if schedule is None or certificate is None:
             return {"verdict": "", "worst_line": ""}
         dt = schedule.dt_h
-        available = self.instance.forecast.pv_available_mw.T
+        forecast, plan = self.instance.forecast.devices, schedule.devices
+        curtailed = [
+            forecast[k.filling("available_mw")].T - plan[k.filling("p_mw")] for k in CURTAILED
+        ]
         lost = np.maximum(certificate.fictitious_loss_mw, 0.0)
         worst = certificate.worst_step(range(certificate.steps))
         row = {
@@ -112,7 +116,7 @@ class Finding:
             "gap": report.gap,
             "import_mwh": float(np.sum(dt * np.maximum(schedule.p_import_mw, 0.0))),
             "export_mwh": float(np.sum(dt * np.maximum(-schedule.p_import_mw, 0.0))),
-            "curtailed_mwh": float(np.sum(dt * (available - schedule.pv_p_mw))),
+            "curtailed_mwh": float(sum(np.sum(dt * mw) for mw in curtailed)),
             "verdict": certificate.verdict[worst],
             "steps_exact": certificate.count(EXACT),
             "steps_feasible": certificate.count(FEASIBLE),

@@ -23,7 +23,7 @@ from stackelgrid.analysis.comparison.schemes import (
     value_text,
 )
 from stackelgrid.analysis.figures.bars import Part, bar_figure
-from stackelgrid.analysis.kpis.indicators import UNITS
+from stackelgrid.analysis.kpis.indicators import STORES, UNITS
 from stackelgrid.controllers import tolerances
 
 
@@ -39,8 +39,15 @@ class Panel:
 SCHEMES = (
     Panel("Import from upstream", "import in MWh", {"import": ""}),
     Panel("Peak of the summed exchange", "peak in MW", {"peak_exchange": ""}),
-    Panel("Self-consumption of PV", "share of the available energy", {"self_consumption": ""}),
-    Panel("Battery throughput", "charged and discharged in MWh", {"battery_throughput": ""}),
+    Panel("Self-consumption", "share of the available energy", {"self_consumption": ""}),
+    *(
+        Panel(
+            f"{kind.kind.capitalize()} throughput",
+            "charged and discharged in MWh",
+            {f"{kind.kind}_throughput": ""},
+        )
+        for kind in STORES
+    ),
     Panel("Peer-to-peer trade", "bought in MWh", {"p2p_inside": "inside", "p2p_across": "across"}),
     Panel("Losses", "losses in MWh", {"losses": ""}),
 )

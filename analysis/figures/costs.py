@@ -11,21 +11,18 @@ from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import faded, interval_bars, new_figure, steps
 from stackelgrid.analysis.results.axes import Clock, by_grid, clock
 from stackelgrid.analysis.run import Run
+from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.simulators.results.cost_sides import cost_sides as split_costs
 
-_OWN = {
-    "retail margin": ("retail_eur", style.YELLOW),
-    "trade fees": ("fee_eur", style.PURPLE),
-    "battery wear": ("wear_eur", style.GREEN),
-    "curtailment": ("curtailment_eur", style.VERMILION),
-    "units": ("generation_eur", style.SKY),
-}
 NOTHING_EUR = 0.005  # kinds that stay below are left out of figures and tables
 _FOLLOWER, _OUTSIDE = "transmission generation", "bought from outside"
-_COLORS = {name: color for name, (_, color) in _OWN.items()} | {
-    _FOLLOWER: style.BLUE,
-    _OUTSIDE: style.BLUE,
-}
+
+
+def own_costs() -> dict[str, tuple[str, str]]:
+    """Return column of interval.parquet and colour of each kind of cost that a grid bears."""
+    fixed = {"retail margin": ("retail_eur", style.YELLOW), "trade fees": ("fee_eur", style.SKY)}
+    costly = (kind for kind in kinds() if kind.cost_column)
+    return fixed | {kind.cost_label: (kind.cost_column, kind.colour) for kind in costly}
 
 
 def cost_kinds(run: Run) -> pd.DataFrame:
@@ -36,14 +33,14 @@ def cost_kinds(run: Run) -> pd.DataFrame:
     when = clock(run)
     top = [grid.name for grid in run.grids.values() if grid.level == "transmission"]
     below = [name for name in run.grids if name not in top]
-    kinds = {}
+    parts = {}
     if top:
-        kinds[_FOLLOWER] = by_grid(run, "generation_eur", when)[top].sum(axis=1)
+        parts[_FOLLOWER] = by_grid(run, "generation_eur", when)[top].sum(axis=1)
     else:
-        kinds[_OUTSIDE] = by_grid(run, "boundary_eur", when)[_paying(run)].sum(axis=1)
-    for name, (column, _) in _OWN.items():
-        kinds[name] = by_grid(run, column, when)[below].sum(axis=1)
-    return pd.DataFrame(kinds, index=when.intervals)
+        parts[_OUTSIDE] = by_grid(run, "boundary_eur", when)[_paying(run)].sum(axis=1)
+    for name, (column, _) in own_costs().items():
+        parts[name] = by_grid(run, column, when)[below].sum(axis=1)
+    return pd.DataFrame(parts, index=when.intervals)
 
 
 def cost_sides(run: Run) -> pd.DataFrame:
@@ -54,7 +51,7 @@ def cost_sides(run: Run) -> pd.DataFrame:
     """
     when = clock(run)
     parents = {grid.name: grid.parent or "" for grid in run.grids.values()}
-    own: Any = sum(by_grid(run, column, when).fillna(0.0) for column, _ in _OWN.values())
+    own: Any = sum(by_grid(run, column, when).fillna(0.0) for column, _ in own_costs().values())
     paid = by_grid(run, "boundary_eur", when)
     root = next(name for name, parent in parents.items() if not parent)
     follower = own[root].to_numpy()
@@ -73,12 +70,13 @@ def cost_sides(run: Run) -> pd.DataFrame:
 
 def costs(run: Run) -> go.Figure:
     """Cost of the whole system by interval, stacked by kind, EUR."""
-    when, kinds = clock(run), cost_kinds(run)
+    when, parts = clock(run), cost_kinds(run)
+    colors = {name: color for name, (_, color) in own_costs().items()}
     figure = new_figure(when, "cost in EUR per interval", height=380, barmode="relative", bargap=0)
-    for name in kinds:
-        if kinds[name].abs().sum() > NOTHING_EUR:
-            color = _COLORS[str(name)]
-            figure.add_trace(interval_bars(when, kinds[name], str(name), color, "%{y:,.2f} EUR"))
+    for name in parts:
+        if parts[name].abs().sum() > NOTHING_EUR:
+            color = colors.get(str(name), style.BLUE)
+            figure.add_trace(interval_bars(when, parts[name], str(name), color, "%{y:,.2f} EUR"))
     return figure
 
 

@@ -15,7 +15,6 @@ from plotly.colors import sample_colorscale
 from stackelgrid.analysis import style
 from stackelgrid.analysis.exactness.analysis import (
     CONDITION_NAMES,
-    DIMENSIONS,
     PREDICTED,
     SweepTables,
     cells_of,
@@ -25,6 +24,7 @@ from stackelgrid.analysis.exactness.analysis import (
     line_shares,
 )
 from stackelgrid.analysis.figures.frame import faded
+from stackelgrid.analysis.study_columns import DIMENSIONS
 from stackelgrid.controllers.tolerances import EXACT_LOSS_SHARE
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 from stackelgrid.profiles.arrays import Floats

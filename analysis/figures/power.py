@@ -1,7 +1,7 @@
-"""Figures of powers: balances by level, imports planned and real, PV, storage, trade."""
+"""Figures of powers: balances by level, imports planned and real, devices by kind, trade."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,19 +28,38 @@ from stackelgrid.analysis.results.axes import (
 )
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.devices.kind import DeviceKind
+from stackelgrid.controllers.devices.registry import kind_named, kinds
 
-# name, column of interval.parquet, sign that makes supply positive, colour; from the axis outwards
-_TERMS = (
-    ("load", "load_p_mw", -1.0, style.LOAD),
-    ("losses", "loss_mw", -1.0, style.LOSS),
-    ("import, export", "p_import_mw", 1.0, style.IMPORT),
-    ("units", "unit_p_mw", 1.0, style.UNIT),
-    ("PV", "pv_p_mw", 1.0, style.PV),
-    ("batteries", "battery_p_mw", -1.0, style.BATTERY),
-    ("grids below", "lower_p_mw", -1.0, style.LOWER),
-)
+
+class Term(NamedTuple):
+    """Power of a balance: column of interval.parquet, sign that makes supply positive, colour."""
+
+    name: str
+    column: str
+    sign: float
+    colour: str
+
+
 _NOTHING_MW = 1e-6  # a term that stays below is left out
 _NOTHING_SHARE = 1e-3  # of the largest term of one grid: cannot be seen
+
+
+def terms() -> tuple[Term, ...]:
+    """Return the powers of a balance from the axis outwards: first the least flexible kind."""
+    first, *others = sorted(kinds(), key=lambda kind: kind.injects)
+
+    def of(kind: type[DeviceKind]) -> Term:
+        sign = 1.0 if kind.injects else -1.0
+        return Term(kind.label, kind.filling("p_mw"), sign, kind.colour)
+
+    return (
+        of(first),
+        Term("losses", "loss_mw", -1.0, style.LOSS),
+        Term("import, export", "p_import_mw", 1.0, style.IMPORT),
+        *(of(kind) for kind in reversed(others)),
+        Term("grids below", "lower_p_mw", -1.0, style.LOWER),
+    )
 
 
 def balance(run: Run, level: str) -> go.Figure:
@@ -56,21 +75,22 @@ def dispatch(run: Run, grid: str) -> go.Figure:
 def _balance(run: Run, names: list[str], *, weighted: bool) -> go.Figure:
     when = clock(run)
     figure = new_figure(when, "use | supply in MW", height=380)
-    powers = {
-        name: sign * by_grid(run, column, when, weighted=weighted)[names].sum(axis=1).to_numpy()
-        for name, column, sign, _ in _TERMS
-    }
+    shown = [term for term in terms() if term.column in run.interval]
+    powers = {}
+    for t in shown:
+        total = by_grid(run, t.column, when, weighted=weighted)[names].sum(axis=1)
+        powers[t.name] = t.sign * total.to_numpy()
     largest = max(np.abs(power).max(initial=0.0) for power in powers.values())
     least = _NOTHING_MW if weighted else _NOTHING_SHARE * largest
-    for name, _, _, color in _TERMS:
+    for name, _, _, color in shown:
         parts = {"supply": np.maximum(powers[name], 0.0), "use": np.minimum(powers[name], 0.0)}
-        shown = False
+        named = False
         for side, part in parts.items():
             if np.abs(part).max(initial=0.0) < least:
                 continue
-            own = {"legendgroup": name, "showlegend": not shown}
+            own = {"legendgroup": name, "showlegend": not named}
             figure.add_trace(area(when, part, name, color, side, 0.7, 0.5, **own))
-            shown = True
+            named = True
     figure.add_hline(y=0.0, line={"color": style.INK, "width": 1})
     return figure
 
@@ -104,43 +124,53 @@ def imports(run: Run, level: str) -> go.Figure:
     return figure
 
 
-def photovoltaics(run: Run) -> go.Figure:
-    """PV fed in by level and what was curtailed, all copies, MW; together what the sun offered."""
-    when = clock(run)
-    figure = new_figure(when, "PV in MW")
-    fed, available = (by_grid(run, c, when) for c in ("pv_p_mw", "pv_available_mw"))
+def available(run: Run, kind: str) -> go.Figure:
+    """Feed-in of a kind by level and what was curtailed, all copies, MW; together the available."""
+    when, own = clock(run), kind_named(kind)
+    figure = new_figure(when, f"{own.label} in MW")
+    fed, most = (by_grid(run, own.filling(c), when) for c in ("p_mw", "available_mw"))
     for level in levels(run):
-        names = grids_of(run, level)
-        power = fed[names].sum(axis=1)
+        power = fed[grids_of(run, level)].sum(axis=1)
         if power.max() < _NOTHING_MW:
             continue
         name = f"fed in, {LEVELS[level]}"
-        figure.add_trace(area(when, power, name, LEVEL_COLORS[level], "pv"))
-    curtailed = (available - fed).sum(axis=1).clip(lower=0.0)
+        figure.add_trace(area(when, power, name, LEVEL_COLORS[level], kind))
+    curtailed = (most - fed).sum(axis=1).clip(lower=0.0)
     if curtailed.max() > _NOTHING_MW:
-        figure.add_trace(area(when, curtailed, "curtailed", style.VERMILION, "pv", 0.7, 0.0))
+        figure.add_trace(area(when, curtailed, "curtailed", style.VERMILION, kind, 0.7, 0.0))
     return figure
 
 
-def state_of_charge(run: Run, level: str) -> go.Figure:
-    """State of charge of a level's batteries: bands of percentiles over devices and copies."""
-    return charge_of(run, grids_of(run, level))
+def has_available(run: Run, kind: str) -> bool:
+    """Return True if power was available to devices of a kind."""
+    column = kind_named(kind).filling("available_mw")
+    return column in run.interval and bool(run.interval[column].max() > 0.0)
 
 
-def charge_of(run: Run, grids: Sequence[str], *, weighted: bool = True) -> go.Figure:
-    """State of charge of the batteries of some grids at the ends of intervals, percentiles, %.
+def state_of_charge(run: Run, kind: str, level: str) -> go.Figure:
+    """State of charge of a level's storage: bands of percentiles over devices and copies."""
+    return charge_of(run, kind, grids_of(run, level))
 
-    `weighted` counts a battery as often as its grid has copies.
+
+def charge_of(run: Run, kind: str, grids: Sequence[str], *, weighted: bool = True) -> go.Figure:
+    """State of charge of the storage in some grids at the ends of intervals, percentiles, %.
+
+    `weighted` counts a device as often as its grid has copies.
     """
-    when = clock(run)
+    when, own = clock(run), kind_named(kind)
     key = ["grid", "element", "index"]
-    values, weights = wide(run, devices_of(run, "battery", grids), "soc_percent", key, when)
+    values, weights = wide(run, devices_of(run, kind, grids), "soc_percent", key, when)
     weights = weights if weighted else np.ones(len(weights))
     figure = band_figure(
-        when, values, weights, style.BATTERY, "state of charge in %", "%", 1, "batteries"
+        when, values, weights, own.colour, "state of charge in %", "%", 1, own.label
     )
     figure.update_yaxes(range=[-2.0, 102.0])
     return figure
+
+
+def stores() -> list[type[DeviceKind]]:
+    """Return the kinds of devices that store energy."""
+    return [kind for kind in kinds() if kind.filling("e_mwh")]
 
 
 def has_devices(run: Run, kind: str, level: str) -> bool:
@@ -176,22 +206,23 @@ def has_trade(run: Run) -> bool:
     return bool((run.trade.loc[between, "p_mw"] > tolerances.NO_TRADE_MW).any())
 
 
-def units(run: Run, level: str) -> go.Figure:
-    """Power of every dispatchable unit of a level, all copies, MW."""
+def one_by_one(run: Run, kind: str, level: str) -> go.Figure:
+    """Power of every device of a kind at a level, all copies, MW."""
     when = clock(run)
-    mine = devices_of(run, "unit", grids_of(run, level))
+    mine = devices_of(run, kind, grids_of(run, level))
     key = ["grid", "element", "index"]
     rows = mine.assign(power=mine["p_mw"] * mine["grid"].map(copies(run)))
     power = rows.pivot_table("power", "interval", key, sort=False).reindex(index=when.intervals)
-    labels = _unit_labels(mine.drop_duplicates(key).set_index(key)["name"])
-    figure = new_figure(when, "generation in MW", height=380)
-    for n, (unit, label) in enumerate(labels.items()):
-        figure.add_trace(steps(when, power[unit], label, "MW", line=style.line_of(n)))
+    labels = _labels(mine.drop_duplicates(key).set_index(key)["name"])
+    what = "generation" if kind_named(kind).injects else "consumption"
+    figure = new_figure(when, f"{what} in MW", height=380)
+    for n, (device, label) in enumerate(labels.items()):
+        figure.add_trace(steps(when, power[device], label, "MW", line=style.line_of(n)))
     return figure
 
 
-def _unit_labels(names: "pd.Series[str]") -> dict[Any, str]:
-    """Grid and name of units by (grid, element, index), which tell those of one name apart."""
+def _labels(names: "pd.Series[str]") -> dict[Any, str]:
+    """Grid and name of devices by (grid, element, index), which tell equal names apart."""
     alike = names.groupby(level="grid").value_counts()
     labels = {}
     for key, name in zip(names.index, names, strict=True):

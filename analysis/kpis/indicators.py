@@ -1,16 +1,23 @@
 """Indicators for comparisons of schemes: names, units, and formulas shared by plans and runs."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.simulators.results.cost_sides import cost_sides
 
 TOTAL = "total"
+# kinds of devices whose feed-in can be curtailed, that store energy, and whose power is consumption
+CURTAILED = [k for k in kinds() if k.filling("available_mw")]
+STORES = [k for k in kinds() if k.filling("e_mwh")]
+CONSUMERS = [k for k in kinds() if not k.injects and k not in STORES]
+# kinds whose feed-in is generation of their own
+GENERATORS = [k for k in kinds() if k.injects and k not in CURTAILED]
 
 # name and unit, in the order of the tables; docs/results.md defines each
 UNITS: dict[str, str] = {
@@ -34,10 +41,8 @@ UNITS: dict[str, str] = {
     "consumption": "MWh",
     "self_consumption": "1",
     "self_sufficiency": "1",
-    "pv_available": "MWh",
-    "pv_generation": "MWh",
-    "pv_curtailed": "MWh",
-    "battery_throughput": "MWh",
+    **{f"{k.kind}_{w}": "MWh" for k in CURTAILED for w in ("available", "generation", "curtailed")},
+    **{f"{k.kind}_throughput": "MWh" for k in STORES},
     "p2p_inside": "MWh",
     "p2p_across": "MWh",
     "losses": "MWh",
@@ -79,22 +84,24 @@ class GridRecord:
     """Powers of one grid over the steps, all copies together; arrays (steps,) in MW.
 
     `parent` is empty for the root. `exchange_mw` is positive into the grid, None for a
-    transmission network; `consumption_mw` is the power of loads, `throughput_mw` charging plus
-    discharging, `generation_mw` that of dispatchable units, `inside_mw` and `across_mw` the
-    purchases of prosumers. Quantities that the grid does not have are NaN.
+    transmission network; `consumption_mw` is the power of CONSUMERS, `generation_mw` that of
+    GENERATORS; by kind, `fed_in_mw` and `available_mw` are those of CURTAILED and `throughput_mw`,
+    charging plus discharging, that of STORES (a kind that the grid lacks may be left out).
+    `inside_mw` and `across_mw` are the purchases of prosumers. Quantities that the grid does not
+    have are NaN.
     """
 
     grid: str
     parent: str
     exchange_mw: Floats | None
     consumption_mw: Floats
-    pv_mw: Floats
-    pv_available_mw: Floats
-    throughput_mw: Floats
     generation_mw: Floats
     loss_mw: Floats
     inside_mw: Floats
     across_mw: Floats
+    fed_in_mw: Mapping[str, Floats] = field(default_factory=dict)
+    available_mw: Mapping[str, Floats] = field(default_factory=dict)
+    throughput_mw: Mapping[str, Floats] = field(default_factory=dict)
 
 
 def frame_of(rows: Iterable[Row], scheme: str, pricing: str) -> pd.DataFrame:
@@ -164,12 +171,18 @@ def cost_rows(
 
 
 def _own_energies(r: GridRecord, dt_h: Floats) -> dict[str, float]:
+    nothing = np.zeros(len(dt_h))
+    by_kind = {}
+    for name in (kind.kind for kind in CURTAILED):
+        fed, available = r.fed_in_mw.get(name, nothing), r.available_mw.get(name, nothing)
+        by_kind[f"{name}_available"] = float(dt_h @ available)
+        by_kind[f"{name}_generation"] = float(dt_h @ fed)
+        by_kind[f"{name}_curtailed"] = float(dt_h @ (available - fed))
+    for name in (kind.kind for kind in STORES):
+        by_kind[f"{name}_throughput"] = float(dt_h @ r.throughput_mw.get(name, nothing))
     return {
         "consumption": float(dt_h @ r.consumption_mw),
-        "pv_available": float(dt_h @ r.pv_available_mw),
-        "pv_generation": float(dt_h @ r.pv_mw),
-        "pv_curtailed": float(dt_h @ (r.pv_available_mw - r.pv_mw)),
-        "battery_throughput": float(dt_h @ r.throughput_mw),
+        **by_kind,
         "p2p_inside": float(dt_h @ r.inside_mw),
         "p2p_across": float(dt_h @ r.across_mw),
         "losses": float(dt_h @ r.loss_mw),
@@ -195,12 +208,14 @@ def _exchange(
         tree = below[head]
         x = tree[0].exchange_mw
         assert x is not None
-        out, pv = np.maximum(-x, 0.0), np.sum([r.pv_mw for r in tree], axis=0)
+        out, nothing = np.maximum(-x, 0.0), [np.zeros(len(dt_h))]
+        fed = np.sum(nothing + [p for r in tree for p in r.fed_in_mw.values()], axis=0)
+        offered = np.sum(nothing + [p for r in tree for p in r.available_mw.values()], axis=0)
         net += x
         bought += float(dt_h @ np.maximum(x, 0.0))
         sold += float(dt_h @ out)
-        used += float(dt_h @ (pv - np.minimum(pv, out)))
-        available += float(dt_h @ np.sum([r.pv_available_mw for r in tree], axis=0))
+        used += float(dt_h @ (fed - np.minimum(fed, out)))
+        available += float(dt_h @ offered)
         consumed += float(dt_h @ np.sum([r.consumption_mw for r in tree], axis=0))
     return {
         "import": bought,

@@ -6,6 +6,10 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.analysis.kpis.indicators import (
+    CONSUMERS,
+    CURTAILED,
+    GENERATORS,
+    STORES,
     TOTAL,
     GridRecord,
     Row,
@@ -14,10 +18,12 @@ from stackelgrid.analysis.kpis.indicators import (
     frame_of,
 )
 from stackelgrid.controllers.decision import Outcome
+from stackelgrid.controllers.devices.kind import DeviceKind, Role
 from stackelgrid.controllers.schedule import Plan, Schedule
 from stackelgrid.controllers.system import Feeder, System
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.profiles.forecast import GridForecast
 
 
 def plan_indicators(system: System, outcomes: Sequence[Outcome]) -> pd.DataFrame:
@@ -86,20 +92,16 @@ def _plan_of(outcomes: Sequence[Outcome], name: str) -> Plan:
 def _records(system: System, outcomes: Sequence[Outcome]) -> dict[str, GridRecord]:
     records: dict[str, GridRecord] = {}
     steps = system.horizon.length
-    nothing, unknown = np.zeros(steps), np.full(steps, np.nan)
+    unknown = np.full(steps, np.nan)
     if system.transmission is not None:
         t = system.transmission
         schedule = _plan_of(outcomes, t.name).schedule
-        load = t.forecast.at(schedule.interval).load_p_mw
         records[t.name] = GridRecord(
             grid=t.name,
             parent="",
             exchange_mw=None,
-            consumption_mw=np.maximum(load, 0.0).sum(axis=1),
-            pv_mw=nothing,
-            pv_available_mw=nothing,
-            throughput_mw=nothing,
-            generation_mw=schedule.unit_p_mw.sum(axis=0),
+            consumption_mw=_consumption(schedule, t.forecast.at(schedule.interval)),
+            generation_mw=_generation(schedule),
             loss_mw=unknown,  # a DC plan has none
             inside_mw=unknown,
             across_mw=unknown,
@@ -118,16 +120,41 @@ def _feeder_record(feeder: Feeder, s: Schedule, copies: int) -> GridRecord:
         grid=feeder.name,
         parent=feeder.boundary.parent or "",
         exchange_mw=copies * s.p_import_mw,
-        # constant generators are listed as negative loads
-        consumption_mw=copies * np.maximum(forecast.load_p_mw, 0.0).sum(axis=1),
-        pv_mw=copies * s.pv_p_mw.sum(axis=0),
-        pv_available_mw=copies * forecast.pv_available_mw.sum(axis=1),
-        throughput_mw=copies * (s.charge_mw + s.discharge_mw).sum(axis=0),
-        generation_mw=copies * s.unit_p_mw.sum(axis=0),
+        consumption_mw=copies * _consumption(s, forecast),
+        generation_mw=copies * _generation(s),
         loss_mw=copies * _losses(feeder, s),
         inside_mw=unknown if s.trade is None else copies * s.trade.inside_buy_mw.sum(axis=0),
         across_mw=unknown if s.trade is None else copies * s.trade.across_buy_mw.sum(axis=0),
+        fed_in_mw={k.kind: copies * s.devices[k.filling("p_mw")].sum(axis=0) for k in CURTAILED},
+        available_mw={
+            k.kind: copies * forecast.devices[k.filling("available_mw")].sum(axis=1)
+            for k in CURTAILED
+        },
+        throughput_mw={k.kind: copies * _throughput(s, k).sum(axis=0) for k in STORES},
     )
+
+
+def _consumption(s: Schedule, forecast: GridForecast) -> Floats:
+    """Return the planned power (steps,) of consumers; negative loads are constant generators."""
+    total = np.zeros(len(s.dt_h))
+    for name in (kind.filling("p_mw") for kind in CONSUMERS):
+        power = s.devices[name].T if name in s.devices else forecast.devices[name]
+        total = total + np.maximum(power, 0.0).sum(axis=1)
+    return total
+
+
+def _generation(s: Schedule) -> Floats:
+    """Return the planned power (steps,) of generators."""
+    powers = [s.devices[kind.filling("p_mw")].sum(axis=0) for kind in GENERATORS]
+    total: Floats = np.sum([np.zeros(len(s.dt_h)), *powers], axis=0)
+    return total
+
+
+def _throughput(s: Schedule, kind: type[DeviceKind]) -> Floats:
+    """Return charging plus discharging power (devices, steps): plans beside the net power."""
+    parts = [s.devices[q.name] for q in kind.quantities if q.roles == Role.PLAN]
+    power: Floats = np.sum(np.stack(parts), axis=0)
+    return power
 
 
 def _losses(feeder: Feeder, s: Schedule) -> Floats:

@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.analysis.kpis.indicators import (
+    CURTAILED,
+    GENERATORS,
+    STORES,
     TOTAL,
     GridRecord,
     Row,
@@ -14,9 +17,12 @@ from stackelgrid.analysis.kpis.indicators import (
     frame_of,
 )
 from stackelgrid.analysis.results.record import RunRecord
+from stackelgrid.controllers.devices.kind import DeviceKind
+from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.arrays import Floats
 
-_OWN_COSTS = ["retail_eur", "fee_eur", "wear_eur", "curtailment_eur", "generation_eur"]
+# costs that a grid bears, besides its payment at the boundary
+_OWN_COSTS = {"retail_eur", "fee_eur", *(kind.cost_column for kind in kinds())}
 # indicators by the key of summary.json that they are read from
 _OF_REALISED = {
     "intervals_beyond_limits": "intervals_beyond_limits",
@@ -46,10 +52,11 @@ def run_indicators(run: RunRecord, scheme: str, pricing: str) -> pd.DataFrame:
     own: dict[str, float] = {}
     payment: dict[str, float] = {}
     follower: dict[str, float] = {}
+    costly = [column for column in run.interval if column in _OWN_COSTS]
     for name, rows in run.interval.groupby("grid", sort=False):
         grid = str(name)
         # numpy sums: an unknown price (NaN) makes the sum NaN
-        cost = float(copies[grid] * rows[_OWN_COSTS].to_numpy().sum())
+        cost = float(copies[grid] * rows[costly].to_numpy().sum())
         paid = float(copies[grid] * rows["boundary_eur"].to_numpy().sum())
         if parents[grid]:
             own[grid], payment[grid] = cost, paid
@@ -57,9 +64,9 @@ def run_indicators(run: RunRecord, scheme: str, pricing: str) -> pd.DataFrame:
             follower[grid] = cost + paid
     costs = cost_rows(parents, own, payment, follower)
     dt_h = np.full(run.interval["interval"].nunique(), run.dt_h)
-    batteries = run.summary["stored_energy"]["grids"]
-    stored = {n: float(g["end_mwh"] - g["start_mwh"]) for n, g in batteries.items()}
-    value = {n: float(g["value_eur"]) for n, g in batteries.items()}
+    energies = run.summary["stored_energy"]["grids"]
+    stored = {n: float(g["end_mwh"] - g["start_mwh"]) for n, g in energies.items()}
+    value = {n: float(g["value_eur"]) for n, g in energies.items()}
     rows_out = [
         *costs,
         *_correction(costs, parents, stored, value),
@@ -91,11 +98,12 @@ def _parents(run: RunRecord) -> dict[str, str]:
 def _records(run: RunRecord, copies: "pd.Series[float]") -> dict[str, GridRecord]:
     records = {}
     parents = _parents(run)
-    device = run.device.assign(
-        consumption=np.where(run.device["element"] == "load", run.device["p_mw"].clip(lower=0), 0),
-        throughput=np.where(run.device["kind"] == "battery", run.device["p_mw"].abs(), 0.0),
-    )
-    sums = device.groupby(["grid", "interval"])[["consumption", "throughput"]].sum()
+    power = run.device["p_mw"]
+    wanted_powers = {
+        "consumption": np.where(run.device["element"] == "load", power.clip(lower=0), 0)
+    } | {k.kind: np.where(run.device["kind"] == k.kind, power.abs(), 0.0) for k in STORES}
+    device = run.device.assign(**wanted_powers)
+    sums = device.groupby(["grid", "interval"])[list(wanted_powers)].sum()
     for name, rows in run.interval.groupby("grid", sort=False):
         grid, n = str(name), float(copies[str(name)])
         rows = rows.sort_values("interval")
@@ -107,15 +115,21 @@ def _records(run: RunRecord, copies: "pd.Series[float]") -> dict[str, GridRecord
             parent=parents[grid],
             exchange_mw=None if transmission else n * rows["p_import_mw"].to_numpy(),
             consumption_mw=n * own["consumption"].to_numpy(),
-            pv_mw=n * rows["pv_p_mw"].to_numpy(),
-            pv_available_mw=n * rows["pv_available_mw"].to_numpy(),
-            throughput_mw=n * own["throughput"].to_numpy(),
-            generation_mw=n * rows["unit_p_mw"].to_numpy(),
+            generation_mw=n * np.sum([_of(rows, k, "p_mw") for k in GENERATORS], axis=0),
             loss_mw=n * rows["loss_mw"].to_numpy(),
             inside_mw=n * _traded(run, grid, "inside", "buy"),
             across_mw=n * _traded(run, grid, "across", "buy"),
+            fed_in_mw={k.kind: n * _of(rows, k, "p_mw") for k in CURTAILED},
+            available_mw={k.kind: n * _of(rows, k, "available_mw") for k in CURTAILED},
+            throughput_mw={k.kind: n * own[k.kind].to_numpy() for k in STORES},
         )
     return records
+
+
+def _of(rows: pd.DataFrame, kind: type[DeviceKind], column: str) -> Floats:
+    """Return the sum (intervals,) of a column over the devices of a kind, as recorded by grid."""
+    name = kind.filling(column)
+    return rows[name].to_numpy(np.float64) if name in rows else np.zeros(len(rows))
 
 
 def _traded(run: RunRecord, grid: str, market: str, side: str) -> Floats:

@@ -1,4 +1,4 @@
-"""Pictures of a run for papers: dispatch, voltages, batteries, certificate, prices.
+"""Pictures of a run for papers: dispatch, voltages, storage, certificate, prices.
 
 Each function takes a Run and returns a matplotlib Figure, in local time of the scenario:
 
@@ -38,19 +38,22 @@ def voltages(run: Run, grid: str) -> Figure:
     return picture(of_voltages.voltages_of(run, [grid]), title)
 
 
-def state_of_charge(run: Run, grids: Sequence[str] = ()) -> Figure:
-    """Bands of the state of charge over all batteries of some grids (all by default), in percent.
+def state_of_charge(run: Run, grids: Sequence[str] = (), kind: str = "") -> Figure:
+    """Bands of the state of charge over all storage of some grids (all by default), in percent.
 
-    Values are those at the ends of intervals. Raises ResultsError where there is no battery.
+    Values are those at the ends of intervals, of one kind of device (by default the first that
+    stores energy and is there). Raises ResultsError where there is none.
     """
     _check(run, *grids)
-    where = ", ".join(grids)
-    batteries = power.devices_of(run, "battery", grids or list(run.grids))
-    if batteries.empty:
-        raise ResultsError(f"{run.directory}: no battery in {where or 'any grid'}")
-    count = len(batteries.drop_duplicates(["grid", "element", "index"]))
-    figure = power.charge_of(run, grids or list(run.grids), weighted=False)
-    return picture(figure, f"{run.name}: {count} batteries of {where or 'all grids'}")
+    where, chosen = ", ".join(grids), grids or list(run.grids)
+    for own in power.stores():
+        rows = power.devices_of(run, own.kind, chosen)
+        if kind in ("", own.kind) and len(rows):
+            count = len(rows.drop_duplicates(["grid", "element", "index"]))
+            figure = power.charge_of(run, own.kind, chosen, weighted=False)
+            return picture(figure, f"{run.name}: {count} {own.label} of {where or 'all grids'}")
+    missing = kind or " or ".join(own.kind for own in power.stores())
+    raise ResultsError(f"{run.directory}: no {missing} in {where or 'any grid'}")
 
 
 def certificate(run: Run) -> Figure:

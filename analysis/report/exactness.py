@@ -6,7 +6,6 @@ import pandas as pd
 
 from stackelgrid.analysis.exactness.analysis import (
     CONDITION_NAMES,
-    DIMENSIONS,
     PREDICTED,
     SweepTables,
     conditions_table,
@@ -20,6 +19,7 @@ from stackelgrid.analysis.figures import exactness as figures
 from stackelgrid.analysis.report.page import Chart, Page, ReportTable, Section, Verdict
 from stackelgrid.analysis.report.study import duration, facts_of, frame_table, number, unfinished
 from stackelgrid.analysis.studies import SweepStudy, read_sweep
+from stackelgrid.analysis.study_columns import DIMENSIONS
 from stackelgrid.controllers.explanation import point_explanation
 from stackelgrid.controllers.verdict import EXACT, INFEASIBLE
 

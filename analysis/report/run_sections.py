@@ -1,6 +1,7 @@
 """Sections of the report of a run; sections without data are left out."""
 
 from collections.abc import Callable, Iterator
+from itertools import product
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from stackelgrid.analysis.results.axes import LEVELS, Clock, copies, grids_of, l
 from stackelgrid.analysis.results.limits import has_network
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.devices.registry import kinds
 
 SectionOf = Callable[[Run, Clock], Section | None]
 
@@ -100,7 +102,7 @@ def money(run: Run, when: Clock) -> Section:
 
 
 def powers(run: Run, when: Clock) -> Section:
-    """Build the section on balances, imports, PV, storage, trade and units."""
+    """Build the section on balances, imports, trade, and devices by kind."""
     return Section("Power", (), tuple(_power_charts(run)))
 
 
@@ -114,18 +116,21 @@ def _power_charts(run: Run) -> Iterator[Chart]:
         if level != "transmission":
             note = "All copies; below zero a grid exports."
             yield Chart.of(f"Imports, {LEVELS[level]}", power.imports, run, level, note=note)
-    if run.interval["pv_available_mw"].max() > 0.0:
-        yield Chart.of("PV and curtailment", power.photovoltaics, run, note=all_copies)
+    for kind in kinds():
+        if power.has_available(run, kind.kind):
+            title = f"{kind.label} and curtailment"
+            yield Chart.of(title, power.available, run, kind.kind, note=all_copies)
     if power.has_trade(run):
         yield Chart.of("Trade between prosumers", power.trade, run, note=all_copies)
-    for level in levels(run):
-        if power.has_devices(run, "battery", level):
-            note, title = "At the end of each interval.", f"State of charge, {LEVELS[level]}"
-            yield Chart.of(title, power.state_of_charge, run, level, note=note)
-    for level in levels(run):
-        if power.has_devices(run, "unit", level):
-            title = f"Dispatchable units, {LEVELS[level]}"
-            yield Chart.of(title, power.units, run, level, note=all_copies)
+    note = "At the end of each interval."
+    for kind, level in product(power.stores(), levels(run)):
+        if power.has_devices(run, kind.kind, level):
+            title = f"State of charge, {kind.label}, {LEVELS[level]}"
+            yield Chart.of(title, power.state_of_charge, run, kind.kind, level, note=note)
+    for kind, level in product(kinds(), levels(run)):
+        if kind.one_by_one and power.has_devices(run, kind.kind, level):
+            title = f"{kind.label.capitalize()} one by one, {LEVELS[level]}"
+            yield Chart.of(title, power.one_by_one, run, kind.kind, level, note=all_copies)
 
 
 def voltage(run: Run, when: Clock) -> Section:

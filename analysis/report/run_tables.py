@@ -9,11 +9,11 @@ from stackelgrid.analysis.results.findings import violations, violations_by_view
 from stackelgrid.analysis.results.limits import has_network
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.controllers.explanation import reasons, violations_text
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE
 
 _MOST_ROWS = 12
-_DEVICES = ("load", "pv", "battery", "unit")
 
 
 def grid_table(run: Run) -> ReportTable:
@@ -22,12 +22,12 @@ def grid_table(run: Run) -> ReportTable:
     first = run.bus["interval"] == run.bus["interval"].min()
     buses = run.bus[first].groupby("grid").size()
     devices = run.device[run.device["interval"] == run.device["interval"].min()]
-    kinds = devices.groupby(["grid", "kind"]).size()
+    by_kind = devices.groupby(["grid", "kind"]).size()
     solvers = run.interval.groupby("grid")["solver"].unique()
     rows = []
     for name, grid in run.grids.items():
         where = f"bus {grid.bus} of {grid.parent}" if grid.parent else "root"
-        numbers = [str(kinds.get((name, kind), 0)) for kind in _DEVICES]
+        numbers = [str(by_kind.get((name, kind.kind), 0)) for kind in kinds()]
         rows.append(
             (
                 name,
@@ -39,16 +39,14 @@ def grid_table(run: Run) -> ReportTable:
                 ", ".join(sorted(solvers.get(name, []))),
             )
         )
-    columns = ("grid", "level", "connected at", "copies", "buses", "loads", "PV", "batteries")
-    return ReportTable(
-        "Grids", (*columns, "units", "solver"), tuple(rows), "Numbers are those of one copy."
-    )
+    columns = ("grid", "level", "connected at", "copies", "buses", *(k.label for k in kinds()))
+    return ReportTable("Grids", (*columns, "solver"), tuple(rows), "Numbers are those of one copy.")
 
 
 def cost_table(run: Run) -> ReportTable:
     """Build the table of costs by kind, and by leaders and follower."""
-    kinds, sides = cost_kinds(run).sum(), cost_sides(run).sum(skipna=False)
-    rows = [(name, f"{v:,.2f}") for name, v in kinds.items() if abs(v) > NOTHING_EUR]
+    parts, sides = cost_kinds(run).sum(), cost_sides(run).sum(skipna=False)
+    rows = [(name, f"{v:,.2f}") for name, v in parts.items() if abs(v) > NOTHING_EUR]
     rows.append(("cost of the system", f"{sides['system']:,.2f}"))
     if sides["follower"]:
         leaders = sides["leaders"]

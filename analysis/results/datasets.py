@@ -15,6 +15,7 @@ import pandas as pd
 
 from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.results.record import NETWORK, RunRecord, check_table
+from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.extras import install_command
 from stackelgrid.simulators.results.grid_columns import NETWORK as NETWORK_COLUMNS
 from stackelgrid.simulators.results.tables import TABLES as RESULT_TABLES
@@ -82,9 +83,10 @@ _ENDS = (
 _WORDS = {
     "p": "active power", "q": "reactive power", "vm": "voltage magnitude", "va": "voltage angle",
     "pl": "active power loss", "i": "current", "e": "stored energy", "soc": "state of charge",
-    "pv": "PV", "vn": "nominal voltage", "pos": "position", "dt": "length of the step",
-    "sn": "rated power", "min": "least", "max": "largest",
+    "vn": "nominal voltage", "pos": "position", "dt": "length of the step", "sn": "rated power",
+    "min": "least", "max": "largest",
 }  # fmt: skip
+_WORDS |= {kind.kind: kind.label for kind in kinds() if kind.label.isupper()}  # abbreviations
 _SIGNS = {
     "bus": "consumption positive",
     "device": "loads and storages positive when consuming, generators when injecting",

@@ -13,9 +13,6 @@ from stackelgrid.analysis.results.limits import bus_limits, has_network
 from stackelgrid.analysis.run import Run
 from stackelgrid.profiles.arrays import Floats, Ints
 
-# selectable kinds of the device table; loads have no symbol on a map
-DEVICE_KINDS = ("battery", "pv", "unit", "load")
-
 
 @dataclass(frozen=True)
 class GridGeometry:
@@ -148,11 +145,10 @@ def _ends(
 
 
 def _devices(rows: pd.DataFrame, position: Mapping[int, int]) -> tuple[DeviceGeometry, ...]:
-    shown = rows[rows["kind"].isin(DEVICE_KINDS)]
     return tuple(
         DeviceGeometry(str(kind), str(element), int(index), str(name), position[int(bus)])
         for kind, element, index, name, bus in zip(
-            shown["kind"], shown["element"], shown["index"], shown["name"], shown["bus"],
+            rows["kind"], rows["element"], rows["index"], rows["name"], rows["bus"],
             strict=True,
         )
         if int(bus) in position

@@ -13,6 +13,7 @@ from stackelgrid.analysis.results.limits import has_network
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.analysis.view.geometry import GridGeometry
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.arrays import Floats
 
 ALL = "*"  # choice of all grids at once
@@ -123,8 +124,11 @@ def browser_geometry(run: LiveRun) -> dict[str, Any]:
         "voltage": _shades(style.VOLTAGE_SCALE, 0.0, 1.0, _SHADES),
         # the palest shades would be invisible on white
         "loading": _shades(style.LOADING_SCALE, 0.2, 1.0, _SHADES),
+        "symbols": [
+            *([k.kind, k.symbol, k.colour, k.label] for k in kinds() if k.symbol),
+            ["agent", "star", style.IMPORT, "agent of a grid"],
+        ],
         "colors": {
-            "battery": style.BATTERY, "pv": style.PV, "unit": style.UNIT, "agent": style.IMPORT,
             "ink": style.INK, "paper": style.PAPER, "over": style.BLACK,
             "missing": style.VERDICTS[""],
         },

@@ -8,6 +8,7 @@ import pandas as pd
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.view.data import LiveRun
+from stackelgrid.controllers.devices.registry import kind_named, kinds
 from stackelgrid.profiles.arrays import Floats
 
 # smaller powers are rounding of a power flow
@@ -16,7 +17,7 @@ _NOTHING_MW = 1e-7
 
 @dataclass(frozen=True)
 class Element:
-    """A selected element: kind (bus, line, trafo, battery, pv, unit, load, agent), grid, index.
+    """A selected element: kind (bus, line, trafo, agent, or a device's), grid, index.
 
     `index` is pandapower's; -1 for an agent. `element` is the pandapower table of a device, as a
     unit may be a sgen, gen or ext_grid.
@@ -154,21 +155,22 @@ def _device(run: LiveRun, element: Element) -> Series:
     rows = _rows(run, "device", element, element=element.element, index=element.index)
     p, q, asked = rows("p_mw"), rows("q_mvar"), rows("asked_mw")
     scale, prefix = _scale(p, q, asked)
-    colors = {"battery": style.BATTERY, "pv": style.PV, "unit": style.UNIT}
-    signs = {"battery": "charging is positive", "load": "consumption"}
-    name, bus, pv = rows.first("name"), rows.first("bus"), rows.first("kind") == "pv"
+    kind = kind_named(element.kind)
+    sign = "charging is positive" if kind.filling("e_mwh") else "consumption"
+    sign, plan = "feed-in" if kind.injects else sign, kind.filling("available_mw")
+    name, bus = rows.first("name"), rows.first("bus")
     reactive = q if np.nanmax(np.abs(q), initial=0.0) > _NOTHING_MW else np.full_like(q, np.nan)
     energy, energy_prefix = _scale(rows("e_mwh"))
     return Series(
         f"{name or element.kind} at bus {bus} of {element.grid}",
         (
-            Panel(signs.get(element.kind, "feed-in"), f"{prefix}W", (
+            Panel(sign, f"{prefix}W", (
                 Line("available", rows("available_mw") * scale, style.GREY, "dot"),
-                Line("planned" if pv else "set point", asked * scale, style.BLACK, "dash"),
-                Line("P", p * scale, colors.get(element.kind, style.LOAD)),
+                Line("planned" if plan else "set point", asked * scale, style.BLACK, "dash"),
+                Line("P", p * scale, kind.colour),
             )),
             Panel("state of charge", "%", (
-                Line("state of charge", rows("soc_percent"), style.BATTERY),
+                Line("state of charge", rows("soc_percent"), kind.colour),
             ), digits=1),
             Panel("energy", f"{energy_prefix}Wh", (
                 Line("energy", rows("e_mwh") * energy, style.BLUE),
@@ -185,13 +187,8 @@ def _agent(run: LiveRun, element: Element) -> Series:
     real, planned = rows("p_import_mw"), rows("p_import_planned_mw")
     if transmission:  # its exchange is the power of its units
         real = np.full_like(real, np.nan)
-    powers = {
-        "load": (rows("load_p_mw"), style.LOAD),
-        "grids below": (rows("lower_p_mw"), style.LOWER),
-        "PV": (rows("pv_p_mw"), style.PV),
-        "batteries": (rows("battery_p_mw"), style.BATTERY),
-        "units": (rows("unit_p_mw"), style.UNIT),
-    }
+    powers = {kind.label: (rows(kind.filling("p_mw")), kind.colour) for kind in kinds()}
+    powers["grids below"] = rows("lower_p_mw"), style.LOWER
     shown = {n: v for n, v in powers.items() if np.nanmax(np.abs(v[0]), initial=0.0) > _NOTHING_MW}
     scale, prefix = _scale(real, planned, *(v for v, _ in shown.values()))
     return Series(
@@ -227,6 +224,8 @@ class _Rows:
     def __call__(self, column: str) -> Floats:
         """Return the values of a column (recorded intervals,); NaN where missing."""
         values = np.full(self._done, np.nan)
+        if column not in self._frame:
+            return values
         at = self._frame["interval"].to_numpy()
         values[at[at < self._done]] = self._frame[column].to_numpy()[at < self._done]
         return values

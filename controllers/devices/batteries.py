@@ -59,6 +59,8 @@ class Batteries(DeviceKind):
     kind: ClassVar[str] = "battery"
     plural: ClassVar[str] = "batteries"
     label: ClassVar[str] = "batteries"
+    colour: ClassVar[str] = "#009e73"
+    symbol: ClassVar[str] = "diamond"
     quantities: ClassVar[tuple[Quantity, ...]] = (
         Quantity("charge_mw", "MW", Role.PLAN, "planned charging power"),
         Quantity("discharge_mw", "MW", Role.PLAN, "planned discharging power"),
@@ -70,6 +72,7 @@ class Batteries(DeviceKind):
                  column="e_mwh"),
     )  # fmt: skip
     cost_column: ClassVar[str] = "wear_eur"
+    cost_label: ClassVar[str] = "battery wear"
     snaps: ClassVar[tuple[Snap, ...]] = (Snap("mode", ("charge",), ("discharge",)),)
     data: ClassVar[tuple[str, ...]] = ("energy_initial", "energy_terminal")
     prosumer: ClassVar[bool] = True

@@ -101,8 +101,11 @@ class DeviceKind(ABC):
     label: ClassVar[str]  # in plots and texts
     injects: ClassVar[bool] = False  # positive power is generation
     colour: ClassVar[str] = "#999999"  # in plots
+    symbol: ClassVar[str] = ""  # on maps: diamond, triangle or square; empty for none
+    one_by_one: ClassVar[bool] = False  # plots show the power of each device
     quantities: ClassVar[tuple[Quantity, ...]]
     cost_column: ClassVar[str] = ""  # column of the table `interval` with the cost in EUR
+    cost_label: ClassVar[str] = ""  # of that cost, in plots
     snaps: ClassVar[tuple[Snap, ...]] = ()
     data: ClassVar[tuple[str, ...]] = ()  # variables of the model that hold data
     prosumer: ClassVar[bool] = False  # a bus with such a device may trade
@@ -146,6 +149,11 @@ class DeviceKind(ABC):
     def names(cls, role: Role) -> tuple[str, ...]:
         """Return the names of the quantities with a role."""
         return tuple(q.name for q in cls.quantities if role in q.roles)
+
+    @classmethod
+    def filling(cls, column: str) -> str:
+        """Return the quantity that fills a column of the table `device`; empty for none."""
+        return next((q.name for q in cls.quantities if q.column == column), "")
 
     @property
     def rated_mw(self) -> Floats:

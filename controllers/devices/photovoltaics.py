@@ -56,6 +56,8 @@ class Photovoltaics(DeviceKind):
     kind: ClassVar[str] = "pv"
     plural: ClassVar[str] = "photovoltaics"
     label: ClassVar[str] = "PV"
+    colour: ClassVar[str] = "#e69f00"
+    symbol: ClassVar[str] = "triangle"
     injects: ClassVar[bool] = True
     quantities: ClassVar[tuple[Quantity, ...]] = (
         Quantity("pv_available_mw", "MW", Role.SERIES | Role.OUTPUT | Role.TOTAL,
@@ -70,6 +72,7 @@ class Photovoltaics(DeviceKind):
                  "most that a system may feed in", attribute="pv_p_max_mw"),
     )  # fmt: skip
     cost_column: ClassVar[str] = "curtailment_eur"
+    cost_label: ClassVar[str] = "curtailment"
     data: ClassVar[tuple[str, ...]] = ("pv_available",)
     prosumer: ClassVar[bool] = True
 

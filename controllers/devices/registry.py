@@ -39,6 +39,15 @@ def kinds() -> tuple[type[DeviceKind], ...]:
     return tuple(found)
 
 
+def kind_named(name: str) -> type[DeviceKind]:
+    """Return a kind by its name; raises NetworkError for an unknown one."""
+    for kind in kinds():
+        if kind.kind == name:
+            return kind
+    accepted = ", ".join(kind.kind for kind in kinds())
+    raise NetworkError(f"kind of device {name!r} is unknown; accepted: {accepted}")
+
+
 def claimants() -> tuple[type[DeviceKind], ...]:
     """Return the kinds in the order in which they claim elements: those of packages first."""
     return (*kinds()[len(SHIPPED) :], *SHIPPED)

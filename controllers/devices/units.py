@@ -49,6 +49,9 @@ class Units(DeviceKind):
     kind: ClassVar[str] = "unit"
     plural: ClassVar[str] = "units"
     label: ClassVar[str] = "units"
+    colour: ClassVar[str] = "#cc79a7"
+    symbol: ClassVar[str] = "square"
+    one_by_one: ClassVar[bool] = True
     injects: ClassVar[bool] = True
     quantities: ClassVar[tuple[Quantity, ...]] = (
         Quantity("unit_asked_mw", "MW", Role.OUTPUT, "set point", column="asked_mw"),
@@ -57,6 +60,7 @@ class Units(DeviceKind):
                  column="p_mw"),
     )  # fmt: skip
     cost_column: ClassVar[str] = "generation_eur"
+    cost_label: ClassVar[str] = "units"
     transmission: ClassVar[bool] = True
 
     @property

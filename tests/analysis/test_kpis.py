@@ -196,8 +196,8 @@ def test_shares_of_a_network_count_what_is_below_it():
     def record(grid, parent, x, load, pv):
         nothing = np.zeros(1)
         return GridRecord(
-            grid, parent, None if x is None else np.array([x]), np.array([load]), np.array([pv]),
-            np.array([pv]), nothing, nothing, nothing, nothing, nothing,
+            grid, parent, None if x is None else np.array([x]), np.array([load]), nothing, nothing,
+            nothing, nothing, {"pv": np.array([pv])}, {"pv": np.array([pv])},
         )  # fmt: skip
 
     records = {

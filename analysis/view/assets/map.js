@@ -9,25 +9,27 @@
   const SHADES = 256, REACH = 14; // colours of a scale; px from the pointer to what it means
   const TOP = 36; // px above the map for its buttons
   const BESIDE = 11; // px between a bus and the symbols beside it
-  const SYMBOLS = {
-    battery: { path: "M0-5 5 0 0 5-5 0Z", dx: 1, dy: -1, label: "battery" },
-    pv: { path: "M0-5 5 4-5 4Z", dx: -1, dy: -1, label: "PV" },
-    unit: { path: "M-4-4H4V4H-4Z", dx: 1, dy: 1, label: "unit" },
-    agent: { path: "M0-8 2-2.6 7.6-2.5 3.1 1 4.7 6.5 0 3.2-4.7 6.5-3.1 1-7.6-2.5-2-2.6Z",
-      dx: -1, dy: 1, label: "agent of a grid" },
+  const SHAPES = {
+    diamond: "M0-5 5 0 0 5-5 0Z",
+    triangle: "M0-5 5 4-5 4Z",
+    square: "M-4-4H4V4H-4Z",
+    star: "M0-8 2-2.6 7.6-2.5 3.1 1 4.7 6.5 0 3.2-4.7 6.5-3.1 1-7.6-2.5-2-2.6Z",
   };
+  const CORNERS = [[-1, -1], [1, -1], [1, 1]]; // of a bus, for the symbols of kinds in turn
 
   let box = null, svg = null, tip = null, ring = null, bars = null;
   let geometry = null, grids = [], items = [], selected = null;
+  let symbols = {}; // by kind
   let view = { x: 0, y: 0, scale: 1, fit: 1 };
   let scales = { half: 0.01, top: 100 }, shades = null;
 
-  const make = (name, attributes, parent) => {
-    const element = document.createElementNS(SVG, name);
+  const assign = (element, attributes) => {
     for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    parent.appendChild(element);
     return element;
   };
+
+  const make = (name, attributes, parent) =>
+    parent.appendChild(assign(document.createElementNS(SVG, name), attributes));
 
   const html = (name, className, parent, text) => {
     const element = document.createElement(name);
@@ -88,6 +90,10 @@
   function show(newGeometry, visible) {
     if (!frame()) return;
     geometry = newGeometry;
+    geometry.symbols.forEach(([kind, shape, color, label], n) => {
+      const [dx, dy] = shape === "star" ? [-1, 1] : CORNERS[n % CORNERS.length];
+      symbols[kind] = { path: SHAPES[shape], color, label, dx, dy };
+    });
     shades = shades || { vm: blended(geometry.voltage), loading: blended(geometry.loading) };
     grids = visible.filter((g) => g.bus.length && g.x.length === g.bus.length);
     box.hidden = bars.hidden = !grids.length;
@@ -119,8 +125,8 @@
           label: `bus ${bus} of ${g.name}`, edge: many ? 0.3 : 0.7 });
       });
       const symbol = (kind, place, id, label, own = {}) => {
-        const { path, dx, dy } = SYMBOLS[kind];
-        put(2, "path", { d: path, fill: colors[kind], stroke: colors.paper, "stroke-width": 1 },
+        const { path, color, dx, dy } = symbols[kind];
+        put(2, "path", { d: path, fill: color, stroke: colors.paper, "stroke-width": 1 },
           { kind: "symbol", from: place, dx: dx * BESIDE, dy: dy * BESIDE, id, label, ...own });
       };
       const agent = `agent|${g.name}|-1|`;
@@ -135,7 +141,7 @@
       g.children.forEach(([child, i]) =>
         symbol("agent", at(i), `agent|${child}|-1|`, `agent of ${child}, supplied here`));
       g.devices.forEach(([kind, element, index, name, i]) => {
-        if (kind in SYMBOLS) {
+        if (kind in symbols) {
           symbol(kind, at(i), `${kind}|${g.name}|${index}|${element}`, `${name || kind} of ${g.name}`);
         }
       });
@@ -148,11 +154,7 @@
   /* The whole map in the middle of its box. */
   function fit() {
     if (!items.length || !box.clientWidth) return;
-    const x = [], y = [];
-    for (const i of items) {
-      x.push(i.from[0]);
-      y.push(i.from[1]);
-    }
+    const x = items.map((i) => i.from[0]), y = items.map((i) => i.from[1]);
     const low = [Math.min(...x), Math.min(...y)], high = [Math.max(...x), Math.max(...y)];
     const room = 2 * (BESIDE + 14);
     const scale = Math.min((box.clientWidth - room) / (high[0] - low[0] || 1),
@@ -202,17 +204,12 @@
       item.y = y + (item.dy || 0);
       if (item.kind === "branch") {
         const [x2, y2] = screen(item.to);
-        item.x2 = x2;
-        item.y2 = y2;
-        e.setAttribute("x1", x);
-        e.setAttribute("y1", y);
-        e.setAttribute("x2", x2);
-        e.setAttribute("y2", y2);
-      } else if (item.kind === "bus") {
-        e.setAttribute("cx", x);
-        e.setAttribute("cy", y);
+        Object.assign(item, { x2, y2, middle: [(x + x2) / 2, (y + y2) / 2] });
+        assign(e, { x1: x, y1: y, x2, y2 });
       } else {
-        e.setAttribute("transform", `translate(${item.x},${item.y})`);
+        item.middle = [item.x, item.y];
+        assign(e, item.kind === "bus" ? { cx: x, cy: y }
+          : { transform: `translate(${item.x},${item.y})` });
       }
     }
     select(selected);
@@ -273,13 +270,13 @@
     bar("bus voltage in p.u.", (1 - half).toFixed(3), "1.000", (1 + half).toFixed(3), geometry.voltage);
     bar("branch loading in %", "0", `${top / 2}`, `${top}`, geometry.loading);
     const signs = html("div", "signs", bars);
-    for (const kind of Object.keys(SYMBOLS)) {
+    for (const [kind, { path, color, label }] of Object.entries(symbols)) {
       const drawn = items.some((i) => i.kind === "symbol" && i.id.startsWith(`${kind}|`));
       if (!drawn) continue;
       const sign = html("span", "sign", signs);
       const picture = make("svg", { width: 18, height: 18, viewBox: "-9 -9 18 18" }, sign);
-      make("path", { d: SYMBOLS[kind].path, fill: geometry.colors[kind] }, picture);
-      sign.append(SYMBOLS[kind].label);
+      make("path", { d: path, fill: color }, picture);
+      sign.append(label);
     }
     html("span", "sign", signs, "thick outline, black: beyond a limit; grey: no rating");
   }
@@ -332,10 +329,7 @@
     if (!ring) return;
     const item = id && items.find((i) => i.id === id);
     ring.setAttribute("visibility", item ? "visible" : "hidden");
-    if (!item) return;
-    const branch = item.kind === "branch";
-    ring.setAttribute("cx", branch ? (item.x + item.x2) / 2 : item.x);
-    ring.setAttribute("cy", branch ? (item.y + item.y2) / 2 : item.y);
+    if (item) assign(ring, { cx: item.middle[0], cy: item.middle[1] });
   }
 
   /* Where an element is on the page, and how it is painted. */
@@ -343,11 +337,10 @@
     const item = items.find((i) => i.id === id);
     if (!item) return null;
     const { left, top } = svg.getBoundingClientRect();
-    const branch = item.kind === "branch";
     return {
-      x: left + (branch ? (item.x + item.x2) / 2 : item.x),
-      y: top + (branch ? (item.y + item.y2) / 2 : item.y),
-      color: item.element.getAttribute(branch ? "stroke" : "fill"),
+      x: left + item.middle[0],
+      y: top + item.middle[1],
+      color: item.element.getAttribute(item.kind === "branch" ? "stroke" : "fill"),
       text: item.text || "",
     };
   }

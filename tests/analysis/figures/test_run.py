@@ -22,7 +22,7 @@ def test_units_of_one_name_are_drawn_apart():
         unit("mv2", "gen", 0, 16.0, ""),
     ]  # fmt: skip
     run = run_of(GRIDS, interval=[judged(0, name) for name in GRIDS], device=device)
-    drawn = {trace.name: trace.y[0] for trace in power.units(run, "mv").data}
+    drawn = {trace.name: trace.y[0] for trace in power.one_by_one(run, "unit", "mv").data}
     assert drawn == {
         "mv1 unit 7 (sgen 3)": 2.0, "mv1 unit 7 (sgen 4)": 5.0, "mv1 unit 9": 8.0,
         "mv2 unit 7": 16.0, "mv2 gen 0": 32.0,

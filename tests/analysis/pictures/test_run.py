@@ -10,9 +10,10 @@ import pytest
 import tomli_w
 from matplotlib.colors import to_hex
 
-from stackelgrid.analysis import Run, style
+from stackelgrid.analysis import Run
 from stackelgrid.analysis.pictures import run as pictures
 from stackelgrid.analysis.results.errors import ResultsError
+from stackelgrid.controllers.devices.registry import kind_named
 from stackelgrid.simulators.results.grid_columns import NETWORK
 from stackelgrid.simulators.results.tables import SCHEMAS, TableWriter
 
@@ -105,7 +106,7 @@ def test_a_dispatch_stacks_supply_and_use_to_equal_heights(run):
     assert texts(figure) == (
         "hand: power of mv (one of 5 copies)", "use | supply in MW", "time (Europe/Berlin)",
     )  # fmt: skip
-    assert labels(figure) == ["load", "losses", "import, export", "PV", "batteries"]
+    assert labels(figure) == ["loads", "losses", "import, export", "PV", "batteries"]
     y = np.concatenate([a.get_paths()[0].vertices[:, 1] for a in figure.axes[0].collections])
     assert (y.min(), y.max()) == pytest.approx((-4.0, 4.0))
     supply = np.array(POWERS["pv_p_mw"]) + np.maximum(POWERS["p_import_mw"], 0.0)
@@ -120,9 +121,8 @@ def test_a_dispatch_stacks_supply_and_use_to_equal_heights(run):
 
 def test_photovoltaics_have_no_height_at_night(run):
     figure = pictures.dispatch(run, "mv")
-    (area,) = [
-        a for a in figure.axes[0].collections if to_hex(a.get_facecolor()[0]) == style.PV
-    ]  # fmt: skip
+    colour = kind_named("pv").colour
+    (area,) = [a for a in figure.axes[0].collections if to_hex(a.get_facecolor()[0]) == colour]
     x, y = area.get_paths()[0].vertices.T
     night = x < x.min() + 0.9 / 24.0
     # from the import below to the same height

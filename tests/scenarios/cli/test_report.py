@@ -30,10 +30,7 @@ from stackelgrid.analysis.results.axes import copies, levels
 from stackelgrid.simulators.results.tables import SCHEMAS
 
 MODULES = (power, costs, voltages, maps, certificates, interfaces)
-BY_LEVEL = {power.balance, power.imports, power.state_of_charge, power.units} | {
-    voltages.voltage_band,
-    voltages.loading_band,
-}
+BY_LEVEL = {power.balance, power.imports, voltages.voltage_band, voltages.loading_band}
 FIGURES = {
     function
     for module in MODULES
@@ -149,7 +146,11 @@ def drawn(figure):
 
 def arguments(function, run):
     if function in BY_LEVEL:
-        return (run, "lv" if function is not power.units else "mv")
+        return (run, "lv")
+    if function is power.available:
+        return (run, "pv")
+    if function in (power.state_of_charge, power.one_by_one):
+        return (run, "battery", "lv") if function is power.state_of_charge else (run, "unit", "mv")
     return (run, "lv1") if function in (maps.voltage_map, power.dispatch) else (run,)
 
 
@@ -186,7 +187,7 @@ def test_supply_and_use_of_a_balance_are_equal(opened, level):
     figure = power.balance(opened, level)
     values = drawn(figure)
     assert np.abs(sum(values.values())).max() < 1e-6  # MW: rounding of the power flow
-    load = values["load", "load", "use"][:-1]
+    load = values["loads", "loads", "use"][:-1]
     own = opened.interval[opened.interval.level == level]
     total = (own.load_p_mw * own.copies).groupby(own.interval).sum()
     np.testing.assert_allclose(-load, total, rtol=1e-12)
@@ -206,7 +207,7 @@ def test_imports_are_those_of_all_copies(opened):
 
 
 def test_pv_fed_in_and_curtailed_is_what_the_sun_offered(opened):
-    stacked = sum(drawn(power.photovoltaics(opened)).values())
+    stacked = sum(drawn(power.available(opened, "pv")).values())
     own = opened.interval
     available = (own.pv_available_mw * own.copies).groupby(own.interval).sum()
     np.testing.assert_allclose(stacked[:-1], available, atol=1e-6)
@@ -242,7 +243,7 @@ def test_bands_reach_from_the_lowest_to_the_highest(opened):
     own = opened.bus[opened.bus.grid == "lv1"].groupby("interval").vm_pu
     np.testing.assert_allclose(edges, [own.min(), own.max()])
     assert [shape.y0 for shape in figure.layout.shapes] == [1.1, 0.9]
-    charge = power.state_of_charge(opened, "mv")
+    charge = power.state_of_charge(opened, "battery", "mv")
     low, high = (np.asarray(t.y[:-1], float) for t in charge.data if t.name == "all batteries")
     own = opened.device.query("grid == 'mv1' and kind == 'battery'").groupby("interval")
     np.testing.assert_allclose(low, own.soc_percent.min())
