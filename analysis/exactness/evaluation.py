@@ -176,7 +176,8 @@ def _solve(
     if point.vm_max_pu is not None:
         squared = np.full(len(agent.compiled.columns["v"]), point.vm_max_pu**2)
         instance = replace(instance, amendment=Amendment(upper={"v": squared}))
-    decided = group.solve({feeder.name: instance}).points[feeder.name]
+    solved, _ = group.solve({feeder.name: instance})
+    decided = solved.points[feeder.name]
     started = time.perf_counter()
     at = agent.conditions(instance)
     known = _known_before(feeder, instance, at)
