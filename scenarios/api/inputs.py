@@ -7,7 +7,7 @@ The run reads these files, so it can be repeated from them.
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.directory import INPUTS, check_out
 from stackelgrid.scenarios.schema.load import LoadedScenario, load_content, load_scenario
+from stackelgrid.scenarios.schema.text import override_of
 
 # keys of a scenario that name a pandapower net, and a table
 _NETS = ("case",)
@@ -48,19 +49,18 @@ class Scenario:
         return f"Scenario({self.name!r})"
 
 
+Overrides = Mapping[str, Any] | Sequence[str]
 Source = str | os.PathLike[str] | Scenario | Mapping[str, Any]
 
 
-def check_source(
-    source: Source, overrides: Mapping[str, Any] | None, seed: int | None
-) -> LoadedScenario:
+def check_source(source: Source, overrides: Overrides | None, seed: int | None) -> LoadedScenario:
     """Validate a scenario before the directory for its objects in memory exists."""
     return _load(_Inputs(Path(INPUTS)), source, overrides or {}, seed)
 
 
 @contextmanager
 def placed(
-    source: Source, out: Path, overrides: Mapping[str, Any] | None, seed: int | None
+    source: Source, overrides: Overrides | None, seed: int | None, out: Path
 ) -> Iterator[LoadedScenario]:
     """Write nets and tables in memory to files in the new directory `out`; yield the scenario.
 
@@ -85,8 +85,10 @@ def placed(
 
 
 def _load(
-    inputs: "_Inputs", source: Source, overrides: Mapping[str, Any], seed: int | None
+    inputs: "_Inputs", source: Source, overrides: Overrides, seed: int | None
 ) -> LoadedScenario:
+    if not isinstance(overrides, Mapping):
+        overrides = dict(map(override_of, overrides))
     given = {key: inputs.value(value, (*key.split("."),)) for key, value in overrides.items()}
     if isinstance(source, Scenario):
         source = source.content

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rich.console import Console, RenderableType
 
-from stackelgrid.scenarios.cli.console import Drawing, Output
+from stackelgrid.scenarios.api.output import Drawing, Output
 
 T = TypeVar("T")
 
@@ -114,28 +114,37 @@ class Stop:
         self._event = threading.Event()
 
     def request(self) -> None:
-        """Request a stop at the next check."""
+        """Request a stop at the next progress report."""
         self._event.set()
 
-    def check(self) -> None:
-        """Raise KeyboardInterrupt if a stop was requested."""
-        if self._event.is_set():
-            raise KeyboardInterrupt
+    def at(self, report: Callable[[T], None]) -> Callable[[T], None]:
+        """Return a progress report that raises KeyboardInterrupt after the request."""
+
+        def reported(progress: T) -> None:
+            report(progress)
+            if self._event.is_set():
+                raise KeyboardInterrupt
+
+        return reported
 
 
-def beside_the_loop(work: Callable[[], T], stop: Stop, refresh: Callable[[], None]) -> T:
+def beside_the_loop(work: Callable[[Stop], object], refresh: Callable[[], None]) -> None:
     """Call `work`; in a separate thread if an event loop runs in this one.
 
     mosaik needs its own event loop, and a thread has at most one. `refresh` is called while the
     thread works. An interrupt of this thread is passed on: the work ends as at Ctrl-C, then
     KeyboardInterrupt is raised here.
     """
+    stop = Stop()
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return work()
-    outcome: Future[T] = Future()
-    thread = threading.Thread(target=_into, args=(outcome, work), name="stackelgrid", daemon=True)
+        work(stop)
+        return
+    outcome: Future[object] = Future()
+    thread = threading.Thread(
+        target=_into, args=(outcome, work, stop), name="stackelgrid", daemon=True
+    )
     thread.start()
     while True:
         try:
@@ -149,12 +158,12 @@ def beside_the_loop(work: Callable[[], T], stop: Stop, refresh: Callable[[], Non
             _interrupt(thread)
     if not outcome.done():  # a second interrupt ended the thread before it set a result
         raise KeyboardInterrupt
-    return outcome.result()
+    outcome.result()
 
 
-def _into(outcome: "Future[Any]", work: Callable[[], Any]) -> None:
+def _into(outcome: "Future[object]", work: Callable[[Stop], object], stop: Stop) -> None:
     try:
-        outcome.set_result(work())
+        outcome.set_result(work(stop))
     except BaseException as error:  # raised in the thread that reads the result
         outcome.set_exception(error)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stackelgrid.scenarios.cli.console import say_notice
+from stackelgrid.scenarios.cli.terminal import say_notice
 from stackelgrid.scenarios.run.interrupts import loading
 
 

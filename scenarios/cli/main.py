@@ -13,13 +13,10 @@ import typer
 from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.profiles.errors import ProfileError, StackelgridError
-from stackelgrid.scenarios.cli.compare import compare
-from stackelgrid.scenarios.cli.console import ScenarioArgument, SetOption
-from stackelgrid.scenarios.cli.ensemble import ensemble
-from stackelgrid.scenarios.cli.exactness import exactness
+from stackelgrid.scenarios.cli.computing import compare, ensemble, exactness, run
 from stackelgrid.scenarios.cli.export import export
+from stackelgrid.scenarios.cli.options import ScenarioArgument, SetOption
 from stackelgrid.scenarios.cli.report import report
-from stackelgrid.scenarios.cli.run import run
 from stackelgrid.scenarios.cli.serve import serve
 from stackelgrid.scenarios.cli.view import view
 from stackelgrid.scenarios.errors import ScenarioError

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stackelgrid.analysis.run import Run as Run
     from stackelgrid.profiles.errors import StackelgridError as StackelgridError
+    from stackelgrid.scenarios.api.compare import compare as compare
+    from stackelgrid.scenarios.api.ensemble import ensemble as ensemble
+    from stackelgrid.scenarios.api.exactness import exactness as exactness
     from stackelgrid.scenarios.api.inputs import Scenario as Scenario
     from stackelgrid.scenarios.api.run import run as run
-    from stackelgrid.scenarios.api.studies import compare as compare
-    from stackelgrid.scenarios.api.studies import ensemble as ensemble
-    from stackelgrid.scenarios.api.studies import exactness as exactness
 
     __version__: str
 
@@ -38,9 +38,9 @@ _HOMES = {
     "Run": "stackelgrid.analysis.run",
     "Scenario": "stackelgrid.scenarios.api.inputs",
     "StackelgridError": "stackelgrid.profiles.errors",
-    "compare": "stackelgrid.scenarios.api.studies",
-    "ensemble": "stackelgrid.scenarios.api.studies",
-    "exactness": "stackelgrid.scenarios.api.studies",
+    "compare": "stackelgrid.scenarios.api.compare",
+    "ensemble": "stackelgrid.scenarios.api.ensemble",
+    "exactness": "stackelgrid.scenarios.api.exactness",
     "run": "stackelgrid.scenarios.api.run",
 }
 

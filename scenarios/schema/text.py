@@ -32,7 +32,7 @@ def scenario_content(
     if isinstance(overrides, Mapping):
         given = list(overrides.items())
     else:
-        given = [_given(override) for override in overrides]
+        given = [override_of(override) for override in overrides]
     return _overridden(_content(source, ()), given)
 
 
@@ -144,7 +144,7 @@ def _first_line(error: Exception) -> str:
     return " ".join(text.split())[:300]
 
 
-def _given(text: str) -> tuple[str, Any]:
+def override_of(text: str) -> tuple[str, Any]:
     """Split an override `key=value`; a value that is not TOML is text."""
     key, equals, raw = text.partition("=")
     if not equals or not key.strip():

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from stackelgrid.analysis.comparison.qualities import extra_costs, with_extra_costs, write_tables
 from stackelgrid.analysis.comparison.schemes import DONE, Comparison
 from stackelgrid.analysis.pictures.studies import write_qualities
+from stackelgrid.controllers.decision import Pricing
 from stackelgrid.scenarios.build.system import build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.directory import check_out, finite
@@ -64,22 +65,27 @@ def compare_qualities(
     loaded: LoadedScenario,
     out: Path,
     names: tuple[str, ...],
+    pricing: Pricing | None = None,
     progress: Advance = unseen,
     say: Say = unseen,
 ) -> StudyResult[Comparison]:
     """Run the scenario once for each quality and write one directory (docs/results.md).
 
-    `progress` receives the number of finished intervals. A run that fails is recorded with
-    its reason, the others go on. Raises a StackelgridError for a bad scenario, quality or directory
-    before anything is written.
+    `pricing` is the scenario's by default; `progress` receives the number of finished intervals. A
+    run that fails is recorded with its reason, the others go on. Raises a StackelgridError for a
+    bad scenario, quality or directory before anything is written.
     """
     started = time.perf_counter()
+    if pricing is not None:
+        scenario = loaded.scenario.model_copy(update={"pricing": pricing})
+        loaded = replace(loaded, scenario=scenario)
     runs = {name: with_quality(loaded, name) for name in names}
     check_out(out)
     built = build_scenario(loaded)
     with study_directory(loaded, out, resume=False):
-        pricing = loaded.scenario.pricing
-        study = _Qualities(runs, loaded, built, pricing, out, started, progress, say)
+        study = _Qualities(
+            runs, loaded, built, loaded.scenario.pricing, out, started, progress, say
+        )
         summary = study.conduct()
     return StudyResult(out, with_extra_costs(study.comparison), summary)
 

@@ -102,8 +102,6 @@ def ensemble_of(
                 f"{loaded.source}: ensemble.schemes: {scheme!r} unknown; accepted: "
                 f"{', '.join(SCHEMES)} or 'package.module:Class'"
             )
-    if members is not None and (type(members) is not int or members < 1):
-        raise ScenarioError(f"members is {members!r}; a whole number from 1 is accepted")
     asked = Ensemble(
         size=chosen,
         members=members or own["members"] or section.members,

@@ -129,7 +129,7 @@ def test_a_run_stopped_in_its_second_interval_goes_on_to_the_same_bits(
 
     loop = asyncio.new_event_loop()
     with monkeypatch.context() as patch:
-        patch.setattr("stackelgrid.scenarios.cli.run_panel.Silence.interval_ended", stop)
+        patch.setattr("stackelgrid.scenarios.api.run_panel.Listener.interval_ended", stop)
         with pytest.raises(KeyboardInterrupt, match="interrupted; resume='cut' goes on"):
             loop.run_until_complete(cell(scenario=in_memory, out="cut"))
     assert sg.Run("cut").summary["status"] == "interrupted"
@@ -208,9 +208,9 @@ def test_refusals_leave_nothing_behind(changes, expected, quietly, texts, tmp_pa
 @pytest.mark.parametrize(
     ("how", "expected"),
     [
-        ({}, "scenario: is missing; "),
+        ({}, "SCENARIO is missing; "),
         ({"scenario": "nothing"}, "nothing: no such scenario; "),
-        ({"scenario": "quick", "resume": "x"}, "resume: goes on as begun; "),
+        ({"seed": 3, "resume": "x"}, "--resume: goes on as begun; "),
         ({"resume": "x"}, "--resume x: is no run; "),
     ],
 )
@@ -253,6 +253,6 @@ def test_names_of_schemes_may_be_one_text(monkeypatch, tmp_path):
 @pytest.mark.parametrize("members", ["a", 0, -3, 2.5, True])
 def test_members_of_an_ensemble_are_a_whole_number(members, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(sg.StackelgridError, match=f"members is {members!r}; a whole number"):
+    with pytest.raises(sg.StackelgridError, match=f"--members {members!r}: a whole number"):
         sg.ensemble("forecast_error", members=members, out="study", quiet=True)
     assert not (tmp_path / "study").exists()

@@ -15,8 +15,10 @@ import pytest
 import typer
 from rich.console import Console
 
-from stackelgrid.scenarios.cli.console import Output, interruptible, new_directory
-from stackelgrid.scenarios.cli.run_panel import Pace, PlainLines, RunPanel, shown
+from stackelgrid.scenarios.api.call import new_directory
+from stackelgrid.scenarios.api.output import Output
+from stackelgrid.scenarios.api.run_panel import Pace, PlainLines, RunPanel, shown
+from stackelgrid.scenarios.cli.terminal import Terminal
 from stackelgrid.scenarios.run.progress import (
     DecisionProgress,
     GridTrouble,
@@ -275,7 +277,7 @@ def test_how_to_go_on_is_said_where_something_has_begun(begun, tmp_path, capsys)
     """A prepared directory in which nothing has been written cannot be resumed."""
     if begun:
         (tmp_path / "scenario.toml").touch()
-    with pytest.raises(typer.Exit) as ended, interruptible(tmp_path, "--resume goes on"):
+    with pytest.raises(typer.Exit) as ended, Terminal().ending(tmp_path, "--resume goes on"):
         raise KeyboardInterrupt
     assert ended.value.exit_code == 130
     hint = "; --resume goes on" if begun else ""

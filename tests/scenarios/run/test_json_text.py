@@ -1,11 +1,12 @@
 """What is written as JSON is JSON to every parser: it knows no NaN."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from stackelgrid.scenarios.cli.console import Output
+from stackelgrid.scenarios.cli.terminal import Terminal
 from stackelgrid.scenarios.run.directory import RunLog, finite, json_text, write_summary
 
 CONTENT = {
@@ -37,5 +38,5 @@ def test_logs_summaries_and_the_console_write_it(tmp_path, capsys):
     assert strict((tmp_path / "log.jsonl").read_text()) == {"event": "solve", **STRICT}
     write_summary(tmp_path, CONTENT)
     assert strict((tmp_path / "summary.json").read_text()) == STRICT
-    Output(as_json=True).results(tmp_path, CONTENT)
+    Terminal(as_json=True).results(SimpleNamespace(directory=tmp_path, summary=CONTENT))
     assert strict(capsys.readouterr().out) == {"directory": str(tmp_path), **STRICT}

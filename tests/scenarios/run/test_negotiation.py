@@ -14,7 +14,7 @@ from support.scenario_texts import (
 )
 from support.trade_checks import assert_balanced
 
-from stackelgrid.scenarios.cli.negotiation import negotiation_lines
+from stackelgrid.scenarios.cli.texts import negotiation_lines
 
 
 @pytest.fixture(scope="session")

@@ -348,8 +348,8 @@ def test_another_scenario_is_not_resumed(finished, command, path):
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        (["--members", "0"], "--members 0: at least 1 is accepted"),
-        (["--workers", "0"], "--workers 0: at least 1 is accepted"),
+        (["--members", "0"], "--members 0: a whole number from 1 is accepted"),
+        (["--workers", "0"], "--workers 0: a whole number from 1 is accepted"),
         (["--set=ensemble.members=0"], "ensemble.members: 0 is not accepted"),
         (["--set=ensemble.error_levels=[-0.5]"], "-0.5 is not accepted"),
         (["--set=ensemble.error_levels=[1.0, 1.0]"], "1.0 given twice"),

@@ -30,7 +30,7 @@ from stackelgrid.analysis.report.exactness import page_of
 from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.studies import read_sweep
 from stackelgrid.controllers.tolerances import EXACT_LOSS_SHARE
-from stackelgrid.scenarios.cli.exactness_texts import sweep_tables
+from stackelgrid.scenarios.cli.texts import texts_of
 from stackelgrid.scenarios.schema.load import load_scenario
 from stackelgrid.scenarios.studies import exactness, study
 from stackelgrid.scenarios.studies.begun import begun_sweep
@@ -238,7 +238,10 @@ def test_what_two_processes_have_done_at_ctrl_c_is_kept_and_the_rest_is_resumed(
 
 def check_interrupted(status, stderr, out, planned):
     assert status == 130
-    assert stderr.splitlines()[-1] == f"stackelgrid: interrupted; --resume {out} finishes it"
+    assert (
+        stderr.splitlines()[-1]
+        == f"stackelgrid: interrupted; stackelgrid exactness --resume {out} goes on"
+    )
     assert "Traceback" not in stderr
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert summary["status"] == "interrupted"
@@ -517,5 +520,5 @@ def test_a_feeder_with_charging_is_swept_without_conditions(tmp_path, texts):
     assert any("which the a priori conditions do not cover" in line for line in said)
     page = page_of(out)  # the report says so, too
     assert "do not cover feeders with charging" in page.verdict.sentence
-    for table in sweep_tables(result.tables, "charged"):
-        assert "a priori" not in str(table.title)
+    for text in texts_of(read_sweep(out)):
+        assert "a priori conditions" not in getattr(text, "title", "")

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from math import isnan
-from typing import Protocol
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.panel import Panel
@@ -13,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from stackelgrid.scenarios.cli.console import Output
+from stackelgrid.scenarios.api.output import Output
 from stackelgrid.scenarios.run.progress import NegotiationProgress, RunProgress, counted
 
 Clock = Callable[[], float]
@@ -25,26 +24,14 @@ _SECONDS_A_LINE = (5.0, 30.0)
 _WIDEST = 100
 
 
-class Listener(Protocol):
-    """Receives the progress of a run."""
+class Listener:
+    """Receives the progress of a run; shows nothing."""
 
     def building(self, text: str) -> None:
         """Receive the name of the part that is built next, before the first interval."""
 
     def interval_ended(self, progress: RunProgress) -> None:
         """Receive the progress after an interval."""
-
-
-class Silence:
-    """A listener that shows nothing."""
-
-    """Shows nothing."""
-
-    def building(self, text: str) -> None:
-        """Take the name of the part that is built next."""
-
-    def interval_ended(self, progress: RunProgress) -> None:
-        """Take an interval that has ended."""
 
 
 class Pace:
@@ -78,7 +65,7 @@ class Pace:
         return None if done == 0 else left * (self._clock() - self._first[1]) / done
 
 
-class RunPanel:
+class RunPanel(Listener):
     """Live panel: progress, last decision, verdicts of certificates, worst grid and warnings."""
 
     def __init__(self, name: str, intervals: int, clock: Clock = time.monotonic) -> None:
@@ -89,11 +76,11 @@ class RunPanel:
         self.state = "running"
 
     def building(self, text: str) -> None:
-        """Take the name of the part that is built next."""
+        """Show the name of the part in the title."""
         self._building = text
 
     def interval_ended(self, progress: RunProgress) -> None:
-        """Take an interval that has ended."""
+        """Show the progress."""
         self._pace.interval_ended(progress)
         self._now = progress
 
@@ -126,7 +113,7 @@ class RunPanel:
         return row
 
 
-class PlainLines:
+class PlainLines(Listener):
     """Progress lines for a file or pipe: one for each tenth of a run, more often in slow runs."""
 
     def __init__(self, say: Callable[[str], None], clock: Clock = time.monotonic) -> None:
@@ -161,7 +148,7 @@ class PlainLines:
 def shown(output: Output, name: str, intervals: int) -> Iterator[Listener]:
     """Show the progress of a run; yield the listener that receives it."""
     if not output.live:
-        yield Silence() if output.quiet else PlainLines(output.say)
+        yield Listener() if output.quiet else PlainLines(output.say)
         return
     panel = RunPanel(name, intervals)
     with output.drawing(panel) as live:
