@@ -13,7 +13,7 @@ from stackelgrid.controllers.explanation import explanation, kept_schedule, seve
 from stackelgrid.profiles.plain_state import StateError
 from stackelgrid.scenarios.build.notices import notices, programs
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
-from stackelgrid.scenarios.remote.remote import remote_simulators
+from stackelgrid.scenarios.remote.start import remote_simulators
 from stackelgrid.scenarios.run.directory import (
     INPUTS,
     RunLog,

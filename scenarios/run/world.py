@@ -2,7 +2,7 @@
 
 import asyncio
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mosaik
@@ -13,7 +13,7 @@ from stackelgrid.controllers.networks.meshed import MeshedNetwork
 from stackelgrid.controllers.networks.order import net_order
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.scenarios.build.system import BuiltScenario
-from stackelgrid.scenarios.remote.remote import AGENT_KIND
+from stackelgrid.scenarios.remote.start import AGENT_KIND
 from stackelgrid.simulators.attributes import AGENT, FLEET, Flow, names
 from stackelgrid.simulators.grid import boundary_eid
 from stackelgrid.simulators.remote.grids import GridElsewhere
@@ -60,7 +60,8 @@ def run_world(
     resumed run begins with `first_interval`, at which mosaik's clock starts at zero. Raises what a
     simulator raises.
     """
-    if first_interval == built.scenario.time.intervals:  # all intervals are recorded
+    left = built.scenario.time.intervals - first_interval
+    if not left:  # all intervals are recorded
         return
     interval_s = 60 * built.scenario.time.interval_min
     with warnings.catch_warnings():
@@ -73,11 +74,20 @@ def run_world(
             configure_logging=False,
         )
         with world:
-            _connect(
-                world, built, writer, totals, timings, progress, observe, interval_s, first_interval
+            clock = {"interval_s": interval_s, "first_interval": first_interval}
+            agents = world.start(
+                "Agents", controller=built.controller, timings=timings, observe=observe, **clock
             )
+            devices = world.start("Devices", fleets=list(built.fleets.values()), **clock)
+            grids, boundaries = _start_grids(world, built, timings, clock)
+            recorder = world.start(
+                "Recorder", grids=[_recorded(built, name) for name in built.grids],
+                times=built.axis.index, writer=writer, totals=totals, timings=timings,
+                progress=progress, **clock,
+            )  # fmt: skip
+            for name in built.grids:
+                _connect(world, built, name, (agents, devices, recorder), grids, boundaries, clock)
             try:
-                left = built.scenario.time.intervals - first_interval
                 world.run(until=left * interval_s, print_progress=False)
             except BaseException:
                 _cancel_tasks(world.loop)
@@ -92,102 +102,81 @@ def _cancel_tasks(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
 
 
-def _connect(
-    world: mosaik.World,
-    built: BuiltScenario,
-    writer: TableWriter,
-    totals: Totals,
-    timings: Timings,
-    progress: Callable[[int, Sequence[GridInterval]], None],
-    observe: Callable[[int, Decision], None],
-    interval_s: int,
-    first_interval: int,
-) -> None:
-    sections = {name: grid.section for name, grid in built.grids.items()}
-    agents = world.start(
-        "Agents",
-        interval_s=interval_s,
-        controller=built.controller,
-        timings=timings,
-        observe=observe,
-        first_interval=first_interval,
-    )
-    devices = world.start(
-        "Devices",
-        interval_s=interval_s,
-        fleets=list(built.fleets.values()),
-        first_interval=first_interval,
-    )
-    clock = {k: f"{t:%Y-%m-%d %H:%M}" for k, t in enumerate(built.axis.index)}
+def _start_grids(
+    world: mosaik.World, built: BuiltScenario, timings: Timings, clock: Mapping[str, int]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Start a simulator for each level; return grids by name and boundaries by id."""
+    times = {k: f"{t:%Y-%m-%d %H:%M}" for k, t in enumerate(built.axis.index)}
     grids: dict[str, Any] = {}
     boundaries: dict[str, Any] = {}
     with world.group():
         for level in ("lv", "mv", "transmission"):
-            members = [built.simulated[n] for n, s in sections.items() if s.level == level]
+            members = [
+                built.simulated[n] for n, g in built.grids.items() if g.section.level == level
+            ]
             if not members:
                 continue
             elsewhere = any(isinstance(grid, GridElsewhere) for grid in members)
             simulator = world.start(
                 "AllGrids" if elsewhere else "Grids",
-                interval_s=interval_s,
-                grids=members,
-                timings=timings,
-                clock=clock,
-                first_interval=first_interval,
-            )
+                grids=members, timings=timings, clock=times, **clock,
+            )  # fmt: skip
             for grid in members:
                 grids[grid.name] = simulator.Grid(grid=grid.name)
                 boundaries.update({child.eid: child for child in grids[grid.name].children})
-    recorder = world.start(
-        "Recorder",
-        interval_s=interval_s,
-        grids=[_recorded(built, name) for name in sections],
-        times=built.axis.index,
-        writer=writer,
-        totals=totals,
-        timings=timings,
-        progress=progress,
-        first_interval=first_interval,
-    )
-    for name, section in sections.items():
-        kind = getattr(agents, AGENT_KIND[section.level])
-        forecast = built.system.forecast(name)
-        agent = kind(grid=name, devices=built.devices[name], forecast=forecast)
-        fleet, log, grid = devices.Fleet(grid=name), recorder.Log(grid=name), grids[name]
-        simulated = built.simulated[name]
+    return grids, boundaries
 
-        # measurements of the previous interval
-        world.connect(
-            grid, agent, ("slack_vm_pu", "vm_pu"), ("tap_pos", "tap_pos"),
-            time_shifted=interval_s,
-            initial_data={"slack_vm_pu": simulated.vm_pu, "tap_pos": simulated.tap_pos},
-        )  # fmt: skip
-        world.connect(
-            fleet, agent, *((state, state) for state in built.fleets[name].states),
-            time_shifted=interval_s,
-            initial_data=built.fleets[name].states,
-        )  # fmt: skip
-        world.connect(
-            log, agent, ("recorded", "recorded"),
-            time_shifted=interval_s,
-            initial_data={"recorded": first_interval},
-        )  # fmt: skip
-        # set points, and the resulting powers of the devices
-        set_points = set(names(AGENT, Flow.OUTPUT)) & set(names(FLEET, Flow.INPUT))
-        world.connect(agent, fleet, *((a, a) for a in sorted(set_points)))
-        powers = ["bus_p_mw", "bus_q_mvar"]
-        if len(built.grids[name].net.gen):
-            powers.append("gen_p_mw")
-        world.connect(fleet, grid, *((a, a) for a in powers))
-        # recorded results
-        world.connect(grid, log, *((a, a) for a in RECORDED_GRID))
-        world.connect(fleet, log, *((a, a) for a in RECORDED_FLEET))
-        world.connect(agent, log, *((a, a) for a in RECORDED_AGENT))
-        if section.parent is not None:
-            boundary = boundaries[boundary_eid(section.parent, name)]
-            world.connect(grid, boundary, ("p_mw", "p_mw"), ("q_mvar", "q_mvar"))
-            world.connect(boundary, grid, ("vm_pu", "vm_pu"), ("va_degree", "va_degree"), weak=True)
-            world.connect(boundary, log, *((a, a) for a in RECORDED_BOUNDARY))
+
+def _connect(
+    world: mosaik.World,
+    built: BuiltScenario,
+    name: str,
+    simulators: tuple[Any, Any, Any],
+    grids: Mapping[str, Any],
+    boundaries: Mapping[str, Any],
+    clock: Mapping[str, int],
+) -> None:
+    """Create agent, fleet and log of a grid in `simulators`, and connect them."""
+    agents, devices, recorder = simulators
+    interval_s, section = clock["interval_s"], built.grids[name].section
+    kind = getattr(agents, AGENT_KIND[section.level])
+    forecast = built.system.forecast(name)
+    agent = kind(grid=name, devices=built.devices[name], forecast=forecast)
+    fleet, log, grid = devices.Fleet(grid=name), recorder.Log(grid=name), grids[name]
+    simulated = built.simulated[name]
+
+    # measurements of the previous interval
+    world.connect(
+        grid, agent, ("slack_vm_pu", "vm_pu"), ("tap_pos", "tap_pos"),
+        time_shifted=interval_s,
+        initial_data={"slack_vm_pu": simulated.vm_pu, "tap_pos": simulated.tap_pos},
+    )  # fmt: skip
+    world.connect(
+        fleet, agent, *((state, state) for state in built.fleets[name].states),
+        time_shifted=interval_s,
+        initial_data=built.fleets[name].states,
+    )  # fmt: skip
+    world.connect(
+        log, agent, ("recorded", "recorded"),
+        time_shifted=interval_s,
+        initial_data={"recorded": clock["first_interval"]},
+    )  # fmt: skip
+    # set points, and the resulting powers of the devices
+    set_points = set(names(AGENT, Flow.OUTPUT)) & set(names(FLEET, Flow.INPUT))
+    world.connect(agent, fleet, *((a, a) for a in sorted(set_points)))
+    powers = ["bus_p_mw", "bus_q_mvar"]
+    if len(built.grids[name].net.gen):
+        powers.append("gen_p_mw")
+    world.connect(fleet, grid, *((a, a) for a in powers))
+    # recorded results
+    world.connect(grid, log, *((a, a) for a in RECORDED_GRID))
+    world.connect(fleet, log, *((a, a) for a in RECORDED_FLEET))
+    world.connect(agent, log, *((a, a) for a in RECORDED_AGENT))
+    if section.parent is not None:
+        boundary = boundaries[boundary_eid(section.parent, name)]
+        world.connect(grid, boundary, ("p_mw", "p_mw"), ("q_mvar", "q_mvar"))
+        world.connect(boundary, grid, ("vm_pu", "vm_pu"), ("va_degree", "va_degree"), weak=True)
+        world.connect(boundary, log, *((a, a) for a in RECORDED_BOUNDARY))
 
 
 def _recorded(built: BuiltScenario, name: str) -> RecordedGrid:

@@ -1,17 +1,28 @@
 """Section `ensemble` of a scenario: a grid of error levels, schemes and horizons, and members."""
 
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from stackelgrid.analysis.ensemble.variants import OWN, PERFECT
-from stackelgrid.profiles.size_limits import INTERVALS
+from stackelgrid.profiles.size_limits import ENSEMBLE_RUNS, INTERVALS
 from stackelgrid.scenarios.schema.base import Name, NonNegative, Section
 from stackelgrid.scenarios.schema.horizon import HorizonStep, check_steps
-from stackelgrid.scenarios.schema.sizes import check_ensemble_runs
 
+T = TypeVar("T")
 Count = Annotated[int, Field(ge=1)]
 Scheme = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")]
+
+
+def _once(values: tuple[T, ...]) -> tuple[T, ...]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{value!r} given twice; once is accepted")
+    return values
+
+
+Once = Annotated[tuple[T, ...], AfterValidator(_once)]
+ErrorLevels = Annotated[Once[NonNegative], Field(min_length=1)]
 
 
 class VariantSection(Section):
@@ -31,19 +42,11 @@ class VariantSection(Section):
 class EnsembleSize(Section):
     """A named size: its keys replace those of the section; `variants` selects some variants."""
 
-    error_levels: Annotated[tuple[NonNegative, ...] | None, Field(min_length=1)] = None
-    schemes: Annotated[tuple[Scheme, ...] | None, Field(min_length=1)] = None
+    error_levels: ErrorLevels | None = None
+    schemes: Annotated[Once[Scheme] | None, Field(min_length=1)] = None
     members: Count | None = None
     intervals: Annotated[int | None, Field(ge=1, le=INTERVALS)] = None
-    variants: tuple[Name, ...] | None = None
-
-    @field_validator("error_levels", "schemes", "variants")
-    @classmethod
-    def _once(cls, values: tuple[object, ...] | None) -> tuple[object, ...] | None:
-        for value in values or ():
-            if values is not None and values.count(value) > 1:
-                raise ValueError(f"{value!r} given twice; once is accepted")
-        return values
+    variants: Once[Name] | None = None
 
 
 class EnsembleSection(Section):
@@ -55,21 +58,13 @@ class EnsembleSection(Section):
     `memory_per_worker_mb` the workers of this machine share its memory.
     """
 
-    error_levels: Annotated[tuple[NonNegative, ...], Field(min_length=1)] = (1.0,)
-    schemes: tuple[Scheme, ...] = ()
+    error_levels: ErrorLevels = (1.0,)
+    schemes: Once[Scheme] = ()
     members: Count = 10
     vary_world: bool = False
     variants: dict[Name, VariantSection] = Field(default_factory=dict)
     memory_per_worker_mb: Annotated[int | None, Field(ge=256, le=100_000_000)] = None
     sizes: dict[Name, EnsembleSize] = Field(default_factory=dict)
-
-    @field_validator("error_levels", "schemes")
-    @classmethod
-    def _once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
-        for value in values:
-            if values.count(value) > 1:
-                raise ValueError(f"{value!r} given twice; once is accepted")
-        return values
 
     @field_validator("variants")
     @classmethod
@@ -107,3 +102,13 @@ class EnsembleSection(Section):
             except ValueError as error:
                 raise ValueError(f"{name}: {error}" if name else str(error)) from error
         return self
+
+
+def check_ensemble_runs(members: int, levels: int, schemes: int, variants: int) -> None:
+    """Refuse an ensemble of too many runs; raises ValueError."""
+    runs = members * levels * schemes * variants
+    if runs > ENSEMBLE_RUNS:
+        raise ValueError(
+            f"{members:,} members x {levels:,} error levels x {schemes:,} schemes x {variants:,} "
+            f"horizons = {runs:,} runs; at most {ENSEMBLE_RUNS:,} are accepted"
+        )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from stackelgrid.profiles.size_limits import MULTIPLICITY
+from stackelgrid.profiles.size_limits import GRIDS, HORIZON_INTERVALS, MULTIPLICITY
 from stackelgrid.scenarios.schema.base import (
     Finite,
     Index,
@@ -40,7 +40,6 @@ from stackelgrid.scenarios.schema.forecast import (
 from stackelgrid.scenarios.schema.horizon import HorizonSection
 from stackelgrid.scenarios.schema.prices import Costs, TariffSection
 from stackelgrid.scenarios.schema.remote import RemoteSection, check_remote
-from stackelgrid.scenarios.schema.sizes import check_scenario_sizes
 from stackelgrid.scenarios.schema.time import Time
 
 
@@ -306,7 +305,15 @@ class Scenario(Section):
 
     @model_validator(mode="after")
     def _sized(self) -> Self:
-        check_scenario_sizes(self)
+        if len(self.grids) > GRIDS:
+            raise ValueError(f"{len(self.grids):,} grids; at most {GRIDS:,} are accepted")
+        minutes = sum(step.count * step.minutes for step in self.horizon.steps)
+        covered = minutes // self.time.interval_min
+        if covered > HORIZON_INTERVALS:
+            raise ValueError(
+                f"horizon.steps: covers {minutes:,} min / {self.time.interval_min} min = "
+                f"{covered:,} intervals; at most {HORIZON_INTERVALS:,} are accepted"
+            )
         return self
 
     @property

@@ -107,16 +107,14 @@ class ComparisonStudy(Study[Column, Attempt[Evaluated]]):
         self.log.event("start", scenario=self.loaded.scenario.name, **self.named())
         return list(self.columns())
 
-    def work(
-        self, tasks: Sequence[Column], keep: Callable[[Column, Attempt[Evaluated]], None]
-    ) -> None:
-        """Evaluate columns in this process."""
+    def compare(self) -> dict[str, Any]:
+        """Evaluate all columns in this process; return the summary."""
 
         def evaluated(column: Column) -> Evaluated:
             before = self.done
             return column.evaluate(lambda steps: self.progress(before + steps))
 
-        in_processes(1, lambda: partial(attempt, evaluated), tasks, keep)
+        return self.conduct(partial(in_processes, 1, lambda: partial(attempt, evaluated)))
 
     def keep(self, task: Column, result: Attempt[Evaluated]) -> None:
         """Add a column, or the reason why it failed."""
@@ -245,7 +243,7 @@ def compare_schemes(
         )
     with study_directory(loaded, out, resume=False):
         study = _Schemes(options, loaded, built, options.pricing, out, started, progress, say)
-        summary = study.conduct()
+        summary = study.compare()
     return StudyResult(out, study.comparison, summary)
 
 

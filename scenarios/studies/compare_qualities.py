@@ -86,7 +86,7 @@ def compare_qualities(
         study = _Qualities(
             runs, loaded, built, loaded.scenario.pricing, out, started, progress, say
         )
-        summary = study.conduct()
+        summary = study.compare()
     return StudyResult(out, with_extra_costs(study.comparison), summary)
 
 

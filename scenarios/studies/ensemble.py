@@ -3,9 +3,10 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ class _EnsembleStudy(Study[MemberRun, Attempt[Files]]):
         client: Client, *study: Any,
     ) -> None:  # fmt: skip
         super().__init__(*study)
-        self.ensemble, self.runs, self.lines, self.client = ensemble, runs, lines, client
+        self.ensemble, self.runs, self.lines = ensemble, runs, lines
         self.failed: dict[int, str] = {}
         self.workers = sum(client.nthreads().values())
         self.files = file_digests(self.loaded.resolved())
@@ -90,11 +91,6 @@ class _EnsembleStudy(Study[MemberRun, Attempt[Files]]):
         self.log.event("start", scenario=name, runs=len(self.runs), kept=self.done)
         self.notice(self.lines)
         return todo
-
-    def work(
-        self, tasks: Sequence[MemberRun], keep: Callable[[MemberRun, Attempt[Files]], None]
-    ) -> None:
-        on_cluster(self.client, run_member, tasks, keep)
 
     def keep(self, task: MemberRun, result: Attempt[Files]) -> None:
         if result.result is None:
@@ -181,7 +177,7 @@ def run_ensemble(
         study_directory(loaded, out, resume=resume is not None),
     ):
         study = _EnsembleStudy(ensemble, runs, lines, client, loaded, out, started, progress, say)
-        summary = study.conduct()
+        summary = study.conduct(partial(on_cluster, client, run_member))
     return StudyResult(out, study.tables, summary)
 
 

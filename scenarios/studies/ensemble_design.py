@@ -16,12 +16,11 @@ from stackelgrid.analysis.ensemble.variants import OWN, PERFECT
 from stackelgrid.scenarios.build.random import stream
 from stackelgrid.scenarios.build.series import horizon_of
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.schema.ensemble import EnsembleSection
+from stackelgrid.scenarios.schema.ensemble import EnsembleSection, check_ensemble_runs
 from stackelgrid.scenarios.schema.forecast import ForecastSection
 from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.scenarios.schema.scenario import Scenario
 from stackelgrid.scenarios.schema.scheme_names import SCHEMES
-from stackelgrid.scenarios.schema.sizes import check_ensemble_runs
 from stackelgrid.scenarios.studies.begun import Begun
 from stackelgrid.scenarios.studies.study import size_of
 

@@ -70,7 +70,7 @@ class _SweepStudy(Study[Chunk, Tables]):
         *study: Any,
     ) -> None:  # fmt: skip
         super().__init__(*study)
-        self.sweep, self.built, self.data, self.points = sweep, built, data, points
+        self.sweep, self.built, self.data = sweep, built, data
         self.chunks = chunks_of(points)
         self.files = file_digests(self.loaded.resolved())
 
@@ -99,10 +99,6 @@ class _SweepStudy(Study[Chunk, Tables]):
             self.predicted = (self.predicted or 0) + int(frame["predicted_exact"].sum())
         for name in _TIMED:
             self.seconds[name] += float(frame[name].sum())
-
-    def work(self, tasks: Sequence[Chunk], keep: Callable[[Chunk, Tables], None]) -> None:
-        prepared = partial(_evaluation, self.data, self.points)
-        in_processes(self.loaded.scenario.solver.threads, prepared, tasks, keep)
 
     def keep(self, task: Chunk, result: Tables) -> None:
         write_chunk(self.out, task.number, result)
@@ -186,7 +182,8 @@ def sweep_exactness(
                 ManifestWriter(out).begin(["scenario.toml"])
             else:  # without a last line that a full disk has cut: others are appended
                 ManifestWriter(out).keep_before(len(study.chunks))
-        summary = study.conduct()
+        prepared = partial(_evaluation, data, points)
+        summary = study.conduct(partial(in_processes, loaded.scenario.solver.threads, prepared))
     return StudyResult(out, study.tables, summary)
 
 

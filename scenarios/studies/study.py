@@ -75,10 +75,6 @@ class Study(ABC, Generic[Task, Result]):
         """Log the start; return the tasks that are left."""
 
     @abstractmethod
-    def work(self, tasks: Sequence[Task], keep: Callable[[Task, Result], None]) -> None:
-        """Evaluate tasks; call `keep` with each result in this thread."""
-
-    @abstractmethod
     def keep(self, task: Task, result: Result) -> None:
         """Write the result of a task and count it."""
 
@@ -97,18 +93,21 @@ class Study(ABC, Generic[Task, Result]):
     def recount(self) -> None:
         """Count what is on disk: an interruption may come between saving and counting."""
 
-    def conduct(self) -> dict[str, Any]:
+    def conduct(
+        self, work: Callable[[Sequence[Task], Callable[[Task, Result], None]], None]
+    ) -> dict[str, Any]:
         """Evaluate the tasks that are left; return the summary.
 
-        Whatever ends the study, the summary says how far it came. Raises StackelgridError if the
-        directory cannot be written any more.
+        `work` evaluates tasks and calls its second argument with each and its result, in this
+        thread. Whatever ends the study, the summary says how far it came. Raises StackelgridError
+        if the directory cannot be written any more.
         """
         with writing(self.out):
             try:
                 tasks = self.begin()
                 self.progress(self.done)
                 self._summarise("running")
-                self.work(tasks, self._kept)
+                work(tasks, self._kept)
                 return self._end(self.finish())
             except BaseException:
                 with suppress(OSError):  # a full disk may be the reason
