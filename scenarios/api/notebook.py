@@ -136,9 +136,7 @@ def beside_the_loop(work: Callable[[Stop], object], refresh: Callable[[], None])
     KeyboardInterrupt is raised here.
     """
     stop = Stop()
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
+    if not _has_loop():
         work(stop)
         return
     outcome: Future[object] = Future()
@@ -159,6 +157,15 @@ def beside_the_loop(work: Callable[[Stop], object], refresh: Callable[[], None])
     if not outcome.done():  # a second interrupt ended the thread before it set a result
         raise KeyboardInterrupt
     outcome.result()
+
+
+def _has_loop() -> bool:
+    """Return True if an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _into(outcome: "Future[object]", work: Callable[[Stop], object], stop: Stop) -> None:
