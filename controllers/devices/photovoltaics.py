@@ -343,17 +343,22 @@ class Photovoltaics(DeviceKind):
         return np.where(curtailed, np.maximum(p_mw, 0.0), rating)
 
     def output(
-        self, available_mw: Floats, p_set_mw: Floats, q_set_mvar: Floats, p_max_mw: Floats
+        self,
+        available_mw: Floats,
+        p_set_mw: Floats,
+        q_set_mvar: Floats,
+        p_max_mw: Floats | None = None,
     ) -> tuple[Floats, Floats]:
         """Return active and reactive output (m, ...) in MW and MVAr; active power has priority.
 
-        A system feeds in the available power up to its rating and `p_max_mw`. `p_set_mw` is met
-        where that differs by no more than CURTAILED of the rating, a solver's rounding. Reactive
-        output stays in the inverter's circle and power factor at that active output. Systems that
+        A system feeds in the available power up to its rating and `p_max_mw` (None: up to
+        `p_set_mw`). `p_set_mw` is met where that differs by no more than CURTAILED of the rating,
+        a solver's rounding. Reactive output stays in the inverter's circle and power factor at that active output. Systems that
         are not controllable deliver the available power at any set point.
         """
         rating = per_device(self.sn_mva, available_mw)
-        most = np.minimum(np.minimum(available_mw, np.maximum(p_max_mw, 0.0)), rating)
+        limit = np.maximum(p_set_mw if p_max_mw is None else p_max_mw, 0.0)
+        most = np.minimum(np.minimum(available_mw, limit), rating)
         more = most - p_set_mw > tolerances.CURTAILED * rating
         p = np.where(more, most, np.clip(p_set_mw, 0.0, most))
         room = np.sqrt(np.maximum(rating**2 - p**2, 0.0))

@@ -57,15 +57,28 @@ def series(seed):
     return grid_series(load, 0.3 * load, clear_sky(N) * cloudy, price, price - 25.0)
 
 
+NAMES = {"load": ("load_p_mw", "load_q_mvar"), "pv": ("pv_available_mw",)}
+
+
+def columns(of):
+    """Loads (active, then reactive), PV and prices, each (n, columns)."""
+    return tuple(columns_of(of, NAMES).values())
+
+
+def from_columns(load, pv, price):
+    """The series of the columns that `columns` returns."""
+    return series_of({"load": load, "pv": pv, "price": price}, NAMES)
+
+
 OUTLOOK, PAST = series(1), series(2)
-PAST_COLUMNS = tuple(values[:DAY] for values in columns_of(PAST))
+PAST_COLUMNS = tuple(values[:DAY] for values in columns(PAST))
 UPPER = np.maximum(RATED, OUTLOOK.pv_available_mw)
 DEVIATION = ErrorModel(0.3, 24.0, 0.9)
 
 
 def realised(paths):
-    load, pv, price = columns_of(OUTLOOK)
-    return series_of(
+    load, pv, price = columns(OUTLOOK)
+    return from_columns(
         deviated(load, paths[0], relative=True),
         deviated(pv, paths[1], relative=True, upper=UPPER),
         deviated(price, 30.0 * paths[2], relative=False),
@@ -77,7 +90,7 @@ WORLD = realised([DEVIATION.path(white(s), 1.0).deviation for s in (3, 4, 5)])
 
 def source(name, world=WORLD, level=1.0, updates=EVERY):
     """One kind of source in a world."""
-    seen, told = columns_of(world), columns_of(OUTLOOK)
+    seen, told = columns(world), columns(OUTLOOK)
     if name == "day_before":
         parts = [SameTimeDayBefore(p, s) for p, s in zip(PAST_COLUMNS, seen, strict=True)]
     elif name == "last":
@@ -102,7 +115,8 @@ def source(name, world=WORLD, level=1.0, updates=EVERY):
         parts = [
             OutlookWithErrors(told[k], k < 2, errors[k], observed[k], uppers[k]) for k in range(3)
         ]
-    return UpdatedForecast(*parts, updates, HORIZON, N)
+    load, pv, price = parts
+    return UpdatedForecast({"load": load, "pv": pv}, price, NAMES, updates, HORIZON, N)
 
 
 BLIND = ("autoregressive", "day_before", "last", "clear_sky", "table")
@@ -118,12 +132,12 @@ def equal(one, other):
 @pytest.mark.parametrize("k", [0, 1, 9, 30])
 def test_the_forecast_never_sees_the_future(name, k):
     """Anything may happen from interval k on: what is told at k is the same, bit by bit."""
-    before, after = columns_of(WORLD), []
+    before, after = columns(WORLD), []
     for values, factor in zip(before, (1.7, 0.4, 1.2), strict=True):
         changed = values.copy()
         changed[k:] *= factor
         after.append(changed)
-    world, other = source(name), source(name, series_of(*after))
+    world, other = source(name), source(name, from_columns(*after))
     for interval in range(k + 1):
         assert equal(world.at(interval), other.at(interval))
     if name != "table":  # nothing that happens changes a table
@@ -133,9 +147,9 @@ def test_the_forecast_never_sees_the_future(name, k):
 
 def test_perfect_foresight_does_see_the_future():
     """What the test above would find in a source that looks ahead."""
-    load, pv, price = (v.copy() for v in columns_of(WORLD))
+    load, pv, price = (v.copy() for v in columns(WORLD))
     load[9:] *= 1.7
-    other = PerfectForecast(series_of(load, pv, price), HORIZON)
+    other = PerfectForecast(from_columns(load, pv, price), HORIZON)
     assert not equal(PerfectForecast(WORLD, HORIZON).at(9), other.at(9))
 
 
@@ -232,8 +246,8 @@ def test_at_night_the_deviation_of_the_last_daylight_is_remembered():
 
 def test_persistence_repeats_the_day_before():
     told = source("day_before")
-    rows = told.load.rows(5, 5, 3 * DAY)
-    loads = columns_of(WORLD)[0]
+    rows = told.devices["load"].rows(5, 5, 3 * DAY)
+    loads = columns(WORLD)[0]
     np.testing.assert_array_equal(rows[: DAY - 5], PAST_COLUMNS[0][5:])  # yesterday
     np.testing.assert_array_equal(rows[DAY - 5 : DAY], loads[:5])  # seen this morning
     # beyond a day the latest value of that time again
@@ -241,14 +255,14 @@ def test_persistence_repeats_the_day_before():
 
 
 def test_persistence_of_the_last_value():
-    rows = source("last").load.rows(7, 9, 4)
-    np.testing.assert_array_equal(rows, np.repeat(columns_of(WORLD)[0][6:7], 4, axis=0))
-    first = source("last").load.rows(0, 0, 2)
+    rows = source("last").devices["load"].rows(7, 9, 4)
+    np.testing.assert_array_equal(rows, np.repeat(columns(WORLD)[0][6:7], 4, axis=0))
+    first = source("last").devices["load"].rows(0, 0, 2)
     np.testing.assert_array_equal(first, np.repeat(PAST_COLUMNS[0][-1:], 2, axis=0))
 
 
 def test_clear_sky_share_is_kept_over_the_night():
-    sky = source("clear_sky").pv
+    sky = source("clear_sky").devices["pv"]
     seen, clear = WORLD.pv_available_mw, clear_sky(N)
     bright = clear.sum(axis=1) > 0.05 * clear.sum(axis=1).max()
     last = int(np.flatnonzero(bright[:DAY])[-1])
@@ -269,7 +283,7 @@ def test_between_updates_the_old_forecast_is_known():
     assert issued == [0] * 6 + [6] * 6 + [12]
     hourly = source("autoregressive")
     # at 9 what was said at 6 of the intervals from 9 on
-    expected = HORIZON.average(hourly.load.rows(6, 9, 8), 0)
+    expected = HORIZON.average(hourly.devices["load"].rows(6, 9, 8), 0)
     np.testing.assert_array_equal(told.at(9).load_p_mw, expected[:, :3])
     assert equal(told.at(6), hourly.at(6))
     assert not equal(told.at(9), hourly.at(9))
@@ -327,8 +341,9 @@ def test_a_day_must_be_whole_intervals():
 def test_a_gap_of_a_table_is_refused_when_asked_for():
     shifts = np.zeros((1, N))
     shifts[0, 12] = np.nan
-    table = Tabulated(columns_of(OUTLOOK)[0], np.array([0]), shifts, True)
-    told = replace(source("table"), load=table)
+    table = Tabulated(columns(OUTLOOK)[0], np.array([0]), shifts, True)
+    told = source("table")
+    told = replace(told, devices={**told.devices, "load": table})
     told.at(2)
     with pytest.raises(ProfileError, match="no value for interval 12 at the update of interval 5"):
         told.at(5)

@@ -12,9 +12,9 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.certification.recovery import (
     Excess,
     convex_concave,
+    feed_in_cap,
     largest_reward,
     loss_price,
-    pv_cap,
     tightened_limits,
 )
 from stackelgrid.controllers.leaders.feeder_agent import FeederAgent
@@ -24,7 +24,7 @@ from stackelgrid.controllers.models.active_network import (
 )
 from stackelgrid.controllers.networks.radial import radial_network
 from stackelgrid.controllers.networks.reduction import FlowState, reduce_network
-from stackelgrid.controllers.schedule import Measurement
+from stackelgrid.controllers.schedule import Measurement, Schedule
 from stackelgrid.profiles.time_axis import Horizon
 
 MARGIN = tolerances.RECOVERY_MARGIN_PU
@@ -114,9 +114,11 @@ def test_the_most_that_burning_saves(prices, curtailment, reward):
     assert largest_reward(np.array(prices), curtailment) == pytest.approx(reward)
 
 
-def test_capped_pv_is_told_in_per_unit():
-    cap = pv_cap(0.1, np.array([[0.02, np.inf], [0.0, 0.05]]))
-    np.testing.assert_allclose(cap.upper["pv_p"], [0.2, np.inf, 0.0, 0.5])
+def test_feed_in_is_capped_in_per_unit_at_a_share_of_the_schedule():
+    pv = np.array([[0.04, 0.03], [0.0, 0.05]])
+    schedule = Schedule(0, np.ones(2), np.zeros(2), np.zeros(2), pv_p_mw=pv, pv_q_mvar=0.0 * pv)
+    cap = feed_in_cap(0.1, schedule, np.array([0.5, np.inf]))
+    np.testing.assert_allclose(cap.upper["pv_p"], [0.2, np.inf, 0.0, np.inf])
 
 
 @dataclass

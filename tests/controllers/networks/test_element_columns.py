@@ -5,7 +5,6 @@ import pandapower as pp
 import pytest
 from support.outside_nets import street, triangle
 
-from stackelgrid.controllers.device_limits import battery_step, pv_output
 from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.devices.elements import is_photovoltaic
 from stackelgrid.controllers.errors import NetworkError
@@ -37,7 +36,7 @@ def test_a_storage_charges_and_discharges_within_its_own_limits():
     batteries = feeder(with_storage()).batteries
     energy = batteries.e_initial_mwh
     for asked, delivered in ((-0.01, -0.002), (0.01, 0.005)):
-        power, after = battery_step(batteries, energy, np.array([asked]), 0.5)
+        power, after = batteries.step(energy, np.array([asked]), 0.5)
         assert power[0] == delivered
         assert after[0] == pytest.approx(0.005 + 0.5 * delivered, rel=1e-12)
     assert feeder(with_storage(min_p_mw=np.nan)).batteries.discharge_max_mw[0] == 0.005
@@ -69,7 +68,7 @@ def test_photovoltaics_in_any_spelling(kind, solar):
 def test_pv_that_is_not_controllable_feeds_in_what_there_is_at_its_own_power_factor():
     pv = feeder(with_sgen(p_mw=0.01, q_mvar=-0.002, scaling=2.0, type="PV")).photovoltaics
     assert pv.p_rated_mw[0] == 0.02
-    p, q = pv_output(pv, np.array([0.015]), np.array([0.0]), np.array([0.01]))
+    p, q = pv.output(np.array([0.015]), np.array([0.0]), np.array([0.01]))
     assert (p[0], q[0]) == (0.015, pytest.approx(-0.003, rel=1e-12))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stackelgrid.controllers.devices.registry import series_names
 from stackelgrid.profiles.forecast import GridSeries, columns_of, series_of
 from stackelgrid.profiles.forecast_predictors import ClearSkyShare, SameTimeDayBefore
 from stackelgrid.profiles.time_axis import TimeAxis
@@ -146,10 +147,10 @@ def test_the_forecast_never_sees_the_future(world, monkeypatch, model):
         reality = reality_of(scenario, profiles)
         series = {}
         for name, one in reality.series.items():
-            columns = [values.copy() for values in columns_of(one)]
-            for values in columns:
+            columns = {k: v.copy() for k, v in columns_of(one, series_names()).items()}
+            for values in columns.values():
                 values[1:] *= 1.4
-            series[name] = series_of(*columns)
+            series[name] = series_of(columns, series_names())
         paths = {
             k: replace(p, path=p.path * ([1.0] + [1.4] * 10)) for k, p in reality.paths.items()
         }
@@ -167,10 +168,13 @@ def test_the_forecast_never_sees_the_future(world, monkeypatch, model):
 def test_persistence_knows_the_day_before(world):
     scenario = world("villages", forecast={"model": "persistence"})
     source = scenario.forecasts["mv1"]
-    assert isinstance(source.load, SameTimeDayBefore)
-    assert isinstance(source.pv, ClearSkyShare)
+    assert isinstance(source.devices["load"], SameTimeDayBefore)
+    assert isinstance(source.devices["pv"], ClearSkyShare)
     # 20 June is a Friday: the same customers as on Saturday with another noise
-    past, today = source.load.past, columns_of(scenario.realised["mv1"])[0]
+    past, today = (
+        source.devices["load"].past,
+        columns_of(scenario.realised["mv1"], series_names())["load"],
+    )
     assert past.shape == (96, today.shape[1])
     loads = past.shape[1] // 2
     levels = past[:, :loads].mean(axis=0) / today[:, :loads].mean(axis=0)

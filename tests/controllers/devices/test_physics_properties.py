@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stackelgrid.controllers.device_limits import battery_step, pv_output, unit_output
 from stackelgrid.controllers.devices.batteries import Batteries
 from stackelgrid.controllers.devices.photovoltaics import Photovoltaics
 from stackelgrid.controllers.devices.units import Units
@@ -74,7 +73,7 @@ def battery_cases(draw):
 @given(battery_cases())
 def test_no_set_point_leaves_the_limits_of_a_battery(case):
     unit, energy, set_point, dt_h = case
-    power, after = battery_step(unit, energy, set_point, dt_h)
+    power, after = unit.step(energy, set_point, dt_h)
     assert unit.e_min_mwh <= after <= unit.e_max_mwh
     assert np.abs(power) <= unit.p_max_mw
     assert power * set_point >= 0.0  # never the other direction
@@ -89,7 +88,7 @@ def test_no_set_point_leaves_the_limits_of_a_battery(case):
 def test_a_cut_set_point_reaches_a_limit(case):
     """Power is cut only as far as rating or energy ask for."""
     unit, energy, set_point, dt_h = case
-    power, after = battery_step(unit, energy, set_point, dt_h)
+    power, after = unit.step(energy, set_point, dt_h)
     if power[0] != set_point[0]:
         full = set_point[0] > 0.0 and after[0] == pytest.approx(unit.e_max_mwh[0])
         empty = set_point[0] < 0.0 and after[0] == pytest.approx(unit.e_min_mwh[0], abs=1e-9)
@@ -99,7 +98,7 @@ def test_a_cut_set_point_reaches_a_limit(case):
 def test_battery_efficiencies_count_at_the_grid_side():
     """1 MW for an hour: 0.9 MWh arrive; 0.8 MW for an hour take 1 MWh out at 80 percent."""
     unit = batteries([1.0, 1.0, 1.0], [0.0] * 3, [10.0] * 3, 0.9, 0.8)
-    power, after = battery_step(unit, np.full(3, 5.0), np.array([1.0, -0.8, 0.0]), 1.0)
+    power, after = unit.step(np.full(3, 5.0), np.array([1.0, -0.8, 0.0]), 1.0)
     np.testing.assert_array_equal(power, [1.0, -0.8, 0.0])
     np.testing.assert_allclose(after, [5.9, 4.0, 5.0], rtol=1e-15)
 
@@ -107,7 +106,7 @@ def test_battery_efficiencies_count_at_the_grid_side():
 def test_battery_is_filled_and_emptied_exactly():
     """0.09 MWh of room take 0.4 MW for a quarter hour at 90 percent; 0.1 MWh give 0.32 MW."""
     unit = batteries([1.0, 1.0], [0.2, 0.2], [1.0, 1.0], 0.9, 0.8)
-    power, after = battery_step(unit, np.array([0.91, 0.3]), np.array([1.0, -1.0]), 0.25)
+    power, after = unit.step(np.array([0.91, 0.3]), np.array([1.0, -1.0]), 0.25)
     np.testing.assert_allclose(power, [0.4, -0.32], rtol=1e-12)
     np.testing.assert_allclose(after, [1.0, 0.2], rtol=1e-12)
 
@@ -120,7 +119,7 @@ def test_battery_is_filled_and_emptied_exactly():
 )
 def test_pv_stays_in_circle_power_factor_and_sun(available, p_set, q_set, factor):
     unit = photovoltaics([1.0], [1.1], factor)
-    p, q = pv_output(unit, *(np.array([v]) for v in (available, p_set, q_set)))
+    p, q = unit.output(*(np.array([v]) for v in (available, p_set, q_set)))
     assert 0.0 <= p[0] <= available
     assert np.hypot(p[0], q[0]) <= 1.1 * (1 + 1e-12)
     if factor > 0.0:
@@ -135,16 +134,16 @@ def test_pv_reactive_power_gets_what_is_left():
     """3-4-5: an inverter of 0.5 MVA at 0.4 MW has 0.3 MVAr left; at cos phi 0.8 too."""
     for factor in (0.0, 0.8):
         unit = photovoltaics([0.4] * 2, [0.5] * 2, factor)
-        p, q = pv_output(unit, np.full(2, 0.4), np.full(2, 0.4), np.array([9.0, -9.0]))
+        p, q = unit.output(np.full(2, 0.4), np.full(2, 0.4), np.array([9.0, -9.0]))
         np.testing.assert_allclose(p, 0.4)
         np.testing.assert_allclose(q, [0.3, -0.3], rtol=1e-12)
-    half, _ = pv_output(unit, np.full(2, 0.4), np.full(2, 0.2), np.zeros(2))
-    _, q = pv_output(unit, np.full(2, 0.4), half, np.full(2, 9.0))
+    half, _ = unit.output(np.full(2, 0.4), np.full(2, 0.2), np.zeros(2))
+    _, q = unit.output(np.full(2, 0.4), half, np.full(2, 9.0))
     np.testing.assert_allclose(q, 0.15, rtol=1e-12)  # 0.2 MW tan(acos(0.8))
 
 
 def test_pv_with_unity_power_factor_has_no_reactive_power():
-    _, q = pv_output(photovoltaics([1.0], [1.1], 1.0), *(np.array([0.5]),) * 3)
+    _, q = photovoltaics([1.0], [1.1], 1.0).output(*(np.array([0.5]),) * 3)
     assert q[0] == 0.0
 
 
@@ -152,13 +151,13 @@ def test_limits_hold_over_a_horizon():
     """Arrays (devices, steps) are cut device by device."""
     unit = photovoltaics([1.0, 2.0], [1.0, 2.0])
     available = np.array([[0.5, 3.0], [0.5, 3.0]])
-    p, q = pv_output(unit, available, np.full((2, 2), 9.0), np.full((2, 2), 9.0))
+    p, q = unit.output(available, np.full((2, 2), 9.0), np.full((2, 2), 9.0))
     np.testing.assert_array_equal(p, [[0.5, 1.0], [0.5, 2.0]])
     np.testing.assert_allclose(q, [[np.sqrt(0.75), 0.0], [np.sqrt(3.75), 0.0]])
-    out = unit_output(units([0.1, 0.0], [0.5, np.inf]), np.array([[0.0, 9.0], [-1.0, 9.0]]))
+    out = units([0.1, 0.0], [0.5, np.inf]).output(np.array([[0.0, 9.0], [-1.0, 9.0]]))
     np.testing.assert_array_equal(out, [[0.1, 0.5], [0.0, 9.0]])
 
 
 def test_units_stay_in_their_range():
     unit = units([0.1, 0.1, 0.1], [0.5, 0.5, np.inf])
-    np.testing.assert_array_equal(unit_output(unit, np.array([0.0, 0.3, 1e6])), [0.1, 0.3, 1e6])
+    np.testing.assert_array_equal(unit.output(np.array([0.0, 0.3, 1e6])), [0.1, 0.3, 1e6])

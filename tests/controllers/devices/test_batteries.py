@@ -1,6 +1,5 @@
 """Battery modes: what a relaxed mode burns, what an integer one does, and what the rows cut off."""
 
-from collections import defaultdict
 from itertools import product
 
 import numpy as np
@@ -9,9 +8,10 @@ import pytest
 from scipy.optimize import linprog
 
 from stackelgrid.controllers.devices.batteries import Batteries
-from stackelgrid.controllers.models.battery import add_batteries, wear_cost
+from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
 
 GAIN = 0.8
+OPTIONS = ActiveNetworkOptions()
 ROOM = ("room_above", "room_below")
 
 
@@ -35,13 +35,12 @@ def dispatch(optimise):
         dt = np.ones(steps) if dt is None else np.asarray(dt)
         m = pyo.ConcreteModel()
         m.steps = pyo.RangeSet(0, steps - 1)
-        m.injections_p, m.injections_q = defaultdict(list), defaultdict(list)
         one = batteries(wear=wear)
-        add_batteries(m, one, one.bus, 1.0, dt, "initial")
+        one.equations(m, 1.0, dt, OPTIONS)
         for name in without:
             m.component(name).deactivate()
         paid = sum(dt[t] * price[t] * (m.charge[0, t] - m.discharge[0, t]) for t in m.steps)
-        m.cost = pyo.Objective(expr=paid + wear_cost(m, one, 1.0, dt))
+        m.cost = pyo.Objective(expr=paid + one.cost(m, 1.0, dt, OPTIONS))
         return optimise(m, {"energy_initial": [start], "energy_terminal": [end]}, gap)
 
     return run
