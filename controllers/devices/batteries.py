@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
-import pyomo.environ as pyo
+from pydantic import Field, model_validator
 
-from stackelgrid.controllers.devices.elements import NetElements
 from stackelgrid.controllers.devices.kind import (
     Arrays,
     DeviceKind,
@@ -18,10 +17,13 @@ from stackelgrid.controllers.devices.kind import (
     Snap,
     per_device,
 )
-from stackelgrid.controllers.solvers.step_constraint import every_step
+from stackelgrid.controllers.devices.placement import Phase, Placement
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
+from stackelgrid.profiles.section import Efficiency, NonNegative, Positive
 
 if TYPE_CHECKING:
+    from stackelgrid.controllers.devices.elements import NetElements
+    from stackelgrid.controllers.devices.placement import Placed, Placing
     from stackelgrid.profiles.forecast import GridForecast
 
 _ENERGY = Role.PLAN | Role.STATE | Role.OUTPUT | Role.TOTAL
@@ -34,6 +36,27 @@ _LIMITS = {
     "room_below": "energy limits while discharging",
     "terminal_energy": "energy at the end of the horizon",
 }
+
+
+class BatterySection(Placement):
+    """Batteries of one size; without `phase` each is connected like the customer at its bus."""
+
+    p_mw: Positive
+    e_mwh: Positive
+    e_min_mwh: NonNegative = 0.0
+    soc_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 50.0
+    efficiency_charge: Efficiency = 0.95
+    efficiency_discharge: Efficiency = 0.95
+    wear_eur_per_mwh: NonNegative = 0.0
+    phase: Phase | None = None
+
+    @model_validator(mode="after")
+    def _energies(self) -> Self:
+        if self.e_min_mwh >= self.e_mwh:
+            raise ValueError(f"e_min_mwh must be below e_mwh = {self.e_mwh:g}")
+        if self.soc_percent / 100.0 * self.e_mwh < self.e_min_mwh:
+            raise ValueError(f"soc_percent lies below e_min_mwh = {self.e_min_mwh:g}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -76,6 +99,9 @@ class Batteries(DeviceKind):
     snaps: ClassVar[tuple[Snap, ...]] = (Snap("mode", ("charge",), ("discharge",)),)
     data: ClassVar[tuple[str, ...]] = ("energy_initial", "energy_terminal")
     prosumer: ClassVar[bool] = True
+    sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {
+        "batteries": (tuple[BatterySection, ...], ())
+    }
 
     @property
     def table(self) -> tuple[str, ...]:
@@ -115,12 +141,28 @@ class Batteries(DeviceKind):
         )
 
     @classmethod
-    def claims(cls, elements: NetElements) -> Mapping[str, Bools]:
+    def claims(cls, elements: "NetElements") -> Mapping[str, Bools]:
         """Return the controllable storages."""
         return {"storage": elements.controllable("storage")}
 
     @classmethod
-    def read(cls, elements: NetElements) -> Self:
+    def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
+        """Add controllable storages."""
+        for k, battery in enumerate(placing.sections("batteries")):
+            buses = placing.buses(battery, f"batteries.{k}")
+            placing.add(
+                "storage", "battery", buses, "batteries", p_mw=0.0, max_e_mwh=battery.e_mwh,
+                min_e_mwh=battery.e_min_mwh, soc_percent=battery.soc_percent,
+                max_p_mw=battery.p_mw, min_p_mw=-battery.p_mw, controllable=True,
+                efficiency_charge=battery.efficiency_charge,
+                efficiency_discharge=battery.efficiency_discharge,
+                wear_eur_per_mwh=battery.wear_eur_per_mwh,
+                phase=placing.phases(battery.phase, f"batteries.{k}", buses),
+            )  # fmt: skip
+        return ()
+
+    @classmethod
+    def read(cls, elements: "NetElements") -> Self:
         """Read the controllable storages; the limits are pandapower's, in MW and MWh."""
         frame, values = elements.of(cls, "storage"), elements.values
         power = values(frame, "max_p_mw", np.nan)
@@ -181,6 +223,10 @@ class Batteries(DeviceKind):
         rule "initial" requires at least `m.energy_terminal` at the end; with "value" the remaining
         energy has a price in the objective.
         """
+        import pyomo.environ as pyo
+
+        from stackelgrid.controllers.solvers.step_constraint import every_step
+
         steps = len(dt_h)
         m.batteries = pyo.RangeSet(0, len(self.index) - 1)
         power, drawn = self.p_max_mw / base_mva, self.discharge_max_mw / base_mva

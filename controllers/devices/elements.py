@@ -1,6 +1,5 @@
 """Reader of the elements of a pandapower net for kinds of devices."""
 
-import re
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -13,9 +12,6 @@ from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.phases import CONNECTIONS
 from stackelgrid.profiles.arrays import Bools, Floats
-
-# words of an sgen's type that stand for photovoltaics, in any case, beside any other words
-_SOLAR = {"pv", "solar", "photovoltaic", "photovoltaics", "photovoltaik"}
 
 
 class NetElements:
@@ -57,10 +53,6 @@ class NetElements:
         """Return the elements of a table that no kind claims."""
         frame: pd.DataFrame = self.net[table]
         return frame[~self._taken[table]] if table in self._taken else frame
-
-    def photovoltaic(self) -> Bools:
-        """Return whether the type of each static generator is photovoltaics."""
-        return is_photovoltaic(self.net.sgen)
 
     def controllable(self, table: str, frame: pd.DataFrame | None = None) -> Bools:
         """Return whether elements are controllable, all of a table or those of `frame`.
@@ -112,12 +104,6 @@ class NetElements:
         """Raise NetworkError that names the elements which are not good."""
         if not good.all():
             raise NetworkError(f"{named(self.grid, table, frame.index[~good])} {text}")
-
-
-def is_photovoltaic(sgen: pd.DataFrame) -> Bools:
-    """Return whether the type of each static generator is photovoltaics: PV, Solar, PV roof, ..."""
-    words = (re.split(r"[^a-z]+", str(kind).casefold()) for kind in sgen["type"])
-    return np.array([not _SOLAR.isdisjoint(w) for w in words], dtype=bool)
 
 
 def controllable(frame: pd.DataFrame, table: str) -> Bools:

@@ -15,8 +15,10 @@ import numpy as np
 
 from stackelgrid.profiles.arrays import Floats, Ints
 
-if TYPE_CHECKING:  # a kind names what places and reads it; these modules know the kinds
+# a scenario's schema reads the kinds, before pandapower and Pyomo are needed
+if TYPE_CHECKING:
     from stackelgrid.controllers.devices.elements import NetElements
+    from stackelgrid.controllers.devices.placement import Placed, Placing, SeriesMaker
     from stackelgrid.profiles.forecast import GridForecast
 
 Arrays = Mapping[str, Floats]
@@ -110,6 +112,8 @@ class DeviceKind(ABC):
     data: ClassVar[tuple[str, ...]] = ()  # variables of the model that hold data
     prosumer: ClassVar[bool] = False  # a bus with such a device may trade
     transmission: ClassVar[bool] = False  # accepted on a transmission network
+    # sections of a grid in a scenario by key: type and default, as fields of a pydantic model
+    sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {}
 
     if TYPE_CHECKING:  # fields or properties of the subclasses, (devices,)
 
@@ -134,6 +138,31 @@ class DeviceKind(ABC):
             """Connection of each: a, b, c, abc (balanced three-phase), empty if not stated."""
 
     # -- data
+
+    @classmethod
+    def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
+        """Add the devices of a scenario's sections to a net; returns them by section.
+
+        Raises ScenarioError for buses that are not accepted.
+        """
+        return ()
+
+    def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
+        """Return the series (n, devices) of this kind.
+
+        maker: time axis, site, weather, random generators and files of the scenario.
+        placed: the devices by section, as returned by `place`.
+        """
+        return {}
+
+    @classmethod
+    def has_clear_sky(cls, placed: "tuple[Placed, ...]") -> bool:
+        """Return whether `clear_sky` has values."""
+        return False
+
+    def clear_sky(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> Floats:
+        """Return the series (n, devices) under a clear sky; raises ProfileError without one."""
+        raise NotImplementedError(f"{self.kind}: no clear sky")
 
     @classmethod
     @abstractmethod

@@ -1,18 +1,54 @@
 """Uncontrolled consumers, and all elements that no other kind of device claims."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+from pydantic import model_validator
 
-from stackelgrid.controllers.devices.elements import NetElements
 from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, Quantity, Role
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
+from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.section import NonNegative, Positive, Section, Shares
 
 if TYPE_CHECKING:
+    from stackelgrid.controllers.devices.elements import NetElements
+    from stackelgrid.controllers.devices.placement import Placed, SeriesMaker
     from stackelgrid.profiles.forecast import GridForecast
 
 _ROLES = Role.SERIES | Role.OUTPUT | Role.TOTAL
+
+
+class Diversity(Section):
+    """Variation of customers around a standard profile; see profiles/loads.py."""
+
+    level_sigma: NonNegative = 0.35
+    shift_min_sigma: NonNegative = 45.0
+    noise_sigma: NonNegative = 0.25
+    noise_correlation_h: Positive = 1.0
+
+
+class LoadsSection(Section):
+    """Profiles of the uncontrolled loads.
+
+    `mix` blends standard profiles into one shape for all loads, `assign` gives each load one of
+    them by share, `file` holds a column for each load (docs/howto/profiles.md). `equal` shares the
+    grid's total nominal power equally; `scale` multiplies it.
+    """
+
+    mix: Shares | None = None
+    assign: Shares | None = None
+    file: str | None = None
+    diversity: Diversity = Diversity()
+    equal: bool = False
+    scale: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(v is not None for v in (self.mix, self.assign, self.file)) != 1:
+            raise ValueError("exactly one of mix, assign and file is accepted")
+        return self
 
 
 @dataclass(frozen=True)
@@ -45,6 +81,7 @@ class Loads(DeviceKind):
                  column="q_mvar"),
     )  # fmt: skip
     transmission: ClassVar[bool] = True
+    sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {"loads": (LoadsSection, ...)}
 
     @property
     def uncertain(self) -> Bools:
@@ -61,7 +98,7 @@ class Loads(DeviceKind):
         return {name: scale * series[name] for name in self.names(Role.SERIES)}
 
     @classmethod
-    def read(cls, elements: NetElements) -> Self:
+    def read(cls, elements: "NetElements") -> Self:
         """Read all loads, and static generators and storages of constant power."""
         parts = [(t, elements.unclaimed(t), s)
                  for t, s in (("load", 1.0), ("sgen", -1.0), ("storage", 1.0))]  # fmt: skip
@@ -81,6 +118,17 @@ class Loads(DeviceKind):
             ),
             phase=tuple(p for table, frame, _ in parts for p in elements.phases(frame, table)),
         )
+
+    def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
+        """Return the nominal powers times a profile; constant powers have none."""
+        section: LoadsSection = maker.sections("loads")
+        factor = np.ones((maker.axis.length, len(self.index)))
+        at = np.flatnonzero(self.profiled)
+        if len(at):
+            names = [self.name[i] for i in at]
+            nominal = self.p_mw[at] / section.scale  # a file holds powers before scaling
+            factor[:, at] = _factors(maker, section, names, nominal)
+        return {"load_p_mw": factor * self.p_mw, "load_q_mvar": factor * self.q_mvar}
 
     def consumption(self, values: Arrays) -> tuple[Floats, Floats]:
         """Return the power of the loads."""
@@ -102,3 +150,49 @@ class Loads(DeviceKind):
         """Return the columns of the table `device`, in the sign of each element's table."""
         sign = np.where(np.array(self.table, dtype=object) == "sgen", -1.0, 1.0)
         return {name: sign * power for name, power in super().device_columns(outputs).items()}
+
+
+def _factors(
+    maker: "SeriesMaker", section: LoadsSection, names: Sequence[str], nominal_mw: Floats
+) -> Floats:
+    """Return factors (n, loads) of the nominal power (loads,)."""
+    from stackelgrid.profiles.loads import LoadDiversity, diverse_loads, standard_load
+
+    if section.file is not None:
+        return maker.factors("loads", section.file, names, nominal_mw)
+    d = section.diversity
+    diversity = LoadDiversity(
+        d.level_sigma, d.shift_min_sigma, d.noise_sigma, d.noise_correlation_h
+    )
+    padded = diversity.padded(maker.axis)
+
+    def standard(kind: str) -> Floats:
+        try:
+            return standard_load(kind, padded)  # type: ignore[arg-type]
+        except ProfileError as error:
+            raise ProfileError(f"{maker.where('loads')}: {error}") from error
+
+    def diverse(base: Floats, count: int, consumer: str) -> Floats:
+        rng = maker.generator("loads", consumer)
+        noise = maker.variation("loads", consumer)
+        return diverse_loads(base, maker.axis, count, diversity, rng, noise)
+
+    if section.mix is not None:
+        shares = _shares(section.mix).items()
+        base = sum(share * standard(kind) for kind, share in shares)
+        return diverse(np.asarray(base), len(names), "mix")
+    assert section.assign is not None
+    assigned = _shares(section.assign)
+    rng = maker.generator("loads", "assign")
+    drawn = rng.choice(len(assigned), size=len(names), p=list(assigned.values()))
+    factors = np.empty((maker.axis.length, len(names)))
+    for k, kind in enumerate(assigned):
+        members = np.flatnonzero(drawn == k)
+        if len(members):
+            factors[:, members] = diverse(standard(kind), len(members), kind)
+    return factors
+
+
+def _shares(weights: Mapping[str, float]) -> dict[str, float]:
+    total = sum(weights.values())
+    return {kind: weight / total for kind, weight in weights.items()}

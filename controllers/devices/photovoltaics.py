@@ -1,14 +1,14 @@
 """Curtailable photovoltaics with an inverter's reactive power (docs/formulation.md)."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
-import pyomo.environ as pyo
+from pydantic import Field
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.devices.elements import NetElements
 from stackelgrid.controllers.devices.kind import (
     Arrays,
     Curtailed,
@@ -19,13 +19,21 @@ from stackelgrid.controllers.devices.kind import (
     Role,
     per_device,
 )
-from stackelgrid.controllers.solvers.step_constraint import every_step
+from stackelgrid.controllers.devices.placement import Phase, Placed, Placement
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
+from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.section import Positive, Section, Share
 
 if TYPE_CHECKING:
-    from stackelgrid.profiles.forecast import GridForecast
+    import pandas as pd
 
-PV_TYPE = "PV"  # type of the static generators that a scenario adds
+    from stackelgrid.controllers.devices.elements import NetElements
+    from stackelgrid.controllers.devices.placement import Placing, SeriesMaker
+    from stackelgrid.profiles.forecast import GridForecast
+    from stackelgrid.profiles.photovoltaics import CloudModel
+
+# words of an sgen's type that stand for photovoltaics, in any case, beside any other words
+_SOLAR = {"pv", "solar", "photovoltaic", "photovoltaics", "photovoltaik"}
 _POWER = Role.PLAN | Role.SET_POINT | Role.OUTPUT
 _LIMITS = {
     "available_power": "available power",
@@ -33,6 +41,26 @@ _LIMITS = {
     "inverter_rating": "inverter rating",
     "pv_p": "limit of 0 MW",
 }
+
+
+class PvPlane(Section):
+    """Orientation of PV systems, or a `file` with one column for each system.
+
+    `azimuth_degree` is clockwise from north; without it systems face the equator.
+    """
+
+    tilt_degree: Annotated[float, Field(ge=0.0, le=90.0)] = 30.0
+    azimuth_degree: Annotated[float, Field(ge=0.0, le=360.0)] | None = None
+    file: str | None = None
+
+
+class PvSection(PvPlane, Placement):
+    """PV systems of one size; without `phase` each is connected like the customer at its bus."""
+
+    p_mw: Positive
+    sn_mva: Positive | None = None
+    min_power_factor: Share = 0.0
+    phase: Phase | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +103,10 @@ class Photovoltaics(DeviceKind):
     cost_label: ClassVar[str] = "curtailment"
     data: ClassVar[tuple[str, ...]] = ("pv_available",)
     prosumer: ClassVar[bool] = True
+    sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {
+        "net_pv": (PvPlane | None, None),
+        "pv": (tuple[PvSection, ...], ()),
+    }
 
     @property
     def table(self) -> tuple[str, ...]:
@@ -115,12 +147,81 @@ class Photovoltaics(DeviceKind):
         return np.maximum(self.p_rated_mw, series["pv_available_mw"])
 
     @classmethod
-    def claims(cls, elements: NetElements) -> Mapping[str, Bools]:
+    def claims(cls, elements: "NetElements") -> Mapping[str, Bools]:
         """Return the static generators whose type is photovoltaics."""
-        return {"sgen": elements.photovoltaic()}
+        return {"sgen": is_photovoltaic(elements.net.sgen)}
 
     @classmethod
-    def read(cls, elements: NetElements) -> Self:
+    def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
+        """Add static generators of type PV; `net_pv` is the orientation of those in the net."""
+        own, stated = int(is_photovoltaic(placing.net.sgen).sum()), placing.sections("net_pv")
+        placed = [Placed("net_pv", stated or PvPlane(), 0, own)] if own else []
+        if stated is not None and not own:
+            placing.refuse(
+                "net_pv", "the net brings no PV system (an sgen of type PV); pv places new ones"
+            )
+        for k, pv in enumerate(placing.sections("pv")):
+            buses = placing.buses(pv, f"pv.{k}")
+            placing.add(
+                "sgen", "pv", buses, "pv", p_mw=pv.p_mw, sn_mva=pv.sn_mva or pv.p_mw, type="PV",
+                controllable=True, min_power_factor=pv.min_power_factor,
+                phase=placing.phases(pv.phase, f"pv.{k}", buses),
+            )  # fmt: skip
+            placed.append(Placed(f"pv.{k}", pv, sum(p.count for p in placed), len(buses)))
+        return tuple(placed)
+
+    def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
+        """Return the available power, of a model of sun and clouds or from a file."""
+        return {"pv_available_mw": self._available(maker, placed, maker.clouds, maker.regional)}
+
+    @classmethod
+    def has_clear_sky(cls, placed: "tuple[Placed, ...]") -> bool:
+        """Return whether no system is from a file."""
+        return all(p.section.file is None for p in placed)
+
+    def clear_sky(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> Floats:
+        """Return the available power under a clear sky; raises ProfileError for a file."""
+        for part in placed:
+            if part.section.file is not None:
+                raise ProfileError(
+                    f"{maker.where(part.key)}: a file has no clear sky; "
+                    'persistence = "day_before" is accepted for forecasts of this grid'
+                )
+        from stackelgrid.profiles.photovoltaics import CloudModel
+
+        return self._available(maker, placed, CloudModel("clear"), np.ones(maker.axis.length))
+
+    def _available(
+        self,
+        maker: "SeriesMaker",
+        placed: "tuple[Placed, ...]",
+        clouds: "CloudModel",
+        regional: Floats,
+    ) -> Floats:
+        """Return the available power (n, systems) in MW under some clouds."""
+        from stackelgrid.profiles.photovoltaics import Module, azimuth_to_equator, pv_fleet
+
+        rated = self.p_rated_mw
+        available = np.empty((maker.axis.length, len(rated)))
+        for part in placed:
+            plane, at = part.section, slice(part.first, part.first + part.count)
+            if plane.file is not None:
+                names = [str(n) for n in self.name[at]]
+                per_kw = maker.factors(part.key, plane.file, names, rated[at])
+            else:
+                azimuth = plane.azimuth_degree
+                if azimuth is None:
+                    azimuth = azimuth_to_equator(maker.site.latitude)
+                per_kw = pv_fleet(
+                    maker.site, maker.axis, part.count, Module(plane.tilt_degree, azimuth),
+                    clouds, regional, maker.generator("sky", part.key),
+                    cloud_rng=maker.variation("sky", part.key),
+                )  # fmt: skip
+            available[:, at] = per_kw * rated[at]
+        return available
+
+    @classmethod
+    def read(cls, elements: "NetElements") -> Self:
         """Read PV systems: p_mw is the rated power, sn_mva the rating of the inverter."""
         frame, values = elements.of(cls, "sgen"), elements.values
         free = elements.controllable("sgen", frame)
@@ -176,6 +277,10 @@ class Photovoltaics(DeviceKind):
         keeps |q| <= p tan(acos(pf)). Systems that are not controllable deliver the available power,
         and reactive power in proportion to it.
         """
+        import pyomo.environ as pyo
+
+        from stackelgrid.controllers.solvers.step_constraint import every_step
+
         m.systems = pyo.RangeSet(0, len(self.index) - 1)
         rating = self.sn_mva / base_mva
         slope = np.tan(np.arccos(self.min_power_factor))
@@ -352,9 +457,10 @@ class Photovoltaics(DeviceKind):
         """Return active and reactive output (m, ...) in MW and MVAr; active power has priority.
 
         A system feeds in the available power up to its rating and `p_max_mw` (None: up to
-        `p_set_mw`). `p_set_mw` is met where that differs by no more than CURTAILED of the rating,
-        a solver's rounding. Reactive output stays in the inverter's circle and power factor at that active output. Systems that
-        are not controllable deliver the available power at any set point.
+        `p_set_mw`). `p_set_mw` is met where that differs by no more than CURTAILED of the rating, a
+        solver's rounding. Reactive output stays in the inverter's circle and power factor at that
+        active output. Systems that are not controllable deliver the available power at any set
+        point.
         """
         rating = per_device(self.sn_mva, available_mw)
         limit = np.maximum(p_set_mw if p_max_mw is None else p_max_mw, 0.0)
@@ -369,3 +475,9 @@ class Photovoltaics(DeviceKind):
         ratio = per_device(self.q_per_p, available_mw)
         q = np.where(free, np.clip(q_set_mvar, -room, room), ratio * available_mw)
         return np.where(free, p, available_mw), q
+
+
+def is_photovoltaic(sgen: "pd.DataFrame") -> Bools:
+    """Return whether the type of each static generator is photovoltaics: PV, Solar, PV roof, ..."""
+    words = (re.split(r"[^a-z]+", str(kind).casefold()) for kind in sgen["type"])
+    return np.array([not _SOLAR.isdisjoint(w) for w in words], dtype=bool)

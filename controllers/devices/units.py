@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
-import pyomo.environ as pyo
+from pydantic import model_validator
 
-from stackelgrid.controllers.devices.elements import NetElements
 from stackelgrid.controllers.devices.kind import (
     Arrays,
     DeviceKind,
@@ -21,9 +19,30 @@ from stackelgrid.controllers.devices.kind import (
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
+from stackelgrid.profiles.section import Finite, Index, NonNegative, Positive, Section
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from stackelgrid.controllers.devices.elements import NetElements
+    from stackelgrid.controllers.devices.placement import Placed, Placing
     from stackelgrid.profiles.forecast import GridForecast
+
+
+class UnitSection(Section):
+    """A dispatchable unit with cost c2 p^2 + c1 p (EUR/h, p in MW)."""
+
+    bus: Index
+    p_max_mw: Positive
+    p_min_mw: NonNegative = 0.0
+    c1_eur_per_mwh: Finite
+    c2_eur_per_mw2h: NonNegative = 0.0
+
+    @model_validator(mode="after")
+    def _limits(self) -> Self:
+        if self.p_min_mw > self.p_max_mw:
+            raise ValueError(f"p_min_mw must be at most p_max_mw = {self.p_max_mw:g}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -62,6 +81,7 @@ class Units(DeviceKind):
     cost_column: ClassVar[str] = "generation_eur"
     cost_label: ClassVar[str] = "units"
     transmission: ClassVar[bool] = True
+    sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {"units": (tuple[UnitSection, ...], ())}
 
     @property
     def phase(self) -> tuple[str, ...]:
@@ -74,7 +94,7 @@ class Units(DeviceKind):
         return np.maximum(self.p_max_mw, -self.p_min_mw)
 
     @classmethod
-    def claims(cls, elements: NetElements) -> Mapping[str, Bools]:
+    def claims(cls, elements: "NetElements") -> Mapping[str, Bools]:
         """Return generators, controllable static generators and the slack of a transmission net."""
         net = elements.net
         return {
@@ -84,7 +104,19 @@ class Units(DeviceKind):
         }
 
     @classmethod
-    def read(cls, elements: NetElements) -> Self:
+    def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
+        """Add controllable static generators with their costs."""
+        for k, unit in enumerate(placing.sections("units")):
+            bus = placing.bus(unit.bus, f"units.{k}")
+            index = placing.add(
+                "sgen", "unit", [bus], "units", p_mw=0.0, min_p_mw=unit.p_min_mw,
+                max_p_mw=unit.p_max_mw, type="unit", controllable=True,
+            )  # fmt: skip
+            placing.cost("sgen", index, unit.c1_eur_per_mwh, unit.c2_eur_per_mw2h)
+        return ()
+
+    @classmethod
+    def read(cls, elements: "NetElements") -> Self:
         """Read the slack, voltage-controlling generators and dispatched static generators."""
         low, high, coefficients = [], [], []
         frames = [(table, elements.of(cls, table)) for table in ("ext_grid", "gen", "sgen")]
@@ -120,6 +152,7 @@ class Units(DeviceKind):
         self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions | None = None
     ) -> Injection:
         """Add the output of every unit within its limits; p.u., without a missing limit."""
+        import pyomo.environ as pyo
 
         def limits(m: Any, u: int, t: int) -> tuple[float | None, float | None]:
             low, high = self.p_min_mw[u], self.p_max_mw[u]
@@ -217,7 +250,7 @@ class Units(DeviceKind):
 
 
 def _limits(
-    elements: NetElements, frame: pd.DataFrame, row: int, table: str, *, needed: bool
+    elements: "NetElements", frame: "pd.DataFrame", row: int, table: str, *, needed: bool
 ) -> tuple[float, float]:
     """Return the limits of a dispatched element in MW; infinite if the slack has none."""
     values, index, grid = [], frame.index[row], elements.grid
@@ -244,7 +277,7 @@ def _limits(
     return low, high
 
 
-def _check_dispatched_sgens(elements: NetElements, frame: pd.DataFrame) -> None:
+def _check_dispatched_sgens(elements: "NetElements", frame: "pd.DataFrame") -> None:
     elements.refuse(
         frame, "sgen", elements.values(frame, "q_mvar", 0.0) == 0.0,
         "is dispatched and has q_mvar != 0; 0 is accepted: units give no reactive power",

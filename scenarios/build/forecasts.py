@@ -51,7 +51,7 @@ from stackelgrid.scenarios.schema.scenario import Scenario
 
 # relative errors are cut at +-100 %: a forecast is at most this factor times the profile's peak
 _LOAD_HEADROOM = 2.0
-_LOAD, _PV = "load", "pv"
+_LOAD = "load"
 
 
 @dataclass(frozen=True)
@@ -182,17 +182,15 @@ class _ForecastFactory:
         rule = getattr(self._section, k).persistence
         if rule == "last":
             return LastSeen(past, realised)
-        if k != _PV:
+        grid, member = self._profiles.grids[name], self._profiles.devices[name].of(k)
+        placed = grid.placed.get(k, ())
+        if member is None or not (member.has_clear_sky(placed) or rule == "clear_sky"):
             return SameTimeDayBefore(past, realised)
-        grid, devices = self._profiles.grids[name], self._profiles.devices[name]
-        modelled = all(placed.section.file is None for placed in grid.pv)
-        if not modelled and rule != "clear_sky":
-            return SameTimeDayBefore(past, realised)
-        clear = self._factory.clear_sky(grid, devices)  # raises for PV from a file
+        clear = member.clear_sky(self._factory.of(grid), placed)
         if rule == "day_before":
             return SameTimeDayBefore(past, realised, dark=clear == 0.0)
-        clear_past = self._past[0].clear_sky(grid, devices)
-        return ClearSkyShare(past, realised, clear_past, clear, devices.photovoltaics.p_rated_mw)
+        clear_past = member.clear_sky(self._past[0].of(grid), placed)
+        return ClearSkyShare(past, realised, clear_past, clear, member.rated_mw)
 
     def _error_paths(self) -> dict[Label, ErrorPath]:
         models, seed = self._section.error_models, self._scenario.seed

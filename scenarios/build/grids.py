@@ -7,13 +7,14 @@ from pathlib import Path
 
 from pandapower.auxiliary import pandapowerNet
 
+from stackelgrid.controllers.devices.placement import Placed
 from stackelgrid.controllers.networks.cases import available_cases, load_case
 from stackelgrid.controllers.networks.checks import check_net
 from stackelgrid.controllers.networks.merging import merge_parallel_transformers
 from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
 from stackelgrid.controllers.networks.taps import TapChanger
 from stackelgrid.scenarios.build.boundaries import apply_boundary, boundary_taps, follow_parent
-from stackelgrid.scenarios.build.placement import PlacedPv, absence, accepted_range, place_devices
+from stackelgrid.scenarios.build.placement import absence, accepted_range, place_devices
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.scenarios.schema.scenario import GridSection
@@ -26,7 +27,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class BuiltGrid:
-    """A grid section and its net; `pv` assigns PV systems to the sections that placed them.
+    """A grid section and its net; `placed` holds the devices by kind and section.
 
     The section's `bus` is a bus of the parent's net after switches have merged buses. `record`
     holds the changes to the user's net. `trafo` is the position of the boundary transformer in
@@ -35,7 +36,7 @@ class BuiltGrid:
 
     section: GridSection
     net: pandapowerNet
-    pv: tuple[PlacedPv, ...]
+    placed: Mapping[str, tuple[Placed, ...]]
     record: NetRecord
     trafo: int | None
     taps: TapChanger | None
@@ -62,8 +63,8 @@ def build_grids(
         section = _connect(net, section, built, record)
         trafo, taps = boundary_taps(net, section)
         _scale_loads(net, section, record)
-        pv = place_devices(net, section, scenario, record)
-        built[section.name] = BuiltGrid(section, net, pv, record, trafo, taps)
+        placed = place_devices(net, section, scenario, record)
+        built[section.name] = BuiltGrid(section, net, placed, record, trafo, taps)
     _replace_loads(built)
     for grid in built.values():
         check_net(grid.net, grid.section.name)

@@ -1,7 +1,8 @@
 """Build the series of every grid of a scenario: loads, photovoltaics, tariffs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,15 +11,7 @@ from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast import GridSeries
-from stackelgrid.profiles.loads import LoadDiversity, diverse_loads, standard_load
-from stackelgrid.profiles.photovoltaics import (
-    CloudModel,
-    Module,
-    Site,
-    azimuth_to_equator,
-    pv_fleet,
-    regional_clear_sky_index,
-)
+from stackelgrid.profiles.photovoltaics import CloudModel, Site, regional_clear_sky_index
 from stackelgrid.profiles.prices import (
     PRICE_COLUMNS,
     Tariff,
@@ -29,12 +22,10 @@ from stackelgrid.profiles.prices import (
 from stackelgrid.profiles.sources import read_factors, read_series
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
 from stackelgrid.scenarios.build.grids import BuiltGrid
-from stackelgrid.scenarios.build.placement import PlacedPv
 from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.schema.devices import LoadsSection
 from stackelgrid.scenarios.schema.prices import TariffSection
-from stackelgrid.scenarios.schema.scenario import Scenario
+from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
 
 
 def horizon_of(scenario: Scenario) -> Horizon:
@@ -79,28 +70,33 @@ class SeriesFactory:
     ) -> None:
         self.scenario, self.axis, self.folder, self._past = scenario, axis, folder, past
         s = scenario.site
-        self._site = Site(
+        self.site = Site(
             s.latitude, s.longitude, s.altitude_m, scenario.time.timezone, ambient_c=s.ambient_c
         )
-        self._clouds = CloudModel(scenario.weather.sky)
-        self._regional = regional_clear_sky_index(
-            axis, self._clouds, self._passing("sky") or generator(scenario.seed, "sky")
+        self.clouds = CloudModel(scenario.weather.sky)
+        self.regional = regional_clear_sky_index(
+            axis, self.clouds, self.variation("sky") or generator(scenario.seed, "sky")
         )
         self._tariffs: dict[str, Tariff] = {}
 
     def series(self, grid: BuiltGrid, devices: Devices) -> GridSeries:
         """Return the series of one grid in the order of its devices."""
-        load_p, load_q = self._loads(grid, devices)
         section = grid.section
         tariff = self.tariff(section.tariff) if section.tariff is not None else None
         nothing = np.zeros(self.axis.length)
+        maker = self.of(grid)
+        found: dict[str, Floats] = {}
+        for member in devices:
+            found |= member.series(maker, grid.placed[member.kind])
         return GridSeries(
-            load_p_mw=load_p,
-            load_q_mvar=load_q,
-            pv_available_mw=self._photovoltaics(grid, devices),
-            import_eur_per_mwh=tariff.import_eur_per_mwh if tariff else nothing,
-            export_eur_per_mwh=tariff.export_eur_per_mwh if tariff else nothing,
+            tariff.import_eur_per_mwh if tariff else nothing,
+            tariff.export_eur_per_mwh if tariff else nothing,
+            found,
         )
+
+    def of(self, grid: BuiltGrid) -> "GridSeriesMaker":
+        """Return the data from which kinds of devices make the series of one grid."""
+        return GridSeriesMaker(self, grid.section)
 
     def tariff(self, name: str) -> Tariff:
         """Return a tariff by name; each is computed once."""
@@ -127,126 +123,39 @@ class SeriesFactory:
         )
         return series_tariff(self.axis, frame)
 
-    def _loads(self, grid: BuiltGrid, devices: Devices) -> tuple[Floats, Floats]:
-        loads, section = devices.loads, grid.section.loads
-        factor = np.ones((self.axis.length, len(loads.index)))
-        at = np.flatnonzero(loads.profiled)
-        if len(at):
-            names = [loads.name[i] for i in at]
-            # a file holds powers before scaling
-            nominal = loads.p_mw[at] / section.scale
-            factor[:, at] = self._load_factors(grid.section.name, section, names, nominal)
-        return factor * loads.p_mw, factor * loads.q_mvar
-
-    def _load_factors(
-        self, grid: str, section: LoadsSection, names: Sequence[str], nominal_mw: Floats
-    ) -> Floats:
-        """Return factors (n, loads) of the nominal power (loads,)."""
-        if section.file is not None:
-            return self._factors_from_file(f"grids.{grid}.loads", section.file, names, nominal_mw)
-        d = section.diversity
-        diversity = LoadDiversity(
-            d.level_sigma, d.shift_min_sigma, d.noise_sigma, d.noise_correlation_h
-        )
-        padded = diversity.padded(self.axis)
-        seed = self.scenario.seed
-        if section.mix is not None:
-            base = sum(
-                share * self._standard(kind, padded, grid)
-                for kind, share in _shares(section.mix).items()
-            )
-            rng = generator(seed, grid, "loads", "mix")
-            noise = self._passing(grid, "loads", "mix")
-            return diverse_loads(np.asarray(base), self.axis, len(names), diversity, rng, noise)
-        assert section.assign is not None
-        shares = _shares(section.assign)
-        rng = generator(seed, grid, "loads", "assign")
-        drawn = rng.choice(len(shares), size=len(names), p=list(shares.values()))
-        factors = np.empty((self.axis.length, len(names)))
-        for k, kind in enumerate(shares):
-            members = np.flatnonzero(drawn == k)
-            if not len(members):
-                continue
-            base = self._standard(kind, padded, grid)
-            rng = generator(seed, grid, "loads", kind)
-            noise = self._passing(grid, "loads", kind)
-            drawn_loads = diverse_loads(base, self.axis, len(members), diversity, rng, noise)
-            factors[:, members] = drawn_loads
-        return factors
-
-    def _standard(self, kind: str, axis: TimeAxis, grid: str) -> Floats:
-        try:
-            return standard_load(kind, axis)  # type: ignore[arg-type]
-        except ProfileError as error:
-            raise ScenarioError(f"grids.{grid}.loads: {error}") from error
-
-    def clear_sky(self, grid: BuiltGrid, devices: Devices) -> Floats:
-        """Return the available PV power of a grid under a clear sky, MW, shape (n, systems).
-
-        Raises ScenarioError for systems from a file.
-        """
-        rated = devices.photovoltaics.p_rated_mw
-        clear = np.empty((self.axis.length, len(rated)))
-        index = np.ones(self.axis.length)
-        for placed in grid.pv:
-            if placed.section.file is not None:
-                raise ScenarioError(
-                    f"grids.{grid.section.name}.{placed.key}: a file has no clear sky; "
-                    'persistence = "day_before" is accepted for forecasts of this grid'
-                )
-            part = slice(placed.first, placed.first + placed.count)
-            clear[:, part] = rated[part] * self._fleet(grid, placed, CloudModel("clear"), index)
-        return clear
-
-    def _fleet(
-        self, grid: BuiltGrid, placed: PlacedPv, clouds: CloudModel, regional: Floats
-    ) -> Floats:
-        """Return the feed-in of one PV section in kW per kWp, shape (n, systems)."""
-        section = placed.section
-        azimuth = section.azimuth_degree
-        if azimuth is None:
-            azimuth = azimuth_to_equator(self._site.latitude)
-        module = Module(section.tilt_degree, azimuth)
-        names = (grid.section.name, "sky", placed.key)
-        rng = generator(self.scenario.seed, *names)
-        return pv_fleet(
-            self._site, self.axis, placed.count, module, clouds, regional, rng,
-            cloud_rng=self._passing(*names),
-        )  # fmt: skip
-
-    def _passing(self, *consumer: str) -> np.random.Generator | None:
+    def variation(self, *consumer: str) -> np.random.Generator | None:
         """Return the generator of the day-to-day variation before the run; None in the run."""
         return generator(self.scenario.seed, *consumer, "past") if self._past else None
 
-    def _photovoltaics(self, grid: BuiltGrid, devices: Devices) -> Floats:
-        """Return the available PV power in MW, shape (n, systems)."""
-        rated = devices.photovoltaics.p_rated_mw
-        available = np.empty((self.axis.length, len(rated)))
-        for placed in grid.pv:
-            part = slice(placed.first, placed.first + placed.count)
-            if placed.section.file is not None:
-                names = [str(n) for n in devices.photovoltaics.name[part]]
-                per_kw = self._factors_from_file(
-                    f"grids.{grid.section.name}.{placed.key}",
-                    placed.section.file,
-                    names,
-                    rated[part],
-                )
-            else:
-                per_kw = self._fleet(grid, placed, self._clouds, self._regional)
-            available[:, part] = per_kw * rated[part]
-        return available
 
-    def _factors_from_file(
-        self, key: str, file: str, names: Sequence[str], nominal_mw: Floats
-    ) -> Floats:
-        zone = self.scenario.time.timezone
+class GridSeriesMaker:
+    """Data of a scenario from which kinds of devices make the series of a grid: `SeriesMaker`."""
+
+    def __init__(self, factory: SeriesFactory, section: GridSection) -> None:
+        self._factory, self._section = factory, section
+        self.axis, self.site = factory.axis, factory.site
+        self.clouds, self.regional = factory.clouds, factory.regional
+
+    def sections(self, key: str) -> Any:
+        """Return the grid's section or sections under a key of the scenario."""
+        return getattr(self._section, key)
+
+    def generator(self, *consumer: str) -> np.random.Generator:
+        """Return the grid's random generator of a named consumer."""
+        return generator(self._factory.scenario.seed, self._section.name, *consumer)
+
+    def variation(self, *consumer: str) -> np.random.Generator | None:
+        """Return the generator of day-to-day variation before the run; None in the run."""
+        return self._factory.variation(self._section.name, *consumer)
+
+    def factors(self, key: str, file: str, names: Sequence[str], nominal_mw: Floats) -> Floats:
+        """Return factors (n, devices) of the nominal power from a file; raises ProfileError."""
+        factory, zone = self._factory, self._factory.scenario.time.timezone
         try:
-            return read_factors(self.folder / file, self.axis, names, nominal_mw, zone)
+            return read_factors(factory.folder / file, self.axis, names, nominal_mw, zone)
         except ProfileError as error:
-            raise ScenarioError(f"{key}.file: {error}") from error
+            raise ProfileError(f"{self.where(key)}.file: {error}") from error
 
-
-def _shares(weights: Mapping[str, float]) -> dict[str, float]:
-    total = sum(weights.values())
-    return {kind: weight / total for kind, weight in weights.items()}
+    def where(self, key: str) -> str:
+        """Return the full key of a section, for messages."""
+        return f"grids.{self._section.name}.{key}"

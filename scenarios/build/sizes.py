@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from stackelgrid.controllers.devices.devices import Devices
+from stackelgrid.controllers.devices.kind import Role
 from stackelgrid.profiles.size_limits import PLANNED_CELLS, PROGRAM_CELLS, SERIES_CELLS
 from stackelgrid.scenarios.build.grids import BuiltGrid
 from stackelgrid.scenarios.errors import ScenarioError
@@ -31,13 +32,12 @@ def check_built_sizes(
                 f"at most {PROGRAM_CELLS:,} are accepted in one program (fewer, longer steps)"
             )
         d = devices[name]
-        columns += 2 * len(d.loads.index) + len(d.photovoltaics.index) + 2
-        kinds = (d.loads, d.photovoltaics, d.batteries, d.units)
-        all_devices += sum(len(kind.index) for kind in kinds)
+        columns += 2 + sum(len(m.index) * len(m.names(Role.SERIES)) for m in d)
+        all_devices += sum(len(member.index) for member in d)
     if length * columns > SERIES_CELLS:
         raise ScenarioError(
             f"time.intervals: {length:,} intervals (with the horizon behind the last) x "
-            f"{columns:,} series of loads, PV and prices = {length * columns:,} values; at most "
+            f"{columns:,} series of devices and prices = {length * columns:,} values; at most "
             f"{SERIES_CELLS:,} are accepted"
         )
     planned = intervals * steps * all_devices

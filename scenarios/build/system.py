@@ -124,15 +124,12 @@ def _devices(grid: BuiltGrid, scenario: Scenario) -> Devices:
             "poly_cost, or units of the scenario, are accepted"
         )
     devices = read_devices(grid.net, grid.section.name, slack_is_unit=root, cost_factor=factor)
-    for table, index in (
-        ("storage", devices.batteries.index),
-        ("PV sgen", devices.photovoltaics.index),
-    ):
-        if root and index:
+    for member in devices:
+        if root and member.index and not member.transmission:
+            where = named(grid.section.name, member.table[0], member.index)
             raise NetworkError(
-                f"{named(grid.section.name, table, index)} is accepted on mv and lv grids; a "
-                "storage with controllable = False, or an sgen of another type, is constant and "
-                "accepted here"
+                f"{where} ({member.label}) is accepted on mv and lv grids; here an element of "
+                "constant power is accepted: not controllable, and of another type"
             )
     return devices
 

@@ -70,15 +70,11 @@ def validate(
     loaded = load_scenario(scenario, overrides or ())
     built = build_scenario(loaded)
     for name, grid in built.grids.items():
-        d = built.devices[name]
+        counts = ", ".join(f"{len(d.index)} {d.label}" for d in built.devices[name])
         where = (
             f"bus {grid.section.bus} of {grid.section.parent}" if grid.section.parent else "root"
         )
-        print(
-            f"{name}: {len(grid.net.bus)} buses, {len(d.loads.index)} loads, "
-            f"{len(d.photovoltaics.index)} PV, {len(d.batteries.index)} batteries, "
-            f"{len(d.units.index)} units; {where} x {grid.section.multiplicity}"
-        )
+        print(f"{name}: {len(grid.net.bus)} buses, {counts}; {where} x {grid.section.multiplicity}")
         if explain:
             for line in explanation(grid):
                 print(line)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from stackelgrid.scenarios.schema.base import Name, NonNegative, Positive, Section, Share
+from stackelgrid.profiles.section import Name, NonNegative, Positive, Section, Share
 from stackelgrid.simulators.messages.communication_settings import CommunicationError, LinkQuality
 
 PERFECT_QUALITY = "perfect"

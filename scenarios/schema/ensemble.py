@@ -5,8 +5,8 @@ from typing import Annotated, Self, TypeVar
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from stackelgrid.analysis.ensemble.variants import OWN, PERFECT
+from stackelgrid.profiles.section import Name, NonNegative, Section
 from stackelgrid.profiles.size_limits import ENSEMBLE_RUNS, INTERVALS
-from stackelgrid.scenarios.schema.base import Name, NonNegative, Section
 from stackelgrid.scenarios.schema.horizon import HorizonStep, check_steps
 
 T = TypeVar("T")

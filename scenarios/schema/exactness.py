@@ -5,8 +5,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from stackelgrid.profiles.section import ClockTime, Finite, Name, Section
 from stackelgrid.profiles.size_limits import SWEEP_POINTS
-from stackelgrid.scenarios.schema.base import ClockTime, Finite, Name, Section
 
 DIMENSIONS = (
     "pv_scale",

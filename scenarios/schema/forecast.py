@@ -9,7 +9,7 @@ from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast_correlation import correlation_matrix
 from stackelgrid.profiles.forecast_errors import ErrorModel
 from stackelgrid.profiles.forecast_table import QUANTITIES
-from stackelgrid.scenarios.schema.base import (
+from stackelgrid.profiles.section import (
     ClockTime,
     Finite,
     NonNegative,

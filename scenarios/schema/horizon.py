@@ -4,8 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from stackelgrid.profiles.section import Section
 from stackelgrid.profiles.size_limits import HORIZON_STEPS
-from stackelgrid.scenarios.schema.base import Section
 
 _YEAR_MIN = 366 * 24 * 60
 

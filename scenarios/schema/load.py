@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.errors import shown
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.plain_content import check_content
@@ -35,7 +36,9 @@ class LoadedScenario:
         folder = self.folder.resolve()
         sections = [*content["tariffs"].values()]
         for grid in content["grids"]:
-            sections += [grid["loads"], *grid["pv"]]
+            for key in (key for kind in kinds() for key in kind.sections):
+                section = grid.get(key, [])
+                sections += section if isinstance(section, list) else [section]
             if grid["case"].endswith(".json"):
                 grid["case"] = str(folder / grid["case"])
         forecast, deviations = content.get("forecast", {}), content.get("deviations", {})

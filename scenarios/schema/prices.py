@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from stackelgrid.scenarios.schema.base import ClockTime, Finite, NonNegative, Positive, Section
+from stackelgrid.profiles.section import ClockTime, Finite, NonNegative, Positive, Section
 
 
 class Costs(Section):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from stackelgrid.scenarios.schema.base import Name, Positive, Section
+from stackelgrid.profiles.section import Name, Positive, Section
 
 _ADDRESS = "%(addr)s"
 _MOST_PORT = 65535

@@ -3,12 +3,14 @@
 `scenarios/day.toml` is the commented example; docs/scenario.md lists every key.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
 from stackelgrid.profiles.size_limits import GRIDS, HORIZON_INTERVALS, MULTIPLICITY
-from stackelgrid.scenarios.schema.base import (
+from stackelgrid.controllers.devices.loads import LoadsSection
+from stackelgrid.controllers.devices.registry import kinds
+from stackelgrid.profiles.section import (
     Finite,
     Index,
     Name,
@@ -17,18 +19,11 @@ from stackelgrid.scenarios.schema.base import (
     Section,
     Tap,
 )
+from stackelgrid.profiles.size_limits import MULTIPLICITY
 from stackelgrid.scenarios.schema.communication import (
     CommunicationSection,
     check_communication,
     check_controller,
-)
-from stackelgrid.scenarios.schema.devices import (
-    BatterySection,
-    LoadsSection,
-    PvPlane,
-    PvSection,
-    TradeSection,
-    UnitSection,
 )
 from stackelgrid.scenarios.schema.ensemble import EnsembleSection
 from stackelgrid.scenarios.schema.exactness import ExactnessSection
@@ -144,7 +139,24 @@ class Rating(Section):
     max_i_ka: Positive
 
 
-class GridSection(Section):
+class TradeSection(Section):
+    """Peer-to-peer trade of the prosumers (buses with PV or a battery), EUR/MWh.
+
+    Without `fee_across_eur_per_mwh` prosumers do not trade with other grids of the same parent.
+    """
+
+    retail_margin_eur_per_mwh: NonNegative
+    fee_inside_eur_per_mwh: NonNegative
+    fee_across_eur_per_mwh: NonNegative | None = None
+
+
+# sections of the kinds of devices, by key; loads are a field of every grid
+_DEVICE_SECTIONS = {
+    key: field for kind in kinds() for key, field in kind.sections.items() if key != "loads"
+}
+
+
+class _GridSection(Section):
     """One grid and its place in the tree.
 
     `replaces_load`: the nominal load is subtracted from the load at the parent's bus; `net_pv`:
@@ -166,10 +178,6 @@ class GridSection(Section):
     tariff: str | None = None
     loads: LoadsSection
     replaces_load: bool = True
-    net_pv: PvPlane | None = None
-    pv: tuple[PvSection, ...] = ()
-    batteries: tuple[BatterySection, ...] = ()
-    units: tuple[UnitSection, ...] = ()
     trade: TradeSection | None = None
 
     @model_validator(mode="after")
@@ -179,7 +187,7 @@ class GridSection(Section):
         if self.level == "transmission":
             if self.parent is not None:
                 raise ValueError("a transmission grid has no parent")
-            if self.pv or self.batteries or self.units or self.net_pv:
+            if any(getattr(self, key) for key in _DEVICE_SECTIONS):
                 raise ValueError("devices are accepted on mv and lv grids")
             if self.tariff is not None or self.trade is not None:
                 raise ValueError("a transmission grid has no tariff and no trade")
@@ -193,6 +201,14 @@ class GridSection(Section):
         if low is not None and high is not None and low >= high:
             raise ValueError(f"the voltage band [{low:g}, {high:g}] p.u. is empty")
         return self
+
+
+if TYPE_CHECKING:
+    GridSection = _GridSection
+else:  # the kinds of devices bring their own sections
+    GridSection = create_model(
+        "GridSection", __base__=_GridSection, __doc__=_GridSection.__doc__, **_DEVICE_SECTIONS
+    )
 
 
 class Scenario(Section):

@@ -6,8 +6,8 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from stackelgrid.profiles.errors import shown
+from stackelgrid.profiles.section import Section
 from stackelgrid.profiles.size_limits import INTERVALS
-from stackelgrid.scenarios.schema.base import Section
 
 # years covered by the profiles, the position of the sun and the time stamps of tables
 _FIRST, _END = datetime(1900, 1, 1), datetime(2200, 1, 1)
