@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from stackelgrid.controllers.certification.a_priori import a_priori, largest_injections
-from stackelgrid.controllers.devices.devices import read_devices
+from stackelgrid.controllers.devices.devices import Devices, read_devices
 from stackelgrid.controllers.devices.units import Units
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.radial import RadialNetwork, radial_network
+from stackelgrid.profiles.forecast import GridForecast
 
 
 def tree(parent, r, x, vm_min=0.9, vm_max=np.inf):
@@ -155,7 +156,7 @@ def test_baran_wu_with_fixed_loads_holds(load_case):
     p, q = np.zeros((2, network.buses, 3))
     at, factor = network.positions(loads.loads.bus), np.array([0.2, 1.0, 1.2])
     p[at], q[at] = np.outer(loads.loads.p_mw, factor), np.outer(loads.loads.q_mvar, factor)
-    p_max, q_max = largest_injections(network, loads, p, q, np.zeros((0, 3)))
+    p_max, q_max = largest_injections(network, loads, p, q, forecast_of(np.zeros((0, 3))))
     result = check(network, p_max, q_max)
     assert result.holds.all()
     assert (result.margin == 1.0).all()  # no reverse flow: every matrix is the identity
@@ -241,6 +242,12 @@ def test_shunts_and_bad_injections_are_refused_by_name():
         a_priori(network, np.zeros((2, 1)), np.zeros((2, 1)), np.ones(1), np.ones(1, bool))
 
 
+def forecast_of(available_mw):
+    """Forecast of the available power of PV systems (systems, steps)."""
+    price = np.zeros(available_mw.shape[1])
+    return GridForecast(price, price, pv_available_mw=available_mw.T)
+
+
 def test_largest_injections_of_every_kind_of_device(radial_net, with_devices):
     net = radial_net([0, 1, 2], p_kw=[0, 5, 0, 0], q_kvar=[0, 2, 0, 0], sn_mva=0.1)
     pv = [(2, 0.02, 0.025), (2, 0.01, 0.01, 0.8), (3, 0.01, 0.01, 0.8)]
@@ -250,7 +257,7 @@ def test_largest_injections_of_every_kind_of_device(radial_net, with_devices):
     load_p[1], load_q[1] = [0.005, 0.001], [0.002, 0.0]
     # the third system is first overcast; sin(acos 0.8) = 0.6 and tan(acos 0.8) = 0.75
     available = np.array([[0.02, 0.0], [0.01, 0.01], [0.002, 0.02]])
-    p, q = largest_injections(network, devices, load_p, load_q, available)
+    p, q = largest_injections(network, devices, load_p, load_q, forecast_of(available))
     assert 0.1 * p == pytest.approx(
         np.array([[0, 0], [-0.005, -0.001], [0.03, 0.01], [0.006, 0.014]]), abs=1e-15
     )
@@ -260,7 +267,13 @@ def test_largest_injections_of_every_kind_of_device(radial_net, with_devices):
     one = np.array([0.0])
     endless = Units(("sgen",), (4,), ("g",), np.array([1]), one, np.array([np.inf]), one, one, one)
     with pytest.raises(NetworkError, match="sgen 4 has no max_p_mw"):
-        largest_injections(network, replace(devices, units=endless), load_p, load_q, available)
+        largest_injections(
+            network,
+            Devices((*devices.members[:3], endless)),
+            load_p,
+            load_q,
+            forecast_of(available),
+        )
 
 
 @pytest.mark.parametrize("seed", range(25))
