@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
-from stackelgrid.profiles.size_limits import GRIDS, HORIZON_INTERVALS, MULTIPLICITY
 from stackelgrid.controllers.devices.loads import LoadsSection
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.section import (
@@ -19,7 +18,7 @@ from stackelgrid.profiles.section import (
     Section,
     Tap,
 )
-from stackelgrid.profiles.size_limits import MULTIPLICITY
+from stackelgrid.profiles.size_limits import GRIDS, HORIZON_INTERVALS, MULTIPLICITY
 from stackelgrid.scenarios.schema.communication import (
     CommunicationSection,
     check_communication,
