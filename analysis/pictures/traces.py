@@ -26,7 +26,7 @@ _MOST_MARKS = 150  # cells of a heat map up to which numbers are written in them
 class Canvas:
     """Axes that take traces; `categories` are the labels of x and y by place, if these are texts.
 
-    `dates` tells whether x is time.
+    `dates` states whether x is time.
     """
 
     def __init__(self, axes: Axes, layout: Any, traces: Sequence[Any]) -> None:

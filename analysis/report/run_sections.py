@@ -42,15 +42,15 @@ def what_ran(run: Run, when: Clock) -> Section:
     if solver["fallback_reason"]:
         text.append(f"They stand in for MOSEK: {solver['fallback_reason']}.")
     notices = [str(e["text"]) for e in run.events if e.get("event") == "notice"]
-    text += [_sentence(told) for told in notices if "stands in for" not in told]  # told above
+    text += [_sentence(notice) for notice in notices if "stands in for" not in notice]  # see above
     warnings = sum(e.get("event") == "warning" for e in run.events)
     if warnings:
         text.append(f"{warnings} warnings of single intervals are in log.jsonl.")
     return Section("What ran", tuple(text), tables=(grid_table(run),))
 
 
-def _sentence(told: str) -> str:
-    return f"{told[:1].upper()}{told[1:]}."
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def certificate(run: Run, when: Clock) -> Section:

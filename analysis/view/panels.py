@@ -100,7 +100,7 @@ def trades(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
     rows = at_interval(run, "trade", interval, grids)
     rows = rows[rows["p_mw"] > tolerances.NO_TRADE_MW]
     if rows.empty:
-        return html.P(f"Nobody in {_names(run, grids)} trades in this interval.")
+        return html.P(f"No prosumer in {_names(run, grids)} trades in this interval.")
     many, count_of = len(grids) > 1, copies(run.run)
     factor = rows["grid"].astype(str).map(count_of) if many else 1
     summed = rows.assign(p_mw=rows["p_mw"] * factor)
@@ -111,7 +111,7 @@ def trades(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
     if max(count_of[g] for g in grids) > 1:
         parts.append(html.P("All copies." if many else f"One of {count_of[grids[0]]} copies."))
     count = len(rows.groupby(["grid", "bus"], observed=True))
-    if many:  # hundreds of rows would make the page slow, and nobody reads them
+    if many:  # hundreds of rows make the page slow and are not readable
         parts.append(html.P(f"{count} prosumers, {len(rows)} trades; choose a grid to see them."))
         return html.Div(parts)
     by_bus = rows.sort_values(["grid", "bus", "market", "side"])

@@ -63,7 +63,7 @@ class FeederInstance:
 
     Loads (loaded buses, steps) in MW and MVAr, states of the devices, head voltage (steps,) in p.u.
     behind the ideal part of the boundary transformer. `amendment` changes prices and bounds of the
-    program where an earlier schedule was not exact; costs are always told without it.
+    program where an earlier schedule was not exact; reported costs never contain it.
     """
 
     interval: int

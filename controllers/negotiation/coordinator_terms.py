@@ -22,7 +22,7 @@ class Answer:
 class PublicTerms:
     """Public data of an agent: copies, tariff (steps,) and charges in EUR/MWh.
 
-    `trades` tells whether it may trade across.
+    `trades` states whether it may trade across.
     """
 
     copies: float

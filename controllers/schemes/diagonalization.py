@@ -53,7 +53,7 @@ class Diagonalization:
         self._makers: dict[bool, MarketMaker] = {}
 
     def decide(self, instance: StageInstance) -> SchemeDecision:
-        """Decide for one instance; the messages tell how the turns ended."""
+        """Decide for one instance; the messages describe the end of the turns."""
         follower, parameters = self.stage.follower, instance.parameters
         nodal = self.stage.pricing == "lmp" and follower is not None
         maker = self._maker(nodal)

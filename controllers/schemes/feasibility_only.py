@@ -51,7 +51,7 @@ class FeasibilityOnly:
 
 
 def _netted(follower: UpstreamAgent, y: Floats) -> Floats:
-    """The dispatch with what is bought and sold at once taken off both: nobody bills that."""
+    """Return the dispatch without power that is bought and sold at once, which is not billed."""
     netted = y.copy()
     for pair in follower.exclusive():
         both = min(netted[pair.first], netted[pair.second])

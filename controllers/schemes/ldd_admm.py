@@ -149,12 +149,12 @@ def negotiated(
     settled: Mapping[str, Bound],
     reasons: Mapping[str, str],
     negotiation: Negotiation | None = None,
-    told: Mapping[str, BoundaryProfile] | None = None,
+    reported: Mapping[str, BoundaryProfile] | None = None,
 ) -> SchemeDecision:
     """Decision of a stage from what was settled, with the bound that its last prices prove.
 
-    The other agents hold what they had, with a reason each. `told` are the exchanges of one copy
-    that the coordinator counts on, None: what the agents do.
+    The other agents hold what they had, with a reason each. `reported` are the exchanges of one
+    copy that the coordinator assumes, None: those of the plans.
     """
     plans: dict[str, Plan] = {}
     points = {}
@@ -165,9 +165,9 @@ def negotiated(
             plans[name] = agent.held(reasons[name])
             points[name] = FeederPoint(None, plans[name].report, agent.variant)
     objective = sum(agents[n].cost(p) for n, p in points.items())
-    if told is None:
-        told = {n: agents[n].boundary(plan) for n, plan in plans.items()}
-    exchange = {n: told[n].times(agent.priced.copies) for n, agent in agents.items()}
+    if reported is None:
+        reported = {n: agents[n].boundary(plan) for n, plan in plans.items()}
+    exchange = {n: reported[n].times(agent.priced.copies) for n, agent in agents.items()}
     served = coordinator.follower_cost(exchange)
     messages = (_NOT_SERVED,) if np.isnan(served) else ()
     if coordinator.nodal:

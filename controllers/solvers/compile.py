@@ -43,7 +43,7 @@ class CompiledModel:
 
     `columns[name]` are the columns of a variable component in the order of its index set,
     `parameters[name]` likewise positions in p, `rows[name]` the row of each linear constraint
-    of a component (a range constraint's upper side; -1 for cones). `maximise` tells that the
+    of a component (a range constraint's upper side; -1 for cones). `maximise` states that the
     program minimises the negated objective.
     """
 

@@ -26,7 +26,7 @@ _EXPLICIT_WAIT_S = 30.0  # a solver named by the user is waited for, for its lic
 
 @dataclass(frozen=True)
 class Backend:
-    """One solver in one role; `used` tells that a run which names no solver would take it."""
+    """One solver in one role; `used` states that a run without a named solver uses it."""
 
     name: str
     kind: Kind

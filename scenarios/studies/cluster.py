@@ -165,7 +165,7 @@ def on_cluster(
 
 
 def _next(client: Client, finished: "queue.SimpleQueue[Future]") -> Future:
-    """Wait for the next future; raises StackelgridError where nobody works any more."""
+    """Wait for the next future; raises StackelgridError if all workers are lost."""
     idle = 0.0
     while True:
         try:

@@ -135,7 +135,7 @@ class CoordinatorProcess(Carrying):
         return self.commit.close(self._environment.now)
 
     @property
-    def told(self) -> dict[str, BoundaryProfile]:
+    def reported(self) -> dict[str, BoundaryProfile]:
         """Exchanges of one copy that the coordinator assumes, from the messages received so far."""
         return {name: held.boundary for name, held in newest(self.commit.possible).items()}
 
@@ -193,9 +193,9 @@ class CoordinatorProcess(Carrying):
         # try earlier terms that led to agreement, if there is no time for a round
         self._prepared_at_once = coordinator.warm and not self.in_time
         if not self._prepared_at_once:
-            heard = True
-            while heard and not coordinator.done and (self.in_time or not coordinator.rounds):
-                heard = yield from self._round()
+            answered = True
+            while answered and not coordinator.done and (self.in_time or not coordinator.rounds):
+                answered = yield from self._round()
         if coordinator.done or coordinator.agreed or self._prepared_at_once:
             yield from self._settle(opened_s)
         # repeat what is not acknowledged, up to the gate

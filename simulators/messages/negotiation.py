@@ -183,7 +183,7 @@ class NegotiatedLddAdmm:
             settled,
             reasons,
             self._told(record, closed, self._traffic.take()),
-            self.coordinator.told,
+            self.coordinator.reported,
         )
         if not record.reason:
             return found

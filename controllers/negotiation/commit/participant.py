@@ -1,4 +1,4 @@
-"""An agent's side of the two-phase commit: one vote an attempt, adoption only when told to."""
+"""An agent's side of the two-phase commit: one vote per attempt, adoption only after a commit."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -42,8 +42,8 @@ class ParticipantRecord:
     """Record of an agent's holding at a gate.
 
     `held`: the version that applies from the interval on (None: before any commit); `pending`: the
-    version it voted for and heard no decision of (in doubt), `settled`: versions it was in doubt
-    about at an earlier gate and is no longer, with whether it adopted them.
+    version it voted for without a decision so far (in doubt), `settled`: versions in doubt at an
+    earlier gate and decided since, with whether it adopted them.
     """
 
     interval: int

@@ -194,7 +194,7 @@ def test_trades_of_an_interval_are_those_of_the_table(live):
     text = text_of(panels.trades(live, 3, ["lv1"]))
     assert "4.00 135.00 4.00 135.00" in text  # kW bought at, sold at EUR/MWh
     assert "bus 5 buys inside the feeder 4.000" in text
-    assert "Nobody in tn trades" in text_of(panels.trades(live, 3, ["tn"]))
+    assert "No prosumer in tn trades" in text_of(panels.trades(live, 3, ["tn"]))
     assert "copies" not in text
 
 
@@ -202,7 +202,7 @@ def test_what_a_solver_leaves_of_no_trade_is_none(tmp_path):
     changes = {("trade", "lv1", k): {"p_mw": 9e-7} for k in (0, 1)}
     directory = tmp_path / "run"
     live = LiveRun(RecordedRun(directory, SMALL, 3, changes=changes).record(2).directory)
-    assert "Nobody in the system trades" in text_of(panels.trades(live, 1, ["tn", "lv1"]))
+    assert "No prosumer in the system trades" in text_of(panels.trades(live, 1, ["tn", "lv1"]))
     assert not has_trade(live.run)
     RecordedRun(tmp_path / "more", SMALL, 3, changes={}).record(1)
     assert has_trade(Run(tmp_path / "more"))
