@@ -57,9 +57,10 @@ def findings(source: str) -> Findings:
                 yield statement.lineno, fault
             yield from ((statement.lineno, f"docstring {fault}") for fault in _faults(text))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if node not in docstrings and " " in node.value and node.value not in KEPT:
-                yield from ((node.lineno, f"text {fault}") for fault in _faults(node.value))
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+            continue
+        if node not in docstrings and " " in node.value and node.value not in KEPT:
+            yield from ((node.lineno, f"text {fault}") for fault in _faults(node.value))
     for line, text in _comments(source):
         yield from ((line, f"comment {fault}") for fault in _faults(text))
 
