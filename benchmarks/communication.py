@@ -28,8 +28,9 @@ from stackelgrid.controllers.negotiation.commit.messages import (
     Vote,
     check_range,
 )
-from stackelgrid.simulators.messages.communication import PERFECT, CommunicationNetwork, LinkQuality
-from stackelgrid.simulators.messages.mailbox import Mailbox, PostOffice
+from stackelgrid.simulators.messages.communication import CommunicationNetwork
+from stackelgrid.simulators.messages.communication_settings import PERFECT, LinkQuality
+from stackelgrid.simulators.messages.mailbox import Mailbox
 
 QUALITIES = {
     "perfect": PERFECT,
@@ -122,11 +123,10 @@ def seconds(quality: LinkQuality, negotiations: int) -> tuple[float, int]:
     network = CommunicationNetwork(
         environment, (COORDINATOR, *AGENTS), quality, seed=np.random.SeedSequence(1)
     )
-    post = PostOffice(network)
     for agent in AGENTS:
-        mailbox = post.open(agent, frozenset({COORDINATOR}), STEPS)
+        mailbox = Mailbox(network, agent, frozenset({COORDINATOR}), STEPS)
         environment.process(agent_process(mailbox))
-    mailbox = post.open(COORDINATOR, frozenset(AGENTS), STEPS)
+    mailbox = Mailbox(network, COORDINATOR, frozenset(AGENTS), STEPS)
     done = environment.process(coordinator_process(environment, mailbox, negotiations))
     started = time.process_time()
     environment.run(done)

@@ -29,15 +29,20 @@ class Stateful(Protocol):
 
 
 class Carrying:
-    """Carries the attributes listed in `carried` of its class; all of them are plain data."""
+    """Carries the attributes listed in `carried`: plain data, or objects that carry themselves."""
 
     carried: ClassVar[tuple[str, ...]] = ()
 
     def state(self) -> Mapping[str, Any]:
         """Return the values of the carried attributes, by name."""
-        return {name: getattr(self, name) for name in self.carried}
+        values = {name: getattr(self, name) for name in self.carried}
+        return {n: v.state() if isinstance(v, Carrying) else v for n, v in values.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore the values of the carried attributes."""
         for name in self.carried:
-            setattr(self, name, state[name])
+            own = getattr(self, name)
+            if isinstance(own, Carrying):
+                own.restore(state[name])
+            else:
+                setattr(self, name, state[name])

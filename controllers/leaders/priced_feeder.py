@@ -63,13 +63,18 @@ class PricedFeeder:
     def program(self, trade_penalty: Floats, exchange_penalty: Floats) -> ConicProgram:
         """Program of one copy in which distances count with these penalties (steps,)."""
         program = self.compiled.program
-        diagonal = np.zeros(program.variables)
-        for penalty, name in ((trade_penalty, TRADE), (exchange_penalty, EXCHANGE)):
-            if name in self.compiled.columns:
-                diagonal[self.compiled.columns[name]] += self.base**2 * penalty
+        diagonal = self.added_diagonal(trade_penalty, exchange_penalty)
         if not diagonal.any():
             return program
         return replace(program, quadratic=csc_array(program.quadratic + diags_array(diagonal)))
+
+    def added_diagonal(self, trade_penalty: Floats, exchange_penalty: Floats) -> Floats:
+        """Return the diagonal (columns,) that penalties (steps,) add to the quadratic cost."""
+        diagonal = np.zeros(self.compiled.program.variables)
+        for penalty, name in ((trade_penalty, TRADE), (exchange_penalty, EXCHANGE)):
+            if name in self.compiled.columns:
+                diagonal[self.compiled.columns[name]] += self.base**2 * penalty
+        return diagonal
 
     def data(
         self,

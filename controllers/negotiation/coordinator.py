@@ -1,48 +1,71 @@
 """The coordinator of a negotiation by LDD-ADMM: prices, targets and penalties from round to round.
 
-It knows what its agents send (exchange and trade), what is public (tariffs, fees, copies) and its
-own network, the follower. Trade across is cleared by consensus (consensus.py). The boundary
+It knows its agents' messages (exchange and trade), public data (tariffs, fees, multiplicity) and
+its own network, the follower. Trade across is cleared by consensus (consensus.py). The boundary
 exchange has a price where the follower's limits bind, or always where the follower's cost counts.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.decision import Round
+from stackelgrid.controllers.fallback import shifted
 from stackelgrid.controllers.followers.upstream import UpstreamAgent
-from stackelgrid.controllers.negotiation.commit.two_phase_commit import Terms
+from stackelgrid.controllers.negotiation.commit.messages import Profile, Terms
 from stackelgrid.controllers.negotiation.consensus import (
+    AdmmState,
     Consensus,
     Residuals,
+    TradeMemory,
 )
-from stackelgrid.controllers.negotiation.coordinator_terms import (
-    Answer,
-    CoordinatorState,
-    PublicTerms,
-)
-from stackelgrid.controllers.negotiation.served_exchange import (
-    Served,
-    ServedExchange,
-)
-from stackelgrid.controllers.negotiation.trade_memory import TradeMemory, TradeState
+from stackelgrid.controllers.negotiation.served_exchange import Served, ServedExchange
 from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.controllers.solvers.registry import Choice
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.profiles.time_axis import Horizon
 
 # first penalty: share of the price range over the mean exchange of an agent
 FIRST_PENALTY = 0.1
 
 
-class Coordinator:
-    """Clears what some agents of one follower want; one object serves all intervals.
+@dataclass(frozen=True)
+class Answer:
+    """Exchange and trade across (steps,) of one copy in MW, imports and purchases positive."""
+
+    exchange_mw: Floats
+    trade_mw: Floats
+
+
+@dataclass(frozen=True)
+class PublicTerms:
+    """Public data of an agent: multiplicity, tariff (steps,) and charges in EUR/MWh.
+
+    `trades`: whether it may trade across.
+    """
+
+    multiplicity: float
+    import_eur_per_mwh: Floats
+    export_eur_per_mwh: Floats
+    retail_margin: float
+    fee_across: float
+    trades: bool
+
+
+class Coordinator(Carrying):
+    """Clears trade and exchange of the agents of one follower; one object serves all intervals.
 
     With `nodal` the follower's cost counts: the agents' own cost and the follower's are minimised
     together and the exchange is priced at its nodes. Without, the follower only has to be able to
-    serve the exchange. `consensus` is how trade is cleared.
+    serve the exchange. `consensus` clears trade.
     """
+
+    _trade: Consensus
+    _began: AdmmState  # where the relaxed rounds of this interval began
 
     def __init__(
         self,
@@ -58,32 +81,29 @@ class Coordinator:
         self._consensus = consensus
         self.horizon, self.follower, self.nodal = horizon, follower, nodal
         self._public = dict(terms)
-        self._copies = np.array([terms[n].copies for n in self.names])
+        self.multiplicity = {n: terms[n].multiplicity for n in self.names}
+        self._weights = np.array(list(self.multiplicity.values()))
         self._trading = np.array([terms[n].trades for n in self.names])
         self._exchange: ServedExchange | None = None
         if follower is not None:
-            copies = {n: terms[n].copies for n in self.names}
-            self._exchange = ServedExchange(follower, copies, conic, nodal=nodal)
+            self._exchange = ServedExchange(follower, self.multiplicity, conic, nodal=nodal)
         self._memory = TradeMemory(horizon)
-        self._trade: Consensus | None = None
         self.rounds: list[Round] = []
         self.fixed = self.done = self.warm = False
         self._possible = True
-        self._began: TradeState | None = None  # where the relaxed rounds of this interval began
 
-    def state(self) -> CoordinatorState:
-        """Return the state from the negotiations of earlier intervals."""
-        if self.rounds and not self.fixed:  # there was no time for more: go on from here
-            self._remember()
+    def state(self) -> dict[str, Any]:
+        """Return public terms, and the starts of the next interval's rounds."""
+        self._remember_unfinished()
         exchange = None if self._exchange is None else self._exchange.state()
-        return CoordinatorState(self._public, self._memory.state(), exchange)
+        return {"public": self._public, "trade": self._memory.state(), "exchange": exchange}
 
-    def restore(self, state: CoordinatorState) -> None:
-        """Take what they have found."""
-        self._public = dict(state.public)
-        self._memory.restore(state.trade)
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Restore public terms and starts."""
+        self._public = dict(state["public"])
+        self._memory.restore(state["trade"])
         if self._exchange is not None:
-            self._exchange.restore(state.exchange)
+            self._exchange.restore(state["exchange"])
 
     # ------------------------------------------------------------------ an interval
 
@@ -96,20 +116,21 @@ class Coordinator:
     ) -> None:
         """Open the negotiation of an interval, from the prices of the one before where known.
 
-        `held` (steps,) is the exchange of each agent without a decision, one copy, as reported to
-        the coordinator; `own_parameters` are the follower's without any exchange.
+        interval: the one that the horizon begins with.
+        terms: public data of each agent.
+        held: reported exchange (steps,) of each agent without a decision, one copy.
+        own_parameters: the follower's, without any exchange.
         """
         self._public = dict(terms)
         self._held = {n: np.asarray(held[n].p_mw, dtype=float) for n in self.names}
-        if self.rounds and not self.fixed:  # there was no time for more: go on from here
-            self._remember()
+        self._remember_unfinished()
         self.warm = self._memory.warm
         self._memory.advance(interval)
         self._trade = self._opened()
-        self._memory.see(self._end())
+        self._memory.see(self._trade.state)
         if (start := self._memory.start()) is not None:
-            self._trade.restart(start.price, start.penalty, start.target)
-        self._began = self._end()
+            self._trade.restart(start)
+        self._began = self._trade.state
         if self._exchange is not None and own_parameters is not None:
             tariff = np.max([np.abs(p.import_eur_per_mwh) for p in terms.values()], axis=0)
             self._exchange.begin(
@@ -126,21 +147,17 @@ class Coordinator:
 
         A binding exchange is held more stiffly to what the follower can serve.
         """
-        assert self._trade is not None
-        at, steps = self.names.index(name), self.horizon.length
-        nothing = (0.0,) * steps
-        trade = (nothing, nothing, nothing)
+        at = self.names.index(name)
+        trade = exchange = (np.zeros(self.horizon.length),) * 3
         if self._trading[at]:
-            trade = tuple(map(_profile, (self._trade.price, self._trade.target[at],
-                                         self._trade.penalty)))  # type: ignore[assignment]  # fmt: skip
-        exchange = (nothing, nothing, nothing)
+            trade = (self._trade.price, self._trade.target[at], self._trade.penalty)
         if self._exchange is not None:
-            exchange = tuple(map(_profile, self._exchange.terms(at, binding=binding)))  # type: ignore[assignment]
-        return Terms(len(self.rounds), self.fixed, *trade, *exchange)
+            exchange = self._exchange.terms(at, binding=binding)
+        profiles = (tuple(values.tolist()) for values in (*trade, *exchange))
+        return Terms(len(self.rounds), self.fixed, *profiles)
 
     def receive(self, answers: Mapping[str, Answer]) -> Round:
         """Update the terms by the answers of a round; others keep their held exchange."""
-        assert self._trade is not None
         present = np.array([n in answers for n in self.names], dtype=float)
         none = np.zeros(self.horizon.length)
         trade = np.array([answers[n].trade_mw if n in answers else none for n in self.names])
@@ -158,45 +175,6 @@ class Coordinator:
         self._advance(found)
         return found
 
-    def clear(self, offered: Mapping[str, Floats]) -> dict[str, Floats]:
-        """Cut the long side of offered trade (steps,) in proportion; the rest clears exactly."""
-        buy, sell = np.zeros((2, self.horizon.length))
-        for name, trade in offered.items():
-            copies = self._public[name].copies
-            buy += copies * np.maximum(trade, 0.0)
-            sell += copies * np.maximum(-trade, 0.0)
-        cleared = np.minimum(buy, sell)
-        kept_buy = np.divide(cleared, buy, out=np.zeros_like(buy), where=buy > 0.0)
-        kept_sell = np.divide(cleared, sell, out=np.zeros_like(sell), where=sell > 0.0)
-        return {
-            name: np.where(trade > 0.0, kept_buy, kept_sell) * trade
-            for name, trade in offered.items()
-        }
-
-    def confirmed(
-        self, cleared: Mapping[str, Floats], confirmed: Collection[str]
-    ) -> dict[str, Floats]:
-        """Cleared trade (steps,) of which only contracts count that both sides have confirmed.
-
-        Every buyer has a contract with every seller, in proportion to what they sell.
-        """
-        if len(confirmed) == len(cleared):
-            return dict(cleared)
-        sides = np.zeros((2, 2, self.horizon.length))  # confirmed or all; bought or sold
-        for name, trade in cleared.items():
-            for side, sign in enumerate((1.0, -1.0)):
-                power = self._public[name].copies * np.maximum(sign * trade, 0.0)
-                sides[1, side] += power
-                if name in confirmed:
-                    sides[0, side] += power
-        shares = np.divide(sides[0], sides[1], out=np.zeros_like(sides[0]), where=sides[1] > 0.0)
-        return {
-            name: np.where(trade > 0.0, shares[1], shares[0]) * trade
-            if name in confirmed
-            else np.zeros_like(trade)
-            for name, trade in cleared.items()
-        }
-
     @property
     def agreed(self) -> bool:
         """Return whether the last round is near enough to agreement to be committed."""
@@ -209,10 +187,14 @@ class Coordinator:
             and last.price_apart <= tolerances.NEGOTIATION_ACCEPTED_PRICE
         )
 
+    def shifted(self, profile: Profile, intervals: int) -> Profile:
+        """Return a profile as seen some intervals later."""
+        values = np.array(profile)[None, :]
+        return tuple(shifted(values, self.horizon, intervals)[0].tolist())
+
     @property
     def trade_price(self) -> Floats:
         """Price of trade across (steps,) in EUR/MW of a step."""
-        assert self._trade is not None
         return self._trade.price
 
     @property
@@ -221,24 +203,24 @@ class Coordinator:
         return {} if self._exchange is None else self._exchange.price
 
     def follower_cost(self, exchange: Mapping[str, BoundaryProfile]) -> float:
-        """The follower's cost in EUR at exchanges (steps,), all copies; NaN where not served."""
+        """Return the follower's cost in EUR at exchanges (steps,) of all copies; NaN if none."""
         return 0.0 if self._exchange is None else self._exchange.cost(exchange)
 
     def lower_bound(self, exchange: Mapping[str, BoundaryProfile]) -> float:
-        """The follower's part of the Lagrangian bound in EUR at the prices of the exchange.
+        """Return the follower's part of the Lagrangian bound in EUR at the exchange's prices.
 
-        At the reactive exchanges (steps,), all copies.
+        Of the exchanges (steps,) of all copies only the reactive ones count.
         """
         return 0.0 if self._exchange is None else self._exchange.lower_bound(exchange)
 
     # ------------------------------------------------------------------ parts
 
     def _opened(self) -> Consensus:
-        """Consensus on trade across with the first guess of prices and penalties.
+        """Return the consensus on trade across with a first guess of prices and penalties.
 
-        A buyer pays at most what the grid asks (import price, margin, less the fee), a seller takes
-        no less than what the grid pays. Where the held exchanges are imports, energy is scarce and
-        the price is near the upper end. What the same hour of the day before has cost knows better.
+        A buyer pays at most the grid's price (import price plus margin less fee), a seller takes no
+        less than the grid pays. Where the held exchanges are imports, energy is scarce and the
+        price is near the upper end. The price of the same hour of the day before is better.
         """
         public = [self._public[n] for n in self.names]
         trading = [p for p in public if p.trades] or public
@@ -251,22 +233,21 @@ class Coordinator:
         low = np.min([g[1] - p.retail_margin for p, g in sides], axis=0)
         span = np.maximum(high - low, tolerances.PRICE_SPREAD)
         held = np.array([self._held[n] for n in self.names])
-        bought = self._copies @ np.maximum(held, 0.0)
-        sold = self._copies @ np.maximum(-held, 0.0)
+        bought = self._weights @ np.maximum(held, 0.0)
+        sold = self._weights @ np.maximum(-held, 0.0)
         scarce = np.divide(bought, bought + sold, out=np.full(len(dt), 0.5),
                            where=bought + sold > 0.0)  # fmt: skip
         size = max(float(np.mean(np.abs(held))), tolerances.NEGOTIATION_EXCHANGE_MW)
-        copies = self._copies * self._trading
         price, penalty = (low + scarce * span) * dt, FIRST_PENALTY * span / size * dt
         price = self._memory.guess(price)
-        return self._consensus(copies, price, penalty, low * dt, (low + span) * dt)
+        weights = self._weights * self._trading
+        return self._consensus(weights, price, penalty, low * dt, (low + span) * dt)
 
     def _round(
         self, residuals: Residuals, price: Floats, trade: Floats, present: Floats, served: Served
     ) -> Round:
-        assert self._trade is not None
         dt, consensus = self.horizon.dt_h, self._trade
-        weights = self._copies * self._trading * present
+        weights = self._weights * self._trading * present
         net = weights @ trade
         volume = float(dt @ (weights @ np.abs(trade))) / 2.0
         # buyers that are cut pay the grid's price, sellers get it
@@ -311,24 +292,22 @@ class Coordinator:
             self._remember()
 
     def _remember(self) -> None:
-        """Keep where the rounds of this kind ended as a start for the next interval."""
-        self._memory.remember(self._end(), fixed=self.fixed)
+        """Keep the end of this kind of rounds as a start for the next interval."""
+        self._memory.remember(self._trade.state, fixed=self.fixed)
 
-    def _end(self) -> TradeState:
-        trade = self._trade
-        assert trade is not None
-        return TradeState(trade.price, trade.penalty, trade.target)
+    def _remember_unfinished(self) -> None:
+        """Keep the last relaxed round where the gate closed before the binaries were fixed."""
+        if self.rounds and not self.fixed:
+            self._remember()
 
     def _fix(self) -> None:
         """Turn to rounds with fixed binaries."""
         self._remember()
         self.fixed = True
-        assert self._trade is not None
-        assert self._began is not None
         span = self._trade.high - self._trade.low
-        start = self._memory.fixed_start(self._began, self._end(), span)
+        start = self._memory.fixed_start(self._began, self._trade.state, span)
         if start is not None and self.warm:
-            self._trade.restart(start.price, start.penalty, start.target)
+            self._trade.restart(start)
         else:
             self._trade.penalties.forget()
         if self._exchange is not None:
@@ -338,13 +317,9 @@ class Coordinator:
         """Return the cost of held exchanges at the tariffs, as a scale of money."""
         dt = self.horizon.dt_h
         return max(1.0, sum(
-            p.copies * float(np.abs(self._held[n]) * dt @ np.abs(p.import_eur_per_mwh))
+            p.multiplicity * float(np.abs(self._held[n]) * dt @ np.abs(p.import_eur_per_mwh))
             for n, p in self._public.items()
         ))  # fmt: skip
-
-
-def _profile(values: Floats) -> tuple[float, ...]:
-    return tuple(values.tolist())
 
 
 def _rms(values: Floats) -> float:

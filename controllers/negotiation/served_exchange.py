@@ -1,21 +1,28 @@
-"""The exchanges that a follower can serve, as its part in a negotiation: copies, prices, penalties.
+"""Exchanges that a follower can serve, as its part in a negotiation: local copies with prices.
 
 Consensus ADMM (Boyd et al. 2011, section 7.1) between the agents' exchanges and the follower's
-copies of them, with over-relaxation. Without the follower's cost a price is needed only where its
-limits bind: the copies are made in the first round in which it cannot serve what is wanted.
+local copies of them, with over-relaxation. Without the follower's cost a price is needed only where
+its limits bind: the copies are made in the first round in which it cannot serve the answers.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.sparse import coo_array, csc_array, csr_array, diags_array
 
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.bilevel.primal import PrimalForm
 from stackelgrid.controllers.followers.upstream import UpstreamAgent
-from stackelgrid.controllers.negotiation.consensus import OVER_RELAXATION, StepPenalties
-from stackelgrid.controllers.negotiation.follower_block import FollowerBlock
+from stackelgrid.controllers.negotiation.consensus import (
+    OVER_RELAXATION,
+    AdmmState,
+    StepPenalties,
+    normalised,
+)
 from stackelgrid.controllers.schedule import BoundaryProfile
-from stackelgrid.controllers.solvers.registry import Choice
+from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData
+from stackelgrid.controllers.solvers.registry import Choice, conic_solver
 from stackelgrid.profiles.arrays import Floats
 
 Later = Callable[[Floats, Floats], Floats]
@@ -25,8 +32,9 @@ Later = Callable[[Floats, Floats], Floats]
 class Served:
     """Distance of answers from exchanges that the follower can serve, each (steps,).
 
-    Largest distance in MW; mean distance, and mean movement of what it can serve, as a share of a
-    typical price (penalty times MW). `possible`: it can serve the answers as they are.
+    `distance_mw`: the largest one; `apart` and `moved`: mean distance, and mean movement of the
+    local copies, as a share of a typical price (penalty times MW). `possible`: the follower can
+    serve the answers as they are.
     """
 
     distance_mw: Floats
@@ -36,7 +44,7 @@ class Served:
 
 
 @dataclass
-class _Copies:
+class _LocalCopies:
     """Prices and targets (n, steps), penalties, and the typical price (steps,) in EUR/MW."""
 
     price: Floats
@@ -45,49 +53,141 @@ class _Copies:
     typical: Floats
 
 
-@dataclass(frozen=True)
-class ServedState:
-    """Final prices and targets (n, steps) and penalties (steps,)."""
+class FollowerBlock:
+    """Projection of exchanges on those that a follower can serve; programs built when needed.
 
-    price: Floats
-    target: Floats
-    penalty: Floats
+    `multiplicity` of each active network by name. `cost_weight` is the weight of the follower's own
+    cost against the distances (0: feasibility only). Its limits are kept with a small margin, so
+    that answers near a served exchange can be served too, and without it where that is impossible.
+    """
+
+    def __init__(
+        self,
+        follower: UpstreamAgent,
+        multiplicity: Mapping[str, float],
+        choice: Choice,
+        cost_weight: float = 0.0,
+    ) -> None:
+        self.follower, self.multiplicity = follower, dict(multiplicity)
+        self._choice, self._cost_weight = choice, cost_weight
+        self._known: tuple[Floats, PrimalForm, ConicSolver] | None = None
+        self._alone: ConicSolver | None = None
+
+    def serves(
+        self, exchange: Mapping[str, Floats], parameters: Floats, *, margin: bool = False
+    ) -> bool:
+        """Return whether the follower can serve exchanges (steps,) of one copy in MW."""
+        program = self.follower.compiled.program
+        if self._alone is None:
+            self._alone = conic_solver(self._choice)(program)
+        total = {n: c * exchange[n] for n, c in self.multiplicity.items()}
+        data = program.data(self.follower.with_exchange(parameters, total))
+        data = _within_margin(program, data) if margin else data
+        return self._alone.solve(data).status == "optimal"
+
+    def nearest(
+        self, wanted: Mapping[str, Floats], penalty: Floats, parameters: Floats
+    ) -> dict[str, Floats] | None:
+        """Return exchanges (steps,) of one copy in MW nearest to the wanted ones; None if none.
+
+        The cost of a distance is multiplicity times penalty / 2 (steps,) in EUR/MW^2 times its
+        square; `parameters` are the follower's without these exchanges.
+        """
+        if self._known is None or not np.array_equal(self._known[0], penalty):
+            self._known = (penalty.copy(), *self._programs(penalty))
+        _, form, solver = self._known
+        q = -np.concatenate([c * penalty * wanted[n] for n, c in self.multiplicity.items()])
+        data = form.data(ProgramData(q, np.zeros(0), 0.0), parameters)
+        found = solver.solve(_within_margin(form.program, data))
+        if found.status != "optimal":
+            found = solver.solve(data)
+        if found.status != "optimal":
+            return None
+        steps = len(penalty)
+        parts = found.x[: steps * len(self.multiplicity)].reshape(-1, steps)
+        return dict(zip(self.multiplicity, parts, strict=True))
+
+    def lower_bound(self, price: Mapping[str, Floats], parameters: Floats) -> float:
+        """Return the least weighted cost less revenue of the exchanges in EUR; NaN if none.
+
+        Prices (steps,) in EUR/MW of a step; exchanges count with their multiplicity.
+        """
+        steps = len(next(iter(price.values())))
+        form, solver = self._programs(np.zeros(steps))
+        q = -np.concatenate([c * price[n] for n, c in self.multiplicity.items()])
+        found = solver.solve(form.data(ProgramData(q, np.zeros(0), 0.0), parameters))
+        return found.bound if found.status == "optimal" else float("nan")
+
+    def _programs(self, penalty: Floats) -> tuple[PrimalForm, ConicSolver]:
+        """Return form and solver of the follower with its local copies of the exchanges."""
+        steps, program = len(penalty), self.follower.compiled.program
+        weights = np.concatenate([c * penalty for c in self.multiplicity.values()])
+        n = len(weights)
+        mirror = ConicProgram(
+            quadratic=csc_array(diags_array(weights)),
+            matrix=csc_array((0, n)),
+            zero=0,
+            nonneg=0,
+            cones=(),
+            q0=np.zeros(n),
+            q_parameters=csr_array((n, 0)),
+            b0=np.zeros(0),
+            b_parameters=csr_array((0, 0)),
+            offset0=0.0,
+            offset_linear=np.zeros(0),
+            offset_quadratic=csr_array((0, 0)),
+            integer=np.zeros(0, dtype=np.int64),
+        )
+        rows, values = [], []
+        for name, count in self.multiplicity.items():
+            at, per_mw = self.follower.exchange(name)
+            rows.append(at)
+            values.append(np.full(steps, per_mw * count))
+        triplets = (np.concatenate(values), (np.concatenate(rows), np.arange(n)))
+        link = csr_array(coo_array(triplets, shape=(program.b_parameters.shape[1], n)))
+        form = PrimalForm(mirror, program, link, (1.0, self._cost_weight))
+        return form, conic_solver(self._choice)(form.program)
 
 
 class ServedExchange:
-    """Exchanges of some agents below a follower, `copies` of each; one object for all intervals.
+    """Exchanges of agents below a follower, by `multiplicity`; one object for all intervals.
 
     With `nodal` the follower's cost counts and every exchange has a price; without, only where
     limits bind.
     """
 
     def __init__(
-        self, follower: UpstreamAgent, copies: Mapping[str, float], conic: Choice, *, nodal: bool
+        self,
+        follower: UpstreamAgent,
+        multiplicity: Mapping[str, float],
+        conic: Choice,
+        *,
+        nodal: bool,
     ) -> None:
         self.follower, self.nodal = follower, nodal
-        self.names = tuple(copies)
-        self._count = np.array(list(copies.values()))
-        self._block = FollowerBlock(follower, copies, conic, 1.0 if nodal else 0.0)
-        self._copies: _Copies | None = None
+        self.names = tuple(multiplicity)
+        self._multiplicity = np.array(list(multiplicity.values()))
+        self._block = FollowerBlock(follower, multiplicity, conic, 1.0 if nodal else 0.0)
+        self._copies: _LocalCopies | None = None
         self._hopeless = False  # in this interval: the follower can serve nothing at all
         self._own: Floats = np.zeros(0)  # the follower's parameters without any exchange
         self._parameters: Floats = np.zeros(0)  # with the reactive exchanges that are held
         self._held: Floats = np.zeros(0)
         self._tariff: Floats = np.zeros(0)
 
-    def state(self) -> ServedState | None:
+    def state(self) -> AdmmState | None:
         """Return the start of the next interval; None where exchanges have no prices."""
         copies = self._copies
         if copies is None:
             return None
-        return ServedState(copies.price, copies.target, copies.penalties.values)
+        return AdmmState(copies.price, copies.penalties.values, copies.target)
 
-    def restore(self, state: ServedState | None) -> None:
-        """Take what the next interval starts from."""
+    def restore(self, state: AdmmState | None) -> None:
+        """Restore the start of the next interval."""
         self._copies = None
         if state is not None:  # first penalties and typical prices are those of an interval
             penalties = StepPenalties(state.penalty)
-            self._copies = _Copies(state.price, state.target, penalties, np.zeros(0))
+            self._copies = _LocalCopies(state.price, state.target, penalties, np.zeros(0))
 
     @property
     def priced(self) -> bool:
@@ -109,13 +209,15 @@ class ServedExchange:
         tariff: Floats,
         later: Later | None,
     ) -> None:
-        """Open an interval; `later` sees values of the interval before from it (None: start anew).
+        """Open an interval.
 
-        `held` and `reactive` (n, steps) are exchanges without a decision, `tariff` (steps,) the
-        import price in EUR/MW of a step; `own_parameters` are the follower's without any exchange.
+        held, reactive: exchanges (n, steps) without a decision in MW and MVAr.
+        own_parameters: the follower's, without any exchange.
+        tariff: import price (steps,) in EUR/MW of a step.
+        later: shifts values of the interval before to this one; None to start anew.
         """
         self._held, self._own, self._tariff = held, own_parameters, tariff
-        total = dict(zip(self.names, self._count[:, None] * reactive, strict=True))
+        total = dict(zip(self.names, self._multiplicity[:, None] * reactive, strict=True))
         self._parameters = self.follower.with_reactive(own_parameters, total)
         self._hopeless = False
         before = self._copies
@@ -143,7 +245,7 @@ class ServedExchange:
         return copies.price[at], copies.target[at], penalty
 
     def serve(self, exchange: Floats, present: Floats) -> Served:
-        """Move the copies after answers (n, steps); agents without an answer keep theirs."""
+        """Update the local copies by answers (n, steps); agents without one keep theirs."""
         nothing, opened = Served(*np.zeros((3, exchange.shape[1]))), False
         wanted = dict(zip(self.names, exchange, strict=True))
         if self._copies is None:
@@ -160,15 +262,14 @@ class ServedExchange:
         relaxed = np.where(present[:, None] > 0.0, relaxed, exchange)
         wanted = dict(zip(self.names, relaxed + copies.price / penalty, strict=True))
         held = self._block.nearest(wanted, penalty, self._parameters)
-        if held is None:  # leave it to the follower's own limits; known prices stay what they are
+        if held is None:  # the follower can serve nothing near; known prices stay
             self._hopeless = opened
             self._copies = None if opened else copies
             return nothing if opened else replace(nothing, possible=False)
         target = np.array([held[n] for n in self.names])
         copies.price = copies.price + penalty * (relaxed - target)
         copies.target = target
-        weights = self._count * present
-        weights = weights / max(float(weights.sum()), 1e-300)
+        weights = normalised(self._multiplicity * present)
         copies.penalties.follow(weights, exchange, seen)
         unit = penalty / copies.typical
         distance = np.abs(exchange - target) * (present[:, None] > 0.0)
@@ -180,42 +281,48 @@ class ServedExchange:
         )
 
     def forget(self) -> None:
-        """Take no curvature from answers so far: the agents' programs have changed."""
+        """Ignore the curvature of earlier answers, as the agents' programs have changed."""
         if self._copies is not None:
             self._copies.penalties.forget()
 
     def cost(self, exchange: Mapping[str, BoundaryProfile]) -> float:
-        """The follower's cost in EUR at exchanges (steps,), all copies; NaN where not served."""
+        """Return the follower's cost in EUR at exchanges (steps,) of all copies; NaN if none."""
         answer = self.follower.solve(self.follower.with_boundaries(self._own, exchange))
         return answer.objective if answer.status == "optimal" else float("nan")
 
     def lower_bound(self, exchange: Mapping[str, BoundaryProfile]) -> float:
-        """The follower's part of the Lagrangian bound in EUR at the prices; zero without prices.
+        """Return the follower's part of the Lagrangian bound in EUR; zero without prices.
 
-        At the reactive exchanges (steps,), all copies.
+        Of the exchanges (steps,) of all copies only the reactive ones count.
         """
         if not self.priced:
             return 0.0
         q_mvar = {name: boundary.q_mvar for name, boundary in exchange.items()}
         return self._block.lower_bound(self.price, self.follower.with_reactive(self._own, q_mvar))
 
-    def _parameters_at(self, exchange: Floats) -> Floats:
-        total = dict(zip(self.names, self._count[:, None] * exchange, strict=True))
-        return self.follower.with_exchange(self._parameters, total)
+    def _first(self) -> _LocalCopies:
+        """Return local copies at the held exchanges.
 
-    def _first(self) -> _Copies:
-        """Copies at what is held, with the follower's prices there if its cost counts.
-
-        A typical price over a typical exchange is the first penalty.
+        Prices are nodal ones if the follower's cost counts, else zero. The first penalty is a
+        typical price over a typical exchange.
         """
         size = max(float(np.mean(np.abs(self._held))), tolerances.NEGOTIATION_EXCHANGE_MW)
         price, typical = np.zeros_like(self._held), np.abs(self._tariff)
         dt = self.follower.horizon.dt_h
         if self.nodal:
-            answer = self.follower.solve(self._parameters_at(self._held))
+            total = dict(zip(self.names, self._multiplicity[:, None] * self._held, strict=True))
+            answer = self.follower.solve(self.follower.with_exchange(self._parameters, total))
             if answer.status == "optimal":
                 nodal = self.follower.prices(answer)
                 price = np.array([nodal[n] for n in self.names]) * dt
                 typical = np.full(len(dt), np.abs(price / dt).mean()) * dt
         typical = np.maximum(typical, tolerances.PRICE_SPREAD * dt)
-        return _Copies(price, self._held, StepPenalties(typical / size), typical)
+        return _LocalCopies(price, self._held, StepPenalties(typical / size), typical)
+
+
+def _within_margin(program: ConicProgram, data: ProgramData) -> ProgramData:
+    """The same data with a margin to every limit that is not zero."""
+    b = data.b.copy()
+    limits = slice(program.zero, program.zero + program.nonneg)
+    b[limits] -= tolerances.NEGOTIATION_MARGIN * np.abs(b[limits])
+    return replace(data, b=b)

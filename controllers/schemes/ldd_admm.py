@@ -6,62 +6,153 @@ the price at their bus as given, which is the `integrated` problem: as single le
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from stackelgrid.controllers.decision import Negotiation, SchemeDecision
-from stackelgrid.controllers.fallback import shifted
 from stackelgrid.controllers.leaders.feeder_agent import TARIFF, UNPRICED, FeederPoint
+from stackelgrid.controllers.negotiation.agent import BindingSchedule, NegotiatingAgent
+from stackelgrid.controllers.negotiation.commit.safety import Holding, PossibleHoldings, newest
 from stackelgrid.controllers.negotiation.consensus import Consensus
-from stackelgrid.controllers.negotiation.coordinator import Coordinator
-from stackelgrid.controllers.negotiation.coordinator_terms import (
-    Answer,
-    CoordinatorState,
-    PublicTerms,
-)
-from stackelgrid.controllers.negotiation.negotiating_agent import Bound, NegotiatingAgent
+from stackelgrid.controllers.negotiation.contracts import clear
+from stackelgrid.controllers.negotiation.coordinator import Answer, Coordinator, PublicTerms
 from stackelgrid.controllers.schedule import BoundaryProfile, Plan
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.time_axis import Horizon
 
-_NOT_SERVED = "the exchange that the rounds led to cannot be served; its limits are left to it"
-
-
-@dataclass(frozen=True)
-class LddAdmmState:
-    """State: the coordinator's, and the exchanges held since an interval, by agent."""
-
-    coordinator: CoordinatorState | None
-    held: Mapping[str, tuple[int, BoundaryProfile]]
+_NOT_SERVED = "the exchange of the last round cannot be served within the limits of the grid above"
 
 
-class LddAdmm:
-    """Rounds of prices and answers; agents answer on threads, binaries are fixed and polished."""
+class NegotiatedStage:
+    """Parties of one stage's negotiation: its agents, and the operator above as coordinator."""
 
     name = "ldd_admm"
 
     def __init__(self, stage: Stage, consensus: type[Consensus] = Consensus) -> None:
         self.stage, self._consensus = stage, consensus
-        self.agents = negotiating_agents(stage)
-        self._coordinator: Coordinator | None = None
-        # what each agent holds, with the interval that the profile begins with
-        self._held: dict[str, tuple[int, BoundaryProfile]] = {}
-
-    def state(self) -> LddAdmmState:
-        """Return the coordinator's state, and the exchanges that agents hold."""
-        coordinator = self._coordinator
-        found = None if coordinator is None else coordinator.state()
-        return LddAdmmState(found, self._held)
-
-    def restore(self, state: LddAdmmState) -> None:
-        """Take what earlier intervals have found."""
-        self._held = dict(state.held)
-        if state.coordinator is not None:
-            self._coordinator = coordinator_of(
-                self.stage, state.coordinator.public, self._consensus
+        nodal = stage.pricing == "lmp" or stage.settings.scheme == "integrated"
+        self._nodal = nodal and stage.follower is not None
+        variant = UNPRICED if self._nodal else TARIFF
+        alone = {group[0] for group in stage.group_names if len(group) == 1}
+        self.agents = {
+            name: NegotiatingAgent(
+                agent,
+                replace(variant, across=False) if name in alone else variant,
+                stage.settings,
+                stage.applied_steps,
             )
-            self._coordinator.restore(state.coordinator)
+            for name, agent in stage.leaders.items()
+        }
+
+    @property
+    def horizon(self) -> Horizon:
+        """Horizon of all agents."""
+        return next(iter(self.stage.leaders.values())).horizon
+
+    def begin(self, instance: StageInstance) -> dict[str, PublicTerms]:
+        """Let every agent begin an interval; return their public data."""
+        for name, agent in self.agents.items():
+            agent.begin(instance.leaders[name], instance.across_price)
+        return {n: a.public_terms(instance.leaders[n]) for n, a in self.agents.items()}
+
+    def enrolled(self) -> dict[str, Holding]:
+        """Return the schedules that agents hold before any commit."""
+        return {
+            name: holding(agent.boundary(agent.held(""))) for name, agent in self.agents.items()
+        }
+
+    def new_coordinator(self, public: Mapping[str, PublicTerms]) -> Coordinator:
+        """Return a coordinator of the agents, which has no state yet."""
+        return Coordinator(
+            public,
+            self.stage.follower,
+            self.horizon,
+            self.stage.settings.conic,
+            nodal=self._nodal,
+            consensus=self._consensus,
+        )
+
+    def decision(
+        self,
+        coordinator: Coordinator,
+        settled: Mapping[str, BindingSchedule],
+        reasons: Mapping[str, str],
+        negotiation: Negotiation | None = None,
+        reported: Mapping[str, BoundaryProfile] | None = None,
+    ) -> SchemeDecision:
+        """Return the stage's decision, with the bound that the last prices prove.
+
+        coordinator: after its last round.
+        settled: new schedules by agent; the others hold the old ones.
+        reasons: why, by agent.
+        negotiation: messages and commit.
+        reported: exchanges of one copy that the coordinator assumes; None: those of the plans.
+        """
+        plans: dict[str, Plan] = {}
+        points = {}
+        for name, agent in self.agents.items():
+            if name in settled:
+                plans[name], points[name] = settled[name].plan, settled[name].point
+            else:
+                plans[name] = agent.held(reasons[name])
+                points[name] = FeederPoint(None, plans[name].report, agent.variant)
+        objective = sum(self.agents[n].cost(p) for n, p in points.items())
+        if reported is None:
+            reported = {n: self.agents[n].boundary(plan) for n, plan in plans.items()}
+        exchange = {n: reported[n].times(agent.copies) for n, agent in self.agents.items()}
+        served = coordinator.follower_cost(exchange)
+        if coordinator.nodal:
+            objective += served
+        bound = float("nan")
+        if len(settled) == len(self.agents):
+            bound = self._agents_bound(coordinator) + coordinator.lower_bound(exchange)
+        return SchemeDecision(
+            points,
+            objective,
+            bound,
+            rounds=len(coordinator.rounds),
+            messages=(_NOT_SERVED,) if np.isnan(served) else (),
+            plans=plans,
+            history=tuple(coordinator.rounds),
+            negotiation=negotiation,
+            exchange=None if self.stage.follower is None else exchange,
+        )
+
+    def _agents_bound(self, coordinator: Coordinator) -> float:
+        """Return the agents' part of the Lagrangian bound in EUR at the prices; NaN for none."""
+        trade, exchange = coordinator.trade_price, coordinator.exchange_price
+        nothing: Floats = np.zeros(len(trade))
+        bounds = self.stage.map(
+            lambda name: self.agents[name].lower_bound(trade, exchange.get(name, nothing)),
+            tuple(self.agents),
+        )
+        return sum(bounds.values())
+
+
+class LddAdmm(NegotiatedStage):
+    """Rounds of prices and answers; agents answer on threads, then fix their binaries."""
+
+    _holdings: PossibleHoldings
+
+    def __init__(self, stage: Stage, consensus: type[Consensus] = Consensus) -> None:
+        super().__init__(stage, consensus)
+        self._coordinator: Coordinator | None = None
+
+    def state(self) -> dict[str, Any] | None:
+        """Return the coordinator's state and the agents' holdings; None before any decision."""
+        if self._coordinator is None:
+            return None
+        return {"coordinator": self._coordinator.state(), "holdings": self._holdings.state()}
+
+    def restore(self, state: Mapping[str, Any] | None) -> None:
+        """Restore what earlier intervals have found."""
+        if state is not None:
+            coordinator = self._start(state["coordinator"]["public"], {}, 0)
+            coordinator.restore(state["coordinator"])
+            self._holdings.restore(state["holdings"])
 
     def decide(self, instance: StageInstance) -> SchemeDecision:
         """Decide for one instance; agents without a solution hold what they had."""
@@ -70,7 +161,7 @@ class LddAdmm:
         def respond(name: str) -> Answer | None:
             return agents[name].respond(terms[name])
 
-        def bind(name: str) -> Bound | None:
+        def bind(name: str) -> BindingSchedule | None:
             return agents[name].bind(terms[name])
 
         while not coordinator.done:
@@ -79,124 +170,32 @@ class LddAdmm:
             coordinator.receive({n: a for n, a in answers.items() if a is not None})
         terms = {name: coordinator.terms(name, binding=True) for name in agents}
         found = self.stage.map(bind, tuple(agents))
-        bound = {name: b for name, b in found.items() if b is not None}
-        cleared = coordinator.clear({name: b.trade_mw for name, b in bound.items()})
-        settled = {name: self.agents[name].settle(b, cleared[name]) for name, b in bound.items()}
-        for name, one in settled.items():
-            boundary = BoundaryProfile(one.exchange_mw, one.exchange_mvar)
-            self._held[name] = (instance.interval, boundary)
-        reasons = {name: "no schedule at the agreed prices" for name in found if name not in bound}
-        return negotiated(self.stage, self.agents, coordinator, settled, reasons)
+        binding = {name: b for name, b in found.items() if b is not None}
+        cleared = clear({n: b.trade_mw for n, b in binding.items()}, coordinator.multiplicity)
+        settled = {name: agents[name].settle(b, cleared[name]) for name, b in binding.items()}
+        for name, schedule in settled.items():
+            self._holdings.know(name, holding(schedule.exchange))
+        reasons = {n: "no schedule at the agreed prices" for n in found if n not in binding}
+        return self.decision(coordinator, settled, reasons)
 
     def _begin(self, instance: StageInstance) -> Coordinator:
-        public, held = {}, {}
-        horizon = next(iter(self.agents.values())).agent.horizon
-        for name, agent in self.agents.items():
-            leader = instance.leaders[name]
-            agent.begin(leader, instance.across_price)
-            public[name] = agent.public_terms(leader)
-            if name not in self._held:
-                self._held[name] = (instance.interval, agent.boundary(agent.held("")))
-            since, boundary = self._held[name]
-            age = instance.interval - since
-            both = np.array([boundary.p_mw, boundary.q_mvar])
-            held[name] = BoundaryProfile(*shifted(both, horizon, age))
+        public = self.begin(instance)
         if self._coordinator is None:
-            self._coordinator = coordinator_of(self.stage, public, self._consensus)
+            self._start(public, self.enrolled(), instance.interval)
+        assert self._coordinator is not None
+        self._holdings.advance(instance.interval)
+        held = {n: h.boundary for n, h in newest(self._holdings.present).items()}
         self._coordinator.begin(instance.interval, public, held, instance.own_parameters)
         return self._coordinator
 
-
-def negotiating_agents(stage: Stage) -> dict[str, NegotiatingAgent]:
-    """Return the parties of a stage's negotiation; a single feeder has no trading partner."""
-    variant = UNPRICED if _nodal(stage) else TARIFF
-    alone = {group[0] for group in stage.group_names if len(group) == 1}
-    return {
-        name: NegotiatingAgent(
-            agent,
-            replace(variant, across=False) if name in alone else variant,
-            stage.settings,
-            stage.applied_steps,
-        )
-        for name, agent in stage.leaders.items()
-    }
+    def _start(
+        self, public: Mapping[str, PublicTerms], enrolled: Mapping[str, Holding], interval: int
+    ) -> Coordinator:
+        self._coordinator = self.new_coordinator(public)
+        self._holdings = PossibleHoldings(enrolled, self._coordinator.shifted, interval)
+        return self._coordinator
 
 
-def coordinator_of(
-    stage: Stage, public: Mapping[str, PublicTerms], consensus: type[Consensus] = Consensus
-) -> Coordinator:
-    """The operator of the upstream network as coordinator of a stage's leaders."""
-    horizon = next(iter(stage.leaders.values())).horizon
-    return Coordinator(
-        public,
-        stage.follower,
-        horizon,
-        stage.settings.conic,
-        nodal=_nodal(stage),
-        consensus=consensus,
-    )
-
-
-def _nodal(stage: Stage) -> bool:
-    nodal = stage.pricing == "lmp" or stage.settings.scheme == "integrated"
-    return nodal and stage.follower is not None
-
-
-def negotiated(
-    stage: Stage,
-    agents: Mapping[str, NegotiatingAgent],
-    coordinator: Coordinator,
-    settled: Mapping[str, Bound],
-    reasons: Mapping[str, str],
-    negotiation: Negotiation | None = None,
-    reported: Mapping[str, BoundaryProfile] | None = None,
-) -> SchemeDecision:
-    """Decision of a stage from what was settled, with the bound that its last prices prove.
-
-    The other agents hold what they had, with a reason each. `reported` are the exchanges of one
-    copy that the coordinator assumes, None: those of the plans.
-    """
-    plans: dict[str, Plan] = {}
-    points = {}
-    for name, agent in agents.items():
-        if name in settled:
-            plans[name], points[name] = settled[name].plan, settled[name].point
-        else:
-            plans[name] = agent.held(reasons[name])
-            points[name] = FeederPoint(None, plans[name].report, agent.variant)
-    objective = sum(agents[n].cost(p) for n, p in points.items())
-    if reported is None:
-        reported = {n: agents[n].boundary(plan) for n, plan in plans.items()}
-    exchange = {n: reported[n].times(agent.priced.copies) for n, agent in agents.items()}
-    served = coordinator.follower_cost(exchange)
-    messages = (_NOT_SERVED,) if np.isnan(served) else ()
-    if coordinator.nodal:
-        objective += served
-    every = len(settled) == len(agents)
-    bound = float("nan")
-    if every:
-        bound = _agents_bound(stage, agents, coordinator) + coordinator.lower_bound(exchange)
-    return SchemeDecision(
-        points,
-        objective,
-        bound,
-        rounds=len(coordinator.rounds),
-        messages=messages,
-        plans=plans,
-        history=tuple(coordinator.rounds),
-        negotiation=negotiation,
-        exchange=None if stage.follower is None else exchange,
-    )
-
-
-def _agents_bound(
-    stage: Stage, agents: Mapping[str, NegotiatingAgent], coordinator: Coordinator
-) -> float:
-    """The agents' part of the Lagrangian bound in EUR at the coordinator's prices; NaN for none."""
-    nothing = np.zeros(len(coordinator.trade_price))
-    exchange: Mapping[str, Floats] = coordinator.exchange_price
-    bounds = stage.map(
-        lambda name: agents[name].lower_bound(coordinator.trade_price, exchange.get(name, nothing)),
-        tuple(agents),
-    )
-    return sum(bounds.values())
+def holding(boundary: BoundaryProfile) -> Holding:
+    """Return the holding of an exchange (steps,) that no commit has a version for."""
+    return Holding(None, tuple(boundary.p_mw.tolist()), tuple(boundary.q_mvar.tolist()))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stackelgrid.controllers.leaders.feeder_agent import Variant
-from stackelgrid.controllers.negotiation.follower_block import FollowerBlock
+from stackelgrid.controllers.negotiation.served_exchange import FollowerBlock
 from stackelgrid.controllers.schemes.best_response import ActiveNetwork, Offer
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 from stackelgrid.profiles.arrays import Floats

@@ -1,42 +1,52 @@
 """Agent of a negotiation as a SimPy process: it reads messages, computes and answers."""
 
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future, wait
 from typing import Any
 
 import numpy as np
 import simpy
 
+from stackelgrid.controllers.negotiation.agent import BindingSchedule, NegotiatingAgent
 from stackelgrid.controllers.negotiation.commit.messages import (
     Commit,
     Message,
     Offer,
     Prepare,
     Response,
+    Terms,
     Version,
+    Vote,
 )
-from stackelgrid.controllers.negotiation.commit.two_phase_commit import Answer as VoteData
-from stackelgrid.controllers.negotiation.commit.two_phase_commit import CommitParticipant, Terms
-from stackelgrid.controllers.negotiation.coordinator_terms import Answer
-from stackelgrid.controllers.negotiation.negotiating_agent import Bound, NegotiatingAgent
+from stackelgrid.controllers.negotiation.commit.participant import CommitParticipant
+from stackelgrid.controllers.negotiation.coordinator import Answer
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.simulators.messages.mailbox import Mailbox
 
 Process = Generator[simpy.Event, Any, None]
 
-_TERMS = (Offer, Prepare)
-
 
 class AgentProcess(Carrying):
     """Runs one `NegotiatingAgent`; exchanges nothing but messages with other processes.
 
-    An answer takes `compute_s` seconds of the network's clock. Exceptions of the agent are kept in
-    `failures`: the agent then does not answer an offer, and votes no on a `Prepare`.
+    environment: clock of the network.
+    agent: computes the answers.
+    mailbox: to and from the coordinator.
+    coordinator: its name.
+    gate_of: time in s at which the gate of an interval closes.
+    compute_s: seconds of the clock that an answer takes.
+    pool: computes answers on threads.
+
+    Exceptions of the agent are kept in `failures`: it then does not answer an offer, and votes no
+    on a `Prepare`. In a saved state nothing is computing.
     """
 
-    carried = ("failures", "ignored", "interval", "_answered", "_voted", "_batch", "_newest")
+    carried = (
+        "failures", "ignored", "interval", "participant", "mailbox", "_answered", "_voted",
+        "_batch", "_newest",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -56,41 +66,28 @@ class AgentProcess(Carrying):
         self._environment, self._gate_of = environment, gate_of
         self._compute_s, self._pool = compute_s, pool
         self._answered: tuple[tuple[int, int], Response] | None = None
-        self._voted: dict[Version, Bound] = {}
+        self._voted: dict[Version, BindingSchedule] = {}
         self._working: Future[Any] | None = None
         # messages read together, oldest first, and the newest terms among them
         self._batch: list[Message] = []
         self._newest: tuple[int, int, int] | None = None
         self._process = environment.process(self._run())
 
-    def state(self) -> dict[str, Any]:
-        """Return the held schedules and the messages not read or sent; nothing is computing."""
-        return {
-            **super().state(),
-            "participant": self.participant.state(),
-            "mailbox": self.mailbox.state(),
-        }
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore the state before the environment runs."""
-        super().restore(state)
-        self.participant.restore(state["participant"])
-        self.mailbox.restore(state["mailbox"])
-
     def begin(self, interval: int) -> None:
         """Begin an interval, once the agent has its data."""
         self.interval, self._answered = interval, None
 
-    def new(self, version: Version | None) -> Bound | None:
-        """Return the agent's schedule of a version that begins now; None for any other version."""
-        if version is None or version.interval != self.interval:
-            return None
-        return self._voted.get(version)
+    def settled(self, counted_mw: Floats) -> BindingSchedule | None:
+        """Return the held schedule with its trade if it begins now; None if it is an older one.
 
-    def settled(self, counted_mw: Floats) -> Floats:
-        """Limit counted trade (steps,) of the held schedule to the trade that `Commit` cleared."""
+        Counted trade (steps,) in MW is limited to the trade that the `Commit` has cleared.
+        """
+        version = self.participant.held
+        if version is None or version.interval != self.interval or version not in self._voted:
+            return None
         cleared = np.array(self.participant.trade_mw)
-        return np.where(np.abs(counted_mw) <= np.abs(cleared), counted_mw, cleared)
+        trade = np.where(np.abs(counted_mw) <= np.abs(cleared), counted_mw, cleared)
+        return self.agent.settle(self._voted[version], trade)
 
     def rest(self) -> None:
         """Stop computing at a gate, after which an answer would be late.
@@ -128,7 +125,7 @@ class AgentProcess(Carrying):
         """Append the messages of arrivals to the batch."""
         messages = [m for m in map(self.mailbox.read, arrivals) if m is not None]
         self._batch += messages
-        numbers = [_number(m) for m in messages if isinstance(m, _TERMS)]
+        numbers = [_number(m) for m in messages if isinstance(m, Offer | Prepare)]
         if self._newest is not None:
             numbers.append(self._newest)
         self._newest = max(numbers, default=None)
@@ -171,7 +168,7 @@ class AgentProcess(Carrying):
         if self._gate_of(offer.interval) <= self._environment.now:
             self.ignored["offer after the gate"] += 1
             return
-        answer: Answer | None = yield from self._computed(self.agent.respond, _terms(offer))
+        answer: Answer | None = yield from self._computed(self.agent.respond, offer.terms)
         if answer is None or self._gate_of(offer.interval) <= self._environment.now:
             return
         response = Response(
@@ -190,41 +187,40 @@ class AgentProcess(Carrying):
         if prepare.interval != self.interval:
             self.ignored["prepare of another interval"] += 1
             return
-        bound: Bound | None = yield from self._computed(self.agent.bind, _terms(prepare))
+        found: BindingSchedule | None = yield from self._computed(self.agent.bind, prepare.terms)
         cast = False
         while not cast and self.participant.wanted is prepare:
-            cast = self.participant.answer(self._vote(bound), self._environment.now)
-        if cast and bound is not None:
-            self._voted = {prepare.version: bound, **self._still_wanted()}
+            cast = self.participant.cast(self._vote(prepare, found), self._environment.now)
+        if cast and found is not None:
+            held = self.participant.held
+            kept = {version: s for version, s in self._voted.items() if version == held}
+            self._voted = {prepare.version: found, **kept}
 
     def _on_commit(self, commit: Commit, now: float) -> None:
         """Adopt a version; one whose gate has passed is held from now on."""
         if now < self._gate_of(commit.version.interval):
             return
-        bound = self._voted.get(commit.version)
-        if bound is not None:
-            self.agent.agent.adopt(bound.plan)
+        schedule = self._voted.get(commit.version)
+        if schedule is not None:
+            self.agent.agent.adopt(schedule.plan)
 
-    def _still_wanted(self) -> dict[Version, Bound]:
-        held = self.participant.held
-        return {held: self._voted[held]} if held is not None and held in self._voted else {}
-
-    def _vote(self, bound: Bound | None) -> VoteData:
+    def _vote(self, prepare: Prepare, found: BindingSchedule | None) -> Vote:
         """Return the agent's vote, with the schedule that it keeps without a commit."""
         held = self.agent.boundary(self.agent.held(""))
-        held_mw, held_mvar = _profile(held.p_mw), _profile(held.q_mvar)
-        version = self.participant.held
-        if bound is None:
-            nothing = (0.0,) * len(held_mw)
-            return VoteData(False, held_mw, held_mvar, nothing, version, held_mw, held_mvar)
-        return VoteData(
-            True,
-            _profile(bound.exchange_mw),
-            _profile(bound.exchange_mvar),
-            _profile(bound.trade_mw),
-            version,
-            held_mw,
-            held_mvar,
+        new = held if found is None else found.exchange
+        return Vote(
+            sender=self.agent.name,
+            recipient=self.coordinator,
+            interval=prepare.interval,
+            attempt=prepare.attempt,
+            round=prepare.round,
+            yes=found is not None,
+            exchange_mw=_profile(new.p_mw),
+            exchange_mvar=_profile(new.q_mvar),
+            trade_mw=_profile(np.zeros(self.agent.steps) if found is None else found.trade_mw),
+            held=self.participant.held,
+            held_mw=_profile(held.p_mw),
+            held_mvar=_profile(held.q_mvar),
         )
 
     def _computed(
@@ -249,19 +245,6 @@ class AgentProcess(Carrying):
 
 def _number(message: Offer | Prepare) -> tuple[int, int, int]:
     return message.interval, message.attempt, message.round
-
-
-def _terms(message: Offer | Prepare) -> Terms:
-    return Terms(
-        message.round,
-        message.fixed,
-        message.trade_price,
-        message.trade_target,
-        message.trade_penalty,
-        message.exchange_price,
-        message.exchange_target,
-        message.exchange_penalty,
-    )
 
 
 def _profile(values: Floats) -> tuple[float, ...]:

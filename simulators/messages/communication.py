@@ -15,25 +15,11 @@ import simpy
 
 from stackelgrid.simulators.messages.communication_settings import (
     ANYONE,
-    PERFECT,
     CommunicationError,
-    CommunicationSettings,
     LinkQuality,
     Outage,
 )
-from stackelgrid.simulators.messages.link import Link, UnderWay
-from stackelgrid.simulators.messages.traffic import TrafficCounts
-
-__all__ = [
-    "ANYONE",
-    "PERFECT",
-    "CommunicationError",
-    "CommunicationNetwork",
-    "CommunicationSettings",
-    "LinkQuality",
-    "Outage",
-    "TrafficCounts",
-]
+from stackelgrid.simulators.messages.link import Link, TrafficCounts, UnderWay
 
 # function of the sender, by whose link a payload came, and the payload
 Receiver = Callable[[str, bytes], None]
@@ -77,7 +63,8 @@ class CommunicationNetwork:
             raise CommunicationError(f"agent {twice[0]!r} is given twice; once is accepted")
         if ANYONE in names:
             raise CommunicationError(f"agent {ANYONE!r}: the name is reserved (any agent)")
-        self._receivers: dict[str, Receiver] = dict.fromkeys(names, _nobody)
+        # by recipient and sender; ANYONE is any other sender
+        self._receivers: dict[str, dict[str, Receiver]] = {name: {} for name in names}
         self._links: dict[tuple[str, str], Link] = {}
         self._order = count()
         for sender, recipient in self._qualities:
@@ -97,18 +84,24 @@ class CommunicationNetwork:
             link = self._open(sender, recipient)
         link.send(payload)
 
-    def receive(self, name: str, receiver: Receiver) -> None:
+    def receive(
+        self, name: str, receiver: Receiver, senders: frozenset[str] = frozenset({ANYONE})
+    ) -> None:
         """Set the function of sender and payload that receives messages for an agent.
 
-        The sender is the agent at the other end of the link. Messages delivered to an agent
-        without a receiver are dropped. Raises CommunicationError for an agent that does not
-        exist.
+        It gets those that come over the links of `senders`. Messages of other senders go to the
+        first function that was set for the agent; they are dropped where there is none. Raises
+        CommunicationError for an agent that does not exist.
         """
         self._check_name("recipient", name)
-        self._receivers[name] = receiver
-        for (sender, recipient), link in self._links.items():
-            if recipient == name:
-                link.arrived = partial(receiver, sender)
+        self._receivers[name].setdefault(ANYONE, receiver)
+        self._receivers[name].update(dict.fromkeys(senders, receiver))
+
+    def _arrived(self, sender: str, recipient: str, payload: bytes) -> None:
+        receivers = self._receivers[recipient]
+        receiver = receivers.get(sender) or receivers.get(ANYONE)
+        if receiver is not None:
+            receiver(sender, payload)
 
     @property
     def environment(self) -> simpy.Environment:
@@ -128,7 +121,7 @@ class CommunicationNetwork:
     @property
     def used_links(self) -> tuple[tuple[str, str], ...]:
         """Directed links, (sender, recipient), with at least one message sent, sorted."""
-        return tuple(sorted(ends for ends, link in self._links.items() if link.sent))
+        return tuple(sorted(ends for ends, link in self._links.items() if link.counts().sent))
 
     def state(self) -> dict[tuple[str, str], Any]:
         """Return the states of used links with messages under way; receivers are not part of it."""
@@ -155,7 +148,7 @@ class CommunicationNetwork:
             )
             self._links[ends] = Link(
                 self._environment,
-                partial(self._receivers[recipient], sender),
+                partial(self._arrived, sender, recipient),
                 self._qualities.get(ends, self._quality),
                 tuple((o.from_s, o.to_s) for o in self._outages if o.concerns(*ends)),
                 np.random.default_rng(stream),
@@ -173,7 +166,3 @@ class CommunicationNetwork:
         if name not in self._receivers:
             known = ", ".join(self._receivers) or "none"
             raise CommunicationError(f"{role} {name!r} is no agent of the network; known: {known}")
-
-
-def _nobody(sender: str, payload: bytes) -> None:
-    """Drop a message of an agent without receiver."""

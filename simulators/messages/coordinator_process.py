@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import simpy
 
-from stackelgrid.controllers.fallback import shifted
+from stackelgrid.controllers.negotiation.commit.coordinator import CommitCoordinator, CommitRecord
 from stackelgrid.controllers.negotiation.commit.messages import (
     MessageError,
     PowerLimits,
@@ -18,23 +17,16 @@ from stackelgrid.controllers.negotiation.commit.messages import (
     Vote,
     check_range,
 )
-from stackelgrid.controllers.negotiation.commit.possible_holdings import newest
-from stackelgrid.controllers.negotiation.commit.two_phase_commit import (
-    CommitCoordinator,
-    CommitRecord,
-    Holding,
-    RetryPolicy,
-)
-from stackelgrid.controllers.negotiation.coordinator import Coordinator
-from stackelgrid.controllers.negotiation.coordinator_terms import Answer, PublicTerms
+from stackelgrid.controllers.negotiation.commit.retransmission import RetryPolicy
+from stackelgrid.controllers.negotiation.commit.safety import Holding, SafetyCheck, newest
+from stackelgrid.controllers.negotiation.contracts import clear
+from stackelgrid.controllers.negotiation.coordinator import Answer, Coordinator, PublicTerms
 from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.profiles.arrays import Floats
-from stackelgrid.profiles.stateful import Carrying, Stateful
+from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.simulators.messages.agent_process import Process
 from stackelgrid.simulators.messages.mailbox import Mailbox
 from stackelgrid.simulators.messages.round_trip import Patience
-
-Check = Callable[[Mapping[str, tuple[Holding, ...]], Mapping[str, Holding]], str]
 
 # growth of the waiting time each time that a Prepare, Commit or Abort is repeated
 _WAIT_GROWTH = 1.2
@@ -43,30 +35,22 @@ _CHANCES = 2
 _NOBODY = "nobody answers"
 
 
-@dataclass(frozen=True)
-class Opening:
-    """Data that a coordinator needs to open an interval; its gate closes at `gate_s`.
-
-    `own_parameters` are the follower's, without any exchange of the agents.
-    """
-
-    interval: int
-    gate_s: float
-    public: Mapping[str, PublicTerms]
-    own_parameters: Floats | None
-
-
 class CoordinatorProcess(Carrying):
     """Runs a `Coordinator` and its commits, using public and received data only.
 
-    `limits` are the power limits of enrolled agents; `check` returns why a mixture of possible
-    schedules is unsafe ("" if all are safe), from these and the schedules that the agents were
-    assumed to hold when the interval was opened.
+    environment: clock of the network.
+    coordinator: computes the terms of the rounds.
+    mailbox: to and from the agents.
+    enrolled: holding of each agent before any commit, from `interval` on.
+    limits: power limits of each agent.
+    safety: check of the schedules that agents may hold.
+    gate_length_s: seconds for the negotiation of an interval.
     """
 
     carried = (
-        "ignored", "agreed_s", "reason", "_gate_s", "_prepared_at_once", "_answers", "_asked",
-        "_asked_round", "_heard", "_absent", "_missed", "_declined", "_members",
+        "ignored", "agreed_s", "reason", "_gate_s", "_prepared_at_once", "_answers", "_offered_at",
+        "_round_number", "_responses", "_absent", "_missed", "_declined", "_members", "_patience",
+        "commit", "coordinator", "mailbox",
     )  # fmt: skip
 
     def __init__(
@@ -76,7 +60,7 @@ class CoordinatorProcess(Carrying):
         mailbox: Mailbox,
         enrolled: Mapping[str, Holding],
         limits: Mapping[str, PowerLimits],
-        check: Check,
+        safety: SafetyCheck,
         gate_length_s: float,
         interval: int,
     ) -> None:
@@ -89,9 +73,9 @@ class CoordinatorProcess(Carrying):
         self._gate_s = -np.inf
         self._prepared_at_once = False
         self._answers: dict[str, Answer] = {}
-        self._asked: dict[str, list[float]] = {}  # times of the offers of this round
-        self._asked_round = -1
-        self._heard: Counter[str] = Counter()  # answers to this round and late ones
+        self._offered_at: dict[str, list[float]] = {}  # times of the offers of this round
+        self._round_number = -1
+        self._responses: Counter[str] = Counter()  # to this round, and late ones
         self._absent: set[str] = set()  # agents that get offers, but are not waited for
         self._missed: Counter[str] = Counter()  # rounds of this interval, by agent
         self._declined: set[str] = set()  # agents that vote no in this interval
@@ -102,31 +86,29 @@ class CoordinatorProcess(Carrying):
             mailbox.name,
             enrolled,
             self._clear,
-            lambda possible: check(possible, self._before),
-            self._shifted,
+            lambda possible: safety.reason(possible, self._before),
+            coordinator.shifted,
             self._retry(),
             interval,
         )
         self._negotiating = False
         self._process = environment.process(self._run())
 
-    def state(self) -> dict[str, Any]:
-        """Return the state between two negotiations."""
-        return {**super().state(), "parts": [part.state() for part in self._parts]}
+    def open(
+        self,
+        interval: int,
+        gate_s: float,
+        public: Mapping[str, PublicTerms],
+        own_parameters: Floats | None,
+    ) -> None:
+        """Begin the negotiation of an interval, now.
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore the state before the environment runs."""
-        super().restore(state)
-        for part, carried in zip(self._parts, state["parts"], strict=True):
-            part.restore(carried)
-
-    @property
-    def _parts(self) -> tuple[Stateful, ...]:
-        return self._patience, self.commit, self.coordinator, self.mailbox
-
-    def open(self, opening: Opening) -> None:
-        """Begin the negotiation of an interval, now."""
-        self._opened.succeed(opening)
+        interval: the one that the horizon begins with.
+        gate_s: time at which the gate closes.
+        public: public data of each agent.
+        own_parameters: the follower's, without any exchange of the agents.
+        """
+        self._opened.succeed((interval, gate_s, public, own_parameters))
 
     def close(self) -> CommitRecord:
         """Close the gate and end the negotiation."""
@@ -168,24 +150,30 @@ class CoordinatorProcess(Carrying):
             else:
                 self.mailbox.cancel(get)
             if opened.triggered:
-                self._opened = self._environment.event()
+                self._opened, arguments = self._environment.event(), opened.value
+                assert arguments is not None
                 self._negotiating = True
                 with suppress(simpy.Interrupt):  # the gate has closed
-                    yield from self._negotiate(opened.value)
+                    yield from self._negotiate(*arguments)
                 self._negotiating = False
 
-    def _negotiate(self, opening: Any) -> Process:
-        assert isinstance(opening, Opening)
-        self._gate_s = opening.gate_s
+    def _negotiate(
+        self,
+        interval: int,
+        gate_s: float,
+        public: Mapping[str, PublicTerms],
+        own_parameters: Floats | None,
+    ) -> Process:
+        self._gate_s = gate_s
         self.agreed_s, self.reason = float("nan"), _NOBODY
         self._members = ()
         self._missed.clear()
         self._declined.clear()
         opened_s = self._environment.now
-        self.commit.begin(opening.interval, opening.gate_s, opened_s)
+        self.commit.begin(interval, gate_s, opened_s)
         self._before = newest(self.commit.possible)
         held = {name: holding.boundary for name, holding in self._before.items()}
-        self.coordinator.begin(opening.interval, opening.public, held, opening.own_parameters)
+        self.coordinator.begin(interval, public, held, own_parameters)
         self._flush()
         coordinator = self.coordinator
         if self._prepared_at_once:
@@ -238,9 +226,9 @@ class CoordinatorProcess(Carrying):
         Agents that stay silent get offers in later rounds, too, but are not waited for.
         """
         terms = {name: self.coordinator.terms(name) for name in self.coordinator.names}
-        self._answers, self._asked_round = {}, len(self.coordinator.rounds)
-        self._asked = {name: [] for name in terms}
-        self._heard.clear()
+        self._answers, self._round_number = {}, len(self.coordinator.rounds)
+        self._offered_at = {name: [] for name in terms}
+        self._responses.clear()
         began = self._environment.now
         while not self._complete():
             now, patience = self._environment.now, self._patience
@@ -256,7 +244,7 @@ class CoordinatorProcess(Carrying):
                 began = now
             if now > began and not patience.trip.known:
                 patience.unanswered()
-            for name, times in self._asked.items():
+            for name, times in self._offered_at.items():
                 repeated = bool(times) and name not in self._present
                 if name not in self._answers and not repeated:
                     self.mailbox.send(self.commit.offer(name, terms[name]))
@@ -264,8 +252,8 @@ class CoordinatorProcess(Carrying):
             yield from self._exchange(now + patience.wait_s, self._complete)
         if self._complete():
             self._patience.round.seen(self._environment.now - began)
-        questions = sum(len(self._asked[name]) for name in self._answers)
-        self._patience.counted(questions, sum(self._heard[name] for name in self._answers))
+        questions = sum(len(self._offered_at[name]) for name in self._answers)
+        self._patience.counted(questions, sum(self._responses[name] for name in self._answers))
         names = [n for n in self.coordinator.names if n in self._answers]
         self.coordinator.receive({n: self._answers[n] for n in names})
         self.reason = "not converged in time"
@@ -328,13 +316,13 @@ class CoordinatorProcess(Carrying):
         if response.interval != self.commit.interval:
             self.ignored["response of another interval"] += 1
             return
-        self._heard[name] += 1
-        if response.round != self._asked_round or name in self._answers:
+        self._responses[name] += 1
+        if response.round != self._round_number or name in self._answers:
             self.ignored["response of another round"] += 1
             return
         if self.reason == _NOBODY:
             self.reason = "too few answers in time"
-        self._patience.answered(tuple(self._asked[name]), self._environment.now)
+        self._patience.answered(tuple(self._offered_at[name]), self._environment.now)
         self._answers[name] = Answer(np.array(response.exchange_mw), np.array(response.trade_mw))
 
     def _flush(self) -> None:
@@ -351,9 +339,5 @@ class CoordinatorProcess(Carrying):
             })  # fmt: skip
             if not self.coordinator.agreed:
                 return "not converged"
-        cleared = self.coordinator.clear(offered)
+        cleared = clear(offered, self.coordinator.multiplicity)
         return {name: tuple(trade.tolist()) for name, trade in cleared.items()}
-
-    def _shifted(self, profile: Profile, intervals: int) -> Profile:
-        values = np.array(profile)[None, :]
-        return tuple(shifted(values, self.coordinator.horizon, intervals)[0].tolist())

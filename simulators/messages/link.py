@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, astuple, dataclass
 from itertools import count
 from typing import Any
 
@@ -11,12 +12,42 @@ import simpy
 
 from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.simulators.messages.communication_settings import LinkQuality
-from stackelgrid.simulators.messages.traffic import TrafficCounts
-
-__all__ = ["Link", "UnderWay"]
 
 _BITS_PER_BYTE = 8
 _BLOCK = 64
+
+
+@dataclass(frozen=True)
+class TrafficCounts:
+    """Messages and bytes of a time span.
+
+    `sent` counts messages when they were sent; `duplicated` the second copies that the
+    network made. Every copy is in the end `delivered`, `lost` at random or lost `in_outage`.
+    `reordered` are copies delivered after a message that was sent later on the same link, as RFC
+    4737, section 3, counts them: one that overtakes ten makes ten.
+    """
+
+    sent: int = 0
+    delivered: int = 0
+    lost: int = 0
+    in_outage: int = 0
+    duplicated: int = 0
+    reordered: int = 0
+    bytes_sent: int = 0
+    bytes_delivered: int = 0
+
+    def __add__(self, other: "TrafficCounts") -> "TrafficCounts":
+        """Return the sum of two time spans, or of two links."""
+        return TrafficCounts(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    def __sub__(self, other: "TrafficCounts") -> "TrafficCounts":
+        """Return the counts since an earlier count."""
+        return TrafficCounts(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def under_way(self) -> int:
+        """Return the copies neither delivered nor lost, if none was under way at the start."""
+        return self.sent + self.duplicated - self.delivered - self.lost - self.in_outage
 
 
 class UnderWay(msgspec.Struct, frozen=True, gc=False):
@@ -35,8 +66,7 @@ class Link(Carrying):
     """One direction between two agents: its queue, its random stream and its counters."""
 
     carried = (
-        "sent", "_delivered", "_lost", "_in_outage", "_duplicated", "_reordered", "_bytes_sent",
-        "_bytes_delivered", "_free_at", "_last_in_order", "_newest_delivered", "_under_way",
+        "_counts", "_free_at", "_last_in_order", "_newest_delivered", "_under_way", "_random",
     )  # fmt: skip
 
     def __init__(
@@ -48,27 +78,15 @@ class Link(Carrying):
         generator: np.random.Generator,
         order: "count[int]",
     ) -> None:
-        self.sent = self._delivered = self._lost = self._in_outage = 0
-        self._duplicated = self._reordered = self._bytes_sent = self._bytes_delivered = 0
-        self._environment = environment
-        self.arrived = arrived
-        self._quality = quality
-        self._outages = outages
+        self._counts: dict[str, int] = asdict(TrafficCounts())
+        self._environment, self._arrived = environment, arrived
+        self._quality, self._outages = quality, outages
         self._random = _RandomStream(generator, quality)
         self._free_at = -math.inf
         self._last_in_order = -math.inf
         self._newest_delivered = 0
         self._order = order
         self._under_way: dict[int, UnderWay] = {}
-
-    def state(self) -> dict[str, Any]:
-        """Return counters, queue, copies under way, and the state of the random stream."""
-        return {**super().state(), "random": self._random.state()}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore the state of the link without scheduling the copies under way."""
-        super().restore(state)
-        self._random.restore(state["random"])
 
     def take_under_way(self) -> list[UnderWay]:
         """Return the copies that a restored link has to schedule again."""
@@ -81,23 +99,14 @@ class Link(Carrying):
 
     def counts(self) -> TrafficCounts:
         """Return the counts since the network began."""
-        return TrafficCounts(
-            sent=self.sent,
-            delivered=self._delivered,
-            lost=self._lost,
-            in_outage=self._in_outage,
-            duplicated=self._duplicated,
-            reordered=self._reordered,
-            bytes_sent=self._bytes_sent,
-            bytes_delivered=self._bytes_delivered,
-        )
+        return TrafficCounts(**self._counts)
 
     def send(self, payload: bytes) -> None:
         """Draw the fate of a message and schedule its delivery."""
         quality, draw = self._quality, self._random
         now = self._environment.now
-        self.sent += 1
-        self._bytes_sent += len(payload)
+        self._counts["sent"] += 1
+        self._counts["bytes_sent"] += len(payload)
         # all random numbers are drawn first, so that an outage does not change later messages
         lost = quality.loss > 0.0 and draw.uniform() < quality.loss
         in_order = quality.reordering == 0.0 or draw.uniform() >= quality.reordering
@@ -105,18 +114,18 @@ class Link(Carrying):
         twice = quality.duplication > 0.0 and draw.uniform() < quality.duplication
         second = draw.delay_s() if twice else 0.0
         if self._outages and self._down(now):
-            self._in_outage += 1
+            self._counts["in_outage"] += 1
             return
         leaves = now
         if quality.bandwidth_bit_per_s is not None:
             occupied = _BITS_PER_BYTE * len(payload) / quality.bandwidth_bit_per_s
             leaves = self._free_at = max(now, self._free_at) + occupied
         if lost:  # lost after it has occupied the link
-            self._lost += 1
+            self._counts["lost"] += 1
             return
         self._schedule(leaves - now + delay, payload, in_order)
         if twice:
-            self._duplicated += 1
+            self._counts["duplicated"] += 1
             self._schedule(leaves - now + second, payload, in_order)
 
     def _schedule(self, delay: float, payload: bytes, in_order: bool) -> None:
@@ -130,11 +139,11 @@ class Link(Carrying):
                     delay = math.nextafter(delay, math.inf)
         at = now + delay
         if self._outages and self._down(at):
-            self._in_outage += 1
+            self._counts["in_outage"] += 1
             return
         if in_order:
             self._last_in_order = at
-        self._put(delay, self.sent, payload)
+        self._put(delay, self._counts["sent"], payload)
 
     def _put(self, delay: float, number: int, payload: bytes) -> None:
         order = next(self._order)
@@ -147,13 +156,13 @@ class Link(Carrying):
         assert order is not None
         copy = self._under_way.pop(order)
         number, payload = copy.number, copy.payload
-        self._delivered += 1
-        self._bytes_delivered += len(payload)
+        self._counts["delivered"] += 1
+        self._counts["bytes_delivered"] += len(payload)
         if number < self._newest_delivered:
-            self._reordered += 1
+            self._counts["reordered"] += 1
         else:
             self._newest_delivered = number
-        self.arrived(payload)
+        self._arrived(payload)
 
     def _down(self, at: float) -> bool:
         return any(begin <= at < end for begin, end in self._outages)

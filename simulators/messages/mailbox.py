@@ -1,7 +1,6 @@
 """Mailbox of one party of a negotiation, over a communication network."""
 
 from collections import Counter, deque
-from functools import partial
 from math import inf
 
 import simpy
@@ -15,8 +14,6 @@ from stackelgrid.controllers.negotiation.commit.messages import (
 from stackelgrid.profiles.stateful import Carrying
 from stackelgrid.simulators.messages.communication import CommunicationNetwork
 
-__all__ = ["Arrival", "Mailbox", "PostOffice"]
-
 # the agent that sent a payload, and the payload
 Arrival = tuple[str, bytes]
 
@@ -24,7 +21,8 @@ Arrival = tuple[str, bytes]
 class Mailbox(Carrying):
     """Messages to and from the parties in `known`; bad ones are dropped and counted by reason.
 
-    Carries the counts; between two intervals it is empty, as its owner reads every message.
+    A grid in the middle of the tree has one mailbox above and one below: the link of a payload
+    decides. Between two intervals mailboxes are empty, as their owners read every message.
     """
 
     carried = ("refused",)
@@ -40,6 +38,7 @@ class Mailbox(Carrying):
         self._waiter: simpy.Event | None = None
         self._until = inf
         self._timer = (-inf, -inf)
+        network.receive(name, self.put, known)
 
     def send(self, message: Message) -> None:
         """Put a message on the link to its recipient."""
@@ -110,32 +109,3 @@ class Mailbox(Carrying):
             self.refused[str(error)] += 1
             return None
         return message
-
-
-class PostOffice:
-    """Distributes arrivals to mailboxes: a grid in the middle has one above and one below.
-
-    The link of a payload decides; a payload that no mailbox expects is refused by the first one.
-    """
-
-    def __init__(self, network: CommunicationNetwork) -> None:
-        self.network = network
-        self._mailboxes: dict[str, list[Mailbox]] = {}
-
-    def open(self, name: str, known: frozenset[str], steps: int) -> Mailbox:
-        """Return a new mailbox for messages between a party and those in `known`."""
-        mailbox = Mailbox(self.network, name, known, steps)
-        boxes = self._mailboxes.setdefault(name, [])
-        boxes.append(mailbox)
-        if len(boxes) == 1:
-            self.network.receive(name, partial(_hand_over, boxes))
-        return mailbox
-
-
-def _hand_over(boxes: list[Mailbox], origin: str, payload: bytes) -> None:
-    for mailbox in boxes:
-        if origin in mailbox.known:
-            mailbox.put(origin, payload)
-            return
-    accepted = sorted(set().union(*(mailbox.known for mailbox in boxes)))
-    boxes[0].refused[f"message from {origin!r}: accepted are {', '.join(accepted)}"] += 1

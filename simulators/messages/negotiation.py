@@ -7,57 +7,29 @@ interval run in the `gate_s` seconds before it begins. Controllers use a scheme 
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import simpy
 
 from stackelgrid.controllers.decision import Negotiation, SchemeDecision
+from stackelgrid.controllers.negotiation.agent import BindingSchedule
+from stackelgrid.controllers.negotiation.commit.coordinator import CommitRecord
 from stackelgrid.controllers.negotiation.commit.messages import PowerLimits
-from stackelgrid.controllers.negotiation.commit.safety import CommitCheck
-from stackelgrid.controllers.negotiation.commit.two_phase_commit import (
-    CommitRecord,
-    Holding,
-    ParticipantRecord,
-)
-from stackelgrid.controllers.negotiation.coordinator_terms import PublicTerms
-from stackelgrid.controllers.negotiation.negotiating_agent import Bound
-from stackelgrid.controllers.schemes.ldd_admm import (
-    LddAdmm,
-    coordinator_of,
-    negotiated,
-    negotiating_agents,
-)
+from stackelgrid.controllers.negotiation.commit.participant import ParticipantRecord
+from stackelgrid.controllers.negotiation.commit.safety import Holding, SafetyCheck
+from stackelgrid.controllers.negotiation.contracts import confirmed
+from stackelgrid.controllers.negotiation.coordinator import PublicTerms
+from stackelgrid.controllers.schemes.ldd_admm import LddAdmm, NegotiatedStage
 from stackelgrid.controllers.stage.stage import Scheme, Stage, StageInstance
 from stackelgrid.simulators.messages.agent_process import AgentProcess
-from stackelgrid.simulators.messages.communication import (
-    CommunicationNetwork,
-    CommunicationSettings,
-)
-from stackelgrid.simulators.messages.coordinator_process import CoordinatorProcess, Opening
+from stackelgrid.simulators.messages.communication import CommunicationNetwork
+from stackelgrid.simulators.messages.communication_settings import CommunicationSettings
+from stackelgrid.simulators.messages.coordinator_process import CoordinatorProcess
 from stackelgrid.simulators.messages.enrolment import enrolled_limits
-from stackelgrid.simulators.messages.mailbox import PostOffice
-from stackelgrid.simulators.messages.traffic import Traffic, TrafficCounts
-
-
-@dataclass(frozen=True)
-class StageProcesses:
-    """State of the processes of one stage: public terms, and the states of its parts."""
-
-    public: Mapping[str, PublicTerms]
-    agents: Mapping[str, Any]
-    coordinator: Any
-    traffic: Any
-
-
-@dataclass(frozen=True)
-class HostState:
-    """State of the host: clock in s, links, and stages; None is a stage that has not begun."""
-
-    now: float
-    links: Mapping[tuple[str, str], Any]
-    stages: tuple[StageProcesses | None, ...]
+from stackelgrid.simulators.messages.link import TrafficCounts
+from stackelgrid.simulators.messages.mailbox import Mailbox
 
 
 class NegotiationHost:
@@ -90,20 +62,19 @@ class NegotiationHost:
             self.settings.outages,
             seed=self._seed,
         )
-        self.post = PostOffice(self.network)
 
-    def state(self) -> HostState:
+    def state(self) -> dict[str, Any]:
         """Return the state of the network and of all stages, while all gates are closed."""
-        stages = tuple(stage.process_state() for stage in self.stages)
-        return HostState(self.environment.now, self.network.state(), stages)
+        stages = [stage.process_state() for stage in self.stages]
+        return {"now": self.environment.now, "links": self.network.state(), "stages": stages}
 
-    def restore(self, state: HostState) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Restore the state: processes start anew, messages under way arrive in the same order."""
-        self._begin_at(state.now)
-        for stage, carried in zip(self.stages, state.stages, strict=True):
+        self._begin_at(state["now"])
+        for stage, carried in zip(self.stages, state["stages"], strict=True):
             if carried is not None:
                 stage.restore_processes(carried)
-        self.network.restore(state.links)
+        self.network.restore(state["links"])
 
     def scheme(self, stage: Stage) -> Scheme:
         """Return the scheme of a stage: by messages if it has a coordinator."""
@@ -116,7 +87,7 @@ class NegotiationHost:
     def enrolled_below(self, name: str) -> list[tuple[float, PowerLimits]]:
         """Return multiplicity and enrolled limits of each agent below a grid."""
         return [
-            (agent.priced.copies, stage.limits(below))
+            (agent.copies, stage.limits(below))
             for stage in self.stages
             if stage.follower.grid_name == name
             for below, agent in stage.agents.items()
@@ -134,109 +105,89 @@ class NegotiationHost:
         return self.opens_s(interval, place + 1)
 
 
-class NegotiatedLddAdmm:
+class NegotiatedLddAdmm(NegotiatedStage):
     """LDD-ADMM of one stage by messages; it commits schedules, so it decides once an interval."""
 
-    name = "ldd_admm"
     commits = True
 
     def __init__(self, host: NegotiationHost, stage: Stage, place: int) -> None:
-        self.stage, self._host, self._place = stage, host, place
-        self.agents = negotiating_agents(stage)
+        super().__init__(stage)
         assert stage.follower is not None
         self.follower = stage.follower
+        self._host, self._place = host, place
         self.processes: dict[str, AgentProcess] = {}
         self.coordinator: CoordinatorProcess | None = None
-        there = [(self.follower.grid_name, name) for name in self.agents]
-        links = (*there, *((b, a) for a, b in there))
-        self._traffic = Traffic(lambda: host.network.counts(*links))
-        self._commit_check: CommitCheck | None = None  # of the present interval
+        multiplicity = {name: agent.copies for name, agent in self.agents.items()}
+        self._safety = SafetyCheck(self.follower, multiplicity)
+        self._counted = TrafficCounts()
 
     def decide(self, instance: StageInstance) -> SchemeDecision:
         """Negotiate up to the gate; agents without a new schedule by then hold the old one."""
         host, interval = self._host, instance.interval
-        copies = {name: agent.priced.copies for name, agent in self.agents.items()}
-        self._commit_check = CommitCheck(self.follower, copies, instance)
         opens, gate = (f(interval, self._place) for f in (host.opens_s, host.gate_s))
         if host.environment.now < opens:  # messages under way arrive
             host.environment.run(until=opens)
-        public = {}
-        for name, agent in self.agents.items():
-            agent.begin(instance.leaders[name], instance.across_price)
-            public[name] = agent.public_terms(instance.leaders[name])
+        public = self.begin(instance)
+        self._safety.open(instance)
         if self.coordinator is None:
-            self.coordinator = self._start(instance)
+            self.coordinator = self._start(public, self.enrolled(), interval)
         for process in self.processes.values():
             process.begin(interval)
-        self.coordinator.open(Opening(interval, gate, public, instance.own_parameters))
+        self.coordinator.open(interval, gate, public, instance.own_parameters)
         host.environment.run(until=gate)
         for process in self.processes.values():
             process.rest()
         record = self.coordinator.close()
+        if record.committed is None:
+            record = replace(record, reason=self.coordinator.reason or record.reason)
         closed = {n: p.participant.close(interval) for n, p in self.processes.items()}
         settled = self._settled(record)
-        reasons = {n: self._reason(n, record) for n in self.agents if n not in settled}
-        found = negotiated(
-            self.stage,
-            self.agents,
+        found = self.decision(
             self.coordinator.coordinator,
             settled,
-            reasons,
-            self._told(record, closed, self._traffic.take()),
+            {n: self._reason(n, record) for n in self.agents if n not in settled},
+            self._negotiation(self.coordinator, record, closed),
             self.coordinator.reported,
         )
         if not record.reason:
             return found
-        return replace(found, messages=(*found.messages, self._summary(record)))
+        return replace(found, messages=(*found.messages, f"no new schedules: {record.reason}"))
 
     # ------------------------------------------------------------------ parts
 
-    def process_state(self) -> StageProcesses | None:
+    def process_state(self) -> dict[str, Any] | None:
         """Return the state of the stage's processes; None before the first negotiation."""
         if self.coordinator is None:
             return None
-        coordinator = self.coordinator
-        return StageProcesses(
-            coordinator.coordinator.state().public,
-            {name: process.state() for name, process in self.processes.items()},
-            coordinator.state(),
-            self._traffic.state(),
-        )
+        return {
+            "agents": {name: process.state() for name, process in self.processes.items()},
+            "coordinator": self.coordinator.state(),
+            "counted": self._counted,
+        }
 
-    def restore_processes(self, state: StageProcesses) -> None:
+    def restore_processes(self, state: Mapping[str, Any]) -> None:
         """Start the stage's processes from their state."""
-        nothing = {name: Holding(None, (), ()) for name in self.agents}
-        self.coordinator = self._processes(state.public, nothing, 0)
+        public = state["coordinator"]["coordinator"]["public"]
+        self.coordinator = self._start(public, dict.fromkeys(self.agents, Holding(None, (), ())), 0)
         for name, process in self.processes.items():
-            process.restore(state.agents[name])
-        self.coordinator.restore(state.coordinator)
-        self._traffic.restore(state.traffic)
-
-    def _start(self, instance: StageInstance) -> CoordinatorProcess:
-        """Enrol the agents with the schedules that they hold before any commit."""
-        enrolled, public = {}, {}
-        for name, agent in self.agents.items():
-            boundary = agent.boundary(agent.held(""))
-            p, q = (tuple(v.tolist()) for v in (boundary.p_mw, boundary.q_mvar))
-            enrolled[name] = Holding(None, p, q)
-            public[name] = agent.public_terms(instance.leaders[name])
-        return self._processes(public, enrolled, instance.interval)
+            process.restore(state["agents"][name])
+        self.coordinator.restore(state["coordinator"])
+        self._counted = state["counted"]
 
     def limits(self, name: str) -> PowerLimits:
         """Return the limits of an agent, with all grids below it."""
         return enrolled_limits(self.agents[name].agent.feeder, self._host.enrolled_below(name))
 
-    def _processes(
+    def _start(
         self, public: Mapping[str, PublicTerms], enrolled: Mapping[str, Holding], interval: int
     ) -> CoordinatorProcess:
-        """Start the processes of the agents and of the coordinator."""
-        host, name = self._host, self.follower.grid_name
-        steps = next(iter(self.stage.leaders.values())).horizon.length
+        """Start the processes of the agents and return that of the coordinator."""
+        host, name, steps = self._host, self.follower.grid_name, self.horizon.length
         for agent_name, agent in self.agents.items():
             self.processes[agent_name] = AgentProcess(
                 host.environment,
                 agent,
-                host.post.open(agent_name, frozenset({name}), steps),
+                Mailbox(host.network, agent_name, frozenset({name}), steps),
                 name,
                 lambda interval: host.gate_s(interval, self._place),
                 host.settings.compute_s,
@@ -244,86 +195,68 @@ class NegotiatedLddAdmm:
             )
         return CoordinatorProcess(
             host.environment,
-            coordinator_of(self.stage, public),
-            host.post.open(name, frozenset(self.agents), steps),
+            self.new_coordinator(public),
+            Mailbox(host.network, name, frozenset(self.agents), steps),
             enrolled,
             {agent: self.limits(agent) for agent in self.agents},
-            self._check,
+            self._safety,
             host.settings.gate_s / len(host.stages),
             interval,
         )
 
-    def _check(
-        self, possible: Mapping[str, tuple[Holding, ...]], before: Mapping[str, Holding]
-    ) -> str:
-        """Return why a mixture of possible schedules is unsafe upstream; "" if none is."""
-        assert self._commit_check is not None
-        return self._commit_check.reason(possible, before)
-
-    def _settled(self, record: CommitRecord) -> dict[str, Bound]:
+    def _settled(self, record: CommitRecord) -> dict[str, BindingSchedule]:
         """Return agents on a new schedule, with the trade that both sides have confirmed.
 
-        The coordinator settles contracts after the gate, from all messages received by then:
-        only payments depend on it, no schedule does.
+        Contracts are settled after the gate, from the messages that the coordinator received by
+        then: only payments depend on it, no schedule does.
         """
-        assert self.coordinator is not None
-        offered = {n: np.array(record.trades[n]) for n in record.trades}
-        counted = self.coordinator.coordinator.confirmed(offered, record.confirmed)
-        nothing = np.zeros(next(iter(self.stage.leaders.values())).horizon.length)
-        settled = {}
-        for name, process in self.processes.items():
-            bound = process.new(process.participant.held)
-            if bound is not None:
-                trade = process.settled(counted.get(name, nothing))
-                settled[name] = self.agents[name].settle(bound, trade)
-        return settled
+        cleared = {n: np.array(trade) for n, trade in record.trades.items()}
+        multiplicity = {n: agent.copies for n, agent in self.agents.items()}
+        counted = confirmed(cleared, record.confirmed, multiplicity)
+        nothing = np.zeros(self.horizon.length)
+        found = {n: p.settled(counted.get(n, nothing)) for n, p in self.processes.items()}
+        return {name: schedule for name, schedule in found.items() if schedule is not None}
 
     def _reason(self, name: str, record: CommitRecord) -> str:
-        assert self.coordinator is not None
+        """Return why an agent holds an older schedule."""
         held = self.processes[name].participant.held
         what = f"holds {held}" if held is not None else "holds what it had before any commit"
         if record.committed is None:
-            return f"{what}: {self._why(record)}"
+            return f"{what}: {record.reason}"
         why = "left out" if name not in record.members else "heard of no commit"
         return f"{what}: {why} of {record.committed}"
 
-    def _why(self, record: CommitRecord) -> str:
-        assert self.coordinator is not None
-        return self.coordinator.reason or record.reason
+    def _traffic(self) -> TrafficCounts:
+        """Return the counts of the stage's links since the last interval."""
+        there = [(self.follower.grid_name, name) for name in self.agents]
+        counts = self._host.network.counts(*there, *((b, a) for a, b in there))
+        since, self._counted = counts - self._counted, counts
+        return since
 
-    def _summary(self, record: CommitRecord) -> str:
-        return f"no new schedules: {self._why(record)}"
-
-    def _told(
+    def _negotiation(
         self,
+        coordinator: CoordinatorProcess,
         record: CommitRecord,
         closed: Mapping[str, ParticipantRecord],
-        traffic: TrafficCounts,
     ) -> Negotiation:
-        coordinator = self.coordinator
-        assert coordinator is not None
-        assert self._commit_check is not None
-        verdict = self._commit_check.verdict
+        """Return the record of an interval's messages and commit; counters start again."""
+        verdict, traffic = self._safety.verdict, self._traffic()
         doubts = {*record.in_doubt, *(n for n, r in closed.items() if r.in_doubt)}
-        settled = {s.agent for s in record.settled} | {n for n, r in closed.items() if r.settled}
-        refused, ignored, failures = Counter[str](), Counter[str](), []
-        refused += coordinator.mailbox.refused
-        ignored += coordinator.ignored + coordinator.commit.dropped
-        coordinator.mailbox.refused.clear()
-        coordinator.ignored.clear()
-        coordinator.commit.dropped.clear()
-        for process in self.processes.values():
-            refused += process.mailbox.refused
-            ignored += process.ignored + process.participant.dropped
-            failures += process.failures
-            process.mailbox.refused.clear()
-            process.ignored.clear()
-            process.participant.dropped.clear()
-            process.failures.clear()
-        committed = record.committed
+        settled = {agent for agent, _, _ in record.settled}
+        settled |= {name for name, r in closed.items() if r.settled}
+        agents = self.processes.values()
+        refused = _taken(coordinator.mailbox.refused, *(a.mailbox.refused for a in agents))
+        ignored = _taken(
+            coordinator.ignored,
+            coordinator.commit.dropped,
+            *(counter for a in agents for counter in (a.ignored, a.participant.dropped)),
+        )
+        failures = [text for a in agents for text in a.failures]
+        for agent in agents:
+            agent.failures.clear()
         return Negotiation(
-            committed="" if committed is None else str(committed),
-            reason="" if committed is not None else self._why(record),
+            committed="" if record.committed is None else str(record.committed),
+            reason=record.reason,
             attempts=record.attempts,
             rounds=len(coordinator.coordinator.rounds),
             seconds=coordinator.agreed_s,
@@ -340,10 +273,18 @@ class NegotiatedLddAdmm:
             duplicated=traffic.duplicated,
             reordered=traffic.reordered,
             bytes_sent=traffic.bytes_sent,
-            refused=dict(refused),
-            ignored=dict(ignored),
+            refused=refused,
+            ignored=ignored,
             failures=tuple(failures),
             mixtures=0.0 if verdict is None else float(verdict.mixtures),
             mixtures_checked=0 if verdict is None else verdict.checked,
             worst_mixture_pu=0.0 if verdict is None else verdict.violation_pu,
         )
+
+
+def _taken(*counters: Counter[str]) -> dict[str, int]:
+    """Return the sum of counters, which start again."""
+    total = sum(counters, Counter[str]())
+    for counter in counters:
+        counter.clear()
+    return dict(total)

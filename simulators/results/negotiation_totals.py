@@ -6,7 +6,7 @@ from math import isinf, isnan
 from typing import Any
 
 from stackelgrid.controllers.decision import Negotiation, Outcome
-from stackelgrid.simulators.messages.traffic import TrafficCounts
+from stackelgrid.simulators.messages.link import TrafficCounts
 from stackelgrid.simulators.results.certificate_totals import larger
 from stackelgrid.simulators.results.negotiation_tables import on_new
 

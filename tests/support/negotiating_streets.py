@@ -139,6 +139,10 @@ class Streets:
     def process(self, name) -> AgentProcess:
         return self.scheme.processes[name]
 
+    def hear(self, name, receiver):
+        """Let a function of sender and payload receive the messages to an agent."""
+        self.network.receive(name, receiver, frozenset({"mv1"}))
+
     def decide(self, interval) -> tuple[Decision, Negotiation]:
         """Decide for an interval and carry its first step out."""
         measured = {
@@ -157,9 +161,8 @@ class Streets:
         scheme = self.scheme
 
         def stop(instance):
-            for name, agent in scheme.agents.items():
-                agent.begin(instance.leaders[name], instance.across_price)
-            scheme.coordinator = scheme._start(instance)
+            public = scheme.begin(instance)
+            scheme.coordinator = scheme._start(public, scheme.enrolled(), instance.interval)
             raise _StartedError
 
         scheme.decide = stop

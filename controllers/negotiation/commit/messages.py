@@ -7,34 +7,13 @@ grid (load positive), prices in EUR per MW of a step (the step's length is part 
 penalties in EUR/MW^2.
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import isfinite
-from operator import attrgetter
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 
 from stackelgrid.controllers.errors import StackelgridError
-
-__all__ = [
-    "PROTOCOL_VERSION",
-    "Abort",
-    "Ack",
-    "Commit",
-    "Message",
-    "MessageError",
-    "Offer",
-    "PowerLimits",
-    "Prepare",
-    "Profile",
-    "Response",
-    "Version",
-    "Vote",
-    "check_range",
-    "decode",
-    "encode",
-]
 
 PROTOCOL_VERSION: Final = 1
 
@@ -73,11 +52,26 @@ class _Message(
         return Version(self.interval, self.attempt)
 
 
-class _Terms(_Message, frozen=True, kw_only=True, gc=False):
-    """Prices, targets and penalties of one agent's exchange and trade.
+class Terms(msgspec.Struct, frozen=True, gc=False):
+    """Prices, targets and penalties of one agent's trade and exchange in a round.
 
-    `fixed`: binaries are kept as they are. `committed` is the last version decided to commit among
-    those that asked for this recipient's vote; what it voted for and is not that was aborted.
+    Profiles (steps,). With `fixed`, the agent keeps its binaries.
+    """
+
+    round: Count
+    fixed: bool
+    trade_price: Profile
+    trade_target: Profile
+    trade_penalty: Profile
+    exchange_price: Profile
+    exchange_target: Profile
+    exchange_penalty: Profile
+
+
+class _Question(_Message, frozen=True, kw_only=True, gc=False):
+    """The fields of `Terms`, and the recipient's last version that was decided to commit.
+
+    Only versions that asked for its vote count; any other one that it voted for was aborted.
     """
 
     round: Count
@@ -90,12 +84,17 @@ class _Terms(_Message, frozen=True, kw_only=True, gc=False):
     exchange_target: Profile
     exchange_penalty: Profile
 
+    @property
+    def terms(self) -> Terms:
+        """Terms of the round, without addresses."""
+        return Terms(*(getattr(self, name) for name in Terms.__struct_fields__))
 
-class Offer(_Terms, frozen=True, kw_only=True, gc=False, tag="offer"):
+
+class Offer(_Question, frozen=True, kw_only=True, gc=False, tag="offer"):
     """Terms of a round, answered by a `Response`."""
 
 
-class Prepare(_Terms, frozen=True, kw_only=True, gc=False, tag="prepare"):
+class Prepare(_Question, frozen=True, kw_only=True, gc=False, tag="prepare"):
     """Final terms of an attempt, answered by a `Vote`."""
 
 
@@ -170,23 +169,10 @@ _decode = msgspec.msgpack.Decoder(Message).decode
 _decode_header = msgspec.msgpack.Decoder(_Header).decode
 
 
-def _profile_names(kind: type[Message]) -> tuple[str, ...]:
-    return tuple(f.name for f in msgspec.structs.fields(kind) if f.type == Profile)
-
-
-def _getter(names: tuple[str, ...]) -> Callable[[Message], tuple[Profile, ...]]:
-    """Read several profiles of a message at once; always a tuple of them."""
-    if not names:
-        return lambda message: ()
-    get: Callable[[Message], Any] = attrgetter(*names)
-    return get if len(names) > 1 else lambda message: (get(message),)
-
-
-_PROFILE_NAMES: Final = {kind: _profile_names(kind) for kind in _TYPES}
-_POWER_NAMES: Final = {
-    kind: tuple(name for name in names if name in _POWERS) for kind, names in _PROFILE_NAMES.items()
+_PROFILES: Final = {
+    kind: tuple(f.name for f in msgspec.structs.fields(kind) if f.type == Profile)
+    for kind in _TYPES
 }
-_PROFILES: Final = {kind: _getter(names) for kind, names in _PROFILE_NAMES.items()}
 
 
 def encode(message: Message) -> bytes:
@@ -208,17 +194,26 @@ def decode(payload: bytes, *, recipient: str, known: frozenset[str], steps: int)
     if message.protocol != PROTOCOL_VERSION:
         raise _other_protocol(message.protocol)
     if message.sender not in known:
-        raise MessageError(f"message from {message.sender!r}: accepted are {_listed(known)}")
+        accepted = ", ".join(sorted(known)) or "none"
+        raise MessageError(f"message from {message.sender!r}: accepted are {accepted}")
     if message.recipient != recipient:
         raise MessageError(
             f"message of {message.sender!r} to {message.recipient!r}: accepted is {recipient!r}"
         )
-    profiles = _PROFILES[type(message)](message)
-    for profile in profiles:
+    for name in _PROFILES[type(message)]:
+        profile: Profile = getattr(message, name)
         if len(profile) != steps:
-            raise _wrong_length(message, steps)
-    if not isfinite(sum(map(sum, profiles))):  # a sum is finite only if all its terms are
-        _refuse_not_finite(message)
+            raise MessageError(
+                f"{_title(message)}: {name} has {len(profile)} values: accepted are {steps}"
+            )
+        if isfinite(sum(profile)):  # a sum is finite only if all its terms are
+            continue
+        for step, value in enumerate(profile):
+            if not isfinite(value):
+                raise MessageError(
+                    f"{_title(message)}: {name} is {value} at step {step}: accepted are finite "
+                    "numbers"
+                )
     return message
 
 
@@ -231,11 +226,10 @@ class PowerLimits:
 
 
 def check_range(message: Message, limits: PowerLimits) -> None:
-    """Raise `MessageError` for an exchange, a trade or a held schedule beyond the enrolled limits.
-
-    The terms of an `Offer` or `Prepare` are no powers of an agent and pass.
-    """
-    for name in _POWER_NAMES[type(message)]:
+    """Raise `MessageError` for powers of an agent beyond the limits that it is enrolled with."""
+    for name in _PROFILES[type(message)]:
+        if name not in _POWERS:
+            continue
         limit, unit = (limits.q_mvar, "MVAr") if name in _REACTIVE else (limits.p_mw, "MW")
         profile: Profile = getattr(message, name)
         if profile and not (-limit <= min(profile) and max(profile) <= limit):
@@ -250,16 +244,12 @@ def _title(message: Message) -> str:
     return f"{type(message).__name__} of {message.sender!r}"
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "none"
-
-
 def _other_protocol(protocol: object) -> MessageError:
     return MessageError(f"message of protocol {protocol!r}: accepted is {PROTOCOL_VERSION}")
 
 
 def _undecodable(payload: bytes, error: Exception) -> MessageError:
-    """Tell a message of another protocol, whose fields we do not know, from bytes that are none."""
+    """Return the error for bytes that are no message, or a message of another protocol."""
     try:
         protocol = _decode_header(payload).protocol
     except _UNREADABLE:
@@ -272,21 +262,3 @@ def _undecodable(payload: bytes, error: Exception) -> MessageError:
         f"message of {len(payload)} bytes cannot be decoded ({what}): "
         f"accepted are {kinds} of protocol {PROTOCOL_VERSION}"
     )
-
-
-def _wrong_length(message: Message, steps: int) -> MessageError:
-    for name in _PROFILE_NAMES[type(message)]:
-        length = len(getattr(message, name))
-        if length != steps:
-            break
-    return MessageError(f"{_title(message)}: {name} has {length} values: accepted are {steps}")
-
-
-def _refuse_not_finite(message: Message) -> None:
-    for name in _PROFILE_NAMES[type(message)]:
-        for step, value in enumerate(getattr(message, name)):
-            if not isfinite(value):
-                raise MessageError(
-                    f"{_title(message)}: {name} is {value} at step {step}: accepted are finite "
-                    "numbers"
-                )

@@ -17,36 +17,16 @@ from stackelgrid.controllers.negotiation.commit.messages import (
 )
 from stackelgrid.profiles.stateful import Carrying
 
-__all__ = ["Answer", "CommitParticipant", "ParticipantRecord"]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Answer of an agent to a `Prepare`; profiles (steps,) from its interval on, MW and MVAr.
-
-    `held` is the version that `held_mw`, `held_mvar` (the schedule it keeps without a commit) were
-    computed from. A no repeats them as the exchange.
-    """
-
-    yes: bool
-    exchange_mw: Profile
-    exchange_mvar: Profile
-    trade_mw: Profile
-    held: Version | None
-    held_mw: Profile
-    held_mvar: Profile
-
 
 @dataclass(frozen=True, slots=True)
 class ParticipantRecord:
-    """Record of an agent's holding at a gate.
+    """Holding of an agent at a gate.
 
-    `held`: the version that applies from the interval on (None: before any commit); `pending`: the
-    version it voted for without a decision so far (in doubt), `settled`: versions in doubt at an
-    earlier gate and decided since, with whether it adopted them.
+    `held`: the version that applies from the interval on (None: before any commit). `pending`: the
+    version in doubt, which it voted for without receiving a decision. `settled`: versions that were
+    in doubt at an earlier gate and no longer are, with whether it adopted them.
     """
 
-    interval: int
     held: Version | None
     pending: Version | None
     settled: tuple[tuple[Version, bool], ...]
@@ -61,10 +41,9 @@ class CommitParticipant(Carrying):
     """State machine of one agent; time is an argument, nothing is sent but by `outgoing`.
 
     `gate_of(interval)`: time in s at which the gate of an interval closes; no vote from then on.
-    `held`: the version held at the start, `trade_mw`: the cleared trade that it was committed with.
-    State survives a crash (`restart`): what was voted and
-    adopted is not forgotten, what was being computed is. What is ignored is counted in `dropped`
-    by reason.
+    `held`: the version that is held, `trade_mw`: the cleared trade that it was committed with.
+    Votes and versions survive a crash (`restart`). Ignored messages are counted in `dropped` by
+    reason.
     """
 
     carried = (
@@ -72,16 +51,9 @@ class CommitParticipant(Carrying):
         "_outgoing",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        name: str,
-        coordinator: str,
-        gate_of: Callable[[int], float],
-        held: Version | None = None,
-    ) -> None:
-        self.name = name
-        self.coordinator = coordinator
-        self.held = held
+    def __init__(self, name: str, coordinator: str, gate_of: Callable[[int], float]) -> None:
+        self.name, self.coordinator = name, coordinator
+        self.held: Version | None = None
         self.trade_mw: Profile = ()
         self.pending: Version | None = None
         self.wanted: Prepare | None = None
@@ -93,23 +65,23 @@ class CommitParticipant(Carrying):
         self._outgoing: list[Message] = []
 
     def receive(self, message: Message, now: float) -> Prepare | Commit | None:
-        """Take a message; return a `Prepare` that wants an `answer` or a `Commit` just adopted."""
+        """Take a message; return a `Prepare` that wants a vote or a `Commit` just adopted."""
         if message.sender != self.coordinator:
             self.dropped["not from the coordinator"] += 1
         elif isinstance(message, Prepare):
-            return message if self.on_prepare(message, now) else None
+            return message if self._on_prepare(message, now) else None
         elif isinstance(message, Commit):
-            return message if self.on_commit(message, now) else None
+            return message if self._on_commit(message, now) else None
         elif isinstance(message, Abort):
-            self.on_abort(message, now)
+            self._on_abort(message, now)
         elif isinstance(message, Offer):
             self._settle(message.committed, Version(message.interval, 0), now)
         else:
             self.dropped[f"unexpected {type(message).__name__}"] += 1
         return None
 
-    def on_prepare(self, message: Prepare, now: float) -> bool:
-        """Take a `Prepare`; return whether an answer is wanted that is not being computed yet."""
+    def _on_prepare(self, message: Prepare, now: float) -> bool:
+        """Take a `Prepare`; return whether it wants a vote that is not being computed yet."""
         version = message.version
         self._settle(message.committed, version, now)
         if now >= self._gate_of(message.interval):
@@ -127,47 +99,33 @@ class CommitParticipant(Carrying):
             return True
         return False
 
-    def answer(self, answer: Answer, now: float) -> bool:
-        """Vote on the `wanted` attempt; return whether the vote was cast.
+    def cast(self, vote: Vote, now: float) -> bool:
+        """Send a vote on the `wanted` attempt; return whether it was cast.
 
         It is not when nothing is wanted any more, when the gate has passed, or when another version
-        is held by now than the answer was computed from: then `wanted` still waits for an answer.
+        is held by now than the vote says: then `wanted` still waits for a vote.
         """
         prepare = self.wanted
-        if prepare is None:
+        if prepare is None or vote.version != prepare.version:
             self.dropped["answer to nothing"] += 1
             return False
         if now >= self._gate_of(prepare.interval):
             self.wanted = None
             self.dropped["answer after the gate"] += 1
             return False
-        if answer.held != self.held:
+        if vote.held != self.held:
             self.dropped["answer from another held schedule"] += 1
             return False
         self.wanted = None
         if self.pending is not None:
-            self._decided(False, now)  # the vote says so
-        version = prepare.version
-        self._vote = Vote(
-            sender=self.name,
-            recipient=self.coordinator,
-            interval=version.interval,
-            attempt=version.attempt,
-            round=prepare.round,
-            yes=answer.yes,
-            exchange_mw=answer.exchange_mw,
-            exchange_mvar=answer.exchange_mvar,
-            trade_mw=answer.trade_mw,
-            held=answer.held,
-            held_mw=answer.held_mw,
-            held_mvar=answer.held_mvar,
-        )
-        if answer.yes:
-            self.pending = version
-        self._outgoing.append(self._vote)
+            self._decided(False, now)  # by its vote it does not hold the pending version
+        self._vote = vote
+        if vote.yes:
+            self.pending = vote.version
+        self._outgoing.append(vote)
         return True
 
-    def on_commit(self, message: Commit, now: float) -> bool:
+    def _on_commit(self, message: Commit, now: float) -> bool:
         """Take a `Commit` and acknowledge it; return whether its version has just been adopted.
 
         Before the gate the version applies from its interval on, later from the next interval on.
@@ -194,7 +152,7 @@ class CommitParticipant(Carrying):
         self._acknowledge(version)
         return adopts
 
-    def on_abort(self, message: Abort, now: float) -> None:
+    def _on_abort(self, message: Abort, now: float) -> None:
         """Take an `Abort` and acknowledge it."""
         version = message.version
         self._settle(message.committed, version, now)
@@ -212,23 +170,23 @@ class CommitParticipant(Carrying):
         return messages
 
     def restart(self) -> None:
-        """Wake after a crash: votes and versions were stored, work and unsent messages are lost."""
+        """Restart after a crash, with its votes and versions, without unfinished work."""
         self.wanted = None
         self._outgoing.clear()
 
     def close(self, interval: int) -> ParticipantRecord:
-        """Return what is held at the gate of an interval; what is not answered by now never is."""
+        """Return the record at the gate of an interval; no vote on it is cast from now on."""
         if self.wanted is not None and self.wanted.interval <= interval:
             self.wanted = None
         settled, self._settled = tuple(self._settled), []
-        return ParticipantRecord(interval, self.held, self.pending, settled)
+        return ParticipantRecord(self.held, self.pending, settled)
 
     @property
     def _voted(self) -> Version | None:
         return None if self._vote is None else self._vote.version
 
     def _adopts(self, version: Version) -> bool:
-        """Only what it voted for last: a vote on a newer version said that this one is not held."""
+        """Return whether a commit applies: a vote on a newer version has said that it does not."""
         return self.pending == version
 
     def _offered(self, trade_mw: Profile) -> bool:
@@ -238,7 +196,7 @@ class CommitParticipant(Carrying):
         return all(abs(cleared) <= abs(most) and cleared * most >= 0.0 for cleared, most in sides)
 
     def _settle(self, committed: Version | None, sent: Version, now: float) -> None:
-        """Presumed abort: a message newer than the pending version names the last one committed.
+        """Presume abort: a message newer than the pending version names the last one committed.
 
         Nothing is committed after its gate, nor once a newer attempt is prepared or aborted.
         """

@@ -8,11 +8,9 @@ from stackelgrid.controllers.errors import StackelgridError
 from stackelgrid.controllers.negotiation.commit.messages import Message
 from stackelgrid.profiles.stateful import Carrying
 
-__all__ = ["Outbox", "ProtocolError", "RetryPolicy"]
-
 
 class ProtocolError(StackelgridError):
-    """The protocol is driven in a way it is not made for; the message names what and its value."""
+    """Raised for invalid use of the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +57,24 @@ class Outbox(Carrying):
         self._pending[message.recipient] = _Pending(message, now, self.retry.first_s)
 
     def pending(self, recipient: str) -> Message | None:
-        """Return what a recipient has not answered."""
+        """Return the message that a recipient has not answered."""
         pending = self._pending.get(recipient)
         return None if pending is None else pending.message
 
-    def drop(self, recipient: str) -> None:
-        """Stop repeating messages to a recipient."""
-        self._pending.pop(recipient, None)
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """Recipients of unanswered messages."""
+        return tuple(self._pending)
+
+    def drop(self, recipient: str) -> Message | None:
+        """Stop repeating the message to a recipient, and return it."""
+        pending = self._pending.pop(recipient, None)
+        return None if pending is None else pending.message
+
+    def restart(self, now: float) -> None:
+        """Send all unanswered messages again, as if they were new."""
+        for pending in self._pending.values():
+            pending.due_s, pending.wait_s = now, self.retry.first_s
 
     def clear(self) -> None:
         """Stop repeating all messages."""

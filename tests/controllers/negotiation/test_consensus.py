@@ -8,6 +8,7 @@ from support.pandapower_nets import shipped_net
 from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.negotiation.consensus import (
     PENALTY_RANGE,
+    AdmmState,
     Consensus,
     DualAscent,
     StepPenalties,
@@ -126,14 +127,16 @@ def test_a_restart_goes_on_where_it_was_left(parties):
     first = Consensus(copies, np.zeros(3), np.ones(3), *UNLIMITED)
     negotiate(first, parties, 100)
     second = Consensus(copies, np.zeros(3), np.ones(3), *UNLIMITED)
-    second.restart(first.price, first.penalty, first.target)
+    second.restart(first.state)
     np.testing.assert_allclose(copies @ second.target, 0.0, atol=1e-12)
     residuals = second.update(parties.answers(second))
     assert np.abs(residuals.open).max() < 1e-5
     np.testing.assert_allclose(second.price, parties.clearing(copies), atol=1e-5)
     # from a state that does not clear and beyond the limits it comes back to one that does
     bounded = Consensus(copies, np.zeros(3), np.ones(3), np.full(3, -1.0), np.full(3, 1.0))
-    bounded.restart(np.array([-7.0, 0.5, 7.0]), np.array([1e-9, 1.0, 1e9]), np.ones((3, 3)))
+    bounded.restart(
+        AdmmState(np.array([-7.0, 0.5, 7.0]), np.array([1e-9, 1.0, 1e9]), np.ones((3, 3)))
+    )
     np.testing.assert_array_equal(bounded.price, [-1.0, 0.5, 1.0])
     np.testing.assert_allclose(bounded.target, 0.0, atol=1e-12)
     np.testing.assert_allclose(bounded.penalty, [PENALTY_RANGE[0], 1.0, PENALTY_RANGE[1]])

@@ -13,10 +13,10 @@ import pytest
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.leaders.feeder_agent import TARIFF, UNPRICED
-from stackelgrid.controllers.negotiation.coordinator import Coordinator
-from stackelgrid.controllers.negotiation.coordinator_terms import Answer, PublicTerms
+from stackelgrid.controllers.negotiation.contracts import clear
+from stackelgrid.controllers.negotiation.coordinator import Answer, Coordinator, PublicTerms
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
-from stackelgrid.controllers.schemes.ldd_admm import LddAdmm, negotiating_agents
+from stackelgrid.controllers.schemes.ldd_admm import LddAdmm
 from stackelgrid.controllers.schemes.registry import scheme as make_scheme
 from stackelgrid.controllers.solvers.registry import OPEN_CONIC
 from stackelgrid.controllers.stage.evaluate import decide_and_evaluate
@@ -115,9 +115,7 @@ def test_trade_clears_exactly_and_binaries_are_integral(request, decide, begun, 
         assert len(program.integer) > 0
         values = point.x[program.integer]
         np.testing.assert_allclose(values, np.round(values), atol=1e-7)
-        data = scheme.agents[leader].priced.data(
-            instance.leaders[leader], *(((np.zeros(4),) * 3,) * 2)
-        )
+        data = scheme.agents[leader].data(instance.leaders[leader], *(((np.zeros(4),) * 3,) * 2))
         # cutting trade leaves a point of the feeder's own model
         assert program.violation(point.x, data.b)[0] <= 1e-6
 
@@ -211,9 +209,7 @@ def test_an_agent_without_a_solution_is_left_out_and_the_others_clear(system, be
     assert "no schedule" in decision.plans["lv2"].report.fallback
     assert np.isnan(decision.bound)
     trades = [
-        a.priced.copies * a.priced.trade(decision.points[n].x)
-        for n, a in scheme.agents.items()
-        if n != "lv2"
+        a.copies * a.trade(decision.points[n].x) for n, a in scheme.agents.items() if n != "lv2"
     ]
     assert np.abs(trades[0]).sum() > 0.1
     np.testing.assert_allclose(trades[0] + trades[1], 0.0, atol=1e-9)
@@ -258,9 +254,10 @@ def test_streets_below_a_medium_voltage_feeder(build_medium, with_cascade, ratin
     stage = cascade.stages[0]
     instance = cascade.prepare(stage, 0, measure(system))
     q_mvar = {}
-    for name, agent in negotiating_agents(stage).items():
-        agent.begin(instance.leaders[name], instance.across_price)
-        q_mvar[name] = agent.priced.copies * agent.boundary(agent.held("")).q_mvar
+    scheme = LddAdmm(stage)
+    scheme.begin(instance)
+    for name, agent in scheme.agents.items():
+        q_mvar[name] = agent.copies * agent.boundary(agent.held("")).q_mvar
     told = stage.follower.with_reactive(instance.own_parameters, q_mvar)
     ours, audit = decide_and_evaluate(stage, instance)
     stage.scheme = make_scheme("bottom_up", stage)
@@ -294,7 +291,7 @@ HORIZON = Horizon((60,) * STEPS, 60)
 def coordinator(import_price, export_price, held, margin=40.0, fee=30.0, nodal=False):
     terms = {
         name: PublicTerms(
-            copies=copies,
+            multiplicity=copies,
             import_eur_per_mwh=np.full(STEPS, import_price),
             export_eur_per_mwh=np.full(STEPS, export_price),
             retail_margin=margin,
@@ -345,7 +342,7 @@ def test_prices_and_penalties_stay_finite(import_price, export_price, held, marg
     # one that always buys drives the price to the most that a buyer pays, and nothing is bought
     np.testing.assert_allclose(made.trade_price, high)
     assert not np.concatenate(
-        list(made.clear({n: a.trade_mw for n, a in answers.items()}).values())
+        list(clear({n: a.trade_mw for n, a in answers.items()}, made.multiplicity).values())
     ).any()
 
 
@@ -360,9 +357,8 @@ def test_price_limits_are_what_grid_and_charges_leave():
 
 
 def test_clearing_cuts_the_long_side_in_proportion():
-    made = coordinator(100.0, 60.0, 0.1)
     offered = {"a": np.array([1.0, -0.3, 0.5]), "b": np.array([-0.2, 0.4, 0.1])}
-    cleared = made.clear(offered)
+    cleared = clear(offered, {"a": 2.0, "b": 3.0})
     # step 0: 2 wanted, 0.6 offered; step 1: 1.2 wanted, 0.6 offered; step 2: nobody sells
     np.testing.assert_allclose(cleared["a"], [0.3, -0.3, 0.0], atol=1e-15)
     np.testing.assert_allclose(cleared["b"], [-0.2, 0.2, 0.0], atol=1e-15)

@@ -32,7 +32,7 @@ from stackelgrid.scenarios.run.progress import (
 )
 from stackelgrid.scenarios.run.run import run_scenario
 from stackelgrid.scenarios.schema.load import load_scenario
-from stackelgrid.simulators.messages.traffic import TrafficCounts
+from stackelgrid.simulators.messages.link import TrafficCounts
 from stackelgrid.simulators.results.certificates import CertificateColumns
 from stackelgrid.simulators.results.grid_interval import GridInterval
 from stackelgrid.simulators.results.negotiation_totals import NegotiationTotals

@@ -10,7 +10,7 @@ from stackelgrid.scenarios.build.series import axis_of, horizon_of
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.load import load_scenario
 from stackelgrid.scenarios.schema.scenario import Scenario
-from stackelgrid.simulators.messages.communication import PERFECT, LinkQuality, Outage
+from stackelgrid.simulators.messages.communication_settings import PERFECT, LinkQuality, Outage
 
 SECTION = """
 coordination = "ldd_admm"

@@ -25,7 +25,7 @@ from stackelgrid.controllers.negotiation.commit.messages import (
     Vote,
     encode,
 )
-from stackelgrid.simulators.messages.traffic import TrafficCounts
+from stackelgrid.simulators.messages.link import TrafficCounts
 
 BAD = "lv2"
 OTHERS = ("lv1", "lv3")
@@ -163,14 +163,14 @@ def across(decision, name):
 
 def assert_across_clears(streets, decision):
     """What is bought across is sold across, in every step, all copies counted."""
-    copies = {name: streets.scheme.agents[name].priced.copies for name in AGENTS}
+    copies = {name: streets.scheme.agents[name].copies for name in AGENTS}
     bought = np.array([copies[name] * across(decision, name) for name in AGENTS])
     assert np.abs(bought).sum() > 1e-3
     assert np.abs(bought.sum(axis=0)).max() <= 1e-9
 
 
 def test_a_deaf_agent_is_left_out(streets, without):
-    streets.process(BAD).mailbox.put = lambda origin, payload: None
+    streets.hear(BAD, lambda origin, payload: None)
     decision, negotiation = streets.decide(0)
     assert_left_out(decision, negotiation, without)
 
@@ -254,9 +254,9 @@ def test_an_agent_that_votes_no_is_left_out_of_the_next_attempt(streets):
 def test_an_agent_that_returns_takes_part_again(streets):
     mailbox = streets.process(BAD).mailbox
     put = mailbox.put
-    mailbox.put = lambda origin, payload: None
+    streets.hear(BAD, lambda origin, payload: None)
     _, first = streets.decide(0)
-    mailbox.put = put
+    streets.hear(BAD, put)
     _, second = streets.decide(1)
     assert first.silent == (BAD,)
     assert second.confirmed == AGENTS
@@ -273,7 +273,7 @@ def test_one_that_misses_a_round_is_back_in_the_next(streets):
         if not (isinstance(message, Offer) and message.round == 3):
             put(origin, payload)
 
-    mailbox.put = sometimes
+    streets.hear(BAD, sometimes)
     _, negotiation = streets.decide(0)
     assert negotiation.confirmed == AGENTS
     history = streets.scheme.coordinator.coordinator.rounds
@@ -352,8 +352,7 @@ def late_commit(streets):
             put(origin, payload)
 
     waiting = []
-    mailbox.put = held_back
-    return put
+    streets.hear(BAD, held_back)
 
 
 class Dispatches:
@@ -404,12 +403,12 @@ def test_a_commit_after_the_gate_is_adopted_for_the_intervals_to_come(
     np.testing.assert_array_equal(dispatches.solved[-1], dispatches.solved[first])
     bounds = {name: streets.process(name)._voted[Version(0, 0)] for name in AGENTS}
     for name, bound in bounds.items():
-        copies, imports = streets.scheme.agents[name].priced.copies, dispatches.imports[name]
-        np.testing.assert_array_equal(imports.p_mw, copies * bound.exchange_mw)
-        np.testing.assert_array_equal(imports.q_mvar, copies * bound.exchange_mvar)
+        copies, imports = streets.scheme.agents[name].copies, dispatches.imports[name]
+        np.testing.assert_array_equal(imports.p_mw, copies * bound.exchange.p_mw)
+        np.testing.assert_array_equal(imports.q_mvar, copies * bound.exchange.q_mvar)
     bound = bounds[BAD]
     done = decision.plans[BAD].schedule.p_import_mw
-    assert np.abs(done - bound.exchange_mw).max() > 1e-4
+    assert np.abs(done - bound.exchange.p_mw).max() > 1e-4
     streets.scheme.coordinator.commit._check = lambda possible: "none is"
     decision, negotiation = streets.decide(1)
     assert negotiation.settled == (BAD,)
@@ -431,7 +430,7 @@ def test_a_commit_after_the_gate_is_adopted_for_the_intervals_to_come(
     host = streets.scheme._host
     host.restore(host.state())
     assert host.network.counts() == total
-    assert streets.scheme._traffic.take() == TrafficCounts()
+    assert streets.scheme._traffic() == TrafficCounts()
 
 
 def test_what_a_vote_says_is_held_raises_no_allowance(streets, monkeypatch):
@@ -450,7 +449,7 @@ def test_what_a_vote_says_is_held_raises_no_allowance(streets, monkeypatch):
     _, negotiation = streets.decide(0)
     assert not negotiation.refused
     (before, nothing), (mixtures, allowed) = calls
-    copies = streets.scheme.agents[BAD].priced.copies
+    copies = streets.scheme.agents[BAD].copies
     np.testing.assert_array_equal(before[BAD][0].p_mw, copies * np.array(enrolled.p_mw))
     assert all(len(profiles) == 1 for profiles in before.values())
     assert nothing is None
@@ -470,7 +469,7 @@ def test_an_agent_settles_with_the_trade_that_it_was_told(streets):
             payload = encode(msgspec.structs.replace(message, trade_mw=told[-1]))
         put(origin, payload)
 
-    mailbox.put = halved
+    streets.hear(BAD, halved)
     decision, negotiation = streets.decide(0)
     assert negotiation.confirmed == AGENTS
     assert np.abs(told[0]).max() > 1e-4
@@ -502,7 +501,7 @@ def test_a_vote_says_what_its_agent_does_without_a_commit(streets):
         assert tuple(does[name].q_mvar.tolist()) == vote.held_mvar
     # now nobody answers any more
     for agent in AGENTS:
-        streets.process(agent).mailbox.put = lambda origin, payload: None
+        streets.hear(agent, lambda origin, payload: None)
     decision, _ = streets.decide(2)
     for name in AGENTS:
         (remembered,) = coordinator.commit.possible[name]

@@ -33,9 +33,9 @@ def negotiated(tmp_path_factory):
     coordinator = streets.scheme.coordinator
     opens, streets.openings = coordinator.open, []
 
-    def recorded(opening):
-        streets.openings.append(opening)
-        opens(opening)
+    def recorded(interval, gate_s, public, own_parameters):
+        streets.openings.append(own_parameters)
+        opens(interval, gate_s, public, own_parameters)
 
     coordinator.open = recorded
     instances = {name: [] for name in AGENTS}
@@ -139,7 +139,7 @@ def test_no_datum_of_an_agent_is_among_what_it_sends(negotiated, name):
     sent = [v for content in messages_of(streets, name) for v in floats(content)]
     assert len(sent) > 200
     assert len({abs(v) for v in sent}) > 50
-    base, copies = agent.agent.feeder.network.base_mva, agent.priced.copies
+    base, copies = agent.agent.feeder.network.base_mva, agent.copies
     assert leaks(sent, private, base, copies) == []
     # and would be found: each kind of datum, as it is and scaled
     for key, values in private.items():
@@ -199,10 +199,8 @@ def test_the_coordinator_knows_of_its_agents_what_they_have_told(negotiated):
     scheme = streets.scheme
     follower, exchange = scheme.follower, scheme.coordinator.coordinator._exchange
     measured = Measurement(HEAD_VM_PU, 0, battery_e_mwh=streets.energy_mwh["mv1"])
-    for interval, opening in enumerate(streets.openings):
-        np.testing.assert_array_equal(
-            opening.own_parameters, follower.parameters(interval, measured)
-        )
+    for interval, own in enumerate(streets.openings):
+        np.testing.assert_array_equal(own, follower.parameters(interval, measured))
     votes = {
         content["sender"]: content
         for _, payload in streets.payloads
@@ -211,11 +209,11 @@ def test_the_coordinator_knows_of_its_agents_what_they_have_told(negotiated):
     }
     told, loads = {}, {}
     for name in AGENTS:
-        copies, q_mvar = scheme.agents[name].priced.copies, votes[name]["exchange_mvar"]
+        copies, q_mvar = scheme.agents[name].copies, votes[name]["exchange_mvar"]
         told[name] = copies * np.array([*q_mvar[1:], q_mvar[-1]])  # an interval later
         loads[name] = copies * instances[name][-1].load_q_mvar.sum(axis=0)
         assert np.abs(told[name] - loads[name]).max() > 1e-6
-    own = streets.openings[-1].own_parameters
+    own = streets.openings[-1]
     np.testing.assert_array_equal(exchange._parameters, follower.with_reactive(own, told))
     assert (exchange._parameters != follower.with_reactive(own, loads)).any()
 

@@ -14,21 +14,18 @@ from typing import Any
 
 import pytest
 
+from stackelgrid.controllers.negotiation.commit.coordinator import CommitCoordinator
 from stackelgrid.controllers.negotiation.commit.messages import (
     Commit,
     Message,
     Prepare,
+    Terms,
     Version,
     Vote,
 )
-from stackelgrid.controllers.negotiation.commit.two_phase_commit import (
-    Answer,
-    CommitCoordinator,
-    CommitParticipant,
-    Holding,
-    RetryPolicy,
-    Terms,
-)
+from stackelgrid.controllers.negotiation.commit.participant import CommitParticipant
+from stackelgrid.controllers.negotiation.commit.retransmission import RetryPolicy
+from stackelgrid.controllers.negotiation.commit.safety import Holding
 
 SCHEDULES, BLOCKS = 10_000, 4
 INTERVAL_S, WINDOW_S = 10.0, 4.0
@@ -241,7 +238,13 @@ class Simulation:
         p = self.participants[agent]
         if p.wanted is not None:
             yes = self.rng.random() >= self.faults.says_no
-            p.answer(Answer(yes, ZERO, ZERO, ZERO, p.held, ZERO, ZERO), now)
+            version, asked = p.wanted.version, p.wanted.round
+            vote = Vote(
+                sender=agent, recipient=COORDINATOR, interval=version.interval,
+                attempt=version.attempt, round=asked, yes=yes, exchange_mw=ZERO,
+                exchange_mvar=ZERO, trade_mw=ZERO, held=p.held, held_mw=ZERO, held_mvar=ZERO,
+            )  # fmt: skip
+            p.cast(vote, now)
             self.no_votes += not yes
         self._reply(agent, now)
 
@@ -275,7 +278,7 @@ class Simulation:
         held = self.participants[agent].held
         if held not in self.allowed[agent]:
             raise ViolationError(f"{agent} holds {held}: not in a mixture that was checked")
-        if all(h.version != held for h in self.coordinator._holdings._present[agent]):
+        if all(h.version != held for h in self.coordinator.possible[agent]):
             raise ViolationError(f"{agent} holds {held}: believed impossible")
         mixture = tuple(p.held for p in self.participants.values())
         if not self.safe.get(mixture, False):
@@ -401,7 +404,8 @@ class ForgetsAnOlderDoubt(CommitCoordinator):
 class NeverRepeatsACommit(CommitCoordinator):
     def begin(self, interval, gate_s, now):
         super().begin(interval, gate_s, now)
-        self._commits.clear()
+        for pending in self._commits._pending.values():
+            pending.due_s = float("inf")
 
 
 class AdoptsAfterANewerVote(CommitParticipant):
@@ -413,9 +417,9 @@ class AdoptsAfterANewerVote(CommitParticipant):
 
 
 class AdoptsWithoutACommit(CommitParticipant):
-    def answer(self, answer, now):
-        voted = super().answer(answer, now)
-        if voted and answer.yes:
+    def cast(self, vote, now):
+        voted = super().cast(vote, now)
+        if voted and vote.yes:
             self.held = self.pending
         return voted
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from stackelgrid.controllers.negotiation.commit.coordinator import CommitCoordinator, CommitRecord
 from stackelgrid.controllers.negotiation.commit.messages import (
     Abort,
     Ack,
@@ -13,20 +14,13 @@ from stackelgrid.controllers.negotiation.commit.messages import (
     Prepare,
     Profile,
     Response,
+    Terms,
     Version,
     Vote,
 )
-from stackelgrid.controllers.negotiation.commit.two_phase_commit import (
-    Answer,
-    CommitCoordinator,
-    CommitParticipant,
-    CommitRecord,
-    Holding,
-    ProtocolError,
-    RetryPolicy,
-    SettledDoubt,
-    Terms,
-)
+from stackelgrid.controllers.negotiation.commit.participant import CommitParticipant
+from stackelgrid.controllers.negotiation.commit.retransmission import ProtocolError, RetryPolicy
+from stackelgrid.controllers.negotiation.commit.safety import Holding
 
 INTERVAL_S, GATE_S = 100.0, 40.0  # windows are [100 k - 40, 100 k)
 PRICES = (1.0, 2.0)
@@ -100,7 +94,18 @@ class Table:
         yes = agent not in self.says_no
         held = HELD if participant.held is None else NEW
         new = (NEW, NEW_MVAR, TRADE) if yes else (held, ZERO, ZERO)
-        return participant.answer(Answer(yes, *new, participant.held, held, ZERO), now)
+        return participant.cast(self.vote(agent, yes, *new, participant.held, held), now)
+
+    def vote(self, agent: str, yes: bool, p: Profile, q: Profile, trade: Profile,
+             held: Version | None, held_mw: Profile) -> Vote:  # fmt: skip
+        """Vote of an agent on the attempt that wants one."""
+        prepare = self.agents[agent].wanted
+        version = Version(0, 0) if prepare is None else prepare.version
+        return Vote(
+            sender=agent, recipient="mv1", interval=version.interval, attempt=version.attempt,
+            round=0 if prepare is None else prepare.round, yes=yes, exchange_mw=p,
+            exchange_mvar=q, trade_mw=trade, held=held, held_mw=held_mw, held_mvar=ZERO,
+        )  # fmt: skip
 
     def reach(self, agent: str, message: Message, now: float) -> list[Message]:
         """A message reaches an agent, which answers at once; return what it sends."""
@@ -223,7 +228,7 @@ def test_a_lost_commit_leaves_doubt_that_the_next_window_settles_by_adoption():
     later = Holding(Version(0, 0), shift(NEW, 1), shift(NEW_MVAR, 1))
     assert table.coordinator.possible["lv2"] == (later,)
     record = table.close(1)
-    assert record.settled == (SettledDoubt("lv2", Version(0, 0), adopted=True),)
+    assert record.settled == (("lv2", Version(0, 0), True),)
     assert record.in_doubt == ()
     assert record.reason == "too late"
     assert table.agents["lv2"].close(1).settled == ((Version(0, 0), True),)
@@ -248,7 +253,7 @@ def test_a_newer_vote_settles_a_lost_commit_by_what_it_says_is_held():
     assert table.held() == [Version(1, 0)] * 2
     table.coordinator.receive(ack, now + 1.0)
     assert table.coordinator.dropped == {"repeated acknowledgement": 1}
-    assert table.close(1).settled == (SettledDoubt("lv2", Version(0, 0), adopted=False),)
+    assert table.close(1).settled == (("lv2", Version(0, 0), False),)
 
 
 def test_a_commit_that_arrives_after_the_gate_is_adopted_for_the_next_intervals():
@@ -267,7 +272,7 @@ def test_a_commit_that_arrives_after_the_gate_is_adopted_for_the_next_intervals(
     table.coordinator.receive(ack, gate(0) + 4.0)  # also heard between two windows
     assert table.possible("lv1") == [Version(0, 0)]
     table.begin(1)
-    assert table.close(1).settled == (SettledDoubt("lv1", Version(0, 0), adopted=True),)
+    assert table.close(1).settled == (("lv1", Version(0, 0), True),)
 
 
 def test_a_lost_acknowledgement_leaves_the_coordinator_alone_in_doubt():
@@ -281,7 +286,7 @@ def test_a_lost_acknowledgement_leaves_the_coordinator_alone_in_doubt():
     assert table.exchange(now) == [("Commit", "mv1", "lv1"), ("Ack", "lv1", "mv1")]
     assert table.adopted == [("lv1", Version(0, 0)), ("lv2", Version(0, 0))]
     assert table.agents["lv1"].dropped["repeated commit"] == 5
-    assert table.close(1).settled == (SettledDoubt("lv1", Version(0, 0), adopted=True),)
+    assert table.close(1).settled == (("lv1", Version(0, 0), True),)
 
 
 def test_a_no_aborts_and_a_lost_abort_is_presumed_in_the_next_interval():
@@ -495,7 +500,7 @@ def test_an_agent_silent_for_several_intervals_comes_back_and_settles_its_doubt(
     table.exchange(now + 5.0)
     record = table.close(4)
     assert record.committed == Version(4, 0)
-    assert record.settled == (SettledDoubt("lv2", Version(0, 0), adopted=True),)
+    assert record.settled == (("lv2", Version(0, 0), True),)
     assert table.held() == [Version(4, 0)] * 2
 
 
@@ -508,9 +513,9 @@ def test_an_answer_computed_before_a_late_commit_is_asked_for_again():
     prepare = next(m for m in table.coordinator.outgoing(now) if m.recipient == "lv2")
     participant = table.agents["lv2"]
     assert participant.receive(prepare, now) is prepare
-    stale = Answer(True, NEW, NEW_MVAR, TRADE, None, HELD, ZERO)
+    stale = table.vote("lv2", True, NEW, NEW_MVAR, TRADE, None, HELD)
     assert participant.receive(commit, now + 1.0) is commit
-    assert not participant.answer(stale, now + 2.0)
+    assert not participant.cast(stale, now + 2.0)
     assert participant.dropped == {"answer from another held schedule": 1}
     assert participant.wanted is prepare
     assert table.answer("lv2", now + 3.0)
@@ -592,7 +597,7 @@ def test_offers_and_prepares_carry_the_terms_of_their_recipient():
     for message, kind in ((offer, Offer), (prepare, Prepare)):
         assert type(message) is kind
         assert (message.sender, message.recipient, message.version) == ("mv1", "lv1", Version(0, 0))
-        for name in Terms.__dataclass_fields__:
+        for name in Terms.__struct_fields__:
             assert getattr(message, name) == getattr(TERMS, name)
 
 

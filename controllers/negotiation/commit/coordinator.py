@@ -2,15 +2,17 @@
 
 Agreement cannot be guaranteed (the two generals' problem), so safety does not rest on it: a version
 is committed only if all who were asked voted yes and every mixture of the schedules that any agent
-may possibly hold is safe. Both sides are state machines without clock, threads, randomness or IO.
+may hold is safe (safety.py). Both sides are state machines without clock, threads, randomness, IO.
 Gray 1978 (Notes on data base operating systems, doi 10.1007/3-540-08755-9_9); presumed abort:
 Mohan, Lindsay and Obermarck 1986 (doi 10.1145/7239.7266).
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from stackelgrid.controllers.negotiation.commit.messages import (
     Abort,
@@ -20,40 +22,38 @@ from stackelgrid.controllers.negotiation.commit.messages import (
     Offer,
     Prepare,
     Profile,
+    Terms,
     Version,
     Vote,
-)
-from stackelgrid.controllers.negotiation.commit.participant import (
-    Answer,
-    CommitParticipant,
-    ParticipantRecord,
-)
-from stackelgrid.controllers.negotiation.commit.possible_holdings import PossibleHoldings
-from stackelgrid.controllers.negotiation.commit.records import (
-    CommitRecord,
-    Holding,
-    SettledDoubt,
-    Terms,
 )
 from stackelgrid.controllers.negotiation.commit.retransmission import (
     Outbox,
     ProtocolError,
     RetryPolicy,
 )
+from stackelgrid.controllers.negotiation.commit.safety import Holding, Possible, PossibleHoldings
 from stackelgrid.profiles.stateful import Carrying
 
-__all__ = [
-    "Answer",
-    "CommitCoordinator",
-    "CommitParticipant",
-    "CommitRecord",
-    "Holding",
-    "ParticipantRecord",
-    "ProtocolError",
-    "RetryPolicy",
-    "SettledDoubt",
-    "Terms",
-]
+
+@dataclass(frozen=True, slots=True)
+class CommitRecord:
+    """Result of an interval's commit, as known to its coordinator at the gate.
+
+    `committed`: the version decided, or None with the `reason` of the last attempt; `members`:
+    agents asked in it; `trades`: their cleared trades (steps,) in MW; `confirmed`: members that
+    acknowledged; `in_doubt`: agents whose commit, of this or an earlier interval, was not
+    acknowledged; `settled`: doubts of earlier gates settled since the last one: agent, version, and
+    whether it was adopted.
+    """
+
+    committed: Version | None
+    reason: str
+    attempts: int
+    members: tuple[str, ...]
+    trades: Mapping[str, Profile]
+    confirmed: tuple[str, ...]
+    in_doubt: tuple[str, ...]
+    settled: tuple[tuple[str, Version, bool], ...]
 
 
 @dataclass(slots=True)
@@ -71,15 +71,20 @@ class _Attempt:
 class CommitCoordinator(Carrying):
     """State machine of the coordinator; time in s is an argument, nothing is sent but `outgoing`.
 
-    `enrolled`: what each agent holds before anything is committed, from `interval` on (version
-    None). `clear(votes)`: cleared trade of every member, or why there is none; `check(possible)`:
-    why a mixture of possible holdings is unsafe, "" if all are safe; `shift(profile, intervals)`:
-    a profile as seen that many intervals later. What is ignored is counted in `dropped` by reason.
+    name: sender of its messages.
+    enrolled: holding of each agent before any commit, from `interval` on.
+    clear: of votes by agent, the cleared trade of every member, or the reason why there is none.
+    check: of possible holdings, the reason why a mixture is unsafe; "" if all are safe.
+    shift: a profile as seen some intervals later.
+    retry: waits until messages are repeated.
+
+    Ignored messages are counted in `dropped` by reason. `reason` says why the last attempt was not
+    committed; it is empty if it was or may be.
     """
 
     carried = (
-        "interval", "decision", "dropped", "_committed", "_unacknowledged", "_doubts", "_settled",
-        "_attempt", "_attempts", "_reason", "_trades", "_begun", "_gate_s",
+        "interval", "decision", "dropped", "reason", "_holdings", "_committed", "_doubts",
+        "_settled", "_attempt", "_attempts", "_trades", "_begun", "_gate_s", "_outbox", "_commits",
     )  # fmt: skip
 
     def __init__(
@@ -87,7 +92,7 @@ class CommitCoordinator(Carrying):
         name: str,
         enrolled: Mapping[str, Holding],
         clear: Callable[[Mapping[str, Vote]], Mapping[str, Profile] | str],
-        check: Callable[[Mapping[str, tuple[Holding, ...]]], str],
+        check: Callable[[Possible], str],
         shift: Callable[[Profile, int], Profile],
         retry: RetryPolicy,
         interval: int = 0,
@@ -96,54 +101,36 @@ class CommitCoordinator(Carrying):
         self.interval = interval
         self.decision: Version | None = None
         self.dropped: Counter[str] = Counter()
+        self.reason = ""
         self._clear, self._check = clear, check
         self._agents = frozenset(enrolled)
         self._holdings = PossibleHoldings(enrolled, shift, interval)
         self._committed: dict[str, Version] = {}  # last one of each agent
-        self._unacknowledged: dict[str, Commit] = {}
         self._doubts: set[str] = set()  # agents unacknowledged at an earlier gate
-        self._settled: list[SettledDoubt] = []
+        self._settled: list[tuple[str, Version, bool]] = []
         self._attempt: _Attempt | None = None
         self._attempts = 0
-        self._reason = ""
         self._trades: Mapping[str, Profile] = {}
         self._begun = interval - 1
         self._gate_s: float | None = None  # None: closed
         self._outbox = Outbox(retry)  # Prepare and Abort of the present attempt
-        self._commits = Outbox(retry)
-
-    def state(self) -> dict[str, Any]:
-        """All that it knows and repeats."""
-        parts = (self._holdings, self._outbox, self._commits)
-        return {**super().state(), "parts": [part.state() for part in parts]}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take what it knew and repeated."""
-        super().restore(state)
-        parts = (self._holdings, self._outbox, self._commits)
-        for part, carried in zip(parts, state["parts"], strict=True):
-            part.restore(carried)
+        self._commits = Outbox(retry)  # unacknowledged ones
 
     @property
-    def possible(self) -> Mapping[str, tuple[Holding, ...]]:
+    def possible(self) -> Possible:
         """Holdings that each agent may have, from the present interval on."""
         return self._holdings.present
 
     @property
     def in_doubt(self) -> tuple[str, ...]:
         """Agents that have not acknowledged their last commit."""
-        return tuple(sorted(self._unacknowledged))
+        return tuple(sorted(self._commits.recipients))
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Members whose vote the present attempt waits for; empty once it is decided."""
         attempt = self._attempt
         return () if attempt is None or attempt.decided else attempt.missing()
-
-    @property
-    def reason(self) -> str:
-        """Reason why the last attempt was not committed; empty if it was or may be."""
-        return self._reason
 
     def begin(self, interval: int, gate_s: float, now: float) -> None:
         """Open the negotiation of an interval up to its gate; unacknowledged commits go out again.
@@ -158,24 +145,20 @@ class CommitCoordinator(Carrying):
             raise ProtocolError(f"interval {interval} begins: accepted after {self.interval} ends")
         self.interval, self._begun, self._gate_s = interval, interval, gate_s
         self.decision, self._attempt, self._attempts = None, None, 0
-        self._reason, self._trades = "", {}
+        self.reason, self._trades = "", {}
         self._holdings.advance(interval)
-        for commit in self._unacknowledged.values():
-            self._commits.put(commit, now)
+        self._commits.restart(now)
 
     def pace(self, retry: RetryPolicy) -> None:
-        """Repeat what is sent from now on by another policy."""
+        """Use another policy for the messages sent from now on."""
         self._outbox.retry = self._commits.retry = retry
 
     def offer(self, agent: str, terms: Terms) -> Offer:
         """Return the terms of a round for one agent, as a message."""
         return Offer(
-            sender=self.name,
-            recipient=agent,
-            interval=self.interval,
-            attempt=self._attempts,
+            **self._header(agent, Version(self.interval, self._attempts)),
             committed=self._committed.get(agent),
-            **_fields(terms),
+            **msgspec.structs.asdict(terms),
         )
 
     def prepare(self, members: Sequence[str], terms: Mapping[str, Terms], now: float) -> bool:
@@ -191,29 +174,26 @@ class CommitCoordinator(Carrying):
             )
         if self._gate_s is None or now >= self._gate_s or self.decision is not None:
             if self.decision is None:
-                self._reason = "too late"
+                self.reason = "too late"
             return False
         self._give_up(now)
         version = Version(self.interval, self._attempts)
         self._attempts += 1
         self._attempt = _Attempt(version, tuple(dict.fromkeys(members)))
-        self._reason = ""
+        self.reason = ""
         for agent in self._attempt.members:
             self._outbox.put(
                 Prepare(
-                    sender=self.name,
-                    recipient=agent,
-                    interval=version.interval,
-                    attempt=version.attempt,
+                    **self._header(agent, version),
                     committed=self._committed.get(agent),
-                    **_fields(terms[agent]),
+                    **msgspec.structs.asdict(terms[agent]),
                 ),
                 now,
             )
         return True
 
     def receive(self, message: Message, now: float) -> None:
-        """Take a `Vote` or an `Ack`; what it leads to is in `outgoing`."""
+        """Take a `Vote` or an `Ack`; messages that follow are in `outgoing`."""
         if message.sender not in self._agents:
             self.dropped["not enrolled"] += 1
         elif isinstance(message, Vote):
@@ -240,11 +220,10 @@ class CommitCoordinator(Carrying):
             raise ProtocolError(f"interval {self.interval} ends: accepted once after it began")
         self._give_up(now)
         if self.decision is None and not self._attempts:
-            self._reason = "too late"
+            self.reason = "too late"
         self._gate_s = None
         self._outbox.clear()
-        self._commits.clear()
-        self._doubts = set(self._unacknowledged)
+        self._doubts = set(self._commits.recipients)
         settled, self._settled = tuple(self._settled), []
         members = () if self._attempt is None else self._attempt.members
         confirmed = tuple(
@@ -253,9 +232,8 @@ class CommitCoordinator(Carrying):
             if self.decision is not None and self._holdings.versions(agent) == (self.decision,)
         )
         return CommitRecord(
-            interval=self.interval,
             committed=self.decision,
-            reason=self._reason,
+            reason=self.reason,
             attempts=self._attempts,
             members=members,
             trades=self._trades,
@@ -290,7 +268,7 @@ class CommitCoordinator(Carrying):
 
     def _on_ack(self, ack: Ack) -> None:
         agent, version = ack.sender, ack.version
-        commit, asked = self._unacknowledged.get(agent), self._outbox.pending(agent)
+        commit, asked = self._commits.pending(agent), self._outbox.pending(agent)
         if commit is not None and commit.version == version:
             if ack.held not in self._holdings.versions(agent):
                 self.dropped["acknowledged an impossible schedule"] += 1
@@ -331,15 +309,8 @@ class CommitCoordinator(Carrying):
         for agent in attempt.members:
             self._outbox.drop(agent)
             self._committed[agent] = version
-            commit = Commit(
-                sender=self.name,
-                recipient=agent,
-                interval=version.interval,
-                attempt=version.attempt,
-                committed=version,
-                trade_mw=cleared[agent],
-            )
-            self._unacknowledged[agent] = commit
+            header = self._header(agent, version)
+            commit = Commit(**header, committed=version, trade_mw=cleared[agent])
             self._commits.put(commit, now)
 
     def _give_up(self, now: float) -> None:
@@ -352,31 +323,22 @@ class CommitCoordinator(Carrying):
 
     def _abort(self, attempt: _Attempt, reason: str, now: float) -> None:
         attempt.decided = True
-        self._reason = reason
+        self.reason = reason
         for agent in attempt.members:
-            self._outbox.put(
-                Abort(
-                    sender=self.name,
-                    recipient=agent,
-                    interval=attempt.version.interval,
-                    attempt=attempt.version.attempt,
-                    committed=self._committed.get(agent),
-                ),
-                now,
-            )
+            header = self._header(agent, attempt.version)
+            self._outbox.put(Abort(**header, committed=self._committed.get(agent)), now)
+
+    def _header(self, agent: str, version: Version) -> dict[str, Any]:
+        return {
+            "sender": self.name,
+            "recipient": agent,
+            "interval": version.interval,
+            "attempt": version.attempt,
+        }
 
     def _settle(self, agent: str, held: Version | None) -> None:
         """Record that the result of the agent's last commit is known."""
-        commit = self._unacknowledged.pop(agent, None)
-        self._commits.drop(agent)
+        commit = self._commits.drop(agent)
         if commit is not None and agent in self._doubts:
             self._doubts.discard(agent)
-            version = commit.version
-            self._settled.append(SettledDoubt(agent, version, held == version))
-
-
-def _fields(terms: Terms) -> dict[str, Any]:
-    return {name: getattr(terms, name) for name in _TERMS}
-
-
-_TERMS = tuple(f.name for f in fields(Terms))
+            self._settled.append((agent, commit.version, held == commit.version))
