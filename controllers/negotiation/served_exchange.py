@@ -168,7 +168,7 @@ class ServedExchange:
         self.names = tuple(multiplicity)
         self._multiplicity = np.array(list(multiplicity.values()))
         self._block = FollowerBlock(follower, multiplicity, conic, 1.0 if nodal else 0.0)
-        self._copies: _LocalCopies | None = None
+        self._local: _LocalCopies | None = None
         self._hopeless = False  # in this interval: the follower can serve nothing at all
         self._own: Floats = np.zeros(0)  # the follower's parameters without any exchange
         self._parameters: Floats = np.zeros(0)  # with the reactive exchanges that are held
@@ -177,29 +177,29 @@ class ServedExchange:
 
     def state(self) -> AdmmState | None:
         """Return the start of the next interval; None where exchanges have no prices."""
-        copies = self._copies
-        if copies is None:
+        local = self._local
+        if local is None:
             return None
-        return AdmmState(copies.price, copies.penalties.values, copies.target)
+        return AdmmState(local.price, local.penalties.values, local.target)
 
     def restore(self, state: AdmmState | None) -> None:
         """Restore the start of the next interval."""
-        self._copies = None
+        self._local = None
         if state is not None:  # first penalties and typical prices are those of an interval
             penalties = StepPenalties(state.penalty)
-            self._copies = _LocalCopies(state.price, state.target, penalties, np.zeros(0))
+            self._local = _LocalCopies(state.price, state.target, penalties, np.zeros(0))
 
     @property
     def priced(self) -> bool:
         """Return whether exchanges have prices."""
-        return self._copies is not None
+        return self._local is not None
 
     @property
     def price(self) -> dict[str, Floats]:
         """Prices (steps,) in EUR/MW of a step; empty where exchanges have none."""
-        if self._copies is None:
+        if self._local is None:
             return {}
-        return dict(zip(self.names, self._copies.price, strict=True))
+        return dict(zip(self.names, self._local.price, strict=True))
 
     def begin(
         self,
@@ -220,58 +220,58 @@ class ServedExchange:
         total = dict(zip(self.names, self._multiplicity[:, None] * reactive, strict=True))
         self._parameters = self.follower.with_reactive(own_parameters, total)
         self._hopeless = False
-        before = self._copies
+        before = self._local
         if before is None or later is None:
-            self._copies = self._first() if self.nodal else None
+            self._local = self._first() if self.nodal else None
             return
         fresh = self._first()
         fresh.penalties.restart(later(before.penalties.values, fresh.penalties.values))
         fresh.price = later(before.price, fresh.price)
         fresh.target = later(before.target, fresh.target)
-        self._copies = fresh
+        self._local = fresh
 
     def terms(self, at: int, *, binding: bool) -> tuple[Floats, Floats, Floats]:
         """Price, target and penalty (steps,) of one agent.
 
         A binding exchange is held stiffly to what the follower can serve.
         """
-        if self._copies is None:
+        if self._local is None:
             nothing = np.zeros(self._held.shape[1])
             return nothing, nothing, nothing
-        copies = self._copies
-        penalty = copies.penalties.values
+        local = self._local
+        penalty = local.penalties.values
         if binding:
-            penalty = np.maximum(penalty, tolerances.NEGOTIATION_STIFFER * copies.penalties.first)
-        return copies.price[at], copies.target[at], penalty
+            penalty = np.maximum(penalty, tolerances.NEGOTIATION_STIFFER * local.penalties.first)
+        return local.price[at], local.target[at], penalty
 
     def serve(self, exchange: Floats, present: Floats) -> Served:
         """Update the local copies by answers (n, steps); agents without one keep theirs."""
         nothing, opened = Served(*np.zeros((3, exchange.shape[1]))), False
         wanted = dict(zip(self.names, exchange, strict=True))
-        if self._copies is None:
+        if self._local is None:
             if self._hopeless or self._block.serves(wanted, self._parameters, margin=True):
                 return nothing
-            self._copies = self._first()
-            self._copies.target = exchange.copy()
+            self._local = self._first()
+            self._local.target = exchange.copy()
             opened = True
-        copies = self._copies
+        local = self._local
         possible = self._block.serves(wanted, self._parameters)
-        penalty, before = copies.penalties.values, copies.target
-        seen = copies.price + penalty * (exchange - before)  # of each agent at its answer
+        penalty, before = local.penalties.values, local.target
+        seen = local.price + penalty * (exchange - before)  # of each agent at its answer
         relaxed = OVER_RELAXATION * exchange + (1.0 - OVER_RELAXATION) * before
         relaxed = np.where(present[:, None] > 0.0, relaxed, exchange)
-        wanted = dict(zip(self.names, relaxed + copies.price / penalty, strict=True))
+        wanted = dict(zip(self.names, relaxed + local.price / penalty, strict=True))
         held = self._block.nearest(wanted, penalty, self._parameters)
         if held is None:  # the follower can serve nothing near; known prices stay
             self._hopeless = opened
-            self._copies = None if opened else copies
+            self._local = None if opened else local
             return nothing if opened else replace(nothing, possible=False)
         target = np.array([held[n] for n in self.names])
-        copies.price = copies.price + penalty * (relaxed - target)
-        copies.target = target
+        local.price = local.price + penalty * (relaxed - target)
+        local.target = target
         weights = normalised(self._multiplicity * present)
-        copies.penalties.follow(weights, exchange, seen)
-        unit = penalty / copies.typical
+        local.penalties.follow(weights, exchange, seen)
+        unit = penalty / local.typical
         distance = np.abs(exchange - target) * (present[:, None] > 0.0)
         return Served(
             distance.max(axis=0),
@@ -282,8 +282,8 @@ class ServedExchange:
 
     def forget(self) -> None:
         """Ignore the curvature of earlier answers, as the agents' programs have changed."""
-        if self._copies is not None:
-            self._copies.penalties.forget()
+        if self._local is not None:
+            self._local.penalties.forget()
 
     def cost(self, exchange: Mapping[str, BoundaryProfile]) -> float:
         """Return the follower's cost in EUR at exchanges (steps,) of all copies; NaN if none."""
