@@ -26,7 +26,7 @@ class PricedFeeder:
         self.trades = TRADE in self.compiled.columns
 
     @property
-    def copies(self) -> float:
+    def multiplicity(self) -> float:
         """Identical feeders that this one stands for."""
         return float(self.agent.feeder.boundary.multiplicity)
 

@@ -76,7 +76,7 @@ class NegotiatingAgent(PricedFeeder):
         """Return the public data."""
         forecast, trade = instance.forecast, self.agent.feeder.options.trade
         return PublicTerms(
-            multiplicity=self.copies,
+            multiplicity=self.multiplicity,
             import_eur_per_mwh=forecast.import_eur_per_mwh,
             export_eur_per_mwh=forecast.export_eur_per_mwh,
             retail_margin=0.0 if trade is None else trade.retail_margin,
@@ -175,7 +175,7 @@ class NegotiatingAgent(PricedFeeder):
         assert self._instance is not None
         if point.x is None:
             return float("nan")
-        return self.copies * self._cost(self._instance, point.x)
+        return self.multiplicity * self._cost(self._instance, point.x)
 
     def lower_bound(self, trade_price: Floats, exchange_price: Floats) -> float:
         """Return the proven least cost of all copies in EUR at prices (steps,); NaN if none."""
@@ -184,7 +184,7 @@ class NegotiatingAgent(PricedFeeder):
         trade, exchange = (trade_price, nothing, nothing), (exchange_price, nothing, nothing)
         solver = conic_solver(self.settings.conic)(self.compiled.program)
         found = solver.solve(self.data(self._instance, trade, exchange))
-        return self.copies * found.bound if found.status == "optimal" else float("nan")
+        return self.multiplicity * found.bound if found.status == "optimal" else float("nan")
 
     # ------------------------------------------------------------------ programs
 

@@ -40,10 +40,10 @@ class AdmmState:
 
 @dataclass(frozen=True)
 class Residuals:
-    """Residuals of a round's agreement, each (steps,).
+    """Residuals of a round, each (steps,).
 
-    `open`: what does not clear, by copy, in MW; `apart`: mean distance of a party from its target,
-    in EUR/MW of a step (penalty times MW); `moved`: mean movement of the targets, likewise.
+    `open`: power that does not clear, by copy, in MW; `apart`: mean distance of a party from its
+    target, in EUR/MW of a step (penalty times MW); `moved`: mean movement of the targets, likewise.
     """
 
     open: Floats

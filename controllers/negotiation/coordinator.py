@@ -22,7 +22,7 @@ from stackelgrid.controllers.negotiation.consensus import (
     Residuals,
     TradeMemory,
 )
-from stackelgrid.controllers.negotiation.served_exchange import Served, ServedExchange
+from stackelgrid.controllers.negotiation.served_exchange import ServedExchange
 from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.controllers.solvers.registry import Choice
 from stackelgrid.profiles.arrays import Floats
@@ -90,7 +90,6 @@ class Coordinator(Carrying):
         self._memory = TradeMemory(horizon)
         self.rounds: list[Round] = []
         self.fixed = self.done = self.warm = False
-        self._possible = True
 
     def state(self) -> dict[str, Any]:
         """Return public terms, and the starts of the next interval's rounds."""
@@ -165,11 +164,9 @@ class Coordinator(Carrying):
                              for n in self.names])  # fmt: skip
         prices = self._trade.price
         residuals = self._trade.update(trade, present * self._trading)
+        served = Residuals(*np.zeros((3, self.horizon.length)))
         if self._exchange is not None:
-            served = self._exchange.serve(exchange, present)
-        else:
-            served = Served(*np.zeros((3, self.horizon.length)))
-        self._possible = served.possible
+            served = self._exchange.update(exchange, present)
         found = self._round(residuals, prices, trade, present, served)
         self.rounds.append(found)
         self._advance(found)
@@ -182,7 +179,7 @@ class Coordinator(Carrying):
             return False
         last = self.rounds[-1]
         return (
-            self._possible
+            (self._exchange is None or self._exchange.possible)
             and last.cut_eur <= tolerances.NEGOTIATION_ACCEPTED * self._turnover_eur()
             and last.price_apart <= tolerances.NEGOTIATION_ACCEPTED_PRICE
         )
@@ -244,7 +241,7 @@ class Coordinator(Carrying):
         return self._consensus(weights, price, penalty, low * dt, (low + span) * dt)
 
     def _round(
-        self, residuals: Residuals, price: Floats, trade: Floats, present: Floats, served: Served
+        self, residuals: Residuals, price: Floats, trade: Floats, present: Floats, served: Residuals
     ) -> Round:
         dt, consensus = self.horizon.dt_h, self._trade
         weights = self._weights * self._trading * present
@@ -264,7 +261,7 @@ class Coordinator(Carrying):
             cut_eur=float(np.abs(net) @ np.maximum(loss, 0.0)),
             price_apart=max(_rms(residuals.apart / span), _rms(served.apart)),
             price_moved=max(_rms(residuals.moved / span), _rms(served.moved)),
-            exchange_apart_mw=float(served.distance_mw.max(initial=0.0)),
+            exchange_apart_mw=float(served.open.max(initial=0.0)),
             penalty=(float(penalty.min()), float(penalty.max())),
             price_eur_per_mwh=price / dt,
             limits=self._exchange is not None and self._exchange.priced,

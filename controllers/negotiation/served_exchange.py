@@ -17,6 +17,7 @@ from stackelgrid.controllers.followers.upstream import UpstreamAgent
 from stackelgrid.controllers.negotiation.consensus import (
     OVER_RELAXATION,
     AdmmState,
+    Residuals,
     StepPenalties,
     normalised,
 )
@@ -26,21 +27,6 @@ from stackelgrid.controllers.solvers.registry import Choice, conic_solver
 from stackelgrid.profiles.arrays import Floats
 
 Later = Callable[[Floats, Floats], Floats]
-
-
-@dataclass(frozen=True)
-class Served:
-    """Distance of answers from exchanges that the follower can serve, each (steps,).
-
-    `distance_mw`: the largest one; `apart` and `moved`: mean distance, and mean movement of the
-    local copies, as a share of a typical price (penalty times MW). `possible`: the follower can
-    serve the answers as they are.
-    """
-
-    distance_mw: Floats
-    apart: Floats
-    moved: Floats
-    possible: bool = True
 
 
 @dataclass
@@ -123,21 +109,8 @@ class FollowerBlock:
         steps, program = len(penalty), self.follower.compiled.program
         weights = np.concatenate([c * penalty for c in self.multiplicity.values()])
         n = len(weights)
-        mirror = ConicProgram(
-            quadratic=csc_array(diags_array(weights)),
-            matrix=csc_array((0, n)),
-            zero=0,
-            nonneg=0,
-            cones=(),
-            q0=np.zeros(n),
-            q_parameters=csr_array((n, 0)),
-            b0=np.zeros(0),
-            b_parameters=csr_array((0, 0)),
-            offset0=0.0,
-            offset_linear=np.zeros(0),
-            offset_quadratic=csr_array((0, 0)),
-            integer=np.zeros(0, dtype=np.int64),
-        )
+        quadratic = csc_array(diags_array(weights))
+        mirror = ConicProgram.constant(csc_array((0, n)), np.zeros(0), 0, 0, quadratic=quadratic)
         rows, values = [], []
         for name, count in self.multiplicity.items():
             at, per_mw = self.follower.exchange(name)
@@ -169,6 +142,7 @@ class ServedExchange:
         self._multiplicity = np.array(list(multiplicity.values()))
         self._block = FollowerBlock(follower, multiplicity, conic, 1.0 if nodal else 0.0)
         self._local: _LocalCopies | None = None
+        self.possible = True  # whether it can serve the answers of the last round as they are
         self._hopeless = False  # in this interval: the follower can serve nothing at all
         self._own: Floats = np.zeros(0)  # the follower's parameters without any exchange
         self._parameters: Floats = np.zeros(0)  # with the reactive exchanges that are held
@@ -219,7 +193,7 @@ class ServedExchange:
         self._held, self._own, self._tariff = held, own_parameters, tariff
         total = dict(zip(self.names, self._multiplicity[:, None] * reactive, strict=True))
         self._parameters = self.follower.with_reactive(own_parameters, total)
-        self._hopeless = False
+        self._hopeless, self.possible = False, True
         before = self._local
         if before is None or later is None:
             self._local = self._first() if self.nodal else None
@@ -244,40 +218,45 @@ class ServedExchange:
             penalty = np.maximum(penalty, tolerances.NEGOTIATION_STIFFER * local.penalties.first)
         return local.price[at], local.target[at], penalty
 
-    def serve(self, exchange: Floats, present: Floats) -> Served:
-        """Update the local copies by answers (n, steps); agents without one keep theirs."""
-        nothing, opened = Served(*np.zeros((3, exchange.shape[1]))), False
-        wanted = dict(zip(self.names, exchange, strict=True))
+    def update(self, answers: Floats, present: Floats) -> Residuals:
+        """Update the local copies by answers (n, steps); agents without one keep theirs.
+
+        `open` is then the largest distance of an answer from what can be served, in MW, and the
+        others are shares of a typical price.
+        """
+        nothing, opened = Residuals(*np.zeros((3, answers.shape[1]))), False
+        wanted = dict(zip(self.names, answers, strict=True))
+        self.possible = True
         if self._local is None:
             if self._hopeless or self._block.serves(wanted, self._parameters, margin=True):
                 return nothing
             self._local = self._first()
-            self._local.target = exchange.copy()
+            self._local.target = answers.copy()
             opened = True
         local = self._local
-        possible = self._block.serves(wanted, self._parameters)
+        self.possible = self._block.serves(wanted, self._parameters)
         penalty, before = local.penalties.values, local.target
-        seen = local.price + penalty * (exchange - before)  # of each agent at its answer
-        relaxed = OVER_RELAXATION * exchange + (1.0 - OVER_RELAXATION) * before
-        relaxed = np.where(present[:, None] > 0.0, relaxed, exchange)
+        seen = local.price + penalty * (answers - before)  # of each agent at its answer
+        relaxed = OVER_RELAXATION * answers + (1.0 - OVER_RELAXATION) * before
+        relaxed = np.where(present[:, None] > 0.0, relaxed, answers)
         wanted = dict(zip(self.names, relaxed + local.price / penalty, strict=True))
         held = self._block.nearest(wanted, penalty, self._parameters)
         if held is None:  # the follower can serve nothing near; known prices stay
             self._hopeless = opened
             self._local = None if opened else local
-            return nothing if opened else replace(nothing, possible=False)
+            self.possible = opened
+            return nothing
         target = np.array([held[n] for n in self.names])
         local.price = local.price + penalty * (relaxed - target)
         local.target = target
         weights = normalised(self._multiplicity * present)
-        local.penalties.follow(weights, exchange, seen)
+        local.penalties.follow(weights, answers, seen)
         unit = penalty / local.typical
-        distance = np.abs(exchange - target) * (present[:, None] > 0.0)
-        return Served(
+        distance = np.abs(answers - target) * (present[:, None] > 0.0)
+        return Residuals(
             distance.max(axis=0),
             unit * np.sqrt(weights @ distance**2),
             unit * np.sqrt(weights @ (target - before) ** 2),
-            possible,
         )
 
     def forget(self) -> None:

@@ -83,14 +83,14 @@ class ActiveNetwork(PricedFeeder):
         if self.variant.tariff:
             cost += self.agent.tariff_payment(instance, x, self.variant)
         cost += float(offer.trade_price @ self.trade(x) + offer.exchange_price @ self.exchange(x))
-        return self.copies * cost
+        return self.multiplicity * cost
 
     def distance_cost(self, x: Floats, offer: Offer) -> float:
         """Return the cost of the trade's distance from its target in a response, all copies."""
         if not self.trades:
             return 0.0
         distance = self.trade(x) - offer.trade_target
-        return float(0.5 * self.copies * self.curvature @ distance**2)
+        return float(0.5 * self.multiplicity * self.curvature @ distance**2)
 
     def respond(self, instance: FeederInstance, offer: Offer, *, nodal: bool) -> Response:
         """Best response near the targets."""
@@ -152,7 +152,9 @@ class ActiveNetwork(PricedFeeder):
             nodes=solution.nodes,
         )
         x = solution.x if found else None
-        return Response(x, self.copies * solution.objective, self.copies * solution.bound, report)
+        return Response(
+            x, self.multiplicity * solution.objective, self.multiplicity * solution.bound, report
+        )
 
     def _rounds(self, near: tuple[bool, bool]) -> int:
         """Rounds of outer approximation: for proofs of programs that close, not in every turn."""
@@ -174,7 +176,7 @@ class ActiveNetwork(PricedFeeder):
             upper = csr_array(below.quadratic)
             one = self._near_program(near)
             self._searches[near] = HullSearch(
-                replace(one, quadratic=self.copies * one.quadratic),
+                replace(one, quadratic=self.multiplicity * one.quadratic),
                 below,
                 self._link(follower),
                 csr_array(upper + triu(upper, 1).T),
@@ -185,7 +187,9 @@ class ActiveNetwork(PricedFeeder):
         # the others' exchange is part of the data, so what is paid is what this network pays
         data = below.data(offer.parameters)
         solution = self._searches[near].solve(
-            ProgramData(self.copies * one_data.q, one_data.b, self.copies * one_data.offset),
+            ProgramData(
+                self.multiplicity * one_data.q, one_data.b, self.multiplicity * one_data.offset
+            ),
             offer.parameters,
             FollowerCost(data.q, data.b),
             HullOptions(gap=gap, relaxation_limit=_RELAXATIONS),
@@ -194,7 +198,7 @@ class ActiveNetwork(PricedFeeder):
         report = SolveReport(
             solver=f"hull of disjunctions on {settings.conic.name}",
             status=solution.status,
-            objective_eur=solution.objective / self.copies,
+            objective_eur=solution.objective / self.multiplicity,
             gap=solution.gap,
             violation=float("nan"),
             iterations=solution.iterations,
@@ -210,6 +214,6 @@ class ActiveNetwork(PricedFeeder):
         """Matrix (follower's parameters, columns): this network's exchange is a load."""
         at, per_mw = follower.exchange(self.name)
         columns = self.compiled.columns["p_import"]
-        values = np.full(len(at), per_mw * self.copies * self.base)
+        values = np.full(len(at), per_mw * self.multiplicity * self.base)
         shape = (follower.compiled.program.b_parameters.shape[1], self.compiled.program.variables)
         return csr_array(coo_array((values, (at, columns)), shape=shape))

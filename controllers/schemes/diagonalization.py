@@ -148,7 +148,7 @@ class Diagonalization:
         follower = self.stage.follower
         assert follower is not None
         assert offer.parameters is not None
-        x = network.copies * exchange
+        x = network.multiplicity * exchange
         answer = follower.solve(follower.with_exchange(offer.parameters, {network.name: x}))
         if answer.status != "optimal":
             return float("nan")
@@ -158,7 +158,7 @@ class Diagonalization:
         """Return whether the follower can serve the active networks' exchange."""
         follower = self.stage.follower
         assert follower is not None
-        x = {n: network.copies * market.exchange[n] for n, network in maker.networks.items()}
+        x = {n: network.multiplicity * market.exchange[n] for n, network in maker.networks.items()}
         return follower.solve(follower.with_exchange(parameters, x)).status == "optimal"
 
     # ------------------------------------------------------------------ end
@@ -204,8 +204,8 @@ class Diagonalization:
             gains[n] = cost - best.bound
             prices = offer.trade_price @ market.trade[n]
             prices += offer.exchange_price @ market.exchange[n]
-            costs[n] = cost - network.copies * float(prices)
-            report = replace(points[n].report, objective_eur=costs[n] / network.copies)
+            costs[n] = cost - network.multiplicity * float(prices)
+            report = replace(points[n].report, objective_eur=costs[n] / network.multiplicity)
             points[n] = replace(points[n], report=report)
         objective = sum(costs.values())
         return SchemeDecision(

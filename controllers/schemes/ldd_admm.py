@@ -26,8 +26,8 @@ from stackelgrid.profiles.time_axis import Horizon
 _NOT_SERVED = "the exchange of the last round cannot be served within the limits of the grid above"
 
 
-class NegotiatedStage:
-    """Parties of one stage's negotiation: its agents, and the operator above as coordinator."""
+class NegotiatingScheme:
+    """Scheme with a negotiation of the stage's agents; the operator above is their coordinator."""
 
     name = "ldd_admm"
 
@@ -52,7 +52,7 @@ class NegotiatedStage:
         """Horizon of all agents."""
         return next(iter(self.stage.leaders.values())).horizon
 
-    def begin(self, instance: StageInstance) -> dict[str, PublicTerms]:
+    def prepare(self, instance: StageInstance) -> dict[str, PublicTerms]:
         """Let every agent begin an interval; return their public data."""
         for name, agent in self.agents.items():
             agent.begin(instance.leaders[name], instance.across_price)
@@ -102,7 +102,7 @@ class NegotiatedStage:
         objective = sum(self.agents[n].cost(p) for n, p in points.items())
         if reported is None:
             reported = {n: self.agents[n].boundary(plan) for n, plan in plans.items()}
-        exchange = {n: reported[n].times(agent.copies) for n, agent in self.agents.items()}
+        exchange = {n: reported[n].times(agent.multiplicity) for n, agent in self.agents.items()}
         served = coordinator.follower_cost(exchange)
         if coordinator.nodal:
             objective += served
@@ -132,7 +132,7 @@ class NegotiatedStage:
         return sum(bounds.values())
 
 
-class LddAdmm(NegotiatedStage):
+class LddAdmm(NegotiatingScheme):
     """Rounds of prices and answers; agents answer on threads, then fix their binaries."""
 
     _holdings: PossibleHoldings
@@ -179,7 +179,7 @@ class LddAdmm(NegotiatedStage):
         return self.decision(coordinator, settled, reasons)
 
     def _begin(self, instance: StageInstance) -> Coordinator:
-        public = self.begin(instance)
+        public = self.prepare(instance)
         if self._coordinator is None:
             self._start(public, self.enrolled(), instance.interval)
         assert self._coordinator is not None

@@ -87,7 +87,7 @@ class MarketMaker:
         others = None
         if parameters is not None and self.stage.follower is not None:
             exchange = {
-                n: network.copies * market.exchange[n]
+                n: network.multiplicity * market.exchange[n]
                 for n, network in self.networks.items()
                 if n != name
             }
@@ -105,9 +105,9 @@ class MarketMaker:
         """Purchases across less sales (steps,) in MW, by the number of trading networks."""
         if not self.trading:
             return np.zeros(len(self._curvature))
-        copies = {n: self.networks[n].copies for n in self.trading}
-        total = sum(c * market.trade[n] for n, c in copies.items())
-        return np.asarray(total / sum(copies.values()))
+        multiplicity = {n: self.networks[n].multiplicity for n in self.trading}
+        total = sum(m * market.trade[n] for n, m in multiplicity.items())
+        return np.asarray(total / sum(multiplicity.values()))
 
     def clear(self, market: Market, parameters: Floats | None) -> None:
         """Move the prices at the end of a round: exchange ADMM on trade, and on shared limits."""
@@ -120,8 +120,9 @@ class MarketMaker:
         }
         if self._block is None:
             assert self.stage.follower is not None
-            copies = {n: network.copies for n, network in self.networks.items()}
-            self._block = FollowerBlock(self.stage.follower, copies, self.stage.settings.conic)
+            multiplicity = {n: network.multiplicity for n, network in self.networks.items()}
+            conic = self.stage.settings.conic
+            self._block = FollowerBlock(self.stage.follower, multiplicity, conic)
         held = self._block.nearest(wanted, self._curvature, parameters)
         if held is None:
             return
@@ -139,7 +140,7 @@ class MarketMaker:
         sides = {}
         for side in ("buy", "sell"):
             sides[side] = sum(
-                (self.networks[n].copies * self.networks[n].across(points[n], side)
+                (self.networks[n].multiplicity * self.networks[n].across(points[n], side)
                  for n in self.trading),
                 np.zeros(len(self._curvature)),
             )  # fmt: skip

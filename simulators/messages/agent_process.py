@@ -1,6 +1,5 @@
 """Agent of a negotiation as a SimPy process: it reads messages, computes and answers."""
 
-from collections import Counter
 from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future, wait
 from typing import Any
@@ -44,7 +43,7 @@ class AgentProcess(Carrying):
     """
 
     carried = (
-        "failures", "ignored", "interval", "participant", "mailbox", "_answered", "_voted",
+        "failures", "interval", "participant", "mailbox", "_answered", "_voted",
         "_batch", "_newest",
     )  # fmt: skip
 
@@ -61,7 +60,6 @@ class AgentProcess(Carrying):
         self.agent, self.mailbox, self.coordinator = agent, mailbox, coordinator
         self.participant = CommitParticipant(agent.name, coordinator, gate_of)
         self.failures: list[str] = []
-        self.ignored: Counter[str] = Counter()
         self.interval = -1
         self._environment, self._gate_of = environment, gate_of
         self._compute_s, self._pool = compute_s, pool
@@ -133,7 +131,7 @@ class AgentProcess(Carrying):
     def _read(self, message: Message) -> Process:
         newest = self._newest
         if isinstance(message, Offer) and newest is not None and _number(message) < newest:
-            self.ignored["offer overtaken by another"] += 1
+            self.participant.dropped["offer overtaken by another"] += 1
             return
         try:
             yield from self._handle(message)
@@ -163,10 +161,10 @@ class AgentProcess(Carrying):
             self.mailbox.send(self._answered[1])  # a repeated offer: the answer was lost
             return
         if offer.interval != self.interval or (self._answered and self._answered[0] > number):
-            self.ignored["offer of another round"] += 1
+            self.participant.dropped["offer of another round"] += 1
             return
         if self._gate_of(offer.interval) <= self._environment.now:
-            self.ignored["offer after the gate"] += 1
+            self.participant.dropped["offer after the gate"] += 1
             return
         answer: Answer | None = yield from self._computed(self.agent.respond, offer.terms)
         if answer is None or self._gate_of(offer.interval) <= self._environment.now:
@@ -185,7 +183,7 @@ class AgentProcess(Carrying):
 
     def _on_prepare(self, prepare: Prepare) -> Process:
         if prepare.interval != self.interval:
-            self.ignored["prepare of another interval"] += 1
+            self.participant.dropped["prepare of another interval"] += 1
             return
         found: BindingSchedule | None = yield from self._computed(self.agent.bind, prepare.terms)
         cast = False

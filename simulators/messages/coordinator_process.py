@@ -10,12 +10,9 @@ import simpy
 
 from stackelgrid.controllers.negotiation.commit.coordinator import CommitCoordinator, CommitRecord
 from stackelgrid.controllers.negotiation.commit.messages import (
-    MessageError,
-    PowerLimits,
     Profile,
     Response,
     Vote,
-    check_range,
 )
 from stackelgrid.controllers.negotiation.commit.retransmission import RetryPolicy
 from stackelgrid.controllers.negotiation.commit.safety import Holding, SafetyCheck, newest
@@ -42,13 +39,12 @@ class CoordinatorProcess(Carrying):
     coordinator: computes the terms of the rounds.
     mailbox: to and from the agents.
     enrolled: holding of each agent before any commit, from `interval` on.
-    limits: power limits of each agent.
     safety: check of the schedules that agents may hold.
     gate_length_s: seconds for the negotiation of an interval.
     """
 
     carried = (
-        "ignored", "agreed_s", "reason", "_gate_s", "_prepared_at_once", "_answers", "_offered_at",
+        "agreed_s", "reason", "_gate_s", "_prepared_at_once", "_answers", "_offered_at",
         "_round_number", "_responses", "_absent", "_missed", "_declined", "_members", "_patience",
         "commit", "coordinator", "mailbox",
     )  # fmt: skip
@@ -59,16 +55,14 @@ class CoordinatorProcess(Carrying):
         coordinator: Coordinator,
         mailbox: Mailbox,
         enrolled: Mapping[str, Holding],
-        limits: Mapping[str, PowerLimits],
         safety: SafetyCheck,
         gate_length_s: float,
         interval: int,
     ) -> None:
         self.coordinator, self.mailbox = coordinator, mailbox
-        self.ignored: Counter[str] = Counter()
         self.agreed_s = float("nan")
         self.reason = ""
-        self._environment, self._limits = environment, dict(limits)
+        self._environment = environment
         self._patience = Patience(gate_length_s)
         self._gate_s = -np.inf
         self._prepared_at_once = False
@@ -295,11 +289,6 @@ class CoordinatorProcess(Carrying):
         message = self.mailbox.read(payload)
         if message is None:
             return
-        try:
-            check_range(message, self._limits[message.sender])
-        except MessageError as error:
-            self.mailbox.refused[str(error)] += 1
-            return
         if self._missed[message.sender] < _CHANCES:  # any message makes the agent present again
             self._absent.discard(message.sender)
         if isinstance(message, Response):
@@ -314,11 +303,11 @@ class CoordinatorProcess(Carrying):
         """Process an answer to the present round."""
         name = response.sender
         if response.interval != self.commit.interval:
-            self.ignored["response of another interval"] += 1
+            self.commit.dropped["response of another interval"] += 1
             return
         self._responses[name] += 1
         if response.round != self._round_number or name in self._answers:
-            self.ignored["response of another round"] += 1
+            self.commit.dropped["response of another round"] += 1
             return
         if self.reason == _NOBODY:
             self.reason = "too few answers in time"

@@ -1,6 +1,7 @@
 """Mailbox of one party of a negotiation, over a communication network."""
 
 from collections import Counter, deque
+from collections.abc import Mapping
 from math import inf
 
 import simpy
@@ -8,6 +9,8 @@ import simpy
 from stackelgrid.controllers.negotiation.commit.messages import (
     Message,
     MessageError,
+    PowerLimits,
+    check_range,
     decode,
     encode,
 )
@@ -21,6 +24,7 @@ Arrival = tuple[str, bytes]
 class Mailbox(Carrying):
     """Messages to and from the parties in `known`; bad ones are dropped and counted by reason.
 
+    They have profiles of `steps` values, powers within the `limits` of their senders.
     A grid in the middle of the tree has one mailbox above and one below: the link of a payload
     decides. Between two intervals mailboxes are empty, as their owners read every message.
     """
@@ -28,9 +32,14 @@ class Mailbox(Carrying):
     carried = ("refused",)
 
     def __init__(
-        self, network: CommunicationNetwork, name: str, known: frozenset[str], steps: int
+        self,
+        network: CommunicationNetwork,
+        name: str,
+        known: frozenset[str],
+        steps: int,
+        limits: Mapping[str, PowerLimits] | None = None,
     ) -> None:
-        self.name, self.known, self.steps = name, known, steps
+        self.name, self.known, self.steps, self.limits = name, known, steps, limits or {}
         self.refused: Counter[str] = Counter()
         self._network, self._environment = network, network.environment
         self._arrivals: deque[Arrival] = deque()
@@ -105,6 +114,8 @@ class Mailbox(Carrying):
                     f"message of {message.sender!r} came from {origin!r}: accepted is a message "
                     "in its sender's own name"
                 )
+            if origin in self.limits:
+                check_range(message, self.limits[origin])
         except MessageError as error:
             self.refused[str(error)] += 1
             return None

@@ -21,7 +21,7 @@ from stackelgrid.controllers.negotiation.commit.participant import ParticipantRe
 from stackelgrid.controllers.negotiation.commit.safety import Holding, SafetyCheck
 from stackelgrid.controllers.negotiation.contracts import confirmed
 from stackelgrid.controllers.negotiation.coordinator import PublicTerms
-from stackelgrid.controllers.schemes.ldd_admm import LddAdmm, NegotiatedStage
+from stackelgrid.controllers.schemes.ldd_admm import LddAdmm, NegotiatingScheme
 from stackelgrid.controllers.stage.stage import Scheme, Stage, StageInstance
 from stackelgrid.simulators.messages.agent_process import AgentProcess
 from stackelgrid.simulators.messages.communication import CommunicationNetwork
@@ -87,7 +87,7 @@ class NegotiationHost:
     def enrolled_below(self, name: str) -> list[tuple[float, PowerLimits]]:
         """Return multiplicity and enrolled limits of each agent below a grid."""
         return [
-            (agent.copies, stage.limits(below))
+            (agent.multiplicity, stage.limits(below))
             for stage in self.stages
             if stage.follower.grid_name == name
             for below, agent in stage.agents.items()
@@ -105,7 +105,7 @@ class NegotiationHost:
         return self.opens_s(interval, place + 1)
 
 
-class NegotiatedLddAdmm(NegotiatedStage):
+class NegotiatedLddAdmm(NegotiatingScheme):
     """LDD-ADMM of one stage by messages; it commits schedules, so it decides once an interval."""
 
     commits = True
@@ -117,7 +117,7 @@ class NegotiatedLddAdmm(NegotiatedStage):
         self._host, self._place = host, place
         self.processes: dict[str, AgentProcess] = {}
         self.coordinator: CoordinatorProcess | None = None
-        multiplicity = {name: agent.copies for name, agent in self.agents.items()}
+        multiplicity = {name: agent.multiplicity for name, agent in self.agents.items()}
         self._safety = SafetyCheck(self.follower, multiplicity)
         self._counted = TrafficCounts()
 
@@ -127,7 +127,7 @@ class NegotiatedLddAdmm(NegotiatedStage):
         opens, gate = (f(interval, self._place) for f in (host.opens_s, host.gate_s))
         if host.environment.now < opens:  # messages under way arrive
             host.environment.run(until=opens)
-        public = self.begin(instance)
+        public = self.prepare(instance)
         self._safety.open(instance)
         if self.coordinator is None:
             self.coordinator = self._start(public, self.enrolled(), interval)
@@ -193,12 +193,12 @@ class NegotiatedLddAdmm(NegotiatedStage):
                 host.settings.compute_s,
                 self.stage.pool,
             )
+        limits = {agent: self.limits(agent) for agent in self.agents}
         return CoordinatorProcess(
             host.environment,
             self.new_coordinator(public),
-            Mailbox(host.network, name, frozenset(self.agents), steps),
+            Mailbox(host.network, name, frozenset(self.agents), steps, limits),
             enrolled,
-            {agent: self.limits(agent) for agent in self.agents},
             self._safety,
             host.settings.gate_s / len(host.stages),
             interval,
@@ -211,7 +211,7 @@ class NegotiatedLddAdmm(NegotiatedStage):
         then: only payments depend on it, no schedule does.
         """
         cleared = {n: np.array(trade) for n, trade in record.trades.items()}
-        multiplicity = {n: agent.copies for n, agent in self.agents.items()}
+        multiplicity = {n: agent.multiplicity for n, agent in self.agents.items()}
         counted = confirmed(cleared, record.confirmed, multiplicity)
         nothing = np.zeros(self.horizon.length)
         found = {n: p.settled(counted.get(n, nothing)) for n, p in self.processes.items()}
@@ -246,11 +246,7 @@ class NegotiatedLddAdmm(NegotiatedStage):
         settled |= {name for name, r in closed.items() if r.settled}
         agents = self.processes.values()
         refused = _taken(coordinator.mailbox.refused, *(a.mailbox.refused for a in agents))
-        ignored = _taken(
-            coordinator.ignored,
-            coordinator.commit.dropped,
-            *(counter for a in agents for counter in (a.ignored, a.participant.dropped)),
-        )
+        ignored = _taken(coordinator.commit.dropped, *(a.participant.dropped for a in agents))
         failures = [text for a in agents for text in a.failures]
         for agent in agents:
             agent.failures.clear()

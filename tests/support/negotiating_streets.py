@@ -161,7 +161,7 @@ class Streets:
         scheme = self.scheme
 
         def stop(instance):
-            public = scheme.begin(instance)
+            public = scheme.prepare(instance)
             scheme.coordinator = scheme._start(public, scheme.enrolled(), instance.interval)
             raise _StartedError
 

@@ -54,7 +54,7 @@ def terms(price=0.0, target=0.0, penalty=0.0):
 @pytest.mark.parametrize("variant", [TARIFF, UNPRICED])
 def test_prices_and_distances_count_in_eur(make_priced, variant):
     priced, instance = make_priced(variant)
-    assert priced.copies == 7.0
+    assert priced.multiplicity == 7.0
     rng = np.random.default_rng(3)
     x = rng.normal(size=priced.compiled.program.variables) * 1e-2
     trade = (

@@ -209,7 +209,9 @@ def test_an_agent_without_a_solution_is_left_out_and_the_others_clear(system, be
     assert "no schedule" in decision.plans["lv2"].report.fallback
     assert np.isnan(decision.bound)
     trades = [
-        a.copies * a.trade(decision.points[n].x) for n, a in scheme.agents.items() if n != "lv2"
+        a.multiplicity * a.trade(decision.points[n].x)
+        for n, a in scheme.agents.items()
+        if n != "lv2"
     ]
     assert np.abs(trades[0]).sum() > 0.1
     np.testing.assert_allclose(trades[0] + trades[1], 0.0, atol=1e-9)
@@ -255,9 +257,9 @@ def test_streets_below_a_medium_voltage_feeder(build_medium, with_cascade, ratin
     instance = cascade.prepare(stage, 0, measure(system))
     q_mvar = {}
     scheme = LddAdmm(stage)
-    scheme.begin(instance)
+    scheme.prepare(instance)
     for name, agent in scheme.agents.items():
-        q_mvar[name] = agent.copies * agent.boundary(agent.held("")).q_mvar
+        q_mvar[name] = agent.multiplicity * agent.boundary(agent.held("")).q_mvar
     told = stage.follower.with_reactive(instance.own_parameters, q_mvar)
     ours, audit = decide_and_evaluate(stage, instance)
     stage.scheme = make_scheme("bottom_up", stage)

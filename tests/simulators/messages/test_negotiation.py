@@ -163,7 +163,7 @@ def across(decision, name):
 
 def assert_across_clears(streets, decision):
     """What is bought across is sold across, in every step, all copies counted."""
-    copies = {name: streets.scheme.agents[name].copies for name in AGENTS}
+    copies = {name: streets.scheme.agents[name].multiplicity for name in AGENTS}
     bought = np.array([copies[name] * across(decision, name) for name in AGENTS])
     assert np.abs(bought).sum() > 1e-3
     assert np.abs(bought.sum(axis=0)).max() <= 1e-9
@@ -403,7 +403,7 @@ def test_a_commit_after_the_gate_is_adopted_for_the_intervals_to_come(
     np.testing.assert_array_equal(dispatches.solved[-1], dispatches.solved[first])
     bounds = {name: streets.process(name)._voted[Version(0, 0)] for name in AGENTS}
     for name, bound in bounds.items():
-        copies, imports = streets.scheme.agents[name].copies, dispatches.imports[name]
+        copies, imports = streets.scheme.agents[name].multiplicity, dispatches.imports[name]
         np.testing.assert_array_equal(imports.p_mw, copies * bound.exchange.p_mw)
         np.testing.assert_array_equal(imports.q_mvar, copies * bound.exchange.q_mvar)
     bound = bounds[BAD]
@@ -449,7 +449,7 @@ def test_what_a_vote_says_is_held_raises_no_allowance(streets, monkeypatch):
     _, negotiation = streets.decide(0)
     assert not negotiation.refused
     (before, nothing), (mixtures, allowed) = calls
-    copies = streets.scheme.agents[BAD].copies
+    copies = streets.scheme.agents[BAD].multiplicity
     np.testing.assert_array_equal(before[BAD][0].p_mw, copies * np.array(enrolled.p_mw))
     assert all(len(profiles) == 1 for profiles in before.values())
     assert nothing is None

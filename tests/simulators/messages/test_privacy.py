@@ -139,7 +139,7 @@ def test_no_datum_of_an_agent_is_among_what_it_sends(negotiated, name):
     sent = [v for content in messages_of(streets, name) for v in floats(content)]
     assert len(sent) > 200
     assert len({abs(v) for v in sent}) > 50
-    base, copies = agent.agent.feeder.network.base_mva, agent.copies
+    base, copies = agent.agent.feeder.network.base_mva, agent.multiplicity
     assert leaks(sent, private, base, copies) == []
     # and would be found: each kind of datum, as it is and scaled
     for key, values in private.items():
@@ -152,7 +152,7 @@ def test_no_datum_of_an_agent_is_among_what_it_sends(negotiated, name):
 def test_an_agent_is_enrolled_with_two_numbers(negotiated):
     """Its coordinator holds messages to them; above it they count with its copies."""
     scheme = negotiated[0].scheme
-    assert scheme.coordinator._limits == {name: scheme.limits(name) for name in AGENTS}
+    assert scheme.coordinator.mailbox.limits == {name: scheme.limits(name) for name in AGENTS}
     below = scheme._host.enrolled_below("mv1")
     assert below == [(n, scheme.limits(name)) for n, name in zip((7, 5, 4), AGENTS, strict=True)]
     assert scheme._host.enrolled_below("lv1") == []
@@ -209,7 +209,7 @@ def test_the_coordinator_knows_of_its_agents_what_they_have_told(negotiated):
     }
     told, loads = {}, {}
     for name in AGENTS:
-        copies, q_mvar = scheme.agents[name].copies, votes[name]["exchange_mvar"]
+        copies, q_mvar = scheme.agents[name].multiplicity, votes[name]["exchange_mvar"]
         told[name] = copies * np.array([*q_mvar[1:], q_mvar[-1]])  # an interval later
         loads[name] = copies * instances[name][-1].load_q_mvar.sum(axis=0)
         assert np.abs(told[name] - loads[name]).max() > 1e-6
