@@ -79,7 +79,7 @@ class Coordinator(Carrying):
     ) -> None:
         self.names = tuple(terms)
         self._consensus = consensus
-        self.horizon, self.follower, self.nodal = horizon, follower, nodal
+        self.horizon, self.nodal = horizon, nodal
         self._public = dict(terms)
         self.multiplicity = {n: terms[n].multiplicity for n in self.names}
         self._weights = np.array(list(self.multiplicity.values()))

@@ -61,7 +61,8 @@ class NegotiatingScheme:
     def enrolled(self) -> dict[str, Holding]:
         """Return the schedules that agents hold before any commit."""
         return {
-            name: holding(agent.boundary(agent.held(""))) for name, agent in self.agents.items()
+            name: Holding.uncommitted(agent.boundary(agent.held("")))
+            for name, agent in self.agents.items()
         }
 
     def new_coordinator(self, public: Mapping[str, PublicTerms]) -> Coordinator:
@@ -174,7 +175,7 @@ class LddAdmm(NegotiatingScheme):
         cleared = clear({n: b.trade_mw for n, b in binding.items()}, coordinator.multiplicity)
         settled = {name: agents[name].settle(b, cleared[name]) for name, b in binding.items()}
         for name, schedule in settled.items():
-            self._holdings.know(name, holding(schedule.exchange))
+            self._holdings.know(name, Holding.uncommitted(schedule.exchange))
         reasons = {n: "no schedule at the agreed prices" for n in found if n not in binding}
         return self.decision(coordinator, settled, reasons)
 
@@ -194,8 +195,3 @@ class LddAdmm(NegotiatingScheme):
         self._coordinator = self.new_coordinator(public)
         self._holdings = PossibleHoldings(enrolled, self._coordinator.shifted, interval)
         return self._coordinator
-
-
-def holding(boundary: BoundaryProfile) -> Holding:
-    """Return the holding of an exchange (steps,) that no commit has a version for."""
-    return Holding(None, tuple(boundary.p_mw.tolist()), tuple(boundary.q_mvar.tolist()))

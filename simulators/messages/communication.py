@@ -118,11 +118,6 @@ class CommunicationNetwork:
         counted = (link.counts() for e, link in self._links.items() if not links or e in links)
         return sum(counted, TrafficCounts())
 
-    @property
-    def used_links(self) -> tuple[tuple[str, str], ...]:
-        """Directed links, (sender, recipient), with at least one message sent, sorted."""
-        return tuple(sorted(ends for ends, link in self._links.items() if link.counts().sent))
-
     def state(self) -> dict[tuple[str, str], Any]:
         """Return the states of used links with messages under way; receivers are not part of it."""
         return {ends: link.state() for ends, link in self._links.items()}

@@ -22,11 +22,11 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class MessageError(StackelgridError):
-    """A message is refused; one line names what is wrong, its value and what is accepted."""
+    """Raised for a message that is refused; names its fault, the value and what is accepted."""
 
 
 class Version(msgspec.Struct, frozen=True, order=True, forbid_unknown_fields=True, gc=False):
-    """One new set of schedules: the interval it begins with and the attempt at it; ordered."""
+    """Identifier of a set of new schedules: the interval it begins with, and the attempt."""
 
     interval: Count
     attempt: Count
@@ -188,11 +188,17 @@ def decode(payload: bytes, *, recipient: str, known: frozenset[str], steps: int)
     protocol, another sender or recipient, a profile of another length, a value that is not finite.
     """
     try:
-        message: Message = _decode(payload)
+        protocol = _decode_header(payload).protocol
+        message: Message | None = _decode(payload) if protocol == PROTOCOL_VERSION else None
     except _UNREADABLE as error:
-        raise _undecodable(payload, error) from None
-    if message.protocol != PROTOCOL_VERSION:
-        raise _other_protocol(message.protocol)
+        what = " ".join(str(error).split())
+        kinds = ", ".join(kind.__name__ for kind in _TYPES)
+        raise MessageError(
+            f"message of {len(payload)} bytes cannot be decoded ({what}): "
+            f"accepted are {kinds} of protocol {PROTOCOL_VERSION}"
+        ) from None
+    if message is None:
+        raise MessageError(f"message of protocol {protocol!r}: accepted is {PROTOCOL_VERSION}")
     if message.sender not in known:
         accepted = ", ".join(sorted(known)) or "none"
         raise MessageError(f"message from {message.sender!r}: accepted are {accepted}")
@@ -242,23 +248,3 @@ def check_range(message: Message, limits: PowerLimits) -> None:
 
 def _title(message: Message) -> str:
     return f"{type(message).__name__} of {message.sender!r}"
-
-
-def _other_protocol(protocol: object) -> MessageError:
-    return MessageError(f"message of protocol {protocol!r}: accepted is {PROTOCOL_VERSION}")
-
-
-def _undecodable(payload: bytes, error: Exception) -> MessageError:
-    """Return the error for bytes that are no message, or a message of another protocol."""
-    try:
-        protocol = _decode_header(payload).protocol
-    except _UNREADABLE:
-        protocol = PROTOCOL_VERSION
-    if protocol != PROTOCOL_VERSION:
-        return _other_protocol(protocol)
-    what = " ".join(str(error).split())
-    kinds = ", ".join(kind.__name__ for kind in _TYPES)
-    return MessageError(
-        f"message of {len(payload)} bytes cannot be decoded ({what}): "
-        f"accepted are {kinds} of protocol {PROTOCOL_VERSION}"
-    )

@@ -30,6 +30,11 @@ class Holding:
     p_mw: Profile
     q_mvar: Profile
 
+    @classmethod
+    def uncommitted(cls, exchange: BoundaryProfile) -> "Holding":
+        """Return the holding of an exchange (steps,) that was not committed."""
+        return cls(None, tuple(exchange.p_mw.tolist()), tuple(exchange.q_mvar.tolist()))
+
     @property
     def boundary(self) -> BoundaryProfile:
         """Exchange of one copy."""
