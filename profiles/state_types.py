@@ -45,14 +45,10 @@ STATE_TYPES = frozenset(
         "controllers.verdict:TransmissionCertificate",
         "controllers.verdict:Verdict",
         "scenarios.run.state:RunState",
-        "simulators.results.certificate_totals:CertificateTotals",
-        "simulators.results.certificate_totals:_Worst",
         "simulators.messages.link:UnderWay",
-        "simulators.results.negotiation_totals:NegotiationTotals",
         "simulators.remote.grids:GridState",
         "simulators.messages.round_trip:Estimate",
         "simulators.timings:Timings",
-        "simulators.results.totals:Totals",
         "simulators.messages.link:TrafficCounts",
     }
 )

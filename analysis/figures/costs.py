@@ -12,7 +12,7 @@ from stackelgrid.analysis.figures.frame import faded, interval_bars, new_figure,
 from stackelgrid.analysis.results.axes import Clock, by_grid, clock
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers.devices.registry import kinds
-from stackelgrid.simulators.results.cost_sides import cost_sides as split_costs
+from stackelgrid.simulators.results.totals import cost_sides as split_costs
 
 NOTHING_EUR = 0.005  # kinds that stay below are left out of figures and tables
 _FOLLOWER, _OUTSIDE = "transmission generation", "bought from outside"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.arrays import Floats
-from stackelgrid.simulators.results.cost_sides import cost_sides
+from stackelgrid.simulators.results.totals import cost_sides
 
 TOTAL = "total"
 # kinds of devices whose feed-in can be curtailed, that store energy, and whose power is consumption

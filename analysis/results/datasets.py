@@ -17,7 +17,7 @@ from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.results.record import NETWORK, RunRecord, check_table
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.extras import install_command
-from stackelgrid.simulators.results.grid_columns import NETWORK as NETWORK_COLUMNS
+from stackelgrid.simulators.results.grid_tables import NETWORK as NETWORK_COLUMNS
 from stackelgrid.simulators.results.tables import TABLES as RESULT_TABLES
 
 try:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.results.files import GridInfo, run_scenario, run_summary
 from stackelgrid.analysis.results.held import check_held
-from stackelgrid.simulators.results.grid_columns import NETWORK as NETWORK_COLUMNS
+from stackelgrid.simulators.results.grid_tables import NETWORK as NETWORK_COLUMNS
 from stackelgrid.simulators.results.manifest import Manifest
 from stackelgrid.simulators.results.tables import SCHEMAS
 

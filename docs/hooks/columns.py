@@ -1,8 +1,8 @@
 """Write the tables of columns in the documentation: `make schema`, between the markers of a page.
 
-The meaning of a column is declared in stackelgrid.simulators.results.grid_columns and
-decision_columns; a page holds `<!-- columns: NAME -->` and `<!-- end of columns -->` around the
-tables that this script rewrites.
+The columns are declared in the `*_tables` modules of stackelgrid.simulators.results and in
+stackelgrid.analysis.study_columns; a page holds `<!-- columns: NAME -->` and
+`<!-- end of columns -->` around the tables that this script rewrites.
 """
 
 import re
@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 from stackelgrid.analysis.study_columns import COMPARE_TABLES, ENSEMBLE_TABLES, SWEEP_TABLES
-from stackelgrid.simulators.results.columns import Column, Table
-from stackelgrid.simulators.results.grid_columns import KEY, NETWORK
+from stackelgrid.simulators.results.columns import KEY, Column, Table
+from stackelgrid.simulators.results.grid_tables import NETWORK
 from stackelgrid.simulators.results.tables import TABLES
 
 DOCS = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from stackelgrid.controllers.networks.elements import element_table
 from stackelgrid.scenarios.build.grids import BuiltGrid
 from stackelgrid.simulators.results.columns import arrow_table
-from stackelgrid.simulators.results.grid_columns import NETWORK as NETWORK_COLUMNS
+from stackelgrid.simulators.results.grid_tables import NETWORK as NETWORK_COLUMNS
 from stackelgrid.simulators.results.whole_file import own_folder, sync, whole_file
 
 NETWORK = "network.parquet"

@@ -1,21 +1,16 @@
 """Progress of a run after an interval, for the console and other listeners; light imports."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import isnan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stackelgrid.controllers.explanation import explanation, severity
-from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 
 if TYPE_CHECKING:
     from stackelgrid.controllers.decision import Decision
     from stackelgrid.scenarios.build.system import BuiltScenario
-    from stackelgrid.simulators.results.certificate_totals import CertificateTotals
-    from stackelgrid.simulators.results.grid_interval import GridInterval
-    from stackelgrid.simulators.results.negotiation_totals import NegotiationTotals
-    from stackelgrid.simulators.results.totals import Totals
 
 
 def counted(number: int, noun: str) -> str:
@@ -95,24 +90,37 @@ class RunProgress:
 
 def run_progress(
     built: "BuiltScenario",
-    totals: "Totals",
-    rows: "Sequence[GridInterval]",
+    summary: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    last_rounds: int,
     decision: DecisionProgress,
     warning: str,
 ) -> RunProgress:
-    """Return the progress after an interval; `rows` are the interval's, `totals` the run's."""
+    """Return the progress after an interval.
+
+    built: scenario of the run.
+    summary: content of summary.json so far.
+    rows: rows of the table `interval` in the last interval.
+    last_rounds: rounds of the last negotiation.
+    decision: last decision.
+    warning: last warning, or "".
+    """
+    verdicts = summary["certificate"]
     return RunProgress(
         scenario=built.scenario.name,
-        intervals_done=totals.intervals_done,
+        intervals_done=summary["intervals_done"],
         intervals_planned=built.scenario.time.intervals,
-        time=built.axis.index[totals.intervals_done - 1].to_pydatetime(),
+        time=built.axis.index[summary["intervals_done"] - 1].to_pydatetime(),
         decision=decision,
-        verdicts=verdict_counts(totals.certificate, len(totals.fallback_intervals)),
+        verdicts=VerdictCounts(
+            **{key: verdicts[key] for key in ("exact", "feasible", "infeasible", "recovered")},
+            fallback=summary["intervals_fallback"],
+        ),
         worst=worst_grid(rows),
-        min_vm=extreme(((r.grid, r.min_vm_pu) for r in rows), largest=False),
-        max_vm=extreme(((r.grid, r.max_vm_pu) for r in rows), largest=True),
-        max_loading=extreme(((r.grid, r.max_loading_percent) for r in rows), largest=True),
-        negotiations=negotiation_progress(totals.negotiation),
+        min_vm=extreme(((r["grid"], r["min_vm_pu"]) for r in rows), largest=False),
+        max_vm=extreme(((r["grid"], r["max_vm_pu"]) for r in rows), largest=True),
+        max_loading=extreme(((r["grid"], r["max_loading_percent"]) for r in rows), largest=True),
+        negotiations=negotiation_progress(summary["negotiation"], last_rounds),
         warning=warning,
     )
 
@@ -130,21 +138,9 @@ def decision_progress(decision: "Decision") -> DecisionProgress | None:
     )
 
 
-def verdict_counts(totals: "CertificateTotals", fallback: int) -> VerdictCounts:
-    """Return counts so far; `fallback` intervals applied a schedule of an earlier decision."""
-    return VerdictCounts(
-        exact=totals.feeders.count(EXACT),
-        feasible=totals.feeders.count(FEASIBLE),
-        infeasible=totals.feeders.count(INFEASIBLE),
-        recovered=len(totals.mended),
-        fallback=fallback,
-    )
-
-
-def worst_grid(rows: "Sequence[GridInterval]") -> GridTrouble | None:
+def worst_grid(rows: Sequence[Mapping[str, Any]]) -> GridTrouble | None:
     """Return the grid with the largest realised violation, else the worst plan, else None."""
-    columns = [row.columns() for row in rows]
-    worst = max(columns, key=severity)
+    worst = max(rows, key=severity)
     good = severity(worst)[0] == 0
     return None if good else GridTrouble(worst["grid"], explanation(worst))
 
@@ -156,15 +152,21 @@ def extreme(values: Iterable[tuple[str, float]], *, largest: bool) -> GridValue:
     return choose(known, key=lambda v: v.value) if known else GridValue("", float("nan"))
 
 
-def negotiation_progress(totals: "NegotiationTotals") -> NegotiationProgress | None:
-    """Return counts of negotiations so far; None for a run without negotiations."""
-    if not totals.rounds:
+def negotiation_progress(
+    section: Mapping[str, Any] | None, last_rounds: int
+) -> NegotiationProgress | None:
+    """Return counts of negotiations so far; None for a run without negotiations.
+
+    `section` is that of summary.json; counts of messages are 0 where it has none.
+    """
+    if section is None:
         return None
+    known = {key: value or 0 for key, value in section.items()}
     return NegotiationProgress(
-        last_rounds=totals.rounds[-1],
-        negotiations=totals.negotiations,
-        agreements=totals.agreements,
-        messages=totals.traffic.sent,
-        lost=totals.traffic.lost + totals.traffic.in_outage,
-        in_doubt=totals.in_doubt,
+        last_rounds=last_rounds,
+        negotiations=known["negotiations"],
+        agreements=known["agreements"],
+        messages=known["messages"],
+        lost=known["lost"] + known["in_outage"],
+        in_doubt=known["in_doubt"],
     )

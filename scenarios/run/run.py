@@ -1,7 +1,7 @@
 """A run: build, simulate and write a directory whose summary states what it holds."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
@@ -47,13 +47,11 @@ from stackelgrid.scenarios.run.world import run_world
 from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.simulators.blas_threads import one_blas_thread
 from stackelgrid.simulators.remote.supervision import Supervisor
-from stackelgrid.simulators.results.grid_interval import GridInterval
+from stackelgrid.simulators.results.decision_tables import negotiation_events
 from stackelgrid.simulators.results.manifest import ManifestWriter
-from stackelgrid.simulators.results.negotiation_tables import NegotiationRecorder
-from stackelgrid.simulators.results.negotiation_totals import negotiation_events
-from stackelgrid.simulators.results.stages import StageRecorder
-from stackelgrid.simulators.results.tables import TableWriter
-from stackelgrid.simulators.results.totals import Totals
+from stackelgrid.simulators.results.recorder import write_decision
+from stackelgrid.simulators.results.tables import RunTables, TableWriter
+from stackelgrid.simulators.results.totals import rounds_of_negotiations
 from stackelgrid.simulators.timings import Timings
 
 
@@ -133,19 +131,12 @@ class _Run:
         state: RunState | None,
     ) -> None:
         self.loaded, self.built, self.out = loaded, built, out
-        self.totals = Totals({name: g.section.parent or "" for name, g in built.grids.items()})
-        self.timings = Timings()
-        if state is not None:
-            self.totals, self.timings = state.totals, state.timings
-        self.first_interval = self.totals.intervals_done
-        self.writer, self.log = TableWriter(out), RunLog(out)
-        self._stages = StageRecorder(self.writer, built.axis.index, built.devices)
-        self._negotiations = NegotiationRecorder(self.writer, built.axis.index)
+        self.timings = Timings() if state is None else state.timings
+        self.tables, self.log = RunTables(TableWriter(out), built.axis.index), RunLog(out)
         self._started, self._progress, self._say = started, progress, say
         self._decided, self._warning = DecisionProgress(), ""
         self._world_before_s = self.timings.world_s
         self.timings.build_s = time.perf_counter() - started - self._world_before_s
-        self._logged = self.totals.fallback_intervals
         self._unsaved = why_unsaved(built)
         content = loaded.resolved()
         self._header = header_of(content, loaded.folder.resolve(), file_digests(content))
@@ -155,8 +146,8 @@ class _Run:
         scenario, log = self.loaded.scenario, self.log
         if state is not None:
             log.cut(state.log_bytes)
-            self.writer.remove_from(self.first_interval)
-            log.event("resume", interval=self.first_interval, version=version("stackelgrid"))
+            self.tables.resume(state.intervals_done, state.energy_mwh)
+            log.event("resume", interval=state.intervals_done, version=version("stackelgrid"))
             state.give(self.built)
             return
         log.event(
@@ -190,37 +181,32 @@ class _Run:
             try:
                 run_world(
                     self.built,
-                    self.writer,
-                    self.totals,
+                    self.tables,
                     self.timings,
                     self._on_interval,
                     self._on_decision,
-                    self.first_interval,
                 )
             finally:
                 spent = time.perf_counter() - world_started
                 self.timings.world_s = self._world_before_s + spent
-            self.writer.merge()
-            if self.totals.negotiation.summary() is not None:
+            self.tables.writer.merge()
+            if rounds_of_negotiations(self.tables.kept):
                 _draw_negotiations(out, self.loaded.scenario.name)
             status = "done"
         finally:
             final = self._summary(status)
             with nullcontext() if status == "done" else suppress(OSError):
-                self.log.event(status, intervals_done=self.totals.intervals_done)
+                self.log.event(status, intervals_done=self.tables.intervals_done)
                 write_summary(out, final, durable=True)
         remove_state(out)  # last: until the summary has the status "done", resuming needs it
         return RunResult(out, final, self.built)
 
     def _on_decision(self, interval: int, decision: Decision) -> None:
-        log, totals = self.log, self.totals
-        self._stages.write(interval, decision)
-        self._negotiations.write(interval, decision)
+        log = self.log
+        write_decision(self.tables, interval, decision, self.built.devices)
         for outcome in decision.outcomes:
-            totals.add_follower_gap(outcome.follower_gap)
-            totals.negotiation.add(interval, outcome)
-            for event in negotiation_events(interval, outcome):
-                log.event(event.kind, **event.fields)
+            for kind, fields in negotiation_events(interval, outcome):
+                log.event(kind, **fields)
             if outcome.follower_gap != outcome.follower_gap:
                 self._warn(interval, f"{outcome.follower}: its dispatch could not be audited")
         for text in decision.messages:
@@ -234,33 +220,33 @@ class _Run:
         self.log.event("warning", interval=interval, text=text)
         self._warning = f"interval {interval}: {text}"
 
-    def _on_interval(self, done: int, rows: Sequence[GridInterval]) -> None:
-        totals = self.totals
-        for interval in sorted(totals.fallback_intervals - self._logged):
-            reasons = totals.fallback_reasons[interval]
-            self._logged.add(interval)
-            self.log.event("fallback", interval=interval, reasons=reasons)
-            self._warning = f"interval {interval}: {kept_schedule(reasons[0])}"
-        for row in map(GridInterval.columns, rows):
+    def _on_interval(self, done: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        reasons = [f"{row['grid']}: {row['fallback_reason']}" for row in rows if row["fallback"]]
+        if reasons:
+            self.log.event("fallback", interval=done - 1, reasons=reasons)
+            self._warning = f"interval {done - 1}: {kept_schedule(reasons[0])}"
+        for row in rows:
             if severity(row)[0]:
                 where = {"interval": done - 1, "grid": row["grid"]}
                 self.log.event("not_good", **where, text=explanation(row))
         if self._unsaved:
-            self.writer.commit(done - 1, durable=False)
+            self.tables.writer.commit(done - 1, durable=False)
         else:
             self._save(done)
-        write_summary(self.out, self._summary("running"))
-        self._progress(run_progress(self.built, totals, rows, self._decided, self._warning))
+        so_far = self._summary("running")
+        write_summary(self.out, so_far)
+        rounds = (rounds_of_negotiations(self.tables.kept) or [0])[-1]
+        self._progress(run_progress(self.built, so_far, rows, rounds, self._decided, self._warning))
 
     def _save(self, done: int) -> None:
         """Save the state once the tables and the log that it refers to are on disk."""
         started = time.perf_counter()
-        self.writer.commit(done - 1, durable=True)
+        self.tables.writer.commit(done - 1, durable=True)
         log_bytes = self.log.sync()
         wall_s = started - self._started
         timings = replace(self.timings, world_s=wall_s - self.timings.build_s)
         try:
-            state = state_of(self.built, self.totals, timings, wall_s, log_bytes)
+            state = state_of(self.built, self.tables, timings, wall_s, log_bytes)
             save_state(self.out, replace(self._header, interval=done), state)
         except StateError as error:  # the state of a user's controller is not plain data
             before = read_header(self.out)
@@ -276,7 +262,7 @@ class _Run:
         if status == "running":
             timings = replace(timings, world_s=wall_s - timings.build_s)
         folder = self.loaded.folder.resolve()
-        return summary(self.built, folder, self.totals, timings, status, wall_s)
+        return summary(self.built, folder, self.tables, timings, status, wall_s)
 
 
 def _draw_negotiations(out: Path, name: str) -> None:

@@ -1,7 +1,7 @@
 """The state of a run between two intervals, saved so that a later process can resume.
 
 One file in the run directory, replaced atomically: a header line of JSON, then the states of
-grids, devices, controller, tables and totals as plain data.
+grids, devices and controller as plain data. Totals are computed from the tables.
 """
 
 import hashlib
@@ -14,18 +14,19 @@ from typing import Any
 
 import msgspec
 
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.plain_state import StateError, bytes_of_state, state_of_bytes
 from stackelgrid.profiles.stateful import Stateful
 from stackelgrid.scenarios.build.system import BuiltScenario
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.simulators.remote.agents import RemoteController
 from stackelgrid.simulators.remote.grids import GridElsewhere
-from stackelgrid.simulators.results.totals import Totals
+from stackelgrid.simulators.results.tables import RunTables
 from stackelgrid.simulators.results.whole_file import sync, whole_file
 from stackelgrid.simulators.timings import Timings
 
 STATE_FILE = "state.bin"
-FORMAT = 5
+FORMAT = 6
 # libraries that compute a run; another version may change the last digits
 _LIBRARIES = ("numpy", "scipy", "clarabel", "highspy", "lightsim2grid", "pandapower", "mosaik")
 
@@ -49,12 +50,16 @@ class StateHeader:
 
 @dataclass(frozen=True)
 class RunState:
-    """State of a run between two intervals, including the totals so far."""
+    """State of a run between two intervals.
+
+    `energy_mwh` are the last recorded energies, by grid.
+    """
 
     fleets: Mapping[str, Any]
     grids: Mapping[str, Any]
     controller: Any
-    totals: Totals
+    intervals_done: int
+    energy_mwh: Mapping[str, Floats]
     timings: Timings
     wall_s: float
     log_bytes: int
@@ -77,7 +82,7 @@ class RunState:
 
 
 def state_of(
-    built: BuiltScenario, totals: Totals, timings: Timings, wall_s: float, log_bytes: int
+    built: BuiltScenario, tables: RunTables, timings: Timings, wall_s: float, log_bytes: int
 ) -> RunState:
     """Return the state of a run after a recorded interval; it shares data with the run."""
     assert isinstance(built.controller, Stateful)
@@ -85,7 +90,8 @@ def state_of(
         {name: fleet.state() for name, fleet in built.fleets.items()},
         {name: grid.state() for name, grid in built.simulated.items()},
         built.controller.state(),
-        totals,
+        tables.intervals_done,
+        tables.energy_mwh,
         timings,
         wall_s,
         log_bytes,
@@ -172,10 +178,6 @@ def load_state(directory: Path, header: StateHeader) -> RunState:
         state = state_of_bytes(payload)
     except StateError as error:
         raise ScenarioError(f"{path}: {error}; without it the run begins again") from error
-    if not (
-        isinstance(state, RunState)
-        and isinstance(state.totals, Totals)
-        and isinstance(state.timings, Timings)
-    ):
+    if not (isinstance(state, RunState) and isinstance(state.timings, Timings)):
         raise ScenarioError(f"{path}: is not the state of a run; without it the run begins again")
     return state

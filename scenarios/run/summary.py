@@ -4,17 +4,27 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stackelgrid.scenarios.build.system import BuiltScenario
 from stackelgrid.scenarios.run.directory import finite
 from stackelgrid.simulators.results.manifest import FILE
-from stackelgrid.simulators.results.totals import Totals
+from stackelgrid.simulators.results.tables import RunTables
+from stackelgrid.simulators.results.totals import (
+    Rows,
+    certificate_section,
+    intervals_fallback,
+    largest_known,
+    negotiation_section,
+    run_costs,
+)
 from stackelgrid.simulators.timings import Timings
 
 
 def summary(
     built: BuiltScenario,
     folder: Path,
-    totals: Totals,
+    tables: RunTables,
     timings: Timings,
     status: str,
     wall_s: float,
@@ -24,7 +34,11 @@ def summary(
     `folder` is the folder of the scenario file, which is searched for users' modules.
     """
     scenario = built.scenario
-    costs, stored = totals.costs, stored_energy(built, totals)
+    parents = {name: grid.section.parent or "" for name, grid in built.grids.items()}
+    rows, boundary = tables.kept["interval"], tables.kept["boundary"]
+    costs, stored = run_costs(rows, parents), stored_energy(built, rows)
+    audits = tables.kept["stage"]["follower_gap"]
+    audited = audits[~np.isnan(audits)]
     content = {
         "scenario": scenario.name,
         "seed": scenario.seed,
@@ -33,8 +47,8 @@ def summary(
         "manifest": FILE,
         "status": status,
         "intervals_planned": scenario.time.intervals,
-        "intervals_done": totals.intervals_done,
-        "intervals_fallback": len(totals.fallback_intervals),
+        "intervals_done": tables.intervals_done,
+        "intervals_fallback": intervals_fallback(rows),
         "wall_s": wall_s,
         "timings": timings.breakdown(wall_s),
         "certificate_s": getattr(built.controller, "certificate_s", None),  # part of solve_s
@@ -49,22 +63,22 @@ def summary(
         "bilevel": {
             "scheme": scenario.controller,
             "pricing": scenario.pricing,
-            "max_relative_gap": totals.max_gap,
-            "max_gap_eur": totals.max_gap_eur,
-            "max_gap_of_flexible_cost": totals.max_flexible_gap,
-            "max_follower_gap": totals.max_follower_gap,
+            "max_relative_gap": largest_known(rows["gap"]),
+            "max_gap_eur": largest_known(rows["gap_eur"]),
+            "max_gap_of_flexible_cost": largest_known(rows["flexible_gap"]),
+            "max_follower_gap": largest_known(audited) if len(audited) else None,
             "big_m_active": False,  # no scheme of a run uses a big M
         },
-        "certificate": totals.certificate.summary(),
-        "negotiation": totals.negotiation.summary(),
+        "certificate": certificate_section(rows),
+        "negotiation": negotiation_section(tables.kept),
         "interface": {
-            "max_mismatch_mva": totals.max_mismatch_mva,
-            "max_mismatch_pu": totals.max_mismatch_pu,
-            "max_rounds": totals.max_rounds,
+            "max_mismatch_mva": largest_known(boundary["mismatch_mva"]),
+            "max_mismatch_pu": largest_known(boundary["mismatch_pu"]),
+            "max_rounds": int(rows["rounds"].max(initial=0)),
         },
-        "max_simultaneous_charge_discharge_mw": totals.max_simultaneous_mw,
-        "max_balance_error_mw": totals.max_balance_error_mw,
-        "energy_handover_max_error_mwh": totals.max_handover_error_mwh,
+        "max_simultaneous_charge_discharge_mw": largest_known(rows["simultaneous_mw"]),
+        "max_balance_error_mw": largest_known(np.abs(rows["balance_error_mw"])),
+        "energy_handover_max_error_mwh": largest_known(rows["energy_handover_error_mwh"]),
     }
     told: dict[str, Any] = finite(content)
     return told
@@ -91,17 +105,18 @@ def stored_energy_prices(built: BuiltScenario) -> dict[str, float]:
     return {name: float(built.series[name].import_eur_per_mwh[:n].mean()) for name in names}
 
 
-def stored_energy(built: BuiltScenario, totals: Totals) -> dict[str, Any]:
+def stored_energy(built: BuiltScenario, rows: Rows) -> dict[str, Any]:
     """Return the section `stored_energy` of summary.json: MWh at the start and the end of the run.
 
     Energies are of all copies, by feeder and in total; `value_eur` is the value of the increase.
+    `rows` are those of the table `interval`.
     """
     grids = {}
     for name, price in stored_energy_prices(built).items():
-        start = built.devices[name].batteries.e_initial_mwh
-        end = totals.battery_e_mwh.get(name, start)
+        start = float(built.devices[name].batteries.e_initial_mwh.sum())
+        end = rows["battery_e_mwh"][rows["grid"] == name]
         copies = built.system.copies(name)
-        first, last = copies * float(start.sum()), copies * float(end.sum())
+        first, last = copies * start, copies * (float(end[-1]) if len(end) else start)
         grids[name] = {
             "start_mwh": first,
             "end_mwh": last,

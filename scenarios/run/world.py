@@ -17,16 +17,14 @@ from stackelgrid.scenarios.remote.start import AGENT_KIND
 from stackelgrid.simulators.attributes import AGENT, FLEET, Flow, names
 from stackelgrid.simulators.grid import boundary_eid
 from stackelgrid.simulators.remote.grids import GridElsewhere
-from stackelgrid.simulators.results.grid_interval import GridInterval
+from stackelgrid.simulators.results.grid_interval import RecordedGrid
 from stackelgrid.simulators.results.recorder import (
     RECORDED_AGENT,
     RECORDED_BOUNDARY,
     RECORDED_FLEET,
     RECORDED_GRID,
 )
-from stackelgrid.simulators.results.rows import RecordedGrid
-from stackelgrid.simulators.results.tables import TableWriter
-from stackelgrid.simulators.results.totals import Totals
+from stackelgrid.simulators.results.tables import RunTables
 from stackelgrid.simulators.timings import Timings
 
 _SIMULATORS: Any = {
@@ -42,24 +40,23 @@ _MAX_ROUNDS = 100
 
 def run_world(
     built: BuiltScenario,
-    writer: TableWriter,
-    totals: Totals,
+    tables: RunTables,
     timings: Timings,
-    progress: Callable[[int, Sequence[GridInterval]], None],
+    progress: Callable[[int, Sequence[Mapping[str, Any]]], None],
     observe: Callable[[int, Decision], None] = lambda interval, decision: None,
-    first_interval: int = 0,
 ) -> None:
     """Connect all simulators and run the intervals that are left.
 
     `observe` receives every decision; `progress` receives the number of recorded intervals and the
-    rows of the last one.
+    rows of `interval` of the last one.
 
     Order within an interval: agents decide on the measurements of the previous interval
     (time-shifted) after that interval is recorded; devices apply the set points; grids exchange
     powers (upwards) and voltages (downwards, weak) until they converge; the recorder writes. A
-    resumed run begins with `first_interval`, at which mosaik's clock starts at zero. Raises what a
-    simulator raises.
+    resumed run begins after the recorded intervals; mosaik's clock starts there at zero. Raises
+    what a simulator raises.
     """
+    first_interval = tables.intervals_done
     left = built.scenario.time.intervals - first_interval
     if not left:  # all intervals are recorded
         return
@@ -82,8 +79,7 @@ def run_world(
             grids, boundaries = _start_grids(world, built, timings, clock)
             recorder = world.start(
                 "Recorder", grids=[_recorded(built, name) for name in built.grids],
-                times=built.axis.index, writer=writer, totals=totals, timings=timings,
-                progress=progress, **clock,
+                tables=tables, timings=timings, progress=progress, **clock,
             )  # fmt: skip
             for name in built.grids:
                 _connect(world, built, name, (agents, devices, recorder), grids, boundaries, clock)

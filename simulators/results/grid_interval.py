@@ -1,63 +1,343 @@
-"""One row of interval.parquet."""
+"""One grid in one interval as the recorder received it: rows of the tables are filled from it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from stackelgrid.simulators.results.certificates import CertificateColumns
+import numpy as np
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.devices.devices import Devices
+from stackelgrid.controllers.models.p2p import TradeOptions
+from stackelgrid.controllers.networks.limits import GridLimits, Violation
+from stackelgrid.controllers.networks.order import NetOrder
+from stackelgrid.controllers.schedule import Plan, SolveReport
+from stackelgrid.controllers.verdict import (
+    Certificate,
+    PhaseView,
+    Recovery,
+    TransmissionCertificate,
+    Verdict,
+)
+from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.forecast import GridSeries
+
+NAN = float("nan")
+_NO_REPORT = SolveReport(
+    solver="", status="", objective_eur=NAN, gap=NAN, violation=NAN, iterations=0, solve_s=0.0,
+    gap_eur=NAN, flexible_gap=NAN, conic_solves=0,
+)  # fmt: skip
+_NO_VERDICT = Verdict("", NAN, NAN, NAN, NAN, NAN, NAN, NAN, "")
+
+
+@dataclass(frozen=True)
+class RecordedGrid:
+    """Static data of a grid for the recorder; `branches` are (table, index) in order.
+
+    `network_bus_index` and `order` map the order of the controller's network to the net's.
+    """
+
+    name: str
+    level: str
+    copies: int
+    parent: str
+    parent_bus: int
+    parent_bus_position: int
+    multiplicity: int
+    boundary_kind: str
+    base_mva: float
+    bus_index: tuple[int, ...]
+    branches: tuple[tuple[str, int], ...]
+    network_bus_index: tuple[int, ...]
+    order: NetOrder
+    limits: GridLimits
+    devices: Devices
+    series: GridSeries
+    curtailment_eur_per_mwh: float
+    trade: TradeOptions | None
+    nodal_pricing: bool = False
+
+
+@dataclass(frozen=True)
+class PhaseStep:
+    """One step of a three-phase view; empty without one."""
+
+    verdict: str = ""
+    violation_pu: float = NAN
+    worst: str = ""
+    unbalance_pu: float = NAN
+    unbalance_percent: float = NAN
+
+
+def phase_step(phases: PhaseView | None, k: int) -> PhaseStep:
+    """Return step `k` of a three-phase view."""
+    if phases is None:
+        return PhaseStep()
+    return PhaseStep(
+        phases.verdict[k],
+        float(phases.violation_pu[k]),
+        phases.worst[k],
+        float(phases.unbalance_pu[k]),
+        float(phases.unbalance_percent[:, k].max()),
+    )
 
 
 @dataclass(frozen=True)
 class GridInterval:
-    """Row of interval.parquet: one grid in one interval; powers and costs are of one copy."""
+    """One grid in one interval, and what its rows derive from it; powers are of one copy.
 
-    grid: str
-    level: str
-    copies: int
-    solver: str
-    status: str
-    iterations: int
-    gap: float
-    solver_violation: float
-    objective_eur: float
-    gap_eur: float
-    flexible_gap: float
-    nodes: int
-    conic_solves: int
-    fallback: bool
-    fallback_reason: str
-    solve_s: float
-    simultaneous_mw: float
-    certificate: CertificateColumns
-    realised_violation_pu: float
-    realised_worst: str
-    realised_voltage_change_pu: float
-    p_import_mw: float
-    q_import_mvar: float
-    p_import_planned_mw: float
-    load_p_mw: float
-    load_q_mvar: float
-    lower_p_mw: float
-    pv_p_mw: float
-    pv_available_mw: float
-    battery_p_mw: float
-    battery_e_mwh: float
-    unit_p_mw: float
-    loss_mw: float
-    balance_error_mw: float
-    min_vm_pu: float
-    max_vm_pu: float
-    max_loading_percent: float
-    tap_pos: int
-    rounds: int
-    energy_handover_error_mwh: float
-    boundary_eur: float
-    retail_eur: float
-    fee_eur: float
-    wear_eur: float
-    curtailment_eur: float
-    generation_eur: float
+    grid: static data of the grid.
+    seen: values of the grid, its boundary, devices and agent, by attribute.
+    interval: number of the interval.
+    dt_h: its length in h.
+    upper_plan: plan of the grid above; None without one.
+    energy_before_mwh: energies (batteries,) recorded in the interval before; None in the first.
+    """
 
-    def columns(self) -> dict[str, Any]:
-        """Return the columns of the table."""
-        own = {name: value for name, value in vars(self).items() if name != "certificate"}
-        return vars(self.certificate) | own
+    grid: RecordedGrid
+    seen: Mapping[str, Any]
+    interval: int = 0
+    dt_h: float = 1.0
+    upper_plan: Plan | None = None
+    energy_before_mwh: Floats | None = None
+
+    # ------------------------------------------------------------------ plan
+
+    @property
+    def plan(self) -> Plan | None:
+        """Plan of the agent; None if it gave none."""
+        plan: Plan | None = self.seen["plan"]
+        return plan
+
+    @property
+    def step(self) -> int:
+        """Applied step of the plan."""
+        return self.plan.step if self.plan is not None else 0
+
+    @property
+    def report(self) -> SolveReport:
+        """Report of the plan's solution."""
+        return self.plan.report if self.plan is not None else _NO_REPORT
+
+    @property
+    def verdict(self) -> Verdict:
+        """Verdict on the applied step; empty without one."""
+        return (self.plan and self.plan.verdict) or _NO_VERDICT
+
+    @property
+    def made(self) -> Certificate | TransmissionCertificate | None:
+        """Certificate of a plan made in this interval."""
+        if self.plan is None or self.plan.verdict is None or self.plan.step:
+            return None
+        return self.plan.certificate or self.plan.transmission
+
+    def horizon_count(self, verdict: str) -> int:
+        """Return the number of steps with a verdict in a plan made in this interval."""
+        return self.made.count(verdict) if self.made is not None else 0
+
+    def horizon_largest(self, quantity: str) -> float:
+        """Return the largest value of a quantity in a plan made in this interval, or NaN."""
+        values = getattr(self.made, quantity, np.zeros(0))
+        known = values[~np.isnan(values)]
+        return float(known.max()) if known.size else NAN
+
+    @property
+    def phases(self) -> PhaseView | None:
+        """Three-phase view of the plan."""
+        plan = self.plan
+        judged = plan is not None and plan.verdict is not None and plan.certificate
+        return judged.phases if judged else None
+
+    @cached_property
+    def phase(self) -> PhaseStep:
+        """Three-phase view of the applied step."""
+        return phase_step(self.phases, self.step)
+
+    @cached_property
+    def phase_vm_pu(self) -> Floats:
+        """Voltages of the three phases (3, buses) at the applied step; NaN without a view."""
+        return self.phases.vm_pu[:, :, self.step] if self.phases else np.full((3, 1), NAN)
+
+    @property
+    def recovery(self) -> Recovery | None:
+        """Recovery that the plan results from."""
+        return self.plan.recovery if self.plan is not None and self.plan.verdict else None
+
+    @property
+    def recovered(self) -> Recovery | None:
+        """Recovery in this interval."""
+        return self.recovery if self.step == 0 else None
+
+    @property
+    def simultaneous_mw(self) -> float:
+        """Largest power a battery would charge and discharge at once in the plan, MW."""
+        batteries = self.grid.devices.batteries
+        if self.plan is None or not len(batteries.index):
+            return 0.0
+        both = np.minimum(self.plan.schedule.charge_mw, self.plan.schedule.discharge_mw)
+        limit = tolerances.SIMULTANEOUS_SHARE * batteries.rated_mw[:, None]
+        return float(np.where(both > limit, both, 0.0).max())
+
+    @property
+    def p_import_planned_mw(self) -> float:
+        """Planned import, MW."""
+        return float(self.plan.schedule.p_import_mw[self.step]) if self.plan is not None else NAN
+
+    def of_buses(self, quantity: str) -> Floats:
+        """Return a quantity (buses, steps) of the certificate at the applied step, net's order."""
+        return self._of_certificate(quantity, self.grid.order.bus, len(self.grid.bus_index))
+
+    def of_branches(self, quantity: str) -> Floats:
+        """Return a quantity (branches, steps) of it at the applied step, net's order."""
+        return self._of_certificate(quantity, self.grid.order.branch, len(self.grid.branches))
+
+    def _of_certificate(self, quantity: str, at: Any, count: int) -> Floats:
+        found = np.full(count, NAN)
+        plan = self.plan
+        values = getattr(plan and (plan.certificate or plan.transmission), quantity, None)
+        if values is not None:
+            found[at] = values[:, self.step]
+        return found
+
+    # ------------------------------------------------------------------ reality
+
+    @property
+    def feeder(self) -> bool:
+        """Return whether the grid draws its power from one above."""
+        return self.grid.level != "transmission"
+
+    @cached_property
+    def violation(self) -> Violation:
+        """Largest violation of a limit in reality."""
+        limits = self.grid.limits
+        loading = limits.loading(self.seen["branch_loading_percent"])
+        return limits.violation(self.seen["bus_vm_pu"], loading)
+
+    @property
+    def voltage_change_pu(self) -> float:
+        """Largest difference between realised and planned (AC) voltage, p.u."""
+        change = np.abs(self.seen["bus_vm_pu"] - self.of_buses("vm_pu"))
+        return float(np.max(change)) if len(change) and not np.isnan(change).any() else NAN
+
+    @cached_property
+    def unit_p_mw(self) -> Floats:
+        """Power of units; the slack unit delivers the residual of the power flow."""
+        power: Floats = self.seen["unit_p_mw"].copy()
+        power[self.units("ext_grid")] = self.seen["slack_p_mw"]
+        return power
+
+    def units(self, table: str) -> list[int]:
+        """Return the positions of the units in a table of pandapower."""
+        return [k for k, t in enumerate(self.grid.devices.units.table) if t == table]
+
+    @property
+    def lower_p_mw(self) -> float:
+        """Power of the grids connected below."""
+        seen = self.seen
+        return float(seen["bus_p_total_mw"].sum() - (
+            seen["load_p_mw"].sum() + seen["battery_p_mw"].sum() - seen["pv_p_mw"].sum()
+            - sum(self.unit_p_mw[k] for k in self.units("sgen"))
+        ))  # fmt: skip
+
+    @property
+    def balance_error_mw(self) -> float:
+        """Supply less demand and losses."""
+        seen = self.seen
+        generators = float(sum(self.unit_p_mw[k] for k in self.units("gen")))
+        return float(
+            seen["slack_p_mw"] + generators - seen["bus_p_total_mw"].sum() - seen["loss_mw"]
+        )
+
+    @property
+    def energy_handover_error_mwh(self) -> float:
+        """Largest difference of energies at the start to those recorded and those planned with."""
+        start, used = self.seen["battery_e_start_mwh"], self.seen["states_used"]["battery_e_mwh"]
+        before = self.energy_before_mwh if self.energy_before_mwh is not None else start
+        return max(largest(np.abs(before - start)), largest(np.abs(used - start)))
+
+    # ------------------------------------------------------------------ boundary and money
+
+    @property
+    def mismatch_mva(self) -> float:
+        """Power that the grid above used less the power drawn."""
+        seen = self.seen
+        return float(
+            np.hypot(
+                seen["p_used_mw"] - seen["slack_p_mw"], seen["q_used_mvar"] - seen["slack_q_mvar"]
+            )
+        )
+
+    @property
+    def mismatch_pu(self) -> float:
+        """The larger of the mismatches of power, on the grid's base, and voltage."""
+        voltage = abs(self.seen["vm_solved_pu"] - self.seen["slack_vm_pu"])
+        return max(self.mismatch_mva / self.grid.base_mva, float(voltage))
+
+    @property
+    def nodal_price_eur_per_mwh(self) -> float:
+        """Nodal price at the bus of the grid above."""
+        return float(price_now(self.upper_plan, self.grid.parent_bus_position + 1)[-1])
+
+    @property
+    def payment_eur_per_h(self) -> float:
+        """Payment of one copy at its boundary; NaN without a nodal price.
+
+        Nodal prices bill the exchange, the tariff bills the exchange that no trade across has paid
+        for (docs/formulation.md).
+        """
+        grid, plan = self.grid, self.plan
+        if not self.feeder:
+            return 0.0
+        billed = float(self.seen["slack_p_mw"])
+        if grid.nodal_pricing and grid.parent:
+            return billed * self.nodal_price_eur_per_mwh
+        trade = plan.schedule.trade if plan is not None else None
+        if plan is not None and trade is not None:
+            billed -= float((trade.across_buy_mw - trade.across_sell_mw)[:, plan.step].sum())
+        series = grid.series
+        tariff = series.export_eur_per_mwh if billed < 0.0 else series.import_eur_per_mwh
+        return billed * float(tariff[self.interval])
+
+    @property
+    def trade_costs_eur_per_h(self) -> tuple[float, float]:
+        """Retail margin and trade fees of the prosumers."""
+        plan, options = self.plan, self.grid.trade
+        trade = plan.schedule.trade if plan is not None else None
+        if trade is None or options is None:
+            return 0.0, 0.0
+        k = self.step
+        with_grid = float(trade.grid_buy_mw[:, k].sum() + trade.grid_sell_mw[:, k].sum())
+        fees = options.fee_inside * float(trade.inside_buy_mw[:, k].sum())
+        fees += options.fee_across * float(trade.across_buy_mw[:, k].sum())
+        return options.retail_margin * with_grid, fees
+
+    @property
+    def wear_eur(self) -> float:
+        """Battery wear."""
+        power, wear = self.seen["battery_p_mw"], self.grid.devices.batteries.wear_eur_per_mwh
+        return self.dt_h * float(np.sum(wear * np.abs(power)))
+
+    @property
+    def curtailment_eur(self) -> float:
+        """Price of curtailed PV."""
+        curtailed = self.seen["pv_available_mw"] - self.seen["pv_p_mw"]
+        return self.dt_h * self.grid.curtailment_eur_per_mwh * float(curtailed.sum())
+
+    @property
+    def generation_eur(self) -> float:
+        """Cost of dispatchable units."""
+        units, p = self.grid.devices.units, self.unit_p_mw
+        cost = units.c2 * p**2 + units.c1 * p + units.c0
+        return self.dt_h * float(cost.sum() + units.fixed_eur_per_h)
+
+
+def largest(values: Floats) -> float:
+    """Return the largest value, 0 for an empty array."""
+    return float(values.max()) if len(values) else 0.0
+
+
+def price_now(plan: Plan | None, buses: int) -> Floats:
+    """Return nodal prices of the applied step at the first buses; NaN where there are none."""
+    prices = plan.schedule.price_eur_per_mwh if plan is not None else None
+    return np.full(buses, NAN) if plan is None or prices is None else prices[:buses, plan.step]

@@ -6,24 +6,38 @@ read; at the end the parts are merged into one file a table. Readers accept both
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import StackelgridError
-from stackelgrid.simulators.results.columns import Table
-from stackelgrid.simulators.results.decision_columns import NEGOTIATION_TABLES, STAGE_TABLES
-from stackelgrid.simulators.results.grid_columns import GRID_TABLES
+from stackelgrid.simulators.results.columns import BOOL, FLOAT, INT, UTC_TIME, S, Table
+from stackelgrid.simulators.results.decision_tables import COMMITMENT, NEGOTIATION, ROUND, STAGE
+from stackelgrid.simulators.results.device_tables import DEVICE, DISPATCH, SCHEDULE, TRADE
+from stackelgrid.simulators.results.grid_tables import BOUNDARY, BRANCH, BUS
+from stackelgrid.simulators.results.interval_table import CERTIFICATE, INTERVAL, PHASE
 from stackelgrid.simulators.results.manifest import Entry, Manifest, ManifestWriter, entry_of
 from stackelgrid.simulators.results.whole_file import own_folder, sync, whole_file
 
-TABLES: dict[str, Table] = {t.name: t for t in (*GRID_TABLES, *STAGE_TABLES, *NEGOTIATION_TABLES)}
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        INTERVAL, BUS, BRANCH, DEVICE, BOUNDARY, TRADE, CERTIFICATE, PHASE, SCHEDULE, STAGE,
+        DISPATCH, ROUND, NEGOTIATION, COMMITMENT,
+    )
+}  # fmt: skip
+# tables with few rows, whose columns stay in memory for totals of the run
+_KEPT = (INTERVAL, BOUNDARY, STAGE, ROUND, NEGOTIATION, COMMITMENT)
 # units and meanings are metadata of the fields in whole tables; parts may lack them
 SCHEMAS: dict[str, pa.Schema] = {name: t.schema for name, t in TABLES.items()}
+_DTYPES = {INT: np.int32, FLOAT: np.float64, BOOL: np.bool_}
 _PLAIN = {name: pa.schema([(c.name, c.type) for c in t.columns]) for name, t in TABLES.items()}
 
 
@@ -95,6 +109,61 @@ class TableWriter:
                 shutil.rmtree(folder)
         if manifest.exists:
             self._manifest.settle()
+
+
+class KeptRows:
+    """Rows of a table so far: `rows["gap"]` is the column of all of them, in their order."""
+
+    def __init__(self, table: Table) -> None:
+        self._parts: dict[str, list[Any]] = {
+            column.name: [np.zeros(0, dtype=_DTYPES.get(column.type, object))]
+            for column in table.columns
+            if column.type != UTC_TIME
+        }
+
+    def add(self, columns: Mapping[str, Any]) -> None:
+        """Add the rows of an interval."""
+        for name, parts in self._parts.items():
+            parts.append(np.asarray(columns[name], dtype=parts[0].dtype))
+
+    def __getitem__(self, name: str) -> Any:
+        parts = self._parts[name]
+        if len(parts) > 1:
+            parts[:] = [np.concatenate(parts)]
+        return parts[0]
+
+
+class RunTables:
+    """Tables of a run: rows are written interval by interval; those for totals are kept.
+
+    writer: destination of the rows.
+    times: start of every interval.
+    """
+
+    def __init__(self, writer: TableWriter, times: pd.DatetimeIndex) -> None:
+        self.writer, self._times = writer, times.tz_convert("UTC").as_unit("ms")
+        self.intervals_done = 0
+        # energies at the end of the last recorded interval, by grid
+        self.energy_mwh: dict[str, Floats] = {}
+        self.kept = {table.name: KeptRows(table) for table in _KEPT}
+
+    def write(
+        self, table: Table[S], interval: int, sources: Iterable[tuple[Any, S]]
+    ) -> dict[str, Any]:
+        """Write and return the rows of the sources (`Table.rows`) in an interval."""
+        columns = table.rows(interval, self._times[interval].to_datetime64(), sources)
+        if len(columns["interval"]):
+            self.writer.write_part(table.name, interval, columns)
+            if table.name in self.kept:
+                self.kept[table.name].add(columns)
+        return columns
+
+    def resume(self, interval: int, energy_mwh: Mapping[str, Floats]) -> None:
+        """Remove the rows from an interval on; `energy_mwh` are the energies at its start."""
+        self.writer.remove_from(interval)
+        self.intervals_done, self.energy_mwh = interval, dict(energy_mwh)
+        for name, rows in self.kept.items():
+            rows.add(read_table(self.writer.directory, name).to_pydict())
 
 
 def _check_rows(path: Path, rows: int, manifest: Manifest) -> None:

@@ -1,76 +1,266 @@
-"""Totals of a run, added up interval by interval in a fixed order."""
+"""Totals of a run in summary.json, computed from its tables; sums are in the order of the rows."""
 
-from dataclasses import dataclass, field
-from math import isnan
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import compress
+from math import isinf
+from typing import Any, Generic, Protocol, TypeVar
 
-from stackelgrid.profiles.arrays import Floats
-from stackelgrid.simulators.results.certificate_totals import CertificateTotals, larger
-from stackelgrid.simulators.results.cost_sides import CostSides, cost_sides
-from stackelgrid.simulators.results.grid_interval import GridInterval
-from stackelgrid.simulators.results.negotiation_totals import NegotiationTotals
+import numpy as np
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
+from stackelgrid.profiles.arrays import Bools, Floats
+from stackelgrid.simulators.results.decision_tables import SEPARATOR
+
+Amount = TypeVar("Amount", float, Floats)
+
+_RANK = {"": 0, EXACT: 1, FEASIBLE: 2, INFEASIBLE: 3}
+_OWN_EUR = ("wear_eur", "curtailment_eur", "generation_eur", "retail_eur", "fee_eur")
+UNSAFE_MIXTURE = "mixture unsafe"
 
 
-@dataclass
-class Totals:
-    """Totals of the tables in summary.json; `parents` maps every grid, "" for the root."""
+class Rows(Protocol):
+    """Rows of a table, by column."""
 
-    parents: dict[str, str]
-    intervals_done: int = 0
-    # energies at the end of the last recorded interval, by grid
-    battery_e_mwh: dict[str, Floats] = field(default_factory=dict)
-    # costs of all copies by grid, without payments at the boundary, and these payments
-    own_eur: dict[str, float] = field(default_factory=dict)
-    payment_eur: dict[str, float] = field(default_factory=dict)
-    max_gap: float = 0.0
-    max_gap_eur: float = 0.0
-    max_flexible_gap: float = 0.0
-    max_simultaneous_mw: float = 0.0
-    max_mismatch_mva: float = 0.0
-    max_rounds: int = 0
-    max_handover_error_mwh: float = 0.0
-    max_balance_error_mw: float = 0.0
-    max_mismatch_pu: float = 0.0
-    max_follower_gap: float | None = None
-    fallback_reasons: dict[int, list[str]] = field(default_factory=dict)
-    certificate: CertificateTotals = field(default_factory=CertificateTotals)
-    negotiation: NegotiationTotals = field(default_factory=NegotiationTotals)
+    def __getitem__(self, column: str, /) -> Any:
+        """Return the values of a column (rows,)."""
+        ...
 
-    def add(self, row: GridInterval, mismatch_mva: float, mismatch_pu: float) -> None:
-        """Add one grid of the interval that is being recorded."""
-        interval = self.intervals_done
-        own = row.wear_eur + row.curtailment_eur + row.generation_eur + row.retail_eur + row.fee_eur
-        for total, eur in ((self.own_eur, own), (self.payment_eur, row.boundary_eur)):
-            total[row.grid] = total.get(row.grid, 0.0) + row.copies * eur
-        if row.fallback:
-            text = f"{row.grid}: {row.fallback_reason}"
-            self.fallback_reasons.setdefault(interval, []).append(text)
-        self.certificate.add(interval, row)
-        self.max_gap = larger(self.max_gap, row.gap)
-        self.max_gap_eur = larger(self.max_gap_eur, row.gap_eur)
-        self.max_flexible_gap = larger(self.max_flexible_gap, row.flexible_gap)
-        self.max_simultaneous_mw = max(self.max_simultaneous_mw, row.simultaneous_mw)
-        self.max_mismatch_mva = max(self.max_mismatch_mva, mismatch_mva)
-        self.max_mismatch_pu = max(self.max_mismatch_pu, mismatch_pu)
-        self.max_rounds = max(self.max_rounds, row.rounds)
-        self.max_handover_error_mwh = max(
-            self.max_handover_error_mwh, row.energy_handover_error_mwh
-        )
-        self.max_balance_error_mw = max(self.max_balance_error_mw, abs(row.balance_error_mw))
 
-    def add_follower_gap(self, gap: float) -> None:
-        """Add the audit of one follower; NaN if its audit found no optimum."""
-        if not isnan(gap):
-            self.max_follower_gap = max(self.max_follower_gap or 0.0, gap)
+@dataclass(frozen=True)
+class Selected:
+    """Selected rows of a table."""
 
-    @property
-    def fallback_intervals(self) -> set[int]:
-        """Intervals in which some grid's schedule is a fallback."""
-        return set(self.fallback_reasons)
+    rows: Rows
+    which: Bools
 
-    @property
-    def costs(self) -> CostSides[float]:
-        """Cost of leaders, follower and system, EUR; NaN where a nodal price is missing."""
-        root = next(name for name, parent in self.parents.items() if not parent)
-        own, payment = dict(self.own_eur), dict(self.payment_eur)
-        follower = own.pop(root, 0.0) + payment.pop(root, 0.0)
-        return cost_sides(self.parents, own, payment, follower)
+    def __getitem__(self, column: str, /) -> Any:
+        return self.rows[column][self.which]
+
+
+def largest_known(values: Any) -> float:
+    """Return the largest value, at least 0; NaN is ignored."""
+    return float(np.fmax.reduce(values, initial=0.0))
+
+
+def sum_in_order(values: Floats) -> float:
+    """Return the sum in the order of the values, which a pairwise sum would not keep."""
+    return 0.0 + float(np.cumsum(values)[-1]) if len(values) else 0.0
+
+
+def _different(intervals: Any) -> int:
+    return len(np.unique(intervals))
+
+
+def intervals_fallback(rows: Rows) -> int:
+    """Return the number of intervals in which some grid's schedule is a fallback."""
+    return _different(rows["interval"][rows["fallback"]])
+
+
+# ------------------------------------------------------------------ costs
+
+
+@dataclass(frozen=True)
+class CostSides(Generic[Amount]):
+    """Costs in EUR of all copies.
+
+    `leaders` are the grids below the root with what they pay to it, `follower` is the root,
+    `system` is both without that payment, which is a transfer. NaN where a cost is not known.
+    """
+
+    leaders: Amount
+    follower: Amount
+    system: Amount
+    paid_to_root: Amount
+
+
+def cost_sides(
+    parents: Mapping[str, str],
+    own_eur: Mapping[str, Amount],
+    payment_eur: Mapping[str, Amount],
+    follower_eur: Amount,
+) -> CostSides[Amount]:
+    """Split the cost of a system between its leaders and the follower.
+
+    `parents` maps every grid to the one above it, "" for the root. `own_eur` and `payment_eur` are
+    those of the grids below the root: their cost without the payment at their boundary, and that
+    payment; payments between grids below the root cancel. `follower_eur` is the cost of the root,
+    that of a root feeder with its payment to the source outside.
+    """
+    root = next(name for name, parent in parents.items() if not parent)
+    own: Any = sum(own_eur.values(), 0.0)
+    paid: Any = sum((v for n, v in payment_eur.items() if parents[n] == root), 0.0)
+    return CostSides(own + paid, follower_eur, follower_eur + own, paid)
+
+
+def run_costs(rows: Rows, parents: Mapping[str, str]) -> CostSides[float]:
+    """Return the cost of a run from the rows of `interval`."""
+    own: dict[str, float] = {}
+    paid: dict[str, float] = {}
+    of_copy = sum(rows[name] for name in _OWN_EUR)
+    for grid in parents:
+        at = rows["grid"] == grid
+        for total, eur in ((own, of_copy), (paid, rows["boundary_eur"])):
+            total[grid] = sum_in_order(rows["copies"][at] * eur[at])
+    root = next(name for name, parent in parents.items() if not parent)
+    follower = own.pop(root) + paid.pop(root)
+    return cost_sides(parents, own, paid, follower)
+
+
+# ------------------------------------------------------------------ certificates
+
+
+def certificate_section(rows: Rows) -> dict[str, Any]:
+    """Return the section `certificate` of summary.json; null for views that are missing.
+
+    The worst feeder judges an interval; DC dispatch is counted separately.
+    """
+    is_dispatch = rows["level"] == "transmission"
+    feeders, dispatch = Selected(rows, ~is_dispatch), Selected(rows, is_dispatch)
+    phases = Selected(rows, ~is_dispatch & (rows["verdict_three_phase"] != ""))
+    seen = np.where(feeders["verdict_three_phase"] == INFEASIBLE, INFEASIBLE, feeders["verdict"])
+    before = np.where(feeders["verdict_before"] != "", feeders["verdict_before"], seen)
+    plan = _intervals(feeders, feeders["verdict"])
+    first = _intervals(feeders, before)
+    phase = _intervals(phases, phases["verdict_three_phase"])
+    upper = _intervals(dispatch, dispatch["verdict"])
+    mended = (feeders["recovery"] != "") & (seen != INFEASIBLE)
+    made = mended & (feeders["recovery_decisions"] > 0)  # counted once for each plan
+    beyond = rows["realised_violation_pu"] > tolerances.AC_LIMIT_PU
+    return {
+        **{verdict: plan[verdict] for verdict in (EXACT, FEASIBLE, INFEASIBLE)},
+        "recovered": _different(feeders["interval"][mended]),
+        "max_cone_gap_pu": largest_known(feeders["cone_gap_pu"]),
+        "max_voltage_error_pu": largest_known(feeders["voltage_error_pu"]),
+        "max_violation_pu": largest_known(feeders["violation_pu"]),
+        "max_fictitious_loss_share": largest_known(feeders["fictitious_loss_share"]),
+        "max_loss_error_mw": largest_known(feeders["loss_error_mw"]),
+        "horizon": {
+            **{v: int(feeders[f"horizon_{v}"].sum()) for v in (EXACT, FEASIBLE, INFEASIBLE)},
+            "max_cone_gap_pu": largest_known(feeders["horizon_cone_gap_pu"]),
+            "max_fictitious_loss_share": largest_known(feeders["horizon_fictitious_loss_share"]),
+            "max_violation_pu": largest_known(feeders["horizon_violation_pu"]),
+        },
+        "three_phase": {
+            "feasible": phase[FEASIBLE],
+            "infeasible": phase[INFEASIBLE],
+            "max_violation_pu": largest_known(feeders["violation_three_phase_pu"]),
+            "max_unbalance_pu": largest_known(feeders["unbalance_pu"]),
+            "max_unbalance_percent": largest_known(feeders["unbalance_percent"]),
+        }
+        if len(phases["interval"])
+        else None,
+        "transmission": {
+            "feasible": upper[FEASIBLE] + upper[EXACT],
+            "infeasible": upper[INFEASIBLE],
+            "max_violation_pu": largest_known(dispatch["violation_pu"]),
+            "max_loss_mw": largest_known(dispatch["loss_error_mw"]),
+        }
+        if len(dispatch["interval"])
+        else None,
+        "recovery": {
+            **{f"{v}_before": first[v] for v in (EXACT, FEASIBLE, INFEASIBLE)},
+            "plans_mended": int(made.sum()),
+            "rungs": dict(sorted(Counter(feeders["recovery"][made].tolist()).items())),
+            "decisions": int(feeders["recovery_decisions"].sum()),
+            "cost_eur": sum_in_order((feeders["copies"] * feeders["recovery_eur"])[made]),
+        },
+        "realised": {
+            "intervals_beyond_limits": _different(rows["interval"][beyond]),
+            "max_violation_pu": largest_known(rows["realised_violation_pu"]),
+            "worst": _worst_place(rows) if beyond.any() else "",
+        },
+    }
+
+
+def _intervals(rows: Rows, verdicts: Any) -> dict[str, int]:
+    """Return the number of intervals by their worst verdict."""
+    worst = np.zeros(int(rows["interval"].max(initial=-1)) + 1, dtype=int)
+    np.maximum.at(worst, rows["interval"], [_RANK[verdict] for verdict in verdicts])
+    return {verdict: int((worst == rank).sum()) for verdict, rank in _RANK.items()}
+
+
+def _worst_place(rows: Rows) -> str:
+    """Return grid, place and interval of the largest violation in reality."""
+    k = int(np.nanargmax(rows["realised_violation_pu"]))
+    return f"{rows['grid'][k]} {rows['realised_worst'][k]} in interval {rows['interval'][k]}"
+
+
+# ------------------------------------------------------------------ negotiations
+
+
+def rounds_of_negotiations(tables: Mapping[str, Rows]) -> list[int]:
+    """Return the number of rounds of every negotiation, by messages or in one process."""
+    told = tables["negotiation"]["rounds"]
+    if len(told):
+        return [int(rounds) for rounds in told]
+    begun = np.flatnonzero(tables["round"]["round"] == 1)
+    return [int(n) for n in np.diff([*begun, len(tables["round"]["round"])])]
+
+
+def negotiation_section(tables: Mapping[str, Rows]) -> dict[str, Any] | None:
+    """Return the section `negotiation` of summary.json; None for a run without negotiations.
+
+    Entries on messages are null for negotiations in one process; fallbacks and doubts count agents
+    and intervals.
+    """
+    rounds = rounds_of_negotiations(tables)
+    if not rounds:
+        return None
+    told, agents = tables["negotiation"], tables["commitment"]
+    committed = told["committed"] != ""
+    seconds = told["agreement_after_sec"][~np.isnan(told["agreement_after_sec"])]
+    worst = largest_known(told["worst_mixture_pu"])
+    by_messages = {
+        "negotiations": len(committed),
+        "agreements": int(committed.sum()),
+        **{
+            key: int(told[column].sum())
+            for key, column in (
+                ("attempts", "attempts"), ("messages", "sent"), ("delivered", "delivered"),
+                ("lost", "lost"), ("in_outage", "in_outage"), ("duplicated", "duplicated"),
+                ("reordered", "reordered"), ("bytes", "bytes_sent"),
+            )
+        },
+        "agreement_mean_sec": sum_in_order(seconds) / len(seconds) if len(seconds) else None,
+        "agreement_max_sec": float(seconds.max()) if len(seconds) else None,
+        "fallbacks": int((~agents["on_new"]).sum()),
+        "intervals_fallback_by_reason": _reasons(told, agents),
+        **{k: int(told[k].sum()) for k in ("in_doubt", "settled", "refused", "ignored")},
+        "failures": sum(len(text.split(SEPARATOR)) for text in told["failures"] if text),
+        "unsafe_mixtures": sum(reason_kind(r) == UNSAFE_MIXTURE for r in told["reason"]),
+        "max_mixture_pu": None if isinf(worst) else worst,  # JSON has no infinity
+    }  # fmt: skip
+    return {
+        "rounds_max": max(rounds),
+        "rounds_mean": sum(rounds) / len(rounds),
+        **{key: value if len(committed) else None for key, value in by_messages.items()},
+    }
+
+
+def _reasons(told: Rows, agents: Rows) -> dict[str, int]:
+    """Return the number of intervals by the kind of reason why agents are on no new schedule."""
+    keys = list(zip(agents["interval"], agents["follower"], strict=True))
+    held, new = Counter(keys), Counter(compress(keys, agents["on_new"]))
+    found: dict[str, set[int]] = {}
+    columns = (told[c] for c in ("interval", "grid", "committed", "reason", "members"))
+    for interval, grid, committed, reason, members in zip(*columns, strict=True):
+        kinds = {
+            reason_kind(reason): not committed,
+            "heard of no commit": committed and members > new[interval, grid],
+            "left out": committed and members < held[interval, grid],
+        }
+        for kind in (kind for kind, seen in kinds.items() if seen):
+            found.setdefault(kind, set()).add(interval)
+    return {kind: len(intervals) for kind, intervals in sorted(found.items())}
+
+
+def reason_kind(reason: str) -> str:
+    """Return a reason without agents and places, so that equal ones can be counted."""
+    if reason.startswith("no vote from "):
+        return "no vote"
+    if reason.endswith(" voted no"):
+        return "voted no"
+    return reason.partition(":")[0]

@@ -18,7 +18,7 @@ from support.machine import in_time
 
 from stackelgrid.analysis import Run
 from stackelgrid.analysis.results.errors import ResultsError
-from stackelgrid.simulators.results.grid_columns import NETWORK
+from stackelgrid.simulators.results.grid_tables import NETWORK
 from stackelgrid.simulators.results.tables import SCHEMAS, TableWriter
 
 START = datetime(2025, 6, 20, tzinfo=UTC)

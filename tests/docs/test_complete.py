@@ -11,7 +11,7 @@ from stackelgrid.analysis.exactness.analysis import conditions_table
 from stackelgrid.analysis.exactness.tables import SCHEMAS as SWEEP_SCHEMAS
 from stackelgrid.analysis.study_columns import COMPARE_TABLES, ENSEMBLE_TABLES, SWEEP_TABLES
 from stackelgrid.scenarios.schema.scenario import Scenario
-from stackelgrid.simulators.results.grid_columns import NETWORK
+from stackelgrid.simulators.results.grid_tables import NETWORK
 from stackelgrid.simulators.results.tables import TABLES
 
 DOCS = ROOT / "docs"

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 
 from stackelgrid.analysis.results.files import GridInfo
-from stackelgrid.simulators.results.grid_columns import NETWORK
+from stackelgrid.simulators.results.grid_tables import NETWORK
 from stackelgrid.simulators.results.tables import SCHEMAS
 
 START = pd.Timestamp("2025-06-20T10:00", tz="UTC")

@@ -14,7 +14,7 @@ from stackelgrid.analysis import Run
 from stackelgrid.analysis.pictures import run as pictures
 from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.controllers.devices.registry import kind_named
-from stackelgrid.simulators.results.grid_columns import NETWORK
+from stackelgrid.simulators.results.grid_tables import NETWORK
 from stackelgrid.simulators.results.tables import SCHEMAS, TableWriter
 
 START = datetime(2025, 6, 20, 2, tzinfo=UTC)

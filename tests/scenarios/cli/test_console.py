@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -32,10 +32,6 @@ from stackelgrid.scenarios.run.progress import (
 )
 from stackelgrid.scenarios.run.run import run_scenario
 from stackelgrid.scenarios.schema.load import load_scenario
-from stackelgrid.simulators.messages.link import TrafficCounts
-from stackelgrid.simulators.results.certificates import CertificateColumns
-from stackelgrid.simulators.results.grid_interval import GridInterval
-from stackelgrid.simulators.results.negotiation_totals import NegotiationTotals
 
 NOON = RunProgress(
     scenario="day",
@@ -219,17 +215,14 @@ def test_progress_of_a_run_agrees_with_its_tables(write_scenario, tmp_path):
 
 def row(grid, violation=0.0, verdict="exact", phases="", level="lv"):
     """A row of an interval."""
-    known = {
+    return {
         "grid": grid, "level": level, "fallback": False, "realised_violation_pu": violation,
         "realised_worst": "bus 3" if violation else "", "realised_voltage_change_pu": 0.004,
-        "certificate": CertificateColumns(
-            verdict, violation_pu=0.02 if verdict == "infeasible" else 0.0, worst="line 3",
-            fictitious_loss_share=0.25 if verdict == "feasible" else 0.0,
-            verdict_three_phase=phases, worst_three_phase="bus 7 phase a",
-            violation_three_phase_pu=0.03 if phases == "infeasible" else 0.0,
-        ),
+        "verdict": verdict, "violation_pu": 0.02 if verdict == "infeasible" else 0.0,
+        "worst": "line 3", "fictitious_loss_share": 0.25 if verdict == "feasible" else 0.0,
+        "verdict_three_phase": phases, "worst_three_phase": "bus 7 phase a",
+        "violation_three_phase_pu": 0.03 if phases == "infeasible" else 0.0,
     }  # fmt: skip
-    return GridInterval(**dict.fromkeys(f.name for f in fields(GridInterval)) | known)
 
 
 @pytest.mark.parametrize(
@@ -301,13 +294,12 @@ def test_extremes_leave_out_what_is_no_number():
 
 
 def test_progress_of_negotiations():
-    assert negotiation_progress(NegotiationTotals()) is None
-    alone = negotiation_progress(NegotiationTotals(rounds=[7, 9]))
+    assert negotiation_progress(None, 0) is None
+    counts = {"negotiations": 3, "agreements": 2, "messages": 120, "lost": 8, "in_outage": 2,
+              "in_doubt": 1}  # fmt: skip
+    alone = negotiation_progress(dict.fromkeys(counts), 9)
     assert (alone.last_rounds, alone.negotiations, alone.messages) == (9, 0, 0)
-    traffic = TrafficCounts(sent=120, delivered=110, lost=8, in_outage=2)
-    told = negotiation_progress(
-        NegotiationTotals([7, 9, 4], negotiations=3, agreements=2, traffic=traffic, in_doubt=1)
-    )
+    told = negotiation_progress(counts, 4)
     assert told == NegotiationProgress(4, 3, 2, 120, 10, 1)
 
 

@@ -1,6 +1,7 @@
 """What tables and totals say of certificates, from certificates made by hand."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,16 +16,11 @@ from stackelgrid.controllers.verdict import (
     Recovery,
     TransmissionCertificate,
 )
-from stackelgrid.simulators.results.certificate_totals import CertificateTotals, larger
-from stackelgrid.simulators.results.certificates import (
-    CertificateColumns,
-    branch_columns,
-    bus_columns,
-    certificate_columns,
-    certificate_rows,
-    phase_rows,
-)
 from stackelgrid.simulators.results.grid_interval import GridInterval
+from stackelgrid.simulators.results.grid_tables import BRANCH, BUS
+from stackelgrid.simulators.results.interval_table import CERTIFICATE, INTERVAL, PHASE, steps_of
+from stackelgrid.simulators.results.tables import KeptRows
+from stackelgrid.simulators.results.totals import certificate_section, largest_known
 
 NAN = float("nan")
 STEPS = 2
@@ -116,6 +112,40 @@ def plan_of(judged=None, step=0, **parts):
     return Plan(schedule, points, report, verdict, step, certificate=judged, **parts)
 
 
+# columns of interval.parquet on the plan
+OF_PLANS = [
+    c for g in INTERVAL.groups if g.title.startswith("plan") or g.title == "recovery"
+    for c in g.columns
+]  # fmt: skip
+
+
+def certificate_columns(plan):
+    """The columns of interval.parquet on a plan."""
+    source = GridInterval(grid=None, seen={"plan": plan})
+    return SimpleNamespace(**{column.name: column.of(source) for column in OF_PLANS})
+
+
+def filled(table, source):
+    """The rows of a table from one source (or several), as arrays."""
+    sources = source if isinstance(source, list) else [source]
+    rows = table.rows(0, np.datetime64(0, "ms"), [("lv1", one) for one in sources])
+    return {name: np.asarray(values) for name, values in rows.items()}
+
+
+def in_net(plan, buses=3, bus_index=(7, 4, 9)):
+    """A grid whose net has its buses and branches in another order than its network."""
+    grid = SimpleNamespace(
+        bus_index=range(buses), branches=[("line", 0), ("line", 1)], order=ORDER, limits=LIMITS,
+        network_bus_index=bus_index,
+    )  # fmt: skip
+    return GridInterval(grid=grid, seen={"plan": plan})
+
+
+def on_plans(table, source, *names):
+    """The values of some columns in the rows of a source."""
+    return {c.name: c.of(source) for c in table.columns if c.name in names}
+
+
 # ------------------------------------------------------------------ interval.parquet
 
 
@@ -171,8 +201,8 @@ def test_phases_are_told_by_their_extremes():
 def test_without_a_certificate_the_columns_are_empty():
     for plan in (None, plan_of()):
         c = certificate_columns(plan)
-        assert {getattr(c, f.name) for f in fields(c) if f.type is str} == {""}
-        floats = [getattr(c, f.name) for f in fields(c) if f.type is float]
+        assert {getattr(c, f.name) for f in OF_PLANS if f.type == "string"} == {""}
+        floats = [getattr(c, f.name) for f in OF_PLANS if f.type == "double"]
         assert len(floats) > 20
         assert np.isnan(floats).all()
 
@@ -205,7 +235,7 @@ def test_a_dispatch_is_told_by_its_losses_and_the_slack():
 
 
 def test_every_step_of_a_horizon_has_a_row():
-    rows = certificate_rows("lv1", plan_of(certificate(phase_view())))
+    rows = filled(CERTIFICATE, steps_of(plan_of(certificate(phase_view()))))
     assert {len(column) for column in rows.values()} == {STEPS}
     assert rows["grid"].tolist() == ["lv1", "lv1"]
     assert (rows["step"].tolist(), rows["dt_h"].tolist()) == ([0, 1], [0.25, 1.0])
@@ -218,54 +248,57 @@ def test_every_step_of_a_horizon_has_a_row():
     assert rows["unbalance_percent"].tolist() == [1.5, 0.2]
     # the row of the applied step says what interval.parquet says
     columns = certificate_columns(plan_of(certificate(phase_view())))
-    for name in set(rows) - {"grid", "step", "dt_h"}:
+    for name in set(rows) - {"interval", "time", "grid", "step", "dt_h"}:
         assert rows[name][0] == getattr(columns, name)
 
 
 def test_rows_of_a_balanced_certificate_and_of_a_dispatch_have_no_phases():
     for plan in (plan_of(certificate()), plan_of(transmission=dispatch_certificate())):
-        rows = certificate_rows("g", plan)
+        rows = filled(CERTIFICATE, steps_of(plan))
         assert rows["verdict_three_phase"].tolist() == ["", ""]
         assert np.isnan(rows["violation_three_phase_pu"]).all()
         assert np.isnan(rows["unbalance_percent"]).all()
     assert rows["loss_error_mw"].tolist() == [2.0, 3.0]
     assert rows["import_error_mw"].tolist() == [2.0, 3.5]
-    assert {len(column) for column in certificate_rows("g", plan_of()).values()} == {0}
+    assert steps_of(plan_of()) == []
 
 
 def test_phases_are_of_the_applied_step_in_network_order():
-    rows = phase_rows("lv1", plan_of(certificate(phase_view())), (7, 4, 9))
+    rows = filled(PHASE, in_net(plan_of(certificate(phase_view()))))
     assert rows["bus"].tolist() == [7, 4, 9]
     assert rows["vm_b_pu"].tolist() == [1.0, 1.01, 1.12]
     assert rows["vm_c_pu"].tolist() == [1.0, 0.97, 1.02]
     assert rows["unbalance_percent"].tolist() == [0.0, 0.4, 1.5]
-    later = phase_rows("lv1", plan_of(certificate(phase_view()), step=1), (7, 4, 9))
+    later = filled(PHASE, in_net(plan_of(certificate(phase_view()), step=1)))
     assert later["vm_b_pu"].tolist() == [1.0, 1.01, 1.02]
-    none = phase_rows("mv1", plan_of(certificate()), (7, 4, 9))
-    assert {len(column) for column in none.values()} == {0}
+    assert in_net(plan_of(certificate())).phases is None
 
 
 def test_voltages_of_a_plan_are_placed_in_the_order_of_the_net():
-    found = bus_columns(plan_of(certificate(), step=1), ORDER, 4)  # the fourth bus is not its
+    certified = ("vm_planned_pu", "vm_certified_pu")
+    # the fourth bus is not its
+    found = on_plans(BUS, in_net(plan_of(certificate(), step=1), 4), *certified)
     np.testing.assert_array_equal(found["vm_planned_pu"], [1.02, 1.03, 1.0, NAN])
     np.testing.assert_array_equal(found["vm_certified_pu"], [1.05, 1.13, 1.0, NAN])
-    found = bus_columns(plan_of(transmission=dispatch_certificate()), ORDER, 3)
+    found = on_plans(BUS, in_net(plan_of(transmission=dispatch_certificate())), *certified)
     np.testing.assert_array_equal(found["vm_certified_pu"], [0.99, 1.02, 1.0])
     assert np.isnan(found["vm_planned_pu"]).all()
     for plan in (None, plan_of()):
-        assert np.isnan(list(bus_columns(plan, ORDER, 3).values())).all()
+        assert np.isnan(list(on_plans(BUS, in_net(plan), *certified).values())).all()
 
 
 def test_branches_of_a_plan_are_placed_in_the_order_of_the_net():
-    found = branch_columns(plan_of(certificate(), step=1), ORDER, LIMITS)
+    certified = ("cone_gap_pu", "fictitious_loss_mw", "loading_certified_percent")
+    found = on_plans(BRANCH, in_net(plan_of(certificate(), step=1)), *certified)
     np.testing.assert_array_equal(found["cone_gap_pu"], [0.1, 0.2])
     np.testing.assert_array_equal(found["fictitious_loss_mw"], [-1e-9, 0.3])
     # 0.6 of a limit of 80 %; the other line has none
     np.testing.assert_allclose(found["loading_certified_percent"], [NAN, 48.0])
-    found = branch_columns(plan_of(transmission=dispatch_certificate(), step=1), ORDER, LIMITS)
+    dispatch = in_net(plan_of(transmission=dispatch_certificate(), step=1))
+    found = on_plans(BRANCH, dispatch, *certified)
     np.testing.assert_allclose(found["loading_certified_percent"], [NAN, 96.0])
     assert np.isnan(found["cone_gap_pu"]).all()
-    assert np.isnan(list(branch_columns(None, ORDER, LIMITS).values())).all()
+    assert np.isnan(list(on_plans(BRANCH, in_net(None), *certified).values())).all()
 
 
 # ------------------------------------------------------------------ summary.json
@@ -273,21 +306,21 @@ def test_branches_of_a_plan_are_placed_in_the_order_of_the_net():
 
 def row(grid="mv1", level="mv", copies=1, realised=0.0, where="", **columns):
     """A row of interval.parquet with what totals of certificates look at."""
-    others = {f.name: None for f in fields(GridInterval)}
+    empty = {"string": "", "int32": 0, "bool": False, "double": NAN}
+    others = {c.name: empty.get(str(c.type)) for c in INTERVAL.columns}
     known = {
         "grid": grid, "level": level, "copies": copies,
-        "certificate": CertificateColumns(**columns),
         "realised_violation_pu": realised, "realised_worst": where,
     }  # fmt: skip
-    return GridInterval(**(others | known))
+    return others | known | columns
 
 
 def totals(*rows):
     """Totals of rows, given with their interval."""
-    added = CertificateTotals()
+    kept = KeptRows(INTERVAL)
     for interval, one in rows:
-        added.add(interval, one)
-    return added.summary()
+        kept.add({name: [value] for name, value in (one | {"interval": interval}).items()})
+    return certificate_section(kept)
 
 
 def test_the_worst_grid_judges_an_interval():
@@ -382,5 +415,6 @@ def test_reality_is_judged_for_every_grid_beyond_the_tolerance():
 
 
 def test_the_larger_of_a_number_and_nothing_is_the_number():
-    assert larger(0.2, NAN) == 0.2
-    assert larger(0.2, 0.3) == 0.3
+    assert largest_known([0.2, NAN]) == 0.2
+    assert largest_known([0.2, 0.3]) == 0.3
+    assert largest_known([NAN]) == largest_known([]) == 0.0

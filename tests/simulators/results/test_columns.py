@@ -16,7 +16,7 @@ from stackelgrid.analysis.study_columns import (
 )
 from stackelgrid.controllers.networks.elements import ELEMENT_COLUMNS
 from stackelgrid.simulators.results.columns import Column, count, group, number, table
-from stackelgrid.simulators.results.grid_columns import NETWORK
+from stackelgrid.simulators.results.grid_tables import NETWORK
 from stackelgrid.simulators.results.tables import SCHEMAS, TABLES, TableWriter, read_table
 
 DECLARED = (*TABLES.values(), NETWORK, *COMPARE_TABLES, *SWEEP_TABLES, *ENSEMBLE_TABLES)

@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 
 from stackelgrid.controllers.decision import Decision, Negotiation, Outcome, Round
-from stackelgrid.simulators.results.negotiation_tables import NegotiationRecorder
-from stackelgrid.simulators.results.negotiation_totals import (
-    NegotiationTotals,
-    negotiation_events,
+from stackelgrid.simulators.results.decision_tables import negotiation_events
+from stackelgrid.simulators.results.recorder import write_decision
+from stackelgrid.simulators.results.tables import RunTables, TableWriter, read_table
+from stackelgrid.simulators.results.totals import (
+    negotiation_section,
     reason_kind,
+    rounds_of_negotiations,
 )
-from stackelgrid.simulators.results.tables import TableWriter, read_table
 
 NAN = float("nan")
 TIMES = pd.date_range("2025-06-21T10:00", periods=3, freq="1h", tz="Europe/Berlin")
@@ -57,26 +58,32 @@ DECISIONS = (
 )
 
 
+def written(folder, *decisions):
+    """The tables of a run with these decisions, before their parts are merged."""
+    run = RunTables(TableWriter(folder), TIMES)
+    for k, decision in enumerate(decisions):
+        write_decision(run, k, decision, {})
+    return run
+
+
+def section(folder, *outcomes):
+    """The section `negotiation` of a run with one outcome an interval."""
+    run = written(folder, *(Decision({}, outcomes=(one,)) for one in outcomes))
+    return negotiation_section(run.kept)
+
+
 @pytest.fixture
-def tables(tmp_path):
-    writer = TableWriter(tmp_path)
-    recorder = NegotiationRecorder(writer, TIMES)
-    for k, decision in enumerate(DECISIONS):
-        recorder.write(k, decision)
-    writer.merge()
+def run(tmp_path):
+    return written(tmp_path, *DECISIONS)
+
+
+@pytest.fixture
+def tables(run, tmp_path):
+    run.writer.merge()
     return {
         name: read_table(tmp_path, name).to_pandas()
         for name in ("round", "negotiation", "commitment")
     }
-
-
-@pytest.fixture
-def totals():
-    found = NegotiationTotals()
-    for k, decision in enumerate(DECISIONS):
-        for one in decision.outcomes:
-            found.add(k, one)
-    return found
 
 
 def test_every_round_is_a_row(tables):
@@ -118,8 +125,9 @@ def test_who_holds_what(tables):
     assert held["version"].tolist() == ["0.2", "", "", "0.2", "0.2", ""]
 
 
-def test_totals(totals):
-    section = totals.summary()
+def test_totals(run):
+    section = negotiation_section(run.kept)
+    assert rounds_of_negotiations(run.kept) == [2, 3]
     assert json.loads(json.dumps(section, allow_nan=False)) == section
     assert section == {
         "rounds_max": 3,
@@ -152,30 +160,49 @@ def test_totals(totals):
     }
 
 
-def test_a_collapse_among_the_mixtures_is_null():
-    totals = NegotiationTotals()
-    totals.add(0, outcome(replace(REFUSED, worst_mixture_pu=float("inf")), 1))
-    section = totals.summary()
-    assert section["max_mixture_pu"] is None
-    assert section["unsafe_mixtures"] == 1
+def test_a_resumed_run_has_the_totals_of_one_without_interruption(run, tmp_path):
+    """They are computed from the tables on disk; rows of a lost interval are removed."""
+    again = RunTables(TableWriter(tmp_path), TIMES)
+    again.resume(1, {})
+    assert negotiation_section(again.kept)["rounds_max"] == 2
+    write_decision(again, 1, DECISIONS[1], {})
+    assert negotiation_section(again.kept) == negotiation_section(run.kept)
 
 
-def test_negotiations_in_one_process_have_rounds_only():
-    totals = NegotiationTotals()
-    assert totals.summary() is None
-    totals.add(0, outcome(None, 0))
-    assert totals.summary() is None
-    for rounds in (20, 7):
-        totals.add(0, outcome(None, rounds))
-    section = totals.summary()
-    assert (section.pop("rounds_max"), section.pop("rounds_mean")) == (20, 13.5)
-    assert len(section) > 20
-    assert set(section.values()) == {None}
+def test_an_agent_that_heard_of_no_commit_is_no_left_out_one(tmp_path):
+    everybody = replace(
+        AGREED, members=("a", "b", "c"), silent=(), held={"a": "0.2", "b": "", "c": ""}
+    )
+    found = section(tmp_path, outcome(everybody, 1))
+    assert found["fallbacks"] == 2
+    assert found["intervals_fallback_by_reason"] == {"heard of no commit": 1}
+
+
+def test_failures_are_counted_whatever_their_text(tmp_path):
+    failures = ("a: ValueError: no; never", "b: KeyError: 'x'")
+    found = section(tmp_path, outcome(replace(AGREED, failures=failures), 1), outcome(AGREED, 1))
+    assert found["failures"] == 2
+
+
+def test_a_collapse_among_the_mixtures_is_null(tmp_path):
+    found = section(tmp_path, outcome(replace(REFUSED, worst_mixture_pu=float("inf")), 1))
+    assert found["max_mixture_pu"] is None
+    assert found["unsafe_mixtures"] == 1
+
+
+def test_negotiations_in_one_process_have_rounds_only(tmp_path):
+    assert section(tmp_path / "none") is None
+    assert section(tmp_path / "alone", outcome(None, 0)) is None
+    found = section(tmp_path / "rounds", outcome(None, 0), outcome(None, 20), outcome(None, 7))
+    assert (found.pop("rounds_max"), found.pop("rounds_mean")) == (20, 13.5)
+    assert len(found) > 20
+    assert set(found.values()) == {None}
 
 
 def test_what_the_log_says():
-    first, second = ([(e.kind, e.fields) for e in negotiation_events(k, outcome(told, 1))]
-                     for k, told in enumerate((AGREED, REFUSED)))  # fmt: skip
+    first, second = (
+        list(negotiation_events(k, outcome(told, 1))) for k, told in enumerate((AGREED, REFUSED))
+    )
     where = {"interval": 0, "grid": "mv"}
     assert first == [("refused", {**where, "reason": "message from 'x'", "messages": 2})]
     assert [kind for kind, _ in second] == ["no_agreement", "agent_failed"]

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from stackelgrid.simulators.results.rows import boundary_payment
-from stackelgrid.simulators.results.totals import Totals
+from stackelgrid.simulators.results.grid_interval import GridInterval
+from stackelgrid.simulators.results.totals import run_costs
 
 IMPORT, EXPORT, NODAL = 100.0, 50.0, 60.0
 
@@ -17,14 +17,18 @@ def payment(exchange, bought=0.0, sold=0.0, price=NODAL, **of_grid):
         import_eur_per_mwh=np.array([1.0, 1.0, IMPORT]),
         export_eur_per_mwh=np.array([1.0, 1.0, EXPORT]),
     )
-    grid = SimpleNamespace(**{"level": "mv", "nodal_pricing": False, "series": series} | of_grid)
+    known = {"level": "mv", "nodal_pricing": False, "series": series, "parent": "tn",
+             "parent_bus_position": 0}  # fmt: skip
+    grid = SimpleNamespace(**known | of_grid)
     trade = SimpleNamespace(
         across_buy_mw=np.array([[9.0, 0.0], [0.0, bought]]),
         across_sell_mw=np.array([[0.0, 0.0], [9.0, sold]]),
     )
     plan = SimpleNamespace(step=1, schedule=SimpleNamespace(trade=trade))
-    interface = {"nodal_price_eur_per_mwh": np.array([price])}
-    return boundary_payment(grid, {"slack_p_mw": exchange}, plan, interface, 2)
+    prices = SimpleNamespace(price_eur_per_mwh=np.array([[price]]))
+    upper = SimpleNamespace(step=0, schedule=prices)
+    seen = {"slack_p_mw": exchange, "plan": plan}
+    return GridInterval(grid, seen, interval=2, upper_plan=upper).payment_eur_per_h
 
 
 @pytest.mark.parametrize(
@@ -54,28 +58,38 @@ def test_a_transmission_network_pays_nobody():
 
 def test_an_unknown_payment_leaves_the_total_cost_known():
     """Below a transmission network payments are transfers; a source outside is paid for."""
-    costs = {"wear_eur": 1.0, "curtailment_eur": 2.0, "retail_eur": 4.0, "fee_eur": 8.0}
-    nothing = dict.fromkeys((
-        "gap", "gap_eur", "flexible_gap", "simultaneous_mw", "rounds", "energy_handover_error_mwh",
-        "balance_error_mw",
-    ), 0.0)  # fmt: skip
-    feeder = SimpleNamespace(
-        grid="mv", copies=2, fallback=False, boundary_eur=float("nan"),
-        generation_eur=16.0, **costs, **nothing,
-    )  # fmt: skip
-    top = SimpleNamespace(
-        grid="tn", copies=1, fallback=False, boundary_eur=0.0, generation_eur=100.0,
-        **dict.fromkeys(costs, 0.0), **nothing,
-    )  # fmt: skip
-    totals = Totals({"tn": "", "mv": "tn"})
-    totals.certificate = SimpleNamespace(add=lambda interval, row: None)
-    for row in (top, feeder):
-        totals.add(row, 0.0, 0.0)
-    assert totals.costs.system == 100.0 + 2 * 31.0
-    assert np.isnan(totals.costs.leaders)
-    totals = Totals({"mv": ""})  # the root is the follower, also where nobody leads
-    totals.certificate = SimpleNamespace(add=lambda interval, row: None)
-    feeder.boundary_eur = 32.0
-    totals.add(feeder, 0.0, 0.0)
-    costs = totals.costs
+    rows = {
+        "grid": np.array(["tn", "mv"], dtype=object),
+        "copies": np.array([1, 2]),
+        "boundary_eur": np.array([0.0, np.nan]),
+        "generation_eur": np.array([100.0, 16.0]),
+        "wear_eur": np.array([0.0, 1.0]),
+        "curtailment_eur": np.array([0.0, 2.0]),
+        "retail_eur": np.array([0.0, 4.0]),
+        "fee_eur": np.array([0.0, 8.0]),
+    }
+    costs = run_costs(rows, {"tn": "", "mv": "tn"})
+    assert costs.system == 100.0 + 2 * 31.0
+    assert np.isnan(costs.leaders)
+    # the root is the follower, also where nobody leads
+    feeder = {name: values[1:] for name, values in rows.items()}
+    feeder["boundary_eur"] = np.array([32.0])
+    costs = run_costs(feeder, {"mv": ""})
     assert (costs.system, costs.follower, costs.leaders) == (2 * 63.0, 2 * 63.0, 0.0)
+
+
+def test_costs_add_up_in_the_order_of_the_rows():
+    """A pairwise sum of these differs in the last bits."""
+    paid = np.random.default_rng(5).normal(size=200)
+    names = ("generation_eur", "wear_eur", "curtailment_eur", "retail_eur", "fee_eur")
+    rows = {
+        "grid": np.full(200, "mv", dtype=object),
+        "copies": np.ones(200, dtype=int),
+        "boundary_eur": paid,
+        **dict.fromkeys(names, np.zeros(200)),
+    }
+    total = 0.0
+    for eur in paid:
+        total += eur
+    assert total != paid.sum()
+    assert run_costs(rows, {"mv": ""}).system == total
