@@ -27,11 +27,11 @@ VARIANTS = ("scenario", "perfect", "short")
 _ONE_RUN = threading.Lock()
 
 
-def load_small(path, error_levels="[0.0, 1.0]"):
-    """Three members, with a shorter horizon and with perfect forecasts as well."""
+def load_small(path, error_levels="[0.0, 1.0]", *, short=True):
+    """Three members, with perfect forecasts as well, and with a shorter horizon if asked for."""
     settings = (*FORECAST, f"ensemble.error_levels={error_levels}", "ensemble.members=3")
-    variants = "ensemble.variants={ short = { steps = [{ count = 2, minutes = 15 }] } }"
-    return load_scenario(str(path), (*settings, variants))
+    variants = "short = { steps = [{ count = 2, minutes = 15 }] }" if short else ""
+    return load_scenario(str(path), (*settings, f"ensemble.variants={{ {variants} }}"))
 
 
 def cell(directory, level, member, variant="scenario", scheme="bottom_up"):

@@ -276,7 +276,10 @@ def test_streets_below_a_medium_voltage_feeder(build_medium, with_cascade, ratin
         assert drawn[1] < -0.05
 
 
-def test_what_the_feeder_cannot_serve_is_said(build_medium, with_cascade):
+def test_what_the_feeder_cannot_serve_is_said(build_medium, with_cascade, monkeypatch):
+    """No number of rounds makes it served."""
+    monkeypatch.setattr(tolerances, "COLD_ROUNDS", 5)
+    monkeypatch.setattr(tolerances, "MOST_ROUNDS", 5)
     system = build_medium(0.15)
     outcome = with_cascade(system, "ldd_admm").decide(0, measure(system)).outcomes[0]
     assert np.isnan(outcome.follower_cost_eur)

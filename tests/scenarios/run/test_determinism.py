@@ -12,6 +12,9 @@ from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.run import run_scenario
 from stackelgrid.scenarios.schema.load import load_scenario
 
+# decisions for one interval, where the world alone is looked at
+NEAR = "horizon.steps=[{ count = 1, minutes = 15 }]"
+
 
 def assert_bitwise_equal(first, second):
     """Compare all columns but wall times, which end in _s; NaN payloads count too."""
@@ -55,7 +58,7 @@ def test_threads_change_nothing(villages, run_of, villages_path, threads):
 
 
 def test_another_seed_draws_other_series(villages, run_of, villages_path):
-    other = run_of(villages_path, seed=4)
+    other = run_of(villages_path, NEAR, seed=4)
     assert other.summary["seed"] == 4
     for grid, kind in (("mv1", "load"), ("lv1", "load"), ("mv1", "pv")):
         assert (column(villages, grid, kind) != column(other, grid, kind)).all()
@@ -69,7 +72,7 @@ def test_grids_draw_their_own_series(villages):
 @pytest.fixture(scope="module")
 def skies(run_of, villages_path):
     return {
-        sky: run_of(villages_path, f"weather.sky={sky}", "time.intervals=6")
+        sky: run_of(villages_path, f"weather.sky={sky}", "time.intervals=6", NEAR)
         for sky in ("clear", "sunny", "cloudy")
     }
 

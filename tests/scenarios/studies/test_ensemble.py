@@ -191,8 +191,9 @@ def test_an_interrupted_ensemble_goes_on(finished, path, command, tmp_path):
     assert status_of(out) == "interrupted"
     before = {p: p.stat().st_mtime_ns for p in (out / "ensemble").glob("*/*/*/member=*/*")}
     assert 0 < len({p.parent for p in before}) < 6
-    resumed = command("ensemble", "--resume", out, "--workers", 2)
+    resumed = command("ensemble", "--resume", out, "--workers", 2, "--report")
     assert resumed.status == 0, resumed.stderr
+    assert f"report: {out / 'report.html'}" in resumed.stderr
     assert all(p.stat().st_mtime_ns == at for p, at in before.items())
     expected = result.tables.kpis
     expected = expected[(expected["error_level"] == 1.0) & (expected["member"] < 2)]

@@ -282,7 +282,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(swept, scenario, tmp_path,
 
     with (out / "manifest.jsonl").open("ab") as file:  # a full disk has cut the last line
         file.write(b'{"files":{"points/')
-    resumed = command("exactness", out / "scenario.toml", "--resume", out, "--json")
+    arguments = (out / "scenario.toml", "--resume", out, "--json", "--report")
+    resumed = command("exactness", *arguments)
     assert resumed.status == 0, resumed.stderr
     told = json.loads(resumed.stdout)
     assert (told["directory"], told["status"], told["points_done"]) == (str(out), "done", 8)

@@ -19,6 +19,8 @@ def compare(command, source, tmp_path):
     """Compare two schemes of one follower through the command, into tmp_path/out."""
 
     def call(*options):
+        if "--no-report" not in options:
+            options = ("--report", *options)
         return command(
             "compare",
             source,
