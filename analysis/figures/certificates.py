@@ -12,6 +12,7 @@ from stackelgrid.analysis.figures.frame import (
     marks,
     new_figure,
     rule,
+    state_cells,
     steps,
 )
 from stackelgrid.analysis.figures.verdict_states import (
@@ -19,7 +20,6 @@ from stackelgrid.analysis.figures.verdict_states import (
     LABELS,
     NONE,
     STATES,
-    color_scale,
     number,
 )
 from stackelgrid.analysis.results.axes import LEVELS, Clock, clock, grids_of, levels
@@ -43,23 +43,17 @@ def certificate_strip(run: Run) -> go.Figure:
     figure = new_figure(
         when, "grid", height=130 + 22 * len(rows), hovermode="closest", plot_bgcolor="#ffffff"
     )
-    figure.add_trace(
-        go.Heatmap(
-            # one cell alone has its width from dx only
-            x0=when.middles[0],
-            dx=float((when.edges[1] - when.edges[0]) / np.timedelta64(1, "ms")),
-            y=rows,
-            z=np.array([codes[row] for row in rows], dtype=np.int8),
-            zmin=-0.5,
-            zmax=len(STATES) - 0.5,
-            colorscale=color_scale(),
-            showscale=False,
-            xgap=0.5,
-            ygap=3,
-            text=[texts[row] for row in rows],
-            hovertemplate="%{y}, %{x|%H:%M}: %{text}<extra></extra>",
-        )
-    )
+    length = float((when.edges[1] - when.edges[0]) / np.timedelta64(1, "ms"))
+    cells = {
+        "x0": when.middles[0],
+        "dx": length,  # one cell alone has its width from here only
+        "xgap": 0.5,
+        "ygap": 3,
+        "text": [texts[row] for row in rows],
+        "hovertemplate": "%{y}, %{x|%H:%M}: %{text}<extra></extra>",
+    }
+    z = np.array([codes[row] for row in rows], dtype=np.int8)
+    figure.add_trace(state_cells(rows, z, COLORS, **cells))
     present, counts = np.unique([codes[row] for row in rows], return_counts=True)
     for code, count in zip(present, counts, strict=True):
         legend_mark(figure, f"{LABELS[STATES[code]]}: {count}", COLORS[code])

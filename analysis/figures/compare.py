@@ -171,25 +171,17 @@ def exchange(comparison: Comparison, basis: str, columns: int = 1) -> go.Figure:
             own = own.sort_values("start_h")
             if own.empty:
                 continue
-            figure.add_trace(
-                go.Scatter(
-                    x=[*own["start_h"], own["start_h"].iloc[-1] + own["dt_h"].iloc[-1]],
-                    y=[*own["p_mw"], own["p_mw"].iloc[-1]],
-                    mode="lines",
-                    line={
-                        "shape": "hv",
-                        "width": 2,
-                        "color": style.line_of(order.index(scheme))["color"],
-                        # schemes that agree lie on one another: the later ones show gaps
-                        "dash": style.DASHES[order.index(scheme) % len(style.DASHES)],
-                    },
-                    name=scheme,
-                    legendgroup=scheme,
-                    showlegend=k == 0,
-                    hovertemplate="%{y:.3f} MW",
-                ),
-                **place,
-            )
+            number = order.index(scheme)
+            # schemes that agree lie on one another: the later ones show gaps
+            dash = style.DASHES[number % len(style.DASHES)]
+            line = {"shape": "hv", "color": style.line_of(number)["color"], "dash": dash}
+            trace = go.Scatter(
+                x=[*own["start_h"], own["start_h"].iloc[-1] + own["dt_h"].iloc[-1]],
+                y=[*own["p_mw"], own["p_mw"].iloc[-1]],
+                mode="lines", line={**line, "width": 2}, name=scheme, legendgroup=scheme,
+                showlegend=k == 0, hovertemplate="%{y:.3f} MW",
+            )  # fmt: skip
+            figure.add_trace(trace, **place)
         figure.update_yaxes(title_text=f"{grid}, MW", **place)
         if k >= len(grids) - columns:  # the last one of its column
             figure.update_xaxes(title_text="hours from the start", showticklabels=True, **place)

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from stackelgrid.analysis import style
 from stackelgrid.analysis.ensemble.statistics import KEY_FIGURES, EnsembleTables, KeyFigure
 from stackelgrid.analysis.ensemble.variants import OWN, PERFECT
-from stackelgrid.analysis.figures.frame import faded
+from stackelgrid.analysis.figures.frame import faded, marks
 from stackelgrid.analysis.kpis.indicators import TOTAL
 
 _ROUNDING = 1e-6  # of the largest value
@@ -50,9 +50,8 @@ def key_figure(tables: EnsembleTables, shown: KeyFigure, grid: str = TOTAL) -> g
     levels = _levels(tables)
     schemes = tables.schemes
     of_intervals = shown.unit == "number"
-    what = (
-        "number of intervals" if of_intervals else f"{shown.kpi.replace('_', ' ')} in {shown.unit}"
-    )
+    what = f"{shown.kpi.replace('_', ' ')} in {shown.unit}"
+    what = "number of intervals" if of_intervals else what
     figure = _figure(what, levels)
     rows = tables.of(shown.kpi, grid)
     variants = (OWN, PERFECT) if shown.perfect else (OWN,)
@@ -87,11 +86,8 @@ def imbalance(tables: EnsembleTables) -> go.Figure:
     for n, scheme in enumerate(tables.schemes):
         for m, level in enumerate(levels):
             rows = pd.concat([tables.of("imbalance", g) for g in tables.boundaries])
-            own = rows[
-                (rows["scheme"] == scheme)
-                & (rows["variant"] == OWN)
-                & (rows["error_level"] == level)
-            ]
+            mine = (rows["scheme"] == scheme) & (rows["variant"] == OWN)
+            own = rows[mine & (rows["error_level"] == level)]
             name = f"level {level:g}" + (f", {scheme}" if len(tables.schemes) > 1 else "")
             figure.add_trace(
                 go.Bar(
@@ -154,15 +150,10 @@ def _members(
 ) -> None:
     own = rows[rows["error_level"].isin(levels)].sort_values(["error_level", "member"])
     places = np.array([levels.index(float(v)) for v in own["error_level"]], dtype=np.float64)
-    color = style.line_of(n)["color"]
-    figure.add_trace(
-        go.Scatter(
-            x=places + beside, y=own["value"], mode="markers", name=name,
-            marker={"color": faded(color, 0.45), "size": 8},
-            customdata=own["member"],
-            hovertemplate="member %{customdata}: %{y:,.2f}<extra></extra>",
-        )
-    )  # fmt: skip
+    mark = {"color": faded(style.line_of(n)["color"], 0.45), "size": 8}
+    hover = "member %{customdata}: %{y:,.2f}<extra></extra>"
+    figure.add_trace(marks(places + beside, own["value"], name, mark, hover))
+    figure.data[-1].customdata = own["member"]
 
 
 def _means(

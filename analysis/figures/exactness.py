@@ -16,6 +16,7 @@ from stackelgrid.analysis import style
 from stackelgrid.analysis.exactness.analysis import (
     CONDITION_NAMES,
     PREDICTED,
+    Cells,
     SweepTables,
     cells_of,
     conditions_table,
@@ -106,19 +107,9 @@ def conditions(tables: SweepTables, basis: str = "point") -> go.Figure:
 def exact_share(tables: SweepTables, across: str, up: str) -> go.Figure:
     """Percent of points that are exact by two dimensions, all others together."""
     cells = cells_of(tables.points, across, up)
-    return _heat(
-        100.0 * cells.exact_share,
-        (list(cells.columns.labels), DIMENSIONS[across]),
-        (list(cells.rows.labels), DIMENSIONS[up]),
-        ".0f",
-        {
-            "colorscale": style.SHARE_SCALE,
-            "zmin": 0.0,
-            "zmax": 100.0,
-            "colorbar": {"title": {"text": "%"}, "thickness": 12},
-            "hovertemplate": "%{z:.1f} % exact<extra></extra>",
-        },
-    )
+    colors = (style.SHARE_SCALE, 0.0, 100.0)
+    share, hover = 100.0 * cells.exact_share, "%{z:.1f} % exact"
+    return _heat(cells, across, up, share, colors, "%", "%{z:.0f}", hover)
 
 
 def fictitious_loss(tables: SweepTables, across: str, up: str) -> go.Figure:
@@ -130,19 +121,8 @@ def fictitious_loss(tables: SweepTables, across: str, up: str) -> go.Figure:
     loss = np.log10(np.maximum(cells.fictitious_loss_share, 10.0**_SMALLEST))
     limit = float(np.log10(EXACT_LOSS_SHARE))
     most = max(float(np.nanmax(loss, initial=limit)), limit + 1.0)
-    return _heat(
-        loss,
-        (list(cells.columns.labels), DIMENSIONS[across]),
-        (list(cells.rows.labels), DIMENSIONS[up]),
-        ".1f",
-        {
-            "colorscale": _scale_around(limit, _SMALLEST, most),
-            "zmin": _SMALLEST,
-            "zmax": most,
-            "colorbar": {"title": {"text": "log10"}, "thickness": 12},
-            "hovertemplate": "10^%{z:.2f} of the load<extra></extra>",
-        },
-    )
+    colors = (_scale_around(limit, _SMALLEST, most), _SMALLEST, most)
+    return _heat(cells, across, up, loss, colors, "log10", "%{z:.1f}", "10^%{z:.2f} of the load")
 
 
 def _scale_around(middle: float, low: float, high: float) -> list[list[Any]]:
@@ -155,25 +135,35 @@ def _scale_around(middle: float, low: float, high: float) -> list[list[Any]]:
 
 
 def _heat(
+    cells: Cells,
+    across: str,
+    up: str,
     values: Floats,
-    columns: tuple[list[str], str],
-    rows: tuple[list[str], str],
-    form: str,
-    own: dict[str, Any],
+    colors: tuple[Any, float, float],
+    unit: str,
+    number: str,
+    hover: str,
 ) -> go.Figure:
-    figure = go.Figure(
-        layout=style.layout(
-            height=150 + 34 * max(len(rows[0]), 5),
-            hovermode="closest",
-            plot_bgcolor=style.VERDICTS[""],  # cells without a solved point
-            margin={"l": 60, "r": 10, "t": 12, "b": 44},
-        )
-    )
+    """Heat map of values (rows, columns); `colors` are a scale and the values at its ends.
+
+    `number` and `hover` are Plotly's templates of a value; cells without a point are grey.
+    """
+    columns, rows = cells.columns.labels, cells.rows.labels
+    margin = {"l": 60, "r": 10, "t": 12, "b": 44}
+    layout = {"height": 150 + 34 * max(len(rows), 5), "hovermode": "closest", "margin": margin}
+    figure = go.Figure(layout=style.layout(plot_bgcolor=style.VERDICTS[""], **layout))
     many = values.size > 150  # numbers would not be readable
-    text = {} if many else {"texttemplate": f"%{{z:{form}}}", "textfont": {"size": 11}}
-    figure.add_trace(go.Heatmap(x=columns[0], y=rows[0], z=values, xgap=1, ygap=1, **text, **own))
-    figure.update_xaxes(title_text=columns[1], type="category", showgrid=False)
-    figure.update_yaxes(title_text=rows[1], type="category", showgrid=False)
+    text = {} if many else {"texttemplate": number, "textfont": {"size": 11}}
+    scale, low, high = colors
+    bar, told = {"title": {"text": unit}, "thickness": 12}, f"{hover}<extra></extra>"
+    figure.add_trace(
+        go.Heatmap(
+            x=columns, y=rows, z=values, xgap=1, ygap=1, colorscale=scale, zmin=low, zmax=high,
+            colorbar=bar, hovertemplate=told, **text,
+        )
+    )  # fmt: skip
+    figure.update_xaxes(title_text=DIMENSIONS[across], type="category", showgrid=False)
+    figure.update_yaxes(title_text=DIMENSIONS[up], type="category", showgrid=False)
     return figure
 
 

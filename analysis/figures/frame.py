@@ -1,5 +1,6 @@
 """Common parts of the figures of a run: axes over time, steps, areas, bands of percentiles."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,16 @@ def legend_mark(figure: go.Figure, name: str, color: str, symbol: str = "square"
     """Add a mark that stands in the legend only."""
     mark = {"symbol": symbol, "size": 12, "color": color}
     figure.add_trace(go.Scatter(x=[None], y=[None], mode="markers", name=name, marker=mark))
+
+
+def state_cells(
+    rows: Sequence[str], states: Any, colors: Sequence[str], **own: Any
+) -> dict[str, Any]:
+    """Heat map of the numbers of states (rows, columns), each in its colour, as Plotly's JSON."""
+    n = len(colors)
+    scale = [((k + end) / n, color) for k, color in enumerate(colors) for end in (0, 1)]
+    look = {"zmin": -0.5, "zmax": n - 0.5, "colorscale": scale, "showscale": False}
+    return {"type": "heatmap", "y": list(rows), "z": states, **look, **own}
 
 
 def wide(

@@ -5,6 +5,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
+from stackelgrid.analysis.figures.frame import marks
 from stackelgrid.analysis.figures.grid_map import GridMap, grid_map
 from stackelgrid.analysis.results.limits import bus_limits, with_limits
 from stackelgrid.analysis.run import Run
@@ -47,15 +48,10 @@ def voltage_map(
     span = voltage_range(run, [grid]) if range_pu is None else range_pu
     found = grid_map(run.network, grid)
     state = _state(run, grid, at, found)
-    own = {"xaxis": _hidden(), "yaxis": _hidden(scaleanchor="x", scaleratio=1.0)}
-    figure = go.Figure(
-        layout=style.layout(
-            height=430,
-            hovermode="closest",
-            margin={"l": 6, "r": 6, "t": 30, "b": 6},
-            **own,
-        )
-    )
+    hidden = {"visible": False}
+    axes = {"xaxis": hidden, "yaxis": {**hidden, "scaleanchor": "x", "scaleratio": 1.0}}
+    margin = {"l": 6, "r": 6, "t": 30, "b": 6}
+    figure = go.Figure(layout=style.layout(height=430, hovermode="closest", margin=margin, **axes))
     _draw_branches(figure, run, grid, at, found)
     figure.add_trace(
         go.Scatter(
@@ -91,21 +87,11 @@ def voltage_map(
         )
     )
     heads = found.buses.loc[found.buses.index.isin(found.heads)]
-    figure.add_trace(
-        go.Scatter(
-            x=heads["x"],
-            y=heads["y"],
-            mode="markers",
-            name="fed from here",
-            marker={"symbol": "square-open", "size": 17, "color": style.INK, "line": {"width": 2}},
-            hoverinfo="skip",
-        )
-    )
+    head = {"symbol": "square-open", "size": 17, "color": style.INK, "line": {"width": 2}}
+    figure.add_trace(marks(heads["x"], heads["y"], "fed from here", head))
     if state["beyond"].any():
         ring = {"size": 11, "color": "#ffffff", "line": {"color": style.INK, "width": 2.5}}
-        figure.add_trace(
-            go.Scatter(x=[None], y=[None], mode="markers", name="beyond its limit", marker=ring)
-        )
+        figure.add_trace(marks([None], [None], "beyond its limit", ring))
     return figure
 
 
@@ -141,17 +127,13 @@ def _draw_branches(figure: go.Figure, run: Run, grid: str, interval: int, found:
         if not chosen.any():
             continue
         x, y = _segments(found, chosen)
+        line = {"color": color, "width": width}
         figure.add_trace(
             go.Scatter(
-                x=x,
-                y=y,
-                mode="lines",
-                name=f"loading {name}",
-                line={"color": color, "width": width},
-                hoverinfo="skip",
+                x=x, y=y, mode="lines", name=f"loading {name}", line=line, hoverinfo="skip",
                 showlegend=full,
             )
-        )
+        )  # fmt: skip
 
 
 def _segments(found: GridMap, chosen: "np.typing.NDArray[np.bool_]") -> tuple[Floats, Floats]:
@@ -162,7 +144,3 @@ def _segments(found: GridMap, chosen: "np.typing.NDArray[np.bool_]") -> tuple[Fl
         at = found.buses[axis].reindex(ends.ravel()).to_numpy().reshape(-1, 2)
         result.append(np.column_stack([at, np.full(len(at), np.nan)]).ravel())
     return result[0], result[1]
-
-
-def _hidden(**own: object) -> dict[str, object]:
-    return {"visible": False, **own}

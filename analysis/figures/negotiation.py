@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.figures.frame import faded, legend_mark
+from stackelgrid.analysis.figures.frame import faded, legend_mark, state_cells
 from stackelgrid.analysis.kpis.negotiation import (
     RESIDUALS,
     cold_and_warm,
@@ -64,23 +64,16 @@ def schedules_held(run: RunRecord) -> go.Figure:
         layout=style.layout(height=int(150 + 24 * len(held)), hovermode="closest", showlegend=True)
     )
     codes = held.to_numpy(dtype=np.float64)
-    n = len(states)
-    scale = [[(k + e) / n, color] for k, (_, color) in enumerate(states) for e in (0, 1)]
     told = [[states[int(c)][0] if np.isfinite(c) else "" for c in row] for row in codes]
-    figure.add_trace(
-        go.Heatmap(
-            x=[int(c) for c in held.columns], y=[str(g) for g in held.index], z=codes,
-            zmin=-0.5, zmax=n - 0.5, colorscale=scale, showscale=False, xgap=1, ygap=1,
-            customdata=told,
-            hovertemplate="%{y}, interval %{x}: %{customdata}<extra></extra>",
-        )
-    )  # fmt: skip
+    intervals = [int(c) for c in held.columns]
+    hover = "%{y}, interval %{x}: %{customdata}<extra></extra>"
+    cells = {"x": intervals, "xgap": 1, "ygap": 1, "customdata": told, "hovertemplate": hover}
+    colors = [color for _, color in states]
+    figure.add_trace(state_cells([str(g) for g in held.index], codes, colors, **cells))
     for k in np.unique(codes[np.isfinite(codes)]).astype(int):
         legend_mark(figure, *states[k])
     figure.update_yaxes(title_text="agent", autorange="reversed", type="category", showgrid=False)
-    figure.update_xaxes(
-        showgrid=False, zeroline=False, **_intervals([int(c) for c in held.columns])
-    )
+    figure.update_xaxes(showgrid=False, zeroline=False, **_intervals(intervals))
     return figure
 
 

@@ -30,9 +30,3 @@ def state_of(verdict: object, exactness_asked: bool) -> str:
 def number(verdict: object, exactness_asked: bool) -> int:
     """Return the position of a verdict's state in STATES."""
     return STATES.index(state_of(verdict, exactness_asked))
-
-
-def color_scale() -> list[tuple[float, str]]:
-    """Return the colours of STATES as a stepped Plotly scale from -0.5 to len(STATES) - 0.5."""
-    n = len(STATES)
-    return [((k + end) / n, color) for k, color in enumerate(COLORS) for end in (0, 1)]

@@ -78,74 +78,69 @@ class Chunk:
 
 
 class LiveRun:
-    """Reader of a run that may still be running; reads each row once and writes nothing.
+    """A run that may still be running; reads each row once and writes nothing.
 
     Raises ResultsError for a directory that holds no run. `update` may be called from several
-    threads; frames returned by `table` are never changed afterwards.
+    threads; frames returned by `table` are never changed afterwards. `run` is the run as of
+    opening; `identity` changes if another run begins in the directory; `step` is the length of an
+    interval, `times` are the starts of all planned ones in local time; `grids` have no elements
+    before the first interval.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.run = Run(directory)
+        self.identity = _identity(directory)
+        self.step = pd.Timedelta(hours=self.run.dt_h)
+        self.times = _times(self.run, self.step)
+        self.grids: tuple[GridGeometry, ...] = ()
+        names = tuple(self.run.grids)
+        self._tables = {
+            n: GrowingTable(directory, n, names, c, required=n in _REQUIRED)
+            for n, c in _COLUMNS.items()
+        }
+        self._summary: dict[str, Any] = {}
+        self._manifest = self.run.manifest  # what it has compared is not compared again
+        self._log = LogTail(directory / "log.jsonl")
+        self._stamp = -1
+        self._first: tuple[int, float] | None = None
+        self._positions: dict[str, pd.MultiIndex] = {}
+        self._unrated = np.empty(0, dtype=bool)
+        self._look()
         self._lock = threading.Lock()
-        self._read = _Reading(directory)
-        self._problem = ""
 
     def update(self) -> Progress:
         """Read the results recorded since the last call."""
         with self._lock:
+            problem = ""
             try:
-                if _identity(self.directory) != self._read.identity:
-                    self._read = _Reading(self.directory)
+                if _identity(self.directory) == self.identity:
+                    self._look()
                 else:
-                    self._read.look()
-                self._problem = ""
+                    other = vars(type(self)(self.directory))
+                    vars(self).update(other | {"_lock": self._lock})
             except ResultsError as error:  # the page keeps its content and shows the error
-                self._problem = str(error)
-            return self._read.progress(self._problem)
-
-    @property
-    def run(self) -> Run:
-        """The run as of opening."""
-        return self._read.run
-
-    @property
-    def identity(self) -> str:
-        """Identity of the run; it changes if another run begins in the directory."""
-        return self._read.identity
-
-    @property
-    def step(self) -> pd.Timedelta:
-        """Length of an interval."""
-        return self._read.step
-
-    @property
-    def times(self) -> pd.DatetimeIndex:
-        """Starts of all planned intervals in local time."""
-        return self._read.times
-
-    @property
-    def grids(self) -> tuple[GridGeometry, ...]:
-        """Geometry of all grids; without elements before the first interval."""
-        return self._read.grids
+                problem = str(error)
+            return self._progress(problem)
 
     @property
     def running(self) -> bool:
         """True if the run is running according to its summary."""
-        return bool(self._read.summary["status"] == "running")
+        return bool(self._summary["status"] == "running")
 
     @property
     def done(self) -> int:
         """Number of intervals read."""
-        return int(self._read.summary["intervals_done"])
+        return int(self._summary["intervals_done"])
 
     @property
     def planned(self) -> int:
         """Number of planned intervals."""
-        return int(self._read.summary["intervals_planned"])
+        return int(self._summary["intervals_planned"])
 
     def table(self, name: str) -> pd.DataFrame:
         """Return the rows of a table read so far."""
-        return self._read.tables[name].frame
+        return self._tables[name].frame
 
     def grid(self, name: str) -> GridGeometry:
         """Return the geometry of one grid."""
@@ -156,15 +151,15 @@ class LiveRun:
         with self._lock:
             done = self.done
             first = min(max(first, 0), done)
-            vm = self._read.voltages(first, done)
-            loading = self._read.loadings(first, done)
+            vm = self._voltages(first, done)
+            loading = self._loadings(first, done)
         return Chunk(first, done, _base64(vm), _base64(loading))
 
     def tightest(self) -> int:
         """Return the interval with the smallest margin of a bus to its limit; 0 without any."""
         with self._lock:
-            vm = self._read.voltages(0, self.done)
-            grids = self._read.grids
+            vm = self._voltages(0, self.done)
+            grids = self.grids
         low = np.concatenate([g.low_pu for g in grids])
         high = np.concatenate([g.high_pu for g in grids])
         margin = np.fmin(high - vm, vm - low) if vm.size else np.empty((0, 0))
@@ -173,31 +168,7 @@ class LiveRun:
             return 0
         return int(np.where(known, margin, np.inf).min(axis=1).argmin())
 
-
-class _Reading:
-    """Values read of one run; `look` reads new ones. Raises ResultsError."""
-
-    def __init__(self, directory: Path) -> None:
-        self.run = Run(directory)
-        self.identity = _identity(directory)
-        self.step = pd.Timedelta(hours=self.run.dt_h)
-        self.times = _times(self.run, self.step)
-        names = tuple(self.run.grids)
-        self.tables = {
-            n: GrowingTable(directory, n, names, c, required=n in _REQUIRED)
-            for n, c in _COLUMNS.items()
-        }
-        self.summary: dict[str, Any] = {}
-        self.grids: tuple[GridGeometry, ...] = ()
-        self._manifest = self.run.manifest  # what it has compared is not compared again
-        self._log = LogTail(directory / "log.jsonl")
-        self._stamp = -1
-        self._first: tuple[int, float] | None = None
-        self._positions: dict[str, pd.MultiIndex] = {}
-        self._unrated = np.empty(0, dtype=bool)
-        self.look()
-
-    def look(self) -> None:
+    def _look(self) -> None:
         """Read all tables up to the recorded intervals; none if one of them cannot be read."""
         path = self.run.directory / "summary.json"
         try:
@@ -208,30 +179,30 @@ class _Reading:
             return
         summary = run_summary(self.run.directory)
         done = int(summary["intervals_done"])
-        check_held(self._manifest, summary, tuple(self.tables), done)
-        for table in self.tables.values():
+        check_held(self._manifest, summary, tuple(self._tables), done)
+        for table in self._tables.values():
             table.update(done)
         self._log.update()
         if not self.grids or not self.grids[0].bus:
             self._settle()
         if done and (self._first is None or done < self._first[0]):
             self._first = done, float(summary["wall_s"])
-        self.summary, self._stamp = summary, stamp
+        self._summary, self._stamp = summary, stamp
 
-    def voltages(self, first: int, done: int) -> _Values:
+    def _voltages(self, first: int, done: int) -> _Values:
         """Return voltages (intervals, buses) in p.u."""
         return self._matrix("bus", _BUS, "vm_pu", first, done)
 
-    def loadings(self, first: int, done: int) -> _Values:
+    def _loadings(self, first: int, done: int) -> _Values:
         """Return loadings (intervals, branches) in percent; NaN without a rating."""
         values = self._matrix("branch", _BRANCH, "loading_percent", first, done)
         if values.size:
             values[:, self._unrated] = np.nan
         return values
 
-    def progress(self, problem: str) -> Progress:
+    def _progress(self, problem: str) -> Progress:
         """Return the progress; `left_s` is based on the pace since the first reading."""
-        s = self.summary
+        s = self._summary
         done, planned, wall_s = (
             int(s["intervals_done"]), int(s["intervals_planned"]), float(s["wall_s"]),
         )  # fmt: skip
@@ -283,7 +254,7 @@ class _Reading:
         """
         limits = loading_limits(self.run) if has_network(self.run) else pd.Series(dtype=float)
         if not limits.notna().any():
-            recorded = self.tables["branch"].frame.astype({"grid": str})
+            recorded = self._tables["branch"].frame.astype({"grid": str})
             most = recorded.groupby(_BRANCH)[["loading_percent", "i_ka"]].max()
             unrated = (most["i_ka"] > 0.0) & ~(most["loading_percent"] > 0.0)
             limits = pd.Series(np.where(unrated, np.nan, 100.0), index=most.index)
@@ -291,7 +262,7 @@ class _Reading:
         return limits.reindex(at).to_numpy(dtype=np.float64)
 
     def _first_rows(self, table: str, columns: list[str]) -> pd.DataFrame:
-        frame = self.tables[table].frame
+        frame = self._tables[table].frame
         first: pd.DataFrame = frame.loc[frame["interval"] == frame["interval"].min(), columns]
         return first
 
@@ -301,7 +272,7 @@ class _Reading:
         if positions is None:
             return np.empty((done - first, 0), dtype="<f4")
         values = np.full((done - first, len(positions)), np.nan, dtype="<f4")
-        frame = self.tables[table].frame
+        frame = self._tables[table].frame
         frame = frame[frame["interval"].between(first, done - 1)]
         if len(frame):
             at = positions.get_indexer(pd.MultiIndex.from_frame(frame[key]))

@@ -5,11 +5,12 @@ from typing import Any
 import pandas as pd
 
 from stackelgrid.analysis import style
+from stackelgrid.analysis.figures.frame import state_cells
 from stackelgrid.analysis.figures.verdict_states import (
+    COLORS,
     LABELS,
     NONE,
     STATES,
-    color_scale,
     state_of,
 )
 from stackelgrid.analysis.results.findings import beyond_in_reality
@@ -62,16 +63,15 @@ def strip_figure(run: LiveRun) -> dict[str, Any]:
         for column in ("state", "mark", "reason")
     }
     states = wide["state"]
+    numbers = [
+        [STATES.index(s) if s in STATES else None for s in row]
+        for row in states.to_numpy().tolist()
+    ]
     figure: dict[str, Any] = {
-        "data": [{
-            "type": "heatmap",
+        "data": [state_cells(names, numbers, COLORS, **{
             # one cell alone has its width from dx only
             "x0": (run.times[0] + run.step / 2).isoformat(), "dx": run.step / pd.Timedelta("1ms"),
-            "y": names,
-            "z": [[STATES.index(s) if s in STATES else None for s in row]
-                  for row in states.to_numpy().tolist()],
-            "zmin": -0.5, "zmax": len(STATES) - 0.5,
-            "colorscale": color_scale(), "showscale": False, "ygap": 2,
+            "ygap": 2,
             "xgap": 1 if run.planned <= _GAPS_MOST else 0,
             "text": wide["mark"].fillna("").to_numpy().tolist(),
             "texttemplate": "%{text}",
@@ -82,7 +82,7 @@ def strip_figure(run: LiveRun) -> dict[str, Any]:
             ],
             "hovertemplate": "%{y}, %{x|%d %b %H:%M}: %{customdata[1]} %{customdata[2]}"
                              "<extra></extra>",
-        }],
+        })],
         "layout": style.layout(
             height=_MARGIN + _ROW * len(names),
             margin={"l": 44, "r": 12, "t": 8, "b": 60},
