@@ -23,10 +23,8 @@ from stackelgrid.controllers.certification.mixture_search import (
 from stackelgrid.controllers.certification.transmission import TransmissionCertifier
 from stackelgrid.controllers.errors import NetworkError, PowerFlowError
 from stackelgrid.controllers.networks.limits import net_limits
-from stackelgrid.controllers.networks.meshed import MeshedNetwork
 from stackelgrid.controllers.networks.order import net_order
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow, AcState
-from stackelgrid.controllers.networks.radial import voltage_band
 from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.controllers.system import Feeder, Transmission
 from stackelgrid.controllers.verdict import TransmissionCertificate
@@ -166,21 +164,11 @@ class TransmissionMixtures:
     def __init__(self, transmission: Transmission, children: Mapping[str, int]) -> None:
         self.transmission, self.children = transmission, dict(children)
         net, network, name = transmission.net, transmission.network, transmission.name
-        units = transmission.devices.units
         position = bus_positions(name, network.bus_index, children)
         self.at_bus = _incidence(network.buses, position)
         self._certifier = TransmissionCertifier(net, network, transmission.devices, name)
         self._rated = np.isfinite(network.rating)
-        self._dc = _DcFlow(network)
-        where = {bus: i for i, bus in enumerate(network.bus_index)}
-        unit_at = np.array([where[int(bus)] for bus in units.bus], dtype=np.int64)
-        self._unit_at_bus = _incidence(network.buses, unit_at)
-        # limits: voltages, reactive power of slack and generators, the slack
-        stated = [t.reindex(columns=["min_q_mvar", "max_q_mvar"]) for t in (net.ext_grid, net.gen)]
-        q = np.concatenate([t.to_numpy(dtype=float) for t in stated]) / network.base_mva
-        slack, (vm_min, vm_max) = units.table.index("ext_grid"), voltage_band(net)
-        self._low = np.array([*vm_min, *q[:, 0], units.p_min_mw[slack] / network.base_mva])
-        self._high = np.array([*vm_max, *q[:, 1], units.p_max_mw[slack] / network.base_mva])
+        self._low, self._high = self._certifier.limits
 
     def check(
         self,
@@ -201,7 +189,7 @@ class TransmissionMixtures:
         Raises NetworkError for shapes and names that do not fit and for values that are not finite.
         """
         name, steps = self.transmission.name, np.shape(unit_p_mw)[-1]
-        buses, units = self._unit_at_bus.shape
+        buses, units = self._certifier.at_bus.shape
         check_values(name, "unit_p_mw", unit_p_mw, (units, steps))
         check_values(name, "load_p_mw", load_p_mw, (buses, steps))
         check_values(name, "load_q_mvar", load_q_mvar, (buses, steps))
@@ -213,7 +201,7 @@ class TransmissionMixtures:
         self, unit_p_mw: Floats, load_p_mw: Floats, load_q_mvar: Floats
     ) -> tuple[TransmissionCertificate, AcMixtures]:
         """Return the certificate of columns of dispatch and consumption, and AC results."""
-        flow = self._dc.flows(self._unit_at_bus @ unit_p_mw - load_p_mw)
+        flow = self._certifier.dc_flows(unit_p_mw, load_p_mw)
         found = self._certifier.certify(unit_p_mw, load_p_mw, load_q_mvar, flow)
         base = self.transmission.network.base_mva
         values = np.concatenate(
@@ -255,28 +243,6 @@ class _TransmissionPoint:
         unit = np.repeat(self._unit_p[:, [step]], p_mw.shape[1], axis=1)
         load_p, load_q = self._load_p[:, [step]], self._load_q[:, [step]]
         return self._grid.certified(unit, load_p + at_bus @ p_mw, load_q + at_bus @ q_mvar)
-
-
-class _DcFlow:
-    """Flows of the DC model by power transfer distribution factors, in MW."""
-
-    def __init__(self, network: MeshedNetwork) -> None:
-        branches = np.arange(network.branches)
-        incidence = np.zeros((network.branches, network.buses))
-        incidence[branches, network.from_bus] = 1.0
-        incidence[branches, network.to_bus] = -1.0
-        kept = np.arange(network.buses) != network.reference
-        flow = network.b[:, None] * incidence
-        factors = np.zeros_like(flow)
-        factors[:, kept] = np.linalg.solve((incidence.T @ flow)[kept][:, kept], flow[:, kept].T).T
-        shifted = network.b * network.shift
-        self._factors = factors
-        self._offset = factors @ (incidence.T @ shifted - network.shunt_g) - shifted
-        self._base = network.base_mva
-
-    def flows(self, injection_mw: Floats) -> Floats:
-        """Flows (branches, columns) of injections (n, columns); the slack balances."""
-        return np.asarray(self._factors @ injection_mw + self._base * self._offset[:, None])
 
 
 def _incidence(buses: int, position: Ints) -> Floats:

@@ -48,12 +48,26 @@ class TransmissionCertifier:
         )
         where = {b: i for i, b in enumerate(network.bus_index)}
         position = np.array([where[int(b)] for b in self.units.bus], dtype=np.int64)
-        self._at_bus = np.zeros((network.buses, len(table)))
-        self._at_bus[position, np.arange(len(table))] = 1.0
-        self._injected = self._at_bus * (table == "sgen")  # the others are generators in AC
+        self.at_bus = np.zeros((network.buses, len(table)))
+        self.at_bus[position, np.arange(len(table))] = 1.0
+        self._injected = self.at_bus * (table == "sgen")  # the others are generators in AC
         self._vm_min, self._vm_max = voltage_band(net)
         self._q_min, self._q_max = _reactive_limits(net)
         self._dc = _DcFlow(network)
+
+    @property
+    def limits(self) -> tuple[Floats, Floats]:
+        """Low and high limits in p.u.: voltages, reactive powers as `unit_q_mvar`, the slack."""
+        base, units = self.network.base_mva, self.units
+        slack_p = [side[self._slack] / base for side in (units.p_min_mw, units.p_max_mw)]
+        return (
+            np.array([*self._vm_min, *self._q_min / base, slack_p[0]]),
+            np.array([*self._vm_max, *self._q_max / base, slack_p[1]]),
+        )
+
+    def dc_flows(self, unit_p_mw: Floats, load_p_mw: Floats) -> Floats:
+        """Flows (branches, T) of the DC model in MW."""
+        return self._dc.flows(self.at_bus @ unit_p_mw - load_p_mw)
 
     def certify(
         self,
@@ -74,7 +88,7 @@ class TransmissionCertifier:
         """
         base, steps = self.network.base_mva, unit_p_mw.shape[1]
         if dc_branch_mw is None:
-            dc_branch_mw = self._dc.flows(self._at_bus @ unit_p_mw - load_p_mw)
+            dc_branch_mw = self.dc_flows(unit_p_mw, load_p_mw)
         states, collapse = self._states(unit_p_mw, load_p_mw, load_q_mvar)
         vm = _columns([s.vm_pu if s else None for s in states], self.network.buses)
         loading = _columns(

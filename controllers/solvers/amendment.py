@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.restricted import BoundRows
 from stackelgrid.profiles.arrays import Floats, Ints
 
 
@@ -46,15 +46,16 @@ class Amendment:
         q, b = data.q.copy(), data.b.copy()
         for name, price in self.price.items():
             q[columns[name]] += weight * price
-        bounds = bound_rows(program)
-        sides = ((self.upper, bounds.upper, 1.0), (self.lower, bounds.lower, -1.0))
-        for changes, rows, sign in sides:
+        bounds = BoundRows(program)
+        for changes, sign in ((self.upper, 1.0), (self.lower, -1.0)):
+            place = bounds.place(sign)
             for name, values in changes.items():
-                at = rows[columns[name]]
+                at = place[columns[name]]
                 there = (at >= 0) & np.isfinite(values)
+                at = at[there]
                 # a bound row reads a x <= b with a single coefficient a
-                limit = sign * np.abs(bounds.coefficient[at[there]]) * values[there]
-                b[at[there]] = np.minimum(b[at[there]], limit)
+                rows, limit = bounds.rows[at], sign * np.abs(bounds.values[at]) * values[there]
+                b[rows] = np.minimum(b[rows], limit)
         return ProgramData(q, b, data.offset)
 
 
@@ -65,27 +66,3 @@ def _joined(
     for name, values in other.items():
         joined[name] = rule(joined[name], values) if name in joined else values
     return joined
-
-
-@dataclass(frozen=True)
-class BoundRows:
-    """Rows with a single variable by its column, -1 for none; the rows' coefficient."""
-
-    upper: Ints
-    lower: Ints
-    coefficient: Floats
-
-
-def bound_rows(program: ConicProgram) -> BoundRows:
-    """Find the inequalities with a single variable."""
-    first, last = program.zero, program.zero + program.nonneg
-    rows = csr_array(csr_array(program.matrix)[first:last])
-    single = np.flatnonzero(np.diff(rows.indptr) == 1)
-    column = rows.indices[rows.indptr[single]]
-    value = rows.data[rows.indptr[single]]
-    upper, lower = np.full((2, program.variables), -1, dtype=np.int64)
-    upper[column[value > 0.0]] = first + single[value > 0.0]
-    lower[column[value < 0.0]] = first + single[value < 0.0]
-    coefficient = np.zeros(program.rows)
-    coefficient[first + single] = value
-    return BoundRows(upper, lower, coefficient)

@@ -1,5 +1,6 @@
 """Protocol of mixed-integer conic backends, their solutions, and the check of these."""
 
+import importlib.metadata
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -177,6 +178,14 @@ def _without_point(
 ) -> MixedIntegerSolution:
     nan = float("nan")
     return MixedIntegerSolution(status, np.zeros(0), nan, bound, nan, claim.nodes, seconds, message)
+
+
+def installed_version(package: str) -> str | None:
+    """Version of an installed package, None where there is none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def answer_within(wait_s: float, ask: Callable[[], _T]) -> _T | None:

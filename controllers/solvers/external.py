@@ -1,7 +1,6 @@
 """Gurobi, Xpress and COPT through Pyomo's solver interfaces, where they are installed."""
 
 import importlib
-import importlib.metadata
 import importlib.util
 import warnings
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from stackelgrid.controllers.solvers.backend import (
     Claim,
     LicenceState,
     answer_within,
+    installed_version,
 )
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SearchStatus
 from stackelgrid.profiles.arrays import Floats
@@ -99,10 +99,7 @@ def external(name: str) -> External:
 
 def version(solver: External) -> str | None:
     """Version of the solver's package, None where it is not installed."""
-    try:
-        return importlib.metadata.version(solver.package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    return installed_version(solver.package)
 
 
 @cache

@@ -1,7 +1,6 @@
 """HiGHS as an independent solver of convex quadratic programs, block by block."""
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import highspy
@@ -9,7 +8,7 @@ import numpy as np
 from scipy.sparse import triu
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SolverStatus
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution, SolverStatus
 from stackelgrid.controllers.solvers.highs import load, run_highs
 from stackelgrid.controllers.solvers.polyhedron import Block, Splitting
 from stackelgrid.profiles.arrays import Floats
@@ -27,18 +26,6 @@ _STATUS: dict[Any, SolverStatus] = {
 }
 
 
-@dataclass(frozen=True)
-class QuadraticResult:
-    """Result of HiGHS; `violation` is ConicProgram's own check of x. NaN without an optimum."""
-
-    status: SolverStatus
-    objective: float
-    x: Floats
-    violation: float
-    seconds: float
-    message: str
-
-
 class QuadraticSolver:
     """HiGHS's simplex and active-set methods bound to one program without cones.
 
@@ -53,8 +40,8 @@ class QuadraticSolver:
         self.program = program
         self._splitting = Splitting(program)
 
-    def solve(self, data: ProgramData) -> QuadraticResult:
-        """Solve one instance."""
+    def solve(self, data: ProgramData) -> Solution:
+        """Solve one instance; there are no multipliers, so the bound is the objective."""
         started = time.perf_counter()
         program, split = self.program, self._splitting.blocks(data)
         x = np.full(program.variables, np.nan)
@@ -71,8 +58,8 @@ class QuadraticSolver:
             objective = program.objective(x, data)
             if not violation <= tolerances.POINT_VIOLATION:
                 status, message = "failed", f"row {row} is violated by {violation:.1e}"
-        seconds = time.perf_counter() - started
-        return QuadraticResult(status, objective, x, violation, seconds, message)
+        none, seconds = np.zeros(0), time.perf_counter() - started
+        return Solution(status, x, none, objective, objective, violation, 0, seconds, message)
 
 
 def load_block(block: Block, *, quadratic: bool) -> Any:
@@ -85,7 +72,7 @@ def load_block(block: Block, *, quadratic: bool) -> Any:
         {"qp_regularization_value": 0.0},
     )
     if quadratic and block.quadratic.nnz:
-        lower = block.shape.hessian
+        lower = block.hessian
         hessian = highspy.HighsHessian()
         hessian.dim_ = len(block.q)
         hessian.format_ = highspy.HessianFormat.kTriangular

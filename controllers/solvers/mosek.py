@@ -4,8 +4,6 @@ Written against the MOSEK Optimizer API for Python 11.2. A task can be built, wr
 back without a licence; only `solve` needs one.
 """
 
-import importlib
-import importlib.metadata
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +19,7 @@ from stackelgrid.controllers.solvers.backend import (
     Claim,
     LicenceState,
     answer_within,
+    installed_version,
 )
 from stackelgrid.controllers.solvers.checks import check_data, check_program, contradiction
 from stackelgrid.controllers.solvers.conic import (
@@ -40,10 +39,10 @@ from stackelgrid.controllers.solvers.mosek_task import (
 
 def version() -> str:
     """Version of the installed package; raises SolverError where there is none."""
-    try:
-        return importlib.metadata.version("mosek")
-    except importlib.metadata.PackageNotFoundError:
-        raise SolverError("mosek is not installed: pip install mosek") from None
+    found = installed_version("mosek")
+    if found is None:
+        raise SolverError("mosek is not installed: pip install mosek")
+    return found
 
 
 @cache

@@ -1,6 +1,6 @@
 """A program without cones as boxes and rows, split into what is connected."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csc_array, csr_array, triu
@@ -16,10 +16,12 @@ _EMPTY_ROW = 1e-9
 
 
 @dataclass(frozen=True)
-class BlockShape:
-    """Part of a block that no data change: its columns and rows in the program, its matrices.
+class Block:
+    """min 1/2 y'Py + q'y  s.t.  lower <= y <= upper,  row_lower <= matrix y <= row_upper.
 
-    P is the upper triangle, `hessian` the same entries as lower triangle by columns.
+    `columns` and `rows` are the places of y and the rows in the program; no row and no term of P
+    leaves the block. `quadratic` is the upper triangle of P, `hessian` the same entries as lower
+    triangle by columns. Of a block without data bounds and q are empty.
     """
 
     columns: Ints
@@ -27,36 +29,11 @@ class BlockShape:
     matrix: csr_array
     quadratic: csc_array
     hessian: csc_array
-
-
-@dataclass(frozen=True)
-class Block:
-    """min 1/2 y'Py + q'y  s.t.  lower <= y <= upper,  row_lower <= matrix y <= row_upper.
-
-    `columns` are the places of y in the program; no row and no term of P leaves the block.
-    """
-
-    shape: BlockShape
     lower: Floats
     upper: Floats
     row_lower: Floats
     row_upper: Floats
     q: Floats
-
-    @property
-    def columns(self) -> Ints:
-        """Places of y in the program."""
-        return self.shape.columns
-
-    @property
-    def matrix(self) -> csr_array:
-        """Coefficients of the rows."""
-        return self.shape.matrix
-
-    @property
-    def quadratic(self) -> csc_array:
-        """Upper triangle of P."""
-        return self.shape.quadratic
 
     def cost(self, y: Floats) -> float:
         """Objective at y."""
@@ -102,17 +79,22 @@ class Splitting:
         links = abs(rest).T @ abs(rest) + abs(program.quadratic)
         count, label = connected_components(links, directed=False)
         row_label = label[rest.indices[rest.indptr[:-1]]] if len(rows) else np.zeros(0, dtype=int)
-        shapes = []
+        none, shapes = np.zeros(0), []
         for k in range(count):
             columns, inside = np.flatnonzero(label == k), np.flatnonzero(row_label == k)
             quadratic = csc_array(triu(program.quadratic[columns][:, columns]))
             shapes.append(
-                BlockShape(
+                Block(
                     columns=columns.astype(np.int64),
                     rows=rows[inside].astype(np.int64),
                     matrix=csr_array(rest[inside][:, columns]),
                     quadratic=quadratic,
                     hessian=csc_array(quadratic.T),
+                    lower=none,
+                    upper=none,
+                    row_lower=none,
+                    row_upper=none,
+                    q=none,
                 )
             )
         self._shapes = tuple(shapes)
@@ -128,8 +110,8 @@ class Splitting:
         np.minimum.at(upper, self._column, ends[1])
         missed = np.where(self._equation, np.abs(data.b), np.maximum(-data.b, 0.0))[self._empty]
         blocks = tuple(
-            Block(
-                shape=shape,
+            replace(
+                shape,
                 lower=lower[shape.columns],
                 upper=upper[shape.columns],
                 row_lower=low[shape.rows],

@@ -1,13 +1,16 @@
 """Registry of solvers, their availability, and the choice for a run."""
 
-import importlib.metadata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.solvers import external, mosek, scip
-from stackelgrid.controllers.solvers.backend import LicenceState, MixedIntegerBackend
+from stackelgrid.controllers.solvers.backend import (
+    LicenceState,
+    MixedIntegerBackend,
+    installed_version,
+)
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver, RefinedClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData
 from stackelgrid.controllers.solvers.decomposition import Decomposition
@@ -16,9 +19,17 @@ from stackelgrid.controllers.solvers.mixed_search import MixedOptions, MixedSolu
 from stackelgrid.profiles.arrays import Floats
 
 Kind = Literal["conic", "milp master", "mixed-integer conic"]
+CONIC_KIND: Kind = "conic"
+MASTER_KIND: Kind = "milp master"
+MIXED_KIND: Kind = "mixed-integer conic"
 
 CONIC = ("clarabel", "mosek")
-MIXED_INTEGER = ("misocp", "mosek", "scip", "gurobi", "xpress", "copt")
+MIXED_INTEGER = ("misocp", "mosek", "scip", *(solver.name for solver in external.EXTERNALS))
+_LISTED = (
+    *((name, CONIC_KIND) for name in CONIC),
+    ("highs", MASTER_KIND),
+    *((name, MIXED_KIND) for name in MIXED_INTEGER),
+)
 
 _FREE = LicenceState(True, "open source")
 _EXPLICIT_WAIT_S = 30.0  # a solver named by the user is waited for, for its licence server
@@ -50,21 +61,11 @@ OPEN_MIXED_INTEGER = Choice("misocp", ClarabelSolver.version, None)
 
 def available_backends() -> tuple[Backend, ...]:
     """List every solver the project knows, installed or not, and which ones a run would take."""
-    conic, mixed = choose(False).name, choose(True).name
-    licence = mosek.licence_state()
-    found = [
-        Backend("clarabel", "conic", ClarabelSolver.version, _FREE, conic == "clarabel"),
-        Backend("mosek", "conic", _version("mosek"), licence, conic == "mosek"),
-        Backend("highs", "milp master", _version("highspy"), _FREE, mixed == "misocp"),
-        Backend("misocp", "mixed-integer conic", _driver_version(), _FREE, mixed == "misocp"),
-        Backend("mosek", "mixed-integer conic", _version("mosek"), licence, mixed == "mosek"),
-        Backend("scip", "mixed-integer conic", _version("pyscipopt"), _scip_state(), False),
-    ]
-    for solver in external.EXTERNALS:
-        state = external.licence_state(solver.name)
-        kind: Kind = "mixed-integer conic"
-        found.append(Backend(solver.name, kind, external.version(solver), state, False))
-    return tuple(found)
+    mixed = choose(True).name
+    used = {(choose(False).name, CONIC_KIND), (mixed, MIXED_KIND)}
+    if mixed == "misocp":
+        used.add(("highs", MASTER_KIND))
+    return tuple(Backend(n, kind, *_found(n), (n, kind) in used) for n, kind in _LISTED)
 
 
 def choose(mixed_integer: bool, wanted: str | None = None) -> Choice:
@@ -169,40 +170,32 @@ def solver_table() -> str:
 
 
 def _explicit(mixed_integer: bool, wanted: str) -> Choice:
-    accepted = MIXED_INTEGER if mixed_integer else CONIC
-    kind = "mixed-integer conic" if mixed_integer else "conic"
+    accepted, kind = (MIXED_INTEGER, MIXED_KIND) if mixed_integer else (CONIC, CONIC_KIND)
     if wanted not in accepted:
         raise SolverError(f"solver {wanted!r} is not {kind}; accepted are {', '.join(accepted)}")
-    if wanted == "clarabel":
-        return Choice(wanted, ClarabelSolver.version, None)
-    if wanted == "misocp":
-        return Choice(wanted, _driver_version(), None)
-    if wanted == "mosek":
-        version, state = _version("mosek"), mosek.licence_state(_EXPLICIT_WAIT_S)
-    elif wanted == "scip":
-        version, state = _version("pyscipopt"), _scip_state()
-    else:
-        version = external.version(external.external(wanted))
-        state = external.licence_state(wanted, _EXPLICIT_WAIT_S)
+    version, state = _found(wanted, _EXPLICIT_WAIT_S)
     if version is None or not state.available:
         raise SolverError(f"solver {wanted!r} is not available: {state.text}")
     return Choice(wanted, version, None)
 
 
-def _scip_state() -> LicenceState:
-    try:
-        scip.version()
-    except SolverError as error:
-        return LicenceState(False, str(error))
-    return _FREE
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def _found(name: str, *wait_s: float) -> tuple[str | None, LicenceState]:
+    """Installed version of a solver (None: none), and its licence, waited for as stated."""
+    if name == "clarabel":
+        return ClarabelSolver.version, _FREE
+    if name == "misocp":
+        return _driver_version(), _FREE
+    if name == "highs":
+        return installed_version("highspy"), _FREE
+    if name == "mosek":
+        return installed_version("mosek"), mosek.licence_state(*wait_s)
+    if name == "scip":
+        try:
+            return scip.version(), _FREE
+        except SolverError as error:
+            return None, LicenceState(False, str(error))
+    return external.version(external.external(name)), external.licence_state(name, *wait_s)
 
 
 def _driver_version() -> str:
-    return f"clarabel {ClarabelSolver.version} + highs {_version('highspy')}"
+    return f"clarabel {ClarabelSolver.version} + highs {installed_version('highspy')}"

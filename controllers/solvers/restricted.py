@@ -51,6 +51,13 @@ class BoundRows:
         np.maximum.at(lower, self.columns[below], value[below])
         return lower, upper
 
+    def place(self, sign: float) -> Ints:
+        """Place among `rows` of each column's last upper (sign 1) or lower (-1) bound; -1: none."""
+        place = np.full(self._n, -1, dtype=np.int64)
+        own = np.flatnonzero(~self.equal & (sign * self.values > 0.0))
+        place[self.columns[own]] = own
+        return place
+
     def unbounded(self, integer: Ints) -> Ints:
         """The integer columns that lack a bound on one side."""
         lower, upper = self.bounds(np.zeros(int(self.rows.max(initial=-1)) + 1))

@@ -7,7 +7,6 @@ gap of a few 1e-5 may remain; it is reported, and the status is then "limit".
 """
 
 import importlib
-import importlib.metadata
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +18,7 @@ from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.solvers.backend import (
     CheckedBackend,
     Claim,
+    installed_version,
 )
 from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SearchStatus
@@ -38,10 +38,10 @@ _FEASIBILITY = 1e-7  # numerics/feastol, on squares; SoPlex warns on the console
 
 def version() -> str:
     """Version of the installed PySCIPOpt; raises SolverError where there is none."""
-    try:
-        return importlib.metadata.version("pyscipopt")
-    except importlib.metadata.PackageNotFoundError:
-        raise SolverError(f"scip is not installed: {install_command('scip')}") from None
+    found = installed_version("pyscipopt")
+    if found is None:
+        raise SolverError(f"scip is not installed: {install_command('scip')}")
+    return found
 
 
 class ScipSolver(CheckedBackend):

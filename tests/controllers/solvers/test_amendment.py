@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
-from stackelgrid.controllers.solvers.amendment import Amendment, bound_rows
+from stackelgrid.controllers.solvers.amendment import Amendment
 from stackelgrid.controllers.solvers.conic import parameter_vector
+from stackelgrid.controllers.solvers.restricted import BoundRows
 
 N = 5
 FORMS = ("bound", "row", "data", "both")
@@ -151,10 +152,11 @@ def test_the_data_of_an_instance_stay_as_they_are():
 
 def test_a_column_without_a_bound_is_left_alone():
     compiled, data = build("bound", np.ones(N), -np.ones(N), np.ones(N), np.ones(N))
-    rows = bound_rows(compiled.program)
-    assert rows.upper[compiled.columns["y"]] == -1
-    assert rows.lower[compiled.columns["y"]] == -1
-    assert np.all(rows.upper[compiled.columns["x"]] >= compiled.program.zero)
+    bounds = BoundRows(compiled.program)
+    assert bounds.place(1.0)[compiled.columns["y"]] == -1
+    assert bounds.place(-1.0)[compiled.columns["y"]] == -1
+    upper = bounds.rows[bounds.place(1.0)[compiled.columns["x"]]]
+    assert np.all(upper >= compiled.program.zero)
     one = Amendment(upper={"y": np.zeros(1)}, lower={"y": np.zeros(1)})
     amended = one.apply(compiled.program, compiled.columns, data)
     np.testing.assert_array_equal(amended.b, data.b)
@@ -174,8 +176,9 @@ def test_an_equation_is_no_bound():
     m.fixed = pyo.Constraint(expr=2.0 * m.x[0] == 3.0)
     m.cost = pyo.Objective(expr=m.x[0] + m.x[1])
     compiled = compile_model(m)
-    rows = bound_rows(compiled.program)
+    bounds = BoundRows(compiled.program)
+    upper = bounds.rows[bounds.place(1.0)[compiled.columns["x"]]]
     data = compiled.program.data(np.zeros(0))
     amended = Amendment(upper={"x": np.ones(2)}).apply(compiled.program, compiled.columns, data)
     assert amended.b[compiled.rows["fixed"]] == data.b[compiled.rows["fixed"]]
-    np.testing.assert_array_equal(amended.b[rows.upper[compiled.columns["x"]]], [1.0, 1.0])
+    np.testing.assert_array_equal(amended.b[upper], [1.0, 1.0])
