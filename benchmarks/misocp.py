@@ -27,11 +27,11 @@ from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.leaders.feeder_agent import FeederAgent, FeederInstance
 from stackelgrid.controllers.leaders.leader_program import LeaderProgram
 from stackelgrid.controllers.schedule import BoundaryProfile
+from stackelgrid.controllers.solvers.backends.scip import ScipSolver
 from stackelgrid.controllers.solvers.conic import ProgramData
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions, MixedSolution
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions, MixedSolution
 from stackelgrid.controllers.solvers.registry import Choice, available_backends
 from stackelgrid.controllers.solvers.registry import mixed_integer_solver as backend
-from stackelgrid.controllers.solvers.scip import ScipSolver
 from stackelgrid.profiles.arrays import Floats, Ints
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
 from stackelgrid.scenarios.schema.load import load_scenario

@@ -25,7 +25,7 @@ from stackelgrid.controllers.leaders.leader_group import LeaderGroup
 from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
 from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.solvers.amendment import Amendment
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions
 from stackelgrid.controllers.solvers.registry import Choice
 from stackelgrid.controllers.system import Feeder
 from stackelgrid.profiles.arrays import Bools, Floats

@@ -1,7 +1,11 @@
 """A leader and its follower as one level: KKT, strong duality, branching, and the audit."""
 
 from stackelgrid.controllers.bilevel.duals import follower_duals
-from stackelgrid.controllers.bilevel.presolve import PresolveLimits, ProvenPairs, prove_inactive
+from stackelgrid.controllers.bilevel.presolve.proof import (
+    PresolveLimits,
+    ProvenPairs,
+    prove_inactive,
+)
 from stackelgrid.controllers.bilevel.problem import (
     BilevelData,
     BilevelOptions,

@@ -13,10 +13,10 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelProgram
 from stackelgrid.controllers.errors import StackelgridError
+from stackelgrid.controllers.solvers.backends.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.backends.highs_qp import QuadraticSolver
 from stackelgrid.controllers.solvers.checks import contradiction, in_dual_cone
-from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution
-from stackelgrid.controllers.solvers.highs_qp import QuadraticSolver
 from stackelgrid.profiles.arrays import Floats
 
 

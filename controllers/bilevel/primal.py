@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import block_array, block_diag, csc_array, csr_array
 
+from stackelgrid.controllers.solvers.compile.rows import NamePart, RowNames
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
-from stackelgrid.controllers.solvers.row_names import NamePart, RowNames
 from stackelgrid.profiles.arrays import Floats
 
 

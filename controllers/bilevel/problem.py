@@ -16,9 +16,7 @@ from scipy.sparse import csr_array
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.profiles.arrays import Floats
 
-BilevelStatus = Literal[
-    "optimal", "infeasible", "unbounded", "time_limit", "node_limit", "open"
-]  # verdict.py
+BilevelStatus = Literal["optimal", "infeasible", "unbounded", "time_limit", "node_limit", "open"]
 EngineStatus = Literal["optimal", "infeasible", "unbounded", "limit"]
 Method = Literal["auto", "kkt_big_m", "kkt_disjunctive", "strong_duality", "branch"]
 METHODS: tuple[Method, ...] = (
@@ -111,7 +109,7 @@ class BilevelOptions:
 
     The search stops at the relative `gap`, after `time_limit_s` (wall clock, not reproducible) or
     after `node_limit` nodes. `snap` maps a relaxed x (n_x,) to values of the leader's integer
-    columns. `slack_zero` and `multiplier_zero` (pairs,) are proven before (presolve.py).
+    columns. `slack_zero` and `multiplier_zero` (pairs,) are proven before (presolve/proof.py).
     `heuristic_interval` nodes lie between two attempts to complete a relaxed point.
     """
 

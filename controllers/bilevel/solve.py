@@ -9,29 +9,29 @@ from scipy.sparse import csr_array
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.bilevel.audit import Audit, audit
-from stackelgrid.controllers.bilevel.big_m import solve_big_m
-from stackelgrid.controllers.bilevel.follower import FollowerResponse
-from stackelgrid.controllers.bilevel.hull_method import solve_hull, suits_hull
+from stackelgrid.controllers.bilevel.hull.method import solve_hull, suits_hull
 from stackelgrid.controllers.bilevel.kkt import KktForm
-from stackelgrid.controllers.bilevel.linear_nodes import LinearNodes, is_linear
-from stackelgrid.controllers.bilevel.node import NodeProgram, NodeSolver
+from stackelgrid.controllers.bilevel.methods.big_m import solve_big_m
+from stackelgrid.controllers.bilevel.methods.separable import is_separable, solve_separable
+from stackelgrid.controllers.bilevel.methods.strong_duality import solve_strong_duality
 from stackelgrid.controllers.bilevel.problem import (
     METHODS,
     BilevelData,
     BilevelOptions,
     BilevelProgram,
     BilevelSolution,
+    BilevelStatus,
     Flags,
     Method,
     Outcome,
 )
-from stackelgrid.controllers.bilevel.separable import is_separable, solve_separable
-from stackelgrid.controllers.bilevel.strong_duality import solve_strong_duality
-from stackelgrid.controllers.bilevel.tree import Tree
-from stackelgrid.controllers.bilevel.verdict import judge
+from stackelgrid.controllers.bilevel.search.follower import FollowerResponse
+from stackelgrid.controllers.bilevel.search.linear_nodes import LinearNodes, is_linear
+from stackelgrid.controllers.bilevel.search.node import NodeProgram, NodeSolver
+from stackelgrid.controllers.bilevel.search.tree import Tree
 from stackelgrid.controllers.errors import ModelError, SolverError
+from stackelgrid.controllers.solvers.backends.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.checks import check_data, check_program
-from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import ProgramData
 
 
@@ -78,7 +78,7 @@ class BilevelSolver:
             problem = problem or refused
             best = best if audited is None else audited
             seconds = time.perf_counter() - started
-            ended = judge(self._measured(data, best.outcome), options, seconds).status
+            ended = _judged(self._measured(data, best.outcome), options, seconds).status
             if (audited is not None and ended != "open") or ended in ("time_limit", "node_limit"):
                 break
         if problem and best.verdict is None:
@@ -197,7 +197,7 @@ class BilevelSolver:
     ) -> BilevelSolution:
         seconds = time.perf_counter() - started
         outcome, layout = self._measured(data, best.outcome), self.form.layout
-        end = judge(outcome, options, seconds)
+        end = _judged(outcome, options, seconds)
         z, found, nan, none = outcome.z, bool(len(outcome.z)), float("nan"), np.zeros(0)
         return BilevelSolution(
             status=end.status,
@@ -225,6 +225,42 @@ class _Audited:
 
     outcome: Outcome
     verdict: Audit | None
+
+
+@dataclass(frozen=True)
+class _End:
+    """Status, gap and message of a solve; `gap` is (objective - bound) / max(1, |objective|)."""
+
+    status: BilevelStatus
+    gap: float
+    message: str
+
+
+def _relative_gap(objective: float, bound: float) -> float:
+    """Gap between a point's objective and a bound."""
+    return max(objective - bound, 0.0) / max(1.0, abs(objective))
+
+
+def _judged(outcome: Outcome, options: BilevelOptions, seconds: float) -> _End:
+    """Return status and message of an outcome whose point, if any, passed the audit."""
+    by = f" ({outcome.message})" if outcome.message else ""
+    wanted = f"{options.gap:g} was requested"
+    found = bool(len(outcome.z))
+    gap = _relative_gap(outcome.objective, outcome.bound) if found else float("nan")
+    if found and gap <= options.gap:
+        return _End("optimal", gap, f"a gap of {gap:.1e} is proven, {wanted}{by}")
+    if not found and outcome.status == "infeasible":
+        return _End("infeasible", gap, f"no point meets the rows of leader and follower{by}")
+    if not found and outcome.status == "unbounded":
+        return _End("unbounded", gap, f"the leader's objective has no bound{by}")
+    proven = f"a gap of {gap:.1e} is proven, {wanted}{by}" if found else f"no point was found{by}"
+    if options.time_limit_s is not None and seconds >= options.time_limit_s:
+        text = f"time limit of {options.time_limit_s:g} s reached: {proven}"
+        return _End("time_limit", gap, text)
+    if options.node_limit is not None and outcome.nodes >= options.node_limit:
+        text = f"limit of {options.node_limit} nodes reached: {proven}"
+        return _End("node_limit", gap, text)
+    return _End("open", gap, f"the search ended before the requested gap: {proven}")
 
 
 def _half(options: BilevelOptions) -> BilevelOptions:

@@ -14,7 +14,7 @@ from stackelgrid.controllers.bilevel.problem import (
     BilevelStatus,
     Method,
 )
-from stackelgrid.controllers.bilevel.pyomo_model import compile_bilevel
+from stackelgrid.controllers.bilevel.reading.compiled import compile_bilevel
 from stackelgrid.controllers.bilevel.solve import BilevelSolver
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.profiles.arrays import Floats

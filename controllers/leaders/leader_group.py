@@ -11,10 +11,10 @@ from stackelgrid.controllers.leaders.leader_program import Instances, LeaderProg
 from stackelgrid.controllers.leaders.warm_start import WarmStart, WarmStarts
 from stackelgrid.controllers.schedule import SolveReport
 from stackelgrid.controllers.solvers import CompiledModel
-from stackelgrid.controllers.solvers.backend import MixedIntegerSolution
+from stackelgrid.controllers.solvers.backends.backend import MixedIntegerSolution
 from stackelgrid.controllers.solvers.conic import ProgramData
-from stackelgrid.controllers.solvers.misocp import AT_PRICES
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions, MixedSolution
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions, MixedSolution
+from stackelgrid.controllers.solvers.mixed_integer.misocp import AT_PRICES
 from stackelgrid.controllers.solvers.registry import OPEN_MIXED_INTEGER, Choice
 from stackelgrid.profiles.arrays import Floats
 

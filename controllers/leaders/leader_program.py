@@ -20,13 +20,29 @@ from stackelgrid.controllers.leaders.feeder_agent import (
 from stackelgrid.controllers.models.conflicts import RowWords, conflict_words
 from stackelgrid.controllers.models.p2p import SETTLING
 from stackelgrid.controllers.solvers import CompiledModel, compile_model
-from stackelgrid.controllers.solvers.backend import MixedIntegerBackend, MixedIntegerSolution
+from stackelgrid.controllers.solvers.backends.backend import (
+    MixedIntegerBackend,
+    MixedIntegerSolution,
+)
+from stackelgrid.controllers.solvers.compile.join import (
+    Link,
+    LinkTerm,
+    join_models,
+    parameter_values,
+)
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, parameter_vector
-from stackelgrid.controllers.solvers.decomposition import Decomposition, Part, PartSolver
 from stackelgrid.controllers.solvers.infeasibility import conflicting_rows
-from stackelgrid.controllers.solvers.join import Link, LinkTerm, join_models, parameter_values
-from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions, MixedSolution, Snap
+from stackelgrid.controllers.solvers.mixed_integer.decomposition import (
+    Decomposition,
+    Part,
+    PartSolver,
+)
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import (
+    MixedOptions,
+    MixedSolution,
+    Snap,
+)
+from stackelgrid.controllers.solvers.mixed_integer.misocp import MixedIntegerConicSolver
 from stackelgrid.controllers.solvers.registry import (
     OPEN_MIXED_INTEGER,
     Choice,

@@ -23,9 +23,9 @@ from stackelgrid.controllers.negotiation.coordinator import Answer, PublicTerms
 from stackelgrid.controllers.protocol import ControllerSettings
 from stackelgrid.controllers.schedule import BoundaryProfile, Plan, SolveReport, solve_report
 from stackelgrid.controllers.solvers.conic import ConicSolver, ProgramData, Solution
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions
+from stackelgrid.controllers.solvers.reduce.restricted import RestrictedProgram
 from stackelgrid.controllers.solvers.registry import conic_solver, mixed_integer_solver
-from stackelgrid.controllers.solvers.restricted import RestrictedProgram
 from stackelgrid.controllers.solvers.snapping import snap_by_direction
 from stackelgrid.controllers.stage.recovery import recover
 from stackelgrid.profiles.arrays import Floats

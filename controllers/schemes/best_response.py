@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import coo_array, csr_array, triu
 
-from stackelgrid.controllers.bilevel.hull import FollowerCost
-from stackelgrid.controllers.bilevel.hull_search import HullOptions, HullSearch
+from stackelgrid.controllers.bilevel.hull import FollowerCost, HullOptions, HullSearch
 from stackelgrid.controllers.followers.upstream import UpstreamAgent
 from stackelgrid.controllers.leaders.feeder_agent import FeederInstance, Variant
 from stackelgrid.controllers.leaders.priced_feeder import PricedFeeder
 from stackelgrid.controllers.schedule import SolveReport
-from stackelgrid.controllers.solvers.backend import MixedIntegerBackend
+from stackelgrid.controllers.solvers.backends.backend import MixedIntegerBackend
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.registry import mixed_integer_solver, multiplier_solver
 from stackelgrid.controllers.solvers.snapping import snap_by_direction

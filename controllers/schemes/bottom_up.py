@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import csr_array, triu
 
-from stackelgrid.controllers.bilevel.hull import FollowerCost
-from stackelgrid.controllers.bilevel.hull_search import HullOptions, HullSearch, HullSolution
+from stackelgrid.controllers.bilevel.hull import FollowerCost, HullOptions, HullSearch, HullSolution
 from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.leaders.feeder_agent import UNPRICED, FeederPoint
 from stackelgrid.controllers.leaders.leader_group import leader_points

@@ -1,7 +1,7 @@
 """Conic standard form, the compiler that produces it and the solvers that take it."""
 
-from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
-from stackelgrid.controllers.solvers.compile import CompiledModel, compile_model
+from stackelgrid.controllers.solvers.backends.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.compile.compiler import CompiledModel, compile_model
 from stackelgrid.controllers.solvers.conic import ConicProgram, Solution, SolverStatus
 
 __all__ = [

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from stackelgrid.controllers.solvers.bound_rows import BoundRows
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
-from stackelgrid.controllers.solvers.restricted import BoundRows
 from stackelgrid.profiles.arrays import Floats, Ints
 
 

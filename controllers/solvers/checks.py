@@ -7,9 +7,9 @@ from scipy.sparse import csr_array
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import ModelError
+from stackelgrid.controllers.solvers.bound_rows import BoundRows
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution
 from stackelgrid.controllers.solvers.quadratics import convex
-from stackelgrid.controllers.solvers.restricted import BoundRows
 from stackelgrid.profiles.arrays import Floats
 
 

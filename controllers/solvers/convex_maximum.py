@@ -15,10 +15,10 @@ import numpy as np
 from scipy.sparse import triu
 
 from stackelgrid.controllers.errors import SolverError
+from stackelgrid.controllers.solvers.backends.highs import run_highs
+from stackelgrid.controllers.solvers.backends.highs_qp import load_block
+from stackelgrid.controllers.solvers.backends.polyhedron import Block, Splitting
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, SearchStatus
-from stackelgrid.controllers.solvers.highs import run_highs
-from stackelgrid.controllers.solvers.highs_qp import load_block
-from stackelgrid.controllers.solvers.polyhedron import Block, Splitting
 from stackelgrid.controllers.solvers.search import OpenNodes
 from stackelgrid.profiles.arrays import Floats, Ints
 

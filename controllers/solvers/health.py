@@ -7,7 +7,7 @@ import numpy as np
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.solvers.conic import ConicProgram
-from stackelgrid.controllers.solvers.scaling import equilibrate
+from stackelgrid.controllers.solvers.reduce.scaling import equilibrate
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from scipy.sparse import coo_array, csc_array, csr_array, hstack, vstack
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import SolverError
+from stackelgrid.controllers.solvers.backends.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.bound_rows import BoundRows
 from stackelgrid.controllers.solvers.checks import check_data, check_program, row_name
-from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
-from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions
-from stackelgrid.controllers.solvers.restricted import BoundRows
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.misocp import MixedIntegerConicSolver
 from stackelgrid.profiles.arrays import Floats, Ints
 
 

@@ -5,17 +5,21 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from stackelgrid.controllers.errors import SolverError
-from stackelgrid.controllers.solvers import external, mosek, scip
-from stackelgrid.controllers.solvers.backend import (
+from stackelgrid.controllers.solvers.backends import external, mosek, scip
+from stackelgrid.controllers.solvers.backends.backend import (
     LicenceState,
     MixedIntegerBackend,
     installed_version,
 )
-from stackelgrid.controllers.solvers.clarabel import ClarabelSolver, RefinedClarabelSolver
+from stackelgrid.controllers.solvers.backends.clarabel import ClarabelSolver, RefinedClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, ProgramData
-from stackelgrid.controllers.solvers.decomposition import Decomposition
-from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions, MixedSolution, Snap
+from stackelgrid.controllers.solvers.mixed_integer.decomposition import Decomposition
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import (
+    MixedOptions,
+    MixedSolution,
+    Snap,
+)
+from stackelgrid.controllers.solvers.mixed_integer.misocp import MixedIntegerConicSolver
 from stackelgrid.profiles.arrays import Floats
 
 Kind = Literal["conic", "milp master", "mixed-integer conic"]
@@ -121,7 +125,7 @@ def mixed_integer_solver(
 
 
 class Driver:
-    """Our mixed-integer driver (misocp.py) behind the protocol of every backend."""
+    """Our mixed-integer driver (mixed_integer/misocp.py) behind the protocol of every backend."""
 
     name = "misocp"
 

@@ -24,7 +24,7 @@ from stackelgrid.controllers.leaders.leader_program import LeaderProgram
 from stackelgrid.controllers.protocol import ControllerSettings
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan
 from stackelgrid.controllers.solvers.conic import ConicSolver
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions
 from stackelgrid.controllers.solvers.registry import conic_solver
 from stackelgrid.controllers.stage.group_solves import GroupSolves
 from stackelgrid.controllers.stage.threads import Threads, Urgency

@@ -10,7 +10,7 @@ from scipy.stats import qmc
 
 from stackelgrid.analysis.exactness.evaluation import Evaluator, Study
 from stackelgrid.analysis.exactness.points import Point
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.build.system import BuiltScenario

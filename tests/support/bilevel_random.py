@@ -12,7 +12,7 @@ import numpy as np
 import pyomo.environ as pyo
 from scipy.sparse import csc_array
 
-from stackelgrid.controllers.solvers.highs import new_highs
+from stackelgrid.controllers.solvers.backends.highs import new_highs
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from stackelgrid.controllers.bilevel import (
     solve_bilevel,
 )
 from stackelgrid.controllers.errors import ModelError
-from stackelgrid.controllers.solvers.compile import compile_model
+from stackelgrid.controllers.solvers.compile.compiler import compile_model
 from stackelgrid.controllers.solvers.conic import parameter_vector
 
 

@@ -14,9 +14,13 @@ import pyomo.environ as pyo
 import pytest
 from scipy.sparse import csr_array, triu
 
-from stackelgrid.controllers.bilevel.disjuncts import Disjunct
-from stackelgrid.controllers.bilevel.hull import DisjunctiveHull, FollowerCost, HullInstance
-from stackelgrid.controllers.bilevel.hull_search import HullOptions, HullSearch
+from stackelgrid.controllers.bilevel.hull.disjuncts import Disjunct
+from stackelgrid.controllers.bilevel.hull.relaxation import (
+    DisjunctiveHull,
+    FollowerCost,
+    HullInstance,
+)
+from stackelgrid.controllers.bilevel.hull.search import HullOptions, HullSearch
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers.payment import exchange_payment

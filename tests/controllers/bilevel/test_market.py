@@ -5,10 +5,10 @@ import pytest
 from support.bilevel_market import OPTIMA, transport_market
 
 from stackelgrid.controllers.bilevel import solve_bilevel
-from stackelgrid.controllers.bilevel.follower import FollowerResponse
 from stackelgrid.controllers.bilevel.kkt import KktForm
-from stackelgrid.controllers.bilevel.pyomo_model import compile_bilevel
-from stackelgrid.controllers.bilevel.recourse import recourse_bounds
+from stackelgrid.controllers.bilevel.presolve.bounds import recourse_bounds
+from stackelgrid.controllers.bilevel.reading.compiled import compile_bilevel
+from stackelgrid.controllers.bilevel.search.follower import FollowerResponse
 
 SMALL = [key for key in OPTIMA if key[0] <= 100]
 

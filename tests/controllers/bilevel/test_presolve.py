@@ -6,8 +6,8 @@ import pytest
 from support.bilevel_random import random_instance, random_model
 
 from stackelgrid.controllers.bilevel import BilevelOptions, solve_program
-from stackelgrid.controllers.bilevel.presolve import PresolveLimits, prove_inactive
-from stackelgrid.controllers.bilevel.pyomo_model import compile_bilevel
+from stackelgrid.controllers.bilevel.presolve.proof import PresolveLimits, prove_inactive
+from stackelgrid.controllers.bilevel.reading.compiled import compile_bilevel
 from stackelgrid.controllers.errors import ModelError
 
 

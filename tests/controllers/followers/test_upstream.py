@@ -13,7 +13,7 @@ from stackelgrid.controllers.followers.mv_operator import MvOperator
 from stackelgrid.controllers.followers.tso import TsoAgent
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
-from stackelgrid.controllers.solvers.highs_qp import QuadraticSolver
+from stackelgrid.controllers.solvers.backends.highs_qp import QuadraticSolver
 from stackelgrid.controllers.system import Transmission
 from stackelgrid.profiles.forecast import PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon

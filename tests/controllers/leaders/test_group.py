@@ -17,9 +17,9 @@ from stackelgrid.controllers.models.active_network import (
 from stackelgrid.controllers.models.p2p import TradeOptions
 from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.solvers import ClarabelSolver
+from stackelgrid.controllers.solvers.compile.join import parameter_values
 from stackelgrid.controllers.solvers.conic import parameter_vector
-from stackelgrid.controllers.solvers.join import parameter_values
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions
 from stackelgrid.profiles.time_axis import Horizon
 
 MARGIN, INSIDE = 15.0, 8.0

@@ -16,7 +16,7 @@ from stackelgrid.controllers.models.active_network import (
 from stackelgrid.controllers.models.p2p import TradeOptions
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.schedule import Measurement
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions
 from stackelgrid.controllers.system import Transmission
 from stackelgrid.profiles.forecast import PerfectForecast
 from stackelgrid.profiles.time_axis import Horizon

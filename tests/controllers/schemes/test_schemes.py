@@ -12,8 +12,7 @@ from stackelgrid.controllers.bilevel import (
     BilevelProgram,
     solve_program,
 )
-from stackelgrid.controllers.bilevel.hull import FollowerCost
-from stackelgrid.controllers.bilevel.hull_search import HullOptions, HullSearch
+from stackelgrid.controllers.bilevel.hull import FollowerCost, HullOptions, HullSearch
 from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.errors import NetworkError, SchemeError
 from stackelgrid.controllers.protocol import ControllerSettings

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers.amendment import Amendment
+from stackelgrid.controllers.solvers.bound_rows import BoundRows
 from stackelgrid.controllers.solvers.conic import parameter_vector
-from stackelgrid.controllers.solvers.restricted import BoundRows
 
 N = 5
 FORMS = ("bound", "row", "data", "both")

@@ -7,7 +7,7 @@ import pytest
 from support.backend_programs import program_of, random_program
 
 from stackelgrid.controllers.errors import ModelError
-from stackelgrid.controllers.solvers.backend import CheckedBackend, Claim, answer_within
+from stackelgrid.controllers.solvers.backends.backend import CheckedBackend, Claim, answer_within
 
 NAN = float("nan")
 

@@ -11,7 +11,7 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.solvers import ClarabelSolver, ConicProgram, compile_model
 from stackelgrid.controllers.solvers.conic import parameter_vector
-from stackelgrid.controllers.solvers.scaling import equilibrate
+from stackelgrid.controllers.solvers.reduce.scaling import equilibrate
 
 
 def small_feeder():

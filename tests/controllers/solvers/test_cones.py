@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stackelgrid.controllers.errors import ModelError
-from stackelgrid.controllers.solvers.cones import second_order_cone
+from stackelgrid.controllers.solvers.compile.cones import second_order_cone
 
 NUMBERS = st.floats(-3.0, 3.0, allow_subnormal=False)
 POSITIVE = st.floats(0.1, 3.0)

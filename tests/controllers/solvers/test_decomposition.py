@@ -8,12 +8,12 @@ import pyomo.environ as pyo
 import pytest
 
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
+from stackelgrid.controllers.solvers.compile.join import Link, LinkTerm, join_models
 from stackelgrid.controllers.solvers.conic import ProgramData, parameter_vector
-from stackelgrid.controllers.solvers.decomposition import Decomposition, Part
-from stackelgrid.controllers.solvers.join import Link, LinkTerm, join_models
-from stackelgrid.controllers.solvers.misocp import AT_PRICES, MixedIntegerConicSolver
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions
-from stackelgrid.controllers.solvers.restricted import RestrictedProgram
+from stackelgrid.controllers.solvers.mixed_integer.decomposition import Decomposition, Part
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.misocp import AT_PRICES, MixedIntegerConicSolver
+from stackelgrid.controllers.solvers.reduce.restricted import RestrictedProgram
 from stackelgrid.controllers.solvers.snapping import SnapRule, snap_by_direction
 
 STEPS = range(2)

@@ -9,7 +9,7 @@ from support.backend_programs import program_of, random_program
 
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
-from stackelgrid.controllers.solvers.external import (
+from stackelgrid.controllers.solvers.backends.external import (
     EXTERNALS,
     ExternalSolver,
     external,
@@ -80,7 +80,9 @@ def test_unknown_and_missing_solvers_are_named(monkeypatch):
     with pytest.raises(SolverError, match="cplex: accepted are gurobi, xpress, copt"):
         external("cplex")
     program, _ = random_program(0)
-    monkeypatch.setattr("stackelgrid.controllers.solvers.external.version", lambda solver: None)
+    monkeypatch.setattr(
+        "stackelgrid.controllers.solvers.backends.external.version", lambda solver: None
+    )
     with pytest.raises(SolverError, match="gurobi is not installed: no package gurobipy"):
         ExternalSolver(program, "gurobi")
 
@@ -89,7 +91,7 @@ def test_unknown_and_missing_solvers_are_named(monkeypatch):
 @pytest.mark.parametrize("seed", range(4))
 def test_optimum_is_scip_s(name, seed):
     pytest.importorskip("pyscipopt")
-    from stackelgrid.controllers.solvers.scip import ScipSolver
+    from stackelgrid.controllers.solvers.backends.scip import ScipSolver
 
     program, data = random_program(seed, quadratic=seed % 2 == 1, integers=2)
     expected = ScipSolver(program).solve(data, 1e-6, 20.0)

@@ -3,7 +3,7 @@
 PROGRAM = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from stackelgrid.controllers.solvers.highs import new_highs
+from stackelgrid.controllers.solvers.backends.highs import new_highs
 sys.stdout.write("before ")
 sys.stdout.flush()
 with ThreadPoolExecutor(4) as threads:
@@ -22,7 +22,7 @@ def test_objects_made_on_threads_print_nothing(run_fresh):
 def test_closed_standard_output_is_no_error(run_fresh):
     program = (
         "import os; os.close(1)\n"
-        "from stackelgrid.controllers.solvers.highs import new_highs\n"
+        "from stackelgrid.controllers.solvers.backends.highs import new_highs\n"
         "new_highs()"
     )
     assert run_fresh(program) == ("", "", 0)
@@ -33,7 +33,7 @@ def test_a_scheduler_of_another_size_is_replaced(run_fresh):
     program = (
         "import highspy, pyomo.environ as pyo\n"
         "from stackelgrid.controllers.bilevel import solve_bilevel\n"
-        "from stackelgrid.controllers.solvers.highs import new_highs\n"
+        "from stackelgrid.controllers.solvers.backends.highs import new_highs\n"
         "other = new_highs()\n"
         "other.setOptionValue('output_flag', False)\n"
         "other.setOptionValue('threads', 2)\n"

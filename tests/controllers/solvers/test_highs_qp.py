@@ -8,10 +8,11 @@ from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.models.dc_opf import dc_opf_model
 from stackelgrid.controllers.networks.meshed import meshed_network
-from stackelgrid.controllers.solvers import ClarabelSolver, compile_model, highs_qp
+from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
+from stackelgrid.controllers.solvers.backends import highs_qp
+from stackelgrid.controllers.solvers.backends.highs_qp import QuadraticSolver
+from stackelgrid.controllers.solvers.backends.polyhedron import Splitting
 from stackelgrid.controllers.solvers.conic import parameter_vector
-from stackelgrid.controllers.solvers.highs_qp import QuadraticSolver
-from stackelgrid.controllers.solvers.polyhedron import Splitting
 
 NO_DATA = np.zeros(0)
 

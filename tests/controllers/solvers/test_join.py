@@ -5,10 +5,15 @@ import pyomo.environ as pyo
 import pytest
 
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
+from stackelgrid.controllers.solvers.compile.join import (
+    Link,
+    LinkTerm,
+    join_models,
+    parameter_values,
+)
 from stackelgrid.controllers.solvers.conic import parameter_vector
-from stackelgrid.controllers.solvers.join import Link, LinkTerm, join_models, parameter_values
-from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.misocp import MixedIntegerConicSolver
 
 
 def plant(need=3.0, most=2.0):

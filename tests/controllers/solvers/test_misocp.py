@@ -7,12 +7,12 @@ import pytest
 from support.misocp_instances import Rows, program, random_instance
 
 from stackelgrid.controllers.errors import ModelError
-from stackelgrid.controllers.solvers import highs
-from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.backends import highs
+from stackelgrid.controllers.solvers.backends.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import Solution
 from stackelgrid.controllers.solvers.infeasibility import conflicting_rows
-from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.misocp import MixedIntegerConicSolver
 
 E = np.eye
 

@@ -6,8 +6,8 @@ import pytest
 from support.misocp_instances import random_instance, solve_with_scip
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.misocp import MixedIntegerConicSolver
 
 pytest.importorskip("pyscipopt", reason="SCIP is an optional extra")
 

@@ -23,8 +23,8 @@ from support.misocp_instances import Rows, program
 from support.pandapower_nets import shipped_net
 from support.paths import REFERENCE_CASES
 
-from stackelgrid.controllers.solvers.misocp import MixedIntegerConicSolver
-from stackelgrid.controllers.solvers.mixed_search import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions
+from stackelgrid.controllers.solvers.mixed_integer.misocp import MixedIntegerConicSolver
 
 CASES = json.loads((REFERENCE_CASES / "grids.json").read_text())
 AS_BUILT = CASES["power_flow"]["case33bw"]

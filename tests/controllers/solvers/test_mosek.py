@@ -20,14 +20,14 @@ from stackelgrid.controllers.models.distflow import (
 from stackelgrid.controllers.networks.cases import load_case
 from stackelgrid.controllers.networks.radial import radial_network
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
-from stackelgrid.controllers.solvers.mosek import (
+from stackelgrid.controllers.solvers.backends.mosek import (
     MosekConicSolver,
     MosekSolver,
     licence_state,
     read_conic,
     read_mixed_integer,
 )
-from stackelgrid.controllers.solvers.mosek_task import export, fill_task, read_task
+from stackelgrid.controllers.solvers.backends.mosek_task import export, fill_task, read_task
 from stackelgrid.controllers.solvers.quadratics import factor as quadratic_factor
 
 mosek = pytest.importorskip("mosek")
@@ -200,7 +200,7 @@ def test_another_solver_finds_the_same_optimum_in_the_cbf_file(name, tmp_path):
 @pytest.mark.parametrize("seed", [3, 4, 5])
 def test_scip_finds_the_same_mixed_integer_optimum_in_the_cbf_file(seed, tmp_path):
     pytest.importorskip("pyscipopt")
-    from stackelgrid.controllers.solvers.scip import ScipSolver
+    from stackelgrid.controllers.solvers.backends.scip import ScipSolver
 
     program, data = random_program(seed, quadratic=True, integers=3)
     path = tmp_path / "program.cbf"
@@ -398,7 +398,7 @@ def test_licensed_conic_solves_agree_with_clarabel(name):
 @pytest.mark.skipif(not LICENSED, reason="needs a MOSEK licence")
 def test_licensed_mixed_integer_solves_agree_with_scip():
     pytest.importorskip("pyscipopt")
-    from stackelgrid.controllers.solvers.scip import ScipSolver
+    from stackelgrid.controllers.solvers.backends.scip import ScipSolver
 
     program, data = CASES["misocp"]
     found = MosekSolver(program).solve(data, 1e-7)
@@ -409,7 +409,7 @@ def test_licensed_mixed_integer_solves_agree_with_scip():
 
 ASK = """
 import time
-from stackelgrid.controllers.solvers.mosek import licence_state
+from stackelgrid.controllers.solvers.backends.mosek import licence_state
 import mosek
 started = time.perf_counter()
 state = licence_state()

@@ -10,12 +10,12 @@ from scipy.sparse import csr_array
 from support.misocp_instances import Rows, program
 
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
-from stackelgrid.controllers.solvers import clarabel as clarabel_module
-from stackelgrid.controllers.solvers.clarabel import RefinedClarabelSolver
+from stackelgrid.controllers.solvers.backends import clarabel as clarabel_module
+from stackelgrid.controllers.solvers.backends.clarabel import RefinedClarabelSolver
 from stackelgrid.controllers.solvers.conic import ProgramData, parameter_vector
-from stackelgrid.controllers.solvers.dual_bound import DualBound
-from stackelgrid.controllers.solvers.implied_rows import INEQUALITY, implied_rows
-from stackelgrid.controllers.solvers.reduction import Reduction
+from stackelgrid.controllers.solvers.reduce.dual_bound import DualBound
+from stackelgrid.controllers.solvers.reduce.implied_rows import INEQUALITY, implied_rows
+from stackelgrid.controllers.solvers.reduce.reduction import Reduction
 
 
 def feeder(steps=3, rated=True):

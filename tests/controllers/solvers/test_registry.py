@@ -6,8 +6,9 @@ import pytest
 from support.backend_programs import random_program
 
 from stackelgrid.controllers.errors import SolverError
-from stackelgrid.controllers.solvers import ClarabelSolver, external, mosek, scip
-from stackelgrid.controllers.solvers.backend import LicenceState
+from stackelgrid.controllers.solvers import ClarabelSolver
+from stackelgrid.controllers.solvers.backends import external, mosek, scip
+from stackelgrid.controllers.solvers.backends.backend import LicenceState
 from stackelgrid.controllers.solvers.registry import (
     Choice,
     available_backends,

@@ -7,7 +7,7 @@ import pytest
 from support.backend_programs import fixed_integers, program_of, random_program
 
 from stackelgrid.controllers.solvers import ClarabelSolver
-from stackelgrid.controllers.solvers.scip import ScipSolver
+from stackelgrid.controllers.solvers.backends.scip import ScipSolver
 
 pytest.importorskip("pyscipopt")
 

@@ -13,7 +13,7 @@ from stackelgrid.controllers.cascade.interval import Interval
 from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.protocol import ControllerSettings
 from stackelgrid.controllers.schedule import Measurement
-from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.backends.clarabel import ClarabelSolver
 from stackelgrid.controllers.stage import evaluate
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 from stackelgrid.controllers.stage.threads import Threads

@@ -5,7 +5,7 @@ import pytest
 
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
-from stackelgrid.controllers.solvers.clarabel import ClarabelSolver
+from stackelgrid.controllers.solvers.backends.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import parameter_vector
 from stackelgrid.scenarios.build.system import build_scenario
 from stackelgrid.scenarios.schema.load import load_scenario

@@ -1,0 +1,1 @@
+"""A Pyomo model with a follower block as leader and follower programs."""

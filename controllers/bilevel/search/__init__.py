@@ -1,0 +1,1 @@
+"""Branching on complementarity pairs: tree, nodes, propagation, the follower's response."""

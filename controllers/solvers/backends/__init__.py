@@ -1,0 +1,1 @@
+"""One file a solver: Clarabel, HiGHS, SCIP, MOSEK, and those behind Pyomo."""

@@ -1,0 +1,1 @@
+"""Pyomo models as conic programs: reader, cones, rows with names, joined models."""

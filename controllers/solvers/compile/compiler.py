@@ -1,0 +1,346 @@
+"""Compile a Pyomo model, once, to a conic program with named parameters.
+
+Pyomo is the single source of the model. Variables named as parameters are data: they are split off
+every row, so that a re-solve only replaces vectors. Quadratic constraints are read with Pyomo's
+quadratic representation and turned into second-order cones, or refused by name.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+from pyomo.common.gc_manager import PauseGC
+from pyomo.repn.quadratic import QuadraticRepnVisitor
+from pyomo.repn.util import OrderedVarRecorder
+from scipy.sparse import coo_array, csc_array, csr_array, triu
+
+from stackelgrid.controllers.errors import ModelError
+from stackelgrid.controllers.solvers.bound_rows import BoundRows
+from stackelgrid.controllers.solvers.compile.cones import ConeRow, second_order_cone
+from stackelgrid.controllers.solvers.compile.rows import (
+    ComponentNames,
+    Entries,
+    RowNames,
+    RowTable,
+    shifted_rows,
+    stacked,
+    unit_rows,
+)
+from stackelgrid.controllers.solvers.conic import ConicProgram
+from stackelgrid.controllers.solvers.quadratics import convex
+from stackelgrid.controllers.solvers.step_constraint import StepConstraint
+from stackelgrid.profiles.arrays import Floats, Ints
+
+_KINDS = ("zero", "nonneg", "cone")
+Label = Callable[[], str]  # names are made for messages only
+
+
+@dataclass(frozen=True)
+class CompiledModel:
+    """A conic program and where the components of the Pyomo model went.
+
+    `columns[name]` are the columns of a variable component in the order of its index set,
+    `parameters[name]` likewise positions in p, `rows[name]` the row of each linear constraint
+    of a component (a range constraint's upper side; -1 for cones). `maximise` states that the
+    program minimises the negated objective.
+    """
+
+    program: ConicProgram
+    columns: Mapping[str, Ints]
+    parameters: Mapping[str, Ints]
+    rows: Mapping[str, Ints]
+    row_names: Sequence[str]
+    maximise: bool
+
+    def with_rare(self, bounds: Sequence[str] = (), rows: Sequence[str] = ()) -> "CompiledModel":
+        """The same model, in whose program the bounds of variables and linear rows seldom bind."""
+        found = BoundRows(self.program)
+        of_columns = np.concatenate([np.zeros(0, np.int64), *(self.columns[n] for n in bounds)])
+        inequality = ~found.equal & np.isin(found.columns, of_columns)
+        named = [at for n in rows for at in self.rows[n].tolist()]
+        rare = np.union1d(found.rows[inequality], np.array(named, dtype=np.int64))
+        return replace(self, program=replace(self.program, rare=rare.astype(np.int64)))
+
+
+def compile_model(model: Any, parameters: Sequence[Any] = ()) -> CompiledModel:
+    """Compile a Pyomo ConcreteModel; `parameters` are Var components that hold data.
+
+    Accepts a linear or convex quadratic objective and linear, second-order-cone or convex
+    quadratic constraints with constant coefficients. Raises ModelError, naming the component, for
+    anything else (non-convex or non-polynomial terms, unbounded integers, products of data and
+    variables in constraints, non-finite data).
+    """
+    with PauseGC():
+        return _Compiler(model, parameters).compile()
+
+
+class _Compiler:
+    def __init__(self, model: Any, parameters: Sequence[Any]) -> None:
+        self.model = model
+        data = {id(component) for component in parameters}
+        free = [
+            v
+            for v in model.component_objects(pyo.Var, active=True, descend_into=True)
+            if id(v) not in data
+        ]
+        self.where: dict[int, int] = {}
+        self.vars: list[Any] = []
+        self.columns = {v.local_name if v.parent_block() is model else v.name: self._place(v)
+                        for v in free}  # fmt: skip
+        self.n = len(self.vars)
+        self.free = free
+        self.bounds: list[tuple[float | None, float | None]] = [v.bounds for v in self.vars]
+        self.kept_nonnegative = np.zeros(self.n, dtype=bool)
+        self.integer: list[int] = []
+        self.parameters = {v.name: self._place(v) - self.n for v in parameters}
+        # a fixed variable is a constant of its step
+        self.shifts = not any(v.fixed for v in self.vars)
+        known: dict[int, Any] = {}
+        self.visitor = QuadraticRepnVisitor({}, var_recorder=OrderedVarRecorder(known, {}, None))
+        self.tables = {kind: RowTable() for kind in _KINDS}
+        self.sizes: list[int] = []
+
+    def _place(self, component: Any) -> Ints:
+        first = len(self.vars)
+        for variable in component.values():
+            self.where[id(variable)] = len(self.vars)
+            self.vars.append(variable)
+        return np.arange(first, len(self.vars), dtype=np.int64)
+
+    def compile(self) -> CompiledModel:
+        placed: dict[str, list[tuple[str, Ints]]] = {}
+        for component in self.model.component_objects(
+            pyo.Constraint, active=True, descend_into=True
+        ):
+            placed.setdefault(component.name, []).extend(self._component(component))
+        self._bounds()
+        n_zero, n_nonneg = self.tables["zero"].count, self.tables["nonneg"].count
+        offset = {"zero": 0, "nonneg": n_zero, "cone": 0}
+        matrix, b_parameters, b0, names = stacked(
+            list(self.tables.values()), self.n, len(self.vars) - self.n
+        )
+        objective, maximise = self._objective()
+        program = ConicProgram(
+            matrix=matrix,
+            b_parameters=b_parameters,
+            b0=b0,
+            zero=n_zero,
+            nonneg=n_nonneg,
+            cones=tuple(self.sizes),
+            integer=np.array(self.integer, dtype=np.int64),
+            **objective,
+        )
+        row_names = RowNames(names)
+        _check_finite(program, row_names)
+        return CompiledModel(
+            program=program,
+            columns=self.columns,
+            parameters=self.parameters,
+            rows={
+                name: np.concatenate(
+                    [
+                        np.zeros(0, dtype=np.int64),
+                        *(at + offset[kind] for kind, at in rows),
+                    ]
+                )
+                for name, rows in placed.items()
+            },
+            row_names=row_names,
+            maximise=maximise,
+        )
+
+    def _walk(self, expression: Any, label: Label) -> Any:
+        repn = self.visitor.walk_expression(expression)
+        if repn.nonlinear is not None:
+            raise ModelError(f"{label()}: only linear and quadratic terms are accepted")
+        return repn
+
+    def _component(self, component: Any) -> list[tuple[str, Ints]]:
+        """Place the rows of a constraint component.
+
+        For each member and its steps the kind and the last of its rows; -1 for cones, and where
+        there is no bound.
+        """
+        names = ComponentNames.of(component)
+        if isinstance(component, StepConstraint) and self.shifts and component.pending:
+            steps = component.steps
+        else:
+            steps = 1
+        members = list(enumerate(component.values()))[::steps]
+        entries = {kind: Entries() for kind in _KINDS}
+        last: list[tuple[str, int]] = []
+        for at, constraint in members:
+            if not constraint.active:
+                continue
+            kind, rows = self._constraint(constraint, partial(names.__getitem__, at), steps)
+            if kind == "cone":
+                self.sizes += steps * [len(rows)]
+            for row in rows:
+                entries[kind].add(row, at)
+            last.append((kind if rows else "cone", len(entries[kind].b) - 1))
+        places = {}
+        for kind, read in entries.items():
+            block, place = shifted_rows(read.block(names), steps)
+            places[kind] = self.tables[kind].append(block) + place
+        none = np.full(steps, -1)
+        return [(kind, none if kind == "cone" else places[kind][at]) for kind, at in last]
+
+    def _constraint(self, constraint: Any, label: Label, steps: int) -> tuple[str, list[ConeRow]]:
+        """Rows of one constraint, of the first of the steps; the last row counts in duals."""
+        lower, body, upper = constraint.to_bounded_expression(evaluate_bounds=True)
+        repn = self._walk(body, label)
+        # by column: an order by id would differ from one process to the next
+        linear = {self._column(i, label): c for i, c in repn.linear.items()}
+        linear = {column: c for column, c in linear.items() if c != 0.0}
+        quadratic: dict[tuple[int, int], float] = {}
+        for (i, j), c in (repn.quadratic or {}).items():
+            a, b = self._column(i, label), self._column(j, label)
+            if c != 0.0:
+                quadratic[min(a, b), max(a, b)] = c
+        if quadratic:
+            if any(column >= self.n for pair in quadratic for column in pair):
+                raise ModelError(f"{label()}: data may not multiply a variable in a constraint")
+            if (lower is None) == (upper is None):
+                raise ModelError(f"{label()}: a quadratic constraint needs exactly one bound")
+            sign, bound = (1.0, upper) if upper is not None else (-1.0, lower)
+            if not np.isfinite([repn.constant, *quadratic.values(), *linear.values()]).all():
+                raise ModelError(f"{label()}: has a coefficient that is not finite")
+            rows = second_order_cone(
+                name=label(),
+                quadratic={pair: sign * c for pair, c in quadratic.items()},
+                linear={i: sign * c for i, c in linear.items()},
+                constant=sign * (repn.constant - bound),
+                lower_bound=lambda i: self._lower(i, steps),
+                label=lambda i: self.vars[i].name,
+            )
+            if rows[0].constant == 0.0 and not linear:
+                # a rotated cone, or c t^2: the cone itself keeps its head's variables >= 0
+                for column in rows[0].coefficients:
+                    self.kept_nonnegative[column : column + steps] = True
+            return "cone", rows
+        if lower is not None and lower == upper:
+            return "zero", [ConeRow({i: -c for i, c in linear.items()}, upper - repn.constant)]
+        rows = [] if lower is None else [ConeRow(linear, repn.constant - lower)]
+        if upper is not None:
+            rows.append(ConeRow({i: -c for i, c in linear.items()}, upper - repn.constant))
+        return "nonneg", rows
+
+    def _column(self, variable: int, label: Label) -> int:
+        if variable not in self.where:
+            raise ModelError(f"{label()}: uses a variable that is not part of the model")
+        return self.where[variable]
+
+    def _lower(self, column: int, steps: int) -> float | None:
+        """Smallest lower bound of a variable over the steps."""
+        bounds = [low for low, _ in self.bounds[column : column + steps] if low is not None]
+        return min(bounds) if len(bounds) == steps else None
+
+    def _bounds(self) -> None:
+        """Place the bounds of the variables, lower before upper."""
+        first = 0
+        for component in self.free:
+            members, names = list(component.values()), ComponentNames.of(component)
+            here = slice(first, first + len(members))
+            for column, variable in enumerate(members, start=first):
+                if not (variable.is_continuous() or variable.fixed):
+                    self._integer(column, variable)
+            low, high = ([pair[side] for pair in self.bounds[here]] for side in (0, 1))
+            free = np.array([not v.fixed for v in members], dtype=bool)
+            # a missing bound becomes NaN, which equals nothing
+            lower, upper = np.array(low, dtype=float), np.array(high, dtype=float)
+            equal = free & (lower == upper)
+            kept = self.kept_nonnegative[here] & (lower == 0.0)
+            limited = free & ~equal & ~kept
+            below = np.flatnonzero(limited & ~np.isnan(lower))
+            above = np.flatnonzero(free & ~equal & ~np.isnan(upper))
+            at = np.concatenate([below, above])
+            order = np.argsort(at, kind="stable")
+            at = at[order]
+            side = np.repeat([-1.0, 1.0], [len(below), len(above)])[order]
+            # of the bounds as they are: minus an integer zero has no sign
+            negated = [-x for x, used in zip(low, limited, strict=True) if used and x is not None]
+            b: Floats = np.array([*negated, *upper[above]], dtype=np.float64)[order]
+            fixed = np.flatnonzero(equal)
+            ones = np.ones(len(fixed))
+            self.tables["zero"].append(unit_rows(first, fixed, ones, upper[fixed], names))
+            self.tables["nonneg"].append(unit_rows(first, at, side, b, names))
+            first += len(members)
+
+    def _integer(self, column: int, variable: Any) -> None:
+        if not variable.is_integer():
+            raise ModelError(f"{variable.name}: accepted domains are reals and integers")
+        if None in self.bounds[column]:
+            raise ModelError(f"{variable.name}: an integer variable needs both bounds")
+        self.integer.append(column)
+        self.kept_nonnegative[column] = False  # the bounds of integers are read from their rows
+
+    def _objective(self) -> tuple[dict[str, Any], bool]:
+        found = list(self.model.component_data_objects(pyo.Objective, active=True))
+        if len(found) != 1:
+            raise ModelError(
+                f"{self.model.name}: exactly one objective is accepted, found {len(found)}"
+            )
+        objective = found[0]
+        maximise = objective.sense == pyo.maximize
+        sign = -1.0 if maximise else 1.0
+
+        def label() -> str:
+            return str(objective.name)
+
+        repn = self._walk(objective.expr, label)
+        n, count = self.n, len(self.vars) - self.n
+        q0, offset_linear = np.zeros(n), np.zeros(count)
+        for variable, c in repn.linear.items():
+            column = self._column(variable, label)
+            target, at = (q0, column) if column < n else (offset_linear, column - n)
+            target[at] += sign * c
+        hessian: list[tuple[int, int, float]] = []
+        prices: list[tuple[int, int, float]] = []
+        offsets: list[tuple[int, int, float]] = []
+        for (a, b), c in (repn.quadratic or {}).items():
+            i, j = sorted((self._column(a, label), self._column(b, label)))
+            if j < n:
+                hessian.append((i, j, sign * c * (2.0 if i == j else 1.0)))
+            elif i < n:
+                prices.append((i, j - n, sign * c))
+            else:
+                offsets.append((i - n, j - n, sign * c))
+        quadratic = csc_array(_coo(hessian, (n, n)))
+        if not convex(quadratic):
+            raise ModelError(f"{label()}: the quadratic objective is not convex")
+        return {
+            "quadratic": csc_array(triu(quadratic)),
+            "q0": q0,
+            "q_parameters": csr_array(_coo(prices, (n, count))),
+            "offset0": float(sign * repn.constant),
+            "offset_linear": offset_linear,
+            "offset_quadratic": csr_array(_coo(offsets, (count, count))),
+        }, maximise
+
+
+def _coo(entries: list[tuple[int, int, float]], shape: tuple[int, int]) -> coo_array:
+    data = np.array(entries, dtype=float).reshape(len(entries), 3).T
+    return coo_array((data[2], (data[0].astype(int), data[1].astype(int))), shape=shape)
+
+
+def _check_finite(program: ConicProgram, names: Sequence[str]) -> None:
+    for row in np.flatnonzero(~np.isfinite(program.b0)).tolist():
+        raise ModelError(f"{names[row]}: has a right-hand side that is not finite")
+    for matrix in (program.matrix, csc_array(program.b_parameters)):
+        bad = ~np.isfinite(matrix.data)
+        if bad.any():
+            row = matrix.indices[np.flatnonzero(bad)[0]]
+            raise ModelError(f"{names[row]}: has a coefficient that is not finite")
+    objective = (
+        program.q0,
+        program.quadratic.data,
+        program.q_parameters.data,
+        program.offset0,
+        program.offset_linear,
+        program.offset_quadratic.data,
+    )
+    if not all(np.isfinite(part).all() for part in objective):
+        raise ModelError("objective: has a coefficient that is not finite")

@@ -1,0 +1,1 @@
+"""Our driver of mixed-integer conic programs: relax, restrict, bound, approximate."""

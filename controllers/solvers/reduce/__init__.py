@@ -1,0 +1,1 @@
+"""Exact reductions of conic programs, scaling, and bounds that multipliers prove."""
