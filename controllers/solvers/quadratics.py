@@ -1,7 +1,7 @@
 """Symmetric matrices kept as upper triangles, such as P of a quadratic objective."""
 
 import numpy as np
-from scipy.sparse import block_diag, coo_array, csc_array, csr_array, triu
+from scipy.sparse import block_diag, coo_array, csc_array, csr_array, csr_matrix, triu
 from scipy.sparse.csgraph import connected_components
 
 from stackelgrid.controllers.errors import SolverError
@@ -94,14 +94,4 @@ def offending(upper: csc_array) -> tuple[int, int] | None:
 
 def entries_at(matrix: csr_array, rows: Ints, columns: Ints) -> Floats:
     """Values of a matrix at (row, column) places, zero where it has no entry."""
-    m = csr_array(matrix)
-    m.sum_duplicates()
-    m.sort_indices()
-    width = max(m.shape[1], 1)
-    owner = np.repeat(np.arange(m.shape[0], dtype=np.int64), np.diff(m.indptr))
-    keys = owner * width + m.indices
-    wanted = rows.astype(np.int64) * width + columns
-    place = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
-    if not len(keys):
-        return np.zeros(len(wanted))
-    return np.where(keys[place] == wanted, m.data[place], 0.0)
+    return np.asarray(csr_matrix(matrix)[rows, columns], dtype=float).ravel()

@@ -8,8 +8,6 @@ import numpy as np
 import pyomo.environ as pyo
 from pyomo.common.errors import PyomoException
 from pyomo.common.gc_manager import PauseGC
-from pyomo.repn.quadratic import QuadraticRepnVisitor
-from pyomo.repn.util import OrderedVarRecorder
 from scipy.sparse import coo_array, csc_array, csr_array
 
 from stackelgrid.controllers.bilevel.duals import placeholders
@@ -43,7 +41,7 @@ class _View:
     name: str
     variables: Sequence[Any]
     constraints: Sequence[Any]
-    objective: _Objective
+    objective: Any
 
     def component_objects(self, ctype: Any, **_: Any) -> Iterator[Any]:
         return iter(self.variables if ctype is pyo.Var else self.constraints)
@@ -114,15 +112,10 @@ def _compile(model: Any, levels: Levels) -> CompiledBilevel:
     y = [v for component in levels.follower_variables for v in component.values()]
     w = [v for component in levels.placeholders for v in component.values()]
     variables = (*x, *y, *w)
-    leader, row_names = _compile_leader(levels, len(x), len(y))
+    leader, row_names = _compile_leader(levels)
+    quadratic, products = _split(leader.quadratic, len(x) + len(y))
+    leader = replace(leader, quadratic=quadratic)
     place = {id(v): k for k, v in enumerate(variables)}
-    objective = _read_objective(levels.objective, place, len(x) + len(y))
-    leader = replace(
-        leader,
-        quadratic=objective.quadratic,
-        q0=objective.linear,
-        offset0=objective.constant,
-    )
     parameters = [v for component in levels.data for v in component.values()]
     link = csr_array(
         (np.ones(len(parameters)),
@@ -138,7 +131,7 @@ def _compile(model: Any, levels: Levels) -> CompiledBilevel:
         follower=below.program,
         link=link,
         dual_map=_dual_map(model, levels, dual_rows, below.program.rows),
-        products=objective.products,
+        products=products,
         names=ProgramNames(
             follower=levels.name,
             leader_rows=row_names,
@@ -181,15 +174,16 @@ def _compile_follower(levels: Levels) -> CompiledModel:
         raise ModelError(f"follower {levels.name}: {error}") from error
 
 
-def _compile_leader(levels: Levels, n_x: int, n_y: int) -> tuple[ConicProgram, tuple[str, ...]]:
+def _compile_leader(levels: Levels) -> tuple[ConicProgram, tuple[str, ...]]:
     """Return the leader's rows; bounds of the follower's variables are the follower's rows."""
     view = _View(
         "leader",
         (*levels.leader_variables, *levels.follower_variables, *levels.placeholders),
         levels.leader_constraints,
-        _Objective(levels.objective.name, 0.0, pyo.minimize),  # read in _read_objective
+        levels.objective,
     )
-    compiled = compile_model(view)
+    # products of duals are replaced before it has to be convex (products.py)
+    compiled = compile_model(view, check_convex=False)
     program = compiled.program
     bounds = {v.name for component in levels.follower_variables for v in component.values()}
     kept = np.array([name not in bounds for name in compiled.row_names], dtype=bool)
@@ -207,58 +201,16 @@ def _compile_leader(levels: Levels, n_x: int, n_y: int) -> tuple[ConicProgram, t
     return leader, names
 
 
-@dataclass(frozen=True)
-class _Terms:
-    """The leader's objective, minimised: 1/2 z'Pz (upper triangle), products, linear, constant."""
-
-    quadratic: csc_array
-    products: csr_array
-    linear: Floats
-    constant: float
-
-
-def _read_objective(objective: Any, place: Mapping[int, int], first_w: int) -> _Terms:
-    """Read the leader's objective; a dual times a variable goes to the products."""
-    name, n = objective.name, len(place)
-    sign = -1.0 if objective.sense == pyo.maximize else 1.0
-    visitor = QuadraticRepnVisitor({}, var_recorder=OrderedVarRecorder({}, {}, None))
-    repn = visitor.walk_expression(objective.expr)
-    if repn.nonlinear is not None:
-        raise ModelError(f"{name}: only linear and quadratic terms are accepted")
-    linear = np.zeros(n)
-    for variable, c in repn.linear.items():
-        linear[_at(variable, place, name)] += sign * c
-    squares: list[tuple[int, int, float]] = []
-    products: list[tuple[int, int, float]] = []
-    for (a, b), c in (repn.quadratic or {}).items():
-        i, j = sorted((_at(a, place, name), _at(b, place, name)))
-        if c == 0.0:
-            continue
-        if i < first_w <= j:
-            products.append((i, j, sign * c))
-        else:
-            squares.append((i, j, sign * c * (2.0 if i == j else 1.0)))
-    terms = _Terms(
-        quadratic=csc_array(_coo(squares, n)),
-        products=csr_array(_coo(products, n)),
-        linear=linear,
-        constant=float(sign * repn.constant),
-    )
-    parts = (terms.linear, terms.quadratic.data, terms.products.data, terms.constant)
-    if not all(np.isfinite(part).all() for part in parts):
-        raise ModelError(f"{name}: has a coefficient that is not finite")
-    return terms
-
-
-def _at(variable: int, place: Mapping[int, int], name: str) -> int:
-    if variable not in place:
-        raise ModelError(f"{name}: uses a variable that is not part of the model")
-    return place[variable]
-
-
-def _coo(entries: list[tuple[int, int, float]], n: int) -> coo_array:
-    data = np.array(entries, dtype=float).reshape(len(entries), 3).T
-    return coo_array((data[2], (data[0].astype(int), data[1].astype(int))), shape=(n, n))
+def _split(upper: csc_array, first_w: int) -> tuple[csc_array, csr_array]:
+    """Split quadratic terms into those without duals, and products of a dual with a variable."""
+    entries = coo_array(upper)
+    i, j = entries.coords
+    mixed = (i < first_w) & (j >= first_w)
+    parts = [
+        coo_array((entries.data[at], (i[at], j[at])), shape=upper.shape)
+        for at in (~mixed & (entries.data != 0.0), mixed & (entries.data != 0.0))
+    ]
+    return csc_array(parts[0]), csr_array(parts[1])
 
 
 def _dual_rows(component: Any, levels: Levels, below: CompiledModel) -> csr_array:

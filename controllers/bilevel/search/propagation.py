@@ -16,6 +16,7 @@ from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.problem import Flags
 from stackelgrid.controllers.bilevel.search.node import MULTIPLIER_ZERO, OPEN, SLACK_ZERO, NodeState
 from stackelgrid.controllers.solvers.conic import ProgramData
+from stackelgrid.controllers.solvers.reduce.column_boxes import Sums
 from stackelgrid.profiles.arrays import Floats, Ints
 
 _ROUNDS = 20  # most rounds of propagation in one node
@@ -102,23 +103,23 @@ class Propagation:
                 break
         return low, high
 
-    def _activities(self, low: Floats, high: Floats) -> "tuple[_Sums, _Sums, Floats]":
+    def _activities(self, low: Floats, high: Floats) -> tuple[Sums, Sums, Floats]:
         """Smallest and largest values of the rows, and the size of their finite terms."""
         up = self._value > 0.0
         at_low, at_high = self._value * low[self._column], self._value * high[self._column]
-        least = _Sums(np.where(up, at_low, at_high), self._row, self._rows)
-        most = _Sums(np.where(up, at_high, at_low), self._row, self._rows)
+        least = Sums(np.where(up, at_low, at_high), self._row, self._rows)
+        most = Sums(np.where(up, at_high, at_low), self._row, self._rows)
         terms = np.maximum(np.abs(least.terms), np.abs(most.terms))
         return least, most, np.asarray(np.bincount(self._row, terms, self._rows), dtype=float)
 
-    def _contradicted(self, least: "_Sums", most: "_Sums", size: Floats, equation: Flags) -> bool:
+    def _contradicted(self, least: Sums, most: Sums, size: Floats, equation: Flags) -> bool:
         allowed = tolerances.POINT_VIOLATION * self._size + _CANCELLATION * size
         over = (least.missing == 0) & (least.sums > self._b + allowed)
         under = equation & (most.missing == 0) & (most.sums < self._b - allowed)
         return bool(over.any() or under.any())
 
     def _implied(
-        self, least: "_Sums", most: "_Sums", size: Floats, equation: Flags
+        self, least: Sums, most: Sums, size: Floats, equation: Flags
     ) -> tuple[Floats, Floats]:
         """Bounds of the column of every entry by its row and the row's other entries."""
         row, value, b = self._row, self._value, self._b[self._row]
@@ -129,21 +130,6 @@ class Propagation:
         below = np.where(up, np.where(tight, from_most, -np.inf), from_least)
         cancelled = _CANCELLATION * size[row] / np.abs(value)
         return below - _margin(below, cancelled), above + _margin(above, cancelled)
-
-
-class _Sums:
-    """Sums of the terms of each row; infinite terms are counted (`missing`) and left out."""
-
-    def __init__(self, terms: Floats, row: Ints, rows: int) -> None:
-        self.infinite = np.isinf(terms)
-        self.terms = np.where(self.infinite, 0.0, terms)
-        self.sums = np.bincount(row, self.terms, rows)
-        self.missing = np.bincount(row, self.infinite, rows)
-
-    def others(self, row: Ints, unknown: float) -> Floats:
-        """Sum of the other terms of an entry's row, or `unknown` where one is infinite."""
-        known = self.missing[row] - self.infinite == 0
-        return np.where(known, self.sums[row] - self.terms, unknown)
 
 
 def _margin(bounds: Floats, cancelled: Floats) -> Floats:

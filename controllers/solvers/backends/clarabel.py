@@ -81,8 +81,8 @@ class ClarabelSolver:
 
         Without `tolerance` to rounding, with multipliers that are fit to be published as prices;
         else to this relative gap and feasibility, about twice as fast, where multipliers can prove
-        a bound (reduce/dual_bound.py). A point that violates a row by more than the tolerance of every
-        point is returned as "failed", whatever the solver called it.
+        a bound (reduce/dual_bound.py). A point that violates a row by more than the tolerance of
+        every point is returned as "failed", whatever the solver called it.
         """
         started = time.perf_counter()
         attempts = self._attempts(tolerance if tolerance and tolerance > _FEASIBILITY else None)

@@ -65,21 +65,24 @@ class CompiledModel:
         return replace(self, program=replace(self.program, rare=rare.astype(np.int64)))
 
 
-def compile_model(model: Any, parameters: Sequence[Any] = ()) -> CompiledModel:
+def compile_model(
+    model: Any, parameters: Sequence[Any] = (), *, check_convex: bool = True
+) -> CompiledModel:
     """Compile a Pyomo ConcreteModel; `parameters` are Var components that hold data.
 
     Accepts a linear or convex quadratic objective and linear, second-order-cone or convex
     quadratic constraints with constant coefficients. Raises ModelError, naming the component, for
     anything else (non-convex or non-polynomial terms, unbounded integers, products of data and
-    variables in constraints, non-finite data).
+    variables in constraints, non-finite data). Without `check_convex` any quadratic objective is
+    accepted.
     """
     with PauseGC():
-        return _Compiler(model, parameters).compile()
+        return _Compiler(model, parameters, check_convex).compile()
 
 
 class _Compiler:
-    def __init__(self, model: Any, parameters: Sequence[Any]) -> None:
-        self.model = model
+    def __init__(self, model: Any, parameters: Sequence[Any], check_convex: bool) -> None:
+        self.model, self.check_convex = model, check_convex
         data = {id(component) for component in parameters}
         free = [
             v
@@ -309,7 +312,7 @@ class _Compiler:
             else:
                 offsets.append((i - n, j - n, sign * c))
         quadratic = csc_array(_coo(hessian, (n, n)))
-        if not convex(quadratic):
+        if self.check_convex and not convex(quadratic):
             raise ModelError(f"{label()}: the quadratic objective is not convex")
         return {
             "quadratic": csc_array(triu(quadratic)),

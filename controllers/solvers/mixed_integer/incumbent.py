@@ -49,11 +49,6 @@ class MixedSolution(MixedIntegerSolution):
     log: tuple[LogEntry, ...]
     prices: Floats | None = None
 
-    @property
-    def second_solve(self) -> bool:
-        """Return whether a conic solve followed the relaxation."""
-        return self.conic_solves > 1
-
 
 @dataclass
 class Incumbent:

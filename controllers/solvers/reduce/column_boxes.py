@@ -44,7 +44,7 @@ class ColumnBoxes:
             if left in (0, unbounded):
                 break
             unbounded = left
-            least, most = part.without_own(lower, upper)
+            least, most = (s.others(part.row, np.nan) for s in part.terms(lower, upper))
             right = b[self._rows][part.row]
             equal = self._equal[part.row]
             # value * x <= right - least of the others; equations bound from below as well
@@ -65,7 +65,8 @@ class ColumnBoxes:
         lower, upper = self.bounds.bounds(b)
         lower, upper = np.minimum(lower, upper), np.maximum(lower, upper)
         if len(self._tails):
-            least, _ = self._head.activity(lower, upper)
+            low, _ = self._head.terms(lower, upper)
+            least = np.where(low.missing > 0, -np.inf, low.sums)
             reach = (b[self._heads] - least)[self._owner]
             side, value = b[self._tails], self._tail_values
             size = np.abs(value)
@@ -92,26 +93,23 @@ class _Entries:
         self.value: Floats = entries.data[order]
         self._count = len(rows)
 
-    def activity(self, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
-        """Least and largest value of each row."""
-        low, high = self._terms(lower, upper)
-        return self._sum(low), self._sum(high)
-
-    def without_own(self, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
-        """Least and largest value of the other entries of the row, for each entry."""
-        low, high = self._terms(lower, upper)
-        return self._rest(low), self._rest(high)
-
-    def _terms(self, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:
+    def terms(self, lower: Floats, upper: Floats) -> tuple["Sums", "Sums"]:
+        """Sums of the least and of the largest terms of each row."""
         one, other = self.value * lower[self.column], self.value * upper[self.column]
-        return np.minimum(one, other), np.maximum(one, other)
+        low, high = np.minimum(one, other), np.maximum(one, other)
+        return Sums(low, self.row, self._count), Sums(high, self.row, self._count)
 
-    def _sum(self, term: Floats) -> Floats:
-        return np.bincount(self.row, weights=term, minlength=self._count).astype(np.float64)
 
-    def _rest(self, term: Floats) -> Floats:
-        infinite = np.isinf(term)
-        finite = np.where(infinite, 0.0, term)
-        others = self._sum(infinite.astype(np.float64))[self.row] - infinite
-        rest = self._sum(finite)[self.row] - finite
-        return np.where(others > 0.0, np.nan, rest)
+class Sums:
+    """Sums of the terms of each row; infinite terms are counted (`missing`) and left out."""
+
+    def __init__(self, terms: Floats, row: Ints, rows: int) -> None:
+        self.infinite = np.isinf(terms)
+        self.terms = np.where(self.infinite, 0.0, terms)
+        self.sums = np.bincount(row, self.terms, rows)
+        self.missing = np.bincount(row, self.infinite, rows)
+
+    def others(self, row: Ints, unknown: float) -> Floats:
+        """Sum of the other terms of an entry's row, or `unknown` where one is infinite."""
+        known = self.missing[row] - self.infinite == 0
+        return np.where(known, self.sums[row] - self.terms, unknown)

@@ -10,6 +10,7 @@ import pyomo.environ as pyo
 import pytest
 from scipy.sparse import csc_array, csr_array, triu, vstack
 from support.backend_programs import fixed_integers, program_of, random_program
+from support.mosek_files import export, read_task
 
 from stackelgrid.controllers.errors import ModelError, SolverError
 from stackelgrid.controllers.models.distflow import (
@@ -27,7 +28,7 @@ from stackelgrid.controllers.solvers.backends.mosek import (
     read_conic,
     read_mixed_integer,
 )
-from stackelgrid.controllers.solvers.backends.mosek_task import export, fill_task, read_task
+from stackelgrid.controllers.solvers.backends.mosek_task import fill_task
 from stackelgrid.controllers.solvers.quadratics import factor as quadratic_factor
 
 mosek = pytest.importorskip("mosek")
