@@ -1,8 +1,8 @@
 """Declared treatment of every table and column of a pandapower net.
 
-`DECLARED` has a row for each column of pandapower 3.5 (net_columns_elements.py: buses, sources,
-loads, storages, costs; net_columns_branches.py: branches and switches). The checks of a net use it
-to refuse tables and values (`refused_tables`, `refused_values`); `explained` lists it for one net.
+`DECLARED` has a row for each column of pandapower 3.5 (net_columns_declared.py). The checks of a
+net use it to refuse tables and values (`refused_tables`, `refused_values`); `explained` lists it
+for one net.
 """
 
 from collections.abc import Iterator
@@ -12,8 +12,7 @@ from typing import Any
 import pandas as pd
 from pandapower.auxiliary import pandapowerNet
 
-from stackelgrid.controllers.networks.net_columns_branches import BRANCH_COLUMNS
-from stackelgrid.controllers.networks.net_columns_elements import ELEMENT_COLUMNS
+from stackelgrid.controllers.networks.net_columns_declared import DECLARED
 from stackelgrid.controllers.networks.net_columns_types import (
     FEEDER,
     TRANSMISSION,
@@ -32,7 +31,6 @@ __all__ = [
     "refused_values",
 ]
 
-DECLARED: tuple[Column, ...] = (*ELEMENT_COLUMNS, *BRANCH_COLUMNS)
 _OWN = "not a column of pandapower: kept in the net, not used"
 _OWN_TABLE = "not a table of pandapower: kept in the net, not used"
 

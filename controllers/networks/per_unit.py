@@ -21,6 +21,7 @@ from pandapower.pypower.idx_brch import (
 )
 from pandapower.pypower.idx_bus import BS, GS
 
+from stackelgrid.controllers.networks.cells import column_of
 from stackelgrid.controllers.networks.checks import UNLIMITED_KA
 from stackelgrid.profiles.arrays import Floats, Ints
 
@@ -114,9 +115,7 @@ def _set_options(net: pandapowerNet) -> None:
 
 
 def _column(frame: pd.DataFrame, name: str, default: float) -> Floats:
-    if name not in frame:
-        return np.full(len(frame), default)
-    values = frame[name].to_numpy(dtype=float)
+    values = column_of(frame, name, default)
     return np.where(np.isnan(values), default, values)
 
 

@@ -1,7 +1,10 @@
-"""Tap changers of boundary transformers: pandapower's ratio and angle at every position."""
+"""Tap changers of boundary transformers, and controllers of a net that would move taps.
+
+Ratio and angle at every position are pandapower's.
+"""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +16,7 @@ from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.cells import flag, number, text
 from stackelgrid.controllers.networks.checks import SUPPORTED_TABLES
 from stackelgrid.controllers.networks.naming import named
+from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.controllers.networks.per_unit import per_unit_branches
 from stackelgrid.controllers.networks.transformer_checks import characteristic_steps
 from stackelgrid.profiles.arrays import Floats
@@ -179,3 +183,44 @@ def _whole(row: pd.Series, column: str, label: str) -> int:
     if value != round(value):
         raise NetworkError(f"{label} has {column} = {value:g}; a whole number is accepted")
     return int(value)
+
+
+def replace_tap_controllers(
+    net: pandapowerNet, name: str, regulated: Collection[int], record: NetRecord
+) -> None:
+    """Note the controllers of transformers that the scenario regulates; refuse the others.
+
+    net: net of the user.
+    name: name of the grid, for messages.
+    regulated: indices of `net.trafo`.
+    record: receives the changes.
+
+    Raises NetworkError for a tap controller in service of another transformer, which pandapower
+    moves with run_control=True and a run does not.
+    """
+    if not len(net.controller):
+        return
+    from pandapower.control import TrafoController  # takes a second to import
+
+    for index, row in net.controller.iterrows():
+        if not row.in_service or not isinstance(row.object, TrafoController):
+            continue
+        kind = type(row.object).__name__
+        try:
+            element = row.object.element
+            trafos = [int(i) for i in np.atleast_1d(row.object.element_index)]
+        except (AttributeError, TypeError, ValueError) as error:
+            raise NetworkError(
+                f"grid {name}: controller {index} ({kind}) does not say which transformers it "
+                "moves; element and element_index are needed"
+            ) from error
+        free = [i for i in trafos if i not in regulated]
+        if free:
+            raise NetworkError(
+                f"grid {name}: controller {index} ({kind}) moves the tap of {element} "
+                f"{free[0]}; a boundary of kind oltc regulates the transformer at the slack bus in "
+                "its place, any other tap is fixed: take the controller out of service"
+            )
+        record.note(
+            "replaced", "controller", [index], f"{kind} -> oltc of the scenario", key="boundary"
+        )

@@ -56,7 +56,7 @@ class ThreePhasePowerFlow:
 
     The net must be normalised and checked; its loads, static generators and storages are ignored:
     their power comes with each call. Lines need zero-sequence data, transformers a vector group
-    and zero-sequence data (zero_sequence.py), or NetworkError is raised; so it is for
+    and zero-sequence data (three_phase_data.py), or NetworkError is raised; so it is for
     voltage-controlling generators and shunts. The source is stiff in all sequences.
     """
 

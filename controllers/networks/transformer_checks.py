@@ -7,9 +7,8 @@ import pandas as pd
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.cells import flag, number, text
+from stackelgrid.controllers.networks.cells import column_of, flag, number, text
 from stackelgrid.controllers.networks.naming import named
-from stackelgrid.profiles.arrays import Floats
 
 _TYPES = ("Ratio", "Symmetrical", "Ideal", "Tabular")
 
@@ -48,7 +47,7 @@ def _check_plates(net: pandapowerNet, name: str) -> None:
         ("vn_hv_kv", 0.0), ("vn_lv_kv", 0.0), ("parallel", 0.0), ("shift_degree", None),
         ("pfe_kw", None), ("i0_percent", None),
     ):  # fmt: skip
-        values = _column(trafo, column)
+        values = column_of(trafo, column, 1.0)
         bad = ~np.isfinite(values) if low is None else ~((values > low) & np.isfinite(values))
         if bad.any():
             accepted = "a finite number" if low is None else "a finite number > 0"
@@ -154,10 +153,3 @@ def _check_characteristics(net: pandapowerNet, name: str) -> None:
                 f"{label} shares characteristic {own:g} with a transformer at another tap_pos, of "
                 "which pandapower reads one only; a characteristic for each is accepted"
             )
-
-
-def _column(frame: pd.DataFrame, column: str) -> Floats:
-    if column not in frame:
-        return np.ones(len(frame))
-    values: Floats = frame[column].to_numpy(dtype=float)
-    return values

@@ -1,12 +1,12 @@
 """Conic standard form with named parameters, and what a solver returns for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csc_array, csr_array, vstack
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import SolverError
@@ -16,6 +16,8 @@ from stackelgrid.profiles.arrays import Floats, Ints
 NO_ROWS: Ints = np.zeros(0, dtype=np.int64)
 
 SolverStatus = Literal["optimal", "infeasible", "unbounded", "failed"]
+Rows = tuple[csr_array, Floats]
+"""Rows of a program and their right-hand sides."""
 SearchStatus = Literal["optimal", "infeasible", "unbounded", "limit", "failed"]
 
 
@@ -127,6 +129,37 @@ class ConicProgram:
             quadratic=self.quadratic,
             integer=self.integer,
         )
+
+    def extended(
+        self, b: Floats, added: Sequence["Rows"], integer: Ints = NO_ROWS
+    ) -> tuple["ConicProgram", Floats]:
+        """Return the program with further rows and columns, without parameters, and all sides.
+
+        b: right-hand sides of this program.
+        added: equations, inequalities and rows of one cone, each a matrix with its sides; they go
+            behind the program's own of their kind. Further columns of the matrices are new.
+        integer: new integer columns.
+        """
+        n = added[0][0].shape[1]
+        wide, quadratic = csr_array(self.matrix), csc_array(self.quadratic)
+        wide.resize((self.rows, n))
+        quadratic.resize((n, n))
+        edges = (0, self.zero, self.linear, self.rows)
+        matrices, sides = [], []
+        for (matrix, side), first, last in zip(added, edges[:-1], edges[1:], strict=True):
+            matrices += [wide[first:last], matrix]
+            sides += [b[first:last], side]
+        right, cone = np.concatenate(sides), len(added[2][1])
+        program = ConicProgram.constant(
+            csc_array(vstack(matrices, format="csc")),
+            right,
+            self.zero + len(added[0][1]),
+            self.nonneg + len(added[1][1]),
+            (*self.cones, cone) if cone else self.cones,
+            quadratic=quadratic,
+            integer=np.concatenate([self.integer, integer]),
+        )
+        return program, right
 
     def data(self, p: Floats) -> "ProgramData":
         """Vectors of one instance; `p` holds a value for every parameter."""

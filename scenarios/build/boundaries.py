@@ -14,8 +14,7 @@ from stackelgrid.controllers.networks.boundary import (
 )
 from stackelgrid.controllers.networks.cells import flag, number, text
 from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
-from stackelgrid.controllers.networks.tap_controllers import replace_tap_controllers
-from stackelgrid.controllers.networks.taps import TapChanger
+from stackelgrid.controllers.networks.taps import TapChanger, replace_tap_controllers
 from stackelgrid.controllers.networks.transformer_checks import check_transformers
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.scenario import BoundarySection, GridSection

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import block_array, csc_array, csr_array, triu
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import csc_array, csr_array, triu
 
+from stackelgrid.controllers.bilevel.presolve.parts import follower_parts
 from stackelgrid.controllers.solvers.conic import ConicProgram
 from stackelgrid.controllers.solvers.quadratics import factor
 from stackelgrid.profiles.arrays import Ints
@@ -41,20 +41,12 @@ def follower_blocks(
     """
     matrix = csr_array(follower.matrix)
     curvature = follower.hessian
-    pattern = block_array(
-        [
-            [None, csr_array(abs(matrix))],
-            [csr_array(abs(matrix).T), csr_array(abs(curvature) + abs(paid_quadratic))],
-        ]
-    )
-    count, label = connected_components(csr_array(pattern), directed=False)
-    by_row, by_column = label[: follower.rows], label[follower.rows :]
     coupling = csr_array(follower.b_parameters)
     is_linked = np.zeros(coupling.shape[1], dtype=bool)
     is_linked[linked] = True
     blocks = []
-    for k in range(count):
-        rows, columns = np.flatnonzero(by_row == k), np.flatnonzero(by_column == k)
+    for connected in follower_parts(follower, abs(paid_quadratic)):
+        rows, columns = connected.rows, connected.columns
         own = coupling[rows]
         used = np.unique(own.indices[is_linked[own.indices]]).astype(np.int64)
         part = csr_array(matrix[rows][:, columns])

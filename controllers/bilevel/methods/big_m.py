@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from scipy.sparse import block_array, coo_array, csc_array, csr_array, vstack
+from scipy.sparse import block_array, coo_array, csr_array, vstack
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.bilevel.kkt import KktForm
@@ -111,25 +111,14 @@ def _with_sides(
     form: KktForm, single: ProgramData, state: NodeState
 ) -> tuple[ConicProgram, Floats]:
     """Return the single level with decided sides as equations, and its right-hand sides."""
-    program = form.program
     without = form.multipliers[state.sides == MULTIPLIER_ZERO]
     tight = form.slack_rows[state.sides == SLACK_ZERO]
-    matrix = csr_array(program.matrix)
-    ones = coo_array(
-        (np.ones(len(without)), (np.arange(len(without)), without)),
-        shape=(len(without), form.columns),
-    )
-    count = len(without) + len(tight)
-    fixed = ConicProgram.constant(
-        csc_array(vstack([ones, matrix[tight], matrix], format="csc")),
-        np.zeros(program.rows + count),
-        program.zero + count,
-        program.nonneg,
-        program.cones,
-        quadratic=program.quadratic,
-        integer=program.integer,
-    )
-    return fixed, np.concatenate([np.zeros(len(without)), single.b[tight], single.b])
+    ones = (np.ones(len(without)), (np.arange(len(without)), without))
+    unit = csr_array(ones, shape=(len(without), form.columns))
+    equations = csr_array(vstack([unit, csr_array(form.program.matrix)[tight]], format="csr"))
+    right = np.concatenate([np.zeros(len(without)), single.b[tight]])
+    none = csr_array((0, form.columns)), np.zeros(0)
+    return form.program.extended(single.b, [(equations, right), none, none])
 
 
 def _mixed(
@@ -141,9 +130,7 @@ def _mixed(
 ) -> tuple[ConicProgram, ProgramData]:
     """Return the single level with columns [z | d], one d for each live pair."""
     program, data = fixed
-    pairs, n, linear = len(live), form.columns, program.linear
-    matrix = csr_array(program.matrix)
-    at = np.arange(pairs)
+    pairs, n, at = len(live), form.columns, np.arange(len(live))
     rows = form.slack_rows[live] + program.rows - form.program.rows
     of_multiplier = coo_array((np.ones(pairs), (at, form.multipliers[live])), shape=(pairs, n))
 
@@ -153,28 +140,16 @@ def _mixed(
     none = csr_array((pairs, n))
     added = block_array(
         [
-            [-matrix[rows], diagonal(slack)],  # s_i <= M_i (1 - d_i)
+            [-csr_array(program.matrix)[rows], diagonal(slack)],  # s_i <= M_i (1 - d_i)
             [of_multiplier, diagonal(-multiplier)],
             [none, diagonal(np.ones(pairs))],
             [none, diagonal(-np.ones(pairs))],
         ],
         format="csr",
     )
-    right = [slack - data.b[rows], np.zeros(pairs), np.ones(pairs), np.zeros(pairs)]
-    b = np.concatenate([data.b[:linear], *right, data.b[linear:]])
-    wide = csr_array(matrix)
-    wide.resize((program.rows, n + pairs))
-    quadratic = csc_array(program.quadratic)
-    quadratic.resize((n + pairs, n + pairs))
-    joined = ConicProgram.constant(
-        csc_array(vstack([wide[:linear], added, wide[linear:]], format="csc")),
-        np.zeros(len(b)),
-        program.zero,
-        program.nonneg + 4 * pairs,
-        program.cones,
-        quadratic=quadratic,
-        integer=np.concatenate([program.integer, n + at]),
-    )
+    right = np.concatenate([slack - data.b[rows], np.zeros(pairs), np.ones(pairs), np.zeros(pairs)])
+    nothing = csr_array((0, n + pairs)), np.zeros(0)
+    joined, b = program.extended(data.b, [nothing, (added, right), nothing], n + at)
     return joined, ProgramData(np.concatenate([data.q, np.zeros(pairs)]), b, data.offset)
 
 

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.sparse import coo_array, csc_array, csr_array, vstack
+from scipy.sparse import coo_array, csr_array
 
 from stackelgrid.controllers.bilevel.kkt import KktForm
 from stackelgrid.controllers.bilevel.presolve.bounds import (
@@ -31,7 +31,7 @@ from stackelgrid.controllers.bilevel.search.node import (
 )
 from stackelgrid.controllers.bilevel.search.restriction import proven, restrict
 from stackelgrid.controllers.errors import ModelError
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Rows
 from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions
 from stackelgrid.controllers.solvers.mixed_integer.misocp import MixedIntegerConicSolver
 from stackelgrid.controllers.solvers.quadratics import factor
@@ -235,10 +235,7 @@ def _one_value(low: float, high: float) -> bool:
 
 def _with_row(form: KktForm, single: ProgramData, row: _Row) -> tuple[ConicProgram, ProgramData]:
     """Return the single level with the new columns and rows; leader's integers, then digits."""
-    program, n = form.program, row.columns
-    linear = program.linear
-    wide = csr_array(program.matrix)
-    wide.resize((program.rows, n))
+    n = row.columns
     equations = [(c, b) for c, b, equation in row.rows if equation]
     inequalities = [(c, b) for c, b, equation in row.rows if not equation]
     inequalities += [({d: s}, max(s, 0.0)) for d in row.binary for s in (1.0, -1.0)]
@@ -255,39 +252,17 @@ def _with_row(form: KktForm, single: ProgramData, row: _Row) -> tuple[ConicProgr
             )
     else:
         inequalities.append((row.coefficients, -row.constant))
-    parts = [
-        wide[: program.zero],
-        _sparse(equations, n),
-        wide[program.zero : linear],
-        _sparse(inequalities, n),
-        wide[linear:],
-        _sparse(cone, n),
-    ]
-    right = [
-        single.b[: program.zero],
-        np.array([b for _, b in equations]),
-        single.b[program.zero : linear],
-        np.array([b for _, b in inequalities]),
-        single.b[linear:],
-        np.array([b for _, b in cone]),
-    ]
-    b = np.concatenate(right)
-    quadratic = csc_array(program.quadratic)
-    quadratic.resize((n, n))
-    joined = ConicProgram.constant(
-        csc_array(vstack(parts, format="csc")),
-        np.zeros(len(b)),
-        program.zero + len(equations),
-        program.nonneg + len(inequalities),
-        (*program.cones, *([len(cone)] if cone else [])),
-        quadratic=quadratic,
-        integer=np.concatenate([program.integer, np.array(row.binary, dtype=np.int64)]),
+    joined, b = form.program.extended(
+        single.b,
+        [_sparse(equations, n), _sparse(inequalities, n), _sparse(cone, n)],
+        np.array(row.binary, dtype=np.int64),
     )
     q = np.concatenate([single.q, np.zeros(n - form.columns)])
     return joined, ProgramData(q, b, single.offset)
 
 
-def _sparse(rows: list[tuple[dict[int, float], float]], n: int) -> csr_array:
+def _sparse(rows: list[tuple[dict[int, float], float]], n: int) -> Rows:
     entries = [(k, c, v) for k, (row, _) in enumerate(rows) for c, v in row.items()]
     data = np.array(entries, dtype=float).reshape(len(entries), 3).T
-    return csr_array((data[2], (data[0].astype(int), data[1].astype(int))), shape=(len(rows), n))
+    places = (data[0].astype(int), data[1].astype(int))
+    return csr_array((data[2], places), shape=(len(rows), n)), np.array([b for _, b in rows])

@@ -11,6 +11,7 @@ from stackelgrid.controllers.bilevel.problem import BilevelData, BilevelProgram
 from stackelgrid.controllers.bilevel.search.follower import FollowerResponse
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.bound_rows import BoundRows
+from stackelgrid.controllers.solvers.conic import ConicProgram
 from stackelgrid.profiles.arrays import Floats, Ints
 
 
@@ -29,20 +30,22 @@ def equations_first(block: FollowerPart, always: Ints, zero: int) -> Ints:
     return np.concatenate([rows[rows < zero], tied, np.setdiff1d(rows[rows >= zero], tied)])
 
 
-def follower_parts(program: BilevelProgram) -> list[FollowerPart]:
-    """Connected components of the follower's rows and columns; rows of a cone stay together."""
-    follower = program.follower
+def follower_parts(follower: ConicProgram, coupled: csr_array | None = None) -> list[FollowerPart]:
+    """Connected components of a follower's rows and columns; rows of a cone stay together.
+
+    `coupled` (columns squared) has entries where columns are connected by other terms.
+    """
     m, n = follower.rows, follower.variables
-    a = csr_array(follower.matrix)
+    a, curved = csr_array(follower.matrix), abs(follower.hessian)
     in_cones = np.arange(follower.linear, m)
     own_head = np.repeat(follower.heads, follower.cones)
     rows = csr_array((np.ones(len(in_cones)), (own_head, in_cones)), shape=(m, m))
-    graph = block_array([[rows, abs(a)], [None, abs(follower.hessian)]])
-    _, label = connected_components(csr_array(graph), directed=False)
+    graph = block_array([[rows, abs(a)], [None, curved if coupled is None else curved + coupled]])
+    count, label = connected_components(csr_array(graph), directed=False)
     by_row, by_column = label[:m], label[m : m + n]
     return [
         FollowerPart(np.flatnonzero(by_row == k), np.flatnonzero(by_column == k))
-        for k in np.unique(by_column).tolist()
+        for k in range(count)
     ]
 
 

@@ -91,7 +91,7 @@ def prove_inactive(
     started = time.perf_counter()
     limits = limits or PresolveLimits()
     lower, upper = decision_box(program, data, box)
-    blocks = follower_parts(program)
+    blocks = follower_parts(program.follower)
     slack, multiplier = sampled_pairs(program, data, lower, upper, rng, limits.samples)
     proof = _Proof(program, data, lower, upper, limits, started)
     if slack is not None and multiplier is not None:

@@ -18,7 +18,7 @@ from stackelgrid.controllers.networks.checks import check_net, check_radial
 from stackelgrid.controllers.networks.merging import merge_series_lines
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.controllers.networks.radial import radial_network
-from stackelgrid.controllers.networks.tap_controllers import replace_tap_controllers
+from stackelgrid.controllers.networks.taps import replace_tap_controllers
 
 
 @pytest.fixture
