@@ -94,4 +94,6 @@ def offending(upper: csc_array) -> tuple[int, int] | None:
 
 def entries_at(matrix: csr_array, rows: Ints, columns: Ints) -> Floats:
     """Values of a matrix at (row, column) places, zero where it has no entry."""
+    if not len(rows):
+        return np.zeros(0)
     return np.asarray(csr_matrix(matrix)[rows, columns], dtype=float).ravel()
