@@ -14,7 +14,8 @@ from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, Outpu
 
 from stackelgrid.controllers.decision import Decision
 from stackelgrid.controllers.devices.devices import Devices
-from stackelgrid.controllers.devices.kind import DeviceKind, Role
+from stackelgrid.controllers.devices.kind import DeviceKind
+from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.controllers.errors import StackelgridError
 from stackelgrid.controllers.protocol import Controller
 from stackelgrid.controllers.schedule import Measurement, Plan, Schedule, SetPoints

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from stackelgrid.controllers.devices.kind import Role
+from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.controllers.devices.registry import quantities
 
 

@@ -18,7 +18,8 @@ from stackelgrid.analysis.kpis.indicators import (
     frame_of,
 )
 from stackelgrid.controllers.decision import Outcome
-from stackelgrid.controllers.devices.kind import DeviceKind, Role
+from stackelgrid.controllers.devices.kind import DeviceKind
+from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.controllers.schedule import Plan, Schedule
 from stackelgrid.controllers.system import Feeder, System
 from stackelgrid.profiles.arrays import Floats

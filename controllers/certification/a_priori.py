@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from stackelgrid.controllers.devices.devices import Devices
-from stackelgrid.controllers.devices.kind import Role
+from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.profiles.arrays import Bools, Floats, Ints

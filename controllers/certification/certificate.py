@@ -8,7 +8,7 @@ import numpy as np
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.certification.unbalance import PhaseCertifier
-from stackelgrid.controllers.devices.kind import Role
+from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.controllers.errors import PowerFlowError
 from stackelgrid.controllers.networks.limits import radial_limits
 from stackelgrid.controllers.networks.order import net_order

@@ -1,23 +1,15 @@
 """Battery storage with charging and discharging efficiency (docs/formulation.md)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from stackelgrid.controllers.devices.kind import (
-    Arrays,
-    DeviceKind,
-    DeviceOptions,
-    Injection,
-    Quantity,
-    Role,
-    Snap,
-    per_device,
-)
+from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection, Snap
 from stackelgrid.controllers.devices.placement import Phase, Placement
+from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
 from stackelgrid.profiles.section import Efficiency, NonNegative, Positive
 
@@ -28,14 +20,6 @@ if TYPE_CHECKING:
 
 _ENERGY = Role.PLAN | Role.STATE | Role.OUTPUT | Role.TOTAL
 _POWER = Role.PLAN | Role.SET_POINT | Role.OUTPUT | Role.TOTAL
-_LIMITS = {
-    "charge": "charging power",
-    "discharge": "discharging power",
-    "energy": "energy limits",
-    "room_above": "energy limits while charging",
-    "room_below": "energy limits while discharging",
-    "terminal_energy": "energy at the end of the horizon",
-}
 
 
 class BatterySection(Placement):
@@ -85,15 +69,24 @@ class Batteries(DeviceKind):
     colour: ClassVar[str] = "#009e73"
     symbol: ClassVar[str] = "diamond"
     quantities: ClassVar[tuple[Quantity, ...]] = (
-        Quantity("charge_mw", "MW", Role.PLAN, "planned charging power"),
-        Quantity("discharge_mw", "MW", Role.PLAN, "planned discharging power"),
+        Quantity("charge_mw", "MW", Role.PLAN, "planned charging power", variable="charge"),
+        Quantity("discharge_mw", "MW", Role.PLAN, "planned discharging power",
+                 variable="discharge"),
         Quantity("battery_asked_mw", "MW", Role.OUTPUT, "set point", column="asked_mw"),
         Quantity("battery_p_mw", "MW", _POWER, "power, positive when charging",
                  attribute="battery_p_set_mw", column="p_mw"),
         Quantity("battery_e_start_mwh", "MWh", Role.OUTPUT, "energy at the start of the interval"),
         Quantity("battery_e_mwh", "MWh", _ENERGY, "energy at the end of the interval",
-                 column="e_mwh"),
+                 column="e_mwh", variable="energy"),
     )  # fmt: skip
+    limits: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "charge": ("charging power", "MW"),
+        "discharge": ("discharging power", "MW"),
+        "energy": ("energy limits", "MWh"),
+        "room_above": ("energy limits while charging", "MWh"),
+        "room_below": ("energy limits while discharging", "MWh"),
+        "terminal_energy": ("energy at the end of the horizon", "MWh"),
+    }
     cost_column: ClassVar[str] = "wear_eur"
     cost_label: ClassVar[str] = "battery wear"
     snaps: ClassVar[tuple[Snap, ...]] = (Snap("mode", ("charge",), ("discharge",)),)
@@ -105,7 +98,6 @@ class Batteries(DeviceKind):
 
     @property
     def table(self) -> tuple[str, ...]:
-        """Table of pandapower that holds each device."""
         return ("storage",) * len(self.index)
 
     @property
@@ -115,20 +107,16 @@ class Batteries(DeviceKind):
 
     @property
     def rated_mw(self) -> Floats:
-        """Largest power in either direction, (m,) in MW."""
         return np.maximum(self.p_max_mw, self.discharge_max_mw)
 
     @property
     def initial(self) -> dict[str, Floats]:
-        """Energy before the first interval."""
         return {"battery_e_mwh": self.e_initial_mwh}
 
     def within(self, states: Arrays) -> dict[str, Floats]:
-        """Return the energy, clipped to its limits."""
         return {"battery_e_mwh": np.clip(states["battery_e_mwh"], self.e_min_mwh, self.e_max_mwh)}
 
     def scaled(self, factor: float) -> Self:
-        """Return batteries of `factor` times the power and energy; none for a factor of 0."""
         if not factor:
             return self.none()
         return replace(
@@ -142,7 +130,6 @@ class Batteries(DeviceKind):
 
     @classmethod
     def claims(cls, elements: "NetElements") -> Mapping[str, Bools]:
-        """Return the controllable storages."""
         return {"storage": elements.controllable("storage")}
 
     @classmethod
@@ -174,7 +161,6 @@ class Batteries(DeviceKind):
         soc = np.where(np.isnan(stated), 50.0, stated)
         charge = values(frame, "efficiency_charge", 1.0)
         discharge = values(frame, "efficiency_discharge", 1.0)
-        reactive = values(frame, "min_q_mvar", 0.0), values(frame, "max_q_mvar", 0.0)
         checks = (
             (power > 0.0, "max_p_mw > 0 (or controllable = False: fixed at its p_mw)"),
             (least <= 0.0, "min_p_mw <= 0 (discharging)"),
@@ -191,14 +177,10 @@ class Batteries(DeviceKind):
                 elements.scaling(frame) == 1.0,
                 "scaling = 1: limits are not scaled, and p_mw is decided",
             ),
-            (values(frame, "q_mvar", 0.0) == 0.0, "q_mvar = 0: batteries give no reactive power"),
-            (
-                (reactive[0] <= 0.0) & (reactive[1] >= 0.0),
-                "min_q_mvar <= 0 <= max_q_mvar: batteries give no reactive power",
-            ),
         )
         for good, accepted in checks:
             elements.refuse(frame, "storage", good, f"needs {accepted}")
+        elements.refuse_reactive(frame, "storage", cls.label)
         return cls(
             index=elements.index(frame),
             name=elements.names(frame, "storage"),
@@ -273,7 +255,6 @@ class Batteries(DeviceKind):
         return Injection(lambda i, t: self.net_consumption(m, i, t))
 
     def net_consumption(self, m: Any, i: int, t: int) -> Any:
-        """Charging less discharging power, p.u."""
         return m.charge[i, t] - m.discharge[i, t]
 
     def cost(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Any:
@@ -291,7 +272,6 @@ class Batteries(DeviceKind):
     def parameters(
         self, forecast: "GridForecast", states: Arrays, dt_h: Floats
     ) -> dict[str, Floats]:
-        """Return the energy at the start, and the one to reach at the end as far as it can be."""
         energy = states["battery_e_mwh"]
         reachable = energy + self.efficiency_charge * self.p_max_mw * float(dt_h.sum())
         return {
@@ -300,36 +280,18 @@ class Batteries(DeviceKind):
         }
 
     def content(self) -> tuple[Floats, ...]:
-        """Return all data that the equations depend on, besides buses."""
         return (
             self.discharge_max_mw, self.p_max_mw, self.e_min_mwh, self.e_max_mwh,
             self.efficiency_charge, self.efficiency_discharge, self.wear_eur_per_mwh,
         )  # fmt: skip
 
-    def planned(self, mw: Callable[[str], Floats], forecast: "GridForecast") -> dict[str, Floats]:
-        """Return charging and discharging power, kept apart, and energy."""
-        return {
-            "charge_mw": mw("charge"),
-            "discharge_mw": mw("discharge"),
-            "battery_e_mwh": mw("energy"),
-        }
-
-    def describe(self, part: str, at: int, size: Callable[[str], str]) -> str | None:
-        """Return a limit in conflict in words; None for a row that is not of this kind."""
-        if part not in _LIMITS:
-            return None
-        unit = "MW" if part.endswith("charge") else "MWh"
-        return f"storage {self.index[at]}: {_LIMITS[part]} {size(unit)}"
-
     @classmethod
     def complete(cls, plan: Arrays) -> dict[str, Floats]:
-        """Return the net power."""
         if "charge_mw" not in plan:
             return {}
         return {"battery_p_mw": plan["charge_mw"] - plan["discharge_mw"]}
 
     def consumption(self, values: Arrays) -> tuple[Floats, None]:
-        """Return the power; batteries give no reactive power."""
         return values["battery_p_mw"], None
 
     def held(
@@ -351,22 +313,18 @@ class Batteries(DeviceKind):
         }
 
     def hourly_cost(self, values: Arrays, options: DeviceOptions) -> Any:
-        """Return wear in EUR/h."""
         power = np.abs(values["battery_p_mw"])
-        return np.sum(per_device(self.wear_eur_per_mwh, power) * power, axis=0)
+        return np.sum(self.spread(self.wear_eur_per_mwh, power) * power, axis=0)
 
     def trade_caps(self) -> tuple[Floats, Floats]:
-        """Return the largest charging and discharging power."""
         return self.p_max_mw, self.discharge_max_mw
 
     def largest_injection(self, forecast: "GridForecast") -> tuple[Floats, None]:
-        """Return the largest power of discharging."""
         return self.discharge_max_mw[:, None], None
 
     def deliver(
         self, points: Arrays, series: Arrays, states: Arrays, dt_h: float
     ) -> dict[str, Floats]:
-        """Return the power that is delivered, and the energy after the interval."""
         before = states["battery_e_mwh"]
         asked = points.get("battery_p_mw", np.zeros(len(self.index)))
         power, after = self.step(before, asked, dt_h)
@@ -390,6 +348,5 @@ class Batteries(DeviceKind):
         return power, np.clip(after, self.e_min_mwh, self.e_max_mwh)
 
     def device_columns(self, outputs: Arrays) -> dict[str, Floats]:
-        """Return the columns of the table `device`, with the state of charge."""
         soc = 100.0 * outputs["battery_e_mwh"] / self.e_max_mwh
         return {**super().device_columns(outputs), "soc_percent": soc}

@@ -8,7 +8,8 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.devices.costs import ElementCosts
 from stackelgrid.controllers.devices.elements import NetElements
-from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, Role
+from stackelgrid.controllers.devices.kind import Arrays, DeviceKind
+from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.controllers.devices.registry import claimants, kinds
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import GridForecast

@@ -100,6 +100,15 @@ class NetElements:
                 )
         return tuple(values)
 
+    def refuse_reactive(self, frame: pd.DataFrame, table: str, label: str) -> None:
+        """Raise NetworkError for elements with reactive power, or whose limits demand some."""
+        none = f"{label} give no reactive power"
+        low, high = (self.values(frame, c, 0.0) for c in ("min_q_mvar", "max_q_mvar"))
+        zero = self.values(frame, "q_mvar", 0.0) == 0.0
+        self.refuse(frame, table, zero, f"needs q_mvar = 0: {none}")
+        contain = (low <= 0.0) & (high >= 0.0)
+        self.refuse(frame, table, contain, f"needs min_q_mvar <= 0 <= max_q_mvar: {none}")
+
     def refuse(self, frame: pd.DataFrame, table: str, good: Bools, text: str) -> None:
         """Raise NetworkError that names the elements which are not good."""
         if not good.all():

@@ -7,12 +7,12 @@ element: loads and storages consume, generators inject.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from enum import Flag, auto
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 
+from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.profiles.arrays import Floats, Ints
 
 # a scenario's schema reads the kinds, before pandapower and Pyomo are needed
@@ -22,38 +22,6 @@ if TYPE_CHECKING:
     from stackelgrid.profiles.forecast import GridForecast
 
 Arrays = Mapping[str, Floats]
-
-
-class Role(Flag):
-    """Use of a quantity of devices."""
-
-    SERIES = auto()  # profile over time, an input of forecasts
-    STATE = auto()  # measured at the end of an interval, the start of the next decision
-    PLAN = auto()  # part of a schedule, (devices, steps)
-    SET_POINT = auto()  # sent to the devices for one interval
-    OPTIONAL = auto()  # may be missing in a plan or in set points
-    OUTPUT = auto()  # result of the devices in one interval
-    TOTAL = auto()  # summed over the devices into a column of the table `interval`
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """One quantity of a kind of device.
-
-    name: unique among all kinds; the first word is the kind's where it can be.
-    unit: MW, MVAr, MWh, ...
-    roles: uses of the quantity.
-    meaning: for the documentation.
-    attribute: name of a set point among the attributes of the simulators.
-    column: column of the table `device` that an output fills.
-    """
-
-    name: str
-    unit: str
-    roles: Role
-    meaning: str = ""
-    attribute: str = ""
-    column: str = ""
 
 
 class Injection(NamedTuple):
@@ -108,6 +76,7 @@ class DeviceKind(ABC):
     quantities: ClassVar[tuple[Quantity, ...]]
     cost_column: ClassVar[str] = ""  # column of the table `interval` with the cost in EUR
     cost_label: ClassVar[str] = ""  # of that cost, in plots
+    limits: ClassVar[Mapping[str, tuple[str, str]]] = {}  # rows and bounds: words and unit
     snaps: ClassVar[tuple[Snap, ...]] = ()
     data: ClassVar[tuple[str, ...]] = ()  # variables of the model that hold data
     prosumer: ClassVar[bool] = False  # a bus with such a device may trade
@@ -212,6 +181,11 @@ class DeviceKind(ABC):
         """Return the largest values (n, columns) of the series; None without a limit."""
         return None
 
+    @staticmethod
+    def spread(values: "np.typing.NDArray[Any]", like: Floats) -> Any:
+        """Return values (devices,) with the axes of `like` beyond the first added."""
+        return values.reshape((-1,) + (1,) * (np.ndim(like) - 1))
+
     # -- sweeps
 
     def scaled(self, factor: float) -> Self:
@@ -261,7 +235,7 @@ class DeviceKind(ABC):
 
     def planned(self, mw: Callable[[str], Floats], forecast: "GridForecast") -> dict[str, Floats]:
         """Return the quantities of a plan; `mw(name)` reads a variable (devices, steps) in MW."""
-        return {}
+        return {q.name: mw(q.variable) for q in self.quantities if q.variable}
 
     def describe(self, part: str, at: int, size: Callable[[str], str]) -> str | None:
         """Return a limit in conflict in words; None for a row that is not of this kind.
@@ -270,7 +244,10 @@ class DeviceKind(ABC):
         at: position of the device.
         size: returns the text of the amount in a unit.
         """
-        return None
+        if part not in self.limits:
+            return None
+        words, unit = self.limits[part]
+        return f"{self.table[at]} {self.index[at]}: {words} {size(unit)}"
 
     # -- schedule
 
@@ -314,7 +291,8 @@ class DeviceKind(ABC):
 
     def trade_caps(self) -> tuple[Floats, Floats]:
         """Return the most that each device can consume and give, MW, for caps of trade."""
-        return np.zeros(len(self.index)), np.zeros(len(self.index))
+        none = np.zeros(len(self.index))
+        return (none, self.rated_mw) if self.injects else (self.rated_mw, none)
 
     def net_consumption(self, m: Any, i: int, t: int) -> Any:
         """Return the consumption of a prosumer's device in the model, p.u."""
@@ -351,8 +329,3 @@ class DeviceKind(ABC):
     def device_columns(self, outputs: Arrays) -> dict[str, Floats]:
         """Return this kind's columns of the table `device`; others are empty."""
         return {q.column: outputs[q.name] for q in self.quantities if q.column}
-
-
-def per_device(values: "np.typing.NDArray[Any]", like: Floats) -> Any:
-    """Return values (m,) with the axes of `like` (m, ...) beyond the first added."""
-    return values.reshape((-1,) + (1,) * (np.ndim(like) - 1))

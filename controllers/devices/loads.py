@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from pydantic import model_validator
 
-from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, Quantity, Role
+from stackelgrid.controllers.devices.kind import Arrays, DeviceKind
+from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.section import NonNegative, Positive, Section, Shares
@@ -85,15 +86,12 @@ class Loads(DeviceKind):
 
     @property
     def uncertain(self) -> Bools:
-        """Return whether each load has a profile; constant powers are known."""
         return self.profiled
 
     def scaled(self, factor: float) -> Self:
-        """Return the same loads: their profiles are scaled."""
         return self
 
     def scaled_series(self, series: Arrays, factor: float) -> dict[str, Floats]:
-        """Return the profiles times `factor`; constant powers stay."""
         scale = np.where(self.profiled, factor, 1.0)
         return {name: scale * series[name] for name in self.names(Role.SERIES)}
 
@@ -131,7 +129,6 @@ class Loads(DeviceKind):
         return {"load_p_mw": factor * self.p_mw, "load_q_mvar": factor * self.q_mvar}
 
     def consumption(self, values: Arrays) -> tuple[Floats, Floats]:
-        """Return the power of the loads."""
         return values["load_p_mw"], values["load_q_mvar"]
 
     def held(
@@ -143,11 +140,9 @@ class Loads(DeviceKind):
     def deliver(
         self, points: Arrays, series: Arrays, states: Arrays, dt_h: float
     ) -> dict[str, Floats]:
-        """Return the power of the profiles."""
         return {"load_p_mw": series["load_p_mw"], "load_q_mvar": series["load_q_mvar"]}
 
     def device_columns(self, outputs: Arrays) -> dict[str, Any]:
-        """Return the columns of the table `device`, in the sign of each element's table."""
         sign = np.where(np.array(self.table, dtype=object) == "sgen", -1.0, 1.0)
         return {name: sign * power for name, power in super().device_columns(outputs).items()}
 

@@ -1,12 +1,10 @@
 """Curtailable photovoltaics with an inverter's reactive power (docs/formulation.md)."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.kind import (
@@ -15,56 +13,20 @@ from stackelgrid.controllers.devices.kind import (
     DeviceKind,
     DeviceOptions,
     Injection,
-    Quantity,
-    Role,
-    per_device,
 )
-from stackelgrid.controllers.devices.placement import Phase, Placed, Placement
+from stackelgrid.controllers.devices.quantities import Quantity, Role
+from stackelgrid.controllers.devices.sunlight import PvPlane, PvSection, Sunlit, is_photovoltaic
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
-from stackelgrid.profiles.errors import ProfileError
-from stackelgrid.profiles.section import Positive, Section, Share
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from stackelgrid.controllers.devices.elements import NetElements
-    from stackelgrid.controllers.devices.placement import Placing, SeriesMaker
     from stackelgrid.profiles.forecast import GridForecast
-    from stackelgrid.profiles.photovoltaics import CloudModel
 
-# words of an sgen's type that stand for photovoltaics, in any case, beside any other words
-_SOLAR = {"pv", "solar", "photovoltaic", "photovoltaics", "photovoltaik"}
 _POWER = Role.PLAN | Role.SET_POINT | Role.OUTPUT
-_LIMITS = {
-    "available_power": "available power",
-    "fixed_power": "power that is fed in",
-    "inverter_rating": "inverter rating",
-    "pv_p": "limit of 0 MW",
-}
-
-
-class PvPlane(Section):
-    """Orientation of PV systems, or a `file` with one column for each system.
-
-    `azimuth_degree` is clockwise from north; without it systems face the equator.
-    """
-
-    tilt_degree: Annotated[float, Field(ge=0.0, le=90.0)] = 30.0
-    azimuth_degree: Annotated[float, Field(ge=0.0, le=360.0)] | None = None
-    file: str | None = None
-
-
-class PvSection(PvPlane, Placement):
-    """PV systems of one size; without `phase` each is connected like the customer at its bus."""
-
-    p_mw: Positive
-    sn_mva: Positive | None = None
-    min_power_factor: Share = 0.0
-    phase: Phase | None = None
 
 
 @dataclass(frozen=True)
-class Photovoltaics(DeviceKind):
+class Photovoltaics(Sunlit, DeviceKind):
     """PV systems: rated active power, inverter rating, optional power-factor limit.
 
     Systems at the positions `fixed` are not controllable: they feed in the available power, and
@@ -93,12 +55,18 @@ class Photovoltaics(DeviceKind):
         Quantity("pv_asked_mw", "MW", Role.OUTPUT, "set point", column="asked_mw"),
         Quantity("pv_limit_mw", "MW", Role.OUTPUT, "limit of the feed-in", column="limit_mw"),
         Quantity("pv_p_mw", "MW", _POWER | Role.TOTAL, "active power, positive when injecting",
-                 attribute="pv_p_set_mw", column="p_mw"),
+                 attribute="pv_p_set_mw", column="p_mw", variable="pv_p"),
         Quantity("pv_q_mvar", "MVAr", _POWER, "reactive power, positive when injecting",
-                 attribute="pv_q_set_mvar", column="q_mvar"),
+                 attribute="pv_q_set_mvar", column="q_mvar", variable="pv_q"),
         Quantity("pv_p_max_mw", "MW", Role.PLAN | Role.SET_POINT | Role.OPTIONAL,
                  "most that a system may feed in", attribute="pv_p_max_mw"),
     )  # fmt: skip
+    limits: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "available_power": ("available power", "MW"),
+        "fixed_power": ("power that is fed in", "MW"),
+        "inverter_rating": ("inverter rating", "MW"),
+        "pv_p": ("limit of 0 MW", "MW"),
+    }
     cost_column: ClassVar[str] = "curtailment_eur"
     cost_label: ClassVar[str] = "curtailment"
     data: ClassVar[tuple[str, ...]] = ("pv_available",)
@@ -110,7 +78,6 @@ class Photovoltaics(DeviceKind):
 
     @property
     def table(self) -> tuple[str, ...]:
-        """Table of pandapower that holds each device."""
         return ("sgen",) * len(self.index)
 
     @property
@@ -127,98 +94,24 @@ class Photovoltaics(DeviceKind):
 
     @property
     def rated_mw(self) -> Floats:
-        """Rated active power."""
         return self.p_rated_mw
 
     @property
     def rated_mva(self) -> Floats:
-        """Ratings of the inverters."""
         return self.sn_mva
 
     def scaled(self, factor: float) -> Self:
-        """Return PV systems of `factor` times the ratings; none for a factor of 0."""
         if not factor:
             return self.none()
         rated, sn = factor * self.p_rated_mw, factor * self.sn_mva
         return replace(self, p_rated_mw=rated, sn_mva=sn)
 
     def series_limit(self, series: Arrays) -> Floats:
-        """Return the rated power, or the profile where that is higher."""
         return np.maximum(self.p_rated_mw, series["pv_available_mw"])
 
     @classmethod
     def claims(cls, elements: "NetElements") -> Mapping[str, Bools]:
-        """Return the static generators whose type is photovoltaics."""
         return {"sgen": is_photovoltaic(elements.net.sgen)}
-
-    @classmethod
-    def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
-        """Add static generators of type PV; `net_pv` is the orientation of those in the net."""
-        own, stated = int(is_photovoltaic(placing.net.sgen).sum()), placing.sections("net_pv")
-        placed = [Placed("net_pv", stated or PvPlane(), 0, own)] if own else []
-        if stated is not None and not own:
-            placing.refuse(
-                "net_pv", "the net brings no PV system (an sgen of type PV); pv places new ones"
-            )
-        for k, pv in enumerate(placing.sections("pv")):
-            buses = placing.buses(pv, f"pv.{k}")
-            placing.add(
-                "sgen", "pv", buses, "pv", p_mw=pv.p_mw, sn_mva=pv.sn_mva or pv.p_mw, type="PV",
-                controllable=True, min_power_factor=pv.min_power_factor,
-                phase=placing.phases(pv.phase, f"pv.{k}", buses),
-            )  # fmt: skip
-            placed.append(Placed(f"pv.{k}", pv, sum(p.count for p in placed), len(buses)))
-        return tuple(placed)
-
-    def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
-        """Return the available power, of a model of sun and clouds or from a file."""
-        return {"pv_available_mw": self._available(maker, placed, maker.clouds, maker.regional)}
-
-    @classmethod
-    def has_clear_sky(cls, placed: "tuple[Placed, ...]") -> bool:
-        """Return whether no system is from a file."""
-        return all(p.section.file is None for p in placed)
-
-    def clear_sky(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> Floats:
-        """Return the available power under a clear sky; raises ProfileError for a file."""
-        for part in placed:
-            if part.section.file is not None:
-                raise ProfileError(
-                    f"{maker.where(part.key)}: a file has no clear sky; "
-                    'persistence = "day_before" is accepted for forecasts of this grid'
-                )
-        from stackelgrid.profiles.photovoltaics import CloudModel
-
-        return self._available(maker, placed, CloudModel("clear"), np.ones(maker.axis.length))
-
-    def _available(
-        self,
-        maker: "SeriesMaker",
-        placed: "tuple[Placed, ...]",
-        clouds: "CloudModel",
-        regional: Floats,
-    ) -> Floats:
-        """Return the available power (n, systems) in MW under some clouds."""
-        from stackelgrid.profiles.photovoltaics import Module, azimuth_to_equator, pv_fleet
-
-        rated = self.p_rated_mw
-        available = np.empty((maker.axis.length, len(rated)))
-        for part in placed:
-            plane, at = part.section, slice(part.first, part.first + part.count)
-            if plane.file is not None:
-                names = [str(n) for n in self.name[at]]
-                per_kw = maker.factors(part.key, plane.file, names, rated[at])
-            else:
-                azimuth = plane.azimuth_degree
-                if azimuth is None:
-                    azimuth = azimuth_to_equator(maker.site.latitude)
-                per_kw = pv_fleet(
-                    maker.site, maker.axis, part.count, Module(plane.tilt_degree, azimuth),
-                    clouds, regional, maker.generator("sky", part.key),
-                    cloud_rng=maker.variation("sky", part.key),
-                )  # fmt: skip
-            available[:, at] = per_kw * rated[at]
-        return available
 
     @classmethod
     def read(cls, elements: "NetElements") -> Self:
@@ -320,7 +213,6 @@ class Photovoltaics(DeviceKind):
         return Injection(lambda i, t: self.net_consumption(m, i, t), lambda i, t: -m.pv_q[i, t])
 
     def net_consumption(self, m: Any, i: int, t: int) -> Any:
-        """Minus the feed-in, p.u."""
         return -m.pv_p[i, t]
 
     def cost(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Any:
@@ -335,25 +227,16 @@ class Photovoltaics(DeviceKind):
     def parameters(
         self, forecast: "GridForecast", states: Arrays, dt_h: Floats
     ) -> dict[str, Floats]:
-        """Return the forecast of the available power."""
         return {"pv_available": forecast.pv_available_mw.T}
 
     def content(self) -> tuple[Any, ...]:
-        """Return all data that the equations depend on, besides buses."""
         return (self.sn_mva, self.min_power_factor, self.controllable, self.q_per_p)
 
     def planned(self, mw: Callable[[str], Floats], forecast: "GridForecast") -> dict[str, Floats]:
-        """Return active and reactive power, and the limit of the feed-in."""
-        p = mw("pv_p")
-        available = forecast.pv_available_mw.T
-        return {"pv_p_mw": p, "pv_q_mvar": mw("pv_q"), "pv_p_max_mw": self.limit(p, available)}
-
-    def describe(self, part: str, at: int, size: Callable[[str], str]) -> str | None:
-        """Return a limit in conflict in words; None for a row that is not of this kind."""
-        return f"sgen {self.index[at]}: {_LIMITS[part]} {size('MW')}" if part in _LIMITS else None
+        plan = super().planned(mw, forecast)
+        return {**plan, "pv_p_max_mw": self.limit(plan["pv_p_mw"], forecast.pv_available_mw.T)}
 
     def consumption(self, values: Arrays) -> tuple[Floats, Floats]:
-        """Return minus the feed-in."""
         return -values["pv_p_mw"], -values["pv_q_mvar"]
 
     def held(
@@ -372,7 +255,6 @@ class Photovoltaics(DeviceKind):
 
     @classmethod
     def curtailed(cls, plan: Arrays, share: Floats) -> Curtailed:
-        """Return a plan with a share (steps,) of its PV, which is a limit where it is below one."""
         p, q = plan["pv_p_mw"], plan["pv_q_mvar"]
         kept, limits = share * p, plan.get("pv_p_max_mw")
         most = kept if limits is None else np.where(share < 1.0, kept, limits)
@@ -384,7 +266,6 @@ class Photovoltaics(DeviceKind):
 
     @classmethod
     def caps(cls, plan: Arrays, share: Floats) -> dict[str, Floats]:
-        """Return the upper limits of the feed-in; an infinite share leaves it free."""
         free = np.isinf(share)
         return {"pv_p": np.where(free, np.inf, np.where(free, 0.0, share) * plan["pv_p_mw"])}
 
@@ -393,15 +274,8 @@ class Photovoltaics(DeviceKind):
         curtailed = (values["pv_available_mw"] - values["pv_p_mw"]).sum(axis=0)
         return options.curtailment_eur_per_mwh * curtailed
 
-    def trade_caps(self) -> tuple[Floats, Floats]:
-        """Return no consumption, and the rated power."""
-        return np.zeros(len(self.index)), self.p_rated_mw
-
     def largest_injection(self, forecast: "GridForecast") -> tuple[Floats, Floats]:
-        """Return the available power; reactive power up to rating and power factor.
-
-        Systems that are not controllable give reactive power in proportion to the available power.
-        """
+        """Return the available power; reactive power up to rating and power factor."""
         available = forecast.pv_available_mw.T
         rating = self.sn_mva[:, None]
         p = np.minimum(available, rating)
@@ -412,7 +286,6 @@ class Photovoltaics(DeviceKind):
         return np.where(free, p, available), np.where(free, q, self.q_per_p[:, None] * available)
 
     def completed(self, points: Arrays, available: Arrays) -> dict[str, Floats]:
-        """Return the set points; a limit left out follows from the forecast of the step."""
         p, q = points["pv_p_mw"], points["pv_q_mvar"]
         most = points.get("pv_p_max_mw")
         if most is None:
@@ -422,7 +295,6 @@ class Photovoltaics(DeviceKind):
     def deliver(
         self, points: Arrays, series: Arrays, states: Arrays, dt_h: float
     ) -> dict[str, Floats]:
-        """Return the feed-in; without set points the systems run free."""
         available = series["pv_available_mw"]
         asked = points.get("pv_p_mw", available)
         limit = points.get("pv_p_max_mw", self.sn_mva)
@@ -443,7 +315,7 @@ class Photovoltaics(DeviceKind):
         A plan curtails where its power `p_mw` is below the forecast of available power by more than
         CURTAILED of the inverter's rating.
         """
-        rating = per_device(self.sn_mva, p_mw)
+        rating = self.spread(self.sn_mva, p_mw)
         curtailed = np.minimum(available_mw, rating) - p_mw > tolerances.CURTAILED * rating
         return np.where(curtailed, np.maximum(p_mw, 0.0), rating)
 
@@ -462,22 +334,16 @@ class Photovoltaics(DeviceKind):
         active output. Systems that are not controllable deliver the available power at any set
         point.
         """
-        rating = per_device(self.sn_mva, available_mw)
+        rating = self.spread(self.sn_mva, available_mw)
         limit = np.maximum(p_set_mw if p_max_mw is None else p_max_mw, 0.0)
         most = np.minimum(np.minimum(available_mw, limit), rating)
         more = most - p_set_mw > tolerances.CURTAILED * rating
         p = np.where(more, most, np.clip(p_set_mw, 0.0, most))
         room = np.sqrt(np.maximum(rating**2 - p**2, 0.0))
-        factor = per_device(self.min_power_factor, available_mw)
+        factor = self.spread(self.min_power_factor, available_mw)
         slope, limited = np.tan(np.arccos(factor)), factor > 0.0
         room = np.where(limited, np.minimum(room, slope * p), room)
-        free = per_device(self.controllable, available_mw)
-        ratio = per_device(self.q_per_p, available_mw)
+        free = self.spread(self.controllable, available_mw)
+        ratio = self.spread(self.q_per_p, available_mw)
         q = np.where(free, np.clip(q_set_mvar, -room, room), ratio * available_mw)
         return np.where(free, p, available_mw), q
-
-
-def is_photovoltaic(sgen: "pd.DataFrame") -> Bools:
-    """Return whether the type of each static generator is photovoltaics: PV, Solar, PV roof, ..."""
-    words = (re.split(r"[^a-z]+", str(kind).casefold()) for kind in sgen["type"])
-    return np.array([not _SOLAR.isdisjoint(w) for w in words], dtype=bool)

@@ -8,9 +8,10 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from stackelgrid.controllers.devices.batteries import Batteries
-from stackelgrid.controllers.devices.kind import DeviceKind, Quantity, Role
+from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.loads import Loads
 from stackelgrid.controllers.devices.photovoltaics import Photovoltaics
+from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.controllers.devices.units import Units
 from stackelgrid.controllers.errors import NetworkError
 

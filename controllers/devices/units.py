@@ -7,15 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from pydantic import model_validator
 
-from stackelgrid.controllers.devices.kind import (
-    Arrays,
-    DeviceKind,
-    DeviceOptions,
-    Injection,
-    Quantity,
-    Role,
-    per_device,
-)
+from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection
+from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
@@ -76,7 +69,7 @@ class Units(DeviceKind):
         Quantity("unit_asked_mw", "MW", Role.OUTPUT, "set point", column="asked_mw"),
         Quantity("unit_p_mw", "MW", Role.PLAN | Role.SET_POINT | Role.OUTPUT | Role.TOTAL,
                  "active power, positive when injecting", attribute="unit_p_set_mw",
-                 column="p_mw"),
+                 column="p_mw", variable="unit_p"),
     )  # fmt: skip
     cost_column: ClassVar[str] = "generation_eur"
     cost_label: ClassVar[str] = "units"
@@ -85,12 +78,10 @@ class Units(DeviceKind):
 
     @property
     def phase(self) -> tuple[str, ...]:
-        """Connection of each device; units are three-phase machines."""
         return ("abc",) * len(self.index)
 
     @property
     def rated_mw(self) -> Floats:
-        """Largest power in either direction."""
         return np.maximum(self.p_max_mw, -self.p_min_mw)
 
     @classmethod
@@ -133,7 +124,7 @@ class Units(DeviceKind):
                     least = most = float(power[k])
                 low.append(least)
                 high.append(most)
-        _check_dispatched_sgens(elements, frames[-1][1])
+        elements.refuse_reactive(frames[-1][1], "sgen", cls.label)
         c0, c1, c2 = np.array(coefficients, dtype=float).reshape(len(low), 3).T
         return cls(
             table=tuple(table for table, frame in frames for _ in range(len(frame))),
@@ -182,16 +173,10 @@ class Units(DeviceKind):
         )
 
     def content(self) -> tuple[Floats, ...]:
-        """Return all data that the equations depend on, besides buses."""
         fixed = np.array([self.fixed_eur_per_h])
         return (self.p_min_mw, self.p_max_mw, self.c2, self.c1, self.c0, fixed)
 
-    def planned(self, mw: Callable[[str], Floats], forecast: "GridForecast") -> dict[str, Floats]:
-        """Return the active power."""
-        return {"unit_p_mw": mw("unit_p")}
-
     def describe(self, part: str, at: int, size: Callable[[str], str]) -> str | None:
-        """Return a limit in conflict in words; None for a row that is not of this kind."""
         if part == "unit_p":
             limits = f"[{self.p_min_mw[at]:g}, {self.p_max_mw[at]:g}] MW"
             return f"{self.table[at]} {self.index[at]}: limits {limits} {size('MW')}"
@@ -205,7 +190,7 @@ class Units(DeviceKind):
         Generators that hold a voltage and the slack enter the power flow on their own.
         """
         power = values["unit_p_mw"]
-        static = per_device(np.array([t == "sgen" for t in self.table], dtype=bool), power)
+        static = self.spread(np.array([t == "sgen" for t in self.table], dtype=bool), power)
         return -np.where(static, power, 0.0), None
 
     def held(
@@ -218,7 +203,7 @@ class Units(DeviceKind):
     def hourly_cost(self, values: Arrays, options: DeviceOptions | None = None) -> Any:
         """Return the cost of generation in EUR/h."""
         p = values["unit_p_mw"]
-        c2, c1, c0 = (per_device(c, p) for c in (self.c2, self.c1, self.c0))
+        c2, c1, c0 = (self.spread(c, p) for c in (self.c2, self.c1, self.c0))
         return (c2 * p**2 + c1 * p + c0).sum(axis=0) + self.fixed_eur_per_h
 
     def largest_injection(self, forecast: "GridForecast") -> tuple[Floats, None]:
@@ -235,17 +220,15 @@ class Units(DeviceKind):
     def deliver(
         self, points: Arrays, series: Arrays, states: Arrays, dt_h: float
     ) -> dict[str, Floats]:
-        """Return the power inside the limits."""
         asked = points.get("unit_p_mw", np.zeros(len(self.index)))
         return {"unit_asked_mw": asked, "unit_p_mw": self.output(asked)}
 
     def output(self, p_set_mw: Floats) -> Floats:
         """Return the output (m, ...) in MW inside the limits."""
-        least, most = (per_device(limit, p_set_mw) for limit in (self.p_min_mw, self.p_max_mw))
+        least, most = (self.spread(limit, p_set_mw) for limit in (self.p_min_mw, self.p_max_mw))
         return np.clip(p_set_mw, least, most)
 
     def device_columns(self, outputs: Arrays) -> dict[str, Floats]:
-        """Return the columns of the table `device`, with the upper limits as available power."""
         return {**super().device_columns(outputs), "available_mw": self.p_max_mw}
 
 
@@ -275,15 +258,3 @@ def _limits(
             "accepted: limits are not scaled, and p_mw is decided"
         )
     return low, high
-
-
-def _check_dispatched_sgens(elements: "NetElements", frame: "pd.DataFrame") -> None:
-    elements.refuse(
-        frame, "sgen", elements.values(frame, "q_mvar", 0.0) == 0.0,
-        "is dispatched and has q_mvar != 0; 0 is accepted: units give no reactive power",
-    )  # fmt: skip
-    low, high = (elements.values(frame, c, 0.0) for c in ("min_q_mvar", "max_q_mvar"))
-    elements.refuse(
-        frame, "sgen", (low <= 0.0) & (high >= 0.0),
-        "is dispatched and must give reactive power; min_q_mvar <= 0 <= max_q_mvar is accepted",
-    )  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from stackelgrid.controllers.certification.mixtures import MixtureVerdict, RadialMixtures
-from stackelgrid.controllers.devices.kind import Role
+from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.fallback import hold_schedule
 from stackelgrid.controllers.followers.upstream import UpstreamAgent

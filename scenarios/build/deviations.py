@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stackelgrid.controllers.devices.devices import Devices
-from stackelgrid.controllers.devices.kind import Role
+from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.controllers.devices.registry import series_names
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError

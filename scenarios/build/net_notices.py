@@ -7,7 +7,7 @@ import pandas as pd
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.devices.elements import controllable
-from stackelgrid.controllers.devices.photovoltaics import is_photovoltaic
+from stackelgrid.controllers.devices.sunlight import is_photovoltaic
 from stackelgrid.controllers.networks.cases import available_cases
 from stackelgrid.controllers.networks.naming import listed
 from stackelgrid.scenarios.build.system import BuiltScenario

@@ -9,9 +9,9 @@ import pandas as pd
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.devices.elements import controllable
-from stackelgrid.controllers.devices.photovoltaics import is_photovoltaic
 from stackelgrid.controllers.devices.placement import Placed, Placement
 from stackelgrid.controllers.devices.registry import kinds
+from stackelgrid.controllers.devices.sunlight import is_photovoltaic
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.errors import ScenarioError

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from stackelgrid.controllers.devices.devices import Devices
-from stackelgrid.controllers.devices.kind import Role
+from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.profiles.size_limits import PLANNED_CELLS, PROGRAM_CELLS, SERIES_CELLS
 from stackelgrid.scenarios.build.grids import BuiltGrid
 from stackelgrid.scenarios.errors import ScenarioError

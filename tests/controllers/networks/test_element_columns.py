@@ -6,7 +6,7 @@ import pytest
 from support.outside_nets import street, triangle
 
 from stackelgrid.controllers.devices.devices import read_devices
-from stackelgrid.controllers.devices.photovoltaics import is_photovoltaic
+from stackelgrid.controllers.devices.sunlight import is_photovoltaic
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import check_net
 

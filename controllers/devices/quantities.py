@@ -1,0 +1,38 @@
+"""Quantities of devices: name, unit and uses."""
+
+from dataclasses import dataclass
+from enum import Flag, auto
+
+
+class Role(Flag):
+    """Use of a quantity of devices."""
+
+    SERIES = auto()  # profile over time, an input of forecasts
+    STATE = auto()  # measured at the end of an interval, the start of the next decision
+    PLAN = auto()  # part of a schedule, (devices, steps)
+    SET_POINT = auto()  # sent to the devices for one interval
+    OPTIONAL = auto()  # may be missing in a plan or in set points
+    OUTPUT = auto()  # result of the devices in one interval
+    TOTAL = auto()  # summed over the devices into a column of the table `interval`
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One quantity of a kind of device.
+
+    name: unique among all kinds; the first word is the kind's where it can be.
+    unit: MW, MVAr, MWh, ...
+    roles: uses of the quantity.
+    meaning: for the documentation.
+    attribute: name of a set point among the attributes of the simulators.
+    column: column of the table `device` that an output fills.
+    variable: variable of the model that a plan is read from.
+    """
+
+    name: str
+    unit: str
+    roles: Role
+    meaning: str = ""
+    attribute: str = ""
+    column: str = ""
+    variable: str = ""

@@ -1,0 +1,121 @@
+"""Sections, placement and available power of PV systems (photovoltaics.py)."""
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from pydantic import Field
+
+from stackelgrid.controllers.devices.placement import Phase, Placed, Placement
+from stackelgrid.profiles.arrays import Bools, Floats
+from stackelgrid.profiles.errors import ProfileError
+from stackelgrid.profiles.section import Positive, Section, Share
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from stackelgrid.controllers.devices.placement import Placing, SeriesMaker
+    from stackelgrid.profiles.photovoltaics import CloudModel
+
+# words of an sgen's type that stand for photovoltaics, in any case, beside any other words
+_SOLAR = {"pv", "solar", "photovoltaic", "photovoltaics", "photovoltaik"}
+
+
+class PvPlane(Section):
+    """Orientation of PV systems, or a `file` with one column for each system.
+
+    `azimuth_degree` is clockwise from north; without it systems face the equator.
+    """
+
+    tilt_degree: Annotated[float, Field(ge=0.0, le=90.0)] = 30.0
+    azimuth_degree: Annotated[float, Field(ge=0.0, le=360.0)] | None = None
+    file: str | None = None
+
+
+class PvSection(PvPlane, Placement):
+    """PV systems of one size; without `phase` each is connected like the customer at its bus."""
+
+    p_mw: Positive
+    sn_mva: Positive | None = None
+    min_power_factor: Share = 0.0
+    phase: Phase | None = None
+
+
+class Sunlit:
+    """Placement and series of a kind of device with a rated power in the sun."""
+
+    name: tuple[str, ...]
+    p_rated_mw: Floats
+
+    @classmethod
+    def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
+        """Add static generators of type PV; `net_pv` is the orientation of those in the net."""
+        own, stated = int(is_photovoltaic(placing.net.sgen).sum()), placing.sections("net_pv")
+        placed = [Placed("net_pv", stated or PvPlane(), 0, own)] if own else []
+        if stated is not None and not own:
+            placing.refuse(
+                "net_pv", "the net brings no PV system (an sgen of type PV); pv places new ones"
+            )
+        for k, pv in enumerate(placing.sections("pv")):
+            buses = placing.buses(pv, f"pv.{k}")
+            placing.add(
+                "sgen", "pv", buses, "pv", p_mw=pv.p_mw, sn_mva=pv.sn_mva or pv.p_mw, type="PV",
+                controllable=True, min_power_factor=pv.min_power_factor,
+                phase=placing.phases(pv.phase, f"pv.{k}", buses),
+            )  # fmt: skip
+            placed.append(Placed(f"pv.{k}", pv, sum(p.count for p in placed), len(buses)))
+        return tuple(placed)
+
+    def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
+        """Return the available power, of a model of sun and clouds or from a file."""
+        return {"pv_available_mw": self._available(maker, placed, maker.clouds, maker.regional)}
+
+    @classmethod
+    def has_clear_sky(cls, placed: "tuple[Placed, ...]") -> bool:
+        return all(p.section.file is None for p in placed)
+
+    def clear_sky(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> Floats:
+        for part in placed:
+            if part.section.file is not None:
+                raise ProfileError(
+                    f"{maker.where(part.key)}: a file has no clear sky; "
+                    'persistence = "day_before" is accepted for forecasts of this grid'
+                )
+        from stackelgrid.profiles.photovoltaics import CloudModel
+
+        return self._available(maker, placed, CloudModel("clear"), np.ones(maker.axis.length))
+
+    def _available(
+        self,
+        maker: "SeriesMaker",
+        placed: "tuple[Placed, ...]",
+        clouds: "CloudModel",
+        regional: Floats,
+    ) -> Floats:
+        """Return the available power (n, systems) in MW under some clouds."""
+        from stackelgrid.profiles.photovoltaics import Module, azimuth_to_equator, pv_fleet
+
+        rated = self.p_rated_mw
+        available = np.empty((maker.axis.length, len(rated)))
+        for part in placed:
+            plane, at = part.section, slice(part.first, part.first + part.count)
+            if plane.file is not None:
+                names = [str(n) for n in self.name[at]]
+                per_kw = maker.factors(part.key, plane.file, names, rated[at])
+            else:
+                azimuth = plane.azimuth_degree
+                if azimuth is None:
+                    azimuth = azimuth_to_equator(maker.site.latitude)
+                per_kw = pv_fleet(
+                    maker.site, maker.axis, part.count, Module(plane.tilt_degree, azimuth),
+                    clouds, regional, maker.generator("sky", part.key),
+                    cloud_rng=maker.variation("sky", part.key),
+                )  # fmt: skip
+            available[:, at] = per_kw * rated[at]
+        return available
+
+
+def is_photovoltaic(sgen: "pd.DataFrame") -> Bools:
+    """Return whether the type of each static generator is photovoltaics: PV, Solar, PV roof, ..."""
+    words = (re.split(r"[^a-z]+", str(kind).casefold()) for kind in sgen["type"])
+    return np.array([not _SOLAR.isdisjoint(w) for w in words], dtype=bool)
