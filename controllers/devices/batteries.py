@@ -214,7 +214,6 @@ class Batteries(DeviceKind):
         power, drawn = self.p_max_mw / base_mva, self.discharge_max_mw / base_mva
         low, high = self.e_min_mwh / base_mva, self.e_max_mwh / base_mva
         gain, drain = self.efficiency_charge, 1.0 / self.efficiency_discharge
-
         m.charge = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (0.0, power[i]))
         m.discharge = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (0.0, drawn[i]))
         m.energy = pyo.Var(m.batteries, m.steps, bounds=lambda m, i, t: (low[i], high[i]))
