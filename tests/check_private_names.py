@@ -7,8 +7,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = "stackelgrid"
-# of the standard library, which documents them
-ALLOWED = frozenset({"_asdict", "_exit", "_fields", "_make", "_replace"})
+# of the standard library, which documents them, and the queue of a SimPy environment, whose length
+# has no public name
+ALLOWED = frozenset({"_asdict", "_exit", "_fields", "_make", "_queue", "_replace"})
 # functions that read or replace an attribute by its name
 BY_NAME = frozenset({"delattr", "getattr", "hasattr", "setattr"})
 

@@ -66,7 +66,7 @@ class NegotiatingAgent(PricedFeeder):
         )
         self._restricted: RestrictedProgram | None = None
         # of the relaxed program (False) and of the one with fixed binaries
-        self._solvers: dict[bool, tuple[tuple[bytes, bytes], ConicSolver]] = {}
+        self.solvers: dict[bool, tuple[tuple[bytes, bytes], ConicSolver]] = {}
         self._instance: FeederInstance | None = None
         self._across_price: Floats = np.zeros(0)
         self._values: Floats | None = None  # of the binaries, once they are fixed
@@ -255,7 +255,7 @@ class NegotiatingAgent(PricedFeeder):
     def _solver(self, fixed: bool, trade_penalty: Floats, exchange_penalty: Floats) -> ConicSolver:
         """Return the solver of the relaxed or of the restricted program with these penalties."""
         key = (trade_penalty.tobytes(), exchange_penalty.tobytes())
-        known = self._solvers.get(fixed)
+        known = self.solvers.get(fixed)
         if known is None or known[0] != key:
             program = self.program(trade_penalty, exchange_penalty)
             if fixed:
@@ -264,7 +264,7 @@ class NegotiatingAgent(PricedFeeder):
                 quadratic = csc_array(restricted.program.quadratic + diags_array(added))
                 program = replace(restricted.program, quadratic=quadratic)
             known = (key, conic_solver(self.settings.conic)(program))
-            self._solvers[fixed] = known
+            self.solvers[fixed] = known
         return known[1]
 
     def _cost(self, instance: FeederInstance, x: Floats) -> float:

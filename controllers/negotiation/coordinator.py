@@ -64,7 +64,7 @@ class Coordinator(Carrying):
     serve the exchange. `consensus` clears trade.
     """
 
-    _trade: Consensus
+    trade: Consensus
     _began: AdmmState  # where the relaxed rounds of this interval began
 
     def __init__(
@@ -125,11 +125,11 @@ class Coordinator(Carrying):
         self._remember_unfinished()
         self.warm = self._memory.warm
         self._memory.advance(interval)
-        self._trade = self._opened()
-        self._memory.see(self._trade.state)
+        self.trade = self._opened()
+        self._memory.see(self.trade.state)
         if (start := self._memory.start()) is not None:
-            self._trade.restart(start)
-        self._began = self._trade.state
+            self.trade.restart(start)
+        self._began = self.trade.state
         if self._exchange is not None and own_parameters is not None:
             tariff = np.max([np.abs(p.import_eur_per_mwh) for p in terms.values()], axis=0)
             self._exchange.begin(
@@ -149,7 +149,7 @@ class Coordinator(Carrying):
         at = self.names.index(name)
         trade = exchange = (np.zeros(self.horizon.length),) * 3
         if self._trading[at]:
-            trade = (self._trade.price, self._trade.target[at], self._trade.penalty)
+            trade = (self.trade.price, self.trade.target[at], self.trade.penalty)
         if self._exchange is not None:
             exchange = self._exchange.terms(at, binding=binding)
         profiles = (tuple(values.tolist()) for values in (*trade, *exchange))
@@ -162,8 +162,8 @@ class Coordinator(Carrying):
         trade = np.array([answers[n].trade_mw if n in answers else none for n in self.names])
         exchange = np.array([answers[n].exchange_mw if n in answers else self._held[n]
                              for n in self.names])  # fmt: skip
-        prices = self._trade.price
-        residuals = self._trade.update(trade, present * self._trading)
+        prices = self.trade.price
+        residuals = self.trade.update(trade, present * self._trading)
         served = Residuals(*np.zeros((3, self.horizon.length)))
         if self._exchange is not None:
             served = self._exchange.update(exchange, present)
@@ -192,7 +192,7 @@ class Coordinator(Carrying):
     @property
     def trade_price(self) -> Floats:
         """Price of trade across (steps,) in EUR/MW of a step."""
-        return self._trade.price
+        return self.trade.price
 
     @property
     def exchange_price(self) -> dict[str, Floats]:
@@ -243,7 +243,7 @@ class Coordinator(Carrying):
     def _round(
         self, residuals: Residuals, price: Floats, trade: Floats, present: Floats, served: Residuals
     ) -> Round:
-        dt, consensus = self.horizon.dt_h, self._trade
+        dt, consensus = self.horizon.dt_h, self.trade
         weights = self._weights * self._trading * present
         net = weights @ trade
         volume = float(dt @ (weights @ np.abs(trade))) / 2.0
@@ -290,7 +290,7 @@ class Coordinator(Carrying):
 
     def _remember(self) -> None:
         """Keep the end of this kind of rounds as a start for the next interval."""
-        self._memory.remember(self._trade.state, fixed=self.fixed)
+        self._memory.remember(self.trade.state, fixed=self.fixed)
 
     def _remember_unfinished(self) -> None:
         """Keep the last relaxed round where the gate closed before the binaries were fixed."""
@@ -301,12 +301,12 @@ class Coordinator(Carrying):
         """Turn to rounds with fixed binaries."""
         self._remember()
         self.fixed = True
-        span = self._trade.high - self._trade.low
-        start = self._memory.fixed_start(self._began, self._trade.state, span)
+        span = self.trade.high - self.trade.low
+        start = self._memory.fixed_start(self._began, self.trade.state, span)
         if start is not None and self.warm:
-            self._trade.restart(start)
+            self.trade.restart(start)
         else:
-            self._trade.penalties.forget()
+            self.trade.penalties.forget()
         if self._exchange is not None:
             self._exchange.forget()
 

@@ -140,13 +140,13 @@ class LddAdmm(NegotiatingScheme):
 
     def __init__(self, stage: Stage, consensus: type[Consensus] = Consensus) -> None:
         super().__init__(stage, consensus)
-        self._coordinator: Coordinator | None = None
+        self.coordinator: Coordinator | None = None
 
     def state(self) -> dict[str, Any] | None:
         """Return the coordinator's state and the agents' holdings; None before any decision."""
-        if self._coordinator is None:
+        if self.coordinator is None:
             return None
-        return {"coordinator": self._coordinator.state(), "holdings": self._holdings.state()}
+        return {"coordinator": self.coordinator.state(), "holdings": self._holdings.state()}
 
     def restore(self, state: Mapping[str, Any] | None) -> None:
         """Restore what earlier intervals have found."""
@@ -181,17 +181,17 @@ class LddAdmm(NegotiatingScheme):
 
     def _begin(self, instance: StageInstance) -> Coordinator:
         public = self.prepare(instance)
-        if self._coordinator is None:
+        if self.coordinator is None:
             self._start(public, self.enrolled(), instance.interval)
-        assert self._coordinator is not None
+        assert self.coordinator is not None
         self._holdings.advance(instance.interval)
         held = {n: h.boundary for n, h in newest(self._holdings.present).items()}
-        self._coordinator.begin(instance.interval, public, held, instance.own_parameters)
-        return self._coordinator
+        self.coordinator.begin(instance.interval, public, held, instance.own_parameters)
+        return self.coordinator
 
     def _start(
         self, public: Mapping[str, PublicTerms], enrolled: Mapping[str, Holding], interval: int
     ) -> Coordinator:
-        self._coordinator = self.new_coordinator(public)
-        self._holdings = PossibleHoldings(enrolled, self._coordinator.shifted, interval)
-        return self._coordinator
+        self.coordinator = self.new_coordinator(public)
+        self._holdings = PossibleHoldings(enrolled, self.coordinator.shifted, interval)
+        return self.coordinator

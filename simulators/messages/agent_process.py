@@ -43,7 +43,7 @@ class AgentProcess(Carrying):
     """
 
     carried = (
-        "failures", "interval", "participant", "mailbox", "_answered", "_voted",
+        "failures", "interval", "participant", "mailbox", "_answered", "voted",
         "_batch", "_newest",
     )  # fmt: skip
 
@@ -62,9 +62,9 @@ class AgentProcess(Carrying):
         self.failures: list[str] = []
         self.interval = -1
         self._environment, self._gate_of = environment, gate_of
-        self._compute_s, self._pool = compute_s, pool
+        self.compute_s, self._pool = compute_s, pool
         self._answered: tuple[tuple[int, int], Response] | None = None
-        self._voted: dict[Version, BindingSchedule] = {}
+        self.voted: dict[Version, BindingSchedule] = {}
         self._working: Future[Any] | None = None
         # messages read together, oldest first, and the newest terms among them
         self._batch: list[Message] = []
@@ -81,11 +81,11 @@ class AgentProcess(Carrying):
         Counted trade (steps,) in MW is limited to the trade that the `Commit` has cleared.
         """
         version = self.participant.held
-        if version is None or version.interval != self.interval or version not in self._voted:
+        if version is None or version.interval != self.interval or version not in self.voted:
             return None
         cleared = np.array(self.participant.trade_mw)
         trade = np.where(np.abs(counted_mw) <= np.abs(cleared), counted_mw, cleared)
-        return self.agent.settle(self._voted[version], trade)
+        return self.agent.settle(self.voted[version], trade)
 
     def rest(self) -> None:
         """Stop computing at a gate, after which an answer would be late.
@@ -191,14 +191,14 @@ class AgentProcess(Carrying):
             cast = self.participant.cast(self._vote(prepare, found), self._environment.now)
         if cast and found is not None:
             held = self.participant.held
-            kept = {version: s for version, s in self._voted.items() if version == held}
-            self._voted = {prepare.version: found, **kept}
+            kept = {version: s for version, s in self.voted.items() if version == held}
+            self.voted = {prepare.version: found, **kept}
 
     def _on_commit(self, commit: Commit, now: float) -> None:
         """Adopt a version; one whose gate has passed is held from now on."""
         if now < self._gate_of(commit.version.interval):
             return
-        schedule = self._voted.get(commit.version)
+        schedule = self.voted.get(commit.version)
         if schedule is not None:
             self.agent.agent.adopt(schedule.plan)
 
@@ -229,7 +229,7 @@ class AgentProcess(Carrying):
         Returns the result of the task, None if it raises.
         """
         self._working = future = self._pool.submit(task, terms)
-        yield self._environment.timeout(self._compute_s)
+        yield self._environment.timeout(self.compute_s)
         self._working = None
         try:
             return future.result()

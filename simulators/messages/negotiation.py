@@ -114,7 +114,7 @@ class NegotiatedLddAdmm(NegotiatingScheme):
         super().__init__(stage)
         assert stage.follower is not None
         self.follower = stage.follower
-        self._host, self._place = host, place
+        self.host, self._place = host, place
         self.processes: dict[str, AgentProcess] = {}
         self.coordinator: CoordinatorProcess | None = None
         multiplicity = {name: agent.multiplicity for name, agent in self.agents.items()}
@@ -123,14 +123,14 @@ class NegotiatedLddAdmm(NegotiatingScheme):
 
     def decide(self, instance: StageInstance) -> SchemeDecision:
         """Negotiate up to the gate; agents without a new schedule by then hold the old one."""
-        host, interval = self._host, instance.interval
+        host, interval = self.host, instance.interval
         opens, gate = (f(interval, self._place) for f in (host.opens_s, host.gate_s))
         if host.environment.now < opens:  # messages under way arrive
             host.environment.run(until=opens)
         public = self.prepare(instance)
         self._safety.open(instance)
         if self.coordinator is None:
-            self.coordinator = self._start(public, self.enrolled(), interval)
+            self.coordinator = self.start(public, self.enrolled(), interval)
         for process in self.processes.values():
             process.begin(interval)
         self.coordinator.open(interval, gate, public, instance.own_parameters)
@@ -168,7 +168,7 @@ class NegotiatedLddAdmm(NegotiatingScheme):
     def restore_processes(self, state: Mapping[str, Any]) -> None:
         """Start the stage's processes from their state."""
         public = state["coordinator"]["coordinator"]["public"]
-        self.coordinator = self._start(public, dict.fromkeys(self.agents, Holding(None, (), ())), 0)
+        self.coordinator = self.start(public, dict.fromkeys(self.agents, Holding(None, (), ())), 0)
         for name, process in self.processes.items():
             process.restore(state["agents"][name])
         self.coordinator.restore(state["coordinator"])
@@ -176,13 +176,13 @@ class NegotiatedLddAdmm(NegotiatingScheme):
 
     def limits(self, name: str) -> PowerLimits:
         """Return the limits of an agent, with all grids below it."""
-        return enrolled_limits(self.agents[name].agent.feeder, self._host.enrolled_below(name))
+        return enrolled_limits(self.agents[name].agent.feeder, self.host.enrolled_below(name))
 
-    def _start(
+    def start(
         self, public: Mapping[str, PublicTerms], enrolled: Mapping[str, Holding], interval: int
     ) -> CoordinatorProcess:
         """Start the processes of the agents and return that of the coordinator."""
-        host, name, steps = self._host, self.follower.grid_name, self.horizon.length
+        host, name, steps = self.host, self.follower.grid_name, self.horizon.length
         for agent_name, agent in self.agents.items():
             self.processes[agent_name] = AgentProcess(
                 host.environment,
@@ -226,10 +226,10 @@ class NegotiatedLddAdmm(NegotiatingScheme):
         why = "left out" if name not in record.members else "heard of no commit"
         return f"{what}: {why} of {record.committed}"
 
-    def _traffic(self) -> TrafficCounts:
+    def traffic(self) -> TrafficCounts:
         """Return the counts of the stage's links since the last interval."""
         there = [(self.follower.grid_name, name) for name in self.agents]
-        counts = self._host.network.counts(*there, *((b, a) for a, b in there))
+        counts = self.host.network.counts(*there, *((b, a) for a, b in there))
         since, self._counted = counts - self._counted, counts
         return since
 
@@ -240,7 +240,7 @@ class NegotiatedLddAdmm(NegotiatingScheme):
         closed: Mapping[str, ParticipantRecord],
     ) -> Negotiation:
         """Return the record of an interval's messages and commit; counters start again."""
-        verdict, traffic = self._safety.verdict, self._traffic()
+        verdict, traffic = self._safety.verdict, self.traffic()
         doubts = {*record.in_doubt, *(n for n, r in closed.items() if r.in_doubt)}
         settled = {agent for agent, _, _ in record.settled}
         settled |= {name for name, r in closed.items() if r.settled}

@@ -130,11 +130,11 @@ class Streets:
 
     @property
     def network(self):
-        return self.scheme._host.network
+        return self.scheme.host.network
 
     @property
     def environment(self):
-        return self.scheme._host.environment
+        return self.scheme.host.environment
 
     def process(self, name) -> AgentProcess:
         return self.scheme.processes[name]
@@ -162,7 +162,7 @@ class Streets:
 
         def stop(instance):
             public = scheme.prepare(instance)
-            scheme.coordinator = scheme._start(public, scheme.enrolled(), instance.interval)
+            scheme.coordinator = scheme.start(public, scheme.enrolled(), instance.interval)
             raise _StartedError
 
         scheme.decide = stop
@@ -202,13 +202,13 @@ def build(folder, gate_s=GATE_S, compute_s=COMPUTE_S, extra="") -> Streets:
     scheme = next(x.scheme for x in cascade.stages if x.name == "mv1")
     energy = {f.name: f.devices.batteries.e_initial_mwh for f in cascade.system.feeders}
     streets = Streets(cascade, scheme, energy)
-    send = scheme._host.network.send
+    send = scheme.host.network.send
 
     def recorded(sender, recipient, payload):
         streets.payloads.append((sender, payload))
         send(sender, recipient, payload)
 
-    scheme._host.network.send = recorded
+    scheme.host.network.send = recorded
     return streets
 
 

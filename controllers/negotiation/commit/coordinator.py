@@ -83,7 +83,7 @@ class CommitCoordinator(Carrying):
     """
 
     carried = (
-        "interval", "decision", "dropped", "reason", "_holdings", "_committed", "_doubts",
+        "interval", "decision", "dropped", "reason", "holdings", "_committed", "_doubts",
         "_settled", "_attempt", "_attempts", "_trades", "_begun", "_gate_s", "_outbox", "_commits",
     )  # fmt: skip
 
@@ -102,9 +102,9 @@ class CommitCoordinator(Carrying):
         self.decision: Version | None = None
         self.dropped: Counter[str] = Counter()
         self.reason = ""
-        self._clear, self._check = clear, check
+        self.clear, self.check = clear, check
         self._agents = frozenset(enrolled)
-        self._holdings = PossibleHoldings(enrolled, shift, interval)
+        self.holdings = PossibleHoldings(enrolled, shift, interval)
         self._committed: dict[str, Version] = {}  # last one of each agent
         self._doubts: set[str] = set()  # agents unacknowledged at an earlier gate
         self._settled: list[tuple[str, Version, bool]] = []
@@ -119,7 +119,7 @@ class CommitCoordinator(Carrying):
     @property
     def possible(self) -> Possible:
         """Holdings that each agent may have, from the present interval on."""
-        return self._holdings.present
+        return self.holdings.present
 
     @property
     def in_doubt(self) -> tuple[str, ...]:
@@ -146,7 +146,7 @@ class CommitCoordinator(Carrying):
         self.interval, self._begun, self._gate_s = interval, interval, gate_s
         self.decision, self._attempt, self._attempts = None, None, 0
         self.reason, self._trades = "", {}
-        self._holdings.advance(interval)
+        self.holdings.advance(interval)
         self._commits.restart(now)
 
     def pace(self, retry: RetryPolicy) -> None:
@@ -229,7 +229,7 @@ class CommitCoordinator(Carrying):
         confirmed = tuple(
             agent
             for agent in members
-            if self.decision is not None and self._holdings.versions(agent) == (self.decision,)
+            if self.decision is not None and self.holdings.versions(agent) == (self.decision,)
         )
         return CommitRecord(
             committed=self.decision,
@@ -251,11 +251,11 @@ class CommitCoordinator(Carrying):
         elif self._gate_s is None or now >= self._gate_s:
             attempt.late.add(agent)
             self.dropped["vote after the gate"] += 1
-        elif vote.held not in self._holdings.versions(agent):
+        elif vote.held not in self.holdings.versions(agent):
             self.dropped["vote from an impossible schedule"] += 1
         else:
             # the vote is irrevocable: an older commit will not be adopted any more
-            self._holdings.know(agent, Holding(vote.held, vote.held_mw, vote.held_mvar))
+            self.holdings.know(agent, Holding(vote.held, vote.held_mw, vote.held_mvar))
             self._settle(agent, vote.held)
             attempt.votes[agent] = vote
             if attempt.decided:  # aborted before this vote came: repeat the Abort, nothing else
@@ -270,10 +270,10 @@ class CommitCoordinator(Carrying):
         agent, version = ack.sender, ack.version
         commit, asked = self._commits.pending(agent), self._outbox.pending(agent)
         if commit is not None and commit.version == version:
-            if ack.held not in self._holdings.versions(agent):
+            if ack.held not in self.holdings.versions(agent):
                 self.dropped["acknowledged an impossible schedule"] += 1
                 return
-            self._holdings.know_version(agent, ack.held)
+            self.holdings.know_version(agent, ack.held)
             self._settle(agent, ack.held)
         elif isinstance(asked, Abort) and asked.version == version:
             self._outbox.drop(agent)
@@ -285,7 +285,7 @@ class CommitCoordinator(Carrying):
 
     def _decide(self, attempt: _Attempt, now: float) -> None:
         """All members voted yes: commit if trades clear and every mixture is safe, else abort."""
-        cleared = self._clear(attempt.votes)
+        cleared = self.clear(attempt.votes)
         if isinstance(cleared, str):
             self._abort(attempt, f"not cleared: {cleared}", now)
             return
@@ -297,7 +297,7 @@ class CommitCoordinator(Carrying):
         possible = dict(self.possible)
         for agent, holding in new.items():
             possible[agent] += (holding,)
-        unsafe = self._check(possible)
+        unsafe = self.check(possible)
         if unsafe:
             self._abort(attempt, f"mixture unsafe: {unsafe}", now)
             return
@@ -305,7 +305,7 @@ class CommitCoordinator(Carrying):
         self.decision = version
         self._trades = dict(cleared)
         for agent, holding in new.items():
-            self._holdings.add(agent, holding)
+            self.holdings.add(agent, holding)
         for agent in attempt.members:
             self._outbox.drop(agent)
             self._committed[agent] = version

@@ -148,7 +148,7 @@ def test_a_limit_of_the_follower_is_priced_only_where_it_binds(system, tight, de
     wanted = follower.with_exchange(instance.parameters, free)
     assert follower.solve(wanted).status == "infeasible"
     # the street behind the line pays for it in the hour in which it wants too much, no other one
-    price = scheme._coordinator.exchange_price
+    price = scheme.coordinator.exchange_price
     np.testing.assert_allclose(price["lv1"], 0.0, atol=1e-3)
     np.testing.assert_allclose(price["lv2"], 0.0, atol=1e-3)
     assert price["lv3"][2] > 10.0
@@ -165,7 +165,7 @@ def test_nodal_prices_are_those_of_the_follower_at_the_exchange(system, tight, d
     answer = follower.solve(
         follower.with_exchange(instance.parameters, stage.exchange(decision.points))
     )
-    price = scheme._coordinator.exchange_price
+    price = scheme.coordinator.exchange_price
     for name, nodal in follower.prices(answer).items():
         np.testing.assert_allclose(price[name], nodal, rtol=2e-2)
     for grid in (system, tight):
@@ -189,7 +189,7 @@ def test_the_next_interval_starts_warm_and_needs_fewer_rounds(
         outcome = cascade.decide(interval, measured).outcomes[-1]
         reference = exact.decide(interval, measured).outcomes[-1]
         scheme = cascade.stages[-1].scheme
-        assert scheme._coordinator.warm == (interval > 0)
+        assert scheme.coordinator.warm == (interval > 0)
         rounds.append(outcome.rounds)
         cost, _ = deviation(outcome, reference, rolling)
         assert -1e-9 <= cost <= 3e-3
@@ -293,8 +293,8 @@ STEPS = 3
 HORIZON = Horizon((60,) * STEPS, 60)
 
 
-def coordinator(import_price, export_price, held, margin=40.0, fee=30.0, nodal=False):
-    terms = {
+def public_terms(import_price, export_price, margin=40.0, fee=30.0):
+    return {
         name: PublicTerms(
             multiplicity=copies,
             import_eur_per_mwh=np.full(STEPS, import_price),
@@ -305,6 +305,10 @@ def coordinator(import_price, export_price, held, margin=40.0, fee=30.0, nodal=F
         )
         for name, copies in (("a", 2.0), ("b", 3.0))
     }
+
+
+def coordinator(import_price, export_price, held, margin=40.0, fee=30.0, nodal=False):
+    terms = public_terms(import_price, export_price, margin, fee)
     made = Coordinator(terms, None, HORIZON, OPEN_CONIC, nodal=nodal)
     made.begin(0, terms, held_by(terms, held), None)
     return made
@@ -334,7 +338,7 @@ def answer(p_mw, trade_mw):
 )  # fmt: skip
 def test_prices_and_penalties_stay_finite(import_price, export_price, held, margin, fee, nodal):
     made = coordinator(import_price, export_price, held, margin, fee, nodal)
-    low, high = made._trade.low, made._trade.high
+    low, high = made.trade.low, made.trade.high
     assert (low < high).all()
     answers = {"a": answer(0.0, np.full(STEPS, 0.3)), "b": answer(0.0, np.zeros(STEPS))}
     while not made.done:
@@ -353,12 +357,12 @@ def test_prices_and_penalties_stay_finite(import_price, export_price, held, marg
 
 def test_price_limits_are_what_grid_and_charges_leave():
     made = coordinator(100.0, 60.0, 0.1)
-    np.testing.assert_allclose(made._trade.high, 110.0)  # 100 + 40 - 30
-    np.testing.assert_allclose(made._trade.low, 20.0)  # 60 - 40
+    np.testing.assert_allclose(made.trade.high, 110.0)  # 100 + 40 - 30
+    np.testing.assert_allclose(made.trade.low, 20.0)  # 60 - 40
     # at nodal prices the energy is paid where it flows: the charges alone
     made = coordinator(100.0, 60.0, 0.1, nodal=True)
-    np.testing.assert_allclose(made._trade.high, 10.0)
-    np.testing.assert_allclose(made._trade.low, -40.0)
+    np.testing.assert_allclose(made.trade.high, 10.0)
+    np.testing.assert_allclose(made.trade.low, -40.0)
 
 
 def test_clearing_cuts_the_long_side_in_proportion():
@@ -371,7 +375,7 @@ def test_clearing_cuts_the_long_side_in_proportion():
 
 def test_fixed_rounds_begin_new_steps_with_the_prices_that_relaxed_rounds_found():
     made = coordinator(100.0, 60.0, 0.1)
-    terms = dict(made._public)
+    terms = public_terms(100.0, 60.0)
 
     def negotiate(sold_last):
         """Rounds of an interval in which the last step alone is sold in; terms when they turn."""
@@ -387,7 +391,7 @@ def test_fixed_rounds_begin_new_steps_with_the_prices_that_relaxed_rounds_found(
         return {n: answer(0.1, trade) for n in terms}
 
     negotiate(0.0)
-    ended = made._memory._ends[True].price
+    ended = made.trade_price
     made.begin(1, terms, held_by(terms, 0.1), None)
     first = np.array(made.terms("a").trade_price)
     turned = np.array(negotiate(0.4).trade_price)
@@ -397,7 +401,7 @@ def test_fixed_rounds_begin_new_steps_with_the_prices_that_relaxed_rounds_found(
 
 def test_a_new_step_first_costs_what_the_same_hour_of_the_day_before_has_cost():
     made = coordinator(100.0, 60.0, 0.1)
-    terms = dict(made._public)
+    terms = public_terms(100.0, 60.0)
     scarce = made.trade_price[0]
     sold = {n: answer(0.1, np.array([-0.4, 0.0, 0.0])) for n in terms}
     while not made.done:

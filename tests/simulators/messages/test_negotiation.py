@@ -186,23 +186,19 @@ def test_an_agent_that_raises_is_left_out(streets, without):
 
 
 def test_an_agent_that_raises_outside_of_its_program_is_left_out(streets, without):
-    def on_offer(offer):
+    def receive(message, now):
         raise KeyError("a mistake")
-        yield
 
-    streets.process(BAD)._on_offer = on_offer
+    streets.process(BAD).participant.receive = receive
     decision, negotiation = streets.decide(0)
     assert_left_out(decision, negotiation, without)
     assert set(negotiation.failures) == {"lv2: KeyError: 'a mistake'"}
 
 
 def test_a_crashed_agent_is_left_out_for_good(streets, without):
-    process = streets.process(BAD)
-
-    def crash(message):
-        yield streets.environment.event()  # nothing ever happens to it again
-
-    process._handle = crash
+    mailbox = streets.process(BAD).mailbox
+    mailbox.send = lambda message: None
+    mailbox.get = lambda until=0.0: streets.environment.event()  # which never comes
     decision, negotiation = streets.decide(0)
     assert_left_out(decision, negotiation, without)
     rounds = []
@@ -218,17 +214,17 @@ def test_a_crashed_agent_is_left_out_for_good(streets, without):
 
 def test_an_agent_slower_than_the_gate_is_left_out(streets, without):
     process = streets.process(BAD)
-    process._compute_s = 1.5 * GATE_S
+    process.compute_s = 1.5 * GATE_S
     decision, negotiation = streets.decide(0)
     assert_left_out(decision, negotiation, without)
-    process._compute_s = COMPUTE_S
+    process.compute_s = COMPUTE_S
     found = [streets.decide(interval)[1] for interval in (1, 2)]
     assert found[-1].held[BAD] == found[-1].committed == "2.0"
 
 
 def test_a_slow_agent_is_waited_for_within_reason(streets, undisturbed):
     """Twice as long to compute as the others: it takes part, and all agree on the same."""
-    streets.process(BAD)._compute_s = 2.0 * COMPUTE_S
+    streets.process(BAD).compute_s = 2.0 * COMPUTE_S
     decision, negotiation = streets.decide(0)
     assert negotiation.confirmed == AGENTS
     assert_same_plans(decision, undisturbed[0], AGENTS)
@@ -309,7 +305,7 @@ def test_the_first_interval_may_be_any(tmp_path):
 
 def test_an_unsafe_mixture_leaves_the_old_schedules(streets, without):
     coordinator = streets.scheme.coordinator
-    coordinator.commit._check = lambda possible: "bus 7 at 1.2 p.u."
+    coordinator.commit.check = lambda possible: "bus 7 at 1.2 p.u."
     coordinator.coordinator.follower_cost = lambda exchange: float("nan")
     decision, negotiation = streets.decide(0)
     assert not negotiation.committed
@@ -361,7 +357,7 @@ class Dispatches:
     def __init__(self, streets, monkeypatch):
         follower, feeder = streets.scheme.follower, streets.cascade.agents["mv1"]
         commit = streets.scheme.coordinator.commit
-        solve, prepare, check = follower.solve, feeder.prepare, commit._check
+        solve, prepare, check = follower.solve, feeder.prepare, commit.check
         self.solved, self.checked, self.imports = [], [], {}
 
         def recorded(p):
@@ -378,7 +374,7 @@ class Dispatches:
 
         monkeypatch.setattr(follower, "solve", recorded)
         monkeypatch.setattr(feeder, "prepare", prepared)
-        monkeypatch.setattr(commit, "_check", checking)
+        monkeypatch.setattr(commit, "check", checking)
 
 
 def test_a_commit_after_the_gate_is_adopted_for_the_intervals_to_come(
@@ -401,7 +397,7 @@ def test_a_commit_after_the_gate_is_adopted_for_the_intervals_to_come(
     # the feeder was not told: its dispatch is the one that was checked, at all new schedules
     (first,) = dispatches.checked
     np.testing.assert_array_equal(dispatches.solved[-1], dispatches.solved[first])
-    bounds = {name: streets.process(name)._voted[Version(0, 0)] for name in AGENTS}
+    bounds = {name: streets.process(name).voted[Version(0, 0)] for name in AGENTS}
     for name, bound in bounds.items():
         copies, imports = streets.scheme.agents[name].multiplicity, dispatches.imports[name]
         np.testing.assert_array_equal(imports.p_mw, copies * bound.exchange.p_mw)
@@ -409,7 +405,7 @@ def test_a_commit_after_the_gate_is_adopted_for_the_intervals_to_come(
     bound = bounds[BAD]
     done = decision.plans[BAD].schedule.p_import_mw
     assert np.abs(done - bound.exchange.p_mw).max() > 1e-4
-    streets.scheme.coordinator.commit._check = lambda possible: "none is"
+    streets.scheme.coordinator.commit.check = lambda possible: "none is"
     decision, negotiation = streets.decide(1)
     assert negotiation.settled == (BAD,)
     assert not negotiation.in_doubt
@@ -427,10 +423,10 @@ def test_a_commit_after_the_gate_is_adopted_for_the_intervals_to_come(
     assert sum(one.delivered for one in counted) == total.delivered
     assert sum(one.bytes_sent for one in counted) == total.bytes_sent
     # and nothing twice, if another process goes on
-    host = streets.scheme._host
+    host = streets.scheme.host
     host.restore(host.state())
     assert host.network.counts() == total
-    assert streets.scheme._traffic() == TrafficCounts()
+    assert streets.scheme.traffic() == TrafficCounts()
 
 
 def test_what_a_vote_says_is_held_raises_no_allowance(streets, monkeypatch):
@@ -480,7 +476,7 @@ def test_a_vote_says_what_its_agent_does_without_a_commit(streets):
     """And so does what the coordinator remembers of it, in the step that comes next."""
     streets.decide(0)
     coordinator = streets.scheme.coordinator
-    coordinator.commit._check = lambda possible: "none is"
+    coordinator.commit.check = lambda possible: "none is"
     votes = {}
     for agent in AGENTS:
         send = streets.process(agent).mailbox.send
@@ -517,11 +513,11 @@ def test_nothing_grows_from_interval_to_interval(streets):
         coordinator = streets.scheme.coordinator
         sizes.append((
             len(environment._queue),
-            sum(len(streets.process(n)._voted) for n in AGENTS),
+            sum(len(streets.process(n).voted) for n in AGENTS),
             sum(len(coordinator.commit.possible[n]) for n in AGENTS),
-            sum(len(streets.process(n).mailbox._arrivals) for n in AGENTS),
-            len(coordinator.mailbox._arrivals),
-            len(streets.network._links),
+            sum(len(streets.process(n).mailbox.waiting()) for n in AGENTS),
+            len(coordinator.mailbox.waiting()),
+            len(streets.network.state()),
         ))  # fmt: skip
     # two versions an agent remembers at most: the one that it holds and the one it voted for
     assert np.max(sizes[2:], axis=0)[1] <= 6

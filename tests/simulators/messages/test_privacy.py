@@ -35,15 +35,28 @@ def negotiated(tmp_path_factory):
 
     def recorded(interval, gate_s, public, own_parameters):
         streets.openings.append(own_parameters)
+        streets.reactive.clear()
         opens(interval, gate_s, public, own_parameters)
 
     coordinator.open = recorded
+    with_reactive, streets.reactive = streets.scheme.follower.with_reactive, []
+
+    def answered(parameters, q_mvar):
+        streets.reactive.append((parameters, q_mvar))
+        return with_reactive(parameters, q_mvar)
+
+    streets.scheme.follower.with_reactive = answered
     instances = {name: [] for name in AGENTS}
+    for name, agent in streets.scheme.agents.items():
+
+        def begun(instance, price, *, begin=agent.begin, own=instances[name]):
+            own.append(instance)
+            begin(instance, price)
+
+        agent.begin = begun
     for interval in range(INTERVALS):
         _, found = streets.decide(interval)
         assert found.confirmed == AGENTS
-        for name in AGENTS:
-            instances[name].append(streets.scheme.agents[name]._instance)
     return streets, instances
 
 
@@ -87,7 +100,7 @@ def private_data(agent, instances):
         for key, values in (
             ("load", [forecast.load_p_mw, forecast.load_q_mvar]),
             ("available", [forecast.pv_available_mw]),
-            ("stored", [instance.energy_mwh]),
+            ("stored", [*instance.states.values()]),
             ("head", [instance.head_vm_pu]),
         ):
             found.setdefault(key, []).extend(values)
@@ -153,9 +166,9 @@ def test_an_agent_is_enrolled_with_two_numbers(negotiated):
     """Its coordinator holds messages to them; above it they count with its copies."""
     scheme = negotiated[0].scheme
     assert scheme.coordinator.mailbox.limits == {name: scheme.limits(name) for name in AGENTS}
-    below = scheme._host.enrolled_below("mv1")
+    below = scheme.host.enrolled_below("mv1")
     assert below == [(n, scheme.limits(name)) for n, name in zip((7, 5, 4), AGENTS, strict=True)]
-    assert scheme._host.enrolled_below("lv1") == []
+    assert scheme.host.enrolled_below("lv1") == []
 
 
 @pytest.mark.parametrize("name", AGENTS)
@@ -197,7 +210,7 @@ def test_the_coordinator_knows_of_its_agents_what_they_have_told(negotiated):
     """It opens an interval with its own network alone; reactive exchanges are those of votes."""
     streets, instances = negotiated
     scheme = streets.scheme
-    follower, exchange = scheme.follower, scheme.coordinator.coordinator._exchange
+    follower = scheme.follower
     measured = Measurement(HEAD_VM_PU, 0, battery_e_mwh=streets.energy_mwh["mv1"])
     for interval, own in enumerate(streets.openings):
         np.testing.assert_array_equal(own, follower.parameters(interval, measured))
@@ -207,15 +220,14 @@ def test_the_coordinator_knows_of_its_agents_what_they_have_told(negotiated):
         for content in [msgspec.msgpack.decode(payload)]
         if content["type"] == "vote" and content["interval"] == INTERVALS - 2
     }
-    told, loads = {}, {}
+    own, used = streets.reactive[0]  # with which the last negotiation began
+    assert own is streets.openings[-1]
     for name in AGENTS:
         copies, q_mvar = scheme.agents[name].multiplicity, votes[name]["exchange_mvar"]
-        told[name] = copies * np.array([*q_mvar[1:], q_mvar[-1]])  # an interval later
-        loads[name] = copies * instances[name][-1].load_q_mvar.sum(axis=0)
-        assert np.abs(told[name] - loads[name]).max() > 1e-6
-    own = streets.openings[-1]
-    np.testing.assert_array_equal(exchange._parameters, follower.with_reactive(own, told))
-    assert (exchange._parameters != follower.with_reactive(own, loads)).any()
+        told = copies * np.array([*q_mvar[1:], q_mvar[-1]])  # an interval later
+        np.testing.assert_array_equal(used[name], told)
+        loads = copies * instances[name][-1].load_q_mvar.sum(axis=0)
+        assert np.abs(told - loads).max() > 1e-6
 
 
 # what all agents may see: the clock, the network, threads, and data that nobody changes
@@ -248,18 +260,19 @@ def reachable(start):
 
 def test_no_agent_reaches_another_one(negotiated):
     """Neither its process nor what it computes with; only the messages lead from one to another."""
-    streets, _ = negotiated
+    streets, instances = negotiated
     for name in AGENTS:
         seen = reachable(streets.process(name))
         agent = streets.scheme.agents[name]
         assert id(agent) in seen
         assert id(agent.agent) in seen
-        assert id(agent._instance) in seen
+        assert id(instances[name][-1]) in seen
         for other in set(AGENTS) - {name}:
             its = streets.scheme.agents[other]
-            for one in (streets.process(other), its, its.agent, its.agent.feeder, its._instance,
-                        streets.process(other).participant, streets.process(other).mailbox,
-                        *(solver for _, solver in its._solvers.values())):  # fmt: skip
+            for one in (streets.process(other), its, its.agent, its.agent.feeder,
+                        instances[other][-1], streets.process(other).participant,
+                        streets.process(other).mailbox,
+                        *(solver for _, solver in its.solvers.values())):  # fmt: skip
                 assert id(one) not in seen, f"{name} reaches {type(one).__name__} of {other}"
         assert id(streets.scheme.coordinator) not in seen
         assert id(streets.scheme.coordinator.coordinator) not in seen

@@ -391,21 +391,20 @@ class ForgetsThatACommitMayBeLost(CommitCoordinator):
         super()._decide(attempt, now)
         if self.decision == attempt.version:
             for agent in attempt.members:
-                self._holdings.know_version(agent, attempt.version)
+                self.holdings.know_version(agent, attempt.version)
 
 
 class ForgetsAnOlderDoubt(CommitCoordinator):
     def begin(self, interval, gate_s, now):
         for agent in self.in_doubt:
-            self._holdings.know_version(agent, self._holdings.versions(agent)[0])
+            self.holdings.know_version(agent, self.holdings.versions(agent)[0])
         super().begin(interval, gate_s, now)
 
 
 class NeverRepeatsACommit(CommitCoordinator):
-    def begin(self, interval, gate_s, now):
-        super().begin(interval, gate_s, now)
-        for pending in self._commits._pending.values():
-            pending.due_s = float("inf")
+    def outgoing(self, now):
+        messages = super().outgoing(now)
+        return [m for m in messages if not isinstance(m, Commit) or m.interval == self.interval]
 
 
 class AdoptsAfterANewerVote(CommitParticipant):
