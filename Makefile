@@ -33,6 +33,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tests/check_wording.py
+	$(BIN)/python tests/check_private_names.py
 
 # types are checked on the installed package, from outside the checkout: the folders of the
 # checkout are not importable by their bare names
