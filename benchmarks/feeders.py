@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stackelgrid.scenarios.build.system import build_scenario
+from stackelgrid.scenarios.schema.content import scenario_content
 from stackelgrid.scenarios.schema.load import load_content
-from stackelgrid.scenarios.schema.text import scenario_content
 from stackelgrid.scenarios.studies.compare import first_measured
 
 # transmission buses below which feeders are connected, in turns

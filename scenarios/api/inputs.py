@@ -22,8 +22,8 @@ from pydantic import BaseModel
 
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.directory import INPUTS, check_out
+from stackelgrid.scenarios.schema.content import override_of
 from stackelgrid.scenarios.schema.load import LoadedScenario, load_content, load_scenario
-from stackelgrid.scenarios.schema.text import override_of
 
 # keys of a scenario that name a pandapower net, and a table
 _NETS = ("case",)

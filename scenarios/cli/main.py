@@ -14,11 +14,9 @@ from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.profiles.errors import ProfileError, StackelgridError
 from stackelgrid.scenarios.cli.computing import compare, ensemble, exactness, run
-from stackelgrid.scenarios.cli.export import export
 from stackelgrid.scenarios.cli.options import ScenarioArgument, SetOption
-from stackelgrid.scenarios.cli.report import report
+from stackelgrid.scenarios.cli.results import export, report, view
 from stackelgrid.scenarios.cli.serve import serve
-from stackelgrid.scenarios.cli.view import view
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.interrupts import INTERRUPTED, loading
 

@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.errors import shown
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.schema.plain_content import check_content
-from stackelgrid.scenarios.schema.scenario import Scenario
-from stackelgrid.scenarios.schema.text import (
+from stackelgrid.scenarios.schema.content import (
+    check_content,
     merge_templates,
     plain_content,
     scenario_content,
     shipped_scenarios,
 )
+from stackelgrid.scenarios.schema.scenario import Scenario
 
 __all__ = ["LoadedScenario", "load_content", "load_scenario", "scenario_of", "shipped_scenarios"]
 

@@ -8,16 +8,20 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from distributed import Client
+from distributed import Client, get_worker
 
 from stackelgrid.analysis.ensemble.statistics import EnsembleTables, analyse, write_tables
+from stackelgrid.analysis.kpis.runs import run_indicators
 from stackelgrid.analysis.pictures.studies import write_ensemble
+from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.studies import DATASET
 from stackelgrid.scenarios.build.notices import notices
 from stackelgrid.scenarios.build.system import build_scenario
 from stackelgrid.scenarios.run.directory import check_out
+from stackelgrid.scenarios.run.run import run_scenario
 from stackelgrid.scenarios.run.state import file_digests
 from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.scenarios.studies.begun import Begun
@@ -33,7 +37,6 @@ from stackelgrid.scenarios.studies.ensemble_design import (
     representatives,
     runs_of,
 )
-from stackelgrid.scenarios.studies.ensemble_member import run_member
 from stackelgrid.scenarios.studies.study import (
     Advance,
     Attempt,
@@ -47,6 +50,7 @@ from stackelgrid.simulators.results.manifest import FILE, ManifestWriter, entry_
 from stackelgrid.simulators.results.whole_file import own_folder
 
 _UNFINISHED = "unfinished"
+_KEPT = ("*.parquet", "summary.json", "scenario.toml", "log.jsonl")
 
 Files = dict[str, bytes]
 
@@ -231,3 +235,25 @@ def _linked(source: Path, target: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def run_member(run: MemberRun) -> dict[str, bytes]:
+    """Run a member on a worker, in a directory of its own; return its files by name."""
+    with TemporaryDirectory(prefix="stackelgrid-member-", dir=_scratch()) as scratch:
+        directory = Path(scratch) / "run"
+        scenario = run_scenario(run.loaded, directory).built.scenario
+        # realised indicators (docs/results.md); the partition says the scheme
+        table = run_indicators(Run(directory), scenario.controller, scenario.pricing)
+        table.drop(columns="scheme").to_parquet(directory / "indicators.parquet", index=False)
+        found = [path for pattern in _KEPT for path in sorted(directory.glob(pattern))]
+        listed = [path.name for path in found if path.suffix in (".parquet", ".toml")]
+        ManifestWriter(directory).only(listed)
+        return {path.name: path.read_bytes() for path in (*found, directory / FILE)}
+
+
+def _scratch() -> str | None:
+    """Return the directory of the worker: Dask removes it even where the worker is killed."""
+    try:
+        return str(get_worker().local_directory)
+    except ValueError:  # not on a worker
+        return None

@@ -15,7 +15,7 @@ from support.children import children_of
 
 from stackelgrid.scenarios.schema.load import load_scenario
 from stackelgrid.scenarios.studies import ensemble
-from stackelgrid.scenarios.studies.ensemble_member import run_member
+from stackelgrid.scenarios.studies.ensemble import run_member
 
 FORECAST = (
     'forecast.model="autoregressive"',

@@ -11,7 +11,7 @@ from support.run_cases import SMALL, RecordedRun
 
 from stackelgrid.analysis.view.log_tail import LogTail
 from stackelgrid.analysis.view.server import PageServer
-from stackelgrid.scenarios.cli.view import view
+from stackelgrid.scenarios.cli.results import view
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from stackelgrid.scenarios.build.grids import build_grids
 from stackelgrid.scenarios.build.series import horizon_of
 from stackelgrid.scenarios.build.sizes import check_built_sizes
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.schema.content import scenario_content
 from stackelgrid.scenarios.schema.load import load_scenario, scenario_of
-from stackelgrid.scenarios.schema.text import scenario_content
 
 QUICK = 'extends = "quick"\n'
 

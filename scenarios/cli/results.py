@@ -1,4 +1,4 @@
-"""The verb `view`: a local page of a running or finished run."""
+"""The verbs on results, on the command line: report, export, view."""
 
 import webbrowser
 from pathlib import Path
@@ -9,6 +9,61 @@ import typer
 from stackelgrid.scenarios.cli.terminal import say_notice
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.interrupts import loading
+
+
+def report(
+    directory: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Directory of a run (finished or not) or of a study, with results."
+        ),
+    ],
+) -> None:
+    """Write report.html, one page that needs no network, and print its path."""
+    with loading():
+        from stackelgrid.analysis.report.kinds import is_study, write_study_report
+        from stackelgrid.analysis.report.run import write_run_report
+        from stackelgrid.analysis.results.files import read_summary
+        from stackelgrid.analysis.results.held import notice_of
+
+    path = (write_study_report if is_study(directory) else write_run_report)(directory)
+    say_notice(notice_of(directory, read_summary(directory)))
+    print(path)
+
+
+def export(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Directory of a run, finished or not.")
+    ],
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="pandapower, netcdf or csv.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="New directory; a file for netcdf, or one grid (.json)."),
+    ],
+    interval: Annotated[
+        int | None,
+        typer.Option("--interval", help="pandapower: of the results; default the last."),
+    ] = None,
+    grids: Annotated[
+        list[str] | None,
+        typer.Option("--grid", metavar="NAME", help="pandapower: grid; default all. Repeatable."),
+    ] = None,
+    tables: Annotated[
+        list[str] | None,
+        typer.Option("--table", metavar="NAME", help="Others: table; default all. Repeatable."),
+    ] = None,
+) -> None:
+    """Write results of a run for other tools: pandapower nets, netCDF or CSV."""
+    with loading():
+        from stackelgrid.analysis.export import export as write
+        from stackelgrid.analysis.run import Run
+
+    run = Run(directory)
+    write(run, form, out, tables=tables or (), grids=grids or (), interval=interval)
+    say_notice(run.notice)
+    print(out)
 
 
 def view(
