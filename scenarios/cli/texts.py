@@ -1,6 +1,6 @@
 """Tables and lines that the command line prints on the results of each verb."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import singledispatch
 from typing import Any
 
@@ -98,13 +98,8 @@ def _comparison(study: ComparisonStudy) -> Iterator[Table | str]:
     found = study.comparison
     for basis in found.bases:
         title = f"{study.summary['scenario']}: {TITLES[basis]}, total"
-        table = Table("indicator", title=title, title_justify="left")
         texts = total_table(found, basis)
-        for column in texts.columns:
-            table.add_column(column, justify="right")
-        for indicator, *values in texts.itertuples():
-            table.add_row(str(indicator), *values)
-        yield table
+        yield _table(title, ("indicator", *texts.columns), texts.itertuples(), ("indicator",))
     if study.kind == "qualities":
         yield qualities.finding(found)
     else:
@@ -127,20 +122,17 @@ def _sweep(study: SweepStudy) -> Iterator[Table | str]:
 
 
 def _conditions(study: SweepStudy, name: str) -> Table:
-    title = f"{name}: a priori conditions against the certificate"
-    table = Table("of", "condition", title=title, title_justify="left")
     headings = (
-        "holds, exact", "holds, not exact", "fails, exact", "fails, not exact",
+        "of", "condition", "holds, exact", "holds, not exact", "fails, exact", "fails, not exact",
         "alone fails, exact", "alone fails, not exact",
     )  # fmt: skip
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    rows = []
     for row in conditions_table(study.tables.points, study.tables.steps).itertuples(index=False):
         basis, condition, *counts = row
-        alone = ["", ""] if condition == PREDICTED else [str(c) for c in counts[4:]]
-        cells = [str(c) for c in counts[:4]] + alone
-        table.add_row(f"{basis}s", CONDITION_NAMES[str(condition)], *cells)
-    return table
+        alone = ("", "") if condition == PREDICTED else counts[4:]
+        rows.append((f"{basis}s", CONDITION_NAMES[str(condition)], *counts[:4], *alone))
+    title = f"{name}: a priori conditions against the certificate"
+    return _table(title, headings, rows, ("of", "condition"))
 
 
 def _stops(stops: pd.DataFrame, name: str) -> Table:
@@ -148,17 +140,14 @@ def _stops(stops: pd.DataFrame, name: str) -> Table:
     others = [c for c in stops.columns if c in list(stops.columns)[: list(stops).index("along")]]
     more = f" (first {_MOST_ROWS} of {len(stops)} rows)" if len(stops) > _MOST_ROWS else ""
     title = f"{name}: {along} up to which points are exact, and are predicted to be{more}"
-    table = Table(title=title, title_justify="left")
-    for column in others:
-        table.add_column(column, justify="right")
-    for heading in ("last exact", "first inexact", "last predicted", "first not predicted"):
-        table.add_column(heading, justify="right")
-    table.add_column("conditions that fail at the first inexact point")
-    numbers = ["last_exact", "first_inexact", "last_predicted", "first_not_predicted"]
+    numbers = ("last_exact", "first_inexact", "last_predicted", "first_not_predicted")
+    failing = "conditions that fail at the first inexact point"
+    rows = []
     for _, row in stops.head(_MOST_ROWS).iterrows():
         cells = ["-" if pd.isna(row[c]) else f"{row[c]:g}" for c in (*others, *numbers)]
-        table.add_row(*cells, str(row["failing_conditions"]) or "-")
-    return table
+        rows.append((*cells, row["failing_conditions"] or "-"))
+    headings = (*others, *(name.replace("_", " ") for name in numbers), failing)
+    return _table(title, headings, rows, (failing,))
 
 
 def _sweep_lines(s: Mapping[str, Any]) -> Iterator[str]:
@@ -182,15 +171,22 @@ def _ensemble(study: EnsembleStudy) -> Iterator[Table | str]:
     s = study.summary
     if study.tables is not None:
         title = "mean and 95 % confidence interval of the members (scenario: its own horizon)"
-        table = Table(title=f"{s['scenario']}: {title}", title_justify="left")
         texts = overview(study.tables)
-        for column in texts.columns:
-            table.add_column(str(column), justify="right")
-        for row in texts.itertuples(index=False):
-            table.add_row(*(str(cell) for cell in row))
-        yield table
+        yield _table(f"{s['scenario']}: {title}", texts.columns, texts.itertuples(index=False))
         yield ensemble.finding(study.tables)
     yield (
         f"{s['scenario']}: {s['runs_done']} of {s['runs_planned']} runs in {s['wall_s']:.1f} s "
         f"({s['workers']} workers)"
     )
+
+
+def _table(
+    title: str, headings: Iterable[str], rows: Iterable[Iterable[object]], left: Sequence[str] = ()
+) -> Table:
+    """Return a table of the console; columns of text are aligned `left`."""
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(str(heading), justify="left" if heading in left else "right")
+    for row in rows:
+        table.add_row(*map(str, row))
+    return table
