@@ -56,7 +56,7 @@ def compare(
             call.study(
                 loaded, target, steps,
                 lambda advance: compare_qualities(
-                    loaded, target, links, price, advance, output.say
+                    loaded, target, links, advance, output.say, price
                 ),
             )  # fmt: skip
     else:

@@ -65,9 +65,9 @@ def compare_qualities(
     loaded: LoadedScenario,
     out: Path,
     names: tuple[str, ...],
-    pricing: Pricing | None = None,
     progress: Advance = unseen,
     say: Say = unseen,
+    pricing: Pricing | None = None,
 ) -> StudyResult[Comparison]:
     """Run the scenario once for each quality and write one directory (docs/results.md).
 
