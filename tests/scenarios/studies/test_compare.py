@@ -124,7 +124,7 @@ def test_plans_and_runs_of_quick(tmp_path, tariff_runs):
     assert min(own["cost_eur"]["leader"], own["cost_eur"]["follower"]) != 0.0
     interval = pd.read_parquet(out / "bottom_up" / "interval.parquet")
     lv = interval[interval["grid"] == "lv1"].set_index("interval")
-    start = build_scenario(loaded).fleets["lv1"].battery_e_mwh.sum()
+    start = build_scenario(loaded).fleets["lv1"].states["battery_e_mwh"].sum()
     value = total(table, CLOSED_LOOP, "bottom_up", "stored_energy_value", "lv1")
     assert value == pytest.approx(7 * 220.0 * (lv["battery_e_mwh"][3] - start), abs=1e-9)
     stored = own["stored_energy"]["grids"]["lv1"]
