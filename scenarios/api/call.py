@@ -120,23 +120,25 @@ class Call:
         self.output.refresh()
 
 
+def output_of(quiet: bool) -> Output:
+    """Return the output of a call from Python: the cell of a notebook, or stderr."""
+    return NotebookOutput(quiet) if in_notebook() else Output(quiet)
+
+
 def call_of(
     scenario: "Source | None",
     out: Place | None,
     resume: Place | None,
     overrides: Settings | None,
     seed: int | None,
-    output: Output | bool,
+    output: Output,
     *,
     report: bool,
 ) -> Call:
     """Load the scenario; refuse arguments that contradict each other.
 
-    `output` is where progress is shown, or False for the terminal or cell, True for nowhere.
-    Raises ScenarioError.
+    Arguments are those of a verb (`scenarios/api/run.py`). Raises ScenarioError.
     """
-    if isinstance(output, bool):
-        output = NotebookOutput(output) if in_notebook() else Output(output)
     if out is not None and resume is not None:
         raise ScenarioError("--out and --resume: one of them is accepted, not both")
     asked = placed = None

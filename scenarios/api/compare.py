@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from stackelgrid.profiles.errors import StackelgridError
-from stackelgrid.scenarios.api.call import Place, Settings, call_of
+from stackelgrid.scenarios.api.call import Place, Settings, call_of, output_of
 from stackelgrid.scenarios.api.output import Output
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.scheme_names import (
@@ -39,8 +39,8 @@ def compare(
     `pricing` is tariff or lmp. Other arguments as of `run`. Raises a StackelgridError, also if a
     column failed.
     """
-    call = call_of(scenario, out, None, set, seed, output or quiet, report=report)
-    output = call.output
+    output = output or output_of(quiet)
+    call = call_of(scenario, out, None, set, seed, output, report=report)
     price = None if pricing is None else pricing_name(pricing)
     if qualities is not None:
         if schemes is not None:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from stackelgrid.profiles.errors import StackelgridError
-from stackelgrid.scenarios.api.call import Place, Settings, call_of
+from stackelgrid.scenarios.api.call import Place, Settings, call_of, output_of
 from stackelgrid.scenarios.api.output import Output
 from stackelgrid.scenarios.errors import ScenarioError
 
@@ -38,8 +38,8 @@ def ensemble(
             raise ScenarioError(f"{option} {value!r}: a whole number from 1 is accepted")
     if cluster is not None and workers is not None:
         raise ScenarioError("--cluster and --workers: one of them is accepted, not both")
-    call = call_of(scenario, out, resume, set, seed, output or quiet, report=report)
-    output = call.output
+    output = output or output_of(quiet)
+    call = call_of(scenario, out, resume, set, seed, output, report=report)
     with output.loading():  # after the scenario has been validated
         from stackelgrid.analysis.studies import read_ensemble
         from stackelgrid.scenarios.studies.begun import begun_ensemble

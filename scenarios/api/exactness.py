@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from stackelgrid.scenarios.api.call import Place, Settings, call_of
+from stackelgrid.scenarios.api.call import Place, Settings, call_of, output_of
 from stackelgrid.scenarios.api.output import Output
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def exactness(
 
     `size` names one of the scenario's sizes, small if left out. Other arguments as of `run`.
     """
-    call = call_of(scenario, out, resume, set, seed, output or quiet, report=report)
-    output = call.output
+    output = output or output_of(quiet)
+    call = call_of(scenario, out, resume, set, seed, output, report=report)
     with output.loading():  # after the scenario has been validated
         from stackelgrid.analysis.studies import read_sweep
         from stackelgrid.scenarios.studies.begun import begun_sweep

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from stackelgrid.scenarios.api.call import Place, Report, Settings, call_of
+from stackelgrid.scenarios.api.call import Place, Report, Settings, call_of, output_of
 from stackelgrid.scenarios.api.output import Output
 from stackelgrid.scenarios.remote.start import started_early
 from stackelgrid.scenarios.run.progress import RunProgress
@@ -31,8 +31,8 @@ def run(
     progress is shown: in the cell of a notebook, on stderr elsewhere (`output`: of the command
     line). Raises a StackelgridError; after a KeyboardInterrupt the directory can be resumed.
     """
-    call = call_of(scenario, out, resume, set, seed, output or quiet, report=report)
-    output, done = call.output, False
+    output, done = output or output_of(quiet), False
+    call = call_of(scenario, out, resume, set, seed, output, report=report)
     if call.resume is not None:
         target = call.resume
         with output.loading():
