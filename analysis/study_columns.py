@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.simulators.results.columns import (
     Column,
     Table,
@@ -14,14 +15,25 @@ from stackelgrid.simulators.results.columns import (
 )
 
 # quantities that a sweep varies, with their names in texts; empty for the scenario's own value
-DIMENSIONS = {
-    "pv_scale": "PV scale",
-    "load_scale": "load scale",
+SCALES = {f"{kind.kind}_scale": kind for kind in kinds() if kind.sweep}
+_OTHERS = {
     "export_price_eur_per_mwh": "export price, EUR/MWh",
     "vm_max_pu": "voltage ceiling, p.u.",
-    "battery_scale": "battery scale",
+}
+_ORDER = ("pv_scale", "load_scale", *_OTHERS, "battery_scale")  # then the kinds of packages
+DIMENSIONS = {
+    name: SCALES[name].sweep if name in SCALES else _OTHERS[name]
+    for name in dict.fromkeys((*_ORDER, *SCALES))
 }
 CONDITIONS = ("price_condition", "voltage_condition", "line_condition")
+
+
+def _dimension(name: str) -> Column:
+    """Return the column of a varied quantity."""
+    if name in SCALES:
+        return number(name, "1", f"factor of all {SCALES[name].label}")
+    text, unit = DIMENSIONS[name].split(", ")
+    return number(name, unit, text)
 
 
 def _whole(name: str, text: str) -> Column:
@@ -84,11 +96,7 @@ POINTS = table(
     _POINT,
     group(
         "dimensions", "a price or ceiling that is not varied is empty (the scenario's own)",
-        number("pv_scale", "1", "factor of all PV"),
-        number("load_scale", "1", "factor of all loads"),
-        number("export_price_eur_per_mwh", "EUR/MWh", "export price"),
-        number("vm_max_pu", "p.u.", "voltage ceiling"),
-        number("battery_scale", "1", "factor of all batteries"),
+        *(_dimension(name) for name in DIMENSIONS),
     ),
     group(
         "schedule", "empty where there is no solution",

@@ -78,7 +78,7 @@ class Evaluator:
 
     def __init__(self, study: Study, points: Sequence[Point]) -> None:
         self.study, self.points = study, {p.number: p for p in points}
-        self._structure: tuple[float, float] | None = None
+        self._structure: tuple[float, ...] | None = None
         self._kept: FeederAgent | None = None
 
     def evaluate(self, points: Sequence[Point]) -> dict[str, pa.Table]:

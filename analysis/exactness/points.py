@@ -1,12 +1,13 @@
 """An operating point of a feeder, its results, and the table rows made of them."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from stackelgrid.analysis.kpis.indicators import CURTAILED
-from stackelgrid.analysis.study_columns import CONDITIONS
+from stackelgrid.analysis.study_columns import CONDITIONS, DIMENSIONS, SCALES
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.certification.a_priori import APrioriCondition
 from stackelgrid.controllers.certification.conditions import Conditions
@@ -19,23 +20,29 @@ from stackelgrid.profiles.arrays import Bools
 
 @dataclass(frozen=True)
 class Point:
-    """One operating point; a price or voltage ceiling of None is the scenario's own."""
+    """One operating point: the values of the varied dimensions by name."""
 
     number: int
-    pv_scale: float = 1.0
-    load_scale: float = 1.0
-    export_price_eur_per_mwh: float | None = None
-    vm_max_pu: float | None = None
-    battery_scale: float = 1.0
+    values: Mapping[str, float]
 
     def scale(self, kind: str) -> float:
         """Return the factor on the devices of a kind, 1 for kinds that are not varied."""
-        return float(getattr(self, f"{kind}_scale", 1.0))
+        return self.values.get(f"{kind}_scale", 1.0)
 
     @property
-    def structure(self) -> tuple[float, float]:
-        """Values that need another model; all other values are data of a model."""
-        return self.pv_scale, self.battery_scale
+    def export_price_eur_per_mwh(self) -> float | None:
+        """Export price in the varied steps; None for the scenario's own."""
+        return self.values.get("export_price_eur_per_mwh")
+
+    @property
+    def vm_max_pu(self) -> float | None:
+        """Voltage ceiling of all buses; None for the scenario's own."""
+        return self.values.get("vm_max_pu")
+
+    @property
+    def structure(self) -> tuple[float, ...]:
+        """Factors that need another model; all other values are data of a model."""
+        return tuple(self.scale(kind.kind) for kind in SCALES.values() if kind.data)
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,11 @@ class Finding:
 
     def _point(self, build_s: float) -> dict[str, Any]:
         point, report = self.point, self.decided.report
-        row: dict[str, Any] = {f.name: getattr(point, f.name) for f in fields(point)}
-        row |= {
-            "point": row.pop("number"),
+        own: dict[str, float | None] = {n: 1.0 if n in SCALES else None for n in DIMENSIONS}
+        row: dict[str, Any] = {
+            **own,
+            **point.values,
+            "point": point.number,
             "status": report.status,
             "reason": report.fallback,
             "steps": self.steps,

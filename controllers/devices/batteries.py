@@ -66,6 +66,7 @@ class Batteries(DeviceKind):
     kind: ClassVar[str] = "battery"
     plural: ClassVar[str] = "batteries"
     label: ClassVar[str] = "batteries"
+    sweep: ClassVar[str] = "battery scale"
     colour: ClassVar[str] = "#009e73"
     symbol: ClassVar[str] = "diamond"
     quantities: ClassVar[tuple[Quantity, ...]] = (

@@ -70,6 +70,7 @@ class DeviceKind(ABC):
     plural: ClassVar[str]  # attribute of Devices
     label: ClassVar[str]  # in plots and texts
     injects: ClassVar[bool] = False  # positive power is generation
+    sweep: ClassVar[str] = ""  # name of the dimension KIND_scale of sweeps, empty for none
     colour: ClassVar[str] = "#999999"  # in plots
     symbol: ClassVar[str] = ""  # on maps: diamond, triangle or square; empty for none
     one_by_one: ClassVar[bool] = False  # plots show the power of each device

@@ -74,6 +74,7 @@ class Loads(DeviceKind):
     kind: ClassVar[str] = "load"
     plural: ClassVar[str] = "loads"
     label: ClassVar[str] = "loads"
+    sweep: ClassVar[str] = "load scale"
     colour: ClassVar[str] = "#000000"
     quantities: ClassVar[tuple[Quantity, ...]] = (
         Quantity("load_p_mw", "MW", _ROLES, "active power, positive when consuming",

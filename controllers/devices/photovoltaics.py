@@ -46,6 +46,7 @@ class Photovoltaics(Sunlit, DeviceKind):
     kind: ClassVar[str] = "pv"
     plural: ClassVar[str] = "photovoltaics"
     label: ClassVar[str] = "PV"
+    sweep: ClassVar[str] = "PV scale"
     colour: ClassVar[str] = "#e69f00"
     symbol: ClassVar[str] = "triangle"
     injects: ClassVar[bool] = True

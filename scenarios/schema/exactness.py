@@ -1,21 +1,13 @@
 """Section `exactness` of a scenario: the sweep of the verb `exactness` (docs/exactness.md)."""
 
 import math
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
+from stackelgrid.analysis.study_columns import DIMENSIONS, SCALES
 from stackelgrid.profiles.section import ClockTime, Finite, Name, Section
 from stackelgrid.profiles.size_limits import SWEEP_POINTS
-
-DIMENSIONS = (
-    "pv_scale",
-    "load_scale",
-    "export_price_eur_per_mwh",
-    "vm_max_pu",
-    "battery_scale",
-)
-_AT_LEAST = {"pv_scale": 0.0, "load_scale": 0.0, "battery_scale": 0.0}
 
 Count = Annotated[int, Field(ge=1)]
 Design = Literal["grid", "latin_hypercube"]
@@ -87,16 +79,13 @@ class Dimension(Section):
         return self.from_, self.to
 
 
-class Dimensions(Section):
-    """Varied quantities; scales multiply PV, loads and batteries of the scenario's feeder."""
+class _Dimensions(Section):
+    """Varied quantities; scales multiply devices of the scenario's feeder by kind."""
 
     design: Design | None = None
     points: Count | None = None
-    pv_scale: Dimension | None = None
-    load_scale: Dimension | None = None
     export_price_eur_per_mwh: Dimension | None = None
     vm_max_pu: Dimension | None = None
-    battery_scale: Dimension | None = None
 
     @property
     def given(self) -> dict[str, Dimension]:
@@ -107,12 +96,23 @@ class Dimensions(Section):
     @model_validator(mode="after")
     def _physical(self) -> Self:
         for name, dimension in self.given.items():
-            if dimension.lowest < _AT_LEAST.get(name, -math.inf):
+            if name in SCALES and dimension.lowest < 0.0:
                 raise ValueError(f"{name} = {dimension.lowest:g} is negative; >= 0 is accepted")
         ceiling = self.vm_max_pu
         if ceiling is not None and ceiling.lowest <= 0.0:
             raise ValueError(f"vm_max_pu = {ceiling.lowest:g} is not accepted: a voltage is > 0")
         return self
+
+
+if TYPE_CHECKING:
+    Dimensions = _Dimensions
+else:  # the kinds of devices bring their own dimensions
+    Dimensions = create_model(
+        "Dimensions",
+        __base__=_Dimensions,
+        __doc__=_Dimensions.__doc__,
+        **dict.fromkeys(SCALES, (Dimension | None, None)),
+    )
 
 
 class ExactnessSection(Dimensions):

@@ -108,8 +108,7 @@ def points_of(sweep: Sweep) -> tuple[Point, ...]:
         columns = [_sampled(d, sample[:, k]) for k, d in enumerate(given.values())]
         table = [[float(c[i]) for c in columns] for i in range(sweep.points_planned)]
     return tuple(
-        Point(number, **dict(zip(given, values, strict=True)))
-        for number, values in enumerate(table)
+        Point(number, dict(zip(given, values, strict=True))) for number, values in enumerate(table)
     )
 
 

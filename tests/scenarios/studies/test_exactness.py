@@ -328,10 +328,10 @@ def test_latin_hypercube_follows_the_seed(scenario):
     assert one == again
     assert one != other
     assert [p.number for p in one] == list(range(40))
-    loads = np.sort([p.load_scale for p in one])
+    loads = np.sort([p.scale("load") for p in one])
     assert (np.floor((loads - 0.5) * 40.0) == np.arange(40)).all()  # one in each fortieth
-    assert sorted({p.pv_scale for p in one}) == [1.0, 9.0]
-    assert sum(p.pv_scale == 1.0 for p in one) == 20
+    assert sorted({p.scale("pv") for p in one}) == [1.0, 9.0]
+    assert sum(p.scale("pv") == 1.0 for p in one) == 20
     together = [p.structure for chunk in chunks_of(one) for p in chunk.points]
     assert together == sorted(together)
 
