@@ -134,7 +134,7 @@ def _contradicted(comparison: Comparison, basis: str) -> bool:
 def _verdict(study: ComparisonStudy, ended: list[str]) -> Verdict:
     comparison = study.comparison
     if not ended:
-        return Verdict("bad", "No scheme ended; the reasons stand below.")
+        return Verdict("bad", "No scheme ended; the reasons follow.")
     basis = ended[-1]  # prefer realised costs to planned ones
     fallbacks = comparison.totals(basis, "fallbacks").fillna(0.0)
     whole = study.summary["status"] == DONE and not fallbacks.any()
@@ -198,7 +198,7 @@ def _sections(comparison: Comparison, basis: str) -> list[Section]:
     )
     sections = [
         Section(f"{title}: cost", text, _costs(comparison, basis)),
-        Section(f"{title}: what the schemes do", (), _deeds(comparison, basis)),
+        Section(f"{title}: powers and indicators of the schemes", (), _deeds(comparison, basis)),
     ]
     if len(comparison.exchange[comparison.exchange["basis"] == basis]):
         chart = Chart.of(
@@ -206,7 +206,7 @@ def _sections(comparison: Comparison, basis: str) -> list[Section]:
             figures.exchange,
             comparison,
             basis,
-            note="All copies of a grid together. Schemes that agree lie on one another.",
+            note="All copies of a grid together. Lines of schemes that agree coincide.",
             wide=True,
         )
         sections.append(Section(f"{title}: exchange", (), (chart,)))
@@ -229,17 +229,17 @@ def _costs(comparison: Comparison, basis: str) -> tuple[Chart, ...]:
                 "The follower's and the leaders' cost; payments between them are transfers and "
                 "left out. Bars begin at the lowest cost, or at zero where costs are the same.",
             ),
-            ("leader", "Cost of the leaders", "With what they pay at the boundary."),
+            ("leader", "Cost of the leaders", "With their payments at the boundary."),
             ("follower", "Cost of the follower", "Of the root, at the leaders' exchange."),
         )
         if comparison.totals(basis, figures.cost_name(basis, which)).notna().any()
     ]
     if len(follower_ranges(comparison, basis)):
         chart = Chart(
-            "What feasibility_only leaves open",
+            "Range left open by feasibility_only",
             figures.follower_range(comparison, basis),
-            "Range of the cost a follower may return whose optimality is not asked for, in EUR.",
-            "A program that only asks the follower to be feasible may return any cost of the bar.",
+            "Range of the follower's cost without the requirement of optimality, in EUR.",
+            "A program that only requires a feasible follower may return any cost of the bar.",
         )
         charts.append(chart)
     return tuple(charts)

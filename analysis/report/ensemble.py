@@ -29,7 +29,7 @@ def page_of(directory: str | Path) -> Page:
         sections.append(_failures(study))
     levels = listed([f"{v:g}" for v in s.get("error_levels", [])])
     return Page(
-        title=f"{s['scenario']}: what forecast errors cost",
+        title=f"{s['scenario']}: cost of forecast errors",
         subtitle=(
             f"{s['members']} members; error levels {levels}; {listed(list(s.get('schemes', [])))}"
         ),
@@ -106,8 +106,8 @@ def _notices(study: EnsembleStudy) -> list[str]:
     found = unfinished(s, int(s["runs_done"]), int(s["runs_planned"]), "runs")
     if s["runs_failed"]:
         found.append(
-            f"{s['runs_failed']:,} of {s['runs_planned']:,} runs failed and are in no figure; the "
-            "last section names them. stackelgrid ensemble --resume tries them again."
+            f"{s['runs_failed']:,} of {s['runs_planned']:,} runs failed and are not in the "
+            "figures; the last section lists them. stackelgrid ensemble --resume repeats them."
         )
     if tables is None:
         return found
@@ -129,8 +129,8 @@ def _notices(study: EnsembleStudy) -> list[str]:
 def _regret(tables: EnsembleTables) -> Section:
     text = (
         "Regret is the cost of a run with errors beyond that of the same member, level and scheme "
-        "under perfect foresight: what happens is the same, and controllers know it. Its interval "
-        "is that of the differences, much narrower than that of two means.",
+        "under perfect foresight: realised values are the same, and controllers know them. Its "
+        "interval is that of the differences, much narrower than that of two means.",
     )
     chart = Chart.of(
         "Regret against perfect foresight",

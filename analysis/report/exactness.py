@@ -58,7 +58,7 @@ def finding(tables: SweepTables) -> str:
     points = tables.points
     solved = points[points["verdict"] != ""]
     if solved.empty:
-        return f"None of {len(points):,} points has a solution, so nothing can be said."
+        return f"None of {len(points):,} points has a solution, so no statement is possible."
     exact = int((solved["verdict"] == EXACT).sum())
     share = 100.0 * exact / len(solved)
     found = f"The relaxation is exact at {exact:,} of {len(solved):,} solved points ({share:.1f} %)"
@@ -233,7 +233,7 @@ def _not_good(tables: SweepTables) -> list[Section]:
     unsolved, infeasible = points["verdict"] == "", points["verdict"] == INFEASIBLE
     sections = []
     if unsolved.any():
-        text = f"{int(unsolved.sum()):,} points count nowhere else."
+        text = f"{int(unsolved.sum()):,} points are not counted elsewhere."
         table = _why(tables, points[unsolved], "Points without a solution")
         sections.append(Section("Without a solution", (text,), (), (table,)))
     if infeasible.any():

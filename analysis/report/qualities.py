@@ -62,7 +62,7 @@ def _kept(comparison: Comparison) -> str:
 def _verdict(study: ComparisonStudy) -> Verdict:
     comparison = study.comparison
     if not comparison.done(CLOSED_LOOP):
-        return Verdict("bad", "No run ended; the reasons stand below.")
+        return Verdict("bad", "No run ended; the reasons follow.")
     beyond = comparison.totals(CLOSED_LOOP, "intervals_beyond_limits").fillna(0.0).any()
     whole = study.summary["status"] == DONE and not beyond
     return Verdict("good" if whole else "warning", finding(comparison))

@@ -46,7 +46,7 @@ def what_ran(run: Run, when: Clock) -> Section:
     warnings = sum(e.get("event") == "warning" for e in run.events)
     if warnings:
         text.append(f"{warnings} warnings of single intervals are in log.jsonl.")
-    return Section("What ran", tuple(text), tables=(grid_table(run),))
+    return Section("Scenario and solvers", tuple(text), tables=(grid_table(run),))
 
 
 def _sentence(text: str) -> str:
@@ -71,13 +71,13 @@ def certificate(run: Run, when: Clock) -> Section:
         title = "Largest violation of a limit"
         charts.append(Chart.of(title, certificates.violations, run, note=note, wide=True))
     if run.interval["cone_gap_pu"].notna().any():
-        note = "How far l v and P² + Q² of a branch are apart in the relaxation."
+        note = "Difference of l v and P² + Q² of a branch in the relaxation."
         charts.append(Chart.of("Cone gap", certificates.cone_gap, run, note=note))
-        note = "Losses of the relaxation that no flow explains, as a share of the load."
+        note = "Fictitious losses of the relaxation, as a share of the load."
         charts.append(Chart.of("Fictitious losses", certificates.fictitious_loss, run, note=note))
     table = worst_table(run, when)
     if table is None:
-        text = "No interval needed a recovery or a fallback, and none was beyond a limit."
+        text = "No interval needed recovery or a fallback, and none was beyond a limit."
         return Section("Certificate", (text,), tuple(charts))
     return Section("Certificate", (), tuple(charts), (table,))
 
@@ -91,7 +91,7 @@ def money(run: Run, when: Clock) -> Section:
             "Cost since the start",
             costs.cumulative_costs,
             run,
-            note="The system is the follower and the leaders without what leaders pay the follower."
+            note="Follower and leaders, without payments of the leaders to the follower."
             if "transmission" in levels(run)
             else "",
         ),
@@ -135,7 +135,7 @@ def _power_charts(run: Run) -> Iterator[Chart]:
 
 def voltage(run: Run, when: Clock) -> Section:
     """Build the section on voltage bands and limits, phases, and extremes of every grid."""
-    note = "Balanced, as it happened; every copy counts."
+    note = "Balanced, realised; every copy counts."
     charts = [
         Chart.of(f"Voltages, {LEVELS[level]}", voltages.voltage_band, run, level, note=note)
         for level in levels(run)
@@ -192,9 +192,9 @@ def interface(run: Run, when: Clock) -> Section | None:
     title = "Interfaces between grids"
     rounds = Chart.of("Rounds until the interfaces agreed", interfaces.interface_rounds, run)
     if not run.boundary["mismatch_mva"].max() > 0.0:
-        return Section(title, ("No mismatch was left.",), (rounds,))
-    note = "Power the upper grid used less power the lower grid drew."
-    left = Chart.of("Mismatch that was left", interfaces.interface_mismatch, run, note=note)
+        return Section(title, ("There was no remaining mismatch.",), (rounds,))
+    note = "Power used by the upper grid less power drawn by the lower grid."
+    left = Chart.of("Remaining mismatch", interfaces.interface_mismatch, run, note=note)
     return Section(title, (), (rounds, left))
 
 
@@ -212,7 +212,7 @@ def negotiations(run: Run, when: Clock) -> Section | None:
 
 def time(run: Run, when: Clock) -> Section:
     """Build the section on wall-clock time."""
-    charts = [Chart.of("Where the time went", interfaces.time_spent, run)]
+    charts = [Chart.of("Wall-clock time", interfaces.time_spent, run)]
     if len(run.stage):
         charts.append(Chart.of("Time of the decisions", interfaces.time_of_decisions, run))
     return Section("Time", (), tuple(charts))

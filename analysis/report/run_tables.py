@@ -57,8 +57,8 @@ def cost_table(run: Run) -> ReportTable:
         "Costs",
         ("kind", "EUR"),
         tuple((str(name), value) for name, value in rows),
-        "Payments between grids of the system are transfers: they are part of what leaders pay, "
-        "not of what the system costs.",
+        "Payments between grids of the system are transfers: part of the payments of "
+        "leaders, not of the cost of the system.",
     )
 
 

@@ -114,7 +114,9 @@ class RunRecord:
             except ValueError as error:
                 if number == len(lines):
                     break
-                raise ResultsError(f"{path}: line {number} is no JSON object ({error})") from error
+                raise ResultsError(
+                    f"{path}: line {number} is not a JSON object ({error})"
+                ) from error
         return events
 
     def refreshed(self) -> Self:
@@ -174,7 +176,7 @@ class RunRecord:
             if failure is None:
                 return answer
             raise ResultsError(f"{self.directory}: {_first_line(failure)}") from failure
-        raise ResultsError(f"{self.directory}: is written to all the time; ask again")
+        raise ResultsError(f"{self.directory}: changes while it is read; try again")
 
     def _answer(self, sql: str, parts: list[str]) -> pa.Table:
         """Answer a query, opening the tables it names; notes in `parts` those not yet merged."""

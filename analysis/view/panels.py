@@ -171,7 +171,7 @@ def decision(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
     if "ldd_admm" in (kind, scenario.get("controller")):
         parts += _rounds(run, interval, followers)
     else:
-        parts.append(html.P(f"Nothing is negotiated in this run (coordination {kind})."))
+        parts.append(html.P(f"There are no negotiations in this run (coordination {kind})."))
     return html.Div(parts)
 
 

@@ -49,7 +49,7 @@ def _guard(server: Flask, host: str) -> None:
         asked = _host_name(request.host)
         if host in EVERYWHERE or asked in _LOOPBACK or asked == host.lower():
             return None
-        text = f"{asked}: is no name of this server; {host} is accepted\n"
+        text = f"{asked}: is not a name of this server; {host} is accepted\n"
         return Response(text, 403, mimetype="text/plain")
 
     @server.after_request

@@ -69,8 +69,8 @@ class LeaderGroup:
         """Points of all feeders; changes nothing that is carried, never raises for hard instances.
 
         When the group has no solution, each feeder is solved alone, without trade across; where
-        that fails too its point is empty and the report says why. An amended instance is relaxed,
-        snapped and restricted only: its exactness counts, not the last bit of its gap.
+        that fails too its point is empty and the report has the reason. An amended instance is
+        relaxed, snapped and restricted only: its exactness counts, not the last bit of its gap.
         """
         if self.options.round_limit and any(instances[n].amendment for n in self.agents):
             if self._mending is None:

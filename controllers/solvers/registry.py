@@ -52,7 +52,7 @@ class Backend:
 
 @dataclass(frozen=True)
 class Choice:
-    """The solver a run takes; `fallback_reason` says why it is not MOSEK, None where it is."""
+    """The solver a run takes; `fallback_reason` is why it is not MOSEK, None if it is."""
 
     name: str
     version: str

@@ -91,7 +91,7 @@ class Call:
         steps: their number and unit.
         resumed_by: verb that resumes the study; empty for a study that cannot be resumed.
         """
-        hint = f"{target} holds what was done"
+        hint = f"{target} has the finished part"
         if resumed_by:
             hint = self.output.how_to_resume(resumed_by, target)
         bar = self.output.bar(loaded.scenario.name, *steps)
@@ -148,7 +148,9 @@ def call_of(
                 "SCENARIO is missing; a shipped name, a path or --resume is accepted"
             )
         if overrides or seed is not None:
-            raise ScenarioError("--resume: goes on as begun; --set and --seed need SCENARIO, too")
+            raise ScenarioError(
+                "--resume: continues with the saved scenario; --set and --seed need SCENARIO, too"
+            )
     elif isinstance(scenario, str) and not isinstance(overrides, Mapping):
         asked = load_scenario(scenario, overrides or (), seed)
     else:

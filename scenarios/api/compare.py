@@ -46,7 +46,9 @@ def compare(
         if schemes is not None:
             raise ScenarioError("--schemes and --qualities: one of them is accepted, not both")
         if closed_loop:
-            raise ScenarioError("--closed-loop: belongs to --schemes; --qualities are whole runs")
+            raise ScenarioError(
+                "--closed-loop: is accepted with --schemes; --qualities simulates whole runs"
+            )
         links = quality_names(qualities)
         with call.begin("qualities") as (loaded, target, _):
             with output.loading():
@@ -85,6 +87,6 @@ def compare(
         columns = len(study.comparison.schemes(study.comparison.bases[0]))
         what = "schemes" if study.kind == "schemes" else "runs"
         raise StackelgridError(
-            f"{len(failed)} of {columns} {what} failed ({', '.join(failed)}); {target} says why"
+            f"{len(failed)} of {columns} {what} failed ({', '.join(failed)}); reasons in {target}"
         )
     return study

@@ -16,7 +16,7 @@ _GROUPS: tuple[tuple[str, Treatment | None, tuple[Fate, ...]], ...] = (
     ("checked: other values are refused", Treatment.REFUSED, ()),
     ("replaced by the scenario", Treatment.REPLACED, ("replaced",)),
     ("added by the scenario", None, ("added",)),
-    ("ignored, as it cannot matter", Treatment.NO_EFFECT, ("ignored",)),
+    ("ignored, without effect on results", Treatment.NO_EFFECT, ("ignored",)),
     ("dropped", None, ("dropped",)),
 )
 

@@ -81,14 +81,14 @@ def negotiation_lines(section: Mapping[str, Any] | None) -> Iterator[str]:
         reasons = section["intervals_fallback_by_reason"]
         why = ", ".join(f"{kind} in {count}" for kind, count in reasons.items())
         yield (
-            f"schedules of an interval before: {section['fallbacks']} times an agent kept its own "
-            f"(intervals: {why}); {section['in_doubt']} times in doubt at a gate, "
-            f"{section['settled']} doubts settled since"
+            f"old schedules: held {section['fallbacks']} times by an agent (intervals: {why}); "
+            f"{section['in_doubt']} times in doubt at a gate, {section['settled']} of these "
+            "settled later"
         )
     if section["refused"] or section["failures"]:
         yield (
             f"{section['refused']} messages refused, {section['failures']} failures of agents; "
-            "log.jsonl says why"
+            "reasons in log.jsonl"
         )
 
 

@@ -166,7 +166,7 @@ def _start_command(
         listener = socket.create_server((section.bind, 0), family=family)
     except OSError as error:
         raise ScenarioError(
-            f"remote.bind: {section.bind} is no address of this machine ({error})"
+            f"remote.bind: {section.bind} is not an address of this machine ({error})"
         ) from error
     with listener:
         host = socket.getfqdn() if section.bind in _ANY else section.bind
@@ -176,7 +176,7 @@ def _start_command(
         }
         command = [_filled(argument, told) for argument in section.commands[simulator.command]]
         if shutil.which(command[0]) is None:
-            raise ScenarioError(f"{key}: {command[0]} is no program of this machine")
+            raise ScenarioError(f"{key}: {command[0]} is not a program of this machine")
         process = ChildProcess(command)
         supervisor.own(process)
         until = time.monotonic() + section.start_deadline_s

@@ -64,7 +64,7 @@ def resumable(directory: Path, loaded: LoadedScenario | None = None) -> Resumabl
         raise ScenarioError(f"--resume {directory}: holds {study.name}, not a run; {how}")
     if not path.is_file() or (summary is not None and "intervals_planned" not in summary):
         raise ScenarioError(
-            f"--resume {directory}: is no run; a directory that `stackelgrid run` has begun to "
+            f"--resume {directory}: is not a run; a directory that `stackelgrid run` has begun to "
             "write is accepted"
         )
     own = load_scenario(str(path))
@@ -238,5 +238,5 @@ def _summary(directory: Path, *, has_state: bool) -> dict[str, Any] | None:
     except ValueError as error:
         if has_state:
             return None
-        raise ScenarioError(f"{path}: is no JSON") from error
+        raise ScenarioError(f"{path}: is not JSON") from error
     return content if isinstance(content, dict) else {}

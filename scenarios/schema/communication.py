@@ -38,7 +38,7 @@ def _moment(value: object) -> str:
     if not isinstance(moment, datetime):
         raise ValueError(f"{value!r} is no time; {accepted}")
     if moment.tzinfo is not None:
-        raise ValueError(f"{value} has an offset; {accepted}, time.timezone says where")
+        raise ValueError(f"{value} has an offset; {accepted} (time.timezone)")
     return moment.isoformat()
 
 

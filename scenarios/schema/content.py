@@ -98,8 +98,8 @@ def _extended(
     below, _, base_folder = _content(base, above)
     if base_folder != folder and base.endswith(".toml"):
         raise ScenarioError(
-            f"{name}: extends {shown(base)} in another folder, where its file names would be "
-            "others; a file of the same folder or a shipped name is accepted"
+            f"{name}: extends {shown(base)} in another folder, which would change the "
+            "files that it names; a file of the same folder or a shipped name is accepted"
         )
     return _merge(below, data), name, folder
 

@@ -117,11 +117,11 @@ class ForecastSection(Section):
             raise ValueError("one of update_min and update_at is accepted, not both")
         if self.load.persistence == "clear_sky":
             raise ValueError(
-                "load.persistence: loads know no clear sky; day_before and last are accepted"
+                "load.persistence: clear_sky is for pv only; day_before and last are accepted"
             )
         if self.pv.persistence == "last":
             raise ValueError(
-                "pv.persistence: the last value would shine through the night; day_before and "
+                "pv.persistence: last would forecast PV at night; day_before and "
                 "clear_sky are accepted"
             )
         return self
@@ -163,6 +163,6 @@ def check_updates(section: ForecastSection, interval_min: int) -> None:
     """Refuse updates within intervals; raises ValueError."""
     if section.update_min is not None and section.update_min % interval_min:
         raise ValueError(
-            f"update_min = {section.update_min} is no multiple of time.interval_min = "
+            f"update_min = {section.update_min} is not a multiple of time.interval_min = "
             f"{interval_min}"
         )

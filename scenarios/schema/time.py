@@ -38,7 +38,7 @@ class Time(Section):
         if not isinstance(start, datetime):
             start = datetime(start.year, start.month, start.day)
         if start.tzinfo is not None:
-            raise ValueError("start must be a local time without offset; timezone says where")
+            raise ValueError("start must be a local time without offset (zone: timezone)")
         if self.intervals > INTERVALS:
             raise ValueError(
                 f"intervals = {self.intervals:,}: at most {INTERVALS:,} are accepted (28 years of "

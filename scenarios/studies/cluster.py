@@ -185,7 +185,7 @@ def _result(future: Future) -> Attempt[Any]:
     try:
         result: Attempt[Any] = future.result()
     except KilledWorker as error:
-        text = f"{error.allowed_failures + 1} workers ended while they ran it, out of memory?"
+        text = f"{error.allowed_failures + 1} workers ended during this run, out of memory?"
         return Attempt(0.0, reason=text)
     except Exception as error:  # the worker could not even begin: another library, no such file
         return Attempt(0.0, reason=f"{type(error).__name__}: {error}")

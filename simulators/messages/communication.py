@@ -160,4 +160,6 @@ class CommunicationNetwork:
     def _check_name(self, role: str, name: str) -> None:
         if name not in self._receivers:
             known = ", ".join(self._receivers) or "none"
-            raise CommunicationError(f"{role} {name!r} is no agent of the network; known: {known}")
+            raise CommunicationError(
+                f"{role} {name!r} is not an agent of the network; known: {known}"
+            )

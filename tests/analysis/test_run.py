@@ -361,7 +361,7 @@ def test_a_half_written_last_line_of_the_log_is_left_out(finished):
         file.write('{"event": "done", "timings": {"a": 1}')
     assert [e["event"] for e in Run(finished).events] == ["start", "fallback"]
     log.write_text('{"event": \n{"event": "done"}\n', encoding="utf-8")
-    with pytest.raises(ResultsError, match=r"log.jsonl: line 1 is no JSON object"):
+    with pytest.raises(ResultsError, match=r"log.jsonl: line 1 is not a JSON object"):
         _ = Run(finished).events
     log.unlink()
     assert Run(finished).events == []

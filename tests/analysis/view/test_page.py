@@ -222,7 +222,7 @@ def test_trades_of_several_grids_are_those_of_all_copies(tmp_path):
 def test_a_run_that_negotiates_nothing_says_so(live):
     text = text_of(panels.decision(live, 3, ["lv1"]))
     assert "bottom_up" in text
-    assert "Nothing is negotiated in this run (coordination central)" in text
+    assert "There are no negotiations in this run (coordination central)" in text
 
 
 def test_nothing_is_said_of_a_run_before_its_first_interval(tmp_path):

@@ -210,8 +210,8 @@ def test_refusals_leave_nothing_behind(changes, expected, quietly, texts, tmp_pa
     [
         ({}, "SCENARIO is missing; "),
         ({"scenario": "nothing"}, "nothing: no such scenario; "),
-        ({"seed": 3, "resume": "x"}, "--resume: goes on as begun; "),
-        ({"resume": "x"}, "--resume x: is no run; "),
+        ({"seed": 3, "resume": "x"}, "--resume: continues with the saved scenario; "),
+        ({"resume": "x"}, "--resume x: is not a run; "),
     ],
 )
 def test_refused_arguments(how, expected, quietly):

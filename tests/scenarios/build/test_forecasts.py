@@ -306,18 +306,18 @@ BAD_MATRIX = [[1.0, 0.9, -0.9], [0.9, 1.0, 0.9], [-0.9, 0.9, 1.0]]
         ({"forecast": {**AR, "levels": 1.0}}, "forecast: unknown key 'levels'"),
         ({"forecast": {"model": "file"}}, "model 'file' needs file"),
         ({"forecast": {"model": "file", "file": "none.csv"}}, "none.csv: no such file"),
-        ({"forecast": {**AR, "update_min": 20}}, "update_min = 20 is no multiple"),
+        ({"forecast": {**AR, "update_min": 20}}, "update_min = 20 is not a multiple"),
         (
             {"forecast": {**AR, "update_min": 15, "update_at": ["06:00"]}},
             "one of update_min and update_at",
         ),
         (
             {"forecast": {"model": "persistence", "load": {"persistence": "clear_sky"}}},
-            "loads know no clear sky",
+            "clear_sky is for pv only",
         ),
         (
             {"forecast": {"model": "persistence", "pv": {"persistence": "last"}}},
-            "shine through the night",
+            "last would forecast PV at night",
         ),
         ({"forecast": {**AR, "correlation_sites": 1.2}}, "1.2 is not accepted: a number in [0, 1]"),
         (

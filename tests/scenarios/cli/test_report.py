@@ -309,8 +309,8 @@ def test_a_good_run_has_a_report_that_says_so(opened):
         f"All 6 intervals were exact and within limits; cost {cost:,.0f} EUR."
     )
     assert list(sections(page)) == [
-        "What ran", "Certificate", "Costs and prices", "Power", "Voltages", "Maps", "Loading",
-        "Interfaces between grids", "Time",
+        "Scenario and solvers", "Certificate", "Costs and prices", "Power", "Voltages", "Maps",
+        "Loading", "Interfaces between grids", "Time",
     ]  # fmt: skip
     facts = dict(page.facts)
     assert facts["Seed"] == "11"

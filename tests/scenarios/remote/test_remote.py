@@ -239,7 +239,7 @@ def test_a_program_that_is_not_there_and_a_host_that_is_not_there_are_bad_input(
     done = command("run", path, "--out", tmp_path / "out")
     assert done.status == 2
     assert done.stderr == (
-        "stackelgrid: remote.commands.mine: ./no-such is no program of this machine\n"
+        "stackelgrid: remote.commands.mine: ./no-such is not a program of this machine\n"
     )
     path = remote_path(own("west", "lv1", connect="127.0.0.1:1"))
     done = command("run", path, "--out", tmp_path / "out")

@@ -325,7 +325,7 @@ def test_summary_that_a_loss_of_power_has_emptied_is_no_obstacle(feeder, command
     assert command("run", "--resume", out).status == 0
     assert_same_run(whole, out)
     (out / "summary.json").write_bytes(b"")
-    assert "summary.json: is no JSON" in refused(command, "--resume", out)
+    assert "summary.json: is not JSON" in refused(command, "--resume", out)
 
 
 FORGETFUL = """
@@ -455,9 +455,9 @@ def test_damaged_state_is_refused(feeder, command):
 
 
 def test_what_is_no_run_is_refused(command, tmp_path):
-    assert "is no run" in refused(command, "--resume", tmp_path / "nowhere")
+    assert "is not a run" in refused(command, "--resume", tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("no run")
-    assert "is no run" in refused(command, "--resume", tmp_path)
+    assert "is not a run" in refused(command, "--resume", tmp_path)
     assert "SCENARIO is missing" in refused(command)
     line = refused(command, "quick", "--out", tmp_path / "a", "--resume", tmp_path)
     assert "--out and --resume: one of them is accepted" in line

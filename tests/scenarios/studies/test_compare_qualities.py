@@ -134,7 +134,10 @@ def test_the_command_refuses(command, source, tmp_path):
             (source, "--qualities", "deaf", "--schemes", "bottom_up"),
             "--schemes and --qualities: one of them is accepted, not both",
         ),
-        ((source, "--qualities", "deaf", "--closed-loop"), "--closed-loop: belongs to --schemes"),
+        (
+            (source, "--qualities", "deaf", "--closed-loop"),
+            "--closed-loop: is accepted with --schemes",
+        ),
         (("quick", "--qualities", "perfect"), "quick: communication: is missing"),
     ]
     for arguments, text in cases:

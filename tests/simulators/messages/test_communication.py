@@ -405,19 +405,19 @@ def test_other_impossible_settings_are_refused():
 def test_agents_that_do_not_exist_are_refused():
     _, net = network()
     known = "known: mv1, lv1, lv2"
-    with pytest.raises(CommunicationError, match=f"sender 'lv9' is no agent .*; {known}"):
+    with pytest.raises(CommunicationError, match=f"sender 'lv9' is not an agent .*; {known}"):
         net.send("lv9", "mv1", b"x")
-    with pytest.raises(CommunicationError, match=f"recipient 'lv9' is no agent .*; {known}"):
+    with pytest.raises(CommunicationError, match=f"recipient 'lv9' is not an agent .*; {known}"):
         net.send("mv1", "lv9", b"x")
-    with pytest.raises(CommunicationError, match=f"recipient '\\*' is no agent .*; {known}"):
+    with pytest.raises(CommunicationError, match=f"recipient '\\*' is not an agent .*; {known}"):
         net.send("mv1", "*", b"x")
-    with pytest.raises(CommunicationError, match=f"recipient 'lv9' is no agent .*; {known}"):
+    with pytest.raises(CommunicationError, match=f"recipient 'lv9' is not an agent .*; {known}"):
         net.counts(("mv1", "lv9"))
     with pytest.raises(CommunicationError, match="agent 'mv1' sends to itself"):
         net.send("mv1", "mv1", b"x")
-    with pytest.raises(CommunicationError, match=f"sender 'lv9' is no agent .*; {known}"):
+    with pytest.raises(CommunicationError, match=f"sender 'lv9' is not an agent .*; {known}"):
         network(links={("lv9", "mv1"): PERFECT})
-    with pytest.raises(CommunicationError, match=f"recipient 'tn' is no agent .*; {known}"):
+    with pytest.raises(CommunicationError, match=f"recipient 'tn' is not an agent .*; {known}"):
         network(outages=[Outage("*", "tn", 0.0, 1.0)])
     with pytest.raises(CommunicationError, match="agent 'lv1' is given twice"):
         network(names=("lv1", "mv1", "lv1"))
@@ -444,7 +444,7 @@ def test_a_receiver_takes_what_arrives_with_the_link_it_came_over():
     environment.run()
     assert heard == [("lv1", b"next"), ("lv2", b"next")]
     assert net.counts().delivered == 3
-    with pytest.raises(CommunicationError, match="recipient 'tn' is no agent"):
+    with pytest.raises(CommunicationError, match="recipient 'tn' is not an agent"):
         net.receive("tn", lambda sender, payload: None)
 
 
