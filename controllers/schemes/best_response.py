@@ -4,16 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array, triu
+from scipy.sparse import coo_array, csr_array
 
-from stackelgrid.controllers.bilevel.hull import FollowerCost, HullOptions, HullSearch
 from stackelgrid.controllers.followers.upstream import UpstreamAgent
 from stackelgrid.controllers.leaders.feeder_agent import FeederInstance, Variant
 from stackelgrid.controllers.leaders.priced_feeder import PricedFeeder
 from stackelgrid.controllers.schedule import SolveReport
+from stackelgrid.controllers.schemes.nodal import NodalSearch
 from stackelgrid.controllers.solvers.backends.backend import MixedIntegerBackend
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
-from stackelgrid.controllers.solvers.registry import mixed_integer_solver, multiplier_solver
+from stackelgrid.controllers.solvers.registry import mixed_integer_solver
 from stackelgrid.controllers.solvers.snapping import snap_by_direction
 from stackelgrid.controllers.stage.stage import Stage
 from stackelgrid.profiles.arrays import Floats
@@ -74,7 +74,7 @@ class ActiveNetwork(PricedFeeder):
         )
         self._programs: dict[tuple[bool, bool], ConicProgram] = {}
         self._solvers: dict[tuple[bool, bool], MixedIntegerBackend] = {}
-        self._searches: dict[tuple[bool, bool], HullSearch] = {}
+        self._searches: dict[tuple[bool, bool], NodalSearch] = {}
 
     def cost(self, instance: FeederInstance, x: Floats, offer: Offer) -> float:
         """Cost of all copies in EUR without a nodal payment: trade and limits at their prices."""
@@ -91,18 +91,15 @@ class ActiveNetwork(PricedFeeder):
         distance = self.trade(x) - offer.trade_target
         return float(0.5 * self.multiplicity * self.curvature @ distance**2)
 
-    def respond(self, instance: FeederInstance, offer: Offer, *, nodal: bool) -> Response:
-        """Best response near the targets."""
-        near = (self.trades, offer.limits)
-        if nodal:
-            return self._nodal(instance, offer, near, self.stage.settings.gap)
-        return self._priced(instance, offer, near)
-
-    def best(self, instance: FeederInstance, offer: Offer, *, nodal: bool) -> Response:
-        """Best response as such: prices count, distance from the targets does not."""
-        if nodal:
-            return self._nodal(instance, offer, (False, False), 0.1 * self.stage.settings.gap)
-        return self._priced(instance, offer, (False, False))
+    def respond(
+        self, instance: FeederInstance, offer: Offer, *, nodal: bool, alone: bool = False
+    ) -> Response:
+        """Best response near the targets; `alone`: their distance does not count, prices do."""
+        near = _ALONE if alone else (self.trades, offer.limits)
+        if not nodal:
+            return self._priced(instance, offer, near)
+        gap = self.stage.settings.gap
+        return self._nodal(instance, offer, near, 0.1 * gap if alone else gap)
 
     # ------------------------------------------------------------------ programs
 
@@ -151,9 +148,8 @@ class ActiveNetwork(PricedFeeder):
             nodes=solution.nodes,
         )
         x = solution.x if found else None
-        return Response(
-            x, self.multiplicity * solution.objective, self.multiplicity * solution.bound, report
-        )
+        objective, bound = (self.multiplicity * v for v in (solution.objective, solution.bound))
+        return Response(x, objective, bound, report)
 
     def _rounds(self, near: tuple[bool, bool]) -> int:
         """Rounds of outer approximation: for proofs of programs that close, not in every turn."""
@@ -170,43 +166,18 @@ class ActiveNetwork(PricedFeeder):
         follower = self.stage.follower
         assert follower is not None
         assert offer.parameters is not None
-        below, settings = follower.compiled.program, self.stage.settings
         if near not in self._searches:
-            upper = csr_array(below.quadratic)
-            one = self._near_program(near)
-            self._searches[near] = HullSearch(
-                replace(one, quadratic=self.multiplicity * one.quadratic),
-                below,
-                self._link(follower),
-                csr_array(upper + triu(upper, 1).T),
-                self._snap(),
-                conic_solver=multiplier_solver(settings.conic),
+            program = self._near_program(near)
+            whole = replace(program, quadratic=self.multiplicity * program.quadratic)
+            self._searches[near] = NodalSearch(
+                whole, follower, self._link(follower), self._snap(), self.stage.settings.conic
             )
-        one_data = self._data(instance, offer, near)
-        # the others' exchange is part of the data, so what is paid is what this network pays
-        data = below.data(offer.parameters)
-        solution = self._searches[near].solve(
-            ProgramData(
-                self.multiplicity * one_data.q, one_data.b, self.multiplicity * one_data.offset
-            ),
-            offer.parameters,
-            FollowerCost(data.q, data.b),
-            HullOptions(gap=gap, relaxation_limit=_RELAXATIONS),
-        )
-        found = len(solution.x) > 0
-        report = SolveReport(
-            solver=f"hull of disjunctions on {settings.conic.name}",
-            status=solution.status,
-            objective_eur=solution.objective / self.multiplicity,
-            gap=solution.gap,
-            violation=float("nan"),
-            iterations=solution.iterations,
-            solve_s=solution.solve_s,
-            fallback="" if found else f"nodal pricing: {solution.status} ({solution.message})",
-            nodes=solution.relaxations,
-            conic_solves=solution.conic_solves,
-        )
-        x = solution.x if found else None
+        search, one = self._searches[near], self._data(instance, offer, near)
+        data = ProgramData(self.multiplicity * one.q, one.b, self.multiplicity * one.offset)
+        # the others' exchange is part of the parameters, so what is paid is this network's payment
+        solution = search.solve(data, offer.parameters, gap, _RELAXATIONS)
+        report = search.report(solution, solution.objective / self.multiplicity)
+        x = solution.x if len(solution.x) else None
         return Response(x, solution.objective, solution.bound, report)
 
     def _link(self, follower: UpstreamAgent) -> csr_array:

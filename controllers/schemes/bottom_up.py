@@ -3,16 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
-from scipy.sparse import csr_array, triu
 
-from stackelgrid.controllers.bilevel.hull import FollowerCost, HullOptions, HullSearch, HullSolution
 from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.leaders.feeder_agent import UNPRICED, FeederPoint
 from stackelgrid.controllers.leaders.leader_group import leader_points
-from stackelgrid.controllers.schedule import SolveReport
-from stackelgrid.controllers.solvers.registry import multiplier_solver
+from stackelgrid.controllers.schemes.nodal import NodalSearch
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
-from stackelgrid.profiles.arrays import Floats
 
 _NO_POINT = "no exchange of the leaders can be served by {}; its limits are left to it"
 
@@ -30,7 +26,7 @@ class BottomUp:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self._search: HullSearch | None = None
+        self._search: NodalSearch | None = None
 
     def begin(self, instance: StageInstance) -> None:
         """Begin with the leaders' decisions where they need no prices of the follower."""
@@ -68,28 +64,16 @@ class BottomUp:
 
     def _nodal(self, instance: StageInstance) -> SchemeDecision:
         stage, parameters = self.stage, instance.parameters
-        follower = stage.follower
-        assert follower is not None
+        assert stage.follower is not None
         assert parameters is not None
-        program = stage.program(UNPRICED)
-        below = follower.compiled.program
+        program, settings = stage.program(UNPRICED), stage.settings
         if self._search is None:
-            upper = csr_array(below.quadratic)
-            self._search = HullSearch(
-                program.program,
-                below,
-                program.link(follower),
-                csr_array(upper + triu(upper, 1).T),
-                program.snap(),
-                conic_solver=multiplier_solver(stage.settings.conic),
+            link = program.link(stage.follower)
+            self._search = NodalSearch(
+                program.program, stage.follower, link, program.snap(), settings.conic
             )
-        data = below.data(parameters)
-        solution = self._search.solve(
-            program.data(instance.leaders),
-            parameters,
-            FollowerCost(data.q, data.b),
-            HullOptions(gap=stage.settings.gap, relaxation_limit=stage.settings.node_limit),
-        )
+        data = program.data(instance.leaders)
+        solution = self._search.solve(data, parameters, settings.gap, settings.node_limit)
         if not len(solution.x):
             fallback = self._tariff(instance)
             note = f"nodal pricing: {solution.status} ({solution.message}); decided at the tariff"
@@ -98,32 +82,17 @@ class BottomUp:
                 for n, p in fallback.points.items()
             }
             return replace(fallback, points=points, messages=(*fallback.messages, note))
-        points = {
-            name: self._point(instance, name, program.part(name, solution.x), solution)
-            for name in stage.leaders
-        }
-        return SchemeDecision(points, solution.objective, solution.bound, solution.y)
-
-    def _point(
-        self, instance: StageInstance, name: str, x: Floats, solution: HullSolution
-    ) -> FeederPoint:
-        agents, leaders = self.stage.leaders, instance.leaders
         uncontrolled = sum(
-            a.feeder.boundary.multiplicity * a.uncontrolled_cost(leaders[n])
-            for n, a in agents.items()
+            agent.feeder.boundary.multiplicity * agent.uncontrolled_cost(instance.leaders[name])
+            for name, agent in stage.leaders.items()
         )
         gap_eur = max(solution.objective - solution.bound, 0.0)
-        report = SolveReport(
-            solver=f"hull of disjunctions on {self.stage.settings.conic.name}",
-            status=solution.status,
-            objective_eur=agents[name].own_cost(leaders[name], x, UNPRICED),
-            gap=solution.gap,
-            violation=float("nan"),
-            iterations=solution.iterations,
-            solve_s=solution.solve_s,
-            gap_eur=gap_eur,
-            flexible_gap=gap_eur / max(abs(solution.objective - uncontrolled), 1e-9),
-            nodes=solution.relaxations,
-            conic_solves=solution.conic_solves,
-        )
-        return FeederPoint(np.asarray(x), report, UNPRICED)
+        flexible_gap = gap_eur / max(abs(solution.objective - uncontrolled), 1e-9)
+        points = {}
+        for name, agent in stage.leaders.items():
+            x = np.asarray(program.part(name, solution.x))
+            own = agent.own_cost(instance.leaders[name], x, UNPRICED)
+            report = self._search.report(solution, own)
+            report = replace(report, gap_eur=gap_eur, flexible_gap=flexible_gap)
+            points[name] = FeederPoint(x, report, UNPRICED)
+        return SchemeDecision(points, solution.objective, solution.bound, solution.y)

@@ -200,7 +200,7 @@ class Diagonalization:
             cost = network.cost(leader, x[n], offer)
             if nodal:
                 cost += self._payment(network, offer, market.exchange[n])
-            best = network.best(leader, offer, nodal=nodal)
+            best = network.respond(leader, offer, nodal=nodal, alone=True)
             gains[n] = cost - best.bound
             prices = offer.trade_price @ market.trade[n]
             prices += offer.exchange_price @ market.exchange[n]

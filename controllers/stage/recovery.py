@@ -5,6 +5,7 @@ balanced or the three-phase view) tightened limits; then capped PV and the last 
 decision is certified again, and the best one of each leader is kept (docs/model.md).
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -30,12 +31,9 @@ from stackelgrid.profiles.arrays import Floats
 
 LOSS_PRICE, LIMITS, CONVEX_CONCAVE = "loss_price", "tightened_limits", "convex_concave"
 PV_CAP, LAST_GOOD = "pv_curtailment", "last_good_schedule"
-_DECISIONS = {
-    LOSS_PRICE: 1,
-    LIMITS: tolerances.RECOVERY_DECISIONS,
-    CONVEX_CONCAVE: tolerances.RECOVERY_DECISIONS,
-    PV_CAP: tolerances.RECOVERY_DECISIONS,
-}
+_DECISIONS = {LOSS_PRICE: 1} | dict.fromkeys(
+    (LIMITS, CONVEX_CONCAVE, PV_CAP), tolerances.RECOVERY_DECISIONS
+)
 
 Decide = Callable[[Mapping[str, FeederInstance]], SchemeDecision]
 Prices = Callable[[SchemeDecision], Mapping[str, Floats]]
@@ -144,7 +142,7 @@ class _Leader:
     kept: Amendment = field(default_factory=Amendment)
     gap_price: Amendment = field(default_factory=Amendment)
     loss_price_eur_per_mwh: float = 0.0
-    tried: dict[str, int] = field(default_factory=dict)
+    tried: Counter[str] = field(default_factory=Counter)
 
     def next_rung(self) -> str | None:
         """The rung that mends what is wrong with the last schedule; None when there is none left.
@@ -153,30 +151,30 @@ class _Leader:
         """
         if self.best.settled or self.now.point.x is None:
             return None
-        wanted: tuple[str, ...]
+        wanted: tuple[str, ...] = ()
         if self.now.relaxed:
             # where a tighter band opened cones, PV is the better way out
             wanted = (LOSS_PRICE if self.first.relaxed else PV_CAP, CONVEX_CONCAVE)
         elif self.now.infeasible:
-            collapsed = np.isinf(self.now.certificate.largest_violation(self.now.steps))
-            wanted = () if collapsed else (LIMITS,)  # no solution says by how much to tighten
+            # a collapsed power flow does not say by how much to tighten
+            if np.isfinite(self.now.certificate.largest_violation(self.now.steps)):
+                wanted = (LIMITS,)
         else:
             return None
         if self.best.infeasible or PV_CAP in self.tried:
             wanted = (*wanted, PV_CAP)
-        return next((r for r in wanted if self.tried.get(r, 0) < _DECISIONS[r]), None)
+        return next((r for r in wanted if self.tried[r] < _DECISIONS[r]), None)
 
     def amendment(self, rung: str, nodal_price: Floats | None) -> Amendment:
         """Return the amendment of the leader's program by a rung."""
         agent, forecast = self.agent, self.first.instance.forecast
-        prices = nodal_price
-        if prices is None:
-            prices = np.concatenate([forecast.import_eur_per_mwh, forecast.export_eur_per_mwh])
+        tariff = np.concatenate([forecast.import_eur_per_mwh, forecast.export_eur_per_mwh])
+        prices = tariff if nodal_price is None else nodal_price
         reward = largest_reward(prices, agent.feeder.options.curtailment_eur_per_mwh)
         if rung == LOSS_PRICE:
             self._price_losses(reward)
         elif rung == CONVEX_CONCAVE:
-            price = tolerances.GAP_PRICE * tolerances.GAP_PRICE_GROWTH ** self.tried.get(rung, 0)
+            price = tolerances.GAP_PRICE * tolerances.GAP_PRICE_GROWTH ** self.tried[rung]
             self.gap_price = convex_concave(
                 agent.reduction.network, agent.horizon.dt_h, agent.flows(self.now.point), price
             )
@@ -187,10 +185,14 @@ class _Leader:
             assert flows is not None
             self.kept |= tightened_limits(agent.reduction, flows, excess)
         else:
-            if not self.tried.get(rung) and not self.first.relaxed:
+            if not self.tried[rung] and not self.first.relaxed:
                 self.now, self.kept, self.loss_price_eur_per_mwh = self.first, Amendment(), 0.0
                 self._price_losses(reward)
-            self.kept |= self._pv_cap()
+            schedule, steps = self.now.plan.schedule, list(self.now.steps)
+            share = np.full(len(schedule.dt_h), np.inf)
+            carried = self._feasible_share(schedule)[steps]
+            share[steps] = tolerances.RECOVERY_PV_SHARE * carried
+            self.kept |= feed_in_cap(agent.feeder.network.base_mva, schedule, share)
         return self.kept | self.gap_price
 
     def _price_losses(self, reward_eur_per_mwh: float) -> None:
@@ -214,16 +216,6 @@ class _Leader:
             return agent.held_cost(instance, candidate.plan.schedule)
         return agent.own_cost(instance, x, variant) + agent.tariff_payment(instance, x, variant)
 
-    # ------------------------------------------------------------------ curtailment
-
-    def _pv_cap(self) -> Amendment:
-        """Limit on the feed-in of PV at applied steps, below what AC can carry."""
-        schedule, steps = self.now.plan.schedule, list(self.now.steps)
-        share = tolerances.RECOVERY_PV_SHARE * self._feasible_share(schedule)
-        capped = np.full_like(share, np.inf)
-        capped[steps] = share[steps]
-        return feed_in_cap(self.agent.feeder.network.base_mva, schedule, capped)
-
     def apply_directly(self) -> None:
         """Give up planning: curtail PV of the best schedule, or else of the last good one."""
         agent, first = self.agent, self.first
@@ -237,7 +229,7 @@ class _Leader:
                 fallback=f"{rung.replace('_', ' ')}: no schedule of the model is AC feasible",
             )
             plan = agent.certified(first.instance, schedule, report)
-            self.tried[rung] = self.tried.get(rung, 0) + 1
+            self.tried[rung] += 1
             point = FeederPoint(None, report, first.point.variant)
             self.take(_Candidate(rung, plan, point, first.instance, first.steps))
             if not self.best.infeasible:
@@ -282,7 +274,7 @@ class _Ladder:
         self.decide_anew(instances)
         for name, rung in rungs.items():
             leader = self.leaders[name]
-            leader.tried[rung] = leader.tried.get(rung, 0) + 1
+            leader.tried[rung] += 1
             found = self.candidate(name, rung, instances[name])
             if found.point.x is None:  # the amended program has no solution
                 leader.tried[rung] = _DECISIONS[rung]

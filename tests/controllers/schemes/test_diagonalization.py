@@ -108,7 +108,9 @@ def test_cycling_best_responses_are_reported(build_system, with_cascade, monkeyp
     turns = dict.fromkeys(now.leaders, 0)
     respond = ActiveNetwork.respond
 
-    def fickle(network, instance, offer, *, nodal):
+    def fickle(network, instance, offer, *, nodal, alone=False):
+        if alone:
+            return respond(network, instance, offer, nodal=nodal, alone=True)
         turns[network.name] += 1
         data = (now if turns[network.name] % 2 else later).leaders[network.name]
         return respond(network, data, offer, nodal=nodal)

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from support.single_level import solve_single_level
 
 from stackelgrid.controllers.bilevel import BilevelOptions
 from stackelgrid.controllers.bilevel.problem import METHODS
 from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.errors import ModelError
-from stackelgrid.controllers.schemes.single_level import solve_single_level
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 from stackelgrid.controllers.system import System
 from stackelgrid.scenarios.build.system import build_scenario, controller_settings
