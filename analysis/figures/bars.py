@@ -28,10 +28,15 @@ class Part:
 def bar_figure(
     names: Sequence[str], parts: Sequence[Part], title: str, *, stacked: bool = False
 ) -> go.Figure:
-    """Horizontal bars with `title` (quantity and unit) on the axis; the first name is on top.
+    """Horizontal bars, the first name on top.
 
-    Values stand beside the names, in the colours of their bars: they are read at any width. A NaN
-    has no bar.
+    names: names of the bars.
+    parts: values of the bars, NaN for none.
+    title: quantity and unit on the axis.
+    stacked: whether parts are stacked; else they are side by side.
+
+    Values are written beside the names, in the colours of their bars, so they are readable at any
+    width.
     """
     figure = go.Figure(
         layout=style.layout(
@@ -75,9 +80,14 @@ def named_bars(
     titles: tuple[str, str],
     hover: str,
 ) -> go.Figure:
-    """Horizontal bars (the first name below) with texts at their ends.
+    """Horizontal bars with texts at their ends, the first name below.
 
-    `titles` are those of the axes; `hover` is Plotly's template of a value.
+    values: lengths of the bars.
+    names: their names.
+    texts: texts at their ends.
+    colors: their colours.
+    titles: titles of both axes.
+    hover: Plotly's template of a value.
     """
     bars = go.Bar(
         x=values,

@@ -111,8 +111,10 @@ def indicators(
 ) -> dict[str, go.Figure]:
     """Bars of the indicators of all active networks together, by title.
 
-    `panels` are SCHEMES or, of a comparison of qualities, QUALITIES. Without `empty` figures
-    without any value are left out.
+    comparison: the comparison.
+    basis: plan or closed_loop.
+    panels: SCHEMES or, for a comparison of qualities, QUALITIES.
+    empty: whether figures without any value are included.
     """
     draw = _quality if panels is QUALITIES else _scheme
     first = next(iter(comparison.schemes(basis)), "")

@@ -41,8 +41,12 @@ def voltage_map(
 ) -> go.Figure:
     """Map of a grid: buses coloured by their distance from 1 p.u., branches by loading.
 
-    `interval` is the worst one (worst_interval) unless given, `range_pu` the distance with the
-    deepest colour. Buses beyond their limit have a black ring. Needs network.parquet.
+    run: run with network.parquet.
+    grid: name of the grid.
+    interval: interval to show; default the worst one (worst_interval).
+    range_pu: distance with the deepest colour.
+
+    Buses beyond their limit have a black ring.
     """
     at = worst_interval(run, grid) if interval is None else interval
     span = voltage_range(run, [grid]) if range_pu is None else range_pu

@@ -155,7 +155,10 @@ def state_of_charge(run: Run, kind: str, level: str) -> go.Figure:
 def charge_of(run: Run, kind: str, grids: Sequence[str], *, weighted: bool = True) -> go.Figure:
     """State of charge of the storage in some grids at the ends of intervals, percentiles, %.
 
-    `weighted` counts a device as often as its grid has copies.
+    run: the run.
+    kind: kind of the devices.
+    grids: names of the grids.
+    weighted: whether a device counts as often as its grid has copies.
     """
     when, own = clock(run), kind_named(kind)
     key = ["grid", "element", "index"]

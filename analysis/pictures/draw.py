@@ -47,9 +47,14 @@ def panels(
 ) -> Figure:
     """Draw Plotly figures beside and below one another.
 
-    `figures` are pairs (title, Plotly figure), row by row; `title` stands above all, `width` is in
-    inches; `same_y` gives all panels the same range of y; `own_legends` gives each panel a legend
-    where the names in it are its own. Raises ValueError for a kind of trace that is not drawn.
+    figures: pairs (title, Plotly figure), row by row.
+    title: title above all panels.
+    columns: number of panels in a row.
+    width: width in inches.
+    same_y: whether all panels have the same range of y.
+    own_legends: whether each panel has a legend if its names differ from those of the others.
+
+    Raises ValueError for a kind of trace that is not drawn.
     """
     columns = min(columns, len(figures))
     rows = -(-len(figures) // columns)

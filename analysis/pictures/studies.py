@@ -101,7 +101,10 @@ def write_ensemble(tables: EnsembleTables, directory: Path, name: str) -> list[P
 def write_sweep(tables: SweepTables, tree: pd.DataFrame, directory: Path, title: str) -> list[Path]:
     """Write a heat map of every pair of varied dimensions and the tree of lines (PNG).
 
-    Without a solved point there is nothing to show, and nothing is written.
+    tables: tables of the sweep; without a solved point nothing is written.
+    tree: the feeder as a tree.
+    directory: directory of the pictures.
+    title: title of all pictures.
     """
     solved = int((tables.points["verdict"] != "").sum())
     if not solved:

@@ -13,7 +13,12 @@ __all__ = ["check_held", "check_member", "check_members", "notice_of"]
 def check_held(
     manifest: Manifest, summary: Mapping[str, Any], tables: Sequence[str], done: int
 ) -> str:
-    """Check a directory of results with some tables, of which `done` parts are recorded.
+    """Check a directory of results against its manifest.
+
+    manifest: the manifest.
+    summary: content of summary.json.
+    tables: names of the tables.
+    done: number of recorded parts.
 
     Returns a notice if there is no manifest, which version 0.1 did not write. Raises ResultsError
     that names the first missing or changed file.

@@ -62,9 +62,14 @@ def initial_net(directory: Path, grid: str) -> pandapowerNet:
 def solved_net(run: RunRecord, net: pandapowerNet, grid: str, interval: int) -> pandapowerNet:
     """Return a grid's initial net with the set points applied in an interval, and its results.
 
+    run: the run.
+    net: initial net of the grid.
+    grid: name of the grid.
+    interval: number of the interval.
+
     Loads, static generators, storages and generators have the powers of device.parquet (scaling
     1); the slack has its recorded voltage and angle, the boundary transformer its recorded tap
-    position. Every grid below is a load named after it, all copies together. `res_` tables are
+    position. Every grid below is a load with its name, all copies together. `res_` tables are
     filled for buses, lines, transformers and all these elements. Raises ResultsError.
     """
     rows = _rows(run, grid, interval)

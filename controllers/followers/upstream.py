@@ -109,7 +109,13 @@ class UpstreamAgent(Carrying, ABC):
         solution: Solution,
         measured: Measurement | None = None,
     ) -> Plan:
-        """Plan from a solution, or the stated fallback where there is none."""
+        """Plan from a solution, or the stated fallback where there is none.
+
+        interval: first interval of the horizon.
+        p: parameters of the solved program.
+        solution: its solution.
+        measured: measurements of the grid; None for a grid without any.
+        """
 
     @abstractmethod
     def check_mixtures(
@@ -122,8 +128,11 @@ class UpstreamAgent(Carrying, ABC):
     ) -> MixtureVerdict:
         """Check that every mixture of the children's exchanges keeps this grid's AC limits.
 
-        At the units and PV of a solution; exchanges of all copies, the held one first. `before_pu`
-        (steps,) is how far it is beyond them without a new schedule.
+        interval: first interval of the horizon.
+        solution: solution with the dispatch of units and PV.
+        choices: possible exchanges of each grid below, all copies, the held one first.
+        measured: measurements of the grid; None for a grid without any.
+        before_pu: violation (steps,) without a new schedule.
         """
 
     def exclusive(self) -> tuple[Exclusive, ...]:

@@ -187,10 +187,12 @@ class FeederAgent:
         lower: Mapping[str, BoundaryProfile],
         vm_head_pu: Floats | None = None,
     ) -> FeederInstance:
-        """Data of the compiled model for the horizon that starts with `interval`.
+        """Data of the compiled model for a horizon.
 
-        `lower` are the exchanges of the grids below, already multiplied by their copies;
-        `vm_head_pu` (steps,) replaces the measured voltage where the boundary is an ideal tie.
+        interval: first interval of the horizon.
+        measured: measurements of the grid.
+        lower: exchanges of the grids below, all copies.
+        vm_head_pu: voltage (steps,) that replaces the measured one at an ideal tie.
         """
         forecast = self.feeder.forecast.at(interval)
         load_p, load_q = self._bus_load(forecast, lower)

@@ -59,9 +59,13 @@ def feeder_trade(
     inside_price: Floats,
     across_price: Floats,
 ) -> Trade:
-    """Contracts of the prosumers at `bus`; prices (steps,) in EUR/MWh.
+    """Contracts of a feeder's prosumers: the sums of its model, split in proportion.
 
-    The model knows sums of a feeder, they are split over its prosumers in proportion.
+    bus: buses of the prosumers.
+    base_mva: base of the per-unit values.
+    x: point of the model.
+    columns: columns of the model's variables by name.
+    inside_price, across_price: prices (steps,) in EUR/MWh.
     """
     steps = len(inside_price)
     shares = {side: _shares(x[columns[side]].reshape(-1, steps)) for side in ("buy", "sell")}

@@ -139,8 +139,13 @@ def decide_together(
 ) -> SchemeDecision:
     """Solve a program of leaders; without a solution the reports name the limits in conflict.
 
-    `parameters` and `targets` as in `LeaderProgram.data`; `note` comes first in a report without a
-    solution. `follower_x` are the columns of a follower in the program, None without a solution.
+    program: program of the leaders, possibly with the follower's constraints.
+    instances: data of the leaders.
+    parameters, targets: as in `LeaderProgram.data`.
+    note: beginning of a report without a solution.
+
+    `follower_x` of the decision are the columns of a follower in the program, None without a
+    solution.
     """
     data = program.data(instances, parameters, targets)
     solution = program.solve(data)
@@ -155,7 +160,13 @@ def decide_together(
 def leader_points(
     program: LeaderProgram, instances: Instances, solution: MixedIntegerSolution, note: str = ""
 ) -> SchemeDecision:
-    """Split a program's solution into the feeders' points, each with a report of its own cost."""
+    """Split a program's solution into the feeders' points, each with a report of its own cost.
+
+    program: program of the leaders.
+    instances: data of the leaders.
+    solution: solution of the program.
+    note: beginning of a report without a solution.
+    """
     report = _report(program, instances, solution, note)
     points = {}
     for name, agent in program.agents.items():

@@ -128,7 +128,15 @@ class ActiveNetworkLibrary:
         dt_h: Floats,
         options: ActiveNetworkOptions,
     ) -> CompiledModel:
-        """Return the compiled model, shared by electrically identical feeders."""
+        """Return the compiled model, shared by electrically identical feeders.
+
+        network: the reduced network.
+        devices: devices of the feeder.
+        load_bus: positions of buses with loads.
+        prosumers: prosumers of the feeder.
+        dt_h: lengths of the steps in h.
+        options: prices and rules of the model.
+        """
         key = content_of(network, devices, load_bus, prosumers, dt_h, options)
         if key not in self.models:
             with PauseGC():  # a model consists of many objects that refer to each other

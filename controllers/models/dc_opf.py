@@ -17,9 +17,13 @@ def dc_opf_model(
 ) -> Any:
     """Build the Pyomo model: min generation cost; nodal load `m.load_p[n, t]` (p.u.) is data.
 
-    `ramp_mw_per_h` (units,), infinite for none, limits the change of a unit's output, up and down,
-    between the middles of successive steps; `m.unit_p_before[u]` (p.u.) is then data, the output
-    at the start. Raises ModelError for a ramp that is not positive.
+    network: the meshed network.
+    units: its units.
+    dt_h: lengths of the steps in h.
+    ramp_mw_per_h: limits (units,) of the change of a unit's output, up and down, between the
+        middles of successive steps, infinite for none; `m.unit_p_before[u]` (p.u.), the output at
+        the start, is then data. Raises ModelError for a ramp that is not positive.
+
     The balance is written supply - demand == 0, so the price of a bus is the derivative of the cost
     with respect to the right-hand side of `m.balance`: minus its dual (`nodal_prices`).
     """

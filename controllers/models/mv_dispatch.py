@@ -28,6 +28,12 @@ def mv_dispatch_model(
 ) -> Any:
     """Build the Pyomo model: min cost of units, curtailment and exchange at the MV tariff, EUR.
 
+    network: the radial network.
+    devices: its devices.
+    dt_h: lengths of the steps in h.
+    curtailment_eur_per_mwh: price of curtailed PV.
+    sides: sides of the polygon for the rating of a branch.
+
     Convex and continuous. PV runs at unity power factor up to the available power (systems that are
     not controllable at the available power and their own factor), batteries idle (their operator
     decides them in the stage after). Consumption `m.load_p[n, t]`, `m.load_q[n, t]` of every bus is

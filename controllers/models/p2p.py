@@ -71,11 +71,17 @@ def add_trade(
 ) -> None:
     """Add each prosumer's purchase, sale and role, and the feeder's trade by market; p.u.
 
+    m: Pyomo model with the variables of the devices; `m.prosumer_load` contains the loads at the
+        buses of the prosumers as data.
+    prosumers: prosumers of the feeder.
+    devices: devices of the feeder.
+    base_mva: base of the per-unit values.
+    options: margin and fees.
+
     The pairing of prosumers has no cost, so only the feeder's sums over its prosumers are
     variables: bought from and sold to the grid, traded inside, bought and sold across. Any split
-    of the sums over buyers (sellers) in proportion to their purchases (sales) fits them. Needs the
-    variables of the devices, and `m.prosumer_load` contains the loads at the buses of the
-    prosumers as data. `m.role` is 1 for a buyer.
+    of the sums over buyers (sellers) in proportion to their purchases (sales) fits them. `m.role`
+    is 1 for a buyer.
     """
     m.prosumers = pyo.RangeSet(0, len(prosumers.bus) - 1)
     buy_cap = prosumers.buy_cap_mw / base_mva

@@ -33,11 +33,21 @@ def compare(
     quiet: bool = False,
     output: Output | None = None,
 ) -> "ComparisonStudy":
-    """Compare coordination schemes on one scenario, or runs over links of several `qualities`.
+    """Compare coordination schemes on one scenario, or runs over links of several qualities.
 
-    `schemes` are all by default. With `closed_loop` every scheme also runs through the whole day;
-    `pricing` is tariff or lmp. Other arguments as of `run`. Raises a StackelgridError, also if a
-    column failed.
+    scenario: shipped name, path, `Scenario` or mapping.
+    schemes: schemes in their order; default all.
+    qualities: qualities of communication to compare instead.
+    closed_loop: whether every scheme is also simulated through all intervals.
+    pricing: payment at the boundary, tariff or lmp; default the scenario's.
+    out: new or empty directory; default runs/NAME-compare-TIME.
+    set: keys to override, for example {"time.intervals": 4}.
+    seed: replaces the scenario's seed.
+    report: whether to write report.html.
+    quiet: whether to show no progress.
+    output: destination of progress; default the cell of a notebook, else stderr.
+
+    Raises a StackelgridError, also if a column failed.
     """
     output = output or output_of(quiet)
     call = call_of(scenario, out, None, set, seed, output, report=report)

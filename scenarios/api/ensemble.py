@@ -27,11 +27,22 @@ def ensemble(
     quiet: bool = False,
     output: Output | None = None,
 ) -> "EnsembleStudy":
-    """Run many members with forecast errors of their own, on all processors or a Dask cluster.
+    """Run many members, each with its own forecast errors, on all processors or a Dask cluster.
 
-    `workers` limits the processes of this machine, `cluster` is the address of a Dask scheduler;
-    `size` names one of the scenario's sizes, small if left out. Other arguments as of `run`. Raises
-    a StackelgridError, also if a run failed.
+    scenario: shipped name, path, `Scenario` or mapping; optional with `resume`.
+    members: number of members; default that of the size or the section.
+    size: name of one of the scenario's sizes; default small.
+    workers: processes of this machine; default one for each processor.
+    cluster: address of a Dask scheduler to use instead.
+    out: new or empty directory; default runs/NAME-ensemble-TIME.
+    resume: directory of an interrupted ensemble.
+    set: keys to override, for example {"time.intervals": 4}.
+    seed: replaces the scenario's seed.
+    report: whether to write report.html.
+    quiet: whether to show no progress.
+    output: destination of progress; default the cell of a notebook, else stderr.
+
+    Raises a StackelgridError, also if a run failed.
     """
     for option, value in (("--members", members), ("--workers", workers)):
         if value is not None and (type(value) is not int or value < 1):

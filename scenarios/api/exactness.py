@@ -22,9 +22,19 @@ def exactness(
     quiet: bool = False,
     output: Output | None = None,
 ) -> "SweepStudy":
-    """Sweep a feeder's operating points: where the relaxation stops being exact.
+    """Sweep a feeder's operating points for those where the relaxation is not exact.
 
-    `size` names one of the scenario's sizes, small if left out. Other arguments as of `run`.
+    scenario: shipped name, path, `Scenario` or mapping; optional with `resume`.
+    size: name of one of the scenario's sizes; default small.
+    out: new or empty directory; default runs/NAME-exactness-TIME.
+    resume: directory of an interrupted sweep.
+    set: keys to override, for example {"time.intervals": 4}.
+    seed: replaces the scenario's seed.
+    report: whether to write report.html.
+    quiet: whether to show no progress.
+    output: destination of progress; default the cell of a notebook, else stderr.
+
+    Raises a StackelgridError.
     """
     output = output or output_of(quiet)
     call = call_of(scenario, out, resume, set, seed, output, report=report)

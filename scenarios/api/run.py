@@ -25,11 +25,16 @@ def run(
 ) -> "Run":
     """Run a scenario into a new directory, or resume an interrupted run; return its results.
 
-    `scenario` is a shipped name, a path, a `Scenario` or a mapping; `set` overrides keys, for
-    example {"time.intervals": 4}. `out` is a new or empty directory, runs/NAME-TIME by default;
-    `resume` is the directory of an interrupted run, whose scenario may be left out. Without `quiet`
-    progress is shown: in the cell of a notebook, on stderr elsewhere (`output`: of the command
-    line). Raises a StackelgridError; after a KeyboardInterrupt the directory can be resumed.
+    scenario: shipped name, path, `Scenario` or mapping; optional with `resume`.
+    out: new or empty directory; default runs/NAME-TIME.
+    resume: directory of an interrupted run.
+    set: keys to override, for example {"time.intervals": 4}.
+    seed: replaces the scenario's seed.
+    report: whether to write report.html.
+    quiet: whether to show no progress.
+    output: destination of progress; default the cell of a notebook, else stderr.
+
+    Raises a StackelgridError; after a KeyboardInterrupt the directory can be resumed.
     """
     output, done = output or output_of(quiet), False
     call = call_of(scenario, out, resume, set, seed, output, report=report)
