@@ -16,16 +16,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stackelgrid.analysis.comparison import qualities, schemes
-from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, Comparison
+from stackelgrid.analysis.comparison import CLOSED_LOOP, Comparison
 from stackelgrid.analysis.ensemble.statistics import EnsembleTables, analyse
 from stackelgrid.analysis.exactness.analysis import TREE, SweepTables
 from stackelgrid.analysis.exactness.tables import SCHEMAS
 from stackelgrid.analysis.exactness.tables import read_table as read_sweep_table
 from stackelgrid.analysis.results.errors import ResultsError
-from stackelgrid.analysis.results.files import read_summary
-from stackelgrid.analysis.results.held import check_held, check_members
-from stackelgrid.analysis.study_columns import COMPARE_EXCHANGE, KPIS, STATISTICS
+from stackelgrid.analysis.results.files import check_held, check_members, read_summary
+from stackelgrid.analysis.study_columns import (
+    COMPARE,
+    COMPARE_EXCHANGE,
+    KPIS,
+    QUALITIES,
+    STATISTICS,
+)
 from stackelgrid.analysis.study_columns import TREE as TREE_COLUMNS
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.simulators.results.manifest import Manifest
@@ -75,10 +79,10 @@ def read_comparison(directory: str | Path) -> ComparisonStudy:
     if summary.get("manifest") is not None:  # an unfinished one has none
         check_held(Manifest(directory), summary, (), 0)
     if kind == "schemes":
-        table = _table(directory / "compare.parquet", schemes.COLUMNS)
+        table = _table(directory / "compare.parquet", COMPARE.names)
         exchange = _table(directory / "compare_exchange.parquet", COMPARE_EXCHANGE.names)
     else:
-        table = _table(directory / "qualities.parquet", qualities.COLUMNS)
+        table = _table(directory / "qualities.parquet", QUALITIES.names)
         table = table.rename(columns={"quality": "scheme"}).assign(basis=CLOSED_LOOP)
         exchange = pd.DataFrame(columns=list(COMPARE_EXCHANGE.names))
     comparison = Comparison.of_tables(str(summary["pricing"]), table, exchange)

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.comparison.schemes import (
+from stackelgrid.analysis.comparison import (
     COSTS,
     Comparison,
     follower_ranges,

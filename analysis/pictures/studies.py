@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, COSTS, PLAN, TITLES, Comparison
+from stackelgrid.analysis.comparison import CLOSED_LOOP, COSTS, PLAN, TITLES, Comparison
 from stackelgrid.analysis.ensemble.statistics import KEY_FIGURES, EnsembleTables, KeyFigure
 from stackelgrid.analysis.exactness.analysis import SweepTables, line_shares
 from stackelgrid.analysis.figures import compare, ensemble, exactness, negotiation

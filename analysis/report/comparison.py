@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.comparison.schemes import (
+from stackelgrid.analysis.comparison import (
     CLOSED_LOOP,
     DONE,
     PLAN,

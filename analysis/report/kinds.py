@@ -6,8 +6,7 @@ from pathlib import Path
 from stackelgrid.analysis.report import comparison, ensemble, exactness
 from stackelgrid.analysis.report.page import Page, write_report
 from stackelgrid.analysis.results.errors import ResultsError
-from stackelgrid.analysis.results.files import read_summary
-from stackelgrid.analysis.results.kinds import study_kind
+from stackelgrid.analysis.results.files import read_summary, study_kind
 
 # report of a study by the verb that wrote it
 _PAGES: dict[str, Callable[[Path], Page]] = {

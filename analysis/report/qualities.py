@@ -1,6 +1,6 @@
 """Report of a comparison of qualities of communication."""
 
-from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, DONE, Comparison, total_table
+from stackelgrid.analysis.comparison import CLOSED_LOOP, DONE, Comparison, total_table
 from stackelgrid.analysis.figures import compare, negotiation
 from stackelgrid.analysis.report.page import Chart, Page, Section, Verdict
 from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished

@@ -1,17 +1,105 @@
-"""Read and check summary.json and scenario.toml of a directory of results."""
+"""Read and check summary.json, scenario.toml and the manifest of a directory of results."""
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stackelgrid.analysis.results.errors import ResultsError
-from stackelgrid.analysis.results.kinds import no_run, results_in, study_kind
 from stackelgrid.analysis.results.shapes import check_scenario_shape, check_summary_shape
+from stackelgrid.simulators.results.manifest import FILE, Manifest, ManifestError
 
-__all__ = ["GridInfo", "read_summary", "run_scenario", "run_summary"]
+
+@dataclass(frozen=True)
+class StudyKind:
+    """A kind of study: its name, the key of its summary that identifies it, and its verb."""
+
+    name: str
+    key: str
+    of: type
+    verb: str
+    resumes: bool
+
+
+# the summary of an ensemble also has the key schemes, but as a list
+STUDIES = (
+    StudyKind("a sweep", "points_planned", int, "exactness", resumes=True),
+    StudyKind("an ensemble", "runs_planned", int, "ensemble", resumes=True),
+    StudyKind("a comparison of schemes", "schemes", dict, "compare", resumes=False),
+    StudyKind("a comparison of qualities", "qualities", dict, "compare", resumes=False),
+)
+_NAMED = 4  # largest number of directories named in a message
+
+
+def study_kind(summary: Mapping[str, Any]) -> StudyKind | None:
+    """Return the kind of study that a summary belongs to; None for runs and other content."""
+    return next((k for k in STUDIES if isinstance(summary.get(k.key), k.of)), None)
+
+
+def no_run(directory: Path, kind: StudyKind) -> str:
+    """Return a message for a study given in place of a run: the verb to use, and its runs."""
+    text = f"{directory}: holds {kind.name}, not a run; stackelgrid report {directory} shows it"
+    runs = results_in(directory)
+    return f"{text}, and its runs are {runs}" if runs else text
+
+
+def results_in(directory: Path) -> str:
+    """Return a text with the directories of results below a directory; empty without any."""
+    found = sorted({path.parent for path in directory.glob("*/summary.json")})
+    found = found or sorted({path.parent for path in directory.glob("*/*/*/*/*/summary.json")})
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    return ", ".join(str(path) for path in found[:_NAMED]) + more
+
+
+def check_held(
+    manifest: Manifest, summary: Mapping[str, Any], tables: Sequence[str], done: int
+) -> str:
+    """Check a directory of results against its manifest.
+
+    manifest: the manifest.
+    summary: content of summary.json.
+    tables: names of the tables.
+    done: number of recorded parts.
+
+    Returns a notice if there is no manifest, which version 0.1 did not write. Raises ResultsError
+    that names the first missing or changed file.
+    """
+    if not manifest.exists:
+        if summary.get("manifest") is not None:
+            raise ResultsError(f"{manifest.directory / FILE}: is missing; summary.json names it")
+        return notice_of(manifest.directory, summary)
+    try:
+        manifest.check(tables, done=done)
+    except ManifestError as error:
+        raise ResultsError(str(error)) from error
+    return ""
+
+
+def notice_of(directory: Path, summary: Mapping[str, Any]) -> str:
+    """Return a notice for a directory that cannot be checked; empty for any other."""
+    if "manifest" in summary:
+        return ""
+    return f"{directory} has no {FILE} (version 0.1 wrote none): its files are not checked"
+
+
+def check_members(manifest: Manifest) -> None:
+    """Check the runs listed in a study's manifest, after the study itself has been checked.
+
+    Raises ResultsError.
+    """
+    for files in (manifest.base, *manifest.parts.values()):
+        for name in files:
+            path = manifest.directory / name
+            if path.name == FILE and path.exists():
+                check_member(path.parent)
+
+
+def check_member(directory: Path) -> None:
+    """Check one run of a study; raises ResultsError."""
+    check_held(Manifest(directory), {"manifest": FILE}, (), 0)
+
 
 _KEYS = ("scenario", "status", "intervals_planned", "intervals_done")
 

@@ -14,8 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from stackelgrid.analysis.results.errors import ResultsError
-from stackelgrid.analysis.results.files import GridInfo, run_scenario, run_summary
-from stackelgrid.analysis.results.held import check_held
+from stackelgrid.analysis.results.files import GridInfo, check_held, run_scenario, run_summary
 from stackelgrid.simulators.results.grid_tables import NETWORK as NETWORK_COLUMNS
 from stackelgrid.simulators.results.manifest import Manifest
 from stackelgrid.simulators.results.tables import SCHEMAS

@@ -11,8 +11,7 @@ from dash.development.base_component import Component
 from stackelgrid.analysis.view import panels
 from stackelgrid.analysis.view.data import LiveRun, Progress
 from stackelgrid.analysis.view.layout import ALL, ANSWER_MS, FOLLOW_MS, aria, revision
-from stackelgrid.analysis.view.series import Element, Series, series
-from stackelgrid.analysis.view.series_figure import series_figure
+from stackelgrid.analysis.view.series import Element, Series, series, series_figure
 from stackelgrid.analysis.view.strip import strip_figure
 
 

@@ -12,13 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stackelgrid.analysis.results.errors import ResultsError
-from stackelgrid.analysis.results.files import run_summary
-from stackelgrid.analysis.results.held import check_held
+from stackelgrid.analysis.results.files import check_held, run_summary
 from stackelgrid.analysis.results.limits import has_network, loading_limits
 from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.view.geometry import Elements, GridGeometry, geometry
-from stackelgrid.analysis.view.log_tail import LogTail
-from stackelgrid.analysis.view.tables import GrowingTable
+from stackelgrid.analysis.view.growing import GrowingTable, LogTail
 from stackelgrid.profiles.arrays import Floats
 
 # columns read of each table; None: all

@@ -15,7 +15,7 @@ from stackelgrid.analysis.figures.verdict_states import (
 )
 from stackelgrid.analysis.results.findings import beyond_in_reality
 from stackelgrid.analysis.view.data import LiveRun
-from stackelgrid.analysis.view.series_figure import time_title
+from stackelgrid.analysis.view.series import time_title
 from stackelgrid.controllers.explanation import violated, violations_text
 from stackelgrid.controllers.verdict import INFEASIBLE, exactness_asked
 

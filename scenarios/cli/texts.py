@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from stackelgrid.analysis.comparison.schemes import TITLES, total_table
+from stackelgrid.analysis.comparison import TITLES, total_table
 from stackelgrid.analysis.ensemble.statistics import overview
 from stackelgrid.analysis.exactness.analysis import (
     CONDITION_NAMES,

@@ -9,8 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stackelgrid.analysis.results.held import check_held
-from stackelgrid.analysis.results.kinds import study_kind
+from stackelgrid.analysis.results.files import check_held, study_kind
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.directory import locked

@@ -9,7 +9,7 @@ from typing import Any
 
 from stackelgrid.analysis.exactness.tables import SCHEMAS
 from stackelgrid.analysis.results.errors import ResultsError
-from stackelgrid.analysis.results.held import check_members
+from stackelgrid.analysis.results.files import check_members
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.resume import (
     check_files,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, PLAN, Comparison, write_tables
+from stackelgrid.analysis.comparison import CLOSED_LOOP, PLAN, Comparison, write_tables
 from stackelgrid.analysis.kpis.plans import plan_exchange, plan_indicators
 from stackelgrid.analysis.kpis.runs import run_exchange, run_indicators
 from stackelgrid.analysis.pictures.studies import write_comparison

@@ -8,8 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stackelgrid.analysis.comparison.qualities import extra_costs, with_extra_costs, write_tables
-from stackelgrid.analysis.comparison.schemes import DONE, Comparison
+from stackelgrid.analysis.comparison import (
+    DONE,
+    Comparison,
+    extra_costs,
+    with_extra_costs,
+    write_quality_tables,
+)
 from stackelgrid.analysis.pictures.studies import write_qualities
 from stackelgrid.controllers.decision import Pricing
 from stackelgrid.scenarios.build.system import build_scenario
@@ -40,7 +45,7 @@ class _Qualities(ComparisonStudy):
 
     def write(self) -> None:
         title = f"Qualities of communication compared on {self.loaded.scenario.name}"
-        write_tables(with_extra_costs(self.comparison), self.out, title)
+        write_quality_tables(with_extra_costs(self.comparison), self.out, title)
 
     def draw(self) -> None:
         write_qualities(with_extra_costs(self.comparison), self.out)

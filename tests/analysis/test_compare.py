@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from support.paths import ROOT
 
-from stackelgrid.analysis.comparison import schemes as compare
-from stackelgrid.analysis.comparison.schemes import (
+from stackelgrid.analysis import comparison as compare
+from stackelgrid.analysis.comparison import (
     CLOSED_LOOP,
     PLAN,
     Comparison,

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from stackelgrid.analysis.ensemble.dataset import Dataset
+from stackelgrid.analysis.ensemble.statistics import Dataset
 
 
 def test_a_directory_is_no_pattern(tmp_path):

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from stackelgrid.analysis.comparison.schemes import PLAN
+from stackelgrid.analysis.comparison import PLAN
 from stackelgrid.analysis.exactness.tables import table_of, write_chunk
 from stackelgrid.analysis.report.kinds import is_study, study_page, write_study_report
 from stackelgrid.analysis.results.errors import ResultsError

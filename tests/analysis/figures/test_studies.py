@@ -8,7 +8,7 @@ import pytest
 from support.study_cases import COSTS, FEEDER, REGRETS
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.comparison.schemes import PLAN
+from stackelgrid.analysis.comparison import PLAN
 from stackelgrid.analysis.exactness.analysis import SweepTables, pairs_by_effect
 from stackelgrid.analysis.exactness.feeder_tree import tree_table
 from stackelgrid.analysis.figures import compare as of_schemes

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from support.study_cases import COSTS, kpi_rows
 
-from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, PLAN, Comparison
+from stackelgrid.analysis.comparison import CLOSED_LOOP, PLAN, Comparison
 from stackelgrid.analysis.ensemble.statistics import EnsembleTables, statistics_of
 from stackelgrid.analysis.exactness.analysis import SweepTables
 from stackelgrid.analysis.kpis.indicators import TOTAL, Row, frame_of

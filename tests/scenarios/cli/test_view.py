@@ -9,7 +9,7 @@ import sys
 import pytest
 from support.run_cases import SMALL, RecordedRun
 
-from stackelgrid.analysis.view.log_tail import LogTail
+from stackelgrid.analysis.view.growing import LogTail
 from stackelgrid.analysis.view.server import PageServer
 from stackelgrid.scenarios.cli.results import view
 

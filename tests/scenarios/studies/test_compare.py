@@ -8,7 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from stackelgrid.analysis.comparison.schemes import CLOSED_LOOP, PLAN
+from stackelgrid.analysis.comparison import CLOSED_LOOP, PLAN
 from stackelgrid.analysis.kpis.indicators import TOTAL
 from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.decision import Outcome

@@ -4,14 +4,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from stackelgrid.analysis.comparison import qualities
-from stackelgrid.analysis.comparison import schemes as compare
 from stackelgrid.analysis.exactness import tables as exactness_tables
 from stackelgrid.analysis.study_columns import (
-    COMPARE,
     COMPARE_TABLES,
     ENSEMBLE_TABLES,
-    QUALITIES,
     SWEEP_TABLES,
 )
 from stackelgrid.controllers.networks.elements import ELEMENT_COLUMNS
@@ -62,8 +58,6 @@ def test_schemas_are_those_of_the_declarations():
         declared = next(t for t in SWEEP_TABLES if t.name == name)
         assert schema.equals(declared.schema)
     assert NETWORK.names == ("grid", "level", *ELEMENT_COLUMNS)
-    assert COMPARE.names == compare.COLUMNS
-    assert QUALITIES.names == qualities.COLUMNS
 
 
 def test_a_finished_table_carries_units_and_its_parts_read_the_same(tmp_path):

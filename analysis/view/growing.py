@@ -1,13 +1,16 @@
-"""Incremental reading of the tables of a run that may still be running."""
+"""Incremental reading of the tables and the log of a run that may still be running."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stackelgrid.analysis.results.errors import ResultsError
+from stackelgrid.controllers.explanation import kept_schedule
 from stackelgrid.simulators.results.tables import SCHEMAS
 
 
@@ -88,3 +91,52 @@ def _table(
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ResultsError(f"{path}: cannot be read ({reason})") from error
+
+
+class LogTail:
+    """Follows log.jsonl of a running run; `warning` is empty until there is one.
+
+    Lines that do not hold an event are left out: a full disk can cut a line, so that the next one
+    continues it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._offset = path, 0
+        self.warning = ""
+
+    def update(self) -> None:
+        """Read appended lines; read all lines again if a resumed run has cut the log."""
+        try:
+            with self._path.open("rb") as file:
+                if self._offset:  # after a line, unless the log has been cut meanwhile
+                    file.seek(self._offset - 1)
+                    if file.read(1) != b"\n":
+                        self._offset, self.warning = 0, ""
+                file.seek(self._offset)
+                text = file.read()
+        except OSError:
+            return
+        end = text.rfind(b"\n") + 1
+        self._offset += end
+        for line in text[:end].splitlines():
+            # parse only warnings: a log holds thousands of lines on solves
+            if b'"event": "warning"' in line or b'"event": "fallback"' in line:
+                self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(event, dict):
+            return
+        text = _text(event)
+        if text:
+            interval = event.get("interval")
+            self.warning = text if interval is None else f"interval {interval}: {text}"
+
+
+def _text(event: dict[str, Any]) -> str:
+    if event.get("event") == "fallback":
+        return kept_schedule("; ".join(map(str, event.get("reasons", ()))))
+    return str(event.get("text", "")) if event.get("event") == "warning" else ""

@@ -1,4 +1,4 @@
-"""Comparison of schemes: tidy tables of indicators and exchanges, and their text forms."""
+"""Comparisons of schemes or of qualities of communication: tables of indicators, their texts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from stackelgrid.analysis.kpis.indicators import TOTAL, UNITS
-from stackelgrid.analysis.study_columns import COMPARE, COMPARE_EXCHANGE
+from stackelgrid.analysis.study_columns import COMPARE, COMPARE_EXCHANGE, QUALITIES
 from stackelgrid.controllers import tolerances
 from stackelgrid.simulators.results.columns import Table, arrow_table
 from stackelgrid.simulators.results.whole_file import whole_file
@@ -32,7 +32,6 @@ COSTS: dict[str, dict[str, str]] = {
         "follower_cost": "Cost of the follower",
     },
 }
-COLUMNS = COMPARE.names
 
 # digits after the point by unit
 _DIGITS = {"EUR": 2, "MWh": 3, "MW": 3, "s": 2, "B": 0, "p.u.": 5}
@@ -83,8 +82,8 @@ class Comparison:
     def indicators(self) -> pd.DataFrame:
         """Tidy table with the columns of compare.parquet."""
         if not self._indicators:
-            return pd.DataFrame({c: pd.Series(dtype=object) for c in COLUMNS})
-        table = pd.concat([f[list(COLUMNS)] for f in self._indicators], ignore_index=True)
+            return pd.DataFrame({c: pd.Series(dtype=object) for c in COMPARE.names})
+        table = pd.concat([f[list(COMPARE.names)] for f in self._indicators], ignore_index=True)
         return table
 
     @property
@@ -232,3 +231,45 @@ def _markdown_table(table: pd.DataFrame) -> list[str]:
     named = [str(c) in ("grid", "indicator") for c in table.columns]
     rule = ["---" if n else "---:" for n in named]
     return ["| " + " | ".join(cells) + " |" for cells in (header, rule, *texts)]
+
+
+def extra_costs(comparison: Comparison) -> pd.DataFrame:
+    """Return the cost of each quality above the first one's, corrected by stored energy.
+
+    Index quality; columns `extra_cost` (EUR) and `extra_cost_percent` (of the first quality's
+    cost); NaN if the run of this quality or of the first failed.
+    """
+    names = list(comparison.schemes(CLOSED_LOOP))
+    totals = comparison.totals(CLOSED_LOOP, "total_cost_corrected")
+    cost = totals.reindex(names).to_numpy(dtype=np.float64)
+    extra = cost - cost[0]
+    index = pd.Index(names, name="quality")
+    columns = {"extra_cost": extra, "extra_cost_percent": 100.0 * extra / abs(cost[0])}
+    return pd.DataFrame(columns, index)
+
+
+def with_extra_costs(comparison: Comparison) -> Comparison:
+    """Return the comparison with the rows of `extra_costs` added."""
+    extra = extra_costs(comparison)
+    found = Comparison(comparison.pricing)
+    table, flows = comparison.indicators, comparison.exchange
+    for quality, status in ((s, comparison.status[CLOSED_LOOP, s]) for s in extra.index):
+        if status != DONE:
+            found.fail(CLOSED_LOOP, quality, status.removeprefix("failed: "))
+            continue
+        rows = [
+            {"scheme": quality, "pricing": comparison.pricing, "grid": TOTAL, "indicator": name,
+             "unit": UNITS[name], "value": float(extra[name][quality])}
+            for name in extra.columns
+        ]  # fmt: skip
+        own = pd.concat([table[table["scheme"] == quality], pd.DataFrame(rows)])
+        found.add(CLOSED_LOOP, quality, own, flows[flows["scheme"] == quality])
+    return found
+
+
+def write_quality_tables(comparison: Comparison, directory: Path, title: str) -> None:
+    """Write qualities.parquet, qualities.csv and qualities.md."""
+    table = comparison.indicators.rename(columns={"scheme": "quality"})[list(QUALITIES.names)]
+    write_whole(table, QUALITIES, directory)
+    with whole_file(directory / "qualities.md") as path:
+        path.write_text(markdown(comparison, title), encoding="utf-8")

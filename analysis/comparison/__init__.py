@@ -1,1 +1,0 @@
-"""Comparisons of schemes and of qualities of communication: indicators side by side."""
