@@ -3,11 +3,11 @@
 import pytest
 
 from stackelgrid.analysis import style
+from stackelgrid.analysis.figures.frame import state_cells
 from stackelgrid.analysis.figures.verdict_states import (
     COLORS,
     LABELS,
     STATES,
-    color_scale,
     number,
     state_of,
 )
@@ -32,7 +32,9 @@ def test_a_dc_dispatch_is_not_blamed_for_what_it_cannot_be(verdict, level, state
 
 def test_every_state_has_its_colour_at_its_number_in_the_scale():
     assert len(set(COLORS)) == len(STATES) == len(LABELS) == len(style.VERDICTS)
+    cells = state_cells(["mv1"], [[0]], COLORS)
+    assert (cells["zmin"], cells["zmax"]) == (-0.5, len(STATES) - 0.5)
     for verdict in ("exact", "feasible", "infeasible"):
         share = (number(verdict, True) + 0.5) / len(STATES)
-        color = next(c for at, c in reversed(color_scale()) if at <= share)
+        color = next(c for at, c in reversed(cells["colorscale"]) if at <= share)
         assert color == style.VERDICTS[verdict]
