@@ -90,7 +90,16 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     grids = ", ".join(f"{number[level]} {name}" for level, name in LEVELS.items() if number[level])
     total = sum(copies(run).values())
     mode = str(run.scenario.get("horizon", {}).get("mode", "rolling")).replace("_", " ")
-    facts = [
+    costs = {"Cost of the system": cost["total"]}
+    if len(run.grids) > 1:
+        costs |= {"Leaders": cost["leader"], "Follower": cost["follower"]}
+    ends = []
+    stored = s.get("stored_energy")  # runs of version 0.1 have none
+    if stored is not None and (stored["start_mwh"] or stored["end_mwh"]):
+        costs["Cost corrected by stored energy"] = cost["total_corrected"]
+        text = f"{stored['start_mwh']:,.3f} to {stored['end_mwh']:,.3f} MWh"
+        ends = [("Stored energy, start to end", text)]
+    return (
         ("Status", {"done": "done", "running": "going on"}.get(run.status, run.status)),
         ("Intervals", f"{s['intervals_done']} of {s['intervals_planned']}, {mode}"),
         ("Grids", f"{grids}; {total} with all copies" if total > len(run.grids) else grids),
@@ -99,24 +108,14 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
         ("Coordination", str(run.scenario.get("coordination", "central")).replace("_", " ")),
         ("Seed", str(s["seed"])),
         ("Solvers", f"{solver['conic']}, {solver['mixed_integer']}"),
-        ("Cost of the system", _known(cost["total"], ",.2f", " EUR")),
+        *((label, _known(eur, ",.2f", " EUR")) for label, eur in costs.items()),
+        *ends,
         ("Largest gap of a plan", _known(bilevel["max_relative_gap"], ".1e")),
         ("Largest cone gap", _known(s["certificate"]["max_cone_gap_pu"], ".1e", " p.u.")),
         ("Recovered intervals", str(s["certificate"]["recovered"])),
         ("Intervals by fallback", str(s["intervals_fallback"])),
         ("Wall-clock time", f"{s['wall_s']:,.1f} s"),
-    ]
-    at = [label for label, _ in facts].index("Cost of the system") + 1
-    shares = []
-    if len(run.grids) > 1:
-        shares += [("Leaders", cost["leader"]), ("Follower", cost["follower"])]
-    stored = s.get("stored_energy")  # runs of version 0.1 have none
-    if stored is not None and (stored["start_mwh"] or stored["end_mwh"]):
-        shares.append(("Cost corrected by stored energy", cost["total_corrected"]))
-        ends = f"{stored['start_mwh']:,.3f} to {stored['end_mwh']:,.3f} MWh"
-        facts.insert(at, ("Stored energy, start to end", ends))
-    facts[at:at] = [(who, _known(eur, ",.2f", " EUR")) for who, eur in shares]
-    return tuple(facts)
+    )
 
 
 def _known(value: float | None, form: str, unit: str = "") -> str:

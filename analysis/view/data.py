@@ -15,7 +15,7 @@ from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.results.files import check_held, run_summary
 from stackelgrid.analysis.results.limits import has_network, loading_limits
 from stackelgrid.analysis.run import Run
-from stackelgrid.analysis.view.geometry import Elements, GridGeometry, geometry
+from stackelgrid.analysis.view.geometry import GridGeometry, geometry
 from stackelgrid.analysis.view.growing import GrowingTable, LogTail
 from stackelgrid.profiles.arrays import Floats
 
@@ -228,13 +228,10 @@ class LiveRun:
     def _settle(self) -> None:
         """Take the elements from the first interval and their places from the network."""
         branches = self._first_rows("branch", _BRANCH)
-        elements = Elements(
-            self._first_rows("bus", _BUS),
-            branches,
-            self._first_rows("device", ["grid", "kind", "element", "index", "name", "bus"]),
-            self._loading_limits(branches),
-        )
-        self.grids = geometry(self.run, elements)
+        buses = self._first_rows("bus", _BUS)
+        devices = self._first_rows("device", ["grid", "kind", "element", "index", "name", "bus"])
+        limits = self._loading_limits(branches)
+        self.grids = geometry(self.run, buses, branches, devices, limits)
         self._unrated = np.isnan(np.concatenate([g.max_loading_percent for g in self.grids]))
         self._positions = {
             "bus": pd.MultiIndex.from_tuples(
@@ -243,7 +240,7 @@ class LiveRun:
             "branch": pd.MultiIndex.from_tuples(
                 [(g.name, *b) for g in self.grids for b in g.branch], names=_BRANCH
             ),
-        } if elements.bus.size else {}  # fmt: skip
+        } if buses.size else {}  # fmt: skip
 
     def _loading_limits(self, branches: pd.DataFrame) -> Floats:
         """Return the loading limit of each branch in percent, NaN without a rating.

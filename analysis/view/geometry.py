@@ -15,6 +15,17 @@ from stackelgrid.profiles.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)
+class Device:
+    """A device: kind, pandapower element and index, name, and the position of its bus."""
+
+    kind: str
+    element: str
+    index: int
+    name: str
+    bus: int
+
+
+@dataclass(frozen=True)
 class GridGeometry:
     """One grid: buses in the order of `bus`, branches by positions in it.
 
@@ -34,7 +45,7 @@ class GridGeometry:
     branch: tuple[tuple[str, int], ...]
     branch_ends: tuple[tuple[int, int], ...]
     max_loading_percent: Floats
-    devices: tuple["DeviceGeometry", ...]
+    devices: tuple[Device, ...]
     children: tuple[tuple[str, int], ...]
     head: int
 
@@ -42,17 +53,6 @@ class GridGeometry:
     def has_map(self) -> bool:
         """True if every bus has a position."""
         return len(self.x) == len(self.bus) > 0
-
-
-@dataclass(frozen=True)
-class DeviceGeometry:
-    """A device: kind, pandapower element and index, name, and the position of its bus."""
-
-    kind: str
-    element: str
-    index: int
-    name: str
-    bus: int
 
 
 def title_of(info: GridInfo) -> str:
@@ -63,29 +63,31 @@ def title_of(info: GridInfo) -> str:
     return text + (f", bus {info.bus} of {info.parent})" if info.parent else ")")
 
 
-@dataclass(frozen=True)
-class Elements:
-    """Elements in the tables of a run: columns (grid, bus), (grid, element, index) and devices'.
+def geometry(
+    run: Run, bus: pd.DataFrame, branch: pd.DataFrame, device: pd.DataFrame, limits: Floats
+) -> tuple[GridGeometry, ...]:
+    """Return all grids; without places and limits where the run has recorded no network.
 
-    `max_loading_percent` holds the limits of the branches in their order.
+    bus: the elements in the tables of a run by grid, bus.
+    branch: by grid, element, index.
+    device: by grid, kind, element, index, name, bus.
+    limits: loading limits of the branches in their order, percent.
     """
-
-    bus: pd.DataFrame
-    branch: pd.DataFrame
-    device: pd.DataFrame
-    max_loading_percent: Floats
+    return tuple(_grid(run, info, bus, branch, device, limits) for info in run.grids.values())
 
 
-def geometry(run: Run, tables: Elements) -> tuple[GridGeometry, ...]:
-    """Geometry of all grids; without places and limits where the run has recorded no network."""
-    return tuple(_grid(run, info, tables) for info in run.grids.values())
-
-
-def _grid(run: Run, info: GridInfo, tables: Elements) -> GridGeometry:
-    bus = tables.bus.loc[tables.bus["grid"] == info.name, "bus"].to_numpy()
+def _grid(
+    run: Run,
+    info: GridInfo,
+    buses: pd.DataFrame,
+    branches: pd.DataFrame,
+    devices: pd.DataFrame,
+    limits: Floats,
+) -> GridGeometry:
+    bus = buses.loc[buses["grid"] == info.name, "bus"].to_numpy()
     position = {int(b): k for k, b in enumerate(bus)}
-    mine = (tables.branch["grid"] == info.name).to_numpy()
-    branch = tables.branch[mine]
+    mine = (branches["grid"] == info.name).to_numpy()
+    branch = branches[mine]
     names = [(str(e), int(i)) for e, i in zip(branch["element"], branch["index"], strict=True)]
     found = grid_map(run.network, info.name) if has_network(run) and len(bus) else None
     x, y = (np.empty(0), np.empty(0)) if found is None else _places(found, bus)
@@ -101,8 +103,8 @@ def _grid(run: Run, info: GridInfo, tables: Elements) -> GridGeometry:
         high_pu=high,
         branch=tuple(names),
         branch_ends=_ends(found, names, position),
-        max_loading_percent=tables.max_loading_percent[mine],
-        devices=_devices(tables.device[tables.device["grid"] == info.name], position),
+        max_loading_percent=limits[mine],
+        devices=_devices(devices[devices["grid"] == info.name], position),
         children=tuple(
             (child.name, position[child.bus])
             for child in run.grids.values()
@@ -144,12 +146,10 @@ def _ends(
     return tuple(at.get(name, nowhere) for name in names)
 
 
-def _devices(rows: pd.DataFrame, position: Mapping[int, int]) -> tuple[DeviceGeometry, ...]:
+def _devices(rows: pd.DataFrame, position: Mapping[int, int]) -> tuple[Device, ...]:
+    columns = (rows[c] for c in ("kind", "element", "index", "name", "bus"))
     return tuple(
-        DeviceGeometry(str(kind), str(element), int(index), str(name), position[int(bus)])
-        for kind, element, index, name, bus in zip(
-            rows["kind"], rows["element"], rows["index"], rows["name"], rows["bus"],
-            strict=True,
-        )
+        Device(str(kind), str(element), int(index), str(name), position[int(bus)])
+        for kind, element, index, name, bus in zip(*columns, strict=True)
         if int(bus) in position
-    )  # fmt: skip
+    )

@@ -1,5 +1,6 @@
 """Layout of the page; the callbacks supply the values."""
 
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -152,7 +153,7 @@ def _browser_grid(g: GridGeometry) -> dict[str, Any]:
         "branch": [list(b) for b in g.branch],
         "ends": [list(e) for e in g.branch_ends],
         "full": _numbers(g.max_loading_percent),
-        "devices": [[d.kind, d.element, d.index, d.name, d.bus] for d in g.devices],
+        "devices": [astuple(d) for d in g.devices],
         "children": [list(c) for c in g.children],
         "head": g.head,
     }
