@@ -23,8 +23,7 @@ def report(
     with loading():
         from stackelgrid.analysis.report.kinds import is_study, write_study_report
         from stackelgrid.analysis.report.run import write_run_report
-        from stackelgrid.analysis.results.files import read_summary
-        from stackelgrid.analysis.results.files import notice_of
+        from stackelgrid.analysis.results.files import notice_of, read_summary
 
     path = (write_study_report if is_study(directory) else write_run_report)(directory)
     say_notice(notice_of(directory, read_summary(directory)))
