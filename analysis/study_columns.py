@@ -100,8 +100,8 @@ POINTS = table(
     ),
     group(
         "schedule", "empty where there is no solution",
-        label("status", "the solver's"),
-        label("reason", "where there is no solution, the limits in conflict"),
+        label("status", "status of the solver"),
+        label("reason", "limits in conflict, without a solution"),
         number("objective_eur", "EUR", "cost over the horizon"),
         number("gap", "1", "proven relative gap"),
         number("import_mwh", "MWh", "planned import"),
@@ -121,20 +121,21 @@ POINTS = table(
         number("fictitious_loss_mwh", "MWh", "fictitious loss over the horizon"),
         number("max_voltage_error_pu", "p.u.", "planned against AC voltage"),
         number("max_violation_pu", "p.u.", "AC violation of a limit"),
-        label("worst_line", "where the fictitious loss is largest; empty for exact points"),
-        count("worst_step", "when it is"),
+        label("worst_line", "line with the largest fictitious loss; empty for exact points"),
+        count("worst_step", "step with the largest fictitious loss"),
     ),
     group(
         "before solving", "",
         *_CONDITIONS,
         label("failing_line", "line with the smallest margin where C1 fails"),
-        label("failing_direction", "whether active or reactive flow causes it"),
+        label("failing_direction", "cause of the failure: active or reactive flow"),
         _MARGIN,
         number("highest_vm_pu", "p.u.", "linear estimate of the voltage at the largest injections"),
     ),
     group(
         "time", "",
-        number("build_s", "s", "a model is built for the first point that needs it"),
+        number("build_s", "s", "wall-clock time of building a model, at the first point that "
+               "needs it"),
         number("solve_s", "s", "wall-clock time of the solve"),
         number("certify_s", "s", "wall-clock time of the certificate"),
     ),
@@ -165,17 +166,17 @@ LINES = table(
     number("max_cone_gap_pu", "p.u.", "largest abs(l v - P^2 - Q^2)"),
     count("inexact_steps", "steps in which its own fictitious loss is above 1e-6 of the load"),
     count("c1_failing_steps", "steps in which C1 fails"),
-    flag("c1_fails", "whether there is one"),
+    flag("c1_fails", "whether C1 fails in a step"),
 )  # fmt: skip
 
 TREE = table(
     "tree",
-    "The feeder as a tree, one row for each bus, the head first: where it is drawn.",
+    "The feeder as a tree, for drawings; one row for each bus, the head first.",
     label("bus", "pandapower's index, as a text"),
     _whole("parent", "row of the bus before, -1 for the head"),
     label("line", "line from the bus before, its name as in `lines`; empty for the head"),
     _whole("depth", "lines from the head"),
-    _whole("row", "place across: laterals in rows of their own"),
+    _whole("row", "position across: laterals have rows of their own"),
 )
 
 _ERROR_LEVEL = number("error_level", "1", "factor of deviations and of the forecasts' errors")

@@ -53,8 +53,8 @@ SCHEDULE = table(
 
 DISPATCH = table(
     "dispatch",
-    "The followers' dispatch as their stages decided it. A feeder that was a follower decides "
-    "again as a leader of the grid above: what is applied is in `schedule` and `device`.",
+    "Dispatch of the followers in their stages. A feeder that was a follower decides again as a "
+    "leader of the grid above; the applied dispatch is in `schedule` and `device`.",
     *KEY,
     *STEP,
     label("element", "pandapower's table; `ext_grid`: the import from above, too"),

@@ -23,9 +23,9 @@ BUS: Table[GridInterval] = table(
     number("p_mw", "MW", "consumption of devices and lower grids; voltage-controlling generators "
            "are in the device table", lambda s: s.seen["bus_p_total_mw"]),
     number("q_mvar", "MVAr", "the same, reactive", lambda s: s.seen["bus_q_total_mvar"]),
-    number("price_eur_per_mwh", "EUR/MWh", "nodal price that the grid's own dispatch as a follower "
-           "found: of the DC-OPF in a transmission network, of the MV dispatch in a feeder with "
-           "grids below; of the last one where the dispatch is held; empty elsewhere",
+    number("price_eur_per_mwh", "EUR/MWh", "nodal price of the grid's own dispatch as a follower: "
+           "of the DC-OPF in a transmission network, of the MV dispatch in a feeder with grids "
+           "below; the last one while a dispatch is held; else empty",
            lambda s: price_now(s.plan, len(s.grid.bus_index))),
     number("vm_planned_pu", "p.u.", "voltage of the relaxation at the plan's applied step; empty "
            "in a transmission network", lambda s: s.of_buses("vm_planned_pu")),
@@ -74,8 +74,8 @@ BOUNDARY: Table[GridInterval] = table(
     number("vm_pu", "p.u.", "voltage on the upstream side", lambda s: s.seen["slack_vm_pu"]),
     count("tap_pos", "position of the tap; 0 if ideal, where the net's tap stays",
           lambda s: s.seen["tap_pos"]),
-    number("mismatch_mva", "MVA", "power the upper grid used less power the lower grid drew, when "
-           "the loop had ended"),
+    number("mismatch_mva", "MVA", "power used by the upper grid less power drawn by the lower "
+           "grid, at the end of the loop"),
     number("mismatch_pu", "p.u.", "the larger of that on the lower grid's base and the voltage "
            "mismatch"),
     number("import_eur_per_mwh", "EUR/MWh", "price of imports",

@@ -1,4 +1,4 @@
-"""Tables of plans and what became of them: a row each grid and interval; each step; each phase."""
+"""Tables of plans and realised values: a row for each grid and interval; each step; each phase."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -131,15 +131,15 @@ _UNBALANCE: tuple[Column[JudgedStep], ...] = (
 
 INTERVAL: Table[GridInterval] = table(
     "interval",
-    "One row for each grid. Values are of one copy; `copies` is the number of identical grids it "
-    "stands for in the whole system.",
+    "One row for each grid. Values are of one copy; `copies` is the number of identical grids "
+    "that it represents in the whole system.",
     *KEY,
     label("level", "transmission, mv or lv", lambda s: s.grid.level),
-    count("copies", "identical grids that the row stands for", lambda s: s.grid.copies),
+    count("copies", "identical grids that the row represents", lambda s: s.grid.copies),
     group(
         "decision", "solver of the plan and its result",
         label("solver", "name of the solver", lambda s: s.report.solver),
-        label("status", "result: optimal, or the reason why not", lambda s: s.report.status),
+        label("status", "result: optimal, or the reason if not", lambda s: s.report.status),
         count("iterations", "iterations of the solver", lambda s: s.report.iterations),
         number("gap", "1", "relative gap between objective and proven bound, of the whole group "
                "where grids decide together", lambda s: s.report.gap),
@@ -157,8 +157,8 @@ INTERVAL: Table[GridInterval] = table(
              lambda s: bool(s.report.fallback)),
         label("fallback_reason", "reason for the fallback", lambda s: s.report.fallback),
         number("solve_s", "s", "wall-clock time of the solve", lambda s: s.report.solve_s),
-        number("simultaneous_mw", "MW", "largest power a battery would charge and discharge at "
-               "once anywhere in the plan"),
+        number("simultaneous_mw", "MW", "largest power charged and discharged at once by a "
+               "battery in the plan"),
     ),
     group(
         "plan", "applied step, AC power flow at the injections of the plan and the forecast",
@@ -200,16 +200,16 @@ INTERVAL: Table[GridInterval] = table(
         "decision",
         label("recovery", "rung whose schedule is applied; empty with `recovery_tried` where none "
               "was better", lambda s: s.recovery.used if s.recovery else ""),
-        label("recovery_tried", "rungs in their order with the decisions each took", _tried),
-        count("recovery_decisions", "number of decisions taken anew",
+        label("recovery_tried", "rungs in their order, with their numbers of decisions", _tried),
+        count("recovery_decisions", "number of repeated decisions",
               lambda s: s.recovered.decisions if s.recovered else 0),
-        label("verdict_before", "verdict of the first schedule at this step, in either view; where "
-              "there was a recovery",
+        label("verdict_before", "verdict of the first schedule at this step, in either view; only "
+              "with a recovery",
               lambda s: s.recovery.before.verdicts([s.step])[0] if s.recovery else ""),
         number("violation_before_pu", "p.u.", "its violation",
                lambda s: s.recovery.before.largest_violation([s.step]) if s.recovery else NAN),
         number("recovery_eur", "EUR", "cost of the plan over the horizon less that of the first "
-               "one, one copy: an upper bound of what exactness costs",
+               "one, one copy: an upper bound of the cost of exactness",
                lambda s: s.recovered.cost_eur if s.recovered else NAN),
     ),
     group(
@@ -256,8 +256,8 @@ INTERVAL: Table[GridInterval] = table(
     group(
         "money", "of the interval, one copy",
         number("boundary_eur", "EUR", 'payment at the boundary: the import (export) price times '
-               'the exchange that no trade across has paid for; with `pricing = "lmp"` the nodal '
-               'price times the exchange, empty before the first nodal price',
+               'the exchange less the net purchase across; with `pricing = "lmp"` the nodal price '
+               'times the exchange, empty before the first nodal price',
                lambda s: s.dt_h * s.payment_eur_per_h),
         number("retail_eur", "EUR", "retail margin of the prosumers",
                lambda s: s.dt_h * s.trade_costs_eur_per_h[0]),

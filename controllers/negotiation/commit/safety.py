@@ -1,7 +1,7 @@
-"""When a commit is safe: every mixture of the schedules that agents may hold keeps AC limits.
+"""Safety of a commit: every mixture of the schedules that agents may hold keeps AC limits.
 
-An agent may hold any schedule that it was sent a commit for and has not reported on, so a new set
-of schedules is safe only if the network above carries every combination (docs/negotiation.md).
+An agent may hold any schedule with a commit sent and no report received, so a new set of
+schedules is safe only if the network above carries every combination (docs/negotiation.md).
 """
 
 from collections.abc import Callable, Mapping
