@@ -5,7 +5,7 @@ shared equation any trade would be a fixed point, and with shared limits of the 
 exchanges would; one common price leaves the variational equilibria.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,18 +23,6 @@ ROUNDS = 30
 _PRICE_RANGE = 100.0
 # price of leaving the exchange of an equilibrium that the follower cannot quite serve, EUR/MWh
 _DEVIATION_EUR_PER_MWH = 1000.0
-
-
-@dataclass
-class _Game:
-    """Final state of the turns: last answers, market, and reason for the end."""
-
-    market: Market
-    answers: dict[str, Response]
-    rounds: int = 0
-    change: float = np.inf
-    settled: bool = False
-    period: int = 0
 
 
 class Diagonalization:
@@ -57,19 +45,20 @@ class Diagonalization:
         follower, parameters = self.stage.follower, instance.parameters
         nodal = self.stage.pricing == "lmp" and follower is not None
         maker = self._maker(nodal)
-        market = maker.open(instance, limits=False, nodal=nodal)
-        game = self._play(maker, instance, market, nodal=nodal)
+        game = _Game(maker, instance, maker.open(instance, limits=False, nodal=nodal), nodal)
+        game.play()
         rounds = game.rounds
         if not nodal and follower is not None and parameters is not None:
-            served = self._served(maker, game.market, parameters)
-            if not served and all(a.x is not None for a in game.answers.values()):
+            found = all(answer.x is not None for answer in game.answers.values())
+            if not game.served(parameters) and found:
                 shared = maker.open(instance, limits=True, nodal=False)
                 if shared.message:
                     game.market.message = f"limits of {follower.grid_name}: {shared.message}"
                 else:
-                    game = self._play(maker, instance, shared, nodal=False)
+                    game = _Game(maker, instance, shared, nodal=False)
+                    game.play()
                     rounds += game.rounds
-        return self._decision(maker, game, instance, rounds, nodal)
+        return replace(game.decision(), rounds=rounds)
 
     def _maker(self, nodal: bool) -> MarketMaker:
         if nodal not in self._makers:
@@ -86,58 +75,63 @@ class Diagonalization:
             self._makers[nodal] = MarketMaker(stage, networks, variant, slope)
         return self._makers[nodal]
 
-    # ------------------------------------------------------------------ turns
 
-    def _play(
-        self, maker: MarketMaker, instance: StageInstance, market: Market, *, nodal: bool
-    ) -> _Game:
-        game = _Game(market, {})
-        seen: list[Floats] = []
+@dataclass
+class _Game:
+    """Turns of the active networks at one instance: market, last answers, reason for the end."""
+
+    maker: MarketMaker
+    instance: StageInstance
+    market: Market
+    nodal: bool
+    answers: dict[str, Response] = field(default_factory=dict)
+    rounds: int = 0
+    change: float = np.inf
+    settled: bool = False
+    period: int = 0
+
+    def play(self) -> None:
+        """Let the networks answer in turn until no answer moves, or answers repeat."""
+        market, seen = self.market, list[Floats]()
         asked: dict[str, Offer] = {}
-        while game.rounds < ROUNDS and not game.settled and not game.period:
-            game.rounds += 1
-            for name, network in maker.networks.items():
-                offer = maker.offer(market, name, instance.parameters if nodal else None)
+        while self.rounds < ROUNDS and not self.settled and not self.period:
+            self.rounds += 1
+            for name, network in self.maker.networks.items():
+                offer = self._offer(name)
                 if name in asked and same_offer(asked[name], offer):
                     continue
                 asked[name] = offer
-                answer = network.respond(instance.leaders[name], offer, nodal=nodal)
-                if name in game.answers and not self._moves(
-                    network, instance, offer, game.answers[name], answer, nodal
-                ):
+                answer = network.respond(self.instance.leaders[name], offer, nodal=self.nodal)
+                if name in self.answers and not self._moves(name, offer, answer):
                     continue
-                game.answers[name] = answer
+                self.answers[name] = answer
                 if answer.x is not None:
                     market.trade[name] = network.trade(answer.x)
                     market.exchange[name] = network.exchange(answer.x)
-            maker.clear(market, instance.parameters)
-            state = _state(maker, market)
+            self.maker.clear(market, self.instance.parameters)
+            state = self._state()
             if seen:
-                game.change = float(np.abs(state - seen[-1]).max())
-                game.settled = game.change <= tolerances.EQUILIBRIUM and _cleared(maker, market)
-            if not game.settled:
+                self.change = float(np.abs(state - seen[-1]).max())
+                self.settled = self.change <= tolerances.EQUILIBRIUM and self._cleared()
+            if not self.settled:
                 back = [k for k, old in enumerate(seen[:-1])
                         if np.abs(state - old).max() <= tolerances.EQUILIBRIUM]  # fmt: skip
-                still = game.change <= tolerances.EQUILIBRIUM
-                game.period = len(seen) - back[-1] if back and not still else 0
+                still = self.change <= tolerances.EQUILIBRIUM
+                self.period = len(seen) - back[-1] if back and not still else 0
             seen.append(state)
-        return game
 
-    def _moves(
-        self,
-        network: ActiveNetwork,
-        instance: StageInstance,
-        offer: Offer,
-        current: Response,
-        answer: Response,
-        nodal: bool,
-    ) -> bool:
+    def _offer(self, name: str) -> Offer:
+        parameters = self.instance.parameters if self.nodal else None
+        return self.maker.offer(self.market, name, parameters)
+
+    def _moves(self, name: str, offer: Offer, answer: Response) -> bool:
         """Return whether a new answer replaces the current one; at nodal prices it must gain."""
+        network, current = self.maker.networks[name], self.answers[name]
         if answer.x is None:
             return False
-        if not nodal or current.x is None:
+        if not self.nodal or current.x is None:
             return True
-        leader = instance.leaders[network.name]
+        leader = self.instance.leaders[name]
         stays = network.cost(leader, current.x, offer) + network.distance_cost(current.x, offer)
         stays += self._payment(network, offer, network.exchange(current.x))
         wanted = tolerances.EQUILIBRIUM_GAIN * max(1.0, abs(stays))
@@ -145,7 +139,7 @@ class Diagonalization:
 
     def _payment(self, network: ActiveNetwork, offer: Offer, exchange: Floats) -> float:
         """Nodal payment of all copies in EUR; NaN where the follower cannot serve them."""
-        follower = self.stage.follower
+        follower = self.maker.stage.follower
         assert follower is not None
         assert offer.parameters is not None
         x = network.multiplicity * exchange
@@ -154,53 +148,64 @@ class Diagonalization:
             return float("nan")
         return float(follower.horizon.dt_h @ (follower.prices(answer)[network.name] * x))
 
-    def _served(self, maker: MarketMaker, market: Market, parameters: Floats) -> bool:
+    def served(self, parameters: Floats) -> bool:
         """Return whether the follower can serve the active networks' exchange."""
-        follower = self.stage.follower
+        follower, networks = self.maker.stage.follower, self.maker.networks
         assert follower is not None
-        x = {n: network.multiplicity * market.exchange[n] for n, network in maker.networks.items()}
+        x = {n: network.multiplicity * self.market.exchange[n] for n, network in networks.items()}
         return follower.solve(follower.with_exchange(parameters, x)).status == "optimal"
+
+    def _state(self) -> Floats:
+        """Quantities and prices of a round, scaled to be compared with EQUILIBRIUM."""
+        market, parts = self.market, [self.market.trade_price / _PRICE_RANGE]
+        for n, network in self.maker.networks.items():
+            size = max(network.size_mw, 1e-9)
+            parts += [market.trade[n] / size, market.exchange[n] / size]
+            parts.append(market.exchange_price[n] / _PRICE_RANGE)
+        return np.concatenate(parts)
+
+    def _cleared(self) -> bool:
+        """Return whether trade clears and the follower can serve the answers."""
+        market, networks = self.market, self.maker.networks
+        size = float(np.mean([network.size_mw for network in networks.values()]))
+        worst = float(np.abs(self.maker.imbalance(market)).max())
+        if market.limits:
+            apart = [np.abs(market.exchange[n] - market.held[n]).max() for n in networks]
+            worst = max(worst, float(max(apart)))
+        return worst <= tolerances.EQUILIBRIUM * max(size, 1e-9)
 
     # ------------------------------------------------------------------ end
 
-    def _decision(
-        self,
-        maker: MarketMaker,
-        game: _Game,
-        instance: StageInstance,
-        rounds: int,
-        nodal: bool,
-    ) -> SchemeDecision:
-        market, messages = game.market, [_told(maker, game)]
-        if game.market.message:
-            messages.append(game.market.message)
+    def decision(self) -> SchemeDecision:
+        """Decision at the end of the turns, what does not clear cut, with remaining gains."""
+        market, networks, parameters = self.market, self.maker.networks, self.instance.parameters
+        messages = [self._end(), *([market.message] if market.message else [])]
         points = {
-            n: FeederPoint(answer.x, answer.report, maker.variant)
-            for n, answer in game.answers.items()
+            n: FeederPoint(answer.x, answer.report, self.maker.variant)
+            for n, answer in self.answers.items()
         }
         failed = [n for n, point in points.items() if point.x is None]
         if failed:
             messages.append(f"no best response of {', '.join(failed)}")
-            return SchemeDecision(points, rounds=rounds, messages=tuple(messages))
+            return SchemeDecision(points, messages=tuple(messages))
         x = {n: point.x for n, point in points.items() if point.x is not None}
-        cut = maker.cut_long_side(x)
-        if not game.settled and cut > 0.0:
+        cut = self.maker.cut_long_side(x)
+        if not self.settled and cut > 0.0:
             messages.append(f"trade across that does not clear is cut: {cut:.3g} MWh")
         points = {n: replace(point, x=x[n]) for n, point in points.items()}
-        shared = instance.parameters if market.limits else None
-        if shared is not None and not self._served(maker, market, shared):
-            points = self._within_limits(maker, market, instance, points, messages)
+        if market.limits and parameters is not None and not self.served(parameters):
+            points, message = self._within_limits(points)
+            messages.append(message)
             x = {n: point.x for n, point in points.items() if point.x is not None}
-        for n, network in maker.networks.items():
+        for n, network in networks.items():
             market.trade[n], market.exchange[n] = network.trade(x[n]), network.exchange(x[n])
         costs, gains = {}, {}
-        for n, network in maker.networks.items():
-            offer = maker.offer(market, n, instance.parameters if nodal else None)
-            leader = instance.leaders[n]
+        for n, network in networks.items():
+            offer, leader = self._offer(n), self.instance.leaders[n]
             cost = network.cost(leader, x[n], offer)
-            if nodal:
+            if self.nodal:
                 cost += self._payment(network, offer, market.exchange[n])
-            best = network.respond(leader, offer, nodal=nodal, alone=True)
+            best = network.respond(leader, offer, nodal=self.nodal, alone=True)
             gains[n] = cost - best.bound
             prices = offer.trade_price @ market.trade[n]
             prices += offer.exchange_price @ market.exchange[n]
@@ -208,59 +213,41 @@ class Diagonalization:
             report = replace(points[n].report, objective_eur=costs[n] / network.multiplicity)
             points[n] = replace(points[n], report=report)
         objective = sum(costs.values())
+        bound = objective - sum(gains.values())
         return SchemeDecision(
-            points,
-            objective,
-            objective - sum(gains.values()),
-            remaining_gain_eur=gains,
-            rounds=rounds,
-            messages=tuple(messages),
+            points, objective, bound, remaining_gain_eur=gains, messages=tuple(messages)
         )
 
-    def _within_limits(
-        self,
-        maker: MarketMaker,
-        market: Market,
-        instance: StageInstance,
-        points: dict[str, FeederPoint],
-        messages: list[str],
-    ) -> dict[str, FeederPoint]:
-        """Points nearest to the equilibrium's exchange that the follower can serve."""
-        program = self.stage.program(
-            maker.variant, follower=True, deviation_eur_per_mwh=_DEVIATION_EUR_PER_MWH
+    def _within_limits(self, points: dict[str, FeederPoint]) -> tuple[dict[str, FeederPoint], str]:
+        """Points nearest to the equilibrium's exchange that the follower can serve; a message."""
+        program = self.maker.stage.program(
+            self.maker.variant, follower=True, deviation_eur_per_mwh=_DEVIATION_EUR_PER_MWH
         )
-        solution = program.solve(program.data(instance.leaders, instance.parameters, market.held))
+        leaders, market = self.instance.leaders, self.market
+        solution = program.solve(program.data(leaders, self.instance.parameters, market.held))
         if not len(solution.x):
-            messages.append(f"the follower cannot serve the exchange ({solution.status})")
-            return points
-        found = dict(leader_points(program, instance.leaders, solution).points)
+            return points, f"the follower cannot serve the exchange ({solution.status})"
+        found = dict(leader_points(program, leaders, solution).points)
         moved = max(
             float(np.abs(network.exchange(point.x) - market.exchange[n]).max())
-            for n, network in maker.networks.items()
+            for n, network in self.maker.networks.items()
             if (point := found[n]).x is not None
         )
-        messages.append(f"exchange moved by at most {moved:.2g} MW into the follower's limits")
-        return found
+        return found, f"exchange moved by at most {moved:.2g} MW into the follower's limits"
 
-
-def _state(maker: MarketMaker, market: Market) -> Floats:
-    """Quantities and prices of a round, scaled to be compared with EQUILIBRIUM."""
-    parts = [market.trade_price / _PRICE_RANGE]
-    for n, network in maker.networks.items():
-        size = max(network.size_mw, 1e-9)
-        parts += [market.trade[n] / size, market.exchange[n] / size]
-        parts.append(market.exchange_price[n] / _PRICE_RANGE)
-    return np.concatenate(parts)
-
-
-def _cleared(maker: MarketMaker, market: Market) -> bool:
-    """Return whether trade clears and the follower can serve the answers."""
-    size = float(np.mean([network.size_mw for network in maker.networks.values()]))
-    worst = float(np.abs(maker.imbalance(market)).max())
-    if market.limits:
-        apart = [np.abs(market.exchange[n] - market.held[n]).max() for n in maker.networks]
-        worst = max(worst, float(max(apart)))
-    return worst <= tolerances.EQUILIBRIUM * max(size, 1e-9)
+    def _end(self) -> str:
+        """Describe the end of the turns."""
+        if self.settled:
+            how = f"settled after {self.rounds} rounds"
+        elif self.period:
+            how = f"cycles: best responses repeat every {self.period} rounds"
+        else:
+            how = f"not settled after {self.rounds} rounds"
+        open_mw = float(np.abs(self.maker.imbalance(self.market)).max())
+        return (
+            f"{how}; last change {self.change:.1e} of the devices' power, trade open by at most "
+            f"{open_mw:.1e} MW a network"
+        )
 
 
 def same_offer(one: Offer, other: Offer) -> bool:
@@ -276,18 +263,3 @@ def same_offer(one: Offer, other: Offer) -> bool:
     if one.parameters is not None and other.parameters is not None:
         pairs.append((one.parameters, other.parameters))
     return all(np.allclose(a, b, rtol=0.0, atol=1e-9) for a, b in pairs)
-
-
-def _told(maker: MarketMaker, game: _Game) -> str:
-    """Describe the end of the turns."""
-    if game.settled:
-        how = f"settled after {game.rounds} rounds"
-    elif game.period:
-        how = f"cycles: best responses repeat every {game.period} rounds"
-    else:
-        how = f"not settled after {game.rounds} rounds"
-    open_mw = float(np.abs(maker.imbalance(game.market)).max())
-    return (
-        f"{how}; last change {game.change:.1e} of the devices' power, trade open by at most "
-        f"{open_mw:.1e} MW a network"
-    )
