@@ -78,7 +78,7 @@ class BilevelSolver:
             problem = problem or refused
             best = best if audited is None else audited
             seconds = time.perf_counter() - started
-            ended = _judged(self._measured(data, best.outcome), options, seconds).status
+            ended, _, _ = _judged(self._measured(data, best.outcome), options, seconds)
             if (audited is not None and ended != "open") or ended in ("time_limit", "node_limit"):
                 break
         if problem and best.verdict is None:
@@ -197,23 +197,23 @@ class BilevelSolver:
     ) -> BilevelSolution:
         seconds = time.perf_counter() - started
         outcome, layout = self._measured(data, best.outcome), self.form.layout
-        end = _judged(outcome, options, seconds)
+        status, gap, message = _judged(outcome, options, seconds)
         z, found, nan, none = outcome.z, bool(len(outcome.z)), float("nan"), np.zeros(0)
         return BilevelSolution(
-            status=end.status,
+            status=status,
             x=z[layout.x] if found else none,
             y=z[layout.y] if found else none,
             w=z[layout.w] if found else none,
             nu=z[layout.nu] if found else none,
             objective=outcome.objective if found else nan,
             bound=outcome.bound,
-            gap=end.gap,
+            gap=gap,
             follower_gap=best.verdict.follower_gap if best.verdict else nan,
             kkt_residual=best.verdict.residual if best.verdict else nan,
             nodes=outcome.nodes,
             solve_s=seconds,
             method=options.method,
-            message=end.message,
+            message=message,
             big_m_active=outcome.big_m_active,
             log=outcome.log,
         )
@@ -227,40 +227,34 @@ class _Audited:
     verdict: Audit | None
 
 
-@dataclass(frozen=True)
-class _End:
-    """Status, gap and message of a solve; `gap` is (objective - bound) / max(1, |objective|)."""
+def _judged(
+    outcome: Outcome, options: BilevelOptions, seconds: float
+) -> tuple[BilevelStatus, float, str]:
+    """Return status, gap and message of an outcome whose point, if any, passed the audit.
 
-    status: BilevelStatus
-    gap: float
-    message: str
-
-
-def _relative_gap(objective: float, bound: float) -> float:
-    """Gap between a point's objective and a bound."""
-    return max(objective - bound, 0.0) / max(1.0, abs(objective))
-
-
-def _judged(outcome: Outcome, options: BilevelOptions, seconds: float) -> _End:
-    """Return status and message of an outcome whose point, if any, passed the audit."""
+    The gap is (objective - bound) / max(1, |objective|).
+    """
     by = f" ({outcome.message})" if outcome.message else ""
     wanted = f"{options.gap:g} was requested"
     found = bool(len(outcome.z))
-    gap = _relative_gap(outcome.objective, outcome.bound) if found else float("nan")
+    gap = float("nan")
+    if found:
+        size = max(1.0, abs(outcome.objective))
+        gap = max(outcome.objective - outcome.bound, 0.0) / size
     if found and gap <= options.gap:
-        return _End("optimal", gap, f"a gap of {gap:.1e} is proven, {wanted}{by}")
+        return "optimal", gap, f"a gap of {gap:.1e} is proven, {wanted}{by}"
     if not found and outcome.status == "infeasible":
-        return _End("infeasible", gap, f"no point meets the rows of leader and follower{by}")
+        return "infeasible", gap, f"no point meets the rows of leader and follower{by}"
     if not found and outcome.status == "unbounded":
-        return _End("unbounded", gap, f"the leader's objective has no bound{by}")
+        return "unbounded", gap, f"the leader's objective has no bound{by}"
     proven = f"a gap of {gap:.1e} is proven, {wanted}{by}" if found else f"no point was found{by}"
     if options.time_limit_s is not None and seconds >= options.time_limit_s:
         text = f"time limit of {options.time_limit_s:g} s reached: {proven}"
-        return _End("time_limit", gap, text)
+        return "time_limit", gap, text
     if options.node_limit is not None and outcome.nodes >= options.node_limit:
         text = f"limit of {options.node_limit} nodes reached: {proven}"
-        return _End("node_limit", gap, text)
-    return _End("open", gap, f"the search ended before the requested gap: {proven}")
+        return "node_limit", gap, text
+    return "open", gap, f"the search ended before the requested gap: {proven}"
 
 
 def _half(options: BilevelOptions) -> BilevelOptions:

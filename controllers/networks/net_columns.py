@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 from pandapower.auxiliary import pandapowerNet
 
-from stackelgrid.controllers.networks.net_columns_declared import DECLARED
-from stackelgrid.controllers.networks.net_columns_types import (
+from stackelgrid.controllers.networks.net_columns_declared import (
+    DECLARED,
     FEEDER,
     TRANSMISSION,
     Column,

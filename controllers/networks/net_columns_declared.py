@@ -1,18 +1,67 @@
 """Declarations of the columns of all tables of pandapower (net_columns.py)."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
 from typing import Any
 
-from stackelgrid.controllers.networks.net_columns_types import (
-    FEEDER,
-    TRANSMISSION,
-    Column,
-    honoured,
-    no_effect,
-    refused,
-    refused_table,
-    replaced,
-    unused_table,
-)
+# scopes of a declaration; empty: any grid
+TRANSMISSION, FEEDER = "transmission", "feeder"
+
+
+class Treatment(StrEnum):
+    """Treatment of a column."""
+
+    HONOURED = "honoured"
+    REPLACED = "replaced by the scenario"
+    REFUSED = "refused"
+    NO_EFFECT = "without effect"
+
+
+@dataclass(frozen=True)
+class Column:
+    """Declaration of one column, or of a whole table (empty `column`).
+
+    `accepts` decides whether a value that is not empty is accepted; without it every value is,
+    or another check decides. `scope` limits the declaration to transmission grids or feeders.
+    """
+
+    table: str
+    column: str
+    treatment: Treatment
+    reason: str
+    accepts: Callable[[Any], bool] | None = None
+    scope: str = ""
+
+
+def _declare(
+    treatment: Treatment,
+    table: str,
+    columns: str,
+    reason: str,
+    scope: str = "",
+    accepts: Callable[[Any], bool] | None = None,
+) -> tuple[Column, ...]:
+    """Declare columns of a table.
+
+    treatment: what happens to their values.
+    table: table of pandapower.
+    columns: their names, separated by spaces; empty for the whole table.
+    reason: use of the columns or accepted values, for messages and `validate --explain`.
+    scope: transmission grids or feeders only; empty: any grid.
+    accepts: returns whether a value that is not empty is accepted.
+    """
+    return tuple(
+        Column(table, column, treatment, reason, accepts, scope)
+        for column in columns.split() or [""]
+    )
+
+
+honoured = partial(_declare, Treatment.HONOURED)  # used as pandapower does
+replaced = partial(_declare, Treatment.REPLACED)
+refused = partial(_declare, Treatment.REFUSED)  # a table without model, or restricted values
+no_effect = partial(_declare, Treatment.NO_EFFECT)
 
 _SHORT_CIRCUIT = "short-circuit calculations only"
 _LABEL = "a label"
@@ -91,7 +140,7 @@ DECLARED: tuple[Column, ...] = (
     *no_effect("gen", "slack_weight", _SLACK_WEIGHT),
     *no_effect("gen", "sn_mva", "a rating that power flow and OPF do not use"),
     *no_effect("gen", "type", _LABEL),
-    *refused("gen", "reactive_capability_curve", _CURVE, _falsy),
+    *refused("gen", "reactive_capability_curve", _CURVE, accepts=_falsy),
     *no_effect("gen", "id_q_capability_characteristic curve_style", "only with a capability curve"),
     *no_effect(
         "gen", "vn_kv xdss_pu rdss_ohm cos_phi power_station_trafo pg_percent", _SHORT_CIRCUIT
@@ -116,7 +165,7 @@ DECLARED: tuple[Column, ...] = (
     *honoured("sgen", "min_p_mw max_p_mw", "limits of a dispatched unit, which needs both"),
     *honoured("sgen", "min_q_mvar max_q_mvar", "must contain what the unit does (0 of a unit)"),
     *honoured("sgen", "phase min_power_factor", "columns of this project: connection, inverter"),
-    *refused("sgen", "reactive_capability_curve", _CURVE, _falsy),
+    *refused("sgen", "reactive_capability_curve", _CURVE, accepts=_falsy),
     *no_effect(
         "sgen", "id_q_capability_characteristic curve_style", "only with a capability curve"
     ),
@@ -129,7 +178,7 @@ DECLARED: tuple[Column, ...] = (
         "load",
         "controllable",
         "loads that are shed at a price have no model here; False is accepted",
-        _falsy,
+        accepts=_falsy,
     ),
     *no_effect("load", "min_p_mw max_p_mw min_q_mvar max_q_mvar", "only of controllable loads"),
     *honoured(
@@ -181,37 +230,37 @@ DECLARED: tuple[Column, ...] = (
         "poly_cost",
         "cq0_eur cq1_eur_per_mvar cq2_eur_per_mvar2",
         "reactive power has no price here; 0 is accepted",
-        _zero,
+        accepts=_zero,
     ),
     *no_effect(
         "poly_cost", "redispatch_up_eur_per_mw redispatch_down_eur_per_mw", "redispatch only"
     ),
     *honoured("pwl_cost", "element et points power_type", "refused for every element in service"),
     # ----------------------------------------------------------------- elements without a model
-    *refused_table("asymmetric_sgen", "single-phase generators: an sgen with phase is accepted"),
-    *refused_table("motor", "a load of the same power is accepted"),
-    *refused_table("ward", "loads and shunts are accepted"),
-    *refused_table("xward", "loads, shunts and generators are accepted"),
-    *refused_table("dcline", "two loads, or a load and a generator, are accepted"),
-    *refused_table("svc", "a shunt is accepted"),
-    *refused_table("ssc", "a gen is accepted"),
-    *refused_table("vsc", _CONVERTER),
-    *refused_table("bi_vsc", _CONVERTER),
-    *refused_table("b2b_vsc", _CONVERTER),
-    *refused_table("vsc_stacked", _CONVERTER),
-    *refused_table("vsc_bipolar", _CONVERTER),
-    *refused_table("bus_dc", _CONVERTER),
-    *refused_table("line_dc", _CONVERTER),
-    *refused_table("load_dc", _CONVERTER),
-    *refused_table("source_dc", _CONVERTER),
+    *refused("asymmetric_sgen", "", "single-phase generators: an sgen with phase is accepted"),
+    *refused("motor", "", "a load of the same power is accepted"),
+    *refused("ward", "", "loads and shunts are accepted"),
+    *refused("xward", "", "loads, shunts and generators are accepted"),
+    *refused("dcline", "", "two loads, or a load and a generator, are accepted"),
+    *refused("svc", "", "a shunt is accepted"),
+    *refused("ssc", "", "a gen is accepted"),
+    *refused("vsc", "", _CONVERTER),
+    *refused("bi_vsc", "", _CONVERTER),
+    *refused("b2b_vsc", "", _CONVERTER),
+    *refused("vsc_stacked", "", _CONVERTER),
+    *refused("vsc_bipolar", "", _CONVERTER),
+    *refused("bus_dc", "", _CONVERTER),
+    *refused("line_dc", "", _CONVERTER),
+    *refused("load_dc", "", _CONVERTER),
+    *refused("source_dc", "", _CONVERTER),
     # --------------------------------------------------------------------- beside the elements
-    *unused_table("measurement", "state estimation only"),
-    *unused_table("group", "groups of elements, for selection only"),
-    *unused_table("characteristic", "used through the elements that name one"),
-    *unused_table("q_capability_curve_table", "used through the elements that name one"),
-    *unused_table("q_capability_characteristic", "used through the elements that name one"),
-    *unused_table("bus_geodata", "coordinates of an older pandapower"),
-    *unused_table("line_geodata", "coordinates of an older pandapower"),
+    *no_effect("measurement", "", "state estimation only"),
+    *no_effect("group", "", "groups of elements, for selection only"),
+    *no_effect("characteristic", "", "used through the elements that name one"),
+    *no_effect("q_capability_curve_table", "", "used through the elements that name one"),
+    *no_effect("q_capability_characteristic", "", "used through the elements that name one"),
+    *no_effect("bus_geodata", "", "coordinates of an older pandapower"),
+    *no_effect("line_geodata", "", "coordinates of an older pandapower"),
     # ------------------------------------------------------------------------------- lines
     *honoured(
         "line",
@@ -269,19 +318,20 @@ DECLARED: tuple[Column, ...] = (
     *honoured("trafo", "name", _LABEL),
     *no_effect("trafo", "std_type", _LABEL),
     *no_effect("trafo", "oltc power_station_unit pt_percent", _SHORT_CIRCUIT),
-    *refused_table("trafo3w", "three two-winding transformers are accepted"),
-    *refused_table("impedance", "a line of the same impedance is accepted"),
-    *refused_table("tcsc", "a line is accepted"),
+    *refused("trafo3w", "", "three two-winding transformers are accepted"),
+    *refused("impedance", "", "a line of the same impedance is accepted"),
+    *refused("tcsc", "", "a line is accepted"),
     # ----------------------------------------------------------------------------- switches
     *honoured("switch", "bus element et closed z_ohm", "closed ties fuse buses, open ones cut"),
     *no_effect("switch", "name type", _LABEL),
     *no_effect("switch", "in_ka", "the current through a switch is not computed"),
     # -------------------------------------------------------------------------- controllers
-    *unused_table(
+    *no_effect(
         "controller",
+        "",
         "runpp ignores controllers too; profiles and set points are the scenario's; one of a tap "
         "is replaced by an oltc boundary or refused",
     ),
-    *unused_table("trafo_characteristic_table", "used through the transformers that name one"),
-    *unused_table("shunt_characteristic_table", "used through the shunts that name one"),
+    *no_effect("trafo_characteristic_table", "", "used through the transformers that name one"),
+    *no_effect("shunt_characteristic_table", "", "used through the shunts that name one"),
 )

@@ -76,11 +76,11 @@ def convex_maximum(
     if triu(program.quadratic, 1).nnz:
         raise SolverError("the objective has products of two variables; squares are accepted")
     _check_pairs(program, exclusive)
-    split = Splitting(program).blocks(data)
+    blocks, consistent = Splitting(program).blocks(data)
     x = np.full(program.variables, np.nan)
-    status: SearchStatus = "optimal" if split.consistent else "infeasible"
+    status: SearchStatus = "optimal" if consistent else "infeasible"
     value, bound, nodes = data.offset, data.offset, 0
-    for block in split.blocks:
+    for block in blocks:
         if status not in ("optimal", "limit"):
             break
         at = {int(c): i for i, c in enumerate(block.columns)}

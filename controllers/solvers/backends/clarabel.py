@@ -19,7 +19,6 @@ from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Sol
 from stackelgrid.controllers.solvers.reduce.dual_bound import DualBound
 from stackelgrid.controllers.solvers.reduce.reduction import Reduction
 from stackelgrid.controllers.solvers.reduce.scaling import cost_unit, equilibrate
-from stackelgrid.profiles.arrays import Floats
 
 _STATUS: dict[str, SolverStatus] = {
     "Solved": "optimal",
@@ -141,7 +140,7 @@ class ClarabelSolver:
     ) -> tuple[Solution, float]:
         """Solve, and call "failed" whatever violates a row by more than the tolerance."""
         result = form.solve(data, attempt)
-        status, message = _STATUS.get(result.message, "failed"), result.message
+        status, message = result.status, result.message
         violation = bound = _NAN
         left_out = np.zeros(0)
         if status == "optimal":
@@ -162,15 +161,12 @@ class ClarabelSolver:
                 elif not attempt.refinements:
                     status, message = "failed", f"{message}, but its multipliers prove no bound"
         solved = status == "optimal"
-        solution = Solution(
+        solution = replace(
+            result,
             status=status,
-            x=result.x,
-            dual=result.dual,
             objective=self.program.objective(result.x, data) if solved else _NAN,
             bound=bound if solved else _NAN,
             violation=violation,
-            iterations=result.iterations,
-            solve_s=0.0,
             message=message,
         )
         return solution, float(left_out.max(initial=0.0)) if solved or not form.lean else np.inf
@@ -188,17 +184,6 @@ class RefinedClarabelSolver(ClarabelSolver):
         if tolerance is None:
             return precise
         return (_Attempt(tolerance, _FEASIBILITY, 1, scaled=True), *precise)
-
-
-@dataclass(frozen=True)
-class _Result:
-    """Answer of Clarabel in the rows and columns of the whole program."""
-
-    message: str
-    x: Floats
-    dual: Floats
-    bound: float
-    iterations: int
 
 
 class _Form:
@@ -225,8 +210,8 @@ class _Form:
         """Check if the reduction is exact for these data."""
         return self._reduction is None or self._reduction.holds(data)
 
-    def solve(self, data: ProgramData, attempt: _Attempt) -> _Result:
-        """Answer for one instance, mapped back to the whole program."""
+    def solve(self, data: ProgramData, attempt: _Attempt) -> Solution:
+        """Solve one instance and map the solution back to the whole program, unchecked."""
         own = data if self._reduction is None else self._reduction.data(data)
         q, b = self._scaling.column * own.q, self._scaling.row * own.b
         # to rounding the tolerance is that of the objective in EUR, however small it is
@@ -245,13 +230,9 @@ class _Form:
         dual = unit * self._scaling.row * np.array(result.z)
         if self._reduction is not None:
             x, dual = self._reduction.point(x, data.b), self._reduction.dual(dual, data.q)
-        return _Result(
-            message=str(result.status),
-            x=x,
-            dual=dual,
-            bound=unit * float(result.obj_val_dual) + own.offset,
-            iterations=int(result.iterations),
-        )
+        message, bound = str(result.status), unit * float(result.obj_val_dual) + own.offset
+        status, iterations = _STATUS.get(message, "failed"), int(result.iterations)
+        return Solution(status, x, dual, _NAN, bound, _NAN, iterations, 0.0, message)
 
 
 def _settings(attempt: _Attempt) -> Any:

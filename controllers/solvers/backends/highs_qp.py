@@ -43,11 +43,11 @@ class QuadraticSolver:
     def solve(self, data: ProgramData) -> Solution:
         """Solve one instance; there are no multipliers, so the bound is the objective."""
         started = time.perf_counter()
-        program, split = self.program, self._splitting.blocks(data)
+        program, (blocks, consistent) = self.program, self._splitting.blocks(data)
         x = np.full(program.variables, np.nan)
-        status: SolverStatus = "optimal" if split.consistent else "infeasible"
-        message = "" if split.consistent else "a row without variables is violated"
-        for k, block in enumerate(split.blocks):
+        status: SolverStatus = "optimal" if consistent else "infeasible"
+        message = "" if consistent else "a row without variables is violated"
+        for k, block in enumerate(blocks):
             if status != "optimal":
                 break
             status, message, x[block.columns] = _solve(block)

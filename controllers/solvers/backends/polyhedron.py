@@ -40,14 +40,6 @@ class Block:
         return float(0.5 * y @ product(self.quadratic, y) + self.q @ y)
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """All blocks of one instance; `consistent` is False where a row without variables fails."""
-
-    blocks: tuple[Block, ...]
-    consistent: bool
-
-
 class Splitting:
     """Blocks of one program, found once; rows with one variable become bounds.
 
@@ -99,8 +91,8 @@ class Splitting:
             )
         self._shapes = tuple(shapes)
 
-    def blocks(self, data: ProgramData) -> Blocks:
-        """Blocks of one instance."""
+    def blocks(self, data: ProgramData) -> tuple[tuple[Block, ...], bool]:
+        """Blocks of one instance, and whether all rows without variables hold."""
         low, high = np.where(self._equation, data.b, -np.inf), data.b
         lower, upper = np.full(self._variables, -np.inf), np.full(self._variables, np.inf)
         ends = np.sort(
@@ -120,4 +112,4 @@ class Splitting:
             )
             for shape in self._shapes
         )
-        return Blocks(blocks, bool((missed <= _EMPTY_ROW).all()))
+        return blocks, bool((missed <= _EMPTY_ROW).all())

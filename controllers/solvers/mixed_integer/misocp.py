@@ -31,7 +31,7 @@ from stackelgrid.controllers.solvers.mixed_integer.incumbent import (
 )
 from stackelgrid.controllers.solvers.mixed_integer.master import Master, MasterForm
 from stackelgrid.controllers.solvers.mixed_integer.outer_approximation import OuterApproximation
-from stackelgrid.controllers.solvers.mixed_integer.priced_rows import Bound, Limits, PricedRows
+from stackelgrid.controllers.solvers.mixed_integer.priced_rows import PricedRows
 from stackelgrid.controllers.solvers.reduce.restricted import (
     RestrictedProgram,
     least_violation,
@@ -163,13 +163,14 @@ class _Search(Incumbent):
         restricted = self._restrict(values)
         if self.closed():
             return self.end("optimal", "closed by the restricted program")
-        if self.options.price_restricted:
-            self._price_restricted(values, restricted)
+        solved = restricted if restricted and restricted.status == "optimal" else None
+        if solved is not None and self.options.price_restricted:
+            self._price(self.solver.restricted.join_dual(solved.dual), solved.bound, values)
             if self.closed():
                 return self.end("optimal", "closed by the prices of the restricted program")
         if self.exhausted():
             return self.end("limit", "stopped by a limit before the outer approximation")
-        self._price_relaxed()
+        self._price(relaxation.dual, relaxation.bound)
         if self.closed():
             return self.end("optimal", "closed by the Lagrangian bound")
         master = Master(self.solver.form, self.data, bounds)
@@ -258,39 +259,23 @@ class _Search(Incumbent):
         self.note("restricted")
         return solution
 
-    def _price_restricted(self, values: Floats, restricted: Solution | None) -> None:
-        """Raise the bound by the integers' own rows at the restricted program's multipliers."""
-        if restricted is None or restricted.status != "optimal" or not self.solver.priced.useful:
+    def _price(self, dual: Floats, bound: float, fixed: Floats | None = None) -> None:
+        """Raise the bound by the integers' own rows at multipliers of the program's rows."""
+        if not self.solver.priced.useful:
             return
-        self._raise_to(
-            self.solver.priced.at_restricted(
-                self.data,
-                self.solver.restricted.join_dual(restricted.dual),
-                restricted.bound,
-                values,
-                self._priced_limits(),
-            )
-        )
-
-    def _price_relaxed(self) -> None:
-        """Raise the bound by the integers' own rows at the relaxation's multipliers."""
-        if self.solver.priced.useful:
-            limits = self._priced_limits()
-            self._raise_to(self.solver.priced.at_relaxation(self.data, self.relaxation, limits))
-
-    def _priced_limits(self) -> Limits:
         size = max(1.0, abs(self.objective) if np.isfinite(self.objective) else abs(self.bound))
         left = self.nodes_left()
-        return Limits(
+        found, nodes = self.solver.priced.bound(
+            self.data,
+            dual,
+            bound,
+            fixed,
             absolute_gap=0.05 * self.options.gap * size,
             nodes=_PRICED_NODES if left is None else min(left, _PRICED_NODES),
             seconds=self.deadline.left,
         )
-
-    def _raise_to(self, found: Bound) -> None:
-        bound, nodes = found
         self.nodes += nodes
-        self.raise_bound(bound)
+        self.raise_bound(found)
         self.note("priced rows")
 
     # ------------------------------------------------------------------ ends

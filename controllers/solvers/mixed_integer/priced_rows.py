@@ -13,28 +13,14 @@ integers, whose own c = q + A_N' z_N (N: all other rows) is taken instead; where
 are the best ones at its prices, its own value is the bound.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.sparse import coo_array, csc_array, csr_array
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.solvers.backends.highs import LinearMaster
 from stackelgrid.controllers.solvers.bound_rows import BoundRows
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.profiles.arrays import Floats, Ints
-
-Bound = tuple[float, int]
-"""Lower bound (-inf where HiGHS proved nothing), and the nodes it took."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Stopping rules of HiGHS."""
-
-    absolute_gap: float
-    nodes: int
-    seconds: float | None
 
 
 class PricedRows:
@@ -73,21 +59,31 @@ class PricedRows:
         self._integer_columns = program.integer[integer >= 0]
         self.useful = len(self._integer) > 0 and len(self._columns) < program.variables
 
-    def at_relaxation(self, data: ProgramData, relaxation: Solution, limits: Limits) -> Bound:
-        """Lower bound at the multipliers of the relaxation."""
-        return self._bound(data, relaxation.dual, relaxation.bound, limits)
+    def bound(
+        self,
+        data: ProgramData,
+        dual: Floats,
+        value: float,
+        fixed: Floats | None,
+        *,
+        absolute_gap: float,
+        nodes: int,
+        seconds: float | None,
+    ) -> tuple[float, int]:
+        """Return a lower bound (-inf where HiGHS proved nothing), and the nodes it took.
 
-    def at_restricted(
-        self, data: ProgramData, dual: Floats, bound: float, values: Floats, limits: Limits
-    ) -> Bound:
-        """Lower bound at multipliers (rows,) and dual objective found with the integers fixed."""
-        if not self._all_kept:
-            return -np.inf, 0
-        columns = self._program.integer
-        fixed = data.q[columns] + self._program.matrix[:, columns].T @ dual
-        return self._bound(data, dual, bound - float(values @ fixed), limits)
-
-    def _bound(self, data: ProgramData, dual: Floats, value: float, limits: Limits) -> Bound:
+        data: vectors of the instance.
+        dual: multipliers (rows,).
+        value: their dual objective.
+        fixed: values of the integers with which they were found; None for the relaxation.
+        absolute_gap, nodes, seconds: stopping rules of HiGHS.
+        """
+        if fixed is not None:
+            if not self._all_kept:
+                return -np.inf, 0
+            columns = self._program.integer
+            priced = data.q[columns] + self._program.matrix[:, columns].T @ dual
+            value -= float(fixed @ priced)
         z: Floats = dual[self._rows].copy()
         z[~self._equal] = np.maximum(z[~self._equal], 0.0)
         cost = -(self._matrix.T @ z)
@@ -108,9 +104,9 @@ class PricedRows:
             row_upper=right[many],
         )
         result = master.solve(
-            absolute_gap=limits.absolute_gap / unit,
-            node_limit=limits.nodes,
-            time_limit_s=limits.seconds,
+            absolute_gap=absolute_gap / unit,
+            node_limit=nodes,
+            time_limit_s=seconds,
         )
         if result.status not in ("optimal", "limit"):
             return -np.inf, result.nodes

@@ -43,14 +43,14 @@ def test_both_methods_find_the_same_optimum(day):
     solver = ClarabelSolver(program)
     for seed in range(8):
         instance = data(seed)
-        assert len(Splitting(program).blocks(instance).blocks) >= 24
+        assert len(Splitting(program).blocks(instance)[0]) >= 24
         known, found = solver.solve(instance), QuadraticSolver(program).solve(instance)
         assert (known.status, found.status) == ("optimal", "optimal"), found.message
         assert found.objective == pytest.approx(known.objective, rel=1e-7)
         assert found.violation < 1e-7
     # the active-set method fails on some of these; tangents alone find the same
     instance, cost = data(0), 0.0
-    for block in Splitting(program).blocks(instance).blocks:
+    for block in Splitting(program).blocks(instance)[0]:
         status, message, x = highs_qp.minimise_by_tangents(block)
         assert (status, message) == ("optimal", "tangents")
         cost += block.cost(x)
