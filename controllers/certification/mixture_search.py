@@ -1,7 +1,7 @@
 """Search of the worst mixture of the possible schedules of the grids below another one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,16 +55,16 @@ class AcMixtures:
         return not np.isfinite(self.excess).all()
 
 
-class MixtureNetwork(Protocol):
-    """Grid at its own consumption and dispatch, solved for exchanges of the grids below."""
+@dataclass(frozen=True)
+class MixtureNetwork:
+    """Grid at its own consumption and dispatch, for exchanges of the grids below.
 
-    def solve(self, step: int, p_mw: Floats, q_mvar: Floats) -> AcMixtures:
-        """AC power flows of exchanges (grids below, columns) at a step."""
-        ...
+    `solve` runs AC power flows of exchanges (grids below, columns) at a step; `describe` names the
+    element with the largest violation at exchanges (grids below,) of a step.
+    """
 
-    def describe(self, step: int, p_mw: Floats, q_mvar: Floats) -> str:
-        """Element with the largest violation at exchanges (grids below,) of a step."""
-        ...
+    solve: Callable[[int, Floats, Floats], AcMixtures]
+    describe: Callable[[int, Floats, Floats], str]
 
 
 def check_mixtures(

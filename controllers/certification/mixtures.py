@@ -91,7 +91,9 @@ class RadialMixtures:
         own = np.empty((2, n, steps))
         own[:, self._order] = own_p_mw, own_q_mvar
         known = read_choices(name, tuple(self.children), choices, steps)
-        return check_mixtures(_RadialPoint(self, own, vm_slack_pu), known, steps, before_pu)
+        point = _RadialPoint(self, own, vm_slack_pu)
+        network = MixtureNetwork(point.solve, point.describe)
+        return check_mixtures(network, known, steps, before_pu)
 
 
 class _RadialPoint:
@@ -194,8 +196,20 @@ class TransmissionMixtures:
         check_values(name, "load_p_mw", load_p_mw, (buses, steps))
         check_values(name, "load_q_mvar", load_q_mvar, (buses, steps))
         known = read_choices(name, tuple(self.children), choices, steps)
-        point = _TransmissionPoint(self, unit_p_mw, load_p_mw, load_q_mvar)
-        return check_mixtures(point, known, steps, before_pu)
+
+        def certified(
+            step: int, p_mw: Floats, q_mvar: Floats
+        ) -> tuple[TransmissionCertificate, AcMixtures]:
+            unit = np.repeat(unit_p_mw[:, [step]], p_mw.shape[1], axis=1)
+            load_p = load_p_mw[:, [step]] + self.at_bus @ p_mw
+            return self.certified(unit, load_p, load_q_mvar[:, [step]] + self.at_bus @ q_mvar)
+
+        def describe(step: int, p_mw: Floats, q_mvar: Floats) -> str:
+            worst = certified(step, p_mw[:, None], q_mvar[:, None])[0].worst[0]
+            return worst or "a limit is just reached"
+
+        network = MixtureNetwork(lambda step, p, q: certified(step, p, q)[1], describe)
+        return check_mixtures(network, known, steps, before_pu)
 
     def certified(
         self, unit_p_mw: Floats, load_p_mw: Floats, load_q_mvar: Floats
@@ -216,33 +230,6 @@ class TransmissionMixtures:
         loading = (found.loading * np.where(flow < 0.0, -1.0, 1.0))[self._rated]
         excess = _excess(beyond, loading, ~np.isnan(found.violation_pu))
         return found, AcMixtures(beyond, loading.astype(np.complex128), excess)
-
-
-class _TransmissionPoint:
-    """A transmission network at its dispatch (units, T) and own consumption (n, T)."""
-
-    def __init__(
-        self, grid: TransmissionMixtures, unit_p_mw: Floats, load_p_mw: Floats, load_q_mvar: Floats
-    ) -> None:
-        self._grid = grid
-        self._unit_p, self._load_p, self._load_q = unit_p_mw, load_p_mw, load_q_mvar
-
-    def solve(self, step: int, p_mw: Floats, q_mvar: Floats) -> AcMixtures:
-        """AC power flows of exchanges (grids below, columns)."""
-        return self._certified(step, p_mw, q_mvar)[1]
-
-    def describe(self, step: int, p_mw: Floats, q_mvar: Floats) -> str:
-        """Largest violation at exchanges (grids below,)."""
-        worst = self._certified(step, p_mw[:, None], q_mvar[:, None])[0].worst[0]
-        return worst or "a limit is just reached"
-
-    def _certified(
-        self, step: int, p_mw: Floats, q_mvar: Floats
-    ) -> tuple[TransmissionCertificate, AcMixtures]:
-        at_bus = self._grid.at_bus
-        unit = np.repeat(self._unit_p[:, [step]], p_mw.shape[1], axis=1)
-        load_p, load_q = self._load_p[:, [step]], self._load_q[:, [step]]
-        return self._grid.certified(unit, load_p + at_bus @ p_mw, load_q + at_bus @ q_mvar)
 
 
 def _incidence(buses: int, position: Ints) -> Floats:
