@@ -145,10 +145,10 @@ class KktForm:
         )
         kinds = np.concatenate(
             [
-                _kinds(leader),
-                _kinds(follower),
+                leader.kinds,
+                follower.kinds,
                 np.zeros(program.n_y + n_w, dtype=np.int64),
-                _kinds(follower)[follower.zero :],
+                follower.kinds[follower.zero :],
             ]
         )
         return csr_array(matrix), kinds
@@ -187,9 +187,3 @@ class KktForm:
             f": product {first}*{second}; a price times {second} is accepted where the price is "
             "the dual of a constraint of the follower (follower_duals)"
         )
-
-
-def _kinds(program: ConicProgram) -> Ints:
-    """Return 0 for equations, 1 for inequalities, 2 for rows of cones."""
-    counts = (program.zero, program.nonneg, sum(program.cones))
-    return np.repeat(np.arange(3, dtype=np.int64), counts)

@@ -92,6 +92,12 @@ class ConicProgram:
         """The full matrix P."""
         return symmetric(self.quadratic)
 
+    @property
+    def kinds(self) -> Ints:
+        """Kind of every row: 0 for equations, 1 for inequalities, 2 for rows of cones."""
+        counts = (self.zero, self.nonneg, self.rows - self.linear)
+        return np.repeat(np.arange(3, dtype=np.int64), counts)
+
     @cached_property
     def heads(self) -> Ints:
         """First row of every cone."""
@@ -270,6 +276,14 @@ class ConicSolver(Protocol):
         The bound of a faster solve is a weaker one, never a wrong one.
         """
         ...
+
+
+def stacked_rows(programs: Sequence[ConicProgram]) -> tuple[Ints, list[Ints]]:
+    """Order of the rows of programs side by side, kind by kind, and places of each one's rows."""
+    order = np.argsort(np.concatenate([p.kinds for p in programs]), kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return order, np.split(place, np.cumsum([p.rows for p in programs])[:-1])
 
 
 def parameter_vector(layout: Mapping[str, Ints], values: Mapping[str, Floats | float]) -> Floats:

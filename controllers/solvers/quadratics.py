@@ -5,7 +5,7 @@ from scipy.sparse import block_diag, coo_array, csc_array, csr_array, csr_matrix
 from scipy.sparse.csgraph import connected_components
 
 from stackelgrid.controllers.errors import SolverError
-from stackelgrid.profiles.arrays import Floats, Ints
+from stackelgrid.profiles.arrays import Bools, Floats, Ints
 
 _INDEFINITE = 1e-9  # an eigenvalue below minus this (relative) makes a quadratic non-convex
 _EIGENVALUE = 1e-12  # eigenvalues below this (relative) count as zero in a factor
@@ -19,6 +19,14 @@ def symmetric(upper: csc_array) -> csr_array:
 def product(upper: csc_array, x: Floats) -> Floats:
     """Return the full matrix times x."""
     return np.asarray(upper @ x + upper.T @ x - upper.diagonal() * x)
+
+
+def curved(upper: csc_array) -> Bools:
+    """Return which columns occur in a quadratic (columns,)."""
+    entries, found = coo_array(upper), np.zeros(upper.shape[0], dtype=bool)
+    for index in entries.coords:
+        found[index[entries.data != 0.0]] = True
+    return found
 
 
 def convex(upper: csc_array) -> bool:

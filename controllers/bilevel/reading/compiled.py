@@ -21,7 +21,7 @@ from stackelgrid.controllers.bilevel.reading.levels import Levels, read_levels
 from stackelgrid.controllers.bilevel.reading.magnitudes import check_sizes
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.compile.compiler import CompiledModel, compile_model
-from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram
+from stackelgrid.controllers.solvers.conic import ConicProgram
 from stackelgrid.profiles.arrays import Floats
 
 
@@ -187,15 +187,9 @@ def _compile_leader(levels: Levels) -> tuple[ConicProgram, tuple[str, ...]]:
     program = compiled.program
     bounds = {v.name for component in levels.follower_variables for v in component.values()}
     kept = np.array([name not in bounds for name in compiled.row_names], dtype=bool)
-    linear = program.zero + program.nonneg
+    rows = np.flatnonzero(kept)
     leader = replace(
-        program,
-        matrix=csc_array(csr_array(program.matrix)[kept]),
-        b0=program.b0[kept],
-        b_parameters=csr_array((int(kept.sum()), 0)),
-        zero=int(kept[: program.zero].sum()),
-        nonneg=int(kept[program.zero : linear].sum()),
-        rare=NO_ROWS,
+        program.only(rows), b0=program.b0[rows], q0=program.q0, offset0=program.offset0
     )
     names = tuple(n for n, keep in zip(compiled.row_names, kept, strict=True) if keep)
     return leader, names

@@ -100,9 +100,7 @@ class NodeProgram:
         self.form, self.full_data = form, data
         program = form.program
         self._a = csr_array(program.matrix)
-        self._kinds = np.repeat(
-            np.arange(3, dtype=np.int64), (program.zero, program.nonneg, sum(program.cones))
-        )
+        self._kinds = program.kinds
         rows = BoundRows(program)
         self._bound_rows = rows
         self._is_integer = np.zeros(program.variables, dtype=bool)

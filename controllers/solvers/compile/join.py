@@ -8,7 +8,7 @@ from scipy.sparse import block_diag, coo_array, csc_array, csr_array, vstack
 
 from stackelgrid.controllers.solvers.compile.compiler import CompiledModel
 from stackelgrid.controllers.solvers.compile.rows import ComponentNames, NamePart, RowNames
-from stackelgrid.controllers.solvers.conic import ConicProgram
+from stackelgrid.controllers.solvers.conic import ConicProgram, stacked_rows
 from stackelgrid.profiles.arrays import Floats, Ints
 
 
@@ -75,12 +75,9 @@ def join_models(
         (-np.ones(at), (np.arange(at), int(count[-1]) + np.arange(at))),
         shape=(at, shifted.shape[1]),
     )
-    order = _row_order(programs)
+    order, places = stacked_rows(programs)
     matrix = csc_array(vstack([linking, stacked[order]]))
     b_parameters = csr_array(vstack([unit, shifted[order]]))
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = at + np.arange(len(order))
-    row_first = np.concatenate([[0], np.cumsum([p.rows for p in programs])])
     widths = (int(count[-1]), at)
     program = ConicProgram(
         quadratic=csc_array(block_diag([p.quadratic for p in programs])),
@@ -97,7 +94,7 @@ def join_models(
         offset_quadratic=_squared(block_diag([p.offset_quadratic for p in programs]), widths),
         integer=np.concatenate([f + p.integer for f, p in zip(n[:-1], programs, strict=True)]),
         rare=np.sort(
-            np.concatenate([place[f + p.rare] for f, p in zip(row_first, programs, strict=False)])
+            np.concatenate([at + own[p.rare] for own, p in zip(places, programs, strict=True)])
         ),
     )
     return CompiledModel(
@@ -110,7 +107,7 @@ def join_models(
             **{name: int(count[-1]) + at_ for name, at_ in link_rows.items()},
         },
         rows={
-            **{f"{m}.{c}": np.where(at_ < 0, -1, place[row_first[i] + at_])
+            **{f"{m}.{c}": np.where(at_ < 0, -1, at + places[i][at_])
                for i, (m, c_) in enumerate(models.items()) for c, at_ in c_.rows.items()},
             **link_rows,
         },
@@ -118,7 +115,7 @@ def join_models(
             [
                 *names,
                 *(
-                    NamePart(c_.row_names, _kind_rows(c_.program, kind), f"{m}.")
+                    NamePart(c_.row_names, np.flatnonzero(c_.program.kinds == kind), f"{m}.")
                     for kind in range(3)
                     for m, c_ in models.items()
                 ),
@@ -140,21 +137,6 @@ def _weighted(program: ConicProgram, weight: float) -> ConicProgram:
         offset_linear=weight * program.offset_linear,
         offset_quadratic=weight * program.offset_quadratic,
     )
-
-
-def _row_order(programs: Sequence[ConicProgram]) -> Ints:
-    """Rows of the stacked programs in the order equations, inequalities, cones."""
-    starts = np.concatenate([[0], np.cumsum([p.rows for p in programs])])
-    parts: list[Ints] = []
-    for kind in range(3):
-        parts += [start + _kind_rows(p, kind) for start, p in zip(starts, programs, strict=False)]
-    return np.concatenate(parts).astype(np.int64)
-
-
-def _kind_rows(program: ConicProgram, kind: int) -> Ints:
-    """Rows of the equations (0), the inequalities (1) or the cones (2)."""
-    edges = (0, program.zero, program.zero + program.nonneg, program.rows)
-    return np.arange(edges[kind], edges[kind + 1])
 
 
 def _widened(matrix: coo_array, widths: tuple[int, int]) -> csr_array:

@@ -9,14 +9,13 @@ linear program over the columns that settle the links (trade, payments) makes th
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.solvers.backends.highs import LinearMaster
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution, stacked_rows
 from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedSolution
 from stackelgrid.profiles.arrays import Floats, Ints
 
@@ -65,11 +64,9 @@ class Decomposition:
         self.threads = threads
         self.program, self.links, self.parts = program, links, parts
         programs = [p.program for p in parts]
-        self._columns = _ranges(0, [p.variables for p in programs])
-        zero = _ranges(links, [p.zero for p in programs])
-        nonneg = _ranges(program.zero, [p.nonneg for p in programs])
-        cones = _ranges(program.linear, [sum(p.cones) for p in programs])
-        self._rows = [np.concatenate(rows) for rows in zip(zero, nonneg, cones, strict=True)]
+        ends = np.cumsum([p.variables for p in programs])
+        self._columns = np.split(np.arange(ends[-1], dtype=np.int64), ends[:-1])
+        self._rows = [links + rows for rows in stacked_rows(programs)[1]]
         self._linking = csr_array(csr_array(program.matrix)[:links])
         self.settling = _Settling(program, settling)
 
@@ -199,8 +196,3 @@ class _Settling:
             return None
         fixed[self._settling] = found.x
         return fixed
-
-
-def _ranges(start: int, sizes: Sequence[int]) -> list[Ints]:
-    edges = start + np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-    return [np.arange(a, b) for a, b in pairwise(edges.tolist())]

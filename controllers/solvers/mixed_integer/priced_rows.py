@@ -14,12 +14,13 @@ are the best ones at its prices, its own value is the bound.
 """
 
 import numpy as np
-from scipy.sparse import coo_array, csc_array, csr_array
+from scipy.sparse import csc_array, csr_array
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.solvers.backends.highs import LinearMaster
 from stackelgrid.controllers.solvers.bound_rows import BoundRows
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.quadratics import curved
 from stackelgrid.profiles.arrays import Floats, Ints
 
 
@@ -34,12 +35,10 @@ class PricedRows:
         rows = matrix[:linear, :]
         in_cone = np.zeros(program.variables)
         in_cone[matrix[linear:, :].indices] = 1.0
-        curved = np.zeros(program.variables)
-        upper = coo_array(program.quadratic)
-        for index in (upper.row, upper.col):
-            curved[index[upper.data != 0.0]] = 1.0
         pattern = csr_array((np.ones(rows.nnz), rows.indices, rows.indptr), shape=rows.shape)
-        kept = (pattern @ in_cone <= 1.0) & (pattern @ curved == 0.0)
+        kept = (pattern @ in_cone <= 1.0) & (
+            pattern @ curved(program.quadratic).astype(float) == 0.0
+        )
         kept &= np.diff(rows.indptr) > 0
         self._rows: Ints = np.flatnonzero(kept).astype(np.int64)
         used = np.zeros(program.variables, dtype=bool)

@@ -18,8 +18,8 @@ import numpy as np
 from scipy.sparse import coo_array, csc_array, csr_array, diags_array, eye_array, hstack
 
 from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.quadratics import curved
 from stackelgrid.controllers.solvers.reduce.implied_rows import (
-    CONE,
     EQUATION,
     INEQUALITY,
     ImpliedRows,
@@ -128,13 +128,10 @@ class _Rows:
 
     @classmethod
     def of(cls, program: ConicProgram) -> "_Rows":
-        kind = np.full(program.rows, CONE, dtype=np.int64)
-        kind[: program.linear] = INEQUALITY
-        kind[: program.zero] = EQUATION
         right = csr_array(hstack([csr_array(program.b0[:, None]), -program.b_parameters]))
         matrix = csr_array(program.matrix)
         matrix.eliminate_zeros()
-        return cls(csr_array(eye_array(program.rows)), matrix, right, kind)
+        return cls(csr_array(eye_array(program.rows)), matrix, right, program.kinds)
 
     def without(self, rows: Ints) -> "_Rows":
         """All but some rows."""
@@ -170,7 +167,7 @@ def _without_given(program: ConicProgram, rows: _Rows, back: _Columns) -> tuple[
     """Replace columns that an equation alone determines by its right-hand side."""
     given = rows.kind == EQUATION
     given &= np.diff(rows.matrix.indptr) == 1
-    return _substituted(rows, back, *_pivots(rows, given, ~_curved(program)))
+    return _substituted(rows, back, *_pivots(rows, given, ~curved(program.quadratic)))
 
 
 def _without_dependent(
@@ -277,13 +274,4 @@ def _projected(
 def _without_cost(program: ConicProgram) -> Bools:
     """Columns that cost nothing, whatever the parameters are."""
     free = (program.q0 == 0.0) & (np.diff(csr_array(program.q_parameters).indptr) == 0)
-    return np.asarray(free & ~_curved(program))
-
-
-def _curved(program: ConicProgram) -> Bools:
-    """Columns with a quadratic cost."""
-    curved = np.zeros(program.variables, dtype=bool)
-    upper = coo_array(program.quadratic)
-    for index in upper.coords:
-        curved[index[upper.data != 0.0]] = True
-    return curved
+    return np.asarray(free & ~curved(program.quadratic))
