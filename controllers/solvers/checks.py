@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array, csr_array
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import ModelError
@@ -20,12 +20,7 @@ def check_program(program: ConicProgram, names: Sequence[str] | None = None) -> 
             raise ModelError(f"a cone of size {size}: a second-order cone needs at least one row")
     if program.zero + program.nonneg + sum(program.cones) != program.rows:
         raise ModelError(f"the cones do not cover the program's {program.rows} rows")
-    bad = ~np.isfinite(program.matrix.data)
-    if bad.any():
-        row = int(program.matrix.indices[np.flatnonzero(bad)[0]])
-        raise ModelError(f"{row_name(row, names)}: has a coefficient that is not finite")
-    if not np.isfinite(program.quadratic.data).all():
-        raise ModelError("objective: has a quadratic coefficient that is not finite")
+    check_finite(program, names)
     if not convex(program.quadratic):
         raise ModelError("objective: the quadratic objective is not convex")
     missing = BoundRows(program).unbounded(program.integer)
@@ -33,6 +28,27 @@ def check_program(program: ConicProgram, names: Sequence[str] | None = None) -> 
         used = np.flatnonzero(csr_array(program.matrix)[:, [int(missing[0])]].toarray())
         where = f" (it occurs in {row_name(int(used[0]), names)})" if len(used) else ""
         raise ModelError(f"integer column {missing[0]}{where}: needs a row for either bound")
+
+
+def check_finite(program: ConicProgram, names: Sequence[str] | None) -> None:
+    """Refuse numbers of a program that are not finite; raises ModelError naming the row."""
+    for row in np.flatnonzero(~np.isfinite(program.b0)).tolist():
+        raise ModelError(f"{row_name(row, names)}: has a right-hand side that is not finite")
+    for matrix in (program.matrix, csc_array(program.b_parameters)):
+        bad = ~np.isfinite(matrix.data)
+        if bad.any():
+            row = int(matrix.indices[np.flatnonzero(bad)[0]])
+            raise ModelError(f"{row_name(row, names)}: has a coefficient that is not finite")
+    objective = (
+        program.q0,
+        program.quadratic.data,
+        program.q_parameters.data,
+        program.offset0,
+        program.offset_linear,
+        program.offset_quadratic.data,
+    )
+    if not all(np.isfinite(part).all() for part in objective):
+        raise ModelError("objective: has a coefficient that is not finite")
 
 
 def check_data(program: ConicProgram, data: ProgramData, names: Sequence[str] | None) -> None:

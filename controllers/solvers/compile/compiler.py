@@ -19,6 +19,7 @@ from scipy.sparse import coo_array, csc_array, csr_array, triu
 
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.bound_rows import BoundRows
+from stackelgrid.controllers.solvers.checks import check_finite
 from stackelgrid.controllers.solvers.compile.cones import ConeRow, second_order_cone
 from stackelgrid.controllers.solvers.compile.rows import (
     ComponentNames,
@@ -137,7 +138,7 @@ class _Compiler:
             **objective,
         )
         row_names = RowNames(names)
-        _check_finite(program, row_names)
+        check_finite(program, row_names)
         return CompiledModel(
             program=program,
             columns=self.columns,
@@ -327,23 +328,3 @@ class _Compiler:
 def _coo(entries: list[tuple[int, int, float]], shape: tuple[int, int]) -> coo_array:
     data = np.array(entries, dtype=float).reshape(len(entries), 3).T
     return coo_array((data[2], (data[0].astype(int), data[1].astype(int))), shape=shape)
-
-
-def _check_finite(program: ConicProgram, names: Sequence[str]) -> None:
-    for row in np.flatnonzero(~np.isfinite(program.b0)).tolist():
-        raise ModelError(f"{names[row]}: has a right-hand side that is not finite")
-    for matrix in (program.matrix, csc_array(program.b_parameters)):
-        bad = ~np.isfinite(matrix.data)
-        if bad.any():
-            row = matrix.indices[np.flatnonzero(bad)[0]]
-            raise ModelError(f"{names[row]}: has a coefficient that is not finite")
-    objective = (
-        program.q0,
-        program.quadratic.data,
-        program.q_parameters.data,
-        program.offset0,
-        program.offset_linear,
-        program.offset_quadratic.data,
-    )
-    if not all(np.isfinite(part).all() for part in objective):
-        raise ModelError("objective: has a coefficient that is not finite")
