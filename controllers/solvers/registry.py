@@ -1,7 +1,7 @@
 """Registry of solvers, their availability, and the choice for a run."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from stackelgrid.controllers.errors import SolverError
@@ -116,7 +116,10 @@ def mixed_integer_solver(
     Only our driver uses `snap`, `decomposition` and the reproducible limits in `options`.
     """
     if choice.name == "misocp":
-        return Driver(program, snap, row_names, options or MixedOptions(), decomposition)
+        solver = MixedIntegerConicSolver(
+            program, snap, row_names=row_names, decomposition=decomposition
+        )
+        return Driver(solver, options or MixedOptions())
     if choice.name == "mosek":
         return mosek.MosekSolver(program, row_names)
     if choice.name == "scip":
@@ -124,24 +127,14 @@ def mixed_integer_solver(
     return external.ExternalSolver(program, choice.name, row_names)
 
 
+@dataclass
 class Driver:
     """Our mixed-integer driver (mixed_integer/misocp.py) behind the protocol of every backend."""
 
-    name = "misocp"
-
-    def __init__(
-        self,
-        program: ConicProgram,
-        snap: Snap | None,
-        row_names: Sequence[str] | None,
-        options: MixedOptions,
-        decomposition: Decomposition | None = None,
-    ) -> None:
-        self.version = _driver_version()
-        self.options = options
-        self.solver = MixedIntegerConicSolver(
-            program, snap, row_names=row_names, decomposition=decomposition
-        )
+    solver: MixedIntegerConicSolver
+    options: MixedOptions
+    name: str = "misocp"
+    version: str = field(default_factory=lambda: _driver_version())
 
     def solve(
         self,
