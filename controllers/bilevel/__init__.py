@@ -13,7 +13,7 @@ from stackelgrid.controllers.bilevel.problem import (
     BilevelSolution,
     ProgramNames,
 )
-from stackelgrid.controllers.bilevel.solve import BilevelSolver, solve_program
+from stackelgrid.controllers.bilevel.solve import BilevelSolver
 from stackelgrid.controllers.bilevel.solve_model import BilevelResult, solve_bilevel
 
 __all__ = [
@@ -29,5 +29,4 @@ __all__ = [
     "follower_duals",
     "prove_inactive",
     "solve_bilevel",
-    "solve_program",
 ]

@@ -35,13 +35,6 @@ from stackelgrid.controllers.solvers.checks import check_data, check_program
 from stackelgrid.controllers.solvers.conic import ProgramData
 
 
-def solve_program(
-    program: BilevelProgram, data: BilevelData, options: BilevelOptions | None = None
-) -> BilevelSolution:
-    """Solve one instance; see BilevelSolver."""
-    return BilevelSolver(program).solve(data, options)
-
-
 class BilevelSolver:
     """Bound to one bilevel program; the single level is built once and takes new data.
 

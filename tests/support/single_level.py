@@ -8,8 +8,8 @@ from stackelgrid.controllers.bilevel import (
     BilevelOptions,
     BilevelProgram,
     BilevelSolution,
+    BilevelSolver,
     ProgramNames,
-    solve_program,
 )
 from stackelgrid.controllers.errors import SchemeError
 from stackelgrid.controllers.leaders.feeder_agent import TARIFF, UNPRICED
@@ -73,4 +73,4 @@ def solve_single_level(
 ) -> BilevelSolution:
     """Solve a stage by a method of the bilevel layer (leaders' objective in EUR, all copies)."""
     program, data = single_level(stage, instance)
-    return solve_program(program, data, options)
+    return BilevelSolver(program).solve(data, options)

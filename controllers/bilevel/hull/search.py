@@ -162,7 +162,9 @@ class _Search:
         disjuncts, blocks = dict(disjuncts), self.parent.hull.blocks
         while True:
             hull = self.parent.hull.program(self.instance, disjuncts)
-            solution = self._relax(hull)
+            self.relaxations += 1
+            tolerance = tolerances.HULL_SHARE * self.options.gap
+            solution = self._conic(hull.program, hull.data, tolerance)
             if solution.status == "infeasible":
                 return None
             if solution.status == "unbounded" and not self._has_point(hull):
@@ -211,10 +213,6 @@ class _Search:
         others = tuple(d for j, d in enumerate(options) if j != chosen)
         for part in ((options[chosen],), others):
             self.open.push(floor, {**disjuncts, k: part})
-
-    def _relax(self, hull: HullProgram) -> Solution:
-        self.relaxations += 1
-        return self._conic(hull.program, hull.data, tolerances.HULL_SHARE * self.options.gap)
 
     def _conic(
         self, program: ConicProgram, data: ProgramData, tolerance: float | None = None

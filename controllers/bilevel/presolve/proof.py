@@ -9,7 +9,6 @@ is a small search in which few pairs are left; a row that fails leaves its set a
 again. A limited search that does not finish proves nothing.
 """
 
-import time
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -36,6 +35,7 @@ from stackelgrid.controllers.bilevel.search.linear_nodes import LinearNodes
 from stackelgrid.controllers.bilevel.search.tree import Tree
 from stackelgrid.controllers.solvers.backends.clarabel import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.search import Deadline
 from stackelgrid.profiles.arrays import Floats, Ints
 
 _SAMPLED = 1e-6  # a sampled slack or multiplier below this (relative) is zero
@@ -88,18 +88,16 @@ def prove_inactive(
     Blocks with cones are left as they are. Raises ModelError for a box of the wrong shape or an
     empty one.
     """
-    started = time.perf_counter()
     limits = limits or PresolveLimits()
+    deadline = Deadline(limits.time_limit_s)
     lower, upper = decision_box(program, data, box)
     blocks = follower_parts(program.follower)
     slack, multiplier = sampled_pairs(program, data, lower, upper, rng, limits.samples)
-    proof = _Proof(program, data, lower, upper, limits, started)
+    proof = _Proof(program, data, lower, upper, limits, deadline)
     if slack is not None and multiplier is not None:
         for block in blocks:
             proof.block(block, slack, multiplier)
-    return ProvenPairs(
-        proof.slack_zero, proof.multiplier_zero, proof.problems, time.perf_counter() - started
-    )
+    return ProvenPairs(proof.slack_zero, proof.multiplier_zero, proof.problems, deadline.seconds)
 
 
 @dataclass(frozen=True)
@@ -123,9 +121,9 @@ class _Proof:
         lower: Floats,
         upper: Floats,
         limits: PresolveLimits,
-        started: float,
+        deadline: Deadline,
     ) -> None:
-        self.program, self.data, self.limits, self.started = program, data, limits, started
+        self.program, self.data, self.limits, self.deadline = program, data, limits, deadline
         self.lower, self.upper = lower, upper
         self.below = program.follower.data(data.follower_parameters)
         self.slack_zero = np.zeros(program.pairs, dtype=bool)
@@ -189,7 +187,7 @@ class _Proof:
         ]  # fmt: skip
         nodes: LinearNodes | None = None
         for asked in questions:
-            if self._late():
+            if self.deadline.passed:
                 return None
             self.problems += 1
             dual = np.zeros(form.bilevel.follower.rows)
@@ -202,7 +200,7 @@ class _Proof:
             options = BilevelOptions(
                 gap=tolerances.MASTER_BOUND,
                 node_limit=self.limits.node_limit,
-                time_limit_s=self._seconds_left(),
+                time_limit_s=self.deadline.left,
             )
             tree = Tree(form, single, nodes, options)
             tree.start(np.zeros(form.columns), asked.floor)
@@ -334,11 +332,3 @@ class _Proof:
         )
         rest = stacked.shape[0] - len(zero)
         return ConicProgram.constant(csc_array(stacked), right, len(zero), rest), right
-
-    def _late(self) -> bool:
-        left = self._seconds_left()
-        return left is not None and left <= 0.0
-
-    def _seconds_left(self) -> float | None:
-        limit = self.limits.time_limit_s
-        return None if limit is None else limit - (time.perf_counter() - self.started)

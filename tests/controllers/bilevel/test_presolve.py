@@ -5,7 +5,7 @@ import pyomo.environ as pyo
 import pytest
 from support.bilevel_random import random_instance, random_model
 
-from stackelgrid.controllers.bilevel import BilevelOptions, solve_program
+from stackelgrid.controllers.bilevel import BilevelOptions, BilevelSolver
 from stackelgrid.controllers.bilevel.presolve.proof import PresolveLimits, prove_inactive
 from stackelgrid.controllers.bilevel.reading.compiled import compile_bilevel
 from stackelgrid.controllers.errors import ModelError
@@ -16,7 +16,7 @@ def test_the_optimum_stays(seed):
     model = random_model(random_instance(seed))
     compiled = compile_bilevel(model, model.follower)
     try:
-        plain = solve_program(compiled.program, compiled.data)
+        plain = BilevelSolver(compiled.program).solve(compiled.data)
     except ModelError:
         pytest.skip("the follower is unbounded for every decision")
     if plain.status != "optimal":
@@ -24,8 +24,7 @@ def test_the_optimum_stays(seed):
     rng = np.random.default_rng(seed)
     proven = prove_inactive(compiled.program, compiled.data, rng, limits=PresolveLimits(8))
     for method in ("branch", "kkt_disjunctive"):
-        fixed = solve_program(
-            compiled.program,
+        fixed = BilevelSolver(compiled.program).solve(
             compiled.data,
             BilevelOptions(
                 method=method,

@@ -10,7 +10,7 @@ from stackelgrid.controllers.bilevel import (
     BilevelData,
     BilevelOptions,
     BilevelProgram,
-    solve_program,
+    BilevelSolver,
 )
 from stackelgrid.controllers.bilevel.hull import FollowerCost, HullOptions, HullSearch
 from stackelgrid.controllers.cascade.cascade import Cascade
@@ -145,8 +145,7 @@ def test_the_separable_path_is_confirmed_by_branching_on_complementarity(
         csr_array((0, below.rows)),
         csr_array((count, count)),
     )
-    solution = solve_program(
-        bilevel,
+    solution = BilevelSolver(bilevel).solve(
         BilevelData(ProgramData(joint.q0, data.b, data.offset), instance.parameters),
         BilevelOptions(method="branch", snap=program.snap(), time_limit_s=30.0),
     )
