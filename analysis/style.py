@@ -26,7 +26,7 @@ DPI = 130
 IMPORT, LOSS, LOWER = BLUE, VERMILION, SKY
 VERDICTS = {
     "exact": GREEN,
-    "within limits": "#8fd3bd",  # feasible, where exactness is not asked
+    "within limits": "#8fd3bd",  # feasible, without a requirement of exactness
     "feasible": ORANGE,
     "infeasible": VERMILION,
     "": "#d9d9d9",

@@ -1,4 +1,4 @@
-"""Records of a decision: what a scheme finds, how it is evaluated, and the plans of all grids."""
+"""Records of a decision: result of a scheme, its evaluation, and the plans of all grids."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,8 +17,9 @@ class Round:
 
     `open_share`: trade that does not clear over the volume; `price_apart`, `price_moved`: residuals
     as a share of the price range, root mean square over the steps; `exchange_apart_mw`: largest
-    distance between an exchange and what the follower can serve; `cut_eur`: most that cutting the
-    long side of trade can cost at public prices; (steps,): `price_eur_per_mwh` of trade across.
+    distance between an exchange and the nearest feasible one for the follower; `cut_eur`: most that
+    cutting the long side of trade can cost at public prices; (steps,): `price_eur_per_mwh` of trade
+    across.
     """
 
     number: int
@@ -79,12 +80,11 @@ class SchemeDecision:
     """Decision of a scheme: the leaders' points, objective and proven bound of its program.
 
     `follower_x` are the follower's columns where the scheme's program returned them, and
-    `follower_range_eur` the least and largest cost that the exchange leaves open. Money counts
-    all copies; NaN where there is none. `plans` are certified schedules of the points: a scheme
-    whose agents certify and mend their own returns them, for others the stage adds them.
-    `recoveries` are messages on what was mended, `history` the rounds of a negotiation,
-    `negotiation` its messages; `exchange` is the reported one for which a negotiating follower
-    dispatches, all copies.
+    `follower_range_eur` its least and largest cost at the exchange. Money counts all copies; NaN
+    where there is none. `plans` are certified schedules of the points: a scheme whose agents
+    certify and mend their own returns them, for others the stage adds them. `recoveries` are
+    messages on what was mended, `history` the rounds of a negotiation, `negotiation` its messages;
+    `exchange` is the reported one for which a negotiating follower dispatches, all copies.
     """
 
     points: Mapping[str, FeederPoint]

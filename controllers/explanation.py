@@ -30,7 +30,7 @@ class ViewColumns:
     name: str
 
 
-# what happened comes before what was planned
+# reality comes before the plan
 VIEWS: dict[View, ViewColumns] = {
     "reality": ViewColumns("realised_violation_pu", "realised_worst", "", "in reality"),
     "plan": ViewColumns("violation_pu", "worst", "verdict", "planned"),
@@ -42,7 +42,7 @@ VIEWS: dict[View, ViewColumns] = {
 
 @dataclass(frozen=True)
 class Violated:
-    """A violated limit: by how much (p.u. of a voltage, share of a rating), and in its own units.
+    """A violated limit: the violation (p.u. of a voltage, share of a rating), and in its own units.
 
     `value` is, for example, "4.2% above its rating". Where a power flow diverged it says so, there
     is no element and the violation is infinite.

@@ -23,10 +23,10 @@ def hold_schedule(
     load_p_mw: Floats,
     load_q_mvar: Floats,
 ) -> Schedule:
-    """Continue the last schedule; without one, devices idle and what is available is fed in.
+    """Continue the last schedule; without one, devices idle and available power is fed in.
 
     Each kind of device stays inside its limits (DeviceKind.held). The import is the sum of the
-    parts without losses: the power flow knows better, and no schedule of flows is claimed.
+    parts without losses, and the schedule has no flows; the power flow computes both.
     """
     devices, before = feeder.devices, None
     if last is not None:
@@ -35,7 +35,7 @@ def hold_schedule(
     plan = devices.held(before, forecast, states, horizon.dt_h)
     p_import, q_import = load_p_mw, load_q_mvar
     for member in devices.consumers_first:
-        if not member.names(Role.PLAN):  # what is not planned is part of the loads
+        if not member.names(Role.PLAN):  # devices without a plan are part of the loads
             continue
         p, q = member.consumption(plan)
         p_import = p_import + p.sum(axis=0)

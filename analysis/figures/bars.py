@@ -95,7 +95,7 @@ def named_bars(
         orientation="h",
         marker={"color": colors},
         text=texts,
-        textposition="auto",  # inside a long bar: beside it a phone would cut it
+        textposition="auto",  # inside a long bar, because a phone would cut a text beside it
         insidetextanchor="end",
         textangle=0,
         constraintext="none",
@@ -113,7 +113,7 @@ def named_bars(
 
 
 def _label(name: str, cells: Sequence[tuple[Part, int]]) -> str:
-    """Name, and below it what the bars say in the order in which they are drawn."""
+    """Name, and below it the texts of the bars in the order of drawing."""
     several = len(cells) > 1
     if all(np.isnan(part.values[k]) for part, k in cells):
         return f"<b>{name}</b><br>none"

@@ -139,7 +139,7 @@ def _codes(run: Run, when: Clock) -> tuple[dict[str, list[int]], dict[str, list[
 
 
 def _text(row: Row, view: View) -> str:
-    """Verdict of a plan in a view, and what it violates; of an interval without a row, none."""
+    """Verdict of a plan in a view, and its violation; none for an interval without a row."""
     verdict, found = row[VIEWS[view].verdict], violated(row).get(view)
     text = verdict if isinstance(verdict, str) and verdict else LABELS[NONE]
     if found is not None:

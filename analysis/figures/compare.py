@@ -1,4 +1,4 @@
-"""Figures of a comparison of schemes: costs, indicators, exchanges, what a follower may return.
+"""Figures of a comparison of schemes: costs, indicators, exchanges, range of the follower's cost.
 
 Each takes a Comparison and a basis, `plan` or `closed_loop`:
 

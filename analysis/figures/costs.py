@@ -1,4 +1,4 @@
-"""Figures of money: what each interval cost and of which kind, who bears it, and the prices."""
+"""Figures of money: cost of each interval by kind and by side, and prices."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -46,8 +46,8 @@ def cost_kinds(run: Run) -> pd.DataFrame:
 def cost_sides(run: Run) -> pd.DataFrame:
     """Cost of leaders (with their boundary payments), follower and system in EUR by interval.
 
-    Columns leaders, follower, system; they add up to `cost_eur` of summary.json. What leaders bear
-    is NaN where a nodal price, and so their payment, is not known.
+    Columns leaders, follower, system; they add up to `cost_eur` of summary.json. The cost of
+    leaders is NaN where a nodal price, and so their payment, is not known.
     """
     when = clock(run)
     parents = {grid.name: grid.parent or "" for grid in run.grids.values()}

@@ -42,7 +42,7 @@ _OUTCOMES = (
 
 
 def along(tables: SweepTables, dimension: str) -> go.Figure:
-    """Verdicts of the points by level of one dimension, percent, and what was predicted exact."""
+    """Verdicts of the points by level of one dimension, percent, and points predicted exact."""
     points = tables.points[tables.points["verdict"] != ""]
     levels = levels_of(points[dimension])
     labels = list(levels.labels)
@@ -209,7 +209,7 @@ def feeder_tree(tables: SweepTables, tree: pd.DataFrame, column: str = "inexact"
     )  # fmt: skip
     scale = {"colorscale": style.LINE_SCALE, "cmin": 0.0, "cmax": 100.0 * most, "size": 0.1}
     bar = {"title": {"text": "% of points"}, "thickness": 12}
-    figure.add_trace(  # what the colours mean
+    figure.add_trace(  # meaning of the colours
         go.Scatter(
             x=[None], y=[None], mode="markers",
             marker={**scale, "color": [0.0], "showscale": True, "colorbar": bar},

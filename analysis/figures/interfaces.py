@@ -45,7 +45,7 @@ def interface_mismatch(run: Run) -> go.Figure:
 
 
 def time_spent(run: Run) -> go.Figure:
-    """Wall-clock time of a run by what it was spent on, seconds."""
+    """Wall-clock time of a run by activity, seconds."""
     timings = run.summary["timings"]
     parts = {text: float(timings[key]) for key, text in _PARTS.items() if key in timings}
     total = max(sum(parts.values()), 1e-9)

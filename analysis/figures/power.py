@@ -125,7 +125,7 @@ def imports(run: Run, level: str) -> go.Figure:
 
 
 def available(run: Run, kind: str) -> go.Figure:
-    """Feed-in of a kind by level and what was curtailed, all copies, MW; together the available."""
+    """Feed-in and curtailment of a kind by level, all copies, MW; together the available power."""
     when, own = clock(run), kind_named(kind)
     figure = new_figure(when, f"{own.label} in MW")
     fed, most = (by_grid(run, own.filling(c), when) for c in ("p_mw", "available_mw"))

@@ -2,8 +2,8 @@
 
     picture(power.balance(run, "mv"), "Balance of the MV level").savefig("balance.pdf")
 
-Drawn is what figures of this project hold: lines, steps, areas, markers, bars, heat maps, limits,
-spans, texts, subplots and a second axis; another kind of trace raises ValueError.
+Draws the elements of this project's figures: lines, steps, areas, markers, bars, heat maps,
+limits, spans, texts, subplots and a second axis; another kind of trace raises ValueError.
 """
 
 import re
@@ -27,7 +27,7 @@ from stackelgrid.simulators.results.whole_file import whole_file
 
 _WIDTH = 8.0  # inches of a picture; a column of a journal is about half as wide
 _PX_PER_INCH = 100.0  # of a Plotly figure's height
-_LEAST = 2.2  # inches of a panel's height, and of what stands above and below it
+_LEAST = 2.2  # inches of a panel's height, and of the space above and below it
 _TITLE, _LEGEND_ROW, _CHARACTER, _HANDLE = 0.3, 0.22, 0.068, 0.6
 
 

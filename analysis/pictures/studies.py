@@ -138,7 +138,7 @@ def write_sweep(tables: SweepTables, tree: pd.DataFrame, directory: Path, title:
 def write_negotiations(run: RunRecord, directory: Path, title: str) -> list[Path]:
     """Write negotiation_rounds_GRID.png of every follower and negotiation_timeline.png.
 
-    What a run has no data for is left out: no rounds, or no messages.
+    Pictures without data (no rounds, or no messages) are left out.
     """
     pictures = {}
     for grid in map(str, run.round["grid"].unique()):

@@ -46,7 +46,7 @@ class Canvas:
         self._below: Floats | None = None  # line that an area may reach down to
 
     def draw(self) -> dict[str, Artist]:
-        """Draw all traces; returns what stands for them in a legend by name."""
+        """Draw all traces; returns their symbols in a legend by name."""
         kinds = {"scatter": self._scatter, "bar": self._bar, "heatmap": self._heatmap}
         found: dict[str, Artist] = {}
         for trace in self._traces:
@@ -102,7 +102,7 @@ class Canvas:
         norm, colors = Normalize(marker.cmin, marker.cmax), _colormap(marker.colorscale)
         if marker.showscale or marker.colorbar.title.text:
             self._color_bar(marker.colorbar, norm, colors)
-        if not np.isfinite(x).any():  # it stands for its colours only
+        if not np.isfinite(x).any():  # only for its colours
             return None
         edges = marker.line.color
         dots = self._axes.scatter(

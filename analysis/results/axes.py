@@ -64,7 +64,7 @@ def grids_of(run: RunRecord, level: str) -> list[str]:
 
 
 def copies(run: RunRecord) -> dict[str, int]:
-    """Number of identical grids in the whole system that a grid of the run stands for."""
+    """Number of identical grids in the whole system that a grid of the run represents."""
 
     def of(name: str) -> int:  # a scenario may name a grid before its parent
         grid = run.grids[name]

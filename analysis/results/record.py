@@ -161,7 +161,7 @@ class RunRecord:
         return frame
 
     def _arrow(self, sql: str) -> pa.Table:
-        """Answer a query; asks again when the parts of a table were merged meanwhile."""
+        """Answer a query; repeats it if the parts of a table were merged meanwhile."""
         for _ in SCHEMAS:  # every table is merged once
             parts: list[str] = []
             failure: duckdb.Error | None = None

@@ -1,7 +1,7 @@
 """The controller of a tree of grids: stage by stage from the bottom up, each by one scheme.
 
 A stage is a grid and the active networks directly below it. Its leaders decide together with the
-follower above them; what they exchange are loads of that grid from then on. A feeder that was a
+follower above them; their exchanges are then loads of that grid. A feeder that was a
 follower decides again as a leader of the grid above, with its own conic model: only that dispatch
 is applied, both are recorded. Where it cannot carry what its linear model allowed, the limits of
 that model are tightened and the stage is decided again (docs/model.md).
@@ -57,8 +57,7 @@ class Cascade:
     """Decides every stage of the tree; groups of a stage are solved on threads.
 
     `make_scheme` gives a stage its scheme; the one that the settings name, if left out. A scheme
-    that commits is asked once an interval. `shared` is what schemes have in common that carries
-    something, too.
+    that commits decides once in an interval. `shared` is a common state of the schemes.
     """
 
     def __init__(
@@ -116,7 +115,7 @@ class Cascade:
             return Decision(plans, day.rounds)
         try:
             decision = self._decided(interval, measured)
-        except KeyboardInterrupt:  # the run ends: what has not begun on a thread never does
+        except KeyboardInterrupt:  # the run ends: no waiting task of a thread begins any more
             self.tree.pool.shutdown(wait=False, cancel_futures=True)
             raise
         finally:
@@ -150,7 +149,7 @@ class Cascade:
     ) -> tuple[Interval, int, list[str]]:
         """Pass over all stages, repeated until head voltages of ideal ties hold; and its number.
 
-        The texts say where they do not. What is committed is not decided again.
+        The texts name those that do not. A commit is not decided again.
         """
         heads: dict[str, Floats] = {}
         commits = any(isinstance(stage.scheme, Committing) for stage in self.stages)
@@ -290,10 +289,10 @@ class Cascade:
         return StageInstance(interval, measured, leaders, follower.with_reactive(own, q_mvar), own)
 
     def _within_band_above(self, name: str, measured: Measurement) -> Measurement:
-        """Measurement whose voltage is one that the grid above will plan with.
+        """Measurement with a voltage that the grid above will plan with.
 
-        A voltage beyond the limits of the grid above is a deviation which that grid is about to
-        mend; the last measured value would ask the grid below to mend it instead.
+        A voltage beyond the limits of the grid above is a deviation that this grid is about to
+        correct; with the last measured value the grid below would correct it instead.
         """
         low, high = self.tree.bands_above[name]
         return replace(measured, vm_pu=min(max(measured.vm_pu, low), high))

@@ -202,9 +202,9 @@ class Batteries(DeviceKind):
 
         `m.mode` is 1 for charging: ch <= pmax u, dis <= -pmin (1 - u). As the battery never does
         both at once, the room above (below) the energy before a step bounds charging (discharging)
-        alone; with these rows a relaxed mode cannot burn energy in a full or empty battery. The
-        rule "initial" requires at least `m.energy_terminal` at the end; with "value" the remaining
-        energy has a price in the objective.
+        alone; with these rows a relaxed mode cannot dissipate energy in a full or empty battery.
+        The rule "initial" requires at least `m.energy_terminal` at the end; with "value" the
+        remaining energy has a price in the objective.
         """
         import pyomo.environ as pyo
 

@@ -1,4 +1,4 @@
-"""Declaration of a kind of device: what every layer asks of it.
+"""Declaration of a kind of device: its interface to all layers.
 
 A kind is a frozen dataclass that holds the data of all its devices at one grid. Arrays are
 (devices,) or (devices, steps), in the order of `index`. Powers carry pandapower's sign of the

@@ -135,7 +135,7 @@ class Loads(DeviceKind):
     def held(
         self, last: Arrays | None, forecast: "GridForecast", states: Arrays, dt_h: Floats
     ) -> dict[str, Floats]:
-        """Return nothing: a plan holds what can be decided."""
+        """Return nothing: loads are not decided."""
         return {}
 
     def deliver(

@@ -98,7 +98,7 @@ class TsoAgent(UpstreamAgent):
     def certified(self, plan: Plan, lower: Mapping[str, BoundaryProfile]) -> Plan:
         """Plan with the certificate of its dispatch; `lower` are the exchanges below, all copies.
 
-        The slack unit balances in AC what the dispatch left out.
+        The slack unit covers the losses in AC.
         """
         started = time.perf_counter()
         p, q = self.own_load(plan.schedule.interval)

@@ -69,7 +69,7 @@ class UpstreamAgent(Carrying, ABC):
 
     @property
     def words(self) -> RowWords:
-        """Names of what the rows of the program are about."""
+        """Names of the elements of the program's rows."""
         return RowWords(self.grid_name, self.grid.network, self.grid.devices)
 
     def own_load(self, interval: int) -> tuple[Floats, Floats]:
@@ -182,10 +182,10 @@ class UpstreamAgent(Carrying, ABC):
         return given
 
     def solve(self, p: Floats) -> Solution:
-        """Dispatch at least cost; the last answer again for the same parameters.
+        """Dispatch at least cost; the last solution is returned for the same parameters.
 
-        An interval asks the same up to three times: whether leaders can be served, at what price,
-        and what is dispatched. An answer depends on p alone, so nothing of it is carried.
+        An interval needs the same solution up to three times: for feasibility, prices and dispatch.
+        A solution depends on p alone, so it is no state.
         """
         if self._answered is None or not np.array_equal(p, self._answered[0]):
             solution = self._solver.solve(self.compiled.program.data(p))

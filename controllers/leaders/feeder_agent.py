@@ -150,7 +150,7 @@ class FeederAgent:
         return {name: value for name, value in instance.values.items() if name in known}
 
     def own_cost(self, instance: "FeederInstance", x: Floats, variant: Variant) -> float:
-        """Cost in EUR of one copy without what is paid at the boundary."""
+        """Cost in EUR of one copy without the payment at the boundary."""
         compiled = self.model(variant)
         p = parameter_vector(compiled.parameters, self.parameters(instance, variant))
         cost = compiled.program.objective(x, compiled.program.data(p))
@@ -209,7 +209,7 @@ class FeederAgent:
     ) -> Plan:
         """Plan from a point of this feeder's model, or (its x is None) by holding the last one.
 
-        `across_price` (steps,) in EUR/MWh is what trade across feeders is settled at.
+        `across_price` (steps,) in EUR/MWh is the price of trade across feeders.
         """
         if point.x is None:
             schedule = self.held(instance, self._last)
@@ -386,7 +386,7 @@ class FeederAgent:
         return values
 
     def conditions(self, instance: FeederInstance) -> Conditions:
-        """Return what a schedule for this instance is judged at."""
+        """Return the conditions for the certificate of a schedule."""
         p, q = np.zeros((2, self.feeder.network.buses, self.horizon.length))
         p[self._loaded], q[self._loaded] = instance.load_p_mw, instance.load_q_mvar
         ratio = self._ratio(instance.measured)

@@ -295,7 +295,7 @@ class LeaderProgram:
 
 
 def _part_solver(agent: FeederAgent, variant: Variant, options: MixedOptions) -> PartSolver:
-    """Solver of one feeder's own program, for prices of what it trades."""
+    """Solver of one feeder's own program, for prices of its trade."""
     program = agent.model(variant).program
     snap = snap_by_direction(program.integer, agent.snap_rules(variant))
     solvers: list[MixedIntegerConicSolver] = []  # built when first needed

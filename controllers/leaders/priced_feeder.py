@@ -1,4 +1,4 @@
-"""A feeder's program with prices, and distances from targets, on what it trades and exchanges."""
+"""A feeder's program with prices of, and distances from targets for, trade and exchange."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ class PricedFeeder:
 
     @property
     def multiplicity(self) -> float:
-        """Identical feeders that this one stands for."""
+        """Identical feeders that this one represents."""
         return float(self.agent.feeder.boundary.multiplicity)
 
     def trade(self, x: Floats) -> Floats:

@@ -65,7 +65,7 @@ class WarmStarts(Carrying):
         return self._later(interval) if self._trusted or since == interval else None
 
     def keep(self, found: WarmStart) -> None:
-        """Remember what an interval found."""
+        """Store the prices of an interval."""
         position = found.interval % self._period
         self._binding = {**self._binding, position: found.binding}
         if found.prices is None:

@@ -15,7 +15,7 @@ _ROW = re.compile(r"^(?:(?P<grid>[^\[]+)\.)?(?P<part>\w+)\[(?P<index>[\d, ]+)\]$
 
 @dataclass(frozen=True)
 class RowWords:
-    """Names of what the rows of one grid's model are about, and its per-unit base."""
+    """Names of the elements of the rows of one grid's model, and its per-unit base."""
 
     grid: str
     network: RadialNetwork | MeshedNetwork
@@ -65,8 +65,8 @@ def conflict_words(
 ) -> str:
     """Text of the first `most` rows of a conflict, names as in a program of several grids.
 
-    `words` by the prefix of the rows' names, "" for those without one. What has no words keeps the
-    name of its row.
+    `words` by the prefix of the rows' names, "" for those without one. A row without words keeps
+    its name.
     """
     return ", ".join(_words(name, amount, words) for name, amount in rows[:most])
 

@@ -139,7 +139,7 @@ class NegotiatingAgent(PricedFeeder):
         offered = bound.trade_mw
         kept = np.divide(cleared_mw, offered, out=np.ones_like(offered), where=offered != 0.0)
         for side, of_side in (("buy", offered > 0.0), ("sell", offered < 0.0)):
-            # of what it buys and sells at once only the net is offered
+            # only the net of simultaneous purchase and sale is offered
             gross = self.across(x, side)
             cut = np.where(of_side, (1.0 - kept) * np.abs(offered), 0.0)
             share = np.divide(gross - cut, gross, out=np.ones_like(gross), where=gross > 0.0)

@@ -149,7 +149,7 @@ class DualAscent(Consensus):
         return np.zeros_like(self.price)
 
     def update(self, answers: Floats, present: Floats | None = None) -> Residuals:
-        """Move the prices by what does not clear, less from round to round (square summable)."""
+        """Move the prices by the uncleared trade, less from round to round (square summable)."""
         weights = self._weights(present)
         mean = weights @ answers
         self.penalties.values = self.penalties.values * self._rounds / (self._rounds + 1)

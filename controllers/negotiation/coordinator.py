@@ -144,7 +144,7 @@ class Coordinator(Carrying):
     def terms(self, name: str, *, binding: bool = False) -> Terms:
         """Return the terms for an agent in the next round, or for its binding answer.
 
-        A binding exchange is held more stiffly to what the follower can serve.
+        A binding exchange has a larger penalty on its distance from the feasible ones.
         """
         at = self.names.index(name)
         trade = exchange = (np.zeros(self.horizon.length),) * 3

@@ -207,7 +207,7 @@ class ServedExchange:
     def terms(self, at: int, *, binding: bool) -> tuple[Floats, Floats, Floats]:
         """Price, target and penalty (steps,) of one agent.
 
-        A binding exchange is held stiffly to what the follower can serve.
+        A binding exchange has a large penalty on its distance from the feasible ones.
         """
         if self._local is None:
             nothing = np.zeros(self._held.shape[1])

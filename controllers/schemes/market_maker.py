@@ -131,9 +131,9 @@ class MarketMaker:
             market.exchange_price[n] = self._curvature * (wanted[n] - held[n])
 
     def cut_long_side(self, points: dict[str, Floats]) -> float:
-        """Cut purchases or sales across in proportion until they clear; what is cut in MWh.
+        """Cut purchases or sales across in proportion until they clear; return the cut in MWh.
 
-        What a prosumer cannot trade it buys from or sells to the grid.
+        The grid buys or sells the rest.
         """
         if not self.trading:
             return 0.0

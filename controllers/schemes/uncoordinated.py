@@ -1,4 +1,4 @@
-"""Every active network alone at the tariff, without trade across; upstream takes what comes."""
+"""Every active network alone at the tariff, without trade across; the upstream grid follows."""
 
 from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.leaders.feeder_agent import Variant

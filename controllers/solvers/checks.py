@@ -1,4 +1,4 @@
-"""Independent checks: of a program and its data before, of what a solver returned after a solve."""
+"""Independent checks: of a program and its data before a solve, of the result after it."""
 
 from collections.abc import Sequence
 

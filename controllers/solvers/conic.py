@@ -1,4 +1,4 @@
-"""Conic standard form with named parameters, and what a solver returns for it."""
+"""Conic standard form with named parameters, and its solution."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

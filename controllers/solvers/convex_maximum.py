@@ -1,8 +1,8 @@
 """Largest value of a separable convex quadratic over linear rows, by branch and bound.
 
 Every square is replaced by its secant over the node's range, an over-estimator that is exact at the
-ends (Falk and Soland 1969); nodes are linear programs of HiGHS, warm started. What a follower that
-is only asked to be feasible could cost.
+ends (Falk and Soland 1969); nodes are linear programs of HiGHS, warm started. Gives the
+largest cost of a follower without optimality.
 """
 
 import time

@@ -8,7 +8,7 @@ from pyomo.core.base.constraint import IndexedConstraint, TemplateConstraintData
 
 
 class _Pending(TemplateConstraintData):  # type: ignore[misc]
-    """A member whose expression its rule makes when somebody asks for it."""
+    """A member whose rule makes its expression at the first access."""
 
     __slots__ = ()
 

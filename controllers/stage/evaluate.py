@@ -30,11 +30,11 @@ def decide_and_evaluate(
     instance: StageInstance,
     foreseen: Callable[[Mapping[str, BoundaryProfile]], None] | None = None,
 ) -> tuple[Outcome, Audit | None]:
-    """Let a stage decide, mend what is not exact, and evaluate the result.
+    """Let a stage decide, recover plans that are not exact, and evaluate the result.
 
     `foreseen` is called with the exchanges of all copies before the plans are certified; they are
-    final unless something has to be mended. The audit finds the follower gap on a thread while the
-    next stage decides; there is none where the follower has no solution.
+    final unless a plan needs recovery. The audit finds the follower gap on a thread while the next
+    stage decides; there is none where the follower has no solution.
     """
     started = time.perf_counter()
     # nothing to decide before the follower where no grid is below it
@@ -149,7 +149,7 @@ def _evaluated(
     returned, audit = _NAN, None
     if decision.follower_x is not None:
         returned = program.objective(decision.follower_x, program.data(p))
-    # a scheme that asks the follower to be optimal is held to it
+    # the audit includes the dispatch of a scheme with an optimal follower
     held = returned if decision.follower_range_eur is None else _NAN
     if ahead is not None and np.isnan(held) and np.array_equal(p, ahead.p):
         audit = ahead.gap

@@ -1,4 +1,4 @@
-"""Solves of a stage's groups on threads: what they have answered, and what they have begun with."""
+"""Solves of a stage's groups on threads: finished ones, and those in progress."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -16,10 +16,10 @@ Answer = tuple[SchemeDecision, WarmStart | None]
 
 
 class GroupSolves:
-    """Answers of groups of leaders, each found once.
+    """Solutions of groups of leaders, each found once.
 
-    Within an interval recovery asks again with some instances unchanged, and a group may have begun
-    with an instance before it is asked. An answer to another instance is never used.
+    Within an interval recovery repeats some instances unchanged, and a group may begin with an
+    instance before it is requested. A solution of another instance is never used.
     """
 
     def __init__(self, threads: Threads) -> None:
@@ -32,7 +32,7 @@ class GroupSolves:
         return self._solve(groups, instances, Urgency.DECIDE)
 
     def begin(self, groups: Sequence[LeaderGroup], instances: Instances) -> None:
-        """Begin with instances that are going to be asked for unless something changes."""
+        """Begin with instances that are expected next."""
         futures = self._solve(groups, instances, Urgency.AHEAD)
         for group, future in zip(groups, futures, strict=True):
             self._begun[id(group)] = _asked(group, instances), future
@@ -43,7 +43,7 @@ class GroupSolves:
             future.cancel()
 
     def keep(self, group: LeaderGroup, instances: Instances, answer: Answer) -> None:
-        """Keep an answer that is used for its interval, and what later intervals begin with."""
+        """Keep a solution that is used for its interval, and the start of later intervals."""
         known, asked = self._answers.get(id(group), []), _asked(group, instances)
         if any(answer is other for _, other in known):
             return

@@ -1,8 +1,8 @@
 """The recovery ladder: leaders decide anew until their schedules are exact or AC feasible.
 
-Rungs: for open cones a loss price, then the convex-concave procedure; for what AC violates (in the
-balanced or the three-phase view) tightened limits; then capped PV and the last good schedule. Every
-decision is certified again, and the best one of each leader is kept (docs/model.md).
+Rungs: for open cones a loss price, then the convex-concave procedure; for limits violated by AC (in
+the balanced or the three-phase view) tightened limits; then capped PV and the last good schedule.
+Every decision is certified again, and the best one of each leader is kept (docs/model.md).
 """
 
 from collections import Counter
@@ -114,7 +114,7 @@ class _Candidate:
     def rank(self) -> tuple[float, ...]:
         """Order of plans: AC feasible first, then a solver's before a held one, then exact.
 
-        What differs by less than the tolerances of a certificate is no better.
+        A difference below the tolerances of a certificate is no improvement.
         """
         verdicts, certificate = self.verdicts, self.certificate
         violation = certificate.largest_violation(self.steps)
@@ -145,9 +145,9 @@ class _Leader:
     tried: Counter[str] = field(default_factory=Counter)
 
     def next_rung(self) -> str | None:
-        """The rung that mends what is wrong with the last schedule; None when there is none left.
+        """The next rung for the last schedule; None when there is none left.
 
-        Open cones first: tightening limits while power is burnt makes burning worth more.
+        Open cones first: tightening limits increases the value of fictitious losses.
         """
         if self.best.settled or self.now.point.x is None:
             return None
@@ -156,7 +156,7 @@ class _Leader:
             # where a tighter band opened cones, PV is the better way out
             wanted = (LOSS_PRICE if self.first.relaxed else PV_CAP, CONVEX_CONCAVE)
         elif self.now.infeasible:
-            # a collapsed power flow does not say by how much to tighten
+            # a diverged power flow gives no amount for tightening
             if np.isfinite(self.now.certificate.largest_violation(self.now.steps)):
                 wanted = (LIMITS,)
         else:
@@ -196,7 +196,7 @@ class _Leader:
         return self.kept | self.gap_price
 
     def _price_losses(self, reward_eur_per_mwh: float) -> None:
-        """Keep a loss price above what burning 1 MWh can earn."""
+        """Keep a loss price above the saving by 1 MWh of fictitious loss."""
         price = reward_eur_per_mwh + tolerances.LOSS_PRICE_MARGIN
         more = price - self.loss_price_eur_per_mwh
         if more > 0.0:
@@ -263,7 +263,7 @@ class _Ladder:
     leaders: dict[str, _Leader] = field(default_factory=dict)
 
     def climb(self, rungs: Mapping[str, str]) -> None:
-        """Let all leaders decide with amendments of some, and keep what became better."""
+        """Let all leaders decide with amendments of some, and keep the better plans."""
         priced = any(rung != CONVEX_CONCAVE for rung in rungs.values())
         prices = self.nodal_prices(self.decision) if priced else {}
         instances = {name: leader.best.instance for name, leader in self.leaders.items()}

@@ -67,20 +67,19 @@ class Scheme(Protocol):
 
 @runtime_checkable
 class Beginning(Protocol):
-    """A scheme that can begin with an instance before it is asked to decide it.
+    """A scheme that can begin with an instance before its decision.
 
-    What it begins with may turn out not to be the instance that it is asked for: no decision, state
-    or message depends on it.
+    The instance may change until then: no decision, state or message depends on an early start.
     """
 
     def begin(self, instance: StageInstance) -> None:
-        """Begin on threads with what needs no follower."""
+        """Begin on threads with solves that need no follower."""
         ...
 
 
 @runtime_checkable
 class Committing(Protocol):
-    """A scheme whose decision agents commit to: it is asked once an interval."""
+    """A scheme with decisions that agents commit to: it decides once in an interval."""
 
     commits: bool
 
@@ -208,7 +207,7 @@ class Stage:
         )
 
     def begin_groups(self, instance: StageInstance, variant: Variant = TARIFF) -> None:
-        """Let groups begin with an instance they may soon be asked for, where a thread may idle."""
+        """Let groups begin with an expected instance on an idle thread."""
         if self.settings.threads > 1:
             self._solves.begin(self.groups_of(variant), instance.leaders)
 

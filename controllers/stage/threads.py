@@ -59,7 +59,7 @@ class Threads(Executor):
         future, task = waiting
         try:
             result = task()
-        except BaseException as error:  # raised where the result is asked for
+        except BaseException as error:  # raised where the result is read
             future.set_exception(error)
         else:
             future.set_result(result)

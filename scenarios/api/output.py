@@ -64,7 +64,7 @@ class Output:
         self.console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     def tell(self, found: Any) -> None:
-        """Print what was found by a run or study; from Python it is returned."""
+        """Print the results of a run or study; from Python they are returned."""
 
     def results(self, found: Any) -> None:
         """Print the directory of a run or study; from Python it is returned."""

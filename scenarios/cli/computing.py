@@ -168,7 +168,7 @@ def ensemble(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run many members with errors of their own, and say with what confidence they cost what."""
+    """Run many members with their own errors, and print costs with confidence intervals."""
     with loading():
         from stackelgrid.scenarios.api.ensemble import ensemble as call
 

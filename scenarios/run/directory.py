@@ -1,4 +1,4 @@
-"""The directory of a run or study: who may begin there, its scenario, summary and log."""
+"""The directory of a run or study: its lock, scenario, summary and log."""
 
 import fcntl
 import json

@@ -143,7 +143,7 @@ class ComparisonStudy(Study[Column, Attempt[Evaluated]]):
         return {"failed": list(self.comparison.failed())}
 
     def section(self, status: str) -> dict[str, Any]:
-        """Return what all comparisons say; an unfinished one has no manifest."""
+        """Return the common part of all comparisons; an unfinished one has no manifest."""
         return {
             **({"manifest": None} if status in ("running", "interrupted") else {}),
             "pricing": self.comparison.pricing,

@@ -193,7 +193,7 @@ def unfinished_runs(loaded: LoadedScenario, ensemble: Ensemble, out: Path) -> in
 def _check_builds(
     loaded: LoadedScenario, ensemble: Ensemble, runs: tuple[MemberRun, ...]
 ) -> list[str]:
-    """Build what stands for all runs; notices of the first. Raises a StackelgridError."""
+    """Build runs that represent all; notices of the first. Raises a StackelgridError."""
     lines: list[str] | None = None
     for run in representatives(ensemble, runs):
         source = f"{loaded.source}: ensemble: {run.cells[0].label}"

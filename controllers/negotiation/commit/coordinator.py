@@ -1,10 +1,10 @@
 """Two-phase commit between a coordinator and its agents over a network that loses messages.
 
 Agreement cannot be guaranteed (the two generals' problem), so safety does not rest on it: a version
-is committed only if all who were asked voted yes and every mixture of the schedules that any agent
-may hold is safe (safety.py). Both sides are state machines without clock, threads, randomness, IO.
-Gray 1978 (Notes on data base operating systems, doi 10.1007/3-540-08755-9_9); presumed abort:
-Mohan, Lindsay and Obermarck 1986 (doi 10.1145/7239.7266).
+is committed only if all members voted yes and every mixture of the schedules that any agent may
+hold is safe (safety.py). Both sides are state machines without clock, threads, randomness, IO. Gray
+1978 (Notes on data base operating systems, doi 10.1007/3-540-08755-9_9); presumed abort: Mohan,
+Lindsay and Obermarck 1986 (doi 10.1145/7239.7266).
 """
 
 from collections import Counter
@@ -39,11 +39,11 @@ from stackelgrid.profiles.stateful import Carrying
 class CommitRecord:
     """Result of an interval's commit, as known to its coordinator at the gate.
 
-    `committed`: the version decided, or None with the `reason` of the last attempt; `members`:
-    agents asked in it; `trades`: their cleared trades (steps,) in MW; `confirmed`: members that
-    acknowledged; `in_doubt`: agents whose commit, of this or an earlier interval, was not
-    acknowledged; `settled`: doubts of earlier gates settled since the last one: agent, version, and
-    whether it was adopted.
+    `committed`: the version decided, or None with the `reason` of the last attempt; `members`: its
+    agents; `trades`: their cleared trades (steps,) in MW; `confirmed`: members that acknowledged;
+    `in_doubt`: agents whose commit, of this or an earlier interval, was not acknowledged;
+    `settled`: doubts of earlier gates settled since the last one: agent, version, and whether it
+    was adopted.
     """
 
     committed: Version | None
@@ -215,7 +215,7 @@ class CommitCoordinator(Carrying):
         return due if self._gate_s is not None and due < self._gate_s else None
 
     def close(self, now: float) -> CommitRecord:
-        """Close the gate and return what came of the interval; undecided attempts are aborted."""
+        """Close the gate and return the result of the interval; undecided attempts are aborted."""
         if self._gate_s is None:
             raise ProtocolError(f"interval {self.interval} ends: accepted once after it began")
         self._give_up(now)

@@ -71,7 +71,7 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
 class _Question(_Message, frozen=True, kw_only=True, gc=False):
     """The fields of `Terms`, and the recipient's last version that was decided to commit.
 
-    Only versions that asked for its vote count; any other one that it voted for was aborted.
+    Only versions with its vote count; any other one that it voted for was aborted.
     """
 
     round: Count

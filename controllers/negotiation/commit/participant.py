@@ -165,7 +165,7 @@ class CommitParticipant(Carrying):
         self._acknowledge(version)
 
     def outgoing(self) -> list[Message]:
-        """Return what is to be sent, once; repetition is the coordinator's."""
+        """Return the messages to send, once; the coordinator repeats."""
         messages, self._outgoing = self._outgoing, []
         return messages
 
@@ -186,7 +186,7 @@ class CommitParticipant(Carrying):
         return None if self._vote is None else self._vote.version
 
     def _adopts(self, version: Version) -> bool:
-        """Return whether a commit applies: a vote on a newer version has said that it does not."""
+        """Return whether a commit applies; it does not after a vote on a newer version."""
         return self.pending == version
 
     def _offered(self, trade_mw: Profile) -> bool:

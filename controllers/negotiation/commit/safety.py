@@ -138,7 +138,7 @@ class SafetyCheck:
         return "" if verdict.holds else verdict.worst
 
     def _dispatch(self, holdings: Mapping[str, Holding]) -> Solution:
-        """Return the follower's dispatch for what every agent holds."""
+        """Return the follower's dispatch for the schedules held."""
         exchange = {name: self._boundary(name, holding) for name, holding in holdings.items()}
         return self._follower.solve(self._follower.with_boundaries(self._own, exchange))
 

@@ -92,7 +92,7 @@ class CheckedBackend(ABC):
     def solve(
         self, data: ProgramData, gap: float, time_limit_s: float | None = None
     ) -> MixedIntegerSolution:
-        """Solve one instance to the relative gap; whatever the solver raises becomes "failed"."""
+        """Solve one instance to the relative gap; any exception of the solver becomes "failed"."""
         check_data(self.program, data, self.row_names)
         started = time.perf_counter()
         try:

@@ -36,8 +36,8 @@ class Part:
 class Improvement:
     """A proven bound of the joined program and a point that may satisfy it (None for none).
 
-    `own_gap` is what the parts themselves left between point and bound, `relaxation` the joined
-    relaxations of the parts where all were solved.
+    `own_gap` is the sum of the parts' own gaps, `relaxation` the joined relaxations of the parts
+    where all were solved.
     """
 
     bound: float
@@ -120,7 +120,7 @@ class Decomposition:
     def _joined(
         self, data: ProgramData, prices: Floats, found: Sequence[MixedSolution], base: float
     ) -> Solution:
-        """The parts' relaxations as one of the whole: links are open by what does not clear."""
+        """The parts' relaxations as one of the whole, with links that are not cleared."""
         relaxed = [r.relaxation for r in found]
         dual = np.zeros(self.program.rows)
         dual[: self.links] = prices

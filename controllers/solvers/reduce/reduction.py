@@ -34,8 +34,8 @@ _WORTHWHILE = 0.02  # least share of all columns that a round of substitutions i
 class Reduction:
     """Reduced program (`program`), and the maps between both.
 
-    A row of what remains is a combination of rows of the whole program, a column of the whole
-    program an affine function of the columns that remain.
+    A row of the reduced program is a combination of rows of the whole program, a column of the
+    whole program an affine function of the columns that remain.
     """
 
     def __init__(self, program: ConicProgram, without: Ints = NO_ROWS) -> None:
@@ -68,7 +68,7 @@ class Reduction:
         return free and all(found.hold(rows @ data.b) for found, rows in self._implied)
 
     def data(self, data: ProgramData) -> ProgramData:
-        """Vectors of what remains."""
+        """Vectors of the reduced program."""
         return ProgramData(
             q=self._cost @ data.q,
             b=self._rows @ data.b,
