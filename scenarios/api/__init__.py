@@ -1,1 +1,1 @@
-"""Runs and studies from Python, in scripts and notebooks."""
+"""The verbs that compute as Python functions, one file each; the command line calls them."""

@@ -1,1 +1,1 @@
-"""The command line, one file a verb."""
+"""The command line: verbs with their options, and output on a terminal."""

@@ -1,1 +1,1 @@
-"""Studies: many runs or plans of one scenario (compare, exactness, ensemble)."""
+"""Studies: tasks of one scenario, evaluated by one runner (compare, exactness, ensemble)."""
