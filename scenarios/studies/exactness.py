@@ -76,12 +76,12 @@ class _SweepStudy(Study[Chunk, Tables]):
 
     def begin(self) -> Sequence[Chunk]:
         self.recount()
-        kept = finished_chunks(self.out, len(self.chunks))
+        kept = set(finished_chunks(self.out, len(self.chunks)))
         scenario, size = self.loaded.scenario.name, self.sweep.size
         self.log.event("start", scenario=scenario, size=size, chunks_kept=len(kept))
         uncovered = not_covered(self.data.feeder.network)
-        told = [f"{uncovered}; their columns stay empty"] if uncovered else []
-        self.notice([*notices(self.built), *told])
+        empty = [f"{uncovered}; their columns stay empty"] if uncovered else []
+        self.notice([*notices(self.built), *empty])
         return [chunk for chunk in self.chunks if chunk.number not in kept]
 
     def recount(self) -> None:
