@@ -152,8 +152,8 @@ def _stops(stops: pd.DataFrame, name: str) -> Table:
 
 def _sweep_lines(s: Mapping[str, Any]) -> Iterator[str]:
     t = s["timings"]
-    told = s["predicted_exact"]
-    predicted = "" if told is None else f" ({told} predicted)"
+    count = s["predicted_exact"]
+    predicted = "" if count is None else f" ({count} predicted)"
     yield (
         f"{s['scenario']}: {s['points_done']} points of {s['grid']} in {s['wall_s']:.1f} s "
         f"(workers: {s['workers']}; build {t['build_s']:.1f}, solve {t['solve_s']:.1f}, "

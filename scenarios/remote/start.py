@@ -170,11 +170,11 @@ def _start_command(
         ) from error
     with listener:
         host = socket.getfqdn() if section.bind in _ANY else section.bind
-        told = {
+        values = {
             "%(addr)s": f"{host}:{listener.getsockname()[1]}",
             "%(python)s": sys.executable,
         }
-        command = [_filled(argument, told) for argument in section.commands[simulator.command]]
+        command = [_filled(argument, values) for argument in section.commands[simulator.command]]
         if shutil.which(command[0]) is None:
             raise ScenarioError(f"{key}: {command[0]} is not a program of this machine")
         process = ChildProcess(command)
@@ -194,7 +194,7 @@ def _start_command(
     return connection
 
 
-def _filled(argument: str, told: Mapping[str, str]) -> str:
-    for key, text in told.items():
+def _filled(argument: str, values: Mapping[str, str]) -> str:
+    for key, text in values.items():
         argument = argument.replace(key, text)
     return argument

@@ -121,7 +121,7 @@ def check_no_links(directory: Path) -> None:
 
 def resume_run(
     found: Resumable,
-    progress: Callable[[RunProgress], None] = lambda told: None,
+    progress: Callable[[RunProgress], None] = lambda progress: None,
     say: Callable[[str], None] = lambda line: None,
     building: Callable[[str], None] = lambda text: None,
 ) -> RunResult:

@@ -67,7 +67,7 @@ class RunResult:
 def run_scenario(
     loaded: LoadedScenario,
     out: Path,
-    progress: Callable[[RunProgress], None] = lambda told: None,
+    progress: Callable[[RunProgress], None] = lambda progress: None,
     say: Callable[[str], None] = lambda line: None,
     early: Supervisor | None = None,
     building: Callable[[str], None] = lambda text: None,

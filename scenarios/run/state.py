@@ -143,9 +143,9 @@ def _texts(value: Any) -> Iterator[str]:
 def save_state(directory: Path, header: StateHeader, state: RunState) -> None:
     """Replace the state of a run directory atomically and durably; raises OSError, StateError."""
     payload = bytes_of_state(state)
-    told = {**asdict(header), "digest": hashlib.sha256(payload).hexdigest()}
+    complete = {**asdict(header), "digest": hashlib.sha256(payload).hexdigest()}
     with whole_file(directory / STATE_FILE) as unfinished:
-        unfinished.write_bytes(json.dumps(told).encode() + b"\n" + payload)
+        unfinished.write_bytes(json.dumps(complete).encode() + b"\n" + payload)
     sync(directory)
 
 

@@ -80,8 +80,8 @@ def summary(
         "max_balance_error_mw": largest_known(np.abs(rows["balance_error_mw"])),
         "energy_handover_max_error_mwh": largest_known(rows["energy_handover_error_mwh"]),
     }
-    told: dict[str, Any] = finite(content)
-    return told
+    plain: dict[str, Any] = finite(content)
+    return plain
 
 
 def solver_section(built: BuiltScenario) -> dict[str, Any]:
