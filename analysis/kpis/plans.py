@@ -126,7 +126,7 @@ def _feeder_record(feeder: Feeder, s: Schedule, copies: int) -> GridRecord:
         loss_mw=copies * _losses(feeder, s),
         inside_mw=unknown if s.trade is None else copies * s.trade.inside_buy_mw.sum(axis=0),
         across_mw=unknown if s.trade is None else copies * s.trade.across_buy_mw.sum(axis=0),
-        fed_in_mw={k.kind: copies * s.devices[k.filling("p_mw")].sum(axis=0) for k in CURTAILED},
+        fed_in_mw={k.kind: copies * _planned(s, k).sum(axis=0) for k in CURTAILED},
         available_mw={
             k.kind: copies * forecast.devices[k.filling("available_mw")].sum(axis=1)
             for k in CURTAILED
@@ -135,18 +135,25 @@ def _feeder_record(feeder: Feeder, s: Schedule, copies: int) -> GridRecord:
     )
 
 
+def _planned(s: Schedule, kind: type[DeviceKind]) -> Floats:
+    """Return the planned power (devices, steps) of a kind; no rows where the plan has none."""
+    return s.devices.get(kind.filling("p_mw"), np.zeros((0, len(s.dt_h))))
+
+
 def _consumption(s: Schedule, forecast: GridForecast) -> Floats:
     """Return the planned power (steps,) of consumers; negative loads are constant generators."""
     total = np.zeros(len(s.dt_h))
-    for name in (kind.filling("p_mw") for kind in CONSUMERS):
-        power = s.devices[name].T if name in s.devices else forecast.devices[name]
+    for kind in CONSUMERS:
+        name, power = kind.filling("p_mw"), _planned(s, kind).T
+        if name not in s.devices and name in forecast.devices:
+            power = forecast.devices[name]
         total = total + np.maximum(power, 0.0).sum(axis=1)
     return total
 
 
 def _generation(s: Schedule) -> Floats:
     """Return the planned power (steps,) of generators."""
-    powers = [s.devices[kind.filling("p_mw")].sum(axis=0) for kind in GENERATORS]
+    powers = [_planned(s, kind).sum(axis=0) for kind in GENERATORS]
     total: Floats = np.sum([np.zeros(len(s.dt_h)), *powers], axis=0)
     return total
 

@@ -31,7 +31,7 @@ _WHAT = {
     ),
     CLOSED_LOOP: (
         "Each scheme runs through all intervals of the co-simulation; costs are those of what AC "
-        "power flow says happened, less the worth of energy left in the batteries."
+        "power flow says happened, less the value of stored energy left."
     ),
 }
 

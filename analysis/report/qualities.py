@@ -81,7 +81,7 @@ def _sections(comparison: Comparison) -> list[Section]:
         )
     text = (
         "The same scenario runs once over links of each quality. Costs are those of what AC power "
-        "flow says happened, less the worth of energy left in the batteries.",
+        "flow says happened, less the value of stored energy left.",
     )
     return [Section("What differs", text, charts, (table,))]
 
