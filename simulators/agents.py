@@ -151,10 +151,10 @@ class AgentSimulator(mosaik_api_v3.Simulator):
                 expected += _expected("", member, Role.SET_POINT, plan.set_points, (count,))
                 expected += _expected("schedule ", member, Role.PLAN, schedule, (count, steps))
             for quantity, values, shape in expected:
-                good = values is not None and np.shape(values) == shape
-                if values is None or not good or not np.isfinite(values).all():
+                found = () if values is None else np.shape(values)
+                if values is None or found != shape or not np.isfinite(values).all():
                     raise ControllerError(
-                        f"{kind}: {quantity} for grid {name} has shape {np.shape(values or ())} or "
+                        f"{kind}: {quantity} for grid {name} has shape {found} or "
                         f"values that are not finite; finite values of shape {shape} are accepted"
                     )
 

@@ -88,6 +88,8 @@ FLEET = (
     Attribute("bus_q_mvar", "MVAr", Flow.OUTPUT, "bus"),
     Attribute("gen_p_mw", "MW", Flow.OUTPUT, "gen"),
     *(Attribute(q.name, q.unit, Flow.OUTPUT, "device") for q in OUTPUTS),
+    # for the record: the states at the start of the interval
+    Attribute("states_before", "", Flow.OUTPUT),
 )
 
 AGENT = (

@@ -26,8 +26,8 @@ META: Meta = {
 class Fleet(Carrying):
     """All devices of one grid in the physical world, and their physics.
 
-    `bus_index` orders the arrays over buses; `gens` are the positions of those units that are
-    voltage-controlling generators of the net, in its order (without the slack unit).
+    `bus_index` orders the arrays over buses; `gens` are the positions, among all devices, of the
+    voltage-controlling generators of the net in its order (without the slack).
     """
 
     name: str
@@ -48,7 +48,7 @@ class Fleet(Carrying):
             for member in self.devices.consumers_first
         ]
 
-    def step(self, interval: int, dt_h: float) -> dict[str, Floats]:
+    def step(self, interval: int, dt_h: float) -> dict[str, Any]:
         """Apply set points for one interval; devices without any run as they are delivered."""
         n, series = len(self.bus_index), self.series.row(interval)
         bus_p, bus_q = np.zeros((2, n))
@@ -60,9 +60,10 @@ class Fleet(Carrying):
             if q is not None:
                 bus_q = bus_q + bus_power(n, at, q)
             outputs |= own
-        self.states = {name: outputs[name] for name in self.states}
-        gen_p = outputs["unit_p_mw"][self.gens]
-        return {"bus_p_mw": bus_p, "bus_q_mvar": bus_q, "gen_p_mw": gen_p, **outputs}
+        before, self.states = self.states, {name: outputs[name] for name in self.states}
+        gen_p = self.devices.column(outputs, "p_mw")[self.gens]
+        powers = {"bus_p_mw": bus_p, "bus_q_mvar": bus_q, "gen_p_mw": gen_p}
+        return {**powers, "states_before": before, **outputs}
 
 
 class DeviceSimulator(mosaik_api_v3.Simulator):
@@ -71,7 +72,7 @@ class DeviceSimulator(mosaik_api_v3.Simulator):
     def __init__(self) -> None:
         super().__init__(META)
         self._fleets: dict[str, Fleet] = {}
-        self._results: dict[str, dict[str, Floats]] = {}
+        self._results: dict[str, dict[str, Any]] = {}
 
     def init(  # type: ignore[override]
         self,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection, Snap
 from stackelgrid.controllers.devices.placement import Phase, Placement
 from stackelgrid.controllers.devices.quantities import Quantity, Role
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from stackelgrid.controllers.devices.placement import Placed, Placing
     from stackelgrid.profiles.forecast import GridForecast
 
-_ENERGY = Role.PLAN | Role.STATE | Role.OUTPUT | Role.TOTAL
-_POWER = Role.PLAN | Role.SET_POINT | Role.OUTPUT | Role.TOTAL
+_ENERGY = Role.PLAN | Role.STATE | Role.OUTPUT
+_POWER = Role.PLAN | Role.SET_POINT | Role.OUTPUT
 
 
 class BatterySection(Placement):
@@ -75,10 +76,9 @@ class Batteries(DeviceKind):
                  variable="discharge"),
         Quantity("battery_asked_mw", "MW", Role.OUTPUT, "set point", column="asked_mw"),
         Quantity("battery_p_mw", "MW", _POWER, "power, positive when charging",
-                 attribute="battery_p_set_mw", column="p_mw"),
-        Quantity("battery_e_start_mwh", "MWh", Role.OUTPUT, "energy at the start of the interval"),
+                 attribute="battery_p_set_mw", column="p_mw", total="net charging"),
         Quantity("battery_e_mwh", "MWh", _ENERGY, "energy at the end of the interval",
-                 column="e_mwh", variable="energy"),
+                 column="e_mwh", variable="energy", total="energy at the end of the interval"),
     )  # fmt: skip
     limits: ClassVar[Mapping[str, tuple[str, str]]] = {
         "charge": ("charging power", "MW"),
@@ -90,6 +90,7 @@ class Batteries(DeviceKind):
     }
     cost_column: ClassVar[str] = "wear_eur"
     cost_label: ClassVar[str] = "battery wear"
+    cost_meaning: ClassVar[str] = "battery wear"
     snaps: ClassVar[tuple[Snap, ...]] = (Snap("mode", ("charge",), ("discharge",)),)
     data: ClassVar[tuple[str, ...]] = ("energy_initial", "energy_terminal")
     prosumer: ClassVar[bool] = True
@@ -316,6 +317,12 @@ class Batteries(DeviceKind):
         power = np.abs(values["battery_p_mw"])
         return np.sum(self.spread(self.wear_eur_per_mwh, power) * power, axis=0)
 
+    def simultaneous_mw(self, plan: Arrays) -> float:
+        """Return the largest power of charging and discharging at once, above rounding."""
+        both = np.minimum(plan["charge_mw"], plan["discharge_mw"])
+        limit = tolerances.SIMULTANEOUS_SHARE * self.rated_mw[:, None]
+        return float(np.where(both > limit, both, 0.0).max(initial=0.0))
+
     def trade_caps(self) -> tuple[Floats, Floats]:
         return self.p_max_mw, self.discharge_max_mw
 
@@ -331,7 +338,6 @@ class Batteries(DeviceKind):
         return {
             "battery_asked_mw": asked,
             "battery_p_mw": power,
-            "battery_e_start_mwh": before,
             "battery_e_mwh": after,
         }
 

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.devices.costs import ElementCosts
@@ -67,6 +70,18 @@ class Devices:
     def initial(self) -> dict[str, Floats]:
         """States of all kinds before the first interval."""
         return {name: v for member in self.members for name, v in member.initial.items()}
+
+    @cached_property
+    def tables(self) -> NDArray[np.object_]:
+        """Tables of pandapower of all devices (devices,)."""
+        return np.array([t for member in self.members for t in member.table], dtype=object)
+
+    def column(self, outputs: Arrays, name: str, missing: float = np.nan) -> Floats:
+        """Return a column of the table `device` (devices,); `missing` for kinds without it."""
+        return np.concatenate([
+            member.device_columns(outputs).get(name, np.full(len(member.index), missing))
+            for member in self.members
+        ])  # fmt: skip
 
     @property
     def occupied_buses(self) -> set[int]:

@@ -77,6 +77,7 @@ class DeviceKind(ABC):
     quantities: ClassVar[tuple[Quantity, ...]]
     cost_column: ClassVar[str] = ""  # column of the table `interval` with the cost in EUR
     cost_label: ClassVar[str] = ""  # of that cost, in plots
+    cost_meaning: ClassVar[str] = ""  # of that column, for the documentation
     limits: ClassVar[Mapping[str, tuple[str, str]]] = {}  # rows and bounds: words and unit
     snaps: ClassVar[tuple[Snap, ...]] = ()
     data: ClassVar[tuple[str, ...]] = ()  # variables of the model that hold data
@@ -288,6 +289,10 @@ class DeviceKind(ABC):
 
     def hourly_cost(self, values: Arrays, options: DeviceOptions) -> Any:
         """Return the cost in EUR/h of a plan (steps,) or of an interval."""
+        return 0.0
+
+    def simultaneous_mw(self, plan: Arrays) -> float:
+        """Return the largest power that a device would take and give at once in a plan, MW."""
         return 0.0
 
     def trade_caps(self) -> tuple[Floats, Floats]:

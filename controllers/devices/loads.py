@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stackelgrid.controllers.devices.placement import Placed, SeriesMaker
     from stackelgrid.profiles.forecast import GridForecast
 
-_ROLES = Role.SERIES | Role.OUTPUT | Role.TOTAL
+_ROLES = Role.SERIES | Role.OUTPUT
 
 
 class Diversity(Section):
@@ -78,9 +78,9 @@ class Loads(DeviceKind):
     colour: ClassVar[str] = "#000000"
     quantities: ClassVar[tuple[Quantity, ...]] = (
         Quantity("load_p_mw", "MW", _ROLES, "active power, positive when consuming",
-                 column="p_mw"),
+                 column="p_mw", total="own uncontrolled loads less generators of constant power"),
         Quantity("load_q_mvar", "MVAr", _ROLES, "reactive power, positive when consuming",
-                 column="q_mvar"),
+                 column="q_mvar", total="the same, reactive"),
     )  # fmt: skip
     transmission: ClassVar[bool] = True
     sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {"loads": (LoadsSection, ...)}

@@ -51,12 +51,13 @@ class Photovoltaics(Sunlit, DeviceKind):
     symbol: ClassVar[str] = "triangle"
     injects: ClassVar[bool] = True
     quantities: ClassVar[tuple[Quantity, ...]] = (
-        Quantity("pv_available_mw", "MW", Role.SERIES | Role.OUTPUT | Role.TOTAL,
-                 "available power", column="available_mw"),
         Quantity("pv_asked_mw", "MW", Role.OUTPUT, "set point", column="asked_mw"),
         Quantity("pv_limit_mw", "MW", Role.OUTPUT, "limit of the feed-in", column="limit_mw"),
-        Quantity("pv_p_mw", "MW", _POWER | Role.TOTAL, "active power, positive when injecting",
-                 attribute="pv_p_set_mw", column="p_mw", variable="pv_p"),
+        Quantity("pv_p_mw", "MW", _POWER, "active power, positive when injecting",
+                 attribute="pv_p_set_mw", column="p_mw", variable="pv_p", total="feed-in of PV"),
+        Quantity("pv_available_mw", "MW", Role.SERIES | Role.OUTPUT,
+                 "available power", column="available_mw",
+                 total="power available from the sun"),
         Quantity("pv_q_mvar", "MVAr", _POWER, "reactive power, positive when injecting",
                  attribute="pv_q_set_mvar", column="q_mvar", variable="pv_q"),
         Quantity("pv_p_max_mw", "MW", Role.PLAN | Role.SET_POINT | Role.OPTIONAL,
@@ -70,6 +71,7 @@ class Photovoltaics(Sunlit, DeviceKind):
     }
     cost_column: ClassVar[str] = "curtailment_eur"
     cost_label: ClassVar[str] = "curtailment"
+    cost_meaning: ClassVar[str] = "price of curtailed PV"
     data: ClassVar[tuple[str, ...]] = ("pv_available",)
     prosumer: ClassVar[bool] = True
     sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {

@@ -13,7 +13,6 @@ class Role(Flag):
     SET_POINT = auto()  # sent to the devices for one interval
     OPTIONAL = auto()  # may be missing in a plan or in set points
     OUTPUT = auto()  # result of the devices in one interval
-    TOTAL = auto()  # summed over the devices into a column of the table `interval`
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,7 @@ class Quantity:
     attribute: name of a set point among the attributes of the simulators.
     column: column of the table `device` that an output fills.
     variable: variable of the model that a plan is read from.
+    total: meaning of the column of the table `interval` with the sum over the devices; "" for none.
     """
 
     name: str
@@ -36,3 +36,4 @@ class Quantity:
     attribute: str = ""
     column: str = ""
     variable: str = ""
+    total: str = ""

@@ -60,6 +60,12 @@ def quantities() -> tuple[Quantity, ...]:
 
 
 @cache
+def costly() -> tuple[type[DeviceKind], ...]:
+    """Return the kinds with a cost, in the order in which costs are summed: consumers first."""
+    return tuple(sorted((k for k in kinds() if k.cost_column), key=lambda kind: kind.injects))
+
+
+@cache
 def series_names() -> dict[str, tuple[str, ...]]:
     """Return the series of each kind that has any."""
     named = {kind.kind: kind.names(Role.SERIES) for kind in kinds()}

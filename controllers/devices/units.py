@@ -67,12 +67,15 @@ class Units(DeviceKind):
     injects: ClassVar[bool] = True
     quantities: ClassVar[tuple[Quantity, ...]] = (
         Quantity("unit_asked_mw", "MW", Role.OUTPUT, "set point", column="asked_mw"),
-        Quantity("unit_p_mw", "MW", Role.PLAN | Role.SET_POINT | Role.OUTPUT | Role.TOTAL,
+        Quantity("unit_p_mw", "MW", Role.PLAN | Role.SET_POINT | Role.OUTPUT,
                  "active power, positive when injecting", attribute="unit_p_set_mw",
-                 column="p_mw", variable="unit_p"),
+                 column="p_mw", variable="unit_p",
+                 total="dispatchable units; in a transmission grid the slack unit delivers what "
+                 "the power flow leaves to it"),
     )  # fmt: skip
     cost_column: ClassVar[str] = "generation_eur"
     cost_label: ClassVar[str] = "units"
+    cost_meaning: ClassVar[str] = "cost of dispatchable units"
     transmission: ClassVar[bool] = True
     sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {"units": (tuple[UnitSection, ...], ())}
 

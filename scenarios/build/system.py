@@ -273,8 +273,8 @@ def _importable(folder: Path) -> Iterator[None]:
 
 
 def _fleet(grid: BuiltGrid, devices: Devices, series: GridSeries) -> Fleet:
-    units = devices.units
-    where = {key: k for k, key in enumerate(zip(units.table, units.index, strict=True))}
+    index = [i for member in devices for i in member.index]
+    where = {key: k for k, key in enumerate(zip(devices.tables, index, strict=True))}
     gens = [where["gen", int(index)] for index in grid.net.gen.index]
     return Fleet(
         name=grid.section.name,

@@ -146,7 +146,7 @@ class _Run:
         scenario, log = self.loaded.scenario, self.log
         if state is not None:
             log.cut(state.log_bytes)
-            self.tables.resume(state.intervals_done, state.energy_mwh)
+            self.tables.resume(state.intervals_done, state.recorded)
             log.event("resume", interval=state.intervals_done, version=version("stackelgrid"))
             state.give(self.built)
             return

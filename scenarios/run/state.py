@@ -52,14 +52,14 @@ class StateHeader:
 class RunState:
     """State of a run between two intervals.
 
-    `energy_mwh` are the last recorded energies, by grid.
+    `recorded` are the last recorded states of devices, by grid.
     """
 
     fleets: Mapping[str, Any]
     grids: Mapping[str, Any]
     controller: Any
     intervals_done: int
-    energy_mwh: Mapping[str, Floats]
+    recorded: Mapping[str, Mapping[str, Floats]]
     timings: Timings
     wall_s: float
     log_bytes: int
@@ -91,7 +91,7 @@ def state_of(
         {name: grid.state() for name, grid in built.simulated.items()},
         built.controller.state(),
         tables.intervals_done,
-        tables.energy_mwh,
+        tables.states,
         timings,
         wall_s,
         log_bytes,

@@ -207,7 +207,7 @@ def _recorded(built: BuiltScenario, name: str) -> RecordedGrid:
         limits=net_limits(net),
         devices=built.devices[name],
         series=built.series[name],
-        curtailment_eur_per_mwh=built.scenario.costs.curtailment_eur_per_mwh,
+        options=built.scenario.costs,
         trade=feeder.options.trade if feeder is not None else None,
         nodal_pricing=built.scenario.pricing == "lmp",
     )

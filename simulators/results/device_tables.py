@@ -1,14 +1,20 @@
 """Tables of a grid's devices in an interval, of their plans, and of their owners' trade."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stackelgrid.controllers.devices.devices import Devices
+from stackelgrid.controllers.devices.kind import DeviceKind
+from stackelgrid.controllers.devices.quantities import Role
+from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.controllers.schedule import Schedule
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.simulators.results.columns import KEY, Table, count, label, number, table
-from stackelgrid.simulators.results.grid_interval import GridInterval
+from stackelgrid.simulators.results.grid_interval import GENERATOR, SLACK, GridInterval
 
 # trades up to this size are numerical noise of a solver
 _LEAST_TRADE_MW = 1e-9
@@ -18,25 +24,51 @@ STEP = (
     number("dt_h", "h", "its length"),
 )
 
-DEVICE: Table = table(
+
+def _of_devices(name: str, dtype: type) -> Callable[[GridInterval], NDArray[Any]]:
+    """Return the function that joins static data of all devices."""
+    return lambda s: np.array([v for m in s.grid.devices for v in getattr(m, name)], dtype=dtype)
+
+
+def _kinds(s: GridInterval) -> NDArray[np.object_]:
+    return np.array([m.kind for m in s.grid.devices for _ in m.index], dtype=object)
+
+
+def _column(name: str) -> Callable[[GridInterval], Floats]:
+    return lambda s: s.grid.devices.column(s.outputs, name)
+
+
+def _reactive_power(s: GridInterval) -> Floats:
+    devices = s.grid.devices
+    power = devices.column(s.outputs, "q_mvar", missing=0.0)
+    power[devices.tables == GENERATOR] = s.seen["gen_q_mvar"]
+    power[devices.tables == SLACK] = s.seen["slack_q_mvar"]
+    return power
+
+
+DEVICE: Table[GridInterval] = table(
     "device",
-    "One row for each load, PV system, battery and unit.",
+    "One row for each device.",
     *KEY,
-    label("element", "pandapower's table"),
-    count("index", "pandapower's index"),
-    label("name", "pandapower's name"),
-    label("kind", "load (generators of constant power too), pv, battery or unit"),
-    count("bus", "pandapower's index of its bus"),
-    label("phase", "a, b, c or abc; empty where none is stated"),
-    number("p_mw", "MW", "delivered: loads and batteries positive when consuming, PV and units "
-           "when injecting"),
-    number("q_mvar", "MVAr", "the same, reactive"),
-    number("asked_mw", "MW", "set point; of PV what the plan expects (`limit_mw` binds)"),
-    number("available_mw", "MW", "power available from the sun, or a unit's limit"),
-    number("limit_mw", "MW", "most that PV may feed in: its inverter's rating where the plan does "
-           "not curtail"),
-    number("e_mwh", "MWh", "energy at the end of the interval"),
-    number("soc_percent", "%", "state of charge at the end of the interval"),
+    label("element", "pandapower's table", lambda s: s.grid.devices.tables),
+    count("index", "pandapower's index", _of_devices("index", int)),
+    label("name", "pandapower's name", _of_devices("name", object)),
+    label("kind", f"kind of device: {', '.join(kind.kind for kind in kinds())} (generators of "
+          "constant power are loads)", _kinds),
+    count("bus", "pandapower's index of its bus", _of_devices("bus", int)),
+    label("phase", "a, b, c or abc; empty where none is stated", _of_devices("phase", object)),
+    number("p_mw", "MW", "delivered, in the sign of pandapower: loads and storages positive when "
+           "consuming, generators when injecting", _column("p_mw")),
+    number("q_mvar", "MVAr", "the same, reactive", _reactive_power),
+    number("asked_mw", "MW", "set point; what the plan expects where `limit_mw` binds",
+           _column("asked_mw")),
+    number("available_mw", "MW", "available power, or the upper limit of a dispatched one",
+           _column("available_mw")),
+    number("limit_mw", "MW", "most that may be fed in of available power: the inverter's rating "
+           "where the plan does not curtail", _column("limit_mw")),
+    number("e_mwh", "MWh", "energy at the end of the interval", _column("e_mwh")),
+    number("soc_percent", "%", "state of charge at the end of the interval",
+           _column("soc_percent")),
 )  # fmt: skip
 
 SCHEDULE = table(
@@ -48,7 +80,7 @@ SCHEDULE = table(
     count("index", "pandapower's index"),
     number("p_mw", "MW", "planned power, signs as in `device`"),
     number("q_mvar", "MVAr", "the same, reactive; empty where it is not planned"),
-    number("e_mwh", "MWh", "energy of a battery at the end of the step"),
+    number("e_mwh", "MWh", "stored energy at the end of the step"),
 )  # fmt: skip
 
 DISPATCH = table(
@@ -59,7 +91,7 @@ DISPATCH = table(
     *STEP,
     label("element", "pandapower's table; `ext_grid`: the import from above, too"),
     count("index", "pandapower's index"),
-    number("p_mw", "MW", "of units and PV, positive when injecting"),
+    number("p_mw", "MW", "of generation, positive when injecting, and of the import"),
 )  # fmt: skip
 
 TRADE = table(
@@ -78,98 +110,52 @@ TRADE = table(
 )  # fmt: skip
 
 
-def device_rows(s: GridInterval) -> SimpleNamespace:
-    """Return powers in the sign of their element: load and storage consuming, others injecting."""
-    seen, d = s.seen, s.grid.devices
-    loads, pv, battery, unit = d.loads, d.photovoltaics, d.batteries, d.units
-    counts = [len(k.index) for k in (loads, pv, battery, unit)]
-    nothing = [np.full(c, np.nan) for c in counts]
-    sign = np.where(np.array(loads.table, dtype=object) == "sgen", -1.0, 1.0)
-    unit_q = np.zeros(counts[3])
-    unit_q[s.units("gen")] = seen["gen_q_mvar"]
-    unit_q[s.units("ext_grid")] = seen["slack_q_mvar"]
-    e = seen["battery_e_mwh"]
-    kinds = ("load", "pv", "battery", "unit")
-    return SimpleNamespace(
-        element=np.array([
-            *loads.table, *["sgen"] * counts[1], *["storage"] * counts[2], *unit.table
-        ], dtype=object),
-        index=np.array([*loads.index, *pv.index, *battery.index, *unit.index], dtype=np.int64),
-        name=np.array([*loads.name, *pv.name, *battery.name, *unit.name], dtype=object),
-        kind=np.repeat(np.array(kinds, dtype=object), counts),
-        bus=np.concatenate([loads.bus, pv.bus, battery.bus, unit.bus]),
-        phase=np.array([
-            *loads.phase, *pv.phase, *battery.phase, *["abc"] * counts[3]
-        ], dtype=object),
-        p_mw=np.concatenate([
-            sign * seen["load_p_mw"], seen["pv_p_mw"], seen["battery_p_mw"], s.unit_p_mw
-        ]),
-        q_mvar=np.concatenate([
-            sign * seen["load_q_mvar"], seen["pv_q_mvar"], np.zeros(counts[2]), unit_q
-        ]),
-        asked_mw=np.concatenate([
-            nothing[0], seen["pv_asked_mw"], seen["battery_asked_mw"], seen["unit_asked_mw"]
-        ]),
-        available_mw=np.concatenate([
-            nothing[0], seen["pv_available_mw"], nothing[2], unit.p_max_mw
-        ]),
-        limit_mw=np.concatenate([nothing[0], seen["pv_limit_mw"], *nothing[2:]]),
-        e_mwh=np.concatenate([nothing[0], nothing[1], e, nothing[3]]),
-        soc_percent=np.concatenate([
-            nothing[0], nothing[1], 100.0 * e / battery.e_max_mwh, nothing[3]
-        ]),
-    )  # fmt: skip
-
-
 def planned_rows(schedule: Schedule, devices: Devices, level: str) -> SimpleNamespace:
     """Return the whole plan of a grid, steps within devices; the import as element `boundary`."""
-    s, d = schedule, devices
-    steps = len(s.dt_h)
-    parts: list[tuple[str, tuple[int, ...], Any, Any, Any]] = [
-        ("storage", d.batteries.index, s.battery_p_mw, None, s.battery_e_mwh),
-        ("sgen", d.photovoltaics.index, s.pv_p_mw, s.pv_q_mvar, None),
-    ]
-    units = np.array(d.units.table, dtype=object)
-    for name in ("ext_grid", "gen", "sgen"):
-        at = np.flatnonzero(units == name)
-        parts.append((name, tuple(d.units.index[k] for k in at), s.unit_p_mw[at], None, None))
+    parts = _plans(schedule, devices.consumers_first)
     if level != "transmission":
-        parts.append(("boundary", (0,), s.p_import_mw[None], s.q_import_mvar[None], None))
-    names, indices, *values = zip(*parts, strict=True)
-    counts = [len(index) for index in indices]
-    p, q, e = (
-        np.concatenate([
-            np.full(n * steps, np.nan) if v is None else v.ravel()
-            for v, n in zip(value, counts, strict=True)
-        ])
-        for value in values
-    )  # fmt: skip
-    return SimpleNamespace(
-        step=np.tile(np.arange(steps), sum(counts)),
-        dt_h=np.tile(s.dt_h, sum(counts)),
-        element=np.repeat(np.array(names, dtype=object), np.array(counts) * steps),
-        index=np.repeat(np.array([i for index in indices for i in index], dtype=np.int64), steps),
-        p_mw=p,
-        q_mvar=q,
-        e_mwh=e,
-    )
+        exchange = {"p_mw": schedule.p_import_mw, "q_mvar": schedule.q_import_mvar}
+        parts.append((["boundary"], [0], exchange))
+    return _steps(schedule.dt_h, parts, ("p_mw", "q_mvar", "e_mwh"))
 
 
 def dispatch_rows(schedule: Schedule, devices: Devices) -> SimpleNamespace:
-    """Return units, PV and import of a follower over the horizon, as its stage decided them."""
-    units, pv = devices.units, devices.photovoltaics
-    tables = [*units.table, *("sgen" for _ in pv.index)]
-    index = [*units.index, *pv.index]
-    power = [*schedule.unit_p_mw, *schedule.pv_p_mw]
-    if "ext_grid" not in units.table:  # a feeder's import comes from the grid above
-        tables, index, power = ["ext_grid", *tables], [0, *index], [schedule.p_import_mw, *power]
-    steps, count = len(schedule.dt_h), len(tables)
+    """Return generation and import of a follower over the horizon, as its stage decided them."""
+    parts = _plans(schedule, [m for m in reversed(devices.consumers_first) if m.injects])
+    if SLACK not in devices.tables:  # a feeder's import comes from the grid above
+        parts.insert(0, ([SLACK], [0], {"p_mw": schedule.p_import_mw}))
+    return _steps(schedule.dt_h, parts, ("p_mw",))
+
+
+_Part = tuple[Sequence[str], Sequence[int], Mapping[str, Floats]]  # tables, indices, columns
+
+
+def _plans(schedule: Schedule, members: Iterable[DeviceKind]) -> list[_Part]:
+    """Return elements and columns of the kinds with a plan."""
+    parts: list[_Part] = []
+    for member in members:
+        planned = [q for q in member.quantities if q.column and Role.PLAN in q.roles]
+        columns = {q.column: schedule.devices[q.name] for q in planned}
+        if columns:
+            parts.append((member.table, member.index, columns))
+    return parts
+
+
+def _steps(dt_h: Floats, parts: Sequence[_Part], columns: Sequence[str]) -> SimpleNamespace:
+    """Return rows of parts, steps within elements; NaN in columns that a part does not have."""
+    steps = len(dt_h)
+    element = [table for tables, _, _ in parts for table in tables]
+    values = {
+        name: [own[name].ravel() if name in own else np.full(len(index) * steps, np.nan)
+               for _, index, own in parts]
+        for name in columns
+    }  # fmt: skip
     return SimpleNamespace(
-        step=np.tile(np.arange(steps), count),
-        dt_h=np.tile(schedule.dt_h, count),
-        element=np.repeat(np.array(tables, dtype=object), steps),
-        index=np.repeat(np.array(index), steps),
-        p_mw=np.concatenate(power) if power else np.zeros(0),
+        step=np.tile(np.arange(steps), len(element)),
+        dt_h=np.tile(dt_h, len(element)),
+        element=np.repeat(np.array(element, dtype=object), steps),
+        index=np.repeat(np.array([i for _, index, _ in parts for i in index], dtype=int), steps),
+        **{name: np.concatenate([np.zeros(0), *found]) for name, found in values.items()},
     )
 
 

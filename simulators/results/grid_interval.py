@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.devices import Devices
+from stackelgrid.controllers.devices.kind import DeviceKind, DeviceOptions
 from stackelgrid.controllers.models.p2p import TradeOptions
 from stackelgrid.controllers.networks.limits import GridLimits, Violation
 from stackelgrid.controllers.networks.order import NetOrder
@@ -22,8 +22,11 @@ from stackelgrid.controllers.verdict import (
 )
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import GridSeries
+from stackelgrid.simulators.attributes import OUTPUTS, STATES
 
 NAN = float("nan")
+# tables of pandapower whose elements take part in the power flow on their own
+SLACK, GENERATOR = "ext_grid", "gen"
 _NO_REPORT = SolveReport(
     solver="", status="", objective_eur=NAN, gap=NAN, violation=NAN, iterations=0, solve_s=0.0,
     gap_eur=NAN, flexible_gap=NAN, conic_solves=0,
@@ -54,7 +57,7 @@ class RecordedGrid:
     limits: GridLimits
     devices: Devices
     series: GridSeries
-    curtailment_eur_per_mwh: float
+    options: DeviceOptions
     trade: TradeOptions | None
     nodal_pricing: bool = False
 
@@ -92,7 +95,7 @@ class GridInterval:
     interval: number of the interval.
     dt_h: its length in h.
     upper_plan: plan of the grid above; None without one.
-    energy_before_mwh: energies (batteries,) recorded in the interval before; None in the first.
+    recorded_before: states recorded in the interval before; None in the first.
     """
 
     grid: RecordedGrid
@@ -100,7 +103,7 @@ class GridInterval:
     interval: int = 0
     dt_h: float = 1.0
     upper_plan: Plan | None = None
-    energy_before_mwh: Floats | None = None
+    recorded_before: Mapping[str, Floats] | None = None
 
     # ------------------------------------------------------------------ plan
 
@@ -171,13 +174,11 @@ class GridInterval:
 
     @property
     def simultaneous_mw(self) -> float:
-        """Largest power a battery would charge and discharge at once in the plan, MW."""
-        batteries = self.grid.devices.batteries
-        if self.plan is None or not len(batteries.index):
+        """Largest power that a device would take and give at once in the plan, MW."""
+        if self.plan is None:
             return 0.0
-        both = np.minimum(self.plan.schedule.charge_mw, self.plan.schedule.discharge_mw)
-        limit = tolerances.SIMULTANEOUS_SHARE * batteries.rated_mw[:, None]
-        return float(np.where(both > limit, both, 0.0).max())
+        plan = self.plan.schedule.devices
+        return max(member.simultaneous_mw(plan) for member in self.grid.devices)
 
     @property
     def p_import_planned_mw(self) -> float:
@@ -221,40 +222,40 @@ class GridInterval:
         return float(np.max(change)) if len(change) and not np.isnan(change).any() else NAN
 
     @cached_property
-    def unit_p_mw(self) -> Floats:
-        """Power of units; the slack unit delivers the residual of the power flow."""
-        power: Floats = self.seen["unit_p_mw"].copy()
-        power[self.units("ext_grid")] = self.seen["slack_p_mw"]
-        return power
-
-    def units(self, table: str) -> list[int]:
-        """Return the positions of the units in a table of pandapower."""
-        return [k for k, t in enumerate(self.grid.devices.units.table) if t == table]
+    def outputs(self) -> dict[str, Floats]:
+        """Outputs of the devices by quantity; the slack delivers the residual of the power flow."""
+        found = {q.name: self.seen[q.name] for q in OUTPUTS}
+        for member in self.grid.devices:
+            slack = [k for k, table in enumerate(member.table) if table == SLACK]
+            for q in member.quantities:
+                if slack and q.column == "p_mw":
+                    found[q.name] = found[q.name].copy()
+                    found[q.name][slack] = self.seen["slack_p_mw"]
+        return found
 
     @property
     def lower_p_mw(self) -> float:
         """Power of the grids connected below."""
-        seen = self.seen
-        return float(seen["bus_p_total_mw"].sum() - (
-            seen["load_p_mw"].sum() + seen["battery_p_mw"].sum() - seen["pv_p_mw"].sum()
-            - sum(self.unit_p_mw[k] for k in self.units("sgen"))
-        ))  # fmt: skip
+        members = self.grid.devices.consumers_first
+        own = sum(float(member.consumption(self.outputs)[0].sum()) for member in members)
+        return float(self.seen["bus_p_total_mw"].sum()) - own
 
     @property
     def balance_error_mw(self) -> float:
         """Supply less demand and losses."""
-        seen = self.seen
-        generators = float(sum(self.unit_p_mw[k] for k in self.units("gen")))
-        return float(
-            seen["slack_p_mw"] + generators - seen["bus_p_total_mw"].sum() - seen["loss_mw"]
-        )
+        seen, devices = self.seen, self.grid.devices
+        power = devices.column(self.outputs, "p_mw")[devices.tables == GENERATOR]
+        supply = seen["slack_p_mw"] + float(sum(power))
+        return float(supply - seen["bus_p_total_mw"].sum() - seen["loss_mw"])
 
     @property
     def energy_handover_error_mwh(self) -> float:
         """Largest difference of energies at the start to those recorded and those planned with."""
-        start, used = self.seen["battery_e_start_mwh"], self.seen["states_used"]["battery_e_mwh"]
-        before = self.energy_before_mwh if self.energy_before_mwh is not None else start
-        return max(largest(np.abs(before - start)), largest(np.abs(used - start)))
+        start, used = self.seen["states_before"], self.seen["states_used"]
+        before = self.recorded_before if self.recorded_before is not None else start
+        energies = [q.name for q in STATES if q.unit == "MWh"]
+        pairs = [(other[n], start[n]) for n in energies for other in (before, used)]
+        return max((largest(np.abs(other - own)) for other, own in pairs), default=0.0)
 
     # ------------------------------------------------------------------ boundary and money
 
@@ -312,24 +313,9 @@ class GridInterval:
         fees += options.fee_across * float(trade.across_buy_mw[:, k].sum())
         return options.retail_margin * with_grid, fees
 
-    @property
-    def wear_eur(self) -> float:
-        """Battery wear."""
-        power, wear = self.seen["battery_p_mw"], self.grid.devices.batteries.wear_eur_per_mwh
-        return self.dt_h * float(np.sum(wear * np.abs(power)))
-
-    @property
-    def curtailment_eur(self) -> float:
-        """Price of curtailed PV."""
-        curtailed = self.seen["pv_available_mw"] - self.seen["pv_p_mw"]
-        return self.dt_h * self.grid.curtailment_eur_per_mwh * float(curtailed.sum())
-
-    @property
-    def generation_eur(self) -> float:
-        """Cost of dispatchable units."""
-        units, p = self.grid.devices.units, self.unit_p_mw
-        cost = units.c2 * p**2 + units.c1 * p + units.c0
-        return self.dt_h * float(cost.sum() + units.fixed_eur_per_h)
+    def cost_eur(self, member: DeviceKind) -> float:
+        """Return the cost of the devices of one kind."""
+        return self.dt_h * float(member.hourly_cost(self.outputs, self.grid.options))
 
 
 def largest(values: Floats) -> float:

@@ -106,6 +106,6 @@ NETWORK = table(
     number("sn_mva", "MVA", "rating of a transformer or device"),
     number("p_mw", "MW", "power of a device as the net states it"),
     number("max_p_mw", "MW", "largest power of a device"),
-    number("max_e_mwh", "MWh", "capacity of a battery"),
+    number("max_e_mwh", "MWh", "capacity of a storage"),
     number("max_loading_percent", "%", "loading limit of a branch; empty without a rating"),
 )  # fmt: skip

@@ -6,6 +6,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from stackelgrid.controllers.devices.kind import DeviceKind
+from stackelgrid.controllers.devices.quantities import Role
+from stackelgrid.controllers.devices.registry import costly, kinds
 from stackelgrid.controllers.schedule import Plan
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE, Verdict
 from stackelgrid.profiles.arrays import Floats
@@ -88,6 +91,19 @@ def _voltage(phase: int) -> Callable[[GridInterval], Floats]:
     return lambda s: s.phase_vm_pu[phase]
 
 
+def _totals(kind: type[DeviceKind]) -> list[Column[GridInterval]]:
+    """Return the columns with sums over the devices of a kind."""
+    return [number(q.name, q.unit, q.total, _sum(q.name)) for q in kind.quantities if q.total]
+
+
+def _sum(quantity: str) -> Callable[[GridInterval], float]:
+    return lambda s: float(s.outputs[quantity].sum())
+
+
+def _cost(kind: type[DeviceKind]) -> Callable[[GridInterval], float]:
+    return lambda s: sum(s.cost_eur(m) for m in s.grid.devices if type(m) is kind)
+
+
 def _unbalance_of_buses(s: GridInterval) -> Floats:
     assert s.phases is not None
     return s.phases.unbalance_percent[:, s.step]
@@ -109,10 +125,10 @@ _JUDGED: tuple[Column[JudgedStep], ...] = (
     number("loss_error_mw", "MW", "planned losses against those of AC; transmission: the losses "
            "that DC neglects", lambda s: s.verdict.loss_error_mw),
     number("import_error_mw", "MW", "planned import against that of AC; transmission: what the "
-           "slack unit gives more or less than dispatched", lambda s: s.verdict.import_error_mw),
+           "slack gives more or less than dispatched", lambda s: s.verdict.import_error_mw),
     number("violation_pu", "p.u.", "largest violation of a voltage limit (p.u.) or rating (share) "
-           "by the AC solution; transmission: of units' limits too (powers in p.u. of the base)",
-           lambda s: s.verdict.violation_pu),
+           "by the AC solution; transmission: of generators' limits too (powers in p.u. of the "
+           "base)", lambda s: s.verdict.violation_pu),
     label("worst", "its bus or branch, or where the power flow collapses",
           lambda s: s.verdict.worst),
 )  # fmt: skip
@@ -157,8 +173,8 @@ INTERVAL: Table[GridInterval] = table(
              lambda s: bool(s.report.fallback)),
         label("fallback_reason", "reason for the fallback", lambda s: s.report.fallback),
         number("solve_s", "s", "wall-clock time of the solve", lambda s: s.report.solve_s),
-        number("simultaneous_mw", "MW", "largest power charged and discharged at once by a "
-               "battery in the plan"),
+        number("simultaneous_mw", "MW", "largest power taken and given at once by a device in the "
+               "plan"),
     ),
     group(
         "plan", "applied step, AC power flow at the injections of the plan and the forecast",
@@ -213,7 +229,7 @@ INTERVAL: Table[GridInterval] = table(
                lambda s: s.recovered.cost_eur if s.recovered else NAN),
     ),
     group(
-        "reality", "at realised load and PV",
+        "reality", "at realised profiles",
         number("realised_violation_pu", "p.u.", "as `violation_pu`, in reality (balanced)",
                lambda s: s.violation.amount),
         label("realised_worst", "its bus or branch", lambda s: s.violation.where),
@@ -226,18 +242,9 @@ INTERVAL: Table[GridInterval] = table(
                lambda s: s.seen["slack_q_mvar"] if s.feeder else 0.0),
         number("p_import_planned_mw", "MW", "planned exchange",
                lambda s: s.p_import_planned_mw if s.feeder else NAN),
-        number("load_p_mw", "MW", "own uncontrolled loads less generators of constant power",
-               lambda s: s.seen["load_p_mw"].sum()),
-        number("load_q_mvar", "MVAr", "the same, reactive", lambda s: s.seen["load_q_mvar"].sum()),
+        *(column for kind in kinds() if not kind.names(Role.SET_POINT) for column in _totals(kind)),
         number("lower_p_mw", "MW", "grids connected below, all their copies"),
-        number("pv_p_mw", "MW", "feed-in of PV", lambda s: s.seen["pv_p_mw"].sum()),
-        number("pv_available_mw", "MW", "power available from the sun",
-               lambda s: s.seen["pv_available_mw"].sum()),
-        number("battery_p_mw", "MW", "net charging", lambda s: s.seen["battery_p_mw"].sum()),
-        number("battery_e_mwh", "MWh", "energy at the end of the interval",
-               lambda s: s.seen["battery_e_mwh"].sum()),
-        number("unit_p_mw", "MW", "dispatchable units; in a transmission grid the slack unit "
-               "delivers what the power flow leaves to it", lambda s: s.unit_p_mw.sum()),
+        *(column for kind in kinds() if kind.names(Role.SET_POINT) for column in _totals(kind)),
         number("loss_mw", "MW", "losses of lines and transformers", lambda s: s.seen["loss_mw"]),
         number("balance_error_mw", "MW", "supply less demand and losses: rounding of the power "
                "flow"),
@@ -263,9 +270,10 @@ INTERVAL: Table[GridInterval] = table(
                lambda s: s.dt_h * s.trade_costs_eur_per_h[0]),
         number("fee_eur", "EUR", "trade fees of the prosumers",
                lambda s: s.dt_h * s.trade_costs_eur_per_h[1]),
-        number("wear_eur", "EUR", "battery wear"),
-        number("curtailment_eur", "EUR", "price of curtailed PV"),
-        number("generation_eur", "EUR", "cost of dispatchable units"),
+        *(
+            number(kind.cost_column, "EUR", kind.cost_meaning, _cost(kind))
+            for kind in costly()
+        ),
     ),
 )  # fmt: skip
 

@@ -23,7 +23,6 @@ from stackelgrid.simulators.results.device_tables import (
     DISPATCH,
     SCHEDULE,
     TRADE,
-    device_rows,
     dispatch_rows,
     planned_rows,
     trade_rows,
@@ -106,9 +105,9 @@ class Recorder(mosaik_api_v3.Simulator):
         for name, seen in values.items():
             known = self._known[name]
             upper = values.get(known.parent, {}).get("plan")
-            before = self._tables.energy_mwh.get(name)
+            before = self._tables.states.get(name)
             grids.append((name, GridInterval(known, seen, interval, dt_h, upper, before)))
-            self._tables.energy_mwh[name] = seen["battery_e_mwh"]
+            self._tables.states[name] = {q.name: seen[q.name] for q in attributes.STATES}
         rows = write_interval(self._tables, interval, grids)
         self._tables.intervals_done = interval + 1
         self._timings.record_s += wall.perf_counter() - started
@@ -125,7 +124,7 @@ def write_interval(
     columns = tables.write(INTERVAL, interval, grids)
     tables.write(BUS, interval, grids)
     tables.write(BRANCH, interval, grids)
-    tables.write(DEVICE, interval, [(name, device_rows(g)) for name, g in grids])
+    tables.write(DEVICE, interval, grids)
     tables.write(BOUNDARY, interval, [(name, g) for name, g in grids if g.grid.parent])
     trading = [(name, g) for name, g, plan in plans if plan.schedule.trade is not None]
     tables.write(TRADE, interval, [(name, trade_rows(g)) for name, g in trading])

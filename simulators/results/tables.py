@@ -143,8 +143,8 @@ class RunTables:
     def __init__(self, writer: TableWriter, times: pd.DatetimeIndex) -> None:
         self.writer, self._times = writer, times.tz_convert("UTC").as_unit("ms")
         self.intervals_done = 0
-        # energies at the end of the last recorded interval, by grid
-        self.energy_mwh: dict[str, Floats] = {}
+        # states of the devices at the end of the last recorded interval, by grid
+        self.states: dict[str, Mapping[str, Floats]] = {}
         self.kept = {table.name: KeptRows(table) for table in _KEPT}
 
     def write(
@@ -158,10 +158,10 @@ class RunTables:
                 self.kept[table.name].add(columns)
         return columns
 
-    def resume(self, interval: int, energy_mwh: Mapping[str, Floats]) -> None:
-        """Remove the rows from an interval on; `energy_mwh` are the energies at its start."""
+    def resume(self, interval: int, states: Mapping[str, Mapping[str, Floats]]) -> None:
+        """Remove the rows from an interval on; `states` are those recorded before."""
         self.writer.remove_from(interval)
-        self.intervals_done, self.energy_mwh = interval, dict(energy_mwh)
+        self.intervals_done, self.states = interval, dict(states)
         for name, rows in self.kept.items():
             rows.add(read_table(self.writer.directory, name).to_pydict())
 

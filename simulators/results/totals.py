@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.devices.registry import costly
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
 from stackelgrid.profiles.arrays import Bools, Floats
 from stackelgrid.simulators.results.decision_tables import SEPARATOR
@@ -17,7 +18,8 @@ from stackelgrid.simulators.results.decision_tables import SEPARATOR
 Amount = TypeVar("Amount", float, Floats)
 
 _RANK = {"": 0, EXACT: 1, FEASIBLE: 2, INFEASIBLE: 3}
-_OWN_EUR = ("wear_eur", "curtailment_eur", "generation_eur", "retail_eur", "fee_eur")
+# columns with the costs that a grid bears itself
+_OWN_EUR = (*(kind.cost_column for kind in costly()), "retail_eur", "fee_eur")
 UNSAFE_MIXTURE = "mixture unsafe"
 
 
