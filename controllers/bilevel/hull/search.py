@@ -60,8 +60,7 @@ class HullSolution:
     """Leader's point, follower's response and multipliers with a proven bound.
 
     Status "limit" still holds a point if one was found; `gap` is relative to max(1, |objective|).
-    `relaxation` is the last root relaxation's solution, `log` holds (phase, seconds, bound,
-    objective).
+    `log` holds (phase, seconds, bound, objective).
     """
 
     status: SearchStatus
@@ -235,9 +234,7 @@ class _Search:
 
     def _integral(self, hull: HullProgram, floor: float) -> tuple[float, Floats | None]:
         """The relaxation with its integers: a better bound, and a point (None for none)."""
-        driver = MixedIntegerConicSolver(
-            hull.program, self._snap(), conic_solver=self.parent.conic_solver
-        )
+        driver = self._driver(hull)
         left = self.deadline.left
         found = driver.solve(
             hull.data,
@@ -253,10 +250,11 @@ class _Search:
         self._note("integers")
         return floor, found.x if len(found.x) else None
 
-    def _snap(self) -> Snap | None:
-        """The leader's snap on points that hold more columns than the leader's."""
+    def _driver(self, hull: HullProgram) -> MixedIntegerConicSolver:
+        """Solver of a relaxation with its integers, snapped as those of the leader."""
         own, n = self.parent.snap, self.parent.leader.variables
-        return None if own is None else (lambda x: own(x[:n]))
+        snap: Snap | None = None if own is None else (lambda x: own(x[:n]))
+        return MixedIntegerConicSolver(hull.program, snap, conic_solver=self.parent.conic_solver)
 
     # ------------------------------------------------------------------ upper bounds
 
@@ -281,9 +279,7 @@ class _Search:
             on = active[rows]
             pattern[k] = (Disjunct(tuple(rows[~on].tolist()), tuple(rows[on].tolist())),)
         hull = parent.hull.program(self.instance, pattern)
-        driver = MixedIntegerConicSolver(
-            hull.program, self._snap(), conic_solver=parent.conic_solver
-        )
+        driver = self._driver(hull)
         gap = self.options.gap / 4
         options = MixedOptions(gap, round_limit=0, price_restricted=False)
         found = driver.solve(hull.data, options)
