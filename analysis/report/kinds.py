@@ -34,8 +34,4 @@ def study_page(directory: Path) -> Page:
 
 def write_study_report(directory: Path) -> Path:
     """Write report.html into the directory of a study and return its path; raises ResultsError."""
-    page = study_page(directory)
-    try:
-        return write_report(directory, page)
-    except OSError as error:
-        raise ResultsError(f"{directory}: cannot be written ({error.strerror})") from error
+    return write_report(directory, study_page(directory))

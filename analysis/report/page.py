@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.simulators.results.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -156,10 +157,13 @@ _POLICY = (
 
 
 def write_report(directory: Path, page: Page) -> Path:
-    """Replace report.html in a directory atomically and return its path; raises OSError."""
+    """Replace report.html in a directory atomically and return its path; raises ResultsError."""
     path = directory / REPORT_NAME
-    with whole_file(path) as unfinished:
-        unfinished.write_text(render(page), encoding="utf-8")
+    try:
+        with whole_file(path) as unfinished:
+            unfinished.write_text(render(page), encoding="utf-8")
+    except OSError as error:
+        raise ResultsError(f"{directory}: cannot be written ({error.strerror})") from error
     return path
 
 

@@ -24,11 +24,7 @@ _VALUES = ("seed", "version", "wall_s", "intervals_fallback")
 
 def write_run_report(directory: Path) -> Path:
     """Write report.html into a run directory and return its path; raises ResultsError."""
-    page = run_page(Run(directory))
-    try:
-        return write_report(directory, page)
-    except OSError as error:
-        raise ResultsError(f"{directory}: cannot be written ({error.strerror})") from error
+    return write_report(directory, run_page(Run(directory)))
 
 
 def run_page(run: Run) -> Page:
