@@ -31,7 +31,7 @@ def members(
     groups = [(s, v) for s in tables.schemes for v in variants]
     figure = _figure(f"{kpi.replace('_', ' ')} in {unit}", levels)
     for n, (scheme, variant) in enumerate(groups):
-        name = scheme if len(variants) == 1 else f"{scheme}, {_told(variant)}"
+        name = scheme if len(variants) == 1 else f"{scheme}, {_title(variant)}"
         own = k[(k["scheme"] == scheme) & (k["variant"] == variant)]
         beside = _beside(n, len(groups))
         _members(figure, own, levels, beside - 0.04, n, f"{name}, each member")
@@ -211,5 +211,5 @@ def _interval(row: "pd.Series[float]") -> str:
     return f"{row['mean']:,.2f}{unit} ({row['low']:,.2f} to {row['high']:,.2f})"
 
 
-def _told(variant: str) -> str:
+def _title(variant: str) -> str:
     return {OWN: "with errors", PERFECT: "perfect foresight"}.get(variant, variant)

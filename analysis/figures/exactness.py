@@ -155,11 +155,11 @@ def _heat(
     many = values.size > 150  # numbers would not be readable
     text = {} if many else {"texttemplate": number, "textfont": {"size": 11}}
     scale, low, high = colors
-    bar, told = {"title": {"text": unit}, "thickness": 12}, f"{hover}<extra></extra>"
+    bar, template = {"title": {"text": unit}, "thickness": 12}, f"{hover}<extra></extra>"
     figure.add_trace(
         go.Heatmap(
             x=columns, y=rows, z=values, xgap=1, ygap=1, colorscale=scale, zmin=low, zmax=high,
-            colorbar=bar, hovertemplate=told, **text,
+            colorbar=bar, hovertemplate=template, **text,
         )
     )  # fmt: skip
     figure.update_xaxes(title_text=DIMENSIONS[across], type="category", showgrid=False)
@@ -193,7 +193,7 @@ def feeder_tree(tables: SweepTables, tree: pd.DataFrame, column: str = "inexact"
                 mode="lines", line=line, hoverinfo="skip",
             )
         )  # fmt: skip
-    told = [f"{n}: {100.0 * s:.1f} %" for n, s in zip(tree["line"][1:], shares, strict=True)]
+    texts = [f"{n}: {100.0 * s:.1f} %" for n, s in zip(tree["line"][1:], shares, strict=True)]
     figure.add_trace(
         go.Scatter(
             x=x, y=y, mode="markers+text" if numbered else "markers",
@@ -203,7 +203,7 @@ def feeder_tree(tables: SweepTables, tree: pd.DataFrame, column: str = "inexact"
                 "color": style.PAPER,
                 "line": {"color": style.BLACK, "width": 1},
             },
-            customdata=[f"bus {tree['bus'].iloc[0]} (head)", *told],
+            customdata=[f"bus {tree['bus'].iloc[0]} (head)", *texts],
             hovertemplate="%{customdata}<extra></extra>",
         )
     )  # fmt: skip

@@ -63,8 +63,8 @@ def area(
 
 def marks(x: Any, y: Any, name: str, marker: dict[str, Any], hover: str = "") -> go.Scatter:
     """Marks at points, with texts by `hover`, Plotly's template of a value."""
-    told = {"hovertemplate": hover} if hover else {"hoverinfo": "skip"}
-    return go.Scatter(x=x, y=y, name=name, mode="markers", marker=marker, **told)
+    shown = {"hovertemplate": hover} if hover else {"hoverinfo": "skip"}
+    return go.Scatter(x=x, y=y, name=name, mode="markers", marker=marker, **shown)
 
 
 def legend_mark(figure: go.Figure, name: str, color: str, symbol: str = "square") -> None:

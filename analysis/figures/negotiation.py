@@ -64,10 +64,10 @@ def schedules_held(run: RunRecord) -> go.Figure:
         layout=style.layout(height=int(150 + 24 * len(held)), hovermode="closest", showlegend=True)
     )
     codes = held.to_numpy(dtype=np.float64)
-    told = [[states[int(c)][0] if np.isfinite(c) else "" for c in row] for row in codes]
+    names = [[states[int(c)][0] if np.isfinite(c) else "" for c in row] for row in codes]
     intervals = [int(c) for c in held.columns]
     hover = "%{y}, interval %{x}: %{customdata}<extra></extra>"
-    cells = {"x": intervals, "xgap": 1, "ygap": 1, "customdata": told, "hovertemplate": hover}
+    cells = {"x": intervals, "xgap": 1, "ygap": 1, "customdata": names, "hovertemplate": hover}
     colors = [color for _, color in states]
     figure.add_trace(state_cells([str(g) for g in held.index], codes, colors, **cells))
     for k in np.unique(codes[np.isfinite(codes)]).astype(int):

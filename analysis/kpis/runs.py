@@ -175,9 +175,9 @@ def _summary_rows(run: RunRecord) -> Iterator[Row]:
     """Yield indicators of limits and negotiations from the summary, where the run has them."""
     realised = run.summary.get("certificate", {}).get("realised", {})
     section = run.summary.get("negotiation") or {}
-    for told, names in ((realised, _OF_REALISED), (section, _OF_NEGOTIATION)):
+    for source, names in ((realised, _OF_REALISED), (section, _OF_NEGOTIATION)):
         for key, indicator in names.items():
-            if told.get(key) is not None:
-                yield Row(TOTAL, indicator, float(told[key]))
+            if source.get(key) is not None:
+                yield Row(TOTAL, indicator, float(source[key]))
     if section.get("messages") is not None:
         yield Row(TOTAL, "messages_lost", float(section["lost"] + section["in_outage"]))

@@ -45,7 +45,7 @@ def finding(tables: EnsembleTables) -> str:
 
     For error level 1, or the largest level; one clause for each scheme.
     """
-    rows = _told(tables)
+    rows = _shown(tables)
     if rows.empty:
         return "No member has ended both with its errors and with perfect foresight."
     level = float(rows["error_level"].iloc[0])
@@ -59,7 +59,7 @@ def finding(tables: EnsembleTables) -> str:
     return f"Beyond perfect foresight, errors of level {level:g} cost {listed(clauses)}."
 
 
-def _told(tables: EnsembleTables) -> pd.DataFrame:
+def _shown(tables: EnsembleTables) -> pd.DataFrame:
     """Return the regret with the scenario's own horizon at level 1 or the largest, by scheme."""
     rows = tables.of("regret")
     rows = rows[(rows["variant"] == OWN) & rows["mean"].notna()]
@@ -69,15 +69,15 @@ def _told(tables: EnsembleTables) -> pd.DataFrame:
 
 def _clause(row: "pd.Series[float]", percent: float) -> str:
     """Describe a mean with its share of the cost and its confidence interval."""
-    told = [] if np.isnan(percent) else [f"{significant(percent, 2)} %"]
+    parts = [] if np.isnan(percent) else [f"{significant(percent, 2)} %"]
     if np.isnan(row["low"]):
-        told.append("one member: no confidence interval")
+        parts.append("one member: no confidence interval")
     else:
-        told.append(f"95 % confidence: {row['low']:,.2f} to {row['high']:,.2f} EUR")
+        parts.append(f"95 % confidence: {row['low']:,.2f} to {row['high']:,.2f} EUR")
         if row["low"] <= 0.0 <= row["high"]:
-            told.append("not distinguishable from zero")
-        told.append(f"{int(row['members'])} members")
-    return f"{row['mean']:,.2f} EUR ({'; '.join(told)})"
+            parts.append("not distinguishable from zero")
+        parts.append(f"{int(row['members'])} members")
+    return f"{row['mean']:,.2f} EUR ({'; '.join(parts)})"
 
 
 def _verdict(study: EnsembleStudy) -> Verdict:
@@ -86,8 +86,8 @@ def _verdict(study: EnsembleStudy) -> Verdict:
         return Verdict("bad", "No run has ended; there is nothing to analyse.")
     beyond = tables.of("intervals_beyond_limits")
     kept = not (beyond.loc[beyond["variant"] == OWN, "mean"] > 0.0).any()
-    told = _told(tables)
-    sure = len(told) and ((told["low"] > 0.0) | (told["high"] <= 0.0)).all()
+    rows = _shown(tables)
+    sure = len(rows) and ((rows["low"] > 0.0) | (rows["high"] <= 0.0)).all()
     whole = study.summary["status"] == "done"
     return Verdict("good" if whole and kept and sure else "warning", finding(tables))
 

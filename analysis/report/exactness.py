@@ -127,10 +127,10 @@ def _where(tables: SweepTables) -> list[Section]:
 def _pairs(tables: SweepTables, pairs: list[tuple[str, str]]) -> Section:
     charts: list[Chart] = []
     for across, up in pairs[:_MOST_PAIRS]:
-        told = f"{DIMENSIONS[across].split(',')[0]} and {DIMENSIONS[up].split(',')[0]}"
-        charts.append(Chart.of(f"Exact points by {told}", figures.exact_share, tables, across, up))
+        pair = f"{DIMENSIONS[across].split(',')[0]} and {DIMENSIONS[up].split(',')[0]}"
+        charts.append(Chart.of(f"Exact points by {pair}", figures.exact_share, tables, across, up))
         note = "log10 of the share of a step's load; white is the limit of the verdict exact."
-        title = f"Largest fictitious loss by {told}"
+        title = f"Largest fictitious loss by {pair}"
         charts.append(Chart.of(title, figures.fictitious_loss, tables, across, up, note=note))
     more = len(pairs) - _MOST_PAIRS
     text = (

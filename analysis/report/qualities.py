@@ -42,21 +42,21 @@ def finding(comparison: Comparison) -> str:
     if first not in extra.index or not others:
         return f"Nothing can be compared: {first} and another run have to end."
     alike = tolerances.COST_ALIKE * max(abs(float(cost[first])), 1.0)
-    told = []
+    texts = []
     for quality in others:
         value, percent = float(extra[quality]), abs(float(share[quality]))
         more = "more" if value > 0.0 else "less"
         text = f"{abs(value):,.2f} EUR ({significant(percent, 2)} %) {more}"
-        told.append(f"{quality} costs {'the same' if abs(value) <= alike else text}")
-    return f"Against {first} communication {listed(told)}; {_kept(comparison)}."
+        texts.append(f"{quality} costs {'the same' if abs(value) <= alike else text}")
+    return f"Against {first} communication {listed(texts)}; {_kept(comparison)}."
 
 
 def _kept(comparison: Comparison) -> str:
     old = comparison.totals(CLOSED_LOOP, "agents_fallback").fillna(0.0)
-    told = [f"{n:.0f} times with {quality}" for quality, n in old.items() if n]
-    if not told:
+    texts = [f"{n:.0f} times with {quality}" for quality, n in old.items() if n]
+    if not texts:
         return "no agent ever kept an old schedule"
-    return f"agents kept an old schedule {listed(told)}"
+    return f"agents kept an old schedule {listed(texts)}"
 
 
 def _verdict(study: ComparisonStudy) -> Verdict:

@@ -1,6 +1,6 @@
 "use strict";
-// Figures are drawn one after the other, so that the page can be read meanwhile; what is about to
-// be printed is drawn and fitted to the paper first.
+// Draw figures one after the other, so that the page can be read meanwhile; before printing draw
+// the figures of the print and fit them to the paper.
 (() => {
   const NARROW = 600; // px
   const plots = [...document.querySelectorAll(".plot")];

@@ -50,8 +50,10 @@ def cost_table(run: Run) -> ReportTable:
     rows.append(("cost of the system", f"{sides['system']:,.2f}"))
     if sides["follower"]:
         leaders = sides["leaders"]
-        told = "not known: a nodal price is missing" if np.isnan(leaders) else f"{leaders:,.2f}"
-        rows.append(("leaders, with their payments at the boundary", told))
+        leaders_eur = (
+            "not known: a nodal price is missing" if np.isnan(leaders) else f"{leaders:,.2f}"
+        )
+        rows.append(("leaders, with their payments at the boundary", leaders_eur))
         rows.append(("follower", f"{sides['follower']:,.2f}"))
     return ReportTable(
         "Costs",

@@ -128,10 +128,10 @@ def dataset(run: RunRecord, table: str) -> xr.Dataset:
     if frame.duplicated(list(dims)).any():
         raise ResultsError(f"{run.directory}: table {table} has two rows of one key {dims}")
     axes = {d: _axis(frame[d], tuple(run.grids) if d == "grid" else ()) for d in dims}
-    fewer, told = dict(shape.fewer), _declared(table)
+    fewer, declared = dict(shape.fewer), _declared(table)
     left_out = {*dims, "time", *(("element", "index") if shape.label else ())}
     variables = {
-        column: (*_spread(frame, column, fewer.get(column, dims), axes), told.get(column, {}))
+        column: (*_spread(frame, column, fewer.get(column, dims), axes), declared.get(column, {}))
         for column in frame.columns
         if column not in left_out
     }
@@ -198,13 +198,13 @@ def _spread(
     values = frame[column]
     positions = tuple(axes[d].get_indexer(pd.Index(frame[d])) for d in dims)
     shape = tuple(len(axes[d]) for d in dims)
-    told = np.zeros(shape, dtype=bool)
-    told[positions] = True
+    filled = np.zeros(shape, dtype=bool)
+    filled[positions] = True
     kind = values.dtype.kind
     if kind == "O":
         spread = np.full(shape, "", dtype=object)
         spread[positions] = values.fillna("").to_numpy()
-    elif kind in "ib" and told.all():
+    elif kind in "ib" and filled.all():
         told_values = values.to_numpy()
         spread = np.zeros(shape, dtype=told_values.dtype)
         spread[positions] = told_values
@@ -221,12 +221,12 @@ def _times(frame: pd.DataFrame, intervals: pd.Index) -> Any:
 
 def _attributes(run: RunRecord, table: str) -> dict[str, str]:
     what = f", table {table}" if table else ""
-    told = {
+    attributes = {
         "Conventions": CONVENTIONS,
         "title": f"{run.name}{what}",
         "source": f"stackelgrid {run.summary.get('version', '')}".strip(),
         "comment": "powers are means over the interval",
     }
     if table in _SIGNS:
-        told["sign"] = _SIGNS[table]
-    return told
+        attributes["sign"] = _SIGNS[table]
+    return attributes

@@ -71,11 +71,11 @@ def _messages(built: BuiltScenario) -> Iterator[str]:
     faults += [f"{k} {getattr(base, k):.0%}" for k in ("loss", "duplication", "reordering")]
     if base.bandwidth_bit_per_s is not None:
         faults.append(f"{base.bandwidth_bit_per_s:g} bit/s")
-    told = ", ".join(faults) if base != QualitySection() else "no delay, no fault"
+    described = ", ".join(faults) if base != QualitySection() else "no delay, no fault"
     others = f"; {len(section.links)} exceptions by link" if section.links else ""
     outages = f"; {len(section.outages)} outages" if section.outages else ""
     yield (
-        f"agents decide by messages over {section.quality} links ({told}){others}{outages}; "
+        f"agents decide by messages over {section.quality} links ({described}){others}{outages}; "
         f"gate of {section.gate_s:g} s"
     )
 

@@ -108,7 +108,7 @@ class Committed(NamedTuple):
 
     agent: str
     follower: str
-    told: Negotiation
+    result: Negotiation
 
 
 COMMITMENT: Table[Committed] = table(
@@ -116,26 +116,26 @@ COMMITMENT: Table[Committed] = table(
     "One row for each agent (`grid`) of a negotiation by messages.",
     *KEY,
     label("follower", "grid above, its coordinator"),
-    label("version", "version of the schedule held from the "
-          "interval on; empty: a schedule from before any commit", lambda s: s.told.held[s.agent]),
+    label("version", "version of the schedule held from the interval on; empty: a schedule from "
+          "before any commit", lambda s: s.result.held[s.agent]),
     flag("on_new", "whether the held schedule is the one committed for this interval",
-         lambda s: bool(s.told.committed) and s.told.held[s.agent] == s.told.committed),
+         lambda s: bool(s.result.committed) and s.result.held[s.agent] == s.result.committed),
     flag("in_doubt", "whether the agent is in doubt at the gate",
-         lambda s: s.agent in s.told.in_doubt),
-    flag("silent", "whether the agent was excluded", lambda s: s.agent in s.told.silent),
+         lambda s: s.agent in s.result.in_doubt),
+    flag("silent", "whether the agent was excluded", lambda s: s.agent in s.result.silent),
 )  # fmt: skip
 
 
 def negotiation_events(interval: int, outcome: Outcome) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield log events of one stage: no agreement, bad messages by reason, failures of agents."""
-    told = outcome.negotiation
-    if told is None:
+    result = outcome.negotiation
+    if result is None:
         return
     where = {"interval": interval, "grid": outcome.follower}
-    if not told.committed:
-        why = {"reason": told.reason, "rounds": told.rounds, "attempts": told.attempts}
-        yield "no_agreement", {**where, **why, "silent": list(told.silent)}
-    for reason, messages in sorted(told.refused.items()):
+    if not result.committed:
+        why = {"reason": result.reason, "rounds": result.rounds, "attempts": result.attempts}
+        yield "no_agreement", {**where, **why, "silent": list(result.silent)}
+    for reason, messages in sorted(result.refused.items()):
         yield "refused", {**where, "reason": reason, "messages": messages}
-    for text in told.failures:
+    for text in result.failures:
         yield "agent_failed", {**where, "text": text}

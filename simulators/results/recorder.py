@@ -145,7 +145,7 @@ def write_decision(
     one process has rounds, but no messages.
     """
     outcomes = decision.outcomes
-    told = [(o.follower, o.negotiation) for o in outcomes if o.negotiation is not None]
+    negotiated = [(o.follower, o.negotiation) for o in outcomes if o.negotiation is not None]
     tables.write(STAGE, interval, [(o.follower, o) for o in outcomes])
     dispatch = [
         (name, dispatch_rows(o.plans[name].schedule, devices[name]))
@@ -154,6 +154,6 @@ def write_decision(
     ]
     tables.write(DISPATCH, interval, dispatch)
     tables.write(ROUND, interval, [(o.follower, one) for o in outcomes for one in o.history])
-    tables.write(NEGOTIATION, interval, told)
-    agents = [Committed(agent, *one) for one in told for agent in one[1].held]
+    tables.write(NEGOTIATION, interval, negotiated)
+    agents = [Committed(agent, *one) for one in negotiated for agent in one[1].held]
     tables.write(COMMITMENT, interval, [(one.agent, one) for one in agents])

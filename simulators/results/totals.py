@@ -195,9 +195,9 @@ def _worst_place(rows: Rows) -> str:
 
 def rounds_of_negotiations(tables: Mapping[str, Rows]) -> list[int]:
     """Return the number of rounds of every negotiation, by messages or in one process."""
-    told = tables["negotiation"]["rounds"]
-    if len(told):
-        return [int(rounds) for rounds in told]
+    recorded = tables["negotiation"]["rounds"]
+    if len(recorded):
+        return [int(rounds) for rounds in recorded]
     begun = np.flatnonzero(tables["round"]["round"] == 1)
     return [int(n) for n in np.diff([*begun, len(tables["round"]["round"])])]
 
@@ -211,15 +211,15 @@ def negotiation_section(tables: Mapping[str, Rows]) -> dict[str, Any] | None:
     rounds = rounds_of_negotiations(tables)
     if not rounds:
         return None
-    told, agents = tables["negotiation"], tables["commitment"]
-    committed = told["committed"] != ""
-    seconds = told["agreement_after_sec"][~np.isnan(told["agreement_after_sec"])]
-    worst = largest_known(told["worst_mixture_pu"])
+    recorded, agents = tables["negotiation"], tables["commitment"]
+    committed = recorded["committed"] != ""
+    seconds = recorded["agreement_after_sec"][~np.isnan(recorded["agreement_after_sec"])]
+    worst = largest_known(recorded["worst_mixture_pu"])
     by_messages = {
         "negotiations": len(committed),
         "agreements": int(committed.sum()),
         **{
-            key: int(told[column].sum())
+            key: int(recorded[column].sum())
             for key, column in (
                 ("attempts", "attempts"), ("messages", "sent"), ("delivered", "delivered"),
                 ("lost", "lost"), ("in_outage", "in_outage"), ("duplicated", "duplicated"),
@@ -229,10 +229,10 @@ def negotiation_section(tables: Mapping[str, Rows]) -> dict[str, Any] | None:
         "agreement_mean_sec": sum_in_order(seconds) / len(seconds) if len(seconds) else None,
         "agreement_max_sec": float(seconds.max()) if len(seconds) else None,
         "fallbacks": int((~agents["on_new"]).sum()),
-        "intervals_fallback_by_reason": _reasons(told, agents),
-        **{k: int(told[k].sum()) for k in ("in_doubt", "settled", "refused", "ignored")},
-        "failures": sum(len(text.split(SEPARATOR)) for text in told["failures"] if text),
-        "unsafe_mixtures": sum(reason_kind(r) == UNSAFE_MIXTURE for r in told["reason"]),
+        "intervals_fallback_by_reason": _reasons(recorded, agents),
+        **{k: int(recorded[k].sum()) for k in ("in_doubt", "settled", "refused", "ignored")},
+        "failures": sum(len(text.split(SEPARATOR)) for text in recorded["failures"] if text),
+        "unsafe_mixtures": sum(reason_kind(r) == UNSAFE_MIXTURE for r in recorded["reason"]),
         "max_mixture_pu": None if isinf(worst) else worst,  # JSON has no infinity
     }  # fmt: skip
     return {
@@ -242,12 +242,12 @@ def negotiation_section(tables: Mapping[str, Rows]) -> dict[str, Any] | None:
     }
 
 
-def _reasons(told: Rows, agents: Rows) -> dict[str, int]:
+def _reasons(recorded: Rows, agents: Rows) -> dict[str, int]:
     """Return the number of intervals by the kind of reason why agents are on no new schedule."""
     keys = list(zip(agents["interval"], agents["follower"], strict=True))
     held, new = Counter(keys), Counter(compress(keys, agents["on_new"]))
     found: dict[str, set[int]] = {}
-    columns = (told[c] for c in ("interval", "grid", "committed", "reason", "members"))
+    columns = (recorded[c] for c in ("interval", "grid", "committed", "reason", "members"))
     for interval, grid, committed, reason, members in zip(*columns, strict=True):
         kinds = {
             reason_kind(reason): not committed,

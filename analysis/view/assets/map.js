@@ -6,7 +6,7 @@
 
   const SVG = "http://www.w3.org/2000/svg";
   const TILE = 1.16, TITLE = 0.14; // distance of grids among others (a grid's own is 1), its name
-  const SHADES = 256, REACH = 14; // colours of a scale; px from the pointer to what it means
+  const SHADES = 256, REACH = 14; // colours of a scale; px from the pointer to the chosen element
   const TOP = 36; // px above the map for its buttons
   const BESIDE = 11; // px between a bus and the symbols beside it
   const SHAPES = {
@@ -332,7 +332,7 @@
     if (item) assign(ring, { cx: item.middle[0], cy: item.middle[1] });
   }
 
-  /* Where an element is on the page, and how it is painted. */
+  /* Position of an element on the page, and its colour. */
   function find(id) {
     const item = items.find((i) => i.id === id);
     if (!item) return null;

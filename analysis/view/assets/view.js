@@ -1,4 +1,5 @@
-/* What the page does without asking the server: it keeps the values of the run, and paints maps.
+/* Part of the page that needs no request to the server: it keeps the values of the run, and paints
+   maps.
 
    Values arrive as chunks (float32, base64) in the order of the geometry; a chunk replaces
    everything from its first interval on. */
@@ -11,11 +12,11 @@
   let drawn = null; // choice of grids on the map
   let offered = { choice: null, has: () => false }; // elements that can be chosen
   let middle = null, settling = 0, marking = 0; // time of the interval shown; timers
-  let live = false; // whether the run was going on when the page was there
+  let live = false; // whether the run was running when the page was loaded
   let following = true; // whether the page shows the newest interval
 
   const nothing = () => window.dash_clientside.no_update;
-  const asked = () => {
+  const triggerId = () => {
     const trigger = window.dash_clientside.callback_context.triggered[0];
     return trigger ? trigger.prop_id : "";
   };
@@ -87,7 +88,7 @@
     }
   }
 
-  /* Say which interval is shown once it stays for a moment: the server is asked then. */
+  /* Report the shown interval to the server once it has been shown for a moment. */
   function settle(k) {
     clearTimeout(settling);
     settling = setTimeout(() => {
@@ -133,7 +134,7 @@
       live = live || chunk.running;
       if (chunk.first < vm.length) range = {};
       vm.length = loading.length = Math.min(chunk.first, vm.length);
-      if (chunk.first > vm.length) return [vm.length, nothing()]; // a chunk was lost: ask again
+      if (chunk.first > vm.length) return [vm.length, nothing()]; // a chunk was lost: request it again
       const volts = decoded(chunk.vm_pu, geometry.buses);
       const shares = decoded(chunk.loading_percent, geometry.branches);
       const from = Object.keys(range).length ? vm.length : 0;
@@ -165,7 +166,7 @@
     },
 
     move(done, tick, back, on, cell, k, geometry) {
-      const last = vm.length - 1, why = asked();
+      const last = vm.length - 1, why = triggerId();
       if (last < 0) return nothing();
       if (why.startsWith("done")) return following && live ? last : nothing();
       if (why.startsWith("play")) return k >= last ? 0 : k + 1;
@@ -183,7 +184,7 @@
     choose: (cell) => (cell ? cell.points[0].y : nothing()),
 
     select(picked, element, choice, geometry) {
-      const why = asked();
+      const why = triggerId();
       let chosen = element;
       if (why.startsWith("picked") && picked) {
         chosen = picked.id;
