@@ -49,6 +49,7 @@ def build_grids(
     scenario = loaded.scenario
     cases: dict[tuple[str, float], tuple[pandapowerNet, NetRecord]] = {}
     built: dict[str, BuiltGrid] = {}
+    nominal: dict[str, dict[str, float]] = {}  # loads of each net, without placed devices
     for n, section in enumerate(scenario.top_down, start=1):
         building(f"grids: {section.name}, {n} of {len(scenario.grids)}")
         key = (section.case, _BASE_MVA[section.level])
@@ -63,9 +64,13 @@ def build_grids(
         section = _connect(net, section, built, record)
         trafo, taps = boundary_taps(net, section)
         _scale_loads(net, section, record)
+        nominal[section.name] = {
+            column: float((net.load[column] * net.load.scaling).sum())
+            for column in ("p_mw", "q_mvar")
+        }
         placed = place_devices(net, section, scenario, record)
         built[section.name] = BuiltGrid(section, net, placed, record, trafo, taps)
-    _replace_loads(built)
+    _replace_loads(built, nominal)
     for grid in built.values():
         check_net(grid.net, grid.section.name)
     return built
@@ -128,7 +133,9 @@ def _scale_loads(net: pandapowerNet, section: GridSection, record: NetRecord) ->
     replace_values(net, record, "load", "scaling", scaling, "loads.scale")
 
 
-def _replace_loads(built: Mapping[str, BuiltGrid]) -> None:
+def _replace_loads(
+    built: Mapping[str, BuiltGrid], nominals: Mapping[str, Mapping[str, float]]
+) -> None:
     """Subtract the nominal power of lower grids from the loads at their buses.
 
     At a bus without reactive load none is subtracted: the lower grid draws its own.
@@ -142,7 +149,7 @@ def _replace_loads(built: Mapping[str, BuiltGrid]) -> None:
         copies = section.multiplicity
         powers = []
         for column, unit in (("p_mw", "MW"), ("q_mvar", "MVAr")):
-            nominal = float((lower.net.load[column] * lower.net.load.scaling).sum())
+            nominal = nominals[section.name][column]
             there = float((upper.load[column] * upper.load.scaling).loc[at_bus].sum())
             if column == "p_mw" or there > 0.0:
                 powers.append((column, unit, nominal, there))

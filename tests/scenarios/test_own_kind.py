@@ -1,0 +1,154 @@
+"""A package adds a kind of device by one file, that of docs/howto/devices.md."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from support import own_kind
+from support.paths import ROOT
+from support.scenario_texts import FEEDER
+
+from stackelgrid.simulators.results.tables import TABLES
+
+PAGE = (ROOT / "docs" / "howto" / "devices.md").read_text(encoding="utf-8")
+BLOCKS = dict(re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', PAGE, re.MULTILINE | re.DOTALL))
+DT_H, SHED_MW, SERVED_MW = 0.25, 0.2, 0.1
+# energy costs 75 EUR/MWh at the head, and more where it must be carried to
+SCENARIO = (
+    FEEDER
+    + """sheddable = [
+  { buses = [17, 24], p_mw = 0.1, price_eur_per_mwh = 70.0 },
+  { count = 2, p_mw = 0.05, price_eur_per_mwh = 500.0 },
+]
+[exactness]
+design = "grid"
+sheddable_scale = [0.0, 1.0, 4.0]
+"""
+)
+
+
+def install(folder, value="sheddable_loads:SheddableLoads"):
+    """What pip leaves of the package: its module, and its entry point."""
+    (folder / "sheddable_loads.py").write_text(BLOCKS["sheddable_loads.py"], encoding="utf-8")
+    known = folder / "sheddable_loads-1.0.dist-info"
+    known.mkdir()
+    (known / "METADATA").write_text("Metadata-Version: 2.1\nName: sheddable-loads\nVersion: 1.0\n")
+    (known / "entry_points.txt").write_text(f"[stackelgrid.devices]\nsheddable = {value}\n")
+
+
+def python(folder, *arguments):
+    path = os.pathsep.join([str(folder), str(ROOT / "tests")])
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory):
+    """Folder and results of a run, a resumed run and a sweep with sheddable loads."""
+    folder = tmp_path_factory.mktemp("own_kind")
+    install(folder)
+    (folder / "shed.toml").write_text(SCENARIO, encoding="utf-8")
+    done = python(folder, own_kind.__file__, "shed.toml")
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout.splitlines()[-1])
+
+
+def read(folder, name):
+    return pd.read_parquet(folder / f"{name}.parquet")
+
+
+def test_the_file_is_short():
+    assert len(BLOCKS["sheddable_loads.py"].splitlines()) <= 150
+
+
+def test_a_scenario_has_the_section(worked):
+    _, found = worked
+    status, printed = found["validate"]
+    assert status == 0
+    assert "0 units, 4 sheddable loads" in printed
+
+
+def test_loads_are_shed_where_energy_costs_more_than_their_price(worked):
+    folder, found = worked
+    assert found["run"] == 0
+    devices = read(folder / "whole", "device")
+    own = devices[devices["kind"] == "sheddable"]
+    assert len(own) == 2 * 4
+    cheap = own["bus"].isin([17, 24])
+    assert set(own["element"]) == {"load"}
+    np.testing.assert_allclose(own["available_mw"], np.where(cheap, 0.1, 0.05))
+    np.testing.assert_allclose(own["p_mw"], np.where(cheap, 0.0, 0.05), atol=1e-6)
+    np.testing.assert_allclose(own["asked_mw"], own["p_mw"], atol=1e-8)
+
+
+def test_plan_totals_and_costs_are_recorded(worked):
+    folder, _ = worked
+    interval, schedule = (read(folder / "whole", name) for name in ("interval", "schedule"))
+    np.testing.assert_allclose(interval["shed_demand_mw"], SHED_MW + SERVED_MW)
+    np.testing.assert_allclose(interval["shed_p_mw"], SERVED_MW, atol=1e-5)
+    np.testing.assert_allclose(interval["shedding_eur"], DT_H * 70.0 * SHED_MW, rtol=1e-3)
+    summary = json.loads((folder / "whole" / "summary.json").read_text())
+    assert summary["costs_eur"]["shedding"] == pytest.approx(2 * DT_H * 70.0 * SHED_MW, rel=1e-3)
+    first = schedule[(schedule["element"] == "load") & (schedule["interval"] == 0)]
+    assert len(first) == 4 * 4  # loads x steps
+    balance = interval["balance_error_mw"].abs().max()
+    assert balance < 1e-6
+
+
+def test_the_plan_is_certified_with_the_loads_at_their_buses(worked):
+    folder, _ = worked
+    interval = read(folder / "whole", "interval")
+    assert set(interval["verdict"]) == {"exact"}
+    # AC import against the planned one: what is shed is missing in both
+    np.testing.assert_allclose(interval["p_import_mw"], interval["p_import_planned_mw"], atol=1e-4)
+
+
+def test_report_shows_the_kind(worked):
+    folder, found = worked
+    assert found["report"] == 0
+    assert "sheddable loads" in (folder / "whole" / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_resumed_run_has_the_same_bits(worked):
+    folder, found = worked
+    assert (found["cut"], found["resume"]) == ("interrupted", 0)
+    for name in TABLES:
+        if (folder / "whole" / f"{name}.parquet").exists():
+            whole, again = read(folder / "whole", name), read(folder / "cut", name)
+            kept = [c for c in whole if not c.endswith("_s")]
+            pd.testing.assert_frame_equal(whole[kept], again[kept], check_exact=True)
+
+
+def test_a_sweep_scales_the_kind(worked):
+    folder, found = worked
+    assert found["sweep"] == 0
+    points = read(folder / "sweep", "points").sort_values("sheddable_scale")
+    assert points["sheddable_scale"].tolist() == [0.0, 1.0, 4.0]
+    # the horizon is two quarters and two hours; SERVED_MW is imported beside the other loads
+    grown = points["import_mwh"].diff().to_numpy()[1:]
+    assert grown == pytest.approx(2.5 * SERVED_MW * np.array([1.0, 3.0]), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("sheddable_loads:Nothing", "cannot be loaded"),
+        ("json:dumps", "a subclass of DeviceKind is accepted"),
+        ("stackelgrid.controllers.devices.units:Units", "which Units has"),
+    ],
+)
+def test_bad_entry_points_are_refused_in_one_line(value, text, tmp_path):
+    install(tmp_path, value)
+    (tmp_path / "shed.toml").write_text(FEEDER, encoding="utf-8")
+    done = python(tmp_path, "-m", "stackelgrid", "validate", "shed.toml")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"entry point sheddable = {value} of stackelgrid.devices" in done.stderr
+    assert text in done.stderr

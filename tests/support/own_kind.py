@@ -1,0 +1,48 @@
+"""Work of a user whose installed package adds a kind of device; prints JSON.
+
+Run in a process of its own, since a process looks for kinds once: `python own_kind.py SCENARIO`.
+"""
+
+import contextlib
+import io
+import json
+import sys
+from pathlib import Path
+
+import stackelgrid as sg
+from stackelgrid.scenarios.cli import main as cli
+from stackelgrid.scenarios.run.run import run_scenario
+from stackelgrid.scenarios.schema.load import load_scenario
+
+
+def command(*arguments):
+    """Exit status and standard output of a command."""
+    sys.argv = ["stackelgrid", *arguments]
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        try:
+            cli.main()
+        except SystemExit as ended:
+            return ended.code or 0, printed.getvalue()
+    return 0, printed.getvalue()
+
+
+def stop(progress):
+    """Interrupt a run after an interval."""
+    raise KeyboardInterrupt
+
+
+def main(source):
+    """Validate, run, interrupt, resume and sweep a scenario."""
+    found = {"validate": command("validate", source)}
+    found["run"] = command("run", source, "--out", "whole", "--quiet")[0]
+    found["report"] = command("report", "whole")[0]
+    with contextlib.suppress(KeyboardInterrupt):
+        run_scenario(load_scenario(source), Path("cut"), progress=stop)
+    found["cut"] = sg.Run("cut").summary["status"]
+    found["resume"] = command("run", "--resume", "cut", "--quiet")[0]
+    found["sweep"] = command("exactness", source, "--out", "sweep", "--quiet")[0]
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
