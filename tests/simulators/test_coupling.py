@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from support.scenario_texts import write_extending
 
 from stackelgrid.scenarios.build.system import build_scenario
 from stackelgrid.scenarios.cli import main as cli
@@ -28,17 +29,9 @@ name = "coupling"
 seed = 5
 controller = "%s"
 [time]
-start = 2025-06-21T11:00:00
-timezone = "Europe/Berlin"
 intervals = 4
 [horizon]
 steps = [{ count = 2, minutes = 15 }]
-[solver]
-conic = "clarabel"
-mixed_integer = "misocp"
-[site]
-latitude = 51.3
-longitude = 9.5
 [tariffs.any]
 kind = "flat"
 import = 75.0
@@ -178,9 +171,7 @@ def user_module(tmp_path_factory):
     def write(name, text, controller):
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
         written.append(name)
-        path = folder / f"{name}.toml"
-        path.write_text(SCENARIO % f"{name}:{controller}", encoding="utf-8")
-        return path
+        return write_extending(folder / name, "base", SCENARIO % f"{name}:{controller}")
 
     yield write
     sys.path.remove(str(folder))

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pandapower as pp
 from support.pandapower_nets import empty_net
+from support.scenario_texts import write_extending
 
 from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.decision import Decision, Negotiation
@@ -33,23 +34,12 @@ gate_s = {gate_s}
 compute_s = {compute_s}
 [time]
 start = 2025-06-21T10:00:00
-timezone = "Europe/Berlin"
 intervals = 8
 interval_min = 60
 [horizon]
 steps = [{{ count = 3, minutes = 60 }}]
-[solver]
-conic = "clarabel"
-mixed_integer = "misocp"
-[site]
-latitude = 51.3
-longitude = 9.5
 [costs]
 curtailment_eur_per_mwh = 1.0
-[tariffs.mv]
-kind = "flat"
-import = 75.0
-export = 55.0
 [tariffs.lv]
 kind = "time_of_use"
 periods = [
@@ -67,14 +57,6 @@ trade = {{ retail_margin_eur_per_mwh = 40.0, fee_inside_eur_per_mwh = 15.0, \
 fee_across_eur_per_mwh = 30.0 }}
 batteries = [{{ count = 1, among = "pv", p_mw = 0.0043, e_mwh = 0.0087, e_min_mwh = 0.0007, \
 efficiency_charge = 0.93, efficiency_discharge = 0.91, wear_eur_per_mwh = 11.0 }}]
-[[grids]]
-name = "mv1"
-case = "case33bw"
-level = "mv"
-tariff = "mv"
-vm_min_pu = 0.9
-vm_max_pu = 1.1
-loads = {{ mix = {{ household = 1.0 }} }}
 [[grids]]
 template = "street"
 name = "lv1"
@@ -187,8 +169,7 @@ def built_streets():
 
 def load(folder, gate_s, compute_s, extra=""):
     text = SCENARIO.format(gate_s=gate_s, compute_s=compute_s) + extra
-    (folder / "streets.toml").write_text(text, encoding="utf-8")
-    return load_scenario(str(folder / "streets.toml"))
+    return load_scenario(str(write_extending(folder, "mv1", text)))
 
 
 def build(folder, gate_s=GATE_S, compute_s=COMPUTE_S, extra="") -> Streets:

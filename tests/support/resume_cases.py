@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from support.scenario_texts import STREETS, TREES
+from support.scenario_texts import write_extending
 
 from stackelgrid.scenarios.run.state import read_header
 from stackelgrid.simulators.results.tables import SCHEMAS, read_table
@@ -50,22 +50,16 @@ _BY_MESSAGES = {"lossy": ("streets", _QUICK_LINKS), "busy": ("streets", _BUSY),
 CASES = (*_CENTRAL, *_BY_MESSAGES, "three_levels")
 
 
-def write_case(name, folder, texts, village_json, intervals=3):
+def write_case(name, folder, village_json, intervals=3):
     """Write a case to a folder; returns its path and overrides."""
     (folder / "village.json").write_bytes(village_json.read_bytes())
-    path = folder / "case.toml"
-    overrides = [f"time.intervals={intervals}"]
+    base, network, own = name, "", []  # else a tap changer that moves
     if name in _CENTRAL:
-        tree, own = _CENTRAL[name]
-        text, overrides = STREETS + TREES[tree], [*overrides, *own]
+        base, own = _CENTRAL[name]
     elif name in _BY_MESSAGES:
-        tree, network = _BY_MESSAGES[name]
-        text = STREETS + network + TREES[tree]
-        overrides.append("coordination=ldd_admm")
-    else:  # a tap changer that moves
-        text = texts[name]
-    path.write_text(text, encoding="utf-8")
-    return path, overrides
+        base, network = _BY_MESSAGES[name]
+        own = ["coordination=ldd_admm"]
+    return write_extending(folder, base, network), [f"time.intervals={intervals}", *own]
 
 
 def without_times(value):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandapower as pp
 from support.resume_cases import CASES, differences, run_and_kill, write_case
-from support.scenario_texts import TEXTS, village_net
+from support.scenario_texts import village_net
 
 from stackelgrid.scenarios.run.run import run_scenario
 from stackelgrid.scenarios.schema.load import load_scenario
@@ -37,7 +37,7 @@ def main() -> None:
             case = cases[runs % len(cases)]
             place = folder / case
             place.mkdir(exist_ok=True)
-            path, overrides = write_case(case, place, TEXTS, net, INTERVALS)
+            path, overrides = write_case(case, place, net, INTERVALS)
             if case not in wholes:
                 result = run_scenario(load_scenario(str(path), overrides), place / "whole")
                 wholes[case] = result.summary

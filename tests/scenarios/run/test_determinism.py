@@ -118,7 +118,7 @@ def test_hash_seeds_change_nothing(hash_seed, villages, villages_path, tmp_path,
 
 @pytest.mark.parametrize("case", [pytest.param("trade", marks=pytest.mark.slow), "lossy"])
 def test_hash_seeds_and_threads_change_no_trade_and_no_message(case, tmp_path, texts, village_json):
-    path, overrides = write_case(case, tmp_path, texts, village_json, intervals=2)
+    path, overrides = write_case(case, tmp_path, village_json, intervals=2)
     here, there = tmp_path / "here", tmp_path / "there"
     run_scenario(load_scenario(str(path), [*overrides, "solver.threads=1"]), here)
     command = command_line(path, [*overrides, "solver.threads=2"], there)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.scenario_texts import STREETS, TREES
+from support.scenario_texts import write_extending
 from support.trade_checks import sums
 
 from stackelgrid.controllers import tolerances
@@ -36,15 +36,13 @@ def day(tmp_path_factory, village_json, run_of):
     """`day(tree, network, overrides...)`: a run and what its negotiations report, by interval."""
 
     def run(tree="streets", network="", *overrides, messages=True, gate_s=GATE_S):
-        text = STREETS
+        text = ""
         if messages:
-            text = text.replace(
-                'controller = "ldd_admm"', 'controller = "ldd_admm"\ncoordination = "ldd_admm"'
-            )
-            network = f"[communication]\ngate_s = {gate_s}\ncompute_s = 1.0\n{network}"
+            section = f"[communication]\ngate_s = {gate_s}\ncompute_s = 1.0\n"
+            text = f'coordination = "ldd_admm"\n{section}{network}'
         folder = tmp_path_factory.mktemp("streets")
         (folder / "village.json").write_bytes(village_json.read_bytes())
-        (folder / "streets.toml").write_text(text + network + TREES[tree], encoding="utf-8")
+        path = write_extending(folder, tree, text)
         decisions = []
         decide = Cascade.decide
 
@@ -54,7 +52,7 @@ def day(tmp_path_factory, village_json, run_of):
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Cascade, "decide", recorded)
-            found = run_of(folder / "streets.toml", *overrides)
+            found = run_of(path, *overrides)
         return found, decisions
 
     return run

@@ -5,13 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from support.scenario_texts import (
-    BY_MESSAGES,
-    MARKET,
-    MARKET_COPIES,
-    MARKET_MARGIN,
-    OUTAGE,
-)
+from support.scenario_texts import MARKET_COPIES, MARKET_MARGIN, write_extending
 from support.trade_checks import assert_balanced
 
 from stackelgrid.scenarios.cli.texts import negotiation_lines
@@ -20,9 +14,7 @@ from stackelgrid.scenarios.cli.texts import negotiation_lines
 @pytest.fixture(scope="session")
 def messages_path(tmp_path_factory):
     """The market of two feeders, its link to mv2 down before the first interval."""
-    path = tmp_path_factory.mktemp("messages") / "messages.toml"
-    path.write_text(MARKET.replace("[time]", BY_MESSAGES.lstrip(), 1), encoding="utf-8")
-    return path
+    return write_extending(tmp_path_factory.mktemp("messages"), "messages")
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +25,7 @@ def outage(run_of, messages_path):
 @pytest.fixture(scope="session")
 def connected_path(messages_path):
     """The same without the outage."""
-    path = messages_path.with_name("connected.toml")
-    path.write_text(messages_path.read_text(encoding="utf-8").replace(OUTAGE, ""), encoding="utf-8")
-    return path
+    return messages_path.with_name("connected.toml")
 
 
 @pytest.fixture(scope="session")
@@ -156,9 +146,7 @@ def test_a_run_without_negotiations_has_empty_tables(villages):
 
 
 def test_negotiating_in_one_process_leaves_rounds(run_of, messages_path, tmp_path):
-    text = MARKET.replace("[time]", 'controller = "ldd_admm"\n[time]', 1)
-    path = tmp_path / "in_process.toml"
-    path.write_text(text, encoding="utf-8")
+    path = write_extending(tmp_path, "market", 'controller = "ldd_admm"')
     run = run_of(path, "time.intervals=1")
     assert len(run.tables["round"]) == run.summary["negotiation"]["rounds_max"] > 1
     assert run.summary["negotiation"]["messages"] is None

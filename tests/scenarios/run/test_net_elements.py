@@ -10,6 +10,7 @@ import pytest
 import tomli_w
 from pandapower.control import ConstControl
 from support.outside_nets import street, triangle
+from support.scenario_texts import content_of
 
 from stackelgrid.analysis import Run
 from stackelgrid.controllers.errors import NetworkError
@@ -28,13 +29,12 @@ def scenario(folder, net, **grid):
     names = [n if isinstance(n, str) and n else f"load {i}" for i, n in net.load.name.items()]
     factors = dict.fromkeys((f"{name}_factor" for name in names), 1.0)
     pd.DataFrame({"time": TIMES.astype(str), **factors}).to_csv(folder / "loads.csv", index=False)
+    head = content_of("base")
     data = {
+        **head,
         "name": "net",
-        "time": {"start": pd.Timestamp("2025-06-21T11:00").to_pydatetime(),
-                 "timezone": "Europe/Berlin", "intervals": 2, "interval_min": 60},
+        "time": {**head["time"], "interval_min": 60},
         "horizon": {"steps": [{"count": 2, "minutes": 60}]},
-        "solver": {"conic": "clarabel", "mixed_integer": "misocp"},
-        "site": {"latitude": 51.3, "longitude": 9.5},
         "weather": {"sky": "clear"},
         "grids": [{"name": "g", "case": "net.json", "level": "transmission",
                    "loads": {"file": "loads.csv"}, **grid}],

@@ -12,6 +12,7 @@ import tomli_w
 from pandapower.control import DiscreteTapControl
 from scipy.optimize import linprog
 from support.outside_nets import street, triangle
+from support.scenario_texts import content_of
 
 from stackelgrid.analysis import Run
 from stackelgrid.controllers.errors import NetworkError
@@ -39,10 +40,8 @@ def scenario(tmp_path):
             **({} if boundary is None else {"boundary": boundary}),
         }  # fmt: skip
         content = {
-            "name": "taps", "solver": {"conic": "clarabel", "mixed_integer": "misocp"},
-            "time": {"start": "2025-06-20", "timezone": "Europe/Berlin", "intervals": 2},
+            **content_of("base"), "name": "taps",
             "horizon": {"steps": [{"count": 2, "minutes": 15}]},
-            "site": {"latitude": 52.0, "longitude": 10.0},
             "tariffs": {"lv": {"kind": "flat", "import": 300.0, "export": 80.0}},
             "grids": [grid], **data,
         }  # fmt: skip

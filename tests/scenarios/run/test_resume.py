@@ -56,7 +56,7 @@ KILLED = {"trade": 3, "lossy": 4, "three_levels": 3}
 
 def whole_and_begun(case, folder, texts, village_json, intervals):
     """Run a case; its directory, and copies of it as they were after each interval."""
-    path, overrides = write_case(case, folder, texts, village_json, intervals)
+    path, overrides = write_case(case, folder, village_json, intervals)
     whole = folder / "whole"
     result = run_scenario(
         load_scenario(str(path), overrides),
@@ -96,7 +96,7 @@ def test_resumed_from_every_interval(case, tmp_path, texts, village_json):
 
 def test_messages_are_under_way_when_a_state_is_saved(tmp_path, texts, village_json):
     """The cases by messages resume in the midst of things, else they would prove little."""
-    path, overrides = write_case("busy", tmp_path, texts, village_json)
+    path, overrides = write_case("busy", tmp_path, village_json)
     out, seen = tmp_path / "out", []
 
     def look(told):
@@ -492,7 +492,7 @@ def test_state_holds_plain_data_only(feeder):
 def test_killed_at_random_moments(case, wanted, tmp_path, texts, village_json):
     """One kill of each run comes while it starts, the others among and after its states."""
     intervals = 24 if case == "village" else min(6, 2 * wanted)  # of a twentieth of a second
-    path, overrides = write_case(case, tmp_path, texts, village_json, intervals)
+    path, overrides = write_case(case, tmp_path, village_json, intervals)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     summary = run_scenario(load_scenario(str(path), overrides), whole).summary
     chance = random.Random(case)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from support.scenario_texts import MARKET, MARKET_COPIES, MARKET_MARGIN
+from support.scenario_texts import MARKET_COPIES, MARKET_MARGIN, write_extending
 from support.trade_checks import assert_balanced, assert_one_mode, assert_one_role, sums
 
 from stackelgrid.scenarios.build.system import build_scenario
@@ -18,9 +18,7 @@ DAY = ("horizon.mode=day_ahead", "horizon.steps=[{ count = 3, minutes = 60 }]")
 
 @pytest.fixture(scope="session")
 def market_path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("market") / "market.toml"
-    path.write_text(MARKET, encoding="utf-8")
-    return path
+    return write_extending(tmp_path_factory.mktemp("market"), "market")
 
 
 @pytest.fixture(scope="session")

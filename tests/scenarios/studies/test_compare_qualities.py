@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from support.scenario_texts import BY_MESSAGES, MARKET, OUTAGE
+from support.scenario_texts import write_extending
 
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.load import load_scenario
@@ -24,10 +24,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    path = tmp_path_factory.mktemp("qualities") / "market.toml"
-    text = BY_MESSAGES.lstrip().replace(OUTAGE, DEAF)
-    path.write_text(MARKET.replace("[time]", text, 1), encoding="utf-8")
-    return path
+    return write_extending(tmp_path_factory.mktemp("qualities"), "connected", DEAF)
 
 
 @pytest.fixture(scope="module")
@@ -148,11 +145,10 @@ def test_the_command_refuses(command, source, tmp_path):
     assert not new.exists()
 
 
-def test_a_link_that_does_not_suit_a_quality_is_refused(source, tmp_path):
-    text = source.read_text(encoding="utf-8").replace("duplication = 0.1", "reordering = 0.1")
+def test_a_link_that_does_not_suit_a_quality_is_refused(tmp_path):
+    lossy = "[communication.qualities.lossy]\nduplication = 0.0\nreordering = 0.1\n"
     link = '[[communication.links]]\nagents = ["mv1"]\nreordering = 0.2\njitter_s = 1.0\n'
-    path = tmp_path / "links.toml"
-    path.write_text(text.replace(DEAF, DEAF + link), encoding="utf-8")
+    path = write_extending(tmp_path, "connected", DEAF + lossy + link)
     with pytest.raises(ScenarioError, match=r"--qualities perfect: links\.0 on quality 'perfect'"):
         with_quality(load_scenario(str(path), ("communication.quality=lossy",)), "perfect")
 
