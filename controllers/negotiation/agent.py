@@ -51,6 +51,9 @@ class NegotiatingAgent(PricedFeeder):
     the steps that recovery repairs.
     """
 
+    _instance: FeederInstance
+    _across_price: Floats
+
     def __init__(
         self,
         agent: FeederAgent,
@@ -67,8 +70,6 @@ class NegotiatingAgent(PricedFeeder):
         self._restricted: RestrictedProgram | None = None
         # of the relaxed program (False) and of the one with fixed binaries
         self.solvers: dict[bool, tuple[tuple[bytes, bytes], ConicSolver]] = {}
-        self._instance: FeederInstance | None = None
-        self._across_price: Floats = np.zeros(0)
         self._values: Floats | None = None  # of the binaries, once they are fixed
         self._answered: tuple[Terms, Solution, Floats] | None = None
 
@@ -91,7 +92,6 @@ class NegotiatingAgent(PricedFeeder):
 
     def respond(self, terms: Terms) -> Answer | None:
         """Return exchange and trade at some terms; None where the program has no solution."""
-        assert self._instance is not None
         found = self._solved(terms, self._instance)
         return None if found is None else Answer(self.exchange(found[1]), self.trade(found[1]))
 
@@ -100,7 +100,6 @@ class NegotiatingAgent(PricedFeeder):
 
         The answer to the same terms is taken if there was one.
         """
-        assert self._instance is not None
         terms = msgspec.structs.replace(terms, fixed=True)
         known = self._answered
         if known is not None and known[0] == terms:
@@ -126,17 +125,15 @@ class NegotiatingAgent(PricedFeeder):
 
     def _planned(self, point: FeederPoint) -> SchemeDecision:
         """Return the decision of this agent alone: a point with its certified plan."""
-        assert self._instance is not None
         plan = self.agent.plan(self._instance, point, self._across_price)
         return SchemeDecision({self.name: point}, plans={self.name: plan})
 
-    def settle(self, bound: BindingSchedule, cleared_mw: Floats) -> BindingSchedule:
+    def settle(self, agreed: BindingSchedule, cleared_mw: Floats) -> BindingSchedule:
         """Return the same schedule with its cleared trade (steps,); the grid has the rest."""
-        assert self._instance is not None
-        x = bound.point.x
+        x = agreed.point.x
         if x is None or not self.trades:
-            return bound
-        offered = bound.trade_mw
+            return agreed
+        offered = agreed.trade_mw
         kept = np.divide(cleared_mw, offered, out=np.ones_like(offered), where=offered != 0.0)
         for side, of_side in (("buy", offered > 0.0), ("sell", offered < 0.0)):
             # only the net of simultaneous purchase and sale is offered
@@ -144,14 +141,13 @@ class NegotiatingAgent(PricedFeeder):
             cut = np.where(of_side, (1.0 - kept) * np.abs(offered), 0.0)
             share = np.divide(gross - cut, gross, out=np.ones_like(gross), where=gross > 0.0)
             x = self.with_share(x, side, np.clip(share, 0.0, 1.0))
-        point = replace(bound.point, x=x)
+        point = replace(agreed.point, x=x)
         plan = self.agent.plan(self._instance, point, self._across_price)
-        plan = replace(plan, recovery=bound.plan.recovery)
-        return replace(bound, plan=plan, point=point, trade_mw=cleared_mw)
+        plan = replace(plan, recovery=agreed.plan.recovery)
+        return replace(agreed, plan=plan, point=point, trade_mw=cleared_mw)
 
     def held(self, reason: str) -> Plan:
         """Return the plan that continues the last schedule, for a reason."""
-        assert self._instance is not None
         nan = float("nan")
         report = SolveReport("held", "held", nan, nan, nan, 0, 0.0, fallback=reason)
         return self.agent.plan(
@@ -172,14 +168,12 @@ class NegotiatingAgent(PricedFeeder):
 
         The payment at the tariff is included where the model has one.
         """
-        assert self._instance is not None
         if point.x is None:
             return float("nan")
         return self.multiplicity * self._cost(self._instance, point.x)
 
     def lower_bound(self, trade_price: Floats, exchange_price: Floats) -> float:
         """Return the proven least cost of all copies in EUR at prices (steps,); NaN if none."""
-        assert self._instance is not None
         nothing = np.zeros(self.steps)
         trade, exchange = (trade_price, nothing, nothing), (exchange_price, nothing, nothing)
         solver = conic_solver(self.settings.conic)(self.compiled.program)

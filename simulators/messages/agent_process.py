@@ -57,13 +57,13 @@ class AgentProcess(Carrying):
         compute_s: float,
         pool: Executor,
     ) -> None:
-        self.agent, self.mailbox, self.coordinator = agent, mailbox, coordinator
+        self.agent, self.mailbox = agent, mailbox
         self.participant = CommitParticipant(agent.name, coordinator, gate_of)
         self.failures: list[str] = []
         self.interval = -1
         self._environment, self._gate_of = environment, gate_of
         self.compute_s, self._pool = compute_s, pool
-        self._answered: tuple[tuple[int, int], Response] | None = None
+        self._answered: Response | None = None
         self.voted: dict[Version, BindingSchedule] = {}
         self._working: Future[Any] | None = None
         # messages read together, oldest first, and the newest terms among them
@@ -156,11 +156,11 @@ class AgentProcess(Carrying):
             self.mailbox.send(answer)
 
     def _on_offer(self, offer: Offer) -> Process:
-        number = (offer.interval, offer.round)
-        if self._answered is not None and self._answered[0] == number:
-            self.mailbox.send(self._answered[1])  # a repeated offer: the answer was lost
+        last = self._answered  # of this interval
+        if last is not None and (last.interval, last.round) == (offer.interval, offer.round):
+            self.mailbox.send(last)  # a repeated offer: the answer was lost
             return
-        if offer.interval != self.interval or (self._answered and self._answered[0] > number):
+        if offer.interval != self.interval or (last is not None and last.round > offer.round):
             self.participant.dropped["offer of another round"] += 1
             return
         if self._gate_of(offer.interval) <= self._environment.now:
@@ -169,17 +169,12 @@ class AgentProcess(Carrying):
         answer: Answer | None = yield from self._computed(self.agent.respond, offer.terms)
         if answer is None or self._gate_of(offer.interval) <= self._environment.now:
             return
-        response = Response(
-            sender=self.agent.name,
-            recipient=self.coordinator,
-            interval=offer.interval,
-            attempt=offer.attempt,
-            round=offer.round,
+        self._answered = Response(
+            **offer.answer_header,
             exchange_mw=_profile(answer.exchange_mw),
             trade_mw=_profile(answer.trade_mw),
         )
-        self._answered = (number, response)
-        self.mailbox.send(response)
+        self.mailbox.send(self._answered)
 
     def _on_prepare(self, prepare: Prepare) -> Process:
         if prepare.interval != self.interval:
@@ -207,11 +202,7 @@ class AgentProcess(Carrying):
         held = self.agent.boundary(self.agent.held(""))
         new = held if found is None else found.exchange
         return Vote(
-            sender=self.agent.name,
-            recipient=self.coordinator,
-            interval=prepare.interval,
-            attempt=prepare.attempt,
-            round=prepare.round,
+            **prepare.answer_header,
             yes=found is not None,
             exchange_mw=_profile(new.p_mw),
             exchange_mvar=_profile(new.q_mvar),

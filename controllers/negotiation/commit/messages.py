@@ -9,7 +9,7 @@ penalties in EUR/MW^2.
 
 from dataclasses import dataclass
 from math import isfinite
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -88,6 +88,17 @@ class _Question(_Message, frozen=True, kw_only=True, gc=False):
     def terms(self) -> Terms:
         """Terms of the round, without addresses."""
         return Terms(*(getattr(self, name) for name in Terms.__struct_fields__))
+
+    @property
+    def answer_header(self) -> dict[str, Any]:
+        """Common fields of the recipient's answer."""
+        return {
+            "sender": self.recipient,
+            "recipient": self.sender,
+            "interval": self.interval,
+            "attempt": self.attempt,
+            "round": self.round,
+        }
 
 
 class Offer(_Question, frozen=True, kw_only=True, gc=False, tag="offer"):
