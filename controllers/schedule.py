@@ -24,7 +24,7 @@ class Measurement(WithQuantities):
     vm_pu: slack voltage on the upstream side.
     tap_pos: tap position of the boundary transformer, 0 without one.
     devices: states of the devices by name, also as keywords:
-        `Measurement(1.0, 0, battery_e_mwh=...)`.
+        `Measurement(1.0, 0, NAME=...)`.
     """
 
     vm_pu: float
@@ -59,7 +59,7 @@ class BoundaryProfile:
 class SetPoints(WithQuantities):
     """Set points of one grid for one interval, by name and in the order of its devices.
 
-    `SetPoints(battery_p_mw=..., pv_p_mw=..., ...)`; the kinds of devices declare names, units and
+    `SetPoints(NAME=..., ...)`; the kinds of devices declare names, units and
     signs (controllers/devices/). Optional ones that are None follow from the forecast.
     """
 

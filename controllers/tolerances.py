@@ -52,21 +52,21 @@ HELD_VIOLATION_PU = 1e-6
 
 # recovery: loss price above the saving by burned power, EUR/MWh; tightening of limits beyond the
 # violation, p.u.; most decisions of a rung; first price of a cone gap in the convex-concave
-# procedure (EUR/MWh) and its growth from one decision to the next; halvings of the share of PV that
-# a schedule keeps
+# procedure (EUR/MWh) and its growth from one decision to the next; halvings of the share of the
+# feed-in that a schedule keeps
 LOSS_PRICE_MARGIN = 5.0
 RECOVERY_MARGIN_PU = 2e-5
 RECOVERY_DECISIONS = 5
 GAP_PRICE = 100.0
 GAP_PRICE_GROWTH = 4.0
-RECOVERY_PV_SHARE = 0.98
+RECOVERY_FEED_IN_SHARE = 0.98
 CURTAILMENT_HALVINGS = 12
 
-# PV: a plan that leaves less than this share of an inverter's rating unused does not curtail (the
+# a plan that leaves less than this share of an inverter's rating unused does not curtail (the
 # distance of interior points to a limit; SOLVER_REDUCED is the coarsest of them)
 CURTAILED = 1e-5
 
-# battery: charging and discharging count as simultaneous above this share of the rated power
+# storage: charging and discharging count as simultaneous above this share of the rated power
 SIMULTANEOUS_SHARE = 1e-4
 
 # tariff: smallest spread between import and export price in the model, EUR/MWh; a spread of zero

@@ -1,1 +1,1 @@
-"""Time series of a scenario: loads, photovoltaics, prices and their time axis."""
+"""Time series of a scenario: loads, sun, prices and their time axis."""

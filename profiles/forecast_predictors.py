@@ -1,6 +1,6 @@
 """Predictors of one quantity: forecasts issued at an update for the intervals to come.
 
-Values are rows of time over columns: loads (active, then reactive power), photovoltaic systems, or
+Values are rows of time over columns: the series of a kind of device side by side, or
 the import and the export price. An update at the start of interval `issue` uses realised values of
 earlier intervals only.
 """
@@ -74,7 +74,7 @@ class Observed:
     """Observed deviation of the realised values from the outlook, common to all columns.
 
     `realised` and `outlook` (n, columns); `kept` is the share of a deviation that is left after
-    one interval. While the outlook is close to zero (photovoltaics at night) there is no
+    one interval. While the outlook is close to zero (the sun at night) there is no
     observation, and the last one counts.
     """
 

@@ -28,7 +28,7 @@ HORIZON_STEPS = 10_000
 HORIZON_INTERVALS = 35_136
 # steps of the horizon x buses of a grid: about 5 kB each in an optimisation program
 PROGRAM_CELLS = 400_000
-# values of series, 8 bytes each: (intervals + horizon) x (loads, PV and prices of all grids);
+# values of series, 8 bytes each: (intervals + horizon) x (devices and prices of all grids);
 # building holds about four copies of one grid's
 SERIES_CELLS = 100_000_000
 # intervals x steps of the horizon x devices: planned values, about 16 bytes each in its tables

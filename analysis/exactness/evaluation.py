@@ -59,7 +59,7 @@ class PointForecasts:
     points: Mapping[int, Point]
 
     def at(self, interval: int) -> GridForecast:
-        """Return scaled loads and PV, and the replaced export price."""
+        """Return the scaled series of devices, and the replaced export price."""
         base, point = self.study.forecast, self.points[interval]
         price, export = point.export_price_eur_per_mwh, base.export_eur_per_mwh
         if price is not None:

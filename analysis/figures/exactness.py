@@ -2,7 +2,7 @@
 
 from stackelgrid.analysis.studies import read_sweep
 
-along(read_sweep("runs/sweep").tables, "pv_scale").show()
+along(read_sweep("runs/sweep").tables, "load_scale").show()
 """
 
 from typing import Any

@@ -36,7 +36,7 @@ class Element:
 
     @property
     def text(self) -> str:
-        """Text form, such as battery|lv1|3|storage."""
+        """Text form, KIND|GRID|INDEX|TABLE."""
         return f"{self.kind}|{self.grid}|{self.index}|{self.element}"
 
 

@@ -140,8 +140,8 @@ class Batteries(DeviceKind):
         for k, battery in enumerate(placing.sections("batteries")):
             buses = placing.buses(battery, f"batteries.{k}")
             placing.add(
-                "storage", "battery", buses, "batteries", p_mw=0.0, max_e_mwh=battery.e_mwh,
-                min_e_mwh=battery.e_min_mwh, soc_percent=battery.soc_percent,
+                "storage", "battery", buses, "batteries", "battery",
+                p_mw=0.0, max_e_mwh=battery.e_mwh, min_e_mwh=battery.e_min_mwh, soc_percent=battery.soc_percent,
                 max_p_mw=battery.p_mw, min_p_mw=-battery.p_mw, controllable=True,
                 efficiency_charge=battery.efficiency_charge,
                 efficiency_discharge=battery.efficiency_discharge,

@@ -11,7 +11,8 @@ from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.section import Index, Section
 
 if TYPE_CHECKING:
-    from stackelgrid.profiles.photovoltaics import CloudModel, Site
+    from stackelgrid.profiles.clouds import CloudModel
+    from stackelgrid.profiles.site import Site
     from stackelgrid.profiles.time_axis import TimeAxis
 
 Phase = Literal["a", "b", "c", "abc"]
@@ -68,13 +69,16 @@ class Placing(Protocol):
     def phases(self, stated: str | None, key: str, buses: Sequence[int]) -> list[str]:
         """Return the phase of a device at each bus: as stated, or the customer's there."""
 
-    def add(self, table: str, name: str, buses: Sequence[int], key: str, **values: Any) -> int:
+    def add(
+        self, table: str, name: str, buses: Sequence[int], key: str, what: str, **values: Any
+    ) -> int:
         """Add one element at each bus by pandapower's `create_TABLE`; returns the first index.
 
         table: table of pandapower.
         name: beginning of the elements' names; the bus follows.
         buses: buses of the net.
         key: key of the scenario, for the record of changes.
+        what: name of such a device in that record.
         values: columns of the elements; a sequence `phase` has one value for each.
         """
 

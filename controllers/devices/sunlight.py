@@ -59,8 +59,8 @@ class Sunlit:
         for k, pv in enumerate(placing.sections("pv")):
             buses = placing.buses(pv, f"pv.{k}")
             placing.add(
-                "sgen", "pv", buses, "pv", p_mw=pv.p_mw, sn_mva=pv.sn_mva or pv.p_mw, type="PV",
-                controllable=True, min_power_factor=pv.min_power_factor,
+                "sgen", "pv", buses, "pv", "PV system", p_mw=pv.p_mw, sn_mva=pv.sn_mva or pv.p_mw,
+                type="PV", controllable=True, min_power_factor=pv.min_power_factor,
                 phase=placing.phases(pv.phase, f"pv.{k}", buses),
             )  # fmt: skip
             placed.append(Placed(f"pv.{k}", pv, sum(p.count for p in placed), len(buses)))

@@ -103,8 +103,8 @@ class Units(DeviceKind):
         for k, unit in enumerate(placing.sections("units")):
             bus = placing.bus(unit.bus, f"units.{k}")
             index = placing.add(
-                "sgen", "unit", [bus], "units", p_mw=0.0, min_p_mw=unit.p_min_mw,
-                max_p_mw=unit.p_max_mw, type="unit", controllable=True,
+                "sgen", "unit", [bus], "units", "dispatchable unit", p_mw=0.0,
+                min_p_mw=unit.p_min_mw, max_p_mw=unit.p_max_mw, type="unit", controllable=True,
             )  # fmt: skip
             placing.cost("sgen", index, unit.c1_eur_per_mwh, unit.c2_eur_per_mw2h)
         return ()

@@ -129,7 +129,7 @@ class UpstreamAgent(Carrying, ABC):
         """Check that every mixture of the children's exchanges keeps this grid's AC limits.
 
         interval: first interval of the horizon.
-        solution: solution with the dispatch of units and PV.
+        solution: solution with the dispatch.
         choices: possible exchanges of each grid below, all copies, the held one first.
         measured: measurements of the grid; None for a grid without any.
         before_pu: violation (steps,) without a new schedule.

@@ -35,7 +35,7 @@ from stackelgrid.profiles.arrays import Floats
 class BindingSchedule:
     """Schedule that an agent commits itself to, certified and recovered; one copy, (steps,).
 
-    The point is empty where the schedule is none of the model (PV curtailed without planning).
+    The point is empty where the schedule is none of the model (curtailed without planning).
     """
 
     plan: Plan

@@ -1,8 +1,8 @@
 """The recovery ladder: leaders decide anew until their schedules are exact or AC feasible.
 
 Rungs: for open cones a loss price, then the convex-concave procedure; for limits violated by AC (in
-the balanced or the three-phase view) tightened limits; then capped PV and the last good schedule.
-Every decision is certified again, and the best one of each leader is kept (docs/model.md).
+the balanced or the three-phase view) tightened limits; then a capped feed-in and the last good
+schedule. Every decision is certified again, and the best one of each leader is kept (docs/model.md).
 """
 
 from collections import Counter
@@ -30,9 +30,9 @@ from stackelgrid.controllers.verdict import EXACT, INFEASIBLE, Certificate, Reco
 from stackelgrid.profiles.arrays import Floats
 
 LOSS_PRICE, LIMITS, CONVEX_CONCAVE = "loss_price", "tightened_limits", "convex_concave"
-PV_CAP, LAST_GOOD = "pv_curtailment", "last_good_schedule"
+FEED_IN_CAP, LAST_GOOD = "pv_curtailment", "last_good_schedule"
 _DECISIONS = {LOSS_PRICE: 1} | dict.fromkeys(
-    (LIMITS, CONVEX_CONCAVE, PV_CAP), tolerances.RECOVERY_DECISIONS
+    (LIMITS, CONVEX_CONCAVE, FEED_IN_CAP), tolerances.RECOVERY_DECISIONS
 )
 
 Decide = Callable[[Mapping[str, FeederInstance]], SchemeDecision]
@@ -153,16 +153,16 @@ class _Leader:
             return None
         wanted: tuple[str, ...] = ()
         if self.now.relaxed:
-            # where a tighter band opened cones, PV is the better way out
-            wanted = (LOSS_PRICE if self.first.relaxed else PV_CAP, CONVEX_CONCAVE)
+            # where a tighter band opened cones, less feed-in is the better way out
+            wanted = (LOSS_PRICE if self.first.relaxed else FEED_IN_CAP, CONVEX_CONCAVE)
         elif self.now.infeasible:
             # a diverged power flow gives no amount for tightening
             if np.isfinite(self.now.certificate.largest_violation(self.now.steps)):
                 wanted = (LIMITS,)
         else:
             return None
-        if self.best.infeasible or PV_CAP in self.tried:
-            wanted = (*wanted, PV_CAP)
+        if self.best.infeasible or FEED_IN_CAP in self.tried:
+            wanted = (*wanted, FEED_IN_CAP)
         return next((r for r in wanted if self.tried[r] < _DECISIONS[r]), None)
 
     def amendment(self, rung: str, nodal_price: Floats | None) -> Amendment:
@@ -191,7 +191,7 @@ class _Leader:
             schedule, steps = self.now.plan.schedule, list(self.now.steps)
             share = np.full(len(schedule.dt_h), np.inf)
             carried = self._feasible_share(schedule)[steps]
-            share[steps] = tolerances.RECOVERY_PV_SHARE * carried
+            share[steps] = tolerances.RECOVERY_FEED_IN_SHARE * carried
             self.kept |= feed_in_cap(agent.feeder.network.base_mva, schedule, share)
         return self.kept | self.gap_price
 
@@ -217,10 +217,10 @@ class _Leader:
         return agent.own_cost(instance, x, variant) + agent.tariff_payment(instance, x, variant)
 
     def apply_directly(self) -> None:
-        """Give up planning: curtail PV of the best schedule, or else of the last good one."""
+        """Give up planning: curtail the best schedule, or else of the last good one."""
         agent, first = self.agent, self.first
         for rung, schedule in (
-            (PV_CAP, self.best.plan.schedule),
+            (FEED_IN_CAP, self.best.plan.schedule),
             (LAST_GOOD, agent.held(first.instance, agent.last_good)),
         ):
             schedule = curtailed(schedule, self._feasible_share(schedule))
@@ -236,7 +236,7 @@ class _Leader:
                 return
 
     def _feasible_share(self, schedule: Schedule) -> Floats:
-        """Largest share (steps,) of scheduled PV with which AC is feasible; 0 where none is."""
+        """Largest share (steps,) of scheduled feed-in at which AC is feasible; 0 where none is."""
         low, high = np.zeros(len(schedule.dt_h)), np.ones(len(schedule.dt_h))
         for halving in range(tolerances.CURTAILMENT_HALVINGS):
             share = high if halving == 0 else (low + high) / 2

@@ -71,7 +71,7 @@ def error_paths(
     scenario_seed: int,
     purpose: str,
 ) -> dict[Label, ErrorPath]:
-    """Return the error paths of all grids for load, PV and price.
+    """Return the error paths of all grids of all quantities.
 
     A quantity whose model is None or has no error gets no path. Each grid and quantity of a
     `purpose` (the key of the section) has its own random stream. Raises ScenarioError for a
@@ -127,10 +127,11 @@ def _correlation_from_file(path: Path, names: tuple[str, ...], where: str) -> Si
     single = {label.text for name in names for label in labels_of(name).values()}
     accepted = set(names) if read.names and read.names[0] in names else single
     unknown = [name for name in read.names if name not in accepted]
+    of_grids = [f"GRID.{q}" for q in QUANTITIES if q != PRICE]
     if unknown:
         raise ScenarioError(
             f"{where}: {path}: row {unknown[0]!r} unknown; names of grids ({', '.join(names)}), or "
-            "GRID.load, GRID.pv and price are accepted"
+            f"{', '.join(of_grids)} and {PRICE} are accepted"
         )
     return read
 

@@ -17,9 +17,6 @@ from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
 
-# names of added elements in the record of changes
-_ADDED = {"pv": "PV system", "unit": "dispatchable unit"}
-
 
 def place_devices(
     net: pandapowerNet, section: GridSection, scenario: Scenario, record: NetRecord
@@ -47,7 +44,9 @@ class _Placing:
         """Return the grid's section or sections under a key of the scenario."""
         return getattr(self._section, key)
 
-    def add(self, table: str, name: str, buses: Sequence[int], key: str, **values: Any) -> int:
+    def add(
+        self, table: str, name: str, buses: Sequence[int], key: str, what: str, **values: Any
+    ) -> int:
         """Add one element at each bus; copies are faster than pandapower's own creation."""
         net, count = self.net, len(buses)
         phase = values.pop("phase", None)
@@ -66,7 +65,7 @@ class _Placing:
             grown[column] = cells
         net[table] = grown
         for placed_at in index:
-            self._record.note("added", table, [placed_at], _ADDED.get(name, name), key=key)
+            self._record.note("added", table, [placed_at], what, key=key)
         return first
 
     def cost(self, table: str, index: int, c1_eur_per_mwh: float, c2_eur_per_mw2h: float) -> None:

@@ -1,4 +1,4 @@
-"""Build the series of every grid of a scenario: loads, photovoltaics, tariffs."""
+"""Build the series of every grid of a scenario: devices and tariffs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +9,9 @@ import pandas as pd
 
 from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.clouds import CloudModel, regional_clear_sky_index
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast import GridSeries
-from stackelgrid.profiles.photovoltaics import CloudModel, Site, regional_clear_sky_index
 from stackelgrid.profiles.prices import (
     PRICE_COLUMNS,
     Tariff,
@@ -19,6 +19,7 @@ from stackelgrid.profiles.prices import (
     series_tariff,
     time_of_use_tariff,
 )
+from stackelgrid.profiles.site import Site
 from stackelgrid.profiles.sources import read_factors, read_series
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
 from stackelgrid.scenarios.build.grids import BuiltGrid
@@ -61,7 +62,7 @@ def axis_of(scenario: Scenario, horizon: Horizon) -> TimeAxis:
 class SeriesFactory:
     """Makes the series of all grids of one scenario, which share regional sky and tariffs.
 
-    `past`: make series of the same customers and PV systems before the run, with noise and clouds
+    `past`: make series of the same customers and sites before the run, with noise and clouds
     independent of those in the run.
     """
 

@@ -1,4 +1,4 @@
-"""Content of a run's summary.json, with the value of the energy stored in its batteries."""
+"""Content of a run's summary.json, with the value of stored energy."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from stackelgrid.controllers.devices.quantities import Role
+from stackelgrid.controllers.devices.registry import quantities
 from stackelgrid.scenarios.build.system import BuiltScenario
 from stackelgrid.scenarios.run.directory import finite
 from stackelgrid.simulators.results.manifest import FILE
@@ -112,9 +114,11 @@ def stored_energy(built: BuiltScenario, rows: Rows) -> dict[str, Any]:
     `rows` are those of the table `interval`.
     """
     grids = {}
+    stored = [q.name for q in quantities() if Role.STATE in q.roles and q.unit == "MWh"]
     for name, price in stored_energy_prices(built).items():
-        start = float(built.devices[name].batteries.e_initial_mwh.sum())
-        end = rows["battery_e_mwh"][rows["grid"] == name]
+        initial = built.devices[name].initial
+        start = sum(float(initial[q].sum()) for q in stored)
+        end = sum(rows[q] for q in stored)[rows["grid"] == name]
         copies = built.system.copies(name)
         first, last = copies * start, copies * (float(end[-1]) if len(end) else start)
         grids[name] = {

@@ -139,7 +139,7 @@ class Rating(Section):
 
 
 class TradeSection(Section):
-    """Peer-to-peer trade of the prosumers (buses with PV or a battery), EUR/MWh.
+    """Peer-to-peer trade of the prosumers (buses with a device that may trade), EUR/MWh.
 
     Without `fee_across_eur_per_mwh` prosumers do not trade with other grids of the same parent.
     """
@@ -158,8 +158,7 @@ _DEVICE_SECTIONS = {
 class _GridSection(Section):
     """One grid and its place in the tree.
 
-    `replaces_load`: the nominal load is subtracted from the load at the parent's bus; `net_pv`:
-    orientation of the net's own PV systems.
+    `replaces_load`: the nominal load is subtracted from the load at the parent's bus.
     """
 
     name: Name
