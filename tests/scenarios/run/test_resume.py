@@ -100,7 +100,7 @@ def test_messages_are_under_way_when_a_state_is_saved(tmp_path, texts, village_j
     out, seen = tmp_path / "out", []
 
     def look(told):
-        links = load_state(out, read_header(out)).controller.shared.links
+        links = load_state(out, read_header(out)).controller.shared["links"]
         seen.append(sum(len(link["_under_way"]) for link in links.values()))
 
     run_scenario(load_scenario(str(path), overrides), out, look)
