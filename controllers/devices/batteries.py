@@ -141,9 +141,9 @@ class Batteries(DeviceKind):
             buses = placing.buses(battery, f"batteries.{k}")
             placing.add(
                 "storage", "battery", buses, "batteries", "battery",
-                p_mw=0.0, max_e_mwh=battery.e_mwh, min_e_mwh=battery.e_min_mwh, soc_percent=battery.soc_percent,
-                max_p_mw=battery.p_mw, min_p_mw=-battery.p_mw, controllable=True,
-                efficiency_charge=battery.efficiency_charge,
+                p_mw=0.0, max_e_mwh=battery.e_mwh, min_e_mwh=battery.e_min_mwh,
+                soc_percent=battery.soc_percent, max_p_mw=battery.p_mw, min_p_mw=-battery.p_mw,
+                controllable=True, efficiency_charge=battery.efficiency_charge,
                 efficiency_discharge=battery.efficiency_discharge,
                 wear_eur_per_mwh=battery.wear_eur_per_mwh,
                 phase=placing.phases(battery.phase, f"batteries.{k}", buses),
@@ -332,20 +332,12 @@ class Batteries(DeviceKind):
     def deliver(
         self, points: Arrays, series: Arrays, states: Arrays, dt_h: float
     ) -> dict[str, Floats]:
-        before = states["battery_e_mwh"]
         asked = points.get("battery_p_mw", np.zeros(len(self.index)))
-        power, after = self.step(before, asked, dt_h)
-        return {
-            "battery_asked_mw": asked,
-            "battery_p_mw": power,
-            "battery_e_mwh": after,
-        }
+        power, after = self.step(states["battery_e_mwh"], asked, dt_h)
+        return {"battery_asked_mw": asked, "battery_p_mw": power, "battery_e_mwh": after}
 
     def step(self, energy_mwh: Floats, p_set_mw: Floats, dt_h: float) -> tuple[Floats, Floats]:
-        """Return delivered power (m,) in MW, positive when charging, and energy after `dt_h` hours.
-
-        The set point is cut to the power limits and to the power that fills or empties the battery.
-        """
+        """Return set points (m,) cut to limits of power and energy, and energies after `dt_h` h."""
         gain, drain = self.efficiency_charge, 1.0 / self.efficiency_discharge
         most = np.minimum(self.p_max_mw, (self.e_max_mwh - energy_mwh) / (gain * dt_h))
         least = np.maximum(-self.discharge_max_mw, (self.e_min_mwh - energy_mwh) / (drain * dt_h))

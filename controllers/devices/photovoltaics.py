@@ -278,7 +278,6 @@ class Photovoltaics(Sunlit, DeviceKind):
         return options.curtailment_eur_per_mwh * curtailed
 
     def largest_injection(self, forecast: "GridForecast") -> tuple[Floats, Floats]:
-        """Return the available power; reactive power up to rating and power factor."""
         available = forecast.pv_available_mw.T
         rating = self.sn_mva[:, None]
         p = np.minimum(available, rating)
@@ -301,9 +300,8 @@ class Photovoltaics(Sunlit, DeviceKind):
         available = series["pv_available_mw"]
         asked = points.get("pv_p_mw", available)
         limit = points.get("pv_p_max_mw", self.sn_mva)
-        p, q = self.output(
-            available, asked, points.get("pv_q_mvar", np.zeros_like(available)), limit
-        )
+        q_set = points.get("pv_q_mvar", np.zeros_like(available))
+        p, q = self.output(available, asked, q_set, limit)
         return {
             "pv_available_mw": available,
             "pv_asked_mw": asked,

@@ -2,7 +2,7 @@
 
 Rungs: for open cones a loss price, then the convex-concave procedure; for limits violated by AC (in
 the balanced or the three-phase view) tightened limits; then a capped feed-in and the last good
-schedule. Every decision is certified again, and the best one of each leader is kept (docs/model.md).
+schedule. Every decision is certified again, the best one of each leader is kept (docs/model.md).
 """
 
 from collections import Counter
