@@ -22,7 +22,8 @@ import numpy as np
 from misocp_report import GAPS, HEADER, OURS, Row, plot, ratios, show, write_table
 
 from stackelgrid.controllers.cascade.cascade import Cascade
-from stackelgrid.controllers.leaders.feeder_agent import FeederAgent, FeederInstance
+from stackelgrid.controllers.leaders.feeder_agent import FeederAgent
+from stackelgrid.controllers.leaders.feeder_records import FeederInstance
 from stackelgrid.controllers.leaders.leader_program import LeaderProgram
 from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.controllers.solvers.backends.scip import ScipSolver

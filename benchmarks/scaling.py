@@ -19,7 +19,7 @@ import numpy as np
 
 from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.decision import Pricing
-from stackelgrid.controllers.leaders.feeder_agent import TARIFF, UNPRICED
+from stackelgrid.controllers.leaders.feeder_records import TARIFF, UNPRICED
 from stackelgrid.controllers.system import Feeder, System
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario, controller_settings
 from stackelgrid.scenarios.schema.load import load_scenario

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from stackelgrid.controllers.leaders.feeder_agent import FeederPoint
+from stackelgrid.controllers.leaders.feeder_records import FeederPoint
 from stackelgrid.controllers.schedule import BoundaryProfile, Plan
 from stackelgrid.profiles.arrays import Floats
 

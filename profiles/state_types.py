@@ -6,9 +6,9 @@ neither saved nor restored.
 
 STATE_TYPES = frozenset(
     {
-        "controllers.leaders.feeder_agent:FeederPoint",
-        "controllers.leaders.feeder_agent:FeederState",
-        "controllers.leaders.feeder_agent:Variant",
+        "controllers.leaders.feeder_records:FeederPoint",
+        "controllers.leaders.feeder_records:FeederState",
+        "controllers.leaders.feeder_records:Variant",
         "controllers.negotiation.commit.messages:Abort",
         "controllers.negotiation.commit.messages:Ack",
         "controllers.negotiation.commit.messages:Commit",

@@ -20,7 +20,8 @@ from stackelgrid.controllers.certification.a_priori import (
 from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.devices.quantities import Role
-from stackelgrid.controllers.leaders.feeder_agent import FeederAgent, FeederInstance
+from stackelgrid.controllers.leaders.feeder_agent import FeederAgent
+from stackelgrid.controllers.leaders.feeder_records import FeederInstance
 from stackelgrid.controllers.leaders.leader_group import LeaderGroup
 from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
 from stackelgrid.controllers.schedule import Measurement

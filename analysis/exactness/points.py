@@ -11,7 +11,7 @@ from stackelgrid.analysis.study_columns import CONDITIONS, DIMENSIONS, SCALES
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.certification.a_priori import APrioriCondition
 from stackelgrid.controllers.certification.conditions import Conditions
-from stackelgrid.controllers.leaders.feeder_agent import FeederInstance, FeederPoint
+from stackelgrid.controllers.leaders.feeder_records import FeederInstance, FeederPoint
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.schedule import Schedule
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE, Certificate

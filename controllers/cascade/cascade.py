@@ -17,7 +17,7 @@ import numpy as np
 from stackelgrid.controllers.cascade.interval import Foreseen, Interval
 from stackelgrid.controllers.cascade.tree import Tree
 from stackelgrid.controllers.decision import Decision, Outcome, Pricing
-from stackelgrid.controllers.leaders.feeder_agent import FeederState
+from stackelgrid.controllers.leaders.feeder_records import FeederState
 from stackelgrid.controllers.protocol import ControllerSettings
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan
 from stackelgrid.controllers.schemes.registry import scheme

@@ -1,7 +1,7 @@
 """The operator of one feeder: a DSO on medium voltage, a local market operator on low voltage."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -9,6 +9,13 @@ from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.fallback import held_cost, held_trade, hold_schedule
+from stackelgrid.controllers.leaders.feeder_records import (
+    TARIFF,
+    FeederInstance,
+    FeederPoint,
+    FeederState,
+    Variant,
+)
 from stackelgrid.controllers.leaders.feeder_schedule import (
     feeder_schedule,
     feeder_trade,
@@ -26,7 +33,6 @@ from stackelgrid.controllers.schedule import (
     SolveReport,
 )
 from stackelgrid.controllers.solvers import CompiledModel
-from stackelgrid.controllers.solvers.amendment import Amendment
 from stackelgrid.controllers.solvers.conic import parameter_vector
 from stackelgrid.controllers.solvers.snapping import SnapRule
 from stackelgrid.controllers.system import Feeder
@@ -34,56 +40,6 @@ from stackelgrid.controllers.tolerances import PRICE_SPREAD
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import GridForecast
 from stackelgrid.profiles.time_axis import Horizon
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Variant of a feeder's model: with the tariff at its boundary, with trade across."""
-
-    tariff: bool = True
-    across: bool = True
-
-
-TARIFF = Variant()
-UNPRICED = Variant(tariff=False)
-
-
-@dataclass(frozen=True)
-class FeederPoint:
-    """A point of one feeder's model in the columns of a variant; x is None for a held schedule."""
-
-    x: Floats | None
-    report: SolveReport
-    variant: Variant = TARIFF
-
-
-@dataclass(frozen=True)
-class FeederInstance:
-    """Data of one decision: values of the model's parameters, and where they came from.
-
-    Loads (loaded buses, steps) in MW and MVAr, states of the devices, head voltage (steps,) in p.u.
-    behind the ideal part of the boundary transformer. `amendment` changes prices and bounds of the
-    program where an earlier schedule was not exact; reported costs never contain it.
-    """
-
-    interval: int
-    measured: Measurement
-    values: Mapping[str, Floats]
-    forecast: GridForecast
-    load_p_mw: Floats
-    load_q_mvar: Floats
-    states: Mapping[str, Floats]
-    head_vm_pu: Floats
-    amendment: Amendment | None = None
-
-
-@dataclass(frozen=True)
-class FeederState:
-    """State of an agent: the last adopted schedule, the last one that was AC feasible."""
-
-    last: Schedule | None
-    last_good: Schedule | None
-    certificate_s: float
 
 
 class FeederAgent:
@@ -117,14 +73,8 @@ class FeederAgent:
             dtype=np.int64,
         )
         self._library = library
-        self.model_arguments = (
-            reduced,
-            devices,
-            load_rows,
-            self.prosumers,
-            horizon.dt_h,
-            feeder.options,
-        )
+        own = (self.prosumers, horizon.dt_h, feeder.options)
+        self.model_arguments = (reduced, devices, load_rows, *own)
         self.compiled = library.compiled(*self.model_arguments)
         self._variants = {TARIFF: self.compiled}
         self._certifier = FeederCertifier(feeder)

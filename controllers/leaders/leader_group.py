@@ -6,7 +6,8 @@ from typing import Any
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.decision import SchemeDecision
-from stackelgrid.controllers.leaders.feeder_agent import TARIFF, FeederAgent, FeederPoint, Variant
+from stackelgrid.controllers.leaders.feeder_agent import FeederAgent
+from stackelgrid.controllers.leaders.feeder_records import TARIFF, FeederPoint, Variant
 from stackelgrid.controllers.leaders.leader_program import Instances, LeaderProgram
 from stackelgrid.controllers.leaders.warm_start import WarmStart, WarmStarts
 from stackelgrid.controllers.schedule import SolveReport

@@ -11,12 +11,8 @@ from scipy.sparse import coo_array, csr_array
 from stackelgrid.controllers.bilevel.primal import PrimalForm
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.followers.upstream import UpstreamAgent
-from stackelgrid.controllers.leaders.feeder_agent import (
-    TARIFF,
-    FeederAgent,
-    FeederInstance,
-    Variant,
-)
+from stackelgrid.controllers.leaders.feeder_agent import FeederAgent
+from stackelgrid.controllers.leaders.feeder_records import TARIFF, FeederInstance, Variant
 from stackelgrid.controllers.models.conflicts import RowWords, conflict_words
 from stackelgrid.controllers.models.p2p import SETTLING
 from stackelgrid.controllers.solvers import CompiledModel, compile_model

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import csc_array, diags_array
 
-from stackelgrid.controllers.leaders.feeder_agent import FeederAgent, FeederInstance, Variant
+from stackelgrid.controllers.leaders.feeder_agent import FeederAgent
+from stackelgrid.controllers.leaders.feeder_records import FeederInstance, Variant
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, parameter_vector
 from stackelgrid.profiles.arrays import Floats
 

@@ -11,12 +11,8 @@ import numpy as np
 from scipy.sparse import csc_array, diags_array
 
 from stackelgrid.controllers.decision import SchemeDecision
-from stackelgrid.controllers.leaders.feeder_agent import (
-    FeederAgent,
-    FeederInstance,
-    FeederPoint,
-    Variant,
-)
+from stackelgrid.controllers.leaders.feeder_agent import FeederAgent
+from stackelgrid.controllers.leaders.feeder_records import FeederInstance, FeederPoint, Variant
 from stackelgrid.controllers.leaders.priced_feeder import PricedFeeder
 from stackelgrid.controllers.negotiation.commit.messages import Terms
 from stackelgrid.controllers.negotiation.coordinator import Answer, PublicTerms

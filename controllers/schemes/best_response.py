@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 
 from stackelgrid.controllers.followers.upstream import UpstreamAgent
-from stackelgrid.controllers.leaders.feeder_agent import FeederInstance, Variant
+from stackelgrid.controllers.leaders.feeder_records import FeederInstance, Variant
 from stackelgrid.controllers.leaders.priced_feeder import PricedFeeder
 from stackelgrid.controllers.schedule import SolveReport
 from stackelgrid.controllers.schemes.nodal import NodalSearch

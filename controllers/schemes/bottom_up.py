@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from stackelgrid.controllers.decision import SchemeDecision
-from stackelgrid.controllers.leaders.feeder_agent import UNPRICED, FeederPoint
+from stackelgrid.controllers.leaders.feeder_records import UNPRICED, FeederPoint
 from stackelgrid.controllers.leaders.leader_group import leader_points
 from stackelgrid.controllers.schemes.nodal import NodalSearch
 from stackelgrid.controllers.stage.stage import Stage, StageInstance

@@ -11,7 +11,7 @@ import numpy as np
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.decision import SchemeDecision
-from stackelgrid.controllers.leaders.feeder_agent import FeederPoint, Variant
+from stackelgrid.controllers.leaders.feeder_records import FeederPoint, Variant
 from stackelgrid.controllers.leaders.leader_group import leader_points
 from stackelgrid.controllers.schemes.best_response import ActiveNetwork, Offer, Response
 from stackelgrid.controllers.schemes.market_maker import Market, MarketMaker

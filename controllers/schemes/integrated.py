@@ -1,7 +1,7 @@
 """Total cost of leaders and follower minimised together: the lower bound of every scheme."""
 
 from stackelgrid.controllers.decision import SchemeDecision
-from stackelgrid.controllers.leaders.feeder_agent import UNPRICED
+from stackelgrid.controllers.leaders.feeder_records import UNPRICED
 from stackelgrid.controllers.leaders.leader_group import decide_together
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from stackelgrid.controllers.decision import Negotiation, SchemeDecision
-from stackelgrid.controllers.leaders.feeder_agent import TARIFF, UNPRICED, FeederPoint
+from stackelgrid.controllers.leaders.feeder_records import TARIFF, UNPRICED, FeederPoint
 from stackelgrid.controllers.negotiation.agent import BindingSchedule, NegotiatingAgent
 from stackelgrid.controllers.negotiation.commit.safety import Holding, PossibleHoldings, newest
 from stackelgrid.controllers.negotiation.consensus import Consensus

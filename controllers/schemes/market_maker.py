@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stackelgrid.controllers.leaders.feeder_agent import Variant
+from stackelgrid.controllers.leaders.feeder_records import Variant
 from stackelgrid.controllers.negotiation.served_exchange import FollowerBlock
 from stackelgrid.controllers.schemes.best_response import ActiveNetwork, Offer
 from stackelgrid.controllers.stage.stage import Stage, StageInstance

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from stackelgrid.controllers.decision import SchemeDecision
-from stackelgrid.controllers.leaders.feeder_agent import TARIFF, UNPRICED
+from stackelgrid.controllers.leaders.feeder_records import TARIFF, UNPRICED
 from stackelgrid.controllers.leaders.leader_group import decide_together
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 

@@ -1,7 +1,7 @@
 """Every active network alone at the tariff, without trade across; the upstream grid follows."""
 
 from stackelgrid.controllers.decision import SchemeDecision
-from stackelgrid.controllers.leaders.feeder_agent import Variant
+from stackelgrid.controllers.leaders.feeder_records import Variant
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 
 _ALONE = Variant(tariff=True, across=False)

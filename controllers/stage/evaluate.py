@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from stackelgrid.controllers.decision import Outcome, SchemeDecision
-from stackelgrid.controllers.leaders.feeder_agent import FeederInstance
+from stackelgrid.controllers.leaders.feeder_records import FeederInstance
 from stackelgrid.controllers.schedule import BoundaryProfile
 from stackelgrid.controllers.solvers.conic import Solution
 from stackelgrid.controllers.stage.recovery import recover

@@ -5,7 +5,7 @@ from concurrent.futures import Future
 from functools import partial
 
 from stackelgrid.controllers.decision import SchemeDecision
-from stackelgrid.controllers.leaders.feeder_agent import FeederInstance
+from stackelgrid.controllers.leaders.feeder_records import FeederInstance
 from stackelgrid.controllers.leaders.leader_group import LeaderGroup
 from stackelgrid.controllers.leaders.leader_program import Instances
 from stackelgrid.controllers.leaders.warm_start import WarmStart

@@ -23,7 +23,8 @@ from stackelgrid.controllers.certification.recovery import (
 )
 from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.explanation import explanation
-from stackelgrid.controllers.leaders.feeder_agent import FeederAgent, FeederInstance, FeederPoint
+from stackelgrid.controllers.leaders.feeder_agent import FeederAgent
+from stackelgrid.controllers.leaders.feeder_records import FeederInstance, FeederPoint
 from stackelgrid.controllers.schedule import Plan, Schedule
 from stackelgrid.controllers.solvers.amendment import Amendment
 from stackelgrid.controllers.verdict import EXACT, INFEASIBLE, Certificate, Recovery

@@ -11,9 +11,9 @@ import numpy as np
 from stackelgrid.controllers.bilevel.audit import IndependentSolver
 from stackelgrid.controllers.decision import Pricing, SchemeDecision
 from stackelgrid.controllers.followers.upstream import UpstreamAgent
-from stackelgrid.controllers.leaders.feeder_agent import (
+from stackelgrid.controllers.leaders.feeder_agent import FeederAgent
+from stackelgrid.controllers.leaders.feeder_records import (
     TARIFF,
-    FeederAgent,
     FeederInstance,
     FeederPoint,
     Variant,

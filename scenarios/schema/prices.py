@@ -55,3 +55,14 @@ class TariffSection(Section):
                 f"found {' and '.join(sorted(have)) or 'nothing'}"
             )
         return self
+
+
+class TradeSection(Section):
+    """Peer-to-peer trade of the prosumers (buses with a device that may trade), EUR/MWh.
+
+    Without `fee_across_eur_per_mwh` prosumers do not trade with other grids of the same parent.
+    """
+
+    retail_margin_eur_per_mwh: NonNegative
+    fee_inside_eur_per_mwh: NonNegative
+    fee_across_eur_per_mwh: NonNegative | None = None

@@ -32,7 +32,7 @@ from stackelgrid.scenarios.schema.forecast import (
     check_updates,
 )
 from stackelgrid.scenarios.schema.horizon import HorizonSection
-from stackelgrid.scenarios.schema.prices import Costs, TariffSection
+from stackelgrid.scenarios.schema.prices import Costs, TariffSection, TradeSection
 from stackelgrid.scenarios.schema.remote import RemoteSection, check_remote
 from stackelgrid.scenarios.schema.time import Time
 
@@ -136,17 +136,6 @@ class Rating(Section):
 
     lines: Annotated[tuple[Index, ...], Field(min_length=1)]
     max_i_ka: Positive
-
-
-class TradeSection(Section):
-    """Peer-to-peer trade of the prosumers (buses with a device that may trade), EUR/MWh.
-
-    Without `fee_across_eur_per_mwh` prosumers do not trade with other grids of the same parent.
-    """
-
-    retail_margin_eur_per_mwh: NonNegative
-    fee_inside_eur_per_mwh: NonNegative
-    fee_across_eur_per_mwh: NonNegative | None = None
 
 
 # sections of the kinds of devices, by key; loads are a field of every grid

@@ -12,7 +12,7 @@ from stackelgrid.controllers.bilevel import (
     ProgramNames,
 )
 from stackelgrid.controllers.errors import SchemeError
-from stackelgrid.controllers.leaders.feeder_agent import TARIFF, UNPRICED
+from stackelgrid.controllers.leaders.feeder_records import TARIFF, UNPRICED
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from stackelgrid.controllers.leaders.feeder_agent import TARIFF, UNPRICED, FeederAgent
+from stackelgrid.controllers.leaders.feeder_agent import FeederAgent
+from stackelgrid.controllers.leaders.feeder_records import TARIFF, UNPRICED
 from stackelgrid.controllers.leaders.priced_feeder import PricedFeeder
 from stackelgrid.controllers.models.active_network import (
     ActiveNetworkLibrary,

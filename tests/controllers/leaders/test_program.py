@@ -7,7 +7,8 @@ from support.records import grid_series
 from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.followers.tso import TsoAgent
-from stackelgrid.controllers.leaders.feeder_agent import TARIFF, UNPRICED, FeederAgent, Variant
+from stackelgrid.controllers.leaders.feeder_agent import FeederAgent
+from stackelgrid.controllers.leaders.feeder_records import TARIFF, UNPRICED, Variant
 from stackelgrid.controllers.leaders.leader_program import LeaderProgram
 from stackelgrid.controllers.models.active_network import (
     ActiveNetworkLibrary,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.leaders.feeder_agent import TARIFF, UNPRICED
+from stackelgrid.controllers.leaders.feeder_records import TARIFF, UNPRICED
 from stackelgrid.controllers.negotiation.contracts import clear
 from stackelgrid.controllers.negotiation.coordinator import Answer, Coordinator, PublicTerms
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement
