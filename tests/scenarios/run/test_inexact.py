@@ -49,9 +49,7 @@ class Decided:
         at = feeder.network.positions(feeder.devices.loads.bus)
         np.add.at(p, at, forecast.load_p_mw.T)
         np.add.at(q, at, forecast.load_q_mvar.T)
-        injections = largest_injections(
-            feeder.network, feeder.devices, p, q, forecast.pv_available_mw.T
-        )
+        injections = largest_injections(feeder.network, feeder.devices, p, q, forecast)
         positive = (forecast.import_eur_per_mwh > 0.0) & (forecast.export_eur_per_mwh > 0.0)
         return a_priori(feeder.network, *injections, np.ones(p.shape[1]), positive)
 
