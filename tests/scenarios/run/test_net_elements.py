@@ -206,14 +206,14 @@ def test_orientation_of_the_nets_own_pv(tmp_path):
     assert 0.7 < grids[1][0, 0] / grids[0][0, 0] < 0.999  # less on a flat roof at eleven
     net.sgen = net.sgen.iloc[:0]
     path = scenario(tmp_path, net, level="lv", boundary={"kind": "fixed_tap"}, net_pv=flat)
-    with pytest.raises(ScenarioError, match=r"grids.g.net_pv: net.json brings no PV system"):
+    with pytest.raises(ScenarioError, match=r"grids.g.net_pv: the net brings no PV system"):
         build_scenario(load_scenario(str(path)))
 
 
 def test_pv_on_a_transmission_grid_is_refused_with_a_way_out(tmp_path):
     net = triangle()
     pp.create_sgen(net, 1, 10.0, type="PV")
-    with pytest.raises(NetworkError, match="PV sgen 0 is accepted on mv and lv grids"):
+    with pytest.raises(NetworkError, match=r"sgen 0 \(PV\) is accepted on mv and lv grids"):
         build_scenario(load_scenario(str(scenario(tmp_path, net))))
 
 
