@@ -125,19 +125,20 @@ def imports(run: Run, level: str) -> go.Figure:
 
 
 def available(run: Run, kind: str) -> go.Figure:
-    """Feed-in and curtailment of a kind by level, all copies, MW; together the available power."""
+    """Delivered and missing power of a kind by level, all copies, MW; together what is available."""
     when, own = clock(run), kind_named(kind)
     figure = new_figure(when, f"{own.label} in MW")
+    given, left = ("fed in", "curtailed") if own.injects else ("served", "not served")
     fed, most = (by_grid(run, own.filling(c), when) for c in ("p_mw", "available_mw"))
     for level in levels(run):
         power = fed[grids_of(run, level)].sum(axis=1)
         if power.max() < _NOTHING_MW:
             continue
-        name = f"fed in, {LEVELS[level]}"
+        name = f"{given}, {LEVELS[level]}"
         figure.add_trace(area(when, power, name, LEVEL_COLORS[level], kind))
     curtailed = (most - fed).sum(axis=1).clip(lower=0.0)
     if curtailed.max() > _NOTHING_MW:
-        figure.add_trace(area(when, curtailed, "curtailed", style.VERMILION, kind, 0.7, 0.0))
+        figure.add_trace(area(when, curtailed, left, style.VERMILION, kind, 0.7, 0.0))
     return figure
 
 
