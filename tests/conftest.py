@@ -1,4 +1,4 @@
-"""What all tests share: examples of property tests, compiled models, and how memory is collected.
+"""Settings of all tests: examples of property tests, compiled models, collection of memory.
 
 Property tests try the same examples in every run, new ones on request: `HYPOTHESIS_PROFILE=new make
 pytest` draws new ones; what these find becomes an example of its test.

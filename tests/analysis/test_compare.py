@@ -1,4 +1,4 @@
-"""What a comparison shows: tables, status of a failed scheme, pictures."""
+"""Tables and pictures of a comparison, and the status of a scheme that failed."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the how-tos, the tutorial and the reference pages show is what happens."""
+"""Examples of the how-tos, the tutorial and the reference pages, executed."""
 
 import re
 import runpy

@@ -1,4 +1,4 @@
-"""What a controller is told of the future."""
+"""Forecasts that controllers get."""
 
 import numpy as np
 import pytest

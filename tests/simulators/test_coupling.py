@@ -1,4 +1,4 @@
-"""Who steps when, with which inputs: agents, devices, grids from below, recorder.
+"""Order and inputs of the simulators' steps: agents, devices, grids from below, recorder.
 
 Three levels: case30, one case33bw below its bus 7 and another of a hundredth of the load below
 that one's bus 24. A user's controller records what it is told and says what to do.

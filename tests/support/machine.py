@@ -1,4 +1,4 @@
-"""How slow the machine is at the moment: limits of time are those of a quiet one.
+"""Present speed of the machine, for limits of time that hold on a quiet one.
 
 Shared machines lose processor time, caches and memory to their other users. A limit that is
 multiplied by `slowness()` says the same on a quiet machine, and does not blame the project for its

@@ -1,4 +1,4 @@
-"""What the tables of every run with trade must satisfy."""
+"""Checks that the tables of every run with trade satisfy."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What the page knows of a run: values, and how it follows a run that goes on."""
+"""Data of the page of a run: values, and updates while the run goes on."""
 
 import base64
 import os

@@ -1,4 +1,4 @@
-"""What is not accepted is refused by name."""
+"""Refusals of bilevel models, each by the name of the component."""
 
 import pyomo.environ as pyo
 import pytest

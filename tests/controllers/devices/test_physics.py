@@ -1,4 +1,4 @@
-"""What devices do with set points: one rule for simulated devices and fallbacks."""
+"""Response of devices to set points: one rule for simulated devices and fallbacks."""
 
 import numpy as np
 import pytest

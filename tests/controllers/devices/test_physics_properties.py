@@ -1,4 +1,4 @@
-"""What devices make of a set point: limits hold for any set point, within them it is met."""
+"""Properties of devices: limits hold for any set point; a set point within them is met."""
 
 import numpy as np
 import pytest

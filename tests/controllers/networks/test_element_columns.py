@@ -1,4 +1,4 @@
-"""What of a net's generators, loads and storages is read, and what is refused by name."""
+"""Columns of a net's generators, loads and storages: read, or refused by name."""
 
 import numpy as np
 import pandapower as pp

@@ -1,4 +1,4 @@
-"""Where the buses and branches of a network are in its pandapower net."""
+"""Positions of buses and branches of a network in its pandapower net."""
 
 import numpy as np
 import pandapower as pp

@@ -1,4 +1,4 @@
-"""What every backend's answer is put through, with backends that lie."""
+"""Checks of the answers of every backend, with backends that lie."""
 
 import threading
 

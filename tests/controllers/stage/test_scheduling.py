@@ -1,4 +1,4 @@
-"""What an interval solves, and in which order it does so; no result depends on it."""
+"""Order of the solves of an interval; no result depends on it."""
 
 import threading
 from concurrent.futures import CancelledError, Future

@@ -1,4 +1,4 @@
-"""What the command refuses: exit status 2, one line, no traceback, no directory."""
+"""Refusals of the command: exit status 2, one line, no traceback, no directory."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""What a run shows: a panel on a terminal, plain lines elsewhere, JSON if asked."""
+"""Output of a run: a panel on a terminal, plain lines elsewhere, JSON on request."""
 
 import io
 import json

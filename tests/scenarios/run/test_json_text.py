@@ -1,4 +1,4 @@
-"""What is written as JSON is JSON to every parser: it knows no NaN."""
+"""JSON files are valid for every parser: no NaN."""
 
 import json
 from types import SimpleNamespace

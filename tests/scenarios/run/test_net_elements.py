@@ -1,4 +1,4 @@
-"""What the elements of a user's net do in a run, against pandapower's DC OPF and power flow."""
+"""Elements of a user's net in a run, against pandapower's DC OPF and power flow."""
 
 import logging
 import tomllib

@@ -1,4 +1,4 @@
-"""What a set point means when reality differs from the forecast (docs/model.md)."""
+"""Meaning of a set point when reality differs from the forecast (docs/model.md)."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What a run records of its stages: costs, audit, the follower's dispatch, nodal payments."""
+"""Records of the stages of a run: costs, audit, the follower's dispatch, nodal payments."""
 
 import numpy as np
 import pandas as pd

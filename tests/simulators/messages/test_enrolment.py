@@ -1,4 +1,4 @@
-"""What agents are enrolled with: room for all they have, and not for more."""
+"""Power limits with which agents are enrolled: all installed devices, and not more."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What leaves an agent of a negotiation: no datum of its loads, devices or network."""
+"""Privacy of negotiations: no datum of loads, devices or network leaves an agent."""
 
 import gc
 import types

@@ -1,4 +1,4 @@
-"""When a question is asked again, and when nobody waits for its answer any more."""
+"""Waiting times until a message is repeated, and until an answer is given up."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What tables and totals say of certificates, from certificates made by hand."""
+"""Certificates in tables and totals, from certificates made by hand."""
 
 from dataclasses import replace
 from types import SimpleNamespace

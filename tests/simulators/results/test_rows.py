@@ -1,4 +1,4 @@
-"""What rows of the tables are made of, from parts made by hand."""
+"""Rows of the tables, from parts made by hand."""
 
 from types import SimpleNamespace
 
