@@ -125,7 +125,7 @@ def imports(run: Run, level: str) -> go.Figure:
 
 
 def available(run: Run, kind: str) -> go.Figure:
-    """Delivered and missing power of a kind by level, all copies, MW; together what is available."""
+    """Delivered and missing power of a kind by level, all copies, MW; the sum is available."""
     when, own = clock(run), kind_named(kind)
     figure = new_figure(when, f"{own.label} in MW")
     given, left = ("fed in", "curtailed") if own.injects else ("served", "not served")
