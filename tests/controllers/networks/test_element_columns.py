@@ -134,7 +134,7 @@ def generator(**values):
         (dispatched(scaling=2.0), feeder, "sgen 0 is dispatched and has scaling = 2"),
         (dispatched(q_mvar=0.001), feeder, "sgen 0 needs q_mvar = 0: units give no reactive power"),
         (dispatched(max_p_mw=np.nan), feeder, "sgen 0 is dispatched and has no max_p_mw"),
-        (dispatched(min_q_mvar=0.001, max_q_mvar=0.002), feeder, "needs min_q_mvar <= 0 <= max_q_mvar: units"),
+        (dispatched(min_q_mvar=0.001, max_q_mvar=0.002), feeder, "<= 0 <= max_q_mvar: units"),
         (with_sgen(controllable=True, max_p_mw=1.0), feeder, "sgen 0 has no poly_cost; one is"),
         (generator(min_p_mw=np.nan), upper, "gen 0 is dispatched and has no min_p_mw"),
         (generator(scaling=0.5), upper, "gen 0 is dispatched and has scaling = 0.5"),
