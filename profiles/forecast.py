@@ -30,7 +30,7 @@ class GridSeries(WithQuantities):
 
     import_eur_per_mwh, export_eur_per_mwh: prices (n,) in EUR/MWh.
     devices: series (n, devices) of the kinds of devices by name, also as keywords:
-        `GridSeries(load_p_mw=..., load_q_mvar=..., pv_available_mw=..., ...)`.
+        `GridSeries(import, export, NAME=...)`.
     """
 
     import_eur_per_mwh: Floats

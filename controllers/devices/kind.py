@@ -81,6 +81,7 @@ class DeviceKind(ABC):
     limits: ClassVar[Mapping[str, tuple[str, str]]] = {}  # rows and bounds: words and unit
     snaps: ClassVar[tuple[Snap, ...]] = ()
     data: ClassVar[tuple[str, ...]] = ()  # variables of the model that hold data
+    curtailable: ClassVar[bool] = False  # recovery may cap its feed-in
     prosumer: ClassVar[bool] = False  # a bus with such a device may trade
     transmission: ClassVar[bool] = False  # accepted on a transmission network
     # sections of a grid in a scenario by key: type and default, as fields of a pydantic model
@@ -134,6 +135,11 @@ class DeviceKind(ABC):
     def clear_sky(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> Floats:
         """Return the series (n, devices) under a clear sky; raises ProfileError without one."""
         raise NotImplementedError(f"{self.kind}: no clear sky")
+
+    @classmethod
+    def buses(cls, net: Any) -> list[int]:
+        """Return the buses of a net with devices of this kind, for placement `among` them."""
+        return []
 
     @classmethod
     @abstractmethod

@@ -118,6 +118,10 @@ class Loads(DeviceKind):
             phase=tuple(p for table, frame, _ in parts for p in elements.phases(frame, table)),
         )
 
+    @classmethod
+    def buses(cls, net: Any) -> list[int]:
+        return [int(bus) for bus in net.load.bus]
+
     def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
         """Return the nominal powers times a profile; constant powers have none."""
         section: LoadsSection = maker.sections("loads")

@@ -73,6 +73,7 @@ class Photovoltaics(Sunlit, DeviceKind):
     cost_label: ClassVar[str] = "curtailment"
     cost_meaning: ClassVar[str] = "price of curtailed PV"
     data: ClassVar[tuple[str, ...]] = ("pv_available",)
+    curtailable: ClassVar[bool] = True
     prosumer: ClassVar[bool] = True
     sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {
         "net_pv": (PvPlane | None, None),
@@ -289,9 +290,7 @@ class Photovoltaics(Sunlit, DeviceKind):
 
     def completed(self, points: Arrays, available: Arrays) -> dict[str, Floats]:
         p, q = points["pv_p_mw"], points["pv_q_mvar"]
-        most = points.get("pv_p_max_mw")
-        if most is None:
-            most = self.limit(p, available["pv_available_mw"])
+        most = points.get("pv_p_max_mw", self.limit(p, available["pv_available_mw"]))
         return {"pv_p_mw": p, "pv_q_mvar": q, "pv_p_max_mw": most}
 
     def deliver(

@@ -1,7 +1,7 @@
 """Sections, placement and available power of PV systems (photovoltaics.py)."""
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -65,6 +65,11 @@ class Sunlit:
             )  # fmt: skip
             placed.append(Placed(f"pv.{k}", pv, sum(p.count for p in placed), len(buses)))
         return tuple(placed)
+
+    @classmethod
+    def buses(cls, net: Any) -> list[int]:
+        """Return the buses with PV systems."""
+        return [int(bus) for bus in net.sgen[is_photovoltaic(net.sgen)].bus]
 
     def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
         """Return the available power, of a model of sun and clouds or from a file."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.certification.recovery import (
+    FEED_IN_CAP,
     Excess,
     convex_concave,
     curtailed,
@@ -31,7 +32,7 @@ from stackelgrid.controllers.verdict import EXACT, INFEASIBLE, Certificate, Reco
 from stackelgrid.profiles.arrays import Floats
 
 LOSS_PRICE, LIMITS, CONVEX_CONCAVE = "loss_price", "tightened_limits", "convex_concave"
-FEED_IN_CAP, LAST_GOOD = "pv_curtailment", "last_good_schedule"
+LAST_GOOD = "last_good_schedule"
 _DECISIONS = {LOSS_PRICE: 1} | dict.fromkeys(
     (LIMITS, CONVEX_CONCAVE, FEED_IN_CAP), tolerances.RECOVERY_DECISIONS
 )
@@ -225,10 +226,8 @@ class _Leader:
             (LAST_GOOD, agent.held(first.instance, agent.last_good)),
         ):
             schedule = curtailed(schedule, self._feasible_share(schedule))
-            report = replace(
-                first.plan.report,
-                fallback=f"{rung.replace('_', ' ')}: no schedule of the model is AC feasible",
-            )
+            reason = f"{rung.replace('_', ' ')}: no schedule of the model is AC feasible"
+            report = replace(first.plan.report, fallback=reason)
             plan = agent.certified(first.instance, schedule, report)
             self.tried[rung] += 1
             point = FeederPoint(None, report, first.point.variant)

@@ -11,7 +11,6 @@ from pandapower.auxiliary import pandapowerNet
 from stackelgrid.controllers.devices.elements import controllable
 from stackelgrid.controllers.devices.placement import Placed, Placement
 from stackelgrid.controllers.devices.registry import kinds
-from stackelgrid.controllers.devices.sunlight import is_photovoltaic
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.errors import ScenarioError
@@ -105,12 +104,8 @@ class _Placing:
         """Return the buses of a placement; a random choice depends on seed, grid and key only."""
         if rule.buses is not None:
             return [self.bus(bus, key) for bus in rule.buses]
-        table = (
-            self.net.load
-            if rule.among == "loads"
-            else self.net.sgen[is_photovoltaic(self.net.sgen)]
-        )
-        candidates = sorted({int(b) for b in table.bus})
+        among = next(kind for kind in kinds() if rule.among in kind.sections)
+        candidates = sorted(set(among.buses(self.net)))
         count = (
             rule.count if rule.count is not None else round((rule.share or 0.0) * len(candidates))
         )
