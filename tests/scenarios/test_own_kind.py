@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from support import own_kind
 from support.paths import ROOT
-from support.scenario_texts import FEEDER
+from support.scenario_texts import TEXTS, write_extending
 
 from stackelgrid.simulators.results.tables import TABLES
 
@@ -20,9 +20,10 @@ BLOCKS = dict(re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', PAGE, re.MULTIL
 COSTS = ("boundary_eur", "wear_eur", "curtailment_eur", "generation_eur", "shedding_eur")
 DT_H, SHED_MW, SERVED_MW = 0.25, 0.2, 0.1
 # energy costs 75 EUR/MWh at the head, and more where it must be carried to
-SCENARIO = (
-    FEEDER
-    + """sheddable = [
+SCENARIO = """
+[[grids]]
+name = "mv1"
+sheddable = [
   { buses = [17, 24], p_mw = 0.1, price_eur_per_mwh = 70.0 },
   { count = 2, p_mw = 0.05, price_eur_per_mwh = 500.0 },
 ]
@@ -30,7 +31,6 @@ SCENARIO = (
 design = "grid"
 sheddable_scale = [0.0, 1.0, 4.0]
 """
-)
 
 
 def install(folder, value="sheddable_loads:SheddableLoads"):
@@ -55,8 +55,8 @@ def worked(tmp_path_factory):
     """Folder and results of a run, a resumed run and a sweep with sheddable loads."""
     folder = tmp_path_factory.mktemp("own_kind")
     install(folder)
-    (folder / "shed.toml").write_text(SCENARIO, encoding="utf-8")
-    done = python(folder, own_kind.__file__, "shed.toml")
+    path = write_extending(folder, "feeder", SCENARIO)
+    done = python(folder, own_kind.__file__, path.name)
     assert done.returncode == 0, done.stderr
     return folder, json.loads(done.stdout.splitlines()[-1])
 
@@ -148,7 +148,7 @@ def test_a_sweep_scales_the_kind(worked):
 )
 def test_bad_entry_points_are_refused_in_one_line(value, text, tmp_path):
     install(tmp_path, value)
-    (tmp_path / "shed.toml").write_text(FEEDER, encoding="utf-8")
+    (tmp_path / "shed.toml").write_text(TEXTS["feeder"], encoding="utf-8")
     done = python(tmp_path, "-m", "stackelgrid", "validate", "shed.toml")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
