@@ -34,7 +34,7 @@ def test_power_flow_has_no_memory(quick_built, grid, power_mw):
 @pytest.mark.parametrize("grid", ["mv1", "lv1"])
 def test_conic_solver_has_no_memory(quick_built, grid):
     agent, steps = quick_built.controller.agents[grid], quick_built.horizon.length
-    program, energy = agent.compiled.program, quick_built.fleets[grid].battery_e_mwh
+    program, energy = agent.compiled.program, quick_built.fleets[grid].states["battery_e_mwh"]
     exchange = BoundaryProfile(np.full(steps, 0.1), np.full(steps, 0.01))
     lower = {f.name: exchange for f in quick_built.system.children(grid)}
     used, tap = ClarabelSolver(program), quick_built.simulated[grid].tap_pos

@@ -8,7 +8,6 @@ import pytest
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.certification.recovery import curtailed
 from stackelgrid.controllers.fallback import hold_schedule
-from stackelgrid.profiles.forecast import GridForecast
 from stackelgrid.scenarios.build.system import build_scenario
 from stackelgrid.scenarios.schema.load import load_scenario
 
@@ -36,8 +35,9 @@ class Half:
         feeder, T = self.system.feeders[0], self.system.horizon.length
         pv = feeder.forecast.at(interval).pv_available_mw.T * np.array([[1.0], [0.5]])
         rest = np.zeros((1, T))
-        schedule = schedule_of(interval, self.system.horizon.dt_h, np.zeros(T), np.zeros(T),
-            rest, rest, rest + measured["mv1"].battery_e_mwh, pv, 0.0 * pv, np.zeros((0, T)))
+        schedule = Schedule(interval, self.system.horizon.dt_h, np.zeros(T), np.zeros(T),
+            charge_mw=rest, discharge_mw=rest, battery_e_mwh=rest + measured["mv1"].battery_e_mwh,
+            pv_p_mw=pv, pv_q_mvar=0.0 * pv, unit_p_mw=np.zeros((0, T)))
         report = SolveReport("by hand", "optimal", 0.0, 0.0, 0.0, 0, 0.0)
         return Decision({"mv1": Plan(schedule, schedule.set_points(), report)})
 
@@ -124,11 +124,11 @@ def held(write_scenario):
 
     def hold(last, available_mw):
         known = feeder.forecast.at(0)
-        values = {name: getattr(known, name) for name in GridForecast.__dataclass_fields__}
-        forecast = GridForecast(**{**values, "pv_available_mw": np.asarray(available_mw)})
+        devices = {**known.devices, "pv_available_mw": np.asarray(available_mw)}
+        forecast = replace(known, devices=devices)
         return hold_schedule(
             feeder, horizon, 0 if last is None else last.interval, forecast,
-            feeder.devices.batteries.e_initial_mwh, last, nothing, nothing,
+            feeder.devices.initial, last, nothing, nothing,
         )  # fmt: skip
 
     return hold
@@ -142,7 +142,8 @@ def test_an_old_schedule_keeps_its_caps_and_frees_the_rest(held):
     np.testing.assert_array_equal(last.set_points().pv_p_max_mw, FREE_MW)
     cap = np.where(np.arange(4) < 2, 0.1, FREE_MW)
     planned = np.stack([np.minimum(cap, 0.2), np.full(4, 0.2)])
-    last = replace(last, pv_p_mw=planned, pv_p_max_mw=np.stack([cap, np.full(4, FREE_MW)]))
+    caps = np.stack([cap, np.full(4, FREE_MW)])
+    last = replace(last, devices={**last.devices, "pv_p_mw": planned, "pv_p_max_mw": caps})
     brighter, darker = held(last, 1.5 * sun), held(last, 0.25 * sun)
     np.testing.assert_allclose(brighter.pv_p_mw, [[0.1, 0.1, 0.3, 0.3], [0.3] * 4])
     np.testing.assert_allclose(darker.pv_p_mw, 0.05)
