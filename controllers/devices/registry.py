@@ -74,7 +74,9 @@ def series_names() -> dict[str, tuple[str, ...]]:
 
 def _check_names(where: str, kind: type[DeviceKind], others: list[type[DeviceKind]]) -> None:
     def names(of: type[DeviceKind]) -> set[str]:
-        return {of.kind, of.plural, *of.data, *(q.name for q in of.quantities)}
+        attributes = (q.attribute for q in of.quantities)
+        found = {of.kind, of.plural, *of.data, *(q.name for q in of.quantities)}
+        return found | {of.cost_column, *attributes, *of.sections} - {""}
 
     for other in others:
         shared = sorted(names(kind) & names(other))

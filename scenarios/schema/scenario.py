@@ -19,6 +19,7 @@ from stackelgrid.profiles.section import (
     Tap,
 )
 from stackelgrid.profiles.size_limits import GRIDS, HORIZON_INTERVALS, MULTIPLICITY
+from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.communication import (
     CommunicationSection,
     check_communication,
@@ -189,6 +190,10 @@ class _GridSection(Section):
             raise ValueError(f"the voltage band [{low:g}, {high:g}] p.u. is empty")
         return self
 
+
+for _key in _DEVICE_SECTIONS:
+    if _key in _GridSection.model_fields:
+        raise ScenarioError(f"kind of device: {_key!r} is a key of every grid; another is accepted")
 
 if TYPE_CHECKING:
     GridSection = _GridSection

@@ -154,3 +154,23 @@ def test_bad_entry_points_are_refused_in_one_line(value, text, tmp_path):
     assert done.stderr.count("\n") == 1
     assert f"entry point sheddable = {value} of stackelgrid.devices" in done.stderr
     assert text in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("pv", "uses pv, which Photovoltaics has; other names are accepted"),
+        ("case", "'case' is a key of every grid; another is accepted"),
+    ],
+)
+def test_a_section_that_a_grid_has_is_refused_in_one_line(key, text, tmp_path):
+    install(tmp_path)
+    module = tmp_path / "sheddable_loads.py"
+    source = module.read_text(encoding="utf-8")
+    own = '"sheddable": (tuple'
+    assert source.count(own) == 1
+    module.write_text(source.replace(own, f'"{key}": (tuple'), encoding="utf-8")
+    done = python(tmp_path, "-m", "stackelgrid", "validate", "quick")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert text in done.stderr
