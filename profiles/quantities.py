@@ -1,6 +1,6 @@
 """Named arrays of devices: series, states, set points and plans of all kinds."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from stackelgrid.profiles.arrays import Floats
 
@@ -26,8 +26,3 @@ class WithQuantities:
 def given(quantities: Mapping[str, Floats | None]) -> dict[str, Floats]:
     """Return the quantities that are not None."""
     return {name: values for name, values in quantities.items() if values is not None}
-
-
-def at(quantities: Mapping[str, Floats], names: Iterator[str]) -> dict[str, Floats]:
-    """Return some of the quantities by name, in the order of the names."""
-    return {name: quantities[name] for name in names if name in quantities}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.devices.registry import SHIPPED, kinds
+from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.networks.reduction import FlowState, Reduction
 from stackelgrid.controllers.schedule import Schedule
@@ -119,10 +119,6 @@ def convex_concave(
             "v": by_v.ravel(),
         }
     )
-
-
-# rung of recovery: the feed-in of curtailable kinds is capped
-FEED_IN_CAP = "_".join([*(kind.kind for kind in SHIPPED if kind.curtailable), "curtailment"])
 
 
 def feed_in_cap(base_mva: float, schedule: Schedule, share: Floats) -> Amendment:

@@ -253,10 +253,7 @@ class Batteries(DeviceKind):
             def terminal_energy(m: Any, i: int) -> Any:
                 return m.energy[i, steps - 1] >= m.energy_terminal[i]
 
-        return Injection(lambda i, t: self.net_consumption(m, i, t))
-
-    def net_consumption(self, m: Any, i: int, t: int) -> Any:
-        return m.charge[i, t] - m.discharge[i, t]
+        return Injection(lambda i, t: m.charge[i, t] - m.discharge[i, t])
 
     def cost(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Any:
         """Return wear, a price per MWh charged plus discharged, less the value of stored energy."""
@@ -299,13 +296,12 @@ class Batteries(DeviceKind):
         self, last: Arrays | None, forecast: "GridForecast", states: Arrays, dt_h: Floats
     ) -> dict[str, Floats]:
         """Continue the last power within limits of power and energy; without one, rest."""
-        shape = (len(self.index), len(dt_h))
-        wanted = np.zeros(shape) if last is None else last["battery_p_mw"]
-        power, energy = np.empty(shape), np.empty(shape)
-        state = states["battery_e_mwh"]
-        for t, hours in enumerate(dt_h):
-            power[:, t], state = self.step(state, wanted[:, t], hours)
-            energy[:, t] = state
+        state, power = states["battery_e_mwh"], np.zeros((len(self.index), len(dt_h)))
+        energy = np.repeat(state[:, None], len(dt_h), axis=1)
+        if last is not None:
+            for t, hours in enumerate(dt_h):
+                power[:, t], state = self.step(state, last["battery_p_mw"][:, t], hours)
+                energy[:, t] = state
         return {
             "charge_mw": np.maximum(power, 0.0),
             "discharge_mw": np.maximum(-power, 0.0),

@@ -81,7 +81,6 @@ class DeviceKind(ABC):
     limits: ClassVar[Mapping[str, tuple[str, str]]] = {}  # rows and bounds: words and unit
     snaps: ClassVar[tuple[Snap, ...]] = ()
     data: ClassVar[tuple[str, ...]] = ()  # variables of the model that hold data
-    curtailable: ClassVar[bool] = False  # recovery may cap its feed-in
     prosumer: ClassVar[bool] = False  # a bus with such a device may trade
     transmission: ClassVar[bool] = False  # accepted on a transmission network
     # sections of a grid in a scenario by key: type and default, as fields of a pydantic model
@@ -305,10 +304,6 @@ class DeviceKind(ABC):
         """Return the most that each device can consume and give, MW, for caps of trade."""
         none = np.zeros(len(self.index))
         return (none, self.rated_mw) if self.injects else (self.rated_mw, none)
-
-    def net_consumption(self, m: Any, i: int, t: int) -> Any:
-        """Return the consumption of a prosumer's device in the model, p.u."""
-        return 0.0
 
     def largest_injection(self, forecast: "GridForecast") -> tuple[Floats, Floats | None]:
         """Return upper bounds of active and reactive injection (devices, steps) in MW, MVAr."""

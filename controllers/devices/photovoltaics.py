@@ -73,7 +73,6 @@ class Photovoltaics(Sunlit, DeviceKind):
     cost_label: ClassVar[str] = "curtailment"
     cost_meaning: ClassVar[str] = "price of curtailed PV"
     data: ClassVar[tuple[str, ...]] = ("pv_available",)
-    curtailable: ClassVar[bool] = True
     prosumer: ClassVar[bool] = True
     sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {
         "net_pv": (PvPlane | None, None),
@@ -214,10 +213,7 @@ class Photovoltaics(Sunlit, DeviceKind):
         def power_factor_leading(m: Any, i: int, t: int) -> Any:
             return -m.pv_q[i, t] <= slope[i] * m.pv_p[i, t]
 
-        return Injection(lambda i, t: self.net_consumption(m, i, t), lambda i, t: -m.pv_q[i, t])
-
-    def net_consumption(self, m: Any, i: int, t: int) -> Any:
-        return -m.pv_p[i, t]
+        return Injection(lambda i, t: -m.pv_p[i, t], lambda i, t: -m.pv_q[i, t])
 
     def cost(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Any:
         """Return curtailment at a price per MWh that was available and not fed in."""

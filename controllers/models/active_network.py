@@ -61,14 +61,17 @@ def active_network_model(
 
     add_distflow(m, network, len(dt_h))
     add_loads(m, load_bus)
+    owned = []  # devices of prosumers: their buses and consumption
     for member in devices:
         injection = member.equations(m, base, dt_h, options)
         if injection is not None:
             add_injections(m, network.positions(member.bus), injection.p, injection.q)
+            if member.prosumer:
+                owned.append((member.bus, injection.p))
     add_power_balance(m, network)
     trade = options.trade
     if trade is not None:
-        add_trade(m, prosumers, devices, base, trade)
+        add_trade(m, prosumers, owned, base, trade)
     cost = 0.0
     if options.tariff:
         add_tariff_boundary(m, traded_across=trade is not None and trade.across)

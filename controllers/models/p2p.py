@@ -4,6 +4,7 @@ A prosumer is a bus with a device that may trade (DeviceKind.prosumer). Trades a
 power flows follow the injections, the trades determine payments between prosumers.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,14 +68,18 @@ def prosumers_of(devices: Devices, load_peak_mw: Floats) -> Prosumers:
 
 
 def add_trade(
-    m: Any, prosumers: Prosumers, devices: Devices, base_mva: float, options: TradeOptions
+    m: Any,
+    prosumers: Prosumers,
+    owned: Sequence[tuple[Ints, Callable[[int, int], Any]]],
+    base_mva: float,
+    options: TradeOptions,
 ) -> None:
     """Add each prosumer's purchase, sale and role, and the feeder's trade by market; p.u.
 
     m: Pyomo model with the variables of the devices; `m.prosumer_load` contains the loads at the
         buses of the prosumers as data.
     prosumers: prosumers of the feeder.
-    devices: devices of the feeder.
+    owned: buses of their devices of each kind, and consumption by device and step, p.u.
     base_mva: base of the per-unit values.
     options: margin and fees.
 
@@ -94,15 +99,13 @@ def add_trade(
         m.add_component(name, pyo.Var(m.steps, bounds=(0.0, None)))
     m.role = pyo.Var(m.prosumers, m.steps, domain=pyo.Binary)
 
-    members = [
-        (member, _members(member.bus, prosumers.bus)) for member in devices if member.prosumer
-    ]
+    members = [(_members(bus, prosumers.bus), consumption) for bus, consumption in owned]
 
     @every_step(m, m.prosumers)
     def prosumer_balance(m: Any, n: int, t: int) -> Any:
         surplus = -m.prosumer_load[n, t]
-        for member, at in members:
-            surplus -= sum(member.net_consumption(m, i, t) for i in at[n])
+        for at, consumption in members:
+            surplus -= sum(consumption(i, t) for i in at[n])
         return surplus - m.sell[n, t] + m.buy[n, t] == 0.0
 
     @every_step(m, m.prosumers)

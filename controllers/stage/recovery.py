@@ -13,7 +13,6 @@ import numpy as np
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.certification.recovery import (
-    FEED_IN_CAP,
     Excess,
     convex_concave,
     curtailed,
@@ -32,7 +31,7 @@ from stackelgrid.controllers.verdict import EXACT, INFEASIBLE, Certificate, Reco
 from stackelgrid.profiles.arrays import Floats
 
 LOSS_PRICE, LIMITS, CONVEX_CONCAVE = "loss_price", "tightened_limits", "convex_concave"
-LAST_GOOD = "last_good_schedule"
+FEED_IN_CAP, LAST_GOOD = "pv_curtailment", "last_good_schedule"
 _DECISIONS = {LOSS_PRICE: 1} | dict.fromkeys(
     (LIMITS, CONVEX_CONCAVE, FEED_IN_CAP), tolerances.RECOVERY_DECISIONS
 )
