@@ -112,8 +112,11 @@ class AgentSimulator(mosaik_api_v3.Simulator):
 
     def _completed(self, name: str, plan: Plan) -> dict[str, Floats]:
         """Return all set points of a plan; those left out follow from the forecast of the step."""
-        forecast = self._forecasts[name].at(plan.schedule.interval).row(plan.step)
         points: dict[str, Floats] = {}
+
+        def forecast() -> dict[str, Floats]:
+            return self._forecasts[name].at(plan.schedule.interval).row(plan.step)
+
         for member in self._devices[name]:
             points |= member.completed(plan.set_points.devices, forecast)
         return points

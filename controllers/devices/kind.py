@@ -317,8 +317,8 @@ class DeviceKind(ABC):
         """Return the set points of one step of a plan."""
         return {n: plan[n][:, step] for n in cls.names(Role.SET_POINT) if n in plan}
 
-    def completed(self, points: Arrays, available: Arrays) -> dict[str, Floats]:
-        """Return this kind's set points; those left out follow from the forecast of the step."""
+    def completed(self, points: Arrays, forecast: Callable[[], Arrays]) -> dict[str, Floats]:
+        """Return this kind's set points; `forecast()`, of the step, gives those left out."""
         return {n: points[n] for n in self.names(Role.SET_POINT)}
 
     @abstractmethod

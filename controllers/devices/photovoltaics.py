@@ -284,9 +284,10 @@ class Photovoltaics(Sunlit, DeviceKind):
         free = self.controllable[:, None]
         return np.where(free, p, available), np.where(free, q, self.q_per_p[:, None] * available)
 
-    def completed(self, points: Arrays, available: Arrays) -> dict[str, Floats]:
-        p, q = points["pv_p_mw"], points["pv_q_mvar"]
-        most = points.get("pv_p_max_mw", self.limit(p, available["pv_available_mw"]))
+    def completed(self, points: Arrays, forecast: Callable[[], Arrays]) -> dict[str, Floats]:
+        p, q, most = points["pv_p_mw"], points["pv_q_mvar"], points.get("pv_p_max_mw")
+        if most is None:
+            most = self.limit(p, forecast()["pv_available_mw"])
         return {"pv_p_mw": p, "pv_q_mvar": q, "pv_p_max_mw": most}
 
     def deliver(
