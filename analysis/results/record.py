@@ -20,6 +20,8 @@ from stackelgrid.simulators.results.manifest import Manifest
 from stackelgrid.simulators.results.tables import SCHEMAS
 
 NETWORK = "network"
+# folder of a run for the run without control that it is compared with
+BASELINE = "baseline"
 TABLES = (*SCHEMAS, NETWORK)
 # columns that earlier versions did not write, by table: empty there
 _LATER = {
@@ -117,6 +119,18 @@ class RunRecord:
                     f"{path}: line {number} is not a JSON object ({error})"
                 ) from error
         return events
+
+    @cached_property
+    def baseline(self) -> Self | None:
+        """Run of the same world without control: devices at rest, no trade; None without one.
+
+        It has the same tables, one row for each grid, bus, branch and device in every interval, and
+        can be used wherever a run can. Its status is "done" where it covers all intervals; where
+        its power flow diverges it ends before, and `summary["baseline"]` of this run has the
+        reason. For a running run it is as of its first use. docs/results.md describes it.
+        """
+        directory = self.directory / BASELINE
+        return type(self)(directory) if (directory / "summary.json").is_file() else None
 
     def refreshed(self) -> Self:
         """Return the run as it is now."""
