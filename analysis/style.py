@@ -45,6 +45,21 @@ LOADING_SCALE = "YlOrRd"
 # sweeps: shares of exact points; losses, white at the limit of exact; shares on the feeder's lines
 SHARE_SCALE, LOSS_SCALE, LINE_SCALE = "cividis", "RdBu_r", "viridis_r"
 
+# colours of figures on a dark page, where they differ: text and lines light, backgrounds dark
+DARK = {
+    "#1a1a1a": "#e8e8e8", "#ffffff": "#16191d", "#e5e5e5": "#33383f", "#9a9a9a": "#7d8590",
+    "#d9d9d9": "#3d434b", "#b5b5b5": "#6b7280", "#8a8a8a": "#9aa0a8", "#555555": "#9a9a9a",
+    BLACK: "#dcdcdc", BLUE: "#3390d8",
+}  # fmt: skip
+# scales on a dark page: what is white or pale on paper is dark there
+DARK_SCALES = {
+    "RdBu_r": (
+        (0.0, "#a6d6ff"), (0.25, "#3f8fd6"), (0.5, "#3b4047"), (0.75, "#d6513f"), (1.0, "#ffb09d"),
+    ),
+    "YlOrRd": ((0.0, "#30343a"), (0.5, "#c2611f"), (1.0, "#ffe08a")),
+    "viridis_r": ((0.0, "#44678f"), (0.5, "#3fb58a"), (1.0, "#fde725")),
+}  # fmt: skip
+
 # margins of a figure without a legend on top
 BARE = {"l": 60, "r": 20, "t": 12, "b": 44}
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"

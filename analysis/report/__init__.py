@@ -2,6 +2,7 @@
 
 from stackelgrid.analysis.report.page import (
     Chart,
+    Choice,
     Page,
     ReportTable,
     Section,
@@ -10,4 +11,4 @@ from stackelgrid.analysis.report.page import (
     write_report,
 )
 
-__all__ = ["Chart", "Page", "ReportTable", "Section", "Verdict", "render", "write_report"]
+__all__ = ["Chart", "Choice", "Page", "ReportTable", "Section", "Verdict", "render", "write_report"]

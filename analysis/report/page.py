@@ -3,8 +3,9 @@
     page = Page(title="day", subtitle="...", verdict=Verdict("good", "..."), sections=(...,))
     write_report(Path("runs/day"), page)       # runs/day/report.html
 
-The browser draws the figures with plotly.js, which is embedded once. Titles, notes and tables are
-HTML, so that they wrap on small screens, can be searched and work with screen readers.
+The browser draws the figures with plotly.js, which is embedded once, when they come near the
+window; report.js adapts them to dark mode, phones and paper. Titles, notes and tables are HTML, so
+that they wrap on small screens, can be searched and work with screen readers.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
+from stackelgrid.analysis.report.figure_json import figure_json, theme_json
 from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.simulators.results.whole_file import whole_file
 
@@ -27,13 +27,6 @@ State = Literal["good", "warning", "bad"]
 REPORT_NAME = "report.html"
 _SYMBOLS = {"good": "✓", "warning": "!", "bad": "✗"}
 _WORDS = {"good": "Good", "warning": "Attention", "bad": "Bad"}
-# Plotly controls in a report: save a picture, and reset the view
-_BUTTONS = [["toImage", "resetScale2d"]]
-_CONFIG = {
-    "displaylogo": False,
-    "responsive": True,
-    "modeBarButtons": _BUTTONS,
-}
 
 
 @dataclass(frozen=True)
@@ -72,23 +65,50 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Charts in one place, of which the reader chooses one by its title; the first is shown.
+
+    `label` names what is chosen, as "Grid". Only the chosen figure is drawn.
+    """
+
+    title: str
+    label: str
+    charts: tuple[Chart, ...]
+    note: str = ""
+    wide: bool = True
+
+
+@dataclass(frozen=True)
 class ReportTable:
-    """A table of text; every row has the length of `columns`, and the caller formats numbers."""
+    """A table of text; every row has the length of `columns`, and the caller formats numbers.
+
+    A row of one cell is a heading of the rows below it. A `compact` table has names in its first
+    column and numbers with units in the others, and fits a phone without scrolling.
+    """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    compact: bool = False
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of a report: paragraphs of text, figures, tables."""
+    """A section of a report: paragraphs of text, figures, tables, and folded parts.
+
+    A folded part shows its title, and its content once the reader opens it; print shows open ones.
+    """
 
     title: str
     text: tuple[str, ...] = ()
-    figures: tuple[Chart, ...] = ()
+    figures: tuple[Chart | Choice, ...] = ()
     tables: tuple[ReportTable, ...] = ()
+    folded: tuple["Section", ...] = ()
+
+    def has_figures(self) -> bool:
+        """Return True if the section or a folded part has a figure."""
+        return bool(self.figures) or any(part.has_figures() for part in self.folded)
 
 
 @dataclass(frozen=True)
@@ -116,8 +136,11 @@ def render(page: Page) -> str:
     notices = "".join(f'<p class="notice">{escape(text)}</p>' for text in page.notices)
     state = page.verdict.state
     body = "\n".join(part for n, section in numbered for part in _section(n, section))
-    drawn = any(section.figures for section in page.sections)
-    scripts = f"<script>{_plotly()}</script>\n<script>{_asset('report.js')}</script>"
+    scripts = [f"<script>{_asset('tables.js')}</script>"]
+    if any(section.has_figures() for section in page.sections):
+        scripts.append(f'<script type="application/json" id="theme">{theme_json()}</script>')
+        scripts += [f"<script>{text}</script>" for text in (_plotly(), _asset("report.js"))]
+    closing = "\n".join(scripts)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -143,7 +166,7 @@ def render(page: Page) -> str:
 <main>
 {body}
 </main>
-{scripts if drawn else ""}
+{closing}
 </body>
 </html>
 """
@@ -170,18 +193,27 @@ def write_report(directory: Path, page: Page) -> Path:
 def _section(number: int, section: Section) -> Iterator[str]:
     yield f'<section id="section-{number}" aria-labelledby="title-{number}">'
     yield f'<h2 id="title-{number}">{escape(section.title)}</h2>'
+    yield from _content(str(number), section)
+    yield "</section>"
+
+
+def _content(number: str, section: Section) -> Iterator[str]:
+    """Text, figures, tables and folded parts of a section or a folded part."""
     yield from (f"<p>{escape(text)}</p>" for text in section.text)
     if section.figures:
         yield '<div class="figures">'
         alone = _without_partner(section.figures)
         for n, chart in enumerate(section.figures):
-            yield _chart(f"figure-{number}-{n}", chart, wide=chart.wide or n in alone)
+            yield _figure(f"figure-{number}-{n}", chart, wide=chart.wide or n in alone)
         yield "</div>"
     yield from (_table(table) for table in section.tables)
-    yield "</section>"
+    for n, part in enumerate(section.folded):
+        yield f"<details><summary>{escape(part.title)}</summary>"
+        yield from _content(f"{number}-folded{n}", part)
+        yield "</details>"
 
 
-def _without_partner(charts: Sequence[Chart]) -> set[int]:
+def _without_partner(charts: Sequence[Chart | Choice]) -> set[int]:
     """Return the narrow charts that would have an empty half of the page beside them."""
     alone, started = set(), False
     for n, chart in enumerate(charts):
@@ -192,31 +224,79 @@ def _without_partner(charts: Sequence[Chart]) -> set[int]:
     return alone
 
 
-def _chart(name: str, chart: Chart, *, wide: bool) -> str:
-    height = int(chart.figure.layout.height or 360)
-    note = f'<p class="note">{escape(chart.note)}</p>' if chart.note else ""
+def _figure(name: str, chart: Chart | Choice, *, wide: bool) -> str:
+    """A figure element: title, controls, the place of the plot, its data, and the note."""
+    charts = chart.charts if isinstance(chart, Choice) else (chart,)
+    first = charts[0]
+    control = _select(name, chart) if isinstance(chart, Choice) else ""
+    if any(c.figure.frames for c in charts):
+        control += (
+            f'<p class="control slider"><label for="{name}-frame"></label>'
+            f'<input type="range" id="{name}-frame" min="0" step="1" data-frames="{name}">'
+            "<output></output></p>"
+        )
+    height = int(first.figure.layout.height or 360)
     return (
         f'<figure class="{"wide" if wide else "narrow"}">'
-        f"<figcaption>{escape(chart.title)}</figcaption>"
-        f'<div class="plot" id="{name}" role="img" aria-label="{escape(chart.description)}" '
+        f"<figcaption>{escape(chart.title)}</figcaption>{control}"
+        f'<div class="plot" id="{name}" role="img" aria-label="{escape(first.description)}" '
         f'style="height:{height}px"></div>'
-        f'<script type="application/json" data-for="{name}">{_json(chart.figure)}</script>'
-        f"{note}</figure>"
+        f"{''.join(_data(name, c) for c in charts)}"
+        f"{_chosen_note(chart)}{_note(chart.note)}</figure>"
     )
+
+
+def _select(name: str, choice: Choice) -> str:
+    options = "".join(
+        f'<option value="{n}">{escape(chart.title)}</option>'
+        for n, chart in enumerate(choice.charts)
+    )
+    return (
+        f'<p class="control"><label for="{name}-choice">{escape(choice.label)}</label>'
+        f'<select id="{name}-choice" data-choice="{name}" autocomplete="off">{options}</select></p>'
+    )
+
+
+def _data(name: str, chart: Chart) -> str:
+    """A figure's data, with the description and the note that are shown with it."""
+    return (
+        f'<script type="application/json" data-for="{name}" '
+        f'data-description="{escape(chart.description)}" data-note="{escape(chart.note)}">'
+        f"{figure_json(chart.figure)}</script>"
+    )
+
+
+def _chosen_note(chart: Chart | Choice) -> str:
+    """Place of the note of the chosen chart, which report.js keeps."""
+    if isinstance(chart, Chart) or not any(c.note for c in chart.charts):
+        return ""
+    return f'<p class="note" data-of="choice">{escape(chart.charts[0].note)}</p>'
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{escape(text)}</p>' if text else ""
 
 
 def _table(table: ReportTable) -> str:
     head = "".join(f'<th scope="col">{escape(c)}</th>' for c in table.columns)
-    rows = "".join(
-        "<tr>" + "".join(f"<td{_align(cell)}>{escape(cell)}</td>" for cell in row) + "</tr>"
-        for row in table.rows
-    )
-    note = f'<p class="note">{escape(table.note)}</p>' if table.note else ""
+    rows = "".join(_row(row, table) for row in table.rows)
+    kind = "table compact" if table.compact else "table"
     return (
-        f'<div class="table" tabindex="0" role="region" aria-label="{escape(table.title)}"><table>'
+        f'<div class="{kind}" role="region" aria-label="{escape(table.title)}"><table>'
         f"<caption>{escape(table.title)}</caption><thead><tr>{head}</tr></thead>"
-        f"<tbody>{rows}</tbody></table></div>{note}"
+        f"<tbody>{rows}</tbody></table></div>{_note(table.note)}"
     )
+
+
+def _row(row: tuple[str, ...], table: ReportTable) -> str:
+    first, *others = row
+    if not others and len(table.columns) > 1:
+        span = len(table.columns)
+        return f'<tr class="group"><th scope="colgroup" colspan="{span}">{escape(first)}</th></tr>'
+    if table.compact:
+        cells = "".join(f'<td class="number">{escape(cell)}</td>' for cell in others)
+        return f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>'
+    return "<tr>" + "".join(f"<td{_align(cell)}>{escape(cell)}</td>" for cell in row) + "</tr>"
 
 
 def _align(cell: str) -> str:
@@ -229,34 +309,6 @@ def _align(cell: str) -> str:
     except ValueError:
         return ""
     return ' class="number"'
-
-
-def _json(figure: "Figure") -> str:
-    """Return a figure as JSON, safe in a script element because Plotly escapes < and >."""
-    from plotly.io.json import to_json_plotly
-
-    content = _compact(figure.to_plotly_json())
-    return str(to_json_plotly({**content, "config": _CONFIG}))
-
-
-def _compact(value: Any) -> Any:
-    """Round numbers to single precision: seven digits suffice for drawing and halve the size."""
-    if isinstance(value, dict):
-        if value.get("dtype") == "f8" and "bdata" in value:
-            return _single(value)
-        return {key: _compact(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_compact(v) for v in value]
-    if isinstance(value, float):
-        return float(f"{value:.7g}")
-    return value
-
-
-def _single(spec: dict[str, Any]) -> dict[str, Any]:
-    from base64 import b64decode, b64encode
-
-    values = np.frombuffer(b64decode(spec["bdata"]), dtype="<f8").astype("<f4")
-    return {**spec, "dtype": "f4", "bdata": b64encode(values.tobytes()).decode("ascii")}
 
 
 @cache

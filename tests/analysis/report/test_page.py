@@ -10,6 +10,7 @@ import pytest
 from stackelgrid.analysis import style
 from stackelgrid.analysis.report import (
     Chart,
+    Choice,
     Page,
     ReportTable,
     Section,
@@ -119,7 +120,7 @@ def test_a_figure_has_its_description_height_and_compact_numbers(document, read)
     assert plot["aria-label"] == "Voltages over the day"
     assert plot["style"] == "height:280px"
     found = re.search(
-        r'<script type="application/json" data-for="([^"]+)">(.*?)</script>', document
+        r'<script type="application/json" data-for="([^"]+)"[^>]*>(.*?)</script>', document
     )
     assert found[1] == plot["id"]
     (trace,) = json.loads(found[2])["data"]
@@ -148,3 +149,72 @@ def test_a_report_is_replaced_at_once(tmp_path):
     assert path == tmp_path / "report.html"
     assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_choice_holds_each_figure_once_and_shows_the_first():
+    charts = tuple(
+        Chart(name, go.Figure(go.Scatter(y=VALUES), layout=style.layout(height=high)), f"of {name}")
+        for name, high in (("mv1", 300), ("lv <1>", 400))
+    )
+    section = Section("Charge", figures=(Choice("State of charge", "Grid", charts),))
+    reader = Reader()
+    reader.feed(render(page(sections=(section,))))
+    (select,) = reader.all("select")
+    (plot,) = [d for d in reader.all("div") if d.get("class") == "plot"]
+    held = [s for s in reader.all("script") if "data-for" in s]
+    assert select["data-choice"] == plot["id"]
+    assert [s["data-for"] for s in held] == [plot["id"]] * 2
+    assert [s["data-description"] for s in held] == ["of mv1", "of lv <1>"]
+    assert (plot["style"], plot["aria-label"]) == ("height:300px", "of mv1")
+    assert [label["for"] for label in reader.all("label")] == [select["id"]]
+    assert "lv <1>" in reader.text
+
+
+def test_a_figure_with_frames_has_a_slider():
+    frames = [
+        go.Frame(name=f"{hour}:00", data=[{"y": VALUES + hour}], traces=[0]) for hour in (1, 2)
+    ]
+    figure = go.Figure(go.Scatter(y=VALUES), layout=style.layout(), frames=frames)
+    reader = Reader()
+    reader.feed(render(page(sections=(Section("Map", figures=(Chart("Map", figure, "A map"),)),))))
+    (slider,) = reader.all("input")
+    (plot,) = [d for d in reader.all("div") if d.get("class") == "plot"]
+    assert (slider["type"], slider["data-frames"]) == ("range", plot["id"])
+
+
+def test_a_folded_part_keeps_its_figures_and_tables_closed():
+    chart = Chart("Band", go.Figure(layout=style.layout()), "Voltages")
+    part = Section("Details", ("Inside.",), (chart,), (ReportTable("T", ("a",), (("1",),)),))
+    reader = Reader()
+    document = render(page(sections=(Section("Voltages", folded=(part,)),)))
+    reader.feed(document)
+    assert reader.all("details") == [{}]  # not open
+    inside = document[document.index("<details>") : document.index("</details>")]
+    assert all(text in inside for text in ("Details", "Inside.", "data-for", "<table>"))
+    assert "plotly.js v" in document
+
+
+def test_a_compact_table_names_its_rows_and_groups():
+    table = ReportTable(
+        "Key figures",
+        ("", "result", "without control"),
+        (("Energy",), ("Used", "3.1 MWh", "3.2 MWh")),
+        compact=True,
+    )
+    reader = Reader()
+    reader.feed(render(page(sections=(Section("Key figures", tables=(table,)),))))
+    heads = reader.all("th")
+    assert [h["scope"] for h in heads] == ["col", "col", "col", "colgroup", "row"]
+    assert heads[3]["colspan"] == "3"
+    assert [cell["class"] for cell in reader.all("td")] == ["number", "number"]
+
+
+def test_dark_colours_are_known_by_the_light_ones():
+    document = render(page())
+    theme = re.search(r'<script type="application/json" id="theme">(.*?)</script>', document)
+    read = json.loads(theme[1])
+    assert read["colors"][style.PAPER] == style.DARK[style.PAPER]
+    assert read["colors"][style.INK] == style.DARK[style.INK]
+    figure = go.Figure(go.Heatmap(z=[[1]], colorscale=style.VOLTAGE_SCALE))
+    light = [[at, color] for at, color in figure.data[0].colorscale]
+    assert light in [scale for scale, _ in read["scales"]]

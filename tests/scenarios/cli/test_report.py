@@ -322,7 +322,7 @@ def test_a_good_run_has_a_report_that_says_so(opened):
     page_itself = re.sub(r"<script\b.*?</script>", "", text, flags=re.DOTALL)
     assert not re.search(r"""\b(src|href)=["'](?!#|data:)""", page_itself)
     assert len(text) < 8e6
-    data = re.findall(r'<script type="application/json" data-for="[^"]+">(.*?)</script>', text)
+    data = re.findall(r'<script type="application/json" data-for="[^"]+"[^>]*>(.*?)</script>', text)
     assert len(data) == sum(len(s.figures) for s in page.sections) > 15
     traces = [trace for figure in data for trace in json.loads(figure)["data"]]
     packed = [t["y"] for t in traces if isinstance(t.get("y"), dict)]
