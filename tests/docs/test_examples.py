@@ -135,14 +135,14 @@ def test_examples_of_reference_pages_are_scenarios(page, base, tmp_path):
         load_scenario(str(path))
 
 
-def test_bilevel_program_of_the_readme_is_solved():
+def test_bilevel_program_of_the_how_to_is_solved():
     """At x = 6 demand is 9, so the dear generator sets the price: (30 - 60) 6 + 6^2 = -144.
 
     Up to x = 2 the price is 10 and the least cost (10 - 60) 2 + 2^2 = -96.
     """
-    (body,) = [b.body for b in blocks_of(ROOT / "README.md") if "solve_bilevel" in b.body]
+    (body,) = [b.body for b in blocks_of(DOCS / "howto" / "bilevel.md") if b.language == "python"]
     names = {}
-    exec(compile(body, "README.md", "exec"), names)
+    exec(compile(body, "bilevel.md", "exec"), names)
     assert names["result"].status == "optimal"
     assert names["result"].follower_gap <= 1e-6
     assert names["result"].objective == pytest.approx(-144.0, abs=1e-4)
