@@ -60,5 +60,8 @@ def test_counts_of_the_shipped_day():
     assert "five 33-bus feeders and six 206-bus communities" in " ".join(README.split())
     assert f"a day of {len(grids)} grids" in README
     assert f"{sum(map(copies, scenario.grids))} grids with all copies" in " ".join(README.split())
+    # a bus more than the case for the upper side of each boundary transformer
+    buses = sum(int(re.findall(r"\d+", case)[0]) for case in cases) + len(grids) - 1
+    assert f"{buses:,} buses" in README
     plans = (len(grids) - 1) * scenario.time.intervals  # of all grids but the transmission grid
     assert f"All {plans:,} applied plans" in README
