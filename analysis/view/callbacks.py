@@ -47,7 +47,7 @@ def register(app: Dash, run: LiveRun) -> None:
 
     @app.callback(
         Output("why", "children"), Output("trades", "children"), Output("decision", "children"),
-        Input("settled", "data"), Input("grid", "value"), Input("done", "data"),
+        Input("settled", "data"), Input("grid", "data"), Input("done", "data"),
     )  # fmt: skip
     def show_interval(interval: int | None, grid: str | None, _: int) -> tuple[Component, ...]:
         return interval_panels(run, interval, grid)
@@ -62,7 +62,7 @@ def _in_browser(app: Dash) -> None:
     call("take", Output("done", "data"), Output("interval", "max"),
          Input("chunk", "data"), State("geometry", "data"))  # fmt: skip
     call("paint", Output("clock", "children"),
-         Input("interval", "value"), Input("grid", "value"), Input("done", "data"),
+         Input("interval", "value"), Input("grid", "data"), Input("done", "data"),
          State("geometry", "data"))  # fmt: skip
     call("move", Output("interval", "value"),
          Input("done", "data"), Input("play-tick", "n_intervals"), Input("previous", "n_clicks"),
@@ -71,11 +71,11 @@ def _in_browser(app: Dash) -> None:
     call("play", Output("play-tick", "disabled"), Output("play", "children"),
          Output("play", "aria-pressed"), Input("play", "n_clicks"),
          State("play-tick", "disabled"))  # fmt: skip
-    call("choose", Output("grid", "value"), Input("strip", "clickData"),
+    call("choose", Output("grid", "data"), Input("strip", "clickData"),
          prevent_initial_call=True)  # fmt: skip
     call("select", Output("selected", "data"), Output("element", "options"),
          Output("element", "value"),
-         Input("picked", "data"), Input("element", "value"), Input("grid", "value"),
+         Input("picked", "data"), Input("element", "value"), Input("grid", "data"),
          State("geometry", "data"))  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from stackelgrid.analysis.results.limits import has_network, loading_limits
 from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.view.geometry import GridGeometry, geometry
 from stackelgrid.analysis.view.growing import GrowingTable, LogTail
+from stackelgrid.analysis.view.states import grid_states
 from stackelgrid.profiles.arrays import Floats
 
 # columns read of each table; None: all
@@ -65,14 +66,18 @@ class Progress:
 class Chunk:
     """Values of the intervals `first` ... `done` - 1, one row each, in the order of the geometry.
 
-    Shapes (done - first, buses of all grids) in p.u. and (done - first, branches) in percent,
-    encoded as little-endian float32 in base64; NaN where an element has no value or no rating.
+    Shapes (done - first, buses of all grids) in p.u., (done - first, branches) in percent and
+    (done - first, grids) in MW, encoded as little-endian float32 in base64; NaN where an element
+    has no value or no rating. `states` and `marks` are described at GridStates.
     """
 
     first: int
     done: int
     vm_pu: str
     loading_percent: str
+    exchange_mw: str
+    states: list[str]
+    marks: list[str]
 
 
 class LiveRun:
@@ -151,7 +156,12 @@ class LiveRun:
             first = min(max(first, 0), done)
             vm = self._voltages(first, done)
             loading = self._loadings(first, done)
-        return Chunk(first, done, _base64(vm), _base64(loading))
+            names = list(self.run.grids)
+            grids = grid_states(self._tables["interval"].frame, names, first, done)
+        exchange = _base64(grids.exchange_mw.astype("<f4"))
+        return Chunk(
+            first, done, _base64(vm), _base64(loading), exchange, grids.states, grids.marks
+        )
 
     def tightest(self) -> int:
         """Return the interval with the smallest margin of a bus to its limit; 0 without any."""

@@ -37,6 +37,8 @@ class GridGeometry:
     name: str
     title: str
     level: str
+    parent: str | None
+    multiplicity: int
     bus: tuple[int, ...]
     x: Floats
     y: Floats
@@ -96,6 +98,8 @@ def _grid(
         name=info.name,
         title=title_of(info),
         level=info.level,
+        parent=info.parent,
+        multiplicity=info.multiplicity,
         bus=tuple(position),
         x=x,
         y=y,

@@ -28,19 +28,17 @@ _PLAIN: Any = {"displaylogo": False, "responsive": True, "displayModeBar": False
 def page(run: LiveRun) -> Component:
     """Return the page of a run as it is now."""
     run.update()
-    grids = [{"label": g.title, "value": g.name} for g in run.grids]
-    if len(grids) > 1:
-        grids = [{"label": f"all {len(grids)} grids", "value": ALL}, *grids]
+    shown = first_interval(run)
     has_maps = any(g.has_map for g in run.grids)
-    chosen = first_grid(run)
     return html.Div(
         [
-            dcc.Store(id="geometry", data=browser_geometry(run)),
+            dcc.Store(id="geometry", data=browser_geometry(run) | {"settled": shown}),
             dcc.Store(id="chunk"),
             dcc.Store(id="done", data=0),
+            dcc.Store(id="grid", data=first_grid(run)),
             dcc.Store(id="selected"),
             dcc.Store(id="picked"),
-            dcc.Store(id="settled"),
+            dcc.Store(id="settled", data=shown),
             dcc.Interval(id="follow", interval=FOLLOW_MS),
             dcc.Interval(id="play-tick", interval=PLAY_MS, disabled=True),
             html.Header([
@@ -49,9 +47,6 @@ def page(run: LiveRun) -> Component:
                 html.P(id="problem", role="alert", className="problem"),
             ]),
             html.Div([
-                html.Label(["Grid ", dcc.Dropdown(
-                    id="grid", options=grids, value=chosen, clearable=False,
-                )], className="choice"),
                 html.Div([
                     html.Button("◀", id="previous", title="one interval back",
                                 **aria(label="one interval back")),
@@ -62,12 +57,20 @@ def page(run: LiveRun) -> Component:
                 ], className="buttons"),
                 html.Div(dcc.Slider(
                     id="interval", min=0, max=max(run.done - 1, 0), step=1,
-                    value=first_interval(run), updatemode="drag", allow_direct_input=False,
+                    value=shown, updatemode="drag", allow_direct_input=False,
                     marks=None, included=False,
                 ), className="slider", **aria(label="interval")),
             ], className="controls"),
             html.Main([
+                _part("hierarchy-part", "Hierarchy", [
+                    html.Div(id="hierarchy", className="hierarchy"),
+                    html.P(
+                        "Of one copy: power from the grid above ↓ or to it ↑; voltage nearest to "
+                        "a limit. Click, or arrow keys and Enter.", className="note",
+                    ),
+                ]),
                 _part("map-part", "Grid", [
+                    html.Nav(id="trail", **aria(label="grids above")),
                     html.Div(id="map", className="map"),
                     html.Div(id="map-legend", className="map-legend"),
                     html.P(_no_map(run) if not has_maps else "", className="note", id="map-note"),
@@ -121,6 +124,7 @@ def browser_geometry(run: LiveRun) -> dict[str, Any]:
         "labels": [f"{t:%a %d %b %Y, %H:%M}" for t in times],
         "middles": [(t + run.step / 2).isoformat() for t in times],
         "all": ALL,
+        "states": [[LABELS[s], color] for s, color in zip(STATES, COLORS, strict=True)],
         "tolerance": tolerances.AC_LIMIT_PU,
         "voltage": _shades(style.VOLTAGE_SCALE, 0.0, 1.0, _SHADES),
         # the palest shades would be invisible on white
@@ -145,6 +149,8 @@ def _browser_grid(g: GridGeometry) -> dict[str, Any]:
     return {
         "name": g.name,
         "title": g.title,
+        "parent": g.parent,
+        "copies": g.multiplicity,
         "bus": list(g.bus),
         "x": [round(float(v), 4) for v in g.x],
         "y": [round(float(v), 4) for v in g.y],

@@ -6,48 +6,13 @@ import pandas as pd
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import state_cells
-from stackelgrid.analysis.figures.verdict_states import (
-    COLORS,
-    LABELS,
-    NONE,
-    STATES,
-    state_of,
-)
-from stackelgrid.analysis.results.findings import beyond_in_reality
+from stackelgrid.analysis.figures.verdict_states import COLORS, LABELS, NONE, STATES
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.analysis.view.series import time_title
-from stackelgrid.controllers.explanation import violated, violations_text
-from stackelgrid.controllers.verdict import INFEASIBLE, exactness_asked
+from stackelgrid.analysis.view.states import state_columns
 
-# mark of infeasible cells in addition to their colour, if cells are wide enough
-_INFEASIBLE_MARK = "✕"
 _ROW, _MARGIN = 22, 90
 _GAPS_MOST = 48  # largest number of intervals with gaps between their cells
-
-
-def state_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return state (of the worse view), mark and reason for each row of the interval table."""
-    three, verdict = frame["verdict_three_phase"], frame["verdict"].astype(object)
-    worse = verdict.mask(three == INFEASIBLE, INFEASIBLE)
-    state = pd.Series(
-        [
-            state_of(v, exactness_asked(level))
-            for v, level in zip(worse, frame["level"], strict=True)
-        ],
-        index=frame.index,
-        dtype=object,
-    )
-    mark = pd.Series("", index=frame.index).mask(worse == INFEASIBLE, _INFEASIBLE_MARK)
-    mark = mark.mask(beyond_in_reality(frame), "!")
-    mark = mark.mask(frame["fallback"].astype(bool), "F").mask(frame["recovery"] != "", "R")
-    violating = frame[(worse == INFEASIBLE) | beyond_in_reality(frame)]
-    texts = [violations_text(violated(row)) for row in violating.to_dict("records")]
-    reason = pd.Series(texts, index=violating.index, dtype=object)
-    reason = reason.reindex(frame.index, fill_value="")
-    return pd.DataFrame(
-        {"grid": frame["grid"], "interval": frame["interval"], "state": state, "mark": mark,
-         "reason": reason}
-    )  # fmt: skip
 
 
 def strip_figure(run: LiveRun) -> dict[str, Any]:

@@ -110,20 +110,21 @@ def press_on(element):
     )
 
 
-def choose_grid(browser, text):
-    browser.find_element(By.ID, "grid").click()
-    search = until(
-        browser, lambda b: b.find_element(By.CSS_SELECTOR, ".dash-dropdown-search")
-    )  # fmt: skip
-    search.send_keys(text)
-    option = until(
-        browser,
-        lambda b: [o for o in b.find_elements(By.CSS_SELECTOR, ".dash-dropdown-option")
-                   if o.text.startswith(text)],
-    )[0]  # fmt: skip
-    browser.execute_script("arguments[0].click()", option)
+def choose_grid(browser, name):
+    browser.find_element(By.CSS_SELECTOR, f".tree-row[data-grid={name}]").click()
     until(browser, lambda b: not b.find_elements(By.CSS_SELECTOR, ".names text"))
-    assert browser.execute_script(f"return window.stackelgridMap.find('bus|{text}|0|')")
+    assert browser.execute_script(f"return window.stackelgridMap.find('bus|{name}|0|')")
+
+
+def row(browser, name):
+    """Texts of a row of the hierarchy, and its colour."""
+    found = browser.find_element(By.CSS_SELECTOR, f".tree-row[data-grid='{name}']")
+    swatch = found.find_element(By.CLASS_NAME, "tree-state")
+    return found.text.split("\n"), swatch.value_of_css_property("background-color")
+
+
+def trail(browser):
+    return browser.find_element(By.ID, "trail").text.split("\n")
 
 
 def assert_quick(interactions):
@@ -177,6 +178,59 @@ def test_slider_by_keyboard_changes_time_and_colours(browser, serve, small):
     assert browser.execute_script(line.format(5)) == f"{loading}, beyond its limit of 20 %"
     loading = f"{small.loading_percent(11, 'tn', 3):.1f} % loaded"
     assert browser.execute_script(line.format(3)) == loading
+
+
+def test_hierarchy_shows_the_state_of_every_grid_at_the_interval(browser, serve, nested):
+    opened(browser, serve(nested.directory))
+    names = "return [...document.querySelectorAll('.tree-row')].map(r => r.dataset.grid).join()"
+    assert browser.execute_script(names) == "*,tn,mv1,lv1,lv2,mv2"
+    thumb = browser.find_element(By.CSS_SELECTOR, "#interval [role=slider]")
+    thumb.send_keys(Keys.HOME)
+    until(browser, lambda b: "(interval 0)" in clock(b))
+    texts, color = row(browser, "lv1")
+    assert texts[0] == "lv1"
+    assert texts[1][1:] == "3"  # copies
+    assert texts[2] == "↓ 100 kW"
+    assert color == "rgba(0, 158, 115, 1)"  # exact, style.VERDICTS
+    assert row(browser, "mv2")[0][:2] == ["mv2", "↑ 2.00 MW"]
+    assert row(browser, "tn")[0][:2] == ["tn", "↓ 7.00 MW"]
+    thumb.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    until(browser, lambda b: "(interval 2)" in clock(b))
+    texts, color = row(browser, "mv2")
+    # bus 11 is nearest to its limit of 0.95
+    assert texts == ["✕", "mv2", "↓ 300 kW", f"{nested.vm_pu(2, 'mv2', 11):.3f}"]
+    assert color == "rgba(213, 94, 0, 1)"  # infeasible
+    assert row(browser, "*")[1] == color  # the worst of all
+    no_errors(browser)
+
+
+def test_grids_are_chosen_in_the_hierarchy_by_mouse_and_keyboard(browser, serve, nested):
+    opened(browser, serve(nested.directory))
+    assert trail(browser) == ["all 5 grids"]
+    choose_grid(browser, "mv1")
+    assert trail(browser) == ["all 5 grids", "tn", "mv1 (medium voltage, bus 3 of tn)"]
+    browser.find_element(By.CSS_SELECTOR, ".tree-row[data-grid=mv1]").send_keys(
+        Keys.ARROW_RIGHT,
+        Keys.ARROW_DOWN,
+        Keys.ENTER,  # lv1, lv2
+    )
+    until(browser, lambda b: "lv2 (" in b.find_element(By.ID, "trail").text)
+    until(browser, lambda b: "Agent of lv2" in b.find_element(By.ID, "series-title").text)
+    assert browser.execute_script("return window.stackelgridMap.find('bus|lv2|5|')")
+    assert not browser.execute_script("return window.stackelgridMap.find('bus|mv1|5|')")
+    chosen = browser.find_element(By.CSS_SELECTOR, ".tree-row[aria-selected=true]")
+    assert chosen.get_attribute("data-grid") == "lv2"
+    assert chosen.get_attribute("aria-level") == "4"
+    # up again, by the grids above
+    browser.find_elements(By.CSS_SELECTOR, "#trail button")[2].click()
+    until(browser, lambda b: trail(b)[-1].startswith("mv1 ("))
+    browser.find_element(By.CSS_SELECTOR, "#trail button").click()
+    until(browser, lambda b: trail(b) == ["all 5 grids"])
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".names text")) == 5
+    # the name of a grid on the map of all
+    browser.execute_script(click_on("mv2"))
+    until(browser, lambda b: trail(b)[-1].startswith("mv2 ("))
+    no_errors(browser)
 
 
 def test_play_advances_until_it_is_paused(browser, serve, small):
@@ -313,6 +367,11 @@ def test_page_fits_a_phone(browser, serve, small):
     try:
         opened(browser, serve(small.directory))
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
+        # the hierarchy stands above the map, and chooses a grid by touch
+        tops = [browser.find_element(By.ID, part).location["y"] for part in ("hierarchy", "map")]
+        assert tops[0] < tops[1]
+        choose_grid(browser, "lv1")
+        assert trail(browser)[-1].startswith("lv1 (")
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 

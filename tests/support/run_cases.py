@@ -287,6 +287,13 @@ class RecordedRun:
 
 
 SMALL = {"tn": ("transmission", None, None, 12), "lv1": ("lv", "tn", 3, 20)}
+NESTED = {
+    "tn": ("transmission", None, None, 12),
+    "lv1": ("lv", "mv1", 3, 10),
+    "lv2": ("lv", "mv1", 5, 14),
+    "mv1": ("mv", "tn", 3, 12),
+    "mv2": ("mv", "tn", 5, 12),
+}
 # as many buses as the shipped day
 DAY = {
     "tn": ("transmission", None, None, 30),

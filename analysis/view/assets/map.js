@@ -133,7 +133,8 @@
       if (many) {
         symbol("agent", [ox + 0.03, oy + 1.07], agent, `agent of ${g.title}`, { dx: 0, dy: 0 });
         const name = put(3, "text", { "font-size": 13, "dominant-baseline": "middle" },
-          { kind: "name", from: [ox + 0.03, oy + 1.07], dx: 11, dy: 1, id: agent, label: "" });
+          { kind: "name", from: [ox + 0.03, oy + 1.07], dx: 11, dy: 1, id: g.name,
+            width: 8 * g.name.length, label: `choose ${g.title}` });
         name.element.textContent = g.name;
         return;
       }
@@ -282,6 +283,9 @@
   }
 
   function distance(item, x, y) {
+    if (item.kind === "name") {
+      return Math.hypot(Math.max(item.x - x, x - item.x - item.width, 0), item.y - y) - 6;
+    }
     if (item.kind !== "branch") return Math.hypot(item.x - x, item.y - y) - (item.r || 4);
     const dx = item.x2 - item.x, dy = item.y2 - item.y;
     const share = ((x - item.x) * dx + (y - item.y) * dy) / (dx * dx + dy * dy || 1);
@@ -320,7 +324,9 @@
       return;
     }
     const item = nearest(event);
-    if (item) window.dash_clientside.set_props("picked", { data: { id: item.id, at: Date.now() } });
+    if (!item) return;
+    if (item.kind === "name") window.dash_clientside.set_props("grid", { data: item.id });
+    else window.dash_clientside.set_props("picked", { data: { id: item.id, at: Date.now() } });
   }
 
   /* Draw a ring around an element. */

@@ -7,11 +7,13 @@
   "use strict";
 
   const SETTLE_MS = 100;
-  const vm = [], loading = []; // one Float32Array an interval, all grids
+  const vm = [], loading = [], exchange = []; // one Float32Array an interval, all grids
+  const states = [], marks = []; // one text an interval, with a character for each grid
   let range = {}; // by grid: largest distance from 1 p.u., largest loading
   let drawn = null; // choice of grids on the map
   let offered = { choice: null, has: () => false }; // elements that can be chosen
   let middle = null, settling = 0, marking = 0; // time of the interval shown; timers
+  let settled = null; // interval reported to the server
   let live = false; // whether the run was running when the page was loaded
   let following = true; // whether the page shows the newest interval
 
@@ -91,7 +93,9 @@
   /* Report the shown interval to the server once it has been shown for a moment. */
   function settle(k) {
     clearTimeout(settling);
+    if (k === settled) return;
     settling = setTimeout(() => {
+      settled = k;
       window.dash_clientside.set_props("settled", { data: k });
     }, SETTLE_MS);
   }
@@ -133,26 +137,35 @@
       }
       live = live || chunk.running;
       if (chunk.first < vm.length) range = {};
-      vm.length = loading.length = Math.min(chunk.first, vm.length);
+      for (const values of [vm, loading, exchange, states, marks]) {
+        values.length = Math.min(chunk.first, values.length);
+      }
       if (chunk.first > vm.length) return [vm.length, nothing()]; // a chunk was lost: request it again
       const volts = decoded(chunk.vm_pu, geometry.buses);
       const shares = decoded(chunk.loading_percent, geometry.branches);
       const from = Object.keys(range).length ? vm.length : 0;
       volts.forEach((row) => vm.push(row));
       shares.forEach((row) => loading.push(row));
+      exchange.push(...decoded(chunk.exchange_mw, geometry.grids.length));
+      states.push(...chunk.states);
+      marks.push(...chunk.marks);
       widen(geometry, from);
       return [vm.length, Math.max(vm.length - 1, 0)];
     },
 
     paint(k, choice, done, geometry) {
-      const at = Math.min(k, vm.length - 1);
+      const at = Math.min(k, vm.length - 1), tree = window.stackelgridTree;
+      tree.show(geometry);
+      if (settled === null) settled = geometry.settled;
       if (at < 0) return "no interval yet";
       const map = window.stackelgridMap, grids = visible(geometry, choice);
       if (drawn !== choice) {
         map.show(geometry, grids);
+        tree.select(choice);
         drawn = choice;
       }
       map.paint(vm[at], loading[at], scales(grids));
+      tree.paint({ vm: vm[at], exchange: exchange[at], states: states[at], marks: marks[at] });
       middle = geometry.middles[at];
       markTime();
       settle(at);

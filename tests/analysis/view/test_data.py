@@ -39,6 +39,20 @@ def test_chunk_holds_the_voltages_of_the_table_in_the_order_of_the_geometry(reco
     np.testing.assert_allclose(loading, expected, rtol=1e-6)
 
 
+def test_chunk_holds_certificates_and_exchanges_in_the_order_of_the_grids(tmp_path):
+    changes = {
+        ("interval", "tn", 2): {"lower_p_mw": 7.5, "level": "transmission"},
+        ("interval", "lv1", 1): {"recovery": "curtailed PV", "p_import_mw": -0.25},
+    }
+    case = RecordedRun(tmp_path / "run", SMALL, 4, changes=changes).record(3)
+    chunk = LiveRun(case.directory).chunk(1)
+    assert chunk.states == ["11", "14"]  # numbers in verdict_states.STATES: exact, infeasible
+    assert chunk.marks == [" R", " ✕"]
+    exchange = matrix(chunk.exchange_mw, 2)
+    # tn: into the grids below; lv1: from above
+    np.testing.assert_allclose(exchange, [[np.nan, -0.25], [7.5, 0.3]], rtol=1e-6)
+
+
 def test_a_growing_run_is_read_part_by_part_and_never_twice(recorded, monkeypatch):
     import pyarrow.parquet as pq
 
