@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("profiles", "controllers", "simulators", "scenarios", "analysis")
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/*.md", "docs/howto/*.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/**/*.md")
 # a docstring opens with a verb (functions) or a noun (classes, modules, attributes)
 OPENINGS = (
     *("What", "Whatever", "Who", "Whoever", "Whom", "Whose", "How", "Where", "When"),

@@ -27,13 +27,21 @@ class BatterySection(Placement):
     """Batteries of one size; without `phase` each is connected like the customer at its bus."""
 
     p_mw: Positive
+    """Largest power of charging and of discharging."""
     e_mwh: Positive
+    """Largest stored energy."""
     e_min_mwh: NonNegative = 0.0
+    """Least stored energy."""
     soc_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 50.0
+    """State of charge before the first interval, of `e_mwh`."""
     efficiency_charge: Efficiency = 0.95
+    """Stored energy per energy drawn from the grid."""
     efficiency_discharge: Efficiency = 0.95
+    """Energy fed into the grid per stored energy."""
     wear_eur_per_mwh: NonNegative = 0.0
+    """Cost of wear per MWh charged plus discharged, at the grid connection."""
     phase: Phase | None = None
+    """Connection; without it that of the customer at the bus."""
 
     @model_validator(mode="after")
     def _energies(self) -> Self:

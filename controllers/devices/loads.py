@@ -25,9 +25,13 @@ class Diversity(Section):
     """Variation of customers around a standard profile; see profiles/loads.py."""
 
     level_sigma: NonNegative = 0.35
+    """Standard deviation of the customers' yearly energy, relative."""
     shift_min_sigma: NonNegative = 45.0
+    """Standard deviation of their shift in time, minutes."""
     noise_sigma: NonNegative = 0.25
+    """Standard deviation of their fluctuation, relative."""
     noise_correlation_h: Positive = 1.0
+    """Time over which the fluctuation loses its memory."""
 
 
 class LoadsSection(Section):
@@ -39,11 +43,17 @@ class LoadsSection(Section):
     """
 
     mix: Shares | None = None
+    """Standard profiles blended into one shape for all loads, with weights."""
     assign: Shares | None = None
+    """Standard profiles of which each load gets one, with shares."""
     file: str | None = None
+    """Profiles, one column for each load."""
     diversity: Diversity = Diversity()
+    """Variation of the customers, see below."""
     equal: bool = False
+    """Share the nominal power of the grid equally among its loads."""
     scale: Positive = 1.0
+    """Factor of the nominal powers of the net."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

@@ -25,9 +25,13 @@ class Placement(Section):
     """
 
     buses: tuple[Index, ...] | None = None
+    """One device at each of these buses (pandapower indices)."""
     count: Annotated[int, Field(ge=1)] | None = None
+    """Number of devices at buses drawn at random."""
     share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Share of the buses that get a device, drawn at random."""
     among: Literal["loads", "pv"] = "loads"
+    """Buses that are drawn from: those with loads, or with PV."""
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:

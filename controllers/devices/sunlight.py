@@ -28,17 +28,24 @@ class PvPlane(Section):
     """
 
     tilt_degree: Annotated[float, Field(ge=0.0, le=90.0)] = 30.0
+    """Tilt of the modules, 0 for horizontal."""
     azimuth_degree: Annotated[float, Field(ge=0.0, le=360.0)] | None = None
+    """Direction that the modules face, clockwise from north; default: the equator."""
     file: str | None = None
+    """Profiles instead of the model of sun and clouds, one column for each system."""
 
 
 class PvSection(PvPlane, Placement):
     """PV systems of one size; without `phase` each is connected like the customer at its bus."""
 
     p_mw: Positive
+    """Rated power of the modules."""
     sn_mva: Positive | None = None
+    """Rating of the inverter; default: `p_mw`."""
     min_power_factor: Share = 0.0
+    """Least power factor of the inverter; 0 sets no limit."""
     phase: Phase | None = None
+    """Connection; without it that of the customer at the bus."""
 
 
 class Sunlit:

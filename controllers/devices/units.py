@@ -26,10 +26,15 @@ class UnitSection(Section):
     """A dispatchable unit with cost c2 p^2 + c1 p (EUR/h, p in MW)."""
 
     bus: Index
+    """Bus of the unit."""
     p_max_mw: Positive
+    """Largest power."""
     p_min_mw: NonNegative = 0.0
+    """Least power; a unit cannot be switched off."""
     c1_eur_per_mwh: Finite
+    """Linear cost."""
     c2_eur_per_mw2h: NonNegative = 0.0
+    """Quadratic cost."""
 
     @model_validator(mode="after")
     def _limits(self) -> Self:

@@ -1,15 +1,29 @@
-"""Write the tables of columns in the documentation: `make schema`, between the markers of a page.
+"""Write tables of columns, keys and quantities, and equations, on the pages: `make schema`.
 
-The columns are declared in the `*_tables` modules of stackelgrid.simulators.results and in
-stackelgrid.analysis.study_columns; a page holds `<!-- columns: NAME -->` and
-`<!-- end of columns -->` around the tables that this script rewrites.
+Columns are declared in the `*_tables` modules of stackelgrid.simulators.results and in
+stackelgrid.analysis.study_columns, keys in the sections of a scenario, quantities in the kinds of
+devices (keys.py), equations in docs/formulation.md. A page holds `<!-- columns: NAME -->` and
+`<!-- end of columns -->` around a table that this script rewrites, and the same for `keys`,
+`quantities` and `equations`.
 """
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import get_args
+
+from keys import keys_table, quantities_table
+from pydantic import BaseModel
 
 from stackelgrid.analysis.study_columns import COMPARE_TABLES, ENSEMBLE_TABLES, SWEEP_TABLES
+from stackelgrid.controllers.devices.kind import DeviceKind
+from stackelgrid.controllers.devices.loads import Diversity
+from stackelgrid.controllers.devices.placement import Placement
+from stackelgrid.controllers.devices.registry import SHIPPED
+from stackelgrid.scenarios.schema.boundary import BoundarySection, Rating
+from stackelgrid.scenarios.schema.prices import Costs, TariffPeriod, TariffSection, TradeSection
+from stackelgrid.scenarios.schema.scenario import GridSection
 from stackelgrid.simulators.results.columns import KEY, Column, Table
 from stackelgrid.simulators.results.grid_tables import NETWORK
 from stackelgrid.simulators.results.tables import TABLES
@@ -20,7 +34,58 @@ PAGES = {
     "exactness.md": SWEEP_TABLES,
     "ensemble.md": ENSEMBLE_TABLES,
 }
-_END = "<!-- end of columns -->"
+# sections on the pages of components, beside those of the kinds of devices
+SECTIONS: dict[str, dict[str, type[BaseModel]]] = {
+    "load.md": {"diversity": Diversity},
+    "index.md": {"placement": Placement},
+    "networks.md": {"grid": GridSection.__mro__[1], "ratings": Rating, "boundary": BoundarySection},
+    "prices.md": {"tariff": TariffSection, "period": TariffPeriod, "costs": Costs},
+    "trade.md": {"trade": TradeSection},
+}
+
+# sections of formulation.md that pages of components repeat
+EQUATIONS = {
+    "pv.md": "Photovoltaics",
+    "battery.md": "Batteries",
+    "unit.md": "Units",
+    "trade.md": "Peer-to-peer trade",
+    "prices.md": "Boundary and the leaders' objective",
+}
+
+
+def blocks() -> dict[str, dict[str, str]]:
+    """Return the generated tables of each page by their marker."""
+    pages = {
+        page: {f"columns: {table.name}": rendered(table) for table in tables}
+        for page, tables in PAGES.items()
+    }
+    for page, sections in SECTIONS.items():
+        pages[f"components/{page}"] = {f"keys: {k}": keys_table(s) for k, s in sections.items()}
+    for kind in SHIPPED:
+        own = pages.setdefault(f"components/{kind.kind}.md", {})
+        own[f"quantities: {kind.kind}"] = quantities_table(kind)
+        for key in kind.sections:
+            own[f"keys: {key}"] = keys_table(section_of(kind, key))
+    formulation = (DOCS / "formulation.md").read_text(encoding="utf-8")
+    for page, heading in EQUATIONS.items():
+        own = pages.setdefault(f"components/{page}", {})
+        own[f"equations: {heading}"] = part_of(formulation, heading)
+    return pages
+
+
+def part_of(page: str, heading: str) -> str:
+    """Return the text below a heading of second order, up to the next heading."""
+    part = page.partition(f"\n## {heading}\n")[2]
+    if not part:
+        raise ValueError(f"formulation.md: has no section {heading!r}")
+    return re.split(r"^#", part, maxsplit=1, flags=re.MULTILINE)[0].rstrip() + "\n"
+
+
+def section_of(kind: type[DeviceKind], key: str) -> type[BaseModel]:
+    """Return the class of a section, also of a list of them or of one that may be left out."""
+    annotation = kind.sections[key][0]
+    found = next(p for p in (annotation, *get_args(annotation)) if isinstance(p, type))
+    return found
 
 
 def rendered(table: Table) -> str:
@@ -34,14 +99,14 @@ def rendered(table: Table) -> str:
     return "\n".join(lines)
 
 
-def generated(page: str, tables: tuple[Table, ...]) -> str:
-    """Return a page with the columns of all its tables as the code declares them."""
-    for table in tables:
-        begin = f"<!-- columns: {table.name} -->"
-        pattern = re.compile(re.escape(begin) + r"\n.*?" + re.escape(_END), re.DOTALL)
+def generated(page: str, texts: Mapping[str, str]) -> str:
+    """Return a page with the generated tables between their markers."""
+    for marker, text in texts.items():
+        begin, end = f"<!-- {marker} -->", f"<!-- end of {marker.partition(':')[0]} -->"
+        pattern = re.compile(re.escape(begin) + r"\n.*?" + re.escape(end), re.DOTALL)
         if len(pattern.findall(page)) != 1:
-            raise ValueError(f"{begin} ... {_END}: one such pair is accepted")
-        page = pattern.sub(lambda _, t=table, b=begin: f"{b}\n{rendered(t)}\n{_END}", page)
+            raise ValueError(f"{begin} ... {end}: one such pair is accepted")
+        page = pattern.sub(lambda _, b=begin, t=text, e=end: f"{b}\n{t}\n{e}", page)
     return page
 
 
@@ -56,10 +121,10 @@ def _cell(text: str) -> str:
 def main() -> int:
     """Rewrite the pages; with --check only say which are not as generated."""
     check, old = "--check" in sys.argv[1:], []
-    for name, tables in PAGES.items():
+    for name, texts in blocks().items():
         path = DOCS / name
         before = path.read_text(encoding="utf-8")
-        after = generated(before, tables)
+        after = generated(before, texts)
         if after != before:
             old.append(name)
             if not check:

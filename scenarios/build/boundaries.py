@@ -17,7 +17,8 @@ from stackelgrid.controllers.networks.net_record import NetRecord, replace_value
 from stackelgrid.controllers.networks.taps import TapChanger, replace_tap_controllers
 from stackelgrid.controllers.networks.transformer_checks import check_transformers
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.schema.scenario import BoundarySection, GridSection
+from stackelgrid.scenarios.schema.boundary import BoundarySection
+from stackelgrid.scenarios.schema.scenario import GridSection
 
 # p.u.: rounding of a tap step
 _ROUNDING = 1e-9

@@ -15,29 +15,43 @@ class Costs(Section):
     """
 
     generation_factor: Positive = 1.0
+    """Factor of the generation costs of a transmission grid."""
     curtailment_eur_per_mwh: NonNegative = 0.0
+    """Price of available PV energy that is not fed in."""
     loss_eur_per_mwh: NonNegative = 0.0
+    """Price of losses in the objective of feeders."""
     terminal: Literal["initial", "value"] = "initial"
+    """Stored energy at the end of a horizon: at least the initial one, or a value."""
     terminal_value_eur_per_mwh: NonNegative = 0.0
+    """That value, with `terminal = "value"`."""
     stored_energy_eur_per_mwh: NonNegative | None = None
+    """Value of energy stored over the run; default: mean import price."""
 
 
 class TariffPeriod(Section):
     """Prices from a clock time until the next period begins."""
 
     from_: Annotated[ClockTime, Field(alias="from")]
+    """Local clock time of its beginning; the first period begins at 00:00."""
     import_: Annotated[Finite, Field(alias="import")]
+    """Price of import."""
     export: Finite
+    """Price of export, at most that of import."""
 
 
 class TariffSection(Section):
     """A tariff: `flat`, `time_of_use` or `series` (CSV or Parquet)."""
 
     kind: Literal["flat", "time_of_use", "series"]
+    """One price, prices by the clock, or a series of prices."""
     import_: Annotated[Finite | None, Field(alias="import")] = None
+    """Price of import, with `flat`."""
     export: Finite | None = None
+    """Price of export, with `flat`; at most that of import."""
     periods: tuple[TariffPeriod, ...] = ()
+    """Prices by the clock, with `time_of_use`, see below."""
     file: str | None = None
+    """CSV or Parquet file of prices, with `series`."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -64,5 +78,8 @@ class TradeSection(Section):
     """
 
     retail_margin_eur_per_mwh: NonNegative
+    """Margin on purchases from and sales to the grid, which trade avoids."""
     fee_inside_eur_per_mwh: NonNegative
+    """Fee of trade inside the grid, paid by the buyer."""
     fee_across_eur_per_mwh: NonNegative | None = None
+    """Fee of trade with other grids of the same parent; default: no such trade."""

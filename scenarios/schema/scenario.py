@@ -3,23 +3,21 @@
 `scenarios/day.toml` is the commented example; docs/scenario.md lists every key.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
 from stackelgrid.controllers.devices.loads import LoadsSection
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.section import (
-    Finite,
     Index,
     Name,
-    NonNegative,
     Positive,
     Section,
-    Tap,
 )
 from stackelgrid.profiles.size_limits import GRIDS, HORIZON_INTERVALS, MULTIPLICITY
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.schema.boundary import BoundarySection, Rating
 from stackelgrid.scenarios.schema.communication import (
     CommunicationSection,
     check_communication,
@@ -80,65 +78,6 @@ class CertificateSection(Section):
     recovery: bool = True
 
 
-class BoundarySection(Section):
-    """Connection of a grid to its parent.
-
-    `oltc` needs vm_set_pu, deadband_pu and delay_s. sn_mva, vk_percent and vkr_percent describe a
-    transformer to add. Without them the net's own transformer is used, and tap data and phase shift
-    given here replace the net's.
-    """
-
-    kind: Literal["oltc", "fixed_tap", "ideal"]
-    sn_mva: Positive | None = None
-    vk_percent: Positive | None = None
-    vkr_percent: NonNegative | None = None
-    shift_degree: Finite | None = None
-    tap_min: Tap | None = None
-    tap_max: Tap | None = None
-    tap_step_percent: Positive | None = None
-    tap_pos: Tap | None = None
-    vm_set_pu: Positive | None = None
-    deadband_pu: Positive | None = None
-    delay_s: NonNegative | None = None
-
-    @property
-    def adds_transformer(self) -> bool:
-        """True if a transformer is added to the grid."""
-        return self.sn_mva is not None
-
-    @property
-    def stated(self) -> dict[str, Any]:
-        """Tap data and phase shift given here, by pandapower's column."""
-        columns = ("shift_degree", "tap_min", "tap_max", "tap_step_percent", "tap_pos")
-        values = {column: getattr(self, column) for column in columns}
-        return {column: value for column, value in values.items() if value is not None}
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        plate = (self.sn_mva, self.vk_percent, self.vkr_percent)
-        if any(v is None for v in plate) and any(v is not None for v in plate):
-            raise ValueError("sn_mva, vk_percent and vkr_percent come together")
-        regulation = (self.vm_set_pu, self.deadband_pu, self.delay_s)
-        if self.kind == "oltc" and any(v is None for v in regulation):
-            raise ValueError("an oltc boundary needs vm_set_pu, deadband_pu and delay_s")
-        if self.kind != "oltc" and any(v is not None for v in regulation):
-            raise ValueError(f"a {self.kind} boundary has no vm_set_pu, deadband_pu or delay_s")
-        if self.kind == "ideal" and self.sn_mva is not None:
-            raise ValueError("an ideal boundary has no transformer")
-        if self.kind == "ideal" and self.stated:
-            raise ValueError(
-                f"an ideal boundary has no {', '.join(self.stated)}; fixed_tap and oltc have"
-            )
-        return self
-
-
-class Rating(Section):
-    """Current rating of some lines (pandapower indices)."""
-
-    lines: Annotated[tuple[Index, ...], Field(min_length=1)]
-    max_i_ka: Positive
-
-
 # sections of the kinds of devices, by key; loads are a field of every grid
 _DEVICE_SECTIONS = {
     key: field for kind in kinds() for key, field in kind.sections.items() if key != "loads"
@@ -152,21 +91,37 @@ class _GridSection(Section):
     """
 
     name: Name
+    """Name of the grid, in all tables."""
     case: str
+    """A test case by name, or a pandapower file (`.json`)."""
     level: Literal["transmission", "mv", "lv"]
+    """Voltage level."""
     parent: str | None = None
+    """Name of the grid above."""
     bus: Index | None = None
+    """Bus of the parent (pandapower index)."""
     multiplicity: Annotated[int, Field(ge=1, le=MULTIPLICITY)] = 1
+    """Number of identical grids that this one represents."""
     boundary: BoundarySection = BoundarySection(kind="ideal")
+    """Connection to the parent, see below."""
     vm_pu: Positive | None = None
+    """Voltage of the source, for the grid without parent."""
     vm_min_pu: Positive | None = None
+    """Lower voltage limit of all buses; default: the net's."""
     vm_max_pu: Positive | None = None
+    """Upper voltage limit of all buses; default: the net's."""
     line_max_i_ka: Positive | None = None
+    """Rating of all lines; default: the net's."""
     ratings: tuple[Rating, ...] = ()
+    """Ratings of single lines, see below."""
     tariff: str | None = None
+    """Name of a tariff; required for mv and lv."""
     loads: LoadsSection
+    """Profiles of the loads."""
     replaces_load: bool = True
+    """Subtract the nominal load from that of the parent's bus."""
     trade: TradeSection | None = None
+    """Trade of the prosumers."""
 
     @model_validator(mode="after")
     def _place(self) -> Self:

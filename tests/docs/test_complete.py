@@ -10,6 +10,8 @@ from support.paths import ROOT
 from stackelgrid.analysis.exactness.analysis import conditions_table
 from stackelgrid.analysis.exactness.tables import SCHEMAS as SWEEP_SCHEMAS
 from stackelgrid.analysis.study_columns import COMPARE_TABLES, ENSEMBLE_TABLES, SWEEP_TABLES
+from stackelgrid.controllers.devices.registry import SHIPPED
+from stackelgrid.controllers.schemes.registry import SCHEMES
 from stackelgrid.scenarios.schema.scenario import Scenario
 from stackelgrid.simulators.results.grid_tables import NETWORK
 from stackelgrid.simulators.results.tables import TABLES
@@ -41,7 +43,7 @@ def sections(base):
 
 
 def test_columns_in_the_pages_are_those_of_the_code():
-    """`make schema` writes what the code declares; nobody edits it by hand."""
+    """`make schema` writes columns, keys, quantities and equations; nobody edits them by hand."""
     done = subprocess.run(
         [sys.executable, str(DOCS / "hooks" / "columns.py"), "--check"],
         capture_output=True, text=True, check=False, timeout=60,
@@ -50,20 +52,39 @@ def test_columns_in_the_pages_are_those_of_the_code():
 
 
 def test_a_changed_page_is_noticed(tmp_path):
-    for page in ("results.md", "exactness.md", "ensemble.md"):
-        (tmp_path / page).write_text((DOCS / page).read_text(encoding="utf-8"), encoding="utf-8")
-    (tmp_path / "hooks").mkdir()
-    script = tmp_path / "hooks" / "columns.py"
-    script.write_text((DOCS / "hooks" / "columns.py").read_text(encoding="utf-8"), encoding="utf-8")
-    page = tmp_path / "results.md"
-    page.write_text(
-        page.read_text(encoding="utf-8").replace("| `vm_pu` | p.u. |", "| `vm_pu` | kV |")
-    )
+    def change(page, old, new):
+        text = (tmp_path / page).read_text(encoding="utf-8")
+        assert text.count(old) == 1
+        (tmp_path / page).write_text(text.replace(old, new), encoding="utf-8")
+
+    for page in (*DOCS.glob("*.md"), *DOCS.glob("components/*.md"), *DOCS.glob("hooks/*.py")):
+        copy = tmp_path / page.relative_to(DOCS)
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
+    change("results.md", "| `vm_pu` | p.u. | realised", "| `vm_pu` | kV | realised")
+    change("components/battery.md", "| `e_min_mwh` | MWh |", "| `e_min_mwh` | kWh |")
+    change("components/pv.md", "`pv_q_mvar` | MVAr |", "`pv_q_mvar` | kvar |")
+    change("components/unit.md", r"\underline{p} \le p_t \le", r"\underline{p} \le p_t <")
     done = subprocess.run(
-        [sys.executable, str(script), "--check"], capture_output=True, text=True, check=False
-    )
+        [sys.executable, str(tmp_path / "hooks" / "columns.py"), "--check"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 1
-    assert done.stdout == "docs/results.md: is not as generated; run make schema\n"
+    changed = ("results.md", "components/pv.md", "components/battery.md", "components/unit.md")
+    assert done.stdout.splitlines() == [
+        f"docs/{page}: is not as generated; run make schema" for page in changed
+    ]
+
+
+def test_every_shipped_kind_and_scheme_has_its_place_among_the_components():
+    for kind in SHIPPED:
+        text = (DOCS / "components" / f"{kind.kind}.md").read_text(encoding="utf-8")
+        for part in (f"quantities: {kind.kind}", *(f"keys: {key}" for key in kind.sections)):
+            assert text.count(f"<!-- {part} -->") == 1
+    listed = re.findall(
+        r"^\| `(\w+)` \|", (DOCS / "components/schemes.md").read_text(encoding="utf-8"), re.M
+    )
+    assert set(listed) == {*SCHEMES, "controller", "pricing", "coordination"}
 
 
 def test_every_table_is_on_a_page():

@@ -10,6 +10,9 @@ from typing import NamedTuple
 import pytest
 from support.paths import ROOT
 
+from stackelgrid.controllers.devices.devices import read_devices
+from stackelgrid.scenarios.build.grids import build_grids
+from stackelgrid.scenarios.build.system import axis_of, build_world, horizon_of
 from stackelgrid.scenarios.cli import main as cli
 from stackelgrid.scenarios.schema.load import load_scenario
 
@@ -133,6 +136,34 @@ def test_examples_of_reference_pages_are_scenarios(page, base, tmp_path):
         path = tmp_path / f"{number}.toml"
         path.write_text(f'name = "example"\nextends = "{base}"\n{snippet}', encoding="utf-8")
         load_scenario(str(path))
+
+
+# devices of one kind at a grid in the example of a component
+COUNTS = {"pv": ("lv1", "photovoltaics", 19), "battery": ("lv1", "batteries", 10),
+          "unit": ("mv1", "units", 1)}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "page", sorted((DOCS / "components").glob("[!i]*.md")), ids=lambda page: page.stem
+)
+def test_example_of_a_component_is_a_scenario(page, tmp_path):
+    """Each is complete; its grids, devices and series are built, without any program."""
+    (example,) = [b.body for b in blocks_of(page) if b.language == "toml"]
+    path = tmp_path / "example.toml"
+    path.write_text(example, encoding="utf-8")
+    loaded = load_scenario(str(path))
+    scenario, horizon = loaded.scenario, horizon_of(loaded.scenario)
+    grids = build_grids(loaded, lambda text: None)
+    devices = {
+        name: read_devices(grid.net, name, slack_is_unit=name == "tn", cost_factor=1.0)
+        for name, grid in grids.items()
+    }
+    axis = axis_of(scenario, horizon)
+    world = build_world(scenario, axis, horizon, grids, devices, loaded.folder)
+    assert set(world.realised) == {grid.name for grid in scenario.grids}
+    if page.stem in COUNTS:
+        grid, plural, count = COUNTS[page.stem]
+        assert len(getattr(devices[grid], plural).index) == count
 
 
 def test_bilevel_program_of_the_how_to_is_solved():

@@ -1,0 +1,143 @@
+"""Tables of keys of a scenario's sections, and of quantities of kinds of devices, from the code."""
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from stackelgrid.controllers.devices.kind import DeviceKind
+from stackelgrid.controllers.devices.quantities import Role
+from stackelgrid.profiles.size_limits import QUANTITY
+
+# ends of keys and their units
+_UNITS = {
+    "eur_per_mwh": "EUR/MWh", "eur_per_mw2h": "EUR/MW²h", "_mwh": "MWh", "_mvar": "MVAr",
+    "_mva": "MVA", "_mw": "MW", "_pu": "p.u.", "_ka": "kA", "_percent": "%", "_degree": "degree",
+    "_min_sigma": "min", "_h": "h", "_s": "s",
+}  # fmt: skip
+_PRICES = ("import", "export")
+_BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
+_ROLES = {
+    Role.SERIES: "forecast",
+    Role.STATE: "state",
+    Role.PLAN: "plan",
+    Role.SET_POINT: "set point",
+    Role.OUTPUT: "result",
+}
+
+
+def keys_table(section: type[BaseModel]) -> str:
+    """Markdown of the keys of a section, in the order of the code."""
+    lines = ["| key | unit | accepted | default | meaning |", "|---|---|---|---|---|"]
+    meanings = meanings_of(section)
+    for name, field in section.model_fields.items():
+        key = field.alias or name
+        cells = (f"`{key}`", unit_of(key), accepted(field), default(field), meanings[name])
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(["", *lines, ""])
+
+
+def quantities_table(kind: type[DeviceKind]) -> str:
+    """Markdown of the quantities of a kind, with their columns in the tables of a run."""
+    lines = ["| quantity | unit | meaning | use | in `device` | in `interval` |"]
+    lines.append("|---|---|---|---|---|---|")
+    for q in kind.quantities:
+        uses = ", ".join(word for role, word in _ROLES.items() if role in q.roles)
+        column = f"`{q.column}`" if q.column else ""
+        total = f"`{q.name}`: {q.total}" if q.total else ""
+        cells = (f"`{q.name}`", q.unit, q.meaning, uses, column, total)
+        lines.append("| " + " | ".join(cells) + " |")
+    if kind.cost_column:
+        lines.append(f"| cost | EUR | {kind.cost_meaning} | result |  | `{kind.cost_column}` |")
+    return "\n".join(["", *lines, ""])
+
+
+def meanings_of(section: type[BaseModel]) -> dict[str, str]:
+    """Texts below the fields of a section and of its bases; raises ValueError if one is missing."""
+    found: dict[str, str] = {}
+    for base in section.__mro__:
+        if issubclass(base, BaseModel) and base.__module__.startswith("stackelgrid."):
+            found = dict(_texts(base)) | found
+    missing = [name for name in section.model_fields if name not in found]
+    if missing:
+        raise ValueError(f"{section.__name__}.{missing[0]}: has no text below it")
+    return found
+
+
+def _texts(section: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """Yield the fields of a class that have a text below them."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(section))).body
+    assert isinstance(tree, ast.ClassDef)
+    for field, text in zip(tree.body, tree.body[1:], strict=False):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=value)):
+                yield name, str(value)
+
+
+def unit_of(key: str) -> str:
+    """Unit of a key by its end."""
+    if key in _PRICES:
+        return "EUR/MWh"
+    return next((unit for end, unit in _UNITS.items() if key.endswith(end)), "")
+
+
+def accepted(field: FieldInfo) -> str:
+    """Accepted values of a field, in words."""
+    return _words(field.annotation, field.metadata)
+
+
+def _words(annotation: Any, metadata: Any = ()) -> str:
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return ", ".join(_words(part, metadata) for part in parts if part is not type(None))
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in parts)
+    if origin is tuple:
+        return f"list of {_plural(_words(parts[0]))}"
+    if origin is dict:
+        return f"names and {_plural(_words(parts[1]))}"
+    if hasattr(annotation, "__metadata__"):  # Annotated
+        return _words(annotation.__origin__, (*annotation.__metadata__, *metadata))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "section"
+    if annotation is bool:
+        return "`true`, `false`"
+    if annotation is str:
+        return "text"
+    word = "whole number" if annotation is int else "number"
+    bounds = [f"{sign} {value:,}".removesuffix(".0") for sign, value in _bounds(metadata)]
+    return " ".join([word, *bounds[:1]]) + "".join(f", {b}" for b in bounds[1:])
+
+
+def _plural(words: str) -> str:
+    """Return "whole numbers ≥ 0" for "whole number ≥ 0"."""
+    return re.sub(r"number|section|text", r"\g<0>s", words, count=1)
+
+
+def _bounds(metadata: Any) -> Iterator[tuple[str, float]]:
+    """Yield the bounds of a number; limits of size are stated elsewhere."""
+    for constraint in metadata:
+        for part in getattr(constraint, "metadata", [constraint]):
+            for name, sign in _BOUNDS.items():
+                value = getattr(part, name, None)
+                if value is not None and abs(value) < min(QUANTITY, 2**31 - 1):
+                    yield sign, value
+
+
+def default(field: FieldInfo) -> str:
+    """Default of a field in TOML; `required` without one, empty where nothing is set."""
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined:
+        return "required"
+    if value is None or value == () or value == {} or isinstance(value, BaseModel):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value:g}`"
