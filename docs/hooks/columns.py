@@ -1,10 +1,10 @@
-"""Write tables of columns, keys and quantities, and equations, on the pages: `make schema`.
+"""Write the parts of pages that are declared elsewhere: `make schema`.
 
 Columns are declared in the `*_tables` modules of stackelgrid.simulators.results and in
 stackelgrid.analysis.study_columns, keys in the sections of a scenario, quantities in the kinds of
-devices (keys.py), equations in docs/formulation.md. A page holds `<!-- columns: NAME -->` and
-`<!-- end of columns -->` around a table that this script rewrites, and the same for `keys`,
-`quantities` and `equations`.
+devices (keys.py), equations in docs/formulation.md, the opening of the site in README.md. A page
+holds `<!-- columns: NAME -->` and `<!-- end of columns -->` around a table that this script
+rewrites, and the same for `keys`, `quantities`, `equations` and `opening`.
 """
 
 import re
@@ -70,6 +70,9 @@ def blocks() -> dict[str, dict[str, str]]:
     for page, heading in EQUATIONS.items():
         own = pages.setdefault(f"components/{page}", {})
         own[f"equations: {heading}"] = part_of(formulation, heading)
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    opening = readme.partition("\n## ")[0].partition("\n")[2]
+    pages["index.md"] = {"opening: README": opening.replace("](docs/", "](")}
     return pages
 
 
