@@ -1,6 +1,7 @@
 """The README: its examples executed, its counts those of the shipped scenario."""
 
 import re
+import tomllib
 
 import pandapower as pp
 import pandapower.networks as pn
@@ -65,3 +66,15 @@ def test_counts_of_the_shipped_day():
     assert f"{buses:,} buses" in README
     plans = (len(grids) - 1) * scenario.time.intervals  # of all grids but the transmission grid
     assert f"All {plans:,} applied plans" in README
+
+
+def test_every_dependency_has_its_reason():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    table = README[README.index("| package | why this one |") :]
+    rows = re.findall(r"^\| (.+?) \| .+ \|$", table, re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"[\w-]+", row.split(" (extra")[0])}
+    needed = {re.split(r"[<>=\[ ]", line)[0] for line in project["dependencies"]}
+    assert needed <= listed, needed - listed
+    assert listed - needed <= {"package", "why", "xarray", "h5netcdf"}
+    extras = table[table.index("Extras:") :]
+    assert all(f"`{extra}`" in extras for extra in project["optional-dependencies"])
