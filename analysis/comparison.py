@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from stackelgrid.analysis.kpis.indicators import TOTAL, UNITS
 from stackelgrid.analysis.study_columns import COMPARE, COMPARE_EXCHANGE, QUALITIES
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.words import heading, words
 from stackelgrid.simulators.results.columns import Table, arrow_table
 from stackelgrid.simulators.results.whole_file import whole_file
 
@@ -127,7 +128,8 @@ def total_table(comparison: Comparison, basis: str) -> pd.DataFrame:
     schemes = comparison.schemes(basis)
     table = _texts(comparison, basis, [TOTAL])
     table.index = pd.Index([label for _, label in table.index], name="indicator")
-    status = pd.DataFrame([[comparison.status[basis, s] for s in schemes]], ["status"], schemes)
+    names = [words(s) for s in schemes]
+    status = pd.DataFrame([[comparison.status[basis, s] for s in schemes]], ["status"], names)
     return pd.concat([status, table]).rename_axis("indicator")
 
 
@@ -168,7 +170,7 @@ def proven_bound(comparison: Comparison, basis: str) -> float:
 
 def markdown(comparison: Comparison, title: str) -> str:
     """Return the content of compare.md: totals, then grids, for every basis."""
-    lines = [f"# {title}", "", f"Pricing at the boundary: {comparison.pricing}."]
+    lines = [f"# {title}", "", f"Pricing at the boundary: {words(comparison.pricing)}."]
     for basis in comparison.bases:
         totals, grids = total_table(comparison, basis), grid_table(comparison, basis)
         lines += ["", f"## {TITLES[basis]}", "", *_markdown_table(totals.reset_index())]
@@ -220,9 +222,9 @@ def _texts(comparison: Comparison, basis: str, grids: Sequence[str]) -> pd.DataF
     rows = [
         [value_text(values.get((g, i, s), np.nan), UNITS[i], i) for s in schemes] for g, i in keys
     ]
-    labels = [(g, i if UNITS[i] == "1" else f"{i} ({UNITS[i]})") for g, i in keys]
+    labels = [(g, heading(i, UNITS[i])) for g, i in keys]
     index = pd.MultiIndex.from_tuples(labels or [], names=["grid", "indicator"])
-    return pd.DataFrame(rows, index=index, columns=list(schemes))
+    return pd.DataFrame(rows, index=index, columns=[words(s) for s in schemes])
 
 
 def _markdown_table(table: pd.DataFrame) -> list[str]:

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from stackelgrid.controllers.devices.registry import kinds
+from stackelgrid.controllers.words import words
 from stackelgrid.simulators.results.columns import (
     Column,
     Table,
@@ -16,15 +17,9 @@ from stackelgrid.simulators.results.columns import (
 
 # quantities that a sweep varies, with their names in texts; empty for the scenario's own value
 SCALES = {f"{kind.kind}_scale": kind for kind in kinds() if kind.sweep}
-_OTHERS = {
-    "export_price_eur_per_mwh": "export price, EUR/MWh",
-    "vm_max_pu": "voltage ceiling, p.u.",
-}
+_OTHERS = ("export_price_eur_per_mwh", "vm_max_pu")
 _ORDER = ("pv_scale", "load_scale", *_OTHERS, "battery_scale")  # then the kinds of packages
-DIMENSIONS = {
-    name: SCALES[name].sweep if name in SCALES else _OTHERS[name]
-    for name in dict.fromkeys((*_ORDER, *SCALES))
-}
+DIMENSIONS = {name: words(name) for name in dict.fromkeys((*_ORDER, *SCALES))}
 CONDITIONS = ("price_condition", "voltage_condition", "line_condition")
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE, exactness_asked
+from stackelgrid.controllers.words import words
 
 Row = Mapping[Any, Any]
 View = Literal["reality", "plan", "phases"]
@@ -96,8 +97,7 @@ def reasons(row: Row) -> list[str]:
     if row.get("recovery"):
         found.append(_recovered(row))
     elif row.get("recovery_tried"):
-        tried = str(row["recovery_tried"]).replace("_", " ")
-        found.append(f"recovery tried ({tried}), nothing was better")
+        found.append(f"recovery tried ({_tried(row)}), nothing was better")
     found += _not_exact(row)
     if "phases" in seen and verdict in (EXACT, FEASIBLE):
         found.append("balanced within limits, phase by phase not")
@@ -167,8 +167,13 @@ def _excess(amount: float) -> str:
     return f"{amount:.2g} beyond a limit, in p.u. or as a share of a rating"
 
 
+def _tried(row: Row) -> str:
+    rungs = (text.partition(" x ") for text in str(row["recovery_tried"]).split(", "))
+    return ", ".join(f"{words(rung)}{times}{count}" for rung, times, count in rungs)
+
+
 def _recovered(row: Row) -> str:
-    rung, excess = str(row["recovery"]).replace("_", " "), float(row["violation_before_pu"])
+    rung, excess = words(str(row["recovery"])), float(row["violation_before_pu"])
     before = str(row["verdict_before"])
     if before == INFEASIBLE:
         before += f", {_excess(excess)}" if isfinite(excess) else f", its {_DIVERGED}"

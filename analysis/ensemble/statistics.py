@@ -14,12 +14,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 from scipy.stats import t as student
 
-from stackelgrid.analysis.ensemble.variants import OWN, PERFECT
+from stackelgrid.analysis.ensemble.variants import OWN, PERFECT, variant_words
 from stackelgrid.analysis.kpis.indicators import CURTAILED, STORES, TOTAL
 from stackelgrid.analysis.results.significant import significant
 from stackelgrid.analysis.study_columns import KPIS, STATISTICS
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.kind import DeviceKind
+from stackelgrid.controllers.words import heading, words
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.simulators.results.columns import arrow_table
 from stackelgrid.simulators.results.whole_file import whole_file
@@ -263,15 +264,15 @@ def overview(tables: EnsembleTables) -> pd.DataFrame:
     rows = []
     for keys, own in s.groupby(["error_level", "scheme", "variant"], sort=True):
         level, scheme, variant = keys
-        row = {"error level": f"{level:g}", "scheme": str(scheme), "variant": str(variant)}
+        row = {"error level": f"{level:g}", "scheme": words(str(scheme))}
+        row["horizon"] = variant_words(str(variant))
         row["members"] = str(int(own["members"].max()))
         for kpi in _OVERVIEW:
             at = own[own["kpi"] == kpi]
             row[kpi] = _text(at.iloc[0]) if len(at) else ""
         rows.append(row)
     units = dict(zip(s["kpi"], s["unit"], strict=True))
-    names = {k: k.replace("_", " ") for k in _OVERVIEW}
-    names |= {k: f"{names[k]}, {units[k]}" for k in names if units.get(k, "1") != "1"}
+    names = {k: heading(k, units.get(k, "1")) for k in _OVERVIEW}
     frame = pd.DataFrame(rows).rename(columns=names)
     return frame.loc[:, (frame != "").any()]
 

@@ -28,6 +28,7 @@ from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.explanation import VIEWS, Row, View, violated
 from stackelgrid.controllers.verdict import FEASIBLE, INFEASIBLE, exactness_asked
+from stackelgrid.controllers.words import words
 
 _PHASES = " phases"  # ending of the rows that show the three-phase view of a grid
 
@@ -145,7 +146,7 @@ def _text(row: Row, view: View) -> str:
     if found is not None:
         text += f", {found.text}"
     rung = row["recovery"] if view == "plan" else ""
-    return f"{text}, recovered by {rung}" if isinstance(rung, str) and rung else text
+    return f"{text}, recovered by {words(rung)}" if isinstance(rung, str) and rung else text
 
 
 def _marks(figure: go.Figure, run: Run, when: Clock) -> None:

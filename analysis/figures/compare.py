@@ -25,6 +25,7 @@ from stackelgrid.analysis.comparison import (
 from stackelgrid.analysis.figures.bars import Part, bar_figure
 from stackelgrid.analysis.kpis.indicators import STORES, UNITS
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.words import words
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ SCHEMES = (
     Panel("Self-consumption", "share of the available energy", {"self_consumption": ""}),
     *(
         Panel(
-            f"{kind.kind.capitalize()} throughput",
+            f"Throughput of {kind.label}",
             "charged and discharged in MWh",
             {f"{kind.kind}_throughput": ""},
         )
@@ -90,7 +91,7 @@ def costs(comparison: Comparison, basis: str, which: str = "total") -> go.Figure
     ]
     part = Part(np.asarray(values - start, dtype=np.float64), texts, _colors(comparison, basis))
     title = "EUR beyond the lowest" if differ else "EUR"
-    figure = bar_figure(list(values.index), [part], title)
+    figure = bar_figure([words(str(s)) for s in values.index], [part], title)
     bound = proven_bound(comparison, basis) - start
     if which == "total" and np.isfinite(bound):
         figure.add_trace(
@@ -119,7 +120,7 @@ def indicators(
     draw = _quality if panels is QUALITIES else _scheme
     first = next(iter(comparison.schemes(basis)), "")
     return {
-        panel.title.format(first=first): draw(comparison, basis, panel)
+        panel.title.format(first=words(first)): draw(comparison, basis, panel)
         for panel in panels
         if empty or any(comparison.totals(basis, name).notna().any() for name in panel.parts)
     }
@@ -134,7 +135,7 @@ def _scheme(comparison: Comparison, basis: str, panel: Panel) -> go.Figure:
         texts = [value_text(float(value), UNITS[name], name) for value in values]
         colors = [style.CYCLE[k]] * len(names) if several else _colors(comparison, basis)
         parts.append(Part(values, texts, colors, label))
-    return bar_figure(names, parts, panel.axis, stacked=several)
+    return bar_figure([words(s) for s in names], parts, panel.axis, stacked=several)
 
 
 def _quality(comparison: Comparison, basis: str, panel: Panel) -> go.Figure:
@@ -150,7 +151,7 @@ def _quality(comparison: Comparison, basis: str, panel: Panel) -> go.Figure:
             texts = [value_text(float(value), UNITS[name], name) for value in values]
         texts = ["none" if np.isnan(v) else t for v, t in zip(values, texts, strict=True)]
         parts.append(Part(values, texts, [color] * len(names), label))
-    return bar_figure(names, parts, panel.axis)
+    return bar_figure([words(s) for s in names], parts, panel.axis)
 
 
 def exchange(comparison: Comparison, basis: str, columns: int = 1) -> go.Figure:
@@ -180,7 +181,7 @@ def exchange(comparison: Comparison, basis: str, columns: int = 1) -> go.Figure:
             trace = go.Scatter(
                 x=[*own["start_h"], own["start_h"].iloc[-1] + own["dt_h"].iloc[-1]],
                 y=[*own["p_mw"], own["p_mw"].iloc[-1]],
-                mode="lines", line={**line, "width": 2}, name=scheme, legendgroup=scheme,
+                mode="lines", line={**line, "width": 2}, name=words(scheme), legendgroup=scheme,
                 showlegend=k == 0, hovertemplate="%{y:.3f} MW",
             )  # fmt: skip
             figure.add_trace(trace, **place)
@@ -191,7 +192,7 @@ def exchange(comparison: Comparison, basis: str, columns: int = 1) -> go.Figure:
 
 
 def follower_range(comparison: Comparison, basis: str) -> go.Figure:
-    """Cost that feasibility_only leaves open for every follower, EUR over the horizon.
+    """Cost that `feasibility_only` leaves open for every follower, EUR over the horizon.
 
     Each follower has an axis of its own: a range is compared with its own ends. Without such a
     scheme the figure has no bar.

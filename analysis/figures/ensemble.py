@@ -11,9 +11,10 @@ import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.ensemble.statistics import KEY_FIGURES, EnsembleTables, KeyFigure
-from stackelgrid.analysis.ensemble.variants import OWN, PERFECT
+from stackelgrid.analysis.ensemble.variants import OWN, PERFECT, variant_words
 from stackelgrid.analysis.figures.frame import faded, marks
 from stackelgrid.analysis.kpis.indicators import TOTAL
+from stackelgrid.controllers.words import words
 
 _ROUNDING = 1e-6  # of the largest value
 
@@ -29,9 +30,10 @@ def members(
     unit = str(k["unit"].iloc[0]) if len(k) else "EUR"
     levels = _levels(tables)
     groups = [(s, v) for s in tables.schemes for v in variants]
-    figure = _figure(f"{kpi.replace('_', ' ')} in {unit}", levels)
+    figure = _figure(f"{words(kpi)} in {unit}", levels)
     for n, (scheme, variant) in enumerate(groups):
-        name = scheme if len(variants) == 1 else f"{scheme}, {_title(variant)}"
+        name = words(scheme)
+        name += "" if len(variants) == 1 else f", {_title(variant)}"
         own = k[(k["scheme"] == scheme) & (k["variant"] == variant)]
         beside = _beside(n, len(groups))
         _members(figure, own, levels, beside - 0.04, n, f"{name}, each member")
@@ -50,7 +52,7 @@ def key_figure(tables: EnsembleTables, shown: KeyFigure, grid: str = TOTAL) -> g
     levels = _levels(tables)
     schemes = tables.schemes
     of_intervals = shown.unit == "number"
-    what = f"{shown.kpi.replace('_', ' ')} in {shown.unit}"
+    what = f"{words(shown.kpi)} in {shown.unit}"
     what = "number of intervals" if of_intervals else what
     figure = _figure(what, levels)
     rows = tables.of(shown.kpi, grid)
@@ -58,7 +60,7 @@ def key_figure(tables: EnsembleTables, shown: KeyFigure, grid: str = TOTAL) -> g
     for n, scheme in enumerate(schemes):
         for m, variant in enumerate(variants):
             own = rows[(rows["scheme"] == scheme) & (rows["variant"] == variant)]
-            name = scheme if variant == OWN else f"{scheme}, perfect foresight"
+            name = words(scheme) + ("" if variant == OWN else f", {variant_words(variant)}")
             at = _beside(len(variants) * n + m, len(variants) * len(schemes))
             _means(figure, own, levels, at, n, name, hollow=variant == PERFECT)
     if of_intervals:  # an interval of a count may reach below zero, the count cannot
@@ -88,7 +90,7 @@ def imbalance(tables: EnsembleTables) -> go.Figure:
             rows = pd.concat([tables.of("imbalance", g) for g in tables.boundaries])
             mine = (rows["scheme"] == scheme) & (rows["variant"] == OWN)
             own = rows[mine & (rows["error_level"] == level)]
-            name = f"level {level:g}" + (f", {scheme}" if len(tables.schemes) > 1 else "")
+            name = f"level {level:g}" + (f", {words(scheme)}" if len(tables.schemes) > 1 else "")
             figure.add_trace(
                 go.Bar(
                     x=own["grid"], y=own["mean"], name=name,
@@ -113,7 +115,7 @@ def horizons(tables: EnsembleTables, scheme: str, kpi: str = "horizon_cost") -> 
     rows = tables.of(kpi)
     for n, variant in enumerate(variants):
         own = rows[(rows["scheme"] == scheme) & (rows["variant"] == variant)]
-        name = "the scenario's own" if variant == OWN else variant
+        name = "the scenario's own" if variant == OWN else variant_words(variant)
         _means(figure, own, levels, _beside(n, len(variants)), n, name)
     figure.add_hline(y=0.0, line={"color": style.BLACK, "width": 1})
     figure.update_layout(showlegend=True)
@@ -212,4 +214,4 @@ def _interval(row: "pd.Series[float]") -> str:
 
 
 def _title(variant: str) -> str:
-    return {OWN: "with errors", PERFECT: "perfect foresight"}.get(variant, variant)
+    return "with errors" if variant == OWN else variant_words(variant)

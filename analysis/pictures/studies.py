@@ -18,6 +18,7 @@ from stackelgrid.analysis.figures import compare, ensemble, exactness, negotiati
 from stackelgrid.analysis.kpis.negotiation import cold_and_warm, rounds_of
 from stackelgrid.analysis.pictures.draw import panels, save
 from stackelgrid.analysis.results.record import RunRecord
+from stackelgrid.controllers.words import words
 
 _BROAD = 13.0  # inches of a picture with three columns
 _NAMED_LINES = 3  # lines that a title names
@@ -30,7 +31,7 @@ def write_comparison(comparison: Comparison, directory: Path) -> list[Path]:
     """
     pictures = {}
     for basis in filter(comparison.done, comparison.bases):
-        what = f"({TITLES[basis]}, {comparison.pricing} pricing)"
+        what = f"({TITLES[basis]}, {words(comparison.pricing)})"
         suffix = "" if basis == PLAN else f"_{basis}"
         of_costs = [
             (label, _with_legend(compare.costs(comparison, basis, name.partition("_")[0])))
@@ -54,7 +55,7 @@ def write_comparison(comparison: Comparison, directory: Path) -> list[Path]:
             )  # fmt: skip
         ranges = compare.follower_range(comparison, basis)
         if ranges.data:
-            title = f"Follower cost that feasibility_only leaves open {what}"
+            title = f"Follower cost that feasibility alone leaves open {what}"
             pictures[f"follower_range{suffix}"] = panels([("", ranges)], title)
     return [save(drawn, directory, name) for name, drawn in pictures.items()]
 
@@ -65,7 +66,7 @@ def write_qualities(comparison: Comparison, directory: Path) -> list[Path]:
         return []
     bars = compare.indicators(comparison, CLOSED_LOOP, compare.QUALITIES, empty=True)
     figures = [(title, _with_legend(figure)) for title, figure in bars.items()]
-    title = f"Runs by quality of communication, {comparison.pricing} pricing"
+    title = f"Runs by quality of communication, {words(comparison.pricing)}"
     drawn = panels(figures, title, columns=3, width=_BROAD, own_legends=True)
     return [save(drawn, directory, "qualities")]
 
@@ -84,7 +85,7 @@ def write_ensemble(tables: EnsembleTables, directory: Path, name: str) -> list[P
         )  # fmt: skip
     if tables.horizons:
         figures = [
-            (f"{scheme}: {what}", ensemble.horizons(tables, scheme, kpi))
+            (f"{words(scheme)}: {what}", ensemble.horizons(tables, scheme, kpi))
             for kpi, what in (
                 ("horizon_cost", "cost beyond the scenario's own horizon"),
                 ("regret", "regret against perfect foresight"),

@@ -23,6 +23,7 @@ from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unf
 from stackelgrid.analysis.results.significant import significant
 from stackelgrid.analysis.studies import ComparisonStudy, read_comparison
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.words import words
 
 _WHAT = {
     PLAN: (
@@ -52,7 +53,8 @@ def page_of_study(study: ComparisonStudy) -> Page:
     return Page(
         title=f"{summary['scenario']}: coordination schemes compared",
         subtitle=(
-            f"{listed(list(summary['schemes']))}; pricing at the boundary: {comparison.pricing}"
+            f"{listed([words(s) for s in summary['schemes']])}; "
+            f"pricing at the boundary: {words(comparison.pricing)}"
         ),
         verdict=_verdict(study, ended),
         facts=facts_of(summary),
@@ -68,7 +70,7 @@ def finding(comparison: Comparison, basis: str) -> str:
         return "No scheme ended with a cost of its own."
     lowest = float(costs.iloc[0])
     alike = _alike(lowest)
-    best = [str(s) for s in costs.index[costs <= lowest + alike]]
+    best = [words(str(s)) for s in costs.index[costs <= lowest + alike]]
     rest = costs[costs > lowest + alike]
     where = "the plan" if basis == PLAN else "the closed loop"
     if len(costs) == 1:
@@ -92,9 +94,10 @@ def _ranked(comparison: Comparison, basis: str) -> "pd.Series[float]":
 
 def _below(lowest: float, rest: "pd.Series[float]") -> str:
     """Describe the distance to the next and to the most expensive scheme."""
-    texts = [f"{_less(lowest, float(rest.iloc[0]))} less than {rest.index[0]}"]
+    texts = [f"{_less(lowest, float(rest.iloc[0]))} less than {words(str(rest.index[0]))}"]
     if len(rest) > 1:
-        dearest = f"{_less(lowest, float(rest.iloc[-1]))} less than {rest.index[-1]}, the dearest"
+        name = words(str(rest.index[-1]))
+        dearest = f"{_less(lowest, float(rest.iloc[-1]))} less than {name}, the dearest"
         texts.append(dearest)
     return " and ".join(texts)
 
@@ -149,7 +152,7 @@ def _unfinished(study: ComparisonStudy) -> list[str]:
 
 def _failures(comparison: Comparison) -> list[str]:
     failed = [
-        f"{scheme}, {TITLES[basis].lower()}: {status}"
+        f"{words(scheme)}, {TITLES[basis].lower()}: {status}"
         for (basis, scheme), status in comparison.status.items()
         if status != DONE
     ]
@@ -157,8 +160,8 @@ def _failures(comparison: Comparison) -> list[str]:
         count = comparison.totals(basis, "fallbacks").fillna(0.0)
         unit = "plans" if basis == PLAN else "intervals"
         failed += [
-            f"{scheme}, {TITLES[basis].lower()}: {n:.0f} {unit} with a fallback instead of a "
-            "decision; its costs are no result of the scheme"
+            f"{words(str(scheme))}, {TITLES[basis].lower()}: {n:.0f} {unit} with a fallback "
+            "instead of a decision; its costs are no result of the scheme"
             for scheme, n in count.items()
             if n
         ]
@@ -177,8 +180,9 @@ def _open(comparison: Comparison) -> list[str]:
         difference, left = float(costs[cheapest].diff().iloc[1]), float(gaps[cheapest].sum())
         if _alike(float(costs.iloc[0])) < difference < left:
             found.append(
-                f"{TITLES[basis]}: {listed(cheapest)} differ by {difference:,.2f} EUR, less than "
-                f"the {left:,.2f} EUR that the solver leaves open of their own objectives."
+                f"{TITLES[basis]}: {listed([words(s) for s in cheapest])} differ by "
+                f"{difference:,.2f} EUR, less than the {left:,.2f} EUR that the solver leaves "
+                "open of their own objectives."
             )
     return found
 
@@ -236,7 +240,7 @@ def _costs(comparison: Comparison, basis: str) -> tuple[Chart, ...]:
     ]
     if len(follower_ranges(comparison, basis)):
         chart = Chart(
-            "Range left open by feasibility_only",
+            "Range left open by feasibility alone",
             figures.follower_range(comparison, basis),
             "Range of the follower's cost without the requirement of optimality, in EUR.",
             "A program that only requires a feasible follower may return any cost of the bar.",

@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.analysis.ensemble.statistics import EnsembleTables, overview
-from stackelgrid.analysis.ensemble.variants import OWN
+from stackelgrid.analysis.ensemble.variants import OWN, variant_words
 from stackelgrid.analysis.figures import ensemble as figures
 from stackelgrid.analysis.report.page import Chart, Page, ReportTable, Section, Verdict
 from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
 from stackelgrid.analysis.results.significant import significant
 from stackelgrid.analysis.studies import EnsembleStudy, read_ensemble
+from stackelgrid.controllers.words import words
 
 _MOST_FAILURES = 20
 
@@ -31,7 +32,8 @@ def page_of(directory: str | Path) -> Page:
     return Page(
         title=f"{s['scenario']}: cost of forecast errors",
         subtitle=(
-            f"{s['members']} members; error levels {levels}; {listed(list(s.get('schemes', [])))}"
+            f"{s['members']} members; error levels {levels}; "
+            f"{listed([words(name) for name in s.get('schemes', [])])}"
         ),
         verdict=_verdict(study),
         facts=_facts(study),
@@ -53,8 +55,8 @@ def finding(tables: EnsembleTables) -> str:
     share = share[(share["variant"] == OWN) & (share["error_level"] == level)]
     percent = share.set_index("scheme")["mean"]
     clauses = [
-        f"{_clause(row, float(percent.get(row['scheme'], np.nan)))} with {row['scheme']}"
-        for _, row in rows.iterrows()
+        f"{_clause(row, float(percent.get(scheme, np.nan)))} with {words(str(scheme))}"
+        for scheme, (_, row) in zip(rows["scheme"], rows.iterrows(), strict=True)
     ]
     return f"Beyond perfect foresight, errors of level {level:g} cost {listed(clauses)}."
 
@@ -114,8 +116,8 @@ def _notices(study: EnsembleStudy) -> list[str]:
     beyond = tables.of("intervals_beyond_limits")
     beyond = beyond[(beyond["variant"] == OWN) & (beyond["mean"] > 0.0)]
     found += [
-        f"{row['scheme']}, level {row['error_level']:g}: {significant(row['mean'], 2)} intervals "
-        "of a run are beyond a limit on the average."
+        f"{words(str(row['scheme']))}, level {row['error_level']:g}: "
+        f"{significant(row['mean'], 2)} intervals of a run are beyond a limit on the average."
         for _, row in beyond.iterrows()
     ]
     few = int(tables.of("cost")["members"].min())
@@ -160,8 +162,8 @@ def _figures(tables: EnsembleTables) -> Section:
 def _horizons(tables: EnsembleTables) -> Section:
     text = "Cost of another horizon beyond that of the scenario's own, with the same errors."
     charts = tuple(
-        Chart.of(f"Other horizons with {scheme}", figures.horizons, tables, scheme, wide=True)
-        for scheme in tables.schemes
+        Chart.of(f"Other horizons with {words(s)}", figures.horizons, tables, s, wide=True)
+        for s in tables.schemes
     )
     return Section("Other horizons", (text,), charts)
 
@@ -176,11 +178,12 @@ def _failures(study: EnsembleStudy) -> Section:
     failed = study.summary.get("failed", [])
     rows = tuple(
         (
-            f"{f['error_level']:g}", str(f["scheme"]), str(f["variant"]), str(f["member"]),
+            f"{f['error_level']:g}", words(str(f["scheme"])), variant_words(str(f["variant"])),
+            str(f["member"]),
             " ".join(str(f["reason"]).split()),
         )
         for f in failed[:_MOST_FAILURES]
     )  # fmt: skip
     more = f"The first {_MOST_FAILURES} of {len(failed)}." if len(failed) > _MOST_FAILURES else ""
-    columns = ("error level", "scheme", "variant", "member", "reason")
+    columns = ("error level", "scheme", "horizon", "member", "reason")
     return Section("Runs that failed", (), (), (ReportTable("Failures", columns, rows, more),))

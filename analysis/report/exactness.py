@@ -22,6 +22,7 @@ from stackelgrid.analysis.studies import SweepStudy, read_sweep
 from stackelgrid.analysis.study_columns import DIMENSIONS
 from stackelgrid.controllers.explanation import point_explanation
 from stackelgrid.controllers.verdict import EXACT, INFEASIBLE
+from stackelgrid.controllers.words import words
 
 _NOT_COVERED = "the a priori conditions do not cover feeders with charging, iron losses or shunts"
 _MOST_PAIRS = 3
@@ -97,9 +98,10 @@ def _facts(study: SweepStudy) -> tuple[tuple[str, str], ...]:
         f"{name.removesuffix('_s')} {duration(float(points[name].sum()))}"
         for name in ("build_s", "solve_s", "certify_s")
     )
+    design = words(str(s.get("design", "grid")))
     return (
         *facts_of(s),
-        ("Points", f"{len(points):,} of {s['points_planned']:,} ({s.get('design', 'grid')})"),
+        ("Points", f"{len(points):,} of {s['points_planned']:,} ({design})"),
         ("Worker processes", str(s.get("workers", "unknown"))),
         ("Time of all workers", timed),
     )
@@ -198,7 +200,7 @@ def _stops(tables: SweepTables) -> list[ReportTable]:
     columns = [*others, "last_exact", "first_inexact", "last_predicted", "first_not_predicted"]
     texts = shown[columns].map(number)
     texts["fails at the first inexact point"] = shown["failing_conditions"].replace("", "-")
-    texts = texts.rename(columns=lambda c: DIMENSIONS.get(c, c.replace("_", " ")))
+    texts = texts.rename(columns=words)
     more = f"The first {_MOST_ROWS} of {len(stops)} rows; stops.csv has all."
     note = more if len(stops) > _MOST_ROWS else ""
     return [frame_table(texts, f"{DIMENSIONS[along]} up to which points are exact", note)]

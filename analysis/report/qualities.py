@@ -9,6 +9,7 @@ from stackelgrid.analysis.results.significant import significant
 from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.studies import ComparisonStudy
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.words import words
 from stackelgrid.profiles.errors import StackelgridError
 
 
@@ -16,12 +17,17 @@ def page_of_study(study: ComparisonStudy) -> Page:
     """Return the report of a comparison of qualities."""
     comparison, summary = study.comparison, study.summary
     failed = [
-        f"{name}: {status}" for (_, name), status in comparison.status.items() if status != DONE
+        f"{words(name)}: {status}"
+        for (_, name), status in comparison.status.items()
+        if status != DONE
     ]
     planned = list(summary["qualities"])
     return Page(
         title=f"{summary['scenario']}: qualities of communication compared",
-        subtitle=f"{listed(planned)}; pricing at the boundary: {comparison.pricing}",
+        subtitle=(
+            f"{listed([words(q) for q in planned])}; "
+            f"pricing at the boundary: {words(comparison.pricing)}"
+        ),
         verdict=_verdict(study),
         facts=facts_of(summary),
         sections=(*_sections(comparison), *_negotiations(study)),
@@ -40,20 +46,20 @@ def finding(comparison: Comparison) -> str:
     cost = comparison.totals(CLOSED_LOOP, "total_cost_corrected")
     others = [str(q) for q in extra.index if q != first]
     if first not in extra.index or not others:
-        return f"Nothing can be compared: {first} and another run have to end."
+        return f"Nothing can be compared: {words(first)} and another run have to end."
     alike = tolerances.COST_ALIKE * max(abs(float(cost[first])), 1.0)
     texts = []
     for quality in others:
         value, percent = float(extra[quality]), abs(float(share[quality]))
         more = "more" if value > 0.0 else "less"
         text = f"{abs(value):,.2f} EUR ({significant(percent, 2)} %) {more}"
-        texts.append(f"{quality} costs {'the same' if abs(value) <= alike else text}")
-    return f"Against {first} communication {listed(texts)}; {_kept(comparison)}."
+        texts.append(f"{words(quality)} costs {'the same' if abs(value) <= alike else text}")
+    return f"Against {words(first)} communication {listed(texts)}; {_kept(comparison)}."
 
 
 def _kept(comparison: Comparison) -> str:
     old = comparison.totals(CLOSED_LOOP, "agents_fallback").fillna(0.0)
-    texts = [f"{n:.0f} times with {quality}" for quality, n in old.items() if n]
+    texts = [f"{n:.0f} times with {words(str(quality))}" for quality, n in old.items() if n]
     if not texts:
         return "no agent ever kept an old schedule"
     return f"agents kept an old schedule {listed(texts)}"
@@ -100,7 +106,7 @@ def _negotiations(study: ComparisonStudy) -> list[Section]:
         ]
         charts = (*negotiation_charts(run), *rounds)
         if charts:
-            sections.append(Section(f"Negotiations with {name}", (), charts))
+            sections.append(Section(f"Negotiations with {words(name)}", (), charts))
     return sections
 
 

@@ -9,6 +9,7 @@ from stackelgrid.analysis.results.axes import LEVELS, Clock, clock, copies
 from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.results.findings import findings, sentence
 from stackelgrid.analysis.run import Run
+from stackelgrid.controllers.words import words
 
 # tables required for a report; without other tables only their sections are left out
 _NEEDED = ("interval", "bus", "branch", "device")
@@ -85,7 +86,7 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     number = Counter(grid.level for grid in run.grids.values())
     grids = ", ".join(f"{number[level]} {name}" for level, name in LEVELS.items() if number[level])
     total = sum(copies(run).values())
-    mode = str(run.scenario.get("horizon", {}).get("mode", "rolling")).replace("_", " ")
+    mode = words(str(run.scenario.get("horizon", {}).get("mode", "rolling")))
     costs = {"Cost of the system": cost["total"]}
     if len(run.grids) > 1:
         costs |= {"Leaders": cost["leader"], "Follower": cost["follower"]}
@@ -96,14 +97,14 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
         text = f"{stored['start_mwh']:,.3f} to {stored['end_mwh']:,.3f} MWh"
         ends = [("Stored energy, start to end", text)]
     return (
-        ("Status", {"done": "done", "running": "going on"}.get(run.status, run.status)),
+        ("Status", words(run.status)),
         ("Intervals", f"{s['intervals_done']} of {s['intervals_planned']}, {mode}"),
         ("Grids", f"{grids}; {total} with all copies" if total > len(run.grids) else grids),
-        ("Scheme", str(bilevel["scheme"]).replace("_", " ")),
-        ("Pricing at the boundary", str(bilevel["pricing"])),
-        ("Coordination", str(run.scenario.get("coordination", "central")).replace("_", " ")),
+        ("Scheme", words(str(bilevel["scheme"]))),
+        ("Pricing at the boundary", words(str(bilevel["pricing"]))),
+        ("Coordination", words(str(run.scenario.get("coordination", "central")))),
         ("Seed", str(s["seed"])),
-        ("Solvers", f"{solver['conic']}, {solver['mixed_integer']}"),
+        ("Solvers", ", ".join(words(solver[k]) for k in ("conic", "mixed_integer"))),
         *((label, _known(eur, ",.2f", " EUR")) for label, eur in costs.items()),
         *ends,
         ("Largest gap of a plan", _known(bilevel["max_relative_gap"], ".1e")),

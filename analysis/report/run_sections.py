@@ -28,6 +28,7 @@ from stackelgrid.analysis.results.limits import has_network
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.registry import kinds
+from stackelgrid.controllers.words import words
 
 SectionOf = Callable[[Run, Clock], Section | None]
 
@@ -36,8 +37,8 @@ def what_ran(run: Run, when: Clock) -> Section:
     """Build the section on solvers and their choice, notices of the log, and grids."""
     solver = run.summary["solver"]
     text = [
-        f"Conic programs were solved by {solver['conic']}, mixed-integer ones by "
-        f"{solver['mixed_integer']} ({solver['version']})."
+        f"Conic programs were solved by {words(solver['conic'])}, mixed-integer ones by "
+        f"{words(solver['mixed_integer'])} ({solver['version']})."
     ]
     if solver["fallback_reason"]:
         text.append(f"They stand in for MOSEK: {solver['fallback_reason']}.")

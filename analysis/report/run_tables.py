@@ -12,6 +12,7 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.controllers.explanation import reasons, violations_text
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE
+from stackelgrid.controllers.words import words
 
 _MOST_ROWS = 12
 
@@ -36,7 +37,7 @@ def grid_table(run: Run) -> ReportTable:
                 str(count[name]),
                 str(buses.get(name, 0)),
                 *numbers,
-                ", ".join(sorted(solvers.get(name, []))),
+                ", ".join(words(solver) for solver in sorted(solvers.get(name, [])) if solver),
             )
         )
     columns = ("grid", "level", "connected at", "copies", "buses", *(k.label for k in kinds()))

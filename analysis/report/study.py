@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from stackelgrid.analysis.report.page import ReportTable
+from stackelgrid.controllers.words import words
 
 _STATES = {
     "running": "is going on, or was killed",
@@ -19,14 +20,15 @@ def facts_of(summary: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     solver = summary.get("solver") or {}
     facts = [
         ("Scenario", str(summary["scenario"])),
-        ("Status", str(summary["status"])),
+        ("Status", words(str(summary["status"]))),
         ("Seed", str(summary.get("seed", "unknown"))),
         ("stackelgrid", str(summary["version"])),
     ]
     for key, label in (("conic", "Conic solver"), ("mixed_integer", "Mixed-integer solver")):
         if solver.get(key):
             version = solver.get("version") if key == "mixed_integer" else ""
-            facts.append((label, f"{solver[key]} ({version})" if version else str(solver[key])))
+            name = words(str(solver[key]))
+            facts.append((label, f"{name} ({version})" if version else name))
     if solver.get("fallback_reason"):
         facts.append(("Why this solver", str(solver["fallback_reason"])))
     facts.append(("Wall-clock time", duration(float(summary["wall_s"]))))

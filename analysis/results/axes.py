@@ -7,8 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stackelgrid.analysis.results.record import RunRecord
+from stackelgrid.controllers.words import words
 
-LEVELS = {"transmission": "transmission", "mv": "medium voltage", "lv": "low voltage"}
+LEVELS = {level: words(level) for level in ("transmission", "mv", "lv")}
 
 
 @dataclass(frozen=True)

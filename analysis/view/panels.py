@@ -14,6 +14,7 @@ from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.explanation import Row, explanation, worse_verdict
 from stackelgrid.controllers.verdict import exactness_asked
+from stackelgrid.controllers.words import words
 
 _NOT_YET = "No interval is on record yet."
 _MARKETS = {"grid": "with the grid", "inside": "inside the feeder", "across": "across feeders"}
@@ -59,7 +60,7 @@ def why(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
         return _why_all(rows)
     row: Row = rows.to_dict("records")[0]
     facts = {
-        "solver": f"{row['solver']} ({row['status']})" if row["solver"] else "none",
+        "solver": f"{words(row['solver'])} ({words(row['status'])})" if row["solver"] else "none",
         "gap": f"{row['gap']:.1e}" if pd.notna(row["gap"]) else "none",
         "solve time": f"{row['solve_s']:.2f} s",
         "power flows until the interfaces agreed": f"{row['rounds']}",
@@ -162,7 +163,8 @@ def decision(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
             parts.append(html.P(f"Decided at {run.times[last]:%d %b %H:%M}; held since."))
         rows = decided[decided["interval"] == last]
         first = rows.iloc[0]
-        parts.append(html.P(f"Scheme {first['scheme']}, payment by {first['pricing']}."))
+        scheme, pricing = words(first["scheme"]), words(first["pricing"])
+        parts.append(html.P(f"Scheme {scheme}, payment by {pricing}."))
         parts.append(_stages(rows))
         interval = last
     parts += _negotiations(run, interval, followers, grids)
@@ -171,7 +173,7 @@ def decision(run: LiveRun, interval: int, grids: Sequence[str]) -> Component:
     if "ldd_admm" in (kind, scenario.get("controller")):
         parts += _rounds(run, interval, followers)
     else:
-        parts.append(html.P(f"There are no negotiations in this run (coordination {kind})."))
+        parts.append(html.P(f"There are no negotiations in this run (coordination {words(kind)})."))
     return html.Div(parts)
 
 

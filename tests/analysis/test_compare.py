@@ -50,19 +50,19 @@ def comparison():
 
 def test_total_table_says_why_a_scheme_failed(comparison):
     table = total_table(comparison, PLAN)
-    assert list(table.columns) == ["bottom_up", "feasibility_only", "integrated"]
+    assert list(table.columns) == ["bottom-up", "feasibility only", "integrated"]
     assert list(table.loc["status"]) == ["done", "done", "failed: RuntimeError: no | luck at all"]
-    assert list(table.loc["total_cost (EUR)"]) == ["111.11", "120.00", "-"]
-    assert table.loc["gap", "bottom_up"] == "2.0e-04"
-    assert "self_consumption" not in table.index
+    assert list(table.loc["cost of the system, EUR"]) == ["111.11", "120.00", "-"]
+    assert table.loc["relative gap", "bottom-up"] == "2.0e-04"
+    assert "self-consumption" not in table.index
     assert comparison.failed() == ("integrated",)
     assert comparison.bases == (PLAN,)
 
 
 def test_table_by_grid(comparison):
     table = grid_table(comparison, PLAN)
-    assert list(table.loc[("a", "leader_cost (EUR)")]) == ["0.00", "0.00", "-"]
-    assert list(table.loc[("mv", "follower_max (EUR)")]) == ["-", "2.00", "-"]
+    assert list(table.loc[("a", "cost of the leaders, EUR")]) == ["0.00", "0.00", "-"]
+    assert list(table.loc[("mv", "follower's highest possible cost, EUR")]) == ["-", "2.00", "-"]
 
 
 def test_markdown_has_one_width(comparison):

@@ -129,7 +129,7 @@ CASES = {
     "a mended violation": (
         {"recovery": "pv_curtailment", "verdict_before": "infeasible",
          "violation_before_pu": 0.0123}, (0, 0.0),
-        "recovered by pv curtailment (at first infeasible, 0.012 beyond a limit, in p.u. or as a "
+        "recovered by PV curtailment (at first infeasible, 0.012 beyond a limit, in p.u. or as a "
         "share of a rating)",
     ),
     "a mended plan that had diverged": (
@@ -140,7 +140,7 @@ CASES = {
     "a plan that could not be mended": (
         {"verdict": "infeasible", "violation_pu": 0.02, "worst": "bus 3",
          "recovery_tried": "loss_price x 5, pv_curtailment x 1"}, (2, 0.02),
-        "planned bus 3: 0.02 p.u. beyond the limit; recovery tried (loss price x 5, pv "
+        "planned bus 3: 0.02 p.u. beyond the limit; recovery tried (loss price x 5, PV "
         "curtailment x 1), nothing was better",
     ),
 }  # fmt: skip

@@ -16,6 +16,7 @@ from stackelgrid.analysis.figures import ensemble as of_ensemble
 from stackelgrid.analysis.figures import exactness as of_sweep
 from stackelgrid.analysis.figures import negotiation as of_rounds
 from stackelgrid.analysis.kpis.indicators import TOTAL, Row, frame_of
+from stackelgrid.controllers.words import words
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_costs_are_drawn_beyond_the_lowest(comparison):
     figure = of_schemes.costs(comparison, PLAN)
     assert list(figure.data[0].x) == [10.0, 0.0, 250.0]
     labels = figure.layout.yaxis.ticktext
-    assert labels[0] == "<b>bottom_up</b><br>1,010.00 EUR"
+    assert labels[0] == "<b>bottom-up</b><br>1,010.00 EUR"
     assert labels[1] == "<b>integrated</b><br>1,000.00 EUR, the lowest"
     assert figure.layout.xaxis.title.text == "EUR beyond the lowest"
     # the first is on top
@@ -46,7 +47,7 @@ def test_indicators_without_a_value_are_left_out(comparison):
 
 def test_exchanges_hold_to_the_end_of_their_step(comparison):
     figure = of_schemes.exchange(comparison, PLAN)
-    assert [t.name for t in figure.data] == list(COSTS)
+    assert [t.name for t in figure.data] == [words(s) for s in COSTS]
     assert list(figure.data[0].x) == [0.0, 1.0, 2.0]
     assert list(figure.data[0].y) == [2.0, 3.0, 3.0]
     assert figure.data[0].line.shape == "hv"
@@ -137,7 +138,7 @@ def test_key_figures_have_perfect_foresight_beside(ensemble_tables):
         "Imbalance, all boundaries",
     ]
     names = [t.name for t in figures["Cost"].data]
-    assert names == ["bottom_up", "bottom_up, perfect foresight"]
+    assert names == ["bottom-up", "bottom-up, perfect foresight"]
     assert figures["Cost"].data[0].y[0] == 1020.0
     told = {title: str(f.data[0].customdata[0]) for title, f in figures.items()}
     assert told["Cost"] == "1,020.00 EUR (995.16 to 1,044.84)"

@@ -19,6 +19,7 @@ from stackelgrid.analysis.report import exactness as of_sweep
 from stackelgrid.analysis.report import qualities as of_qualities
 from stackelgrid.analysis.report.kinds import study_page, write_study_report
 from stackelgrid.analysis.studies import read_comparison
+from stackelgrid.controllers.words import words
 
 STUDIES = ("compared", "compared_qualities", "swept", "ensembled")
 
@@ -53,7 +54,7 @@ def made(basis=PLAN, cost="total_cost", **values):
 def test_the_cheapest_scheme_is_named_with_what_a_bound_proves(compared, comparison):
     sentence = (
         "integrated is cheapest in the plan with 1,000.00 EUR: 10.00 EUR (0.99 %) less than "
-        "bottom_up and 250.00 EUR (20 %) less than uncoordinated, the dearest; the bound of "
+        "bottom-up and 250.00 EUR (20 %) less than uncoordinated, the dearest; the bound of "
         "integrated proves that no plan can cost less."
     )
     assert of_schemes.finding(comparison, PLAN) == sentence
@@ -61,10 +62,10 @@ def test_the_cheapest_scheme_is_named_with_what_a_bound_proves(compared, compari
     assert page.verdict.state == "good"
     assert page.verdict.sentence == sentence
     assert page.notices == ()
-    assert dict(page.facts)["Mixed-integer solver"] == "misocp (1.2)"
-    row = cells(page, "All active networks together, all copies")["total_cost (EUR)"]
-    assert [float(row[s]) for s in COSTS] == list(COSTS.values())
-    assert cells(page, "Every grid, all its copies")["mv1"]["bottom_up"] == "5.000"
+    assert dict(page.facts)["Mixed-integer solver"] == "Clarabel with HiGHS (1.2)"
+    row = cells(page, "All active networks together, all copies")["cost of the system, EUR"]
+    assert [float(row[words(s)]) for s in COSTS] == list(COSTS.values())
+    assert cells(page, "Every grid, all its copies")["mv1"]["bottom-up"] == "5.000"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +140,7 @@ def test_a_comparison_with_failures_fallbacks_and_open_gaps_says_so(compared, co
     study = replace(read_comparison(compared), comparison=comparison)
     page = of_schemes.page_of_study(study)
     assert page.verdict.state == "warning"
-    assert page.notices[0] == "top_down, plan: failed: no luck"
+    assert page.notices[0] == "top-down, plan: failed: no luck"
     assert page.notices[1].startswith("fallen, plan: 1 plans with a fallback")
     assert page.notices[2].startswith("Plan: integrated and diagonalization differ by 0.50 EUR, ")
     assert "the 0.70 EUR that the solver leaves open" in page.notices[2]
@@ -222,7 +223,7 @@ def test_what_errors_cost_with_its_interval(ensembled, ensemble_tables):
     # mean 20, Student's t of 2 degrees 4.3027 x standard error 10 / sqrt(3)
     sentence = (
         "Beyond perfect foresight, errors of level 1 cost 20.00 EUR (2 %; 95 % confidence: -4.84 "
-        "to 44.84 EUR; not distinguishable from zero; 3 members) with bottom_up."
+        "to 44.84 EUR; not distinguishable from zero; 3 members) with bottom-up."
     )
     assert of_ensemble.finding(ensemble_tables) == sentence
     page = study_page(ensembled)
@@ -231,8 +232,8 @@ def test_what_errors_cost_with_its_interval(ensembled, ensemble_tables):
     row = next(t for s in page.sections for t in s.tables).rows[1]
     assert row[:6] == (
         "1",
-        "bottom_up",
-        "scenario",
+        "bottom-up",
+        "own horizon",
         "3",
         "1,020\u00a0±\u00a025",
         "20\u00a0±\u00a025",
@@ -244,7 +245,7 @@ def test_one_member_has_no_interval_and_level_one_is_told():
     tables = EnsembleTables(kpis, statistics_of(kpis))
     assert of_ensemble.finding(tables) == (
         "Beyond perfect foresight, errors of level 1 cost 5.00 EUR (0.5 %; one member: no "
-        "confidence interval) with bottom_up."
+        "confidence interval) with bottom-up."
     )
 
 
@@ -254,7 +255,7 @@ def test_failed_runs_of_an_ensemble_are_named(ensembled):
     page = study_page(ensembled)
     assert page.verdict.state == "warning"
     assert page.notices[0].startswith("1 of 6 runs failed")
-    assert page.sections[-1].tables[0].rows == (("1", "bottom_up", "scenario", "2", "no luck"),)
+    assert page.sections[-1].tables[0].rows == (("1", "bottom-up", "own horizon", "2", "no luck"),)
 
 
 def test_an_ensemble_without_a_run_is_bad(ensembled):

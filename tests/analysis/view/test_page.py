@@ -220,7 +220,7 @@ def test_trades_of_several_grids_are_those_of_all_copies(tmp_path):
 
 def test_a_run_that_negotiates_nothing_says_so(live):
     text = text_of(panels.decision(live, 3, ["lv1"]))
-    assert "bottom_up" in text
+    assert "bottom-up" in text
     assert "There are no negotiations in this run (coordination central)" in text
 
 
@@ -235,7 +235,7 @@ def test_a_decision_of_one_grid_is_that_of_the_stages_it_leads_or_follows_in(tmp
     live = LiveRun(RecordedRun(tmp_path / "run", grids, 3, negotiated=True).record(2).directory)
     for grid in ("tn", "lv1"):  # the only stage is that of tn
         text = text_of(panels.decision(live, 1, [grid]))
-        assert "Scheme bottom_up" in text
+        assert "Scheme bottom-up" in text
         assert "tn: committed version 1" in text
     text = text_of(panels.decision(live, 1, ["lv2"]))
     assert "Scheme" not in text
