@@ -35,27 +35,27 @@ _ROLES = {
 
 def keys_table(section: type[BaseModel]) -> str:
     """Markdown of the keys of a section, in the order of the code."""
-    lines = ["| key | unit | accepted | default | meaning |", "|---|---|---|---|---|"]
+    lines = ["| key | meaning | unit | accepted | default |", "|---|---|---|---|---|"]
     meanings = meanings_of(section)
     for name, field in section.model_fields.items():
         key = field.alias or name
-        cells = (f"`{key}`", unit_of(key), accepted(field), default(field), meanings[name])
+        cells = (f"`{key}`", meanings[name], unit_of(key), accepted(field), default(field))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(["", *lines, ""])
 
 
 def quantities_table(kind: type[DeviceKind]) -> str:
     """Markdown of the quantities of a kind, with their columns in the tables of a run."""
-    lines = ["| quantity | unit | meaning | use | in `device` | in `interval` |"]
+    lines = ["| quantity | meaning | unit | use | in `device` | in `interval` |"]
     lines.append("|---|---|---|---|---|---|")
     for q in kind.quantities:
         uses = ", ".join(word for role, word in _ROLES.items() if role in q.roles)
         column = f"`{q.column}`" if q.column else ""
         total = f"`{q.name}`: {q.total}" if q.total else ""
-        cells = (f"`{q.name}`", q.unit, q.meaning, uses, column, total)
+        cells = (f"`{q.name}`", q.meaning, q.unit, uses, column, total)
         lines.append("| " + " | ".join(cells) + " |")
     if kind.cost_column:
-        lines.append(f"| cost | EUR | {kind.cost_meaning} | result |  | `{kind.cost_column}` |")
+        lines.append(f"| cost | {kind.cost_meaning} | EUR | result |  | `{kind.cost_column}` |")
     return "\n".join(["", *lines, ""])
 
 

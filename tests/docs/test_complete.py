@@ -65,8 +65,8 @@ def test_a_changed_page_is_noticed(tmp_path):
         copy.write_text(page.read_text(encoding="utf-8"), encoding="utf-8")
     change("results.md", "| `vm_pu` | p.u. | realised", "| `vm_pu` | kV | realised")
     change("index.md", "**Leaders decide first.**", "**Leaders decide last.**")
-    change("components/battery.md", "| `e_min_mwh` | MWh |", "| `e_min_mwh` | kWh |")
-    change("components/pv.md", "`pv_q_mvar` | MVAr |", "`pv_q_mvar` | kvar |")
+    change("components/battery.md", "Least stored energy. | MWh |", "Least stored energy. | kWh |")
+    change("components/pv.md", "when injecting | MVAr |", "when injecting | kvar |")
     change("components/unit.md", r"\underline{p} \le p_t \le", r"\underline{p} \le p_t <")
     done = subprocess.run(
         [sys.executable, str(tmp_path / "docs" / "hooks" / "columns.py"), "--check"],
