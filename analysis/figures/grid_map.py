@@ -1,12 +1,19 @@
-"""Positions of a grid's buses on a map: the net's coordinates, or a computed layout."""
+"""Positions of a grid's buses on a map: a tree if it is radial, otherwise its coordinates.
 
+Report and page place buses by this one rule. A radial grid is a tree from the bus that supplies it,
+whatever its coordinates: they often are made up, and a tree is read faster. A meshed grid has the
+coordinates of its net, or a computed layout.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import networkx as nx
 import numpy as np
 import pandas as pd
 
-from stackelgrid.analysis.exactness.feeder_tree import tree_places
+from stackelgrid.analysis.figures.tree_layout import tree_places
 
 _BESIDE = 0.05  # share of the grid's extent: distance of a bus without coordinates to its neighbour
 _MESHED_MOST = 400  # buses; above, distances between all pairs take too long
@@ -14,15 +21,18 @@ _MESHED_MOST = 400  # buses; above, distances between all pairs take too long
 
 @dataclass(frozen=True)
 class GridMap:
-    """Positions of one grid: `buses` (index bus; x, y, name), `branches` (element, index, ends).
+    """Positions of one grid: `buses` (index bus; x, y, name, label, side), `branches`, `heads`.
 
-    `surveyed` is True if positions are the net's coordinates; otherwise they show connections, not
-    distances. `branches` has columns element, index, name, bus, to_bus; `heads` are the buses that
-    supply the grid.
+    `label` is the text at a bus on a map, its number as in the tables; `side` is where it hides no
+    line: above, below or right. `branches` has columns element, index, name, bus, to_bus; `heads`
+    are the buses that supply the grid. `tree` is True if the grid is radial: x is the number of
+    branches from the head, y the row. `surveyed` is True if positions are the net's coordinates;
+    all others show connections, not distances.
     """
 
     buses: pd.DataFrame
     branches: pd.DataFrame
+    tree: bool
     surveyed: bool
     heads: tuple[int, ...]
 
@@ -40,15 +50,47 @@ def grid_map(network: pd.DataFrame, grid: str) -> GridMap:
     graph = nx.Graph()
     graph.add_nodes_from(int(b) for b in buses.index)
     graph.add_edges_from(branches[["bus", "to_bus"]].to_numpy(int).tolist())
+    tree = nx.is_forest(graph)
     known = buses[["x", "y"]].notna().all(axis=1)
-    surveyed = bool(known.mean() >= 0.5) and _spread(buses[known])
-    if surveyed:
+    surveyed = bool(not tree and known.mean() >= 0.5) and _spread(buses[known])
+    if tree:
+        root = heads[0] if heads else int(buses.index[0])
+        _place(buses, {b: (x, -row) for b, (x, row) in tree_places(graph, root).items()})
+    elif surveyed:
         _place_beside(buses, graph, known)
     else:
-        root = heads[0] if heads else int(buses.index[0])
-        for bus, (x, y) in _computed(graph, root).items():
-            buses.loc[bus, ["x", "y"]] = x, y
-    return GridMap(buses, branches, surveyed, heads)
+        _place(buses, _by_distance(graph))
+    buses["label"] = [str(bus) for bus in buses.index]
+    buses["side"] = _sides(buses, graph, tree)
+    return GridMap(buses, branches, tree, surveyed, heads)
+
+
+def equal_grids(network: pd.DataFrame, grids: Sequence[str]) -> list[list[str]]:
+    """Group grids whose buses, branches and heads are the same, in the order given."""
+    columns = ["element", "index", "name", "bus", "to_bus"]
+    drawn = network[network["element"].isin(["bus", "line", "trafo", "ext_grid"])]
+    groups: dict[tuple[Any, ...], list[str]] = {}
+    for grid in grids:
+        own = drawn.loc[drawn["grid"] == grid, columns]
+        groups.setdefault(tuple(own.itertuples(index=False, name=None)), []).append(grid)
+    return list(groups.values())
+
+
+def _place(buses: pd.DataFrame, places: Mapping[int, tuple[float, float]]) -> None:
+    for bus, (x, y) in places.items():
+        buses.loc[bus, ["x", "y"]] = float(x), float(y)
+
+
+def _sides(buses: pd.DataFrame, graph: nx.Graph, tree: bool) -> list[str]:
+    """Return the side of each bus on which its label hides the fewest lines."""
+    height = dict(zip(buses.index.to_list(), buses["y"].to_list(), strict=True))
+    sides = []
+    for bus in map(int, buses.index):
+        up = sum(height[n] > height[bus] for n in graph[bus])
+        down = sum(height[n] < height[bus] for n in graph[bus])
+        end = tree and len(graph[bus]) == 1 and up + down  # the end of a branch off a row
+        sides.append("right" if end else "above" if up <= down else "below")
+    return sides
 
 
 def _spread(buses: pd.DataFrame) -> bool:
@@ -84,28 +126,10 @@ def _place_beside(buses: pd.DataFrame, graph: nx.Graph, known: pd.Series) -> Non
         missing = left
 
 
-def _computed(graph: nx.Graph, root: int) -> dict[int, tuple[float, float]]:
-    """Compute the layout of a grid: a tree from the root to the right, otherwise by distances."""
-    if nx.is_forest(graph):
-        return _tree(graph, root)
+def _by_distance(graph: nx.Graph) -> dict[int, tuple[float, float]]:
+    """Lay out a meshed grid by the number of branches between its buses."""
     if len(graph) <= _MESHED_MOST:
         found = nx.kamada_kawai_layout(graph)
     else:
         found = nx.spring_layout(graph, seed=0)
     return {int(bus): (float(x), float(y)) for bus, (x, y) in found.items()}
-
-
-def _tree(graph: nx.Graph, root: int) -> dict[int, tuple[float, float]]:
-    """Lay out a tree: x is the depth from the root, y the row; islands follow below."""
-    place: dict[int, tuple[float, float]] = {}
-    rows = 0
-    roots = [root] + [min(c) for c in nx.connected_components(graph) if root not in c]
-    for start in roots:
-        lines = list(nx.bfs_edges(graph, start, sort_neighbors=sorted))
-        buses = [start, *(bus for _, bus in lines)]
-        number = {bus: k for k, bus in enumerate(buses)}
-        depth, row = tree_places([number[above] for above, _ in lines])
-        for bus, x, y in zip(buses, depth, row, strict=True):
-            place[bus] = (float(x), -float(rows + y))
-        rows += int(row.max()) + 1
-    return place

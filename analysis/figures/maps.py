@@ -1,5 +1,7 @@
 """Maps of grids: voltages at the buses and loadings of the branches in one interval."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -19,6 +21,8 @@ _CLASSES = (
     (np.inf, "above 100 %", style.VERMILION, 4.0),
 )
 _LEAST_RANGE_PU = 0.01  # voltages closer to 1 than this are pale
+_TEXT = {"above": "top center", "below": "bottom center", "right": "middle right"}
+_SMALL = 60  # buses from which a grid is drawn with small marks, and without some numbers
 
 
 def worst_interval(run: Run, grid: str) -> int:
@@ -52,51 +56,88 @@ def voltage_map(
     span = voltage_range(run, [grid]) if range_pu is None else range_pu
     found = grid_map(run.network, grid)
     state = _state(run, grid, at, found)
-    hidden = {"visible": False}
-    axes = {"xaxis": hidden, "yaxis": {**hidden, "scaleanchor": "x", "scaleratio": 1.0}}
-    margin = {"l": 6, "r": 6, "t": 30, "b": 6}
-    figure = go.Figure(layout=style.layout(height=430, hovermode="closest", margin=margin, **axes))
+    figure = go.Figure(layout=_layout(found))
     _draw_branches(figure, run, grid, at, found)
-    figure.add_trace(
-        go.Scatter(
-            x=state["x"],
-            y=state["y"],
-            mode="markers",
-            name="bus",
-            showlegend=False,
-            marker={
-                "size": 11 if len(state) < 60 else 7,
-                "color": state["vm_pu"],
-                "colorscale": style.VOLTAGE_SCALE,
-                "cmin": 1.0 - span,
-                "cmax": 1.0 + span,
-                "line": {
-                    "color": [style.INK if beyond else "#8a8a8a" for beyond in state["beyond"]],
-                    "width": [2.5 if beyond else 0.7 for beyond in state["beyond"]],
-                },
-                "colorbar": {
-                    "title": {"text": "voltage in p.u.", "side": "top", "font": {"size": 11}},
-                    "orientation": "h",
-                    "y": -0.02,
-                    "yanchor": "top",
-                    "thickness": 9,
-                    "len": 0.7,
-                    "tickfont": {"size": 11},
-                    "tickvals": [1.0 + share * span for share in (-1.0, -0.5, 0.0, 0.5, 1.0)],
-                    "tickformat": ".3~f",
-                },
-            },
-            text=state["label"],
-            hovertemplate="%{text}<extra></extra>",
-        )
-    )
-    heads = found.buses.loc[found.buses.index.isin(found.heads)]
-    head = {"symbol": "square-open", "size": 17, "color": style.INK, "line": {"width": 2}}
-    figure.add_trace(marks(heads["x"], heads["y"], "fed from here", head))
+    figure.add_trace(_buses(state, span, found))
+    head = {"symbol": "square-open", "size": 13, "color": style.INK, "line": {"width": 1}}
+    figure.add_trace(marks([None], [None], "fed from here", head))
     if state["beyond"].any():
         ring = {"size": 11, "color": "#ffffff", "line": {"color": style.INK, "width": 2.5}}
         figure.add_trace(marks([None], [None], "beyond its limit", ring))
     return figure
+
+
+def _layout(found: GridMap) -> dict[str, Any]:
+    """Layout of a map: a tree fills its width, a row has the height of a bus and its number."""
+    across, along = (_around(found.buses[axis]) for axis in ("x", "y"))
+    x: dict[str, Any] = {"visible": False, "range": across}
+    y: dict[str, Any] = {"visible": False, "range": along}
+    height = 430
+    if found.tree:
+        row = 30 if len(found.buses) >= _SMALL else 40  # px for a bus and its number
+        height = int(row * (along[1] - along[0])) + 90
+    else:
+        y |= {"scaleanchor": "x", "scaleratio": 1.0}
+    margin = {"l": 6, "r": 6, "t": 30, "b": 60}
+    return style.layout(height=height, hovermode="closest", margin=margin, xaxis=x, yaxis=y)
+
+
+def _around(values: pd.Series) -> list[float]:
+    """Range with room for marks at its ends: a tree's places are whole numbers."""
+    low, high = float(values.min()), float(values.max())
+    room = max(0.7, 0.04 * (high - low)) if high - low >= 1.0 else 0.1 * (high - low) + 1e-3
+    return [low - room, high + room]
+
+
+def _buses(state: pd.DataFrame, span: float, found: GridMap) -> go.Scatter:
+    """Buses in the colour of their voltage, with their numbers where there is room."""
+    small = len(state) >= _SMALL
+    size, head = (8 if small else 12), state.index.isin(found.heads)
+    edge = [style.INK if black else "#8a8a8a" for black in state["beyond"] | head]
+    return go.Scatter(
+        x=state["x"],
+        y=state["y"],
+        mode="markers+text",
+        name="bus",
+        showlegend=False,
+        marker={
+            "size": np.where(head, size + 6, size),
+            "symbol": np.where(head, "square", "circle"),
+            "opacity": 1.0,
+            "color": state["vm_pu"],
+            "colorscale": style.VOLTAGE_SCALE,
+            "cmin": 1.0 - span,
+            "cmax": 1.0 + span,
+            "line": {
+                "color": edge,
+                "width": [2.5 if beyond else 0.8 for beyond in state["beyond"]],
+            },
+            "colorbar": {
+                "title": {"text": "voltage in p.u.", "side": "top", "font": {"size": 11}},
+                "orientation": "h",
+                "y": -0.02,
+                "yanchor": "top",
+                "thickness": 9,
+                "len": 0.7,
+                "tickfont": {"size": 11},
+                "tickvals": [1.0 + share * span for share in (-1.0, -0.5, 0.0, 0.5, 1.0)],
+                "tickformat": ".3~f",
+            },
+        },
+        text=state["label"] if not small else _labels_of_ends(state, found),
+        textposition=[_TEXT[side] for side in state["side"]],
+        textfont={"size": 8 if small else 10},
+        meta={"textFrom": 16 * round(np.ptp(state["x"]))} if found.tree else None,
+        hovertext=state["hover"],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+
+
+def _labels_of_ends(state: pd.DataFrame, found: GridMap) -> list[str]:
+    """Numbers of the buses at which a large grid ends or branches, nothing at others."""
+    ends = found.branches[["bus", "to_bus"]].to_numpy(int).ravel()
+    lines = pd.Series(ends).value_counts().reindex(state.index, fill_value=0)
+    return list(state["label"].where(lines != 2, ""))
 
 
 def _state(run: Run, grid: str, interval: int, found: GridMap) -> pd.DataFrame:
@@ -108,7 +149,7 @@ def _state(run: Run, grid: str, interval: int, found: GridMap) -> pd.DataFrame:
     low, high = own["min_vm_pu"].reindex(state.index), own["max_vm_pu"].reindex(state.index)
     margin = np.fmin(high - state["vm_pu"], state["vm_pu"] - low)
     state["beyond"] = np.asarray(margin < -tolerances.AC_LIMIT_PU)
-    state["label"] = [
+    state["hover"] = [
         f"bus {bus}{f' ({name})' if name and name != str(bus) else ''}: {vm:.4f} p.u.; "
         f"draws {p:.4g} MW"
         for bus, name, vm, p in zip(

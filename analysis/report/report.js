@@ -97,6 +97,9 @@
       layout.font = { ...layout.font, size: 11 };
       layout.margin = { ...layout.margin, l: Math.min(44, layout.margin.l), r: 10 };
     }
+    for (const trace of data) { // labels that need more room than there is
+      if (trace.meta && trace.meta.textFrom > width) trace.mode = trace.mode.replace("+text", "");
+    }
     if (paper) {
       layout.width = width;
       layout.height = Math.min(PAPER.height, layout.height);

@@ -14,8 +14,9 @@ from stackelgrid.analysis.figures import (
     power,
     voltages,
 )
+from stackelgrid.analysis.figures.grid_map import equal_grids
 from stackelgrid.analysis.kpis.negotiation import cold_and_warm
-from stackelgrid.analysis.report.page import Chart, Section
+from stackelgrid.analysis.report.page import Chart, Choice, Section
 from stackelgrid.analysis.report.qualities import negotiation_charts
 from stackelgrid.analysis.report.run_tables import (
     cost_table,
@@ -156,20 +157,26 @@ def grid_maps(run: Run, when: Clock) -> Section:
             "Maps",
             ("Left out: the run has no network.parquet, which runs of this version write.",),
         )
-    count, charts = copies(run), []
+    figures: list[Chart | Choice] = []
     for level in levels(run):
         names = grids_of(run, level)
         span = maps.voltage_range(run, names)
-        for name in names:
-            at = maps.worst_interval(run, name)
-            many = f", {count[name]} copies" if count[name] > 1 else ""
-            title = f"{name} at {when.text(at)}{many}"
-            charts.append(Chart.of(title, maps.voltage_map, run, name, at, span))
+        for equal in equal_grids(run.network, names):
+            charts = tuple(_map(run, when, name, span) for name in equal)
+            title = f"{LEVELS[level].capitalize()}: {len(charts)} grids of the same network"
+            figures.append(charts[0] if len(charts) == 1 else Choice(title, "Grid", charts))
     text = (
         "Every grid in the interval in which a bus is closest to its limit, or furthest beyond it. "
-        "Red: above 1 p.u., blue: below; grids of one level share their colours."
+        "Red: above 1 p.u., blue: below; grids of one level share their colours. Radial grids are "
+        "drawn as trees from the bus that supplies them."
     )
-    return Section("Maps", (text,), tuple(charts))
+    return Section("Maps", (text,), tuple(figures))
+
+
+def _map(run: Run, when: Clock, name: str, span: float) -> Chart:
+    at, count = maps.worst_interval(run, name), copies(run)[name]
+    title = f"{name} at {when.text(at)}{f', {count} copies' if count > 1 else ''}"
+    return Chart.of(title, maps.voltage_map, run, name, at, span, wide=True)
 
 
 def loading(run: Run, when: Clock) -> Section | None:

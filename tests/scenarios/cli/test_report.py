@@ -269,13 +269,16 @@ def test_a_map_shows_the_voltages_of_its_interval_and_rings_the_buses_beyond(tro
     figure = maps.voltage_map(troubled, "lv1")
     (buses,) = [t for t in figure.data if t.name == "bus"]
     own = troubled.bus.query("grid == 'lv1' and interval == 2").set_index("bus")
-    order = [int(re.match(r"bus (\d+)", text)[1]) for text in buses.text]
+    order = [int(re.match(r"bus (\d+)", text)[1]) for text in buses.hovertext]
     assert len(order) == 207
     np.testing.assert_array_equal(buses.marker.color, own.vm_pu[order])
     ringed = [bus for bus, width in zip(order, buses.marker.line.width, strict=True) if width > 1]
     assert ringed == [562]
     assert (buses.marker.cmin, buses.marker.cmax) == pytest.approx((0.88, 1.12))
-    assert figure.layout.yaxis.scaleanchor == "x"
+    assert figure.layout.yaxis.scaleanchor is None  # a tree fills its width
+    ((root,),) = np.nonzero(np.asarray(buses.marker.symbol) == "square")
+    assert buses.x[root] == min(buses.x)
+    assert "906" in buses.text  # the end of a branch
     (ends,) = [t for t in figure.data if t.name == "loading below 60 %"]
     assert len(ends.x) == 3 * len(own.index[:-1])  # a tree: two ends and a gap for every branch
 
