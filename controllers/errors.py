@@ -17,7 +17,14 @@ class NetworkError(StackelgridError):
 
 
 class PowerFlowError(StackelgridError):
-    """Raised when an AC power flow diverges; the message names the grid and the worst bus."""
+    """Raised when an AC power flow diverges; the message names the grid and the worst bus.
+
+    grid, time: grid and start of the interval where a simulated grid diverges, else empty.
+    """
+
+    def __init__(self, text: str, grid: str = "", time: str = "") -> None:
+        super().__init__(text)
+        self.grid, self.time = grid, time
 
 
 class ModelError(StackelgridError):

@@ -182,7 +182,8 @@ class GridSimulator(mosaik_api_v3.Simulator):
                 except PowerFlowError as error:
                     interval = self._first_interval + time // self._interval_s
                     when = self._clock.get(interval, "")
-                    raise PowerFlowError(f"interval {interval} ({when}): {error}") from error
+                    text = f"interval {interval} ({when}): {error}"
+                    raise PowerFlowError(text, name, when) from error
         self._timings.power_flow_s += _clock() - started
         return (time // self._interval_s + 1) * self._interval_s
 

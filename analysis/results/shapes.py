@@ -74,6 +74,14 @@ class _Certificate(Struct):
     realised: dict[str, Any] | None = None
 
 
+class _Baseline(Struct):
+    status: str
+    reason: str = ""
+    intervals_done: Count = 0
+    cost_eur: _Cost | None = None
+    wall_s: Number = None
+
+
 class _Summary(Struct):
     scenario: str
     status: str
@@ -92,6 +100,7 @@ class _Summary(Struct):
     bilevel: _Bilevel | None = None
     certificate: _Certificate | None = None
     negotiation: dict[str, Any] | None = None
+    baseline: _Baseline | None = None
 
 
 class _Time(Struct):

@@ -67,11 +67,6 @@ class FeederAgent:
         self._loaded = loaded
         load_rows = reduced.positions([network.bus_index[b] for b in loaded])
         self.prosumers = prosumers_of(devices, feeder.load_peak_mw)
-        buses = self.prosumers.bus
-        self._prosumer_at = np.array(
-            [buses.index(int(b)) if int(b) in buses else -1 for b in devices.loads.bus],
-            dtype=np.int64,
-        )
         self._library = library
         own = (self.prosumers, horizon.dt_h, feeder.options)
         self.model_arguments = (reduced, devices, load_rows, *own)
@@ -329,9 +324,8 @@ class FeederAgent:
             own_values = member.parameters(forecast, states, self.horizon.dt_h)
             values |= {name: value / base for name, value in own_values.items()}
         if self.feeder.options.trade is not None:
-            own = np.zeros((len(self.prosumers.bus), self.horizon.length))
-            at = self._prosumer_at >= 0
-            np.add.at(own, self._prosumer_at[at], forecast.load_p_mw.T[at])
+            loads = self.feeder.devices.loads
+            own = self.prosumers.own_load(loads.bus, forecast.load_p_mw.T)
             values["prosumer_load"] = own / base
         return values
 

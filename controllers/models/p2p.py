@@ -48,6 +48,18 @@ class Prosumers:
     buy_cap_mw: Floats
     sell_cap_mw: Floats
 
+    def own_load(self, bus: Sequence[int] | Ints, load_mw: Floats) -> Floats:
+        """Return the load of each prosumer (prosumers, steps).
+
+        bus: pandapower buses of all loads of the grid.
+        load_mw: their power (loads, steps).
+        """
+        where = {b: i for i, b in enumerate(self.bus)}
+        at = np.array([where.get(int(b), -1) for b in bus], dtype=np.int64)
+        own = np.zeros((len(self.bus), load_mw.shape[1]))
+        np.add.at(own, at[at >= 0], load_mw[at >= 0])
+        return own
+
 
 def prosumers_of(devices: Devices, load_peak_mw: Floats) -> Prosumers:
     """Prosumers of a grid; `load_peak_mw` (loads,) is the largest power of each load."""

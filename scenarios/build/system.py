@@ -98,7 +98,7 @@ def _build(loaded: LoadedScenario, building: Callable[[str], None]) -> BuiltScen
         controller=build_controller(scenario, system, loaded.folder, solvers, axis, building),
         solvers=solvers,
         simulated={n: simulated_grid(g, grids, scenario) for n, g in grids.items()},
-        fleets={n: _fleet(g, devices[n], world.realised[n]) for n, g in grids.items()},
+        fleets={n: fleet_of(g, devices[n], world.realised[n]) for n, g in grids.items()},
     )
 
 
@@ -272,7 +272,8 @@ def _importable(folder: Path) -> Iterator[None]:
         sys.path.remove(str(folder))
 
 
-def _fleet(grid: BuiltGrid, devices: Devices, series: GridSeries) -> Fleet:
+def fleet_of(grid: BuiltGrid, devices: Devices, series: GridSeries) -> Fleet:
+    """Return the devices of a grid in the simulated world, at their start."""
     index = [i for member in devices for i in member.index]
     where = {key: k for k, key in enumerate(zip(devices.tables, index, strict=True))}
     gens = [where["gen", int(index)] for index in grid.net.gen.index]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stackelgrid.analysis.results.files import check_held, study_kind
+from stackelgrid.analysis.results.record import BASELINE
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.directory import locked
@@ -158,6 +159,7 @@ def _emptied(directory: Path) -> Iterator[None]:
             (directory / name).unlink(missing_ok=True)
     for name in ("log.jsonl", FILE, f"{FILE}.tmp", "summary.json.tmp", f"{STATE_FILE}.tmp"):
         (directory / name).unlink(missing_ok=True)
+    shutil.rmtree(directory / BASELINE, ignore_errors=True)
     yield
 
 

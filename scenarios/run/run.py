@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from stackelgrid.profiles.plain_state import StateError
 from stackelgrid.scenarios.build.notices import notices, programs
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
 from stackelgrid.scenarios.remote.start import remote_simulators
+from stackelgrid.scenarios.run.baseline import baseline_section
 from stackelgrid.scenarios.run.directory import (
     INPUTS,
     RunLog,
@@ -114,7 +116,7 @@ def run_in(
                     ManifestWriter(out).begin(names)
             run = _Run(loaded, built, out, progress, say, started, state)
             run.begin(state)
-            return run.finish()
+            return run.finish(partial(baseline_section, loaded, built, out, building))
 
 
 class _Run:
@@ -138,6 +140,7 @@ class _Run:
         self._world_before_s = self.timings.world_s
         self.timings.build_s = time.perf_counter() - started - self._world_before_s
         self._unsaved = why_unsaved(built)
+        self._baseline: dict[str, Any] | None = None
         content = loaded.resolved()
         self._header = header_of(content, loaded.folder.resolve(), file_digests(content))
 
@@ -171,13 +174,21 @@ class _Run:
         self.log.event("notice", text=line)
         self._say(line)
 
-    def finish(self) -> RunResult:
-        """Run the remaining intervals; the summary counts those done, also after an error."""
+    def finish(self, baseline: Callable[[], dict[str, Any]]) -> RunResult:
+        """Run the remaining intervals; the summary counts those done, also after an error.
+
+        `baseline` computes the baseline and returns its section of the summary.
+        """
         status, out = "interrupted", self.out
         try:
             # from here on readers find the directory of a running run
             write_summary(out, self._summary("running"))
+            baseline_started = time.perf_counter()
+            self._baseline = baseline()
+            if self._baseline["status"] == "failed":
+                self._notice(self._baseline["reason"])
             world_started = time.perf_counter()
+            self.timings.build_s += world_started - baseline_started
             try:
                 run_world(
                     self.built,
@@ -262,7 +273,8 @@ class _Run:
         if status == "running":
             timings = replace(timings, world_s=wall_s - timings.build_s)
         folder = self.loaded.folder.resolve()
-        return summary(self.built, folder, self.tables, timings, status, wall_s)
+        content = summary(self.built, folder, self.tables, timings, status, wall_s)
+        return {**content, "baseline": self._baseline}
 
 
 def _draw_negotiations(out: Path, name: str) -> None:

@@ -166,6 +166,7 @@ class Scenario(Section):
     controller: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")] = "bottom_up"
     coordination: Literal["central", "ldd_admm"] = "central"
     pricing: Literal["tariff", "lmp"] = "tariff"
+    baseline: bool = True
     time: Time
     horizon: HorizonSection
     site: SiteSection

@@ -156,11 +156,13 @@ class ComparisonStudy(Study[Column, Attempt[Evaluated]]):
         return float(self.comparison.totals(basis, indicator).get(name, float("nan")))
 
     def run_column(self, loaded: LoadedScenario, name: str) -> Column:
-        """Return the column of a whole run, in the directory of its name."""
+        """Return the column of a whole run without baseline, in the directory of its name."""
         directory, pricing = self.out / name, self.comparison.pricing
+        scenario = loaded.scenario.model_copy(update={"baseline": False})
 
         def run(advance: Advance) -> Evaluated:
-            run_scenario(loaded, directory, lambda progress: advance(progress.intervals_done))
+            alone = replace(loaded, scenario=scenario)
+            run_scenario(alone, directory, lambda progress: advance(progress.intervals_done))
             results = Run(directory)
             return run_indicators(results, name, pricing), run_exchange(results, name)
 

@@ -219,7 +219,7 @@ def _content(
 ) -> dict[str, Any]:
     """Content of the scenario of one cell."""
     content = deepcopy(dict(base))
-    content["controller"] = cell.scheme
+    content |= {"controller": cell.scheme, "baseline": False}
     seed = member_seed(scenario.seed, cell.member)
     if ensemble.vary_world:
         content["seed"] = seed

@@ -70,6 +70,11 @@ class ManifestWriter:
         entries = {name: entry_of(self._directory / name) for name in names}
         self._write([_Line(entries, format=FORMAT)])
 
+    def complete(self, names: Iterable[str]) -> None:
+        """Write the manifest of a directory without parts: these files are all there is."""
+        entries = {name: entry_of(self._directory / name) for name in names}
+        self._write([_Line(entries, format=FORMAT, merged=0)])
+
     def only(self, names: Iterable[str]) -> None:
         """Replace the manifest of a finished run by one of these files only."""
         held = Manifest(self._directory)

@@ -7,8 +7,10 @@ read; at the end the parts are merged into one file a table. Readers accept both
 import re
 import shutil
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -33,6 +35,8 @@ TABLES: dict[str, Table] = {
         DISPATCH, ROUND, NEGOTIATION, COMMITMENT,
     )
 }  # fmt: skip
+# rows of a file that is written without parts, at a time
+_ROW_GROUP = 65_536
 # tables with few rows, whose columns stay in memory for totals of the run
 _KEPT = (INTERVAL, BOUNDARY, STAGE, ROUND, NEGOTIATION, COMMITMENT)
 # units and meanings are metadata of the fields in whole tables; parts may lack them
@@ -109,6 +113,50 @@ class TableWriter:
                 shutil.rmtree(folder)
         if manifest.exists:
             self._manifest.settle()
+
+
+class WholeTables(TableWriter):
+    """Writes each table as one file without parts, for a run that begins again if interrupted."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._files = ExitStack()
+        self._writers: dict[str, pq.ParquetWriter] = {}
+        self._waiting: dict[str, list[pa.Table]] = {name: [] for name in SCHEMAS}
+
+    def __enter__(self) -> Self:
+        """Open the files; they replace those of the directory if the block ends without error."""
+        for name, schema in SCHEMAS.items():
+            path = self._files.enter_context(
+                whole_file(self.directory / f"{name}.parquet", durable=False)
+            )
+            writer = pq.ParquetWriter(path, schema, compression="zstd")
+            self._writers[name] = self._files.enter_context(writer)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            for name in SCHEMAS:
+                self._write(name)
+        self._files.__exit__(kind, error, traceback)
+
+    def write_part(self, table: str, interval: int, columns: Mapping[str, Any]) -> None:
+        """Add the rows of one interval."""
+        schema, waiting = SCHEMAS[table], self._waiting[table]
+        arrays = [pa.array(columns[f.name], f.type) for f in schema]
+        waiting.append(pa.table(arrays, schema=schema))
+        if sum(len(rows) for rows in waiting) >= _ROW_GROUP:
+            self._write(table)
+
+    def _write(self, table: str) -> None:
+        if self._waiting[table]:
+            self._writers[table].write_table(pa.concat_tables(self._waiting[table]))
+            self._waiting[table] = []
 
 
 class KeptRows:
