@@ -103,6 +103,7 @@ def test_quick_leaves_every_table_and_nothing_unfinished(quick_process):
         "manifest.jsonl",
         "network.parquet",
         "grids",
+        "baseline",
         "report.html",
     }
     assert found == expected | others
