@@ -290,7 +290,7 @@
     const dx = item.x2 - item.x, dy = item.y2 - item.y;
     const share = ((x - item.x) * dx + (y - item.y) * dy) / (dx * dx + dy * dy || 1);
     const at = Math.max(0, Math.min(1, share));
-    return Math.hypot(item.x + at * dx - x, item.y + at * dy - y) + 4; // buses come first
+    return Math.hypot(item.x + at * dx - x, item.y + at * dy - y) + 2; // buses come first
   }
 
   function nearest(event) {
