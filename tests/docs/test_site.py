@@ -1,5 +1,7 @@
 """The site's navigation lists every page; every relative link, anchor and image leads somewhere."""
 
+import importlib.util
+import pydoc
 import re
 
 import pytest
@@ -85,3 +87,28 @@ def test_every_path_of_the_code_exists():
         named |= {f"controllers/{p}" for p in re.findall(r"`(bilevel/\w+\.py)`", text)}
     assert len(named) > 60
     assert sorted(n for n in named if not (ROOT / n).exists()) == []
+
+
+def test_every_name_of_the_api_pages_exists():
+    """With a docstring, because a page shows nothing else of it."""
+    named = [
+        n for p in DOCS.glob("api/*.md") for n in re.findall(r"^::: ([\w.]+)$", p.read_text(), re.M)
+    ]
+    assert len(named) > 30
+    for name in named:
+        assert (pydoc.locate(name).__doc__ or "").strip(), name
+
+
+def test_lines_of_a_docstring_become_sections():
+    pytest.importorskip("griffe")
+    spec = importlib.util.spec_from_file_location("parameters", DOCS / "hooks/parameters.py")
+    hook = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hook)
+    text = "Do.\n\na, b: two\n    lines: of text.\nc: one.\n\nNote: c is not known here."
+    assert hook.with_section(text, "Args", {"a", "b", "c"}) == (
+        "Do.\n\nArgs:\n    a: two lines: of text.\n    b: two lines: of text.\n    c: one.\n\n"
+        "Note: c is not known here."
+    )
+    assert (
+        hook.with_section("Do.\n\na: one\nfree text", "Args", {"a"}) == "Do.\n\na: one\nfree text"
+    )
