@@ -286,7 +286,7 @@
     if (item.kind === "name") {
       return Math.hypot(Math.max(item.x - x, x - item.x - item.width, 0), item.y - y) - 6;
     }
-    if (item.kind !== "branch") return Math.hypot(item.x - x, item.y - y) - (item.r || 4);
+    if (item.kind !== "branch") return Math.hypot(item.x - x, item.y - y) - 4;
     const dx = item.x2 - item.x, dy = item.y2 - item.y;
     const share = ((x - item.x) * dx + (y - item.y) * dy) / (dx * dx + dy * dy || 1);
     const at = Math.max(0, Math.min(1, share));
