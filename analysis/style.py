@@ -39,9 +39,17 @@ HELD = {
     "old schedule, in doubt at the gate": VERMILION,
     "old schedule, silent": "#555555",
 }
-# voltages: low, nominal, high; loading: none to full. Both can be read in grey, too
+# voltages: low, nominal, high; loading: none to full; taps around 0
 VOLTAGE_SCALE = "RdBu_r"
 LOADING_SCALE = "YlOrRd"
+TAP_SCALE = "PuOr"
+# voltages between their limits: lower one, nominal, upper one; dark beyond, at both ends
+ROOM_ENDS = 0.04  # share of the scale at each end
+ROOM_SCALE = (
+    (0.0, "#08153a"), (ROOM_ENDS, "#08153a"), (ROOM_ENDS, "#2166ac"), (0.27, "#92c5de"),
+    (0.5, "#f7f7f7"), (0.73, "#f4a582"), (1.0 - ROOM_ENDS, "#b2182b"),
+    (1.0 - ROOM_ENDS, "#3d0000"), (1.0, "#3d0000"),
+)  # fmt: skip
 # sweeps: shares of exact points; losses, white at the limit of exact; shares on the feeder's lines
 SHARE_SCALE, LOSS_SCALE, LINE_SCALE = "cividis", "RdBu_r", "viridis_r"
 
@@ -52,12 +60,20 @@ DARK = {
     BLACK: "#dcdcdc", BLUE: "#3390d8",
 }  # fmt: skip
 # scales on a dark page: what is white or pale on paper is dark there
-DARK_SCALES = {
+DARK_SCALES: dict[Any, Any] = {
     "RdBu_r": (
         (0.0, "#a6d6ff"), (0.25, "#3f8fd6"), (0.5, "#3b4047"), (0.75, "#d6513f"), (1.0, "#ffb09d"),
     ),
     "YlOrRd": ((0.0, "#30343a"), (0.5, "#c2611f"), (1.0, "#ffe08a")),
     "viridis_r": ((0.0, "#44678f"), (0.5, "#3fb58a"), (1.0, "#fde725")),
+    "PuOr": (
+        (0.0, "#ffb45c"), (0.25, "#c47a24"), (0.5, "#3b4047"), (0.75, "#7d6fc0"), (1.0, "#c8bdf5"),
+    ),
+    ROOM_SCALE: (
+        (0.0, "#ffffff"), (ROOM_ENDS, "#ffffff"), (ROOM_ENDS, "#7cc0ff"), (0.27, "#2f6da8"),
+        (0.5, "#30353b"), (0.73, "#a8483a"), (1.0 - ROOM_ENDS, "#ff8d78"),
+        (1.0 - ROOM_ENDS, "#ffe600"), (1.0, "#ffe600"),
+    ),
 }  # fmt: skip
 
 # margins of a figure without a legend on top

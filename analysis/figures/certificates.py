@@ -38,9 +38,35 @@ def certificate_strip(run: Run) -> go.Figure:
 
     Rows "... phases" are the three-phase view of a grid.
     """
+    figure = _strip(run, *_codes(run, clock(run)))
+    _marks(figure, run, clock(run))
+    return figure
+
+
+def certificate_of_levels(run: Run) -> go.Figure:
+    """Worst verdict of the plans of a level by interval, as a strip a level."""
+    codes, texts = _codes(run, clock(run))
+    worst: dict[str, list[int]] = {}
+    said: dict[str, list[str]] = {}
+    for row, own in codes.items():
+        grid = row.removesuffix(_PHASES)
+        level = LEVELS[run.grids[grid].level] + (_PHASES if row != grid else "")
+        before = worst.get(level, own)
+        later = [new > old for new, old in zip(own, before, strict=True)]
+        known = said.get(level, texts[row])
+        worst[level] = [max(pair) for pair in zip(own, before, strict=True)]
+        said[level] = [
+            new if worse else old for worse, new, old in zip(later, texts[row], known, strict=True)
+        ]
+    figure = _strip(run, worst, said)
+    figure.update_yaxes(title_text="level")
+    return figure
+
+
+def _strip(run: Run, codes: dict[str, list[int]], texts: dict[str, list[str]]) -> go.Figure:
+    """Cells of verdicts by row and interval, the first row on top."""
     when = clock(run)
-    codes, texts = _codes(run, when)
-    rows = list(codes)[::-1]  # the first grid on top
+    rows = list(codes)[::-1]
     figure = new_figure(
         when, "grid", height=130 + 22 * len(rows), hovermode="closest", plot_bgcolor="#ffffff"
     )
@@ -58,7 +84,6 @@ def certificate_strip(run: Run) -> go.Figure:
     present, counts = np.unique([codes[row] for row in rows], return_counts=True)
     for code, count in zip(present, counts, strict=True):
         legend_mark(figure, f"{LABELS[STATES[code]]}: {count}", COLORS[code])
-    _marks(figure, run, when)
     figure.update_yaxes(showgrid=False, ticks="", title_standoff=12, dtick=1)
     figure.update_xaxes(showgrid=False)
     return figure

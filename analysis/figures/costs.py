@@ -1,6 +1,7 @@
 """Figures of money: cost of each interval by kind and by side, and prices."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ import plotly.graph_objects as go
 from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import faded, interval_bars, new_figure, steps
 from stackelgrid.analysis.results.axes import Clock, by_grid, clock
+from stackelgrid.analysis.results.baseline import compared_with
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers.devices.registry import kinds
+from stackelgrid.profiles.arrays import Floats
 from stackelgrid.simulators.results.totals import cost_sides as split_costs
 
 NOTHING_EUR = 0.005  # kinds that stay below are left out of figures and tables
+_SIDES = {"system": style.INK, "follower": style.BLUE, "leaders": style.ORANGE}
 _FOLLOWER, _OUTSIDE = "transmission generation", "bought from outside"
 
 
@@ -41,6 +45,37 @@ def cost_kinds(run: Run) -> pd.DataFrame:
     for name, (column, _) in own_costs().items():
         parts[name] = by_grid(run, column, when)[below].sum(axis=1)
     return pd.DataFrame(parts, index=when.intervals)
+
+
+@dataclass(frozen=True)
+class CostParts:
+    """Costs of a run in EUR by payer (follower, leaders) and kind, and payments to the root.
+
+    NaN where a nodal price, and so a payment, is not known.
+    """
+
+    root: str
+    own: Mapping[str, Mapping[str, float]]
+    paid_to_root: float
+
+
+def cost_parts(run: Run) -> CostParts:
+    """Return the costs of the root and of the grids below it by kind, and their payments to it."""
+    when = clock(run)
+    root = next(grid for grid in run.grids.values() if not grid.parent)
+    below = [name for name in run.grids if name != root.name]
+    follower, leaders = {}, {}
+    for name, (column, _) in own_costs().items():
+        eur = by_grid(run, column, when)
+        at_top = column == "generation_eur" and root.level == "transmission"
+        follower[_FOLLOWER if at_top else name] = float(eur[root.name].sum())
+        leaders[name] = float(eur[below].sum().sum())
+    paid = by_grid(run, "boundary_eur", when)
+    if root.level != "transmission":  # a transmission grid buys nothing
+        follower = {_OUTSIDE: float(paid[root.name].sum(skipna=False))} | follower
+    direct = [grid.name for grid in run.grids.values() if grid.parent == root.name]
+    to_root = float(paid[direct].to_numpy().sum())
+    return CostParts(root.name, {"follower": follower, "leaders": leaders}, to_root)
 
 
 def cost_sides(run: Run) -> pd.DataFrame:
@@ -84,25 +119,40 @@ def cumulative_costs(run: Run) -> go.Figure:
     """Cost of leaders, follower and system since the start, EUR."""
     when, sides = clock(run), cost_sides(run)
     figure = new_figure(when, "cost since the start in EUR")
-    lines = {"system": style.INK, "follower": style.BLUE, "leaders": style.ORANGE}
-    if len(run.grids) == 1:  # without leaders the follower is the system
-        lines = {"system": style.INK}
-    for name, color in lines.items():
+    # without leaders the follower is the system
+    for name, color in _SIDES.items() if len(run.grids) > 1 else {"system": style.INK}.items():
         since = np.append(0.0, sides[name].to_numpy().cumsum())
-        if np.isnan(since[-1]):
-            continue
-        figure.add_trace(
-            go.Scatter(
-                x=when.edges,
-                y=since,
-                name=name,
-                mode="lines",
-                line={"color": color, "width": 2.5 if name == "system" else 2},
-                hovertemplate="%{y:,.0f} EUR",
-            )
-        )
+        if not np.isnan(since[-1]):
+            figure.add_trace(_since(when, since, name, color))
     figure.update_yaxes(tickformat=",")
     return figure
+
+
+def savings(run: Run) -> go.Figure:
+    """Cost without control less that of a run since the start, by side, EUR."""
+    when, own = clock(run), cost_sides(run)
+    other = compared_with(run)
+    before = own if other is None else cost_sides(other)
+    figure = new_figure(when, "saved since the start in EUR")
+    for name, color in _SIDES.items() if len(run.grids) > 1 else {"system": style.INK}.items():
+        since = np.append(0.0, (before[name] - own[name]).to_numpy().cumsum())
+        if not np.isnan(since[-1]):
+            figure.add_trace(_since(when, since, name, color))
+    figure.add_hline(y=0.0, line={"color": style.INK, "width": 1})
+    figure.update_yaxes(tickformat=",")
+    return figure
+
+
+def _since(when: Clock, eur: Floats, name: str, color: str) -> go.Scatter:
+    """Line of an amount at the edges of intervals (intervals + 1,)."""
+    return go.Scatter(
+        x=when.edges,
+        y=eur,
+        name=name,
+        mode="lines",
+        line={"color": color, "width": 2.5 if name == "system" else 2},
+        hovertemplate="%{y:,.0f} EUR",
+    )
 
 
 def prices(run: Run, grid: str | None = None) -> go.Figure:

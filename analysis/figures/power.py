@@ -26,6 +26,7 @@ from stackelgrid.analysis.results.axes import (
     grids_of,
     levels,
 )
+from stackelgrid.analysis.results.baseline import compared_with
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.kind import DeviceKind
@@ -42,6 +43,7 @@ class Term(NamedTuple):
 
 
 _NOTHING_MW = 1e-6  # a term that stays below is left out
+_SEEN_SHARE = 0.01  # of the largest exchange: a plan that is closer cannot be seen beside it
 _NOTHING_SHARE = 1e-3  # of the largest term of one grid: cannot be seen
 
 
@@ -124,6 +126,38 @@ def imports(run: Run, level: str) -> go.Figure:
     return figure
 
 
+def exchange(run: Run) -> go.Figure:
+    """Exchange of all feeders with the grid above them, MW: real, planned, without control."""
+    when, other = clock(run), compared_with(run)
+    names = outer_feeders(run)
+
+    def total(of: Run, column: str) -> "pd.Series[float]":
+        return by_grid(of, column, when)[names].sum(axis=1, skipna=False)
+
+    figure = new_figure(when, "import in MW")
+    if other:
+        line = {"color": style.GREY, "width": 2}
+        figure.add_trace(
+            steps(when, total(other, "p_import_mw"), "without control", "MW", line=line)
+        )
+    real = {"color": style.IMPORT, "width": 2.5}
+    figure.add_trace(steps(when, total(run, "p_import_mw"), "this run", "MW", line=real))
+    plan = {"color": style.ORANGE, "dash": "dot", "width": 1.5}
+    planned, apart = total(run, "p_import_planned_mw"), total(run, "p_import_mw")
+    if (planned - apart).abs().max() > _SEEN_SHARE * apart.abs().max():
+        figure.add_trace(steps(when, planned, "planned", "MW", line=plan))
+    figure.add_hline(y=0.0, line={"color": style.INK, "width": 1})
+    return figure
+
+
+def outer_feeders(run: Run) -> list[str]:
+    """Return the feeders at the boundary of all feeders: below a transmission grid, or the root."""
+    root = next(grid for grid in run.grids.values() if not grid.parent)
+    if root.level != "transmission":
+        return [root.name]
+    return [grid.name for grid in run.grids.values() if grid.parent == root.name]
+
+
 def available(run: Run, kind: str) -> go.Figure:
     """Delivered and missing power of a kind by level, all copies, MW; the sum is available."""
     when, own = clock(run), kind_named(kind)
@@ -168,6 +202,20 @@ def charge_of(run: Run, kind: str, grids: Sequence[str], *, weighted: bool = Tru
     figure = band_figure(
         when, values, weights, own.colour, "state of charge in %", "%", 1, own.label
     )
+    figure.update_yaxes(range=[-2.0, 102.0])
+    return figure
+
+
+def charge_by_device(run: Run, kind: str, grid: str) -> go.Figure:
+    """State of charge of each device of a kind in a grid at the ends of intervals, %."""
+    when, key = clock(run), ["grid", "element", "index"]
+    rows = devices_of(run, kind, [grid])
+    charge = rows.pivot_table("soc_percent", "interval", key, sort=False)
+    charge = charge.reindex(index=when.intervals)
+    figure = new_figure(when, "state of charge in %", height=380)
+    for n, (device, label) in enumerate(_labels(rows).items()):
+        name = label.removeprefix(f"{grid} ")
+        figure.add_trace(steps(when, charge[device], name, "%", 1, line=style.line_of(n)))
     figure.update_yaxes(range=[-2.0, 102.0])
     return figure
 
@@ -217,7 +265,7 @@ def one_by_one(run: Run, kind: str, level: str) -> go.Figure:
     key = ["grid", "element", "index"]
     rows = mine.assign(power=mine["p_mw"] * mine["grid"].map(copies(run)))
     power = rows.pivot_table("power", "interval", key, sort=False).reindex(index=when.intervals)
-    labels = _labels(mine.drop_duplicates(key).set_index(key)["name"])
+    labels = _labels(mine)
     what = "generation" if kind_named(kind).injects else "consumption"
     figure = new_figure(when, f"{what} in MW", height=380)
     for n, (device, label) in enumerate(labels.items()):
@@ -225,8 +273,10 @@ def one_by_one(run: Run, kind: str, level: str) -> go.Figure:
     return figure
 
 
-def _labels(names: "pd.Series[str]") -> dict[Any, str]:
+def _labels(devices: pd.DataFrame) -> dict[Any, str]:
     """Grid and name of devices by (grid, element, index), which tell equal names apart."""
+    key = ["grid", "element", "index"]
+    names = devices.drop_duplicates(key).set_index(key)["name"]
     alike = names.groupby(level="grid").value_counts()
     labels = {}
     for key, name in zip(names.index, names, strict=True):

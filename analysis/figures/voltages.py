@@ -1,11 +1,8 @@
-"""Figures of voltages and loadings: bands over buses and branches, phases, the fullest branches."""
+"""Figures of voltages: bands over buses against the limits, phases, unbalance."""
 
-import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.figures.bars import named_bars
 from stackelgrid.analysis.figures.frame import (
     LEVEL_COLORS,
     band_figure,
@@ -21,7 +18,6 @@ from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
 
 _PHASES = {"a": style.BLUE, "b": style.ORANGE, "c": style.GREEN}
-_FULLEST = 12
 
 
 def voltage_band(run: Run, level: str) -> go.Figure:
@@ -54,69 +50,6 @@ def _limits(figure: go.Figure, run: Run, grids: list[str]) -> None:
         whose = "limit" if limits.alike else "limit of most buses"
         rule(figure, limits.max_pu, f"{whose} {limits.max_pu:g} p.u.")
         rule(figure, limits.min_pu, f"{whose} {limits.min_pu:g} p.u.", below=True)
-
-
-def loading_band(run: Run, level: str) -> go.Figure:
-    """Loading of a level's rated branches: percentiles over branches and copies, percent."""
-    when = clock(run)
-    key = ["grid", "element", "index"]
-    branches = run.branch[run.branch["grid"].isin(grids_of(run, level))]
-    rated = branches.groupby(key)["loading_percent"].transform("max") > 0.0
-    values, weights = wide(run, branches[rated], "loading_percent", key, when)
-    figure = band_figure(
-        when, values, weights, LEVEL_COLORS[level], "loading in %", "%", 1, "branches"
-    )
-    figure.update_yaxes(rangemode="tozero")
-    if np.nanmax(values, initial=0.0) > 60.0:  # an axis up to a far limit would flatten the bands
-        rule(figure, 100.0, "rating")
-    return figure
-
-
-def has_rated_branches(run: Run, level: str) -> bool:
-    """Return whether any branch of a level has a rating and a flow."""
-    mine = run.branch["grid"].isin(grids_of(run, level))
-    return bool((run.branch.loc[mine, "loading_percent"] > 0.0).any())
-
-
-def fullest_branches(run: Run) -> go.Figure:
-    """Largest loading of the fullest branches, by name, with the time of it, percent."""
-    when = clock(run)
-    branches = run.branch
-    at = branches.groupby(["grid", "element", "index"], sort=False)["loading_percent"].idxmax()
-    worst = branches.loc[at].nlargest(_FULLEST, "loading_percent").iloc[::-1]
-    names = branch_names(run, worst)
-    loadings = [float(loading) for loading in worst["loading_percent"]]
-    texts = [
-        f"{loading:.0f} % at {when.text(interval)}"
-        for loading, interval in zip(loadings, worst["interval"], strict=True)
-    ]
-    colors = [LEVEL_COLORS[run.grids[str(grid)].level] for grid in worst["grid"]]
-    titles = ("largest loading in %", "branch")
-    figure = named_bars(loadings, names, texts, colors, titles, "%{x:.1f} %")
-    if max(loadings, default=0.0) > 75.0:
-        figure.add_vline(x=100.0, line={"color": style.VERMILION, "dash": "dash", "width": 1.5})
-    return figure
-
-
-def branch_names(run: Run, rows: pd.DataFrame) -> list[str]:
-    """Name of each branch of a table with grid, element, index: "mv1 line 3 (name)"."""
-    known: dict[tuple[str, str, int], str] = {}
-    if has_network(run):
-        network = run.network
-        known = {
-            (str(g), str(e), int(i)): str(n)
-            for g, e, i, n in zip(
-                network["grid"], network["element"], network["index"], network["name"], strict=True
-            )
-        }
-    texts = []
-    for grid, element, index in zip(rows["grid"], rows["element"], rows["index"], strict=True):
-        plain = f"{element} {index}"
-        name = known.get((str(grid), str(element), int(index)), "")
-        # a long merged name would push the figure off a phone
-        own = f" ({name})" if name and name != plain and len(name) <= 18 else ""
-        texts.append(f"{grid} {plain}{own}")
-    return texts
 
 
 def phases(run: Run) -> go.Figure:

@@ -29,13 +29,18 @@ def figure_json(figure: "Figure") -> str:
 
 def theme_json() -> str:
     """Return the colours of figures in dark mode: `colors` by light colour, pairs of `scales`."""
-    from plotly.colors import get_colorscale
-
     scales = [
-        [[[round(at, 4), color] for at, color in get_colorscale(light)], dark]
+        [[[round(at, 4), color] for at, color in _stops(light)], dark]
         for light, dark in style.DARK_SCALES.items()
     ]
     return json.dumps({"colors": style.DARK, "scales": scales}, separators=(",", ":"))
+
+
+def _stops(scale: Any) -> Any:
+    """Stops (place, colour) of a scale, or of a name of Plotly's."""
+    from plotly.colors import get_colorscale
+
+    return get_colorscale(scale) if isinstance(scale, str) else scale
 
 
 def _compact(value: Any) -> Any:

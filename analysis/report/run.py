@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from stackelgrid.analysis.report.page import Page, Verdict, write_report
+from stackelgrid.analysis.report.run_process import known
 from stackelgrid.analysis.report.run_sections import SECTIONS
 from stackelgrid.analysis.results.axes import LEVELS, Clock, clock, copies
 from stackelgrid.analysis.results.errors import ResultsError
@@ -82,20 +83,11 @@ def _subtitle(run: Run, when: Clock) -> str:
 
 def _facts(run: Run) -> tuple[tuple[str, str], ...]:
     s = run.summary
-    solver, cost, bilevel = s["solver"], s["cost_eur"], s["bilevel"]
+    bilevel = s["bilevel"]
     number = Counter(grid.level for grid in run.grids.values())
     grids = ", ".join(f"{number[level]} {name}" for level, name in LEVELS.items() if number[level])
     total = sum(copies(run).values())
     mode = words(str(run.scenario.get("horizon", {}).get("mode", "rolling")))
-    costs = {"Cost of the system": cost["total"]}
-    if len(run.grids) > 1:
-        costs |= {"Leaders": cost["leader"], "Follower": cost["follower"]}
-    ends = []
-    stored = s.get("stored_energy")  # runs of version 0.1 have none
-    if stored is not None and (stored["start_mwh"] or stored["end_mwh"]):
-        costs["Cost corrected by stored energy"] = cost["total_corrected"]
-        text = f"{stored['start_mwh']:,.3f} to {stored['end_mwh']:,.3f} MWh"
-        ends = [("Stored energy, start to end", text)]
     return (
         ("Status", words(run.status)),
         ("Intervals", f"{s['intervals_done']} of {s['intervals_planned']}, {mode}"),
@@ -103,21 +95,9 @@ def _facts(run: Run) -> tuple[tuple[str, str], ...]:
         ("Scheme", words(str(bilevel["scheme"]))),
         ("Pricing at the boundary", words(str(bilevel["pricing"]))),
         ("Coordination", words(str(run.scenario.get("coordination", "central")))),
-        ("Seed", str(s["seed"])),
-        ("Solvers", ", ".join(words(solver[k]) for k in ("conic", "mixed_integer"))),
-        *((label, _known(eur, ",.2f", " EUR")) for label, eur in costs.items()),
-        *ends,
-        ("Largest gap of a plan", _known(bilevel["max_relative_gap"], ".1e")),
-        ("Largest cone gap", _known(s["certificate"]["max_cone_gap_pu"], ".1e", " p.u.")),
-        ("Recovered intervals", str(s["certificate"]["recovered"])),
-        ("Intervals by fallback", str(s["intervals_fallback"])),
+        ("Cost of the system", known(s["cost_eur"]["total"], ",.2f", " EUR")),
         ("Wall-clock time", f"{s['wall_s']:,.1f} s"),
     )
-
-
-def _known(value: float | None, form: str, unit: str = "") -> str:
-    """Format a number of summary.json, which is null if it is not finite."""
-    return "not known" if value is None else f"{value:{form}}{unit}"
 
 
 def _notices(run: Run) -> tuple[str, ...]:

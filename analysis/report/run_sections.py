@@ -1,4 +1,4 @@
-"""Sections of the report of a run; sections without data are left out."""
+"""Sections of the report of a run, in the order in which people ask; empty ones are left out."""
 
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -8,108 +8,52 @@ import numpy as np
 from stackelgrid.analysis.figures import (
     certificates,
     costs,
-    interfaces,
+    forecasts,
+    heat_map,
+    loading,
     maps,
-    negotiation,
     power,
+    taps,
     voltages,
+    waterfall,
 )
 from stackelgrid.analysis.figures.grid_map import equal_grids
-from stackelgrid.analysis.kpis.negotiation import cold_and_warm
+from stackelgrid.analysis.report.key_tables import gain, key_table
 from stackelgrid.analysis.report.page import Chart, Choice, Section
-from stackelgrid.analysis.report.qualities import negotiation_charts
+from stackelgrid.analysis.report.run_process import grids, interface, negotiations, time
 from stackelgrid.analysis.report.run_tables import (
     cost_table,
     extremes_table,
-    grid_table,
     worst_table,
 )
 from stackelgrid.analysis.results.axes import LEVELS, Clock, copies, grids_of, levels
+from stackelgrid.analysis.results.baseline import compared_with
 from stackelgrid.analysis.results.limits import has_network
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.registry import kinds
-from stackelgrid.controllers.words import words
 
 SectionOf = Callable[[Run, Clock], Section | None]
+_ALL_COPIES = "All copies."
 
 
-def what_ran(run: Run, when: Clock) -> Section:
-    """Build the section on solvers and their choice, notices of the log, and grids."""
-    solver = run.summary["solver"]
-    text = [
-        f"Conic programs were solved by {words(solver['conic'])}, mixed-integer ones by "
-        f"{words(solver['mixed_integer'])} ({solver['version']})."
-    ]
-    if solver["fallback_reason"]:
-        text.append(f"They stand in for MOSEK: {solver['fallback_reason']}.")
-    notices = [str(e["text"]) for e in run.events if e.get("event") == "notice"]
-    text += [_sentence(notice) for notice in notices if "stands in for" not in notice]  # see above
-    warnings = sum(e.get("event") == "warning" for e in run.events)
-    if warnings:
-        text.append(f"{warnings} warnings of single intervals are in log.jsonl.")
-    return Section("Scenario and solvers", tuple(text), tables=(grid_table(run),))
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
-
-
-def certificate(run: Run, when: Clock) -> Section:
-    """Build the section on verdicts, cone gaps, violations and the worst intervals."""
-    charts = [
-        Chart.of(
-            "Certificate of every grid by interval",
-            certificates.certificate_strip,
-            run,
-            note="Plan against AC power flow at the planned injections. Exact: the relaxation is "
-            "tight and the voltages agree; infeasible: a limit is violated.",
-            wide=True,
-        )
-    ]
-    largest = certificates.largest_violations(run, when).to_numpy(np.float64)
-    if np.nanmax(largest, initial=0.0) > tolerances.AC_LIMIT_PU:
-        note = "Of a voltage limit in p.u., of a rating as a share of it."
-        title = "Largest violation of a limit"
-        charts.append(Chart.of(title, certificates.violations, run, note=note, wide=True))
-    if run.interval["cone_gap_pu"].notna().any():
-        note = "Difference of l v and P² + Q² of a branch in the relaxation."
-        charts.append(Chart.of("Cone gap", certificates.cone_gap, run, note=note))
-        note = "Fictitious losses of the relaxation, as a share of the load."
-        charts.append(Chart.of("Fictitious losses", certificates.fictitious_loss, run, note=note))
-    table = worst_table(run, when)
-    if table is None:
-        text = "No interval needed recovery or a fallback, and none was beyond a limit."
-        return Section("Certificate", (text,), tuple(charts))
-    return Section("Certificate", (), tuple(charts), (table,))
-
-
-def money(run: Run, when: Clock) -> Section:
-    """Build the section on costs by interval and kind, leaders and follower, and prices."""
-    note = "Without payments between grids of the system. Below zero: earned."
-    charts = [
-        Chart.of("Cost of the system by interval", costs.costs, run, note=note, wide=True),
-        Chart.of(
-            "Cost since the start",
-            costs.cumulative_costs,
-            run,
-            note="Follower and leaders, without payments of the leaders to the follower."
-            if "transmission" in levels(run)
-            else "",
-        ),
-    ]
-    if len(run.boundary):
-        charts.append(Chart.of("Prices", costs.prices, run))
-    return Section("Costs and prices", (), tuple(charts), (cost_table(run),))
+def key_numbers(run: Run, when: Clock) -> Section | None:
+    """Build the section on energy, exchange, costs and limits of the whole system."""
+    if "stored_energy" not in run.summary:  # version 0.1 wrote none
+        return None
+    saved = gain(run)
+    return Section("Key figures", (saved,) if saved else (), tables=(key_table(run),))
 
 
 def powers(run: Run, when: Clock) -> Section:
-    """Build the section on balances, imports, trade, and devices by kind."""
-    return Section("Power", (), tuple(_power_charts(run)))
+    """Build the section on balances, exchange, trade, and devices by kind."""
+    return Section("Balance and exchange", (), tuple(_power_charts(run)))
 
 
 def _power_charts(run: Run) -> Iterator[Chart]:
-    all_copies = "All copies."
+    if len(run.grids) > 1 or compared_with(run):
+        note = "All feeders together at their boundary, all copies; below zero they export."
+        yield Chart.of("Exchange of the feeders", power.exchange, run, note=note, wide=True)
     for level in levels(run):
         note = "All copies. Supply above zero, use below; both sides are equal."
         title = f"Balance, {LEVELS[level]}"
@@ -121,24 +65,63 @@ def _power_charts(run: Run) -> Iterator[Chart]:
     for kind in kinds():
         if power.has_available(run, kind.kind):
             title = f"{kind.label} and curtailment"
-            yield Chart.of(title, power.available, run, kind.kind, note=all_copies)
+            yield Chart.of(title, power.available, run, kind.kind, note=_ALL_COPIES)
     if power.has_trade(run):
-        yield Chart.of("Trade between prosumers", power.trade, run, note=all_copies)
-    note = "At the end of each interval."
-    for kind, level in product(power.stores(), levels(run)):
-        if power.has_devices(run, kind.kind, level):
-            title = f"State of charge, {kind.label}, {LEVELS[level]}"
-            yield Chart.of(title, power.state_of_charge, run, kind.kind, level, note=note)
+        yield Chart.of("Trade between prosumers", power.trade, run, note=_ALL_COPIES)
     for kind, level in product(kinds(), levels(run)):
         if kind.one_by_one and power.has_devices(run, kind.kind, level):
             title = f"{kind.label.capitalize()} one by one, {LEVELS[level]}"
-            yield Chart.of(title, power.one_by_one, run, kind.kind, level, note=all_copies)
+            yield Chart.of(title, power.one_by_one, run, kind.kind, level, note=_ALL_COPIES)
+
+
+def money(run: Run, when: Clock) -> Section:
+    """Build the section on the waterfall of costs, costs by interval, and prices."""
+    charts = list(_waterfalls(run))
+    note = "Without payments between grids of the system. Below zero: earned."
+    charts.append(Chart.of("Cost of the system by interval", costs.costs, run, note=note))
+    if compared_with(run) is None:
+        note = (
+            "Follower and leaders, without payments of the leaders to the follower."
+            if "transmission" in levels(run)
+            else ""
+        )
+        charts.append(Chart.of("Cost since the start", costs.cumulative_costs, run, note=note))
+    else:
+        note = "Cost without control less that of this run; stored energy is not valued."
+        charts.append(Chart.of("Saved since the start", costs.savings, run, note=note))
+    if len(run.boundary):
+        charts.append(Chart.of("Prices", costs.prices, run))
+    return Section("Costs and prices", (), tuple(charts), (cost_table(run),))
+
+
+def _waterfalls(run: Run) -> Iterator[Chart]:
+    compared = compared_with(run) is not None
+    sides = [waterfall.SYSTEM]
+    if len(run.grids) > 1:
+        sides += [waterfall.LEADERS, waterfall.FOLLOWER]
+    for side in sides:
+        steps = waterfall.waterfall_steps(run, side)
+        if not steps or any(np.isnan(step.eur) for step in steps):
+            continue
+        if side == waterfall.FOLLOWER and len(steps) == 1:  # it is in that of the system
+            continue
+        title = f"Cost of the {side}"
+        if compared:
+            title += ", from no control to this run"
+        yield Chart.of(title, waterfall.waterfall, run, side, wide=side == waterfall.SYSTEM)
 
 
 def voltage(run: Run, when: Clock) -> Section:
-    """Build the section on voltage bands and limits, phases, and extremes of every grid."""
+    """Build the section on voltages over time and bus, bands, phases, and extremes."""
+    charts: list[Chart | Choice] = []
+    for level in levels(run):
+        note = (
+            "Realised, balanced. Colours are the room to the limits: blue towards the lower one, "
+            "red towards the upper one, darkest beyond. Buses in the order of the tree."
+        )
+        charts.append(_heat(run, level, note))
     note = "Balanced, realised; every copy counts."
-    charts = [
+    charts += [
         Chart.of(f"Voltages, {LEVELS[level]}", voltages.voltage_band, run, level, note=note)
         for level in levels(run)
     ]
@@ -148,6 +131,26 @@ def voltage(run: Run, when: Clock) -> Section:
         note = "Negative over positive sequence voltage, of the plan."
         charts.append(Chart.of("Unbalance", voltages.unbalance, run, note=note))
     return Section("Voltages", (), tuple(charts), (extremes_table(run, when),))
+
+
+def _heat(run: Run, level: str, note: str) -> Chart | Choice:
+    title = f"Voltage of every bus, {LEVELS[level]}"
+    if heat_map.stacked(run, level):
+        return Chart.of(title, heat_map.voltage_heat_maps, run, level, note=note, wide=True)
+    count = copies(run)
+    names = heat_map.shown_grids(run, level)
+    left = len(grids_of(run, level)) - len(names)
+    if left:
+        note += f" {left} more grids are further from their limits."
+    charts = tuple(
+        Chart.of(_with_copies(name, count[name]), heat_map.voltage_heat_map, run, name)
+        for name in names
+    )
+    return Choice(title, "Grid", charts, f"The closest to a limit is first. {note}")
+
+
+def _with_copies(name: str, copies: int) -> str:
+    return f"{name}, {copies} copies" if copies > 1 else name
 
 
 def grid_maps(run: Run, when: Clock) -> Section:
@@ -179,62 +182,112 @@ def _map(run: Run, when: Clock, name: str, span: float) -> Chart:
     return Chart.of(title, maps.voltage_map, run, name, at, span, wide=True)
 
 
-def loading(run: Run, when: Clock) -> Section | None:
-    """Bands of loadings, and the fullest branches by name."""
-    note = "Lines and transformers with a rating; every copy counts."
+def loadings(run: Run, when: Clock) -> Section | None:
+    """Build the section on durations of loadings, and the fullest branches by name."""
+    if not any(loading.has_rated_branches(run, level) for level in levels(run)):
+        return None
+    note = (
+        "Lines and transformers with a rating: the fullest one of a level in each interval, sorted."
+    )
+    return Section(
+        "Loading",
+        (),
+        (
+            Chart.of("Duration of loadings", loading.durations, run, note=note, wide=True),
+            Chart.of("Fullest branches", loading.fullest_branches, run, wide=True),
+        ),
+    )
+
+
+def storage(run: Run, when: Clock) -> Section | None:
+    """Build the section on states of charge: bands by level, and devices of a chosen grid."""
+    charts: list[Chart | Choice] = []
+    note = "At the end of each interval."
+    for kind in power.stores():
+        for level in levels(run):
+            if power.has_devices(run, kind.kind, level):
+                title = f"State of charge, {kind.label}, {LEVELS[level]}"
+                charts.append(
+                    Chart.of(title, power.state_of_charge, run, kind.kind, level, note=note)
+                )
+        names = [n for n in run.grids if len(power.devices_of(run, kind.kind, [n]))]
+        each = tuple(Chart.of(name, power.charge_by_device, run, kind.kind, name) for name in names)
+        if each:
+            title = f"State of charge of each device, {kind.label}"
+            charts.append(Choice(title, "Grid", each, note))
+    return Section("State of charge", (), tuple(charts)) if charts else None
+
+
+def tap_changers(run: Run, when: Clock) -> Section | None:
+    """Build the section on tap positions over time."""
+    if not taps.tap_changers(run):
+        return None
+    chart = Chart.of("Tap positions", taps.taps, run, note="Of one copy of each grid.", wide=True)
+    return Section("Tap changers", (), (chart,))
+
+
+def forecast(run: Run, when: Clock) -> Section | None:
+    """Build the section on forecasts and reality, where they differ."""
+    if run.interval["p_import_planned_mw"].isna().all():
+        return None
+    title = "Forecast and reality"
+    if not forecasts.apart(run):
+        return Section(title, ("What the applied plans expected is what came: no forecast erred.",))
+    note = "All feeders, all copies. Expected: by the plan that was applied in the interval."
+    chart = Chart.of("Expected and real power", forecasts.forecasts, run, note=note, wide=True)
+    return Section(title, (), (chart,))
+
+
+def certificate(run: Run, when: Clock) -> Section:
+    """Build the section on verdicts, cone gaps, violations and the worst intervals."""
+    meaning = (
+        "Plan against AC power flow at the planned injections. Exact: the relaxation is tight and "
+        "the voltages agree; infeasible: a limit is violated."
+    )
+    table = worst_table(run, when)
+    if table is None:
+        text = "No interval needed recovery or a fallback, and none was beyond a limit."
+        strip = certificates.certificate_of_levels
+        charts = [Chart.of("Worst certificate of a level", strip, run, note=meaning, wide=True)]
+        return Section("Certificate", (text,), (*charts, *_gaps(run)))
     charts = [
-        Chart.of(f"Loading, {LEVELS[level]}", voltages.loading_band, run, level, note=note)
-        for level in levels(run)
-        if voltages.has_rated_branches(run, level)
+        Chart.of(
+            "Certificate of every grid by interval",
+            certificates.certificate_strip,
+            run,
+            note=meaning,
+            wide=True,
+        )
     ]
-    if not charts:
-        return None
-    fullest = Chart.of("Fullest branches", voltages.fullest_branches, run, wide=True)
-    return Section("Loading", (), (*charts, fullest))
+    largest = certificates.largest_violations(run, when).to_numpy(np.float64)
+    if np.nanmax(largest, initial=0.0) > tolerances.AC_LIMIT_PU:
+        note = "Of a voltage limit in p.u., of a rating as a share of it."
+        title = "Largest violation of a limit"
+        charts.append(Chart.of(title, certificates.violations, run, note=note, wide=True))
+    return Section("Certificate", (), (*charts, *_gaps(run)), (table,))
 
 
-def interface(run: Run, when: Clock) -> Section | None:
-    """Build the section on rounds and mismatches of the interface loop between grids."""
-    if run.boundary.empty:
-        return None
-    title = "Interfaces between grids"
-    rounds = Chart.of("Rounds until the interfaces agreed", interfaces.interface_rounds, run)
-    if not run.boundary["mismatch_mva"].max() > 0.0:
-        return Section(title, ("There was no remaining mismatch.",), (rounds,))
-    note = "Power used by the upper grid less power drawn by the lower grid."
-    left = Chart.of("Remaining mismatch", interfaces.interface_mismatch, run, note=note)
-    return Section(title, (), (rounds, left))
-
-
-def negotiations(run: Run, when: Clock) -> Section | None:
-    """Build the section on negotiations: rounds, residuals, schedules held, time to agreement."""
-    charts = []
-    for grid in map(str, run.round["grid"].unique()):
-        for at, which in zip(cold_and_warm(run, grid), ("first", "typical later"), strict=True):
-            if at is not None:
-                title = f"Residuals with {grid}, {which} negotiation ({when.text(at)})"
-                charts.append(Chart.of(title, negotiation.rounds, run, grid, at))
-    charts += negotiation_charts(run)
-    return Section("Negotiations", (), tuple(charts)) if charts else None
-
-
-def time(run: Run, when: Clock) -> Section:
-    """Build the section on wall-clock time."""
-    charts = [Chart.of("Wall-clock time", interfaces.time_spent, run)]
-    if len(run.stage):
-        charts.append(Chart.of("Time of the decisions", interfaces.time_of_decisions, run))
-    return Section("Time", (), tuple(charts))
+def _gaps(run: Run) -> Iterator[Chart]:
+    if run.interval["cone_gap_pu"].notna().any():
+        note = "Difference of l v and P² + Q² of a branch in the relaxation."
+        yield Chart.of("Cone gap", certificates.cone_gap, run, note=note)
+        note = "Fictitious losses of the relaxation, as a share of the load."
+        yield Chart.of("Fictitious losses", certificates.fictitious_loss, run, note=note)
 
 
 SECTIONS: tuple[SectionOf, ...] = (
-    what_ran,
-    certificate,
-    money,
+    key_numbers,
     powers,
+    money,
     voltage,
     grid_maps,
-    loading,
+    loadings,
+    storage,
+    tap_changers,
+    forecast,
+    certificate,
     interface,
     negotiations,
     time,
+    grids,
 )

@@ -27,8 +27,8 @@ def frame(schema, rows):
     return pd.DataFrame(columns)
 
 
-def run_of(grids, *, directory=Path("nowhere"), summary=None, network=(), **tables):
-    """Run with some grids (name: level and parent); rows of a table need no time."""
+def run_of(grids, *, directory=Path("nowhere"), summary=None, network=(), baseline=None, **tables):
+    """Run with some grids (name: level, parent, copies); rows of a table need no time."""
     made = {}
     for name, schema in SCHEMAS.items():
         rows = [
@@ -43,10 +43,15 @@ def run_of(grids, *, directory=Path("nowhere"), summary=None, network=(), **tabl
             for name, (level, parent, copies) in grids.items()
         },
         directory=directory,
+        baseline=baseline,
+        intervals_done=len({row["interval"] for row in tables.get("interval", ())}),
         summary=summary or {},
         status="done",
         dt_h=0.25,
-        scenario={"time": {"timezone": "Europe/Berlin", "interval_min": 15}},
+        scenario={
+            "time": {"timezone": "Europe/Berlin", "interval_min": 15},
+            "grids": [{"name": name} for name in grids],
+        },
         network=frame(NETWORK.schema, network),
         **made,
     )

@@ -19,18 +19,27 @@ from stackelgrid.analysis import Run
 from stackelgrid.analysis.figures import (
     certificates,
     costs,
+    forecasts,
+    heat_map,
     interfaces,
+    loading,
     maps,
     power,
+    taps,
     voltages,
+    waterfall,
 )
 from stackelgrid.analysis.report import render
 from stackelgrid.analysis.report.run import run_page
 from stackelgrid.analysis.results.axes import copies, levels
 from stackelgrid.simulators.results.tables import SCHEMAS
 
-MODULES = (power, costs, voltages, maps, certificates, interfaces)
-BY_LEVEL = {power.balance, power.imports, voltages.voltage_band, voltages.loading_band}
+MODULES = (
+    power, costs, waterfall, voltages, heat_map, maps, loading, taps, forecasts, certificates,
+    interfaces,
+)  # fmt: skip
+BY_LEVEL = {power.balance, power.imports, voltages.voltage_band, heat_map.voltage_heat_maps}
+BY_GRID = {maps.voltage_map, power.dispatch, heat_map.voltage_heat_map}
 FIGURES = {
     function
     for module in MODULES
@@ -41,8 +50,10 @@ FIGURES = {
     and "grids" not in inspect.signature(function).parameters  # parts of those by level
 }
 # titles that carry no unit: names along an axis, time, and what has none
-NO_UNIT = re.compile(r"grid|branch|part of the run|time \(.+\)|rounds .*|.* \(1\)")
-UNIT = re.compile(r".* in (MW|kW|MVA|p\.u\.|%|s|EUR|EUR per interval|EUR/MWh)")
+NO_UNIT = re.compile(
+    r"grid|level|bus|branch|kind of cost|part of the run|time \(.+\)|rounds .*|.* \(1\)"
+)
+UNIT = re.compile(r".* in (MW|kW|MVA|p\.u\.|%|s|h|EUR|EUR per interval|EUR/MWh)")
 OUTLIER_PU = 1.113
 
 
@@ -151,7 +162,9 @@ def arguments(function, run):
         return (run, "pv")
     if function in (power.state_of_charge, power.one_by_one):
         return (run, "battery", "lv") if function is power.state_of_charge else (run, "unit", "mv")
-    return (run, "lv1") if function in (maps.voltage_map, power.dispatch) else (run,)
+    if function is power.charge_by_device:
+        return (run, "battery", "mv1")
+    return (run, "lv1") if function in BY_GRID else (run,)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +265,7 @@ def test_bands_reach_from_the_lowest_to_the_highest(opened):
 
 
 def test_the_fullest_branch_is_the_last_bar(opened):
-    (bars,) = voltages.fullest_branches(opened).data
+    (bars,) = loading.fullest_branches(opened).data
     at = opened.branch.loc[opened.branch.loading_percent.idxmax()]
     assert bars.x[-1] == at.loading_percent
     assert bars.y[-1].startswith(f"{at.grid} {at.element} {at['index']}")
@@ -312,11 +325,14 @@ def test_a_good_run_has_a_report_that_says_so(opened):
         f"All 6 intervals were exact and within limits; cost {cost:,.0f} EUR."
     )
     assert list(sections(page)) == [
-        "Scenario and solvers", "Certificate", "Costs and prices", "Power", "Voltages", "Maps",
-        "Loading", "Interfaces between grids", "Time",
+        "Key figures", "Balance and exchange", "Costs and prices", "Voltages", "Maps", "Loading",
+        "State of charge", "Tap changers", "Forecast and reality", "Certificate",
+        "Interfaces between grids", "Solver and time", "Scenario and grids",
     ]  # fmt: skip
     facts = dict(page.facts)
-    assert facts["Seed"] == "11"
+    (solving,) = sections(page)["Solver and time"].tables
+    assert dict(solving.rows)["seed"] == "11"
+    assert sections(page)["Forecast and reality"].figures == ()  # nothing to see
     assert facts["Scheme"] == "bottom up"
     assert facts["Grids"].endswith("49 with all copies")
     assert len(sections(page)["Maps"].figures) == 3
@@ -326,7 +342,8 @@ def test_a_good_run_has_a_report_that_says_so(opened):
     assert not re.search(r"""\b(src|href)=["'](?!#|data:)""", page_itself)
     assert len(text) < 8e6
     data = re.findall(r'<script type="application/json" data-for="[^"]+"[^>]*>(.*?)</script>', text)
-    assert len(data) == sum(len(s.figures) for s in page.sections) > 15
+    figures = [figure for section in page.sections for figure in section.figures]
+    assert len(data) == sum(len(getattr(f, "charts", (f,))) for f in figures) > 15
     traces = [trace for figure in data for trace in json.loads(figure)["data"]]
     packed = [t["y"] for t in traces if isinstance(t.get("y"), dict)]
     assert packed
@@ -412,7 +429,7 @@ def test_maps_are_left_out_where_a_run_has_no_network(copied):
     maps_section = sections(page)["Maps"]
     assert maps_section.figures == ()
     assert "no network.parquet" in maps_section.text[0]
-    assert len(sections(page)["Voltages"].figures) == 3
+    assert len(sections(page)["Voltages"].figures) == 6
 
 
 def test_report_writes_the_page_again_and_prints_its_path(command, copied):

@@ -1,0 +1,125 @@
+"""Table of key figures: the run beside the run without control."""
+
+import numpy as np
+
+from stackelgrid.analysis.kpis.system import (
+    CORRECTED,
+    COST,
+    ENERGY,
+    EXCHANGE,
+    LIMITS,
+    KeyFigure,
+    key_figures,
+)
+from stackelgrid.analysis.report.page import ReportTable
+from stackelgrid.analysis.results.axes import levels
+from stackelgrid.analysis.results.baseline import compared_with
+from stackelgrid.analysis.run import Run
+
+_RELATIVE = ("EUR", "MWh", "MW")  # units of which a share of the difference says something
+_LARGE_EUR = 1000.0  # from here without cents
+# by unit: its thousandth, where values are small
+_SMALLER = {"MWh": "kWh", "MW": "kW"}
+_SMALL, _NOTHING = 0.1, 1e-5  # MWh or MW: below, in thousandths; rounding
+_DIGITS = 4  # of energies and powers, significant
+
+
+def key_table(run: Run) -> ReportTable:
+    """Build the table of energy, exchange, costs and limits, beside the run without control."""
+    own = {figure.name: figure for figure in key_figures(run)}
+    other = compared_with(run)
+    without = {figure.name: figure for figure in key_figures(other)} if other else {}
+    rows: list[tuple[str, ...]] = []
+    for heading, title in _titles(run).items():
+        figures = [f for f in {**without, **own}.values() if f.heading == heading]
+        figures.sort(key=lambda f: list(own).index(f.name) if f.name in own else len(own))
+        if figures:
+            rows.append((title,))
+        for figure in figures:
+            rows.append(
+                _row(figure, own.get(figure.name), without.get(figure.name), compared=bool(without))
+            )
+    compared = ("without control", "difference") if without else ()
+    return ReportTable(
+        "The system in numbers", ("", "this run", *compared), tuple(rows), _note(run), compact=True
+    )
+
+
+def gain(run: Run) -> str:
+    """Return in a sentence what control saves; empty without a run to compare with."""
+    other = compared_with(run)
+    if other is None:
+        return ""
+    costs = [
+        next((f.value for f in key_figures(one) if f.name == CORRECTED), np.nan)
+        for one in (run, other)
+    ]
+    if not np.isfinite(costs).all():
+        return ""
+    saved = costs[1] - costs[0]
+    share = f" ({abs(saved) / abs(costs[1]):.1%})" if abs(costs[1]) > 0.0 else ""
+    places = 0 if abs(costs[1]) >= _LARGE_EUR else 2
+    does = "saves" if saved >= 0.0 else "costs"
+    return (
+        f"Control {does} {abs(saved):,.{places}f} EUR{share} against the same system without "
+        "control: devices at rest, no trade."
+    )
+
+
+def _titles(run: Run) -> dict[str, str]:
+    root = next(grid for grid in run.grids.values() if not grid.parent)
+    outside = (
+        f"Exchange of the feeders with {root.name}"
+        if root.level == "transmission"
+        else "Exchange with the grid outside"
+    )
+    several = " of the whole system" if len(run.grids) > 1 else ""
+    return {ENERGY: f"Energy{several}", EXCHANGE: outside, COST: "Cost", LIMITS: "Limits"}
+
+
+def _note(run: Run) -> str:
+    supply = "Generated" if "transmission" in levels(run) else "Generated and net imported"
+    text = (
+        f"All grids with all their copies. {supply} energy is used, lost, or added to storage. "
+        "Self-consumption: share of the available feed-in that does not leave the feeders; "
+        "self-sufficiency: share of their consumption that is not imported."
+    )
+    if len(run.grids) > 1:
+        text += (
+            " Leaders include what they pay at their boundary, a transfer within the system. "
+            "Corrected: less the value of the increase of stored energy."
+        )
+    return text
+
+
+def _row(
+    shown: KeyFigure, own: KeyFigure | None, without: KeyFigure | None, *, compared: bool
+) -> tuple[str, ...]:
+    """Return name and values with their unit: what one of the runs lacks is zero there."""
+    values = [0.0 if figure is None else figure.value for figure in (own, without)]
+    unit, factor, places = _scale(shown.unit, max(abs(value) for value in values))
+    mine, other = (f"{_number(factor * value, places)} {unit}".strip() for value in values)
+    if not compared:
+        return (shown.name, mine)
+    off = values[0] - values[1]
+    text = f"{_number(factor * off, places, sign='+')} {'points' if unit == '%' else unit}".strip()
+    if shown.unit in _RELATIVE and values[1] and _number(factor * off, places) != "0":
+        text += f" ({off / abs(values[1]):+.1%})"
+    return (shown.name, mine, other, text)
+
+
+def _scale(unit: str, largest: float) -> tuple[str, float, int]:
+    """Return unit, factor and decimal places for values up to `largest`."""
+    if unit == "EUR":
+        return unit, 1.0, 0 if largest >= _LARGE_EUR else 2
+    if unit in _SMALLER:
+        factor = 1000.0 if _NOTHING < largest < _SMALL else 1.0
+        power = np.floor(np.log10(max(largest * factor, _NOTHING)))
+        places = int(np.clip(_DIGITS - 1 - power, 0, 3))
+        return _SMALLER[unit] if factor > 1.0 else unit, factor, places
+    return unit, 1.0, {"p.u.": 4, "": 0}.get(unit, 1)
+
+
+def _number(value: float, places: int, *, sign: str = "") -> str:
+    text = f"{value:{sign},.{places}f}"
+    return text if float(text.replace(",", "")) else "0"
