@@ -93,8 +93,9 @@ def _draw(figure: go.Figure, when: Clock, row: int, expected: Floats, real: Floa
         (real, "real", {"color": style.BLUE, "width": 2.5}),
         (expected, "expected", dash),
     ):
-        own = {"legendgroup": name, "showlegend": row == 1}
-        figure.add_trace(steps(when, values, name, "MW", line=line, **own), row=row, col=1)
+        trace = steps(when, values, name, "MW", line=line)
+        trace.update(legendgroup=name, showlegend=row == 1)
+        figure.add_trace(trace, row=row, col=1)
 
 
 def _title(name: str, expected: Floats, real: Floats) -> str:

@@ -23,7 +23,9 @@ def durations(run: Run) -> go.Figure:
     """
     figure = go.Figure(layout=style.layout(height=360, hovermode="closest"))
     other, rated = compared_with(run), [of for of in levels(run) if has_rated_branches(run, of)]
-    for level in rated if other else ():
+    for level in rated:
+        if other is None:
+            break
         line = {"color": LEVEL_COLORS[level], "dash": "dash", "width": 1.5}
         figure.add_trace(_duration(other, level, f"{LEVELS[level]}, without control", line))
     for level in rated:

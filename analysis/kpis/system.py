@@ -49,7 +49,8 @@ class _Indicators:
 
     def everywhere(self, indicator: str) -> float:
         """Return the sum over all grids, the root included."""
-        return sum(v for (g, name), v in self._values.items() if name == indicator and g != TOTAL)
+        own = [v for (g, name), v in self._values.items() if name == indicator and g != TOTAL]
+        return float(np.sum(own))
 
     def energy(self, kind: type[DeviceKind]) -> float:
         """Return the energy of a kind in MWh in its own sign, all copies."""

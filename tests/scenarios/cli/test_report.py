@@ -265,11 +265,14 @@ def test_bands_reach_from_the_lowest_to_the_highest(opened):
 
 
 def test_the_fullest_branch_is_the_last_bar(opened):
-    (bars,) = loading.fullest_branches(opened).data
+    bars, without = loading.fullest_branches(opened).data
     at = opened.branch.loc[opened.branch.loading_percent.idxmax()]
     assert bars.x[-1] == at.loading_percent
     assert bars.y[-1].startswith(f"{at.grid} {at.element} {at['index']}")
     assert list(bars.x) == sorted(bars.x)
+    before = opened.baseline.branch
+    own = before[(before.grid == at.grid) & (before["index"] == at["index"])]
+    assert without.x[-1] == own[own.element == at.element].loading_percent.max()
 
 
 def test_time_spent_sums_to_the_wall_clock(opened):
@@ -333,7 +336,7 @@ def test_a_good_run_has_a_report_that_says_so(opened):
     (solving,) = sections(page)["Solver and time"].tables
     assert dict(solving.rows)["seed"] == "11"
     assert sections(page)["Forecast and reality"].figures == ()  # nothing to see
-    assert facts["Scheme"] == "bottom up"
+    assert facts["Scheme"] == "bottom-up"
     assert facts["Grids"].endswith("49 with all copies")
     assert len(sections(page)["Maps"].figures) == 3
     assert sections(page)["Certificate"].tables == ()  # nothing was worst
