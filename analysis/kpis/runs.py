@@ -77,6 +77,26 @@ def run_indicators(run: RunRecord, scheme: str, pricing: str) -> pd.DataFrame:
     return frame_of(rows_out, scheme, pricing)
 
 
+def against_baseline(run: RunRecord) -> pd.DataFrame | None:
+    """Return the realised indicators of a run beside those of its baseline.
+
+    Columns: grid, indicator, unit, value, baseline, difference (value less baseline). None without
+    a baseline, and where it does not cover the same intervals: of an unfinished run, or of a
+    baseline that ended early.
+    """
+    baseline = run.baseline
+    if baseline is None or baseline.intervals_done != run.intervals_done:
+        return None
+    chosen = run.summary["bilevel"]
+    key = ["grid", "indicator", "unit"]
+    own, other = (
+        run_indicators(r, chosen["scheme"], chosen["pricing"])[[*key, "value"]]
+        for r in (run, baseline)
+    )
+    found = own.merge(other.rename(columns={"value": "baseline"}), on=key)
+    return found.assign(difference=found["value"] - found["baseline"])
+
+
 def run_exchange(run: RunRecord, scheme: str) -> pd.DataFrame:
     """Return the realised exchange of active networks: scheme, grid, start_h, dt_h, p_mw."""
     parents = _parents(run)

@@ -127,10 +127,14 @@ class RunRecord:
         It has the same tables, one row for each grid, bus, branch and device in every interval, and
         can be used wherever a run can. Its status is "done" where it covers all intervals; where
         its power flow diverges it ends before, and `summary["baseline"]` of this run has the
-        reason. For a running run it is as of its first use. docs/results.md describes it.
+        reason. For a running run it is as of its first use. Raises ResultsError where its files are
+        missing or were changed. docs/results.md describes it.
         """
         directory = self.directory / BASELINE
-        return type(self)(directory) if (directory / "summary.json").is_file() else None
+        recorded = (self.summary.get("baseline") or {}).get("status")
+        if recorded in ("done", "failed") or (directory / "summary.json").is_file():
+            return type(self)(directory)
+        return None
 
     def refreshed(self) -> Self:
         """Return the run as it is now."""

@@ -63,7 +63,7 @@ def _section(status: str, reason: str, content: Mapping[str, Any] | None = None)
         "status": status,
         "reason": reason,
         "intervals_done": found.get("intervals_done", 0),
-        "cost_eur": found.get("cost_eur"),
+        "cost_eur": found.get("cost_eur") if status == "done" else None,
         "wall_s": found.get("wall_s"),
     }
 
