@@ -1,6 +1,6 @@
 """Schema of a scenario in TOML: immutable, without unknown keys, in pandapower's units.
 
-`scenarios/day.toml` is the commented example; docs/scenario.md lists every key.
+`scenarios/day.toml` is the commented example; docs/scenario.md and docs/components/ list every key.
 """
 
 from typing import TYPE_CHECKING, Annotated, Literal, Self

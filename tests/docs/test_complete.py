@@ -109,7 +109,8 @@ def test_every_column_of_the_tables_of_a_sweep_is_described():
 
 
 def test_every_key_of_a_scenario_is_described():
-    text = (DOCS / "scenario.md").read_text(encoding="utf-8")
+    pages = (DOCS / "scenario.md", *DOCS.glob("components/*.md"))
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
     keys = keys_of(Scenario)
     assert {"grids", "pv", "vm_set_pu", "fee_inside_eur_per_mwh", "noise_correlation_h"} <= keys
     assert {"exactness", "sizes", "pv_scale", "levels"} <= keys
