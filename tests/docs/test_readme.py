@@ -40,12 +40,12 @@ def files(tmp_path, monkeypatch):
 def test_examples_run_on_a_grid_of_the_users_own(files, capsys):
     names = {}
     exec(compile(block("python").replace("out=", "report=False, out="), "README.md", "exec"), names)
-    run, saved = names["run"], names["saved"]
+    run, saved = names["run"], names["idle"] - names["cost"]
     assert list(run.interval.verdict) == ["exact"] * 8
     assert run.interval.load_p_mw.iloc[0] == pytest.approx(0.5 * pn.case33bw().load.p_mw.sum())
     # two batteries of 0.2 MWh: at most one discharge at the peak price
     assert 0.0 < saved < 2 * 0.2 * (PEAK - OFF_PEAK)
-    assert f"save {saved:.2f} EUR" in capsys.readouterr().out
+    assert f"control saves {saved:.2f} EUR" in capsys.readouterr().out
     assert len(names["net"].res_bus) == 33
 
 
