@@ -66,7 +66,7 @@ test-slow: $(VENV)/.dev
 soak: $(VENV)/.dev
 	cd tests && ../$(BIN)/python -m support.soak --kills 200
 
-# columns in the documentation, written from their declarations in the code
+# parts of the documentation that are declared elsewhere: columns, keys, quantities, equations
 schema: $(VENV)/.dev
 	$(BIN)/python docs/hooks/columns.py
 
