@@ -79,14 +79,14 @@ benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/ldd_admm.py
 	$(BIN)/python benchmarks/ensemble.py
 
-# the documentation site in build/site; a broken link or anchor, or a page that the navigation lacks,
-# ends it
-docs: $(VENV)/.docs
+# the documentation site in build/site, with the executed gallery (minutes, unless nothing has
+# changed since); a broken link or anchor, or a page that the navigation lacks, ends it
+docs: $(VENV)/.docs gallery
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "build/site/index.html; to search: $(BIN)/python -m http.server -d build/site"
 
-# the notebooks of docs/gallery executed in their small size into build/gallery, two minutes;
-# STACKELGRID_GALLERY=full for their full size
+# the notebooks of docs/gallery that have changed, or all if the code has, executed into
+# build/gallery: minutes; STACKELGRID_GALLERY=full for their full size
 gallery: $(VENV)/.gallery
 	$(BIN)/python docs/hooks/execute_gallery.py
 
@@ -103,13 +103,13 @@ $(VENV)/.docs: $(VENV)/.installed
 # reinstalled whenever a source changes: what is tested is what a user installs
 $(VENV)/.installed: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	rm -rf build
+	rm -rf build/bdist.* build/lib
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[dev]'
-	rm -rf build
+	rm -rf build/bdist.* build/lib
 	@touch $@
 
 clean:
