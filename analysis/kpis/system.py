@@ -12,6 +12,7 @@ import numpy as np
 from stackelgrid.analysis.kpis.indicators import CONSUMERS, CURTAILED, STORES, TOTAL, UNITS
 from stackelgrid.analysis.kpis.runs import run_indicators
 from stackelgrid.analysis.results.axes import copies
+from stackelgrid.analysis.results.findings import beyond_in_reality
 from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.registry import kinds
@@ -73,9 +74,10 @@ class _Indicators:
         """Return the cost of the follower in EUR, NaN without leaders."""
         return self.of(TOTAL, "follower_cost") if len(self.run.grids) > 1 else np.nan
 
-    def realised(self, key: str) -> float:
-        """Return an entry of the summary on violations in reality."""
-        return float(self.run.summary["certificate"].get("realised", {}).get(key, np.nan))
+    def beyond_limits(self) -> float:
+        """Return the number of intervals in which reality is beyond a limit."""
+        rows = self.run.interval
+        return float(rows.loc[beyond_in_reality(rows), "interval"].nunique())
 
 
 class _Declared(NamedTuple):
@@ -132,13 +134,7 @@ def _declared() -> Iterator[_Declared]:
     yield _total(COST, CORRECTED, "total_cost_corrected")
     yield _total(COST, "leaders, corrected by stored energy", "leader_cost_corrected")
     yield _Declared(COST, "follower", "EUR", _Indicators.follower_cost)
-    yield _Declared(
-        LIMITS,
-        "intervals beyond a limit",
-        "",
-        lambda found: found.realised("intervals_beyond_limits"),
-        True,
-    )
+    yield _Declared(LIMITS, "intervals beyond a limit", "", _Indicators.beyond_limits, True)
     yield _Declared(LIMITS, "lowest voltage", "p.u.", lambda f: f.run.interval["min_vm_pu"].min())
     yield _Declared(LIMITS, "highest voltage", "p.u.", lambda f: f.run.interval["max_vm_pu"].max())
     yield _Declared(

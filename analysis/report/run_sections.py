@@ -27,7 +27,7 @@ from stackelgrid.analysis.report.run_tables import (
     worst_table,
 )
 from stackelgrid.analysis.results.axes import LEVELS, Clock, copies, grids_of, levels
-from stackelgrid.analysis.results.baseline import compared_with
+from stackelgrid.analysis.results.baseline import compared_with, why_not_compared
 from stackelgrid.analysis.results.limits import has_network
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
@@ -41,8 +41,10 @@ def key_numbers(run: Run, when: Clock) -> Section | None:
     """Build the section on energy, exchange, costs and limits of the whole system."""
     if "stored_energy" not in run.summary:  # version 0.1 wrote none
         return None
-    saved = gain(run)
-    return Section("Key figures", (saved,) if saved else (), tables=(key_table(run),))
+    text, reason = gain(run), why_not_compared(run)
+    if reason:
+        text = f"There is no run without control to compare with: {reason}."
+    return Section("Key figures", (text,) if text else (), tables=(key_table(run),))
 
 
 def powers(run: Run, when: Clock) -> Section:

@@ -8,8 +8,15 @@ Recorded = TypeVar("Recorded", bound=RunRecord)
 
 
 def compared_with(run: Recorded) -> Recorded | None:
-    """Return the run without control if it has the intervals of a run, else None."""
-    other = run.baseline
-    if other is None or other.intervals_done != run.intervals_done:
+    """Return the run without control over the intervals of a run; None where it has fewer."""
+    other, done = run.baseline, run.interval["interval"].nunique()
+    if other is None or other.intervals_done < done:
         return None
-    return other
+    return other if other.intervals_done == done else other.first(done)
+
+
+def why_not_compared(run: RunRecord) -> str:
+    """Return why a run is not compared with one without control; empty if it is, or not known."""
+    if compared_with(run) is not None:
+        return ""
+    return str((run.summary.get("baseline") or {}).get("reason", ""))

@@ -1,5 +1,6 @@
 """Records of a run: summary, scenario, log, and tables read at first use."""
 
+import copy
 import glob
 import itertools
 import json
@@ -63,6 +64,7 @@ class RunRecord:
         self.notice = check_held(self.manifest, self.summary, tuple(SCHEMAS), self.intervals_done)
         self.scenario, self._grids = run_scenario(self.directory)
         self._frames: dict[str, pd.DataFrame] = {}
+        self._intervals: int | None = None  # first intervals of the tables, None for all
 
     def __repr__(self) -> str:
         done, planned = self.summary["intervals_done"], self.summary["intervals_planned"]
@@ -136,6 +138,12 @@ class RunRecord:
             return type(self)(directory)
         return None
 
+    def first(self, intervals: int) -> Self:
+        """Return the run with the tables of its first intervals; its summary is of all of them."""
+        part = copy.copy(self)
+        part._frames, part._intervals = {}, intervals
+        return part
+
     def refreshed(self) -> Self:
         """Return the run as it is now."""
         return type(self)(self.directory)
@@ -162,7 +170,10 @@ class RunRecord:
                 data = data.select(schema.names).cast(schema)
             except pa.ArrowInvalid as error:
                 raise ResultsError(f"{self.directory}: table {name}: {error}") from error
-            self._frames[name] = data.to_pandas()
+            frame = data.to_pandas()
+            if self._intervals is not None and "interval" in frame:
+                frame = frame[frame["interval"] < self._intervals]
+            self._frames[name] = frame
         return self._frames[name]
 
     def __getattr__(self, name: str) -> pd.DataFrame:
