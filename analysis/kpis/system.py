@@ -19,6 +19,7 @@ from stackelgrid.controllers.devices.registry import kinds
 
 ENERGY, EXCHANGE, COST, LIMITS = "Energy", "Exchange", "Cost", "Limits"
 CORRECTED = "system, corrected by stored energy"
+LEADERS = "leaders, corrected by stored energy"
 _NOTHING = 1e-6  # MWh that rounding leaves
 
 
@@ -132,7 +133,7 @@ def _declared() -> Iterator[_Declared]:
     yield _outer("self-sufficiency", "self_sufficiency")
     yield _total(COST, "system", "total_cost")
     yield _total(COST, CORRECTED, "total_cost_corrected")
-    yield _total(COST, "leaders, corrected by stored energy", "leader_cost_corrected")
+    yield _total(COST, LEADERS, "leader_cost_corrected")
     yield _Declared(COST, "follower", "EUR", _Indicators.follower_cost)
     yield _Declared(LIMITS, "intervals beyond a limit", "", _Indicators.beyond_limits, True)
     yield _Declared(LIMITS, "lowest voltage", "p.u.", lambda f: f.run.interval["min_vm_pu"].min())

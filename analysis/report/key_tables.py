@@ -7,6 +7,7 @@ from stackelgrid.analysis.kpis.system import (
     COST,
     ENERGY,
     EXCHANGE,
+    LEADERS,
     LIMITS,
     KeyFigure,
     key_figures,
@@ -46,24 +47,32 @@ def key_table(run: Run) -> ReportTable:
 
 
 def gain(run: Run) -> str:
-    """Return in a sentence what control saves; empty without a run to compare with."""
+    """Return in a sentence what control changes in the costs; empty without a run to compare."""
     other = compared_with(run)
     if other is None:
         return ""
-    costs = [
-        next((f.value for f in key_figures(one) if f.name == CORRECTED), np.nan)
-        for one in (run, other)
+    own, before = ({f.name: f.value for f in key_figures(one)} for one in (run, other))
+    parts = [
+        _change(words, own[name], before[name])
+        for name, words in ((CORRECTED, "the system costs"), (LEADERS, "leaders pay"))
+        if name in own and name in before
     ]
-    if not np.isfinite(costs).all():
+    if not parts:
         return ""
-    saved = costs[1] - costs[0]
-    share = f" ({abs(saved) / abs(costs[1]):.1%})" if abs(costs[1]) > 0.0 else ""
-    places = 0 if abs(costs[1]) >= _LARGE_EUR else 2
-    does = "saves" if saved >= 0.0 else "costs"
+    text = " and ".join(parts)
     return (
-        f"Control {does} {abs(saved):,.{places}f} EUR{share} against the same system without "
-        "control: devices at rest, no trade."
+        f"Against the same system without control (devices at rest, no trade) {text}, corrected by "
+        "stored energy."
     )
+
+
+def _change(words: str, eur: float, before: float) -> str:
+    places = 0 if abs(before) >= _LARGE_EUR else 2
+    off = abs(eur - before)
+    if not float(f"{off:.{places}f}"):
+        return f"{words} the same"
+    share = f" ({off / abs(before):.1%})" if before else ""
+    return f"{words} {off:,.{places}f} EUR{share} {'less' if eur < before else 'more'}"
 
 
 def _titles(run: Run) -> dict[str, str]:

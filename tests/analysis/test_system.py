@@ -131,8 +131,8 @@ def test_key_figures_stand_beside_those_without_control(run):
     assert cells["system"] == ("435.80 EUR", "435.20 EUR", "+0.60 EUR (+0.1%)")
     assert cells["highest voltage"] == ("1.0300 p.u.", "1.0300 p.u.", "0 p.u.")
     assert gain(run) == (
-        "Control costs 35.60 EUR (8.2%) against the same system without control: devices at rest, "
-        "no trade."
+        "Against the same system without control (devices at rest, no trade) the system costs "
+        "35.60 EUR (8.2%) more and leaders pay 35.60 EUR (22.9%) more, corrected by stored energy."
     )
     assert {len(row) for row in table.rows} == {1, 4}
 

@@ -128,8 +128,9 @@ def test_forecasts_are_what_plans_expected_of_use_and_devices():
             ("mv1", "tn", 5.0, 4.0), ("mv2", "tn", 2.0, 2.0), ("lv1", "mv1", 0.5, 0.25),
         )
     ]  # fmt: skip
+    key = {"interval": 0, "grid": "lv1", "index": 0}
     device = [
-        {"interval": 0, "grid": "lv1", "kind": k, "element": e, "index": 0, "p_mw": p, "asked_mw": a}
+        {**key, "kind": k, "element": e, "p_mw": p, "asked_mw": a}
         for k, e, p, a in (
             ("pv", "sgen", 0.25, 0.5), ("battery", "storage", 0.125, 0.125),
             ("load", "load", 0.625, np.nan),
