@@ -14,10 +14,13 @@ from stackelgrid.controllers.system import System
 class ControllerSettings:
     """Settings of a controller besides the system.
 
-    Threads, the solvers chosen for conic and for mixed-integer conic programs, the relative gap to
-    reach, and the reproducible limits of a search: nodes of the master, rounds. `scheme` is the
-    order of decision and `pricing` what is paid at the boundary: the tariff, or the nodal price.
-    With `recovery` schedules that are not exact or not AC feasible are mended.
+    threads: threads that solve programs at the same time.
+    conic, mixed_integer: solvers of conic and of mixed-integer conic programs.
+    gap: relative gap to reach.
+    node_limit, round_limit: reproducible limits of a search: nodes of the master, rounds.
+    scheme: order of decision.
+    pricing: payment at the boundary, the tariff or the nodal price.
+    recovery: whether schedules that are not exact or not AC feasible are amended.
     """
 
     threads: int = 2
@@ -42,5 +45,9 @@ class Controller(Protocol):
     def __init__(self, system: System, settings: ControllerSettings) -> None: ...
 
     def decide(self, interval: int, measured: Mapping[str, Measurement]) -> Decision:
-        """Return plans by grid name for the interval that begins now."""
+        """Return plans by grid name for the interval that begins now.
+
+        interval: number of the interval, from 0.
+        measured: measurements of every grid by name, at the end of the last interval.
+        """
         ...

@@ -153,10 +153,15 @@ class Schedule(WithQuantities):
 
 @dataclass(frozen=True)
 class SolveReport:
-    """Origin of a schedule; `fallback` is the reason if it is not the solver's.
+    """Origin of a schedule.
 
-    `gap` (relative) and `gap_eur` are of the program that was solved, which may hold several
-    grids; `flexible_gap` is the gap relative to the cost without the uncontrolled load.
+    solver, status: name of the solver, and its status.
+    objective_eur: cost of the plan over the horizon.
+    gap, gap_eur: proven gap of the program, relative and in EUR; it may hold several grids.
+    violation: largest violation of a row, relative to its terms.
+    iterations, solve_s: iterations, and wall-clock seconds.
+    fallback: reason why the schedule is not the solver's; "" if it is.
+    flexible_gap: gap relative to the cost without the uncontrolled load.
     """
 
     solver: str
@@ -190,11 +195,16 @@ def solve_report(solver: str, solution: Solution) -> SolveReport:
 
 @dataclass(frozen=True)
 class Plan:
-    """Decision of one agent for one interval; `step` of the schedule is the one to apply.
+    """Decision of one agent for one interval.
 
-    `verdict` is of that step, `certificate` of the whole horizon; a user's controller may leave
-    both out. `transmission` is the certificate of a DC dispatch, `recovery` the record of a
-    recovery from a schedule that was not exact at first.
+    schedule: powers of all devices over the horizon.
+    set_points: set points of the step to apply.
+    report: origin of the schedule.
+    verdict: verdict of the step to apply; a controller of a user may leave it out.
+    step: step of the schedule that is applied.
+    certificate: certificate of the whole horizon; may be left out, too.
+    recovery: record of a recovery from a schedule that was not exact at first.
+    transmission: certificate of a DC dispatch.
     """
 
     schedule: Schedule

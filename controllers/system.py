@@ -35,8 +35,15 @@ class Boundary:
 class Feeder:
     """A radial grid with devices: an MV feeder or an LV community.
 
-    `load_peak_mw` (loads,) is no less than any forecast of a load. With `three_phase_view` there
-    are certificates phase by phase besides the balanced one.
+    name, level: name of the grid, mv or lv.
+    net: its pandapower net.
+    network: the same as arrays for DistFlow.
+    devices: its devices by kind.
+    boundary: connection to the grid above.
+    options: prices and rules of the scenario.
+    forecast: source of forecasts; `forecast.at(interval)` has arrays (steps, devices).
+    load_peak_mw: no less than any forecast of a load, (loads,).
+    three_phase_view: whether there are certificates phase by phase besides the balanced one.
     """
 
     name: str
@@ -66,8 +73,11 @@ class Transmission:
 class System:
     """At most one transmission network and its feeders, parents before children.
 
-    `day_ahead`: one decision at interval 0 for the whole horizon, executed step by step. Without it
-    there is a decision every `resolve_every` intervals; its next steps are executed in between.
+    transmission: the transmission network; None without one.
+    feeders: MV feeders and LV communities.
+    horizon: steps of a plan.
+    day_ahead: one decision at interval 0 for the whole horizon, executed step by step.
+    resolve_every: else intervals between two decisions; the next steps are executed in between.
     """
 
     transmission: Transmission | None

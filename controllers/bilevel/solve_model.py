@@ -24,14 +24,22 @@ from stackelgrid.profiles.arrays import Floats
 class BilevelResult:
     """Result of `solve_bilevel`; objective and bound in the sense of the leader's objective.
 
-    `status` is "optimal" exactly if `gap` = |objective - bound| / max(1, |objective|) is at most
-    the requested gap, "time_limit" if the given limit is reached, "open" if the search ended before
-    the gap without a limit, "infeasible" or "unbounded"; `message` states the same with the proven
-    gap. `follower_gap` is the follower's distance from its own optimum at the
-    leader's decision, by an independent solver (audit.py). `values` holds the values
-    of every variable component in the order of its index set, `duals` likewise the duals of the
-    follower's constraints (signs in duals.py). Without a point the numbers are NaN and both are
-    empty. `method` is the one that was used.
+    Without a point the numbers are NaN, values and duals are empty.
+
+    status: "optimal" exactly if `gap` is at most the requested one; "time_limit" if the given limit
+        is reached, "open" if the search ended before the gap without a limit, "infeasible",
+        "unbounded".
+    objective, bound: leader's objective at the point, and what is proven about it.
+    gap: |objective - bound| / max(1, |objective|).
+    follower_gap: follower's distance from its own optimum at the leader's decision, by an
+        independent solver (audit.py).
+    kkt_residual: largest violation of the follower's optimality conditions.
+    values: values of every variable component in the order of its index set.
+    duals: duals of the follower's constraints, likewise (signs in duals.py).
+    nodes, seconds: nodes of the search, and wall-clock seconds.
+    method: solution method that was used.
+    message: status in words, with the proven gap.
+    big_m_active: whether a proven bound on a multiplier is reached.
     """
 
     status: BilevelStatus

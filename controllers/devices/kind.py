@@ -25,7 +25,11 @@ Arrays = Mapping[str, Floats]
 
 
 class Injection(NamedTuple):
-    """Consumption of devices in a model, p.u., by device and step; generation is negative."""
+    """Consumption of devices in a model, p.u., by device and step; generation is negative.
+
+    p: active power of a device and step, as an expression of Pyomo.
+    q: reactive power likewise; None without any.
+    """
 
     p: Callable[[int, int], Any]
     q: Callable[[int, int], Any] | None = None
@@ -40,7 +44,11 @@ class Curtailed(NamedTuple):
 
 
 class Snap(NamedTuple):
-    """Rule to round a binary: 1 where the first variables exceed the second ones."""
+    """Rule to round a binary: 1 where the first variables exceed the second ones.
+
+    binary: name of the binary variable.
+    first, second: names of the variables that are compared.
+    """
 
     binary: str
     first: tuple[str, ...]
