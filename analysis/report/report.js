@@ -98,7 +98,9 @@
       layout.margin = { ...layout.margin, l: Math.min(44, layout.margin.l), r: 10 };
     }
     for (const trace of data) { // labels that need more room than there is
-      if (trace.meta && trace.meta.textFrom > width) trace.mode = trace.mode.replace("+text", "");
+      if (!trace.meta || !(trace.meta.textFrom > width)) continue;
+      if (trace.mode === "text") trace.visible = false;
+      else trace.mode = trace.mode.replace("+text", "");
     }
     if (paper) {
       layout.width = width;
