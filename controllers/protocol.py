@@ -15,9 +15,11 @@ class ControllerSettings:
     """Settings of a controller besides the system.
 
     threads: threads that solve programs at the same time.
-    conic, mixed_integer: solvers of conic and of mixed-integer conic programs.
+    conic: solver of conic programs.
+    mixed_integer: solver of mixed-integer conic programs.
     gap: relative gap to reach.
-    node_limit, round_limit: reproducible limits of a search: nodes of the master, rounds.
+    node_limit: reproducible limit of a search, nodes of the master.
+    round_limit: the same in rounds.
     scheme: order of decision.
     pricing: payment at the boundary, the tariff or the nodal price.
     recovery: whether schedules that are not exact or not AC feasible are amended.

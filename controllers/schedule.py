@@ -155,11 +155,14 @@ class Schedule(WithQuantities):
 class SolveReport:
     """Origin of a schedule.
 
-    solver, status: name of the solver, and its status.
+    solver: name of the solver.
+    status: its status.
     objective_eur: cost of the plan over the horizon.
-    gap, gap_eur: proven gap of the program, relative and in EUR; it may hold several grids.
+    gap: proven relative gap of the program, which may hold several grids.
+    gap_eur: the same in EUR.
     violation: largest violation of a row, relative to its terms.
-    iterations, solve_s: iterations, and wall-clock seconds.
+    iterations: iterations of the solver.
+    solve_s: wall-clock seconds.
     fallback: reason why the schedule is not the solver's; "" if it is.
     flexible_gap: gap relative to the cost without the uncontrolled load.
     """

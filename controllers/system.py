@@ -35,7 +35,8 @@ class Boundary:
 class Feeder:
     """A radial grid with devices: an MV feeder or an LV community.
 
-    name, level: name of the grid, mv or lv.
+    name: name of the grid.
+    level: mv or lv.
     net: its pandapower net.
     network: the same as arrays for DistFlow.
     devices: its devices by kind.

@@ -29,14 +29,16 @@ class BilevelResult:
     status: "optimal" exactly if `gap` is at most the requested one; "time_limit" if the given limit
         is reached, "open" if the search ended before the gap without a limit, "infeasible",
         "unbounded".
-    objective, bound: leader's objective at the point, and what is proven about it.
+    objective: leader's objective at the point.
+    bound: proven bound on it.
     gap: |objective - bound| / max(1, |objective|).
     follower_gap: follower's distance from its own optimum at the leader's decision, by an
         independent solver (audit.py).
-    kkt_residual: largest violation of the follower's optimality conditions.
+    kkt_residual: largest relative violation of the single-level rows and of complementarity.
     values: values of every variable component in the order of its index set.
     duals: duals of the follower's constraints, likewise (signs in duals.py).
-    nodes, seconds: nodes of the search, and wall-clock seconds.
+    nodes: nodes of the search.
+    seconds: wall-clock seconds.
     method: solution method that was used.
     message: status in words, with the proven gap.
     big_m_active: whether a proven bound on a multiplier is reached.
