@@ -35,8 +35,6 @@ TABLES: dict[str, Table] = {
         DISPATCH, ROUND, NEGOTIATION, COMMITMENT,
     )
 }  # fmt: skip
-# rows of a file that is written without parts, at a time
-_ROW_GROUP = 65_536
 # tables with few rows, whose columns stay in memory for totals of the run
 _KEPT = (INTERVAL, BOUNDARY, STAGE, ROUND, NEGOTIATION, COMMITMENT)
 # units and meanings are metadata of the fields in whole tables; parts may lack them
@@ -116,10 +114,14 @@ class TableWriter:
 
 
 class WholeTables(TableWriter):
-    """Writes each table as one file without parts, for a run that begins again if interrupted."""
+    """Writes each table as one file without parts, for a run that begins again if interrupted.
 
-    def __init__(self, directory: Path) -> None:
+    A context manager; rows are written about `row_group` at a time.
+    """
+
+    def __init__(self, directory: Path, row_group: int = 65_536) -> None:
         super().__init__(directory)
+        self._row_group = row_group
         self._files = ExitStack()
         self._writers: dict[str, pq.ParquetWriter] = {}
         self._waiting: dict[str, list[pa.Table]] = {name: [] for name in SCHEMAS}
@@ -150,7 +152,7 @@ class WholeTables(TableWriter):
         schema, waiting = SCHEMAS[table], self._waiting[table]
         arrays = [pa.array(columns[f.name], f.type) for f in schema]
         waiting.append(pa.table(arrays, schema=schema))
-        if sum(len(rows) for rows in waiting) >= _ROW_GROUP:
+        if sum(len(rows) for rows in waiting) >= self._row_group:
             self._write(table)
 
     def _write(self, table: str) -> None:

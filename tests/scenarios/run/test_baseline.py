@@ -11,6 +11,7 @@ from support.scenario_texts import write_extending
 
 from stackelgrid.analysis import Run
 from stackelgrid.analysis.kpis.runs import against_baseline
+from stackelgrid.analysis.results.baseline import why_not_compared
 from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.scenarios.run.resume import resumable, resume_run
 from stackelgrid.scenarios.run.run import run_scenario
@@ -147,6 +148,7 @@ def test_indicators_stand_beside_those_of_the_baseline(run):
     )
     assert total.baseline["battery_throughput"] == total.baseline["stored_energy"] == 0.0
     assert total.value["battery_throughput"] > 0.1
+    assert why_not_compared(run) == ""
     assert total.difference["consumption"] == pytest.approx(0.0, abs=1e-12)
     rows = base.interval[base.interval.grid == "mv1"]
     bought = 0.5 * 6 * rows.p_import_mw.clip(lower=0.0).sum()  # half hours, six copies
@@ -179,6 +181,7 @@ def test_run_without_a_baseline_says_why(village, villagers):
     assert not (out / "baseline").exists()
     assert Run(out).baseline is None
     assert against_baseline(Run(out)) is None
+    assert why_not_compared(Run(out)) == "baseline = false"
     assert differences(villagers.directory, out) == []  # the run itself is the same
 
 
@@ -253,3 +256,4 @@ def test_failed_baseline_is_recorded_and_the_run_goes_on(village, tmp_path):
     assert run.baseline.status == "interrupted"
     assert set(run.baseline.bus.interval) == {0}
     assert against_baseline(run) is None
+    assert why_not_compared(run) == reason

@@ -94,6 +94,9 @@ def test_plans_and_runs_of_quick(tmp_path, tariff_runs):
     closed = {f"{p.removesuffix('.png')}_closed_loop.png" for p in PICTURES}
     assert {p.name for p in out.iterdir()} == FILES | PICTURES | closed | runs
     assert tariff_runs == ["bottom_up", "top_down"]
+    for name in runs:  # one run without control beside each would be the same
+        found = json.loads((out / name / "summary.json").read_text(encoding="utf-8"))["baseline"]
+        assert (found["status"], found["reason"]) == ("off", "baseline = false")
     assert steps_of(loaded, options) == 2 * (1 + 4)
     assert seen == sorted(seen)
     assert seen[-1] == 10

@@ -92,6 +92,7 @@ def test_every_cell_holds_a_run_and_its_content_says_which(finished):
             for variant in VARIANTS:
                 where = cell(result.directory, level, member, variant)
                 content = tomllib.loads((where / "scenario.toml").read_text())
+                assert content["baseline"] is False
                 assert content["deviations"]["level"] == level
                 assert ("forecast" in content) == (variant != "perfect")
                 steps = sum(s["count"] for s in content["horizon"]["steps"])

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from stackelgrid.simulators.results.tables import SCHEMAS, TableWriter, read_table
+from stackelgrid.simulators.results.tables import SCHEMAS, TableWriter, WholeTables, read_table
 
 
 def columns(interval, buses):
@@ -99,3 +99,30 @@ def test_what_ends_a_part_half_way_leaves_nothing(writer, tmp_path, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         writer.write_part("bus", 1, columns(1, [1]))
     assert [p.name for p in (tmp_path / "bus").iterdir()] == ["part-000000.parquet"]
+
+
+def test_tables_without_parts_read_as_merged_ones(writer, tmp_path):
+    (tmp_path / "whole").mkdir()
+    with WholeTables(tmp_path / "whole", row_group=4) as whole:
+        for one in (writer, whole):
+            for k in range(3):
+                one.write_part("bus", k, columns(k, [3, 1, 2]))
+    writer.merge()
+    for name in SCHEMAS:
+        merged, table = (read_table(d, name) for d in (tmp_path, tmp_path / "whole"))
+        assert table.schema == merged.schema
+        assert table.to_pandas().equals(merged.to_pandas()), name
+    # two intervals are more than four rows: a group of its own, and the rest
+    assert pq.read_metadata(tmp_path / "whole" / "bus.parquet").num_row_groups == 2
+    assert pq.read_schema(tmp_path / "whole" / "bus.parquet").field("vm_pu").metadata
+
+
+def test_tables_without_parts_are_whole_or_absent(tmp_path):
+    def interrupted():
+        with WholeTables(tmp_path) as whole:
+            whole.write_part("bus", 0, columns(0, [1]))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
