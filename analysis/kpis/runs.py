@@ -16,7 +16,6 @@ from stackelgrid.analysis.kpis.indicators import (
     energy_rows,
     frame_of,
 )
-from stackelgrid.analysis.results.baseline import compared_with
 from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.registry import kinds
@@ -85,8 +84,9 @@ def against_baseline(run: RunRecord) -> pd.DataFrame | None:
     a baseline, and where it does not cover the same intervals: of an unfinished run, or of a
     baseline that ended early.
     """
-    baseline = compared_with(run)
-    if baseline is None:
+    baseline = run.baseline
+    # some indicators are from the summaries, which are of all intervals
+    if baseline is None or baseline.intervals_done != run.intervals_done:
         return None
     chosen = run.summary["bilevel"]
     key = ["grid", "indicator", "unit"]
