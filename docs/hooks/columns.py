@@ -22,8 +22,29 @@ from stackelgrid.controllers.devices.loads import Diversity
 from stackelgrid.controllers.devices.placement import Placement
 from stackelgrid.controllers.devices.registry import SHIPPED
 from stackelgrid.scenarios.schema.boundary import BoundarySection, Rating
+from stackelgrid.scenarios.schema.communication import (
+    CommunicationSection,
+    OutageSection,
+    QualitySection,
+)
+from stackelgrid.scenarios.schema.forecast import (
+    DeviationsSection,
+    ForecastPrice,
+    ForecastQuantity,
+    ForecastSection,
+)
+from stackelgrid.scenarios.schema.horizon import HorizonSection, HorizonStep
 from stackelgrid.scenarios.schema.prices import Costs, TariffPeriod, TariffSection, TradeSection
-from stackelgrid.scenarios.schema.scenario import GridSection
+from stackelgrid.scenarios.schema.scenario import (
+    CertificateSection,
+    GridSection,
+    Scenario,
+    SiteSection,
+    SolverSection,
+    TolerancesSection,
+    Weather,
+)
+from stackelgrid.scenarios.schema.time import Time
 from stackelgrid.simulators.results.columns import KEY, Column, Table
 from stackelgrid.simulators.results.grid_tables import NETWORK
 from stackelgrid.simulators.results.tables import TABLES
@@ -34,13 +55,35 @@ PAGES = {
     "exactness.md": SWEEP_TABLES,
     "ensemble.md": ENSEMBLE_TABLES,
 }
-# sections on the pages of components, beside those of the kinds of devices
+# sections by page, beside those of the kinds of devices
 SECTIONS: dict[str, dict[str, type[BaseModel]]] = {
-    "load.md": {"diversity": Diversity},
-    "index.md": {"placement": Placement},
-    "networks.md": {"grid": GridSection.__mro__[1], "ratings": Rating, "boundary": BoundarySection},
-    "prices.md": {"tariff": TariffSection, "period": TariffPeriod, "costs": Costs},
-    "trade.md": {"trade": TradeSection},
+    "scenario.md": {
+        "scenario": Scenario,
+        "time": Time,
+        "horizon": HorizonSection,
+        "step": HorizonStep,
+        "site": SiteSection,
+        "weather": Weather,
+        "solver": SolverSection,
+        "tolerances": TolerancesSection,
+        "certificate": CertificateSection,
+        "forecast": ForecastSection,
+        "forecast.load": ForecastQuantity,
+        "forecast.price": ForecastPrice,
+        "deviations": DeviationsSection,
+        "communication": CommunicationSection,
+        "qualities": QualitySection,
+        "outages": OutageSection,
+    },
+    "components/load.md": {"diversity": Diversity},
+    "components/index.md": {"placement": Placement},
+    "components/networks.md": {
+        "grid": GridSection.__mro__[1],
+        "ratings": Rating,
+        "boundary": BoundarySection,
+    },
+    "components/prices.md": {"tariff": TariffSection, "period": TariffPeriod, "costs": Costs},
+    "components/trade.md": {"trade": TradeSection},
 }
 
 # sections of formulation.md that pages of components repeat
@@ -60,7 +103,7 @@ def blocks() -> dict[str, dict[str, str]]:
         for page, tables in PAGES.items()
     }
     for page, sections in SECTIONS.items():
-        pages[f"components/{page}"] = {f"keys: {k}": keys_table(s) for k, s in sections.items()}
+        pages[page] = {f"keys: {k}": keys_table(s) for k, s in sections.items()}
     for kind in SHIPPED:
         own = pages.setdefault(f"components/{kind.kind}.md", {})
         own[f"quantities: {kind.kind}"] = quantities_table(kind)

@@ -5,6 +5,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator
+from datetime import date, datetime
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -20,9 +21,12 @@ from stackelgrid.profiles.size_limits import QUANTITY
 _UNITS = {
     "eur_per_mwh": "EUR/MWh", "eur_per_mw2h": "EUR/MW²h", "_mwh": "MWh", "_mvar": "MVAr",
     "_mva": "MVA", "_mw": "MW", "_pu": "p.u.", "_ka": "kA", "_percent": "%", "_degree": "degree",
-    "_min_sigma": "min", "_h": "h", "_s": "s",
+    "_min_sigma": "min", "_h": "h", "_bit_per_s": "bit/s", "_s": "s",
+    "altitude_m": "m", "ambient_c": "°C",
 }  # fmt: skip
 _PRICES = ("import", "export")
+_MINUTES = ("interval_min", "update_min", "minutes")
+_TYPES = {str: "text", date: "date", datetime: "date and time"}
 _BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 _ROLES = {
     Role.SERIES: "forecast",
@@ -85,6 +89,8 @@ def unit_of(key: str) -> str:
     """Unit of a key by its end."""
     if key in _PRICES:
         return "EUR/MWh"
+    if key in _MINUTES:
+        return "min"
     return next((unit for end, unit in _UNITS.items() if key.endswith(end)), "")
 
 
@@ -109,8 +115,8 @@ def _words(annotation: Any, metadata: Any = ()) -> str:
         return "section"
     if annotation is bool:
         return "`true`, `false`"
-    if annotation is str:
-        return "text"
+    if annotation in _TYPES:
+        return _TYPES[annotation]
     word = "whole number" if annotation is int else "number"
     bounds = [f"{sign} {value:,}".removesuffix(".0") for sign, value in _bounds(metadata)]
     return " ".join([word, *bounds[:1]]) + "".join(f", {b}" for b in bounds[1:])

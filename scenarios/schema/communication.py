@@ -56,11 +56,17 @@ class QualitySection(Section):
     """Delay and faults of a link; the defaults are none."""
 
     latency_s: NonNegative = 0.0
+    """Mean delay."""
     jitter_s: NonNegative = 0.0
+    """Standard deviation of the delay."""
     loss: Share = 0.0
+    """Probability that a message is lost."""
     duplication: Share = 0.0
+    """Probability of a second copy."""
     reordering: Share = 0.0
+    """Probability that a message may overtake others; needs jitter."""
     bandwidth_bit_per_s: Positive | None = None
+    """Bandwidth; default: unlimited."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -108,9 +114,13 @@ class OutageSection(Section):
     """Outage of the links between some agents and the agent of the grid above."""
 
     agents: Agents
+    """Agents whose links are down."""
     direction: Direction = "both"
+    """Messages to the agents, from them, or both."""
     from_: Annotated[Moment, Field(alias="from")]
+    """Beginning, local time: `HH:MM` of the first day, or date and time."""
     to: Moment
+    """End, likewise."""
 
 
 def empty_outage(outage: OutageSection) -> str:
@@ -125,11 +135,17 @@ class CommunicationSection(Section):
     """Gate and links of negotiations by messages; the quality `perfect` is always defined."""
 
     gate_s: Gate
+    """Length of a negotiation, before its interval; at most the interval."""
     compute_s: NonNegative = 1.0
+    """Simulated time of an agent's computation."""
     quality: str = PERFECT_QUALITY
+    """Quality of all links: a name of `qualities`, or `perfect`."""
     qualities: Annotated[dict[Name, QualitySection], Field(default_factory=dict)]
+    """Qualities by name."""
     links: tuple[LinkSection, ...] = ()
+    """Exceptions for single links."""
     outages: tuple[OutageSection, ...] = ()
+    """Times in which links are down."""
 
     @model_validator(mode="after")
     def _qualities(self) -> Self:

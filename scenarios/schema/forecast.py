@@ -52,9 +52,13 @@ class ErrorSection(Section):
     """Relative errors: `std` at a lead of `lead_h` hours, hourly correlation `phi`, `bias`."""
 
     std: NonNegative = 0.0
+    """Relative standard deviation at a lead of `lead_h`."""
     lead_h: Positive = 24.0
+    """Lead at which `std` is reached."""
     phi: Share = 0.95
+    """Correlation of errors over one hour."""
     bias: Finite = 0.0
+    """Relative bias."""
 
     def error_model(self, level: float) -> ErrorModel:
         """Error model at an error level."""
@@ -65,9 +69,13 @@ class PriceErrorSection(Section):
     """Errors of prices in EUR/MWh, the same of import and export and of all tariffs."""
 
     std_eur_per_mwh: NonNegative = 0.0
+    """Standard deviation at a lead of `lead_h`."""
     lead_h: Positive = 24.0
+    """Lead at which it is reached."""
     phi: Share = 0.95
+    """Correlation of errors over one hour."""
     bias_eur_per_mwh: Finite = 0.0
+    """Bias."""
 
     def error_model(self, level: float) -> ErrorModel:
         """Error model at an error level."""
@@ -79,14 +87,18 @@ class ForecastQuantity(ErrorSection):
     """Forecast of loads or PV; `model` and `persistence` override those of the section."""
 
     model: Model | None = None
+    """Model of this quantity; default: the section's."""
     persistence: Persistence | None = None
+    """Kind of persistence; `last` for loads, `clear_sky` for PV."""
 
 
 class ForecastPrice(PriceErrorSection):
     """Forecast of prices; `model` and `persistence` override those of the section."""
 
     model: Model | None = None
+    """Model of prices; default: the section's."""
     persistence: Literal["day_before", "last"] | None = None
+    """Kind of persistence."""
 
 
 class ForecastSection(Section):
@@ -98,16 +110,27 @@ class ForecastSection(Section):
     """
 
     model: Model
+    """Model of forecasts."""
     seed: Annotated[int, Field(ge=0)] | None = None
+    """Seed of the errors; default: the scenario's."""
     level: NonNegative = 1.0
+    """Factor of all `std` and `bias`."""
     update_min: Annotated[int, Field(ge=1)] | None = None
+    """Minutes between forecasts, a multiple of the interval; default: the interval."""
     update_at: Annotated[tuple[ClockTime, ...], Field(min_length=1)] | None = None
+    """Local clock times of forecasts instead."""
     correlation_sites: CorrelationSites = 0.0
+    """Correlation of the errors of grids: a number, a matrix, or its file."""
     file: str | None = None
+    """Forecasts of model `file`."""
     member: Annotated[int, Field(ge=0)] | None = None
+    """Member of a file with a set of forecasts."""
     load: ForecastQuantity = ForecastQuantity()
+    """Errors of loads."""
     pv: ForecastQuantity = ForecastQuantity()
+    """Errors of PV."""
     price: ForecastPrice = ForecastPrice()
+    """Errors of prices."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -147,11 +170,17 @@ class DeviationsSection(Section):
     """
 
     seed: Annotated[int, Field(ge=0)] | None = None
+    """Seed of the deviations; default: the scenario's."""
     level: NonNegative = 1.0
+    """Factor of all `std` and `bias`."""
     correlation_sites: CorrelationSites = 0.0
+    """Correlation of the deviations of grids, as in `forecast`."""
     load: ErrorSection = ErrorSection()
+    """Deviations of loads."""
     pv: ErrorSection = ErrorSection()
+    """Deviations of PV."""
     price: PriceErrorSection = PriceErrorSection()
+    """Deviations of prices."""
 
     @property
     def error_models(self) -> dict[str, ErrorModel | None]:

@@ -14,7 +14,9 @@ class HorizonStep(Section):
     """`count` steps of `minutes`."""
 
     count: Annotated[int, Field(ge=1)]
+    """Number of steps."""
     minutes: Annotated[int, Field(ge=1, le=_YEAR_MIN)]
+    """Their length."""
 
 
 def check_steps(steps: tuple[HorizonStep, ...]) -> None:
@@ -32,8 +34,11 @@ class HorizonSection(Section):
     """
 
     mode: Literal["rolling", "day_ahead"] = "rolling"
+    """A new plan in every interval, or one plan for all."""
     steps: Annotated[tuple[HorizonStep, ...], Field(min_length=1)]
+    """Steps `{ count, minutes }`; the first is one interval."""
     resolve_every: Annotated[int, Field(ge=1)] = 1
+    """Intervals between two decisions; in between the next steps are applied."""
 
     @model_validator(mode="after")
     def _resolvable(self) -> Self:

@@ -40,32 +40,44 @@ class SiteSection(Section):
     """Geographic site for the position of the sun."""
 
     latitude: Annotated[float, Field(ge=-90.0, le=90.0)]
+    """Degrees north."""
     longitude: Annotated[float, Field(ge=-180.0, le=180.0)]
+    """Degrees east."""
     altitude_m: Annotated[float, Field(ge=-500.0, le=9000.0)] = 0.0
+    """Height above the sea."""
     ambient_c: Annotated[float, Field(ge=-60.0, le=60.0)] = 15.0
+    """Temperature of the air, for PV modules."""
 
 
 class Weather(Section):
     """Sky of the day: `clear`, `sunny` (rare clouds) or `cloudy`."""
 
     sky: Literal["clear", "sunny", "cloudy"] = "sunny"
+    """Cloudless, rare clouds, or clouds."""
 
 
 class SolverSection(Section):
     """Solvers (auto: MOSEK if it has a licence), gap, reproducible limits and threads."""
 
     conic: Literal["auto", "clarabel", "mosek"] = "auto"
+    """Solver of conic programs; `auto`: MOSEK with a licence, else Clarabel."""
     mixed_integer: Literal["auto", "misocp", "mosek", "scip", "gurobi", "xpress", "copt"] = "auto"
+    """Solver of mixed-integer conic programs; `auto`: MOSEK, else the own driver."""
     gap: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-3
+    """Relative gap to prove."""
     node_limit: Annotated[int, Field(ge=0, le=1_000_000_000)] = 500
+    """Most nodes of a search."""
     round_limit: Annotated[int, Field(ge=0, le=1_000_000)] = 20
+    """Most rounds of a search."""
     threads: Annotated[int, Field(ge=1, le=256)] = 2
+    """Grids, or groups of grids, solved at the same time; changes no result."""
 
 
 class TolerancesSection(Section):
     """Tolerances that a scenario may set."""
 
     interface_pu: Annotated[float, Field(gt=0.0, le=1e-3)] = 1e-7
+    """Smallest change of a value at a boundary that is sent again."""
 
 
 class CertificateSection(Section):
@@ -75,7 +87,9 @@ class CertificateSection(Section):
     """
 
     three_phase: bool = False
+    """Certify lv grids phase by phase as well; every device needs a phase."""
     recovery: bool = True
+    """Recover schedules that are not exact or not feasible."""
 
 
 # sections of the kinds of devices, by key; loads are a field of every grid
@@ -162,27 +176,49 @@ class Scenario(Section):
     """A complete scenario; templates are merged into the grids before validation."""
 
     name: Name
+    """Name of the run."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of every random choice: placement, customers, sky."""
     controller: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")] = "bottom_up"
+    """Scheme, or `package.module:Class`."""
     coordination: Literal["central", "ldd_admm"] = "central"
+    """Agents of a stage decide in one program, or by messages."""
     pricing: Literal["tariff", "lmp"] = "tariff"
+    """Price at boundaries below a simulated grid: its tariff, or nodal prices."""
     baseline: bool = True
+    """Simulate the same world without control once, for comparison."""
     time: Time
+    """Simulated period."""
     horizon: HorizonSection
+    """Steps of a plan."""
     site: SiteSection
+    """Place, for the position of the sun."""
     weather: Weather = Weather()
+    """Sky."""
     solver: SolverSection = SolverSection()
+    """Solvers and their limits."""
     tolerances: TolerancesSection = TolerancesSection()
+    """Tolerance of the coupling."""
     costs: Costs = Costs()
+    """Prices outside of the tariffs."""
     certificate: CertificateSection = CertificateSection()
+    """Certificates and recovery."""
     tariffs: dict[str, TariffSection] = Field(default_factory=dict)
+    """Tariffs by name."""
     grids: Annotated[tuple[GridSection, ...], Field(min_length=1)]
+    """Grids with their devices."""
     forecast: ForecastSection | None = None
+    """Forecasts of controllers; perfect foresight without it."""
     deviations: DeviationsSection | None = None
+    """Deviations of reality from the profiles."""
     exactness: ExactnessSection | None = None
+    """Sweep of `stackelgrid exactness`; `run` ignores it."""
     ensemble: EnsembleSection | None = None
+    """Members of `stackelgrid ensemble`; `run` ignores it."""
     communication: CommunicationSection | None = None
+    """Links between agents; with `coordination = "ldd_admm"`."""
     remote: RemoteSection | None = None
+    """Grids and agents in other processes or on other hosts."""
 
     @field_validator("grids")
     @classmethod

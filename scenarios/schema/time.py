@@ -28,9 +28,13 @@ class Time(Section):
     """The simulated period, in the local time of `timezone`."""
 
     start: Moment
+    """Local time of the first interval."""
     timezone: str
+    """IANA name, such as `Europe/Berlin`."""
     intervals: Annotated[int, Field(ge=1)]
+    """Number of intervals."""
     interval_min: Annotated[int, Field(ge=1, le=_MINUTES_A_DAY)] = 15
+    """Length of an interval."""
 
     @model_validator(mode="after")
     def _naive(self) -> Self:

@@ -28,7 +28,7 @@ EXECUTED = {
         *(f"components/{page.name}" for page in DOCS.glob("components/*.md")),
     ),
     "tests/docs/test_readme.py": ("README.md",),
-    "tests/docs/test_blocks.py": ("report.md", "results.md", "resume.md", "ensemble.md"),
+    "tests/docs/test_blocks.py": ("report.md", "resume.md", "ensemble.md"),
     "tests/scenarios/test_own_kind.py": ("howto/devices.md",),
 }
 # shell commands other than stackelgrid's, by their first word, and the reason why no test runs them
@@ -124,19 +124,6 @@ def test_figures_of_the_page_on_reports_are_drawn(runs, monkeypatch):
     total = float(names["costs"].cost_kinds(run).to_numpy().sum())
     assert total == pytest.approx(run.summary["cost_eur"]["total"])
     assert "All is well." in (runs / "day" / "report.html").read_text(encoding="utf-8")
-
-
-def test_baseline_of_the_page_on_results_is_compared(runs):
-    from stackelgrid.analysis import Run
-
-    names = {"Run": Run}
-    (body,) = blocks_of(DOCS / "results.md", "python")
-    exec(compile(body, "results.md", "exec"), names)
-    assert names["saved"] == pytest.approx(
-        names["run"].baseline.summary["cost_eur"]["total"]
-        - names["run"].summary["cost_eur"]["total"]
-    )
-    assert names["saved"] != 0.0
 
 
 def test_class_of_the_page_on_resuming_has_the_two_methods():
