@@ -88,7 +88,7 @@ def _run(
     intervals = world.scenario.time.intervals
 
     def progress(done: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        building(f"baseline without control, interval {done} of {intervals}")
+        building(f"baseline without control, {done} of {intervals} intervals")
 
     write_scenario(directory, resting.resolved())
     nets = [NETWORK, *(f"{NETS}/{name}.json" for name in built.grids)]

@@ -205,7 +205,7 @@ def interrupted_at(where, village, out):
 
 def test_interrupted_in_the_baseline_begins_again(village, villagers, tmp_path):
     out = tmp_path / "out"
-    interrupted_at("interval 1 of 2", village, out)
+    interrupted_at("1 of 2 intervals", village, out)
     assert section(out) is None
     assert Run(out).status == "interrupted"
     assert Run(out).baseline is None
