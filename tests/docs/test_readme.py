@@ -68,11 +68,6 @@ def test_counts_of_the_shipped_day():
     assert f"All {plans:,} applied plans" in README
 
 
-def test_notebooks_are_counted():
-    words = {10: "ten", 11: "eleven", 12: "twelve"}
-    assert f"of {words[len(list((ROOT / 'docs/gallery').glob('*.ipynb')))]} notebooks" in README
-
-
 def test_every_dependency_has_its_reason():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     table = README[README.index("| package | why this one |") :]
