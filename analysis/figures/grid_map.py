@@ -77,8 +77,9 @@ def equal_grids(network: pd.DataFrame, grids: Sequence[str]) -> list[list[str]]:
 
 
 def _place(buses: pd.DataFrame, places: Mapping[int, tuple[float, float]]) -> None:
-    for bus, (x, y) in places.items():
-        buses.loc[bus, ["x", "y"]] = float(x), float(y)
+    for axis, column in enumerate(("x", "y")):
+        at = {bus: float(place[axis]) for bus, place in places.items()}
+        buses[column] = buses.index.map(at).astype("float64")
 
 
 def _sides(buses: pd.DataFrame, graph: nx.Graph, tree: bool) -> list[str]:

@@ -119,7 +119,7 @@ def imports(run: Run, level: str) -> go.Figure:
             figure.add_trace(trace, row=row, col=1)
     line = {"color": style.GREY, "dash": "dot", "width": 1.5}
     figure.add_trace(go.Scatter(x=[None], y=[None], name="planned", mode="lines", line=line))
-    figure.update_yaxes(title_text="import in MW", row=1, col=1)
+    figure.update_yaxes(title_text="import in MW", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title_text="real - planned in kW", row=2, col=1)
     figure.update_xaxes(range=[when.edges[0], when.edges[-1]])
     figure.update_xaxes(title_text=when.title, row=2, col=1)

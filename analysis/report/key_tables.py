@@ -1,5 +1,7 @@
 """Table of key figures: the run beside the run without control."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from stackelgrid.analysis.kpis.system import (
@@ -25,11 +27,21 @@ _SMALL, _NOTHING = 0.1, 1e-5  # MWh or MW: below, in thousandths; rounding
 _DIGITS = 4  # of energies and powers, significant
 
 
-def key_table(run: Run) -> ReportTable:
-    """Build the table of energy, exchange, costs and limits, beside the run without control."""
-    own = {figure.name: figure for figure in key_figures(run)}
+Figures = Mapping[str, KeyFigure]
+
+
+def figures_beside(run: Run) -> tuple[Figures, Figures]:
+    """Return the key figures of a run and of the run without control, by name; {} without it."""
     other = compared_with(run)
-    without = {figure.name: figure for figure in key_figures(other)} if other else {}
+    own, without = (
+        {figure.name: figure for figure in key_figures(one)} if one is not None else {}
+        for one in (run, other)
+    )
+    return own, without
+
+
+def key_table(run: Run, own: Figures, without: Figures) -> ReportTable:
+    """Build the table of energy, exchange, costs and limits, beside the run without control."""
     rows: list[tuple[str, ...]] = []
     for heading, title in _titles(run).items():
         figures = [f for f in {**without, **own}.values() if f.heading == heading]
@@ -46,16 +58,12 @@ def key_table(run: Run) -> ReportTable:
     )
 
 
-def gain(run: Run) -> str:
+def gain(own: Figures, without: Figures) -> str:
     """Return in a sentence what control changes in the costs; empty without a run to compare."""
-    other = compared_with(run)
-    if other is None:
-        return ""
-    own, before = ({f.name: f.value for f in key_figures(one)} for one in (run, other))
     parts = [
-        _change(words, own[name], before[name])
+        _change(words, own[name].value, without[name].value)
         for name, words in ((CORRECTED, "the system costs"), (LEADERS, "leaders pay"))
-        if name in own and name in before
+        if name in own and name in without
     ]
     if not parts:
         return ""
@@ -67,7 +75,7 @@ def gain(run: Run) -> str:
 
 
 def _change(words: str, eur: float, before: float) -> str:
-    places = 0 if abs(before) >= _LARGE_EUR else 2
+    places = 0 if max(abs(eur), abs(before)) >= _LARGE_EUR else 2
     off = abs(eur - before)
     if not float(f"{off:.{places}f}"):
         return f"{words} the same"

@@ -10,6 +10,7 @@ from stackelgrid.analysis.figures import (
     costs,
     forecasts,
     heat_map,
+    hierarchy,
     loading,
     maps,
     power,
@@ -18,7 +19,7 @@ from stackelgrid.analysis.figures import (
     waterfall,
 )
 from stackelgrid.analysis.figures.grid_map import equal_grids
-from stackelgrid.analysis.report.key_tables import gain, key_table
+from stackelgrid.analysis.report.key_tables import figures_beside, gain, key_table
 from stackelgrid.analysis.report.page import Chart, Choice, Section
 from stackelgrid.analysis.report.run_process import grids, interface, negotiations, time
 from stackelgrid.analysis.report.run_tables import (
@@ -41,10 +42,22 @@ def key_numbers(run: Run, when: Clock) -> Section | None:
     """Build the section on energy, exchange, costs and limits of the whole system."""
     if "stored_energy" not in run.summary:  # version 0.1 wrote none
         return None
-    text, reason = gain(run), why_not_compared(run)
-    if reason:
-        text = f"There is no run without control to compare with: {reason}."
-    return Section("Key figures", (text,) if text else (), tables=(key_table(run),))
+    figures, reason = figures_beside(run), why_not_compared(run)
+    text = f"No run without control to compare with: {reason}." if reason else gain(*figures)
+    return Section("Key figures", (text,) if text else (), tables=(key_table(run, *figures),))
+
+
+def hierarchy_map(run: Run, when: Clock) -> Section | None:
+    """Build the section with the map of the hierarchy."""
+    if len(run.grids) == 1:
+        return None
+    note = (
+        "A bar is a grid with all its copies, in the colour of its smallest margin to a voltage "
+        "limit; a line is the exchange of all copies with the grid above. The slider starts at the "
+        "smallest margin."
+    )
+    chart = Chart.of("Grids and their exchange", hierarchy.hierarchy, run, note=note, wide=True)
+    return Section("Map of the system", (), (chart,))
 
 
 def powers(run: Run, when: Clock) -> Section:
@@ -279,6 +292,7 @@ def _gaps(run: Run) -> Iterator[Chart]:
 
 SECTIONS: tuple[SectionOf, ...] = (
     key_numbers,
+    hierarchy_map,
     powers,
     money,
     voltage,

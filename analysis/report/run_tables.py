@@ -5,6 +5,7 @@ import numpy as np
 from stackelgrid.analysis.figures.costs import NOTHING_EUR, cost_kinds, cost_sides
 from stackelgrid.analysis.report.page import ReportTable
 from stackelgrid.analysis.results.axes import LEVELS, Clock, copies
+from stackelgrid.analysis.results.baseline import compared_with
 from stackelgrid.analysis.results.findings import violations, violations_by_view
 from stackelgrid.analysis.results.limits import has_network
 from stackelgrid.analysis.run import Run
@@ -15,6 +16,7 @@ from stackelgrid.controllers.verdict import EXACT, FEASIBLE
 from stackelgrid.controllers.words import words
 
 _MOST_ROWS = 12
+_SYSTEM, _LEADERS = "cost of the system", "leaders, with their payments at the boundary"
 
 
 def grid_table(run: Run) -> ReportTable:
@@ -45,24 +47,42 @@ def grid_table(run: Run) -> ReportTable:
 
 
 def cost_table(run: Run) -> ReportTable:
-    """Build the table of costs by kind, and by leaders and follower."""
-    parts, sides = cost_kinds(run).sum(), cost_sides(run).sum(skipna=False)
-    rows = [(name, f"{v:,.2f}") for name, v in parts.items() if abs(v) > NOTHING_EUR]
-    rows.append(("cost of the system", f"{sides['system']:,.2f}"))
-    if sides["follower"]:
-        leaders = sides["leaders"]
-        leaders_eur = (
-            "not known: a nodal price is missing" if np.isnan(leaders) else f"{leaders:,.2f}"
-        )
-        rows.append(("leaders, with their payments at the boundary", leaders_eur))
-        rows.append(("follower", f"{sides['follower']:,.2f}"))
+    """Build the table of costs by kind, and by leaders and follower, beside those without control.
+
+    Costs are not corrected by stored energy.
+    """
+    other = compared_with(run)
+    own, without = _costs(run), _costs(other) if other else {}
+    names = [name for name in {**own, **without} if _shown(own, without, name)]
+    rows = [
+        (name, *(_eur(costs.get(name, 0.0)) for costs in (own, without) if costs)) for name in names
+    ]
     return ReportTable(
-        "Costs",
-        ("kind", "EUR"),
-        tuple((str(name), value) for name, value in rows),
+        "Costs in EUR, not corrected by stored energy",
+        ("kind", "this run", "without control") if without else ("kind", "EUR"),
+        tuple(rows),
         "Payments between grids of the system are transfers: part of the payments of "
         "leaders, not of the cost of the system.",
     )
+
+
+def _costs(run: Run) -> dict[str, float]:
+    """Return costs in EUR by kind, then of the system and its sides; NaN where not known."""
+    parts, sides = cost_kinds(run).sum(), cost_sides(run).sum(skipna=False)
+    found = {str(name): float(eur) for name, eur in parts.items()} | {_SYSTEM: sides["system"]}
+    if sides["follower"]:
+        found |= {_LEADERS: sides["leaders"], "follower": sides["follower"]}
+    return found
+
+
+def _shown(own: dict[str, float], without: dict[str, float], name: str) -> bool:
+    """Return whether a kind of cost is worth a row; the sides always are."""
+    amounts = [abs(costs.get(name, 0.0)) for costs in (own, without)]
+    return name in (_SYSTEM, _LEADERS, "follower") or max(amounts) > NOTHING_EUR
+
+
+def _eur(amount: float) -> str:
+    return "not known: a nodal price is missing" if np.isnan(amount) else f"{amount:,.2f}"
 
 
 def extremes_table(run: Run, when: Clock) -> ReportTable:

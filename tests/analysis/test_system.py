@@ -6,7 +6,7 @@ from support.run_rows import judged, run_of
 
 from stackelgrid.analysis.figures import costs, waterfall
 from stackelgrid.analysis.kpis.system import key_figures
-from stackelgrid.analysis.report.key_tables import gain, key_table
+from stackelgrid.analysis.report.key_tables import figures_beside, gain, key_table
 
 # two copies of a feeder, each with three communities, below a transmission grid; quarter hours
 GRIDS = {
@@ -123,14 +123,14 @@ def test_key_figures_are_the_sums_over_all_copies(run):
 
 
 def test_key_figures_stand_beside_those_without_control(run):
-    table = key_table(run)
+    table = key_table(run, *figures_beside(run))
     assert table.columns == ("", "this run", "without control", "difference")
     cells = {row[0]: row[1:] for row in table.rows}
     assert cells["used"] == ("7.500 MWh", "7.500 MWh", "0 MWh")
     assert cells["PV curtailed"] == ("0.150 MWh", "0 MWh", "+0.150 MWh")
     assert cells["system"] == ("435.80 EUR", "435.20 EUR", "+0.60 EUR (+0.1%)")
     assert cells["highest voltage"] == ("1.0300 p.u.", "1.0300 p.u.", "0 p.u.")
-    assert gain(run) == (
+    assert gain(*figures_beside(run)) == (
         "Against the same system without control (devices at rest, no trade) the system costs "
         "35.60 EUR (8.2%) more and leaders pay 35.60 EUR (22.9%) more, corrected by stored energy."
     )
@@ -139,8 +139,8 @@ def test_key_figures_stand_beside_those_without_control(run):
 
 def test_nothing_is_compared_with_a_run_of_other_intervals():
     run = system(0.2, -0.4, baseline=system(0.0))
-    assert key_table(run).columns == ("", "this run")
-    assert gain(run) == ""
+    assert key_table(run, *figures_beside(run)).columns == ("", "this run")
+    assert gain(*figures_beside(run)) == ""
     assert waterfall.waterfall_steps(run) == waterfall.waterfall_steps(system(0.2, -0.4))
 
 

@@ -328,8 +328,8 @@ def test_a_good_run_has_a_report_that_says_so(opened):
         f"All 6 intervals were exact and within limits; cost {cost:,.0f} EUR."
     )
     assert list(sections(page)) == [
-        "Key figures", "Balance and exchange", "Costs and prices", "Voltages", "Maps", "Loading",
-        "State of charge", "Tap changers", "Forecast and reality", "Certificate",
+        "Key figures", "Map of the system", "Balance and exchange", "Costs and prices", "Voltages",
+        "Maps", "Loading", "State of charge", "Tap changers", "Forecast and reality", "Certificate",
         "Interfaces between grids", "Solver and time", "Scenario and grids",
     ]  # fmt: skip
     facts = dict(page.facts)
