@@ -6,8 +6,6 @@ messages keep keys.
 
 from functools import cache
 
-from stackelgrid.controllers.devices.registry import kinds
-
 _LEVELS = {"transmission": "transmission", "mv": "medium voltage", "lv": "low voltage"}
 
 _DECISIONS = {
@@ -115,9 +113,17 @@ def heading(key: str, unit: str) -> str:
     return name if unit in ("", "1") else f"{name}, {unit}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return "1 interval", "4 intervals"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 @cache
 def _known() -> dict[str, str]:
     """Return all names with words of their own."""
+    # loads numpy and Pyomo, which the start of the command line does without
+    from stackelgrid.controllers.devices.registry import kinds
+
     known = {**_LEVELS, **_DECISIONS, **_STATES, **_SOLVERS, **_INDICATORS, **_SWEEPS}
     for kind in kinds():
         name, label = kind.kind, kind.label

@@ -139,11 +139,20 @@ _VIOLATIONS = f"""
 
 
 CONFIDENCE = 0.95
+_MOST_PLACES = 3  # of a mean in a text
 _GROUP = ["error_level", "scheme", "variant", "grid", "kpi", "unit"]
 _OVERVIEW = (
     "cost", "regret", "horizon_cost", "imbalance", "intervals_beyond_limits", "fallbacks",
     *map(wear_kpi, STORES),
 )  # fmt: skip
+
+
+_HEADLINES = {
+    "cost": "cost\nEUR",
+    "regret": "regret\nEUR",
+    "imbalance": "imbalance\nMWh",
+    "intervals_beyond_limits": "intervals\nbeyond\nlimits",
+}
 
 
 @dataclass(frozen=True)
@@ -277,6 +286,20 @@ def overview(tables: EnsembleTables) -> pd.DataFrame:
     return frame.loc[:, (frame != "").any()]
 
 
+def headline_overview(tables: EnsembleTables, scheme: str) -> pd.DataFrame:
+    """Return the headlines of a scheme as text, one row for each error level and horizon."""
+    s = tables.statistics
+    s = s[(s["grid"] == TOTAL) & (s["scheme"] == scheme)]
+    rows = []
+    for (level, variant), own in s.groupby(["error_level", "variant"], sort=True):
+        row = {"error\nlevel": f"{level:g}", "horizon": variant_words(str(variant))}
+        for kpi, head in _HEADLINES.items():
+            at = own[own["kpi"] == kpi]
+            row[head] = _text(at.iloc[0]) if len(at) else "-"
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def _text(row: "pd.Series[float]") -> str:
     mean, reach = float(row["mean"]), float(row["high"] - row["mean"])
     if np.isnan(mean):
@@ -285,8 +308,8 @@ def _text(row: "pd.Series[float]") -> str:
         return significant(mean, 4)
     if reach <= tolerances.COST_ALIKE * abs(mean):  # all members have equal values
         return f"{significant(mean, 4)} ± 0"
-    # as many decimals as show two digits of the interval
-    places = max(0, 1 - int(np.floor(np.log10(reach))))
+    # as many decimals as show two digits of the interval, up to a limit
+    places = min(max(0, 1 - int(np.floor(np.log10(reach)))), _MOST_PLACES)
     return f"{mean:,.{places}f} ± {reach:,.{places}f}"
 
 

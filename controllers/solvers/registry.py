@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from textwrap import wrap
 from typing import Literal
 
 from stackelgrid.controllers.errors import SolverError
@@ -33,6 +34,12 @@ _LISTED = (
     *((name, CONIC_KIND) for name in CONIC),
     ("highs", MASTER_KIND),
     *((name, MIXED_KIND) for name in MIXED_INTEGER),
+)
+
+_WIDTH = 80  # characters of a line of the table's notes
+_OWN_SOLVER = (
+    "misocp: the project's solver of mixed-integer conic programs, on HiGHS (its master problems) "
+    "and Clarabel (conic programs)"
 )
 
 _FREE = LicenceState(True, "open source")
@@ -152,18 +159,31 @@ class Driver:
 
 
 def solver_table() -> str:
-    """Return the table that `stackelgrid solvers` prints, one line a solver and role."""
-    rows = [("solver", "kind", "version", "licence", "a run takes it")]
+    """Return the text that `stackelgrid solvers` prints: one line a solver and role, then notes.
+
+    The notes say what the project's own solver is, and why a solver cannot be used.
+    """
+    rows, reasons = [("solver", "solves", "version", "state")], {}
     for backend in available_backends():
-        version = backend.version or "not installed"
-        used = "yes" if backend.used else ""
-        rows.append((backend.name, backend.kind, version, backend.licence.text, used))
+        rows.append((backend.name, backend.kind, backend.version or "-", _state(backend)))
+        if not backend.licence.available:
+            reasons[backend.name] = backend.licence.text
     width = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  ".join(cell.ljust(w) for cell, w in zip(row, width, strict=True)).rstrip()
         for row in rows
     ]
-    return "\n".join([lines[0], "  ".join("-" * w for w in width), *lines[1:]])
+    notes = [_OWN_SOLVER, *(f"{name}: {reason}" for name, reason in reasons.items())]
+    wrapped = (line for note in notes for line in wrap(note, _WIDTH, subsequent_indent="  "))
+    return "\n".join([lines[0], "  ".join("-" * w for w in width), *lines[1:], "", *wrapped])
+
+
+def _state(backend: Backend) -> str:
+    if backend.used:
+        return "used by default"
+    if backend.version is None:
+        return "not installed"
+    return "available" if backend.licence.available else "no licence"
 
 
 def _explicit(mixed_integer: bool, wanted: str) -> Choice:

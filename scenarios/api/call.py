@@ -13,7 +13,7 @@ from stackelgrid.scenarios.api.notebook import NotebookOutput, beside_the_loop, 
 from stackelgrid.scenarios.api.output import Output
 from stackelgrid.scenarios.api.run_panel import shown
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.run.progress import RunProgress
+from stackelgrid.scenarios.run.progress import RunProgress, StudyProgress
 from stackelgrid.scenarios.schema.load import LoadedScenario, load_scenario
 
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ class Call:
         loaded: LoadedScenario,
         target: Path,
         steps: tuple[int, str],
-        work: Callable[[Report[int]], object],
+        work: Callable[[Report[StudyProgress]], object],
         resumed_by: str = "",
     ) -> None:
-        """Call the work of a study, which reports the number of finished steps.
+        """Call the work of a study, which reports its progress in steps.
 
         steps: their number and unit.
         resumed_by: verb that resumes the study; empty for a study that cannot be resumed.

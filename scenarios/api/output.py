@@ -17,6 +17,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from stackelgrid.scenarios.api.plain_lines import StudyLines, speaking
+from stackelgrid.scenarios.run.progress import StudyProgress
+
 _REFRESHES_PER_S = 4
 # s of progress from which the time left of a study is estimated
 _PACE_S = 86400.0
@@ -61,7 +64,9 @@ class Output:
 
     def say(self, text: str) -> None:
         """Print one line of text on stderr."""
-        self.console.print(text, soft_wrap=True, highlight=False, markup=False)
+        self.console.print(
+            text, soft_wrap=not self.live, overflow="ignore", highlight=False, markup=False
+        )
 
     def tell(self, found: Any) -> None:
         """Print the results of a run or study; from Python they are returned."""
@@ -79,13 +84,21 @@ class Output:
         """Redraw what has changed; only outputs without their own refresh need it."""
 
     @contextmanager
-    def bar(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        """Show the progress bar of a study; yield the function that receives finished steps."""
+    def bar(self, name: str, total: int, unit: str) -> Iterator[Callable[[StudyProgress], None]]:
+        """Show the progress of a study of `total` steps; yield the function that receives it.
+
+        A bar on a terminal, lines elsewhere, nothing if quiet.
+        """
+        if not self.live:
+            lines = StudyLines(name, total, unit, self.say)
+            with nullcontext() if self.quiet else speaking(lines):
+                yield unseen if self.quiet else lines.take
+            return
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn(unit),
+            TextColumn("{task.fields[details]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("left"),
@@ -93,9 +106,18 @@ class Output:
         shown = Progress(
             *columns, console=self.console, auto_refresh=False, speed_estimate_period=_PACE_S
         )
-        task = shown.add_task(name, total=total)
-        with self.drawing(shown) if self.live else nullcontext():
-            yield lambda done: shown.update(task, completed=done)
+        task = shown.add_task(name, total=total, details=unit)
+
+        def take(progress: StudyProgress) -> None:
+            details = ", ".join([unit, *progress.details])
+            shown.update(task, completed=progress.done, details=details)
+
+        with self.drawing(shown):
+            yield take
+
+
+def unseen(progress: StudyProgress) -> None:
+    """Show no progress."""
 
 
 def interrupted(target: Path, hint: str) -> str:

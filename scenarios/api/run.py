@@ -65,11 +65,11 @@ def run(
                     run_scenario(loaded, target, progress, output.say, early, building)
 
             call.simulate(loaded, target, work)
-    if not done:
-        call.write_report(target, study=False)
     from stackelgrid.analysis.run import Run
 
     finished = Run(target)
     output.tell(finished)
+    if not done:
+        call.write_report(target, study=False)
     output.results(finished)
     return finished

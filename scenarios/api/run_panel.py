@@ -1,9 +1,8 @@
-"""Progress of a run: a live panel on a terminal, a few plain lines elsewhere."""
+"""Progress of a run: a live panel on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from math import isnan
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
@@ -12,57 +11,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from stackelgrid.controllers.words import words
 from stackelgrid.scenarios.api.output import Output
-from stackelgrid.scenarios.run.progress import NegotiationProgress, RunProgress, counted
+from stackelgrid.scenarios.api.pace import Clock, Pace, clock_text
+from stackelgrid.scenarios.api.plain_lines import RunLines, speaking
+from stackelgrid.scenarios.run.progress import Listener, NegotiationProgress, RunProgress
 
-Clock = Callable[[], float]
-
-# a plain line is printed after this share of the intervals, at intervals of at least the first
-# of these seconds, and in any case after the second
-_SHARE_A_LINE = 0.1
-_SECONDS_A_LINE = (5.0, 30.0)
 _WIDEST = 100
-
-
-class Listener:
-    """Receives the progress of a run; shows nothing."""
-
-    def building(self, text: str) -> None:
-        """Receive the name of the part that is built next, before the first interval."""
-
-    def interval_ended(self, progress: RunProgress) -> None:
-        """Receive the progress after an interval."""
-
-
-class Pace:
-    """Time passed, and time left at the mean pace since the first reported interval."""
-
-    def __init__(self, clock: Clock = time.monotonic) -> None:
-        self._clock, self._began = clock, clock()
-        self._first: tuple[int, float] | None = None
-        self._last: RunProgress | None = None
-
-    def interval_ended(self, progress: RunProgress) -> None:
-        """Take an interval that has ended."""
-        if self._first is None:
-            self._first = progress.intervals_done, self._clock()
-        self._last = progress
-
-    @property
-    def passed_s(self) -> float:
-        """Seconds since the start."""
-        return self._clock() - self._began
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds left; None until two intervals have been reported."""
-        if self._last is None or self._first is None:
-            return None
-        left = self._last.intervals_planned - self._last.intervals_done
-        done = self._last.intervals_done - self._first[0]
-        if left == 0:
-            return 0.0
-        return None if done == 0 else left * (self._clock() - self._first[1]) / done
 
 
 class RunPanel(Listener):
@@ -81,7 +36,7 @@ class RunPanel(Listener):
 
     def interval_ended(self, progress: RunProgress) -> None:
         """Show the progress."""
-        self._pace.interval_ended(progress)
+        self._pace.take(progress.intervals_done, progress.intervals_planned)
         self._now = progress
 
     @property
@@ -113,42 +68,13 @@ class RunPanel(Listener):
         return row
 
 
-class PlainLines(Listener):
-    """Progress lines for a file or pipe: one for each tenth of a run, more often in slow runs."""
-
-    def __init__(self, say: Callable[[str], None], clock: Clock = time.monotonic) -> None:
-        self._say, self._clock, self._pace = say, clock, Pace(clock)
-        self._line: tuple[int, float] | None = None
-        self._built_s = 0.0
-
-    def building(self, text: str) -> None:
-        """Print a line with the part that is built next, if one is due."""
-        passed_s = self._pace.passed_s
-        if passed_s - self._built_s >= _SECONDS_A_LINE[0]:
-            self._built_s = passed_s
-            self._say(f"building {text}")
-
-    def interval_ended(self, progress: RunProgress) -> None:
-        """Print a line on the progress, if one is due."""
-        self._pace.interval_ended(progress)
-        now, done = self._clock(), progress.intervals_done
-        if self._line is None:
-            self._line = done - 1, now - self._pace.passed_s
-        if done == progress.intervals_planned:  # the results are printed at the end
-            return
-        soon, late = _SECONDS_A_LINE
-        share = (done - self._line[0]) / progress.intervals_planned
-        waited = now - self._line[1]
-        if waited >= late or (waited >= soon and share >= _SHARE_A_LINE):
-            self._line = done, now
-            self._say(plain_line(progress, self._pace.left_s))
-
-
 @contextmanager
 def shown(output: Output, name: str, intervals: int) -> Iterator[Listener]:
     """Show the progress of a run; yield the listener that receives it."""
     if not output.live:
-        yield Listener() if output.quiet else PlainLines(output.say)
+        lines = RunLines(name, output.say)
+        with nullcontext() if output.quiet else speaking(lines):
+            yield Listener() if output.quiet else lines
         return
     panel = RunPanel(name, intervals)
     with output.drawing(panel) as live:
@@ -162,28 +88,6 @@ def shown(output: Output, name: str, intervals: int) -> Iterator[Listener]:
             panel.state = "failed"
             live.transient = panel.empty  # bad input: only the error line remains
             raise
-
-
-def plain_line(progress: RunProgress, left_s: float | None) -> str:
-    """Return one line on the progress after an interval."""
-    p, v = progress, progress.verdicts
-    share = p.intervals_done / p.intervals_planned
-    left = "" if left_s is None else f", {clock_text(left_s)} left"
-    text = (
-        f"{p.scenario}: {p.intervals_done} of {counted(p.intervals_planned, 'interval')} "
-        f"({share:.0%}){left}; "
-        f"{p.time:%Y-%m-%d %H:%M}: {_decision(p)}; "
-        f"{v.exact} exact, {v.feasible} feasible, {v.infeasible} infeasible, "
-        f"{v.recovered} recovered, {v.fallback} by fallback"
-    )
-    if p.worst is not None:
-        text += f"; {p.worst.grid}: {p.worst.text}"
-    return text
-
-
-def clock_text(seconds: float | None) -> str:
-    """Format a duration as h:mm:ss; dashes if it is unknown."""
-    return "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
 def _lines(p: RunProgress) -> Table:
@@ -207,7 +111,8 @@ def _lines(p: RunProgress) -> Table:
 def _decision(p: RunProgress) -> str:
     d = p.decision
     gap = "no gap" if isnan(d.gap) else f"gap {d.gap:.1e}"
-    return f"{d.solver or 'no solver'}, {gap}, {d.solve_s:.2f} s"
+    solver = ", ".join(words(name) for name in d.solver.split(", ")) or "no solver"
+    return f"{solver}, {gap}, {d.solve_s:.2f} s"
 
 
 def _verdicts(p: RunProgress) -> Text:

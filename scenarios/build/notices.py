@@ -8,6 +8,7 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.solvers.health import ProgramHealth, program_health
+from stackelgrid.controllers.words import counted, words
 from stackelgrid.scenarios.build.forecast_texts import forecast_lines
 from stackelgrid.scenarios.build.net_notices import net_lines
 from stackelgrid.scenarios.build.system import BuiltScenario
@@ -46,10 +47,7 @@ def programs(built: BuiltScenario) -> Programs:
 def _solver(built: BuiltScenario) -> Iterator[str]:
     chosen = built.solvers.mixed_integer
     if chosen.fallback_reason is not None:  # the whole reason is in summary.json
-        yield (
-            f"solver: {chosen.name} ({chosen.version}); MOSEK cannot be used here "
-            "(stackelgrid solvers says why)"
-        )
+        yield f"solver: {words(chosen.name)}; MOSEK cannot be used here (see stackelgrid solvers)"
 
 
 def _nets(built: BuiltScenario) -> Iterator[str]:
@@ -72,8 +70,8 @@ def _messages(built: BuiltScenario) -> Iterator[str]:
     if base.bandwidth_bit_per_s is not None:
         faults.append(f"{base.bandwidth_bit_per_s:g} bit/s")
     described = ", ".join(faults) if base != QualitySection() else "no delay, no fault"
-    others = f"; {len(section.links)} exceptions by link" if section.links else ""
-    outages = f"; {len(section.outages)} outages" if section.outages else ""
+    others = f"; {counted(len(section.links), 'exception')} by link" if section.links else ""
+    outages = f"; {counted(len(section.outages), 'outage')}" if section.outages else ""
     yield (
         f"agents decide by messages over {section.quality} links ({described}){others}{outages}; "
         f"gate of {section.gate_s:g} s"

@@ -68,11 +68,11 @@ def validate(
     loaded = load_scenario(scenario, overrides or ())
     built = build_scenario(loaded)
     for name, grid in built.grids.items():
-        counts = ", ".join(f"{len(d.index)} {d.label}" for d in built.devices[name])
-        where = (
-            f"bus {grid.section.bus} of {grid.section.parent}" if grid.section.parent else "root"
-        )
-        print(f"{name}: {len(grid.net.bus)} buses, {counts}; {where} x {grid.section.multiplicity}")
+        own, copies = grid.section, grid.section.multiplicity
+        counts = "".join(f", {len(d.index)} {d.label}" for d in built.devices[name] if d.index)
+        where = f"bus {own.bus} of {own.parent}" if own.parent else "root"
+        many = f", {copies} copies" if copies > 1 else ""
+        print(f"{name}: {len(grid.net.bus)} buses{counts}; {where}{many}")
         if explain:
             for line in explanation(grid):
                 print(line)

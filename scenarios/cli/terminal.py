@@ -10,17 +10,18 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 
 from stackelgrid.scenarios.api.output import Output, interrupted
 from stackelgrid.scenarios.run.directory import json_text
 from stackelgrid.scenarios.run.interrupts import INTERRUPTED, loading
 
-# columns of a table written to a pipe; rich's default of 80 would cut off numbers
-_WIDTH_OF_A_PIPE = 200
+_WIDTH_OF_A_PIPE = 80  # characters of a table written to a pipe or file
 _TERMINATED = 143
 
 
@@ -68,8 +69,7 @@ class Terminal(Output):
                 self.say(text)
             elif not self.quiet:  # stdout is reserved for JSON
                 stream = sys.stderr if self.as_json else sys.stdout
-                width = None if stream.isatty() else _WIDTH_OF_A_PIPE
-                Console(file=stream, width=width).print(text)
+                _print_table(text, stream)
 
     def results(self, found: Any) -> None:
         """Print the directory of the results; with `--json` the summary with its `directory`."""
@@ -81,6 +81,14 @@ class Terminal(Output):
             end = " " if together else "\n"
             print("results:", end=end, file=sys.stderr, flush=True)
         print(found.directory)
+
+
+def _print_table(table: Table, stream: TextIO) -> None:
+    """Print a table within the terminal's width; wider if numbers would be cut off otherwise."""
+    console = Console(file=stream, width=None if stream.isatty() else _WIDTH_OF_A_PIPE)
+    wide = console.options.update(max_width=10 * console.width)
+    needed = Measurement.get(console, wide, table).minimum
+    console.print(table, width=max(console.width, needed), crop=False)
 
 
 def say_notice(line: str) -> None:

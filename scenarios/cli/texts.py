@@ -1,14 +1,15 @@
 """Tables and lines that the command line prints on the results of each verb."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import singledispatch
 from typing import Any
 
 import pandas as pd
+from rich import box
 from rich.table import Table
 
-from stackelgrid.analysis.comparison import TITLES, total_table
-from stackelgrid.analysis.ensemble.statistics import overview
+from stackelgrid.analysis.comparison import TITLES
+from stackelgrid.analysis.ensemble.statistics import headline_overview
 from stackelgrid.analysis.exactness.analysis import (
     CONDITION_NAMES,
     PREDICTED,
@@ -16,13 +17,22 @@ from stackelgrid.analysis.exactness.analysis import (
     judged,
     stops_table,
 )
+from stackelgrid.analysis.headlines import QUALITIES, SCHEMES, headlines
 from stackelgrid.analysis.report import comparison, ensemble, exactness, qualities
+from stackelgrid.analysis.report.study import duration
+from stackelgrid.analysis.results.axes import clock
+from stackelgrid.analysis.results.findings import findings, sentence
 from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.studies import ComparisonStudy, EnsembleStudy, SweepStudy
-from stackelgrid.scenarios.run.progress import counted
+from stackelgrid.controllers.words import counted, words
 
 _LEAST_STORED_MWH = 5e-4  # a smaller difference is not visible in the line
+_TIMED = {
+    "solve": "solve", "build": "build", "power flow": "power_flow",
+    "co-simulation": "cosimulation", "state": "state", "other": "other",
+}  # fmt: skip
 _MOST_ROWS = 24
+_MOST_PARTS = 3  # of the time of a run
 
 
 @singledispatch
@@ -34,56 +44,74 @@ def texts_of(found: object) -> Iterator[Table | str]:
 @texts_of.register
 def _run(run: Run) -> Iterator[str]:
     s = run.summary
-    c, t = s["certificate"], s["timings"]
-    yield (
-        f"{s['scenario']}: {counted(s['intervals_done'], 'interval')} in {s['wall_s']:.1f} s "
-        f"(build {t['build_s']:.1f}, solve {t['solve_s']:.1f}, power flow {t['power_flow_s']:.1f}, "
-        f"co-simulation {t['cosimulation_s']:.1f}, state {t['state_s']:.1f}, "
-        f"other {t['other_s']:.1f})"
-    )
-    yield (
-        f"cost {s['cost_eur']['total']:.2f} EUR; certificate: {c['exact']} exact, "
-        f"{c['feasible']} feasible, {c['infeasible']} infeasible; {c['recovered']} recovered; "
-        f"{counted(s['intervals_fallback'], 'interval')} by fallback"
-    )
-    stored = s["stored_energy"]
-    if abs(stored["end_mwh"] - stored["start_mwh"]) >= _LEAST_STORED_MWH:
+    yield sentence(findings(run), clock(run))
+    stored, corrected = s["stored_energy"], s["cost_eur"]["total_corrected"]
+    changed = abs(stored["end_mwh"] - stored["start_mwh"]) >= _LEAST_STORED_MWH
+    if changed and corrected is not None:
         yield (
-            f"stored energy: {stored['start_mwh']:.3f} MWh at the start, "
-            f"{stored['end_mwh']:.3f} MWh at the end; cost corrected by its worth "
-            f"{s['cost_eur']['total_corrected']:.2f} EUR"
+            f"cost corrected by stored energy ({stored['start_mwh']:,.3f} to "
+            f"{stored['end_mwh']:,.3f} MWh): {corrected:,.2f} EUR"
         )
-    phases = c["three_phase"]
+    yield from _against_baseline(s, ", corrected alike" if changed else "")
+    phases = s["certificate"]["three_phase"]
     if phases is not None:
         yield (
-            f"phase by phase: {phases['feasible']} feasible, {phases['infeasible']} infeasible; "
-            f"at most {phases['max_unbalance_pu']:.3f} p.u. from the balanced voltage"
+            f"phase by phase: {_counts(phases, ('feasible', 'infeasible'))}; at most "
+            f"{phases['max_unbalance_pu']:.3f} p.u. from the balanced voltage"
         )
     yield from negotiation_lines(s["negotiation"])
+    parts = sorted(((s["timings"][f"{key}_s"], name) for name, key in _TIMED.items()), reverse=True)
+    spent = ", ".join(f"{name} {value:.1f}" for value, name in parts[:_MOST_PARTS])
+    yield f"time {s['wall_s']:.1f} s, most for: {spent}"
+
+
+def _counts(counts: Mapping[str, int], names: Sequence[str]) -> str:
+    """List counts by name, without those that are zero; "none" without any."""
+    return ", ".join(f"{counts[name]} {name}" for name in names if counts[name]) or "none"
+
+
+def _against_baseline(s: Mapping[str, Any], how: str) -> Iterator[str]:
+    """Yield the line on the cost against the baseline without control, where a run has one.
+
+    `how` states how the cost of the baseline is corrected.
+    """
+    baseline = s.get("baseline")  # of runs of this version
+    if baseline is None or baseline["status"] != "done":
+        return
+    before, cost = (c["cost_eur"]["total_corrected"] for c in (baseline, s))
+    if before is not None and cost is not None:
+        saved = before - cost
+        share = f" ({100.0 * abs(saved) / abs(before):.1f} %)" if before else ""
+        more = "saves" if saved >= 0.0 else "costs another"
+        yield f"without control {before:,.2f} EUR{how}; control {more} {abs(saved):,.2f} EUR{share}"
 
 
 def negotiation_lines(section: Mapping[str, Any] | None) -> Iterator[str]:
     """Yield lines on the section `negotiation` of a summary; none for runs without messages."""
     if section is None or section["negotiations"] is None:
         return
-    line = (
-        f"messages: {section['agreements']} of {section['negotiations']} negotiations agreed, "
-        f"{section['rounds_mean']:.1f} rounds on average (at most {section['rounds_max']})"
+    negotiations = counted(section["negotiations"], "negotiation")
+    yield (
+        f"{section['agreements']} of {negotiations} agreed, in {section['rounds_mean']:.1f} rounds "
+        f"on average ({section['rounds_max']} at most)"
     )
     if section["agreement_mean_sec"] is not None:
-        line += (
-            f", after {section['agreement_mean_sec']:.1f} s (at most "
-            f"{section['agreement_max_sec']:.1f} s) of simulated time"
+        yield (
+            f"agreement after {section['agreement_mean_sec']:.1f} s of simulated time on average "
+            f"({section['agreement_max_sec']:.1f} s at most)"
         )
     lost = section["lost"] + section["in_outage"]
-    yield f"{line}; {section['messages']} messages, {section['bytes'] / 1e3:.1f} kB, {lost} lost"
+    yield (
+        f"{counted(section['messages'], 'message')}, {section['bytes'] / 1e3:,.1f} kB, {lost} lost"
+    )
     if section["fallbacks"]:
         reasons = section["intervals_fallback_by_reason"]
         why = ", ".join(f"{kind} in {count}" for kind, count in reasons.items())
+        yield f"agents held old schedules {section['fallbacks']} times (intervals: {why})"
+    if section["in_doubt"]:
         yield (
-            f"old schedules: held {section['fallbacks']} times by an agent (intervals: {why}); "
-            f"{section['in_doubt']} times in doubt at a gate, {section['settled']} of these "
-            "settled later"
+            f"agents were in doubt at a gate {section['in_doubt']} times, "
+            f"{section['settled']} of these were settled later"
         )
     if section["refused"] or section["failures"]:
         yield (
@@ -94,17 +122,15 @@ def negotiation_lines(section: Mapping[str, Any] | None) -> Iterator[str]:
 
 @texts_of.register
 def _comparison(study: ComparisonStudy) -> Iterator[Table | str]:
-    """Yield the totals of every basis, one column a scheme or quality, and the findings."""
-    found = study.comparison
+    """Yield headlines of every basis, one row a scheme or quality, and the findings."""
+    found, name = study.comparison, study.summary["scenario"]
+    of_schemes = study.kind == "schemes"
     for basis in found.bases:
-        title = f"{study.summary['scenario']}: {TITLES[basis]}, total"
-        texts = total_table(found, basis)
-        yield _table(title, ("indicator", *texts.columns), texts.itertuples(), ("indicator",))
-    if study.kind == "qualities":
-        yield qualities.finding(found)
-    else:
-        for basis in found.bases:
-            yield comparison.finding(found, basis)
+        columns = SCHEMES[basis] if of_schemes else QUALITIES
+        texts = headlines(found, basis, columns)
+        what = f"{TITLES[basis].lower()}, {words(found.pricing)} at the boundary"
+        yield _table(f"{name}: {what}", texts.heads, texts.rows, (0,), "\n".join(texts.notes))
+        yield comparison.finding(found, basis) if of_schemes else qualities.finding(found)
 
 
 @texts_of.register
@@ -123,8 +149,8 @@ def _sweep(study: SweepStudy) -> Iterator[Table | str]:
 
 def _conditions(study: SweepStudy, name: str) -> Table:
     headings = (
-        "of", "condition", "holds, exact", "holds, not exact", "fails, exact", "fails, not exact",
-        "alone fails, exact", "alone fails, not exact",
+        "of", "condition", "holds,\nexact", "holds,\nnot exact", "fails,\nexact",
+        "fails,\nnot exact", "alone fails,\nexact", "alone fails,\nnot exact",
     )  # fmt: skip
     rows = []
     for row in conditions_table(study.tables.points, study.tables.steps).itertuples(index=False):
@@ -132,22 +158,22 @@ def _conditions(study: SweepStudy, name: str) -> Table:
         alone = ("", "") if condition == PREDICTED else counts[4:]
         rows.append((f"{basis}s", CONDITION_NAMES[str(condition)], *counts[:4], *alone))
     title = f"{name}: a priori conditions against the certificate"
-    return _table(title, headings, rows, ("of", "condition"))
+    return _table(title, headings, rows, (0, 1))
 
 
 def _stops(stops: pd.DataFrame, name: str) -> Table:
     along = str(stops["along"].iloc[0])
     others = [c for c in stops.columns if c in list(stops.columns)[: list(stops).index("along")]]
     more = f" (first {_MOST_ROWS} of {len(stops)} rows)" if len(stops) > _MOST_ROWS else ""
-    title = f"{name}: {along} up to which points are exact, and are predicted to be{more}"
+    title = f"{name}: {words(along)} up to which points are exact and predicted to be{more}"
     numbers = ("last_exact", "first_inexact", "last_predicted", "first_not_predicted")
-    failing = "conditions that fail at the first inexact point"
+    failing = "conditions that fail there"
     rows = []
     for _, row in stops.head(_MOST_ROWS).iterrows():
         cells = ["-" if pd.isna(row[c]) else f"{row[c]:g}" for c in (*others, *numbers)]
         rows.append((*cells, row["failing_conditions"] or "-"))
-    headings = (*others, *(name.replace("_", " ") for name in numbers), failing)
-    return _table(title, headings, rows, (failing,))
+    headings = (*map(words, (*others, *numbers)), failing)
+    return _table(title, headings, rows, (len(headings) - 1,))
 
 
 def _sweep_lines(s: Mapping[str, Any]) -> Iterator[str]:
@@ -168,25 +194,42 @@ def _sweep_lines(s: Mapping[str, Any]) -> Iterator[str]:
 @texts_of.register
 def _ensemble(study: EnsembleStudy) -> Iterator[Table | str]:
     """Yield key figures with their confidence intervals, and lines."""
-    s = study.summary
-    if study.tables is not None:
-        title = "mean and 95 % confidence interval of the members (scenario: its own horizon)"
-        texts = overview(study.tables)
-        yield _table(f"{s['scenario']}: {title}", texts.columns, texts.itertuples(index=False))
-        yield ensemble.finding(study.tables)
+    s, tables = study.summary, study.tables
+    if tables is not None:
+        of = counted(s["members"], "member")
+        for scheme in tables.schemes:
+            title = f"{s['scenario']}, {words(scheme)}: mean of {of}, 95 % confidence"
+            texts = headline_overview(tables, scheme)
+            yield _table(title, texts.columns, texts.itertuples(index=False), (1,))
+        yield ensemble.finding(tables)
     yield (
-        f"{s['scenario']}: {s['runs_done']} of {s['runs_planned']} runs in {s['wall_s']:.1f} s "
-        f"({s['workers']} workers)"
+        f"{s['runs_done']} of {counted(s['runs_planned'], 'run')} in {duration(s['wall_s'])} "
+        f"on {counted(s['workers'], 'worker')}"
     )
 
 
 def _table(
-    title: str, headings: Iterable[str], rows: Iterable[Iterable[object]], left: Sequence[str] = ()
+    title: str,
+    headings: Iterable[str],
+    rows: Iterable[Iterable[object]],
+    texts: Collection[int],
+    note: str = "",
 ) -> Table:
-    """Return a table of the console; columns of text are aligned `left`."""
-    table = Table(title=title, title_justify="left")
-    for heading in headings:
-        table.add_column(str(heading), justify="left" if heading in left else "right")
-    for row in rows:
-        table.add_row(*map(str, row))
+    """Return a table of the console, a note below it; `texts` are the columns of text.
+
+    Texts may be wrapped, numbers are never cut off or wrapped.
+    """
+    table = Table(
+        title=title, title_justify="left", caption=note or None, caption_justify="left",
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    cells = [[str(cell) for cell in row] for row in rows]
+    for k, heading in enumerate(headings):
+        if k in texts:
+            table.add_column(heading)
+        else:
+            widest = max((len(row[k]) for row in cells), default=0)
+            table.add_column(heading, justify="right", min_width=widest)
+    for row in cells:
+        table.add_row(*row)
     return table

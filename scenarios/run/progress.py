@@ -7,15 +7,11 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from stackelgrid.controllers.explanation import explanation, severity
+from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE, exactness_asked
 
 if TYPE_CHECKING:
     from stackelgrid.controllers.decision import Decision
     from stackelgrid.scenarios.build.system import BuiltScenario
-
-
-def counted(number: int, noun: str) -> str:
-    """Return "1 interval", "4 intervals"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @dataclass(frozen=True)
@@ -67,9 +63,25 @@ class NegotiationProgress:
 
 
 @dataclass(frozen=True)
+class StudyProgress:
+    """Steps of a study that are done, number of failed tasks, and what is being computed."""
+
+    done: int
+    failed: int = 0
+    running: str = ""
+
+    @property
+    def details(self) -> list[str]:
+        """What is being computed and the number that failed, as far as known."""
+        failed = [f"{self.failed} failed"] if self.failed else []
+        return [self.running, *failed] if self.running else failed
+
+
+@dataclass(frozen=True)
 class RunProgress:
     """Progress of a run after an interval; `time` is the interval's start in local time.
 
+    `verdict` is the worst one of the interval's feeders; empty without a certificate.
     `worst` is None if every grid was within its limits and every plan exact (a DC dispatch:
     feasible). Voltages in p.u. and `max_loading` in percent are realised values.
     """
@@ -86,6 +98,17 @@ class RunProgress:
     max_loading: GridValue
     negotiations: NegotiationProgress | None = None
     warning: str = ""
+    verdict: str = ""
+
+
+class Listener:
+    """Receives the progress of a run; shows nothing."""
+
+    def building(self, text: str) -> None:
+        """Receive the name of the part that is built next, before the first interval."""
+
+    def interval_ended(self, progress: RunProgress) -> None:
+        """Receive the progress after an interval."""
 
 
 def run_progress(
@@ -122,6 +145,7 @@ def run_progress(
         max_loading=extreme(((r["grid"], r["max_loading_percent"]) for r in rows), largest=True),
         negotiations=negotiation_progress(summary["negotiation"], last_rounds),
         warning=warning,
+        verdict=worst_verdict(rows),
     )
 
 
@@ -136,6 +160,12 @@ def decision_progress(decision: "Decision") -> DecisionProgress | None:
         gap=max(gaps, default=float("nan")),
         solve_s=max(r.solve_s for r in reports),
     )
+
+
+def worst_verdict(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the worst verdict of the plans of feeders; empty without a certificate."""
+    found = {r["verdict"] for r in rows if exactness_asked(r["level"])}
+    return next((v for v in (INFEASIBLE, FEASIBLE, EXACT) if v in found), "")
 
 
 def worst_grid(rows: Sequence[Mapping[str, Any]]) -> GridTrouble | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from stackelgrid.controllers.decision import Decision
 from stackelgrid.controllers.explanation import explanation, kept_schedule, severity
+from stackelgrid.controllers.words import counted
 from stackelgrid.profiles.plain_state import StateError
 from stackelgrid.scenarios.build.notices import notices, programs
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
@@ -30,7 +31,6 @@ from stackelgrid.scenarios.run.networks import write_networks
 from stackelgrid.scenarios.run.progress import (
     DecisionProgress,
     RunProgress,
-    counted,
     decision_progress,
     run_progress,
 )

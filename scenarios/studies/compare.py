@@ -18,6 +18,7 @@ from stackelgrid.analysis.run import Run
 from stackelgrid.controllers.cascade.cascade import decide_plan
 from stackelgrid.controllers.decision import Pricing
 from stackelgrid.controllers.schedule import Measurement
+from stackelgrid.controllers.words import words
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario, controller_settings
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.directory import check_out, finite
@@ -38,6 +39,7 @@ from stackelgrid.scenarios.studies.study import (
 from stackelgrid.simulators.blas_threads import one_blas_thread
 from stackelgrid.simulators.results.manifest import ManifestWriter
 
+Steps = Callable[[int], None]
 # indicators and exchange of a column
 Evaluated = tuple[pd.DataFrame, pd.DataFrame]
 
@@ -61,7 +63,12 @@ class Column:
     basis: str
     name: str
     steps: int
-    evaluate: Callable[[Advance], Evaluated]
+    evaluate: Callable[[Steps], Evaluated]
+
+    @property
+    def title(self) -> str:
+        """Name and basis in words."""
+        return f"{words(self.name)}, {words(self.basis)}"
 
 
 class ComparisonStudy(Study[Column, Attempt[Evaluated]]):
@@ -111,8 +118,8 @@ class ComparisonStudy(Study[Column, Attempt[Evaluated]]):
         """Evaluate all columns in this process; return the summary."""
 
         def evaluated(column: Column) -> Evaluated:
-            before = self.done
-            return column.evaluate(lambda steps: self.progress(before + steps))
+            self.report(column.title)
+            return column.evaluate(partial(self.report, column.title))
 
         return self.conduct(partial(in_processes, 1, lambda: partial(attempt, evaluated)))
 
@@ -123,12 +130,13 @@ class ComparisonStudy(Study[Column, Attempt[Evaluated]]):
         if result.result is None:
             self.comparison.fail(basis, name, result.reason)
             self.log.event(f"failed_{self.kind}", **event, **result.failure)
-            self.say(f"{name}, {basis}: {self.comparison.status[basis, name]}")
+            self.failures += 1
+            self.say(f"{task.title}: {self.comparison.status[basis, name]}")
         else:
             self.comparison.add(basis, name, *result.result)
             total = self.total_eur(basis, name)
             self.log.event(self.kind, **event, total_cost_eur=total, wall_s=wall_s)
-            self.say(f"{name}, {basis}: total cost {total:.2f} EUR in {wall_s:.1f} s")
+            self.say(f"{task.title}: cost of the system {total:,.2f} EUR, in {wall_s:.1f} s")
         self.write()  # what an interruption leaves can be reported
         self.done += task.steps
 
@@ -160,7 +168,7 @@ class ComparisonStudy(Study[Column, Attempt[Evaluated]]):
         directory, pricing = self.out / name, self.comparison.pricing
         scenario = loaded.scenario.model_copy(update={"baseline": False})
 
-        def run(advance: Advance) -> Evaluated:
+        def run(advance: Steps) -> Evaluated:
             alone = replace(loaded, scenario=scenario)
             run_scenario(alone, directory, lambda progress: advance(progress.intervals_done))
             results = Run(directory)
@@ -196,7 +204,7 @@ class _Schemes(ComparisonStudy):
             scenario = self.loaded.scenario.model_copy(update=update)
             yield self.run_column(replace(self.loaded, scenario=scenario), scheme)
 
-    def _plan(self, scheme: str, advance: Advance) -> Evaluated:
+    def _plan(self, scheme: str, advance: Steps) -> Evaluated:
         built, pricing = self.built, self.options.pricing
         settings = controller_settings(built.scenario, built.solvers)
         outcomes = decide_plan(built.system, settings, scheme, pricing, first_measured(built))
@@ -231,7 +239,7 @@ def compare_schemes(
 ) -> StudyResult[Comparison]:
     """Evaluate every scheme and write one directory (docs/results.md).
 
-    `progress` receives the number of finished `steps_of`. A scheme that fails is recorded with its
+    `progress` receives the finished ones of `steps_of`. A scheme that fails is recorded with its
     reason, the others go on. Raises a StackelgridError for a bad scenario or directory before
     anything is written.
     """

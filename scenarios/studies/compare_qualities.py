@@ -76,7 +76,7 @@ def compare_qualities(
 ) -> StudyResult[Comparison]:
     """Run the scenario once for each quality and write one directory (docs/results.md).
 
-    `pricing` is the scenario's by default; `progress` receives the number of finished intervals. A
+    `pricing` is the scenario's by default; `progress` receives the finished intervals. A
     run that fails is recorded with its reason, the others go on. Raises a StackelgridError for a
     bad scenario, quality or directory before anything is written.
     """

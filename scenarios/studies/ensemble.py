@@ -99,6 +99,7 @@ class _EnsembleStudy(Study[MemberRun, Attempt[Files]]):
     def keep(self, task: MemberRun, result: Attempt[Files]) -> None:
         if result.result is None:
             self.failed[task.number] = result.reason
+            self.failures += 1
             for cell in task.cells:
                 self.log.event("failed_member", **vars(cell), **result.failure)
             self.say(f"{task.cells[0].label}: failed: {result.reason}")
@@ -110,6 +111,10 @@ class _EnsembleStudy(Study[MemberRun, Attempt[Files]]):
             for cell in task.cells:
                 self.log.event("member", **vars(cell), wall_s=result.wall_s)
         self.done += 1
+
+    def running(self) -> str:
+        running = min(self.workers, len(self.runs) - self.done)
+        return f"{running} running" if running else ""
 
     def finish(self) -> str:
         shutil.rmtree(self.out / _UNFINISHED, ignore_errors=True)
@@ -166,7 +171,7 @@ def run_ensemble(
 
     With `resume`, what was begun in the directory, its runs are kept. A run that fails is recorded
     with its reason, the others go on; without any finished run there are no tables. `progress`
-    receives the number of runs that have ended. Raises a StackelgridError for anything bad before
+    receives the runs that have ended. Raises a StackelgridError for anything bad before
     anything is written, when the workers are gone, and where nothing can be written any more.
     """
     started = time.perf_counter()

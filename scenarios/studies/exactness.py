@@ -161,7 +161,7 @@ def sweep_exactness(
     """Evaluate every point of a sweep into one directory (docs/exactness.md).
 
     With `resume`, what was begun in the directory, finished chunks are kept. `progress` receives
-    the number of finished points. Raises a StackelgridError for anything bad before anything is
+    the finished points. Raises a StackelgridError for anything bad before anything is
     written.
     """
     started = time.perf_counter()

@@ -32,6 +32,7 @@ from stackelgrid.scenarios.run.directory import (
     writing,
 )
 from stackelgrid.scenarios.run.interrupts import without_interrupts
+from stackelgrid.scenarios.run.progress import StudyProgress
 from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.simulators.blas_threads import one_blas_thread
 from stackelgrid.simulators.results.manifest import FILE
@@ -39,7 +40,7 @@ from stackelgrid.simulators.results.manifest import FILE
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Tables = TypeVar("Tables")
-Advance = Callable[[int], None]
+Advance = Callable[[StudyProgress], None]
 Say = Callable[[str], None]
 DEFAULT_SIZE = "small"
 
@@ -58,7 +59,7 @@ class StudyResult(Generic[Tables]):
 
 
 class Study(ABC, Generic[Task, Result]):
-    """A study in its directory; `done` is what `progress` receives.
+    """A study in its directory; `progress` receives what is `done`.
 
     `started` is the time (time.perf_counter) of the beginning, earlier for a resumed study.
     """
@@ -68,7 +69,7 @@ class Study(ABC, Generic[Task, Result]):
     ) -> None:
         self.loaded, self.out, self.started = loaded, out, started
         self.progress, self.say = progress, say
-        self.log, self.done = RunLog(out), 0
+        self.log, self.done, self.failures = RunLog(out), 0, 0
 
     @abstractmethod
     def begin(self) -> Sequence[Task]:
@@ -93,6 +94,14 @@ class Study(ABC, Generic[Task, Result]):
     def recount(self) -> None:
         """Count what is on disk: an interruption may come between saving and counting."""
 
+    def report(self, running: str = "", steps: int = 0) -> None:
+        """Report the progress, with `steps` done of the task that is `running`."""
+        self.progress(StudyProgress(self.done + steps, self.failures, running or self.running()))
+
+    def running(self) -> str:
+        """Return what is being computed, as text; empty if that is not known."""
+        return ""
+
     def conduct(
         self, work: Callable[[Sequence[Task], Callable[[Task, Result], None]], None]
     ) -> dict[str, Any]:
@@ -105,7 +114,7 @@ class Study(ABC, Generic[Task, Result]):
         with writing(self.out):
             try:
                 tasks = self.begin()
-                self.progress(self.done)
+                self.report()
                 self._summarise("running")
                 work(tasks, self._kept)
                 return self._end(self.finish())
@@ -118,7 +127,7 @@ class Study(ABC, Generic[Task, Result]):
     def _kept(self, task: Task, result: Result) -> None:
         self.keep(task, result)
         self._summarise("running")
-        self.progress(self.done)
+        self.report()
 
     def _end(self, status: str) -> dict[str, Any]:
         self.log.event(status, **self.counts())

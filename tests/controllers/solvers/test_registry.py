@@ -91,15 +91,19 @@ def test_the_licence_is_asked_for_once():
 
 
 def test_the_table_lists_every_solver(unlicensed):
-    lines = solver_table().splitlines()
+    table, _, notes = solver_table().partition("\n\n")
+    lines = table.splitlines()
     names = [line.split()[0] for line in lines[2:]]
     assert names == [
         "clarabel", "mosek", "highs", "misocp", "mosek", "scip", "gurobi", "xpress", "copt"
     ]  # fmt: skip
-    assert [line.split()[0] for line in lines[2:] if line.endswith("yes")] == [
+    assert [line.split()[0] for line in lines[2:] if line.endswith("used by default")] == [
         "clarabel", "highs", "misocp"
     ]  # fmt: skip
-    assert sum(MISSING in line for line in lines) == 2
+    assert sum(line.endswith("no licence") for line in lines) == 2
+    assert f"mosek: {MISSING}" in " ".join(notes.split())
+    assert "misocp: the project's solver" in notes
+    assert max(map(len, solver_table().splitlines())) <= 80
 
 
 def test_every_available_backend_solves_the_same_program(unlicensed):

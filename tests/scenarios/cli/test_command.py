@@ -176,9 +176,9 @@ def test_scenario_in_the_run_directory_validates(quick, command):
     outcome = command("validate", quick.directory / "scenario.toml")
     assert outcome.status == 0, outcome.stderr
     lines = outcome.stdout.splitlines()
-    assert lines[0] == "mv1: 33 buses, 32 loads, 4 PV, 4 batteries, 0 units; root x 1"
+    assert lines[0] == "mv1: 33 buses, 32 loads, 4 PV, 4 batteries; root"
     # 55 customers, 35 % of their buses with PV; one bus above the transformer of the 206
-    assert lines[1] == ("lv1: 207 buses, 55 loads, 19 PV, 12 batteries, 0 units; bus 24 of mv1 x 7")
+    assert lines[1] == "lv1: 207 buses, 55 loads, 19 PV, 12 batteries; bus 24 of mv1, 7 copies"
     assert lines[2] == f"{quick.directory / 'scenario.toml'}: valid"
 
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from datetime import datetime
@@ -17,7 +18,9 @@ from rich.console import Console
 
 from stackelgrid.scenarios.api.call import new_directory
 from stackelgrid.scenarios.api.output import Output
-from stackelgrid.scenarios.api.run_panel import Pace, PlainLines, RunPanel, shown
+from stackelgrid.scenarios.api.pace import Pace, duration_text
+from stackelgrid.scenarios.api.plain_lines import RunLines, StudyLines
+from stackelgrid.scenarios.api.run_panel import RunPanel, shown
 from stackelgrid.scenarios.cli.terminal import Terminal
 from stackelgrid.scenarios.run.progress import (
     DecisionProgress,
@@ -25,6 +28,7 @@ from stackelgrid.scenarios.run.progress import (
     GridValue,
     NegotiationProgress,
     RunProgress,
+    StudyProgress,
     VerdictCounts,
     extreme,
     negotiation_progress,
@@ -79,8 +83,9 @@ def test_panel_says_everything_about_a_run():
     text = "\n".join(drawn(halfway(Clock())))
     for said in (
         "day: running", "interval 48 of 96", "0:04:00, 0:08:00 left", "2025-06-21 11:45",
-        "misocp, gap 3.2e-08, 1.26 s", "44 exact  3 feasible  1 infeasible  2 recovered",
-        "1 by fallback", "lv2: in reality bus 17: 0.012 p.u. beyond the limit",
+        "Clarabel with HiGHS, gap 3.2e-08, 1.26 s",
+        "44 exact  3 feasible  1 infeasible  2 recovered", "1 by fallback",
+        "lv2: in reality bus 17: 0.012 p.u. beyond the limit",
         "0.951 p.u. (mv3) to 1.112 p.u. (lv2); loading at most 83 % (tn)",
         "47 of 48 agreed, 1 in doubt, 14 rounds in the last; 1200 messages, 3 lost",
         "interval 12: mv1: [grids] its dispatch could not be audited",
@@ -120,12 +125,12 @@ def test_pace_does_not_count_what_was_there_before_a_resume():
     pace = Pace(clock)
     assert pace.left_s is None
     clock.now += 50.0  # building
-    pace.interval_ended(replace(NOON, intervals_done=90))
+    pace.take(90, 96)
     assert pace.left_s is None
     clock.now += 8.0
-    pace.interval_ended(replace(NOON, intervals_done=92))
+    pace.take(92, 96)
     assert pace.left_s == pytest.approx(16.0)  # 4 s each
-    pace.interval_ended(replace(NOON, intervals_done=96))
+    pace.take(96, 96)
     assert pace.left_s == 0.0
     assert pace.passed_s == pytest.approx(58.0)
 
@@ -143,7 +148,7 @@ def test_pace_does_not_count_what_was_there_before_a_resume():
 )
 def test_plain_lines_come_by_tenths_and_half_minutes(seconds, expected):
     clock, said = Clock(), []
-    lines = PlainLines(said.append, clock)
+    lines = RunLines("day", said.append, clock)
     for done in range(1, 97):
         clock.now += seconds
         lines.interval_ended(replace(NOON, intervals_done=done))
@@ -152,7 +157,7 @@ def test_plain_lines_come_by_tenths_and_half_minutes(seconds, expected):
 
 def test_building_is_told_in_the_title_and_every_five_seconds_in_lines():
     clock, said = Clock(), []
-    panel, lines = RunPanel("day", 96, clock), PlainLines(said.append, clock)
+    panel, lines = RunPanel("day", 96, clock), RunLines("day", said.append, clock)
     for n in range(1, 13):
         clock.now += 2.0
         for listener in (panel, lines):
@@ -163,14 +168,81 @@ def test_building_is_told_in_the_title_and_every_five_seconds_in_lines():
 
 def test_plain_line_is_one_line_without_a_style():
     clock, said = Clock(), []
-    lines = PlainLines(said.append, clock)
+    lines = RunLines("day", said.append, clock)
     clock.now += 60.0
     lines.interval_ended(NOON)
     assert said == [
-        "day: 48 of 96 intervals (50%); 2025-06-21 11:45: misocp, gap 3.2e-08, 1.26 s; "
-        "44 exact, 3 feasible, 1 infeasible, 2 recovered, 1 by fallback; "
-        "lv2: in reality bus 17: 0.012 p.u. beyond the limit"
+        "day: 48 of 96 intervals; 3 feasible, 1 infeasible, 2 recovered, 1 by fallback; "
+        "11:45 lv2: in reality bus 17: 0.012 p.u. beyond the limit"
     ]
+
+
+def test_plain_line_of_a_good_run_says_the_essential():
+    clock, said = Clock(), []
+    lines = RunLines("day", said.append, clock)
+    good = replace(NOON, verdicts=VerdictCounts(exact=48), worst=None, verdict="exact")
+    lines.interval_ended(replace(good, intervals_done=24))
+    clock.now += 240.0
+    lines.interval_ended(good)
+    clock.now += 40.0
+    tomorrow = replace(good, intervals_done=49, time=datetime(2025, 6, 22, 0, 15))
+    lines.interval_ended(tomorrow)  # with its day from the second one on
+    assert said == [
+        "day: 48 of 96 intervals, 8:00 min left; 11:45 exact, gap 3.2e-08",
+        "day: 49 of 96 intervals, 8:46 min left; 22 Jun 00:15 exact, gap 3.2e-08",
+    ]
+
+
+def test_a_pipe_hears_of_a_long_interval_every_minute():
+    clock, said = Clock(), []
+    lines = RunLines("day", said.append, clock)
+    lines.building("programs: lv1, 1 of 12")
+    spoken = []
+    for _ in range(300):  # a beat a second
+        clock.now += 1.0
+        before = len(said)
+        lines.beat()
+        if clock.now == 250.0:
+            lines.interval_ended(replace(NOON, intervals_done=1))
+        spoken += [clock.now - 100.0] * (len(said) - before)
+    assert spoken == [60.0, 120.0, 150.0, 210.0, 270.0]
+    assert said[0] == "day: building programs: lv1, 1 of 12; 1:00 min so far"
+    assert said[2].startswith("day: 1 of 96 intervals; ")
+    assert said[3] == "day: 1 of 96 intervals; the next one takes 1:00 min so far"
+
+
+def test_a_pipe_hears_of_a_study_every_minute():
+    clock, said = Clock(), []
+    lines = StudyLines("forecast_error", 48, "runs", said.append, clock)
+    lines.take(StudyProgress(4, 0, "2 running"))  # those of before
+    for _ in range(230):
+        clock.now += 1.0
+        lines.beat()
+    lines.take(StudyProgress(6, 1, "2 running"))
+    assert said == [
+        "forecast_error: 4 of 48 runs, 2 running; 1:00 min so far",
+        "forecast_error: 4 of 48 runs, 2 running; 2:00 min so far",
+        "forecast_error: 4 of 48 runs, 2 running; 3:00 min so far",
+        "forecast_error: 6 of 48 runs, 2 running, 1 failed; 3:50 min so far, 1:20:30 h left",
+    ]
+
+
+def test_a_study_of_a_pipe_is_told_without_a_terminal_and_not_if_quiet():
+    for quiet in (False, True):
+        file = io.StringIO()
+        output = Output(quiet=quiet, console=Console(file=file, width=80))
+        with output.bar("market", 0, "runs") as advance:
+            advance(StudyProgress(0))
+        assert file.getvalue() == ""  # nothing is due at once, and the thread has ended
+    assert "stackelgrid-progress" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.4, "59 s"), (102.0, "1:42 min"), (3723.0, "1:02:03 h")],
+)
+def test_durations_have_a_unit(seconds, text):
+    assert duration_text(seconds) == text
 
 
 def test_a_terminal_gets_the_panel_and_a_pipe_does_not():
@@ -259,10 +331,11 @@ def test_a_grid_within_its_limits_is_not_said_to_be_beyond_them():
     """A violation below what an AC power flow may be off by counts as none."""
     worst = worst_grid([row("lv1", 5e-5, verdict="feasible"), row("mv1")])
     clock, said = Clock(), []
-    lines = PlainLines(said.append, clock)
+    lines = RunLines("day", said.append, clock)
     clock.now += 60.0
     lines.interval_ended(replace(NOON, worst=worst))
-    assert said[0].endswith("; lv1: relaxation not tight: fictitious losses of 0.25 of the load")
+    text = "11:45 lv1: relaxation not tight: fictitious losses of 0.25 of the load"
+    assert said[0].endswith(text)
 
 
 @pytest.mark.parametrize("begun", [True, False])

@@ -98,8 +98,9 @@ def test_plans_and_runs_of_quick(tmp_path, tariff_runs):
         found = json.loads((out / name / "summary.json").read_text(encoding="utf-8"))["baseline"]
         assert (found["status"], found["reason"]) == ("off", "baseline = false")
     assert steps_of(loaded, options) == 2 * (1 + 4)
-    assert seen == sorted(seen)
-    assert seen[-1] == 10
+    assert [p.done for p in seen] == sorted(p.done for p in seen)
+    assert (seen[-1].done, seen[-1].failed) == (10, 1)
+    assert "top-down, closed loop" in {p.running for p in seen}
 
     # a scheme that failed says why, and the other is there
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
@@ -193,7 +194,12 @@ def test_command_prints_the_table_and_fails_at_the_end(command, tmp_path):
     out = tmp_path / "out"
     ended = command("compare", "quick", "--schemes", "bottom_up,top_down", "--out", out)
     assert ended.status == 1
-    assert "total_cost (EUR)" in ended.stdout
+    lines = ended.stdout.splitlines()
+    assert max(map(len, lines[:-1])) <= 80
+    assert lines[0].startswith("quick: plan, tariff at the boundary")
+    assert lines[1].split() == ["system", "leaders", "follower", "curtailed", "proven", "solve"]
+    assert lines[2].split() == ["EUR", "EUR", "EUR", "MWh", "gap", "s"]
+    assert [line.split()[0] for line in lines[4:6]] == ["bottom-up", "top-down"]
     assert "failed: RuntimeError: no luck" in " ".join(ended.stdout.split())
     assert ended.stdout.split()[-1] == str(out)
     assert ended.stderr.splitlines()[-1].startswith("stackelgrid: 1 of 2 schemes failed (top_down)")

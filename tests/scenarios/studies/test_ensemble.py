@@ -86,7 +86,8 @@ def test_every_cell_holds_a_run_and_its_content_says_which(finished):
     result, seen = finished
     assert result.summary["status"] == "done"
     assert (result.summary["runs_done"], result.summary["runs_failed"]) == (12, 0)
-    assert seen == list(range(13))
+    assert [p.done for p in seen] == list(range(13))
+    assert [p.running for p in seen[-3:]] == ["2 running", "1 running", ""]
     for level in (0.0, 1.0):
         for member in range(3):
             for variant in VARIANTS:
@@ -183,8 +184,8 @@ def test_an_interrupted_ensemble_goes_on(finished, path, command, tmp_path):
     loaded = load_small(path, "[1.0]")
     out = tmp_path / "out"
 
-    def stop(done):
-        if done == 2:
+    def stop(progress):
+        if progress.done == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -79,7 +79,7 @@ def swept(scenario, tmp_path_factory):
     out = tmp_path_factory.mktemp("swept") / "out"
     seen = []
     sweep_exactness(loaded, sweep_of(loaded), out, progress=seen.append)
-    assert seen == list(range(9))
+    assert [p.done for p in seen] == list(range(9))
     return out
 
 
@@ -253,8 +253,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(swept, scenario, tmp_path,
     loaded = load_scenario(str(scenario))
     out = tmp_path / "out"
 
-    def stop(done):
-        if done == 3:
+    def stop(progress):
+        if progress.done == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -373,7 +373,7 @@ def test_an_interrupt_after_the_last_point_computes_none_again(
     monkeypatch.setattr(exactness, "write_sweep", lambda *arguments: None)
     seen = []
     sweep_exactness(loaded, sweep, out, resume=begun_sweep(out), progress=seen.append)
-    assert seen == [8]
+    assert [p.done for p in seen] == [8]
     assert sorted(computed) == list(range(8))  # each once
     assert_same(swept, out)
     assert not any((out / name).exists() for name in SCHEMAS)
