@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import singledispatch
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from rich import box
@@ -217,7 +217,7 @@ def _table(
 ) -> Table:
     """Return a table of the console, a note below it; `texts` are the columns of text.
 
-    Texts may be wrapped, numbers are never cut off or wrapped.
+    Texts may be wrapped between words; nothing is cut off.
     """
     table = Table(
         title=title, title_justify="left", caption=note or None, caption_justify="left",
@@ -225,11 +225,10 @@ def _table(
     )  # fmt: skip
     cells = [[str(cell) for cell in row] for row in rows]
     for k, heading in enumerate(headings):
-        if k in texts:
-            table.add_column(heading)
-        else:
-            widest = max((len(row[k]) for row in cells), default=0)
-            table.add_column(heading, justify="right", min_width=widest)
+        kept = [word for row in cells for word in (row[k].split() if k in texts else [row[k]])]
+        widest = max(map(len, kept), default=0)
+        justify: Literal["left", "right"] = "left" if k in texts else "right"
+        table.add_column(heading, justify=justify, min_width=widest, overflow="fold")
     for row in cells:
         table.add_row(*row)
     return table
