@@ -87,9 +87,15 @@ def test_quick_draws_no_progress_bar_into_a_pipe(quick_process):
 def test_quick_says_what_it_did(quick_process, quick):
     outcome, _ = quick_process
     said = " ".join(outcome.stderr.split())
-    assert f"quick: 4 intervals in {quick.summary['wall_s']:.1f} s" in said
-    assert f"cost {quick.summary['cost_eur']['total']:.2f} EUR" in said
-    assert f"{quick.summary['certificate']['exact']} exact" in said
+    cost, baseline = quick.summary["cost_eur"], quick.summary["baseline"]["cost_eur"]
+    verdict = f"All 4 intervals were exact and within limits; cost {cost['total']:,.0f} EUR."
+    assert verdict in said  # the report begins with the same sentence
+    assert f"MWh): {cost['total_corrected']:,.2f} EUR" in said
+    saved = baseline["total_corrected"] - cost["total_corrected"]
+    assert f"without control {baseline['total_corrected']:,.2f} EUR" in said
+    assert f"control saves {saved:,.2f} EUR" in said
+    assert f"time {quick.summary['wall_s']:.1f} s, most for: " in said
+    assert said.index(verdict) < said.index("report: ")
 
 
 def test_quick_leaves_every_table_and_nothing_unfinished(quick_process):
