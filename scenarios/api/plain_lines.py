@@ -146,7 +146,7 @@ def speaking(lines: PlainLines) -> Iterator[None]:
     ended = Event()
 
     def beat() -> None:
-        with suppress(OSError):  # nobody reads the pipe any more
+        with suppress(OSError):  # the reader of the pipe has ended
             while not ended.wait(_POLL_S):
                 lines.beat()
 

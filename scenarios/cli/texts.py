@@ -66,8 +66,8 @@ def _run(run: Run) -> Iterator[str]:
 
 
 def _counts(counts: Mapping[str, int], names: Sequence[str]) -> str:
-    """List counts by name, without those that are zero; "none" without any."""
-    return ", ".join(f"{counts[name]} {name}" for name in names if counts[name]) or "none"
+    """List counts by name, without those that are zero."""
+    return ", ".join(f"{counts[name]} {name}" for name in names if counts[name])
 
 
 def _against_baseline(s: Mapping[str, Any], how: str) -> Iterator[str]:
@@ -143,8 +143,8 @@ def _sweep(study: SweepStudy) -> Iterator[Table | str]:
         stops = stops_table(tables.points, tables.varied)
         if len(stops):
             yield _stops(stops, name)
-    yield from _sweep_lines(study.summary)
     yield exactness.finding(tables)
+    yield from _sweep_lines(study.summary)
 
 
 def _conditions(study: SweepStudy, name: str) -> Table:
@@ -177,17 +177,18 @@ def _stops(stops: pd.DataFrame, name: str) -> Table:
 
 
 def _sweep_lines(s: Mapping[str, Any]) -> Iterator[str]:
-    t = s["timings"]
-    count = s["predicted_exact"]
+    t, count = s["timings"], s["predicted_exact"]
     predicted = "" if count is None else f" ({count} predicted)"
-    yield (
-        f"{s['scenario']}: {s['points_done']} points of {s['grid']} in {s['wall_s']:.1f} s "
-        f"(workers: {s['workers']}; build {t['build_s']:.1f}, solve {t['solve_s']:.1f}, "
-        f"certify {t['certify_s']:.1f} s)"
+    others = _counts(
+        {**s, "without a solution": s["unsolved"]}, ("feasible", "infeasible", "without a solution")
     )
     yield (
-        f"{s['exact']} exact{predicted}, {s['feasible']} feasible, "
-        f"{s['infeasible']} infeasible, {s['unsolved']} without a solution"
+        f"{counted(s['points_done'], 'point')} of {s['grid']}: {s['exact']} exact{predicted}"
+        + (f", {others}" if others else "")
+    )
+    yield (
+        f"time {duration(s['wall_s'])} on {counted(s['workers'], 'worker')}: "
+        f"build {t['build_s']:.1f}, solve {t['solve_s']:.1f}, certify {t['certify_s']:.1f} s"
     )
 
 

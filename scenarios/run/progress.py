@@ -72,7 +72,7 @@ class StudyProgress:
 
     @property
     def details(self) -> list[str]:
-        """What is being computed and the number that failed, as far as known."""
+        """Texts on the computation: tasks that run and the number that failed, as far as known."""
         failed = [f"{self.failed} failed"] if self.failed else []
         return [self.running, *failed] if self.running else failed
 
