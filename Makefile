@@ -83,7 +83,7 @@ benchmark: $(VENV)/.dev
 # changed since); a broken link or anchor, or a page that the navigation lacks, ends it
 docs: $(VENV)/.docs gallery
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-	@echo "build/site/index.html; to search: $(BIN)/python -m http.server -d build/site"
+	@echo "open build/site/index.html in a browser"
 
 # the notebooks of docs/gallery that have changed, or all if the code has, executed into
 # build/gallery: minutes; STACKELGRID_GALLERY=full for their full size

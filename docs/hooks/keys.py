@@ -118,8 +118,12 @@ def _words(annotation: Any, metadata: Any = ()) -> str:
     if annotation in _TYPES:
         return _TYPES[annotation]
     word = "whole number" if annotation is int else "number"
-    bounds = [f"{sign} {value:,}".removesuffix(".0") for sign, value in _bounds(metadata)]
-    return " ".join([word, *bounds[:1]]) + "".join(f", {b}" for b in bounds[1:])
+    bounds = {sign: f"{value:,}".removesuffix(".0") for sign, value in _bounds(metadata)}
+    if set(bounds) == {"≥", "≤"}:
+        return f"{word} {bounds['≥']} to {bounds['≤']}"
+    return " ".join(
+        [word, ", ".join(f"{sign}\u00a0{value}" for sign, value in bounds.items())]
+    ).strip()
 
 
 def _plural(words: str) -> str:

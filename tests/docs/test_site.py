@@ -89,6 +89,14 @@ def test_every_path_of_the_code_exists():
     assert sorted(n for n in named if not (ROOT / n).exists()) == []
 
 
+def test_search_needs_no_server_and_no_network():
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    assert {"search", "offline"} <= {p for p in settings["plugins"] if isinstance(p, str)}
+    (script,) = settings["extra"]["polyfills"]  # else the plugin would fetch it
+    assert "iframe-worker" in script
+    assert (DOCS / script).is_file()
+
+
 def test_every_name_of_the_api_pages_exists():
     """With a docstring, because a page shows nothing else of it."""
     named = [
