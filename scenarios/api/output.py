@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, Protocol
 
 from rich.console import Console, RenderableType
@@ -63,10 +64,11 @@ class Output:
         return f"resume={str(target)!r} goes on"
 
     def say(self, text: str) -> None:
-        """Print one line of text on stderr."""
-        self.console.print(
-            text, soft_wrap=not self.live, overflow="ignore", highlight=False, markup=False
-        )
+        """Print one line of text on stderr; a terminal gets it wrapped between words."""
+        if self.live:  # a path longer than a line stays whole, to be copied
+            wrapped = wrap(text, self.console.width, break_long_words=False, break_on_hyphens=False)
+            text = "\n".join(wrapped)
+        self.console.print(text, soft_wrap=True, highlight=False, markup=False)
 
     def tell(self, found: Any) -> None:
         """Print the results of a run or study; from Python they are returned."""

@@ -269,6 +269,18 @@ def test_a_bracket_in_a_notice_is_no_style(capsys):
     assert capsys.readouterr().err == "[grids.loads]: mix is missing\n"
 
 
+def test_a_terminal_gets_lines_between_words_and_a_pipe_one_line():
+    path = f"/{'x' * 60}/report.html"
+    text = f"no power flow of mv1 converges at 11:00 and nothing is left: {path}"
+    for terminal in (True, False):
+        file = io.StringIO()
+        Output(console=Console(file=file, force_terminal=terminal, width=40)).say(text)
+        lines = file.getvalue().splitlines()
+        assert " ".join(lines) == text
+        assert lines[-1] == (path if terminal else text)
+        assert max(map(len, lines[:-1]), default=0) <= 40
+
+
 def test_progress_of_a_run_agrees_with_its_tables(write_scenario, tmp_path):
     seen = []
     path = write_scenario(change=lambda data: data["time"].update(intervals=3))
