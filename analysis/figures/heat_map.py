@@ -95,12 +95,10 @@ def closest_first(run: Run, names: list[str]) -> list[str]:
 
 
 def _bar(height: int) -> dict[str, Any]:
-    """Colour bar above a plot of `height` px, right of a menu."""
+    """Colour bar above a plot of `height` px."""
     return {
         "orientation": "h",
-        "x": 1.0,
-        "xanchor": "right",
-        "len": 0.6,
+        "len": 1.0,
         "y": 1.0 + 26.0 / height,
         "yanchor": "bottom",
         "ypad": 0,
@@ -108,7 +106,6 @@ def _bar(height: int) -> dict[str, Any]:
         "tickvals": [-1.0, 0.0, 1.0],
         "ticktext": ["lower limit", "1 p.u.", "upper limit"],
         "tickfont": {"size": 11},
-        "ticklabelposition": "outside top",
     }
 
 

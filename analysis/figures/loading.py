@@ -75,18 +75,18 @@ def fullest_branches(run: Run) -> go.Figure:
     branches = run.branch
     at = branches.groupby(["grid", "element", "index"], sort=False)["loading_percent"].idxmax()
     worst = branches.loc[at].nlargest(_FULLEST, "loading_percent").iloc[::-1]
-    names = branch_names(run, worst)
+    other, names = compared_with(run), branch_names(run, worst)
     loadings = [float(loading) for loading in worst["loading_percent"]]
-    texts = [
-        f"{loading:.0f} % at {when.text(interval)}"
-        for loading, interval in zip(loadings, worst["interval"], strict=True)
-    ]
+    times = [when.text(interval) for interval in worst["interval"]]
+    texts = [f"{loading:.0f} % at {at}" for loading, at in zip(loadings, times, strict=True)]
+    if other:  # marks need the place of the texts
+        names = [f"{name}, {at}" for name, at in zip(names, times, strict=True)]
+        texts = [""] * len(names)
     colors = [LEVEL_COLORS[run.grids[str(grid)].level] for grid in worst["grid"]]
     titles = ("largest loading in %", "branch")
     figure = named_bars(loadings, names, texts, colors, titles, "%{x:.1f} %")
     if max(loadings, default=0.0) > 75.0:
         figure.add_vline(x=100.0, line={"color": style.VERMILION, "dash": "dash", "width": 1.5})
-    other = compared_with(run)
     if other:
         key = ["grid", "element", "index"]
         before = other.branch.groupby(key)["loading_percent"].max()

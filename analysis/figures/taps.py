@@ -51,11 +51,10 @@ def taps(run: Run) -> go.Figure:
                 "orientation": "h",
                 "y": 1.0,
                 "yanchor": "bottom",
-                "len": 0.5,
+                "len": 0.8,
                 "thickness": 10,
                 "tickfont": {"size": 11},
-                "tickformat": "d",
-                "nticks": 8,
+                "tickvals": [-reach, 0.0, reach],
             },
         )
     )

@@ -94,7 +94,7 @@ def waterfall(run: Run, side: str = SYSTEM) -> go.Figure:
         tickvals=at, ticktext=names, range=[len(names) - 0.5, -0.5], showgrid=False, ticks="",
         title={"text": "kind of cost", "standoff": 6},
     )  # fmt: skip
-    title = "cost less that without control in EUR" if other else "cost in EUR"
+    title = "change in EUR" if other else "cost in EUR"
     figure.update_xaxes(title_text=title, tickformat=",", zeroline=True)
     return figure
 

@@ -112,17 +112,18 @@ def _note(run: Run) -> str:
 def _row(
     shown: KeyFigure, own: KeyFigure | None, without: KeyFigure | None, *, compared: bool
 ) -> tuple[str, ...]:
-    """Return name and values with their unit: what one of the runs lacks is zero there."""
+    """Return name with unit, and values: what one of the runs lacks is zero there."""
     values = [0.0 if figure is None else figure.value for figure in (own, without)]
     unit, factor, places = _scale(shown.unit, max(abs(value) for value in values))
-    mine, other = (f"{_number(factor * value, places)} {unit}".strip() for value in values)
+    name = f"{shown.name}, {unit}" if unit else shown.name
+    mine, other = (_number(factor * value, places) for value in values)
     if not compared:
-        return (shown.name, mine)
+        return (name, mine)
     off = values[0] - values[1]
-    text = f"{_number(factor * off, places, sign='+')} {'points' if unit == '%' else unit}".strip()
-    if shown.unit in _RELATIVE and values[1] and _number(factor * off, places) != "0":
+    text = _number(factor * off, places, sign="+")
+    if shown.unit in _RELATIVE and values[1] and text != "0":
         text += f" ({off / abs(values[1]):+.1%})"
-    return (shown.name, mine, other, text)
+    return (name, mine, other, text)
 
 
 def _scale(unit: str, largest: float) -> tuple[str, float, int]:

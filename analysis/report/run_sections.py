@@ -132,7 +132,7 @@ def voltage(run: Run, when: Clock) -> Section:
     for level in levels(run):
         note = (
             "Realised, balanced. Colours are the room to the limits: blue towards the lower one, "
-            "red towards the upper one, darkest beyond. Buses in the order of the tree."
+            "red towards the upper one, the end colours beyond. Buses in the order of the tree."
         )
         charts.append(_heat(run, level, note))
     note = "Balanced, realised; every copy counts."

@@ -126,10 +126,10 @@ def test_key_figures_stand_beside_those_without_control(run):
     table = key_table(run, *figures_beside(run))
     assert table.columns == ("", "this run", "without control", "difference")
     cells = {row[0]: row[1:] for row in table.rows}
-    assert cells["used"] == ("7.500 MWh", "7.500 MWh", "0 MWh")
-    assert cells["PV curtailed"] == ("0.150 MWh", "0 MWh", "+0.150 MWh")
-    assert cells["system"] == ("435.80 EUR", "435.20 EUR", "+0.60 EUR (+0.1%)")
-    assert cells["highest voltage"] == ("1.0300 p.u.", "1.0300 p.u.", "0 p.u.")
+    assert cells["used, MWh"] == ("7.500", "7.500", "0")
+    assert cells["PV curtailed, MWh"] == ("0.150", "0", "+0.150")
+    assert cells["system, EUR"] == ("435.80", "435.20", "+0.60 (+0.1%)")
+    assert cells["highest voltage, p.u."] == ("1.0300", "1.0300", "0")
     assert gain(*figures_beside(run)) == (
         "Against the same system without control (devices at rest, no trade) the system costs "
         "35.60 EUR (8.2%) more and leaders pay 35.60 EUR (22.9%) more, corrected by stored energy."
