@@ -1,7 +1,7 @@
 """Extension of griffe: lines `name: text` of a docstring become a table of parameters or fields.
 
 A docstring describes parameters in a paragraph of lines `name: text` with indented continuations;
-mkdocstrings knows such a paragraph as a section of Google style.
+mkdocstrings knows such a paragraph as a section of Google style. Pages that it names are linked.
 """
 
 import re
@@ -10,6 +10,7 @@ from typing import Any
 import griffe
 
 _LINE = re.compile(r"^(\w+(?:, \w+)*): (.+(?:\n[ \t]+\S.*)*)$", re.MULTILINE)
+_PAGE = re.compile(r"\bdocs/([\w/]+)\.md\b")
 
 
 class Parameters(griffe.Extension):
@@ -29,7 +30,7 @@ class Parameters(griffe.Extension):
 
 
 def with_section(docstring: str, title: str, known: set[str]) -> str:
-    """Return a docstring whose paragraphs of lines with known names are sections."""
+    """Return a docstring with sections for paragraphs of lines with known names, and links."""
     parts = docstring.split("\n\n")
     for k, part in enumerate(parts):
         lines = _LINE.findall(part)
@@ -37,4 +38,4 @@ def with_section(docstring: str, title: str, known: set[str]) -> str:
         if named and {name for name, _ in named} <= known and not _LINE.sub("", part).strip():
             rows = [f"    {name}: {' '.join(text.split())}" for name, text in named]
             parts[k] = "\n".join([f"{title}:", *rows])
-    return "\n\n".join(parts)
+    return _PAGE.sub(r"[\g<0>](../\1.md)", "\n\n".join(parts))
