@@ -3,6 +3,8 @@
 Colours are those of Okabe and Ito (2008), which readers with any colour vision can tell apart.
 """
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 ORANGE, SKY, GREEN, YELLOW = "#e69f00", "#56b4e9", "#009e73", "#f0e442"
@@ -88,6 +90,17 @@ def line_of(number: int) -> dict[str, Any]:
         "color": CYCLE[number % len(CYCLE)],
         "dash": DASHES[number // len(CYCLE) % len(DASHES)],
     }
+
+
+def darkened(figure: Any) -> Any:
+    """Return a figure of plain values with the colours of a dark page, also those in texts."""
+    if isinstance(figure, Mapping):
+        return {key: darkened(value) for key, value in figure.items()}
+    if isinstance(figure, (list, tuple)):
+        return [darkened(value) for value in figure]
+    if not isinstance(figure, str) or "#" not in figure:
+        return figure
+    return re.sub("#[0-9a-f]{6}", lambda found: DARK.get(found[0], found[0]), figure)
 
 
 def layout(**own: Any) -> dict[str, Any]:

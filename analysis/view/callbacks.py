@@ -8,10 +8,14 @@ from typing import Any
 from dash import ClientsideFunction, Dash, Input, Output, State, html, no_update
 from dash.development.base_component import Component
 
+from stackelgrid.analysis import style
+from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.view import panels
 from stackelgrid.analysis.view.data import LiveRun, Progress
 from stackelgrid.analysis.view.layout import ALL, ANSWER_MS, FOLLOW_MS, aria, revision
-from stackelgrid.analysis.view.series import Element, Series, series, series_figure
+from stackelgrid.analysis.view.series import Series, series, series_note
+from stackelgrid.analysis.view.series_figure import series_figure
+from stackelgrid.analysis.view.source import Element
 from stackelgrid.analysis.view.strip import strip_figure
 
 
@@ -30,19 +34,31 @@ def register(app: Dash, run: LiveRun) -> None:
 
     @app.callback(
         Output("series", "figure"), Output("series", "style"), Output("series-title", "children"),
-        Input("selected", "data"), Input("done", "data"),
+        Output("series-note", "children"),
+        Input("selected", "data"), Input("settled", "data"), Input("done", "data"),
+        Input("dark", "data"),
     )  # fmt: skip
-    def show_series(chosen: str | None, done: int) -> tuple[Any, ...]:
+    def show_series(
+        chosen: str | None, interval: int | None, done: int, dark: bool | None
+    ) -> tuple[Any, ...]:
         if not chosen or not done:
             text = "Nothing is chosen" if done else "No interval is on record yet"
-            return no_update, no_update, text
-        found = series(run, Element.from_text(chosen))
-        figure = series_figure(run, found)
-        return figure, _height(figure), series_title(found)
+            return no_update, no_update, text, ""
+        try:
+            found = series(run, Element.from_text(chosen), shown(run, interval))
+        except ResultsError as error:  # the page keeps what it shows; asked again with the next
+            return no_update, no_update, no_update, str(error)
+        figure = themed(series_figure(run, found), dark)
+        return figure, _height(figure), series_title(found), series_note(found)
 
-    @app.callback(Output("strip", "figure"), Output("strip", "style"), Input("done", "data"))
-    def show_strip(_: int) -> tuple[Any, ...]:
-        figure = strip_figure(run)
+    @app.callback(
+        Output("strip", "figure"),
+        Output("strip", "style"),
+        Input("done", "data"),
+        Input("dark", "data"),
+    )
+    def show_strip(_: int, dark: bool | None) -> tuple[Any, ...]:
+        figure = themed(strip_figure(run), dark)
         return figure, _height(figure)
 
     @app.callback(
@@ -59,6 +75,7 @@ def _in_browser(app: Dash) -> None:
     def call(name: str, *parts: Any, **own: Any) -> None:
         add(ClientsideFunction("stackelgrid", name), *parts, **own)
 
+    call("theme", Output("dark", "data"), Input("geometry", "data"))
     call("take", Output("done", "data"), Output("interval", "max"),
          Input("chunk", "data"), State("geometry", "data"))  # fmt: skip
     call("paint", Output("clock", "children"),
@@ -121,13 +138,24 @@ def series_title(found: Series) -> str:
 
 def interval_panels(run: LiveRun, interval: int | None, grid: str | None) -> tuple[Component, ...]:
     """Return the panels of an interval: reasons of the verdicts, trades, and the decision."""
-    at = min(interval or 0, max(run.done - 1, 0))
+    at = shown(run, interval)
     grids = grids_of(run, grid)
     return (
         panels.why(run, at, grids),
         panels.trades(run, at, grids),
         panels.decision(run, at, grids),
     )
+
+
+def themed(figure: dict[str, Any], dark: bool | None) -> dict[str, Any]:
+    """Return a figure in the colours of the page."""
+    found: dict[str, Any] = style.darkened(figure) if dark else figure
+    return found
+
+
+def shown(run: LiveRun, interval: int | None) -> int:
+    """Return the interval that the page shows, 0 before the first."""
+    return min(interval or 0, max(run.done - 1, 0))
 
 
 def grids_of(run: LiveRun, choice: str | None) -> Sequence[str]:

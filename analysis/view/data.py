@@ -15,6 +15,7 @@ from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.results.files import check_held, run_summary
 from stackelgrid.analysis.results.limits import has_network, loading_limits
 from stackelgrid.analysis.run import Run
+from stackelgrid.analysis.view.beside import Baseline, Plans
 from stackelgrid.analysis.view.geometry import GridGeometry, geometry
 from stackelgrid.analysis.view.growing import GrowingTable, LogTail
 from stackelgrid.analysis.view.states import grid_states
@@ -25,7 +26,7 @@ _COLUMNS: dict[str, tuple[str, ...] | None] = {
     "bus": None,
     "branch": (
         "interval", "grid", "element", "index", "p_from_mw", "q_from_mvar", "pl_mw", "i_ka",
-        "loading_percent",
+        "loading_percent", "loading_certified_percent",
     ),
     "device": None,
     "interval": None,
@@ -87,7 +88,7 @@ class LiveRun:
     threads; frames returned by `table` are never changed afterwards. `run` is the run as of
     opening; `identity` changes if another run begins in the directory; `step` is the length of an
     interval, `times` are the starts of all planned ones in local time; `grids` have no elements
-    before the first interval.
+    before the first interval. `baseline` is the run without control, `plans` the coming steps.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -102,6 +103,8 @@ class LiveRun:
             n: GrowingTable(directory, n, names, c, required=n in _REQUIRED)
             for n, c in _COLUMNS.items()
         }
+        self.baseline = Baseline(directory, names)
+        self.plans = Plans(directory, names, self.run.scenario.get("horizon", {}), self.step)
         self._summary: dict[str, Any] = {}
         self._manifest = self.run.manifest  # what it has compared is not compared again
         self._log = LogTail(directory / "log.jsonl")

@@ -30,6 +30,8 @@ class GridGeometry:
     """One grid: buses in the order of `bus`, branches by positions in it.
 
     `x`, `y` (in a unit square, same scale on both axes) are empty if the run recorded no network;
+    `tree` is True if they are depths and rows of a tree; `sides` has the side of each bus's number
+    (a above, b below, r right), `names` the buses' names by position, where they are more than it;
     `low_pu` and `high_pu` are the buses' voltage limits, `max_loading_percent` the loading limits
     of the branches; NaN without a limit.
     """
@@ -42,6 +44,9 @@ class GridGeometry:
     bus: tuple[int, ...]
     x: Floats
     y: Floats
+    tree: bool
+    sides: str
+    names: Mapping[int, str]
     low_pu: Floats
     high_pu: Floats
     branch: tuple[tuple[str, int], ...]
@@ -103,6 +108,9 @@ def _grid(
         bus=tuple(position),
         x=x,
         y=y,
+        tree=found is not None and found.tree,
+        sides="" if found is None else "".join(s[0] for s in found.buses["side"].reindex(bus)),
+        names={} if found is None else _names(found, bus),
         low_pu=low,
         high_pu=high,
         branch=tuple(names),
@@ -125,6 +133,12 @@ def _places(found: GridMap, bus: Ints) -> tuple[Floats, Floats]:
     span = max(float(np.ptp(x)), float(np.ptp(y))) or 1.0
     middle_x, middle_y = (x.min() + x.max()) / 2.0, (y.min() + y.max()) / 2.0
     return (x - middle_x) / span + 0.5, (y - middle_y) / span + 0.5
+
+
+def _names(found: GridMap, bus: Ints) -> dict[int, str]:
+    """Names of buses by position, without those that repeat the number."""
+    names = found.buses["name"].reindex(bus).fillna("").astype(str)
+    return {k: n for k, (b, n) in enumerate(names.items()) if n and n != str(b)}
 
 
 def _limits(run: Run, grid: str, bus: Ints) -> tuple[Floats, Floats]:

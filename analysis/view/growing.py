@@ -55,6 +55,10 @@ class GrowingTable:
                 self.frame = pd.concat(joined, ignore_index=True)
         self._seen = done
 
+    def at(self, interval: int) -> pd.DataFrame:
+        """Return the rows of one interval without keeping them; raises ResultsError."""
+        return self._frame(self._read(interval, interval + 1))
+
     def _frame(self, table: pa.Table) -> pd.DataFrame:
         # rows are often selected by grid, and categories compare fast
         frame: pd.DataFrame = table.to_pandas().astype({"grid": self._grids})

@@ -39,6 +39,7 @@ def page(run: LiveRun) -> Component:
             dcc.Store(id="selected"),
             dcc.Store(id="picked"),
             dcc.Store(id="settled", data=shown),
+            dcc.Store(id="dark"),
             dcc.Interval(id="follow", interval=FOLLOW_MS),
             dcc.Interval(id="play-tick", interval=PLAY_MS, disabled=True),
             html.Header([
@@ -82,6 +83,7 @@ def page(run: LiveRun) -> Component:
                     )], className="choice"),
                     html.H3(id="series-title"),
                     _timed("series"),
+                    html.P(id="series-note", className="note"),
                 ]),
                 _part("certificate-part", "Certificate", [
                     _legend(),
@@ -126,17 +128,22 @@ def browser_geometry(run: LiveRun) -> dict[str, Any]:
         "all": ALL,
         "states": [[LABELS[s], color] for s, color in zip(STATES, COLORS, strict=True)],
         "tolerance": tolerances.AC_LIMIT_PU,
-        "voltage": _shades(style.VOLTAGE_SCALE, 0.0, 1.0, _SHADES),
-        # the palest shades would be invisible on white
-        "loading": _shades(style.LOADING_SCALE, 0.2, 1.0, _SHADES),
+        "scales": {
+            "light": {
+                "voltage": _shades(style.VOLTAGE_SCALE, 0.0, 1.0, _SHADES),
+                # the palest shades would be invisible on white
+                "loading": _shades(style.LOADING_SCALE, 0.2, 1.0, _SHADES),
+            },
+            "dark": {
+                "voltage": style.DARK_SCALES[style.VOLTAGE_SCALE],
+                "loading": style.DARK_SCALES[style.LOADING_SCALE],
+            },
+        },
         "symbols": [
             *([k.kind, k.symbol, k.colour, k.label] for k in kinds() if k.symbol),
             ["agent", "star", style.IMPORT, "agent of a grid"],
         ],
-        "colors": {
-            "ink": style.INK, "paper": style.PAPER, "over": style.BLACK,
-            "missing": style.VERDICTS[""],
-        },
+        "colors": {"over": "var(--ink)", "missing": "var(--missing)"},
     }  # fmt: skip
 
 
@@ -154,6 +161,9 @@ def _browser_grid(g: GridGeometry) -> dict[str, Any]:
         "bus": list(g.bus),
         "x": [round(float(v), 4) for v in g.x],
         "y": [round(float(v), 4) for v in g.y],
+        "tree": g.tree,
+        "sides": g.sides,
+        "names": g.names,
         "low": _numbers(g.low_pu),
         "high": _numbers(g.high_pu),
         "branch": [list(b) for b in g.branch],
@@ -220,8 +230,9 @@ def _no_map(run: LiveRun) -> str:
 
 
 def _variables() -> dict[str, str]:
-    """Return colours and fonts of style.py for the page's style sheet."""
-    return {
-        "--ink": style.INK, "--paper": style.PAPER, "--rule": style.RULE, "--accent": style.BLUE,
-        "--Dash-Fill-Interactive-Strong": style.BLUE, "--font": style.FONT,
-    }  # fmt: skip
+    """Return colours and fonts of style.py for the page's style sheet, light and dark."""
+    colors = {"ink": style.INK, "paper": style.PAPER, "rule": style.RULE, "accent": style.BLUE}
+    dark = {f"--dark-{name}": style.DARK[color] for name, color in colors.items()}
+    return (
+        {f"--light-{name}": color for name, color in colors.items()} | dark | {"--font": style.FONT}
+    )

@@ -1,53 +1,34 @@
-"""Series of one element over the run, shown after a click on the map."""
+"""Series of one element over the run: reality, the plan, and the run without control."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.view.data import LiveRun
+from stackelgrid.analysis.view.source import Ahead, Element, Source, scaled, summed
 from stackelgrid.controllers.devices.registry import kind_named, kinds
 from stackelgrid.profiles.arrays import Floats
 
+_PHASES = (style.ORANGE, style.GREEN, style.PURPLE)
 # smaller powers are rounding of a power flow
 _NOTHING_MW = 1e-7
 
 
 @dataclass(frozen=True)
-class Element:
-    """A selected element: kind (bus, line, trafo, agent, or a device's), grid, index.
-
-    `index` is pandapower's; -1 for an agent. `element` is the pandapower table of a device, as a
-    unit may be a sgen, gen or ext_grid.
-    """
-
-    kind: str
-    grid: str
-    index: int = -1
-    element: str = ""
-
-    @classmethod
-    def from_text(cls, text: str) -> "Element":
-        """Parse the text form kind|grid|index|element."""
-        kind, grid, index, element = text.split("|")
-        return cls(kind, grid, int(index), element)
-
-    @property
-    def text(self) -> str:
-        """Text form, KIND|GRID|INDEX|TABLE."""
-        return f"{self.kind}|{self.grid}|{self.index}|{self.element}"
-
-
-@dataclass(frozen=True)
 class Line:
-    """A line of a panel: values of the recorded intervals."""
+    """A line of a panel: values of the recorded intervals, and the plan of the coming steps."""
 
     name: str
     values: Floats
     color: str
     dash: str = "solid"
+    ahead: Ahead | None = None
+
+    @property
+    def recorded(self) -> bool:
+        """True if a recorded interval has a value."""
+        return bool(np.isfinite(self.values).any())
 
 
 @dataclass(frozen=True)
@@ -62,8 +43,8 @@ class Panel:
 
     @property
     def shown(self) -> bool:
-        """True if the panel has a value."""
-        return any(np.isfinite(line.values).any() for line in self.lines)
+        """True if the panel has a value of the run itself."""
+        return any(line.recorded for line in self.lines if line.name != BASELINE)
 
 
 @dataclass(frozen=True)
@@ -74,42 +55,75 @@ class Series:
     panels: tuple[Panel, ...]
 
 
-def series(run: LiveRun, element: Element) -> Series:
-    """Return the recorded series of an element; no panels if nothing is recorded."""
+# names of lines, the same in all panels
+REALITY, PLAN, SET_POINT, BASELINE = "reality", "plan", "set point", "baseline"
+
+
+def series(run: LiveRun, element: Element, interval: int | None = None) -> Series:
+    """Return the recorded series of an element; no panels if nothing is recorded.
+
+    run: run to show.
+    element: selected element.
+    interval: interval whose plan of the coming steps is added; None for none.
+
+    Lines without a value are left out. Raises ResultsError for a baseline or plan that cannot be
+    read.
+    """
+    source = Source(run, element, interval)
     if element.kind == "agent":
-        found = _agent(run, element)
+        title, panels = _agent(source)
     elif element.kind == "bus":
-        found = _bus(run, element)
+        title, panels = _bus(source)
     elif element.kind in ("line", "trafo"):
-        found = _branch(run, element)
+        title, panels = _branch(source)
     else:
-        found = _device(run, element)
-    return Series(found.title, tuple(p for p in found.panels if p.shown))
+        title, panels = _device(source)
+    kept = (replace(p, lines=tuple(n for n in p.lines if n.recorded or n.ahead)) for p in panels)
+    return Series(title, tuple(p for p in kept if p.shown))
 
 
-def _bus(run: LiveRun, element: Element) -> Series:
-    rows = _rows(run, "bus", element, bus=element.index)
+def series_note(found: Series) -> str:
+    """Return a text on the lines that are drawn beside reality; empty if there are none."""
+    lines = [line for panel in found.panels for line in panel.lines]
+    texts = []
+    if any(line.name in (PLAN, SET_POINT) or line.ahead for line in lines):
+        texts.append("Dashed: the plan")
+    if any(line.ahead for line in lines):
+        texts.append("paler: that of the coming hours, from the interval shown on")
+    if any(BASELINE in line.name for line in lines):
+        texts.append("grey dots: the same run without control")
+    return "; ".join(texts) + "." if texts else ""
+
+
+def _bus(source: Source) -> tuple[str, tuple[Panel, ...]]:
+    run, element = source.run, source.element
+    rows = source.rows("bus", bus=element.index)
+    rest = source.baseline("bus", bus=element.index)
     geometry = run.grid(element.grid)
     limits: tuple[float, ...] = ()
     if element.index in geometry.bus:
         at = geometry.bus.index(element.index)
         own = (geometry.low_pu[at], geometry.high_pu[at])
         limits = tuple(float(v) for v in own if 0.5 < v < 1.5)  # nets use 0 and 2 for no limit
-    lines = [Line("plan", rows("vm_planned_pu"), style.GREY, "dot")]
-    phases = _rows(run, "phase", element, bus=element.index)
-    lines += [
-        Line(f"plan, phase {p}", phases(f"vm_{p}_pu"), color, "dash")
-        for p, color in zip("abc", (style.ORANGE, style.GREEN, style.PURPLE), strict=True)
-    ]
-    lines = [line for line in lines if np.isfinite(line.values).any()]
-    real = Line("AC power flow", rows("vm_pu"), style.BLUE)
-    p, q = (rows(c) for c in ("p_mw", "q_mvar"))
-    scale, prefix = _scale(p, q)
-    return Series(
+    certified, relaxed = rows("vm_certified_pu"), rows("vm_planned_pu")
+    phases = source.rows("phase", bus=element.index)
+    p, q, p_rest = rows("p_mw"), rows("q_mvar"), rest("p_mw")
+    scale, prefix = _scale(p, q, p_rest)
+    return (
         f"Bus {element.index} of {element.grid}",
         (
-            Panel("voltage", "p.u.", (*lines, real), limits, 4),
+            Panel("voltage", "p.u.", (
+                _baseline(rest("vm_pu")),
+                *(
+                    Line(f"plan, phase {p}", phases(f"vm_{p}_pu"), color, "dash")
+                    for p, color in zip("abc", _PHASES, strict=True)
+                ),
+                Line(REALITY, rows("vm_pu"), style.BLUE),
+                # AC at the planned injections; a held schedule may have the relaxation's only
+                _plan(np.where(np.isfinite(certified), certified, relaxed)),
+            ), limits, 4),
             Panel("consumption", f"{prefix}W, {prefix}VAr", (
+                Line("P, baseline", p_rest * scale, style.GREY, "dot"),
                 Line("P", p * scale, style.BLACK), Line("Q", q * scale, style.SKY, "dash"),
             )),
             Panel("nodal price", "EUR/MWh", (
@@ -119,27 +133,33 @@ def _bus(run: LiveRun, element: Element) -> Series:
     )  # fmt: skip
 
 
-def _branch(run: LiveRun, element: Element) -> Series:
-    rows = _rows(run, "branch", element, element=element.kind, index=element.index)
+def _branch(source: Source) -> tuple[str, tuple[Panel, ...]]:
+    element = source.element
+    keys = {"element": element.kind, "index": element.index}
+    rows, rest = source.rows("branch", **keys), source.baseline("branch", **keys)
     p, q = rows("p_from_mw"), rows("q_from_mvar")
     scale, prefix = _scale(p, q)
-    loading, limit = rows("loading_percent"), _loading_limit(run, element)
+    loading, limit = rows("loading_percent"), _loading_limit(source.run, element)
     full = (limit,) if np.nanmax(loading, initial=0.0) > 0.6 * limit else ()
-    if np.isnan(limit):  # a branch without a rating has no loading
-        loading = np.full_like(loading, np.nan)
-    current, current_prefix = _scale(rows("i_ka"))
+    rated = 1.0 if np.isfinite(limit) else np.nan  # a branch without a rating has no loading
+    current, current_prefix = _scale(rows("i_ka"), rest("i_ka"))
     amps = {"M": "kA", "k": "A"}[current_prefix]
     words = {"line": "Line", "trafo": "Transformer"}
-    return Series(
+    return (
         f"{words[element.kind]} {element.index} of {element.grid}",
         (
-            Panel("loading", "%", (Line("loading", loading, style.VERMILION),), full, 2),
+            Panel("loading", "%", (
+                _baseline(rest("loading_percent") * rated),
+                Line(REALITY, loading * rated, style.VERMILION),
+                _plan(rows("loading_certified_percent") * rated),
+            ), full, 2),
             Panel("flow", f"{prefix}W, {prefix}VAr", (
                 Line("P from", p * scale, style.BLACK),
                 Line("Q from", q * scale, style.SKY, "dash"),
             )),
             Panel("current", amps, (
-                Line("current", rows("i_ka") * current, style.BLUE),
+                _baseline(rest("i_ka") * current),
+                Line(REALITY, rows("i_ka") * current, style.BLUE),
             )),
         ),
     )  # fmt: skip
@@ -151,55 +171,74 @@ def _loading_limit(run: LiveRun, element: Element) -> float:
     return float(limits.get((element.kind, element.index), np.nan))
 
 
-def _device(run: LiveRun, element: Element) -> Series:
-    rows = _rows(run, "device", element, element=element.element, index=element.index)
-    p, q, asked = rows("p_mw"), rows("q_mvar"), rows("asked_mw")
-    scale, prefix = _scale(p, q, asked)
+def _device(source: Source) -> tuple[str, tuple[Panel, ...]]:
+    element = source.element
+    keys = {"element": element.element, "index": element.index}
+    rows, rest = source.rows("device", **keys), source.baseline("device", **keys)
+    own = source.ahead(element.grid)
+    own = own[(own["element"] == element.element) & (own["index"] == element.index)]
+    p, q, asked, p_rest = rows("p_mw"), rows("q_mvar"), rows("asked_mw"), rest("p_mw")
+    scale, prefix = _scale(p, q, asked, p_rest)
     kind = kind_named(element.kind)
     sign = "charging is positive" if kind.filling("e_mwh") else "consumption"
-    sign, plan = "feed-in" if kind.injects else sign, kind.filling("available_mw")
+    sign, planned = "feed-in" if kind.injects else sign, kind.filling("available_mw")
     name, bus = rows.first("name"), rows.first("bus")
     reactive = q if np.nanmax(np.abs(q), initial=0.0) > _NOTHING_MW else np.full_like(q, np.nan)
     energy, energy_prefix = _scale(rows("e_mwh"))
-    return Series(
+    return (
         f"{name or element.kind} at bus {bus} of {element.grid}",
         (
             Panel(sign, f"{prefix}W", (
-                Line("available", rows("available_mw") * scale, style.GREY, "dot"),
-                Line("planned" if plan else "set point", asked * scale, style.BLACK, "dash"),
-                Line("P", p * scale, kind.colour),
+                Line("available", rows("available_mw") * scale, style.SKY),
+                _baseline(p_rest * scale),
+                Line(REALITY, p * scale, kind.colour),
+                Line(PLAN if planned else SET_POINT, asked * scale, style.INK, "dash",
+                     summed(own, "p_mw", scale)),
             )),
             Panel("state of charge", "%", (
-                Line("state of charge", rows("soc_percent"), kind.colour),
+                _baseline(rest("soc_percent")),
+                Line(REALITY, rows("soc_percent"), kind.colour),
             ), digits=1),
             Panel("energy", f"{energy_prefix}Wh", (
-                Line("energy", rows("e_mwh") * energy, style.BLUE),
+                _baseline(rest("e_mwh") * energy),
+                Line(REALITY, rows("e_mwh") * energy, style.BLUE),
+                _plan(np.full(source.run.done, np.nan), summed(own, "e_mwh", energy)),
             )),
-            Panel("reactive power", f"{prefix}VAr", (Line("Q", reactive * scale, style.SKY),)),
+            Panel("reactive power", f"{prefix}VAr", (
+                Line(REALITY, reactive * scale, style.SKY),
+            )),
         ),
     )  # fmt: skip
 
 
-def _agent(run: LiveRun, element: Element) -> Series:
-    rows = _rows(run, "interval", element)
-    boundary = _rows(run, "boundary", element)
-    transmission = run.grid(element.grid).level == "transmission"
-    real, planned = rows("p_import_mw"), rows("p_import_planned_mw")
-    if transmission:  # its exchange is the power of its units
-        real = np.full_like(real, np.nan)
+def _agent(source: Source) -> tuple[str, tuple[Panel, ...]]:
+    run, element = source.run, source.element
+    grid = run.grid(element.grid)
+    rows, boundary = source.rows("interval"), source.rows("boundary")
+    rest = source.baseline("interval")
     powers = {kind.label: (rows(kind.filling("p_mw")), kind.colour) for kind in kinds()}
     powers["grids below"] = rows("lower_p_mw"), style.LOWER
+    if grid.level == "transmission":  # its exchange is that with the grids below
+        del powers["grids below"]
+        title, real, planned, ahead = "power to the grids below", *source.below()
+        at_rest = rest("lower_p_mw")
+    else:
+        title, real, planned = "import", rows("p_import_mw"), rows("p_import_planned_mw")
+        ahead, at_rest = source.imports(element.grid), rest("p_import_mw")
     shown = {n: v for n, v in powers.items() if np.nanmax(np.abs(v[0]), initial=0.0) > _NOTHING_MW}
-    scale, prefix = _scale(real, planned, *(v for v, _ in shown.values()))
-    return Series(
-        f"Agent of {run.grid(element.grid).title}",
+    scale, prefix = _scale(real, planned, at_rest, *(v for v, _ in shown.values()))
+    coming = source.of_kinds(element.grid)
+    return (
+        f"Agent of {grid.title}",
         (
-            Panel("import", f"{prefix}W", (
-                Line("plan", planned * scale, style.GREY, "dot"),
-                Line("AC power flow", real * scale, style.IMPORT),
+            Panel(title, f"{prefix}W", (
+                _baseline(at_rest * scale),
+                Line(REALITY, real * scale, style.IMPORT),
+                _plan(planned * scale, scaled(ahead, scale)),
             )),
             Panel("own devices", f"{prefix}W", tuple(
-                Line(name, values * scale, color, "dash" if name == "grids below" else "solid")
+                Line(name, values * scale, color, "dot" if name == "grids below" else "solid",
+                     scaled(coming.get(name), scale))
                 for name, (values, color) in shown.items()
             )),
             Panel("boundary price", "EUR/MWh", (
@@ -208,6 +247,8 @@ def _agent(run: LiveRun, element: Element) -> Series:
                 Line("nodal", boundary("nodal_price_eur_per_mwh"), style.PURPLE, "dot"),
             ), digits=2),
             Panel("voltage extremes", "p.u.", (
+                Line("lowest, baseline", rest("min_vm_pu"), style.GREY, "dot"),
+                Line("highest, baseline", rest("max_vm_pu"), style.GREY, "dot"),
                 Line("lowest", rows("min_vm_pu"), style.BLUE),
                 Line("highest", rows("max_vm_pu"), style.VERMILION),
             ), digits=4),
@@ -215,118 +256,15 @@ def _agent(run: LiveRun, element: Element) -> Series:
     )  # fmt: skip
 
 
-class _Rows:
-    """Rows of one element, by interval."""
-
-    def __init__(self, frame: pd.DataFrame, done: int) -> None:
-        self._frame, self._done = frame, done
-
-    def __call__(self, column: str) -> Floats:
-        """Return the values of a column (recorded intervals,); NaN where missing."""
-        values = np.full(self._done, np.nan)
-        if column not in self._frame:
-            return values
-        at = self._frame["interval"].to_numpy()
-        values[at[at < self._done]] = self._frame[column].to_numpy()[at < self._done]
-        return values
-
-    def first(self, column: str) -> str:
-        """Return the first value of a column as text."""
-        return str(self._frame[column].iloc[0]) if len(self._frame) else ""
+def _plan(values: Floats, ahead: Ahead | None = None) -> Line:
+    return Line(PLAN, values, style.INK, "dash", ahead)
 
 
-def _rows(run: LiveRun, table: str, chosen: Element, **keys: Any) -> _Rows:
-    frame, done = run.table(table), run.done
-    frame = frame[frame["grid"] == chosen.grid]
-    for column, value in keys.items():
-        frame = frame[frame[column] == value]
-    return _Rows(frame, done)
+def _baseline(values: Floats) -> Line:
+    return Line(BASELINE, values, style.GREY, "dot")
 
 
 def _scale(*values: Floats) -> tuple[float, str]:
     """Return factor and prefix (M or k) that make MW, MWh, MVAr or kA readable."""
     largest = max((float(np.nanmax(np.abs(v), initial=0.0)) for v in values), default=0.0)
     return (1.0, "M") if largest >= 1.0 else (1e3, "k")
-
-
-# px: height of a panel, and of titles and time axis together
-_PANEL, _MARGIN = 150, 100
-
-
-def series_figure(run: LiveRun, found: Series) -> dict[str, Any]:
-    """Return the figure of an element's series as Plotly's JSON."""
-    times = run.times[: run.done]
-    edges = [*times, times[-1] + run.step] if len(times) else []
-    x = [t.isoformat() for t in edges]
-    height = _MARGIN + _PANEL * max(1, len(found.panels))
-    figure: dict[str, Any] = {
-        "data": [],
-        "layout": style.layout(
-            height=height,
-            margin={"l": 56, "r": 12, "t": 30, "b": 60},
-            showlegend=False,
-            annotations=[],
-            shapes=[],
-            uirevision=found.title,
-        ),
-    }
-    layout, count = figure["layout"], len(found.panels)
-    share = 1.0 / max(count, 1)
-    gap = 34.0 / max(height - 90, 1)
-    for k, panel in enumerate(found.panels):
-        top, bottom = 1.0 - k * share, 1.0 - (k + 1) * share + (gap if k < count - 1 else 0.0)
-        axis = "" if k == 0 else str(k + 1)
-        layout[f"yaxis{axis}"] = {
-            "domain": [bottom, top], "title": {"text": panel.unit, "standoff": 4},
-            "anchor": "x", "nticks": 5, "zeroline": True,
-        }  # fmt: skip
-        layout["annotations"].append(_heading(panel, top))
-        layout["shapes"] += [_limit(v, axis) for v in panel.limits]
-        for line in panel.lines:
-            if np.isfinite(line.values).any():
-                figure["data"].append(_trace(x, line, panel, axis))
-    anchor = "y" if count < 2 else f"y{count}"
-    layout["xaxis"] = {
-        "type": "date", "anchor": anchor, "nticks": 6, "showspikes": True, "spikemode": "across",
-        "spikethickness": 1, "spikedash": "dot", "title": time_title(run),
-    }  # fmt: skip
-    if x:
-        layout["xaxis"]["range"] = [x[0], x[-1]]
-    return figure
-
-
-def _trace(x: list[str], line: Line, panel: Panel, axis: str) -> dict[str, Any]:
-    y = [None if np.isnan(v) else float(v) for v in line.values]
-    return {
-        "type": "scatter", "mode": "lines", "name": line.name, "x": x, "y": [*y, *y[-1:]],
-        "yaxis": f"y{axis}",
-        "line": {"color": line.color, "dash": line.dash, "shape": "hv", "width": 2},
-        "hovertemplate": f"{line.name} %{{y:.{panel.digits}f}} {panel.unit}<extra></extra>",
-    }  # fmt: skip
-
-
-def _heading(panel: Panel, top: float) -> dict[str, Any]:
-    """Return the title of a panel with the names of its lines in their colours, as a legend."""
-    dashes = {"solid": "━", "dash": "╍", "dot": "┄"}
-    shown = [line for line in panel.lines if np.isfinite(line.values).any()]
-    names = "  ".join(
-        f'<span style="color:{line.color}">{dashes[line.dash]}</span> {line.name}' for line in shown
-    )
-    text = f"<b>{panel.title}</b>" + (f"  {names}" if len(shown) > 1 else "")
-    return {
-        "text": text, "x": 0.0, "xref": "paper", "xanchor": "left", "y": top, "yref": "paper",
-        "yanchor": "bottom", "showarrow": False, "xshift": -50, "font": {"size": 11},
-    }  # fmt: skip
-
-
-def _limit(value: float, axis: str) -> dict[str, Any]:
-    return {
-        "type": "line", "x0": 0.0, "x1": 1.0, "xref": "paper", "y0": value, "y1": value,
-        "yref": f"y{axis}", "line": {"color": style.VERMILION, "dash": "dash", "width": 1},
-    }  # fmt: skip
-
-
-def time_title(run: LiveRun) -> dict[str, Any]:
-    """Return the title of a time axis, with its time zone."""
-    zone = run.run.scenario["time"].get("timezone", "UTC")
-    return {"text": f"time ({zone})", "standoff": 4}

@@ -8,7 +8,7 @@ from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import state_cells
 from stackelgrid.analysis.figures.verdict_states import COLORS, LABELS, NONE, STATES
 from stackelgrid.analysis.view.data import LiveRun
-from stackelgrid.analysis.view.series import time_title
+from stackelgrid.analysis.view.series_figure import time_title
 from stackelgrid.analysis.view.states import state_columns
 
 _ROW, _MARGIN = 22, 90

@@ -254,14 +254,14 @@ def test_click_shows_the_series_of_the_table(browser, serve, small):
     choose_grid(browser, "lv1")
     browser.execute_script(click_on("bus|lv1|7|"))
     until(browser, lambda b: b.find_element(By.ID, "series-title").text == "Bus 7 of lv1")
-    until(browser, lambda b: "AC power flow" in series(b, "return graph.data.map(t => t.name)"))
-    values = series(browser, "return graph.data.find(t => t.name === 'AC power flow').y")
+    until(browser, lambda b: "reality" in series(b, "return graph.data.map(t => t.name)"))
+    values = series(browser, "return graph.data.find(t => t.name === 'reality').y")
     expected = [small.vm_pu(k, "lv1", 7) for k in range(12)]
     assert values[:12] == pytest.approx(expected, abs=1e-12)
 
     browser.execute_script(click_on("line|lv1|11|line"))
     until(browser, lambda b: b.find_element(By.ID, "series-title").text == "Line 11 of lv1")
-    until(browser, lambda b: series(b, "return graph.data[0].name") == "loading")
+    until(browser, lambda b: series(b, "return graph.layout.yaxis.title.text") == "%")
     values = series(browser, "return graph.data[0].y")
     assert values[11] == pytest.approx(small.loading_percent(11, "lv1", 11), abs=1e-9)
 
@@ -269,9 +269,11 @@ def test_click_shows_the_series_of_the_table(browser, serve, small):
     browser.execute_script(click_on(f"battery|lv1|{index}|storage"))
     title = "battery 10 at bus 10 of lv1"
     until(browser, lambda b: b.find_element(By.ID, "series-title").text == title)
-    name = "state of charge"
-    until(browser, lambda b: name in series(b, "return graph.data.map(t => t.name)"))
-    values = series(browser, f"return graph.data.find(t => t.name === '{name}').y")
+    charge = "graph.data.find(t => t.name === 'reality' && t.yaxis === 'y2')"
+    until(
+        browser, lambda b: series(b, f"return graph.layout.yaxis2.title.text === '%' && {charge}")
+    )
+    values = series(browser, f"return {charge}.y")
     assert values[4] == pytest.approx(small.soc_percent(4, 10), abs=1e-9)
 
     browser.execute_script(click_on("agent|lv1|-1|"))

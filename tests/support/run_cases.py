@@ -11,6 +11,12 @@ from stackelgrid.simulators.results.tables import SCHEMAS, TableWriter
 
 BATTERY_EVERY = 5  # every so many buses there is a battery, a PV system and a load
 START = "2025-06-20"
+PLAN_H = (0.25, 0.25, 1.0, 1.0)  # lengths of the steps of a plan, where a run has plans
+HORIZON = {
+    "mode": "rolling",
+    "steps": [{"count": 2, "minutes": 15}, {"count": 2, "minutes": 60}],
+    "resolve_every": 1,
+}
 
 
 def unlisted(directory):
@@ -32,15 +38,15 @@ class RecordedRun:
     `grids` maps a name to (level, parent, bus there, number of buses). Voltages fall along the line
     and with the interval, the last grid is infeasible in interval 2. `changes` maps (table, grid,
     interval) to values of columns, `copies` a grid to its multiplicity, `ratings` (grid, line) to
-    its max_loading_percent.
+    its max_loading_percent. With a `horizon` (a section of a scenario) there are plans of PLAN_H.
     """
 
     def __init__(
         self, directory, grids, intervals, *, network=True, negotiated=False, changes=(), copies=(),
-        ratings=(), start=START,
+        ratings=(), start=START, horizon=None, lower_pu=0.0,
     ):  # fmt: skip
         self.directory, self.grids, self.intervals = directory, grids, intervals
-        self.negotiated = negotiated
+        self.negotiated, self.horizon, self.lower_pu = negotiated, horizon, lower_pu
         self.changes, self.copies, self.ratings = dict(changes), dict(copies), dict(ratings)
         self.start, self.done = start, 0
         directory.mkdir()
@@ -54,11 +60,16 @@ class RecordedRun:
 
     def vm_pu(self, interval, grid, bus):
         """Voltage of a bus."""
-        return 1.02 - 0.04 * bus / self.grids[grid][3] - 0.02 * interval / self.intervals
+        top = 1.02 - self.lower_pu
+        return top - 0.04 * bus / self.grids[grid][3] - 0.02 * interval / self.intervals
 
     def loading_percent(self, interval, grid, line):
         """Loading of a line from bus `line` to the next."""
         return 40.0 * (1.0 - line / self.grids[grid][3]) * (interval + 1) / self.intervals
+
+    def planned_mw(self, interval, step):
+        """Planned import of a grid, made in an interval; batteries charge a hundredth of it."""
+        return 0.1 * (interval + 1) + 0.01 * step
 
     def soc_percent(self, interval, bus):
         """State of charge of the battery at a bus."""
@@ -122,6 +133,13 @@ class RecordedRun:
         with (self.directory / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(event) + "\n")
 
+    def baseline(self, count):
+        """Write that many intervals of the run without control, whose voltages are 0.01 lower."""
+        case = RecordedRun(
+            self.directory / "baseline", self.grids, self.intervals, start=self.start, lower_pu=0.01
+        )
+        return case.record(count)
+
     def _scenario(self):
         grids = []
         for name, (level, parent, bus, _) in self.grids.items():
@@ -137,6 +155,7 @@ class RecordedRun:
                 "interval_min": 15,
             },
             "grids": grids,
+            **({"horizon": self.horizon} if self.horizon else {}),
         }
 
     def _network(self):
@@ -252,6 +271,8 @@ class RecordedRun:
             },
             "stage": {"grid": [names[0]], "scheme": ["bottom_up"], "pricing": ["tariff"]},
         }
+        if self.horizon and k % self.horizon.get("resolve_every", 1) == 0:
+            tables["schedule"] = self._schedule(k, lower)
         if self.negotiated:
             held = names[1:]
             tables["round"] = {"grid": [names[0]] * 2, "round": [1, 2], "open_share": [0.1, 0.01]}
@@ -269,6 +290,21 @@ class RecordedRun:
                 "on_new": [g != last for g in held],
             }
         return tables
+
+    def _schedule(self, k, lower):
+        planned = [(g, "boundary", 0, 1.0) for g in lower]
+        planned += [(g, "storage", n, 0.01) for n, (g, _) in enumerate(self._places())]
+        steps = range(len(PLAN_H))
+        rows = [(*own, step) for own in planned for step in steps]
+        return {
+            "grid": [g for g, *_ in rows],
+            "element": [e for _, e, *_ in rows],
+            "index": [n for _, _, n, *_ in rows],
+            "step": [step for *_, step in rows],
+            "dt_h": [PLAN_H[step] for *_, step in rows],
+            "p_mw": [share * self.planned_mw(k, step) for *_, share, step in rows],
+            "e_mwh": [1e-3 * step if e == "storage" else np.nan for _, e, _, _, step in rows],
+        }
 
     def _write(self, table, interval, given):
         count = len(given["grid"])

@@ -4,11 +4,15 @@
 (function () {
   "use strict";
 
-  const SVG = "http://www.w3.org/2000/svg";
-  const TILE = 1.16, TITLE = 0.14; // distance of grids among others (a grid's own is 1), its name
-  const SHADES = 256, REACH = 14; // colours of a scale; px from the pointer to the chosen element
+  const { assign, make, html } = window.stackelgridDom;
+  const { SHADES, blended } = window.stackelgridLegend;
+  const TILE = 1.16, TITLE = 0.2; // distance of grids among others (a grid's own is 1), its name
+  const REACH = 14; // px from the pointer to the chosen element
   const TOP = 36; // px above the map for its buttons
-  const BESIDE = 11; // px between a bus and the symbols beside it
+  const BESIDE = 4, EDGE = 25; // px: from a bus to the symbols beside it; around a map
+  const STRETCH = 4; // most by which rows of a tree are further apart than its columns
+  const RADIUS = 0.34, SMALL = 1.8, LARGE = 8; // of a bus: share of the distance of buses, px
+  const NEAR = 0.05; // share of it by which a bus is chosen before a branch, at most 4 px
   const SHAPES = {
     diamond: "M0-5 5 0 0 5-5 0Z",
     triangle: "M0-5 5 4-5 4Z",
@@ -17,47 +21,56 @@
   };
   const CORNERS = [[-1, -1], [1, -1], [1, 1]]; // of a bus, for the symbols of kinds in turn
 
-  let box = null, svg = null, tip = null, ring = null, bars = null;
+  let box = null, svg = null, tip = null, ring = null, bars = null, texts = null;
   let geometry = null, grids = [], items = [], selected = null;
   let symbols = {}; // by kind
-  let view = { x: 0, y: 0, scale: 1, fit: 1 };
-  let scales = { half: 0.01, top: 100 }, shades = null;
-
-  const assign = (element, attributes) => {
-    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-    return element;
-  };
-
-  const make = (name, attributes, parent) =>
-    parent.appendChild(assign(document.createElementNS(SVG, name), attributes));
-
-  const html = (name, className, parent, text) => {
-    const element = document.createElement(name);
-    element.className = className;
-    if (text) element.textContent = text;
-    parent.appendChild(element);
-    return element;
-  };
-
-  /* SHADES colours between the stops [[0, "rgb(..)"], ..., [1, "rgb(..)"]]. */
-  function blended(stops) {
-    const parsed = stops.map(([at, color]) => [at, color.match(/\d+/g).map(Number)]);
-    return Array.from({ length: SHADES }, (_, k) => {
-      const at = k / (SHADES - 1);
-      const n = Math.max(1, parsed.findIndex((stop) => stop[0] >= at));
-      const [a, from] = parsed[n - 1], [b, to] = parsed[n];
-      const share = (at - a) / (b - a);
-      return `rgb(${from.map((v, i) => Math.round(v + share * (to[i] - v))).join(",")})`;
-    });
-  }
+  let view = { x: 0, y: 0, scale: 1, fit: 1, stretch: 1 };
+  let scales = { half: 0.01, top: 100 }, shades = null, painted = null;
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
   const shade = (share) => Math.max(0, Math.min(SHADES - 1, Math.round(share * (SHADES - 1))));
 
-  function offsets(count, width) {
+  /* Places of grids, in as many columns as make them largest. */
+  function offsets(count, width, height) {
     if (count < 2) return Array(count).fill([0, 0]);
-    const columns = Math.ceil(Math.sqrt(count * (width < 500 ? 0.7 : 1)));
+    const size = (columns) => Math.min(width / (columns * TILE),
+      height / (Math.ceil(count / columns) * (TILE + TITLE)));
+    let columns = 1;
+    for (let n = 2; n <= count; n++) if (size(n) > size(columns)) columns = n;
     return Array.from({ length: count }, (_, n) =>
       [(n % columns) * TILE, -Math.floor(n / columns) * (TILE + TITLE)]);
+  }
+
+  const stops = () => geometry.scales[dark.matches ? "dark" : "light"];
+
+  function renew() {
+    shades = { vm: blended(stops().voltage), loading: blended(stops().loading) };
+  }
+
+  /* Colour the map for a page that has become dark or light. */
+  dark.addEventListener("change", () => {
+    if (!painted) return;
+    renew();
+    items.forEach((item) => { item.shown = -1; });
+    legend();
+    paint(...painted);
+  });
+
+  /* The scales, and the symbols of kinds that are drawn. */
+  function legend() {
+    const drawn = Object.entries(symbols).filter(([kind]) =>
+      items.some((i) => i.kind === "symbol" && i.id.startsWith(`${kind}|`)));
+    window.stackelgridLegend.legend(bars, scales, stops(), drawn.map(([, symbol]) => symbol));
+  }
+
+  const span = (values) => Math.max(...values) - Math.min(...values);
+
+  /* Distance of buses: a tenth of the branches are shorter. */
+  function pitch(places, ends) {
+    const lengths = ends.filter(([a, b]) => a >= 0 && b >= 0).map(([a, b]) =>
+      Math.hypot(places[a][0] - places[b][0], places[a][1] - places[b][1]));
+    lengths.sort((a, b) => a - b);
+    return lengths.length ? lengths[Math.floor(lengths.length / 10)] : 1;
   }
 
   function frame() {
@@ -94,46 +107,52 @@
       const [dx, dy] = shape === "star" ? [-1, 1] : CORNERS[n % CORNERS.length];
       symbols[kind] = { path: SHAPES[shape], color, label, dx, dy };
     });
-    shades = shades || { vm: blended(geometry.voltage), loading: blended(geometry.loading) };
+    renew();
     grids = visible.filter((g) => g.bus.length && g.x.length === g.bus.length);
     box.hidden = bars.hidden = !grids.length;
     svg.replaceChildren();
     items = [];
-    const colors = geometry.colors, many = grids.length > 1;
-    const layers = ["branches", "buses", "symbols", "names"].map((c) => make("g", { class: c }, svg));
-    ring = make("circle", { class: "map-ring", r: 12, fill: "none", stroke: colors.ink,
-      "stroke-width": 2.5, "stroke-dasharray": "4 2", visibility: "hidden" }, svg);
-    offsets(grids.length, box.clientWidth).forEach(([ox, oy], n) => {
+    const many = grids.length > 1;
+    const layers = ["branches", "buses", "symbols", "names", "numbers"].map((c) =>
+      make("g", { class: c }, svg));
+    texts = layers[4];
+    ring = make("circle", { class: "map-ring", r: 12, fill: "none", "stroke-width": 2.5,
+      "stroke-dasharray": "4 2", visibility: "hidden" }, svg);
+    offsets(grids.length, box.clientWidth, box.clientHeight - TOP).forEach(([ox, oy], n) => {
       const g = grids[n];
       const put = (layer, name, attributes, own) => {
         const item = { ...own, element: make(name, attributes, layers[layer]), shown: -1 };
         items.push(item);
         return item;
       };
-      const at = (i) => [g.x[i] + ox, g.y[i] + oy];
+      const up = many && g.tree ? Math.min(STRETCH, 1 / (span(g.y) || 1)) : 1; // a tile is square
+      const places = g.x.map((x, i) => [x + ox, (g.y[i] - 0.5) * up + 0.5 + oy]);
+      const at = (i) => places[i], apart = pitch(places, g.ends);
+      const weights = weight(g);
       g.ends.forEach(([a, b], i) => {
         if (a < 0 || b < 0) return;
         const [kind, index] = g.branch[i];
-        put(0, "line", { "stroke-linecap": "round" }, { kind: "branch", from: at(a), to: at(b),
+        put(0, "line", { "stroke-linecap": "round" }, { kind: "branch", from: at(a), to: at(b), apart,
           value: g.branch0 + i, full: g.full[i], id: `${kind}|${g.name}|${index}|${kind}`,
           label: `${kind} ${index} of ${g.name}` });
       });
       g.bus.forEach((bus, i) => {
-        const r = many ? (g.bus.length > 60 ? 2.2 : 3.5) : g.bus.length > 60 ? 4.5 : 8;
-        put(1, "circle", { r, stroke: colors.ink }, { kind: "bus", from: at(i), r,
+        const called = g.names[i] ? ` (${g.names[i]})` : "";
+        put(1, "circle", {}, { kind: "bus", from: at(i), r: 4, apart, weight: weights[i],
           value: g.bus0 + i, low: g.low[i], high: g.high[i], id: `bus|${g.name}|${bus}|`,
-          label: `bus ${bus} of ${g.name}`, edge: many ? 0.3 : 0.7 });
+          label: `bus ${bus}${called} of ${g.name}`, name: String(bus), side: g.sides[i],
+          edge: many ? 0.3 : 0.7 });
       });
       const symbol = (kind, place, id, label, own = {}) => {
         const { path, color, dx, dy } = symbols[kind];
-        put(2, "path", { d: path, fill: color, stroke: colors.paper, "stroke-width": 1 },
-          { kind: "symbol", from: place, dx: dx * BESIDE, dy: dy * BESIDE, id, label, ...own });
+        put(2, "path", { d: path, fill: color, "stroke-width": 1 },
+          { kind: "symbol", from: place, corner: [dx, dy], apart, id, label, ...own });
       };
       const agent = `agent|${g.name}|-1|`;
       if (many) {
-        symbol("agent", [ox + 0.03, oy + 1.07], agent, `agent of ${g.title}`, { dx: 0, dy: 0 });
+        symbol("agent", [ox + 0.03, oy + 1.12], agent, `agent of ${g.title}`, { corner: null });
         const name = put(3, "text", { "font-size": 13, "dominant-baseline": "middle" },
-          { kind: "name", from: [ox + 0.03, oy + 1.07], dx: 11, dy: 1, id: g.name,
+          { kind: "name", from: [ox + 0.03, oy + 1.12], dx: 11, dy: 1, id: g.name,
             width: 8 * g.name.length, label: `choose ${g.title}` });
         name.element.textContent = g.name;
         return;
@@ -152,15 +171,26 @@
     select(selected);
   }
 
+  /* Importance of the number at each bus: of the head, of grids supplied, of devices. */
+  function weight(g) {
+    const found = g.bus.map((_, i) => (i === g.head ? 3 : 0));
+    g.children.forEach(([, i]) => { found[i] += 2; });
+    g.devices.forEach(([kind, , , , i]) => { if (kind in symbols) found[i] += 1; });
+    return found;
+  }
+
   /* The whole map in the middle of its box. */
   function fit() {
     if (!items.length || !box.clientWidth) return;
     const x = items.map((i) => i.from[0]), y = items.map((i) => i.from[1]);
     const low = [Math.min(...x), Math.min(...y)], high = [Math.max(...x), Math.max(...y)];
-    const room = 2 * (BESIDE + 14);
-    const scale = Math.min((box.clientWidth - room) / (high[0] - low[0] || 1),
-      (box.clientHeight - TOP - room) / (high[1] - low[1] || 1));
-    view = { x: (low[0] + high[0]) / 2, y: (low[1] + high[1]) / 2, scale, fit: scale };
+    const room = 2 * EDGE, wide = box.clientWidth - room;
+    const tall = box.clientHeight - TOP - room, across = high[0] - low[0] || 1;
+    const up = high[1] - low[1] || 1, tree = grids.length === 1 && grids[0].tree;
+    const stretch = tree ? Math.max(1, Math.min(STRETCH, tall / wide * across / up)) : 1;
+    const scale = Math.min(wide / across, tall / (up * stretch));
+    view = { x: (low[0] + high[0]) / 2, y: (low[1] + high[1]) / 2, scale, fit: scale, stretch };
+    zoomed();
     place();
   }
 
@@ -168,16 +198,23 @@
     const scale = Math.max(view.fit / 2, Math.min(view.fit * 60, view.scale * factor));
     const dx = (px - box.clientWidth / 2), dy = (py - middleY());
     view.x += dx / view.scale - dx / scale;
-    view.y -= dy / view.scale - dy / scale;
+    view.y -= (dy / view.scale - dy / scale) / view.stretch;
     view.scale = scale;
+    zoomed();
     place();
   }
+
+  /* A finger scrolls the page, on a magnified map it moves the map. */
+  const zoomed = () => {
+    box.style.touchAction = view.scale > 1.01 * view.fit ? "none" : "";
+  };
 
   function dragging() {
     let last = null;
     svg.addEventListener("pointerdown", (event) => {
       svg.dataset.dragged = ""; // a drag may have ended outside, without a click
-      if (event.pointerType === "mouse") last = { x: event.clientX, y: event.clientY, moved: 0 };
+      const moves = event.pointerType === "mouse" || box.style.touchAction;
+      if (moves) last = { x: event.clientX, y: event.clientY, moved: 0 };
     });
     window.addEventListener("pointermove", (event) => {
       if (!last) return;
@@ -185,7 +222,7 @@
       last = { x: event.clientX, y: event.clientY, moved: last.moved + Math.abs(dx) + Math.abs(dy) };
       svg.dataset.dragged = last.moved > 5 ? "1" : "";
       view.x -= dx / view.scale;
-      view.y += dy / view.scale;
+      view.y += dy / (view.scale * view.stretch);
       place();
     });
     window.addEventListener("pointerup", () => { last = null; });
@@ -195,22 +232,28 @@
 
   const screen = (at) => [
     (at[0] - view.x) * view.scale + box.clientWidth / 2,
-    (view.y - at[1]) * view.scale + middleY(),
+    (view.y - at[1]) * view.scale * view.stretch + middleY(),
   ];
 
   function place() {
     for (const item of items) {
       const [x, y] = screen(item.from), e = item.element;
-      item.x = x + (item.dx || 0);
-      item.y = y + (item.dy || 0);
+      if (item.apart) {
+        item.pitch = item.apart * view.scale;
+        item.r = Math.max(SMALL, Math.min(LARGE, RADIUS * item.pitch));
+      }
+      const [right, down] = item.corner || [0, 0], away = BESIDE + item.r;
+      item.x = x + (item.dx || right * away || 0);
+      item.y = y + (item.dy || down * away || 0);
       if (item.kind === "branch") {
         const [x2, y2] = screen(item.to);
         Object.assign(item, { x2, y2, middle: [(x + x2) / 2, (y + y2) / 2] });
         assign(e, { x1: x, y1: y, x2, y2 });
       } else {
         item.middle = [item.x, item.y];
-        assign(e, item.kind === "bus" ? { cx: x, cy: y }
-          : { transform: `translate(${item.x},${item.y})` });
+        if (item.kind === "bus") {
+          assign(e, { cx: x, cy: y, r: item.r });
+        } else assign(e, { transform: `translate(${item.x},${item.y})` });
       }
     }
     select(selected);
@@ -219,6 +262,7 @@
   /* Colour every bus and branch by the values of an interval. */
   function paint(vm, loading, newScales) {
     if (!items.length || !vm) return;
+    painted = [vm, loading, newScales];
     if (newScales.half !== scales.half || newScales.top !== scales.top) {
       scales = newScales;
       legend();
@@ -257,40 +301,17 @@
     }
   }
 
-  function legend() {
-    const bar = (title, low, middle, high, stops) => {
-      const part = html("div", "scale", bars);
-      html("div", "scale-title", part, title);
-      html("div", "scale-bar", part).style.background =
-        `linear-gradient(to right, ${stops.map(([at, c]) => `${c} ${100 * at}%`).join(", ")})`;
-      const ticks = html("div", "scale-ticks", part);
-      for (const text of [low, middle, high]) html("span", "", ticks, text);
-    };
-    bars.replaceChildren();
-    const { half, top } = scales;
-    bar("bus voltage in p.u.", (1 - half).toFixed(3), "1.000", (1 + half).toFixed(3), geometry.voltage);
-    bar("branch loading in %", "0", `${top / 2}`, `${top}`, geometry.loading);
-    const signs = html("div", "signs", bars);
-    for (const [kind, { path, color, label }] of Object.entries(symbols)) {
-      const drawn = items.some((i) => i.kind === "symbol" && i.id.startsWith(`${kind}|`));
-      if (!drawn) continue;
-      const sign = html("span", "sign", signs);
-      const picture = make("svg", { width: 18, height: 18, viewBox: "-9 -9 18 18" }, sign);
-      make("path", { d: path, fill: color }, picture);
-      sign.append(label);
-    }
-    html("span", "sign", signs, "thick outline, black: beyond a limit; grey: no rating");
-  }
-
   function distance(item, x, y) {
     if (item.kind === "name") {
       return Math.hypot(Math.max(item.x - x, x - item.x - item.width, 0), item.y - y) - 6;
     }
-    if (item.kind !== "branch") return Math.hypot(item.x - x, item.y - y) - 4;
+    if (item.kind === "symbol") return Math.hypot(item.x - x, item.y - y) - 4;
+    if (item.kind === "bus") return Math.hypot(item.x - x, item.y - y) - item.r;
     const dx = item.x2 - item.x, dy = item.y2 - item.y;
     const share = ((x - item.x) * dx + (y - item.y) * dy) / (dx * dx + dy * dy || 1);
     const at = Math.max(0, Math.min(1, share));
-    return Math.hypot(item.x + at * dx - x, item.y + at * dy - y) + 2; // buses come first
+    return Math.hypot(item.x + at * dx - x, item.y + at * dy - y) +
+      Math.min(4, NEAR * item.pitch); // buses come first
   }
 
   function nearest(event) {
@@ -333,6 +354,7 @@
   function select(id) {
     selected = id;
     if (!ring) return;
+    window.stackelgridLabels.place(texts, items, box.clientWidth, box.clientHeight, id);
     const item = id && items.find((i) => i.id === id);
     ring.setAttribute("visibility", item ? "visible" : "hidden");
     if (item) assign(ring, { cx: item.middle[0], cy: item.middle[1] });

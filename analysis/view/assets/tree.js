@@ -5,19 +5,12 @@
 (function () {
   "use strict";
 
+  const { html } = window.stackelgridDom;
   const INDENT = 14; // px a level
   const NOTHING_MW = 5e-6; // shown as 0.00 kW
   const MARKS = { "✕": "", R: "recovered", F: "last schedule kept", "!": "limits exceeded in reality" };
 
   let geometry = null, rows = [], chosen = null;
-
-  const html = (name, className, parent, text) => {
-    const element = document.createElement(name);
-    element.className = className;
-    if (text) element.textContent = text;
-    parent.appendChild(element);
-    return element;
-  };
 
   const choose = (name) => window.dash_clientside.set_props("grid", { data: name });
 

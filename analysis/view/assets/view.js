@@ -129,6 +129,12 @@
 
   window.dash_clientside = window.dash_clientside || {};
   window.dash_clientside.stackelgrid = {
+    theme() {
+      const dark = window.matchMedia("(prefers-color-scheme: dark)");
+      dark.onchange = () => window.dash_clientside.set_props("dark", { data: dark.matches });
+      return dark.matches;
+    },
+
     take(chunk, geometry) {
       if (!chunk) return [nothing(), nothing()];
       if (chunk.revision !== geometry.revision) { // another run, or the first interval is there

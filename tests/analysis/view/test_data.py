@@ -12,7 +12,8 @@ from support.run_cases import SMALL, RecordedRun
 
 from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.view.data import LiveRun
-from stackelgrid.analysis.view.series import Element, series
+from stackelgrid.analysis.view.series import series
+from stackelgrid.analysis.view.source import Element
 
 
 def matrix(text, rows):
@@ -295,7 +296,7 @@ def test_series_are_those_of_the_tables(recorded):
     assert found.title == "Bus 7 of lv1"
     voltage = found.panels[0]
     assert (voltage.unit, voltage.limits) == ("p.u.", (0.95, 1.05))
-    real = next(line for line in voltage.lines if line.name == "AC power flow")
+    real = next(line for line in voltage.lines if line.name == "reality")
     np.testing.assert_allclose(real.values, [recorded.vm_pu(k, "lv1", 7) for k in range(4)])
 
     found = series(live, Element("line", "tn", 4, "line"))
@@ -308,7 +309,8 @@ def test_series_are_those_of_the_tables(recorded):
     found = series(live, Element("battery", "lv1", chosen.index, chosen.element))
     assert found.title == "battery 10 at bus 10 of lv1"
     power, charge = found.panels[:2]
-    np.testing.assert_allclose(power.lines[-1].values, [1.0, 2.0, 3.0, 4.0])
+    assert [line.name for line in power.lines] == ["reality"]
+    np.testing.assert_allclose(power.lines[0].values, [1.0, 2.0, 3.0, 4.0])
     assert power.unit == "kW"
     np.testing.assert_allclose(
         charge.lines[0].values, [recorded.soc_percent(k, 10) for k in range(4)]

@@ -18,8 +18,10 @@ from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.view import callbacks, panels
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.analysis.view.layout import browser_geometry, first_interval, page
-from stackelgrid.analysis.view.series import Element, series, series_figure
+from stackelgrid.analysis.view.series import series
+from stackelgrid.analysis.view.series_figure import series_figure
 from stackelgrid.analysis.view.server import address, application, bind
+from stackelgrid.analysis.view.source import Element
 from stackelgrid.analysis.view.strip import strip_figure
 
 
