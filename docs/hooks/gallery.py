@@ -172,6 +172,7 @@ def _figure(content: dict[str, Any], figures: list[str]) -> str:
     """Return title and place of a figure; its content is kept for the end of the page."""
     layout = {**content["layout"], "paper_bgcolor": _CLEAR, "plot_bgcolor": _CLEAR}
     title = layout.pop("title", {}).get("text", "figure")  # text wraps on a phone
+    layout["modebar"] = {"bgcolor": _CLEAR}
     layout["margin"] = {**layout.get("margin", {}), "t": _TOP_PX}
     for name, axis in layout.items():
         if name.startswith("yaxis") and axis.get("title", {}).get("text"):
