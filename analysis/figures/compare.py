@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -67,6 +68,8 @@ QUALITIES = (
     Panel("Peer-to-peer trade", "MWh bought", {"p2p_inside": "inside", "p2p_across": "across"}),
 )
 _QUALITY_COLORS = (style.BLUE, style.VERMILION)
+# spread of values, as a share of the largest, below which bars from zero would look alike
+_ALIKE = 0.25
 _PANEL = 170  # px of the exchange of one grid
 
 
@@ -126,16 +129,54 @@ def indicators(
     }
 
 
+def reference(comparison: Comparison, basis: str) -> str:
+    """Scheme that others are compared to: uncoordinated, or the first that ended."""
+    names = comparison.done(basis)
+    return "uncoordinated" if "uncoordinated" in names else names[0]
+
+
+def same(comparison: Comparison, basis: str) -> dict[str, str]:
+    """Text of the value of each indicator that is the same with all schemes, by title of figure."""
+    found = {}
+    for panel in SCHEMES:
+        texts = {name: _value_texts(comparison, basis, name) for name in panel.parts}
+        known = {name: own for name, own in texts.items() if set(own) != {"-"}}
+        if known and all(len(set(own)) == 1 for own in known.values()):
+            found[panel.title] = ", ".join(
+                f"{own[0]} {UNITS[name]} {panel.parts[name]}".replace(" 1 ", " ").strip()
+                for name, own in known.items()
+            )
+    return found
+
+
+def _value_texts(comparison: Comparison, basis: str, name: str) -> list[str]:
+    values = comparison.totals(basis, name).to_numpy(np.float64)
+    return [value_text(float(value), UNITS[name], name) for value in values]
+
+
 def _scheme(comparison: Comparison, basis: str, panel: Panel) -> go.Figure:
-    """Bars of a panel by scheme: stacked parts, or one bar in the colour of its scheme."""
+    """Bars of a panel by scheme: stacked parts, or one bar in the colour of its scheme.
+
+    Values that are close to each other are drawn as differences to those of the reference.
+    """
     names, several = comparison.done(basis), len(panel.parts) > 1
-    parts = []
+    parts, title = [], panel.axis
     for k, (name, label) in enumerate(panel.parts.items()):
-        values = np.asarray(comparison.totals(basis, name), dtype=np.float64)
-        texts = [value_text(float(value), UNITS[name], name) for value in values]
+        values = comparison.totals(basis, name)
+        texts = _value_texts(comparison, basis, name)
         colors = [style.CYCLE[k]] * len(names) if several else _colors(comparison, basis)
-        parts.append(Part(values, texts, colors, label))
-    return bar_figure([words(s) for s in names], parts, panel.axis, stacked=several)
+        if not several and _close(values):
+            against = reference(comparison, basis)
+            values = values - values[against]
+            title = f"{panel.axis}, less that of {words(against)}"
+        parts.append(Part(values.to_numpy(np.float64), texts, colors, label))
+    return bar_figure([words(s) for s in names], parts, title, stacked=several)
+
+
+def _close(values: "pd.Series[float]") -> bool:
+    """Return True if bars from zero would look alike; False if a value is missing."""
+    spread = float(values.max() - values.min())
+    return len(values) > 1 and spread < _ALIKE * float(values.abs().max()) and values.notna().all()
 
 
 def _quality(comparison: Comparison, basis: str, panel: Panel) -> go.Figure:
@@ -154,10 +195,22 @@ def _quality(comparison: Comparison, basis: str, panel: Panel) -> go.Figure:
     return bar_figure([words(s) for s in names], parts, panel.axis)
 
 
-def exchange(comparison: Comparison, basis: str, columns: int = 1) -> go.Figure:
-    """Exchange of every active network with the grid above over time, MW, all copies."""
+def exchange(
+    comparison: Comparison, basis: str, columns: int = 1, *, against: str = ""
+) -> go.Figure:
+    """Exchange of every active network with the grid above over time, MW, all copies.
+
+    comparison: the comparison.
+    basis: plan or closed_loop.
+    columns: networks side by side.
+    against: scheme whose exchange is subtracted from that of the others; none if empty.
+    """
     flows = comparison.exchange
     flows = flows[flows["basis"] == basis]
+    if against:
+        own = flows[flows["scheme"] == against].set_index(["grid", "start_h"])["p_mw"]
+        keys = pd.MultiIndex.from_frame(flows[["grid", "start_h"]])
+        flows = flows.assign(p_mw=flows["p_mw"] - own.reindex(keys).to_numpy())
     grids = [str(g) for g in flows["grid"].unique()]
     columns = max(min(columns, len(grids)), 1)
     rows = max(-(-len(grids) // columns), 1)

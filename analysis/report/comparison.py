@@ -1,5 +1,6 @@
 """Report of a comparison of coordination schemes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from stackelgrid.analysis.comparison import (
 )
 from stackelgrid.analysis.figures import compare as figures
 from stackelgrid.analysis.report import qualities
-from stackelgrid.analysis.report.page import Chart, Page, Section, Verdict
+from stackelgrid.analysis.report.page import Chart, Choice, Page, ReportTable, Section, Verdict
 from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
 from stackelgrid.analysis.results.significant import significant
 from stackelgrid.analysis.studies import ComparisonStudy, read_comparison
@@ -49,7 +50,7 @@ def page_of_study(study: ComparisonStudy) -> Page:
     """Return the report of a comparison of schemes."""
     comparison, summary = study.comparison, study.summary
     ended = [b for b in comparison.bases if comparison.done(b)]
-    parts = [part for b in comparison.bases for part in _sections(comparison, b)]
+    parts = [part for b in reversed(comparison.bases) for part in _sections(comparison, b)]
     return Page(
         title=f"{summary['scenario']}: coordination schemes compared",
         subtitle=(
@@ -188,56 +189,91 @@ def _open(comparison: Comparison) -> list[str]:
 
 
 def _sections(comparison: Comparison, basis: str) -> list[Section]:
-    title, done = TITLES[basis], comparison.done(basis)
+    """Build the sections of a basis: costs, their table, what differs, exchange; all numbers."""
+    title = TITLES[basis]
     totals = total_table(comparison, basis).reset_index()
-    tables = [frame_table(totals, "All active networks together, all copies")]
+    tables = (frame_table(totals, "All active networks together, all copies"),)
     by_grid = grid_table(comparison, basis).reset_index()
     if len(by_grid):
-        tables.append(frame_table(by_grid, "Every grid, all its copies"))
-    numbers = Section(f"{title}: numbers", (), (), tuple(tables))
-    if not done:
-        return [Section(title, (_WHAT[basis], "No scheme ended.")), numbers]
+        tables = (*tables, frame_table(by_grid, "Every grid, all its copies"))
+    numbers = Section("All numbers", (), (), tables)
+    if not comparison.done(basis):
+        return [Section(title, (_WHAT[basis], "No scheme ended."), folded=(numbers,))]
     text = (
         (_WHAT[basis], finding(comparison, basis)) if len(comparison.bases) > 1 else (_WHAT[basis],)
     )
-    sections = [
-        Section(f"{title}: cost", text, _costs(comparison, basis)),
-        Section(f"{title}: powers and indicators of the schemes", (), _deeds(comparison, basis)),
-    ]
+    charts, alike = _costs(comparison, basis)
+    cost = (_cost_table(comparison, basis),)
+    sections = [Section(f"{title}: cost", (*text, *alike), charts, cost, (numbers,))]
+    sections += _differences(comparison, basis)
     if len(comparison.exchange[comparison.exchange["basis"] == basis]):
-        chart = Chart.of(
-            "Exchange with the grid above, import above zero",
-            figures.exchange,
-            comparison,
-            basis,
-            note="All copies of a grid together. Lines of schemes that agree coincide.",
-            wide=True,
-        )
-        sections.append(Section(f"{title}: exchange", (), (chart,)))
-    return [*sections, numbers]
+        sections.append(Section(f"{title}: exchange", (), (_exchange(comparison, basis),)))
+    return sections
 
 
-def _costs(comparison: Comparison, basis: str) -> tuple[Chart, ...]:
-    charts = [
-        Chart(
-            title,
-            figures.costs(comparison, basis, which),
-            f"{title} of every scheme beyond that of the cheapest, in EUR.",
-            note,
-            wide=which == "total",
-        )
-        for which, title, note in (
-            (
-                "total",
-                "Total cost",
-                "The follower's and the leaders' cost; payments between them are transfers and "
-                "left out. Bars begin at the lowest cost, or at zero where costs are the same.",
-            ),
-            ("leader", "Cost of the leaders", "With their payments at the boundary."),
-            ("follower", "Cost of the follower", "Of the root, at the leaders' exchange."),
-        )
-        if comparison.totals(basis, figures.cost_name(basis, which)).notna().any()
-    ]
+def _cost_table(comparison: Comparison, basis: str) -> ReportTable:
+    """Build the table of costs with a row for each scheme, the cheapest first."""
+    total = comparison.totals(basis, figures.cost_name(basis))
+    beyond = total - total.min()
+    leader, follower = (
+        comparison.totals(basis, figures.cost_name(basis, which))
+        for which in ("leader", "follower")
+    )
+    order = total.sort_values(kind="stable", na_position="last").index
+    rows = tuple(
+        (words(str(s)), *(_euros(of[s]) for of in (total, beyond, leader, follower))) for s in order
+    )
+    columns = ("scheme", "system", "beyond the lowest", "leaders", "follower")
+    return ReportTable("Cost in EUR", columns, rows, compact=True)
+
+
+def _euros(value: float) -> str:
+    return "-" if np.isnan(value) else f"{round(value, 2) + 0.0:,.2f}"
+
+
+def _exchange(comparison: Comparison, basis: str) -> Chart | Choice:
+    """Build the chart of exchange, with a choice of differences if there are several schemes."""
+    chart = Chart.of(
+        "Power",
+        figures.exchange,
+        comparison,
+        basis,
+        note="All copies of a grid together. Lines of schemes that agree coincide.",
+        wide=True,
+    )
+    title = "Exchange with the grid above, import above zero"
+    if len(comparison.done(basis)) < 2:
+        return replace(chart, title=title)
+    against = figures.reference(comparison, basis)
+    difference = Chart(
+        f"Difference to {words(against)}",
+        figures.exchange(comparison, basis, against=against),
+        f"Exchange of every scheme less that of {words(against)}, MW.",
+        "All copies of a grid together; above zero a grid draws more.",
+    )
+    return Choice(title, "Shown", (chart, difference))
+
+
+def _costs(comparison: Comparison, basis: str) -> tuple[tuple[Chart, ...], tuple[str, ...]]:
+    """Build the charts of costs that differ, and a sentence for each that does not."""
+    charts, alike = [], []
+    for which, title, note in (
+        (
+            "total",
+            "Total cost",
+            "The follower's and the leaders' cost; payments between them are transfers and "
+            "left out.",
+        ),
+        ("leader", "Cost of the leaders", "With their payments at the boundary."),
+        ("follower", "Cost of the follower", "Of the root, at the leaders' exchange."),
+    ):
+        values = comparison.totals(basis, figures.cost_name(basis, which)).dropna()
+        if len(values) > 1 and values.max() - values.min() <= _alike(float(values.min())):
+            alike.append(f"{title}: {values.min():,.2f} EUR with every scheme.")
+        elif len(values) > 1:
+            described = f"{title} of every scheme beyond that of the cheapest, in EUR."
+            figure = figures.costs(comparison, basis, which)
+            charts.append(Chart(title, figure, described, note, wide=which == "total"))
     if len(follower_ranges(comparison, basis)):
         chart = Chart(
             "Range left open by feasibility alone",
@@ -246,11 +282,25 @@ def _costs(comparison: Comparison, basis: str) -> tuple[Chart, ...]:
             "A program that only requires a feasible follower may return any cost of the bar.",
         )
         charts.append(chart)
-    return tuple(charts)
+    return tuple(charts), tuple(alike)
 
 
-def _deeds(comparison: Comparison, basis: str) -> tuple[Chart, ...]:
-    return tuple(
+def _differences(comparison: Comparison, basis: str) -> list[Section]:
+    """Build the section of indicators that differ between schemes, and name those that do not."""
+    if len(comparison.done(basis)) < 2:
+        return []
+    same = figures.same(comparison, basis)
+    charts = tuple(
         Chart(title, figure, f"{title} of every scheme.", wide=False)
         for title, figure in figures.indicators(comparison, basis).items()
+        if title not in same
     )
+    text = [
+        "Where values are close to each other, bars show the difference to "
+        f"{words(figures.reference(comparison, basis))}; the values stand beside the names."
+    ]
+    if same:
+        listing = "; ".join(f"{title.lower()} {value}" for title, value in same.items())
+        text.append(f"The same with every scheme: {listing}.")
+    title = f"{TITLES[basis]}: what differs between the schemes"
+    return [Section(title, tuple(text if charts else text[1:]), charts)]

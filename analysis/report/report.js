@@ -65,7 +65,9 @@
       }
       return value;
     }
-    return key && typeof value === "string" ? darkColor(value) : value;
+    if (typeof value !== "string") return value;
+    return key ? darkColor(value) : value.replace(/color:(#[0-9a-f]{6})/g, (_, hex) =>
+      `color:${darkColor(hex)}`); // texts with colours of their own
   }
 
   function darkColor(color) {

@@ -31,7 +31,8 @@ def change(directory, **content):
 
 def cells(page, title):
     """Rows of a table of a page by their first cell."""
-    table = next(t for s in page.sections for t in s.tables if t.title == title)
+    parts = [part for s in page.sections for part in (s, *s.folded)]
+    table = next(t for part in parts for t in part.tables if t.title == title)
     return {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
 
 
