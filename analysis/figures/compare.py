@@ -169,14 +169,15 @@ def _scheme(comparison: Comparison, basis: str, panel: Panel) -> go.Figure:
             against = reference(comparison, basis)
             values = values - values[against]
             title = f"{panel.axis}, less that of {words(against)}"
-        parts.append(Part(values.to_numpy(np.float64), texts, colors, label))
+        parts.append(Part(np.asarray(values, dtype=np.float64), texts, colors, label))
     return bar_figure([words(s) for s in names], parts, title, stacked=several)
 
 
 def _close(values: "pd.Series[float]") -> bool:
     """Return True if bars from zero would look alike; False if a value is missing."""
     spread = float(values.max() - values.min())
-    return len(values) > 1 and spread < _ALIKE * float(values.abs().max()) and values.notna().all()
+    known = bool(values.notna().all())
+    return known and len(values) > 1 and spread < _ALIKE * float(values.abs().max())
 
 
 def _quality(comparison: Comparison, basis: str, panel: Panel) -> go.Figure:
@@ -208,9 +209,9 @@ def exchange(
     flows = comparison.exchange
     flows = flows[flows["basis"] == basis]
     if against:
-        own = flows[flows["scheme"] == against].set_index(["grid", "start_h"])["p_mw"]
+        base = flows[flows["scheme"] == against].set_index(["grid", "start_h"])["p_mw"]
         keys = pd.MultiIndex.from_frame(flows[["grid", "start_h"]])
-        flows = flows.assign(p_mw=flows["p_mw"] - own.reindex(keys).to_numpy())
+        flows = flows.assign(p_mw=flows["p_mw"] - base.reindex(keys).to_numpy())
     grids = [str(g) for g in flows["grid"].unique()]
     columns = max(min(columns, len(grids)), 1)
     rows = max(-(-len(grids) // columns), 1)

@@ -81,6 +81,18 @@ def key_figures(tables: EnsembleTables) -> dict[str, go.Figure]:
     }
 
 
+def unchanged(tables: EnsembleTables) -> dict[str, str]:
+    """Value of each key figure that is the same in every run, by title of its figure."""
+    found = {}
+    for shown in KEY_FIGURES:
+        rows = tables.kpis[(tables.kpis["kpi"] == shown.kpi) & (tables.kpis["grid"] == TOTAL)]
+        values = rows["value"].dropna()
+        if len(values) and float(np.ptp(values)) <= _ROUNDING * max(float(values.abs().max()), 1.0):
+            unit = "" if shown.unit in ("1", "number") else f" {shown.unit}"
+            found[shown.title] = f"{values.iloc[0] + 0.0:.3g}{unit}"
+    return found
+
+
 def imbalance(tables: EnsembleTables) -> go.Figure:
     """Exchange beyond the plan in force by boundary, MWh, all copies; one colour an error level."""
     levels = _levels(tables)

@@ -7,6 +7,7 @@ along(read_sweep("runs/sweep").tables, "load_scale").show()
 
 from typing import Any
 
+import networkx as nx
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -25,6 +26,7 @@ from stackelgrid.analysis.exactness.analysis import (
     line_shares,
 )
 from stackelgrid.analysis.figures.frame import faded
+from stackelgrid.analysis.figures.tree_layout import tree_places
 from stackelgrid.analysis.study_columns import DIMENSIONS
 from stackelgrid.controllers.tolerances import EXACT_LOSS_SHARE
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE
@@ -173,7 +175,10 @@ def feeder_tree(tables: SweepTables, tree: pd.DataFrame, column: str = "inexact"
     `tree` is that of feeder_tree.tree_table; with `column` c1_fails where condition C1 fails.
     """
     shares = line_shares(tables)[column].reindex(tree["line"][1:]).fillna(0.0).to_numpy()
-    x, y = tree["depth"].to_numpy(), tree["row"].to_numpy()
+    lines = nx.Graph(list(enumerate(tree["parent"].tolist()))[1:])
+    lines.add_node(0)
+    places = tree_places(lines, 0)
+    x, y = np.array([places[k] for k in range(len(tree))]).T
     numbered = len(tree) <= _NUMBERED
     figure = go.Figure(
         layout=style.layout(

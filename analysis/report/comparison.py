@@ -192,11 +192,11 @@ def _sections(comparison: Comparison, basis: str) -> list[Section]:
     """Build the sections of a basis: costs, their table, what differs, exchange; all numbers."""
     title = TITLES[basis]
     totals = total_table(comparison, basis).reset_index()
-    tables = (frame_table(totals, "All active networks together, all copies"),)
+    tables = [frame_table(totals, "All active networks together, all copies")]
     by_grid = grid_table(comparison, basis).reset_index()
     if len(by_grid):
-        tables = (*tables, frame_table(by_grid, "Every grid, all its copies"))
-    numbers = Section("All numbers", (), (), tables)
+        tables.append(frame_table(by_grid, "Every grid, all its copies"))
+    numbers = Section("All numbers", (), (), tuple(tables))
     if not comparison.done(basis):
         return [Section(title, (_WHAT[basis], "No scheme ended."), folded=(numbers,))]
     text = (

@@ -25,7 +25,6 @@ def page_of(directory: str | Path) -> Page:
     if tables is not None:
         sections += [_regret(tables), _figures(tables)]
         sections += [_horizons(tables)] if tables.horizons else []
-        sections.append(_tables(tables))
     if s["runs_failed"]:
         sections.append(_failures(study))
     levels = listed([f"{v:g}" for v in s.get("error_levels", [])])
@@ -141,22 +140,34 @@ def _regret(tables: EnsembleTables) -> Section:
         note="Dots are members; the bar is the 95 % interval of Student's t for the mean.",
         wide=True,
     )
-    return Section("What errors cost", text, (chart,))
+    title = "Mean and 95 % confidence interval of the members"
+    note = "statistics.csv has all key figures, and those of every grid."
+    table = frame_table(overview(tables), title, note)
+    return Section("What errors cost", text, (chart,), (table,))
 
 
 def _figures(tables: EnsembleTables) -> Section:
-    charts = [
-        Chart(title, figure, f"{title}: mean and confidence interval by error level.", wide=False)
+    drawn = {
+        title: figure
         for title, figure in figures.key_figures(tables).items()
         if not title.startswith("Regret")
+    }
+    always = figures.unchanged(tables)
+    charts = [
+        Chart(title, figure, f"{title}: mean and confidence interval by error level.", wide=False)
+        for title, figure in drawn.items()
+        if title not in always
     ]
     if tables.boundaries:
         note = "All copies of a boundary together."
         charts.append(Chart.of("Imbalance by boundary", figures.imbalance, tables, note=note))
-    text = (
+    text = [
         "Mean over members with the 95 % confidence interval; hollow marks are perfect foresight."
-    )
-    return Section("Key figures", (text,), tuple(charts))
+    ]
+    if always:
+        listing = "; ".join(f"{title.lower()} {value}" for title, value in always.items())
+        text.append(f"The same in every run: {listing}.")
+    return Section("Key figures", tuple(text), tuple(charts))
 
 
 def _horizons(tables: EnsembleTables) -> Section:
@@ -166,12 +177,6 @@ def _horizons(tables: EnsembleTables) -> Section:
         for s in tables.schemes
     )
     return Section("Other horizons", (text,), charts)
-
-
-def _tables(tables: EnsembleTables) -> Section:
-    title = "Mean and 95 % confidence interval of the members"
-    note = "statistics.csv has all key figures, and those of every grid."
-    return Section("Numbers", (), (), (frame_table(overview(tables), title, note),))
 
 
 def _failures(study: EnsembleStudy) -> Section:

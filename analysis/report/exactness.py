@@ -1,5 +1,6 @@
 """Report of an exactness sweep."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,7 @@ from stackelgrid.analysis.exactness.analysis import (
     stops_table,
 )
 from stackelgrid.analysis.figures import exactness as figures
-from stackelgrid.analysis.report.page import Chart, Page, ReportTable, Section, Verdict
+from stackelgrid.analysis.report.page import Chart, Choice, Page, ReportTable, Section, Verdict
 from stackelgrid.analysis.report.study import duration, facts_of, frame_table, number, unfinished
 from stackelgrid.analysis.studies import SweepStudy, read_sweep
 from stackelgrid.analysis.study_columns import DIMENSIONS
@@ -25,7 +26,6 @@ from stackelgrid.controllers.verdict import EXACT, INFEASIBLE
 from stackelgrid.controllers.words import words
 
 _NOT_COVERED = "the a priori conditions do not cover feeders with charging, iron losses or shunts"
-_MOST_PAIRS = 3
 _MOST_ROWS = 24
 _MOST_LINES = 12
 
@@ -40,9 +40,6 @@ def page_of(directory: str | Path) -> Page:
     sections = [_conditions(tables)]
     if solved:
         sections = [*_where(tables), *sections, *_lines(study)]
-    if solved and tables.varied:
-        found = (_levels(tables), *_stops(tables))
-        sections.append(Section("Where exactness ends: numbers", (), (), found))
     sections += _not_good(tables)
     return Page(
         title=f"{summary['scenario']}: where the relaxation is exact",
@@ -119,7 +116,8 @@ def _where(tables: SweepTables) -> list[Section]:
     )
     if not charts:
         return []
-    sections = [Section("Along each dimension", text, charts)]
+    numbers = (_levels(tables), *_stops(tables))
+    sections = [Section("Along each dimension", text, charts, numbers)]
     pairs = pairs_by_effect(tables)
     if pairs:
         sections.append(_pairs(tables, pairs))
@@ -127,21 +125,24 @@ def _where(tables: SweepTables) -> list[Section]:
 
 
 def _pairs(tables: SweepTables, pairs: list[tuple[str, str]]) -> Section:
-    charts: list[Chart] = []
-    for across, up in pairs[:_MOST_PAIRS]:
-        pair = f"{DIMENSIONS[across].split(',')[0]} and {DIMENSIONS[up].split(',')[0]}"
-        charts.append(Chart.of(f"Exact points by {pair}", figures.exact_share, tables, across, up))
-        note = "log10 of the share of a step's load; white is the limit of the verdict exact."
-        title = f"Largest fictitious loss by {pair}"
-        charts.append(Chart.of(title, figures.fictitious_loss, tables, across, up, note=note))
-    more = len(pairs) - _MOST_PAIRS
-    text = (
-        f"The {_MOST_PAIRS} pairs that explain exactness best; the other {more} are in heat_*.png "
-        "beside this report."
-        if more > 0
-        else "All other dimensions together.",
-    )
-    return Section("By pairs of dimensions", text, tuple(charts))
+    """Build the section of heat maps, with a choice of the pair if there are several."""
+    named = {
+        f"{DIMENSIONS[across].split(',')[0]} and {DIMENSIONS[up].split(',')[0]}": (across, up)
+        for across, up in pairs
+    }
+    loss = "log10 of the share of a step's load; neutral colour: the limit of the verdict exact."
+    shown: list[Chart | Choice] = []
+    for title, figure, note in (
+        ("Exact points", figures.exact_share, ""),
+        ("Largest fictitious loss", figures.fictitious_loss, loss),
+    ):
+        charts = tuple(Chart.of(name, figure, tables, *pair) for name, pair in named.items())
+        if len(charts) == 1:
+            shown.append(replace(charts[0], title=f"{title} by {charts[0].title}", note=note))
+        else:
+            shown.append(Choice(title, "By", charts, note, wide=False))
+    text = "All other dimensions together; the pair that explains exactness best comes first."
+    return Section("By pairs of dimensions", (text,), tuple(shown))
 
 
 def _conditions(tables: SweepTables) -> Section:

@@ -8,7 +8,7 @@ import pytest
 from support.study_cases import COSTS, FEEDER, REGRETS
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.comparison import PLAN
+from stackelgrid.analysis.comparison import PLAN, Comparison
 from stackelgrid.analysis.exactness.analysis import SweepTables, pairs_by_effect
 from stackelgrid.analysis.exactness.feeder_tree import tree_table
 from stackelgrid.analysis.figures import compare as of_schemes
@@ -181,3 +181,39 @@ def test_rounds_and_schedules_of_a_negotiation():
         ("interval", "agent"),
         ("interval", "time to agreement in s"),
     ]
+
+
+def alike(**values):
+    """A comparison of plans with an import in MWh by scheme."""
+    made = Comparison("tariff")
+    for scheme, value in values.items():
+        rows = [Row(TOTAL, "total_cost", 1.0), Row(TOTAL, "import", value)]
+        flows = pd.DataFrame(
+            {"scheme": scheme, "grid": "mv1", "start_h": [0.0, 1.0], "dt_h": 1.0,
+             "p_mw": [value, 2.0 * value]}
+        )  # fmt: skip
+        made.add(PLAN, scheme, frame_of(rows, scheme, "tariff"), flows)
+    return made
+
+
+def test_values_that_would_look_alike_are_drawn_as_differences_to_the_reference():
+    study = alike(bottom_up=101.0, uncoordinated=100.0, integrated=98.0)
+    bars = of_schemes.indicators(study, PLAN)["Import from upstream"]
+    np.testing.assert_allclose(bars.data[0].x, [1.0, 0.0, -2.0])
+    assert bars.layout.xaxis.title.text == "import in MWh, less that of uncoordinated"
+    assert bars.layout.yaxis.ticktext[0] == "<b>bottom-up</b><br>101.000"  # the value itself
+    apart = of_schemes.indicators(alike(bottom_up=100.0, integrated=10.0), PLAN)
+    assert list(apart["Import from upstream"].data[0].x) == [100.0, 10.0]
+
+
+def test_values_that_are_the_same_are_told_without_a_figure():
+    study = alike(bottom_up=5.0, integrated=5.0 + 1e-9)
+    assert of_schemes.same(study, PLAN) == {"Import from upstream": "5.000 MWh"}
+    assert of_schemes.same(alike(bottom_up=5.0, integrated=5.1), PLAN) == {}
+
+
+def test_exchange_is_shown_as_difference_to_the_reference():
+    study = alike(bottom_up=3.0, integrated=2.0)
+    figure = of_schemes.exchange(study, PLAN, against="bottom_up")
+    drawn = {t.name: list(t.y) for t in figure.data}
+    assert drawn == {"bottom-up": [0.0, 0.0, 0.0], "integrated": [-1.0, -2.0, -2.0]}
