@@ -100,7 +100,7 @@ def waterfall(run: Run, side: str = SYSTEM) -> go.Figure:
 
 
 def _parts(run: Run, side: str) -> dict[tuple[str, str], float]:
-    """Return costs in EUR by payer and kind; stored energy is the value of what was used up."""
+    """Return costs in EUR by payer and kind; stored energy is the value of its decrease."""
     parts = cost_parts(run)
     if side == SYSTEM:  # payments between grids are transfers
         shown = {(p, k): v for p in (FOLLOWER, LEADERS) for k, v in parts.own[p].items()}
@@ -117,7 +117,7 @@ def _parts(run: Run, side: str) -> dict[tuple[str, str], float]:
         if side == SYSTEM
         else {g: v for g, v in stored["grids"].items() if g != parts.root}
     )
-    return shown | {(STORED, "stored energy used up"): -sum(v["value_eur"] for v in grids.values())}
+    return shown | {(STORED, STORED): -sum(v["value_eur"] for v in grids.values())}
 
 
 def _label(name: str, value: str) -> str:

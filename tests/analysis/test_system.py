@@ -181,7 +181,7 @@ def test_steps_of_a_waterfall_tell_who_pays(run):
             ("leaders", "battery wear"): 2 * 6 * 0.1,
             ("leaders", "curtailment"): 6 * 0.1,
             ("leaders", "units"): 2 * 2 * 7.0,
-            ("stored energy", "stored energy used up"): 35.0,
+            ("stored energy", "stored energy"): 35.0,
         }
     )
 
