@@ -278,7 +278,10 @@ def _note(text: str) -> str:
 
 
 def _table(table: ReportTable) -> str:
-    head = "".join(f'<th scope="col">{escape(c)}</th>' for c in table.columns)
+    head = "".join(
+        f'<th scope="col"{_align_head(table, k)}>{escape(c)}</th>'
+        for k, c in enumerate(table.columns)
+    )
     rows = "".join(_row(row, table) for row in table.rows)
     kind = "table compact" if table.compact else "table"
     return (
@@ -297,6 +300,12 @@ def _row(row: tuple[str, ...], table: ReportTable) -> str:
         cells = "".join(f'<td class="number">{escape(cell)}</td>' for cell in others)
         return f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>'
     return "<tr>" + "".join(f"<td{_align(cell)}>{escape(cell)}</td>" for cell in row) + "</tr>"
+
+
+def _align_head(table: ReportTable, column: int) -> str:
+    """Return the alignment of a column's head: right over numbers."""
+    cells = [row[column] for row in table.rows if len(row) == len(table.columns)]
+    return ' class="number"' if cells and all(map(_align, cells)) else ""
 
 
 def _align(cell: str) -> str:
