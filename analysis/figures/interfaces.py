@@ -9,7 +9,7 @@ from stackelgrid.analysis.results.axes import clock
 from stackelgrid.analysis.run import Run
 
 _PARTS = {
-    "build_s": "building the models",
+    "build_s": "building the models, run without control",
     "solve_s": "deciding (solving and certifying)",
     "power_flow_s": "power flow",
     "cosimulation_s": "co-simulation",
