@@ -82,8 +82,9 @@ def compare(
                 )
 
             options = CompareOptions(names, price or loaded.scenario.pricing, closed_loop)
+            unit = "plans and intervals" if closed_loop else "plans"
             call.study(
-                loaded, target, (steps_of(loaded, options), "steps"),
+                loaded, target, (steps_of(loaded, options), unit),
                 lambda advance: compare_schemes(loaded, target, options, advance, output.say),
             )  # fmt: skip
     from stackelgrid.analysis.studies import read_comparison

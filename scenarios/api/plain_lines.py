@@ -63,7 +63,7 @@ class PlainLines(ABC):
 
     def _left(self) -> str:
         left_s = self._pace.left_s
-        return "" if left_s is None else f", {duration_text(left_s)} left"
+        return "" if not left_s else f", {duration_text(left_s)} left"
 
 
 class RunLines(PlainLines, Listener):
@@ -97,6 +97,8 @@ class RunLines(PlainLines, Listener):
             what = f"{self._name}: building {self._building}".rstrip()
             return f"{what}; {duration_text(self._pace.passed_s)} so far"
         waited = duration_text(self._clock() - self._ended_at)
+        if self._last.intervals_done == self._last.intervals_planned:
+            return f"{self._progress(self._last)}; writing the results takes {waited} so far"
         return f"{self._progress(self._last)}; the next one takes {waited} so far"
 
     def _progress(self, p: RunProgress) -> str:
@@ -137,7 +139,10 @@ class StudyLines(PlainLines):
     def _silent(self) -> str:
         p = self._last
         facts = [f"{self._name}: {p.done} of {self._total} {self._unit}", *p.details]
-        return f"{', '.join(facts)}; {duration_text(self._pace.passed_s)} so far{self._left()}"
+        passed = f"{duration_text(self._pace.passed_s)} so far"
+        if p.done == self._total:
+            return f"{', '.join(facts)}; writing the results, {passed}"
+        return f"{', '.join(facts)}; {passed}{self._left()}"
 
 
 @contextmanager

@@ -10,7 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from stackelgrid.analysis.comparison import CLOSED_LOOP, PLAN, Comparison, write_tables
+from stackelgrid.analysis.comparison import (
+    CLOSED_LOOP,
+    COSTS,
+    PLAN,
+    Comparison,
+    write_tables,
+)
 from stackelgrid.analysis.kpis.plans import plan_exchange, plan_indicators
 from stackelgrid.analysis.kpis.runs import run_exchange, run_indicators
 from stackelgrid.analysis.pictures.studies import write_comparison
@@ -136,7 +142,8 @@ class ComparisonStudy(Study[Column, Attempt[Evaluated]]):
             self.comparison.add(basis, name, *result.result)
             total = self.total_eur(basis, name)
             self.log.event(self.kind, **event, total_cost_eur=total, wall_s=wall_s)
-            self.say(f"{task.title}: cost of the system {total:,.2f} EUR, in {wall_s:.1f} s")
+            shown = self.total_eur(basis, name, next(iter(COSTS[basis])))
+            self.say(f"{task.title}: cost of the system {shown:,.2f} EUR, in {wall_s:.1f} s")
         self.write()  # what an interruption leaves can be reported
         self.done += task.steps
 

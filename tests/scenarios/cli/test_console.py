@@ -227,6 +227,21 @@ def test_a_pipe_hears_of_a_study_every_minute():
     ]
 
 
+def test_a_pipe_hears_that_results_are_written():
+    clock, said = Clock(), []
+    run = RunLines("day", said.append, clock)
+    run.interval_ended(replace(NOON, intervals_done=96))
+    study = StudyLines("market", 7, "plans", said.append, clock)
+    study.take(StudyProgress(7))
+    clock.now += 60.0
+    run.beat()
+    study.beat()
+    assert said == [
+        "day: 96 of 96 intervals; writing the results takes 1:00 min so far",
+        "market: 7 of 7 plans; writing the results, 1:00 min so far",
+    ]
+
+
 def test_a_study_of_a_pipe_is_told_without_a_terminal_and_not_if_quiet():
     for quiet in (False, True):
         file = io.StringIO()

@@ -111,7 +111,7 @@ def test_plans_and_runs_of_quick(tmp_path, tariff_runs):
         "total_cost_eur": None,
     }
     assert summary["schemes"]["top_down"][CLOSED_LOOP]["status"] == "done"
-    assert "top_down, plan: failed: RuntimeError: no luck" in said
+    assert "top-down, plan: failed: RuntimeError: no luck" in said
     events = [json.loads(x) for x in (out / "log.jsonl").read_text().splitlines()]
     assert "Traceback" in next(e for e in events if e["event"] == "failed_scheme")["traceback"]
 
