@@ -9,8 +9,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from support.machine import in_time
-from support.run_cases import SMALL, RecordedRun
+from support.run_cases import HORIZON, SMALL, RecordedRun
 
+from stackelgrid.analysis import style
 from stackelgrid.analysis.view.data import LiveRun
 
 pytestmark = pytest.mark.browser
@@ -231,6 +232,65 @@ def test_grids_are_chosen_in_the_hierarchy_by_mouse_and_keyboard(browser, serve,
     browser.execute_script(click_on("mv2"))
     until(browser, lambda b: trail(b)[-1].startswith("mv2 ("))
     no_errors(browser)
+
+
+_NUMBERS = "return [...document.querySelectorAll('.numbers text')].map(t => t.textContent)"
+
+
+def test_buses_are_numbered_where_numbers_fit(browser, serve, nested, day):
+    opened(browser, serve(nested.directory))
+    choose_grid(browser, "mv1")
+    assert sorted(browser.execute_script(_NUMBERS), key=int) == [str(b) for b in range(12)]
+    opened(browser, serve(day.directory))
+    assert browser.execute_script(_NUMBERS) == []  # twelve grids at once
+    choose_grid(browser, "lv1")  # 207 buses
+    few = browser.execute_script(_NUMBERS)
+    browser.execute_script(click_on("bus|lv1|77|"))
+    until(browser, lambda b: "77" in b.execute_script(_NUMBERS))  # the chosen one in any case
+    chosen = browser.find_elements(By.CSS_SELECTOR, ".numbers .chosen")
+    assert [c.text for c in chosen] == ["77"]
+    for _ in range(9):
+        browser.find_element(By.CSS_SELECTOR, ".map-zoom [aria-label=larger]").click()
+    assert len(browser.execute_script(_NUMBERS)) > len(few)
+    no_errors(browser)
+
+
+def test_plan_and_run_without_control_are_drawn_beside_reality(browser, serve, tmp_path):
+    recorded = RecordedRun(tmp_path / "run", SMALL, 6, horizon=HORIZON).record(4)
+    rest = recorded.baseline(6)
+    browser.get(serve(recorded.directory))
+    until(browser, lambda b: "(interval 3)" in clock(b))
+    browser.execute_script(click_on("bus|lv1|7|"))
+    names = "return graph.data.map(t => t.name)"
+    until(browser, lambda b: (series(b, names) or [""])[:3] == ["baseline", "reality", "plan"])
+    values = series(browser, "return graph.data[0].y")
+    assert values[:4] == pytest.approx([rest.vm_pu(k, "lv1", 7) for k in range(4)], abs=1e-12)
+    assert "without control" in browser.find_element(By.ID, "series-note").text
+    # the plan of the coming hours moves with the slider
+    browser.execute_script(click_on("agent|lv1|-1|"))
+    ahead = "const t = graph.data.find(t => t.name === 'plan ahead'); return t && t.x[0]"
+    until(browser, lambda b: series(b, ahead) == "2025-06-20T00:45:00")
+    browser.find_element(By.ID, "previous").click()
+    until(browser, lambda b: series(b, ahead) == "2025-06-20T00:30:00")
+    no_errors(browser)
+
+
+def test_page_is_dark_where_the_system_is(browser, serve, small):
+    ground = "return getComputedStyle(document.querySelector('section')).backgroundColor"
+    axis = "return graph.layout.font.color"
+    opened(browser, serve(small.directory))
+    bus = "return window.stackelgridMap.find('bus|lv1|9|').color"
+    light = browser.execute_script(bus)
+    assert browser.execute_script(ground) == "rgb(255, 255, 255)"
+    feature = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": feature})
+    try:  # also while the page is open
+        until(browser, lambda b: series(b, axis) == style.DARK[style.INK])
+        assert browser.execute_script(ground) == "rgb(22, 25, 29)"  # style.DARK of white
+        assert browser.execute_script(bus) != light
+        no_errors(browser)
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
 def test_play_advances_until_it_is_paused(browser, serve, small):

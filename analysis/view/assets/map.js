@@ -5,8 +5,8 @@
   "use strict";
 
   const { assign, make, html } = window.stackelgridDom;
+  const { TITLE, offsets, pitch, span, weight } = window.stackelgridLayout;
   const { SHADES, blended } = window.stackelgridLegend;
-  const TILE = 1.16, TITLE = 0.2; // distance of grids among others (a grid's own is 1), its name
   const REACH = 14; // px from the pointer to the chosen element
   const TOP = 36; // px above the map for its buttons
   const BESIDE = 4, EDGE = 25; // px: from a bus to the symbols beside it; around a map
@@ -30,17 +30,6 @@
 
   const shade = (share) => Math.max(0, Math.min(SHADES - 1, Math.round(share * (SHADES - 1))));
 
-  /* Places of grids, in as many columns as make them largest. */
-  function offsets(count, width, height) {
-    if (count < 2) return Array(count).fill([0, 0]);
-    const size = (columns) => Math.min(width / (columns * TILE),
-      height / (Math.ceil(count / columns) * (TILE + TITLE)));
-    let columns = 1;
-    for (let n = 2; n <= count; n++) if (size(n) > size(columns)) columns = n;
-    return Array.from({ length: count }, (_, n) =>
-      [(n % columns) * TILE, -Math.floor(n / columns) * (TILE + TITLE)]);
-  }
-
   const stops = () => geometry.scales[dark.matches ? "dark" : "light"];
 
   function renew() {
@@ -61,16 +50,6 @@
     const drawn = Object.entries(symbols).filter(([kind]) =>
       items.some((i) => i.kind === "symbol" && i.id.startsWith(`${kind}|`)));
     window.stackelgridLegend.legend(bars, scales, stops(), drawn.map(([, symbol]) => symbol));
-  }
-
-  const span = (values) => Math.max(...values) - Math.min(...values);
-
-  /* Distance of buses: a tenth of the branches are shorter. */
-  function pitch(places, ends) {
-    const lengths = ends.filter(([a, b]) => a >= 0 && b >= 0).map(([a, b]) =>
-      Math.hypot(places[a][0] - places[b][0], places[a][1] - places[b][1]));
-    lengths.sort((a, b) => a - b);
-    return lengths.length ? lengths[Math.floor(lengths.length / 10)] : 1;
   }
 
   function frame() {
@@ -128,7 +107,7 @@
       const up = many && g.tree ? Math.min(STRETCH, 1 / (span(g.y) || 1)) : 1; // a tile is square
       const places = g.x.map((x, i) => [x + ox, (g.y[i] - 0.5) * up + 0.5 + oy]);
       const at = (i) => places[i], apart = pitch(places, g.ends);
-      const weights = weight(g);
+      const weights = weight(g, symbols);
       g.ends.forEach(([a, b], i) => {
         if (a < 0 || b < 0) return;
         const [kind, index] = g.branch[i];
@@ -150,9 +129,9 @@
       };
       const agent = `agent|${g.name}|-1|`;
       if (many) {
-        symbol("agent", [ox + 0.03, oy + 1.12], agent, `agent of ${g.title}`, { corner: null });
+        symbol("agent", [ox + 0.03, oy + 1 + 0.6 * TITLE], agent, `agent of ${g.title}`, { corner: null });
         const name = put(3, "text", { "font-size": 13, "dominant-baseline": "middle" },
-          { kind: "name", from: [ox + 0.03, oy + 1.12], dx: 11, dy: 1, id: g.name,
+          { kind: "name", from: [ox + 0.03, oy + 1 + 0.6 * TITLE], dx: 11, dy: 1, id: g.name,
             width: 8 * g.name.length, label: `choose ${g.title}` });
         name.element.textContent = g.name;
         return;
@@ -162,21 +141,14 @@
         symbol("agent", at(i), `agent|${child}|-1|`, `agent of ${child}, supplied here`));
       g.devices.forEach(([kind, element, index, name, i]) => {
         if (kind in symbols) {
-          symbol(kind, at(i), `${kind}|${g.name}|${index}|${element}`, `${name || kind} of ${g.name}`);
+          symbol(kind, at(i), `${kind}|${g.name}|${index}|${element}`, `${name || kind} of ${g.name}`,
+            { bus: `bus|${g.name}|${g.bus[i]}|` });
         }
       });
     });
     legend();
     fit();
     select(selected);
-  }
-
-  /* Importance of the number at each bus: of the head, of grids supplied, of devices. */
-  function weight(g) {
-    const found = g.bus.map((_, i) => (i === g.head ? 3 : 0));
-    g.children.forEach(([, i]) => { found[i] += 2; });
-    g.devices.forEach(([kind, , , , i]) => { if (kind in symbols) found[i] += 1; });
-    return found;
   }
 
   /* The whole map in the middle of its box. */
@@ -354,8 +326,8 @@
   function select(id) {
     selected = id;
     if (!ring) return;
-    window.stackelgridLabels.place(texts, items, box.clientWidth, box.clientHeight, id);
-    const item = id && items.find((i) => i.id === id);
+    const item = id && items.find((i) => i.id === id), bus = item && item.bus ? item.bus : id;
+    window.stackelgridLabels.place(texts, items, box.clientWidth, box.clientHeight, bus);
     ring.setAttribute("visibility", item ? "visible" : "hidden");
     if (item) assign(ring, { cx: item.middle[0], cy: item.middle[1] });
   }
