@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 State = Literal["good", "warning", "bad"]
 REPORT_NAME = "report.html"
 _SYMBOLS = {"good": "✓", "warning": "!", "bad": "✗"}
+_SHORT = 20  # rows up to which a table is printed on one page
 _WORDS = {"good": "Good", "warning": "Attention", "bad": "Bad"}
 
 
@@ -283,7 +284,7 @@ def _table(table: ReportTable) -> str:
         for k, c in enumerate(table.columns)
     )
     rows = "".join(_row(row, table) for row in table.rows)
-    kind = "table compact" if table.compact else "table"
+    kind = "table" + " compact" * table.compact + " short" * (len(table.rows) <= _SHORT)
     return (
         f'<div class="{kind}" role="region" aria-label="{escape(table.title)}"><table>'
         f"<caption>{escape(table.title)}</caption><thead><tr>{head}</tr></thead>"
