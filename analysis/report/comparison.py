@@ -20,7 +20,13 @@ from stackelgrid.analysis.comparison import (
 from stackelgrid.analysis.figures import compare as figures
 from stackelgrid.analysis.report import qualities
 from stackelgrid.analysis.report.page import Chart, Choice, Page, ReportTable, Section, Verdict
-from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
+from stackelgrid.analysis.report.study import (
+    facts_of,
+    frame_table,
+    listed,
+    solver_sections,
+    unfinished,
+)
 from stackelgrid.analysis.results.significant import significant
 from stackelgrid.analysis.studies import ComparisonStudy, read_comparison
 from stackelgrid.controllers import tolerances
@@ -59,7 +65,7 @@ def page_of_study(study: ComparisonStudy) -> Page:
         ),
         verdict=_verdict(study, ended),
         facts=facts_of(summary),
-        sections=tuple(parts),
+        sections=(*parts, *solver_sections(summary)),
         notices=(*_unfinished(study), *_failures(comparison), *_open(comparison)),
     )
 

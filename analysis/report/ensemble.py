@@ -9,7 +9,13 @@ from stackelgrid.analysis.ensemble.statistics import EnsembleTables, overview
 from stackelgrid.analysis.ensemble.variants import OWN, variant_words
 from stackelgrid.analysis.figures import ensemble as figures
 from stackelgrid.analysis.report.page import Chart, Page, ReportTable, Section, Verdict
-from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
+from stackelgrid.analysis.report.study import (
+    facts_of,
+    frame_table,
+    listed,
+    solver_sections,
+    unfinished,
+)
 from stackelgrid.analysis.results.significant import significant
 from stackelgrid.analysis.studies import EnsembleStudy, read_ensemble
 from stackelgrid.controllers.words import words
@@ -36,7 +42,7 @@ def page_of(directory: str | Path) -> Page:
         ),
         verdict=_verdict(study),
         facts=_facts(study),
-        sections=tuple(sections),
+        sections=(*sections, *solver_sections({"solver": study.solver})),
         notices=tuple(_notices(study)),
     )
 

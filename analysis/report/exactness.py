@@ -18,7 +18,14 @@ from stackelgrid.analysis.exactness.analysis import (
 )
 from stackelgrid.analysis.figures import exactness as figures
 from stackelgrid.analysis.report.page import Chart, Choice, Page, ReportTable, Section, Verdict
-from stackelgrid.analysis.report.study import duration, facts_of, frame_table, number, unfinished
+from stackelgrid.analysis.report.study import (
+    duration,
+    facts_of,
+    frame_table,
+    number,
+    solver_sections,
+    unfinished,
+)
 from stackelgrid.analysis.studies import SweepStudy, read_sweep
 from stackelgrid.analysis.study_columns import DIMENSIONS
 from stackelgrid.controllers.explanation import point_explanation
@@ -46,7 +53,7 @@ def page_of(directory: str | Path) -> Page:
         subtitle=f"feeder {summary['grid']}{size}: {_design(study)}",
         verdict=_verdict(study),
         facts=_facts(study),
-        sections=tuple(sections),
+        sections=(*sections, *solver_sections(summary)),
         notices=tuple(unfinished(summary, done, planned, "points")),
     )
 

@@ -3,7 +3,13 @@
 from stackelgrid.analysis.comparison import CLOSED_LOOP, DONE, Comparison, total_table
 from stackelgrid.analysis.figures import compare, negotiation
 from stackelgrid.analysis.report.page import Chart, Page, Section, Verdict
-from stackelgrid.analysis.report.study import facts_of, frame_table, listed, unfinished
+from stackelgrid.analysis.report.study import (
+    facts_of,
+    frame_table,
+    listed,
+    solver_sections,
+    unfinished,
+)
 from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.analysis.results.significant import significant
 from stackelgrid.analysis.run import Run
@@ -30,7 +36,7 @@ def page_of_study(study: ComparisonStudy) -> Page:
         ),
         verdict=_verdict(study),
         facts=facts_of(summary),
-        sections=(*_sections(comparison), *_negotiations(study)),
+        sections=(*_sections(comparison), *_negotiations(study), *solver_sections(summary)),
         notices=(
             *unfinished(summary, len(comparison.status), len(planned), "runs"),
             *failed,

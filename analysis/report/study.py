@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from stackelgrid.analysis.report.page import ReportTable
+from stackelgrid.analysis.report.page import ReportTable, Section
 from stackelgrid.controllers.words import words
 
 _STATES = {
@@ -29,10 +29,16 @@ def facts_of(summary: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
             version = solver.get("version") if key == "mixed_integer" else ""
             name = words(str(solver[key]))
             facts.append((label, f"{name} ({version})" if version else name))
-    if solver.get("fallback_reason"):
-        facts.append(("Why this solver", str(solver["fallback_reason"])))
     facts.append(("Wall-clock time", duration(float(summary["wall_s"]))))
     return tuple(facts)
+
+
+def solver_sections(summary: Mapping[str, Any]) -> tuple[Section, ...]:
+    """Return a last section with the reason why other solvers stand in for MOSEK, if they do."""
+    reason = str((summary.get("solver") or {}).get("fallback_reason") or "")
+    if not reason:
+        return ()
+    return (Section("Solvers", (f"They stand in for MOSEK: {reason}.",)),)
 
 
 def unfinished(summary: Mapping[str, Any], done: int, planned: int, what: str) -> list[str]:
