@@ -285,7 +285,7 @@ def test_largest_accepted_multiplicity_is_accepted(write_scenario, command):
     path = write_scenario(change=add(multiplicity=23))
     outcome = command("validate", path)
     assert outcome.status == 0, outcome.stderr
-    assert "bus 24 of mv1 x 23" in outcome.stdout
+    assert "bus 24 of mv1, 23 copies" in outcome.stdout
 
 
 def test_largest_accepted_multiplicity_minds_reactive_power(write_scenario, command, tmp_path):
