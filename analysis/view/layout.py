@@ -9,7 +9,7 @@ from dash.development.base_component import Component
 from plotly.colors import sample_colorscale
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.figures.verdict_states import COLORS, LABELS, STATES
+from stackelgrid.analysis.figures.verdict_states import COLORS, LABELS, NONE, STATES
 from stackelgrid.analysis.results.limits import has_network
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.analysis.view.geometry import GridGeometry
@@ -126,7 +126,7 @@ def browser_geometry(run: LiveRun) -> dict[str, Any]:
         "labels": [f"{t:%a %d %b %Y, %H:%M}" for t in times],
         "middles": [(t + run.step / 2).isoformat() for t in times],
         "all": ALL,
-        "states": [[LABELS[s], color] for s, color in zip(STATES, COLORS, strict=True)],
+        "states": [[LABELS[state], color] for state, color in _state_colors()],
         "tolerance": tolerances.AC_LIMIT_PU,
         "scales": {
             "light": {
@@ -208,10 +208,16 @@ def _part(name: str, title: str, content: list[Component]) -> Component:
     return html.Section([html.H2(title, id=heading), *content], id=name, **aria(labelledby=heading))
 
 
+def _state_colors() -> list[tuple[str, str]]:
+    """Return the states with their colours in the page's style sheet."""
+    colors = dict(zip(STATES, COLORS, strict=True)) | {NONE: "var(--none)"}
+    return list(colors.items())
+
+
 def _legend() -> Component:
     items = [
         html.Span([html.Span(className="swatch", style={"background": color}), LABELS[state]])
-        for state, color in zip(STATES, COLORS, strict=True)
+        for state, color in _state_colors()
     ]
     marks = (
         "✕ infeasible, R recovered, F last schedule kept, ! limits exceeded in reality. "
@@ -231,7 +237,10 @@ def _no_map(run: LiveRun) -> str:
 
 def _variables() -> dict[str, str]:
     """Return colours and fonts of style.py for the page's style sheet, light and dark."""
-    colors = {"ink": style.INK, "paper": style.PAPER, "rule": style.RULE, "accent": style.BLUE}
+    colors = {
+        "ink": style.INK, "paper": style.PAPER, "rule": style.RULE, "accent": style.BLUE,
+        "none": style.VERDICTS[NONE],
+    }  # fmt: skip
     dark = {f"--dark-{name}": style.DARK[color] for name, color in colors.items()}
     return (
         {f"--light-{name}": color for name, color in colors.items()} | dark | {"--font": style.FONT}

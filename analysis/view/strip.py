@@ -57,7 +57,7 @@ def strip_figure(run: LiveRun) -> dict[str, Any]:
     }  # fmt: skip
     figure["layout"]["yaxis"] = {"autorange": "reversed", "type": "category", "showgrid": False}
     figure["layout"]["xaxis"] = {
-        "type": "date", "nticks": 8, "showgrid": False, "title": time_title(run),
+        "type": "date", "nticks": 8, "tickangle": 0, "showgrid": False, "title": time_title(run),
         "range": [run.times[0].isoformat(), (run.times[-1] + run.step).isoformat()],
     }  # fmt: skip
     return figure
