@@ -14,7 +14,8 @@ from stackelgrid.analysis.results.limits import band_of, bus_limits, has_network
 from stackelgrid.analysis.run import Run
 from stackelgrid.profiles.arrays import Floats
 
-_ROW_PX, _LEAST_PX, _MOST_PX = 6, 90, 260  # height of a bus, and of a feeder
+_ROW_PX, _LEAST_PX, _MOST_PX = 6, 60, 260  # height of a bus, and of a feeder
+_PAGE_PX = 880  # height of a figure that is printed on a page
 _CHOSEN_PX, _GAP_PX = 340, 34
 _MARGIN = {"l": 60, "r": 20, "t": 64, "b": 52}
 _STACKED = 8  # feeders below one another; more are chosen
@@ -52,7 +53,9 @@ def voltage_heat_maps(run: Run, level: str) -> go.Figure:
 
     Blue below 1 p.u., red above, deepest at a limit.
     """
-    return _figure(run, grids_of(run, level), _MOST_PX)
+    names = grids_of(run, level)
+    frame = _MARGIN["t"] + _MARGIN["b"] + _GAP_PX * (len(names) - 1)
+    return _figure(run, names, min(_MOST_PX, (_PAGE_PX - frame) // len(names)))
 
 
 def _figure(run: Run, names: list[str], most: int) -> go.Figure:

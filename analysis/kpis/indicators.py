@@ -198,6 +198,11 @@ def _below(records: Mapping[str, GridRecord], name: str) -> list[GridRecord]:
     return found
 
 
+def _feed_in(powers: Mapping[str, Floats]) -> list[Floats]:
+    """Return the powers of the kinds that inject; others that can be curtailed are consumers."""
+    return [powers[k.kind] for k in CURTAILED if k.injects and k.kind in powers]
+
+
 def _exchange(
     below: Mapping[str, list[GridRecord]], heads: list[str], dt_h: Floats
 ) -> dict[str, float]:
@@ -209,8 +214,8 @@ def _exchange(
         x = tree[0].exchange_mw
         assert x is not None
         out, nothing = np.maximum(-x, 0.0), [np.zeros(len(dt_h))]
-        fed = np.sum(nothing + [p for r in tree for p in r.fed_in_mw.values()], axis=0)
-        offered = np.sum(nothing + [p for r in tree for p in r.available_mw.values()], axis=0)
+        fed = np.sum(nothing + [p for r in tree for p in _feed_in(r.fed_in_mw)], axis=0)
+        offered = np.sum(nothing + [p for r in tree for p in _feed_in(r.available_mw)], axis=0)
         net += x
         bought += float(dt_h @ np.maximum(x, 0.0))
         sold += float(dt_h @ out)

@@ -76,6 +76,19 @@ def test_a_scenario_has_the_section(worked):
     assert ", 4 sheddable loads" in printed
 
 
+def test_key_figures_name_the_kind_and_close(worked):
+    folder, found = worked
+    figures = found["figures"]
+    device = read(folder / "whole", "device").query("kind == 'sheddable'")
+    assert figures["sheddable loads not served"] == pytest.approx(
+        DT_H * (device.available_mw - device.p_mw).sum()
+    )
+    assert figures["exported"] == 0.0
+    assert figures["self-consumption"] == pytest.approx(100.0)  # of PV, which all is used
+    supply = figures["generated"] + figures["imported"]
+    assert supply == pytest.approx(figures["used"] + figures["lost in lines and transformers"])
+
+
 def test_loads_are_shed_where_energy_costs_more_than_their_price(worked):
     folder, found = worked
     assert found["run"] == 0

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import stackelgrid as sg
+from stackelgrid.analysis.kpis.system import key_figures
 from stackelgrid.scenarios.cli import main as cli
 from stackelgrid.scenarios.run.run import run_scenario
 from stackelgrid.scenarios.schema.load import load_scenario
@@ -41,6 +42,7 @@ def main(source):
     found["cut"] = sg.Run("cut").summary["status"]
     found["resume"] = command("run", "--resume", "cut", "--quiet")[0]
     found["sweep"] = command("exactness", source, "--out", "sweep", "--quiet")[0]
+    found["figures"] = {f.name: f.value for f in key_figures(sg.Run("whole"))}
     print(json.dumps(found))
 
 

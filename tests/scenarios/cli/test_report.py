@@ -409,6 +409,10 @@ def test_an_unfinished_run_says_how_far_it_came(copied, status, beginning, notic
     assert page.verdict.state == ("warning" if status == "interrupted" else "good")
     assert len(page.notices) == 1
     assert notice in page.notices[0]
+    (numbers,) = sections(page)["Key figures"].tables  # both of the four intervals
+    assert numbers.columns[2] == "without control"
+    cells = {row[0]: row[1:] for row in numbers.rows}
+    assert cells["used, MWh"][0] == cells["used, MWh"][1]
     (extremes,) = sections(page)["Voltages"].tables
     fullest = [row[5:] for row in extremes.rows if row[0] == "mv1"]
     assert (fullest == [("99.0", "line 2, 06:00")]) == more
