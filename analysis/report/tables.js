@@ -15,9 +15,18 @@
 
   const watch = new ResizeObserver((entries) => entries.forEach(({ target }) => hint(target)));
   for (const box of tables) watch.observe(box);
+  // width of a table whose texts wrap to the paper, in the letters of a print
+  function printedWidth(box, table) {
+    box.style.width = `${PAPER}px`;
+    table.style.fontSize = "8.5pt";
+    const width = table.scrollWidth;
+    box.style.width = table.style.fontSize = "";
+    return width;
+  }
+
   window.addEventListener("beforeprint", () => {
     for (const box of tables) {
-      const share = PAPER / box.firstElementChild.scrollWidth;
+      const share = PAPER / printedWidth(box, box.firstElementChild);
       if (share < 1) box.firstElementChild.style.zoom = share;
     }
   });
