@@ -15,6 +15,7 @@ from stackelgrid.profiles.arrays import Floats
 USE = "uncontrolled use and losses"
 _ALIKE = 1e-3  # share of the largest power up to which plan and reality are alike
 _NOTHING_MW = 1e-6
+_PANEL_PX = 190
 
 
 def expected_and_real(run: Run) -> dict[str, tuple[Floats, Floats]]:
@@ -77,7 +78,10 @@ def forecasts(run: Run) -> go.Figure:
         vertical_spacing=0.15 / len(found),
         subplot_titles=[_title(name, *pair) for name, pair in found.items()],
     )
-    figure.update_layout(style.layout(height=110 + 190 * len(found)))
+    plot = _PANEL_PX * len(found)
+    legend = {"orientation": "h", "y": 1.0 + 26.0 / plot, "yanchor": "bottom", "x": 0.0}
+    margin = {"l": 60, "r": 20, "t": 76, "b": 52}
+    figure.update_layout(style.layout(height=plot + 128, margin=margin, legend=legend))
     figure.update_annotations(font_size=13, x=0.0, xanchor="left")
     for row, (expected, real) in enumerate(found.values(), start=1):
         _draw(figure, when, row, expected, real)

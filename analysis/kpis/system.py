@@ -98,14 +98,18 @@ def _everywhere(heading: str, name: str, indicator: str, *, always: bool = False
 
 
 def _outer(name: str, indicator: str) -> _Declared:
-    share = UNITS[indicator] == "1"
     return _Declared(
-        EXCHANGE,
-        name,
-        "%" if share else UNITS[indicator],
-        lambda found: (100.0 if share else 1.0) * found.of(found.outer, indicator),
-        True,
+        EXCHANGE, name, UNITS[indicator], lambda found: found.of(found.outer, indicator), True
     )
+
+
+def _share(name: str, indicator: str) -> _Declared:
+    """A share in percent; losses and charging that are imported do not make it negative."""
+
+    def value(found: _Indicators) -> float:
+        return 100.0 * max(found.of(found.outer, indicator), 0.0)
+
+    return _Declared(EXCHANGE, name, "%", value)
 
 
 def _total(heading: str, name: str, indicator: str) -> _Declared:
@@ -129,8 +133,8 @@ def _declared() -> Iterator[_Declared]:
     yield _outer("imported", "import")
     yield _outer("exported", "export")
     yield _outer("peak exchange", "peak_exchange")
-    yield _outer("self-consumption", "self_consumption")
-    yield _outer("self-sufficiency", "self_sufficiency")
+    yield _share("self-consumption", "self_consumption")
+    yield _share("self-sufficiency", "self_sufficiency")
     yield _total(COST, "system", "total_cost")
     yield _total(COST, CORRECTED, "total_cost_corrected")
     yield _total(COST, LEADERS, "leader_cost_corrected")

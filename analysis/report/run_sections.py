@@ -248,7 +248,10 @@ def forecast(run: Run, when: Clock) -> Section | None:
     title = "Forecast and reality"
     if not forecasts.apart(run):
         return Section(title, ("What the applied plans expected is what came: no forecast erred.",))
-    note = "All feeders, all copies. Expected: by the plan that was applied in the interval."
+    note = (
+        "All feeders, all copies. Expected: by the plan that was applied in the interval; a plan "
+        "that is not exact also expects losses that do not come."
+    )
     chart = Chart.of("Expected and real power", forecasts.forecasts, run, note=note, wide=True)
     return Section(title, (), (chart,))
 

@@ -70,7 +70,7 @@ def _costs(run: Run) -> dict[str, float]:
     """Return costs in EUR by kind, then of the system and its sides; NaN where not known."""
     parts, sides = cost_kinds(run).sum(), cost_sides(run).sum(skipna=False)
     found = {str(name): float(eur) for name, eur in parts.items()} | {_SYSTEM: sides["system"]}
-    if sides["follower"]:
+    if len(run.grids) > 1:
         found |= {_LEADERS: sides["leaders"], "follower": sides["follower"]}
     return found
 
