@@ -187,3 +187,16 @@ def test_a_section_that_a_grid_has_is_refused_in_one_line(key, text, tmp_path):
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert text in done.stderr
+
+
+def test_the_page_shows_its_devices_beside_their_plan(worked):
+    folder, found = worked
+    page = found["page"]
+    device = read(folder / "whole", "device").query("kind == 'sheddable'")
+    first = device[device["index"] == device["index"].iloc[0]]
+    lines = page["panels"]["consumption"]
+    assert set(lines) == {"available", "reality", "plan"}
+    np.testing.assert_allclose(lines["reality"], 1e3 * first["p_mw"])  # kW
+    np.testing.assert_allclose(lines["available"], 1e3 * first["available_mw"])
+    assert page["ahead"] == ["plan"]
+    assert "sheddable loads" in page["kinds"]

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import stackelgrid as sg
 from stackelgrid.analysis.kpis.system import key_figures
+from stackelgrid.analysis.view.data import LiveRun
+from stackelgrid.analysis.view.series import series
+from stackelgrid.analysis.view.source import Element
 from stackelgrid.scenarios.cli import main as cli
 from stackelgrid.scenarios.run.run import run_scenario
 from stackelgrid.scenarios.schema.load import load_scenario
@@ -27,6 +30,17 @@ def command(*arguments):
     return 0, printed.getvalue()
 
 
+def page(directory):
+    """Lines by panel that the page of a run shows of its first sheddable load, in interval 0."""
+    live = LiveRun(directory)
+    (first, *_) = [d for g in live.grids for d in g.devices if d.kind == "sheddable"]
+    shown = series(live, Element("sheddable", "mv1", first.index, first.element), 0)
+    panels = {p.title: {n.name: list(n.values) for n in p.lines} for p in shown.panels}
+    ahead = [n.name for p in shown.panels for n in p.lines if n.ahead]
+    agent = [p for p in series(live, Element("agent", "mv1"), 0).panels if p.title == "own devices"]
+    return {"panels": panels, "ahead": ahead, "kinds": [n.name for p in agent for n in p.lines]}
+
+
 def stop(progress):
     """Interrupt a run after an interval."""
     raise KeyboardInterrupt
@@ -41,6 +55,7 @@ def main(source):
         run_scenario(load_scenario(source), Path("cut"), progress=stop)
     found["cut"] = sg.Run("cut").summary["status"]
     found["resume"] = command("run", "--resume", "cut", "--quiet")[0]
+    found["page"] = page(Path("whole"))
     found["sweep"] = command("exactness", source, "--out", "sweep", "--quiet")[0]
     found["figures"] = {f.name: f.value for f in key_figures(sg.Run("whole"))}
     print(json.dumps(found))

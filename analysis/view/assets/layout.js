@@ -4,6 +4,8 @@
 
   const TILE = 1.16, TITLE = 0.2; // distance of grids among others (a grid's own is 1), its name
 
+  const CORNERS = [[-1, -1], [1, -1], [1, 1]]; // of a bus, for the symbols of kinds in turn
+
   /* Places of grids, in as many columns as make them largest. */
   function offsets(count, width, height) {
     if (count < 2) return Array(count).fill([0, 0]);
@@ -33,5 +35,15 @@
     return found;
   }
 
-  window.stackelgridLayout = { TITLE, offsets, pitch, span, weight };
+  /* Corner of a bus for a symbol: that of its kind, else the next free one, then further out. */
+  function free(used, slot) {
+    const count = CORNERS.length, place = (n) => [(slot + n) % count, 1 + Math.floor(n / count)];
+    let n = 0;
+    while (used.has(place(n).join())) n += 1;
+    const [corner, out] = place(n);
+    used.add(place(n).join());
+    return CORNERS[corner].map((d) => d * out);
+  }
+
+  window.stackelgridLayout = { TITLE, free, offsets, pitch, span, weight };
 })();

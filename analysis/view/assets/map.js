@@ -5,7 +5,7 @@
   "use strict";
 
   const { assign, make, html } = window.stackelgridDom;
-  const { TITLE, offsets, pitch, span, weight } = window.stackelgridLayout;
+  const { TITLE, free, offsets, pitch, span, weight } = window.stackelgridLayout;
   const { SHADES, blended } = window.stackelgridLegend;
   const REACH = 14; // px from the pointer to the chosen element
   const TOP = 36; // px above the map for its buttons
@@ -19,7 +19,6 @@
     square: "M-4-4H4V4H-4Z",
     star: "M0-8 2-2.6 7.6-2.5 3.1 1 4.7 6.5 0 3.2-4.7 6.5-3.1 1-7.6-2.5-2-2.6Z",
   };
-  const CORNERS = [[-1, -1], [1, -1], [1, 1]]; // of a bus, for the symbols of kinds in turn
 
   let box = null, svg = null, tip = null, ring = null, bars = null, texts = null;
   let geometry = null, grids = [], items = [], selected = null;
@@ -83,8 +82,7 @@
     if (!frame()) return;
     geometry = newGeometry;
     geometry.symbols.forEach(([kind, shape, color, label], n) => {
-      const [dx, dy] = shape === "star" ? [-1, 1] : CORNERS[n % CORNERS.length];
-      symbols[kind] = { path: SHAPES[shape], color, label, dx, dy };
+      symbols[kind] = { path: SHAPES[shape], color, label, slot: n };
     });
     renew();
     grids = visible.filter((g) => g.bus.length && g.x.length === g.bus.length);
@@ -123,9 +121,9 @@
           edge: many ? 0.3 : 0.7 });
       });
       const symbol = (kind, place, id, label, own = {}) => {
-        const { path, color, dx, dy } = symbols[kind];
+        const { path, color } = symbols[kind];
         put(2, "path", { d: path, fill: color, "stroke-width": 1 },
-          { kind: "symbol", from: place, corner: [dx, dy], apart, id, label, ...own });
+          { kind: "symbol", from: place, corner: [-1, 1], apart, id, label, ...own });
       };
       const agent = `agent|${g.name}|-1|`;
       if (many) {
@@ -139,10 +137,12 @@
       symbol("agent", at(g.head), agent, `agent of ${g.title}`);
       g.children.forEach(([child, i]) =>
         symbol("agent", at(i), `agent|${child}|-1|`, `agent of ${child}, supplied here`));
+      const used = g.bus.map(() => new Set());
       g.devices.forEach(([kind, element, index, name, i]) => {
         if (kind in symbols) {
+          const corner = free(used[i], symbols[kind].slot);
           symbol(kind, at(i), `${kind}|${g.name}|${index}|${element}`, `${name || kind} of ${g.name}`,
-            { bus: `bus|${g.name}|${g.bus[i]}|` });
+            { corner, bus: `bus|${g.name}|${g.bus[i]}|` });
         }
       });
     });
