@@ -31,7 +31,7 @@ class Diversity(Section):
     noise_sigma: NonNegative = 0.25
     """Standard deviation of their fluctuation, relative."""
     noise_correlation_h: Positive = 1.0
-    """Time over which the fluctuation loses its memory."""
+    """Correlation time of the fluctuation."""
 
 
 class LoadsSection(Section):

@@ -21,7 +21,7 @@ class Costs(Section):
     loss_eur_per_mwh: NonNegative = 0.0
     """Price of losses in the objective of feeders."""
     terminal: Literal["initial", "value"] = "initial"
-    """Stored energy at the end of a horizon: at least the initial one, or a value."""
+    """Stored energy at the end of a horizon: at least the scenario's initial one, or a value."""
     terminal_value_eur_per_mwh: NonNegative = 0.0
     """That value, with `terminal = "value"`."""
     stored_energy_eur_per_mwh: NonNegative | None = None

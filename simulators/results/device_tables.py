@@ -67,7 +67,7 @@ DEVICE: Table[GridInterval] = table(
     number("limit_mw", "MW", "most that may be fed in of available power: the inverter's rating "
            "where the plan does not curtail", _column("limit_mw")),
     number("e_mwh", "MWh", "energy at the end of the interval", _column("e_mwh")),
-    number("soc_percent", "%", "state of charge at the end of the interval",
+    number("soc_percent", "%", "stored energy at the end of the interval, of the largest",
            _column("soc_percent")),
 )  # fmt: skip
 
