@@ -50,8 +50,8 @@ MIXTURES_EXHAUSTIVE = 256
 MIXTURE_CASES = 64
 HELD_VIOLATION_PU = 1e-6
 
-# recovery: loss price above the saving by burned power, EUR/MWh; tightening of limits beyond the
-# violation, p.u.; most decisions of a rung; first price of a cone gap in the convex-concave
+# recovery: loss price above the saving by fictitious losses, EUR/MWh; tightening of limits beyond
+# the violation, p.u.; most decisions of a rung; first price of a cone gap in the convex-concave
 # procedure (EUR/MWh) and its growth from one decision to the next; halvings of the share of the
 # feed-in that a schedule keeps
 LOSS_PRICE_MARGIN = 5.0

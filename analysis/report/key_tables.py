@@ -98,7 +98,7 @@ def _note(run: Run) -> str:
     supply = "Generated" if "transmission" in levels(run) else "Generated and net imported"
     text = (
         f"All grids with all their copies. {supply} energy is used, lost, or added to storage. "
-        "Self-consumption: share of the available feed-in that does not leave the feeders; "
+        "Self-consumption: share of the available energy that is fed in and not exported; "
         "self-sufficiency: share of their consumption that is not imported."
     )
     if len(run.grids) > 1:

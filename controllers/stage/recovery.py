@@ -180,7 +180,7 @@ class _Leader:
                 agent.reduction.network, agent.horizon.dt_h, agent.flows(self.now.point), price
             )
         elif rung == LIMITS:
-            # behind a tighter ceiling, power that is burnt makes room for power that is sold
+            # behind a tighter ceiling, fictitious losses make room for power that is sold
             self._price_losses(max(reward, float(np.max(forecast.export_eur_per_mwh))))
             flows, excess = self.now.plan.schedule.flows, Excess.of(self.now.certificate)
             assert flows is not None
