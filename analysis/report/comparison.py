@@ -112,7 +112,8 @@ def _below(lowest: float, rest: "pd.Series[float]") -> str:
 def _less(lowest: float, other: float) -> str:
     difference = other - lowest
     share = f" ({significant(100.0 * difference / abs(other), 2)} %)" if other else ""
-    return f"{difference:,.2f} EUR{share}"
+    amount = f"{difference:,.2f}" if abs(difference) >= 0.005 else significant(difference, 2)
+    return f"{amount} EUR{share}"
 
 
 def _proof(comparison: Comparison, basis: str, lowest: float) -> str:

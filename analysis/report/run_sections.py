@@ -247,7 +247,7 @@ def forecast(run: Run, when: Clock) -> Section | None:
         return None
     title = "Forecast and reality"
     if not forecasts.apart(run):
-        return Section(title, ("What the applied plans expected is what came: no forecast erred.",))
+        return Section(title, ("Loads, PV and exchange were as the applied plans expected.",))
     note = (
         "All feeders, all copies. Expected: by the plan that was applied in the interval; a plan "
         "that is not exact also expects losses that do not come."
