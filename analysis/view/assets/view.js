@@ -6,7 +6,7 @@
 (function () {
   "use strict";
 
-  const SETTLE_MS = 100;
+  const SETTLE_MS = 200;
   const vm = [], loading = [], exchange = []; // one Float32Array an interval, all grids
   const states = [], marks = []; // one text an interval, with a character for each grid
   let range = {}; // by grid: largest distance from 1 p.u., largest loading
