@@ -6,9 +6,6 @@ from datetime import datetime
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
-from stackelgrid.controllers.explanation import explanation, severity
-from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE, exactness_asked
-
 if TYPE_CHECKING:
     from stackelgrid.controllers.decision import Decision
     from stackelgrid.scenarios.build.system import BuiltScenario
@@ -164,12 +161,17 @@ def decision_progress(decision: "Decision") -> DecisionProgress | None:
 
 def worst_verdict(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return the worst verdict of the plans of feeders; empty without a certificate."""
+    # NumPy, which a command line that only prints its help should not load
+    from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE, exactness_asked
+
     found = {r["verdict"] for r in rows if exactness_asked(r["level"])}
     return next((v for v in (INFEASIBLE, FEASIBLE, EXACT) if v in found), "")
 
 
 def worst_grid(rows: Sequence[Mapping[str, Any]]) -> GridTrouble | None:
     """Return the grid with the largest realised violation, else the worst plan, else None."""
+    from stackelgrid.controllers.explanation import explanation, severity  # NumPy
+
     worst = max(rows, key=severity)
     good = severity(worst)[0] == 0
     return None if good else GridTrouble(worst["grid"], explanation(worst))
