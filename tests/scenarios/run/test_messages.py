@@ -187,7 +187,7 @@ def test_two_stages_negotiate_one_after_the_other(day):
     first = day("levels", "", "time.intervals=2")
     second = day("levels", "", "time.intervals=2", messages=False)
     assert_same_tables(second[0].tables, first[0].tables, OWN_TABLES)
-    for follower, members in (("mv1", AGENTS), ("tn", ("mv2", "mv1"))):
+    for follower, members in (("mv1", AGENTS), ("tn", ("mv1", "mv2"))):
         for number, one in enumerate(negotiations(first, follower)):
             assert one.committed == f"{number}.0"
             assert one.confirmed == members
