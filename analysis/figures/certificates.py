@@ -70,10 +70,9 @@ def _strip(run: Run, codes: dict[str, list[int]], texts: dict[str, list[str]]) -
     figure = new_figure(
         when, "grid", height=130 + 22 * len(rows), hovermode="closest", plot_bgcolor="#ffffff"
     )
-    length = float((when.edges[1] - when.edges[0]) / np.timedelta64(1, "ms"))
     cells = {
         "x0": when.middles[0],
-        "dx": length,  # one cell alone has its width from here only
+        "dx": when.step_ms,  # one cell alone has its width from here only
         "xgap": 0.5,
         "ygap": 3,
         "text": [texts[row] for row in rows],

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import faded, interval_bars, new_figure, steps
-from stackelgrid.analysis.results.axes import Clock, by_grid, clock
+from stackelgrid.analysis.results.axes import Clock, by_grid, clock, root_of
 from stackelgrid.analysis.results.baseline import compared_with
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers.devices.registry import kinds
@@ -62,7 +62,7 @@ class CostParts:
 def cost_parts(run: Run) -> CostParts:
     """Return the costs of the root and of the grids below it by kind, and their payments to it."""
     when = clock(run)
-    root = next(grid for grid in run.grids.values() if not grid.parent)
+    root = root_of(run)
     below = [name for name in run.grids if name != root.name]
     follower, leaders = {}, {}
     for name, (column, _) in own_costs().items():
@@ -88,11 +88,11 @@ def cost_sides(run: Run) -> pd.DataFrame:
     parents = {grid.name: grid.parent or "" for grid in run.grids.values()}
     own: Any = sum(by_grid(run, column, when).fillna(0.0) for column, _ in own_costs().values())
     paid = by_grid(run, "boundary_eur", when)
-    root = next(name for name, parent in parents.items() if not parent)
-    follower = own[root].to_numpy()
-    if run.grids[root].level != "transmission":  # a transmission grid buys nothing
-        follower = follower + paid[root].to_numpy()
-    below = [name for name in parents if name != root]
+    root = root_of(run)
+    follower = own[root.name].to_numpy()
+    if root.level != "transmission":  # a transmission grid buys nothing
+        follower = follower + paid[root.name].to_numpy()
+    below = [name for name in parents if name != root.name]
     sides = split_costs(
         parents,
         {name: own[name].to_numpy() for name in below},

@@ -83,6 +83,13 @@ def state_cells(
     return {"type": "heatmap", "y": list(rows), "z": states, **look, **own}
 
 
+def color_bar(title: str = "", **own: Any) -> dict[str, Any]:
+    """Return a horizontal bar of colours, as Plotly's JSON, with own entries added."""
+    font = {"size": 11}
+    above = {"title": {"text": title, "side": "top", "font": font}} if title else {}
+    return {"orientation": "h", "thickness": 10, "tickfont": font, **above, **own}
+
+
 def wide(
     run: Run, rows: pd.DataFrame, column: str, key: list[str], when: Clock
 ) -> tuple[Floats, Floats]:

@@ -46,10 +46,7 @@ def grid_map(network: pd.DataFrame, grid: str) -> GridMap:
     branches = own[own["element"].isin(["line", "trafo"])][
         ["element", "index", "name", "bus", "to_bus"]
     ].reset_index(drop=True)
-    heads = tuple(int(b) for b in own.loc[own["element"] == "ext_grid", "bus"])
-    graph = nx.Graph()
-    graph.add_nodes_from(int(b) for b in buses.index)
-    graph.add_edges_from(branches[["bus", "to_bus"]].to_numpy(int).tolist())
+    graph, heads = connections(network, grid)
     tree = nx.is_forest(graph)
     known = buses[["x", "y"]].notna().all(axis=1)
     surveyed = bool(not tree and known.mean() >= 0.5) and _spread(buses[known])
@@ -63,6 +60,16 @@ def grid_map(network: pd.DataFrame, grid: str) -> GridMap:
     buses["label"] = [str(bus) for bus in buses.index]
     buses["side"] = _sides(buses, graph, tree)
     return GridMap(buses, branches, tree, surveyed, heads)
+
+
+def connections(network: pd.DataFrame, grid: str) -> tuple[nx.Graph, tuple[int, ...]]:
+    """Return the graph of a grid, of lines and transformers, and the buses that supply it."""
+    own = network[network["grid"] == grid]
+    graph = nx.Graph()
+    graph.add_nodes_from(int(bus) for bus in own.loc[own["element"] == "bus", "index"])
+    ends = own.loc[own["element"].isin(["line", "trafo"]), ["bus", "to_bus"]]
+    graph.add_edges_from(ends.to_numpy(int).tolist())
+    return graph, tuple(int(bus) for bus in own.loc[own["element"] == "ext_grid", "bus"])
 
 
 def equal_grids(network: pd.DataFrame, grids: Sequence[str]) -> list[list[str]]:

@@ -9,7 +9,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.results.axes import Clock, clock, copies, grids_of
+from stackelgrid.analysis.figures.frame import color_bar
+from stackelgrid.analysis.figures.grid_map import connections
+from stackelgrid.analysis.results.axes import Clock, clock, grids_of, with_copies
 from stackelgrid.analysis.results.limits import band_of, bus_limits, has_network, with_limits
 from stackelgrid.analysis.run import Run
 from stackelgrid.profiles.arrays import Floats
@@ -69,7 +71,7 @@ def _figure(run: Run, names: list[str], most: int) -> go.Figure:
         shared_xaxes=True,
         row_heights=heights,
         vertical_spacing=_GAP_PX / total if len(names) > 1 else 0.0,
-        subplot_titles=[_title(run, name) if len(names) > 1 else "" for name in names],
+        subplot_titles=[with_copies(run, name) if len(names) > 1 else "" for name in names],
     )
     height = total + _MARGIN["t"] + _MARGIN["b"]
     figure.update_layout(style.layout(height=height, hovermode="closest", margin=_MARGIN))
@@ -84,11 +86,6 @@ def _figure(run: Run, names: list[str], most: int) -> go.Figure:
     return figure
 
 
-def _title(run: Run, name: str) -> str:
-    count = copies(run)[name]
-    return f"{name}, {count} copies" if count > 1 else name
-
-
 def closest_first(run: Run, names: list[str]) -> list[str]:
     """Return grids in the order of their least margin to a voltage limit."""
     if not has_network(run):
@@ -99,17 +96,14 @@ def closest_first(run: Run, names: list[str]) -> list[str]:
 
 def _bar(height: int) -> dict[str, Any]:
     """Colour bar above a plot of `height` px."""
-    return {
-        "orientation": "h",
-        "len": 1.0,
-        "y": 1.0 + 26.0 / height,
-        "yanchor": "bottom",
-        "ypad": 0,
-        "thickness": 10,
-        "tickvals": [-1.0, 0.0, 1.0],
-        "ticktext": ["lower limit", "1 p.u.", "upper limit"],
-        "tickfont": {"size": 11},
-    }
+    return color_bar(
+        len=1.0,
+        y=1.0 + 26.0 / height,
+        yanchor="bottom",
+        ypad=0,
+        tickvals=[-1.0, 0.0, 1.0],
+        ticktext=["lower limit", "1 p.u.", "upper limit"],
+    )
 
 
 def _cells(run: Run, grid: str, when: Clock, bar: dict[str, Any]) -> go.Heatmap:
@@ -121,10 +115,9 @@ def _cells(run: Run, grid: str, when: Clock, bar: dict[str, Any]) -> go.Heatmap:
     low, high = _limits(run, grid, table.index)
     middle = np.where((low < 1.0) & (high > 1.0), 1.0, 0.5 * (low + high))
     room = np.where(volts >= middle[:, None], (high - middle)[:, None], (middle - low)[:, None])
-    length = float((when.edges[1] - when.edges[0]) / np.timedelta64(1, "ms"))
     return go.Heatmap(
         x0=when.middles[0],
-        dx=length,
+        dx=when.step_ms,
         y=[f"{bus}" for bus in table.index],
         z=(volts - middle[:, None]) / room,
         customdata=volts,
@@ -161,16 +154,11 @@ def _order(run: Run, grid: str, buses: pd.Index) -> list[int]:
     known = [int(bus) for bus in buses]
     if not has_network(run):
         return sorted(known)
-    own = run.network[run.network["grid"] == grid]
-    graph = nx.Graph()
-    graph.add_nodes_from(sorted(known))
-    ends = own.loc[own["element"].isin(["line", "trafo"]), ["bus", "to_bus"]]
-    graph.add_edges_from(
-        (a, b) for a, b in ends.to_numpy(int).tolist() if a in graph and b in graph
-    )
-    heads = [int(bus) for bus in own.loc[own["element"] == "ext_grid", "bus"] if bus in graph]
+    whole, heads = connections(run.network, grid)
+    graph = nx.Graph(whole.subgraph(known))
+    graph.add_nodes_from(known)
     found: dict[int, None] = {}
     for start in (*heads, *sorted(known)):
-        if start not in found:
+        if start in graph and start not in found:
             found |= dict.fromkeys(nx.dfs_preorder_nodes(graph, start, sort_neighbors=sorted))
     return list(found)

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.figures.frame import legend_mark
+from stackelgrid.analysis.figures.frame import color_bar, legend_mark
 from stackelgrid.analysis.results.axes import Clock, by_grid, clock, copies
 from stackelgrid.analysis.results.limits import has_network, with_limits
 from stackelgrid.analysis.run import Run
@@ -178,15 +178,12 @@ def _traces(run: Run, places: _Places, supplied: "np.typing.NDArray[np.bool_]") 
             base=-places.level - _BAR / 2.0, hovertext=hover, showlegend=False,
             marker={
                 "cmin": 0.0, "cmax": _EASY_PU, "colorscale": _MARGINS, "line": {"color": style.INK},
-                "colorbar": {
-                    "title": {
-                        "text": "smallest distance to a voltage limit in p.u.", "side": "top",
-                        "font": {"size": 11},
-                    },
-                    "orientation": "h", "y": 0.0, "yanchor": "top", "thickness": 9, "len": 0.8,
-                    "tickfont": {"size": 11}, "tickvals": [0.0, 0.01, 0.02, 0.03, 0.04, _EASY_PU],
-                    "ticktext": ["0", "0.01", "0.02", "0.03", "0.04", "0.05 or more"],
-                },
+                "colorbar": color_bar(
+                    "smallest distance to a voltage limit in p.u.",
+                    y=0.0, yanchor="top", thickness=9, len=0.8,
+                    tickvals=[0.0, 0.01, 0.02, 0.03, 0.04, _EASY_PU],
+                    ticktext=["0", "0.01", "0.02", "0.03", "0.04", "0.05 or more"],
+                ),
             },
             hovertemplate="%{hovertext}<br>%{customdata[0]:.4f} to %{customdata[1]:.4f} p.u.<br>"
             "%{customdata[2]:.4f} p.u. to the nearest limit<extra></extra>",

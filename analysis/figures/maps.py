@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.figures.frame import marks
+from stackelgrid.analysis.figures.frame import color_bar, marks
 from stackelgrid.analysis.figures.grid_map import GridMap, grid_map
 from stackelgrid.analysis.results.limits import bus_limits, with_limits
 from stackelgrid.analysis.run import Run
@@ -112,17 +112,15 @@ def _buses(state: pd.DataFrame, span: float, found: GridMap) -> go.Scatter:
                 "color": edge,
                 "width": [2.5 if beyond else 0.8 for beyond in state["beyond"]],
             },
-            "colorbar": {
-                "title": {"text": "voltage in p.u.", "side": "top", "font": {"size": 11}},
-                "orientation": "h",
-                "y": -0.02,
-                "yanchor": "top",
-                "thickness": 9,
-                "len": 0.7,
-                "tickfont": {"size": 11},
-                "tickvals": [1.0 + share * span for share in (-1.0, -0.5, 0.0, 0.5, 1.0)],
-                "tickformat": ".3~f",
-            },
+            "colorbar": color_bar(
+                "voltage in p.u.",
+                y=-0.02,
+                yanchor="top",
+                thickness=9,
+                len=0.7,
+                tickvals=[1.0 + share * span for share in (-1.0, -0.5, 0.0, 0.5, 1.0)],
+                tickformat=".3~f",
+            ),
         },
         text=state["label"] if not small else _labels_of_ends(state, found),
         textposition=[_TEXT[side] for side in state["side"]],

@@ -25,6 +25,7 @@ from stackelgrid.analysis.results.axes import (
     copies,
     grids_of,
     levels,
+    root_of,
 )
 from stackelgrid.analysis.results.baseline import compared_with
 from stackelgrid.analysis.run import Run
@@ -152,7 +153,7 @@ def exchange(run: Run) -> go.Figure:
 
 def outer_feeders(run: Run) -> list[str]:
     """Return the feeders at the boundary of all feeders: below a transmission grid, or the root."""
-    root = next(grid for grid in run.grids.values() if not grid.parent)
+    root = root_of(run)
     if root.level != "transmission":
         return [root.name]
     return [grid.name for grid in run.grids.values() if grid.parent == root.name]

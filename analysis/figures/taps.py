@@ -4,9 +4,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
-from stackelgrid.analysis.figures.frame import new_figure
+from stackelgrid.analysis.figures.frame import color_bar, new_figure
 from stackelgrid.analysis.results.axes import by_grid, clock
 from stackelgrid.analysis.run import Run
+from stackelgrid.controllers.words import counted
 
 _CHANGER = "oltc"
 _ROW, _FRAME = 30, 130  # px of a grid, and of everything around them
@@ -28,17 +29,16 @@ def taps(run: Run) -> go.Figure:
     names = tap_changers(run)[::-1]  # the first grid on top
     table = by_grid(run, "tap_pos", when, weighted=False)[names]
     changes = (table.diff().iloc[1:] != 0.0).sum()
-    rows = [f"{name}, {_times(int(changes[name]))}" for name in names]
+    rows = [f"{name}, {counted(int(changes[name]), 'change')}" for name in names]
     values = table.to_numpy(np.float64).T
     reach = max(1.0, float(np.nanmax(np.abs(values), initial=1.0)))
     figure = new_figure(
         when, "grid", height=_FRAME + _ROW * len(rows), hovermode="closest", showlegend=False
     )
-    length = float((when.edges[1] - when.edges[0]) / np.timedelta64(1, "ms"))
     figure.add_trace(
         go.Heatmap(
             x0=when.middles[0],
-            dx=length,
+            dx=when.step_ms,
             y=rows,
             z=values,
             zmin=-reach,
@@ -46,22 +46,11 @@ def taps(run: Run) -> go.Figure:
             colorscale=style.TAP_SCALE,
             ygap=3,
             hovertemplate="%{y}, %{x|%H:%M}: tap %{z:d}<extra></extra>",
-            colorbar={
-                "title": {"text": "tap position", "side": "top", "font": {"size": 11}},
-                "orientation": "h",
-                "y": 1.0,
-                "yanchor": "bottom",
-                "len": 0.8,
-                "thickness": 10,
-                "tickfont": {"size": 11},
-                "tickvals": [-reach, 0.0, reach],
-            },
+            colorbar=color_bar(
+                "tap position", y=1.0, yanchor="bottom", len=0.8, tickvals=[-reach, 0.0, reach]
+            ),
         )
     )
     figure.update_yaxes(showgrid=False, ticks="", dtick=1)
     figure.update_xaxes(showgrid=False)
     return figure
-
-
-def _times(changes: int) -> str:
-    return "1 change" if changes == 1 else f"{changes} changes"

@@ -11,7 +11,7 @@ import numpy as np
 
 from stackelgrid.analysis.kpis.indicators import CONSUMERS, CURTAILED, STORES, TOTAL, UNITS
 from stackelgrid.analysis.kpis.runs import run_indicators
-from stackelgrid.analysis.results.axes import copies
+from stackelgrid.analysis.results.axes import copies, root_of
 from stackelgrid.analysis.results.findings import beyond_in_reality
 from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.controllers.devices.kind import DeviceKind
@@ -41,7 +41,7 @@ class _Indicators:
         frame = run_indicators(run, "", "")
         keys = zip(frame["grid"], frame["indicator"], strict=True)
         self._values = dict(zip(keys, frame["value"], strict=True))
-        root = next(grid for grid in run.grids.values() if not grid.parent)
+        root = root_of(run)
         # grid whose exchange is that of all feeders with the grid above them
         self.outer = TOTAL if root.level == "transmission" else root.name
 

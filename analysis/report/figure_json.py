@@ -11,8 +11,8 @@ from stackelgrid.analysis import style
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-# Plotly controls in a report: save a picture, and reset the view
-_CONFIG = {
+# Plotly controls of a figure: save a picture, and reset the view
+CONFIG = {
     "displaylogo": False,
     "responsive": True,
     "modeBarButtons": [["toImage", "resetScale2d"]],
@@ -24,7 +24,7 @@ def figure_json(figure: "Figure") -> str:
     from plotly.io.json import to_json_plotly
 
     content = _compact(figure.to_plotly_json())
-    return str(to_json_plotly({**content, "config": _CONFIG}))
+    return str(to_json_plotly({**content, "config": CONFIG}))
 
 
 def theme_json() -> str:

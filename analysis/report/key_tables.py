@@ -15,7 +15,7 @@ from stackelgrid.analysis.kpis.system import (
     key_figures,
 )
 from stackelgrid.analysis.report.page import ReportTable
-from stackelgrid.analysis.results.axes import levels
+from stackelgrid.analysis.results.axes import levels, root_of
 from stackelgrid.analysis.results.baseline import compared_with
 from stackelgrid.analysis.run import Run
 
@@ -84,7 +84,7 @@ def _change(words: str, eur: float, before: float) -> str:
 
 
 def _titles(run: Run) -> dict[str, str]:
-    root = next(grid for grid in run.grids.values() if not grid.parent)
+    root = root_of(run)
     outside = (
         f"Exchange of the feeders with {root.name}"
         if root.level == "transmission"

@@ -7,6 +7,7 @@ from stackelgrid.analysis.kpis.negotiation import cold_and_warm
 from stackelgrid.analysis.report.page import Chart, ReportTable, Section
 from stackelgrid.analysis.report.qualities import negotiation_charts
 from stackelgrid.analysis.report.run_tables import grid_table
+from stackelgrid.analysis.report.study import instead_of_mosek
 from stackelgrid.analysis.results.axes import Clock
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers.words import words
@@ -44,8 +45,7 @@ def time(run: Run, when: Clock) -> Section:
         f"Conic programs were solved by {words(solver['conic'])}, mixed-integer ones by "
         f"{words(solver['mixed_integer'])} ({solver['version']})."
     ]
-    if solver["fallback_reason"]:
-        text.append(f"They stand in for MOSEK: {solver['fallback_reason']}.")
+    text += instead_of_mosek(run.summary)
     notices = [str(e["text"]) for e in run.events if e.get("event") == "notice"]
     text += [_sentence(notice) for notice in notices if "MOSEK" not in notice]  # see above
     warnings = sum(e.get("event") == "warning" for e in run.events)

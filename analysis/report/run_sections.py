@@ -27,7 +27,7 @@ from stackelgrid.analysis.report.run_tables import (
     extremes_table,
     worst_table,
 )
-from stackelgrid.analysis.results.axes import LEVELS, Clock, copies, grids_of, levels
+from stackelgrid.analysis.results.axes import LEVELS, Clock, copies, grids_of, levels, with_copies
 from stackelgrid.analysis.results.baseline import compared_with, why_not_compared
 from stackelgrid.analysis.results.limits import has_network
 from stackelgrid.analysis.run import Run
@@ -152,20 +152,14 @@ def _heat(run: Run, level: str, note: str) -> Chart | Choice:
     title = f"Voltage of every bus, {LEVELS[level]}"
     if heat_map.stacked(run, level):
         return Chart.of(title, heat_map.voltage_heat_maps, run, level, note=note, wide=True)
-    count = copies(run)
     names = heat_map.shown_grids(run, level)
     left = len(grids_of(run, level)) - len(names)
     if left:
         note += f" {left} more grids are further from their limits."
     charts = tuple(
-        Chart.of(_with_copies(name, count[name]), heat_map.voltage_heat_map, run, name)
-        for name in names
+        Chart.of(with_copies(run, name), heat_map.voltage_heat_map, run, name) for name in names
     )
     return Choice(title, "Grid", charts, f"The closest to a limit is first. {note}")
-
-
-def _with_copies(name: str, copies: int) -> str:
-    return f"{name}, {copies} copies" if copies > 1 else name
 
 
 def grid_maps(run: Run, when: Clock) -> Section:

@@ -35,10 +35,14 @@ def facts_of(summary: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 def solver_sections(summary: Mapping[str, Any]) -> tuple[Section, ...]:
     """Return a last section with the reason why other solvers stand in for MOSEK, if they do."""
-    reason = str((summary.get("solver") or {}).get("fallback_reason") or "")
-    if not reason:
-        return ()
-    return (Section("Solvers", (f"They stand in for MOSEK: {reason}.",)),)
+    text = instead_of_mosek(summary)
+    return (Section("Solvers", text),) if text else ()
+
+
+def instead_of_mosek(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the sentence on the reason why other solvers stand in for MOSEK, if they do."""
+    reason = (summary.get("solver") or {}).get("fallback_reason")
+    return (f"They stand in for MOSEK: {reason}.",) if reason else ()
 
 
 def unfinished(summary: Mapping[str, Any], done: int, planned: int, what: str) -> list[str]:

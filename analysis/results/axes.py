@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stackelgrid.analysis.results.files import GridInfo
 from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.controllers.words import words
 
@@ -28,6 +29,11 @@ class Clock:
         """Middle of every interval."""
         middle: NDArray[np.datetime64] = self.edges[:-1] + np.diff(self.edges) // 2
         return middle
+
+    @property
+    def step_ms(self) -> float:
+        """Length of an interval in ms, Plotly's unit of time."""
+        return float((self.edges[1] - self.edges[0]) / np.timedelta64(1, "ms"))
 
     def text(self, interval: int) -> str:
         """Local time at which an interval starts, with the day where the run has several.
@@ -59,6 +65,11 @@ def levels(run: RunRecord) -> list[str]:
     return [level for level in LEVELS if level in present]
 
 
+def root_of(run: RunRecord) -> GridInfo:
+    """Grid without a grid above it."""
+    return next(grid for grid in run.grids.values() if not grid.parent)
+
+
 def grids_of(run: RunRecord, level: str) -> list[str]:
     """Grids of a level in the scenario's order."""
     return [grid.name for grid in run.grids.values() if grid.level == level]
@@ -72,6 +83,12 @@ def copies(run: RunRecord) -> dict[str, int]:
         return grid.multiplicity * (of(grid.parent) if grid.parent else 1)
 
     return {name: of(name) for name in run.grids}
+
+
+def with_copies(run: RunRecord, name: str) -> str:
+    """Name of a grid, with the number of its copies if there are several."""
+    count = copies(run)[name]
+    return f"{name}, {count} copies" if count > 1 else name
 
 
 def by_grid(run: RunRecord, column: str, when: Clock, *, weighted: bool = True) -> pd.DataFrame:

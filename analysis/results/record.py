@@ -65,6 +65,7 @@ class RunRecord:
         self.scenario, self._grids = run_scenario(self.directory)
         self._frames: dict[str, pd.DataFrame] = {}
         self._intervals: int | None = None  # first intervals of the tables, None for all
+        self._firsts: dict[int, Self] = {}
 
     def __repr__(self) -> str:
         done, planned = self.summary["intervals_done"], self.summary["intervals_planned"]
@@ -140,9 +141,11 @@ class RunRecord:
 
     def first(self, intervals: int) -> Self:
         """Return the run with the tables of its first intervals; its summary is of all of them."""
-        part = copy.copy(self)
-        part._frames, part._intervals = {}, intervals
-        return part
+        if intervals not in self._firsts:  # figures share its tables
+            part = copy.copy(self)
+            part._frames, part._intervals, part._firsts = {}, intervals, {}
+            self._firsts[intervals] = part
+        return self._firsts[intervals]
 
     def refreshed(self) -> Self:
         """Return the run as it is now."""

@@ -13,14 +13,11 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from plotly.offline import get_plotlyjs
 
+from stackelgrid.analysis.report.figure_json import CONFIG
+
 PLOTLY = "application/vnd.plotly.v1+json"
 CARDS = "<!-- cards -->"  # place of the cards in gallery/index.md
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_CONFIG = {
-    "displaylogo": False,
-    "responsive": True,
-    "modeBarButtons": [["toImage", "resetScale2d"]],
-}
 _CLEAR, _TOP_PX = "rgba(0,0,0,0)", 44  # background; margin above the plot, for the legend
 _SCRIPTS = (
     '<script src="../assets/plotly.min.js"></script>\n<script src="../hooks/gallery.js"></script>\n'
@@ -179,7 +176,7 @@ def _figure(content: dict[str, Any], figures: list[str]) -> str:
             axis["title"].setdefault("standoff", 10)
     height = int(layout.get("height", 360))
     number = len(figures)
-    own = {"data": content["data"], "layout": layout, "config": _CONFIG}
+    own = {"data": content["data"], "layout": layout, "config": CONFIG}
     figures.append(json.dumps(own, separators=(",", ":")).replace("</", "<\\/"))
     return (
         f'<p class="plot-title">{escape(title)}</p>\n<div class="plot" id="figure-{number}" '

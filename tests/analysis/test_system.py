@@ -152,23 +152,23 @@ def test_nothing_is_compared_with_a_run_of_other_intervals():
 def test_a_waterfall_leads_to_the_cost_of_the_summary(run, side, entry, compared):
     if not compared:
         run.baseline = None
-    told = run.summary["cost_eur"][entry] + (35.0 if side == "leaders" else 0.0)
+    cost_eur = run.summary["cost_eur"][entry] + (35.0 if side == "leaders" else 0.0)
     before = run.baseline.summary["cost_eur"][entry] if compared else 0.0
     steps = waterfall.waterfall_steps(run, side)
-    assert sum(step.eur for step in steps) == pytest.approx(told - before)
+    assert sum(step.eur for step in steps) == pytest.approx(cost_eur - before)
     figure = waterfall.waterfall(run, side)
     ends = {}
     for bar in figure.data:
         for y, x, base in zip(bar.y, bar.x, bar.base, strict=True):
             ends[y] = (base, base + x)
     *links, last = [ends[y] for y in sorted(ends)]
-    assert last == pytest.approx((0.0, told - before))
+    assert last == pytest.approx((0.0, cost_eur - before))
     if links:  # every step begins where the one before ends
         flat = [0.0, *(end for _, end in links)]
         np.testing.assert_allclose([begin for begin, _ in links], flat[:-1])
-        assert links[-1][1] == pytest.approx(told - before)
+        assert links[-1][1] == pytest.approx(cost_eur - before)
     texts = " ".join(figure.layout.yaxis.ticktext)
-    assert f"{told:,.2f} EUR" in texts
+    assert f"{cost_eur:,.2f} EUR" in texts
 
 
 def test_steps_of_a_waterfall_tell_who_pays(run):

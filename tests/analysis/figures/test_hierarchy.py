@@ -50,8 +50,8 @@ def test_a_grid_lies_below_the_one_that_supplies_it_and_within_its_width(figure)
 def test_exchange_counts_all_copies_and_points_where_power_flows(figure):
     exchange, _, arrows, numbers = figure.data[:4]
     by_text = dict(zip(exchange.hovertext, exchange.customdata, strict=True))
-    told = {text.split("</b>")[0].removeprefix("<b>"): p for text, p in by_text.items()}
-    assert told == pytest.approx({"mv1": 12.0, "lv1": 12.0, "mv2": -2.0})  # second interval
+    exchanges = {text.split("</b>")[0].removeprefix("<b>"): p for text, p in by_text.items()}
+    assert exchanges == pytest.approx({"mv1": 12.0, "lv1": 12.0, "mv2": -2.0})  # second interval
     powers = np.asarray(exchange.customdata)
     down = np.asarray(arrows.marker.symbol) == "triangle-down"
     np.testing.assert_array_equal(down, powers > 0)
