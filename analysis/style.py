@@ -78,6 +78,9 @@ DARK_SCALES: dict[Any, Any] = {
     ),
 }  # fmt: skip
 
+# units as figures write them
+UNIT_TEXTS = {"degC": "°C"}
+
 # margins of a figure without a legend on top
 BARE = {"l": 60, "r": 20, "t": 12, "b": 44}
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"

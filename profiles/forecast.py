@@ -3,7 +3,7 @@
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Protocol, Self
@@ -16,7 +16,7 @@ from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast_predictors import Predictor
 from stackelgrid.profiles.quantities import WithQuantities
-from stackelgrid.profiles.time_axis import Horizon, TimeAxis
+from stackelgrid.profiles.time_axis import Horizon, Over, TimeAxis
 
 PRICE = "price"  # beside the kinds of devices
 SeriesNames = Mapping[str, tuple[str, ...]]  # series of each kind of device
@@ -68,10 +68,14 @@ class ForecastSource(Protocol):
 
 @dataclass(frozen=True)
 class PerfectForecast:
-    """Forecast without error: the realised series, averaged over the steps."""
+    """Forecast without error: the realised series over the steps.
+
+    `over` names the series of which a step has another value than their mean.
+    """
 
     series: GridSeries
     horizon: Horizon
+    over: Mapping[str, Over] = field(default_factory=dict)
 
     def at(self, interval: int) -> GridForecast:
         """Return the forecast over the horizon; raises ProfileError beyond the series' end."""
@@ -79,7 +83,7 @@ class PerfectForecast:
         return GridForecast(
             average(s.import_eur_per_mwh, interval),
             average(s.export_eur_per_mwh, interval),
-            {name: average(values, interval) for name, values in s.devices.items()},
+            {n: average(v, interval, self.over.get(n, Over.MEAN)) for n, v in s.devices.items()},
         )
 
 
@@ -147,6 +151,7 @@ class UpdatedForecast:
     updates: intervals at which a forecast is issued.
     horizon: horizon of the forecasts.
     length: number n of intervals.
+    over: value over a step of the series that have another one than their mean.
     """
 
     devices: Mapping[str, Predictor]
@@ -155,6 +160,7 @@ class UpdatedForecast:
     updates: Updates
     horizon: Horizon
     length: int
+    over: Mapping[str, Over] = field(default_factory=dict)
 
     def at(self, interval: int) -> GridForecast:
         """Return the forecast over the horizon; raises ProfileError beyond the series' end."""
@@ -168,11 +174,13 @@ class UpdatedForecast:
         issue = self.updates.issue(interval)
 
         def predicted(predictor: Predictor) -> Floats:
-            return self.horizon.average(predictor.rows(issue, interval, covered), 0)
+            return predictor.rows(issue, interval, covered)
 
-        devices = {kind: predicted(predictor) for kind, predictor in self.devices.items()}
-        price = predicted(self.price)
-        return GridForecast(price[:, 0], price[:, 1], split_columns(devices, self.names))
+        rows = split_columns({k: predicted(p) for k, p in self.devices.items()}, self.names)
+        average = self.horizon.average
+        devices = {n: average(v, 0, self.over.get(n, Over.MEAN)) for n, v in rows.items()}
+        price = average(predicted(self.price), 0)
+        return GridForecast(price[:, 0], price[:, 1], devices)
 
 
 def columns_of(series: GridSeries, names: SeriesNames) -> dict[str, Floats]:

@@ -138,6 +138,25 @@ class OutlookWithErrors:
 
 
 @dataclass(frozen=True)
+class Sensitive:
+    """Outlook (n, columns) that changes by `slope` (n, columns) per unit of another quantity.
+
+    `of` predicts that quantity (n, 1), `assumed` (n, 1) is its value for which the outlook holds.
+    """
+
+    outlook: Floats = field(repr=False)
+    slope: Floats = field(repr=False)
+    assumed: Floats = field(repr=False)
+    of: Predictor
+
+    def rows(self, issue: int, first: int, count: int) -> Floats:
+        """Return the outlook at the predicted value."""
+        part = slice(first, first + count)
+        shift = self.of.rows(issue, first, count) - self.assumed[part]
+        return np.asarray(self.outlook[part] + self.slope[part] * shift)
+
+
+@dataclass(frozen=True)
 class SameTimeDayBefore:
     """Persistence of the daily course: the latest value observed at that time of a day.
 

@@ -199,6 +199,22 @@ def pv_fleet(
     return pv_systems(site, modules, axis, index)
 
 
+def south_window(site: Site, axis: TimeAxis, clear_sky_index: Floats) -> Floats:
+    """Return the irradiance on a vertical plane that faces the equator in W/m2, shape (n,).
+
+    site: place.
+    axis: time axis of n steps.
+    clear_sky_index: index (n,) in [0.05, 1.1].
+    """
+    sky = _sky(site, axis)
+    ghi, dni, dhi = _under_clouds(sky, clear_sky_index[:, None], 1)
+    plane = pvlib.irradiance.get_total_irradiance(
+        90.0, azimuth_to_equator(site.latitude), sky.zenith, sky.azimuth, dni, ghi, dhi,
+        dni_extra=sky.dni_extra, model="haydavies",
+    )["poa_global"]  # fmt: skip
+    return np.where(sky.up, np.maximum(plane, 0.0), 0.0)[:, 0]
+
+
 @functools.lru_cache(maxsize=16)
 def _sky(site: Site, axis: TimeAxis) -> _Sky:
     """Compute sun and clear sky once for all systems of a site."""

@@ -17,13 +17,15 @@ from stackelgrid.profiles.size_limits import FILE_BYTES, FILE_CELLS, QUANTITY
 from stackelgrid.profiles.stamps import iso, parse_stamps, require_equal_steps
 from stackelgrid.profiles.time_axis import TimeAxis
 
-SeriesUnit = Literal["mw", "eur_per_mwh", "factor"]
+SeriesUnit = Literal["mw", "eur_per_mwh", "factor", "c", "kg_per_mwh"]
 
 # factor from a column's unit to the wanted unit; pairs that are missing cannot be converted
 _CONVERSIONS = {
     "mw": {"mw": 1.0, "kw": 1e-3, "w": 1e-6},
     "eur_per_mwh": {"eur_per_mwh": 1.0},
     "factor": {"factor": 1.0},
+    "c": {"c": 1.0},
+    "kg_per_mwh": {"kg_per_mwh": 1.0, "g_per_kwh": 1.0},
 }
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,15 @@ from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 
 _MINUTE = pd.Timedelta(minutes=1)
+
+
+class Over(Enum):
+    """Value of a series over a step of several intervals."""
+
+    MEAN = "mean"
+    SUM = "sum"
+    LARGEST = "largest"
+    LAST = "last"
 
 
 @dataclass(frozen=True)
@@ -128,11 +138,15 @@ class Horizon:
         """Number of market intervals in each step, shape (T,)."""
         return self._counts.astype(np.intp)
 
-    def average(self, values: npt.ArrayLike, k: int) -> Floats:
+    def average(self, values: npt.ArrayLike, k: int, over: Over = Over.MEAN) -> Floats:
         """Average `values` over each step of the horizon that begins at interval `k`.
 
-        Shapes: (n, ...) to (T, ...), in the unit of `values`; the energy over the horizon is
-        kept. Raises ProfileError if `values` ends before the horizon does.
+        values: (n, ...), a value for each interval.
+        k: first interval of the horizon.
+        over: what a step has of its intervals instead of the mean.
+
+        Returns (T, ...) in the unit of `values`; the energy over the horizon is kept. Raises
+        ProfileError if `values` ends before the horizon does.
         """
         array = np.asarray(values, dtype=np.float64)
         require_count("Horizon.average", "k", k, 0)
@@ -143,7 +157,14 @@ class Horizon:
                 f"Horizon.average: values hold {given} intervals; interval {k} and a horizon of "
                 f"{self.intervals_covered} need {needed}"
             )
+        if over is Over.LARGEST:
+            return np.asarray(np.maximum.reduceat(array[k:needed], self._starts, axis=0))
+        if over is Over.LAST:
+            last: Floats = array[k + self._starts + self.intervals_per_step - 1]
+            return last.copy()
         sums: Floats = np.add.reduceat(array[k:needed], self._starts, axis=0)
+        if over is Over.SUM:
+            return sums
         sums /= self._counts.reshape((-1,) + (1,) * (array.ndim - 1))
         return sums
 

@@ -231,6 +231,22 @@ def has_devices(run: Run, kind: str, level: str) -> bool:
     return not devices_of(run, kind, grids_of(run, level)).empty
 
 
+def has_charge(run: Run, kind: str, grids: Sequence[str]) -> bool:
+    """Return True if devices of a kind in some grids have a state of charge."""
+    return bool(devices_of(run, kind, grids)["soc_percent"].notna().any())
+
+
+def band_of(run: Run, kind: str, column: str, level: str) -> go.Figure:
+    """Values of a column of a level's devices: bands of percentiles over devices and copies."""
+    when, own = clock(run), kind_named(kind)
+    rows = devices_of(run, kind, grids_of(run, level))
+    values, weights = wide(run, rows, column, ["grid", "element", "index"], when)
+    quantity = next(q for q in own.quantities if q.column == column)
+    unit = style.UNIT_TEXTS.get(quantity.unit, quantity.unit)
+    title = f"{quantity.meaning} in {unit}"
+    return band_figure(when, values, weights, own.colour, title, unit, 1, own.label)
+
+
 def trade(run: Run) -> go.Figure:
     """Draw purchases between prosumers, inside a feeder and across feeders, all copies, MW."""
     when = clock(run)

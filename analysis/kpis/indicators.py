@@ -14,7 +14,7 @@ from stackelgrid.simulators.results.totals import cost_sides
 TOTAL = "total"
 # kinds of devices whose feed-in can be curtailed, that store energy, and whose power is consumption
 CURTAILED = [k for k in kinds() if k.filling("available_mw")]
-STORES = [k for k in kinds() if k.filling("e_mwh")]
+STORES = [k for k in kinds() if k.filling("e_mwh") and not k.consumes]
 CONSUMERS = [k for k in kinds() if not k.injects and k not in STORES]
 # kinds whose feed-in is generation of their own
 GENERATORS = [k for k in kinds() if k.injects and k not in CURTAILED]

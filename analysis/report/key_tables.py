@@ -11,6 +11,7 @@ from stackelgrid.analysis.kpis.system import (
     EXCHANGE,
     LEADERS,
     LIMITS,
+    NEEDS,
     KeyFigure,
     key_figures,
 )
@@ -91,7 +92,8 @@ def _titles(run: Run) -> dict[str, str]:
         else "Exchange with the grid outside"
     )
     several = " of the whole system" if len(run.grids) > 1 else ""
-    return {ENERGY: f"Energy{several}", EXCHANGE: outside, COST: "Cost", LIMITS: "Limits"}
+    energy, needs = f"Energy{several}", "Needs that were not met"
+    return {ENERGY: energy, EXCHANGE: outside, COST: "Cost", NEEDS: needs, LIMITS: "Limits"}
 
 
 def _note(run: Run) -> str:

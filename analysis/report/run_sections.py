@@ -214,17 +214,29 @@ def storage(run: Run, when: Clock) -> Section | None:
     note = "At the end of each interval."
     for kind in power.stores():
         for level in levels(run):
-            if power.has_devices(run, kind.kind, level):
+            if power.has_charge(run, kind.kind, grids_of(run, level)):
                 title = f"State of charge, {kind.label}, {LEVELS[level]}"
                 charts.append(
                     Chart.of(title, power.state_of_charge, run, kind.kind, level, note=note)
                 )
-        names = [n for n in run.grids if len(power.devices_of(run, kind.kind, [n]))]
+        names = [n for n in run.grids if power.has_charge(run, kind.kind, [n])]
         each = tuple(Chart.of(name, power.charge_by_device, run, kind.kind, name) for name in names)
         if each:
             title = f"State of charge of each device, {kind.label}"
             charts.append(Choice(title, "Grid", each, note))
     return Section("State of charge", (), tuple(charts)) if charts else None
+
+
+def conditions(run: Run, when: Clock) -> Section | None:
+    """Build the section on further conditions of devices, such as room temperatures."""
+    charts = []
+    for kind, level in product(kinds(), levels(run)):
+        if power.has_devices(run, kind.kind, level):
+            for column in kind.bands:
+                title = f"{kind.label.capitalize()}, {LEVELS[level]}"
+                chart = Chart.of(title, power.band_of, run, kind.kind, column, level, wide=True)
+                charts.append(chart)
+    return Section("Comfort", (), tuple(charts)) if charts else None
 
 
 def tap_changers(run: Run, when: Clock) -> Section | None:
@@ -296,6 +308,7 @@ SECTIONS: tuple[SectionOf, ...] = (
     grid_maps,
     loadings,
     storage,
+    conditions,
     tap_changers,
     forecast,
     certificate,

@@ -1,12 +1,14 @@
 """Leader together with its follower's constraints, without the follower's optimality."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import block_array, block_diag, csc_array, csr_array
 
+from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.compile.rows import NamePart, RowNames
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, stacked_rows
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Varying, stacked_rows
 from stackelgrid.profiles.arrays import Floats
 
 
@@ -51,7 +53,20 @@ class PrimalForm:
             rare=np.concatenate(
                 [self._leader_rows[leader.rare], self._follower_rows[follower.rare]]
             ),
+            varying=self._varying(),
+            steps=leader.steps,
         )
+
+    def _varying(self) -> Varying | None:
+        """Return the leader's entries that depend on data; a follower has none."""
+        found, below = self.leader.varying, self.follower.b_parameters.shape[1]
+        if self.follower.varying is not None:
+            raise ModelError("data may not be coefficients of a follower's rows")
+        if found is None:
+            return None
+        m = found.of_parameters
+        wide = csr_array((m.data, m.indices, m.indptr), shape=(m.shape[0], m.shape[1] + below))
+        return replace(found, rows=self._leader_rows[found.rows], of_parameters=wide)
 
     def data(self, leader: ProgramData, parameters: Floats) -> ProgramData:
         """Vectors of one instance; `parameters` are the follower's without the leader's share."""
@@ -59,7 +74,8 @@ class PrimalForm:
         b = np.concatenate([leader.b, below.b])[self._order]
         above_weight, below_weight = self.weights
         q = np.concatenate([above_weight * leader.q, below_weight * below.q])
-        return ProgramData(q, b, above_weight * leader.offset + below_weight * below.offset)
+        offset = above_weight * leader.offset + below_weight * below.offset
+        return ProgramData(q, b, offset, coefficients=leader.coefficients)
 
     def row_names(self, leader: Sequence[str], follower: Sequence[str]) -> RowNames:
         """Names of the program's rows from those of its two parts."""

@@ -101,6 +101,7 @@ class Batteries(DeviceKind):
     cost_meaning: ClassVar[str] = "battery wear"
     snaps: ClassVar[tuple[Snap, ...]] = (Snap("mode", ("charge",), ("discharge",)),)
     data: ClassVar[tuple[str, ...]] = ("energy_initial", "energy_terminal")
+    chained: ClassVar[tuple[str, ...]] = ("energy",)
     prosumer: ClassVar[bool] = True
     sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {
         "batteries": (tuple[BatterySection, ...], ())

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stackelgrid.controllers.devices.elements import NetElements
     from stackelgrid.controllers.devices.placement import Placed, Placing, SeriesMaker
     from stackelgrid.profiles.forecast import GridForecast
+    from stackelgrid.profiles.forecast_predictors import Predictor
 
 Arrays = Mapping[str, Floats]
 
@@ -44,15 +45,19 @@ class Curtailed(NamedTuple):
 
 
 class Snap(NamedTuple):
-    """Rule to round a binary: 1 where the first variables exceed the second ones.
+    """Rule to round a binary: 1 where the first variables reach the second ones.
 
     binary: name of the binary variable.
     first, second: names of the variables that are compared.
+    threshold: attribute (devices,) in MW by which the first ones must exceed the second ones.
+    counted: whether the binary is an event, whose sum over the steps is rounded instead.
     """
 
     binary: str
     first: tuple[str, ...]
     second: tuple[str, ...]
+    threshold: str = ""
+    counted: bool = False
 
 
 class DeviceOptions(Protocol):
@@ -82,6 +87,8 @@ class DeviceKind(ABC):
     colour: ClassVar[str] = "#999999"  # in plots
     symbol: ClassVar[str] = ""  # on maps: diamond, triangle or square; empty for none
     one_by_one: ClassVar[bool] = False  # plots show the power of each device
+    consumes: ClassVar[bool] = False  # energy it stores is used, not given back
+    bands: ClassVar[tuple[str, ...]] = ()  # columns of the table `device` that plots show
     quantities: ClassVar[tuple[Quantity, ...]]
     cost_column: ClassVar[str] = ""  # column of the table `interval` with the cost in EUR
     cost_label: ClassVar[str] = ""  # of that cost, in plots
@@ -89,10 +96,13 @@ class DeviceKind(ABC):
     limits: ClassVar[Mapping[str, tuple[str, str]]] = {}  # rows and bounds: words and unit
     snaps: ClassVar[tuple[Snap, ...]] = ()
     data: ClassVar[tuple[str, ...]] = ()  # variables of the model that hold data
+    chained: ClassVar[tuple[str, ...]] = ()  # variables that enter the equations of the next step
     prosumer: ClassVar[bool] = False  # a bus with such a device may trade
     transmission: ClassVar[bool] = False  # accepted on a transmission network
     # sections of a grid in a scenario by key: type and default, as fields of a pydantic model
     sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {}
+    # keys of the section `deviations` of a scenario, likewise
+    deviations: ClassVar[Mapping[str, tuple[Any, Any]]] = {}
 
     if TYPE_CHECKING:  # fields or properties of the subclasses, (devices,)
 
@@ -133,6 +143,33 @@ class DeviceKind(ABC):
         placed: the devices by section, as returned by `place`.
         """
         return {}
+
+    def realised(
+        self, maker: "SeriesMaker", placed: "tuple[Placed, ...]", deviations: Any
+    ) -> dict[str, Floats]:
+        """Return those series (n, devices) of this kind that deviate from their profiles.
+
+        maker: data as for `series`, at the realised outdoor temperature.
+        placed: the devices by section.
+        deviations: section `deviations` of the scenario.
+        """
+        return {}
+
+    def predictor(
+        self,
+        maker: "SeriesMaker",
+        placed: "tuple[Placed, ...]",
+        expected: Floats,
+        realised: Floats,
+        outdoor: "Predictor",
+    ) -> "Predictor | None":
+        """Return the forecast of this kind's series, side by side; None if they are known.
+
+        maker, placed: data as for `series`.
+        expected, realised: series (n, columns).
+        outdoor: forecast of the outdoor temperature (n, 1).
+        """
+        return None
 
     @classmethod
     def has_clear_sky(cls, placed: "tuple[Placed, ...]") -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stackelgrid.profiles.clouds import CloudModel
     from stackelgrid.profiles.site import Site
     from stackelgrid.profiles.time_axis import TimeAxis
+    from stackelgrid.profiles.trips import Trip
 
 Phase = Literal["a", "b", "c", "abc"]
 
@@ -100,6 +101,7 @@ class SeriesMaker(Protocol):
     site: "Site"
     clouds: "CloudModel"
     regional: Floats  # clear-sky index of the region (n,)
+    temperature: Floats  # outdoors (n,), degrees Celsius
 
     def sections(self, key: str) -> Any:
         """Return the grid's section or sections under a key of the scenario."""
@@ -112,6 +114,11 @@ class SeriesMaker(Protocol):
 
     def factors(self, key: str, file: str, names: Sequence[str], nominal_mw: Floats) -> Floats:
         """Return factors (n, devices) of the nominal power from a file; raises ProfileError."""
+
+    def trips(
+        self, key: str, file: str, names: Sequence[str], capacity_mwh: Floats
+    ) -> "dict[str, tuple[Trip, ...]]":
+        """Return the trips of vehicles from a file; raises ProfileError."""
 
     def where(self, key: str) -> str:
         """Return the full key of a section, for messages."""

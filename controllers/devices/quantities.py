@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Flag, auto
 
+from stackelgrid.profiles.time_axis import Over
+
 
 class Role(Flag):
     """Use of a quantity of devices."""
@@ -27,6 +29,8 @@ class Quantity:
     column: column of the table `device` that an output fills.
     variable: variable of the model that a plan is read from.
     total: meaning of the column of the table `interval` with the sum over the devices; "" for none.
+    over: value of a series over a step of several intervals.
+    lacked: what consumers did not get, in words, for key figures; "" for other quantities.
     """
 
     name: str
@@ -37,3 +41,5 @@ class Quantity:
     column: str = ""
     variable: str = ""
     total: str = ""
+    over: Over = Over.MEAN
+    lacked: str = ""

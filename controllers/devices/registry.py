@@ -8,15 +8,29 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from stackelgrid.controllers.devices.batteries import Batteries
+from stackelgrid.controllers.devices.heat_pumps import HeatPumps
 from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.loads import Loads
 from stackelgrid.controllers.devices.photovoltaics import Photovoltaics
 from stackelgrid.controllers.devices.quantities import Quantity, Role
+from stackelgrid.controllers.devices.tasks import Tasks
 from stackelgrid.controllers.devices.units import Units
+from stackelgrid.controllers.devices.vehicles import Vehicles
 from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.profiles.time_axis import Over
 
 GROUP = "stackelgrid.devices"
-SHIPPED: tuple[type[DeviceKind], ...] = (Loads, Photovoltaics, Batteries, Units)
+SHIPPED: tuple[type[DeviceKind], ...] = (
+    Loads,
+    Photovoltaics,
+    Batteries,
+    Units,
+    Vehicles,
+    HeatPumps,
+    Tasks,
+)
+# they claim elements of pandapower that are plain loads and storages for the others
+_SPECIFIC = (Vehicles, HeatPumps, Tasks)
 
 
 @cache
@@ -51,7 +65,8 @@ def kind_named(name: str) -> type[DeviceKind]:
 
 def claimants() -> tuple[type[DeviceKind], ...]:
     """Return the kinds in the order in which they claim elements: those of packages first."""
-    return (*kinds()[len(SHIPPED) :], *SHIPPED)
+    others = tuple(kind for kind in SHIPPED if kind not in _SPECIFIC)
+    return (*kinds()[len(SHIPPED) :], *_SPECIFIC, *others)
 
 
 def quantities() -> tuple[Quantity, ...]:
@@ -63,6 +78,13 @@ def quantities() -> tuple[Quantity, ...]:
 def costly() -> tuple[type[DeviceKind], ...]:
     """Return the kinds with a cost, in the order in which costs are summed: consumers first."""
     return tuple(sorted((k for k in kinds() if k.cost_column), key=lambda kind: kind.injects))
+
+
+@cache
+def series_over() -> dict[str, Over]:
+    """Return the value over a step of the series that have another one than their mean."""
+    series = (q for q in quantities() if Role.SERIES in q.roles)
+    return {q.name: q.over for q in series if q.over is not Over.MEAN}
 
 
 @cache

@@ -259,11 +259,18 @@ class FeederAgent:
     def snap_rules(self, variant: Variant = TARIFF) -> tuple[SnapRule, ...]:
         """Binaries by net direction: modes of devices, roles of the prosumers."""
         c = self.model(variant).columns
-        rules = [
-            SnapRule(c[s.binary], tuple(c[n] for n in s.first), tuple(c[n] for n in s.second))
-            for member in self.feeder.devices
-            for s in member.snaps
-        ]
+        rules = []
+        for member in self.feeder.devices:
+            for s in member.snaps:
+                if s.binary not in c:  # no device needs the binary
+                    continue
+                first, second = (tuple(c[n] for n in names) for names in (s.first, s.second))
+                threshold = None
+                if s.threshold:
+                    per_unit = getattr(member, s.threshold) / self.feeder.network.base_mva
+                    threshold = np.repeat(per_unit, self.horizon.length)
+                steps = self.horizon.length if s.counted else 0
+                rules.append(SnapRule(c[s.binary], first, second, threshold, steps))
         if "role" in c:
             rules.append(SnapRule(c["role"], (c["buy"],), (c["sell"],)))
         return tuple(rules)

@@ -106,7 +106,7 @@ class LeaderGroup:
     ) -> WarmStart | None:
         if not len(solution.x):
             return None
-        binding, prices = self._program.program.binding(solution.x, data.b), None
+        binding, prices = self._program.program.at(data).binding(solution.x, data.b), None
         prices, weight = self._program.prices(solution), 0.0
         if prices is not None:
             volume = float(self._program.traded(solution.x).max(initial=0.0))

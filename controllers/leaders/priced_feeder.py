@@ -94,4 +94,4 @@ class PricedFeeder:
             if name in columns:
                 q[columns[name]] += self.base * (price - penalty * target)
                 offset += float(0.5 * penalty @ target**2)
-        return ProgramData(q, data.b, offset)
+        return replace(data, q=q, offset=offset)

@@ -144,7 +144,9 @@ class ActiveNetworkLibrary:
         if key not in self.models:
             with PauseGC():  # a model consists of many objects that refer to each other
                 m = active_network_model(network, devices, load_bus, prosumers, dt_h, options)
-                compiled = compile_model(m, active_network_data(m))
+                compiled = compile_model(m, active_network_data(m), data_coefficients=True)
+            chained = [name for member in devices for name in member.chained]
+            compiled = compiled.with_steps(chained, len(dt_h))
             self.models[key] = compiled.with_rare(bounds=("current2", "v"))
         return self.models[key]
 

@@ -173,7 +173,8 @@ class ActiveNetwork(PricedFeeder):
                 whole, follower, self._link(follower), self._snap(), self.stage.settings.conic
             )
         search, one = self._searches[near], self._data(instance, offer, near)
-        data = ProgramData(self.multiplicity * one.q, one.b, self.multiplicity * one.offset)
+        weight = self.multiplicity
+        data = replace(one, q=weight * one.q, offset=weight * one.offset)
         # the others' exchange is part of the parameters, so what is paid is this network's payment
         solution = search.solve(data, offer.parameters, gap, _RELAXATIONS)
         report = search.report(solution, solution.objective / self.multiplicity)

@@ -1,7 +1,7 @@
 """Changes of an instance that keep its program's structure: added prices and tighter bounds."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -56,7 +56,7 @@ class Amendment:
                 # a bound row reads a x <= b with a single coefficient a
                 rows, limit = bounds.rows[at], sign * np.abs(bounds.values[at]) * values[there]
                 b[rows] = np.minimum(b[rows], limit)
-        return ProgramData(q, b, data.offset)
+        return replace(data, q=q, b=b)
 
 
 def _joined(

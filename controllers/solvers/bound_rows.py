@@ -34,7 +34,10 @@ class BoundRows:
     def __init__(self, program: ConicProgram) -> None:
         rows = csr_array(program.matrix)[: program.linear]
         rows.eliminate_zeros()
-        single = np.flatnonzero(np.diff(rows.indptr) == 1)
+        alone = np.diff(rows.indptr) == 1
+        if program.varying is not None:  # a coefficient that depends on data makes no bound
+            alone[program.varying.rows] = False
+        single = np.flatnonzero(alone)
         self.rows: Ints = single.astype(np.int64)
         self.columns: Ints = rows.indices[rows.indptr[single]].astype(np.int64)
         self.values: Floats = rows.data[rows.indptr[single]]

@@ -62,6 +62,12 @@ def check_data(program: ConicProgram, data: ProgramData, names: Sequence[str] | 
         raise ModelError(f"{row_name(row, names)}: right-hand side is {data.b[row]}")
     for column in np.flatnonzero(~np.isfinite(data.q)).tolist():
         raise ModelError(f"objective: coefficient of column {column} is {data.q[column]}")
+    if (data.coefficients is None) != (program.varying is None):
+        raise ModelError("data with coefficients go with a program that has such entries")
+    if data.coefficients is not None and program.varying is not None:
+        for at in np.flatnonzero(~np.isfinite(data.coefficients)).tolist():
+            row = int(program.varying.rows[at])
+            raise ModelError(f"{row_name(row, names)}: a coefficient is {data.coefficients[at]}")
     if not np.isfinite(data.offset):
         raise ModelError(f"objective: constant is {data.offset}")
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
-from scipy.sparse import csc_array, csr_array, vstack
+from scipy.sparse import coo_array, csc_array, csr_array, vstack
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import SolverError
@@ -31,6 +31,10 @@ class ConicProgram:
     must take integer values; their bounds are among the inequalities. A conic solver ignores them
     (then the program is its own relaxation), `misocp.py` does not. The inequalities in `rare`
     seldom bind: a solver may leave them out, check its solution and solve again with them.
+    `steps` holds for each step the columns that the next one depends on, such as stored energies: a
+    solver that eliminates the rest of each step first has less to factorise. Parameters may be
+    coefficients of linear rows, too: `varying` holds these entries, A their values at hand when the
+    program was compiled; `at(data)` is the program with those of `data`.
     """
 
     quadratic: csc_array
@@ -47,6 +51,8 @@ class ConicProgram:
     offset_quadratic: csr_array
     integer: Ints
     rare: Ints = field(default_factory=lambda: NO_ROWS)
+    varying: "Varying | None" = None
+    steps: tuple[Ints, ...] = ()
 
     @classmethod
     def constant(
@@ -174,6 +180,16 @@ class ConicProgram:
             q=self.q0 + self.q_parameters @ p,
             b=self.b0 - self.b_parameters @ p,
             offset=float(offset),
+            coefficients=None if self.varying is None else self.varying.values(p),
+        )
+
+    def at(self, data: "ProgramData") -> "ConicProgram":
+        """Return the program with the coefficients of an instance, constant."""
+        if data.coefficients is None:
+            return self
+        assert self.varying is not None
+        return replace(
+            self, matrix=self.varying.placed(self.matrix, data.coefficients), varying=None
         )
 
     def objective(self, x: Floats, data: "ProgramData") -> float:
@@ -211,16 +227,57 @@ class ConicProgram:
 
 
 @dataclass(frozen=True)
+class Varying:
+    """Entries of a program's matrix that depend on its parameters.
+
+    `rows` and `columns` (entries,) are in the order of the matrix, column by column; the values are
+    `constant + of_parameters p`. No cone and no integer column has such an entry.
+    """
+
+    rows: Ints
+    columns: Ints
+    constant: Floats
+    of_parameters: csr_array
+
+    def values(self, p: Floats) -> Floats:
+        """Values (entries,) at parameters p."""
+        return np.asarray(self.constant + self.of_parameters @ p)
+
+    def placed(self, matrix: csc_array, values: Floats) -> csc_array:
+        """Return a matrix, in which these entries are stored, with other values of them."""
+        data = matrix.data.copy()
+        data[self.places(matrix)] = values
+        return csc_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+    def stored(self, matrix: csc_array) -> csc_array:
+        """Return a matrix in which these entries are stored, zeros where it has none."""
+        entries, count = coo_array(matrix), len(self.rows)
+        at = (entries.coords[0], self.rows), (entries.coords[1], self.columns)
+        values = np.concatenate([entries.data, np.zeros(count)])
+        places = tuple(np.concatenate(pair) for pair in at)
+        return csc_array(coo_array((values, places), shape=matrix.shape))
+
+    def places(self, matrix: csc_array) -> Ints:
+        """Positions of the entries in a matrix that stores them, with sorted row indices."""
+        owner = np.repeat(np.arange(matrix.shape[1], dtype=np.int64), np.diff(matrix.indptr))
+        stored = owner * matrix.shape[0] + matrix.indices
+        at = np.searchsorted(stored, self.columns * matrix.shape[0] + self.rows)
+        return np.asarray(at, dtype=np.int64)
+
+
+@dataclass(frozen=True)
 class ProgramData:
     """The vectors of a program that change from one instance to the next.
 
     `binding` are rows of `rare` that are expected to bind; a solver may then begin with all rows.
+    `coefficients` are the values of the program's `varying` entries, None without such.
     """
 
     q: Floats
     b: Floats
     offset: float
     binding: Ints = field(default_factory=lambda: NO_ROWS)
+    coefficients: Floats | None = None
 
     @classmethod
     def without_objective(cls, b: Floats, variables: int) -> "ProgramData":

@@ -32,6 +32,7 @@ def conflicting_rows(
     """
     check_program(program, names)
     check_data(program, data, names)
+    program = program.at(data)
     bounds = BoundRows(program)
     crossed = _crossed_integer_bounds(program, data, bounds, names)
     if crossed:

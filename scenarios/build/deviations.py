@@ -20,6 +20,7 @@ from stackelgrid.profiles.forecast_table import QUANTITIES
 from stackelgrid.profiles.time_axis import TimeAxis
 from stackelgrid.scenarios.build.grids import BuiltGrid
 from stackelgrid.scenarios.build.random import generator
+from stackelgrid.scenarios.build.series import SeriesFactory
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.forecast import DeviationsSection, ForecastSection
 from stackelgrid.scenarios.schema.scenario import Scenario
@@ -138,22 +139,56 @@ def _correlation_from_file(path: Path, names: tuple[str, ...], where: str) -> Si
 
 @dataclass(frozen=True)
 class Reality:
-    """Realised series by grid, and their deviations from the profiles."""
+    """Realised series by grid, and their deviations from the profiles.
+
+    `outdoor_c` (n,) is the realised temperature, `temperature` its deviation, None without any.
+    """
 
     series: Mapping[str, GridSeries]
     paths: Mapping[Label, ErrorPath]
+    outdoor_c: Floats
+    temperature: ErrorPath | None = None
 
 
-def reality_of(scenario: Scenario, profiles: Profiles) -> Reality:
+def reality_of(scenario: Scenario, profiles: Profiles, factory: SeriesFactory) -> Reality:
     """Return the realised series: the profiles with the errors of the section `deviations`."""
     section = scenario.deviations
     if section is None:
-        return Reality(profiles.series, {})
+        return Reality(profiles.series, {}, factory.temperature)
     paths = error_paths(profiles, section, section.error_models, scenario.seed, "deviations")
-    return Reality({n: _realised(n, profiles, paths) for n in profiles.grids}, paths)
+    seed = scenario.seed if section.seed is None else section.seed
+    path = temperature_path(section.temperature_model, profiles.axis, seed, "deviations")
+    outdoor = factory.temperature + (0.0 if path is None else path.deviation)
+    real = factory.at_temperature(outdoor)
+    series = {n: _realised(n, profiles, paths, real, section) for n in profiles.grids}
+    return Reality(series, paths, outdoor, path)
 
 
-def _realised(name: str, profiles: Profiles, paths: Mapping[Label, ErrorPath]) -> GridSeries:
+def temperature_path(
+    model: ErrorModel | None, axis: TimeAxis, seed: int, purpose: str
+) -> ErrorPath | None:
+    """Return the error path of the temperature for a purpose; None without errors."""
+    if model is None or not model.errs:
+        return None
+    white = generator(seed, purpose, "temperature").standard_normal(axis.length)
+    return model.path(white, axis.step_h)
+
+
+def _realised(
+    name: str,
+    profiles: Profiles,
+    paths: Mapping[Label, ErrorPath],
+    real: SeriesFactory,
+    section: DeviationsSection,
+) -> GridSeries:
+    """Return the realised series of a grid.
+
+    name: grid.
+    profiles: expected series.
+    paths: deviations of loads, PV and prices.
+    real: maker of series at the realised temperature.
+    section: further deviations of kinds of devices.
+    """
     columns = columns_of(profiles.series[name], series_names())
     for quantity, label in labels_of(name).items():
         path = paths.get(label)
@@ -166,4 +201,13 @@ def _realised(name: str, profiles: Profiles, paths: Mapping[Label, ErrorPath]) -
             upper=profiles.upper(name, quantity),
         )  # fmt: skip
         columns[quantity] = values
-    return series_of(columns, series_names())
+    series = series_of(columns, series_names())
+    maker, placed = real.of(profiles.grids[name]), profiles.grids[name].placed
+    own: dict[str, Floats] = {}
+    for member in profiles.devices[name]:
+        own |= member.realised(maker, placed.get(member.kind, ()), section)
+    if not own:
+        return series
+    return GridSeries(
+        series.import_eur_per_mwh, series.export_eur_per_mwh, {**series.devices, **own}
+    )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.controllers.devices.devices import Devices
-from stackelgrid.controllers.devices.registry import series_names
+from stackelgrid.controllers.devices.registry import series_names, series_over
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast import (
@@ -42,6 +42,7 @@ from stackelgrid.scenarios.build.deviations import (
     error_paths,
     labels_of,
     reality_of,
+    temperature_path,
 )
 from stackelgrid.scenarios.build.grids import BuiltGrid
 from stackelgrid.scenarios.build.series import SeriesFactory
@@ -79,11 +80,12 @@ def build_world(
     series = {name: factory.series(grids[name], devices[name]) for name in grids}
     names = tuple(grid.name for grid in scenario.grids)
     profiles = Profiles(names, axis, grids, devices, series, folder)
-    reality = reality_of(scenario, profiles)
+    reality = reality_of(scenario, profiles, factory)
     section = scenario.forecast
     forecasts: dict[str, ForecastSource] = {}
     if section is None or set(section.models.values()) == {"perfect"}:
-        forecasts = {n: PerfectForecast(s, horizon) for n, s in reality.series.items()}
+        over = series_over()
+        forecasts = {n: PerfectForecast(s, horizon, over) for n, s in reality.series.items()}
         peaks = {n: _peak(s.load_p_mw, None) for n, s in series.items()}
         return World(reality.series, forecasts, peaks)
     sources = _ForecastFactory(scenario, section, factory, horizon, profiles, reality)
@@ -126,6 +128,7 @@ class _ForecastFactory:
         self._scenario, self._section, self._factory = scenario, section, factory
         self._horizon, self._profiles, self._reality = horizon, profiles, reality
         self._errors = self._error_paths()
+        self._outdoor = self._temperature()
         self._updates = _updates(section, profiles.axis)
         self._table = self._read_table() if "file" in section.models.values() else None
         past = "persistence" in section.models.values()
@@ -138,15 +141,39 @@ class _ForecastFactory:
         found = {k: self._partly(name, k, expected[k], realised[k]) for k in expected}
         price, length = found.pop(PRICE), self._profiles.axis.length
         names, horizon = series_names(), self._horizon
-        return UpdatedForecast(found, price, names, self._updates, horizon, length)
+        over = series_over()
+        return UpdatedForecast(found, price, names, self._updates, horizon, length, over)
 
     def _partly(self, name: str, k: str, expected: Floats, realised: Floats) -> Predictor:
-        """Return the predictor of a quantity; constant powers, other kinds of device are known."""
+        """Return the predictor of a quantity; constant powers are known."""
         at = self._profiles.with_errors(name, k)
-        if k not in QUANTITIES or not at.any():
+        if k not in QUANTITIES:
+            return self._of_kind(name, k, expected, realised)
+        if not at.any():
             return Known(realised)
         predictor = self._predictor(name, k, expected[:, at], realised[:, at])
         return predictor if at.all() else PartlyKnown(realised, at, predictor)
+
+    def _of_kind(self, name: str, k: str, expected: Floats, realised: Floats) -> Predictor:
+        """Return the predictor that a kind of device brings; without one its series is known."""
+        member, grid = self._profiles.devices[name].of(k), self._profiles.grids[name]
+        if member is None or not len(member.index):
+            return Known(realised)
+        maker, placed = self._factory.of(grid), grid.placed.get(k, ())
+        found = member.predictor(maker, placed, expected, realised, self._outdoor)
+        return found or Known(realised)
+
+    def _temperature(self) -> Predictor:
+        """Return the predictor (n, 1) of the outdoor temperature."""
+        section, reality = self._section, self._reality
+        outlook, real = self._factory.temperature[:, None], reality.outdoor_c[:, None]
+        seed = self._scenario.seed if section.seed is None else section.seed
+        axis, strayed = self._profiles.axis, reality.temperature
+        errors = temperature_path(section.temperature_model, axis, seed, "forecast")
+        if strayed is None:
+            return OutlookWithErrors(outlook, False, errors)
+        observed = Observed(real, outlook, strayed.kept, relative=False)
+        return OutlookWithErrors(outlook, False, errors, observed)
 
     def _predictor(self, name: str, k: str, expected: Floats, realised: Floats) -> Predictor:
         """Return the predictor of a grid's quantity from its profile and realised series."""

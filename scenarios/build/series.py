@@ -1,5 +1,6 @@
 """Build the series of every grid of a scenario: devices and tariffs."""
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from stackelgrid.profiles.prices import (
 )
 from stackelgrid.profiles.site import Site
 from stackelgrid.profiles.sources import read_factors, read_series
+from stackelgrid.profiles.temperature import TemperatureModel
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
+from stackelgrid.profiles.trips import Trip, read_trips
 from stackelgrid.scenarios.build.grids import BuiltGrid
 from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.errors import ScenarioError
@@ -78,7 +81,33 @@ class SeriesFactory:
         self.regional = regional_clear_sky_index(
             axis, self.clouds, self.variation("sky") or generator(scenario.seed, "sky")
         )
+        self.temperature = self._temperature()
         self._tariffs: dict[str, Tariff] = {}
+
+    def at_temperature(self, outdoor_c: Floats) -> "SeriesFactory":
+        """Return the factory with another outdoor temperature (n,)."""
+        other = copy.copy(self)
+        other.temperature = outdoor_c
+        return other
+
+    def _temperature(self) -> Floats:
+        """Return the outdoor temperature (n,) in degrees Celsius."""
+        section, axis = self.scenario.weather.temperature, self.axis
+        if section is None:
+            return np.full(axis.length, self.scenario.site.ambient_c)
+        if section.file is not None:
+            zone = self.scenario.time.timezone
+            try:
+                frame = read_series(self.folder / section.file, axis, "c", ["outdoor_c"], zone)
+            except ProfileError as error:
+                raise ScenarioError(f"weather.temperature.file: {error}") from error
+            return frame["outdoor_c"].to_numpy(np.float64)
+        assert section.mean_c is not None
+        model = TemperatureModel(
+            section.mean_c, section.daily_range_k, section.sigma_k, section.correlation_h
+        )
+        rng = self.variation("temperature") or generator(self.scenario.seed, "temperature")
+        return model.series(axis, rng)
 
     def series(self, grid: BuiltGrid, devices: Devices) -> GridSeries:
         """Return the series of one grid in the order of its devices."""
@@ -136,6 +165,7 @@ class GridSeriesMaker:
         self._factory, self._section = factory, section
         self.axis, self.site = factory.axis, factory.site
         self.clouds, self.regional = factory.clouds, factory.regional
+        self.temperature = factory.temperature
 
     def sections(self, key: str) -> Any:
         """Return the grid's section or sections under a key of the scenario."""
@@ -154,6 +184,16 @@ class GridSeriesMaker:
         factory, zone = self._factory, self._factory.scenario.time.timezone
         try:
             return read_factors(factory.folder / file, self.axis, names, nominal_mw, zone)
+        except ProfileError as error:
+            raise ProfileError(f"{self.where(key)}.file: {error}") from error
+
+    def trips(
+        self, key: str, file: str, names: Sequence[str], capacity_mwh: Floats
+    ) -> dict[str, tuple[Trip, ...]]:
+        """Return the trips of vehicles from a file; raises ProfileError."""
+        factory, zone = self._factory, self._factory.scenario.time.timezone
+        try:
+            return read_trips(factory.folder / file, names, capacity_mwh, zone)
         except ProfileError as error:
             raise ProfileError(f"{self.where(key)}.file: {error}") from error
 

@@ -114,7 +114,7 @@ def stored_energy(built: BuiltScenario, rows: Rows) -> dict[str, Any]:
     `rows` are those of the table `interval`.
     """
     grids = {}
-    stored = [q.name for q in quantities() if Role.STATE in q.roles and q.unit == "MWh"]
+    stored = [q.name for q in quantities() if Role.STATE in q.roles and q.unit == "MWh" and q.total]
     for name, price in stored_energy_prices(built).items():
         initial = built.devices[name].initial
         start = sum(float(initial[q].sum()) for q in stored)

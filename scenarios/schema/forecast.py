@@ -1,10 +1,11 @@
 """Sections `forecast` and `deviations`: forecasts of controllers, and realised deviations."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, create_model, model_validator
 
+from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast_correlation import correlation_matrix
 from stackelgrid.profiles.forecast_errors import ErrorModel
@@ -83,6 +84,19 @@ class PriceErrorSection(Section):
         return ErrorModel(std, self.lead_h, self.phi, bias).scaled(level)
 
 
+class TemperatureErrorSection(Section):
+    """Errors of the outdoor temperature in K, the same at all grids."""
+
+    std_k: NonNegative = 0.0
+    lead_h: Positive = 24.0
+    phi: Share = 0.97
+    bias_k: Finite = 0.0
+
+    def error_model(self, level: float) -> ErrorModel:
+        """Error model at an error level."""
+        return ErrorModel(self.std_k, self.lead_h, self.phi, self.bias_k).scaled(level)
+
+
 class ForecastQuantity(ErrorSection):
     """Forecast of loads or PV; `model` and `persistence` override those of the section."""
 
@@ -131,6 +145,8 @@ class ForecastSection(Section):
     """Errors of PV."""
     price: ForecastPrice = ForecastPrice()
     """Errors of prices."""
+    temperature: TemperatureErrorSection = TemperatureErrorSection()
+    """Errors of the outdoor temperature."""
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -155,6 +171,12 @@ class ForecastSection(Section):
         return {q: getattr(self, q).model or self.model for q in QUANTITIES}
 
     @property
+    def temperature_model(self) -> ErrorModel | None:
+        """Errors of the temperature at the section's level; None for models without errors."""
+        errs = self.model == "autoregressive"
+        return self.temperature.error_model(self.level) if errs else None
+
+    @property
     def error_models(self) -> dict[str, ErrorModel | None]:
         """Errors of each quantity at the section's level; None for models without errors."""
         return {
@@ -163,7 +185,7 @@ class ForecastSection(Section):
         }
 
 
-class DeviationsSection(Section):
+class _DeviationsSection(Section):
     """Deviations of the realised series from the profiles.
 
     `level` multiplies all standard deviations and biases; `seed` defaults to the scenario's.
@@ -181,11 +203,29 @@ class DeviationsSection(Section):
     """Deviations of PV."""
     price: PriceErrorSection = PriceErrorSection()
     """Deviations of prices."""
+    temperature: TemperatureErrorSection = TemperatureErrorSection()
+    """Deviations of the outdoor temperature."""
 
     @property
     def error_models(self) -> dict[str, ErrorModel | None]:
         """Errors of each quantity at the section's level."""
         return {q: getattr(self, q).error_model(self.level) for q in QUANTITIES}
+
+    @property
+    def temperature_model(self) -> ErrorModel:
+        """Errors of the temperature at the section's level."""
+        return self.temperature.error_model(self.level)
+
+
+if TYPE_CHECKING:
+    DeviationsSection = _DeviationsSection
+else:  # the kinds of devices bring their own deviations
+    DeviationsSection = create_model(
+        "DeviationsSection",
+        __base__=_DeviationsSection,
+        __doc__=_DeviationsSection.__doc__,
+        **{key: field for kind in kinds() for key, field in kind.deviations.items()},
+    )
 
 
 def check_updates(section: ForecastSection, interval_min: int) -> None:

@@ -12,6 +12,7 @@ from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.section import (
     Index,
     Name,
+    NonNegative,
     Positive,
     Section,
 )
@@ -49,11 +50,34 @@ class SiteSection(Section):
     """Temperature of the air, for PV modules."""
 
 
+class TemperatureSection(Section):
+    """Outdoor temperature: a daily course with slow weather changes, or a file."""
+
+    mean_c: Annotated[float, Field(ge=-60.0, le=60.0)] | None = None
+    """Mean of the run, degrees Celsius."""
+    daily_range_k: Annotated[float, Field(ge=0.0, le=60.0)] = 8.0
+    """Warmest less coldest hour of a mean day, K."""
+    sigma_k: Annotated[float, Field(ge=0.0, le=30.0)] = 0.0
+    """Standard deviation of slow weather changes, K."""
+    correlation_h: NonNegative = 48.0
+    """Their correlation time, h."""
+    file: str | None = None
+    """File with a column `outdoor_c` instead of `mean_c`."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.mean_c is None) == (self.file is None):
+            raise ValueError("exactly one of mean_c and file is accepted")
+        return self
+
+
 class Weather(Section):
-    """Sky of the day: `clear`, `sunny` (rare clouds) or `cloudy`."""
+    """Sky of the day: `clear`, `sunny` (rare clouds) or `cloudy`; outdoor temperature."""
 
     sky: Literal["clear", "sunny", "cloudy"] = "sunny"
     """Cloudless, rare clouds, or clouds."""
+    temperature: TemperatureSection | None = None
+    """Outdoor temperature; default: `site.ambient_c`, constant."""
 
 
 class SolverSection(Section):

@@ -1,6 +1,6 @@
 """Tables of a grid's devices in an interval, of their plans, and of their owners' trade."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +13,7 @@ from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.controllers.schedule import Schedule
 from stackelgrid.profiles.arrays import Floats
-from stackelgrid.simulators.results.columns import KEY, Table, count, label, number, table
+from stackelgrid.simulators.results.columns import KEY, Column, Table, count, label, number, table
 from stackelgrid.simulators.results.grid_interval import GENERATOR, SLACK, GridInterval
 
 # trades up to this size are numerical noise of a solver
@@ -46,6 +46,19 @@ def _reactive_power(s: GridInterval) -> Floats:
     return power
 
 
+_COMMON = (
+    "p_mw", "q_mvar", "asked_mw", "available_mw", "limit_mw", "e_mwh", "soc_percent",
+)  # fmt: skip
+
+
+def _own_columns() -> Iterator[Column[GridInterval]]:
+    """Yield the columns that a kind of device adds, empty for other kinds."""
+    for kind in kinds():
+        for q in kind.quantities:
+            if q.column and q.column not in _COMMON:
+                yield number(q.column, q.unit, f"{kind.label}: {q.meaning}", _column(q.column))
+
+
 DEVICE: Table[GridInterval] = table(
     "device",
     "One row for each device.",
@@ -69,6 +82,7 @@ DEVICE: Table[GridInterval] = table(
     number("e_mwh", "MWh", "energy at the end of the interval", _column("e_mwh")),
     number("soc_percent", "%", "stored energy at the end of the interval, of the largest",
            _column("soc_percent")),
+    *_own_columns(),
 )  # fmt: skip
 
 SCHEDULE = table(

@@ -5,6 +5,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
@@ -94,6 +95,10 @@ class CheckedBackend(ABC):
     ) -> MixedIntegerSolution:
         """Solve one instance to the relative gap; any exception of the solver becomes "failed"."""
         check_data(self.program, data, self.row_names)
+        if data.coefficients is not None:
+            constant = copy(self)
+            constant.program = self.program.at(data)
+            return constant.solve(replace(data, coefficients=None), gap, time_limit_s)
         started = time.perf_counter()
         try:
             claim = self.claim(data, gap, time_limit_s)

@@ -116,15 +116,15 @@ class MosekConicSolver:
         MOSEK solves to its own tolerances, whatever `tolerance` is.
         """
         check_data(self.program, data, None)
-        started = time.perf_counter()
+        started, program = time.perf_counter(), self.program.at(data)
         mosek = library()
         try:
             with mosek.Env() as env, env.Task() as task:
-                fill_task(task, self.program, data)
+                fill_task(task, program, data)
                 _parameters(mosek, task, 1, None)
                 task.putintparam(mosek.iparam.mio_mode, mosek.miomode.ignored)
                 task.optimize()
-                return read_conic(task, self.program, data, started)
+                return read_conic(task, program, data, started)
         except Exception as error:  # a foreign library may raise anything
             return Solution.without_values("failed", f"mosek: {reason(error)}")
 

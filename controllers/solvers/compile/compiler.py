@@ -29,6 +29,7 @@ from stackelgrid.controllers.solvers.compile.rows import (
     shifted_rows,
     stacked,
     unit_rows,
+    varying_entries,
 )
 from stackelgrid.controllers.solvers.conic import ConicProgram
 from stackelgrid.controllers.solvers.quadratics import convex
@@ -56,6 +57,17 @@ class CompiledModel:
     row_names: Sequence[str]
     maximise: bool
 
+    def with_steps(self, names: Sequence[str], steps: int) -> "CompiledModel":
+        """The same model with the columns by which a step depends on the one before.
+
+        names: variables (members, steps) that enter the equations of the next step, as far as the
+            model has them.
+        steps: number of steps.
+        """
+        found = [self.columns[n].reshape(-1, steps) for n in names if n in self.columns]
+        of_steps = tuple(np.concatenate([c[:, t] for c in found]) for t in range(steps))
+        return replace(self, program=replace(self.program, steps=of_steps if found else ()))
+
     def with_rare(self, bounds: Sequence[str] = (), rows: Sequence[str] = ()) -> "CompiledModel":
         """The same model, in whose program the bounds of variables and linear rows seldom bind."""
         found = BoundRows(self.program)
@@ -67,23 +79,35 @@ class CompiledModel:
 
 
 def compile_model(
-    model: Any, parameters: Sequence[Any] = (), *, check_convex: bool = True
+    model: Any,
+    parameters: Sequence[Any] = (),
+    *,
+    check_convex: bool = True,
+    data_coefficients: bool = False,
 ) -> CompiledModel:
-    """Compile a Pyomo ConcreteModel; `parameters` are Var components that hold data.
+    """Compile a Pyomo ConcreteModel.
+
+    model: the model.
+    parameters: Var components that hold data.
+    check_convex: whether a quadratic objective must be convex.
+    data_coefficients: whether data may be coefficients of continuous variables in linear
+        constraints; the reductions of a program count on the values at hand only for scaling.
 
     Accepts a linear or convex quadratic objective and linear, second-order-cone or convex
     quadratic constraints with constant coefficients. Raises ModelError, naming the component, for
     anything else (non-convex or non-polynomial terms, unbounded integers, products of data and
-    variables in constraints, non-finite data). Without `check_convex` any quadratic objective is
-    accepted.
+    variables in constraints, non-finite data).
     """
     with PauseGC():
-        return _Compiler(model, parameters, check_convex).compile()
+        return _Compiler(model, parameters, check_convex, data_coefficients).compile()
 
 
 class _Compiler:
-    def __init__(self, model: Any, parameters: Sequence[Any], check_convex: bool) -> None:
+    def __init__(
+        self, model: Any, parameters: Sequence[Any], check_convex: bool, data_coefficients: bool
+    ) -> None:
         self.model, self.check_convex = model, check_convex
+        self.data_coefficients = data_coefficients
         data = {id(component) for component in parameters}
         free = [
             v
@@ -126,6 +150,11 @@ class _Compiler:
         matrix, b_parameters, b0, names = stacked(
             list(self.tables.values()), self.n, len(self.vars) - self.n
         )
+        count = len(self.vars) - self.n
+        varying = varying_entries(list(self.tables.values()), self.n, count, matrix)
+        if varying is not None:
+            at_hand = [1.0 if v.value is None else v.value for v in self.vars[self.n :]]
+            matrix = varying.placed(varying.stored(matrix), varying.values(np.array(at_hand)))
         objective, maximise = self._objective()
         program = ConicProgram(
             matrix=matrix,
@@ -135,6 +164,7 @@ class _Compiler:
             nonneg=n_nonneg,
             cones=tuple(self.sizes),
             integer=np.array(self.integer, dtype=np.int64),
+            varying=varying,
             **objective,
         )
         row_names = RowNames(names)
@@ -204,9 +234,11 @@ class _Compiler:
             a, b = self._column(i, label), self._column(j, label)
             if c != 0.0:
                 quadratic[min(a, b), max(a, b)] = c
+        varying = {pair: c for pair, c in quadratic.items() if pair[1] >= self.n}
+        if varying:
+            self._check_varying(varying, len(varying) == len(quadratic), label)
+            return self._linear(linear, varying, lower, upper, repn.constant)
         if quadratic:
-            if any(column >= self.n for pair in quadratic for column in pair):
-                raise ModelError(f"{label()}: data may not multiply a variable in a constraint")
             if (lower is None) == (upper is None):
                 raise ModelError(f"{label()}: a quadratic constraint needs exactly one bound")
             sign, bound = (1.0, upper) if upper is not None else (-1.0, lower)
@@ -225,12 +257,35 @@ class _Compiler:
                 for column in rows[0].coefficients:
                     self.kept_nonnegative[column : column + steps] = True
             return "cone", rows
-        if lower is not None and lower == upper:
-            return "zero", [ConeRow({i: -c for i, c in linear.items()}, upper - repn.constant)]
-        rows = [] if lower is None else [ConeRow(linear, repn.constant - lower)]
+        return self._linear(linear, {}, lower, upper, repn.constant)
+
+    def _check_varying(
+        self, varying: Mapping[tuple[int, int], float], alone: bool, label: Label
+    ) -> None:
+        """Refuse products of data and variables that are not accepted."""
+        if not (self.data_coefficients and alone and all(i < self.n for i, _ in varying)):
+            raise ModelError(f"{label()}: data may not multiply a variable in a constraint")
+        for i, _ in varying:
+            if not self.vars[i].is_continuous():
+                raise ModelError(f"{label()}: data may not multiply an integer variable")
+
+    @staticmethod
+    def _linear(
+        linear: Mapping[int, float],
+        varying: Mapping[tuple[int, int], float],
+        lower: float | None,
+        upper: float | None,
+        constant: float,
+    ) -> tuple[str, list[ConeRow]]:
+        """Return rows of a linear constraint, the upper side last."""
+        rows = []
+        if lower is not None and lower != upper:
+            rows.append(ConeRow(linear, constant - lower, varying))
         if upper is not None:
-            rows.append(ConeRow({i: -c for i, c in linear.items()}, upper - repn.constant))
-        return "nonneg", rows
+            negative = {i: -c for i, c in linear.items()}
+            other = {pair: -c for pair, c in varying.items()}
+            rows.append(ConeRow(negative, upper - constant, other))
+        return ("zero" if lower is not None and lower == upper else "nonneg"), rows
 
     def _column(self, variable: int, label: Label) -> int:
         if variable not in self.where:

@@ -1,7 +1,7 @@
 """Second-order-cone rows of quadratic constraints."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -10,10 +10,14 @@ from stackelgrid.controllers.errors import ModelError
 
 @dataclass(frozen=True)
 class ConeRow:
-    """One entry of a cone: constant + sum of coefficients times variables (keys are any ids)."""
+    """One entry of a cone: constant + sum of coefficients times variables (keys are any ids).
+
+    `varying` are coefficients of products of a variable and a parameter, by (variable, parameter).
+    """
 
     coefficients: Mapping[int, float]
     constant: float
+    varying: Mapping[tuple[int, int], float] = field(default_factory=dict)
 
 
 def second_order_cone(

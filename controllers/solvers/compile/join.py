@@ -8,7 +8,7 @@ from scipy.sparse import block_diag, coo_array, csc_array, csr_array, vstack
 
 from stackelgrid.controllers.solvers.compile.compiler import CompiledModel
 from stackelgrid.controllers.solvers.compile.rows import ComponentNames, NamePart, RowNames
-from stackelgrid.controllers.solvers.conic import ConicProgram, stacked_rows
+from stackelgrid.controllers.solvers.conic import ConicProgram, Varying, stacked_rows
 from stackelgrid.profiles.arrays import Floats, Ints
 
 
@@ -96,6 +96,8 @@ def join_models(
         rare=np.sort(
             np.concatenate([at + own[p.rare] for own, p in zip(places, programs, strict=True)])
         ),
+        varying=_varying(programs, [at + own for own in places], n, count, at),
+        steps=_steps(programs, n),
     )
     return CompiledModel(
         program=program,
@@ -123,6 +125,47 @@ def join_models(
         ),
         maximise=False,
     )  # fmt: skip
+
+
+def _steps(programs: Sequence[ConicProgram], first: Ints) -> tuple[Ints, ...]:
+    """Return the columns that link the steps of programs with the same number of steps."""
+    known = [(p.steps, at) for p, at in zip(programs, first, strict=False) if p.steps]
+    if len({len(steps) for steps, _ in known}) != 1:
+        return ()
+    return tuple(
+        np.concatenate([at + columns for columns, (_, at) in zip(of_step, known, strict=True)])
+        for of_step in zip(*(steps for steps, _ in known), strict=True)
+    )
+
+
+def _varying(
+    programs: Sequence[ConicProgram],
+    places: Sequence[Ints],
+    first: Ints,
+    count: Ints,
+    links: int,
+) -> Varying | None:
+    """Return the entries of joined programs that depend on data; None without any.
+
+    programs: the programs.
+    places: place of each one's rows.
+    first: first column of each.
+    count: first parameter of each, and their number.
+    links: number of links, whose parameters follow.
+    """
+    parts = [(p.varying, own, at) for p, own, at in zip(programs, places, first, strict=False)]
+    found = [(v, own, at) for v, own, at in parts if v is not None]
+    if not found:
+        return None
+    none = [csr_array((0, p.q_parameters.shape[1])) for p in programs]
+    blocks = [n if p.varying is None else p.varying.of_parameters
+              for p, n in zip(programs, none, strict=True)]  # fmt: skip
+    return Varying(
+        np.concatenate([own[v.rows] for v, own, _ in found]),
+        np.concatenate([at + v.columns for v, _, at in found]),
+        np.concatenate([v.constant for v, _, _ in found]),
+        _widened(block_diag(blocks), (int(count[-1]), links)),
+    )
 
 
 def _weighted(program: ConicProgram, weight: float) -> ConicProgram:

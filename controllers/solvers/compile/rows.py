@@ -5,7 +5,7 @@ Names are made when they are read: only messages and explanations need them.
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any, overload
 
@@ -14,6 +14,7 @@ from pyomo.core.base.component_namer import index_repr
 from scipy.sparse import coo_array, csc_array, csr_array
 
 from stackelgrid.controllers.solvers.compile.cones import ConeRow
+from stackelgrid.controllers.solvers.conic import Varying
 from stackelgrid.profiles.arrays import Floats, Ints
 
 
@@ -86,7 +87,8 @@ class RowNames(Sequence[str]):
 class RowBlock:
     """Rows -a x + s = constant: entries (row, column, value), constants and names.
 
-    Columns from the number of variables on are parameters.
+    Columns from the number of variables on are parameters. `varying` holds entries whose value is
+    a factor times a parameter: row, column, column of the parameter; `factor` (entries,).
     """
 
     row: Ints
@@ -94,6 +96,8 @@ class RowBlock:
     value: Floats
     b: Floats
     names: NamePart
+    varying: Ints = field(default_factory=lambda: np.zeros((3, 0), np.int64))
+    factor: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 class RowTable:
@@ -120,6 +124,8 @@ class Entries:
         self._row: list[int] = []
         self._column: list[int] = []
         self._value: list[float] = []
+        self._varying: list[tuple[int, int, int]] = []
+        self._factor: list[float] = []
 
     def add(self, entry: ConeRow, label: int) -> int:
         """Append the row `entry.constant + entry.coefficients x >= 0` of the member `label`."""
@@ -130,6 +136,9 @@ class Entries:
             self._row.append(at)
             self._column.append(column)
             self._value.append(-coefficient)
+        for (column, parameter), coefficient in entry.varying.items():
+            self._varying.append((at, column, parameter))
+            self._factor.append(-coefficient)
         return at
 
     def block(self, names: Sequence[str]) -> RowBlock:
@@ -140,6 +149,8 @@ class Entries:
             np.array(self._value, float),
             np.array(self.b, float),
             NamePart(names, np.array(self._label, np.int64)),
+            np.array(self._varying, np.int64).reshape(-1, 3).T,
+            np.array(self._factor, float),
         )
 
 
@@ -171,8 +182,41 @@ def shifted_rows(first: RowBlock, steps: int) -> tuple[RowBlock, Ints]:
         np.repeat(first.value, steps),
         b,
         NamePart(first.names.names, at),
+        np.stack(
+            [
+                place[first.varying[0]].ravel(),
+                (first.varying[1][:, None] + t).ravel(),
+                (first.varying[2][:, None] + t).ravel(),
+            ]
+        ),
+        np.repeat(first.factor, steps),
     )
     return block, place
+
+
+def varying_entries(
+    tables: Sequence[RowTable], variables: int, parameters: int, matrix: csc_array
+) -> Varying | None:
+    """Return the entries of stacked rows whose values depend on parameters; None without any."""
+    blocks = [block for table in tables for block in table.blocks]
+    if not any(len(block.factor) for block in blocks):
+        return None
+    first = np.cumsum([0, *(len(block.b) for block in blocks)])
+    row = np.concatenate([at + b.varying[0] for at, b in zip(first, blocks, strict=False)])
+    column = np.concatenate([block.varying[1] for block in blocks])
+    parameter = np.concatenate([block.varying[2] for block in blocks]) - variables
+    factor = np.concatenate([block.factor for block in blocks])
+    # several products may fall on one entry
+    at, entry = np.unique(column * matrix.shape[0] + row, return_inverse=True)
+    shape = (len(at), parameters)
+    found = Varying(
+        at % matrix.shape[0],
+        at // matrix.shape[0],
+        np.zeros(len(at)),
+        csr_array(coo_array((factor, (entry, parameter)), shape=shape)),
+    )
+    stored = found.stored(matrix)
+    return replace(found, constant=stored.data[found.places(stored)])
 
 
 def stacked(

@@ -68,6 +68,8 @@ class Decomposition:
         self._columns = np.split(np.arange(ends[-1], dtype=np.int64), ends[:-1])
         self._rows = [links + rows for rows in stacked_rows(programs)[1]]
         self._linking = csr_array(csr_array(program.matrix)[:links])
+        count = [0 if p.varying is None else len(p.varying.rows) for p in programs]
+        self._entries = np.cumsum([0, *count])
         self.settling = _Settling(program, settling)
 
     def improvements(
@@ -133,7 +135,7 @@ class Decomposition:
             dual=dual,
             objective=self.program.objective(x, data),
             bound=base + sum(p.weight * r.bound for p, r in zip(self.parts, relaxed, strict=True)),
-            violation=self.program.violation(x, data.b)[0],
+            violation=self.program.at(data).violation(x, data.b)[0],
             iterations=sum(r.iterations for r in relaxed),
             solve_s=sum(r.solve_s for r in relaxed),
             message="part by part",
@@ -141,7 +143,7 @@ class Decomposition:
 
     def _open(self, data: ProgramData, snapped: Floats) -> list[int]:
         """Parts whose rows the snapped point violates."""
-        violations = self.program.violations(snapped, data.b)
+        violations = self.program.at(data).violations(snapped, data.b)
         return [
             k
             for k, rows in enumerate(self._rows)
@@ -160,7 +162,10 @@ class Decomposition:
     def _instance(self, data: ProgramData, priced: Floats, k: int) -> ProgramData:
         weight, rows = self.parts[k].weight, self._rows[k]
         own = priced[self._columns[k]] / weight
-        return ProgramData(own, data.b[rows], 0.0, data.binding_among(rows))
+        found, part = data.coefficients, slice(self._entries[k], self._entries[k + 1])
+        varies = found is not None and self.parts[k].program.varying is not None
+        coefficients = found[part] if found is not None and varies else None
+        return ProgramData(own, data.b[rows], 0.0, data.binding_among(rows), coefficients)
 
 
 class _Settling:
@@ -180,7 +185,7 @@ class _Settling:
             return None
         fixed = x.copy()
         fixed[self._settling] = 0.0
-        side = (data.b - self._program.matrix @ fixed)[self._rows]
+        side = (data.b - self._program.at(data).matrix @ fixed)[self._rows]
         count = len(self._settling)
         master = LinearMaster(
             data.q[self._settling],

@@ -127,7 +127,7 @@ class _Search(Incumbent):
         options: MixedOptions,
         prices: Floats | None = None,
     ) -> None:
-        super().__init__(solver.program, data, options, prices)
+        super().__init__(solver.program.at(data), data, options, prices)
         self.solver = solver
         self.known: dict[bytes, float] = {}  # bound of an assignment once restricted
         self.tolerance = tolerances.relaxation(options.gap)
@@ -173,7 +173,7 @@ class _Search(Incumbent):
         self._price(relaxation.dual, relaxation.bound)
         if self.closed():
             return self.end("optimal", "closed by the Lagrangian bound")
-        master = Master(self.solver.form, self.data, bounds)
+        master = Master(self._form(), self.data, bounds)
         loop = OuterApproximation(self, master, self.solver.restricted, self._restrict, self.known)
         return loop.run(bounds, restricted)
 
@@ -250,7 +250,8 @@ class _Search(Incumbent):
             self.offer(restricted.join(np.zeros(0), values))
             self.known[key] = data.offset
             return None
-        solution = self._conic("restricted", self.solver.fixed, data, restricted.program)
+        program = restricted.program.at(data)
+        solution = self._conic("restricted", self.solver.fixed, data, program)
         if solution.status == "optimal":
             self.offer(restricted.join(solution.x, values))
             self.known[key] = solution.bound
@@ -261,11 +262,12 @@ class _Search(Incumbent):
 
     def _price(self, dual: Floats, bound: float, fixed: Floats | None = None) -> None:
         """Raise the bound by the integers' own rows at multipliers of the program's rows."""
-        if not self.solver.priced.useful:
+        priced = self._priced_rows()
+        if not priced.useful:
             return
         size = max(1.0, abs(self.objective) if np.isfinite(self.objective) else abs(self.bound))
         left = self.nodes_left()
-        found, nodes = self.solver.priced.bound(
+        found, nodes = priced.bound(
             self.data,
             dual,
             bound,
@@ -278,11 +280,21 @@ class _Search(Incumbent):
         self.raise_bound(found)
         self.note("priced rows")
 
+    def _form(self) -> MasterForm:
+        """Return the solver's form of masters; a new one where coefficients are data."""
+        constant = self.data.coefficients is None
+        return self.solver.form if constant else MasterForm(self.program, equilibrate(self.program))
+
+    def _priced_rows(self) -> PricedRows:
+        """Return the integers' linear rows of the solver; new ones where coefficients are data."""
+        constant = self.data.coefficients is None
+        return self.solver.priced if constant else PricedRows(self.program, self.solver.bound_rows)
+
     # ------------------------------------------------------------------ ends
 
     def _unbounded(self) -> MixedSolution:
         """End where the relaxation is unbounded: so is the program if it has any point."""
-        data = ProgramData.without_objective(self.data.b, self.program.variables)
+        data = replace(self.data, q=np.zeros(self.program.variables), offset=0.0)
         found = self.solver.feasibility.solve(data, self.options)
         self.conic_solves += found.conic_solves
         self.nodes, self.rounds = found.nodes, found.rounds

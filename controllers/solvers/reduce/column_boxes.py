@@ -31,6 +31,8 @@ class ColumnBoxes:
         """Columns that neither bounds nor cones bound on both sides, for any data."""
         loose = np.flatnonzero(self.open)
         touching = np.unique(csr_array(matrix[:linear, :].T)[loose, :].indices)
+        if program.varying is not None:  # a row with data as coefficients bounds nothing for sure
+            touching = np.setdiff1d(touching, program.varying.rows)
         self._rows: Ints = touching.astype(np.int64)
         self._equal: Bools = touching < program.zero
         self._open_rows = _Entries(matrix, self._rows)

@@ -10,7 +10,7 @@ Shcherbina 2004, doi 10.1007/s10107-003-0433-3, for linear programs).
 """
 
 import numpy as np
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csc_array, csr_array, diags_array
 
 from stackelgrid.controllers.solvers.checks import in_dual_cone
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
@@ -34,6 +34,11 @@ class DualBound:
         """False where a column of a cone has no box: then hardly any multipliers prove a bound."""
         self._transposed = csr_array(program.matrix.T)
         self._equations = csr_array(csr_array(program.matrix)[: program.zero, :])
+        if program.varying is not None:  # residuals are moved along constant equations
+            constant = np.ones(program.zero)
+            constant[program.varying.rows[program.varying.rows < program.zero]] = 0.0
+            self._equations = csr_array(diags_array(constant) @ self._equations)
+            self._equations.eliminate_zeros()
         self._by_column = csc_array(self._equations)
         # columns without both bounds in each equation
         self._crowd: Floats = (abs(self._equations) > 0.0) @ self._boxes.open.astype(np.float64)
@@ -42,7 +47,11 @@ class DualBound:
         """Proven bound; -inf where a residual stands on a column without a box."""
         z = in_dual_cone(self.program, z)
         curved = self.program.hessian @ x
-        residual = curved + data.q + self._transposed @ z
+        if data.coefficients is None:
+            pull = self._transposed @ z
+        else:
+            pull = self.program.at(data).matrix.T @ z
+        residual = curved + data.q + pull
         lower, upper = self._boxes.at(data.b)
         residual, price = self._shifted(residual, z, lower, upper)
         lower, upper = self._within_multipliers(residual, z, lower, upper)

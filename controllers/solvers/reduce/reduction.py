@@ -9,17 +9,19 @@ Found once from the arrays, as linear maps of rows and columns:
 - a row that other rows imply goes (implied_rows.py); this is checked again for every data;
 - rows in `without` are left out on the word of the caller, who checks them at the solution.
 
-Points and multipliers are mapped back to the whole program.
+Rows with a coefficient that depends on data, and columns with one, stay; other columns of these
+rows may be substituted. Points and multipliers are mapped back to the whole program.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import coo_array, csc_array, csr_array, diags_array, eye_array, hstack
 
-from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData, Varying
 from stackelgrid.controllers.solvers.quadratics import curved
 from stackelgrid.controllers.solvers.reduce.implied_rows import (
+    CONE,
     EQUATION,
     INEQUALITY,
     ImpliedRows,
@@ -42,7 +44,7 @@ class Reduction:
         rows, back = _Rows.of(program).without(without), _Columns.of(program)
         rows, back = _without_given(program, rows, back)
         within, projected, rows, back = _projected(program, rows, back)
-        implied = implied_rows(rows.matrix, rows.right, rows.kind)
+        implied = implied_rows(rows.matrix, rows.right, rows.usable)
         self._implied = [within, (implied, rows.combination)]
         self._free = projected
         rows, back = _without_dependent(program, rows.without(implied.claimed), back)
@@ -52,8 +54,13 @@ class Reduction:
         self._cost, self._shift = csr_array(self._point.T), back.of_rows
         self._shift_back = csr_array(back.of_rows.T)
         upper = csc_array(program.quadratic)  # a column with quadratic cost stays
-        self.program = ConicProgram.constant(
-            csc_array(csc_array(rows.matrix)[:, left]),
+        matrix = csc_array(csc_array(rows.matrix)[:, left])
+        varying = None if program.varying is None else _moved(program.varying, program, rows, left)
+        if varying is not None:
+            matrix = varying.stored(matrix)
+        self._moved = np.zeros(0)
+        reduced = ConicProgram.constant(
+            matrix,
             rows.combination @ program.b0,
             int((rows.kind == EQUATION).sum()),
             int((rows.kind == INEQUALITY).sum()),
@@ -61,6 +68,14 @@ class Reduction:
             quadratic=csc_array(upper[left, :][:, left]),
             q=self._cost @ program.q0,
         )
+        if varying is not None and program.varying is not None:
+            before = program.matrix.data[program.varying.places(program.matrix)]
+            self._moved = matrix.data[varying.places(matrix)] - before
+            varying = replace(varying, constant=varying.constant + self._moved)
+        place = np.full(program.variables, -1, dtype=np.int64)
+        place[left] = np.arange(len(left))
+        steps = tuple(place[columns][place[columns] >= 0] for columns in program.steps)
+        self.program = replace(reduced, varying=varying, steps=steps)
 
     def holds(self, data: ProgramData) -> bool:
         """Return whether removed rows are still implied and projected columns without cost."""
@@ -73,6 +88,7 @@ class Reduction:
             q=self._cost @ data.q,
             b=self._rows @ data.b,
             offset=data.offset + float(data.q @ (self._shift @ data.b)),
+            coefficients=None if data.coefficients is None else data.coefficients + self._moved,
         )
 
     def point(self, x: Floats, b: Floats) -> Floats:
@@ -118,20 +134,30 @@ class _Columns:
 class _Rows:
     """Rows under reduction: combinations of a program's rows, their coefficients, sides, kinds.
 
-    `right` holds right-hand sides as columns (constant, by each parameter).
+    `right` holds right-hand sides as columns (constant, by each parameter). Rows that are `held`
+    have a coefficient that depends on data.
     """
 
     combination: csr_array
     matrix: csr_array
     right: csr_array
     kind: Ints
+    held: Bools
 
     @classmethod
     def of(cls, program: ConicProgram) -> "_Rows":
         right = csr_array(hstack([csr_array(program.b0[:, None]), -program.b_parameters]))
         matrix = csr_array(program.matrix)
         matrix.eliminate_zeros()
-        return cls(csr_array(eye_array(program.rows)), matrix, right, program.kinds)
+        held = np.zeros(program.rows, dtype=bool)
+        if program.varying is not None:
+            held[program.varying.rows] = True
+        return cls(csr_array(eye_array(program.rows)), matrix, right, program.kinds, held)
+
+    @property
+    def usable(self) -> Ints:
+        """Kinds of the rows, CONE for those that imply nothing and are implied by nothing."""
+        return np.where(self.held, CONE, self.kind)
 
     def without(self, rows: Ints) -> "_Rows":
         """All but some rows."""
@@ -146,6 +172,7 @@ class _Rows:
             csr_array(self.matrix[rows, :]),
             csr_array(self.right[rows, :]),
             self.kind[rows],
+            self.held[rows],
         )
 
     def less(self, multiples: csr_array, others: "_Rows", gone: Ints) -> "_Rows":
@@ -160,25 +187,27 @@ class _Rows:
             matrix,
             csr_array(self.right - multiples @ others.right),
             self.kind,
+            self.held,
         )
 
 
 def _without_given(program: ConicProgram, rows: _Rows, back: _Columns) -> tuple[_Rows, _Columns]:
     """Replace columns that an equation alone determines by its right-hand side."""
-    given = rows.kind == EQUATION
+    given = rows.usable == EQUATION
     given &= np.diff(rows.matrix.indptr) == 1
-    return _substituted(rows, back, *_pivots(rows, given, ~curved(program.quadratic)))
+    free = ~curved(program.quadratic) & ~_varies(program)
+    return _substituted(rows, back, *_pivots(rows, given, free))
 
 
 def _without_dependent(
     program: ConicProgram, rows: _Rows, back: _Columns
 ) -> tuple[_Rows, _Columns]:
     """Substitute columns without cost by equations as long as many can be, adding no entries."""
-    equations, free = rows.kind == EQUATION, _without_cost(program)
+    equations, free = rows.usable == EQUATION, _without_cost(program) & ~_varies(program)
     pivots = _pivots(rows, equations, free)
     while len(pivots[0]) > _WORTHWHILE * program.variables:
         rows, back = _substituted(rows, back, *pivots)
-        pivots = _pivots(rows, rows.kind == EQUATION, free)
+        pivots = _pivots(rows, rows.usable == EQUATION, free)
     return rows, back
 
 
@@ -191,7 +220,8 @@ def _substituted(
     values, right = csr_array(unit @ own.matrix), csr_array(unit @ own.combination)
     back = back.without(columns, values, right)
     moved = csr_array(csc_array(rows.matrix)[:, columns])
-    left = rows.less(moved, _Rows(right, values, csr_array(unit @ own.right), own.kind), columns)
+    units = _Rows(right, values, csr_array(unit @ own.right), own.kind, own.held)
+    left = rows.less(moved, units, columns)
     return left.without(equations), back
 
 
@@ -235,6 +265,7 @@ def _projected(
     free = _without_cost(program)
     of_rows = csc_array(rows.matrix)
     entry_column = np.repeat(np.arange(program.variables), np.diff(of_rows.indptr))
+    free[entry_column[rows.held[of_rows.indices]]] = False
     kind, single = rows.kind[of_rows.indices], (np.diff(rows.matrix.indptr) == 1)[of_rows.indices]
     up = of_rows.data > 0.0
 
@@ -243,7 +274,7 @@ def _projected(
 
     free &= count(kind != INEQUALITY) == 0
     free &= (count(~single & up) == 1) & (count(~single & ~up) == 1)
-    within = implied_rows(rows.matrix, rows.right, rows.kind, free)
+    within = implied_rows(rows.matrix, rows.right, rows.usable, free)
     removed = np.zeros(len(rows.kind), dtype=bool)
     removed[within.claimed] = True
     free &= count(single & ~removed[of_rows.indices]) == 0
@@ -269,6 +300,25 @@ def _projected(
     added_up = rows.less(sums, rows.only(high), columns)
     left = added_up.without(np.concatenate([high, within.claimed]))
     return (within, rows.combination), columns, left, back
+
+
+def _varies(program: ConicProgram) -> Bools:
+    """Columns with a coefficient that depends on data."""
+    found = np.zeros(program.variables, dtype=bool)
+    if program.varying is not None:
+        found[program.varying.columns] = True
+    return found
+
+
+def _moved(varying: Varying, program: ConicProgram, rows: _Rows, left: Ints) -> Varying:
+    """Return entries that depend on data at their places in the reduced matrix."""
+    place = np.full(program.rows, -1, dtype=np.int64)
+    combined = coo_array(rows.combination)
+    own = np.isin(combined.coords[1], varying.rows)  # one of the rows that are combined, at most
+    place[combined.coords[1][own]] = combined.coords[0][own]
+    column = np.full(program.variables, -1, dtype=np.int64)
+    column[left] = np.arange(len(left))
+    return replace(varying, rows=place[varying.rows], columns=column[varying.columns])
 
 
 def _without_cost(program: ConicProgram) -> Bools:

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array, hstack, triu
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Varying
 from stackelgrid.profiles.arrays import Floats, Ints
 
 
@@ -58,8 +58,27 @@ class RestrictedProgram:
             offset_quadratic=csr_array((0, 0)),
             integer=np.zeros(0, dtype=np.int64),
             rare=np.flatnonzero(np.isin(self.rows, program.rare)).astype(np.int64),
+            varying=self._varying(program),
+            steps=tuple(np.searchsorted(self.free, columns) for columns in program.steps),
         )
         self._m = m
+
+    def _varying(self, program: ConicProgram) -> Varying | None:
+        """Return the entries that depend on data; none of them is in an integer column."""
+        if program.varying is None:
+            return None
+        found = program.varying
+        parameters = found.of_parameters.shape[1] + len(self.integer)
+        of_parameters = csr_array(
+            (found.of_parameters.data, found.of_parameters.indices, found.of_parameters.indptr),
+            shape=(len(found.rows), parameters),
+        )
+        return Varying(
+            np.searchsorted(self.rows, found.rows),
+            np.searchsorted(self.free, found.columns),
+            found.constant,
+            of_parameters,
+        )
 
     def data(self, data: ProgramData, values: Floats) -> ProgramData:
         """Vectors of the restricted program at integer `values`."""
@@ -70,6 +89,7 @@ class RestrictedProgram:
             b=b[self.rows],
             offset=float(data.offset + data.q[self.integer] @ values + squares),
             binding=data.binding_among(self.rows),
+            coefficients=data.coefficients,
         )
 
     def join(self, x_free: Floats, values: Floats) -> Floats:

@@ -1,0 +1,561 @@
+"""Heat pumps that heat a building, with a backup heater and, where wanted, a hot-water store."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection
+from stackelgrid.controllers.devices.placement import Phase, Placement
+from stackelgrid.controllers.devices.quantities import Quantity, Role
+from stackelgrid.profiles.arrays import Bools, Floats, Ints
+from stackelgrid.profiles.section import NonNegative, Positive, Share
+
+if TYPE_CHECKING:
+    from stackelgrid.controllers.devices.elements import NetElements
+    from stackelgrid.controllers.devices.placement import Placed, Placing, SeriesMaker
+    from stackelgrid.profiles.forecast import GridForecast
+    from stackelgrid.profiles.forecast_predictors import Predictor
+
+_POWER = Role.PLAN | Role.SET_POINT | Role.OUTPUT
+_STATE = Role.PLAN | Role.STATE | Role.OUTPUT
+_TYPE = "heat pump"
+_FAR_K = 40.0  # rooms stay within this distance of their set temperature
+_SERIES = ("heat_pump_cop", "heat_pump_water_cop", "heat_pump_drive_c", "heat_pump_water_mw")
+
+RoomTemperature = Annotated[float, Field(ge=5.0, le=35.0)]
+
+
+class HeatPumpSection(Placement):
+    """Heat pumps in equal buildings, one at each bus; `phase` as of PV.
+
+    `p_mw` is the electric power of the machine, `backup_mw` of a resistive heater. A building loses
+    `loss_kw_per_k` and stores `capacity_kwh_per_k`; it gains `gains_kw` from people and appliances,
+    and the sun through `window_m2` to the south. Between `below_k` under and `above_k` over `set_c`
+    it is comfortable. `store_kwh` is a hot-water store with a daily draw of `water_kwh`.
+    """
+
+    p_mw: Positive = 0.003
+    backup_mw: NonNegative = 0.006
+    power_factor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
+    source: Literal["air", "ground"] = "air"
+    heating: Literal["radiators", "floor"] = "radiators"
+    coldest_c: Annotated[float, Field(ge=-50.0, le=15.0)] = -14.0
+    loss_kw_per_k: Positive = 0.16
+    capacity_kwh_per_k: Positive = 10.0
+    gains_kw: NonNegative = 0.4
+    window_m2: NonNegative = 4.0
+    set_c: RoomTemperature = 20.5
+    below_k: NonNegative = 0.5
+    above_k: NonNegative = 1.5
+    comfort_eur_per_k_h: NonNegative = 2.0
+    store_kwh: NonNegative = 0.0
+    store_loss_per_h: Share = 0.01
+    water_kwh: NonNegative = 0.0
+    phase: Phase | None = None
+
+    @model_validator(mode="after")
+    def _band(self) -> Self:
+        if self.below_k + self.above_k <= 0.0:
+            raise ValueError("the comfort band is empty: below_k + above_k > 0 is accepted")
+        if self.water_kwh > 0.0 and self.store_kwh == 0.0:
+            raise ValueError("water_kwh needs a store: store_kwh > 0 is accepted")
+        return self
+
+
+@dataclass(frozen=True)
+class HeatPumps(DeviceKind):
+    """Heat pumps with buildings; powers are electric, positive when consuming.
+
+    p_max_mw, backup_mw: electric power of the machine and of the resistive heater.
+    tan_phi: reactive over active power of the machine.
+    loss_mw_per_k, capacity_mwh_per_k: heat losses and capacity of the building.
+    set_c, below_k, above_k: set temperature and comfort band.
+    comfort_eur_per_k_h: price of leaving the band.
+    store_mwh, store_kept: size of the hot-water store, and the share it keeps over an hour.
+    """
+
+    index: tuple[int, ...]
+    name: tuple[str, ...]
+    bus: Ints
+    p_max_mw: Floats
+    backup_mw: Floats
+    tan_phi: Floats
+    loss_mw_per_k: Floats
+    capacity_mwh_per_k: Floats
+    set_c: Floats
+    below_k: Floats
+    above_k: Floats
+    comfort_eur_per_k_h: Floats
+    store_mwh: Floats
+    store_kept: Floats
+    phase: tuple[str, ...]
+
+    kind: ClassVar[str] = "heat_pump"
+    plural: ClassVar[str] = "heat_pumps"
+    label: ClassVar[str] = "heat pumps"
+    sweep: ClassVar[str] = "heat pump scale"
+    colour: ClassVar[str] = "#aa4499"
+    symbol: ClassVar[str] = "diamond"
+    quantities: ClassVar[tuple[Quantity, ...]] = (
+        Quantity("heat_pump_cop", "1", Role.SERIES | Role.OUTPUT,
+                 "coefficient of performance while heating", column="cop"),
+        Quantity("heat_pump_water_cop", "1", Role.SERIES, "the same while making hot water"),
+        Quantity("heat_pump_drive_c", "degC", Role.SERIES,
+                 "temperature that the building would take without heating"),
+        Quantity("heat_pump_water_mw", "MW", Role.SERIES, "heat drawn as hot water"),
+        Quantity("heat_pump_asked_mw", "MW", Role.OUTPUT, "set point", column="asked_mw"),
+        Quantity("heat_pump_house_mw", "MW", _POWER, "power of the machine for the building",
+                 attribute="heat_pump_house_set_mw", variable="heat_pump_house"),
+        Quantity("heat_pump_store_mw", "MW", _POWER, "power of the machine for hot water",
+                 attribute="heat_pump_store_set_mw", variable="heat_pump_store"),
+        Quantity("heat_pump_backup_mw", "MW", _POWER, "power of the resistive heater",
+                 attribute="heat_pump_backup_set_mw", variable="heat_pump_backup"),
+        Quantity("heat_pump_boost_mw", "MW", Role.PLAN | Role.OUTPUT,
+                 "power of the resistive heater for hot water that the store lacks",
+                 variable="heat_pump_boost"),
+        Quantity("heat_pump_p_mw", "MW", Role.PLAN | Role.OUTPUT, "power, with resistive heater",
+                 column="p_mw", total="power of heat pumps and their resistive heaters"),
+        Quantity("heat_pump_q_mvar", "MVAr", Role.PLAN | Role.OUTPUT, "reactive power",
+                 column="q_mvar"),
+        Quantity("heat_pump_room_c", "degC", _STATE, "room temperature at the end",
+                 column="room_c"),
+        Quantity("heat_pump_e_mwh", "MWh", _STATE, "heat in the store at the end of the interval",
+                 column="e_mwh"),
+        Quantity("heat_pump_off_k", "K", Role.PLAN | Role.OUTPUT,
+                 "distance of the room temperature from its comfort band", column="off_comfort_k",
+                 total="distances of room temperatures from their comfort bands",
+                 lacked="rooms outside their comfort band"),
+    )  # fmt: skip
+    limits: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "heat_pump_machine": ("power of the machine", "MW"),
+        "heat_pump_backup": ("power of the resistive heater", "MW"),
+        "heat_pump_filled": ("energy limits of the store", "MWh"),
+    }
+    cost_column: ClassVar[str] = "comfort_eur"
+    cost_label: ClassVar[str] = "lost comfort"
+    cost_meaning: ClassVar[str] = "price of room temperatures outside their comfort bands"
+    data: ClassVar[tuple[str, ...]] = (
+        "heat_pump_cop", "heat_pump_water_cop", "heat_pump_start", "heat_pump_drive",
+        "heat_pump_water_start", "heat_pump_drawn", "heat_pump_goal",
+    )  # fmt: skip
+    consumes: ClassVar[bool] = True
+    bands: ClassVar[tuple[str, ...]] = ("room_c",)
+    chained: ClassVar[tuple[str, ...]] = ("heat_pump_content", "heat_pump_filled")
+    prosumer: ClassVar[bool] = True
+    sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {
+        "heat_pumps": (tuple[HeatPumpSection, ...], ())
+    }
+
+    @property
+    def table(self) -> tuple[str, ...]:
+        return ("load",) * len(self.index)
+
+    @property
+    def rated_mw(self) -> Floats:
+        return self.p_max_mw + self.backup_mw
+
+    @property
+    def rated_mva(self) -> Floats:
+        return np.hypot(self.rated_mw, self.tan_phi * self.p_max_mw)
+
+    @property
+    def initial(self) -> dict[str, Floats]:
+        return {"heat_pump_room_c": self.set_c, "heat_pump_e_mwh": 0.5 * self.store_mwh}
+
+    def within(self, states: Arrays) -> dict[str, Floats]:
+        low, high = self.set_c - _FAR_K, self.set_c + _FAR_K
+        return {
+            "heat_pump_room_c": np.clip(states["heat_pump_room_c"], low, high),
+            "heat_pump_e_mwh": np.clip(states["heat_pump_e_mwh"], 0.0, self.store_mwh),
+        }
+
+    def scaled(self, factor: float) -> Self:
+        """Return heat pumps and buildings of `factor` times the size; temperatures stay."""
+        if not factor:
+            return self.none()
+        sized = ("p_max_mw", "backup_mw", "loss_mw_per_k", "capacity_mwh_per_k", "store_mwh")
+        return replace(self, **{name: factor * getattr(self, name) for name in sized})
+
+    def scaled_series(self, series: Arrays, factor: float) -> dict[str, Floats]:
+        own = {name: series[name] for name in _SERIES}
+        if not factor:
+            return {name: values[:, :0] for name, values in own.items()}
+        return {**own, "heat_pump_water_mw": factor * series["heat_pump_water_mw"]}
+
+    # -- data
+
+    @classmethod
+    def claims(cls, elements: "NetElements") -> Mapping[str, Bools]:
+        power = elements.values(elements.net.load, "heat_pump_mw", np.nan)
+        return {"load": np.isfinite(power)}
+
+    @classmethod
+    def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
+        """Add loads with the data of heat pump and building in columns of their own."""
+        from stackelgrid.controllers.devices.placement import Placed
+
+        placed: list[Placed] = []
+        for k, own in enumerate(placing.sections("heat_pumps")):
+            key = f"heat_pumps.{k}"
+            buses = placing.buses(own, key)
+            placing.add(
+                "load", _TYPE, buses, "heat_pumps", "heat pump", p_mw=0.0, q_mvar=0.0,
+                heat_pump_mw=own.p_mw, backup_mw=own.backup_mw, power_factor=own.power_factor,
+                loss_mw_per_k=1e-3 * own.loss_kw_per_k,
+                capacity_mwh_per_k=1e-3 * own.capacity_kwh_per_k,
+                set_c=own.set_c, below_k=own.below_k, above_k=own.above_k,
+                comfort_eur_per_k_h=own.comfort_eur_per_k_h, store_mwh=1e-3 * own.store_kwh,
+                store_loss_per_h=own.store_loss_per_h, phase=placing.phases(own.phase, key, buses),
+            )  # fmt: skip
+            placed.append(Placed(key, own, sum(p.count for p in placed), len(buses)))
+        return tuple(placed)
+
+    @classmethod
+    def read(cls, elements: "NetElements") -> Self:
+        """Read the loads with a column `heat_pump_mw`, the electric power of the machine."""
+        frame = elements.of(cls, "load")
+        found = {
+            name: elements.values(frame, name, missing)
+            for name, missing in (
+                ("heat_pump_mw", np.nan), ("backup_mw", 0.0), ("power_factor", 1.0),
+                ("loss_mw_per_k", np.nan), ("capacity_mwh_per_k", np.nan), ("set_c", 20.0),
+                ("below_k", 1.0), ("above_k", 1.0), ("comfort_eur_per_k_h", 0.0),
+                ("store_mwh", 0.0), ("store_loss_per_h", 0.0),
+            )
+        }  # fmt: skip
+        factor, band = found["power_factor"], found["below_k"] + found["above_k"]
+        checks = (
+            (found["heat_pump_mw"] > 0.0, "heat_pump_mw > 0"),
+            (found["backup_mw"] >= 0.0, "backup_mw >= 0"),
+            ((factor > 0.0) & (factor <= 1.0), "0 < power_factor <= 1"),
+            (found["loss_mw_per_k"] > 0.0, "loss_mw_per_k > 0"),
+            (found["capacity_mwh_per_k"] > 0.0, "capacity_mwh_per_k > 0"),
+            ((found["below_k"] >= 0.0) & (found["above_k"] >= 0.0) & (band > 0.0),
+             "a comfort band: below_k, above_k >= 0, one of them > 0"),
+            (found["store_mwh"] >= 0.0, "store_mwh >= 0"),
+            ((found["store_loss_per_h"] >= 0.0) & (found["store_loss_per_h"] < 1.0),
+             "0 <= store_loss_per_h < 1"),
+        )  # fmt: skip
+        for good, accepted in checks:
+            elements.refuse(frame, "load", good, f"is a heat pump and needs {accepted}")
+        return cls(
+            index=elements.index(frame),
+            name=elements.names(frame, _TYPE),
+            bus=frame.bus.to_numpy(dtype=np.int64),
+            p_max_mw=found["heat_pump_mw"],
+            backup_mw=found["backup_mw"],
+            tan_phi=np.tan(np.arccos(factor)),
+            loss_mw_per_k=found["loss_mw_per_k"],
+            capacity_mwh_per_k=found["capacity_mwh_per_k"],
+            set_c=found["set_c"],
+            below_k=found["below_k"],
+            above_k=found["above_k"],
+            comfort_eur_per_k_h=found["comfort_eur_per_k_h"],
+            store_mwh=found["store_mwh"],
+            store_kept=1.0 - found["store_loss_per_h"],
+            phase=elements.phases(frame, "load"),
+        )
+
+    def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
+        """Return COPs, the temperature that drives the building, and the draw of hot water."""
+        return self.series_at(maker, placed, maker.temperature)
+
+    def realised(
+        self, maker: "SeriesMaker", placed: "tuple[Placed, ...]", deviations: Any
+    ) -> dict[str, Floats]:
+        return self.series(maker, placed) if deviations.temperature_model.errs else {}
+
+    def predictor(
+        self,
+        maker: "SeriesMaker",
+        placed: "tuple[Placed, ...]",
+        expected: Floats,
+        realised: Floats,
+        outdoor: "Predictor",
+    ) -> "Predictor":
+        """Return the series at the forecast of the temperature, by their change for 1 K."""
+        from stackelgrid.profiles.forecast_predictors import Sensitive
+
+        warmer = self.series_at(maker, placed, maker.temperature + 1.0)
+        slope = np.hstack([warmer[name] for name in _SERIES]) - expected
+        return Sensitive(expected, slope, maker.temperature[:, None], outdoor)
+
+    def series_at(
+        self, maker: "SeriesMaker", placed: "tuple[Placed, ...]", outdoor_c: Floats
+    ) -> dict[str, Floats]:
+        """Return the series at an outdoor temperature (n,)."""
+        from stackelgrid.profiles.heat_pumps import HOT_WATER_C, flow_temperature, heat_pump_cop
+        from stackelgrid.profiles.hot_water import draw_of_hot_water
+        from stackelgrid.profiles.photovoltaics import south_window
+        from stackelgrid.profiles.temperature import daily_mean
+
+        n, count = len(outdoor_c), len(self.index)
+        found = {name: np.ones((n, count)) for name in _SERIES}
+        daily = daily_mean(outdoor_c, maker.axis.step_h)
+        sun = south_window(maker.site, maker.axis, maker.regional)
+        for part in placed:
+            own, at = part.section, slice(part.first, part.first + part.count)
+            flow = flow_temperature(own.heating, daily, own.set_c, own.coldest_c)
+            water = np.full(n, HOT_WATER_C)
+            gains = own.gains_kw + 1e-3 * own.window_m2 * sun
+            draw = 1e-3 * own.water_kwh * draw_of_hot_water(maker.axis)
+            values = (
+                heat_pump_cop(own.source, outdoor_c, daily, flow),
+                heat_pump_cop(own.source, outdoor_c, daily, water),
+                outdoor_c + gains / own.loss_kw_per_k,
+                draw,
+            )
+            for name, of_part in zip(_SERIES, values, strict=True):
+                found[name][:, at] = of_part[:, None]
+        return found
+
+    # -- model
+
+    def kept(self, dt_h: float) -> Floats:
+        """Share of a temperature difference that is left after `dt_h` h, (buildings,)."""
+        return np.exp(-dt_h * self.loss_mw_per_k / self.capacity_mwh_per_k)
+
+    def equations(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Injection:
+        """Add powers, heat, and the heat content of building and store at the end of each step.
+
+        The content of a building is that above its set temperature; with constant inputs its rows
+        are exact for a step of any length. p.u. and p.u. hours.
+        """
+        import pyomo.environ as pyo
+
+        from stackelgrid.controllers.solvers.step_constraint import every_step
+
+        last, base = len(dt_h) - 1, base_mva
+        power, backup, store = (v / base for v in (self.p_max_mw, self.backup_mw, self.store_mwh))
+        capacity = self.capacity_mwh_per_k / base
+        slow = self.capacity_mwh_per_k / self.loss_mw_per_k  # time constant, h
+        kept = np.stack([self.kept(hours) for hours in dt_h], axis=1)
+        store_kept = self.store_kept[:, None] ** dt_h
+        heat = 8.0 * power
+        with_store = np.flatnonzero(store > 0.0).tolist()
+        m.heat_pumps = pyo.RangeSet(0, len(self.index) - 1)
+
+        def positive(most: Floats) -> Any:
+            return pyo.Var(m.heat_pumps, m.steps, bounds=lambda m, i, t: (0.0, most[i]))
+
+        m.heat_pump_house = positive(power)
+        m.heat_pump_store = positive(np.where(store > 0.0, power, 0.0))
+        m.heat_pump_backup = positive(backup)
+        m.heat_pump_boost = positive(np.where(store > 0.0, heat, 0.0))
+        m.heat_pump_filled = positive(store)
+        m.heat_pump_off = positive(_FAR_K * capacity)
+        m.heat_pump_content = pyo.Var(
+            m.heat_pumps, m.steps,
+            bounds=lambda m, i, t: (-2.0 * _FAR_K * capacity[i], 2.0 * _FAR_K * capacity[i]),
+        )  # fmt: skip
+        m.heat_pump_missing = pyo.Var(
+            m.heat_pumps, bounds=lambda m, i: (0.0, 2.0 * _FAR_K * capacity[i])
+        )
+        for name in ("heat_pump_cop", "heat_pump_water_cop"):
+            # data, coefficients of rows: about 3 while the program is scaled
+            m.add_component(name, pyo.Var(m.heat_pumps, m.steps, initialize=3.0 / base))
+        for name in ("heat_pump_drive", "heat_pump_drawn"):
+            m.add_component(name, pyo.Var(m.heat_pumps, m.steps))  # data
+        for name in ("heat_pump_start", "heat_pump_water_start", "heat_pump_goal"):
+            m.add_component(name, pyo.Var(m.heat_pumps))  # data
+
+        @every_step(m, with_store)
+        def heat_pump_machine(m: Any, i: int, t: int) -> Any:
+            return m.heat_pump_house[i, t] + m.heat_pump_store[i, t] <= power[i]
+
+        @m.Constraint(m.heat_pumps, m.steps)
+        def heat_pump_building(m: Any, i: int, t: int) -> Any:
+            before = m.heat_pump_content[i, t - 1] if t else m.heat_pump_start[i]
+            machine = base * m.heat_pump_cop[i, t] * m.heat_pump_house[i, t]
+            given = slow[i] * (machine + m.heat_pump_backup[i, t])
+            pull = (1.0 - kept[i, t]) * (m.heat_pump_drive[i, t] + given)
+            return m.heat_pump_content[i, t] - kept[i, t] * before - pull == 0.0
+
+        @m.Constraint(with_store, m.steps)
+        def heat_pump_balance(m: Any, i: int, t: int) -> Any:
+            before = m.heat_pump_filled[i, t - 1] if t else m.heat_pump_water_start[i]
+            machine = base * m.heat_pump_water_cop[i, t] * m.heat_pump_store[i, t]
+            given = machine + m.heat_pump_boost[i, t] - m.heat_pump_drawn[i, t]
+            left = store_kept[i, t] * before + dt_h[t] * given
+            return m.heat_pump_filled[i, t] - left == 0.0
+
+        @every_step(m, with_store)
+        def heat_pump_boosted(m: Any, i: int, t: int) -> Any:
+            return m.heat_pump_boost[i, t] <= m.heat_pump_drawn[i, t]
+
+        @every_step(m, m.heat_pumps)
+        def heat_pump_lowest(m: Any, i: int, t: int) -> Any:
+            least = -self.below_k[i] * capacity[i]
+            return m.heat_pump_content[i, t] + m.heat_pump_off[i, t] >= least
+
+        @every_step(m, m.heat_pumps)
+        def heat_pump_highest(m: Any, i: int, t: int) -> Any:
+            most = self.above_k[i] * capacity[i]
+            return m.heat_pump_content[i, t] - m.heat_pump_off[i, t] <= most
+
+        @m.Constraint(m.heat_pumps)
+        def heat_pump_end(m: Any, i: int) -> Any:
+            return m.heat_pump_content[i, last] + m.heat_pump_missing[i] >= m.heat_pump_goal[i]
+
+        def p(i: int, t: int) -> Any:
+            machine = m.heat_pump_house[i, t] + m.heat_pump_store[i, t]
+            return machine + m.heat_pump_backup[i, t] + m.heat_pump_boost[i, t]
+
+        def q(i: int, t: int) -> Any:
+            return self.tan_phi[i] * (m.heat_pump_house[i, t] + m.heat_pump_store[i, t])
+
+        return Injection(p, q)
+
+    def cost(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Any:
+        """Return the price of room temperatures outside the comfort band, and below the goal."""
+        price = base_mva * self.comfort_eur_per_k_h / self.capacity_mwh_per_k
+        cost = sum(price[i] * m.heat_pump_missing[i] for i in m.heat_pumps)
+        for i in m.heat_pumps:
+            for t in m.steps:
+                cost += dt_h[t] * price[i] * m.heat_pump_off[i, t]
+        return cost
+
+    def parameters(
+        self, forecast: "GridForecast", states: Arrays, dt_h: Floats
+    ) -> dict[str, Floats]:
+        cop = np.maximum(forecast.heat_pump_cop.T, 1.0)
+        drive = forecast.heat_pump_drive_c.T
+        most = cop * self.p_max_mw[:, None] + self.backup_mw[:, None]
+        reached = states["heat_pump_room_c"]
+        for t, hours in enumerate(dt_h):  # with all its power
+            reached = self.room(reached, drive[:, t], most[:, t], hours)
+            reached = np.minimum(reached, self.set_c)
+        goal = 1.001 * self.capacity_mwh_per_k * np.minimum(reached - self.set_c, 0.0)
+        return {
+            "heat_pump_cop": cop,
+            "heat_pump_water_cop": np.maximum(forecast.heat_pump_water_cop.T, 1.0),
+            "heat_pump_start": self.capacity_mwh_per_k * (states["heat_pump_room_c"] - self.set_c),
+            "heat_pump_drive": self.capacity_mwh_per_k[:, None] * (drive - self.set_c[:, None]),
+            "heat_pump_water_start": states["heat_pump_e_mwh"],
+            "heat_pump_drawn": forecast.heat_pump_water_mw.T,
+            "heat_pump_goal": goal,
+        }
+
+    def content(self) -> tuple[Floats, ...]:
+        return (
+            self.p_max_mw, self.backup_mw, self.tan_phi, self.loss_mw_per_k,
+            self.capacity_mwh_per_k, self.below_k, self.above_k, self.comfort_eur_per_k_h,
+            self.store_mwh, self.store_kept,
+        )  # fmt: skip
+
+    # -- schedule and physics
+
+    def planned(self, mw: Callable[[str], Floats], forecast: "GridForecast") -> dict[str, Floats]:
+        plan = super().planned(mw, forecast)
+        content = mw("heat_pump_content") / self.capacity_mwh_per_k[:, None]
+        states = {
+            "heat_pump_room_c": self.set_c[:, None] + content,
+            "heat_pump_e_mwh": mw("heat_pump_filled"),
+        }
+        return {**plan, **states, **self.totals({**plan, **states})}
+
+    def totals(self, values: Arrays) -> dict[str, Floats]:
+        """Return active and reactive power and the distance from the comfort band."""
+        machine = values["heat_pump_house_mw"] + values["heat_pump_store_mw"]
+        heater = values["heat_pump_backup_mw"] + values["heat_pump_boost_mw"]
+        off = values["heat_pump_room_c"] - self.spread(self.set_c, machine)
+        low, high = (self.spread(v, machine) for v in (self.below_k, self.above_k))
+        return {
+            "heat_pump_p_mw": machine + heater,
+            "heat_pump_q_mvar": self.spread(self.tan_phi, machine) * machine,
+            "heat_pump_off_k": np.maximum(np.maximum(-low - off, off - high), 0.0),
+        }
+
+    def consumption(self, values: Arrays) -> tuple[Floats, Floats]:
+        return values["heat_pump_p_mw"], values["heat_pump_q_mvar"]
+
+    def held(
+        self, last: Arrays | None, forecast: "GridForecast", states: Arrays, dt_h: Floats
+    ) -> dict[str, Floats]:
+        """Continue the last powers within the limits; without a plan thermostats decide."""
+        state, steps = dict(states), []
+        for t, hours in enumerate(dt_h):
+            series = {name: forecast.devices[name][t] for name in _SERIES}
+            asked = self.thermostat(series, state, hours)
+            if last is not None:
+                asked = {name: last[name][:, t] for name in asked}
+            done = self.run(asked, series, state, hours)
+            state = {name: done[name] for name in self.names(Role.STATE)}
+            steps.append(done)
+        names = self.names(Role.PLAN)
+        empty = np.zeros((len(self.index), 0))
+        return {n: np.stack([s[n] for s in steps], axis=1) if steps else empty for n in names}
+
+    def thermostat(self, series: Arrays, states: Arrays, dt_h: float) -> dict[str, Floats]:
+        """Return set points that hold the set temperature and a full store."""
+        kept = self.kept(dt_h)
+        free = kept * states["heat_pump_room_c"] + (1.0 - kept) * series["heat_pump_drive_c"]
+        wanted = np.maximum(self.set_c - free, 0.0) * self.loss_mw_per_k / (1.0 - kept)
+        house = np.minimum(wanted / series["heat_pump_cop"], self.p_max_mw)
+        left = np.maximum(wanted - series["heat_pump_cop"] * house, 0.0)
+        heat = self.store_mwh - self.store_kept**dt_h * states["heat_pump_e_mwh"]
+        water = np.maximum(heat / dt_h + series["heat_pump_water_mw"], 0.0)
+        store = np.minimum(water / series["heat_pump_water_cop"], self.p_max_mw - house)
+        return {
+            "heat_pump_house_mw": house,
+            "heat_pump_store_mw": np.where(self.store_mwh > 0.0, store, 0.0),
+            "heat_pump_backup_mw": np.minimum(left, self.backup_mw),
+        }
+
+    def run(self, asked: Arrays, series: Arrays, states: Arrays, dt_h: float) -> dict[str, Floats]:
+        """Return powers and states after `dt_h` h of set points within the limits."""
+        house = np.clip(asked["heat_pump_house_mw"], 0.0, self.p_max_mw)
+        before = self.store_kept**dt_h * states["heat_pump_e_mwh"]
+        drawn, cop = series["heat_pump_water_mw"], series["heat_pump_water_cop"]
+        room = np.maximum((self.store_mwh - before) / dt_h + drawn, 0.0) / cop
+        store = np.clip(asked["heat_pump_store_mw"], 0.0, np.minimum(self.p_max_mw - house, room))
+        store = np.where(self.store_mwh > 0.0, store, 0.0)
+        filled = before + dt_h * (cop * store - drawn)
+        boost = np.maximum(-filled, 0.0) / dt_h
+        backup = np.clip(asked["heat_pump_backup_mw"], 0.0, self.backup_mw)
+        heat = series["heat_pump_cop"] * house + backup
+        values = {
+            "heat_pump_house_mw": house,
+            "heat_pump_store_mw": store,
+            "heat_pump_backup_mw": backup,
+            "heat_pump_boost_mw": boost,
+            "heat_pump_room_c": self.room(
+                states["heat_pump_room_c"], series["heat_pump_drive_c"], heat, dt_h
+            ),
+            "heat_pump_e_mwh": np.clip(filled + dt_h * boost, 0.0, self.store_mwh),
+        }
+        return {**values, **self.totals(values)}
+
+    def room(self, room_c: Floats, drive_c: Floats, heat_mw: Floats, dt_h: float) -> Floats:
+        """Return room temperatures after `dt_h` h of constant heat and outdoor conditions."""
+        kept = self.kept(dt_h)
+        return kept * room_c + (1.0 - kept) * (drive_c + heat_mw / self.loss_mw_per_k)
+
+    def hourly_cost(self, values: Arrays, options: DeviceOptions) -> Any:
+        off = values["heat_pump_off_k"]
+        return np.sum(self.spread(self.comfort_eur_per_k_h, off) * off, axis=0)
+
+    def largest_injection(self, forecast: "GridForecast") -> tuple[Floats, Floats]:
+        nothing = np.zeros((len(self.index), 1))
+        return nothing, nothing
+
+    def deliver(
+        self, points: Arrays, series: Arrays, states: Arrays, dt_h: float
+    ) -> dict[str, Floats]:
+        own = self.thermostat(series, states, dt_h)
+        asked = {name: points.get(name, values) for name, values in own.items()}
+        done = self.run(asked, series, states, dt_h)
+        return {
+            "heat_pump_cop": series["heat_pump_cop"],
+            "heat_pump_asked_mw": np.sum(list(asked.values()), axis=0),
+            **done,
+        }
+
+    def device_columns(self, outputs: Arrays) -> dict[str, Floats]:
+        stores = self.store_mwh > 0.0
+        size = np.where(stores, self.store_mwh, 1.0)
+        soc = np.where(stores, 100.0 * outputs["heat_pump_e_mwh"] / size, np.nan)
+        return {**super().device_columns(outputs), "soc_percent": soc}

@@ -1,0 +1,552 @@
+"""Electric vehicles at charging points: trips, charging, and feeding back where a point can."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection, Snap
+from stackelgrid.controllers.devices.placement import Phase, Placement
+from stackelgrid.controllers.devices.quantities import Quantity, Role
+from stackelgrid.profiles.arrays import Bools, Floats, Ints
+from stackelgrid.profiles.section import Efficiency, NonNegative, Positive, Section, Share
+from stackelgrid.profiles.time_axis import Over
+
+if TYPE_CHECKING:
+    from stackelgrid.controllers.devices.elements import NetElements
+    from stackelgrid.controllers.devices.placement import Placed, Placing, SeriesMaker
+    from stackelgrid.profiles.forecast import GridForecast
+    from stackelgrid.profiles.forecast_predictors import Predictor
+
+_ENERGY = Role.PLAN | Role.STATE | Role.OUTPUT
+_POWER = Role.PLAN | Role.SET_POINT | Role.OUTPUT
+_TYPE = "vehicle"  # type of a storage of pandapower that is one
+
+
+class VehicleSection(Placement):
+    """Vehicles of one size, one at each bus; without `phase` connected like the customer there.
+
+    Trips are drawn for each vehicle, or read from a `file` (vehicle, departure, arrival,
+    energy_kwh). `reserve_percent` of the battery is wanted when a vehicle comes back from a trip.
+    """
+
+    p_mw: Positive = 0.011
+    p_min_mw: NonNegative = 0.0
+    p_back_mw: NonNegative = 0.0
+    e_mwh: Positive = 0.06
+    efficiency_charge: Efficiency = 0.92
+    efficiency_discharge: Efficiency = 0.92
+    soc_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 60.0
+    reserve_percent: Annotated[float, Field(ge=0.0, lt=100.0)] = 20.0
+    unmet_eur_per_mwh: NonNegative = 700.0
+    wear_eur_per_mwh: NonNegative = 0.0
+    kwh_per_km: NonNegative = 0.17
+    file: str | None = None
+    phase: Phase | None = None
+
+    @model_validator(mode="after")
+    def _powers(self) -> Self:
+        if self.p_min_mw > self.p_mw:
+            raise ValueError(f"p_min_mw must be at most p_mw = {self.p_mw:g}")
+        return self
+
+
+class VehicleDeviations(Section):
+    """Trips that end late, by `late_h` on average, and the share of trips that do not happen."""
+
+    late_h: NonNegative = 0.0
+    skipped: Share = 0.0
+
+
+@dataclass(frozen=True)
+class Vehicles(DeviceKind):
+    """Charging points with one vehicle each; power is positive when charging.
+
+    A vehicle charges with at most `p_max_mw` while it is connected, not below `p_least_mw` unless
+    not at all, and feeds back at most `p_back_mw`. Energy that is missing at a departure is charged
+    elsewhere at `unmet_eur_per_mwh`.
+    """
+
+    index: tuple[int, ...]
+    name: tuple[str, ...]
+    bus: Ints
+    p_max_mw: Floats
+    p_least_mw: Floats
+    p_back_mw: Floats
+    e_max_mwh: Floats
+    e_initial_mwh: Floats
+    efficiency_charge: Floats
+    efficiency_discharge: Floats
+    reserve_mwh: Floats
+    unmet_eur_per_mwh: Floats
+    wear_eur_per_mwh: Floats
+    phase: tuple[str, ...]
+
+    kind: ClassVar[str] = "vehicle"
+    plural: ClassVar[str] = "vehicles"
+    label: ClassVar[str] = "electric vehicles"
+    sweep: ClassVar[str] = "vehicle scale"
+    colour: ClassVar[str] = "#332288"
+    symbol: ClassVar[str] = "square"
+    quantities: ClassVar[tuple[Quantity, ...]] = (
+        Quantity("vehicle_connected", "1", Role.SERIES | Role.OUTPUT,
+                 "share of the interval at the charging point"),
+        Quantity("vehicle_driven_mwh", "MWh", Role.SERIES, "energy of trips that begin",
+                 over=Over.SUM),
+        Quantity("vehicle_needed_mwh", "MWh", Role.SERIES, "energy wanted at a departure",
+                 over=Over.LARGEST),
+        Quantity("vehicle_required_mwh", "MWh", Role.SERIES, "least energy for later trips",
+                 over=Over.LAST),
+        Quantity("vehicle_charge_mw", "MW", Role.PLAN, "planned charging power",
+                 variable="vehicle_charge"),
+        Quantity("vehicle_back_mw", "MW", Role.PLAN, "planned power fed back",
+                 variable="vehicle_back"),
+        Quantity("vehicle_asked_mw", "MW", Role.OUTPUT, "set point", column="asked_mw"),
+        Quantity("vehicle_p_mw", "MW", _POWER, "power, positive when charging",
+                 attribute="vehicle_p_set_mw", column="p_mw", total="charging of vehicles"),
+        Quantity("vehicle_limit_mw", "MW", Role.OUTPUT,
+                 "most charging power while connected", column="limit_mw"),
+        Quantity("vehicle_elsewhere_mw", "MW", Role.PLAN | Role.OUTPUT,
+                 "power charged elsewhere: what was missing at a departure",
+                 variable="vehicle_elsewhere",
+                 total="energy missing at departures of vehicles, as power over the interval",
+                 lacked="missing at departures of electric vehicles"),
+        Quantity("vehicle_e_mwh", "MWh", _ENERGY, "energy at the end of the interval",
+                 column="e_mwh", variable="vehicle_energy",
+                 total="energy of vehicles at the end of the interval"),
+    )  # fmt: skip
+    limits: ClassVar[Mapping[str, tuple[str, str]]] = {
+        "vehicle_connection": ("charging power while connected", "MW"),
+        "vehicle_size": ("size of the battery", "MWh"),
+        "vehicle_room": ("energy limits while charging", "MWh"),
+        "vehicle_stock": ("energy limits while feeding back", "MWh"),
+        "vehicle_need": ("energy wanted at the departure", "MWh"),
+        "vehicle_later": ("energy for later trips", "MWh"),
+    }
+    cost_column: ClassVar[str] = "vehicle_eur"
+    cost_label: ClassVar[str] = "vehicles: unmet energy, wear"
+    cost_meaning: ClassVar[str] = "energy that vehicles lacked at departures, and their wear"
+    snaps: ClassVar[tuple[Snap, ...]] = (
+        Snap("vehicle_on", ("vehicle_charge",), ("vehicle_back",), "half_least_mw"),
+    )
+    data: ClassVar[tuple[str, ...]] = (
+        "vehicle_start", "vehicle_most", "vehicle_most_back", "vehicle_driven", "vehicle_needed",
+        "vehicle_least", "vehicle_highest", "vehicle_end",
+    )  # fmt: skip
+    consumes: ClassVar[bool] = True
+    chained: ClassVar[tuple[str, ...]] = ("vehicle_energy",)
+    prosumer: ClassVar[bool] = True
+    sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {
+        "vehicles": (tuple[VehicleSection, ...], ())
+    }
+    deviations: ClassVar[Mapping[str, tuple[Any, Any]]] = {
+        "vehicles": (VehicleDeviations, VehicleDeviations())
+    }
+
+    @property
+    def table(self) -> tuple[str, ...]:
+        return ("storage",) * len(self.index)
+
+    @property
+    def rated_mw(self) -> Floats:
+        return np.maximum(self.p_max_mw, self.p_back_mw)
+
+    @property
+    def half_least_mw(self) -> Floats:
+        """Power (vehicles,) in MW from which on a relaxed plan is rounded to charging."""
+        return 0.5 * self.p_least_mw
+
+    @property
+    def initial(self) -> dict[str, Floats]:
+        return {"vehicle_e_mwh": self.e_initial_mwh}
+
+    def within(self, states: Arrays) -> dict[str, Floats]:
+        return {"vehicle_e_mwh": np.clip(states["vehicle_e_mwh"], 0.0, self.e_max_mwh)}
+
+    def scaled(self, factor: float) -> Self:
+        """Return vehicles that count `factor` times."""
+        if not factor:
+            return self.none()
+        sized = ("p_max_mw", "p_least_mw", "p_back_mw", "e_max_mwh", "e_initial_mwh", "reserve_mwh")
+        return replace(self, **{name: factor * getattr(self, name) for name in sized})
+
+    def scaled_series(self, series: Arrays, factor: float) -> dict[str, Floats]:
+        own = super().scaled_series(series, factor)
+        if factor:
+            own["vehicle_connected"] = series["vehicle_connected"]
+        return own
+
+    # -- data
+
+    @classmethod
+    def claims(cls, elements: "NetElements") -> Mapping[str, Bools]:
+        return {"storage": np.array(elements.net.storage["type"] == _TYPE, dtype=bool)}
+
+    @classmethod
+    def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
+        """Add storages of type vehicle."""
+        from stackelgrid.controllers.devices.placement import Placed
+
+        placed: list[Placed] = []
+        for k, own in enumerate(placing.sections("vehicles")):
+            key = f"vehicles.{k}"
+            buses = placing.buses(own, key)
+            placing.add(
+                "storage", _TYPE, buses, "vehicles", "vehicle", p_mw=0.0, type=_TYPE,
+                max_e_mwh=own.e_mwh, min_e_mwh=0.0, soc_percent=own.soc_percent,
+                max_p_mw=own.p_mw, min_p_mw=-own.p_back_mw, controllable=True,
+                p_least_mw=own.p_min_mw, efficiency_charge=own.efficiency_charge,
+                efficiency_discharge=own.efficiency_discharge,
+                reserve_mwh=own.reserve_percent / 100.0 * own.e_mwh,
+                unmet_eur_per_mwh=own.unmet_eur_per_mwh, wear_eur_per_mwh=own.wear_eur_per_mwh,
+                phase=placing.phases(own.phase, key, buses),
+            )  # fmt: skip
+            placed.append(Placed(key, own, sum(p.count for p in placed), len(buses)))
+        return tuple(placed)
+
+    @classmethod
+    def read(cls, elements: "NetElements") -> Self:
+        """Read the storages of type vehicle; the limits are pandapower's, in MW and MWh."""
+        frame, values = elements.of(cls, "storage"), elements.values
+        power, back = values(frame, "max_p_mw", np.nan), -values(frame, "min_p_mw", 0.0)
+        full, least = values(frame, "max_e_mwh", np.nan), values(frame, "p_least_mw", 0.0)
+        soc = values(frame, "soc_percent", 50.0)
+        charge = values(frame, "efficiency_charge", 1.0)
+        discharge = values(frame, "efficiency_discharge", 1.0)
+        reserve = values(frame, "reserve_mwh", 0.0)
+        checks = (
+            (np.isfinite(power) & (power > 0.0), "max_p_mw > 0"),
+            (np.isfinite(back) & (back >= 0.0), "min_p_mw <= 0 (feeding back)"),
+            (np.isfinite(full) & (full > 0.0), "max_e_mwh > 0"),
+            (values(frame, "min_e_mwh", 0.0) == 0.0, "min_e_mwh = 0 (reserve_mwh is a wish)"),
+            ((least >= 0.0) & (least <= power), "0 <= p_least_mw <= max_p_mw"),
+            ((soc >= 0.0) & (soc <= 100.0), "0 <= soc_percent <= 100"),
+            ((reserve >= 0.0) & (reserve <= full), "0 <= reserve_mwh <= max_e_mwh"),
+            ((charge > 0.0) & (charge <= 1.0), "0 < efficiency_charge <= 1"),
+            ((discharge > 0.0) & (discharge <= 1.0), "0 < efficiency_discharge <= 1"),
+            (elements.scaling(frame) == 1.0, "scaling = 1"),
+        )
+        for good, accepted in checks:
+            elements.refuse(frame, "storage", good, f"is a vehicle and needs {accepted}")
+        elements.refuse_reactive(frame, "storage", cls.label)
+        return cls(
+            index=elements.index(frame),
+            name=elements.names(frame, _TYPE),
+            bus=frame.bus.to_numpy(dtype=np.int64),
+            p_max_mw=power,
+            p_least_mw=least,
+            p_back_mw=back,
+            e_max_mwh=full,
+            e_initial_mwh=soc / 100.0 * full,
+            efficiency_charge=charge,
+            efficiency_discharge=discharge,
+            reserve_mwh=reserve,
+            unmet_eur_per_mwh=values(frame, "unmet_eur_per_mwh", 0.0),
+            wear_eur_per_mwh=values(frame, "wear_eur_per_mwh", 0.0),
+            phase=elements.phases(frame, "storage"),
+        )
+
+    def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
+        """Return connection, energy driven, energy wanted and energy for later trips."""
+        return self._stays(maker, self.trips(maker, placed))
+
+    def realised(
+        self, maker: "SeriesMaker", placed: "tuple[Placed, ...]", deviations: Any
+    ) -> dict[str, Floats]:
+        from stackelgrid.profiles.trips import deviated_trips
+
+        own, level = deviations.vehicles, deviations.level
+        late, skipped = level * own.late_h, min(level * own.skipped, 1.0)
+        if not (late or skipped):
+            return {}
+        trips = self.trips(maker, placed)
+        generators = maker.generator("deviations", "vehicles").spawn(len(trips))
+        real = [
+            deviated_trips(planned, rng, late, skipped)
+            for planned, rng in zip(trips, generators, strict=True)
+        ]
+        return self._stays(maker, real)
+
+    def predictor(
+        self,
+        maker: "SeriesMaker",
+        placed: "tuple[Placed, ...]",
+        expected: Floats,
+        realised: Floats,
+        outdoor: "Predictor",
+    ) -> "Predictor":
+        from stackelgrid.profiles.trips import ExpectedStays
+
+        return ExpectedStays(expected, realised)
+
+    def _stays(self, maker: "SeriesMaker", trips: "Sequence[Sequence[Any]]") -> dict[str, Floats]:
+        from stackelgrid.profiles.trips import stays_of
+
+        stays = stays_of(
+            trips, maker.axis, self.reserve_mwh, self.e_max_mwh,
+            self.efficiency_charge * self.p_max_mw,
+        )  # fmt: skip
+        return {
+            "vehicle_connected": stays.connected,
+            "vehicle_driven_mwh": stays.driven_mwh,
+            "vehicle_needed_mwh": stays.needed_mwh,
+            "vehicle_required_mwh": stays.required_mwh,
+        }
+
+    def trips(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> list[tuple[Any, ...]]:
+        """Return the planned trips of each vehicle; those of a net without a section stay."""
+        from stackelgrid.profiles.trips import Fleet, draw_trips
+
+        found: list[tuple[Any, ...]] = [() for _ in self.index]
+        for part in placed:
+            own, at = part.section, range(part.first, part.first + part.count)
+            if own.file is not None:
+                names = [self.name[k] for k in at]
+                read = maker.trips(part.key, own.file, names, self.e_max_mwh[list(at)])
+                for k, name in zip(at, names, strict=True):
+                    found[k] = read[name]
+                continue
+            fleet = Fleet(kwh_per_km=own.kwh_per_km)
+            generators = maker.generator("trips", part.key).spawn(part.count)
+            for k, rng in zip(at, generators, strict=True):
+                most = float(self.e_max_mwh[k])
+                found[k] = draw_trips(fleet, maker.axis, maker.temperature, rng, most)
+        return found
+
+    # -- model
+
+    def equations(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Injection:
+        """Add charging, feeding back and energy at the end of each step; p.u. and p.u. hours.
+
+        A vehicle that leaves in a step has charged before; what it then lacks it charges elsewhere.
+        So needs and sizes of batteries are bounds of the energy after the trip is booked. The last
+        energy suffices for later trips, or the difference is priced.
+        """
+        import pyomo.environ as pyo
+
+        from stackelgrid.controllers.solvers.step_constraint import every_step
+
+        last, count = len(dt_h) - 1, len(self.index)
+        power, back = self.p_max_mw / base_mva, self.p_back_mw / base_mva
+        least, full = self.p_least_mw / base_mva, self.e_max_mwh / base_mva
+        gain, drain = self.efficiency_charge, 1.0 / self.efficiency_discharge
+        m.vehicles = pyo.RangeSet(0, count - 1)
+        m.vehicle_charge = pyo.Var(m.vehicles, m.steps, bounds=lambda m, i, t: (0.0, power[i]))
+        m.vehicle_back = pyo.Var(m.vehicles, m.steps, bounds=lambda m, i, t: (0.0, back[i]))
+        m.vehicle_energy = pyo.Var(m.vehicles, m.steps, bounds=lambda m, i, t: (0.0, full[i]))
+        m.vehicle_elsewhere = pyo.Var(
+            m.vehicles, m.steps, bounds=lambda m, i, t: (0.0, full[i] / dt_h[t])
+        )
+        m.vehicle_late = pyo.Var(m.vehicles, bounds=lambda m, i: (0.0, full[i]))
+        m.vehicle_start = pyo.Var(m.vehicles)  # data
+        m.vehicle_end = pyo.Var(m.vehicles)  # data
+        for name in ("vehicle_most", "vehicle_most_back", "vehicle_driven", "vehicle_needed",
+                     "vehicle_least", "vehicle_highest"):  # fmt: skip
+            m.add_component(name, pyo.Var(m.vehicles, m.steps))  # data
+
+        def before(m: Any, i: int, t: int) -> Any:
+            return m.vehicle_energy[i, t - 1] if t else m.vehicle_start[i]
+
+        @m.Constraint(m.vehicles, m.steps)
+        def vehicle_balance(m: Any, i: int, t: int) -> Any:
+            flow = gain[i] * m.vehicle_charge[i, t] - drain[i] * m.vehicle_back[i, t]
+            moved = dt_h[t] * (flow + m.vehicle_elsewhere[i, t]) - m.vehicle_driven[i, t]
+            return m.vehicle_energy[i, t] - before(m, i, t) - moved == 0.0
+
+        @every_step(m, m.vehicles)
+        def vehicle_connection(m: Any, i: int, t: int) -> Any:
+            return m.vehicle_charge[i, t] <= m.vehicle_most[i, t]
+
+        two_way = np.flatnonzero(back > 0.0).tolist()
+
+        @every_step(m, two_way)
+        def vehicle_connection_back(m: Any, i: int, t: int) -> Any:
+            return m.vehicle_back[i, t] <= m.vehicle_most_back[i, t]
+
+        @every_step(m, m.vehicles)
+        def vehicle_need(m: Any, i: int, t: int) -> Any:
+            return m.vehicle_energy[i, t] >= m.vehicle_least[i, t]
+
+        @every_step(m, m.vehicles)
+        def vehicle_size(m: Any, i: int, t: int) -> Any:
+            return m.vehicle_energy[i, t] <= m.vehicle_highest[i, t]
+
+        @m.Constraint(two_way, m.steps)
+        def vehicle_room(m: Any, i: int, t: int) -> Any:
+            return before(m, i, t) + dt_h[t] * gain[i] * m.vehicle_charge[i, t] <= full[i]
+
+        @m.Constraint(two_way, m.steps)
+        def vehicle_stock(m: Any, i: int, t: int) -> Any:
+            return before(m, i, t) - dt_h[t] * drain[i] * m.vehicle_back[i, t] >= 0.0
+
+        @m.Constraint(m.vehicles, m.steps)
+        def vehicle_bought(m: Any, i: int, t: int) -> Any:
+            return dt_h[t] * m.vehicle_elsewhere[i, t] <= m.vehicle_needed[i, t]
+
+        @m.Constraint(m.vehicles)
+        def vehicle_later(m: Any, i: int) -> Any:
+            return m.vehicle_energy[i, last] + m.vehicle_late[i] >= m.vehicle_end[i]
+
+        if count and (least.any() or two_way):
+            m.vehicle_on = pyo.Var(m.vehicles, m.steps, domain=pyo.Binary)
+
+            @every_step(m, m.vehicles)
+            def vehicle_charging(m: Any, i: int, t: int) -> Any:
+                return m.vehicle_charge[i, t] <= power[i] * m.vehicle_on[i, t]
+
+            @every_step(m, np.flatnonzero(least > 0.0).tolist())
+            def vehicle_not_less(m: Any, i: int, t: int) -> Any:
+                # connected for a part of the step only, it may charge less on average
+                share = m.vehicle_most[i, t] / power[i] - 1.0
+                return m.vehicle_charge[i, t] >= least[i] * (m.vehicle_on[i, t] + share)
+
+            @every_step(m, two_way)
+            def vehicle_giving(m: Any, i: int, t: int) -> Any:
+                return m.vehicle_back[i, t] <= back[i] * (1 - m.vehicle_on[i, t])
+
+        return Injection(lambda i, t: m.vehicle_charge[i, t] - m.vehicle_back[i, t])
+
+    def cost(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Any:
+        """Return the price of energy charged elsewhere or missing at the end, and wear."""
+        cost = sum(base_mva * self.unmet_eur_per_mwh[i] * m.vehicle_late[i] for i in m.vehicles)
+        for i in m.vehicles:
+            for t in m.steps:
+                used = m.vehicle_charge[i, t] + m.vehicle_back[i, t]
+                cost += dt_h[t] * base_mva * self.wear_eur_per_mwh[i] * used
+                elsewhere = m.vehicle_elsewhere[i, t]
+                cost += dt_h[t] * base_mva * self.unmet_eur_per_mwh[i] * elsewhere
+        return cost
+
+    def parameters(
+        self, forecast: "GridForecast", states: Arrays, dt_h: Floats
+    ) -> dict[str, Floats]:
+        connected, energy = forecast.vehicle_connected.T, states["vehicle_e_mwh"]
+        driven, needed = forecast.vehicle_driven_mwh.T, forecast.vehicle_needed_mwh.T
+        most = connected * self.p_max_mw[:, None]
+        reached = energy
+        for t, hours in enumerate(dt_h):
+            filled = reached + hours * self.efficiency_charge * most[:, t]
+            reached = np.maximum(np.minimum(filled, self.e_max_mwh), needed[:, t]) - driven[:, t]
+        return {
+            "vehicle_start": energy,
+            "vehicle_most": most,
+            "vehicle_most_back": connected * self.p_back_mw[:, None],
+            "vehicle_driven": driven,
+            "vehicle_needed": needed,
+            "vehicle_least": np.maximum(needed - driven, 0.0),
+            "vehicle_highest": self.e_max_mwh[:, None] - driven,
+            "vehicle_end": np.minimum(forecast.vehicle_required_mwh[-1], 0.999 * reached),
+        }
+
+    def content(self) -> tuple[Floats, ...]:
+        return (
+            self.p_max_mw, self.p_least_mw, self.p_back_mw, self.e_max_mwh,
+            self.efficiency_charge, self.efficiency_discharge, self.unmet_eur_per_mwh,
+            self.wear_eur_per_mwh,
+        )  # fmt: skip
+
+    # -- schedule and physics
+
+    @classmethod
+    def complete(cls, plan: Arrays) -> dict[str, Floats]:
+        if "vehicle_charge_mw" not in plan:
+            return {}
+        return {"vehicle_p_mw": plan["vehicle_charge_mw"] - plan["vehicle_back_mw"]}
+
+    def consumption(self, values: Arrays) -> tuple[Floats, None]:
+        return values["vehicle_p_mw"], None
+
+    def held(
+        self, last: Arrays | None, forecast: "GridForecast", states: Arrays, dt_h: Floats
+    ) -> dict[str, Floats]:
+        """Continue the last power within the limits; without one, charge at once up to full."""
+        state = states["vehicle_e_mwh"]
+        shape = (len(self.index), len(dt_h))
+        power, elsewhere, energy = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        for t, hours in enumerate(dt_h):
+            asked = self.p_max_mw if last is None else last["vehicle_p_mw"][:, t]
+            power[:, t], elsewhere[:, t], state = self.step(
+                state, asked, forecast.vehicle_connected[t], forecast.vehicle_driven_mwh[t],
+                forecast.vehicle_needed_mwh[t], hours,
+            )  # fmt: skip
+            energy[:, t] = state
+        return {
+            "vehicle_charge_mw": np.maximum(power, 0.0),
+            "vehicle_back_mw": np.maximum(-power, 0.0),
+            "vehicle_elsewhere_mw": elsewhere,
+            "vehicle_e_mwh": energy,
+            "vehicle_p_mw": power,
+        }
+
+    def hourly_cost(self, values: Arrays, options: DeviceOptions) -> Any:
+        power, elsewhere = np.abs(values["vehicle_p_mw"]), values["vehicle_elsewhere_mw"]
+        wear = self.spread(self.wear_eur_per_mwh, power) * power
+        return np.sum(wear + self.spread(self.unmet_eur_per_mwh, power) * elsewhere, axis=0)
+
+    def simultaneous_mw(self, plan: Arrays) -> float:
+        """Return the largest power of charging and feeding back at once, above rounding."""
+        both = np.minimum(plan["vehicle_charge_mw"], plan["vehicle_back_mw"])
+        limit = tolerances.SIMULTANEOUS_SHARE * self.rated_mw[:, None]
+        return float(np.where(both > limit, both, 0.0).max(initial=0.0))
+
+    def trade_caps(self) -> tuple[Floats, Floats]:
+        return self.p_max_mw, self.p_back_mw
+
+    def largest_injection(self, forecast: "GridForecast") -> tuple[Floats, None]:
+        return self.p_back_mw[:, None], None
+
+    def deliver(
+        self, points: Arrays, series: Arrays, states: Arrays, dt_h: float
+    ) -> dict[str, Floats]:
+        asked = points.get("vehicle_p_mw", self.p_max_mw)
+        connected = series["vehicle_connected"]
+        power, elsewhere, after = self.step(
+            states["vehicle_e_mwh"], asked, connected, series["vehicle_driven_mwh"],
+            series["vehicle_needed_mwh"], dt_h,
+        )  # fmt: skip
+        return {
+            "vehicle_connected": connected,
+            "vehicle_asked_mw": asked,
+            "vehicle_limit_mw": connected * self.p_max_mw,
+            "vehicle_p_mw": power,
+            "vehicle_elsewhere_mw": elsewhere,
+            "vehicle_e_mwh": after,
+        }
+
+    def step(
+        self,
+        energy_mwh: Floats,
+        p_set_mw: Floats,
+        connected: Floats,
+        driven_mwh: Floats,
+        needed_mwh: Floats,
+        dt_h: float,
+    ) -> tuple[Floats, Floats, Floats]:
+        """Return power at the charging point and elsewhere, and energies after `dt_h` h.
+
+        energy_mwh: energies at the start (vehicles,).
+        p_set_mw: asked powers, positive when charging.
+        connected: share of the time at the charging point.
+        driven_mwh, needed_mwh: energy of a trip that begins in that time, after charging, and the
+            energy wanted for it.
+        dt_h: length in h.
+        """
+        gain, drain = self.efficiency_charge, 1.0 / self.efficiency_discharge
+        room = np.maximum(self.e_max_mwh - energy_mwh, 0.0)
+        most = np.minimum(connected * self.p_max_mw, room / (gain * dt_h))
+        least = np.minimum(connected * self.p_back_mw, energy_mwh / (drain * dt_h))
+        power = np.clip(p_set_mw, -np.maximum(least, 0.0), np.maximum(most, 0.0))
+        # below its least power a charging point gives nothing, but for what fills the battery
+        rest = (1.0 - tolerances.CURTAILED) * np.minimum(connected * self.p_least_mw, most)
+        power = np.where((power > 0.0) & (power < rest), 0.0, power)
+        charged = energy_mwh + dt_h * np.where(power > 0.0, gain, drain) * power
+        elsewhere = np.maximum(needed_mwh - charged, 0.0)
+        after = charged + elsewhere - driven_mwh
+        return power, elsewhere / dt_h, np.clip(after, 0.0, self.e_max_mwh)
+
+    def device_columns(self, outputs: Arrays) -> dict[str, Floats]:
+        soc = 100.0 * outputs["vehicle_e_mwh"] / self.e_max_mwh
+        return {**super().device_columns(outputs), "soc_percent": soc}
