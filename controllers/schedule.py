@@ -25,19 +25,24 @@ class Measurement(WithQuantities):
     tap_pos: tap position of the boundary transformer, 0 without one.
     devices: states of the devices by name, also as keywords:
         `Measurement(1.0, 0, NAME=...)`.
+    peak_import_mw: highest import of all intervals so far.
     """
 
     vm_pu: float
     tap_pos: int
     devices: Mapping[str, Floats]
+    peak_import_mw: float
 
     def __init__(
         self,
         vm_pu: float,
         tap_pos: int,
         devices: Mapping[str, Floats] = MappingProxyType({}),
+        *,
+        peak_import_mw: float = 0.0,
         **quantities: Floats,
     ) -> None:
+        object.__setattr__(self, "peak_import_mw", peak_import_mw)
         object.__setattr__(self, "vm_pu", vm_pu)
         object.__setattr__(self, "tap_pos", tap_pos)
         object.__setattr__(self, "devices", {**devices, **quantities})

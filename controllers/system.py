@@ -1,7 +1,8 @@
 """Tree of grids that a controller decides for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.devices.devices import Devices
@@ -45,6 +46,7 @@ class Feeder:
     forecast: source of forecasts; `forecast.at(interval)` has arrays (steps, devices).
     load_peak_mw: no less than any forecast of a load, (loads,).
     three_phase_view: whether there are certificates phase by phase besides the balanced one.
+    emission_kg_per_mwh: emissions of imported energy in every interval, empty if not known.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Feeder:
     forecast: ForecastSource
     load_peak_mw: Floats
     three_phase_view: bool = False
+    emission_kg_per_mwh: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)

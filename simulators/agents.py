@@ -6,6 +6,7 @@ measurements and takes set points.
 
 import time as wall
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import mosaik_api_v3
@@ -67,12 +68,21 @@ class AgentSimulator(mosaik_api_v3.Simulator):
         timings: Timings,
         observe: Callable[[int, Decision], None],
         first_interval: int = 0,
+        peaks_mw: Mapping[str, float] = MappingProxyType({}),
     ) -> Meta:
-        """Store the controller that decides for all agents; time 0 starts `first_interval`."""
+        """Store what the agents need.
+
+        interval_s: length of an interval in s.
+        controller: decides for all agents.
+        timings: wall-clock accounting, updated.
+        observe: called with every interval and its decision.
+        first_interval: interval that starts at time 0.
+        peaks_mw: highest imports of the intervals before, by grid.
+        """
         self._interval_s, self._first_interval = interval_s, first_interval
         self.controller = controller
         self._timings = timings
-        self._observe = observe
+        self._observe, self._peaks = observe, dict(peaks_mw)
         return self.meta
 
     def create(self, num: int, model: str, **model_params: Any) -> list[CreateResult]:
@@ -130,7 +140,10 @@ class AgentSimulator(mosaik_api_v3.Simulator):
             states[quantity.name] = np.asarray(values, dtype=float)
         vm = only_value(inputs.get("vm_pu", {}))
         tap = only_value(inputs.get("tap_pos", {}))
-        return Measurement(1.0 if vm is None else float(vm), 0 if tap is None else int(tap), states)
+        drawn = only_value(inputs.get("p_import_mw", {}))
+        peak = self._peaks[name] = max(self._peaks.get(name, 0.0), float(drawn or 0.0))
+        voltage = 1.0 if vm is None else float(vm)
+        return Measurement(voltage, int(tap or 0), states, peak_import_mw=peak)
 
     def _check(self, decision: object) -> None:
         """Raise ControllerError for a decision that cannot be applied or recorded."""

@@ -96,6 +96,7 @@ AGENT = (
     # measurements of the interval before
     Attribute("vm_pu", "p.u.", Flow.INPUT),
     Attribute("tap_pos", "1", Flow.INPUT),
+    Attribute("p_import_mw", "MW", Flow.INPUT),
     *(Attribute(q.name, q.unit, Flow.INPUT, "device") for q in STATES),
     # number of recorded intervals: the next one begins when the one before is recorded
     Attribute("recorded", "1", Flow.INPUT),

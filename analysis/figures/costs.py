@@ -24,7 +24,12 @@ _FOLLOWER, _OUTSIDE = "transmission generation", "bought from outside"
 
 def own_costs() -> dict[str, tuple[str, str]]:
     """Return column of interval.parquet and colour of each kind of cost that a grid bears."""
-    fixed = {"retail margin": ("retail_eur", style.YELLOW), "trade fees": ("fee_eur", style.SKY)}
+    fixed = {
+        "retail margin": ("retail_eur", style.YELLOW),
+        "trade fees": ("fee_eur", style.SKY),
+        "capacity": ("capacity_eur", style.BLACK),
+        "emissions": ("emission_eur", style.GREY),
+    }
     costly = (kind for kind in kinds() if kind.cost_column)
     return fixed | {kind.cost_label: (kind.cost_column, kind.colour) for kind in costly}
 

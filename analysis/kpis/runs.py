@@ -22,7 +22,10 @@ from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.arrays import Floats
 
 # costs that a grid bears, besides its payment at the boundary
-_OWN_COSTS = {"retail_eur", "fee_eur", *(kind.cost_column for kind in kinds())}
+_OWN_COSTS = {
+    "retail_eur", "fee_eur", "capacity_eur", "emission_eur",
+    *(kind.cost_column for kind in kinds()),
+}  # fmt: skip
 # indicators by the key of summary.json that they are read from
 _OF_REALISED = {
     "intervals_beyond_limits": "intervals_beyond_limits",

@@ -144,6 +144,7 @@ class FeederAgent:
         states = self.feeder.devices.within(measured.devices)
         head = self._head_voltage(measured, vm_head_pu)
         values = self._values(forecast, load_p, load_q, states, head)
+        values |= self._boundary_values(interval, measured)
         return FeederInstance(interval, measured, values, forecast, load_p, load_q, states, head)
 
     def plan(
@@ -334,6 +335,17 @@ class FeederAgent:
             loads = self.feeder.devices.loads
             own = self.prosumers.own_load(loads.bus, forecast.load_p_mw.T)
             values["prosumer_load"] = own / base
+        return values
+
+    def _boundary_values(self, interval: int, measured: Measurement) -> dict[str, Floats]:
+        """Return the highest import so far and the price of emissions, where they are paid for."""
+        options, values = self.feeder.options, {}
+        if options.capacity_eur_per_mw:
+            peak = measured.peak_import_mw / self.feeder.network.base_mva
+            values["peak_before"] = np.array([max(peak, 0.0)])
+        if options.emission_eur_per_t:
+            emitted = self.horizon.average(self.feeder.emission_kg_per_mwh, interval)
+            values["emission_price"] = 1e-3 * options.emission_eur_per_t * emitted
         return values
 
     def conditions(self, instance: FeederInstance) -> Conditions:

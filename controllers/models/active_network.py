@@ -9,7 +9,15 @@ from pyomo.common.gc_manager import PauseGC
 
 from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.controllers.devices.registry import kinds
-from stackelgrid.controllers.models.boundary import add_tariff_boundary, tariff_payment
+from stackelgrid.controllers.models.boundary import (
+    BOUNDARY_DATA,
+    add_emitting_import,
+    add_peak,
+    add_tariff_boundary,
+    emission_cost,
+    peak_cost,
+    tariff_payment,
+)
 from stackelgrid.controllers.models.distflow import (
     add_distflow,
     add_injections,
@@ -27,6 +35,9 @@ TerminalRule = Literal["initial", "value"]
 class ActiveNetworkOptions:
     """Prices that are constants of the model, EUR/MWh, and the rule for the last energy.
 
+    `capacity_eur_per_mw` is paid for the highest import of a run, `emission_eur_per_t` for the
+    emissions of imported energy.
+
     Without `tariff` the exchange at the boundary has no cost in the model: the caller adds its
     price (a nodal price, or no price where costs are minimised together).
     """
@@ -37,6 +48,8 @@ class ActiveNetworkOptions:
     terminal: TerminalRule = "initial"
     terminal_value_eur_per_mwh: float = 0.0
     trade: TradeOptions | None = None
+    capacity_eur_per_mw: float = 0.0
+    emission_eur_per_t: float = 0.0
 
 
 def active_network_model(
@@ -76,6 +89,12 @@ def active_network_model(
     if options.tariff:
         add_tariff_boundary(m, traded_across=trade is not None and trade.across)
         cost += tariff_payment(m, base, dt_h)
+    if options.capacity_eur_per_mw:
+        add_peak(m)
+        cost += peak_cost(m, base, options.capacity_eur_per_mw)
+    if options.emission_eur_per_t:
+        add_emitting_import(m)
+        cost += emission_cost(m, base, dt_h)
     for member in devices:
         cost += member.cost(m, base, dt_h, options)
     cost += loss_cost(m, network, options.loss_eur_per_mwh, dt_h)
@@ -111,6 +130,7 @@ def active_network_data(m: Any) -> list[Any]:
     data += [m.component(name) for name in names if m.component(name) is not None]
     if m.component("import_price") is not None:
         data += [m.import_price, m.export_price]
+    data += [m.component(n) for n in BOUNDARY_DATA if m.component(n) is not None]
     if m.component("prosumer_load") is not None:
         data.append(m.prosumer_load)
     return data

@@ -27,6 +27,44 @@ def add_tariff_boundary(m: Any, traded_across: bool) -> None:
         return billed - m.bought[t] + m.sold[t] == 0.0
 
 
+BOUNDARY_DATA = ("peak_before", "emission_price")
+"""Variables that hold data of the terms below."""
+
+
+def add_peak(m: Any) -> None:
+    """Add the highest import of the run so far and of the horizon, p.u."""
+    m.peak_before = pyo.Var([0])  # data
+    m.peak = pyo.Var([0], bounds=(0.0, None))
+
+    @m.Constraint([0])
+    def peak_so_far(m: Any, i: int) -> Any:
+        return m.peak[0] >= m.peak_before[0]
+
+    @m.Constraint(m.steps)
+    def peak_of_step(m: Any, t: int) -> Any:
+        return m.peak[0] >= m.p_import[t]
+
+
+def peak_cost(m: Any, base_mva: float, eur_per_mw: float) -> Any:
+    """Return the price in EUR of the rise of the highest import."""
+    return base_mva * eur_per_mw * (m.peak[0] - m.peak_before[0])
+
+
+def add_emitting_import(m: Any) -> None:
+    """Add the import alone, without export, whose emissions have a price; p.u."""
+    m.emission_price = pyo.Var(m.steps)  # data, EUR/MWh
+    m.emitting = pyo.Var(m.steps, bounds=(0.0, None))
+
+    @every_step(m)
+    def emitting_import(m: Any, t: int) -> Any:
+        return m.emitting[t] >= m.p_import[t]
+
+
+def emission_cost(m: Any, base_mva: float, dt_h: Floats) -> Any:
+    """Return the price of emissions of imported energy in EUR."""
+    return sum(dt_h[t] * base_mva * m.emission_price[t] * m.emitting[t] for t in m.steps)
+
+
 def tariff_payment(m: Any, base_mva: float, dt_h: Floats) -> Any:
     """Return the payment in EUR: import price times bought less export price times sold."""
     return sum(

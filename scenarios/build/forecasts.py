@@ -57,11 +57,15 @@ _LOAD = "load"
 
 @dataclass(frozen=True)
 class World:
-    """Realised series, forecast sources and bounds (loads,) of load forecasts, by grid."""
+    """Realised series, forecast sources and bounds (loads,) of load forecasts, by grid.
+
+    `emission_kg_per_mwh` are the emissions of imported energy; empty if they are not known.
+    """
 
     realised: Mapping[str, GridSeries]
     forecasts: Mapping[str, ForecastSource]
     load_peak_mw: Mapping[str, Floats]
+    emission_kg_per_mwh: Floats
 
 
 def build_world(
@@ -87,13 +91,13 @@ def build_world(
         over = series_over()
         forecasts = {n: PerfectForecast(s, horizon, over) for n, s in reality.series.items()}
         peaks = {n: _peak(s.load_p_mw, None) for n, s in series.items()}
-        return World(reality.series, forecasts, peaks)
+        return World(reality.series, forecasts, peaks, factory.emissions())
     sources = _ForecastFactory(scenario, section, factory, horizon, profiles, reality)
     peaks = {}
     for name in grids:
         source = sources.forecast(name)
         forecasts[name], peaks[name] = source, _peak(series[name].load_p_mw, source.devices[_LOAD])
-    return World(reality.series, forecasts, peaks)
+    return World(reality.series, forecasts, peaks, factory.emissions())
 
 
 def _peak(profile_mw: Floats, forecast: Predictor | None) -> Floats:

@@ -84,6 +84,25 @@ class SeriesFactory:
         self.temperature = self._temperature()
         self._tariffs: dict[str, Tariff] = {}
 
+    def emissions(self) -> Floats:
+        """Return the emissions of imported energy (n,) in kg/MWh; empty if they are not known."""
+        section, axis = self.scenario.emissions, self.axis
+        if section is None:
+            return np.zeros(0)
+        if section.file is None:
+            return np.full(axis.length, section.kg_per_mwh)
+        zone = self.scenario.time.timezone
+        try:
+            frame = read_series(self.folder / section.file, axis, "kg_per_mwh", None, zone)
+        except ProfileError as error:
+            raise ScenarioError(f"emissions.file: {error}") from error
+        if list(frame.columns) != ["import_kg_per_mwh"]:
+            raise ScenarioError(
+                f"emissions.file: {section.file}: has the columns {', '.join(frame.columns)}; "
+                "import_kg_per_mwh or import_g_per_kwh is accepted"
+            )
+        return frame["import_kg_per_mwh"].to_numpy(np.float64)
+
     def at_temperature(self, outdoor_c: Floats) -> "SeriesFactory":
         """Return the factory with another outdoor temperature (n,)."""
         other = copy.copy(self)

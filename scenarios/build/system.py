@@ -173,10 +173,16 @@ def _system(
                 network=radial_network(grid.net, name),
                 devices=devices[name],
                 boundary=boundary,
-                options=replace(options, trade=_trade(section)),
+                options=replace(
+                    options,
+                    trade=_trade(section),
+                    capacity_eur_per_mw=section.capacity_eur_per_mw,
+                    emission_eur_per_t=section.emission_eur_per_t,
+                ),
                 forecast=forecast,
                 load_peak_mw=world.load_peak_mw[name],
                 three_phase_view=scenario.certificate.three_phase and section.level == "lv",
+                emission_kg_per_mwh=world.emission_kg_per_mwh,
             )
         )
     return System(transmission, tuple(feeders), horizon, day_ahead, scenario.horizon.resolve_every)

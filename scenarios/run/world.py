@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mosaik
+import numpy as np
 
 from stackelgrid.controllers.decision import Decision
 from stackelgrid.controllers.networks.limits import net_limits
@@ -73,8 +74,9 @@ def run_world(
         with world:
             clock = {"interval_s": interval_s, "first_interval": first_interval}
             agents = world.start(
-                "Agents", controller=built.controller, timings=timings, observe=observe, **clock
-            )
+                "Agents", controller=built.controller, timings=timings, observe=observe,
+                peaks_mw=tables.highest_imports_mw(), **clock,
+            )  # fmt: skip
             devices = world.start("Devices", fleets=list(built.fleets.values()), **clock)
             grids, boundaries = _start_grids(world, built, timings, clock)
             recorder = world.start(
@@ -144,8 +146,11 @@ def _connect(
     # measurements of the previous interval
     world.connect(
         grid, agent, ("slack_vm_pu", "vm_pu"), ("tap_pos", "tap_pos"),
+        ("slack_p_mw", "p_import_mw"),
         time_shifted=interval_s,
-        initial_data={"slack_vm_pu": simulated.vm_pu, "tap_pos": simulated.tap_pos},
+        initial_data={
+            "slack_vm_pu": simulated.vm_pu, "tap_pos": simulated.tap_pos, "slack_p_mw": 0.0,
+        },
     )  # fmt: skip
     world.connect(
         fleet, agent, *((state, state) for state in built.fleets[name].states),
@@ -209,5 +214,8 @@ def _recorded(built: BuiltScenario, name: str) -> RecordedGrid:
         series=built.series[name],
         options=built.scenario.costs,
         trade=feeder.options.trade if feeder is not None else None,
+        capacity_eur_per_mw=feeder.options.capacity_eur_per_mw if feeder is not None else 0.0,
+        emission_eur_per_t=feeder.options.emission_eur_per_t if feeder is not None else 0.0,
+        emission_kg_per_mwh=feeder.emission_kg_per_mwh if feeder is not None else np.zeros(0),
         nodal_pricing=built.scenario.pricing == "lmp",
     )

@@ -71,6 +71,21 @@ class TemperatureSection(Section):
         return self
 
 
+class EmissionsSection(Section):
+    """Emissions of energy from the grid above, a number or a file."""
+
+    kg_per_mwh: NonNegative | None = None
+    """Emissions of imported energy; 1 kg/MWh is 1 g/kWh."""
+    file: str | None = None
+    """File with a column `import_kg_per_mwh` (or `import_g_per_kwh`) instead."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.kg_per_mwh is None) == (self.file is None):
+            raise ValueError("exactly one of kg_per_mwh and file is accepted")
+        return self
+
+
 class Weather(Section):
     """Sky of the day: `clear`, `sunny` (rare clouds) or `cloudy`; outdoor temperature."""
 
@@ -152,6 +167,10 @@ class _GridSection(Section):
     """Rating of all lines; default: the net's."""
     ratings: tuple[Rating, ...] = ()
     """Ratings of single lines, see below."""
+    capacity_eur_per_mw: NonNegative = 0.0
+    """Price of the highest import of the run, part of the grid's objective."""
+    emission_eur_per_t: NonNegative = 0.0
+    """Price of the emissions of imported energy, part of the grid's objective."""
     tariff: str | None = None
     """Name of a tariff; required for mv and lv."""
     loads: LoadsSection
@@ -172,6 +191,8 @@ class _GridSection(Section):
                 raise ValueError("devices are accepted on mv and lv grids")
             if self.tariff is not None or self.trade is not None:
                 raise ValueError("a transmission grid has no tariff and no trade")
+            if self.capacity_eur_per_mw or self.emission_eur_per_t:
+                raise ValueError("a transmission grid imports nothing that has a price")
         elif self.tariff is None:
             raise ValueError("an mv or lv grid needs a tariff")
         if self.parent is None and self.multiplicity != 1:
@@ -224,6 +245,7 @@ class Scenario(Section):
     tolerances: TolerancesSection = TolerancesSection()
     """Tolerance of the coupling."""
     costs: Costs = Costs()
+    emissions: EmissionsSection | None = None
     """Prices outside of the tariffs."""
     certificate: CertificateSection = CertificateSection()
     """Certificates and recovery."""
@@ -325,6 +347,16 @@ class Scenario(Section):
             if g.tariff is not None and g.tariff not in self.tariffs:
                 known = ", ".join(self.tariffs) or "none"
                 raise ValueError(f"grid {g.name!r}: tariff {g.tariff!r} unknown; known: {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _emissions_known(self) -> Self:
+        priced = [g.name for g in self.grids if g.emission_eur_per_t]
+        if priced and self.emissions is None:
+            raise ValueError(
+                f"grid {priced[0]!r}: emission_eur_per_t needs the section emissions (kg_per_mwh, "
+                "or a file)"
+            )
         return self
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ UTC_TIME = pa.timestamp("ms", tz="UTC")
 # accepted units; a share or ratio is "1", a text or a number of things has none
 UNITS = (
     "", "1", "%", "p.u.", "degree", "degC", "K", "MW", "MVAr", "MVA", "MWh", "kA", "kV", "km",
-    "EUR", "EUR/MWh", "EUR/MW^2", "s", "h", "B",
+    "EUR", "EUR/MWh", "EUR/MW^2", "s", "h", "B", "kg",
 )  # fmt: skip
 
 # the object that rows are filled from

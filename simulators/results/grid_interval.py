@@ -1,7 +1,7 @@
 """One grid in one interval as the recorder received it: rows of the tables are filled from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -39,6 +39,8 @@ class RecordedGrid:
     """Static data of a grid for the recorder; `branches` are (table, index) in order.
 
     `network_bus_index` and `order` map the order of the controller's network to the net's.
+    `emission_kg_per_mwh` are the emissions of imported energy in every interval, empty if they are
+    not known; the prices are those of the grid.
     """
 
     name: str
@@ -60,6 +62,9 @@ class RecordedGrid:
     options: DeviceOptions
     trade: TradeOptions | None
     nodal_pricing: bool = False
+    capacity_eur_per_mw: float = 0.0
+    emission_eur_per_t: float = 0.0
+    emission_kg_per_mwh: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -96,6 +101,7 @@ class GridInterval:
     dt_h: its length in h.
     upper_plan: plan of the grid above; None without one.
     recorded_before: states recorded in the interval before; None in the first.
+    peak_before_mw: highest import of the intervals before.
     """
 
     grid: RecordedGrid
@@ -104,6 +110,7 @@ class GridInterval:
     dt_h: float = 1.0
     upper_plan: Plan | None = None
     recorded_before: Mapping[str, Floats] | None = None
+    peak_before_mw: float = 0.0
 
     # ------------------------------------------------------------------ plan
 
@@ -312,6 +319,29 @@ class GridInterval:
         fees = options.fee_inside * float(trade.inside_buy_mw[:, k].sum())
         fees += options.fee_across * float(trade.across_buy_mw[:, k].sum())
         return options.retail_margin * with_grid, fees
+
+    @property
+    def capacity_eur(self) -> float:
+        """Price of the rise of the highest import."""
+        if not self.feeder:
+            return 0.0
+        rise = max(float(self.seen["slack_p_mw"]) - self.peak_before_mw, 0.0)
+        return self.grid.capacity_eur_per_mw * rise
+
+    @property
+    def emissions_kg(self) -> float:
+        """Emissions of the imported energy; NaN if they are not known."""
+        known = self.grid.emission_kg_per_mwh
+        if not self.feeder or not len(known):
+            return NAN
+        imported = self.dt_h * max(float(self.seen["slack_p_mw"]), 0.0)
+        return float(known[self.interval]) * imported
+
+    @property
+    def emission_eur(self) -> float:
+        """Price of these emissions."""
+        price = self.grid.emission_eur_per_t
+        return 1e-3 * price * self.emissions_kg if price else 0.0
 
     def cost_eur(self, member: DeviceKind) -> float:
         """Return the cost of the devices of one kind."""

@@ -274,6 +274,9 @@ INTERVAL: Table[GridInterval] = table(
             number(kind.cost_column, "EUR", kind.cost_meaning, _cost(kind))
             for kind in costly()
         ),
+        number("capacity_eur", "EUR", "price of the rise of the highest import of the run"),
+        number("emission_eur", "EUR", "price of the emissions of imported energy"),
+        number("emissions_kg", "kg", "emissions of imported energy; empty if they are not known"),
     ),
 )  # fmt: skip
 

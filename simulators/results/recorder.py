@@ -80,6 +80,7 @@ class Recorder(mosaik_api_v3.Simulator):
         self._interval_s, self._first_interval = interval_s, first_interval
         self._known = {g.name: g for g in grids}
         self._tables, self._timings, self._progress = tables, timings, progress
+        self._peaks = tables.highest_imports_mw()
         return self.meta
 
     def create(self, num: int, model: str, **model_params: Any) -> list[CreateResult]:
@@ -106,7 +107,9 @@ class Recorder(mosaik_api_v3.Simulator):
             known = self._known[name]
             upper = values.get(known.parent, {}).get("plan")
             before = self._tables.states.get(name)
-            grids.append((name, GridInterval(known, seen, interval, dt_h, upper, before)))
+            peak = self._peaks.get(name, 0.0)
+            grids.append((name, GridInterval(known, seen, interval, dt_h, upper, before, peak)))
+            self._peaks[name] = max(peak, float(seen["slack_p_mw"]))
             self._tables.states[name] = {q.name: seen[q.name] for q in attributes.STATES}
         rows = write_interval(self._tables, interval, grids)
         self._tables.intervals_done = interval + 1

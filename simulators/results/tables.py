@@ -197,6 +197,14 @@ class RunTables:
         self.states: dict[str, Mapping[str, Floats]] = {}
         self.kept = {table.name: KeptRows(table) for table in _KEPT}
 
+    def highest_imports_mw(self) -> dict[str, float]:
+        """Return the highest recorded import of each grid."""
+        rows = self.kept["interval"]
+        grids, imports = rows["grid"], rows["p_import_mw"]
+        return {
+            str(name): max(float(imports[grids == name].max()), 0.0) for name in np.unique(grids)
+        }
+
     def write(
         self, table: Table[S], interval: int, sources: Iterable[tuple[Any, S]]
     ) -> dict[str, Any]:

@@ -19,7 +19,10 @@ Amount = TypeVar("Amount", float, Floats)
 
 _RANK = {"": 0, EXACT: 1, FEASIBLE: 2, INFEASIBLE: 3}
 # columns with the costs that a grid bears itself
-_OWN_EUR = (*(kind.cost_column for kind in costly()), "retail_eur", "fee_eur")
+_OWN_EUR = (
+    *(kind.cost_column for kind in costly()),
+    "retail_eur", "fee_eur", "capacity_eur", "emission_eur",
+)  # fmt: skip
 UNSAFE_MIXTURE = "mixture unsafe"
 
 
