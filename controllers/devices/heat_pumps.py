@@ -2,71 +2,26 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, model_validator
 
+from stackelgrid.controllers.devices.heated_buildings import SERIES, Heated
 from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection
-from stackelgrid.controllers.devices.placement import Phase, Placement
 from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
-from stackelgrid.profiles.section import NonNegative, Positive, Share
 
 if TYPE_CHECKING:
     from stackelgrid.controllers.devices.elements import NetElements
-    from stackelgrid.controllers.devices.placement import Placed, Placing, SeriesMaker
     from stackelgrid.profiles.forecast import GridForecast
-    from stackelgrid.profiles.forecast_predictors import Predictor
 
 _POWER = Role.PLAN | Role.SET_POINT | Role.OUTPUT
 _STATE = Role.PLAN | Role.STATE | Role.OUTPUT
-_TYPE = "heat pump"
 _FAR_K = 40.0  # rooms stay within this distance of their set temperature
-_SERIES = ("heat_pump_cop", "heat_pump_water_cop", "heat_pump_drive_c", "heat_pump_water_mw")
-
-RoomTemperature = Annotated[float, Field(ge=5.0, le=35.0)]
-
-
-class HeatPumpSection(Placement):
-    """Heat pumps in equal buildings, one at each bus; `phase` as of PV.
-
-    `p_mw` is the electric power of the machine, `backup_mw` of a resistive heater. A building loses
-    `loss_kw_per_k` and stores `capacity_kwh_per_k`; it gains `gains_kw` from people and appliances,
-    and the sun through `window_m2` to the south. Between `below_k` under and `above_k` over `set_c`
-    it is comfortable. `store_kwh` is a hot-water store with a daily draw of `water_kwh`.
-    """
-
-    p_mw: Positive = 0.003
-    backup_mw: NonNegative = 0.006
-    power_factor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
-    source: Literal["air", "ground"] = "air"
-    heating: Literal["radiators", "floor"] = "radiators"
-    coldest_c: Annotated[float, Field(ge=-50.0, le=15.0)] = -14.0
-    loss_kw_per_k: Positive = 0.16
-    capacity_kwh_per_k: Positive = 10.0
-    gains_kw: NonNegative = 0.4
-    window_m2: NonNegative = 4.0
-    set_c: RoomTemperature = 20.5
-    below_k: NonNegative = 0.5
-    above_k: NonNegative = 1.5
-    comfort_eur_per_k_h: NonNegative = 2.0
-    store_kwh: NonNegative = 0.0
-    store_loss_per_h: Share = 0.01
-    water_kwh: NonNegative = 0.0
-    phase: Phase | None = None
-
-    @model_validator(mode="after")
-    def _band(self) -> Self:
-        if self.below_k + self.above_k <= 0.0:
-            raise ValueError("the comfort band is empty: below_k + above_k > 0 is accepted")
-        if self.water_kwh > 0.0 and self.store_kwh == 0.0:
-            raise ValueError("water_kwh needs a store: store_kwh > 0 is accepted")
-        return self
 
 
 @dataclass(frozen=True)
-class HeatPumps(DeviceKind):
+class HeatPumps(Heated, DeviceKind):
     """Heat pumps with buildings; powers are electric, positive when consuming.
 
     p_max_mw, backup_mw: electric power of the machine and of the resistive heater.
@@ -145,9 +100,6 @@ class HeatPumps(DeviceKind):
     bands: ClassVar[tuple[str, ...]] = ("room_c",)
     chained: ClassVar[tuple[str, ...]] = ("heat_pump_content", "heat_pump_filled")
     prosumer: ClassVar[bool] = True
-    sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {
-        "heat_pumps": (tuple[HeatPumpSection, ...], ())
-    }
 
     @property
     def table(self) -> tuple[str, ...]:
@@ -180,7 +132,7 @@ class HeatPumps(DeviceKind):
         return replace(self, **{name: factor * getattr(self, name) for name in sized})
 
     def scaled_series(self, series: Arrays, factor: float) -> dict[str, Floats]:
-        own = {name: series[name] for name in _SERIES}
+        own = {name: series[name] for name in SERIES}
         if not factor:
             return {name: values[:, :0] for name, values in own.items()}
         return {**own, "heat_pump_water_mw": factor * series["heat_pump_water_mw"]}
@@ -191,27 +143,6 @@ class HeatPumps(DeviceKind):
     def claims(cls, elements: "NetElements") -> Mapping[str, Bools]:
         power = elements.values(elements.net.load, "heat_pump_mw", np.nan)
         return {"load": np.isfinite(power)}
-
-    @classmethod
-    def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
-        """Add loads with the data of heat pump and building in columns of their own."""
-        from stackelgrid.controllers.devices.placement import Placed
-
-        placed: list[Placed] = []
-        for k, own in enumerate(placing.sections("heat_pumps")):
-            key = f"heat_pumps.{k}"
-            buses = placing.buses(own, key)
-            placing.add(
-                "load", _TYPE, buses, "heat_pumps", "heat pump", p_mw=0.0, q_mvar=0.0,
-                heat_pump_mw=own.p_mw, backup_mw=own.backup_mw, power_factor=own.power_factor,
-                loss_mw_per_k=1e-3 * own.loss_kw_per_k,
-                capacity_mwh_per_k=1e-3 * own.capacity_kwh_per_k,
-                set_c=own.set_c, below_k=own.below_k, above_k=own.above_k,
-                comfort_eur_per_k_h=own.comfort_eur_per_k_h, store_mwh=1e-3 * own.store_kwh,
-                store_loss_per_h=own.store_loss_per_h, phase=placing.phases(own.phase, key, buses),
-            )  # fmt: skip
-            placed.append(Placed(key, own, sum(p.count for p in placed), len(buses)))
-        return tuple(placed)
 
     @classmethod
     def read(cls, elements: "NetElements") -> Self:
@@ -243,7 +174,7 @@ class HeatPumps(DeviceKind):
             elements.refuse(frame, "load", good, f"is a heat pump and needs {accepted}")
         return cls(
             index=elements.index(frame),
-            name=elements.names(frame, _TYPE),
+            name=elements.names(frame, "heat pump"),
             bus=frame.bus.to_numpy(dtype=np.int64),
             p_max_mw=found["heat_pump_mw"],
             backup_mw=found["backup_mw"],
@@ -258,59 +189,6 @@ class HeatPumps(DeviceKind):
             store_kept=1.0 - found["store_loss_per_h"],
             phase=elements.phases(frame, "load"),
         )
-
-    def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
-        """Return COPs, the temperature that drives the building, and the draw of hot water."""
-        return self.series_at(maker, placed, maker.temperature)
-
-    def realised(
-        self, maker: "SeriesMaker", placed: "tuple[Placed, ...]", deviations: Any
-    ) -> dict[str, Floats]:
-        return self.series(maker, placed) if deviations.temperature_model.errs else {}
-
-    def predictor(
-        self,
-        maker: "SeriesMaker",
-        placed: "tuple[Placed, ...]",
-        expected: Floats,
-        realised: Floats,
-        outdoor: "Predictor",
-    ) -> "Predictor":
-        """Return the series at the forecast of the temperature, by their change for 1 K."""
-        from stackelgrid.profiles.forecast_predictors import Sensitive
-
-        warmer = self.series_at(maker, placed, maker.temperature + 1.0)
-        slope = np.hstack([warmer[name] for name in _SERIES]) - expected
-        return Sensitive(expected, slope, maker.temperature[:, None], outdoor)
-
-    def series_at(
-        self, maker: "SeriesMaker", placed: "tuple[Placed, ...]", outdoor_c: Floats
-    ) -> dict[str, Floats]:
-        """Return the series at an outdoor temperature (n,)."""
-        from stackelgrid.profiles.heat_pumps import HOT_WATER_C, flow_temperature, heat_pump_cop
-        from stackelgrid.profiles.hot_water import draw_of_hot_water
-        from stackelgrid.profiles.photovoltaics import south_window
-        from stackelgrid.profiles.temperature import daily_mean
-
-        n, count = len(outdoor_c), len(self.index)
-        found = {name: np.ones((n, count)) for name in _SERIES}
-        daily = daily_mean(outdoor_c, maker.axis.step_h)
-        sun = south_window(maker.site, maker.axis, maker.regional)
-        for part in placed:
-            own, at = part.section, slice(part.first, part.first + part.count)
-            flow = flow_temperature(own.heating, daily, own.set_c, own.coldest_c)
-            water = np.full(n, HOT_WATER_C)
-            gains = own.gains_kw + 1e-3 * own.window_m2 * sun
-            draw = 1e-3 * own.water_kwh * draw_of_hot_water(maker.axis)
-            values = (
-                heat_pump_cop(own.source, outdoor_c, daily, flow),
-                heat_pump_cop(own.source, outdoor_c, daily, water),
-                outdoor_c + gains / own.loss_kw_per_k,
-                draw,
-            )
-            for name, of_part in zip(_SERIES, values, strict=True):
-                found[name][:, at] = of_part[:, None]
-        return found
 
     # -- model
 
@@ -478,7 +356,7 @@ class HeatPumps(DeviceKind):
         """Continue the last powers within the limits; without a plan thermostats decide."""
         state, steps = dict(states), []
         for t, hours in enumerate(dt_h):
-            series = {name: forecast.devices[name][t] for name in _SERIES}
+            series = {name: forecast.devices[name][t] for name in SERIES}
             asked = self.thermostat(series, state, hours)
             if last is not None:
                 asked = {name: last[name][:, t] for name in asked}

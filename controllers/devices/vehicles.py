@@ -1,68 +1,28 @@
 """Electric vehicles at charging points: trips, charging, and feeding back where a point can."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection, Snap
-from stackelgrid.controllers.devices.placement import Phase, Placement
 from stackelgrid.controllers.devices.quantities import Quantity, Role
+from stackelgrid.controllers.devices.vehicle_trips import VEHICLE, Travelling
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
-from stackelgrid.profiles.section import Efficiency, NonNegative, Positive, Section, Share
 from stackelgrid.profiles.time_axis import Over
 
 if TYPE_CHECKING:
     from stackelgrid.controllers.devices.elements import NetElements
-    from stackelgrid.controllers.devices.placement import Placed, Placing, SeriesMaker
     from stackelgrid.profiles.forecast import GridForecast
-    from stackelgrid.profiles.forecast_predictors import Predictor
 
 _ENERGY = Role.PLAN | Role.STATE | Role.OUTPUT
 _POWER = Role.PLAN | Role.SET_POINT | Role.OUTPUT
-_TYPE = "vehicle"  # type of a storage of pandapower that is one
-
-
-class VehicleSection(Placement):
-    """Vehicles of one size, one at each bus; without `phase` connected like the customer there.
-
-    Trips are drawn for each vehicle, or read from a `file` (vehicle, departure, arrival,
-    energy_kwh). `reserve_percent` of the battery is wanted when a vehicle comes back from a trip.
-    """
-
-    p_mw: Positive = 0.011
-    p_min_mw: NonNegative = 0.0
-    p_back_mw: NonNegative = 0.0
-    e_mwh: Positive = 0.06
-    efficiency_charge: Efficiency = 0.92
-    efficiency_discharge: Efficiency = 0.92
-    soc_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 60.0
-    reserve_percent: Annotated[float, Field(ge=0.0, lt=100.0)] = 20.0
-    unmet_eur_per_mwh: NonNegative = 700.0
-    wear_eur_per_mwh: NonNegative = 0.0
-    kwh_per_km: NonNegative = 0.17
-    file: str | None = None
-    phase: Phase | None = None
-
-    @model_validator(mode="after")
-    def _powers(self) -> Self:
-        if self.p_min_mw > self.p_mw:
-            raise ValueError(f"p_min_mw must be at most p_mw = {self.p_mw:g}")
-        return self
-
-
-class VehicleDeviations(Section):
-    """Trips that end late, by `late_h` on average, and the share of trips that do not happen."""
-
-    late_h: NonNegative = 0.0
-    skipped: Share = 0.0
 
 
 @dataclass(frozen=True)
-class Vehicles(DeviceKind):
+class Vehicles(Travelling, DeviceKind):
     """Charging points with one vehicle each; power is positive when charging.
 
     A vehicle charges with at most `p_max_mw` while it is connected, not below `p_least_mw` unless
@@ -139,12 +99,6 @@ class Vehicles(DeviceKind):
     consumes: ClassVar[bool] = True
     chained: ClassVar[tuple[str, ...]] = ("vehicle_energy",)
     prosumer: ClassVar[bool] = True
-    sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {
-        "vehicles": (tuple[VehicleSection, ...], ())
-    }
-    deviations: ClassVar[Mapping[str, tuple[Any, Any]]] = {
-        "vehicles": (VehicleDeviations, VehicleDeviations())
-    }
 
     @property
     def table(self) -> tuple[str, ...]:
@@ -183,29 +137,7 @@ class Vehicles(DeviceKind):
 
     @classmethod
     def claims(cls, elements: "NetElements") -> Mapping[str, Bools]:
-        return {"storage": np.array(elements.net.storage["type"] == _TYPE, dtype=bool)}
-
-    @classmethod
-    def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
-        """Add storages of type vehicle."""
-        from stackelgrid.controllers.devices.placement import Placed
-
-        placed: list[Placed] = []
-        for k, own in enumerate(placing.sections("vehicles")):
-            key = f"vehicles.{k}"
-            buses = placing.buses(own, key)
-            placing.add(
-                "storage", _TYPE, buses, "vehicles", "vehicle", p_mw=0.0, type=_TYPE,
-                max_e_mwh=own.e_mwh, min_e_mwh=0.0, soc_percent=own.soc_percent,
-                max_p_mw=own.p_mw, min_p_mw=-own.p_back_mw, controllable=True,
-                p_least_mw=own.p_min_mw, efficiency_charge=own.efficiency_charge,
-                efficiency_discharge=own.efficiency_discharge,
-                reserve_mwh=own.reserve_percent / 100.0 * own.e_mwh,
-                unmet_eur_per_mwh=own.unmet_eur_per_mwh, wear_eur_per_mwh=own.wear_eur_per_mwh,
-                phase=placing.phases(own.phase, key, buses),
-            )  # fmt: skip
-            placed.append(Placed(key, own, sum(p.count for p in placed), len(buses)))
-        return tuple(placed)
+        return {"storage": np.array(elements.net.storage["type"] == VEHICLE, dtype=bool)}
 
     @classmethod
     def read(cls, elements: "NetElements") -> Self:
@@ -234,7 +166,7 @@ class Vehicles(DeviceKind):
         elements.refuse_reactive(frame, "storage", cls.label)
         return cls(
             index=elements.index(frame),
-            name=elements.names(frame, _TYPE),
+            name=elements.names(frame, VEHICLE),
             bus=frame.bus.to_numpy(dtype=np.int64),
             p_max_mw=power,
             p_least_mw=least,
@@ -248,73 +180,6 @@ class Vehicles(DeviceKind):
             wear_eur_per_mwh=values(frame, "wear_eur_per_mwh", 0.0),
             phase=elements.phases(frame, "storage"),
         )
-
-    def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
-        """Return connection, energy driven, energy wanted and energy for later trips."""
-        return self._stays(maker, self.trips(maker, placed))
-
-    def realised(
-        self, maker: "SeriesMaker", placed: "tuple[Placed, ...]", deviations: Any
-    ) -> dict[str, Floats]:
-        from stackelgrid.profiles.trips import deviated_trips
-
-        own, level = deviations.vehicles, deviations.level
-        late, skipped = level * own.late_h, min(level * own.skipped, 1.0)
-        if not (late or skipped):
-            return {}
-        trips = self.trips(maker, placed)
-        generators = maker.generator("deviations", "vehicles").spawn(len(trips))
-        real = [
-            deviated_trips(planned, rng, late, skipped)
-            for planned, rng in zip(trips, generators, strict=True)
-        ]
-        return self._stays(maker, real)
-
-    def predictor(
-        self,
-        maker: "SeriesMaker",
-        placed: "tuple[Placed, ...]",
-        expected: Floats,
-        realised: Floats,
-        outdoor: "Predictor",
-    ) -> "Predictor":
-        from stackelgrid.profiles.trips import ExpectedStays
-
-        return ExpectedStays(expected, realised)
-
-    def _stays(self, maker: "SeriesMaker", trips: "Sequence[Sequence[Any]]") -> dict[str, Floats]:
-        from stackelgrid.profiles.trips import stays_of
-
-        stays = stays_of(
-            trips, maker.axis, self.reserve_mwh, self.e_max_mwh,
-            self.efficiency_charge * self.p_max_mw,
-        )  # fmt: skip
-        return {
-            "vehicle_connected": stays.connected,
-            "vehicle_driven_mwh": stays.driven_mwh,
-            "vehicle_needed_mwh": stays.needed_mwh,
-            "vehicle_required_mwh": stays.required_mwh,
-        }
-
-    def trips(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> list[tuple[Any, ...]]:
-        """Return the planned trips of each vehicle; those of a net without a section stay."""
-        from stackelgrid.profiles.trips import Fleet, draw_trips
-
-        found: list[tuple[Any, ...]] = [() for _ in self.index]
-        for part in placed:
-            own, at = part.section, range(part.first, part.first + part.count)
-            if own.file is not None:
-                names = [self.name[k] for k in at]
-                read = maker.trips(part.key, own.file, names, self.e_max_mwh[list(at)])
-                for k, name in zip(at, names, strict=True):
-                    found[k] = read[name]
-                continue
-            fleet = Fleet(kwh_per_km=own.kwh_per_km)
-            generators = maker.generator("trips", part.key).spawn(part.count)
-            for k, rng in zip(at, generators, strict=True):
-                most = float(self.e_max_mwh[k])
-                found[k] = draw_trips(fleet, maker.axis, maker.temperature, rng, most)
-        return found
 
     # -- model
 
