@@ -97,6 +97,7 @@ class HeatPumps(Heated, DeviceKind):
         "heat_pump_water_start", "heat_pump_drawn", "heat_pump_goal",
     )  # fmt: skip
     consumes: ClassVar[bool] = True
+    controllable_load: ClassVar[bool] = True
     bands: ClassVar[tuple[str, ...]] = ("room_c",)
     chained: ClassVar[tuple[str, ...]] = ("heat_pump_content", "heat_pump_filled")
     prosumer: ClassVar[bool] = True

@@ -6,7 +6,7 @@ element: loads and storages consume, generators inject.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
@@ -34,6 +34,13 @@ class Injection(NamedTuple):
 
     p: Callable[[int, int], Any]
     q: Callable[[int, int], Any] | None = None
+
+
+class Controllable(NamedTuple):
+    """Devices whose consumption may be reduced, and it by device and step, p.u."""
+
+    member: "DeviceKind"
+    power: Callable[[int, int], Any]
 
 
 class Curtailed(NamedTuple):
@@ -88,6 +95,7 @@ class DeviceKind(ABC):
     symbol: ClassVar[str] = ""  # on maps: diamond, triangle or square; empty for none
     one_by_one: ClassVar[bool] = False  # plots show the power of each device
     consumes: ClassVar[bool] = False  # energy it stores is used, not given back
+    controllable_load: ClassVar[bool] = False  # its consumption may be reduced by a cap
     bands: ClassVar[tuple[str, ...]] = ()  # columns of the table `device` that plots show
     quantities: ClassVar[tuple[Quantity, ...]]
     cost_column: ClassVar[str] = ""  # column of the table `interval` with the cost in EUR
@@ -270,6 +278,32 @@ class DeviceKind(ABC):
         options: prices and rules of the scenario.
         """
         return None
+
+    def restrict(
+        self, m: Any, base_mva: float, dt_h: Floats, controllable: "Sequence[Controllable]"
+    ) -> None:
+        """Add rows on the consumption of other kinds, after the equations of all; p.u.
+
+        m: Pyomo model.
+        base_mva: base of the per-unit values.
+        dt_h: length of the steps in h.
+        controllable: devices of other kinds whose consumption may be reduced.
+        """
+        return
+
+    def joint_parameters(
+        self,
+        forecast: "GridForecast",
+        others: "Sequence[DeviceKind]",
+        at_rest: Callable[[], Arrays],
+    ) -> dict[str, Floats]:
+        """Return the values of `data` in MW that depend on other kinds.
+
+        forecast: forecast over the horizon.
+        others: kinds whose consumption may be reduced.
+        at_rest: returns their plan without control.
+        """
+        return {}
 
     def cost(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Any:
         """Return the cost in EUR over the horizon in the variables of `equations`."""

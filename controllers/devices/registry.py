@@ -8,6 +8,7 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from stackelgrid.controllers.devices.batteries import Batteries
+from stackelgrid.controllers.devices.caps import PowerCaps
 from stackelgrid.controllers.devices.heat_pumps import HeatPumps
 from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.loads import Loads
@@ -28,9 +29,10 @@ SHIPPED: tuple[type[DeviceKind], ...] = (
     Vehicles,
     HeatPumps,
     Tasks,
+    PowerCaps,
 )
 # they claim elements of pandapower that are plain loads and storages for the others
-_SPECIFIC = (Vehicles, HeatPumps, Tasks)
+_SPECIFIC = (Vehicles, HeatPumps, Tasks, PowerCaps)
 
 
 @cache

@@ -103,6 +103,7 @@ class Tasks(DeviceKind):
         "task_runs_must", "task_missed",
     )  # fmt: skip
     consumes: ClassVar[bool] = True
+    controllable_load: ClassVar[bool] = True
     chained: ClassVar[tuple[str, ...]] = ("task_left", "task_begun")
     prosumer: ClassVar[bool] = True
     sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {"tasks": (tuple[TaskSection, ...], ())}

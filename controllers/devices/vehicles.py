@@ -97,6 +97,7 @@ class Vehicles(Travelling, DeviceKind):
         "vehicle_least", "vehicle_highest", "vehicle_end",
     )  # fmt: skip
     consumes: ClassVar[bool] = True
+    controllable_load: ClassVar[bool] = True
     chained: ClassVar[tuple[str, ...]] = ("vehicle_energy",)
     prosumer: ClassVar[bool] = True
 

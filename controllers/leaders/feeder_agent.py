@@ -331,6 +331,13 @@ class FeederAgent:
         for member in self.feeder.devices:
             own_values = member.parameters(forecast, states, self.horizon.dt_h)
             values |= {name: value / base for name, value in own_values.items()}
+        devices, dt_h = self.feeder.devices, self.horizon.dt_h
+        others = [member for member in devices if member.controllable_load]
+        for member in devices:
+            joint = member.joint_parameters(
+                forecast, others, lambda: devices.held(None, forecast, states, dt_h)
+            )
+            values |= {name: value / base for name, value in joint.items()}
         if self.feeder.options.trade is not None:
             loads = self.feeder.devices.loads
             own = self.prosumers.own_load(loads.bus, forecast.load_p_mw.T)

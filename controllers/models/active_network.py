@@ -8,6 +8,7 @@ import pyomo.environ as pyo
 from pyomo.common.gc_manager import PauseGC
 
 from stackelgrid.controllers.devices.devices import Devices
+from stackelgrid.controllers.devices.kind import Controllable
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.controllers.models.boundary import (
     BOUNDARY_DATA,
@@ -75,12 +76,17 @@ def active_network_model(
     add_distflow(m, network, len(dt_h))
     add_loads(m, load_bus)
     owned = []  # devices of prosumers: their buses and consumption
+    controllable = []
     for member in devices:
         injection = member.equations(m, base, dt_h, options)
         if injection is not None:
             add_injections(m, network.positions(member.bus), injection.p, injection.q)
             if member.prosumer:
                 owned.append((member.bus, injection.p))
+            if member.controllable_load:
+                controllable.append(Controllable(member, injection.p))
+    for member in devices:
+        member.restrict(m, base, dt_h, controllable)
     add_power_balance(m, network)
     trade = options.trade
     if trade is not None:
