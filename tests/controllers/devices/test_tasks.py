@@ -7,7 +7,8 @@ import pandas as pd
 import pyomo.environ as pyo
 import pytest
 
-from stackelgrid.controllers.devices.tasks import Tasks, running_share
+from stackelgrid.controllers.devices.tasks import Tasks
+from stackelgrid.controllers.devices.tasks.equations import running_share
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
 from stackelgrid.controllers.solvers.snapping import SnapRule, snap_by_direction
 from stackelgrid.profiles.errors import ProfileError

@@ -1,4 +1,4 @@
-"""Sections, placement, weather and forecasts of heat pumps with buildings (heat_pumps.py)."""
+"""Sections, placement, weather and forecasts of heat pumps with buildings."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from stackelgrid.controllers.devices.heat_pumps.data import HeatPumpData
 from stackelgrid.controllers.devices.placement import Phase, Placed, Placement
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.section import NonNegative, Positive, Share
@@ -56,10 +57,8 @@ class HeatPumpSection(Placement):
         return self
 
 
-class Heated:
+class PlacedHeatPumps(HeatPumpData):
     """Placement and series of heat pumps with buildings."""
-
-    index: tuple[int, ...]
 
     sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {
         "heat_pumps": (tuple[HeatPumpSection, ...], ())

@@ -1,4 +1,4 @@
-"""Sections, placement, trips and forecasts of electric vehicles (vehicles.py)."""
+"""Sections, placement, trips and forecasts of electric vehicles."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from stackelgrid.controllers.devices.placement import Phase, Placed, Placement
+from stackelgrid.controllers.devices.vehicles.data import VehicleData
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.section import Efficiency, NonNegative, Positive, Section, Share
 
@@ -52,15 +53,8 @@ class VehicleDeviations(Section):
     skipped: Share = 0.0
 
 
-class Travelling:
+class PlacedVehicles(VehicleData):
     """Placement and series of vehicles."""
-
-    index: tuple[int, ...]
-    name: tuple[str, ...]
-    p_max_mw: Floats
-    e_max_mwh: Floats
-    efficiency_charge: Floats
-    reserve_mwh: Floats
 
     sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {
         "vehicles": (tuple[VehicleSection, ...], ())

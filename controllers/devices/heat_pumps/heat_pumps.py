@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from stackelgrid.controllers.devices.heated_buildings import SERIES, Heated
+from stackelgrid.controllers.devices.heat_pumps.data import FAR_K
+from stackelgrid.controllers.devices.heat_pumps.placed import SERIES, PlacedHeatPumps
 from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection
 from stackelgrid.controllers.devices.quantities import Quantity, Role
-from stackelgrid.profiles.arrays import Bools, Floats, Ints
+from stackelgrid.profiles.arrays import Bools, Floats
 
 if TYPE_CHECKING:
     from stackelgrid.controllers.devices.elements import NetElements
@@ -17,36 +18,11 @@ if TYPE_CHECKING:
 
 _POWER = Role.PLAN | Role.SET_POINT | Role.OUTPUT
 _STATE = Role.PLAN | Role.STATE | Role.OUTPUT
-_FAR_K = 40.0  # rooms stay within this distance of their set temperature
 
 
 @dataclass(frozen=True)
-class HeatPumps(Heated, DeviceKind):
-    """Heat pumps with buildings; powers are electric, positive when consuming.
-
-    p_max_mw, backup_mw: electric power of the machine and of the resistive heater.
-    tan_phi: reactive over active power of the machine.
-    loss_mw_per_k, capacity_mwh_per_k: heat losses and capacity of the building.
-    set_c, below_k, above_k: set temperature and comfort band.
-    comfort_eur_per_k_h: price of leaving the band.
-    store_mwh, store_kept: size of the hot-water store, and the share it keeps over an hour.
-    """
-
-    index: tuple[int, ...]
-    name: tuple[str, ...]
-    bus: Ints
-    p_max_mw: Floats
-    backup_mw: Floats
-    tan_phi: Floats
-    loss_mw_per_k: Floats
-    capacity_mwh_per_k: Floats
-    set_c: Floats
-    below_k: Floats
-    above_k: Floats
-    comfort_eur_per_k_h: Floats
-    store_mwh: Floats
-    store_kept: Floats
-    phase: tuple[str, ...]
+class HeatPumps(PlacedHeatPumps, DeviceKind):
+    """Kind of device: heat pumps."""
 
     kind: ClassVar[str] = "heat_pump"
     plural: ClassVar[str] = "heat_pumps"
@@ -119,7 +95,7 @@ class HeatPumps(Heated, DeviceKind):
         return {"heat_pump_room_c": self.set_c, "heat_pump_e_mwh": 0.5 * self.store_mwh}
 
     def within(self, states: Arrays) -> dict[str, Floats]:
-        low, high = self.set_c - _FAR_K, self.set_c + _FAR_K
+        low, high = self.set_c - FAR_K, self.set_c + FAR_K
         return {
             "heat_pump_room_c": np.clip(states["heat_pump_room_c"], low, high),
             "heat_pump_e_mwh": np.clip(states["heat_pump_e_mwh"], 0.0, self.store_mwh),
@@ -193,109 +169,15 @@ class HeatPumps(Heated, DeviceKind):
 
     # -- model
 
-    def kept(self, dt_h: float) -> Floats:
-        """Share of a temperature difference that is left after `dt_h` h, (buildings,)."""
-        return np.exp(-dt_h * self.loss_mw_per_k / self.capacity_mwh_per_k)
-
     def equations(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Injection:
-        """Add powers, heat, and the heat content of building and store at the end of each step.
+        from stackelgrid.controllers.devices.heat_pumps.equations import add_heat_pumps
 
-        The content of a building is that above its set temperature; with constant inputs its rows
-        are exact for a step of any length. p.u. and p.u. hours.
-        """
-        import pyomo.environ as pyo
-
-        from stackelgrid.controllers.solvers.step_constraint import every_step
-
-        last, base = len(dt_h) - 1, base_mva
-        power, backup, store = (v / base for v in (self.p_max_mw, self.backup_mw, self.store_mwh))
-        capacity = self.capacity_mwh_per_k / base
-        slow = self.capacity_mwh_per_k / self.loss_mw_per_k  # time constant, h
-        kept = np.stack([self.kept(hours) for hours in dt_h], axis=1)
-        store_kept = self.store_kept[:, None] ** dt_h
-        heat = 8.0 * power
-        with_store = np.flatnonzero(store > 0.0).tolist()
-        m.heat_pumps = pyo.RangeSet(0, len(self.index) - 1)
-
-        def positive(most: Floats) -> Any:
-            return pyo.Var(m.heat_pumps, m.steps, bounds=lambda m, i, t: (0.0, most[i]))
-
-        m.heat_pump_house = positive(power)
-        m.heat_pump_store = positive(np.where(store > 0.0, power, 0.0))
-        m.heat_pump_backup = positive(backup)
-        m.heat_pump_boost = positive(np.where(store > 0.0, heat, 0.0))
-        m.heat_pump_filled = positive(store)
-        m.heat_pump_off = positive(_FAR_K * capacity)
-        m.heat_pump_content = pyo.Var(
-            m.heat_pumps, m.steps,
-            bounds=lambda m, i, t: (-2.0 * _FAR_K * capacity[i], 2.0 * _FAR_K * capacity[i]),
-        )  # fmt: skip
-        m.heat_pump_missing = pyo.Var(
-            m.heat_pumps, bounds=lambda m, i: (0.0, 2.0 * _FAR_K * capacity[i])
-        )
-        for name in ("heat_pump_cop", "heat_pump_water_cop"):
-            # data, coefficients of rows: about 3 while the program is scaled
-            m.add_component(name, pyo.Var(m.heat_pumps, m.steps, initialize=3.0 / base))
-        for name in ("heat_pump_drive", "heat_pump_drawn"):
-            m.add_component(name, pyo.Var(m.heat_pumps, m.steps))  # data
-        for name in ("heat_pump_start", "heat_pump_water_start", "heat_pump_goal"):
-            m.add_component(name, pyo.Var(m.heat_pumps))  # data
-
-        @every_step(m, with_store)
-        def heat_pump_machine(m: Any, i: int, t: int) -> Any:
-            return m.heat_pump_house[i, t] + m.heat_pump_store[i, t] <= power[i]
-
-        @m.Constraint(m.heat_pumps, m.steps)
-        def heat_pump_building(m: Any, i: int, t: int) -> Any:
-            before = m.heat_pump_content[i, t - 1] if t else m.heat_pump_start[i]
-            machine = base * m.heat_pump_cop[i, t] * m.heat_pump_house[i, t]
-            given = slow[i] * (machine + m.heat_pump_backup[i, t])
-            pull = (1.0 - kept[i, t]) * (m.heat_pump_drive[i, t] + given)
-            return m.heat_pump_content[i, t] - kept[i, t] * before - pull == 0.0
-
-        @m.Constraint(with_store, m.steps)
-        def heat_pump_balance(m: Any, i: int, t: int) -> Any:
-            before = m.heat_pump_filled[i, t - 1] if t else m.heat_pump_water_start[i]
-            machine = base * m.heat_pump_water_cop[i, t] * m.heat_pump_store[i, t]
-            given = machine + m.heat_pump_boost[i, t] - m.heat_pump_drawn[i, t]
-            left = store_kept[i, t] * before + dt_h[t] * given
-            return m.heat_pump_filled[i, t] - left == 0.0
-
-        @every_step(m, with_store)
-        def heat_pump_boosted(m: Any, i: int, t: int) -> Any:
-            return m.heat_pump_boost[i, t] <= m.heat_pump_drawn[i, t]
-
-        @every_step(m, m.heat_pumps)
-        def heat_pump_lowest(m: Any, i: int, t: int) -> Any:
-            least = -self.below_k[i] * capacity[i]
-            return m.heat_pump_content[i, t] + m.heat_pump_off[i, t] >= least
-
-        @every_step(m, m.heat_pumps)
-        def heat_pump_highest(m: Any, i: int, t: int) -> Any:
-            most = self.above_k[i] * capacity[i]
-            return m.heat_pump_content[i, t] - m.heat_pump_off[i, t] <= most
-
-        @m.Constraint(m.heat_pumps)
-        def heat_pump_end(m: Any, i: int) -> Any:
-            return m.heat_pump_content[i, last] + m.heat_pump_missing[i] >= m.heat_pump_goal[i]
-
-        def p(i: int, t: int) -> Any:
-            machine = m.heat_pump_house[i, t] + m.heat_pump_store[i, t]
-            return machine + m.heat_pump_backup[i, t] + m.heat_pump_boost[i, t]
-
-        def q(i: int, t: int) -> Any:
-            return self.tan_phi[i] * (m.heat_pump_house[i, t] + m.heat_pump_store[i, t])
-
-        return Injection(p, q)
+        return add_heat_pumps(self, m, base_mva, dt_h)
 
     def cost(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Any:
-        """Return the price of room temperatures outside the comfort band, and below the goal."""
-        price = base_mva * self.comfort_eur_per_k_h / self.capacity_mwh_per_k
-        cost = sum(price[i] * m.heat_pump_missing[i] for i in m.heat_pumps)
-        for i in m.heat_pumps:
-            for t in m.steps:
-                cost += dt_h[t] * price[i] * m.heat_pump_off[i, t]
-        return cost
+        from stackelgrid.controllers.devices.heat_pumps.equations import heat_pump_cost
+
+        return heat_pump_cost(self, m, base_mva, dt_h)
 
     def parameters(
         self, forecast: "GridForecast", states: Arrays, dt_h: Floats

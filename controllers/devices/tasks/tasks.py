@@ -5,63 +5,23 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import model_validator
 
 from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection, Snap
-from stackelgrid.controllers.devices.placement import Phase, Placement
 from stackelgrid.controllers.devices.quantities import Quantity, Role
-from stackelgrid.profiles.arrays import Bools, Floats, Ints
-from stackelgrid.profiles.section import ClockTime, NonNegative, Positive
+from stackelgrid.controllers.devices.tasks.placed import TASK, PlacedTasks
+from stackelgrid.profiles.arrays import Bools, Floats
 from stackelgrid.profiles.time_axis import Over
 
 if TYPE_CHECKING:
     from stackelgrid.controllers.devices.elements import NetElements
-    from stackelgrid.controllers.devices.placement import Placed, Placing, SeriesMaker
     from stackelgrid.profiles.forecast import GridForecast
 
 _POWER = Role.PLAN | Role.SET_POINT | Role.OUTPUT
-_TYPE = "task"
-
-
-class TaskSection(Placement):
-    """A task a day at each bus: `e_mwh` at up to `p_mw` between the clock times `from` and `to`.
-
-    Without `interruptible` it is one run at `p_mw`. Windows of different buses are shifted by up to
-    `spread_min` minutes. Energy that is not drawn by the end of a window has a price.
-    """
-
-    p_mw: Positive
-    e_mwh: Positive
-    window: tuple[ClockTime, ClockTime]
-    interruptible: bool = True
-    spread_min: NonNegative = 0.0
-    unserved_eur_per_mwh: NonNegative = 2000.0
-    phase: Phase | None = None
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        first, last = (60 * int(t[:2]) + int(t[3:]) for t in self.window)
-        length = ((last - first) % 1440 or 1440) / 60.0
-        if self.e_mwh > length * self.p_mw * (1.0 + 1e-9):
-            raise ValueError(
-                f"e_mwh = {self.e_mwh:g} does not fit in the window: at most "
-                f"{length * self.p_mw:g} MWh in {length:g} h at {self.p_mw:g} MW"
-            )
-        return self
 
 
 @dataclass(frozen=True)
-class Tasks(DeviceKind):
-    """Devices with tasks; `whole` marks those that run once at full power."""
-
-    index: tuple[int, ...]
-    name: tuple[str, ...]
-    bus: Ints
-    p_max_mw: Floats
-    e_mwh: Floats
-    whole: Bools
-    unserved_eur_per_mwh: Floats
-    phase: tuple[str, ...]
+class Tasks(PlacedTasks, DeviceKind):
+    """Kind of device: shiftable loads."""
 
     kind: ClassVar[str] = "task"
     plural: ClassVar[str] = "tasks"
@@ -106,7 +66,6 @@ class Tasks(DeviceKind):
     controllable_load: ClassVar[bool] = True
     chained: ClassVar[tuple[str, ...]] = ("task_left", "task_begun")
     prosumer: ClassVar[bool] = True
-    sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {"tasks": (tuple[TaskSection, ...], ())}
 
     @property
     def table(self) -> tuple[str, ...]:
@@ -115,11 +74,6 @@ class Tasks(DeviceKind):
     @property
     def rated_mw(self) -> Floats:
         return self.p_max_mw
-
-    @property
-    def run_h(self) -> Floats:
-        """Length of a run at full power (devices,) in h."""
-        return self.e_mwh / self.p_max_mw
 
     @property
     def initial(self) -> dict[str, Floats]:
@@ -148,24 +102,6 @@ class Tasks(DeviceKind):
         return {"load": np.isfinite(elements.values(elements.net.load, "task_mwh", np.nan))}
 
     @classmethod
-    def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
-        """Add loads with the energy of their tasks in a column of its own."""
-        from stackelgrid.controllers.devices.placement import Placed
-
-        placed: list[Placed] = []
-        for k, own in enumerate(placing.sections("tasks")):
-            key = f"tasks.{k}"
-            buses = placing.buses(own, key)
-            placing.add(
-                "load", _TYPE, buses, "tasks", "shiftable load", p_mw=0.0, q_mvar=0.0,
-                task_mw=own.p_mw, task_mwh=own.e_mwh, task_whole=float(not own.interruptible),
-                unserved_eur_per_mwh=own.unserved_eur_per_mwh,
-                phase=placing.phases(own.phase, key, buses),
-            )  # fmt: skip
-            placed.append(Placed(key, own, sum(p.count for p in placed), len(buses)))
-        return tuple(placed)
-
-    @classmethod
     def read(cls, elements: "NetElements") -> Self:
         """Read the loads with a column `task_mwh`, the energy of a task."""
         frame, values = elements.of(cls, "load"), elements.values
@@ -174,7 +110,7 @@ class Tasks(DeviceKind):
         elements.refuse(frame, "load", energy > 0.0, "is a shiftable load and needs task_mwh > 0")
         return cls(
             index=elements.index(frame),
-            name=elements.names(frame, _TYPE),
+            name=elements.names(frame, TASK),
             bus=frame.bus.to_numpy(dtype=np.int64),
             p_max_mw=power,
             e_mwh=energy,
@@ -183,96 +119,17 @@ class Tasks(DeviceKind):
             phase=elements.phases(frame, "load"),
         )
 
-    def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
-        """Return windows, arrivals and deadlines."""
-        from stackelgrid.profiles.task_windows import daily_windows
-
-        names = self.names(Role.SERIES)
-        found = {name: np.zeros((maker.axis.length, len(self.index))) for name in names}
-        for part in placed:
-            own, at = part.section, slice(part.first, part.first + part.count)
-            shift = maker.generator("tasks", part.key).uniform(-1.0, 1.0, part.count)
-            first, last = own.window
-            spread = own.spread_min * shift
-            windows = daily_windows(maker.axis, first, last, spread, self.run_h[at])
-            series = (windows.open, windows.arrivals, windows.ends, windows.latest)
-            for name, values in zip(names, series, strict=True):
-                found[name][:, at] = values
-        return found
-
     # -- model
 
     def equations(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Injection:
-        """Add power and energy left of tasks in parts, and the beginnings of whole runs; p.u."""
-        import pyomo.environ as pyo
+        from stackelgrid.controllers.devices.tasks.equations import add_tasks
 
-        from stackelgrid.controllers.solvers.step_constraint import every_step
-
-        power, energy = self.p_max_mw / base_mva, self.e_mwh / base_mva
-        parts, whole = np.flatnonzero(~self.whole).tolist(), np.flatnonzero(self.whole).tolist()
-        m.tasks = pyo.RangeSet(0, len(self.index) - 1)
-        m.task_p = pyo.Var(m.tasks, m.steps, bounds=lambda m, i, t: (0.0, power[i]))
-        m.task_unserved = pyo.Var(
-            m.tasks, m.steps,
-            bounds=lambda m, i, t: (0.0, 0.0 if self.whole[i] else 2.0 * energy[i] / dt_h[t]),
-        )  # fmt: skip
-        m.task_left = pyo.Var(m.tasks, m.steps, bounds=lambda m, i, t: (0.0, 2.0 * energy[i]))
-        for name in ("task_most", "task_come", "task_limit", "task_running", "task_runs_new",
-                     "task_runs_must", "task_missed"):  # fmt: skip
-            m.add_component(name, pyo.Var(m.tasks, m.steps))  # data
-        m.task_left_start = pyo.Var(m.tasks)  # data
-
-        @every_step(m, parts)
-        def task_window(m: Any, i: int, t: int) -> Any:
-            return m.task_p[i, t] <= m.task_most[i, t]
-
-        @m.Constraint(parts, m.steps)
-        def task_balance(m: Any, i: int, t: int) -> Any:
-            before = m.task_left[i, t - 1] if t else m.task_left_start[i]
-            gone = dt_h[t] * (m.task_p[i, t] + m.task_unserved[i, t])
-            return m.task_left[i, t] - before - m.task_come[i, t] + gone == 0.0
-
-        @every_step(m, parts)
-        def task_at_the_end(m: Any, i: int, t: int) -> Any:
-            return m.task_unserved[i, t] <= m.task_missed[i, t]
-
-        @every_step(m, parts)
-        def task_deadline(m: Any, i: int, t: int) -> Any:
-            return m.task_left[i, t] <= m.task_limit[i, t]
-
-        if whole:
-            share = {i: running_share(dt_h, float(self.run_h[i])) for i in whole}
-            m.task_begin = pyo.Var(whole, m.steps, domain=pyo.Binary)
-
-            @m.Constraint(whole, m.steps)
-            def task_run(m: Any, i: int, t: int) -> Any:
-                begun = sum(share[i][t, s] * m.task_begin[i, s] for s in range(t + 1))
-                return m.task_p[i, t] - power[i] * begun - m.task_running[i, t] == 0.0
-
-            m.task_begun = pyo.Var(whole, m.steps, bounds=(0.0, float(len(dt_h))))
-
-            @m.Constraint(whole, m.steps)
-            def task_count(m: Any, i: int, t: int) -> Any:
-                before = m.task_begun[i, t - 1] if t else 0.0
-                return m.task_begun[i, t] - before - m.task_begin[i, t] == 0.0
-
-            @every_step(m, whole)
-            def task_runs_due(m: Any, i: int, t: int) -> Any:
-                return base_mva * m.task_runs_must[i, t] <= m.task_begun[i, t]
-
-            @every_step(m, whole)
-            def task_runs_come(m: Any, i: int, t: int) -> Any:
-                return m.task_begun[i, t] <= base_mva * m.task_runs_new[i, t]
-
-        return Injection(lambda i, t: m.task_p[i, t])
+        return add_tasks(self, m, base_mva, dt_h)
 
     def cost(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Any:
-        """Return the price of energy that is left at the ends of windows."""
-        return sum(
-            dt_h[t] * base_mva * self.unserved_eur_per_mwh[i] * m.task_unserved[i, t]
-            for i in m.tasks
-            for t in m.steps
-        )
+        from stackelgrid.controllers.devices.tasks.equations import task_cost
+
+        return task_cost(self, m, base_mva, dt_h)
 
     def parameters(
         self, forecast: "GridForecast", states: Arrays, dt_h: Floats
@@ -366,17 +223,3 @@ class Tasks(DeviceKind):
     ) -> dict[str, Floats]:
         asked = points.get("task_p_mw", self.p_max_mw)
         return {"task_asked_mw": asked, **self.run(asked, series, states, dt_h)}
-
-
-def running_share(dt_h: Floats, run_h: float) -> Floats:
-    """Return the share (steps, beginnings) of each step during which a run is under way.
-
-    dt_h: length of the steps in h.
-    run_h: length of a run in h, from the start of the step in which it begins.
-    """
-    ends = np.cumsum(dt_h)
-    begins = ends - dt_h
-    last = np.minimum(ends[:, None], begins[None, :] + run_h)
-    first = np.maximum(begins[:, None], begins[None, :])
-    share: Floats = np.maximum(last - first, 0.0) / dt_h[:, None]
-    return share

@@ -1,0 +1,84 @@
+"""Sections, placement and windows of shiftable loads."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import model_validator
+
+from stackelgrid.controllers.devices.placement import Phase, Placed, Placement
+from stackelgrid.controllers.devices.tasks.data import TaskData
+from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.section import ClockTime, NonNegative, Positive
+
+if TYPE_CHECKING:
+    from stackelgrid.controllers.devices.placement import Placing, SeriesMaker
+
+TASK = "task"
+"""Beginning of the names of loads of pandapower that are shiftable."""
+SERIES = ("task_open", "task_arrivals", "task_ends", "task_latest")
+
+
+class TaskSection(Placement):
+    """A task a day at each bus: `e_mwh` at up to `p_mw` between the clock times `from` and `to`.
+
+    Without `interruptible` it is one run at `p_mw`. Windows of different buses are shifted by up to
+    `spread_min` minutes. Energy that is not drawn by the end of a window has a price.
+    """
+
+    p_mw: Positive
+    e_mwh: Positive
+    window: tuple[ClockTime, ClockTime]
+    interruptible: bool = True
+    spread_min: NonNegative = 0.0
+    unserved_eur_per_mwh: NonNegative = 2000.0
+    phase: Phase | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        first, last = (60 * int(t[:2]) + int(t[3:]) for t in self.window)
+        length = ((last - first) % 1440 or 1440) / 60.0
+        if self.e_mwh > length * self.p_mw * (1.0 + 1e-9):
+            raise ValueError(
+                f"e_mwh = {self.e_mwh:g} does not fit in the window: at most "
+                f"{length * self.p_mw:g} MWh in {length:g} h at {self.p_mw:g} MW"
+            )
+        return self
+
+
+class PlacedTasks(TaskData):
+    """Placement and series of shiftable loads."""
+
+    sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {"tasks": (tuple[TaskSection, ...], ())}
+
+    @classmethod
+    def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
+        """Add loads with the energy of their tasks in a column of its own."""
+        placed: list[Placed] = []
+        for k, own in enumerate(placing.sections("tasks")):
+            key = f"tasks.{k}"
+            buses = placing.buses(own, key)
+            placing.add(
+                "load", TASK, buses, "tasks", "shiftable load", p_mw=0.0, q_mvar=0.0,
+                task_mw=own.p_mw, task_mwh=own.e_mwh, task_whole=float(not own.interruptible),
+                unserved_eur_per_mwh=own.unserved_eur_per_mwh,
+                phase=placing.phases(own.phase, key, buses),
+            )  # fmt: skip
+            placed.append(Placed(key, own, sum(p.count for p in placed), len(buses)))
+        return tuple(placed)
+
+    def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
+        """Return windows, arrivals and deadlines."""
+        from stackelgrid.profiles.task_windows import daily_windows
+
+        found = {name: np.zeros((maker.axis.length, len(self.index))) for name in SERIES}
+        for part in placed:
+            own, at = part.section, slice(part.first, part.first + part.count)
+            shift = maker.generator("tasks", part.key).uniform(-1.0, 1.0, part.count)
+            first, last = own.window
+            spread = own.spread_min * shift
+            windows = daily_windows(maker.axis, first, last, spread, self.run_h[at])
+            series = (windows.open, windows.arrivals, windows.ends, windows.latest)
+            for name, values in zip(SERIES, series, strict=True):
+                found[name][:, at] = values
+        return found
