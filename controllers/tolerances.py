@@ -52,14 +52,14 @@ HELD_VIOLATION_PU = 1e-6
 
 # recovery: loss price above the saving by fictitious losses, EUR/MWh; tightening of limits beyond
 # the violation, p.u.; most decisions of a rung; first price of a cone gap in the convex-concave
-# procedure (EUR/MWh) and its growth from one decision to the next; halvings of the share of the
-# feed-in that a schedule keeps
+# procedure (EUR/MWh) and its growth from one decision to the next; halvings of the share of
+# feed-in or consumption that a schedule keeps
 LOSS_PRICE_MARGIN = 5.0
 RECOVERY_MARGIN_PU = 2e-5
 RECOVERY_DECISIONS = 5
 GAP_PRICE = 100.0
 GAP_PRICE_GROWTH = 4.0
-RECOVERY_FEED_IN_SHARE = 0.98
+RECOVERY_POWER_SHARE = 0.98
 CURTAILMENT_HALVINGS = 12
 
 # a plan that leaves less than this share of an inverter's rating unused does not curtail (the

@@ -17,3 +17,8 @@ def draw_of_hot_water(axis: TimeAxis) -> Floats:
     """Return the power (n,) in kW of a draw of 1 kWh a day."""
     hour = np.asarray((axis.index + axis.step / 2).hour)
     return np.asarray(_SHARES[hour] / _SHARES.sum())
+
+
+def largest_draw() -> float:
+    """Return the largest power in kW of a draw of 1 kWh a day."""
+    return float(_SHARES.max() / _SHARES.sum())

@@ -23,6 +23,11 @@ Efficiency = Annotated[float, Field(gt=0.0, le=1.0)]
 ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 
+def clock_hour(time: str) -> float:
+    """Return the hour of a clock time HH:MM."""
+    return int(time[:2]) + int(time[3:]) / 60.0
+
+
 class Section(BaseModel):
     """Base of all sections: immutable, without unknown keys."""
 

@@ -9,8 +9,6 @@ from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.time_axis import TimeAxis
 
-_DAYS_BEYOND = 1
-
 
 @dataclass(frozen=True)
 class Windows:
@@ -29,33 +27,35 @@ class Windows:
 
 
 def daily_windows(
-    axis: TimeAxis, first: str, last: str, shift_min: Floats, run_h: Floats
+    axis: TimeAxis, from_h: Floats, to_h: Floats, run_h: Floats, shift_h: Floats | None = None
 ) -> Windows:
     """Return the windows of one task a day for each device.
 
     axis: time axis of n steps; windows begin and end with its steps.
-    first, last: clock times "HH:MM" of a window; one that ends before it begins ends the next day.
-    shift_min: shift of both times (devices,) in minutes.
+    from_h, to_h: local hours (devices,) of windows; those that end before they begin end the next
+        day.
     run_h: length of a run (devices,) in hours; raises ProfileError where it exceeds the window.
+    shift_h: shift of both hours (devices,).
     """
-    begin, end = (60 * int(t[:2]) + int(t[3:]) for t in (first, last))
-    length = (end - begin) % 1440 or 1440
-    count, step_min = len(shift_min), axis.step / pd.Timedelta(minutes=1)
+    count, step_h = len(from_h), axis.step_h
+    shift_h = np.zeros(count) if shift_h is None else shift_h
     found = [np.zeros((axis.length, count)) for _ in range(4)]
     days = pd.date_range(axis.start.date() - pd.Timedelta(days=1), axis.end.date(), freq="D")
     for k in range(count):
-        if 60.0 * run_h[k] > length:
+        length = (to_h[k] - from_h[k]) % 24.0 or 24.0
+        if run_h[k] > length * (1.0 + 1e-9):
             raise ProfileError(
-                f"a run of {run_h[k]:g} h does not fit between {first} and {last}; at most "
-                f"{length / 60:g} h are accepted"
+                f"a run of {run_h[k]:g} h does not fit in a window of {length:g} h that begins at "
+                f"hour {from_h[k]:g}"
             )
         for day in days:
-            start = (day + pd.Timedelta(minutes=begin + round(float(shift_min[k])))).tz_localize(
+            minute = round(60.0 * float(from_h[k] + shift_h[k]))
+            start = (day + pd.Timedelta(minutes=minute)).tz_localize(
                 axis.start.tzinfo, ambiguous=True, nonexistent="shift_forward"
             )
             at = round((start - axis.start) / axis.step)
-            stop = at + max(round(length / step_min), 1)
-            run = int(np.ceil(60.0 * run_h[k] / step_min - 1e-9))
+            stop = at + max(round(length / step_h), 1)
+            run = int(np.ceil(run_h[k] / step_h - 1e-9))
             for series, position in zip(found[1:], (at, stop - 1, stop - run), strict=True):
                 if 0 <= position < axis.length:
                     series[position, k] = 1.0

@@ -45,7 +45,7 @@ class Fleet(Carrying):
         where = {b: i for i, b in enumerate(self.bus_index)}
         self._members = [
             (member, np.array([where[int(b)] for b in member.bus], dtype=np.int64))
-            for member in self.devices.consumers_first
+            for member in sorted(self.devices.members, key=lambda member: member.injects)
         ]
 
     def step(self, interval: int, dt_h: float) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.devices.devices import Devices
+from stackelgrid.controllers.devices.kind import Arrays
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.networks.reduction import FlowState, Reduction
@@ -16,6 +18,7 @@ from stackelgrid.controllers.schedule import Schedule
 from stackelgrid.controllers.solvers.amendment import Amendment
 from stackelgrid.controllers.verdict import Certificate
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.forecast import GridForecast
 
 
 def loss_price(network: RadialNetwork, dt_h: Floats, eur_per_mwh: float) -> Amendment:
@@ -123,7 +126,7 @@ def convex_concave(
 
 def feed_in_cap(base_mva: float, schedule: Schedule, share: Floats) -> Amendment:
     """Limit curtailable feed-in to a share (steps,) of a schedule's; infinite for no cap."""
-    caps = [kind.caps(schedule.devices, share) for kind in kinds()]
+    caps = [kind.feed_in_caps(schedule.devices, share) for kind in kinds()]
     upper = {name: (mw / base_mva).ravel() for cap in caps for name, mw in cap.items()}
     return Amendment(upper=upper)
 
@@ -138,3 +141,51 @@ def curtailed(schedule: Schedule, share: Floats) -> Schedule:
             plan |= found.plan
             p_import, q_import = p_import + found.lost_p_mw, q_import + found.lost_q_mvar
     return Schedule(schedule.interval, schedule.dt_h, p_import, q_import, plan)
+
+
+def load_cap(base_mva: float, devices: Devices, schedule: Schedule, share: Floats) -> Amendment:
+    """Limit controllable consumption to a share of a schedule's, kind after kind.
+
+    base_mva: base of the per-unit values.
+    devices: devices of the feeder.
+    schedule: schedule whose consumption is reduced.
+    share: share (steps,) as of `turned_down`; infinite for no cap.
+    """
+    upper: dict[str, Floats] = {}
+    members = devices.turned_down_first
+    for rank, member in enumerate(members):
+        caps = member.load_caps(schedule.devices, _in_order(share, rank, len(members)))
+        upper |= {name: (mw / base_mva).ravel() for name, mw in caps.items()}
+    return Amendment(upper=upper)
+
+
+def turned_down(
+    devices: Devices, schedule: Schedule, share: Floats, forecast: GridForecast, states: Arrays
+) -> Schedule:
+    """Schedule with less controllable consumption; the import falls by what is left out.
+
+    devices: devices of the feeder.
+    schedule: schedule whose consumption is reduced.
+    share: 1 (steps,) for all consumption, 0 for none; between them one kind after another is
+        reduced, in the order of DeviceKind.turn_down.
+    forecast: forecast over the horizon.
+    states: states at its start.
+    """
+    plan, dt_h = dict(schedule.devices), schedule.dt_h
+    p_import, q_import = schedule.p_import_mw, schedule.q_import_mvar
+    members = devices.turned_down_first
+    for rank, member in enumerate(members):
+        own = _in_order(share, rank, len(members))
+        less = member.turned_down(plan, own, forecast, member.within(states), dt_h)
+        before, after = member.consumption(plan), member.consumption({**plan, **less})
+        p_import = p_import + (after[0] - before[0]).sum(axis=0)
+        if before[1] is not None and after[1] is not None:
+            q_import = q_import + (after[1] - before[1]).sum(axis=0)
+        plan |= less
+    return Schedule(schedule.interval, dt_h, p_import, q_import, plan)
+
+
+def _in_order(share: Floats, rank: int, count: int) -> Floats:
+    """Return the share of the kind at a rank: the first ones are reduced before the others."""
+    own: Floats = np.clip(count * share - (count - 1 - rank), 0.0, 1.0)
+    return np.where(np.isinf(share), np.inf, own)

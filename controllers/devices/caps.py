@@ -1,7 +1,7 @@
-"""Caps on the controllable power of customers, in stated hours or at the operator's decision.
+"""Caps on the power of a customer's vehicles and heat pumps: in stated hours, or by the operator.
 
 The German example is section 14a of the EnWG: the operator of a distribution grid may reduce the
-power of vehicles and heat pumps, never below 4.2 kW.
+power of charging points and heat pumps, never below 4.2 kW.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from stackelgrid.controllers.devices.kind import (
 from stackelgrid.controllers.devices.placement import Placement
 from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
-from stackelgrid.profiles.section import ClockTime, NonNegative, Positive
+from stackelgrid.profiles.section import ClockTime, NonNegative, Positive, clock_hour
 
 if TYPE_CHECKING:
     from stackelgrid.controllers.devices.elements import NetElements
@@ -29,10 +29,14 @@ if TYPE_CHECKING:
 
 
 class CapSection(Placement):
-    """Caps of equal size, one at each bus."""
+    """Caps of equal size, one at each bus, on the power of the vehicles and heat pumps there.
+
+    With `hours` it holds in these hours. With `held_back_eur_per_mwh` the devices draw at least
+    what they would without control; the operator holds power above `p_mw` back at that price.
+    """
 
     p_mw: Positive = 0.0042
-    """Power that the controllable devices of a customer have in any case."""
+    """Power that the vehicles and heat pumps of a customer have in any case."""
     hours: tuple[ClockTime, ClockTime] | None = None
     """Clock times between which the cap holds; without them the operator decides."""
     held_back_eur_per_mwh: NonNegative | None = None
@@ -49,9 +53,9 @@ class CapSection(Placement):
 
 @dataclass(frozen=True)
 class PowerCaps(DeviceKind):
-    """Caps on the sum of a customer's controllable consumption; they have no power themselves.
+    """Caps on the consumption of a customer's vehicles and heat pumps, without power themselves.
 
-    `held_back_eur_per_mwh` is NaN for caps in stated hours.
+    `held_back_eur_per_mwh` is NaN for caps between the local hours `from_h` and `to_h`.
     """
 
     index: tuple[int, ...]
@@ -59,6 +63,8 @@ class PowerCaps(DeviceKind):
     bus: Ints
     p_cap_mw: Floats
     held_back_eur_per_mwh: Floats
+    from_h: Floats
+    to_h: Floats
     phase: tuple[str, ...]
 
     kind: ClassVar[str] = "cap"
@@ -72,13 +78,14 @@ class PowerCaps(DeviceKind):
                  total="power of customers that the operator holds back"),
     )  # fmt: skip
     limits: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "cap_in_hours": ("cap of the customer's controllable power", "MW"),
-        "cap_wish": ("least power of the customer's controllable devices", "MW"),
+        "cap_in_hours": ("cap of the customer's power", "MW"),
+        "cap_wish": ("power of the customer's devices without control", "MW"),
+        "cap_room": ("power that may be held back", "MW"),
     }
     cost_column: ClassVar[str] = "held_back_eur"
     cost_label: ClassVar[str] = "held back power"
     cost_meaning: ClassVar[str] = "price of energy of customers that the operator holds back"
-    data: ClassVar[tuple[str, ...]] = ("cap_limit", "cap_wished")
+    data: ClassVar[tuple[str, ...]] = ("cap_limit", "cap_wished", "cap_above")
     sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {"caps": (tuple[CapSection, ...], ())}
 
     @property
@@ -95,33 +102,42 @@ class PowerCaps(DeviceKind):
         return {"load": np.isfinite(elements.values(elements.net.load, "cap_mw", np.nan))}
 
     @classmethod
-    def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
+    def place(cls, placing: "Placing") -> tuple[()]:
         """Add loads without power that hold the caps in columns of their own."""
-        from stackelgrid.controllers.devices.placement import Placed
-
-        placed: list[Placed] = []
         for k, own in enumerate(placing.sections("caps")):
-            buses = placing.buses(own, f"caps.{k}")
+            key = f"caps.{k}"
+            buses = placing.buses(own, key)
             price = own.held_back_eur_per_mwh
+            first, last = map(clock_hour, own.hours) if own.hours else (np.nan, np.nan)
             placing.add(
                 "load", "cap", buses, "caps", "power cap", p_mw=0.0, q_mvar=0.0, cap_mw=own.p_mw,
                 held_back_eur_per_mwh=np.nan if price is None else price,
+                cap_from_h=first, cap_to_h=last,
             )  # fmt: skip
-            placed.append(Placed(f"caps.{k}", own, sum(p.count for p in placed), len(buses)))
-        return tuple(placed)
+        return ()
 
     @classmethod
     def read(cls, elements: "NetElements") -> Self:
-        """Read the loads with a column `cap_mw`."""
-        frame = elements.of(cls, "load")
-        cap = elements.values(frame, "cap_mw", np.nan)
-        elements.refuse(frame, "load", cap > 0.0, "is a power cap and needs cap_mw > 0")
+        """Read the loads with a column `cap_mw`; without a price their hours count."""
+        frame, values = elements.of(cls, "load"), elements.values
+        cap, price = values(frame, "cap_mw", np.nan), values(frame, "held_back_eur_per_mwh", np.nan)
+        first, last = values(frame, "cap_from_h", np.nan), values(frame, "cap_to_h", np.nan)
+        hours = (first >= 0.0) & (first < 24.0) & (last >= 0.0) & (last < 24.0)
+        for good, accepted in (
+            (cap > 0.0, "cap_mw > 0"),
+            (~(price < 0.0), "held_back_eur_per_mwh >= 0"),
+            (hours | ~np.isnan(price), "0 <= cap_from_h, cap_to_h < 24, or held_back_eur_per_mwh"),
+        ):
+            elements.refuse(frame, "load", good, f"is a power cap and needs {accepted}")
+        elements.refuse_power(frame, "load", cls.label)
         return cls(
             index=elements.index(frame),
             name=elements.names(frame, "cap"),
             bus=frame.bus.to_numpy(dtype=np.int64),
             p_cap_mw=cap,
-            held_back_eur_per_mwh=elements.values(frame, "held_back_eur_per_mwh", np.nan),
+            held_back_eur_per_mwh=price,
+            from_h=first,
+            to_h=last,
             phase=("",) * len(frame),
         )
 
@@ -129,12 +145,9 @@ class PowerCaps(DeviceKind):
         """Return the hours of the caps; 1 where the operator decides."""
         from stackelgrid.profiles.task_windows import daily_windows
 
-        found = np.ones((maker.axis.length, len(self.index)))
-        for part in placed:
-            if part.section.hours is not None:
-                none, at = np.zeros(part.count), slice(part.first, part.first + part.count)
-                first, last = part.section.hours
-                found[:, at] = daily_windows(maker.axis, first, last, none, none).open
+        found, at = np.ones((maker.axis.length, len(self.index))), ~self.by_operator
+        none = np.zeros(int(at.sum()))
+        found[:, at] = daily_windows(maker.axis, self.from_h[at], self.to_h[at], none).open
         return {"cap_open": found}
 
     # -- model
@@ -147,33 +160,38 @@ class PowerCaps(DeviceKind):
 
         from stackelgrid.controllers.solvers.step_constraint import every_step
 
-        most = self.most_mw([(member.bus, member.rated_mw) for member, _ in controllable])
-        cap = np.minimum(self.p_cap_mw, most) / base_mva
         at = [
             [(power, i) for member, power in controllable
              for i in np.flatnonzero(member.bus == bus).tolist()]
             for bus in self.bus
         ]  # fmt: skip
         some = [k for k in range(len(self.index)) if at[k]]
+        decided = [k for k in some if self.by_operator[k]]
         m.caps = pyo.RangeSet(0, len(self.index) - 1)
-        room = np.where(self.by_operator, most / base_mva - cap, 0.0)
-        m.cap_held = pyo.Var(m.caps, m.steps, bounds=lambda m, k, t: (0.0, max(room[k], 0.0)))
-        m.cap_limit = pyo.Var(m.caps, m.steps)  # data
-        m.cap_wished = pyo.Var(m.caps, m.steps)  # data
+        m.cap_held = pyo.Var(m.caps, m.steps, bounds=(0.0, None))
+        for name in self.data:
+            m.add_component(name, pyo.Var(m.caps, m.steps))  # data
+
+        def drawn(k: int, t: int) -> Any:
+            return sum(power(i, t) for power, i in at[k])
 
         @every_step(m, [k for k in some if not self.by_operator[k]])
         def cap_in_hours(m: Any, k: int, t: int) -> Any:
-            return sum(power(i, t) for power, i in at[k]) <= m.cap_limit[k, t]
+            return drawn(k, t) <= m.cap_limit[k, t]
 
-        @every_step(m, [k for k in some if self.by_operator[k]])
+        @every_step(m, decided)
         def cap_wish(m: Any, k: int, t: int) -> Any:
-            drawn = sum(power(i, t) for power, i in at[k])
-            return drawn + m.cap_held[k, t] >= m.cap_wished[k, t]
+            return drawn(k, t) + m.cap_held[k, t] >= m.cap_wished[k, t]
 
-    def most_mw(self, others: Sequence[tuple[Ints, Floats]]) -> Floats:
-        """Return the rated power (caps,) of the controllable devices at each bus."""
+        @every_step(m, m.caps)
+        def cap_room(m: Any, k: int, t: int) -> Any:
+            return m.cap_held[k, t] <= m.cap_above[k, t]
+
+    def most_mw(self, others: "Sequence[DeviceKind]") -> Floats:
+        """Return the most power (caps,) that the devices at each bus may draw."""
         return np.array([
-            sum(float(rated[bus == own].sum()) for bus, rated in others) for own in self.bus
+            sum(float(other.trade_caps()[0][other.bus == own].sum()) for other in others)
+            for own in self.bus
         ])  # fmt: skip
 
     def cost(self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions) -> Any:
@@ -188,7 +206,7 @@ class PowerCaps(DeviceKind):
         others: "Sequence[DeviceKind]",
         at_rest: Callable[[], Arrays],
     ) -> dict[str, Floats]:
-        most = self.most_mw([(o.bus, o.rated_mw) for o in others])
+        most = self.most_mw(others)
         cap = np.minimum(self.p_cap_mw, most)[:, None]
         limit = most[:, None] - (most[:, None] - cap) * forecast.cap_open.T
         wished = np.zeros_like(limit)
@@ -196,9 +214,10 @@ class PowerCaps(DeviceKind):
             plan = at_rest()
             for other in others:
                 power, _ = other.consumption(plan)
-                for k, bus in enumerate(self.bus):
-                    wished[k] += power[other.bus == bus].sum(axis=0)
-        return {"cap_limit": limit, "cap_wished": wished}
+                for k in np.flatnonzero(self.by_operator):
+                    wished[k] += power[other.bus == self.bus[k]].sum(axis=0)
+        above = np.maximum(wished - cap, 0.0)
+        return {"cap_limit": limit, "cap_wished": wished, "cap_above": above}
 
     def content(self) -> tuple[Floats, ...]:
         return (self.p_cap_mw, self.held_back_eur_per_mwh)

@@ -22,7 +22,8 @@ from stackelgrid.profiles.forecast import GridForecast
 class Devices:
     """All devices of one grid, one member for each kind in the order of the registry.
 
-    A kind's devices are read by its plural: `devices.batteries`.
+    A kind's devices are read by its plural: `devices.batteries`. Iteration leaves out kinds without
+    devices, so schedules, forecasts and set points need no entries for them.
     """
 
     members: tuple[DeviceKind, ...]
@@ -35,7 +36,12 @@ class Devices:
         raise AttributeError(f"no kind of device is called {plural!r}")
 
     def __iter__(self) -> Iterator[DeviceKind]:
-        return iter(self.members)
+        return iter(self.present)
+
+    @cached_property
+    def present(self) -> tuple[DeviceKind, ...]:
+        """The kinds with devices."""
+        return tuple(member for member in self.members if len(member.index))
 
     def scaled(self, factor: Callable[[str], float]) -> "Devices":
         """Return devices of `factor(kind)` times the size, for sweeps."""
@@ -46,16 +52,27 @@ class Devices:
         return next((member for member in self.members if member.kind == kind), None)
 
     @property
+    def capped(self) -> tuple[DeviceKind, ...]:
+        """The kinds whose consumption a cap of a customer counts."""
+        return tuple(member for member in self.present if member.capped)
+
+    @property
+    def turned_down_first(self) -> tuple[DeviceKind, ...]:
+        """The kinds whose consumption recovery reduces, in that order."""
+        found = (member for member in self.present if member.turn_down)
+        return tuple(sorted(found, key=lambda member: member.turn_down))
+
+    @property
     def consumers_first(self) -> tuple[DeviceKind, ...]:
         """The kinds in the order in which powers are summed: consumers, then generators."""
-        return tuple(sorted(self.members, key=lambda member: member.injects))
+        return tuple(sorted(self.present, key=lambda member: member.injects))
 
     def held(
         self, last: Arrays | None, forecast: GridForecast, states: Arrays, dt_h: Floats
     ) -> dict[str, Floats]:
         """Return the plans of all kinds that continue the last ones, or idle (DeviceKind.held)."""
         plan: dict[str, Floats] = {}
-        for member in self.members:
+        for member in self.present:
             own = None
             if last is not None:
                 own = {n: last[n] for n in member.names(Role.PLAN) if n in last}

@@ -1,6 +1,6 @@
 """Reader of the elements of a pandapower net for kinds of devices."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -82,6 +82,22 @@ class NetElements:
         values = frame[column].to_numpy(dtype=float)
         return np.where(np.isnan(values), missing, values)
 
+    def choices(
+        self, frame: pd.DataFrame, table: str, column: str, accepted: Sequence[str]
+    ) -> "np.typing.NDArray[np.object_]":
+        """Return a column of texts, the first accepted one where it is empty.
+
+        Raises NetworkError for other texts.
+        """
+        if column not in frame:
+            return np.full(len(frame), accepted[0], dtype=object)
+        values = np.array(
+            [accepted[0] if pd.isna(v) or not v else v for v in frame[column]], object
+        )
+        good = np.isin(values, accepted)
+        self.refuse(frame, table, good, f"has another {column}; accepted: {', '.join(accepted)}")
+        return values
+
     @classmethod
     def scaling(cls, frame: pd.DataFrame) -> Floats:
         """Return the factors of power; 1 where none is given."""
@@ -108,6 +124,12 @@ class NetElements:
         self.refuse(frame, table, zero, f"needs q_mvar = 0: {none}")
         contain = (low <= 0.0) & (high >= 0.0)
         self.refuse(frame, table, contain, f"needs min_q_mvar <= 0 <= max_q_mvar: {none}")
+
+    def refuse_power(self, frame: pd.DataFrame, table: str, label: str) -> None:
+        """Raise NetworkError for elements with a power, of kinds whose power is decided."""
+        own = self.values(frame, "p_mw", 0.0), self.values(frame, "q_mvar", 0.0)
+        zero = (own[0] == 0.0) & (own[1] == 0.0)
+        self.refuse(frame, table, zero, f"needs p_mw = q_mvar = 0: the power of {label} is decided")
 
     def refuse(self, frame: pd.DataFrame, table: str, good: Bools, text: str) -> None:
         """Raise NetworkError that names the elements which are not good."""

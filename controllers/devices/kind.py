@@ -37,7 +37,7 @@ class Injection(NamedTuple):
 
 
 class Controllable(NamedTuple):
-    """Devices whose consumption may be reduced, and it by device and step, p.u."""
+    """Devices whose consumption a cap counts, and it by device and step, p.u."""
 
     member: "DeviceKind"
     power: Callable[[int, int], Any]
@@ -95,7 +95,11 @@ class DeviceKind(ABC):
     symbol: ClassVar[str] = ""  # on maps: diamond, triangle or square; empty for none
     one_by_one: ClassVar[bool] = False  # plots show the power of each device
     consumes: ClassVar[bool] = False  # energy it stores is used, not given back
-    controllable_load: ClassVar[bool] = False  # its consumption may be reduced by a cap
+    capped: ClassVar[bool] = False  # a cap on a customer's power counts its consumption
+    # rank among the kinds whose consumption recovery reduces, 1 first; 0 for those it never does
+    turn_down: ClassVar[int] = 0
+    # variables whose consumption may be reduced, and the quantities of a plan that they give
+    reducible: ClassVar[Mapping[str, str]] = {}
     bands: ClassVar[tuple[str, ...]] = ()  # columns of the table `device` that plots show
     quantities: ClassVar[tuple[Quantity, ...]]
     cost_column: ClassVar[str] = ""  # column of the table `interval` with the cost in EUR
@@ -242,7 +246,7 @@ class DeviceKind(ABC):
         return None
 
     @staticmethod
-    def spread(values: "np.typing.NDArray[Any]", like: Floats) -> Any:
+    def spread(values: "np.typing.NDArray[Any]", like: "np.typing.NDArray[Any]") -> Any:
         """Return values (devices,) with the axes of `like` beyond the first added."""
         return values.reshape((-1,) + (1,) * (np.ndim(like) - 1))
 
@@ -287,7 +291,7 @@ class DeviceKind(ABC):
         m: Pyomo model.
         base_mva: base of the per-unit values.
         dt_h: length of the steps in h.
-        controllable: devices of other kinds whose consumption may be reduced.
+        controllable: devices of other kinds whose consumption a cap counts.
         """
         return
 
@@ -300,7 +304,7 @@ class DeviceKind(ABC):
         """Return the values of `data` in MW that depend on other kinds.
 
         forecast: forecast over the horizon.
-        others: kinds whose consumption may be reduced.
+        others: kinds whose consumption a cap counts.
         at_rest: returns their plan without control.
         """
         return {}
@@ -367,9 +371,38 @@ class DeviceKind(ABC):
         return None
 
     @classmethod
-    def caps(cls, plan: Arrays, share: Floats) -> dict[str, Floats]:
+    def feed_in_caps(cls, plan: Arrays, share: Floats) -> dict[str, Floats]:
         """Return upper limits of variables in MW that keep the feed-in to a share of a plan's."""
         return {}
+
+    def turned_down(
+        self,
+        plan: Arrays,
+        share: Floats,
+        forecast: "GridForecast",
+        states: Arrays,
+        dt_h: Floats,
+    ) -> dict[str, Floats]:
+        """Return a plan with a share of its consumption, and the states that follow.
+
+        plan: quantities of the plan.
+        share: share of the consumption (steps,).
+        forecast: forecast over the horizon.
+        states: states at its start, within their limits.
+        dt_h: length of the steps in h.
+        """
+        less = {n: plan[n] for n in self.names(Role.PLAN) if n in plan}
+        less |= {name: share * plan[name] for name in self.reducible.values()}
+        return self.held({**less, **self.complete(less)}, forecast, states, dt_h)
+
+    def load_caps(self, plan: Arrays, share: Floats) -> dict[str, Floats]:
+        """Return upper limits of variables in MW that keep consumption to a share of a plan's."""
+        free = np.isinf(share)
+        kept = np.where(free, 0.0, share)
+        return {
+            variable: np.where(free, np.inf, kept * plan[name])
+            for variable, name in self.reducible.items()
+        }
 
     def hourly_cost(self, values: Arrays, options: DeviceOptions) -> Any:
         """Return the cost in EUR/h of a plan (steps,) or of an interval."""

@@ -265,7 +265,7 @@ class Photovoltaics(Sunlit, DeviceKind):
         )
 
     @classmethod
-    def caps(cls, plan: Arrays, share: Floats) -> dict[str, Floats]:
+    def feed_in_caps(cls, plan: Arrays, share: Floats) -> dict[str, Floats]:
         free = np.isinf(share)
         return {"pv_p": np.where(free, np.inf, np.where(free, 0.0, share) * plan["pv_p_mw"])}
 

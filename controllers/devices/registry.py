@@ -14,6 +14,7 @@ from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.loads import Loads
 from stackelgrid.controllers.devices.photovoltaics import Photovoltaics
 from stackelgrid.controllers.devices.quantities import Quantity, Role
+from stackelgrid.controllers.devices.sheddable_loads import SheddableLoads
 from stackelgrid.controllers.devices.tasks import Tasks
 from stackelgrid.controllers.devices.units import Units
 from stackelgrid.controllers.devices.vehicles import Vehicles
@@ -29,10 +30,11 @@ SHIPPED: tuple[type[DeviceKind], ...] = (
     Vehicles,
     HeatPumps,
     Tasks,
+    SheddableLoads,
     PowerCaps,
 )
 # they claim elements of pandapower that are plain loads and storages for the others
-_SPECIFIC = (Vehicles, HeatPumps, Tasks, PowerCaps)
+_SPECIFIC = (Vehicles, HeatPumps, Tasks, SheddableLoads, PowerCaps)
 
 
 @cache

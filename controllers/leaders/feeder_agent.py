@@ -332,10 +332,9 @@ class FeederAgent:
             own_values = member.parameters(forecast, states, self.horizon.dt_h)
             values |= {name: value / base for name, value in own_values.items()}
         devices, dt_h = self.feeder.devices, self.horizon.dt_h
-        others = [member for member in devices if member.controllable_load]
         for member in devices:
             joint = member.joint_parameters(
-                forecast, others, lambda: devices.held(None, forecast, states, dt_h)
+                forecast, devices.capped, lambda: devices.held(None, forecast, states, dt_h)
             )
             values |= {name: value / base for name, value in joint.items()}
         if self.feeder.options.trade is not None:

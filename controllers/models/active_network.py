@@ -83,7 +83,7 @@ def active_network_model(
             add_injections(m, network.positions(member.bus), injection.p, injection.q)
             if member.prosumer:
                 owned.append((member.bus, injection.p))
-            if member.controllable_load:
+            if member.capped:
                 controllable.append(Controllable(member, injection.p))
     for member in devices:
         member.restrict(m, base, dt_h, controllable)
@@ -196,7 +196,10 @@ def content_of(
         network.vm_min, network.vm_max, network.shunt_g, network.shunt_b, load_bus, dt_h,
         network.positions(prosumers.bus), prosumers.buy_cap_mw, prosumers.sell_cap_mw,
     )  # fmt: skip
+    with_equations = []
     for member in devices:
         if content := member.content():
+            with_equations.append(member.kind)
             arrays += (network.positions(member.bus), *content)
-    return (network.base_mva, options, *(np.ascontiguousarray(a).tobytes() for a in arrays))
+    data = (np.ascontiguousarray(a).tobytes() for a in arrays)
+    return (network.base_mva, options, *with_equations, *data)

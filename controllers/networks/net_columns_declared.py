@@ -177,8 +177,30 @@ DECLARED: tuple[Column, ...] = (
     *refused(
         "load",
         "controllable",
-        "loads that are shed at a price have no model here; False is accepted",
+        "False, or a load of its own with shed_percent and shed_eur_per_mwh, is accepted",
         accepts=_falsy,
+    ),
+    *honoured(
+        "load",
+        "heat_pump_mw backup_mw power_factor loss_mw_per_k capacity_mwh_per_k set_c below_k "
+        "above_k comfort_eur_per_k_h store_mwh store_loss_per_h water_mwh heat_source heating "
+        "coldest_c gains_mw window_m2",
+        "columns of this project: a heat pump with its building",
+    ),
+    *honoured(
+        "load",
+        "task_mw task_mwh task_whole task_from_h task_to_h unserved_eur_per_mwh",
+        "columns of this project: a shiftable load",
+    ),
+    *honoured(
+        "load",
+        "shed_percent shed_eur_per_mwh",
+        "columns of this project: a part of the other loads at the bus that may be shed",
+    ),
+    *honoured(
+        "load",
+        "cap_mw cap_from_h cap_to_h held_back_eur_per_mwh",
+        "columns of this project: a cap on the vehicles and heat pumps at the bus",
     ),
     *no_effect("load", "min_p_mw max_p_mw min_q_mvar max_q_mvar", "only of controllable loads"),
     *honoured(
@@ -216,8 +238,13 @@ DECLARED: tuple[Column, ...] = (
         "efficiency_charge efficiency_discharge wear_eur_per_mwh phase",
         "columns of this project",
     ),
+    *honoured(
+        "storage",
+        "p_least_mw reserve_mwh unmet_eur_per_mwh kwh_per_km",
+        "columns of this project: an electric vehicle",
+    ),
     *no_effect("storage", "sn_mva", "a rating that power flow and OPF do not use"),
-    *no_effect("storage", "type", _LABEL),
+    *honoured("storage", "type", "vehicle: an electric vehicle; else a label"),
     # ------------------------------------------------------------------------------- shunts
     *honoured("shunt", "bus p_mw q_mvar vn_kv step in_service", "admittance at its bus"),
     *honoured("shunt", "step_dependency_table id_characteristic_table", "as pandapower does"),

@@ -47,10 +47,13 @@ _MAY_BE_EMPTY = frozenset(
 _QUANTITY = re.compile(
     r"(_(mw|mvar|mva|kw|kv|ka|km|pu|percent|degree|mwh|ohm|ohm_per_km|nf_per_km|us_per_km|eur"
     r"|eur_per_mwh|eur_per_mw2?|eur_per_mvar2?)|^tap2_(pos|min|max|neutral)|^efficiency_\w+"
-    r"|^min_power_factor)$"
+    r"|^(min_)?power_factor|_(mw_per_k|mwh_per_k|eur_per_k_h)|^(set|coldest)_c|^(below|above)_k"
+    r"|^(task|cap)_(from|to)_h|^task_whole|^window_m2|^store_loss_per_h|^kwh_per_km)$"
 )
 _FLAGS = frozenset({"controllable", "oltc"})
-_TEXTS = frozenset({"tap2_side", "tap2_changer_type", "vector_group", "phase"})
+_TEXTS = frozenset(
+    {"tap2_side", "tap2_changer_type", "vector_group", "phase", "heat_source", "heating"}
+)
 # columns whose infinite limit counts as none
 _LIMIT = re.compile(r"^(min|max)_")
 

@@ -1,8 +1,9 @@
 """The recovery ladder: leaders decide anew until their schedules are exact or AC feasible.
 
 Rungs: for open cones a loss price, then the convex-concave procedure; for limits violated by AC (in
-the balanced or the three-phase view) tightened limits; then a capped feed-in and the last good
-schedule. Every decision is certified again, the best one of each leader is kept (docs/model.md).
+the balanced or the three-phase view) tightened limits; then a capped feed-in or consumption and the
+last good schedule. Every decision is certified again, the best one of each leader is kept
+(docs/model.md).
 """
 
 from collections import Counter
@@ -18,8 +19,10 @@ from stackelgrid.controllers.certification.recovery import (
     curtailed,
     feed_in_cap,
     largest_reward,
+    load_cap,
     loss_price,
     tightened_limits,
+    turned_down,
 )
 from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.explanation import explanation
@@ -28,12 +31,12 @@ from stackelgrid.controllers.leaders.feeder_records import FeederInstance, Feede
 from stackelgrid.controllers.schedule import Plan, Schedule
 from stackelgrid.controllers.solvers.amendment import Amendment
 from stackelgrid.controllers.verdict import EXACT, INFEASIBLE, Certificate, Recovery
-from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.arrays import Bools, Floats
 
 LOSS_PRICE, LIMITS, CONVEX_CONCAVE = "loss_price", "tightened_limits", "convex_concave"
-FEED_IN_CAP, LAST_GOOD = "pv_curtailment", "last_good_schedule"
+FEED_IN_CAP, LOAD_CAP, LAST_GOOD = "pv_curtailment", "load_reduction", "last_good_schedule"
 _DECISIONS = {LOSS_PRICE: 1} | dict.fromkeys(
-    (LIMITS, CONVEX_CONCAVE, FEED_IN_CAP), tolerances.RECOVERY_DECISIONS
+    (LIMITS, CONVEX_CONCAVE, FEED_IN_CAP, LOAD_CAP), tolerances.RECOVERY_DECISIONS
 )
 
 Decide = Callable[[Mapping[str, FeederInstance]], SchemeDecision]
@@ -162,8 +165,8 @@ class _Leader:
                 wanted = (LIMITS,)
         else:
             return None
-        if self.best.infeasible or FEED_IN_CAP in self.tried:
-            wanted = (*wanted, FEED_IN_CAP)
+        if self.best.infeasible or FEED_IN_CAP in self.tried or LOAD_CAP in self.tried:
+            wanted = (*wanted, self._power_to_reduce(self.now.plan.schedule))
         return next((r for r in wanted if self.tried[r] < _DECISIONS[r]), None)
 
     def amendment(self, rung: str, nodal_price: Floats | None) -> Amendment:
@@ -189,12 +192,39 @@ class _Leader:
             if not self.tried[rung] and not self.first.relaxed:
                 self.now, self.kept, self.loss_price_eur_per_mwh = self.first, Amendment(), 0.0
                 self._price_losses(reward)
-            schedule, steps = self.now.plan.schedule, list(self.now.steps)
-            share = np.full(len(schedule.dt_h), np.inf)
-            carried = self._feasible_share(schedule)[steps]
-            share[steps] = tolerances.RECOVERY_FEED_IN_SHARE * carried
-            self.kept |= feed_in_cap(agent.feeder.network.base_mva, schedule, share)
+            self.kept |= self._cap(rung)
         return self.kept | self.gap_price
+
+    def _cap(self, rung: str) -> Amendment:
+        """Return the cap of feed-in or consumption at the applied steps."""
+        schedule, steps = self.now.plan.schedule, list(self.now.steps)
+        base, devices = self.agent.feeder.network.base_mva, self.agent.feeder.devices
+        share = np.full(len(schedule.dt_h), np.inf)
+        carried = self._feasible_share(schedule, self._reduced(rung))[steps]
+        share[steps] = tolerances.RECOVERY_POWER_SHARE * carried
+        if rung == FEED_IN_CAP:
+            return feed_in_cap(base, schedule, share)
+        return load_cap(base, devices, schedule, share)
+
+    def _reduced(self, rung: str) -> Callable[[Schedule, Floats], Schedule]:
+        """Return the function that leaves a share (steps,) of feed-in or of consumption."""
+        if rung != LOAD_CAP:
+            return curtailed
+        devices, instance = self.agent.feeder.devices, self.first.instance
+        return lambda schedule, share: turned_down(
+            devices, schedule, share, instance.forecast, instance.states
+        )
+
+    def _power_to_reduce(self, schedule: Schedule) -> str:
+        """Return LOAD_CAP where less consumption mends more applied steps than less feed-in."""
+        if not self.agent.feeder.devices.turned_down_first:
+            return FEED_IN_CAP
+        steps, nothing = list(self.now.steps), np.zeros(len(schedule.dt_h))
+
+        def mended(rung: str) -> int:
+            return int(self._good(self._reduced(rung)(schedule, nothing))[steps].sum())
+
+        return LOAD_CAP if mended(LOAD_CAP) > mended(FEED_IN_CAP) else FEED_IN_CAP
 
     def _price_losses(self, reward_eur_per_mwh: float) -> None:
         """Keep a loss price above the saving by 1 MWh of fictitious loss."""
@@ -218,13 +248,15 @@ class _Leader:
         return agent.own_cost(instance, x, variant) + agent.tariff_payment(instance, x, variant)
 
     def apply_directly(self) -> None:
-        """Give up planning: curtail the best schedule, or else of the last good one."""
+        """Give up planning: reduce feed-in or consumption of the best or the last good plan."""
         agent, first = self.agent, self.first
-        for rung, schedule in (
-            (FEED_IN_CAP, self.best.plan.schedule),
-            (LAST_GOOD, agent.held(first.instance, agent.last_good)),
+        for last, schedule in (
+            (False, self.best.plan.schedule),
+            (True, agent.held(first.instance, agent.last_good)),
         ):
-            schedule = curtailed(schedule, self._feasible_share(schedule))
+            power = self._power_to_reduce(schedule)
+            reduced, rung = self._reduced(power), LAST_GOOD if last else power
+            schedule = reduced(schedule, self._feasible_share(schedule, reduced))
             reason = f"{rung.replace('_', ' ')}: no schedule of the model is AC feasible"
             report = replace(first.plan.report, fallback=reason)
             plan = agent.certified(first.instance, schedule, report)
@@ -234,16 +266,20 @@ class _Leader:
             if not self.best.infeasible:
                 return
 
-    def _feasible_share(self, schedule: Schedule) -> Floats:
-        """Largest share (steps,) of scheduled feed-in at which AC is feasible; 0 where none is."""
+    def _good(self, schedule: Schedule) -> Bools:
+        """Return whether AC is feasible with a schedule, (steps,)."""
+        plan = self.agent.certified(self.first.instance, schedule, self.first.plan.report)
+        assert plan.certificate is not None
+        return np.array([plan.certificate.good((k,)) for k in range(len(schedule.dt_h))])
+
+    def _feasible_share(
+        self, schedule: Schedule, reduced: Callable[[Schedule, Floats], Schedule]
+    ) -> Floats:
+        """Largest share (steps,) of a power at which AC is feasible; 0 where none is."""
         low, high = np.zeros(len(schedule.dt_h)), np.ones(len(schedule.dt_h))
         for halving in range(tolerances.CURTAILMENT_HALVINGS):
             share = high if halving == 0 else (low + high) / 2
-            certificate = self.agent.certified(
-                self.first.instance, curtailed(schedule, share), self.first.plan.report
-            ).certificate
-            assert certificate is not None
-            good = np.array([certificate.good((k,)) for k in range(len(share))])
+            good = self._good(reduced(schedule, share))
             low = np.where(good, share, low)
             high = np.where(good, high, share)
         return low

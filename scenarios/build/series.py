@@ -135,7 +135,7 @@ class SeriesFactory:
         nothing = np.zeros(self.axis.length)
         maker = self.of(grid)
         found: dict[str, Floats] = {}
-        for member in devices:
+        for member in devices.members:
             found |= member.series(maker, grid.placed[member.kind])
         return GridSeries(
             tariff.import_eur_per_mwh if tariff else nothing,

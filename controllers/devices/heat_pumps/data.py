@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stackelgrid.profiles.arrays import Floats, Ints
+from stackelgrid.profiles.arrays import Bools, Floats, Ints
 
 FAR_K = 40.0
 """Rooms stay within this distance of their set temperature, K."""
@@ -20,6 +20,11 @@ class HeatPumpData:
     set_c, below_k, above_k: set temperature and comfort band.
     comfort_eur_per_k_h: price of leaving the band.
     store_mwh, store_kept: size of the hot-water store, and the share it keeps over an hour.
+    water_mwh: heat drawn as hot water in a day.
+    ground, floor: whether the source is the ground (else outdoor air), and whether the heating is
+        in the floor (else radiators).
+    coldest_c: outdoor temperature that the heating is made for.
+    gains_mw, window_m2: heat from people and appliances, and window to the south.
     """
 
     index: tuple[int, ...]
@@ -36,6 +41,12 @@ class HeatPumpData:
     comfort_eur_per_k_h: Floats
     store_mwh: Floats
     store_kept: Floats
+    water_mwh: Floats
+    ground: Bools
+    floor: Bools
+    coldest_c: Floats
+    gains_mw: Floats
+    window_m2: Floats
     phase: tuple[str, ...]
 
     def kept(self, dt_h: float) -> Floats:

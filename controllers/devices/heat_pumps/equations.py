@@ -9,6 +9,7 @@ from stackelgrid.controllers.devices.heat_pumps.data import FAR_K, HeatPumpData
 from stackelgrid.controllers.devices.kind import Injection
 from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.hot_water import largest_draw
 
 
 def add_heat_pumps(own: HeatPumpData, m: Any, base_mva: float, dt_h: Floats) -> Injection:
@@ -23,7 +24,6 @@ def add_heat_pumps(own: HeatPumpData, m: Any, base_mva: float, dt_h: Floats) -> 
     slow = own.capacity_mwh_per_k / own.loss_mw_per_k  # time constant, h
     kept = np.stack([own.kept(hours) for hours in dt_h], axis=1)
     store_kept = own.store_kept[:, None] ** dt_h
-    heat = 8.0 * power
     with_store = np.flatnonzero(store > 0.0).tolist()
     m.heat_pumps = pyo.RangeSet(0, len(own.index) - 1)
 
@@ -33,7 +33,7 @@ def add_heat_pumps(own: HeatPumpData, m: Any, base_mva: float, dt_h: Floats) -> 
     m.heat_pump_house = positive(power)
     m.heat_pump_store = positive(np.where(store > 0.0, power, 0.0))
     m.heat_pump_backup = positive(backup)
-    m.heat_pump_boost = positive(np.where(store > 0.0, heat, 0.0))
+    m.heat_pump_boost = positive(largest_draw() * own.water_mwh / base)
     m.heat_pump_filled = positive(store)
     m.heat_pump_off = positive(FAR_K * capacity)
     m.heat_pump_content = pyo.Var(

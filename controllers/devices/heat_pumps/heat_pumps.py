@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from stackelgrid.controllers.devices.heat_pumps.data import FAR_K
-from stackelgrid.controllers.devices.heat_pumps.placed import SERIES, PlacedHeatPumps
+from stackelgrid.controllers.devices.heat_pumps.placed import (
+    SERIES,
+    SOURCES,
+    SYSTEMS,
+    PlacedHeatPumps,
+)
 from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection
 from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.profiles.arrays import Bools, Floats
+from stackelgrid.profiles.hot_water import largest_draw
 
 if TYPE_CHECKING:
     from stackelgrid.controllers.devices.elements import NetElements
@@ -73,7 +79,11 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         "heat_pump_water_start", "heat_pump_drawn", "heat_pump_goal",
     )  # fmt: skip
     consumes: ClassVar[bool] = True
-    controllable_load: ClassVar[bool] = True
+    capped: ClassVar[bool] = True
+    turn_down: ClassVar[int] = 2
+    reducible: ClassVar[Mapping[str, str]] = {
+        name: f"{name}_mw" for name in ("heat_pump_house", "heat_pump_store", "heat_pump_backup")
+    }
     bands: ClassVar[tuple[str, ...]] = ("room_c",)
     chained: ClassVar[tuple[str, ...]] = ("heat_pump_content", "heat_pump_filled")
     prosumer: ClassVar[bool] = True
@@ -85,6 +95,11 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
     @property
     def rated_mw(self) -> Floats:
         return self.p_max_mw + self.backup_mw
+
+    @property
+    def water_peak_mw(self) -> Floats:
+        """Largest draw of hot water, (heat pumps,)."""
+        return largest_draw() * self.water_mwh
 
     @property
     def rated_mva(self) -> Floats:
@@ -105,7 +120,10 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         """Return heat pumps and buildings of `factor` times the size; temperatures stay."""
         if not factor:
             return self.none()
-        sized = ("p_max_mw", "backup_mw", "loss_mw_per_k", "capacity_mwh_per_k", "store_mwh")
+        sized = (
+            "p_max_mw", "backup_mw", "loss_mw_per_k", "capacity_mwh_per_k", "store_mwh",
+            "water_mwh", "gains_mw", "window_m2",
+        )  # fmt: skip
         return replace(self, **{name: factor * getattr(self, name) for name in sized})
 
     def scaled_series(self, series: Arrays, factor: float) -> dict[str, Floats]:
@@ -130,10 +148,15 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
             for name, missing in (
                 ("heat_pump_mw", np.nan), ("backup_mw", 0.0), ("power_factor", 1.0),
                 ("loss_mw_per_k", np.nan), ("capacity_mwh_per_k", np.nan), ("set_c", 20.0),
-                ("below_k", 1.0), ("above_k", 1.0), ("comfort_eur_per_k_h", 0.0),
-                ("store_mwh", 0.0), ("store_loss_per_h", 0.0),
+                ("below_k", 1.0), ("above_k", 1.0), ("comfort_eur_per_k_h", 2.0),
+                ("store_mwh", 0.0), ("store_loss_per_h", 0.0), ("water_mwh", 0.0),
+                ("coldest_c", -14.0), ("gains_mw", 0.0), ("window_m2", 0.0),
             )
         }  # fmt: skip
+        source, heating = (
+            elements.choices(frame, "load", column, accepted)
+            for column, accepted in (("heat_source", SOURCES), ("heating", SYSTEMS))
+        )
         factor, band = found["power_factor"], found["below_k"] + found["above_k"]
         checks = (
             (found["heat_pump_mw"] > 0.0, "heat_pump_mw > 0"),
@@ -146,9 +169,17 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
             (found["store_mwh"] >= 0.0, "store_mwh >= 0"),
             ((found["store_loss_per_h"] >= 0.0) & (found["store_loss_per_h"] < 1.0),
              "0 <= store_loss_per_h < 1"),
+            (found["water_mwh"] >= 0.0, "water_mwh >= 0"),
+            ((found["water_mwh"] == 0.0) | (found["store_mwh"] > 0.0),
+             "store_mwh > 0 where water_mwh > 0"),
+            ((found["gains_mw"] >= 0.0) & (found["window_m2"] >= 0.0), "gains_mw, window_m2 >= 0"),
+            ((found["set_c"] >= 5.0) & (found["set_c"] <= 35.0), "5 <= set_c <= 35"),
+            ((found["coldest_c"] >= -50.0) & (found["coldest_c"] <= 15.0),
+             "-50 <= coldest_c <= 15"),
         )  # fmt: skip
         for good, accepted in checks:
             elements.refuse(frame, "load", good, f"is a heat pump and needs {accepted}")
+        elements.refuse_power(frame, "load", cls.label)
         return cls(
             index=elements.index(frame),
             name=elements.names(frame, "heat pump"),
@@ -164,6 +195,12 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
             comfort_eur_per_k_h=found["comfort_eur_per_k_h"],
             store_mwh=found["store_mwh"],
             store_kept=1.0 - found["store_loss_per_h"],
+            water_mwh=found["water_mwh"],
+            ground=source == "ground",
+            floor=heating == "floor",
+            coldest_c=found["coldest_c"],
+            gains_mw=found["gains_mw"],
+            window_m2=found["window_m2"],
             phase=elements.phases(frame, "load"),
         )
 
@@ -204,7 +241,7 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         return (
             self.p_max_mw, self.backup_mw, self.tan_phi, self.loss_mw_per_k,
             self.capacity_mwh_per_k, self.below_k, self.above_k, self.comfort_eur_per_k_h,
-            self.store_mwh, self.store_kept,
+            self.store_mwh, self.store_kept, self.water_mwh,
         )  # fmt: skip
 
     # -- schedule and physics
@@ -298,6 +335,9 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
     def hourly_cost(self, values: Arrays, options: DeviceOptions) -> Any:
         off = values["heat_pump_off_k"]
         return np.sum(self.spread(self.comfort_eur_per_k_h, off) * off, axis=0)
+
+    def trade_caps(self) -> tuple[Floats, Floats]:
+        return self.rated_mw + self.water_peak_mw, np.zeros(len(self.index))
 
     def largest_injection(self, forecast: "GridForecast") -> tuple[Floats, Floats]:
         nothing = np.zeros((len(self.index), 1))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SERIES = ("heat_pump_cop", "heat_pump_water_cop", "heat_pump_drive_c", "heat_pump_water_mw")
 
+SOURCES, SYSTEMS = ("air", "ground"), ("radiators", "floor")
+
 RoomTemperature = Annotated[float, Field(ge=5.0, le=35.0)]
 
 
@@ -67,7 +69,6 @@ class PlacedHeatPumps(HeatPumpData):
     @classmethod
     def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
         """Add loads with the data of heat pump and building in columns of their own."""
-        placed: list[Placed] = []
         for k, own in enumerate(placing.sections("heat_pumps")):
             key = f"heat_pumps.{k}"
             buses = placing.buses(own, key)
@@ -78,14 +79,16 @@ class PlacedHeatPumps(HeatPumpData):
                 capacity_mwh_per_k=1e-3 * own.capacity_kwh_per_k,
                 set_c=own.set_c, below_k=own.below_k, above_k=own.above_k,
                 comfort_eur_per_k_h=own.comfort_eur_per_k_h, store_mwh=1e-3 * own.store_kwh,
-                store_loss_per_h=own.store_loss_per_h, phase=placing.phases(own.phase, key, buses),
+                store_loss_per_h=own.store_loss_per_h, water_mwh=1e-3 * own.water_kwh,
+                heat_source=own.source, heating=own.heating, coldest_c=own.coldest_c,
+                gains_mw=1e-3 * own.gains_kw, window_m2=own.window_m2,
+                phase=placing.phases(own.phase, key, buses),
             )  # fmt: skip
-            placed.append(Placed(key, own, sum(p.count for p in placed), len(buses)))
-        return tuple(placed)
+        return ()
 
     def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
         """Return COPs, the temperature that drives the building, and the draw of hot water."""
-        return self.series_at(maker, placed, maker.temperature)
+        return self.series_at(maker, maker.temperature)
 
     def realised(
         self, maker: "SeriesMaker", placed: "tuple[Placed, ...]", deviations: Any
@@ -103,13 +106,11 @@ class PlacedHeatPumps(HeatPumpData):
         """Return the series at the forecast of the temperature, by their change for 1 K."""
         from stackelgrid.profiles.forecast_predictors import Sensitive
 
-        warmer = self.series_at(maker, placed, maker.temperature + 1.0)
+        warmer = self.series_at(maker, maker.temperature + 1.0)
         slope = np.hstack([warmer[name] for name in SERIES]) - expected
         return Sensitive(expected, slope, maker.temperature[:, None], outdoor)
 
-    def series_at(
-        self, maker: "SeriesMaker", placed: "tuple[Placed, ...]", outdoor_c: Floats
-    ) -> dict[str, Floats]:
+    def series_at(self, maker: "SeriesMaker", outdoor_c: Floats) -> dict[str, Floats]:
         """Return the series at an outdoor temperature (n,)."""
         from stackelgrid.profiles.heat_pumps import HOT_WATER_C, flow_temperature, heat_pump_cop
         from stackelgrid.profiles.hot_water import draw_of_hot_water
@@ -117,21 +118,20 @@ class PlacedHeatPumps(HeatPumpData):
         from stackelgrid.profiles.temperature import daily_mean
 
         n, count = len(outdoor_c), len(self.index)
-        found = {name: np.ones((n, count)) for name in SERIES}
-        daily = daily_mean(outdoor_c, maker.axis.step_h)
+        cop, water_cop = np.ones((2, n, count))
+        if count:
+            daily = daily_mean(outdoor_c, maker.axis.step_h)
+            machines = np.stack([self.ground, self.floor, self.set_c, self.coldest_c], axis=1)
+            alike, of_machine = np.unique(machines, axis=0, return_inverse=True)
+            for k, (ground, floor, set_c, coldest_c) in enumerate(alike):
+                at = of_machine.ravel() == k
+                source: Literal["air", "ground"] = "ground" if ground else "air"
+                flow = flow_temperature("floor" if floor else "radiators", daily, set_c, coldest_c)
+                water = np.full(n, HOT_WATER_C)
+                cop[:, at] = heat_pump_cop(source, outdoor_c, daily, flow)[:, None]
+                water_cop[:, at] = heat_pump_cop(source, outdoor_c, daily, water)[:, None]
         sun = south_window(maker.site, maker.axis, maker.regional)
-        for part in placed:
-            own, at = part.section, slice(part.first, part.first + part.count)
-            flow = flow_temperature(own.heating, daily, own.set_c, own.coldest_c)
-            water = np.full(n, HOT_WATER_C)
-            gains = own.gains_kw + 1e-3 * own.window_m2 * sun
-            draw = 1e-3 * own.water_kwh * draw_of_hot_water(maker.axis)
-            values = (
-                heat_pump_cop(own.source, outdoor_c, daily, flow),
-                heat_pump_cop(own.source, outdoor_c, daily, water),
-                outdoor_c + gains / own.loss_kw_per_k,
-                draw,
-            )
-            for name, of_part in zip(SERIES, values, strict=True):
-                found[name][:, at] = of_part[:, None]
-        return found
+        gains = self.gains_mw + 1e-6 * self.window_m2 * sun[:, None]
+        drive = outdoor_c[:, None] + gains / self.loss_mw_per_k
+        draw = draw_of_hot_water(maker.axis)[:, None] * self.water_mwh
+        return dict(zip(SERIES, (cop, water_cop, drive, draw), strict=True))

@@ -7,7 +7,11 @@ from stackelgrid.profiles.arrays import Bools, Floats, Ints
 
 @dataclass(frozen=True)
 class TaskData:
-    """Devices with tasks; `whole` marks those that run once at full power."""
+    """Devices with a task a day; `whole` marks those that run once at full power.
+
+    Windows lie between the local hours `from_h` and `to_h`, over midnight where `to_h` is not
+    later.
+    """
 
     index: tuple[int, ...]
     name: tuple[str, ...]
@@ -15,6 +19,8 @@ class TaskData:
     p_max_mw: Floats
     e_mwh: Floats
     whole: Bools
+    from_h: Floats
+    to_h: Floats
     unserved_eur_per_mwh: Floats
     phase: tuple[str, ...]
 

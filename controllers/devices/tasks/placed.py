@@ -4,18 +4,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 from pydantic import model_validator
 
 from stackelgrid.controllers.devices.placement import Phase, Placed, Placement
 from stackelgrid.controllers.devices.tasks.data import TaskData
 from stackelgrid.profiles.arrays import Floats
-from stackelgrid.profiles.section import ClockTime, NonNegative, Positive
+from stackelgrid.profiles.section import ClockTime, NonNegative, Positive, clock_hour
 
 if TYPE_CHECKING:
     from stackelgrid.controllers.devices.placement import Placing, SeriesMaker
 
 TASK = "task"
 """Beginning of the names of loads of pandapower that are shiftable."""
+UNSERVED_EUR_PER_MWH = 2000.0
+"""Price of energy that a task does not get by the end of its window."""
 SERIES = ("task_open", "task_arrivals", "task_ends", "task_latest")
 
 
@@ -31,13 +34,13 @@ class TaskSection(Placement):
     window: tuple[ClockTime, ClockTime]
     interruptible: bool = True
     spread_min: NonNegative = 0.0
-    unserved_eur_per_mwh: NonNegative = 2000.0
+    unserved_eur_per_mwh: NonNegative = UNSERVED_EUR_PER_MWH
     phase: Phase | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        first, last = (60 * int(t[:2]) + int(t[3:]) for t in self.window)
-        length = ((last - first) % 1440 or 1440) / 60.0
+        first, last = (clock_hour(t) for t in self.window)
+        length = (last - first) % 24.0 or 24.0
         if self.e_mwh > length * self.p_mw * (1.0 + 1e-9):
             raise ValueError(
                 f"e_mwh = {self.e_mwh:g} does not fit in the window: at most "
@@ -55,30 +58,30 @@ class PlacedTasks(TaskData):
     def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
         """Add loads with the energy of their tasks in a column of its own."""
         placed: list[Placed] = []
+        first = int(placing.net.load.get("task_mwh", pd.Series(dtype=float)).notna().sum())
         for k, own in enumerate(placing.sections("tasks")):
             key = f"tasks.{k}"
             buses = placing.buses(own, key)
             placing.add(
                 "load", TASK, buses, "tasks", "shiftable load", p_mw=0.0, q_mvar=0.0,
                 task_mw=own.p_mw, task_mwh=own.e_mwh, task_whole=float(not own.interruptible),
+                task_from_h=clock_hour(own.window[0]), task_to_h=clock_hour(own.window[1]),
                 unserved_eur_per_mwh=own.unserved_eur_per_mwh,
                 phase=placing.phases(own.phase, key, buses),
             )  # fmt: skip
-            placed.append(Placed(key, own, sum(p.count for p in placed), len(buses)))
+            placed.append(Placed(key, own, first, len(buses)))
+            first += len(buses)
         return tuple(placed)
 
     def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
         """Return windows, arrivals and deadlines."""
         from stackelgrid.profiles.task_windows import daily_windows
 
-        found = {name: np.zeros((maker.axis.length, len(self.index))) for name in SERIES}
+        shift_h = np.zeros(len(self.index))
         for part in placed:
-            own, at = part.section, slice(part.first, part.first + part.count)
-            shift = maker.generator("tasks", part.key).uniform(-1.0, 1.0, part.count)
-            first, last = own.window
-            spread = own.spread_min * shift
-            windows = daily_windows(maker.axis, first, last, spread, self.run_h[at])
-            series = (windows.open, windows.arrivals, windows.ends, windows.latest)
-            for name, values in zip(SERIES, series, strict=True):
-                found[name][:, at] = values
-        return found
+            at = slice(part.first, part.first + part.count)
+            drawn = maker.generator("tasks", part.key).uniform(-1.0, 1.0, part.count)
+            shift_h[at] = part.section.spread_min / 60.0 * drawn
+        windows = daily_windows(maker.axis, self.from_h, self.to_h, self.run_h, shift_h)
+        series = (windows.open, windows.arrivals, windows.ends, windows.latest)
+        return dict(zip(SERIES, series, strict=True))

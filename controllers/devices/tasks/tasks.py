@@ -8,7 +8,7 @@ import numpy as np
 
 from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection, Snap
 from stackelgrid.controllers.devices.quantities import Quantity, Role
-from stackelgrid.controllers.devices.tasks.placed import TASK, PlacedTasks
+from stackelgrid.controllers.devices.tasks.placed import TASK, UNSERVED_EUR_PER_MWH, PlacedTasks
 from stackelgrid.profiles.arrays import Bools, Floats
 from stackelgrid.profiles.time_axis import Over
 
@@ -63,7 +63,8 @@ class Tasks(PlacedTasks, DeviceKind):
         "task_runs_must", "task_missed",
     )  # fmt: skip
     consumes: ClassVar[bool] = True
-    controllable_load: ClassVar[bool] = True
+    turn_down: ClassVar[int] = 3
+    reducible: ClassVar[Mapping[str, str]] = {"task_p": "task_p_mw"}
     chained: ClassVar[tuple[str, ...]] = ("task_left", "task_begun")
     prosumer: ClassVar[bool] = True
 
@@ -106,8 +107,18 @@ class Tasks(PlacedTasks, DeviceKind):
         """Read the loads with a column `task_mwh`, the energy of a task."""
         frame, values = elements.of(cls, "load"), elements.values
         power, energy = values(frame, "task_mw", np.nan), values(frame, "task_mwh", np.nan)
-        elements.refuse(frame, "load", power > 0.0, "is a shiftable load and needs task_mw > 0")
-        elements.refuse(frame, "load", energy > 0.0, "is a shiftable load and needs task_mwh > 0")
+        first, last = values(frame, "task_from_h", 0.0), values(frame, "task_to_h", 0.0)
+        length = np.where(first == last, 24.0, (last - first) % 24.0)
+        checks = (
+            (power > 0.0, "task_mw > 0"),
+            (energy > 0.0, "task_mwh > 0"),
+            ((first >= 0.0) & (first < 24.0) & (last >= 0.0) & (last < 24.0),
+             "0 <= task_from_h, task_to_h < 24"),
+            (energy <= length * power * (1.0 + 1e-9), "task_mwh that fits in its window"),
+        )  # fmt: skip
+        for good, accepted in checks:
+            elements.refuse(frame, "load", good, f"is a shiftable load and needs {accepted}")
+        elements.refuse_power(frame, "load", cls.label)
         return cls(
             index=elements.index(frame),
             name=elements.names(frame, TASK),
@@ -115,7 +126,9 @@ class Tasks(PlacedTasks, DeviceKind):
             p_max_mw=power,
             e_mwh=energy,
             whole=values(frame, "task_whole", 0.0) > 0.0,
-            unserved_eur_per_mwh=values(frame, "unserved_eur_per_mwh", 0.0),
+            from_h=first,
+            to_h=last,
+            unserved_eur_per_mwh=values(frame, "unserved_eur_per_mwh", UNSERVED_EUR_PER_MWH),
             phase=elements.phases(frame, "load"),
         )
 
@@ -210,6 +223,10 @@ class Tasks(PlacedTasks, DeviceKind):
             "task_left_mwh": np.where(left < 1e-12, 0.0, left),
             "task_rest_h": np.where(rest - ran < 1e-9, 0.0, rest - ran),
         }
+
+    def load_caps(self, plan: Arrays, share: Floats) -> dict[str, Floats]:
+        caps = super().load_caps(plan, share)["task_p"]  # a run at full power has no parts
+        return {"task_p": np.where(self.whole[:, None], np.inf, caps)}
 
     def hourly_cost(self, values: Arrays, options: DeviceOptions) -> Any:
         unserved = values["task_unserved_mw"]

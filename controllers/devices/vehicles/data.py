@@ -11,7 +11,8 @@ class VehicleData:
 
     A vehicle charges with at most `p_max_mw` while it is connected, not below `p_least_mw` unless
     not at all, and feeds back at most `p_back_mw`. Energy that is missing at a departure is charged
-    elsewhere at `unmet_eur_per_mwh`.
+    elsewhere at `unmet_eur_per_mwh`. `reserve_mwh` is wanted when it comes back from a trip, which
+    takes `kwh_per_km` at 20 degrees Celsius.
     """
 
     index: tuple[int, ...]
@@ -27,4 +28,5 @@ class VehicleData:
     reserve_mwh: Floats
     unmet_eur_per_mwh: Floats
     wear_eur_per_mwh: Floats
+    kwh_per_km: Floats
     phase: tuple[str, ...]

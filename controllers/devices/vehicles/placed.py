@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 VEHICLE = "vehicle"
 """Type of a storage of pandapower that is one."""
+UNMET_EUR_PER_MWH = 700.0
+"""Price of energy that is missing at a departure: charging on the road."""
 
 
 class VehicleSection(Placement):
@@ -33,7 +35,7 @@ class VehicleSection(Placement):
     efficiency_discharge: Efficiency = 0.92
     soc_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 60.0
     reserve_percent: Annotated[float, Field(ge=0.0, lt=100.0)] = 20.0
-    unmet_eur_per_mwh: NonNegative = 700.0
+    unmet_eur_per_mwh: NonNegative = UNMET_EUR_PER_MWH
     wear_eur_per_mwh: NonNegative = 0.0
     kwh_per_km: NonNegative = 0.17
     file: str | None = None
@@ -67,6 +69,7 @@ class PlacedVehicles(VehicleData):
     def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
         """Add storages of type vehicle."""
         placed: list[Placed] = []
+        first = int((placing.net.storage["type"] == VEHICLE).sum())
         for k, own in enumerate(placing.sections("vehicles")):
             key = f"vehicles.{k}"
             buses = placing.buses(own, key)
@@ -78,9 +81,10 @@ class PlacedVehicles(VehicleData):
                 efficiency_discharge=own.efficiency_discharge,
                 reserve_mwh=own.reserve_percent / 100.0 * own.e_mwh,
                 unmet_eur_per_mwh=own.unmet_eur_per_mwh, wear_eur_per_mwh=own.wear_eur_per_mwh,
-                phase=placing.phases(own.phase, key, buses),
+                kwh_per_km=own.kwh_per_km, phase=placing.phases(own.phase, key, buses),
             )  # fmt: skip
-            placed.append(Placed(key, own, sum(p.count for p in placed), len(buses)))
+            placed.append(Placed(key, own, first, len(buses)))
+            first += len(buses)
         return tuple(placed)
 
     def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
@@ -131,21 +135,22 @@ class PlacedVehicles(VehicleData):
         }
 
     def trips(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> list[tuple[Any, ...]]:
-        """Return the planned trips of each vehicle; those of a net without a section stay."""
+        """Return the planned trips of each vehicle: drawn, or read from the file of a section."""
         from stackelgrid.profiles.trips import Fleet, draw_trips
 
         found: list[tuple[Any, ...]] = [() for _ in self.index]
-        for part in placed:
-            own, at = part.section, range(part.first, part.first + part.count)
-            if own.file is not None:
+        first = min((part.first for part in placed), default=len(self.index))
+        parts: list[tuple[str, str | None, range]] = [("net", None, range(first))]
+        parts += [(p.key, p.section.file, range(p.first, p.first + p.count)) for p in placed]
+        for key, file, at in parts:
+            if file is not None:
                 names = [self.name[k] for k in at]
-                read = maker.trips(part.key, own.file, names, self.e_max_mwh[list(at)])
+                read = maker.trips(key, file, names, self.e_max_mwh[list(at)])
                 for k, name in zip(at, names, strict=True):
                     found[k] = read[name]
                 continue
-            fleet = Fleet(kwh_per_km=own.kwh_per_km)
-            generators = maker.generator("trips", part.key).spawn(part.count)
+            generators = maker.generator("trips", key).spawn(len(at))
             for k, rng in zip(at, generators, strict=True):
-                most = float(self.e_max_mwh[k])
+                fleet, most = Fleet(kwh_per_km=float(self.kwh_per_km[k])), float(self.e_max_mwh[k])
                 found[k] = draw_trips(fleet, maker.axis, maker.temperature, rng, most)
         return found

@@ -9,7 +9,11 @@ import numpy as np
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection, Snap
 from stackelgrid.controllers.devices.quantities import Quantity, Role
-from stackelgrid.controllers.devices.vehicles.placed import VEHICLE, PlacedVehicles
+from stackelgrid.controllers.devices.vehicles.placed import (
+    UNMET_EUR_PER_MWH,
+    VEHICLE,
+    PlacedVehicles,
+)
 from stackelgrid.profiles.arrays import Bools, Floats
 from stackelgrid.profiles.time_axis import Over
 
@@ -77,7 +81,9 @@ class Vehicles(PlacedVehicles, DeviceKind):
         "vehicle_least", "vehicle_highest", "vehicle_end",
     )  # fmt: skip
     consumes: ClassVar[bool] = True
-    controllable_load: ClassVar[bool] = True
+    capped: ClassVar[bool] = True
+    turn_down: ClassVar[int] = 1
+    reducible: ClassVar[Mapping[str, str]] = {"vehicle_charge": "vehicle_charge_mw"}
     chained: ClassVar[tuple[str, ...]] = ("vehicle_energy",)
     prosumer: ClassVar[bool] = True
 
@@ -140,6 +146,7 @@ class Vehicles(PlacedVehicles, DeviceKind):
             ((reserve >= 0.0) & (reserve <= full), "0 <= reserve_mwh <= max_e_mwh"),
             ((charge > 0.0) & (charge <= 1.0), "0 < efficiency_charge <= 1"),
             ((discharge > 0.0) & (discharge <= 1.0), "0 < efficiency_discharge <= 1"),
+            (values(frame, "kwh_per_km", 0.17) >= 0.0, "kwh_per_km >= 0"),
             (elements.scaling(frame) == 1.0, "scaling = 1"),
         )
         for good, accepted in checks:
@@ -157,8 +164,9 @@ class Vehicles(PlacedVehicles, DeviceKind):
             efficiency_charge=charge,
             efficiency_discharge=discharge,
             reserve_mwh=reserve,
-            unmet_eur_per_mwh=values(frame, "unmet_eur_per_mwh", 0.0),
+            unmet_eur_per_mwh=values(frame, "unmet_eur_per_mwh", UNMET_EUR_PER_MWH),
             wear_eur_per_mwh=values(frame, "wear_eur_per_mwh", 0.0),
+            kwh_per_km=values(frame, "kwh_per_km", 0.17),
             phase=elements.phases(frame, "storage"),
         )
 
@@ -221,9 +229,14 @@ class Vehicles(PlacedVehicles, DeviceKind):
         shape = (len(self.index), len(dt_h))
         power, elsewhere, energy = np.zeros(shape), np.zeros(shape), np.zeros(shape)
         for t, hours in enumerate(dt_h):
-            asked = self.p_max_mw if last is None else last["vehicle_p_mw"][:, t]
+            connected = forecast.vehicle_connected[t]
+            if last is None:  # full power, but no rest below the least power
+                room = (self.e_max_mwh - state) / (hours * self.efficiency_charge)
+                asked = np.where(room < connected * self.p_least_mw, 0.0, self.p_max_mw)
+            else:
+                asked = last["vehicle_p_mw"][:, t]
             power[:, t], elsewhere[:, t], state = self.step(
-                state, asked, forecast.vehicle_connected[t], forecast.vehicle_driven_mwh[t],
+                state, asked, connected, forecast.vehicle_driven_mwh[t],
                 forecast.vehicle_needed_mwh[t], hours,
             )  # fmt: skip
             energy[:, t] = state

@@ -20,7 +20,8 @@ def machine(store=0.0, backup=0.006, comfort=5.0, below=0.5, above=1.5):
         backup_mw=backup * one, tan_phi=0.3 * one, loss_mw_per_k=LOSS * one,
         capacity_mwh_per_k=CAPACITY * one, set_c=20.0 * one, below_k=below * one,
         above_k=above * one, comfort_eur_per_k_h=comfort * one, store_mwh=store * one,
-        store_kept=0.99 * one, phase=("",),
+        store_kept=0.99 * one, water_mwh=10.0 * store * one, ground=one < 0.0, floor=one < 0.0,
+        coldest_c=-14.0 * one, gains_mw=0.0 * one, window_m2=0.0 * one, phase=("",),
     )  # fmt: skip
 
 

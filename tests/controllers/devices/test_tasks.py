@@ -28,7 +28,8 @@ def tasks(*whole, energy=0.5):
     return Tasks(
         index=tuple(range(count)), name=tuple(f"t{k}" for k in range(count)),
         bus=np.zeros(count, dtype=np.int64), p_max_mw=0.2 * one, e_mwh=energy * one,
-        whole=np.array(whole), unserved_eur_per_mwh=UNSERVED * one, phase=("",) * count,
+        whole=np.array(whole), from_h=0.0 * one, to_h=0.0 * one,
+        unserved_eur_per_mwh=UNSERVED * one, phase=("",) * count,
     )  # fmt: skip
 
 
@@ -138,10 +139,10 @@ def test_the_world_runs_a_whole_task_to_its_end_and_at_the_latest_by_itself():
 
 def test_windows_of_a_day():
     axis = TimeAxis(pd.Timestamp("2025-01-15 12:00", tz="UTC"), pd.Timedelta(hours=1), 24)
-    windows = daily_windows(axis, "22:00", "06:00", np.zeros(1), np.array([2.0]))
+    windows = daily_windows(axis, np.array([22.0]), np.array([6.0]), np.array([2.0]))
     np.testing.assert_array_equal(np.flatnonzero(windows.open[:, 0]), np.arange(10, 18))
     assert np.flatnonzero(windows.arrivals[:, 0]).tolist() == [10]
     assert np.flatnonzero(windows.ends[:, 0]).tolist() == [17]
     assert np.flatnonzero(windows.latest[:, 0]).tolist() == [16]
-    with pytest.raises(ProfileError, match=r"a run of 9 h does not fit between 22:00 and 06:00"):
-        daily_windows(axis, "22:00", "06:00", np.zeros(1), np.array([9.0]))
+    with pytest.raises(ProfileError, match=r"a run of 9 h does not fit in a window of 8 h"):
+        daily_windows(axis, np.array([22.0]), np.array([6.0]), np.array([9.0]))

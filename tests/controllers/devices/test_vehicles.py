@@ -25,7 +25,8 @@ def vehicles(least=0.0, back=0.0, gain=0.8, count=1):
         bus=np.zeros(count, dtype=np.int64), p_max_mw=0.4 * one, p_least_mw=least * one,
         p_back_mw=back * one, e_max_mwh=one, e_initial_mwh=0.2 * one,
         efficiency_charge=gain * one, efficiency_discharge=gain * one, reserve_mwh=0.1 * one,
-        unmet_eur_per_mwh=UNMET * one, wear_eur_per_mwh=0.0 * one, phase=("",) * count,
+        unmet_eur_per_mwh=UNMET * one, wear_eur_per_mwh=0.0 * one, kwh_per_km=0.17 * one,
+        phase=("",) * count,
     )  # fmt: skip
 
 
