@@ -48,6 +48,9 @@ class ControllerError(StackelgridError):
     """Raised when a controller returns an unusable decision."""
 
 
+_NOTHING = np.zeros(0)  # set points of a kind without devices
+
+
 class AgentSimulator(mosaik_api_v3.Simulator):
     """Simulator with one entity for each agent; entity ids are the names of their grids."""
 
@@ -116,7 +119,7 @@ class AgentSimulator(mosaik_api_v3.Simulator):
             }
             if plan is not None:
                 points = self._completed(eid, plan)
-                values |= {q.attribute: points[q.name] for q in SET_POINTS}
+                values |= {q.attribute: points.get(q.name, _NOTHING) for q in SET_POINTS}
             data[eid] = {a: values.get(a) for a in attributes}
         return data
 

@@ -127,7 +127,7 @@ def convex_concave(
 def feed_in_cap(base_mva: float, schedule: Schedule, share: Floats) -> Amendment:
     """Limit curtailable feed-in to a share (steps,) of a schedule's; infinite for no cap."""
     caps = [kind.feed_in_caps(schedule.devices, share) for kind in kinds()]
-    upper = {name: (mw / base_mva).ravel() for cap in caps for name, mw in cap.items()}
+    upper = {name: (mw / base_mva).ravel() for cap in caps for name, mw in cap.items() if mw.size}
     return Amendment(upper=upper)
 
 

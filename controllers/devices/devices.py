@@ -71,7 +71,7 @@ class Devices:
         self, last: Arrays | None, forecast: GridForecast, states: Arrays, dt_h: Floats
     ) -> dict[str, Floats]:
         """Return the plans of all kinds that continue the last ones, or idle (DeviceKind.held)."""
-        plan: dict[str, Floats] = {}
+        plan = self.without_devices(len(dt_h))
         for member in self.present:
             own = None
             if last is not None:
@@ -79,9 +79,14 @@ class Devices:
             plan |= member.held(own, forecast, member.within(states), dt_h)
         return plan
 
+    def without_devices(self, steps: int) -> dict[str, Floats]:
+        """Return the plan (0, steps) of the kinds without devices."""
+        absent = (member for member in self.members if not len(member.index))
+        return {n: np.zeros((0, steps)) for member in absent for n in member.names(Role.PLAN)}
+
     def within(self, states: Arrays) -> dict[str, Floats]:
-        """Return the states of all kinds, kept within their limits."""
-        return {name: v for member in self.members for name, v in member.within(states).items()}
+        """Return the states of the devices, kept within their limits."""
+        return {name: v for member in self.present for name, v in member.within(states).items()}
 
     @property
     def initial(self) -> dict[str, Floats]:

@@ -35,7 +35,7 @@ def feeder_schedule(
     def mw(name: str) -> Floats:
         return base * x[columns[name]].reshape(-1, steps)
 
-    plan: dict[str, Floats] = {}
+    plan = devices.without_devices(steps)
     for member in devices:
         plan |= member.planned(mw, forecast)
     at = reduced_flows(x, columns, steps)

@@ -65,8 +65,10 @@ class CompiledModel:
         steps: number of steps.
         """
         found = [self.columns[n].reshape(-1, steps) for n in names if n in self.columns]
+        if not found:
+            return self
         of_steps = tuple(np.concatenate([c[:, t] for c in found]) for t in range(steps))
-        return replace(self, program=replace(self.program, steps=of_steps if found else ()))
+        return replace(self, program=replace(self.program, steps=of_steps))
 
     def with_rare(self, bounds: Sequence[str] = (), rows: Sequence[str] = ()) -> "CompiledModel":
         """The same model, in whose program the bounds of variables and linear rows seldom bind."""

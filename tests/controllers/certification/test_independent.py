@@ -228,8 +228,6 @@ def pipeline(f, tie_break, build_feeder):
         "load_p": p[devices.loads.bus] / f.base_mva,
         "load_q": q[devices.loads.bus] / f.base_mva,
         "pv_available": f.pv_available_mw / f.base_mva,
-        "energy_initial": np.zeros(0),
-        "energy_terminal": np.zeros(0),
         "import_price": f.import_price,
         "export_price": f.export_price,
     }

@@ -77,7 +77,7 @@ def test_every_table_without_a_model_is_refused_by_name(net, table):
         ),
         (
             lambda n: pp.create_load(n, 1, 0.1, controllable=True, min_p_mw=0, max_p_mw=0.1),
-            "load 1 has controllable = True; loads that are shed at a price have no model here",
+            "load 1 has controllable = True; False, or a load of its own with shed_percent",
         ),
         (
             lambda n: n.gen.__setitem__("reactive_capability_curve", True),
