@@ -94,7 +94,7 @@ class PowerCaps(DeviceKind):
 
     @property
     def by_operator(self) -> Bools:
-        """Whether the operator decides, (caps,)."""
+        """Caps (caps,) whose operator decides."""
         return ~np.isnan(self.held_back_eur_per_mwh)
 
     @classmethod

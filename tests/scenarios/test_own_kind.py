@@ -17,29 +17,29 @@ from stackelgrid.simulators.results.tables import TABLES
 
 PAGE = (ROOT / "docs" / "howto" / "devices.md").read_text(encoding="utf-8")
 BLOCKS = dict(re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', PAGE, re.MULTILINE | re.DOTALL))
-COSTS = ("boundary_eur", "wear_eur", "curtailment_eur", "generation_eur", "shedding_eur")
-DT_H, SHED_MW, SERVED_MW = 0.25, 0.2, 0.1
-# energy costs 75 EUR/MWh at the head, and more where it must be carried to
+COSTS = ("boundary_eur", "wear_eur", "curtailment_eur", "generation_eur", "gas_eur")
+DT_H, GAS_MW, SERVED_MW = 0.25, 0.2, 0.1
+# electricity costs 75 EUR/MWh at the head, and more at the buses, gas 70 or 500
 SCENARIO = """
 [[grids]]
 name = "mv1"
-sheddable = [
-  { buses = [17, 24], p_mw = 0.1, price_eur_per_mwh = 70.0 },
-  { count = 2, p_mw = 0.05, price_eur_per_mwh = 500.0 },
+electric_boilers = [
+  { buses = [17, 24], heat_mw = 0.1, gas_eur_per_mwh = 70.0 },
+  { count = 2, heat_mw = 0.05, gas_eur_per_mwh = 500.0 },
 ]
 [exactness]
 design = "grid"
-sheddable_scale = [0.0, 1.0, 4.0]
+electric_boiler_scale = [0.0, 1.0, 4.0]
 """
 
 
-def install(folder, value="sheddable_loads:SheddableLoads"):
+def install(folder, value="electric_boilers:ElectricBoilers"):
     """What pip leaves of the package: its module, and its entry point."""
-    (folder / "sheddable_loads.py").write_text(BLOCKS["sheddable_loads.py"], encoding="utf-8")
-    known = folder / "sheddable_loads-1.0.dist-info"
+    (folder / "electric_boilers.py").write_text(BLOCKS["electric_boilers.py"], encoding="utf-8")
+    known = folder / "electric_boilers-1.0.dist-info"
     known.mkdir()
-    (known / "METADATA").write_text("Metadata-Version: 2.1\nName: sheddable-loads\nVersion: 1.0\n")
-    (known / "entry_points.txt").write_text(f"[stackelgrid.devices]\nsheddable = {value}\n")
+    (known / "METADATA").write_text("Metadata-Version: 2.1\nName: electric-boilers\nVersion: 1.0\n")
+    (known / "entry_points.txt").write_text(f"[stackelgrid.devices]\nelectric_boiler = {value}\n")
 
 
 def python(folder, *arguments):
@@ -52,7 +52,7 @@ def python(folder, *arguments):
 
 @pytest.fixture(scope="module")
 def worked(tmp_path_factory):
-    """Folder and results of a run, a resumed run and a sweep with sheddable loads."""
+    """Folder and results of a run, a resumed run and a sweep with electric boilers."""
     folder = tmp_path_factory.mktemp("own_kind")
     install(folder)
     path = write_extending(folder, "feeder", SCENARIO)
@@ -66,21 +66,21 @@ def read(folder, name):
 
 
 def test_the_file_is_short():
-    assert len(BLOCKS["sheddable_loads.py"].splitlines()) <= 150
+    assert len(BLOCKS["electric_boilers.py"].splitlines()) <= 150
 
 
 def test_a_scenario_has_the_section(worked):
     _, found = worked
     status, printed = found["validate"]
     assert status == 0
-    assert ", 4 sheddable loads" in printed
+    assert ", 4 electric boilers" in printed
 
 
 def test_key_figures_name_the_kind_and_close(worked):
     folder, found = worked
     figures = found["figures"]
-    device = read(folder / "whole", "device").query("kind == 'sheddable'")
-    assert figures["sheddable loads not served"] == pytest.approx(
+    device = read(folder / "whole", "device").query("kind == 'electric_boiler'")
+    assert figures["electric boilers not served"] == pytest.approx(
         DT_H * (device.available_mw - device.p_mw).sum()
     )
     assert figures["exported"] == 0.0
@@ -89,11 +89,11 @@ def test_key_figures_name_the_kind_and_close(worked):
     assert supply == pytest.approx(figures["used"] + figures["lost in lines and transformers"])
 
 
-def test_loads_are_shed_where_energy_costs_more_than_their_price(worked):
+def test_boilers_use_electricity_where_it_costs_less_than_gas(worked):
     folder, found = worked
     assert found["run"] == 0
     devices = read(folder / "whole", "device")
-    own = devices[devices["kind"] == "sheddable"]
+    own = devices[devices["kind"] == "electric_boiler"]
     assert len(own) == 2 * 4
     cheap = own["bus"].isin([17, 24])
     assert set(own["element"]) == {"load"}
@@ -105,30 +105,30 @@ def test_loads_are_shed_where_energy_costs_more_than_their_price(worked):
 def test_plan_totals_and_costs_are_recorded(worked):
     folder, _ = worked
     interval, schedule = (read(folder / "whole", name) for name in ("interval", "schedule"))
-    np.testing.assert_allclose(interval["shed_demand_mw"], SHED_MW + SERVED_MW)
-    np.testing.assert_allclose(interval["shed_p_mw"], SERVED_MW, atol=1e-5)
-    np.testing.assert_allclose(interval["shedding_eur"], DT_H * 70.0 * SHED_MW, rtol=1e-3)
+    np.testing.assert_allclose(interval["boiler_heat_mw"], GAS_MW + SERVED_MW)
+    np.testing.assert_allclose(interval["boiler_p_mw"], SERVED_MW, atol=1e-5)
+    np.testing.assert_allclose(interval["gas_eur"], DT_H * 70.0 * GAS_MW, rtol=1e-3)
     summary = json.loads((folder / "whole" / "summary.json").read_text())
     parts = interval[list(COSTS)].sum().sum()
     assert summary["cost_eur"]["total"] == pytest.approx(parts, rel=1e-12)
     first = schedule[(schedule["element"] == "load") & (schedule["interval"] == 0)]
-    assert len(first) == 4 * 4  # loads x steps
+    assert len(first) == 4 * 4  # boilers x steps
     balance = interval["balance_error_mw"].abs().max()
     assert balance < 1e-6
 
 
-def test_the_plan_is_certified_with_the_loads_at_their_buses(worked):
+def test_the_plan_is_certified_with_the_boilers_at_their_buses(worked):
     folder, _ = worked
     interval = read(folder / "whole", "interval")
     assert set(interval["verdict"]) == {"exact"}
-    # AC import against the planned one: what is shed is missing in both
+    # AC import against the planned one: heat from gas is missing in both
     np.testing.assert_allclose(interval["p_import_mw"], interval["p_import_planned_mw"], atol=1e-4)
 
 
 def test_report_shows_the_kind(worked):
     folder, found = worked
     assert found["report"] == 0
-    assert "sheddable loads" in (folder / "whole" / "report.html").read_text(encoding="utf-8")
+    assert "electric boilers" in (folder / "whole" / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_resumed_run_has_the_same_bits(worked):
@@ -144,8 +144,8 @@ def test_a_resumed_run_has_the_same_bits(worked):
 def test_a_sweep_scales_the_kind(worked):
     folder, found = worked
     assert found["sweep"] == 0
-    points = read(folder / "sweep", "points").sort_values("sheddable_scale")
-    assert points["sheddable_scale"].tolist() == [0.0, 1.0, 4.0]
+    points = read(folder / "sweep", "points").sort_values("electric_boiler_scale")
+    assert points["electric_boiler_scale"].tolist() == [0.0, 1.0, 4.0]
     # the horizon is two quarters and two hours; SERVED_MW is imported beside the other loads
     grown = points["import_mwh"].diff().to_numpy()[1:]
     assert grown == pytest.approx(2.5 * SERVED_MW * np.array([1.0, 3.0]), rel=0.1)
@@ -154,18 +154,18 @@ def test_a_sweep_scales_the_kind(worked):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        ("sheddable_loads:Nothing", "cannot be loaded"),
+        ("electric_boilers:Nothing", "cannot be loaded"),
         ("json:dumps", "a subclass of DeviceKind is accepted"),
         ("stackelgrid.controllers.devices.units:Units", "which Units has"),
     ],
 )
 def test_bad_entry_points_are_refused_in_one_line(value, text, tmp_path):
     install(tmp_path, value)
-    (tmp_path / "shed.toml").write_text(TEXTS["feeder"], encoding="utf-8")
-    done = python(tmp_path, "-m", "stackelgrid", "validate", "shed.toml")
+    (tmp_path / "boilers.toml").write_text(TEXTS["feeder"], encoding="utf-8")
+    done = python(tmp_path, "-m", "stackelgrid", "validate", "boilers.toml")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert f"entry point sheddable = {value} of stackelgrid.devices" in done.stderr
+    assert f"entry point electric_boiler = {value} of stackelgrid.devices" in done.stderr
     assert text in done.stderr
 
 
@@ -178,9 +178,9 @@ def test_bad_entry_points_are_refused_in_one_line(value, text, tmp_path):
 )
 def test_a_section_that_a_grid_has_is_refused_in_one_line(key, text, tmp_path):
     install(tmp_path)
-    module = tmp_path / "sheddable_loads.py"
+    module = tmp_path / "electric_boilers.py"
     source = module.read_text(encoding="utf-8")
-    own = '"sheddable": (tuple'
+    own = '"electric_boilers": (tuple'
     assert source.count(own) == 1
     module.write_text(source.replace(own, f'"{key}": (tuple'), encoding="utf-8")
     done = python(tmp_path, "-m", "stackelgrid", "validate", "quick")
@@ -192,11 +192,11 @@ def test_a_section_that_a_grid_has_is_refused_in_one_line(key, text, tmp_path):
 def test_the_page_shows_its_devices_beside_their_plan(worked):
     folder, found = worked
     page = found["page"]
-    device = read(folder / "whole", "device").query("kind == 'sheddable'")
+    device = read(folder / "whole", "device").query("kind == 'electric_boiler'")
     first = device[device["index"] == device["index"].iloc[0]]
     lines = page["panels"]["consumption"]
     assert set(lines) == {"available", "reality", "plan"}
     np.testing.assert_allclose(lines["reality"], 1e3 * first["p_mw"])  # kW
     np.testing.assert_allclose(lines["available"], 1e3 * first["available_mw"])
     assert page["ahead"] == ["plan"]
-    assert "sheddable loads" in page["kinds"]
+    assert "electric boilers" in page["kinds"]

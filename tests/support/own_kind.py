@@ -31,10 +31,10 @@ def command(*arguments):
 
 
 def page(directory):
-    """Lines by panel that the page of a run shows of its first sheddable load, in interval 0."""
+    """Lines by panel that the page of a run shows of its first electric boiler, in interval 0."""
     live = LiveRun(directory)
-    (first, *_) = [d for g in live.grids for d in g.devices if d.kind == "sheddable"]
-    shown = series(live, Element("sheddable", "mv1", first.index, first.element), 0)
+    (first, *_) = [d for g in live.grids for d in g.devices if d.kind == "electric_boiler"]
+    shown = series(live, Element("electric_boiler", "mv1", first.index, first.element), 0)
     panels = {p.title: {n.name: list(n.values) for n in p.lines} for p in shown.panels}
     ahead = [n.name for p in shown.panels for n in p.lines if n.ahead]
     agent = [p for p in series(live, Element("agent", "mv1"), 0).panels if p.title == "own devices"]
