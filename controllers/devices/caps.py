@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 
 class CapSection(Placement):
-    """Caps of equal size, one at each bus, on the power of the vehicles and heat pumps there.
+    """Caps of one size, one at each bus, on the power of the vehicles and heat pumps there.
 
-    With `hours` it holds in these hours. With `held_back_eur_per_mwh` the devices draw at least
-    what they would without control; the operator holds power above `p_mw` back at that price.
+    With `hours` a cap holds in these hours. With `held_back_eur_per_mwh` the devices draw at least
+    what they would without control, and the operator may hold back what exceeds `p_mw`.
     """
 
     p_mw: Positive = 0.0042
-    """Power that the vehicles and heat pumps of a customer have in any case."""
+    """Power that the vehicles and heat pumps at the bus may draw in any case."""
     hours: tuple[ClockTime, ClockTime] | None = None
-    """Clock times between which the cap holds; without them the operator decides."""
+    """Local clock times between which the cap holds."""
     held_back_eur_per_mwh: NonNegative | None = None
-    """Price of energy that the operator holds back, without `hours`."""
+    """Price of energy that the operator holds back, instead of `hours`."""
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:

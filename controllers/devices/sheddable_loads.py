@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class SheddableSection(Placement):
-    """Customers who give up a part of their uncontrolled demand at a price."""
+    """Customers who give up a part of the load at their bus at a price."""
 
     percent: Annotated[float, Field(gt=0.0, le=100.0)] = 100.0
-    """Largest part of the demand at the bus that may be shed, %."""
+    """Largest part of the load at the bus that may be shed."""
     price_eur_per_mwh: NonNegative
     """Price of energy that is not served."""
     phase: Phase | None = None

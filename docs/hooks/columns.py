@@ -11,13 +11,12 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from keys import keys_table, quantities_table
 from pydantic import BaseModel
 
 from stackelgrid.analysis.study_columns import COMPARE_TABLES, ENSEMBLE_TABLES, SWEEP_TABLES
-from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.loads import Diversity
 from stackelgrid.controllers.devices.placement import Placement
 from stackelgrid.controllers.devices.registry import SHIPPED
@@ -32,15 +31,18 @@ from stackelgrid.scenarios.schema.forecast import (
     ForecastPrice,
     ForecastQuantity,
     ForecastSection,
+    TemperatureErrorSection,
 )
 from stackelgrid.scenarios.schema.horizon import HorizonSection, HorizonStep
 from stackelgrid.scenarios.schema.prices import Costs, TariffPeriod, TariffSection, TradeSection
 from stackelgrid.scenarios.schema.scenario import (
     CertificateSection,
+    EmissionsSection,
     GridSection,
     Scenario,
     SiteSection,
     SolverSection,
+    TemperatureSection,
     TolerancesSection,
     Weather,
 )
@@ -64,12 +66,14 @@ SECTIONS: dict[str, dict[str, type[BaseModel]]] = {
         "step": HorizonStep,
         "site": SiteSection,
         "weather": Weather,
+        "weather.temperature": TemperatureSection,
         "solver": SolverSection,
         "tolerances": TolerancesSection,
         "certificate": CertificateSection,
         "forecast": ForecastSection,
         "forecast.load": ForecastQuantity,
         "forecast.price": ForecastPrice,
+        "forecast.temperature": TemperatureErrorSection,
         "deviations": DeviationsSection,
         "communication": CommunicationSection,
         "qualities": QualitySection,
@@ -82,7 +86,12 @@ SECTIONS: dict[str, dict[str, type[BaseModel]]] = {
         "ratings": Rating,
         "boundary": BoundarySection,
     },
-    "components/prices.md": {"tariff": TariffSection, "period": TariffPeriod, "costs": Costs},
+    "components/prices.md": {
+        "tariff": TariffSection,
+        "period": TariffPeriod,
+        "costs": Costs,
+        "emissions": EmissionsSection,
+    },
     "components/trade.md": {"trade": TradeSection},
 }
 
@@ -91,6 +100,11 @@ EQUATIONS = {
     "pv.md": "Photovoltaics",
     "battery.md": "Batteries",
     "unit.md": "Units",
+    "vehicle.md": "Electric vehicles",
+    "heat_pump.md": "Heat pumps",
+    "task.md": "Shiftable loads",
+    "sheddable.md": "Sheddable loads",
+    "cap.md": "Power caps",
     "trade.md": "Peer-to-peer trade",
     "prices.md": "Boundary and the leaders' objective",
 }
@@ -108,7 +122,9 @@ def blocks() -> dict[str, dict[str, str]]:
         own = pages.setdefault(f"components/{kind.kind}.md", {})
         own[f"quantities: {kind.kind}"] = quantities_table(kind)
         for key in kind.sections:
-            own[f"keys: {key}"] = keys_table(section_of(kind, key))
+            own[f"keys: {key}"] = keys_table(section_of(kind.sections[key][0]))
+        for key in kind.deviations:
+            own[f"keys: deviations.{key}"] = keys_table(section_of(kind.deviations[key][0]))
     formulation = (DOCS / "formulation.md").read_text(encoding="utf-8")
     for page, heading in EQUATIONS.items():
         own = pages.setdefault(f"components/{page}", {})
@@ -127,9 +143,8 @@ def part_of(page: str, heading: str) -> str:
     return re.split(r"^#", part, maxsplit=1, flags=re.MULTILINE)[0].rstrip() + "\n"
 
 
-def section_of(kind: type[DeviceKind], key: str) -> type[BaseModel]:
+def section_of(annotation: Any) -> type[BaseModel]:
     """Return the class of a section, also of a list of them or of one that may be left out."""
-    annotation = kind.sections[key][0]
     found = next(p for p in (annotation, *get_args(annotation)) if isinstance(p, type))
     return found
 

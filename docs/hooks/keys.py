@@ -19,13 +19,15 @@ from stackelgrid.profiles.size_limits import QUANTITY
 
 # ends of keys and their units
 _UNITS = {
-    "eur_per_mwh": "EUR/MWh", "eur_per_mw2h": "EUR/MW²h", "_mwh": "MWh", "_mvar": "MVAr",
-    "_mva": "MVA", "_mw": "MW", "_pu": "p.u.", "_ka": "kA", "_percent": "%", "_degree": "degree",
-    "_min_sigma": "min", "_h": "h", "_bit_per_s": "bit/s", "_s": "s",
-    "altitude_m": "m", "ambient_c": "°C",
+    "eur_per_mwh": "EUR/MWh", "eur_per_mw2h": "EUR/MW²h", "eur_per_mw": "EUR/MW",
+    "eur_per_t": "EUR/t", "eur_per_k_h": "EUR/K h", "kg_per_mwh": "kg/MWh", "kwh_per_km": "kWh/km",
+    "kwh_per_k": "kWh/K", "kw_per_k": "kW/K", "_mwh": "MWh", "_kwh": "kWh", "_mvar": "MVAr",
+    "_mva": "MVA", "_mw": "MW", "_kw": "kW", "_pu": "p.u.", "_ka": "kA", "percent": "%",
+    "_degree": "degree", "_min_sigma": "min", "_per_h": "1/h", "_h": "h", "_bit_per_s": "bit/s",
+    "_s": "s", "altitude_m": "m", "_m2": "m²", "_c": "°C", "_k": "K",
 }  # fmt: skip
 _PRICES = ("import", "export")
-_MINUTES = ("interval_min", "update_min", "minutes")
+_MINUTES = ("interval_min", "update_min", "spread_min", "minutes")
 _TYPES = {str: "text", date: "date", datetime: "date and time"}
 _BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 _ROLES = {
@@ -106,7 +108,8 @@ def _words(annotation: Any, metadata: Any = ()) -> str:
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in parts)
     if origin is tuple:
-        return f"list of {_plural(_words(parts[0]))}"
+        few = "two" if len(parts) == 2 and parts[1] is parts[0] else "list of"
+        return f"{few} {_plural(_words(parts[0]))}"
     if origin is dict:
         return f"names and {_plural(_words(parts[1]))}"
     if hasattr(annotation, "__metadata__"):  # Annotated

@@ -88,9 +88,13 @@ class TemperatureErrorSection(Section):
     """Errors of the outdoor temperature in K, the same at all grids."""
 
     std_k: NonNegative = 0.0
+    """Standard deviation at a lead of `lead_h`."""
     lead_h: Positive = 24.0
+    """Lead at which it is reached."""
     phi: Share = 0.97
+    """Correlation of errors over one hour."""
     bias_k: Finite = 0.0
+    """Bias."""
 
     def error_model(self, level: float) -> ErrorModel:
         """Error model at an error level."""

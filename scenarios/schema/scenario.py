@@ -54,13 +54,13 @@ class TemperatureSection(Section):
     """Outdoor temperature: a daily course with slow weather changes, or a file."""
 
     mean_c: Annotated[float, Field(ge=-60.0, le=60.0)] | None = None
-    """Mean of the run, degrees Celsius."""
+    """Mean of the run."""
     daily_range_k: Annotated[float, Field(ge=0.0, le=60.0)] = 8.0
-    """Warmest less coldest hour of a mean day, K."""
+    """Warmest less coldest hour of a mean day."""
     sigma_k: Annotated[float, Field(ge=0.0, le=30.0)] = 0.0
-    """Standard deviation of slow weather changes, K."""
+    """Standard deviation of slow weather changes."""
     correlation_h: NonNegative = 48.0
-    """Their correlation time, h."""
+    """Their correlation time."""
     file: str | None = None
     """File with a column `outdoor_c` instead of `mean_c`."""
 
@@ -239,14 +239,15 @@ class Scenario(Section):
     site: SiteSection
     """Place, for the position of the sun."""
     weather: Weather = Weather()
-    """Sky."""
+    """Sky and outdoor temperature."""
     solver: SolverSection = SolverSection()
     """Solvers and their limits."""
     tolerances: TolerancesSection = TolerancesSection()
     """Tolerance of the coupling."""
     costs: Costs = Costs()
-    emissions: EmissionsSection | None = None
     """Prices outside of the tariffs."""
+    emissions: EmissionsSection | None = None
+    """Emissions of imported energy; required for `emission_eur_per_t`."""
     certificate: CertificateSection = CertificateSection()
     """Certificates and recovery."""
     tariffs: dict[str, TariffSection] = Field(default_factory=dict)

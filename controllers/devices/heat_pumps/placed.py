@@ -23,32 +23,44 @@ RoomTemperature = Annotated[float, Field(ge=5.0, le=35.0)]
 
 
 class HeatPumpSection(Placement):
-    """Heat pumps in equal buildings, one at each bus; `phase` as of PV.
-
-    `p_mw` is the electric power of the machine, `backup_mw` of a resistive heater. A building loses
-    `loss_kw_per_k` and stores `capacity_kwh_per_k`; it gains `gains_kw` from people and appliances,
-    and the sun through `window_m2` to the south. Between `below_k` under and `above_k` over `set_c`
-    it is comfortable. `store_kwh` is a hot-water store with a daily draw of `water_kwh`.
-    """
+    """Heat pumps in equal buildings, one at each bus."""
 
     p_mw: Positive = 0.003
+    """Largest electric power of the machine."""
     backup_mw: NonNegative = 0.006
+    """Largest power of the resistive heater of the building."""
     power_factor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
+    """Power factor of the machine, inductive; the resistive heater has 1."""
     source: Literal["air", "ground"] = "air"
+    """Source of heat: outdoor air, or brine in the ground."""
     heating: Literal["radiators", "floor"] = "radiators"
+    """Heating, whose flow is 55 or 35 °C on the coldest day."""
     coldest_c: Annotated[float, Field(ge=-50.0, le=15.0)] = -14.0
+    """Outdoor temperature of that day."""
     loss_kw_per_k: Positive = 0.16
+    """Heat that the building loses per K between rooms and outdoor air."""
     capacity_kwh_per_k: Positive = 10.0
+    """Heat that the building stores per K."""
     gains_kw: NonNegative = 0.4
+    """Heat from people and appliances."""
     window_m2: NonNegative = 4.0
+    """Window to the south, through which the sun heats."""
     set_c: RoomTemperature = 20.5
+    """Room temperature that is wanted."""
     below_k: NonNegative = 0.5
+    """Width of the comfort band below it."""
     above_k: NonNegative = 1.5
+    """Width of the comfort band above it."""
     comfort_eur_per_k_h: NonNegative = 2.0
+    """Price of an hour at 1 K outside of the band."""
     store_kwh: NonNegative = 0.0
+    """Usable heat of the hot-water store; 0 for none."""
     store_loss_per_h: Share = 0.01
+    """Share of its heat that the store loses in an hour."""
     water_kwh: NonNegative = 0.0
+    """Heat drawn as hot water in a day."""
     phase: Phase | None = None
+    """Connection; without it that of the customer at the bus."""
 
     @model_validator(mode="after")
     def _band(self) -> Self:

@@ -23,19 +23,22 @@ SERIES = ("task_open", "task_arrivals", "task_ends", "task_latest")
 
 
 class TaskSection(Placement):
-    """A task a day at each bus: `e_mwh` at up to `p_mw` between the clock times `from` and `to`.
-
-    Without `interruptible` it is one run at `p_mw`. Windows of different buses are shifted by up to
-    `spread_min` minutes. Energy that is not drawn by the end of a window has a price.
-    """
+    """Shiftable loads of one size, one at each bus, with one task a day."""
 
     p_mw: Positive
+    """Largest power, or the power of a run."""
     e_mwh: Positive
+    """Energy of a task, at most what fits in the window."""
     window: tuple[ClockTime, ClockTime]
+    """Local clock times between which a task may run, over midnight if the second is not later."""
     interruptible: bool = True
+    """Any power and pauses; `false`: one run at `p_mw`, which adds binaries."""
     spread_min: NonNegative = 0.0
+    """Largest shift of the window of each device, drawn at random."""
     unserved_eur_per_mwh: NonNegative = UNSERVED_EUR_PER_MWH
+    """Price of energy that a task lacks at the end of its window."""
     phase: Phase | None = None
+    """Connection; without it that of the customer at the bus."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -21,25 +21,34 @@ UNMET_EUR_PER_MWH = 700.0
 
 
 class VehicleSection(Placement):
-    """Vehicles of one size, one at each bus; without `phase` connected like the customer there.
-
-    Trips are drawn for each vehicle, or read from a `file` (vehicle, departure, arrival,
-    energy_kwh). `reserve_percent` of the battery is wanted when a vehicle comes back from a trip.
-    """
+    """Electric vehicles of one size, one at each bus, with a charging point of its own."""
 
     p_mw: Positive = 0.011
+    """Largest charging power."""
     p_min_mw: NonNegative = 0.0
+    """Least charging power unless zero: 0.00138 a phase for 6 A; above 0 it adds a binary."""
     p_back_mw: NonNegative = 0.0
+    """Largest power fed back; 0 for a point that only charges."""
     e_mwh: Positive = 0.06
+    """Usable energy of the battery."""
     efficiency_charge: Efficiency = 0.92
+    """Stored energy per energy drawn from the grid."""
     efficiency_discharge: Efficiency = 0.92
+    """Energy fed into the grid per stored energy."""
     soc_percent: Annotated[float, Field(ge=0.0, le=100.0)] = 60.0
+    """State of charge before the first interval, of `e_mwh`."""
     reserve_percent: Annotated[float, Field(ge=0.0, lt=100.0)] = 20.0
+    """Energy that should be left when the vehicle comes back from a trip, of `e_mwh`."""
     unmet_eur_per_mwh: NonNegative = UNMET_EUR_PER_MWH
+    """Price of energy that is missing at a departure and charged elsewhere."""
     wear_eur_per_mwh: NonNegative = 0.0
+    """Cost of wear per MWh charged plus fed back, at the charging point."""
     kwh_per_km: NonNegative = 0.17
+    """Consumption on the road at 20 °C and above."""
     file: str | None = None
+    """Trips instead of drawn ones: `vehicle`, `departure`, `arrival`, `energy_kwh`."""
     phase: Phase | None = None
+    """Connection; without it that of the customer at the bus."""
 
     @model_validator(mode="after")
     def _powers(self) -> Self:
@@ -49,10 +58,12 @@ class VehicleSection(Placement):
 
 
 class VehicleDeviations(Section):
-    """Trips that end late, by `late_h` on average, and the share of trips that do not happen."""
+    """Trips that end late or do not happen; `level` of the section multiplies both."""
 
     late_h: NonNegative = 0.0
+    """Mean delay of arrivals, exponentially distributed, never into the next trip."""
     skipped: Share = 0.0
+    """Share of trips that do not happen."""
 
 
 class PlacedVehicles(VehicleData):
