@@ -138,15 +138,17 @@ def read_trips(
     capacity_mwh: usable energy of each one's battery.
     timezone: zone of stamps without an offset.
 
-    Raises ProfileError, naming file and row: columns that are missing, other vehicles, an arrival
+    Raises ProfileError, naming file and rows: columns that are missing, other vehicles, an arrival
     before its departure, trips that overlap, an energy that is negative or above the capacity.
     """
     path = Path(path)
     frame = read_columns(path)
     for column in _COLUMNS:
         if column not in frame:
+            present = ", ".join(str(name) for name in frame.columns)[:300]
             raise ProfileError(
-                f"{path}: column {column!r} is missing; {', '.join(_COLUMNS)} are accepted"
+                f"{path}: column {column!r} is missing; {', '.join(_COLUMNS)} are accepted; "
+                f"{present} present"
             )
     zone = ZoneInfo(timezone)
     departures = parse_stamps(path, frame["departure"], zone)
@@ -154,7 +156,7 @@ def read_trips(
     energies = pd.to_numeric(frame["energy_kwh"], errors="coerce").to_numpy(float)
     vehicles = frame["vehicle"].astype(str).to_numpy()
     capacity = dict(zip(names, capacity_mwh, strict=True))
-    found: dict[str, list[Trip]] = {name: [] for name in names}
+    found: dict[str, list[tuple[Trip, int]]] = {name: [] for name in names}
     for row, vehicle in enumerate(vehicles):
         where = f"{path}: data row {row + 1}: vehicle {vehicle!r}"
         if vehicle not in found:
@@ -167,24 +169,28 @@ def read_trips(
         most = 1e3 * float(capacity[vehicle])
         if not 0.0 <= energies[row] <= most:
             raise ProfileError(
-                f"{where}: energy_kwh is {frame['energy_kwh'].iloc[row]!r}; 0 to {most:g}, the "
-                "usable energy of its battery, is accepted"
+                f"{where}: energy_kwh is {str(frame['energy_kwh'].iloc[row])!r}; 0 to {most:g}, "
+                "the usable energy of its battery, is accepted"
             )
         trip = Trip(departures[row], arrivals[row], 1e-3 * float(energies[row]))
-        found[vehicle].append(trip)
+        found[vehicle].append((trip, row + 1))
     return {name: _in_order(path, name, trips) for name, trips in found.items()}
 
 
-def _in_order(path: Path, name: str, trips: Sequence[Trip]) -> tuple[Trip, ...]:
-    """Return the trips of a vehicle in order; raises ProfileError where two overlap."""
-    ordered = sorted(trips, key=lambda trip: trip.departure)
-    for before, after in pairwise(ordered):
+def _in_order(path: Path, name: str, trips: Sequence[tuple[Trip, int]]) -> tuple[Trip, ...]:
+    """Return the trips of a vehicle, given with their rows, in order.
+
+    Raises ProfileError where two overlap.
+    """
+    ordered = sorted(trips, key=lambda pair: (pair[0].departure, pair[0].arrival))
+    for (before, first), (after, row) in pairwise(ordered):
         if after.departure < before.arrival:
             raise ProfileError(
-                f"{path}: vehicle {name!r} leaves at {after.departure.isoformat()} before it "
-                f"arrives from its trip at {before.arrival.isoformat()}"
+                f"{path}: data row {row}: vehicle {name!r} leaves at {after.departure.isoformat()} "
+                f"before it arrives at {before.arrival.isoformat()} from the trip of data row "
+                f"{first}; trips that do not overlap are accepted"
             )
-    return tuple(ordered)
+    return tuple(trip for trip, _ in ordered)
 
 
 @dataclass(frozen=True)
@@ -229,9 +235,9 @@ def stays_of(
             _cover(away[:, k], first, last)
             at = int(np.floor(first))
             if 0 <= at < length:
-                driven[at, k] += trip.energy_mwh
-                want = min(trip.energy_mwh + reserve_mwh[k], full_mwh[k])
-                needed[at, k] = max(needed[at, k], want)
+                # what several trips of one step need beyond a full battery they charge on the way
+                driven[at, k] = min(driven[at, k] + trip.energy_mwh, full_mwh[k])
+                needed[at, k] = min(driven[at, k] + reserve_mwh[k], full_mwh[k])
     connected = np.clip(1.0 - away, 0.0, 1.0)
     required = _required(connected, driven, needed, power_mw * axis.step_h, full_mwh)
     n = axis.length

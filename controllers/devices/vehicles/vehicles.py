@@ -186,7 +186,7 @@ class Vehicles(PlacedVehicles, DeviceKind):
         self, forecast: "GridForecast", states: Arrays, dt_h: Floats
     ) -> dict[str, Floats]:
         connected, energy = forecast.vehicle_connected.T, states["vehicle_e_mwh"]
-        driven, needed = forecast.vehicle_driven_mwh.T, forecast.vehicle_needed_mwh.T
+        driven, needed = self.departures(forecast)
         most = connected * self.p_max_mw[:, None]
         reached = energy
         for t, hours in enumerate(dt_h):
@@ -202,6 +202,15 @@ class Vehicles(PlacedVehicles, DeviceKind):
             "vehicle_highest": self.e_max_mwh[:, None] - driven,
             "vehicle_end": np.minimum(forecast.vehicle_required_mwh[-1], 0.999 * reached),
         }
+
+    def departures(self, forecast: "GridForecast") -> tuple[Floats, Floats]:
+        """Return energies driven and wanted (vehicles, steps).
+
+        In a step of several intervals a vehicle may leave more than once: it charges on the way
+        what its trips need together beyond a full battery.
+        """
+        driven = np.minimum(forecast.vehicle_driven_mwh.T, self.e_max_mwh[:, None])
+        return driven, np.maximum(forecast.vehicle_needed_mwh.T, driven)
 
     def content(self) -> tuple[Floats, ...]:
         return (
@@ -228,6 +237,7 @@ class Vehicles(PlacedVehicles, DeviceKind):
         state = states["vehicle_e_mwh"]
         shape = (len(self.index), len(dt_h))
         power, elsewhere, energy = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+        driven, needed = self.departures(forecast)
         for t, hours in enumerate(dt_h):
             connected = forecast.vehicle_connected[t]
             if last is None:  # full power, but no rest below the least power
@@ -236,8 +246,7 @@ class Vehicles(PlacedVehicles, DeviceKind):
             else:
                 asked = last["vehicle_p_mw"][:, t]
             power[:, t], elsewhere[:, t], state = self.step(
-                state, asked, connected, forecast.vehicle_driven_mwh[t],
-                forecast.vehicle_needed_mwh[t], hours,
+                state, asked, connected, driven[:, t], needed[:, t], hours,
             )  # fmt: skip
             energy[:, t] = state
         return {

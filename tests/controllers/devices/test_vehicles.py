@@ -176,3 +176,18 @@ def test_required_energies_suffice_and_are_least():
         assert energy >= stays.needed_mwh[i, 0] - 1e-12
         energy = energy - stays.driven_mwh[i, 0] + 0.1 * stays.connected[i, 0]
         assert energy >= stays.required_mwh[i, 0] - 1e-12
+
+
+def test_several_trips_in_a_long_step_charge_on_the_way_beyond_a_full_battery(charge):
+    """Two trips of 0.7 MWh in a step of 6 h: their sum exceeds the battery of 1 MWh."""
+    member = vehicles()
+    seen = forecast([1.0, 0.0, 1.0], [0.0, 1.4, 0.0], [0.0, 0.8, 0.0], np.zeros(3))
+    result = charge(member, PRICE[:3], seen, dt=[1.0, 6.0, 1.0])
+    # 0.2 and an hour at full power; the rest of a full battery is charged elsewhere
+    short = 1.0 - 0.2 - 0.32
+    np.testing.assert_allclose(result.value("vehicle_elsewhere")[1] * 6.0, short, atol=1e-6)
+    np.testing.assert_allclose(result.value("vehicle_energy")[1], 0.0, atol=1e-6)
+    start = {"vehicle_e_mwh": np.array([0.2])}
+    plan = member.held(None, seen, start, np.array([1.0, 6.0, 1.0]))
+    assert plan["vehicle_elsewhere_mw"][0, 1] * 6.0 == pytest.approx(short)
+    np.testing.assert_allclose(plan["vehicle_e_mwh"][0], [0.52, 0.0, 0.32], atol=1e-12)
