@@ -74,7 +74,7 @@ SECTIONS: dict[str, dict[str, type[BaseModel]]] = {
         "forecast.load": ForecastQuantity,
         "forecast.price": ForecastPrice,
         "forecast.temperature": TemperatureErrorSection,
-        "deviations": DeviationsSection,
+        "deviations": DeviationsSection.__mro__[1],
         "communication": CommunicationSection,
         "qualities": QualitySection,
         "outages": OutageSection,

@@ -131,6 +131,8 @@ def _words(annotation: Any, metadata: Any = ()) -> str:
 
 def _plural(words: str) -> str:
     """Return "whole numbers ≥ 0" for "whole number ≥ 0"."""
+    if words.startswith("list of "):
+        return words.replace("list", "lists", 1)
     return re.sub(r"number|section|text", r"\g<0>s", words, count=1)
 
 
