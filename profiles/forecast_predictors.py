@@ -5,6 +5,7 @@ the import and the export price. An update at the start of interval `issue` uses
 earlier intervals only.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -138,22 +139,42 @@ class OutlookWithErrors:
 
 
 @dataclass(frozen=True)
-class Sensitive:
-    """Outlook (n, columns) that changes by `slope` (n, columns) per unit of another quantity.
+class SeenBefore:
+    """Realised values (n, columns) up to the time of issue, from then on those of `predictor`."""
 
-    `of` predicts that quantity (n, 1), `assumed` (n, 1) is its value for which the outlook holds.
+    realised: Floats = field(repr=False)
+    predictor: Predictor
+
+    def rows(self, issue: int, first: int, count: int) -> Floats:
+        """Return values; intervals before `issue` are known."""
+        later = max(first, issue)
+        known = self.realised[first : min(first + count, later)]
+        return np.concatenate([known, self.predictor.rows(issue, later, count - len(known))])
+
+
+@dataclass(frozen=True)
+class Derived:
+    """Series computed from the forecast of another quantity.
+
+    outlook: series (n, columns) for the values `assumed` (n,) of that quantity.
+    of: forecast of that quantity, with its values before the issue (`SeenBefore`).
+    back: intervals before one on whose values its series depends.
+    series: returns the series (m, columns) from an interval on for values (m,).
     """
 
     outlook: Floats = field(repr=False)
-    slope: Floats = field(repr=False)
     assumed: Floats = field(repr=False)
     of: Predictor
+    back: int
+    series: Callable[[int, Floats], Floats]
 
     def rows(self, issue: int, first: int, count: int) -> Floats:
-        """Return the outlook at the predicted value."""
-        part = slice(first, first + count)
-        shift = self.of.rows(issue, first, count) - self.assumed[part]
-        return np.asarray(self.outlook[part] + self.slope[part] * shift)
+        """Return the series at the predicted values."""
+        begin = max(first - self.back, 0)
+        values = self.of.rows(issue, begin, first + count - begin)[:, 0]
+        if np.array_equal(values, self.assumed[begin : first + count]):
+            return self.outlook[first : first + count]
+        return self.series(begin, values)[first - begin :]
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,8 @@ def daily_windows(
 ) -> Windows:
     """Return the windows of one task a day for each device.
 
-    axis: time axis of n steps; windows begin and end with its steps.
+    axis: time axis of n steps; windows begin and end with its steps, at clock times also where
+        clocks change.
     from_h, to_h: local hours (devices,) of windows; those that end before they begin end the next
         day.
     run_h: length of a run (devices,) in hours; raises ProfileError where it exceeds the window.
@@ -40,7 +41,8 @@ def daily_windows(
     count, step_h = len(from_h), axis.step_h
     shift_h = np.zeros(count) if shift_h is None else shift_h
     found = [np.zeros((axis.length, count)) for _ in range(4)]
-    days = pd.date_range(axis.start.date() - pd.Timedelta(days=1), axis.end.date(), freq="D")
+    beyond = pd.Timedelta(days=1 + int(np.ceil(np.abs(shift_h).max(initial=0.0) / 24.0)))
+    days = pd.date_range(axis.start.date() - beyond, axis.end.date() + beyond, freq="D")
     for k in range(count):
         length = (to_h[k] - from_h[k]) % 24.0 or 24.0
         if run_h[k] > length * (1.0 + 1e-9):
@@ -49,15 +51,20 @@ def daily_windows(
                 f"hour {from_h[k]:g}"
             )
         for day in days:
-            minute = round(60.0 * float(from_h[k] + shift_h[k]))
-            start = (day + pd.Timedelta(minutes=minute)).tz_localize(
-                axis.start.tzinfo, ambiguous=True, nonexistent="shift_forward"
-            )
+            hour = float(from_h[k] + shift_h[k])
+            start, end = (_moment(day, h, axis) for h in (hour, hour + length))
             at = round((start - axis.start) / axis.step)
-            stop = at + max(round(length / step_h), 1)
+            stop = at + max(round((end - start) / axis.step), 1)
             run = int(np.ceil(run_h[k] / step_h - 1e-9))
-            for series, position in zip(found[1:], (at, stop - 1, stop - run), strict=True):
+            latest = max(stop - run, at)  # a night may lack an hour
+            for series, position in zip(found[1:], (at, stop - 1, latest), strict=True):
                 if 0 <= position < axis.length:
                     series[position, k] = 1.0
             found[0][max(at, 0) : max(stop, 0), k] = 1.0
     return Windows(*found)
+
+
+def _moment(day: pd.Timestamp, hour: float, axis: TimeAxis) -> pd.Timestamp:
+    """Return a local hour of a day, which may lie before or after it."""
+    naive = day + pd.Timedelta(minutes=round(60.0 * hour))
+    return naive.tz_localize(axis.start.tzinfo, ambiguous=True, nonexistent="shift_forward")

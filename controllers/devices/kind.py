@@ -179,7 +179,7 @@ class DeviceKind(ABC):
 
         maker, placed: data as for `series`.
         expected, realised: series (n, columns).
-        outdoor: forecast of the outdoor temperature (n, 1).
+        outdoor: forecast of the outdoor temperature (n, 1); before the issue its realised values.
         """
         return None
 

@@ -112,6 +112,9 @@ class SeriesMaker(Protocol):
     def variation(self, *consumer: str) -> np.random.Generator | None:
         """Return the generator of day-to-day variation before the run; None in the run."""
 
+    def deviation(self, *consumer: str) -> np.random.Generator:
+        """Return the grid's random generator of deviations, by the seed of that section."""
+
     def factors(self, key: str, file: str, names: Sequence[str], nominal_mw: Floats) -> Floats:
         """Return factors (n, devices) of the nominal power from a file; raises ProfileError."""
 

@@ -31,6 +31,7 @@ from stackelgrid.profiles.forecast_predictors import (
     PartlyKnown,
     Predictor,
     SameTimeDayBefore,
+    SeenBefore,
     Tabulated,
     require_day,
 )
@@ -87,7 +88,7 @@ def build_world(
     reality = reality_of(scenario, profiles, factory)
     section = scenario.forecast
     forecasts: dict[str, ForecastSource] = {}
-    if section is None or set(section.models.values()) == {"perfect"}:
+    if section is None or section.perfect:
         over = series_over()
         forecasts = {n: PerfectForecast(s, horizon, over) for n, s in reality.series.items()}
         peaks = {n: _peak(s.load_p_mw, None) for n, s in series.items()}
@@ -161,7 +162,7 @@ class _ForecastFactory:
     def _of_kind(self, name: str, k: str, expected: Floats, realised: Floats) -> Predictor:
         """Return the predictor that a kind of device brings; without one its series is known."""
         member, grid = self._profiles.devices[name].of(k), self._profiles.grids[name]
-        if member is None or not len(member.index):
+        if member is None or not len(member.index) or self._section.model == "perfect":
             return Known(realised)
         maker, placed = self._factory.of(grid), grid.placed.get(k, ())
         found = member.predictor(maker, placed, expected, realised, self._outdoor)
@@ -174,10 +175,10 @@ class _ForecastFactory:
         seed = self._scenario.seed if section.seed is None else section.seed
         axis, strayed = self._profiles.axis, reality.temperature
         errors = temperature_path(section.temperature_model, axis, seed, "forecast")
-        if strayed is None:
-            return OutlookWithErrors(outlook, False, errors)
-        observed = Observed(real, outlook, strayed.kept, relative=False)
-        return OutlookWithErrors(outlook, False, errors, observed)
+        observed = None
+        if strayed is not None:
+            observed = Observed(real, outlook, strayed.kept, relative=False)
+        return SeenBefore(real, OutlookWithErrors(outlook, False, errors, observed))
 
     def _predictor(self, name: str, k: str, expected: Floats, realised: Floats) -> Predictor:
         """Return the predictor of a grid's quantity from its profile and realised series."""

@@ -120,7 +120,15 @@ class SeriesFactory:
                 frame = read_series(self.folder / section.file, axis, "c", ["outdoor_c"], zone)
             except ProfileError as error:
                 raise ScenarioError(f"weather.temperature.file: {error}") from error
-            return frame["outdoor_c"].to_numpy(np.float64)
+            outdoor = frame["outdoor_c"].to_numpy(np.float64)
+            beyond = np.flatnonzero(np.abs(outdoor) > 60.0)
+            if beyond.size:
+                raise ScenarioError(
+                    f"weather.temperature.file: {section.file}: outdoor_c is "
+                    f"{outdoor[beyond[0]]:g} at {axis.index[beyond[0]].isoformat()}; degrees "
+                    "Celsius from -60 to 60 are accepted"
+                )
+            return outdoor
         assert section.mean_c is not None
         model = TemperatureModel(
             section.mean_c, section.daily_range_k, section.sigma_k, section.correlation_h
@@ -197,6 +205,13 @@ class GridSeriesMaker:
     def variation(self, *consumer: str) -> np.random.Generator | None:
         """Return the generator of day-to-day variation before the run; None in the run."""
         return self._factory.variation(self._section.name, *consumer)
+
+    def deviation(self, *consumer: str) -> np.random.Generator:
+        """Return the grid's random generator of deviations, by the seed of that section."""
+        scenario = self._factory.scenario
+        own = None if scenario.deviations is None else scenario.deviations.seed
+        seed = scenario.seed if own is None else own
+        return generator(seed, self._section.name, "deviations", *consumer)
 
     def factors(self, key: str, file: str, names: Sequence[str], nominal_mw: Floats) -> Floats:
         """Return factors (n, devices) of the nominal power from a file; raises ProfileError."""

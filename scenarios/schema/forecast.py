@@ -175,6 +175,12 @@ class ForecastSection(Section):
         return {q: getattr(self, q).model or self.model for q in QUANTITIES}
 
     @property
+    def perfect(self) -> bool:
+        """Return whether no quantity has errors."""
+        outdoor = self.temperature_model
+        return set(self.models.values()) == {"perfect"} and not (outdoor and outdoor.errs)
+
+    @property
     def temperature_model(self) -> ErrorModel | None:
         """Errors of the temperature at the section's level; None for models without errors."""
         errs = self.model == "autoregressive"

@@ -100,7 +100,16 @@ class PlacedHeatPumps(HeatPumpData):
 
     def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
         """Return COPs, the temperature that drives the building, and the draw of hot water."""
-        return self.series_at(maker, maker.temperature)
+        from stackelgrid.profiles.hot_water import draw_of_hot_water
+        from stackelgrid.profiles.photovoltaics import south_window
+
+        outdoor = maker.temperature
+        cop, water_cop = self.cops(outdoor, maker.axis.step_h)
+        sun = south_window(maker.site, maker.axis, maker.regional)
+        gains = self.gains_mw + 1e-6 * self.window_m2 * sun[:, None]
+        drive = outdoor[:, None] + gains / self.loss_mw_per_k
+        draw = draw_of_hot_water(maker.axis)[:, None] * self.water_mwh
+        return dict(zip(SERIES, (cop, water_cop, drive, draw), strict=True))
 
     def realised(
         self, maker: "SeriesMaker", placed: "tuple[Placed, ...]", deviations: Any
@@ -115,24 +124,29 @@ class PlacedHeatPumps(HeatPumpData):
         realised: Floats,
         outdoor: "Predictor",
     ) -> "Predictor":
-        """Return the series at the forecast of the temperature, by their change for 1 K."""
-        from stackelgrid.profiles.forecast_predictors import Sensitive
+        """Return the series at the forecast of the temperature."""
+        from stackelgrid.profiles.forecast_predictors import Derived
 
-        warmer = self.series_at(maker, maker.temperature + 1.0)
-        slope = np.hstack([warmer[name] for name in SERIES]) - expected
-        return Sensitive(expected, slope, maker.temperature[:, None], outdoor)
+        step_h, assumed = maker.axis.step_h, maker.temperature
+        _, _, drive, water = np.split(expected, len(SERIES), axis=1)
+        warmer = drive - assumed[:, None]  # sun, people and appliances
 
-    def series_at(self, maker: "SeriesMaker", outdoor_c: Floats) -> dict[str, Floats]:
-        """Return the series at an outdoor temperature (n,)."""
+        def series(first: int, outdoor_c: Floats) -> Floats:
+            part = slice(first, first + len(outdoor_c))
+            drives = outdoor_c[:, None] + warmer[part]
+            return np.hstack([*self.cops(outdoor_c, step_h), drives, water[part]])
+
+        return Derived(expected, assumed, outdoor, round(24.0 / step_h), series)
+
+    def cops(self, outdoor_c: Floats, step_h: float) -> tuple[Floats, Floats]:
+        """Return the COPs (n, devices) of heating and hot water at outdoor temperatures (n,)."""
         from stackelgrid.profiles.heat_pumps import HOT_WATER_C, flow_temperature, heat_pump_cop
-        from stackelgrid.profiles.hot_water import draw_of_hot_water
-        from stackelgrid.profiles.photovoltaics import south_window
         from stackelgrid.profiles.temperature import daily_mean
 
         n, count = len(outdoor_c), len(self.index)
         cop, water_cop = np.ones((2, n, count))
         if count:
-            daily = daily_mean(outdoor_c, maker.axis.step_h)
+            daily = daily_mean(outdoor_c, step_h)
             machines = np.stack([self.ground, self.floor, self.set_c, self.coldest_c], axis=1)
             alike, of_machine = np.unique(machines, axis=0, return_inverse=True)
             for k, (ground, floor, set_c, coldest_c) in enumerate(alike):
@@ -142,8 +156,4 @@ class PlacedHeatPumps(HeatPumpData):
                 water = np.full(n, HOT_WATER_C)
                 cop[:, at] = heat_pump_cop(source, outdoor_c, daily, flow)[:, None]
                 water_cop[:, at] = heat_pump_cop(source, outdoor_c, daily, water)[:, None]
-        sun = south_window(maker.site, maker.axis, maker.regional)
-        gains = self.gains_mw + 1e-6 * self.window_m2 * sun[:, None]
-        drive = outdoor_c[:, None] + gains / self.loss_mw_per_k
-        draw = draw_of_hot_water(maker.axis)[:, None] * self.water_mwh
-        return dict(zip(SERIES, (cop, water_cop, drive, draw), strict=True))
+        return cop, water_cop

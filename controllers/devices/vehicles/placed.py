@@ -109,10 +109,10 @@ class PlacedVehicles(VehicleData):
 
         own, level = deviations.vehicles, deviations.level
         late, skipped = level * own.late_h, min(level * own.skipped, 1.0)
-        if not (late or skipped):
+        if not (late or skipped or deviations.temperature_model.errs):
             return {}
-        trips = self.trips(maker, placed)
-        generators = maker.generator("deviations", "vehicles").spawn(len(trips))
+        trips = self.trips(maker, placed)  # at the realised temperature
+        generators = maker.deviation("vehicles").spawn(len(trips))
         real = [
             deviated_trips(planned, rng, late, skipped)
             for planned, rng in zip(trips, generators, strict=True)

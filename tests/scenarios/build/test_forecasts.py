@@ -144,8 +144,8 @@ def test_the_forecast_never_sees_the_future(world, monkeypatch, model):
     before = world("villages", **sections)
     reality_of = forecasts.reality_of
 
-    def changed(scenario, profiles):
-        reality = reality_of(scenario, profiles)
+    def changed(scenario, profiles, factory):
+        reality = reality_of(scenario, profiles, factory)
         series = {}
         for name, one in reality.series.items():
             columns = {k: v.copy() for k, v in columns_of(one, series_names()).items()}
@@ -155,7 +155,7 @@ def test_the_forecast_never_sees_the_future(world, monkeypatch, model):
         paths = {
             k: replace(p, path=p.path * ([1.0] + [1.4] * 10)) for k, p in reality.paths.items()
         }
-        return type(reality)(series, paths)
+        return replace(reality, series=series, paths=paths)
 
     monkeypatch.setattr(forecasts, "reality_of", changed)
     after = world("villages", **sections)
