@@ -16,20 +16,16 @@ import pyarrow as pa
 
 from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.results.files import GridInfo, check_held, run_scenario, run_summary
+from stackelgrid.simulators.results.columns import completed
 from stackelgrid.simulators.results.grid_tables import NETWORK as NETWORK_COLUMNS
 from stackelgrid.simulators.results.manifest import Manifest
 from stackelgrid.simulators.results.tables import SCHEMAS
+from stackelgrid.simulators.results.tables import TABLES as DECLARED
 
 NETWORK = "network"
 # folder of a run for the run without control that it is compared with
 BASELINE = "baseline"
 TABLES = (*SCHEMAS, NETWORK)
-# columns that earlier versions did not write, by table: empty there
-_LATER = {
-    NETWORK: ("max_loading_percent",),
-    "device": ("limit_mw",),
-    "interval": ("tap_pos",),
-}
 _PARTS = "part-*.parquet"
 _DUCKDB_PREFIX = "Error: "
 
@@ -158,11 +154,9 @@ class RunRecord:
         """
         check_table(name)
         if name not in self._frames:
-            data = self._arrow(f'SELECT * FROM "{name}"')
-            schema = SCHEMAS.get(name, NETWORK_COLUMNS.schema)
-            for later in _LATER.get(name, ()):
-                if later not in data.column_names:
-                    data = data.append_column(later, pa.nulls(len(data)))
+            declared = DECLARED.get(name, NETWORK_COLUMNS)
+            data = completed(self._arrow(f'SELECT * FROM "{name}"'), declared.columns)
+            schema = declared.schema
             missing = [n for n in schema.names if n not in data.column_names]
             if missing:
                 raise ResultsError(

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.controllers.explanation import kept_schedule
-from stackelgrid.simulators.results.tables import SCHEMAS
+from stackelgrid.simulators.results.columns import Column, completed
+from stackelgrid.simulators.results.tables import TABLES
 
 
 class GrowingTable:
@@ -29,12 +30,14 @@ class GrowingTable:
         *,
         required: bool = False,
     ) -> None:
-        schema = SCHEMAS[name]
+        declared = TABLES[name]
         self._directory, self._name, self._required = directory, name, required
-        self._columns = list(columns or schema.names)
+        chosen = declared.names if columns is None else columns
+        self._columns = [column for column in declared.columns if column.name in chosen]
+        self._schema = pa.schema([column.field for column in self._columns])
         self._grids = pd.CategoricalDtype(list(grids))
         self._seen = 0
-        self.frame: pd.DataFrame = self._frame(schema.empty_table().select(self._columns))
+        self.frame: pd.DataFrame = self._frame(self._schema.empty_table())
 
     def update(self, done: int) -> None:
         """Read up to the interval `done` (exclusive); drop rows if a resumed run went back.
@@ -76,8 +79,7 @@ class GrowingTable:
                 parts = []
             # parts may have been merged and removed while they were read
             if not whole.exists():
-                schema = pa.schema([SCHEMAS[self._name].field(c) for c in self._columns])
-                return pa.concat_tables([schema.empty_table(), *parts])
+                return pa.concat_tables([self._schema.empty_table(), *parts])
         inside = [("interval", ">=", first), ("interval", "<", done)]
         try:
             return _table(whole, self._columns, inside)
@@ -86,10 +88,14 @@ class GrowingTable:
 
 
 def _table(
-    path: Path, columns: list[str], inside: list[tuple[str, str, int]] | None = None
+    path: Path, columns: list[Column], inside: list[tuple[str, str, int]] | None = None
 ) -> pa.Table:
     try:
-        return pq.read_table(path, columns=columns, filters=inside)
+        found = pq.ParquetFile(path).schema_arrow.names
+        optional = [c.name for c in columns if c.missing is not None and c.name not in found]
+        names = [column.name for column in columns]
+        read = [name for name in names if name not in optional]
+        return completed(pq.read_table(path, columns=read, filters=inside), columns).select(names)
     except FileNotFoundError:  # parts are merged and removed while they are read
         raise
     except (pa.ArrowException, OSError) as error:

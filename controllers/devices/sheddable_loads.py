@@ -61,7 +61,7 @@ class SheddableLoads(DeviceKind):
                  total="change of the demand of sheddable loads"),
         Quantity("shed_limit_mw", "MW", Role.OUTPUT, "largest power that may be shed",
                  column="limit_mw"),
-        Quantity("shed_lost_mw", "MW", Role.OUTPUT, "power that is shed",
+        Quantity("shed_lost_mw", "MW", Role.OUTPUT, "power that is shed", column="unmet_mw",
                  total="power that is shed", lacked="shed at a price"),
     )  # fmt: skip
     limits: ClassVar[Mapping[str, tuple[str, str]]] = {

@@ -33,7 +33,9 @@ class Column(Generic[Source]):
     """Column of a table: its name, Arrow type, unit (of `UNITS`) and meaning.
 
     `fill` returns its value in the row of a source, or an array of its values in several rows; by
-    default that is the attribute of the column's name.
+    default that is the attribute of the column's name. `missing` is the value in tables that lack
+    the column (of earlier versions, or of runs without a kind of device), NaN for an empty one;
+    None where they are refused.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Column(Generic[Source]):
     unit: str
     text: str
     fill: Callable[[Source], Any] | None = dataclasses.field(default=None, compare=False)
+    missing: float | None = None
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
@@ -132,6 +135,15 @@ def _joined(values: Sequence[Any], counts: Sequence[int]) -> Any:
     ])  # fmt: skip
 
 
+def completed(data: pa.Table, columns: Iterable[Column]) -> pa.Table:
+    """Return a table with the columns that it may lack (`Column.missing`) added."""
+    for column in columns:
+        if column.missing is not None and column.name not in data.column_names:
+            value = None if np.isnan(column.missing) else column.missing
+            data = data.append_column(column.field, pa.array([value] * len(data), column.type))
+    return data
+
+
 def arrow_table(frame: pd.DataFrame, declared: Table) -> pa.Table:
     """Return a frame in the columns of a declaration; raises KeyError if one is missing."""
     return pa.Table.from_pandas(
@@ -161,14 +173,22 @@ def group(title: str, text: str, *columns: Column[S]) -> Group[S]:
     return Group(columns, title, text)
 
 
-def number(name: str, unit: str, text: str, fill: Callable[[S], Any] | None = None) -> Column[S]:
+def number(
+    name: str,
+    unit: str,
+    text: str,
+    fill: Callable[[S], Any] | None = None,
+    missing: float | None = None,
+) -> Column[S]:
     """Return a column of floating-point numbers; NaN where a quantity does not exist."""
-    return Column(name, FLOAT, unit, text, fill)
+    return Column(name, FLOAT, unit, text, fill, missing)
 
 
-def count(name: str, text: str, fill: Callable[[S], Any] | None = None) -> Column[S]:
+def count(
+    name: str, text: str, fill: Callable[[S], Any] | None = None, missing: float | None = None
+) -> Column[S]:
     """Return a column of whole numbers of things."""
-    return Column(name, INT, "", text, fill)
+    return Column(name, INT, "", text, fill, missing)
 
 
 def label(name: str, text: str, fill: Callable[[S], Any] | None = None) -> Column[S]:

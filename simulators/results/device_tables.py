@@ -14,7 +14,7 @@ from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.controllers.schedule import Schedule
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.simulators.results.columns import KEY, Column, Table, count, label, number, table
-from stackelgrid.simulators.results.grid_interval import GENERATOR, SLACK, GridInterval
+from stackelgrid.simulators.results.grid_interval import GENERATOR, NAN, SLACK, GridInterval
 
 # trades up to this size are numerical noise of a solver
 _LEAST_TRADE_MW = 1e-9
@@ -47,7 +47,7 @@ def _reactive_power(s: GridInterval) -> Floats:
 
 
 _COMMON = (
-    "p_mw", "q_mvar", "asked_mw", "available_mw", "limit_mw", "e_mwh", "soc_percent",
+    "p_mw", "q_mvar", "asked_mw", "available_mw", "limit_mw", "e_mwh", "soc_percent", "unmet_mw",
 )  # fmt: skip
 
 
@@ -56,7 +56,23 @@ def _own_columns() -> Iterator[Column[GridInterval]]:
     for kind in kinds():
         for q in kind.quantities:
             if q.column and q.column not in _COMMON:
-                yield number(q.column, q.unit, f"{kind.label}: {q.meaning}", _column(q.column))
+                text = f"{kind.label}: {q.meaning}"
+                yield number(q.column, q.unit, text, _column(q.column), missing=NAN)
+
+
+def _unmet() -> str:
+    found = ((k.label, q.meaning) for k in kinds() for q in k.quantities if q.column == "unmet_mw")
+    return "; ".join(f"{label}: {meaning}" for label, meaning in found)
+
+
+def planned_columns() -> tuple[Column[Any], ...]:
+    """Return the columns of plans that only some kinds have: those that plots show."""
+    return tuple(
+        number(q.column, q.unit, f"{kind.label}: {q.meaning} of the step", missing=NAN)
+        for kind in kinds()
+        for q in kind.quantities
+        if q.column in kind.bands and Role.PLAN in q.roles
+    )
 
 
 DEVICE: Table[GridInterval] = table(
@@ -78,10 +94,14 @@ DEVICE: Table[GridInterval] = table(
     number("available_mw", "MW", "available power, or the upper limit of a dispatched one",
            _column("available_mw")),
     number("limit_mw", "MW", "most that may be fed in of available power: the inverter's rating "
-           "where the plan does not curtail", _column("limit_mw")),
-    number("e_mwh", "MWh", "energy at the end of the interval", _column("e_mwh")),
+           "where the plan does not curtail; most that a consumer may draw, or shed",
+           _column("limit_mw"), missing=NAN),
+    number("e_mwh", "MWh", "energy at the end of the interval; heat in a hot-water store",
+           _column("e_mwh")),
     number("soc_percent", "%", "stored energy at the end of the interval, of the largest",
            _column("soc_percent")),
+    number("unmet_mw", "MW", f"need that is not met, as power over the interval ({_unmet()})",
+           _column("unmet_mw"), missing=NAN),
     *_own_columns(),
 )  # fmt: skip
 
@@ -95,6 +115,7 @@ SCHEDULE = table(
     number("p_mw", "MW", "planned power, signs as in `device`"),
     number("q_mvar", "MVAr", "the same, reactive; empty where it is not planned"),
     number("e_mwh", "MWh", "stored energy at the end of the step"),
+    *planned_columns(),
 )  # fmt: skip
 
 DISPATCH = table(
@@ -130,7 +151,8 @@ def planned_rows(schedule: Schedule, devices: Devices, level: str) -> SimpleName
     if level != "transmission":
         exchange = {"p_mw": schedule.p_import_mw, "q_mvar": schedule.q_import_mvar}
         parts.append((["boundary"], [0], exchange))
-    return _steps(schedule.dt_h, parts, ("p_mw", "q_mvar", "e_mwh"))
+    columns = ("p_mw", "q_mvar", "e_mwh", *(column.name for column in planned_columns()))
+    return _steps(schedule.dt_h, parts, columns)
 
 
 def dispatch_rows(schedule: Schedule, devices: Devices) -> SimpleNamespace:

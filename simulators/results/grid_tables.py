@@ -107,5 +107,6 @@ NETWORK = table(
     number("p_mw", "MW", "power of a device as the net states it"),
     number("max_p_mw", "MW", "largest power of a device"),
     number("max_e_mwh", "MWh", "capacity of a storage"),
-    number("max_loading_percent", "%", "loading limit of a branch; empty without a rating"),
+    number("max_loading_percent", "%", "loading limit of a branch; empty without a rating",
+           missing=NAN),
 )  # fmt: skip

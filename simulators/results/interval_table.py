@@ -93,7 +93,8 @@ def _voltage(phase: int) -> Callable[[GridInterval], Floats]:
 
 def _totals(kind: type[DeviceKind]) -> list[Column[GridInterval]]:
     """Return the columns with sums over the devices of a kind."""
-    return [number(q.name, q.unit, q.total, _sum(q.name)) for q in kind.quantities if q.total]
+    totals = (q for q in kind.quantities if q.total)
+    return [number(q.name, q.unit, q.total, _sum(q.name), missing=0.0) for q in totals]
 
 
 def _sum(quantity: str) -> Callable[[GridInterval], float]:
@@ -254,7 +255,7 @@ INTERVAL: Table[GridInterval] = table(
                lambda s: s.seen["bus_vm_pu"].max()),
         number("max_loading_percent", "%", "highest loading over the rated branches", _most_loaded),
         count("tap_pos", "tap of the boundary transformer; 0 if ideal, where the net's tap stays",
-              lambda s: s.seen["tap_pos"]),
+              lambda s: s.seen["tap_pos"], missing=NAN),
         count("rounds", "power flows of this grid until the interfaces had converged",
               lambda s: s.seen["rounds"]),
         number("energy_handover_error_mwh", "MWh", "energy the plan started from less energy the "
@@ -271,12 +272,14 @@ INTERVAL: Table[GridInterval] = table(
         number("fee_eur", "EUR", "trade fees of the prosumers",
                lambda s: s.dt_h * s.trade_costs_eur_per_h[1]),
         *(
-            number(kind.cost_column, "EUR", kind.cost_meaning, _cost(kind))
+            number(kind.cost_column, "EUR", kind.cost_meaning, _cost(kind), missing=0.0)
             for kind in costly()
         ),
-        number("capacity_eur", "EUR", "price of the rise of the highest import of the run"),
-        number("emission_eur", "EUR", "price of the emissions of imported energy"),
-        number("emissions_kg", "kg", "emissions of imported energy; empty if they are not known"),
+        number("capacity_eur", "EUR", "price of the rise of the highest import of the run",
+               missing=0.0),
+        number("emission_eur", "EUR", "price of the emissions of imported energy", missing=0.0),
+        number("emissions_kg", "kg", "emissions of imported energy; empty if they are not known",
+               missing=NAN),
     ),
 )  # fmt: skip
 

@@ -37,7 +37,7 @@ class Vehicles(PlacedVehicles, DeviceKind):
     symbol: ClassVar[str] = "square"
     quantities: ClassVar[tuple[Quantity, ...]] = (
         Quantity("vehicle_connected", "1", Role.SERIES | Role.OUTPUT,
-                 "share of the interval at the charging point"),
+                 "share of the interval at the charging point", column="connected"),
         Quantity("vehicle_driven_mwh", "MWh", Role.SERIES, "energy of trips that begin",
                  over=Over.SUM),
         Quantity("vehicle_needed_mwh", "MWh", Role.SERIES, "energy wanted at a departure",
@@ -55,7 +55,7 @@ class Vehicles(PlacedVehicles, DeviceKind):
                  "most charging power while connected", column="limit_mw"),
         Quantity("vehicle_elsewhere_mw", "MW", Role.PLAN | Role.OUTPUT,
                  "power charged elsewhere: what was missing at a departure",
-                 variable="vehicle_elsewhere",
+                 column="unmet_mw", variable="vehicle_elsewhere",
                  total="energy missing at departures of vehicles, as power over the interval",
                  lacked="missing at departures of electric vehicles"),
         Quantity("vehicle_e_mwh", "MWh", _ENERGY, "energy at the end of the interval",

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from stackelgrid.controllers.devices.registry import costly
 from stackelgrid.simulators.results.grid_interval import GridInterval
 from stackelgrid.simulators.results.totals import run_costs
 
 IMPORT, EXPORT, NODAL = 100.0, 50.0, 60.0
+OTHER_COSTS = ("capacity_eur", "emission_eur", *(kind.cost_column for kind in costly()))
 
 
 def payment(exchange, bought=0.0, sold=0.0, price=NODAL, **of_grid):
@@ -68,6 +70,7 @@ def test_an_unknown_payment_leaves_the_total_cost_known():
         "retail_eur": np.array([0.0, 4.0]),
         "fee_eur": np.array([0.0, 8.0]),
     }
+    rows = dict.fromkeys(OTHER_COSTS, np.zeros(2)) | rows
     costs = run_costs(rows, {"tn": "", "mv": "tn"})
     assert costs.system == 100.0 + 2 * 31.0
     assert np.isnan(costs.leaders)
@@ -86,7 +89,7 @@ def test_costs_add_up_in_the_order_of_the_rows():
         "grid": np.full(200, "mv", dtype=object),
         "copies": np.ones(200, dtype=int),
         "boundary_eur": paid,
-        **dict.fromkeys(names, np.zeros(200)),
+        **dict.fromkeys((*OTHER_COSTS, *names), np.zeros(200)),
     }
     total = 0.0
     for eur in paid:
