@@ -127,7 +127,7 @@ def test_named_solvers_are_accepted(command, capsys):
 
 @pytest.mark.parametrize(
     ("page", "base"),
-    [("forecast", "quick"), ("scenario", "messages"), ("remote", "messages")],
+    [("forecast", "quick"), ("faq", "quick"), ("scenario", "messages"), ("remote", "messages")],
 )
 def test_examples_of_reference_pages_are_scenarios(page, base, tmp_path):
     snippets = [b.body for b in blocks_of(DOCS / f"{page}.md") if b.language == "toml"]
