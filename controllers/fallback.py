@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from stackelgrid.controllers.devices.kind import Arrays
 from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.controllers.models.p2p import Prosumers
 from stackelgrid.controllers.schedule import Schedule, Trade
@@ -50,7 +51,7 @@ def held_cost(
     prosumers: Prosumers,
     prosumer_load_mw: Floats | None,
 ) -> float:
-    """Cost of a schedule without trade over its horizon in EUR, payment by the tariff included.
+    """Cost of the steps of a schedule without trade in EUR, payment by the tariff included.
 
     `prosumer_load_mw` (prosumers, steps) is needed where prosumers pay a retail margin.
     """
@@ -64,6 +65,29 @@ def held_cost(
         net = _prosumer_net(feeder, schedule, prosumers, prosumer_load_mw)
         rate += options.trade.retail_margin * np.abs(net).sum(axis=0)
     return float(dt @ rate)
+
+
+def end_cost(
+    feeder: Feeder, schedule: Schedule, forecast: GridForecast, states: Arrays, data: Arrays
+) -> float:
+    """Return the price in EUR of last states, the rise of the highest import, and emissions.
+
+    feeder: the feeder.
+    schedule: its schedule, one copy.
+    forecast: forecast over the horizon.
+    states: states at its start.
+    data: data of the model of the boundary, p.u. and EUR/MWh.
+    """
+    options, dt, cost = feeder.options, schedule.dt_h, 0.0
+    for member in feeder.devices:
+        cost += member.end_cost(schedule.devices, forecast, states, dt)
+    drawn = np.maximum(schedule.p_import_mw, 0.0)
+    if options.capacity_eur_per_mw:
+        before = feeder.network.base_mva * float(data["peak_before"][0])
+        cost += options.capacity_eur_per_mw * max(float(drawn.max()) - before, 0.0)
+    if options.emission_eur_per_t:
+        cost += float(dt @ (data["emission_price"] * drawn))
+    return cost
 
 
 def held_trade(

@@ -408,6 +408,18 @@ class DeviceKind(ABC):
         """Return the cost in EUR/h of a plan (steps,) or of an interval."""
         return 0.0
 
+    def end_cost(
+        self, plan: Arrays, forecast: "GridForecast", states: Arrays, dt_h: Floats
+    ) -> float:
+        """Return the price in EUR of what a plan lacks at the end of the horizon.
+
+        plan: quantities of the plan.
+        forecast: forecast over the horizon.
+        states: states at its start, within their limits.
+        dt_h: length of the steps in h.
+        """
+        return 0.0
+
     def simultaneous_mw(self, plan: Arrays) -> float:
         """Return the largest power that a device would take and give at once in a plan, MW."""
         return 0.0

@@ -8,7 +8,7 @@ import numpy as np
 from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.errors import SolverError
-from stackelgrid.controllers.fallback import held_cost, held_trade, hold_schedule
+from stackelgrid.controllers.fallback import end_cost, held_cost, held_trade, hold_schedule
 from stackelgrid.controllers.leaders.feeder_records import (
     TARIFF,
     FeederInstance,
@@ -212,7 +212,9 @@ class FeederAgent:
     def held_cost(self, instance: FeederInstance, schedule: Schedule) -> float:
         """Cost of a held schedule over the horizon in EUR, one copy, the tariff's payment too."""
         own_mw = self._prosumer_load_mw(instance)
-        return held_cost(self.feeder, schedule, instance.forecast, self.prosumers, own_mw)
+        seen = instance.forecast
+        steps = held_cost(self.feeder, schedule, seen, self.prosumers, own_mw)
+        return steps + end_cost(self.feeder, schedule, seen, instance.states, instance.values)
 
     def _prosumer_load_mw(self, instance: FeederInstance) -> Floats | None:
         """Loads of the prosumers (prosumers, steps); None for a feeder without trade."""

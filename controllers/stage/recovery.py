@@ -204,6 +204,7 @@ class _Leader:
         share[steps] = tolerances.RECOVERY_POWER_SHARE * carried
         if rung == FEED_IN_CAP:
             return feed_in_cap(base, schedule, share)
+        share[steps] = np.where(carried < 1.0, share[steps], np.inf)  # consumption moves there
         return load_cap(base, devices, schedule, share)
 
     def _reduced(self, rung: str) -> Callable[[Schedule, Floats], Schedule]:

@@ -338,6 +338,13 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         off = values["heat_pump_off_k"]
         return np.sum(self.spread(self.comfort_eur_per_k_h, off) * off, axis=0)
 
+    def end_cost(
+        self, plan: Arrays, forecast: "GridForecast", states: Arrays, dt_h: Floats
+    ) -> float:
+        goal = self.parameters(forecast, states, dt_h)["heat_pump_goal"] / self.capacity_mwh_per_k
+        below = np.maximum(goal + self.set_c - plan["heat_pump_room_c"][:, -1], 0.0)
+        return float(self.comfort_eur_per_k_h @ below)
+
     def trade_caps(self) -> tuple[Floats, Floats]:
         return self.rated_mw + self.water_peak_mw, np.zeros(len(self.index))
 

@@ -262,6 +262,12 @@ class Vehicles(PlacedVehicles, DeviceKind):
         wear = self.spread(self.wear_eur_per_mwh, power) * power
         return np.sum(wear + self.spread(self.unmet_eur_per_mwh, power) * elsewhere, axis=0)
 
+    def end_cost(
+        self, plan: Arrays, forecast: "GridForecast", states: Arrays, dt_h: Floats
+    ) -> float:
+        wanted = self.parameters(forecast, states, dt_h)["vehicle_end"]
+        return float(self.unmet_eur_per_mwh @ np.maximum(wanted - plan["vehicle_e_mwh"][:, -1], 0))
+
     def simultaneous_mw(self, plan: Arrays) -> float:
         """Return the largest power of charging and feeding back at once, above rounding."""
         both = np.minimum(plan["vehicle_charge_mw"], plan["vehicle_back_mw"])

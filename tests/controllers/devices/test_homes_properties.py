@@ -1,10 +1,11 @@
 """Properties of vehicles, heat pumps, tasks, shedding and caps: model and world agree."""
 
 import numpy as np
+import pyomo.environ as pyo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.homes import homes, model_of, put_plan, violation
+from support.homes import OPTIONS, homes, model_of, put_plan, violation
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.quantities import Role
@@ -18,9 +19,16 @@ CLOSE = {"rtol": 0.0, "atol": 1e-12}
 def test_the_plan_without_control_satisfies_every_row_below_a_cap_of_the_operator(seed):
     own = homes(np.random.default_rng(seed), steps=4, whole=False)
     m, _, data = model_of(own)
-    put_plan(m, own, own.held())
+    plan = own.held()
+    put_plan(m, own, plan)
     worst, where = violation(m, data)
     assert worst < 1e-9, where
+    # its cost in the model is that of its steps and of what it lacks at the end
+    for member in own.devices:
+        cost = float(own.dt_h @ member.hourly_cost(plan, OPTIONS))
+        cost += member.end_cost(plan, own.forecast, member.within(own.states), own.dt_h)
+        modelled = pyo.value(member.cost(m, 1.0, own.dt_h, OPTIONS))
+        assert cost == pytest.approx(modelled, rel=1e-9, abs=1e-9), member.kind
 
 
 @pytest.mark.parametrize("seed", range(4))
