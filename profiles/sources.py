@@ -28,6 +28,10 @@ _CONVERSIONS = {
     "kg_per_mwh": {"kg_per_mwh": 1.0, "g_per_kwh": 1.0},
 }
 
+# a power above this multiple of the nominal one is taken for one in another unit, such as kW in a
+# column of MW; peaks of single homes reach some 50 times their mean
+_MOST_OF_NOMINAL = 100.0
+
 
 def read_series(
     path: Path | str,
@@ -82,7 +86,7 @@ def read_factors(
 
     A column is `<name>_factor`, or a power that is divided by the nominal one: `<name>_mw`, `_kw`
     or `_w`. Raises ProfileError as `read_series` does, for a device without a column or with
-    several, for a power where the nominal power is 0, and for negative values.
+    several, for a power where the nominal power is 0 or a hundredth of it, and for negative values.
     """
     path = Path(path)
     table = _read_table(path)
@@ -116,7 +120,17 @@ def read_factors(
             f"{path}: {columns[k]} is {values[row, k]:g} at {axis.index[row]}; values >= 0 are "
             "accepted"
         )
-    return scale * values
+    factors = scale * values
+    powers = ~np.array([column.endswith("_factor") for column in columns], dtype=bool)
+    high = powers & (np.abs(factors) > _MOST_OF_NOMINAL)
+    if high.any():
+        row, k = np.argwhere(high)[0]
+        raise ProfileError(
+            f"{path}: {columns[k]} is {values[row, k]:g} at {axis.index[row]}, "
+            f"{factors[row, k]:.3g} times the nominal power of {nominal_mw[k]:g} MW; at most "
+            f"{_MOST_OF_NOMINAL:g} times is accepted: check the unit ({names[k]}_kw for kW)"
+        )
+    return factors
 
 
 def _on_axis(

@@ -138,7 +138,7 @@ class PowerCaps(DeviceKind):
             held_back_eur_per_mwh=price,
             from_h=first,
             to_h=last,
-            phase=("",) * len(frame),
+            phase=("abc",) * len(frame),  # without power of their own
         )
 
     def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:

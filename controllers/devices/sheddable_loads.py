@@ -118,9 +118,12 @@ class SheddableLoads(DeviceKind):
             at_load @ (loads[c].to_numpy(dtype=float) * elements.scaling(loads))
             for c in ("p_mw", "q_mvar")
         )
+        bus = frame.bus.to_numpy()
+        together = (bus[:, None] == bus[None, :]) @ np.nan_to_num(percent)
         for good, accepted in (
             ((percent > 0.0) & (percent <= 100.0), "0 < shed_percent <= 100"),
             (price >= 0.0, "shed_eur_per_mwh >= 0"),
+            (together <= 100.0, "at most 100 % at its bus, together with the others there"),
             (at_load.any(axis=1), "another load at its bus, whose demand it reduces"),
         ):
             elements.refuse(frame, "load", good, f"is a sheddable load and needs {accepted}")

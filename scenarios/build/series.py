@@ -101,7 +101,14 @@ class SeriesFactory:
                 f"emissions.file: {section.file}: has the columns {', '.join(frame.columns)}; "
                 "import_kg_per_mwh or import_g_per_kwh is accepted"
             )
-        return frame["import_kg_per_mwh"].to_numpy(np.float64)
+        values = frame["import_kg_per_mwh"].to_numpy(np.float64)
+        below = np.flatnonzero(values < 0.0)
+        if below.size:
+            raise ScenarioError(
+                f"emissions.file: {section.file}: import_kg_per_mwh is {values[below[0]]:g} at "
+                f"{axis.index[below[0]].isoformat()}; values >= 0 are accepted"
+            )
+        return values
 
     def at_temperature(self, outdoor_c: Floats) -> "SeriesFactory":
         """Return the factory with another outdoor temperature (n,)."""

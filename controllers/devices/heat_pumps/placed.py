@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from stackelgrid.controllers.devices.heat_pumps.data import HeatPumpData
 from stackelgrid.controllers.devices.placement import Phase, Placed, Placement
 from stackelgrid.profiles.arrays import Floats
-from stackelgrid.profiles.section import NonNegative, Positive, Share
+from stackelgrid.profiles.section import NonNegative, Positive
 
 if TYPE_CHECKING:
     from stackelgrid.controllers.devices.placement import Placing, SeriesMaker
@@ -55,7 +55,7 @@ class HeatPumpSection(Placement):
     """Price of an hour at 1 K outside of the band."""
     store_kwh: NonNegative = 0.0
     """Usable heat of the hot-water store; 0 for none."""
-    store_loss_per_h: Share = 0.01
+    store_loss_per_h: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.01
     """Share of its heat that the store loses in an hour."""
     water_kwh: NonNegative = 0.0
     """Heat drawn as hot water in a day."""
@@ -66,6 +66,11 @@ class HeatPumpSection(Placement):
     def _band(self) -> Self:
         if self.below_k + self.above_k <= 0.0:
             raise ValueError("the comfort band is empty: below_k + above_k > 0 is accepted")
+        if self.coldest_c >= self.set_c:
+            raise ValueError(
+                f"coldest_c = {self.coldest_c:g} is not below set_c = {self.set_c:g}; an outdoor "
+                "temperature at which rooms are heated is accepted"
+            )
         if self.water_kwh > 0.0 and self.store_kwh == 0.0:
             raise ValueError("water_kwh needs a store: store_kwh > 0 is accepted")
         return self

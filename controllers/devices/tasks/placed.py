@@ -1,11 +1,11 @@
 """Sections, placement and windows of shiftable loads."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from stackelgrid.controllers.devices.placement import Phase, Placed, Placement
 from stackelgrid.controllers.devices.tasks.data import TaskData
@@ -33,7 +33,7 @@ class TaskSection(Placement):
     """Local clock times between which a task may run, over midnight if the second is not later."""
     interruptible: bool = True
     """Any power and pauses; `false`: one run at `p_mw`, which adds binaries."""
-    spread_min: NonNegative = 0.0
+    spread_min: Annotated[float, Field(ge=0.0, le=720.0)] = 0.0
     """Largest shift of the window of each device, drawn at random."""
     unserved_eur_per_mwh: NonNegative = UNSERVED_EUR_PER_MWH
     """Price of energy that a task lacks at the end of its window."""

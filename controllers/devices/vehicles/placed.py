@@ -43,7 +43,7 @@ class VehicleSection(Placement):
     """Price of energy that is missing at a departure and charged elsewhere."""
     wear_eur_per_mwh: NonNegative = 0.0
     """Cost of wear per MWh charged plus fed back, at the charging point."""
-    kwh_per_km: NonNegative = 0.17
+    kwh_per_km: Annotated[float, Field(ge=0.0, le=5.0)] = 0.17
     """Consumption on the road at 20 °C and above."""
     file: str | None = None
     """Trips instead of drawn ones: `vehicle`, `departure`, `arrival`, `energy_kwh`."""
@@ -53,7 +53,9 @@ class VehicleSection(Placement):
     @model_validator(mode="after")
     def _powers(self) -> Self:
         if self.p_min_mw > self.p_mw:
-            raise ValueError(f"p_min_mw must be at most p_mw = {self.p_mw:g}")
+            raise ValueError(
+                f"p_min_mw = {self.p_min_mw:g} is above p_mw; at most {self.p_mw:g} is accepted"
+            )
         return self
 
 
