@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.simulators.results.totals import cost_sides
@@ -18,6 +19,9 @@ STORES = [k for k in kinds() if k.filling("e_mwh") and not k.consumes]
 CONSUMERS = [k for k in kinds() if not k.injects and k not in STORES]
 # kinds whose feed-in is generation of their own
 GENERATORS = [k for k in kinds() if k.injects and k not in CURTAILED]
+# consumers with set points: what they give back, or give up, counts as less consumption; negative
+# power of the others is that of constant generators
+CONTROLLED = [k for k in CONSUMERS if k.names(Role.SET_POINT)]
 
 # name and unit, in the order of the tables; docs/results.md defines each
 UNITS: dict[str, str] = {

@@ -7,6 +7,7 @@ import pandas as pd
 
 from stackelgrid.analysis.kpis.indicators import (
     CONSUMERS,
+    CONTROLLED,
     CURTAILED,
     GENERATORS,
     STORES,
@@ -147,7 +148,8 @@ def _consumption(s: Schedule, forecast: GridForecast) -> Floats:
         name, power = kind.filling("p_mw"), _planned(s, kind).T
         if name not in s.devices and name in forecast.devices:
             power = forecast.devices[name]
-        total = total + np.maximum(power, 0.0).sum(axis=1)
+        used = power if kind in CONTROLLED else np.maximum(power, 0.0)
+        total = total + used.sum(axis=1)
     return total
 
 

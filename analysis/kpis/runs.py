@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.analysis.kpis.indicators import (
+    CONTROLLED,
     CURTAILED,
     GENERATORS,
     STORES,
@@ -122,10 +123,12 @@ def _parents(run: RunRecord) -> dict[str, str]:
 def _records(run: RunRecord, copies: "pd.Series[float]") -> dict[str, GridRecord]:
     records = {}
     parents = _parents(run)
-    power = run.device["p_mw"]
-    wanted_powers = {
-        "consumption": np.where(run.device["element"] == "load", power.clip(lower=0), 0)
-    } | {k.kind: np.where(run.device["kind"] == k.kind, power.abs(), 0.0) for k in STORES}
+    power, kind = run.device["p_mw"].to_numpy(), run.device["kind"].to_numpy()
+    controlled = np.isin(kind, [k.kind for k in CONTROLLED])
+    constant = np.where(run.device["element"] == "load", np.maximum(power, 0.0), 0.0)
+    wanted_powers = {"consumption": np.where(controlled, power, constant)} | {
+        k.kind: np.where(kind == k.kind, np.abs(power), 0.0) for k in STORES
+    }
     device = run.device.assign(**wanted_powers)
     sums = device.groupby(["grid", "interval"])[list(wanted_powers)].sum()
     for name, rows in run.interval.groupby("grid", sort=False):

@@ -44,10 +44,16 @@ class _Cost(Struct):
     total_corrected: Number = None
 
 
+class _StoredOfKind(Struct):
+    start_mwh: float
+    end_mwh: float
+
+
 class _StoredInGrid(Struct):
     start_mwh: float
     end_mwh: float
     value_eur: Number
+    kinds: dict[str, _StoredOfKind] = {}
 
 
 class _Stored(Struct):

@@ -217,6 +217,19 @@ class DeviceKind(ABC):
         """Return the quantity that fills a column of the table `device`; empty for none."""
         return next((q.name for q in cls.quantities if q.column == column), "")
 
+    @classmethod
+    def stored(cls) -> str:
+        """Return the quantity with the stored energy by which costs are corrected; "" for none."""
+        return next((q.name for q in cls.quantities if q.total and q.unit == "MWh"), "")
+
+    def stored_mwh(self, states: Arrays, series: Arrays) -> Floats:
+        """Return that energy (devices,) in MWh of electricity.
+
+        states: states.
+        series: values of the series in an interval.
+        """
+        return states[self.stored()]
+
     @property
     def rated_mw(self) -> Floats:
         """Largest active power of each device in either direction, MW."""

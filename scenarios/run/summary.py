@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from stackelgrid.controllers.devices.quantities import Role
-from stackelgrid.controllers.devices.registry import quantities
 from stackelgrid.scenarios.build.system import BuiltScenario
 from stackelgrid.scenarios.run.directory import finite
 from stackelgrid.simulators.results.manifest import FILE
@@ -110,22 +108,27 @@ def stored_energy_prices(built: BuiltScenario) -> dict[str, float]:
 def stored_energy(built: BuiltScenario, rows: Rows) -> dict[str, Any]:
     """Return the section `stored_energy` of summary.json: MWh at the start and the end of the run.
 
-    Energies are of all copies, by feeder and in total; `value_eur` is the value of the increase.
-    `rows` are those of the table `interval`.
+    Energies are of all copies, by feeder and in total; `value_eur` is the value of the increase,
+    `kinds` splits the energies of a feeder by kind of device. `rows` are those of the table
+    `interval`.
     """
     grids = {}
-    stored = [q.name for q in quantities() if Role.STATE in q.roles and q.unit == "MWh" and q.total]
     for name, price in stored_energy_prices(built).items():
-        initial = built.devices[name].initial
-        start = sum(float(initial[q].sum()) for q in stored)
-        end = sum(rows[q] for q in stored)[rows["grid"] == name]
-        copies = built.system.copies(name)
-        first, last = copies * start, copies * (float(end[-1]) if len(end) else start)
+        mine, copies, series = rows["grid"] == name, built.system.copies(name), built.series[name]
+        found = {}
+        for member in built.devices[name]:
+            if member.stored():
+                start = float(member.stored_mwh(member.initial, series.row(0)).sum())
+                end = rows[member.stored()][mine]
+                last = float(end[-1]) if len(end) else start
+                found[member.kind] = {"start_mwh": copies * start, "end_mwh": copies * last}
+        first, last = (sum(f[key] for f in found.values()) for key in ("start_mwh", "end_mwh"))
         grids[name] = {
             "start_mwh": first,
             "end_mwh": last,
             "eur_per_mwh": price,
             "value_eur": (last - first) * price,
+            "kinds": found,
         }
     total = {key: sum(g[key] for g in grids.values()) for key in ("start_mwh", "end_mwh")}
     return {**total, "value_eur": sum(g["value_eur"] for g in grids.values()), "grids": grids}

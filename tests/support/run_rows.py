@@ -7,7 +7,7 @@ import pandas as pd
 
 from stackelgrid.analysis.results.files import GridInfo
 from stackelgrid.simulators.results.grid_tables import NETWORK
-from stackelgrid.simulators.results.tables import SCHEMAS
+from stackelgrid.simulators.results.tables import TABLES
 
 START = pd.Timestamp("2025-06-20T10:00", tz="UTC")
 STEP = pd.Timedelta(minutes=15)
@@ -30,11 +30,13 @@ def frame(schema, rows):
 def run_of(grids, *, directory=Path("nowhere"), summary=None, network=(), baseline=None, **tables):
     """Run with some grids (name: level, parent, copies); rows of a table need no time."""
     made = {}
-    for name, schema in SCHEMAS.items():
+    for name, declared in TABLES.items():
+        absent = {c.name: 0.0 for c in declared.columns if c.missing == 0.0}
         rows = [
-            {"time": START + row.get("interval", 0) * STEP, **row} for row in tables.get(name, ())
+            {**absent, "time": START + row.get("interval", 0) * STEP, **row}
+            for row in tables.get(name, ())
         ]
-        made[name] = frame(schema, rows)
+        made[name] = frame(declared.schema, rows)
     if network:
         (directory / "network.parquet").touch()
     return SimpleNamespace(

@@ -63,6 +63,10 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
                  column="room_c"),
         Quantity("heat_pump_e_mwh", "MWh", _STATE, "heat in the store at the end of the interval",
                  column="e_mwh"),
+        Quantity("heat_pump_stored_mwh", "MWh", Role.OUTPUT,
+                 "heat in the store and, above the set temperature, in the building, over the COP",
+                 total="heat of heat pumps in stores and, above the set temperatures, in buildings "
+                 "at the end of the interval, as electricity at its COP"),
         Quantity("heat_pump_off_k", "K", Role.PLAN | Role.OUTPUT,
                  "distance of the room temperature from its comfort band", column="off_comfort_k",
                  total="distances of room temperatures from their comfort bands",
@@ -117,6 +121,12 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
             "heat_pump_room_c": np.clip(states["heat_pump_room_c"], low, high),
             "heat_pump_e_mwh": np.clip(states["heat_pump_e_mwh"], 0.0, self.store_mwh),
         }
+
+    def stored_mwh(self, states: Arrays, series: Arrays) -> Floats:
+        """Return the electricity that makes the heat in buildings and stores again."""
+        building = self.capacity_mwh_per_k * (states["heat_pump_room_c"] - self.set_c)
+        store = states["heat_pump_e_mwh"] / series["heat_pump_water_cop"]
+        return building / series["heat_pump_cop"] + store
 
     def scaled(self, factor: float) -> Self:
         """Return heat pumps and buildings of `factor` times the size; temperatures stay."""
@@ -361,6 +371,7 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         return {
             "heat_pump_cop": series["heat_pump_cop"],
             "heat_pump_asked_mw": np.sum(list(asked.values()), axis=0),
+            "heat_pump_stored_mwh": self.stored_mwh(done, series),
             **done,
         }
 
