@@ -165,7 +165,7 @@ class AgentSimulator(mosaik_api_v3.Simulator):
                 ("schedule p_import_mw", schedule.p_import_mw, (steps,)),
                 ("schedule q_import_mvar", schedule.q_import_mvar, (steps,)),
             ]
-            for member in self._devices[name]:
+            for member in self._devices[name].members:
                 count = len(member.index)
                 expected += _expected("", member, Role.SET_POINT, plan.set_points, (count,))
                 expected += _expected("schedule ", member, Role.PLAN, schedule, (count, steps))
@@ -181,8 +181,12 @@ class AgentSimulator(mosaik_api_v3.Simulator):
 def _expected(
     where: str, member: DeviceKind, role: Role, holder: SetPoints | Schedule, shape: tuple[int, ...]
 ) -> Iterator[_Expected]:
-    """Yield the quantities of one kind that a plan must hold, and the optional ones that it has."""
+    """Yield the quantities of one kind that a plan must hold, and the optional ones that it has.
+
+    Those of a kind without devices are optional.
+    """
     for q in member.quantities:
         values = holder.devices.get(q.name)
-        if role in q.roles and not (Role.OPTIONAL in q.roles and values is None):
+        optional = Role.OPTIONAL in q.roles or not len(member.index)
+        if role in q.roles and not (optional and values is None):
             yield where + q.name, values, shape

@@ -48,7 +48,10 @@ class SweepTables:
     @property
     def varied(self) -> tuple[str, ...]:
         """Dimensions with more than one value."""
-        return tuple(d for d in DIMENSIONS if len(self.points[d].dropna().unique()) > 1)
+        return tuple(
+            d for d in DIMENSIONS
+            if d in self.points and len(self.points[d].dropna().unique()) > 1
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,9 @@ from stackelgrid.analysis.kpis.indicators import (
 )
 from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.controllers.devices.kind import DeviceKind
-from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.simulators.results.totals import OWN_EUR
 
-# costs that a grid bears, besides its payment at the boundary
-_OWN_COSTS = {
-    "retail_eur", "fee_eur", "capacity_eur", "emission_eur",
-    *(kind.cost_column for kind in kinds()),
-}  # fmt: skip
 # indicators by the key of summary.json that they are read from
 _OF_REALISED = {
     "intervals_beyond_limits": "intervals_beyond_limits",
@@ -56,7 +51,8 @@ def run_indicators(run: RunRecord, scheme: str, pricing: str) -> pd.DataFrame:
     own: dict[str, float] = {}
     payment: dict[str, float] = {}
     follower: dict[str, float] = {}
-    costly = [column for column in run.interval if column in _OWN_COSTS]
+    # a run of an earlier version knows nothing of later costs
+    costly = [c for c in run.interval if c in OWN_EUR and run.interval[c].notna().any()]
     for name, rows in run.interval.groupby("grid", sort=False):
         grid = str(name)
         # numpy sums: an unknown price (NaN) makes the sum NaN

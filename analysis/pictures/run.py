@@ -52,7 +52,7 @@ def state_of_charge(run: Run, grids: Sequence[str] = (), kind: str = "") -> Figu
             count = len(rows.drop_duplicates(["grid", "element", "index"]))
             figure = power.charge_of(run, own.kind, chosen, weighted=False)
             return picture(figure, f"{run.name}: {count} {own.label} of {where or 'all grids'}")
-    missing = kind or " or ".join(own.kind for own in power.stores())
+    missing = kind or " or ".join(own.label for own in power.stores())
     raise ResultsError(f"{run.directory}: no {missing} in {where or 'any grid'}")
 
 

@@ -112,13 +112,18 @@ def _point(
     return None
 
 
+def stationarity(program: ConicProgram, data: ProgramData, x: Floats, z: Floats) -> float:
+    """Return the largest residual of a column at a point and multipliers, relative to its terms."""
+    curved, pull = program.hessian @ x, program.matrix.T @ z
+    weight = 1.0 + np.abs(curved) + np.abs(data.q) + program.magnitudes.T @ np.abs(z)
+    return float((np.abs(curved + data.q + pull) / weight).max(initial=0.0))
+
+
 def _bound(solution: Solution, program: ConicProgram, data: ProgramData) -> str | None:
     if solution.dual.shape != (program.rows,) or not np.isfinite(solution.dual).all():
         return "returned no finite multipliers"
     z, curved = in_dual_cone(program, solution.dual), program.hessian @ solution.x
-    pull = program.matrix.T @ z
-    weight = 1.0 + np.abs(curved) + np.abs(data.q) + program.magnitudes.T @ np.abs(z)
-    residual = float((np.abs(curved + data.q + pull) / weight).max(initial=0.0))
+    residual = stationarity(program, data, solution.x, z)
     if not residual <= tolerances.SOLVER_REDUCED:
         return f"its multipliers are not stationary (residual {residual:.1e})"
     supported = float(-0.5 * solution.x @ curved - data.b @ z + data.offset)

@@ -19,7 +19,7 @@ Amount = TypeVar("Amount", float, Floats)
 
 _RANK = {"": 0, EXACT: 1, FEASIBLE: 2, INFEASIBLE: 3}
 # columns with the costs that a grid bears itself
-_OWN_EUR = (
+OWN_EUR = (
     *(kind.cost_column for kind in costly()),
     "retail_eur", "fee_eur", "capacity_eur", "emission_eur",
 )  # fmt: skip
@@ -104,7 +104,7 @@ def run_costs(rows: Rows, parents: Mapping[str, str]) -> CostSides[float]:
     """Return the cost of a run from the rows of `interval`."""
     own: dict[str, float] = {}
     paid: dict[str, float] = {}
-    of_copy = sum(rows[name] for name in _OWN_EUR)
+    of_copy = sum(rows[name] for name in OWN_EUR)
     for grid in parents:
         at = rows["grid"] == grid
         for total, eur in ((own, of_copy), (paid, rows["boundary_eur"])):

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.sparse import coo_array, csc_matrix
 
 from stackelgrid.controllers import tolerances
+from stackelgrid.controllers.solvers.checks import in_dual_cone, stationarity
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Solution, SolverStatus
 from stackelgrid.controllers.solvers.reduce.dual_bound import DualBound
 from stackelgrid.controllers.solvers.reduce.reduction import Reduction
@@ -163,6 +164,12 @@ class ClarabelSolver:
                     bound = min(bound, proven) if attempt.refinements else proven
                 elif not attempt.refinements:
                     status, message = "failed", f"{message}, but its multipliers prove no bound"
+            if status == "optimal" and not attempt.refinements:
+                # multipliers far from stationary may prove a bound, but are no prices
+                residual = stationarity(program, data, result.x, in_dual_cone(program, result.dual))
+                if not residual <= tolerances.SOLVER_REDUCED:
+                    message = f"{message}, but its multipliers leave a residual of {residual:.1e}"
+                    status = "failed"
         solved = status == "optimal"
         solution = replace(
             result,

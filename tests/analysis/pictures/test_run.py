@@ -155,7 +155,7 @@ def test_states_of_charge_are_those_of_all_batteries(run):
     assert list(median.get_ydata()) == [20.0, 50.0, 80.0, 80.0]
     y = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
     assert (y.min(), y.max()) == (10.0, 90.0)
-    with pytest.raises(ResultsError, match="no battery in tn"):
+    with pytest.raises(ResultsError, match="no batteries or electric vehicles or heat pumps in tn"):
         pictures.state_of_charge(run, ["tn"])
 
 

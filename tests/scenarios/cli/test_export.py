@@ -193,7 +193,7 @@ def test_every_variable_says_what_it_is_in_units_that_other_tools_read(quick):
             units |= {variable.attrs.get("units", "")}
     assert units == {
         "", "1", "percent", "degree", "MW", "Mvar", "MVA", "MW h", "kA", "kV", "km", "EUR",
-        "EUR MW-1 h-1", "EUR MW-2", "s", "h",
+        "EUR MW-1 h-1", "EUR MW-2", "s", "h", "degC", "K", "kg",
     }  # fmt: skip
 
 

@@ -5,12 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from stackelgrid.controllers.devices.registry import costly
 from stackelgrid.simulators.results.grid_interval import GridInterval
-from stackelgrid.simulators.results.totals import run_costs
+from stackelgrid.simulators.results.totals import OWN_EUR, run_costs
 
 IMPORT, EXPORT, NODAL = 100.0, 50.0, 60.0
-OTHER_COSTS = ("capacity_eur", "emission_eur", *(kind.cost_column for kind in costly()))
 
 
 def payment(exchange, bought=0.0, sold=0.0, price=NODAL, **of_grid):
@@ -70,7 +68,7 @@ def test_an_unknown_payment_leaves_the_total_cost_known():
         "retail_eur": np.array([0.0, 4.0]),
         "fee_eur": np.array([0.0, 8.0]),
     }
-    rows = dict.fromkeys(OTHER_COSTS, np.zeros(2)) | rows
+    rows = {**dict.fromkeys(OWN_EUR, np.zeros(2)), **rows}
     costs = run_costs(rows, {"tn": "", "mv": "tn"})
     assert costs.system == 100.0 + 2 * 31.0
     assert np.isnan(costs.leaders)
@@ -84,12 +82,11 @@ def test_an_unknown_payment_leaves_the_total_cost_known():
 def test_costs_add_up_in_the_order_of_the_rows():
     """A pairwise sum of these differs in the last bits."""
     paid = np.random.default_rng(5).normal(size=200)
-    names = ("generation_eur", "wear_eur", "curtailment_eur", "retail_eur", "fee_eur")
     rows = {
         "grid": np.full(200, "mv", dtype=object),
         "copies": np.ones(200, dtype=int),
         "boundary_eur": paid,
-        **dict.fromkeys((*OTHER_COSTS, *names), np.zeros(200)),
+        **dict.fromkeys(OWN_EUR, np.zeros(200)),
     }
     total = 0.0
     for eur in paid:
