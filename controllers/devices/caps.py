@@ -79,7 +79,7 @@ class PowerCaps(DeviceKind):
     )  # fmt: skip
     limits: ClassVar[Mapping[str, tuple[str, str]]] = {
         "cap_in_hours": ("cap of the customer's power", "MW"),
-        "cap_wish": ("power of the customer's devices without control", "MW"),
+        "cap_wish": ("power of a device of the customer without control", "MW"),
         "cap_room": ("power that may be held back", "MW"),
     }
     cost_column: ClassVar[str] = "held_back_eur"
@@ -166,10 +166,9 @@ class PowerCaps(DeviceKind):
             for bus in self.bus
         ]  # fmt: skip
         some = [k for k in range(len(self.index)) if at[k]]
-        decided = [k for k in some if self.by_operator[k]]
         m.caps = pyo.RangeSet(0, len(self.index) - 1)
         m.cap_held = pyo.Var(m.caps, m.steps, bounds=(0.0, None))
-        for name in self.data:
+        for name in ("cap_limit", "cap_above"):
             m.add_component(name, pyo.Var(m.caps, m.steps))  # data
 
         def drawn(k: int, t: int) -> Any:
@@ -179,9 +178,19 @@ class PowerCaps(DeviceKind):
         def cap_in_hours(m: Any, k: int, t: int) -> Any:
             return drawn(k, t) <= m.cap_limit[k, t]
 
-        @every_step(m, decided)
-        def cap_wish(m: Any, k: int, t: int) -> Any:
-            return drawn(k, t) + m.cap_held[k, t] >= m.cap_wished[k, t]
+        if decided := [(k, j) for k in some if self.by_operator[k] for j in range(len(at[k]))]:
+            # device by device, or another one would burn what a vehicle does not charge
+            m.cap_held_of = pyo.Var(decided, m.steps, bounds=(0.0, None))
+            m.cap_wished = pyo.Var(decided, m.steps)  # data
+
+            @every_step(m, decided)
+            def cap_wish(m: Any, k: int, j: int, t: int) -> Any:
+                power, i = at[k][j]
+                return power(i, t) + m.cap_held_of[k, j, t] >= m.cap_wished[k, j, t]
+
+            @every_step(m, sorted({k for k, _ in decided}))
+            def cap_sum(m: Any, k: int, t: int) -> Any:
+                return sum(m.cap_held_of[k, j, t] for j in range(len(at[k]))) <= m.cap_held[k, t]
 
         @every_step(m, m.caps)
         def cap_room(m: Any, k: int, t: int) -> Any:
@@ -209,15 +218,17 @@ class PowerCaps(DeviceKind):
         most = self.most_mw(others)
         cap = np.minimum(self.p_cap_mw, most)[:, None]
         limit = most[:, None] - (most[:, None] - cap) * forecast.cap_open.T
-        wished = np.zeros_like(limit)
+        wished, total = [], np.zeros_like(limit)
         if self.by_operator.any():
             plan = at_rest()
-            for other in others:
-                power, _ = other.consumption(plan)
-                for k in np.flatnonzero(self.by_operator):
-                    wished[k] += power[other.bus == self.bus[k]].sum(axis=0)
-        above = np.maximum(wished - cap, 0.0)
-        return {"cap_limit": limit, "cap_wished": wished, "cap_above": above}
+            powers = [(other.bus, other.consumption(plan)[0]) for other in others]
+            for k in np.flatnonzero(self.by_operator):
+                own = np.concatenate([power[bus == self.bus[k]] for bus, power in powers])
+                wished.append(own)
+                total[k] = own.sum(axis=0)
+        above = np.maximum(total - cap, 0.0)
+        found = {"cap_limit": limit, "cap_above": above}
+        return {**found, "cap_wished": np.concatenate(wished)} if wished else found
 
     def content(self) -> tuple[Floats, ...]:
         return (self.p_cap_mw, self.held_back_eur_per_mwh)
@@ -232,6 +243,9 @@ class PowerCaps(DeviceKind):
     ) -> dict[str, Floats]:
         none = np.zeros((len(self.index), len(dt_h)))
         return {"cap_held_mw": none if last is None else last["cap_held_mw"]}
+
+    def device_columns(self, outputs: Arrays) -> dict[str, Floats]:
+        return {**super().device_columns(outputs), "p_mw": np.zeros(len(self.index))}
 
     def hourly_cost(self, values: Arrays, options: DeviceOptions) -> Any:
         held = values["cap_held_mw"]

@@ -210,6 +210,7 @@ def put_plan(m, own, plan):
         "heat_pump_missing": np.maximum(goal - content[:, -1], 0.0),
         "heat_pump_filled": plan["heat_pump_e_mwh"],
         "task_left": plan["task_left_mwh"],
+        "cap_held_of": np.zeros(len(m.cap_held_of)) if m.component("cap_held_of") else [],
     }
     for name, value in values.items():
         component = m.component(name)
