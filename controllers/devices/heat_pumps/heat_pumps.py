@@ -52,9 +52,10 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         Quantity("heat_pump_backup_mw", "MW", _POWER, "power of the resistive heater",
                  attribute="heat_pump_backup_set_mw", column="backup_mw",
                  variable="heat_pump_backup"),
-        Quantity("heat_pump_boost_mw", "MW", Role.PLAN | Role.OUTPUT,
-                 "power of the resistive heater for hot water that the store lacks",
-                 column="boost_mw", variable="heat_pump_boost"),
+        Quantity("heat_pump_boost_mw", "MW", _POWER | Role.OPTIONAL,
+                 "power of the resistive heater for hot water, at least what the store lacks",
+                 attribute="heat_pump_boost_set_mw", column="boost_mw",
+                 variable="heat_pump_boost"),
         Quantity("heat_pump_p_mw", "MW", Role.PLAN | Role.OUTPUT, "power, with resistive heater",
                  column="p_mw", total="power of heat pumps and their resistive heaters"),
         Quantity("heat_pump_q_mvar", "MVAr", Role.PLAN | Role.OUTPUT, "reactive power",
@@ -291,7 +292,7 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
             series = {name: forecast.devices[name][t] for name in SERIES}
             asked = self.thermostat(series, state, hours)
             if last is not None:
-                asked = {name: last[name][:, t] for name in asked}
+                asked |= {name: last[name][:, t] for name in asked if name in last}
             done = self.run(asked, series, state, hours)
             state = {name: done[name] for name in self.names(Role.STATE)}
             steps.append(done)
@@ -300,7 +301,7 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         return {n: np.stack([s[n] for s in steps], axis=1) if steps else empty for n in names}
 
     def thermostat(self, series: Arrays, states: Arrays, dt_h: float) -> dict[str, Floats]:
-        """Return set points that hold the set temperature and a full store."""
+        """Return set points that hold the set temperature and fill the store by the machine."""
         kept = self.kept(dt_h)
         free = kept * states["heat_pump_room_c"] + (1.0 - kept) * series["heat_pump_drive_c"]
         wanted = np.maximum(self.set_c - free, 0.0) * self.loss_mw_per_k / (1.0 - kept)
@@ -313,6 +314,7 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
             "heat_pump_house_mw": house,
             "heat_pump_store_mw": np.where(self.store_mwh > 0.0, store, 0.0),
             "heat_pump_backup_mw": np.minimum(left, self.backup_mw),
+            "heat_pump_boost_mw": np.zeros(len(self.index)),
         }
 
     def run(self, asked: Arrays, series: Arrays, states: Arrays, dt_h: float) -> dict[str, Floats]:
@@ -324,7 +326,9 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         store = np.clip(asked["heat_pump_store_mw"], 0.0, np.minimum(self.p_max_mw - house, room))
         store = np.where(self.store_mwh > 0.0, store, 0.0)
         filled = before + dt_h * (cop * store - drawn)
-        boost = np.maximum(-filled, 0.0) / dt_h
+        lacking, left = np.maximum(-filled, 0.0) / dt_h, (self.store_mwh - filled) / dt_h
+        most = np.maximum(np.minimum(drawn, left), 0.0)
+        boost = np.maximum(np.clip(asked["heat_pump_boost_mw"], 0.0, most), lacking)
         backup = np.clip(asked["heat_pump_backup_mw"], 0.0, self.backup_mw)
         heat = series["heat_pump_cop"] * house + backup
         values = {
@@ -343,6 +347,22 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         """Return room temperatures after `dt_h` h of constant heat and outdoor conditions."""
         kept = self.kept(dt_h)
         return kept * room_c + (1.0 - kept) * (drive_c + heat_mw / self.loss_mw_per_k)
+
+    def turned_down(
+        self,
+        plan: Arrays,
+        share: Floats,
+        forecast: "GridForecast",
+        states: Arrays,
+        dt_h: Floats,
+    ) -> dict[str, Floats]:
+        none = np.zeros_like(plan["heat_pump_boost_mw"])  # what the store lacks is heated anyway
+        less = {**plan, "heat_pump_boost_mw": none}
+        return super().turned_down(less, share, forecast, states, dt_h)
+
+    def completed(self, points: Arrays, forecast: Callable[[], Arrays]) -> dict[str, Floats]:
+        none = {"heat_pump_boost_mw": np.zeros(len(self.index))}
+        return {n: {**none, **points}[n] for n in self.names(Role.SET_POINT)}
 
     def hourly_cost(self, values: Arrays, options: DeviceOptions) -> Any:
         off = values["heat_pump_off_k"]
