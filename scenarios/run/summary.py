@@ -20,6 +20,8 @@ from stackelgrid.simulators.results.totals import (
 )
 from stackelgrid.simulators.timings import Timings
 
+_ENERGIES = ("start_mwh", "end_mwh")
+
 
 def summary(
     built: BuiltScenario,
@@ -112,7 +114,7 @@ def stored_energy(built: BuiltScenario, rows: Rows) -> dict[str, Any]:
     `kinds` splits the energies of a feeder by kind of device. `rows` are those of the table
     `interval`.
     """
-    grids = {}
+    grids: dict[str, dict[str, Any]] = {}
     for name, price in stored_energy_prices(built).items():
         mine, copies, series = rows["grid"] == name, built.system.copies(name), built.series[name]
         found = {}
@@ -122,7 +124,7 @@ def stored_energy(built: BuiltScenario, rows: Rows) -> dict[str, Any]:
                 end = rows[member.stored()][mine]
                 last = float(end[-1]) if len(end) else start
                 found[member.kind] = {"start_mwh": copies * start, "end_mwh": copies * last}
-        first, last = (sum(f[key] for f in found.values()) for key in ("start_mwh", "end_mwh"))
+        first, last = (sum((f[key] for f in found.values()), 0.0) for key in _ENERGIES)
         grids[name] = {
             "start_mwh": first,
             "end_mwh": last,
@@ -130,5 +132,5 @@ def stored_energy(built: BuiltScenario, rows: Rows) -> dict[str, Any]:
             "value_eur": (last - first) * price,
             "kinds": found,
         }
-    total = {key: sum(g[key] for g in grids.values()) for key in ("start_mwh", "end_mwh")}
+    total = {key: sum(g[key] for g in grids.values()) for key in _ENERGIES}
     return {**total, "value_eur": sum(g["value_eur"] for g in grids.values()), "grids": grids}
