@@ -54,11 +54,12 @@ def area(
     stack: str,
     opacity: float = 0.45,
     line: float = 1.0,
+    unit: str = "MW",
     **own: Any,
 ) -> go.Scatter:
-    """Area of MW by interval on those of the same `stack`; `line` is the width of its edge."""
+    """Area by interval on those of the same `stack`; `line` is the width of its edge."""
     edge, fill = {"color": color, "width": line}, faded(color, opacity)
-    return steps(when, values, name, "MW", line=edge, fillcolor=fill, stackgroup=stack, **own)
+    return steps(when, values, name, unit, line=edge, fillcolor=fill, stackgroup=stack, **own)
 
 
 def marks(x: Any, y: Any, name: str, marker: dict[str, Any], hover: str = "") -> go.Scatter:

@@ -1,4 +1,4 @@
-"""Figures of loadings: duration curves, and the fullest branches."""
+"""Figures of loadings: over time, duration curves, and the fullest branches."""
 
 import numpy as np
 import pandas as pd
@@ -6,14 +6,15 @@ import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.bars import named_bars
-from stackelgrid.analysis.figures.frame import LEVEL_COLORS, marks, rule
-from stackelgrid.analysis.results.axes import LEVELS, clock, grids_of, levels
+from stackelgrid.analysis.figures.frame import LEVEL_COLORS, marks, new_figure, rule, steps
+from stackelgrid.analysis.results.axes import LEVELS, Clock, clock, grids_of, levels
 from stackelgrid.analysis.results.baseline import compared_with
 from stackelgrid.analysis.results.limits import has_network
 from stackelgrid.analysis.run import Run
 from stackelgrid.profiles.arrays import Floats
 
 _FULLEST = 12
+_ELEMENTS = {"line": ("lines", 1.5), "trafo": ("transformers", 3.0)}  # in words, width of lines
 
 
 def durations(run: Run) -> go.Figure:
@@ -36,6 +37,41 @@ def durations(run: Run) -> go.Figure:
     figure.update_yaxes(title_text="loading in %", rangemode="tozero")
     rule(figure, 100.0, "rating")
     return figure
+
+
+def over_time(run: Run) -> go.Figure:
+    """Loading of the fullest line or transformer by level in every interval, percent.
+
+    By kind of branch where a level has both; dashed: the run without control.
+    """
+    when, other = clock(run), compared_with(run)
+    figure = new_figure(when, "loading in %", height=360)
+    shown = [level for level in levels(run) if has_rated_branches(run, level)]
+    for level in shown:
+        largest = _by_element(run, level, when)
+        before = _by_element(other, level, when) if other else {}
+        for element, values in largest.items():
+            words, width = _ELEMENTS.get(element, (element, 1.5))
+            name = f"{words}, {LEVELS[level]}"
+            look = {"color": LEVEL_COLORS[level], "width": width}
+            own = {"legendgroup": name}
+            if element in before:
+                dashed = {**look, "dash": "dash"}
+                text = f"{name}, without control"
+                trace = steps(when, before[element], text, "%", 1, line=dashed, **own)
+                figure.add_trace(trace)
+            figure.add_trace(steps(when, values, name, "%", 1, line=look, **own))
+    figure.update_yaxes(rangemode="tozero")
+    rule(figure, 100.0, "rating")
+    return figure
+
+
+def _by_element(run: Run, level: str, when: Clock) -> dict[str, Floats]:
+    """Return the largest loading (intervals,) by kind of branch, without those never loaded."""
+    mine = run.branch[run.branch["grid"].isin(grids_of(run, level))]
+    largest = mine.pivot_table("loading_percent", "interval", "element", aggfunc="max")
+    largest = largest.reindex(index=when.intervals)
+    return {str(n): v.to_numpy(np.float64) for n, v in largest.items() if v.max() > 0.0}
 
 
 def _duration(run: Run, level: str, name: str, line: dict[str, object]) -> go.Scatter:

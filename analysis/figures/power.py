@@ -25,7 +25,7 @@ from stackelgrid.analysis.results.axes import (
     copies,
     grids_of,
     levels,
-    root_of,
+    outer_feeders,
 )
 from stackelgrid.analysis.results.baseline import compared_with
 from stackelgrid.analysis.run import Run
@@ -91,7 +91,7 @@ def _balance(run: Run, names: list[str], *, weighted: bool) -> go.Figure:
         for side, part in parts.items():
             if np.abs(part).max(initial=0.0) < least:
                 continue
-            own = {"legendgroup": name, "showlegend": not named}
+            own: dict[str, Any] = {"legendgroup": name, "showlegend": not named}
             figure.add_trace(area(when, part, name, color, side, 0.7, 0.5, **own))
             named = True
     figure.add_hline(y=0.0, line={"color": style.INK, "width": 1})
@@ -149,14 +149,6 @@ def exchange(run: Run) -> go.Figure:
         figure.add_trace(steps(when, planned, "planned", "MW", line=plan))
     figure.add_hline(y=0.0, line={"color": style.INK, "width": 1})
     return figure
-
-
-def outer_feeders(run: Run) -> list[str]:
-    """Return the feeders at the boundary of all feeders: below a transmission grid, or the root."""
-    root = root_of(run)
-    if root.level != "transmission":
-        return [root.name]
-    return [grid.name for grid in run.grids.values() if grid.parent == root.name]
 
 
 def available(run: Run, kind: str) -> go.Figure:
@@ -234,17 +226,6 @@ def has_devices(run: Run, kind: str, level: str) -> bool:
 def has_charge(run: Run, kind: str, grids: Sequence[str]) -> bool:
     """Return True if devices of a kind in some grids have a state of charge."""
     return bool(devices_of(run, kind, grids)["soc_percent"].notna().any())
-
-
-def band_of(run: Run, kind: str, column: str, level: str) -> go.Figure:
-    """Values of a column of a level's devices: bands of percentiles over devices and copies."""
-    when, own = clock(run), kind_named(kind)
-    rows = devices_of(run, kind, grids_of(run, level))
-    values, weights = wide(run, rows, column, ["grid", "element", "index"], when)
-    quantity = next(q for q in own.quantities if q.column == column)
-    unit = style.UNIT_TEXTS.get(quantity.unit, quantity.unit)
-    title = f"{quantity.meaning} in {unit}"
-    return band_figure(when, values, weights, own.colour, title, unit, 1, own.label)
 
 
 def trade(run: Run) -> go.Figure:

@@ -18,12 +18,13 @@ from stackelgrid.analysis.kpis.indicators import (
     UNITS,
 )
 from stackelgrid.analysis.kpis.runs import run_indicators
-from stackelgrid.analysis.results.axes import copies, root_of
+from stackelgrid.analysis.results.axes import copies, outer_feeders, root_of
 from stackelgrid.analysis.results.findings import beyond_in_reality
+from stackelgrid.analysis.results.needs import lacked, lacked_quantities, rounding, unit_of
 from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.quantities import Quantity
-from stackelgrid.controllers.devices.registry import kinds, quantities
+from stackelgrid.controllers.devices.registry import kinds
 
 ENERGY, EXCHANGE, COST, NEEDS, LIMITS = "Energy", "Exchange", "Cost", "Needs", "Limits"
 CORRECTED = "system, corrected by stored energy"
@@ -70,14 +71,6 @@ class _Indicators:
         count = rows["grid"].map(copies(self.run))
         return float(self.run.dt_h * (rows[column] * count).sum())
 
-    def lacked(self, quantity: Quantity) -> float:
-        """Return what consumers did not get over the run, in MWh or K h, all copies."""
-        rows = self.run.interval
-        if quantity.name not in rows:
-            return 0.0
-        count = rows["grid"].map(copies(self.run))
-        return float(self.run.dt_h * (rows[quantity.name] * count).sum())
-
     def generated(self) -> float:
         """Return the energy of all generators, those of constant power included, in MWh."""
         constant = self.everywhere("consumption") - sum(self.energy(k) for k in CONSUMERS)
@@ -98,6 +91,12 @@ class _Indicators:
     def lost_in_storage(self) -> float:
         """Return the energy charged less that discharged and that left in storage, in MWh."""
         return sum(self.energy(k) for k in STORES) - self.in_storage()
+
+    def emissions(self) -> float:
+        """Return the emissions of what the feeders import in kg, all copies; NaN if not known."""
+        rows, count = self.run.interval, copies(self.run)
+        mine = rows[rows["grid"].isin(outer_feeders(self.run))]
+        return float((mine["emissions_kg"] * mine["grid"].map(count)).sum(min_count=1))
 
     def follower_cost(self) -> float:
         """Return the cost of the follower in EUR, NaN without leaders."""
@@ -158,8 +157,13 @@ def _held(kind: type[DeviceKind]) -> _Declared:
 
 
 def _needs(quantity: Quantity) -> _Declared:
-    unit = {"MW": "MWh"}.get(quantity.unit, f"{quantity.unit} h")
-    return _Declared(NEEDS, quantity.lacked, unit, lambda found: found.lacked(quantity))
+    unit = unit_of(quantity)
+
+    def value(found: _Indicators) -> float:
+        amount = lacked(found.run, quantity)
+        return amount if amount > rounding(unit) else 0.0
+
+    return _Declared(NEEDS, quantity.lacked, unit, value)
 
 
 def _declared() -> Iterator[_Declared]:
@@ -179,13 +183,14 @@ def _declared() -> Iterator[_Declared]:
     yield _outer("imported", "import")
     yield _outer("exported", "export")
     yield _outer("peak exchange", "peak_exchange")
+    yield _Declared(EXCHANGE, "emissions of imports", "kg", _Indicators.emissions)
     yield _share("self-consumption", "self_consumption")
     yield _share("self-sufficiency", "self_sufficiency")
     yield _total(COST, "system", "total_cost")
     yield _total(COST, CORRECTED, "total_cost_corrected")
     yield _total(COST, LEADERS, "leader_cost_corrected")
     yield _Declared(COST, "follower", "EUR", _Indicators.follower_cost)
-    yield from (_needs(q) for q in quantities() if q.lacked)
+    yield from (_needs(quantity) for _, quantity in lacked_quantities())
     yield _Declared(LIMITS, "intervals beyond a limit", "", _Indicators.beyond_limits, True)
     yield _Declared(LIMITS, "lowest voltage", "p.u.", lambda f: f.run.interval["min_vm_pu"].min())
     yield _Declared(LIMITS, "highest voltage", "p.u.", lambda f: f.run.interval["max_vm_pu"].max())

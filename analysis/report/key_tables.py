@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from stackelgrid.analysis.figures import flexible
 from stackelgrid.analysis.kpis.system import (
     CORRECTED,
     COST,
@@ -70,8 +71,8 @@ def gain(own: Figures, without: Figures) -> str:
         return ""
     text = " and ".join(parts)
     return (
-        f"Against the same system without control (devices at rest, no trade) {text}, corrected by "
-        "stored energy."
+        "Against the same system without control (devices left to themselves, no trade) "
+        f"{text}, corrected by stored energy."
     )
 
 
@@ -104,11 +105,10 @@ def _note(run: Run) -> str:
         "self-sufficiency: share of their consumption that is not imported."
     )
     if len(run.grids) > 1:
-        text += (
-            " Leaders include what they pay at their boundary, a transfer within the system. "
-            "Corrected: less the value of the increase of stored energy."
-        )
-    return text
+        text += " Leaders include what they pay at their boundary, a transfer within the system."
+    text += " Corrected: less the value of the increase of stored energy"
+    kept = [kind.label for kind in flexible.controlled(run) if kind.consumes and kind.stored()]
+    return f"{text}, that kept by {' and '.join(kept)} included." if kept else f"{text}."
 
 
 def _row(

@@ -8,6 +8,7 @@ import numpy as np
 from stackelgrid.analysis.figures import (
     certificates,
     costs,
+    flexible,
     forecasts,
     heat_map,
     hierarchy,
@@ -25,6 +26,7 @@ from stackelgrid.analysis.report.run_process import grids, interface, negotiatio
 from stackelgrid.analysis.report.run_tables import (
     cost_table,
     extremes_table,
+    unmet_table,
     worst_table,
 )
 from stackelgrid.analysis.results.axes import LEVELS, Clock, copies, grids_of, levels, with_copies
@@ -36,6 +38,7 @@ from stackelgrid.controllers.devices.registry import kinds
 
 SectionOf = Callable[[Run, Clock], Section | None]
 _ALL_COPIES = "All copies."
+_FULLEST = "The fullest line and transformer of each level in every interval."
 
 
 def key_numbers(run: Run, when: Clock) -> Section | None:
@@ -202,6 +205,7 @@ def loadings(run: Run, when: Clock) -> Section | None:
         "Loading",
         (),
         (
+            Chart.of("Loading over time", loading.over_time, run, note=_FULLEST, wide=True),
             Chart.of("Duration of loadings", loading.durations, run, note=note, wide=True),
             Chart.of("Fullest branches", loading.fullest_branches, run, wide=True),
         ),
@@ -227,16 +231,47 @@ def storage(run: Run, when: Clock) -> Section | None:
     return Section("State of charge", (), tuple(charts)) if charts else None
 
 
-def conditions(run: Run, when: Clock) -> Section | None:
-    """Build the section on further conditions of devices, such as room temperatures."""
+def flexible_demand(run: Run, when: Clock) -> Section | None:
+    """Build the section on power, presence and energy of controlled consumers."""
     charts = []
-    for kind, level in product(kinds(), levels(run)):
-        if power.has_devices(run, kind.kind, level):
-            for column in kind.bands:
-                title = f"{kind.label.capitalize()}, {LEVELS[level]}"
-                chart = Chart.of(title, power.band_of, run, kind.kind, column, level, wide=True)
-                charts.append(chart)
-    return Section("Comfort", (), tuple(charts)) if charts else None
+    for own in flexible.controlled(run):
+        kind, title = own.kind, flexible.titled(own, "p_mw")
+        charts.append(Chart.of(title, flexible.demand, run, kind, note=_ALL_COPIES))
+        if own.presence:
+            title = flexible.titled(own, own.presence)
+            note = "Those that are there for a part of an interval count by that part. All copies."
+            charts.append(Chart.of(title, flexible.presence, run, kind, note=note))
+        if flexible.has_energy(run, kind):
+            title = flexible.titled(own, "e_mwh")
+            charts.append(Chart.of(title, flexible.energy, run, kind, note=_ALL_COPIES))
+    return Section("Flexible demand", _uncontrolled(run), tuple(charts)) if charts else None
+
+
+def _uncontrolled(run: Run) -> tuple[str, ...]:
+    """Return in a sentence what consumers do without control; none without such a run."""
+    found = [f"{k.label} {k.uncontrolled}" for k in flexible.controlled(run) if k.uncontrolled]
+    return (f"Without control {'; '.join(found)}.",) if found and compared_with(run) else ()
+
+
+def needs(run: Run, when: Clock) -> Section | None:
+    """Build the section on comfort and other conditions, and on needs that were not met."""
+    charts = []
+    for kind in kinds():
+        having = [level for level in levels(run) if power.has_devices(run, kind.kind, level)]
+        for level, column in product(having, kind.bands):
+            title = flexible.titled(kind, column)
+            title += f", {LEVELS[level]}" if len(having) > 1 else ""
+            note = "Every copy counts."
+            made = Chart.of(title, flexible.condition, run, kind.kind, column, level, note=note)
+            charts.append(made)
+    if flexible.power_needs(run):
+        note = "The energy of an interval as power over it. All copies."
+        charts.append(Chart.of("Needs that were not met", flexible.unmet, run, note=note))
+    table = unmet_table(run, when)
+    if not charts and table is None:
+        return None
+    texts = () if table else ("All needs were met.",)
+    return Section("Comfort and needs", texts, tuple(charts), (table,) if table else ())
 
 
 def tap_changers(run: Run, when: Clock) -> Section | None:
@@ -307,8 +342,9 @@ SECTIONS: tuple[SectionOf, ...] = (
     voltage,
     grid_maps,
     loadings,
+    flexible_demand,
+    needs,
     storage,
-    conditions,
     tap_changers,
     forecast,
     certificate,

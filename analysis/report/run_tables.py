@@ -8,6 +8,7 @@ from stackelgrid.analysis.results.axes import LEVELS, Clock, copies
 from stackelgrid.analysis.results.baseline import compared_with
 from stackelgrid.analysis.results.findings import violations, violations_by_view
 from stackelgrid.analysis.results.limits import has_network
+from stackelgrid.analysis.results.needs import amount_text, rounding, unmet_needs
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.registry import kinds
@@ -15,7 +16,7 @@ from stackelgrid.controllers.explanation import reasons, violations_text
 from stackelgrid.controllers.verdict import EXACT, FEASIBLE
 from stackelgrid.controllers.words import words
 
-_MOST_ROWS = 12
+_MOST_ROWS, _MOST_NEEDS = 12, 24
 _SYSTEM, _LEADERS = "cost of the system", "leaders, with their payments at the boundary"
 
 
@@ -152,6 +153,33 @@ def worst_table(run: Run, when: Clock) -> ReportTable | None:
         ("time", "grid", "plan", "beyond limits", "why"),
         tuple(shown),
         f"{left} more are in interval.parquet." if left else "",
+    )
+
+
+def unmet_table(run: Run, when: Clock) -> ReportTable | None:
+    """Build the table of the devices whose needs were not met, worst first; None without any."""
+    rows = []
+    for need in unmet_needs(run):
+        column = need.quantity.column
+        own = run.device[run.device["kind"] == need.kind.kind]
+        for _, mine in own.groupby(["grid", "element", "index"], sort=False):
+            amount = float(run.dt_h * mine[column].sum())
+            if amount > rounding(need.unit):
+                at = mine.iloc[int(mine[column].to_numpy().argmax())]
+                name = str(at["name"]) or f"{at['element']} {at['index']}"
+                text = (need.quantity.lacked, str(at["grid"]), f"{name} at bus {at['bus']}")
+                most = when.text(int(at["interval"]))
+                rows.append((amount, (*text, amount_text(amount, need.unit), most)))
+    if not rows:
+        return None
+    rows.sort(key=lambda row: -row[0])
+    left = len(rows) - _MOST_NEEDS
+    more = f" {left} more devices are in device.parquet." if left > 0 else ""
+    return ReportTable(
+        "Needs that were not met, by device",
+        ("need", "grid", "device", "amount", "most at"),
+        tuple(text for _, text in rows[:_MOST_NEEDS]),
+        f"Amounts are those of one copy.{more}",
     )
 
 

@@ -70,6 +70,14 @@ def root_of(run: RunRecord) -> GridInfo:
     return next(grid for grid in run.grids.values() if not grid.parent)
 
 
+def outer_feeders(run: RunRecord) -> list[str]:
+    """Return the feeders at the boundary of all feeders: below a transmission grid, or the root."""
+    root = root_of(run)
+    if root.level != "transmission":
+        return [root.name]
+    return [grid.name for grid in run.grids.values() if grid.parent == root.name]
+
+
 def grids_of(run: RunRecord, level: str) -> list[str]:
     """Grids of a level in the scenario's order."""
     return [grid.name for grid in run.grids.values() if grid.level == level]

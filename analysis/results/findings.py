@@ -10,6 +10,7 @@ import pandas as pd
 
 from stackelgrid.analysis.results.axes import Clock
 from stackelgrid.analysis.results.limits import bus_limits, has_network
+from stackelgrid.analysis.results.needs import unmet_needs
 from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.explanation import VIEWS, Row, View, Violated, violated
@@ -35,7 +36,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Findings:
-    """Counts of intervals by kind of finding, and the worst violation."""
+    """Counts of intervals by kind of finding, the worst violation, and needs that were not met."""
 
     planned: int
     done: int
@@ -49,6 +50,7 @@ class Findings:
     fallbacks: int
     recovered: int
     worst: Place | None
+    needs: tuple[str, ...] = ()
 
     @property
     def state(self) -> Literal["good", "warning", "bad"]:
@@ -79,6 +81,7 @@ def findings(run: RunRecord) -> Findings:
         fallbacks=_intervals(table, table["fallback"]),
         recovered=_intervals(table, _mended(table)),
         worst=_worst_place(run),
+        needs=tuple(need.text for need in unmet_needs(run)),
     )
 
 
@@ -104,7 +107,8 @@ def sentence(found: Findings, when: Clock) -> str:
     if found.recovered:
         parts.append(f"{found.recovered} after a recovery")
     cost = "not known" if np.isnan(found.cost_eur) else f"{found.cost_eur:,.0f} EUR"
-    text = f"{', '.join(parts)}; cost {cost}."
+    needs = f"; needs not met: {', '.join(found.needs)}" if found.needs else ""
+    text = f"{', '.join(parts)}{needs}; cost {cost}."
     beginning = _beginning(found)
     return beginning + text if beginning else text[0].upper() + text[1:]
 

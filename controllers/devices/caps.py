@@ -75,7 +75,8 @@ class PowerCaps(DeviceKind):
         Quantity("cap_held_mw", "MW", Role.PLAN | Role.SET_POINT | Role.OUTPUT,
                  "power that the operator holds back", attribute="cap_held_set_mw",
                  column="asked_mw", variable="cap_held",
-                 total="power of customers that the operator holds back"),
+                 total="power of customers that the operator holds back",
+                 lacked="held back at power caps"),
     )  # fmt: skip
     limits: ClassVar[Mapping[str, tuple[str, str]]] = {
         "cap_in_hours": ("cap of the customer's power", "MW"),

@@ -100,7 +100,12 @@ class DeviceKind(ABC):
     turn_down: ClassVar[int] = 0
     # variables whose consumption may be reduced, and the quantities of a plan that they give
     reducible: ClassVar[Mapping[str, str]] = {}
-    bands: ClassVar[tuple[str, ...]] = ()  # columns of the table `device` that plots show
+    # columns of the table `device`: those that plots show, the parts of `p_mw`, and the share of
+    # the interval in which a device can draw power
+    bands: ClassVar[tuple[str, ...]] = ()
+    parts: ClassVar[tuple[str, ...]] = ()
+    presence: ClassVar[str] = ""
+    uncontrolled: ClassVar[str] = ""  # what its consumers do without control, in words
     quantities: ClassVar[tuple[Quantity, ...]]
     cost_column: ClassVar[str] = ""  # column of the table `interval` with the cost in EUR
     cost_label: ClassVar[str] = ""  # of that cost, in plots

@@ -31,6 +31,7 @@ class Quantity:
     total: meaning of the column of the table `interval` with the sum over the devices; "" for none.
     over: value of a series over a step of several intervals.
     lacked: what consumers did not get, in words, for key figures; "" for other quantities.
+    between: columns of the table `device` with the lower and the upper limit that is wanted.
     """
 
     name: str
@@ -43,3 +44,4 @@ class Quantity:
     total: str = ""
     over: Over = Over.MEAN
     lacked: str = ""
+    between: tuple[str, ...] = ()

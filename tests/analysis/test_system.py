@@ -131,8 +131,9 @@ def test_key_figures_stand_beside_those_without_control(run):
     assert cells["system, EUR"] == ("435.80", "435.20", "+0.60 (+0.1%)")
     assert cells["highest voltage, p.u."] == ("1.0300", "1.0300", "0")
     assert gain(*figures_beside(run)) == (
-        "Against the same system without control (devices at rest, no trade) the system costs "
-        "35.60 EUR (8.2%) more and leaders pay 35.60 EUR (22.9%) more, corrected by stored energy."
+        "Against the same system without control (devices left to themselves, no trade) the "
+        "system costs 35.60 EUR (8.2%) more and leaders pay 35.60 EUR (22.9%) more, corrected by "
+        "stored energy."
     )
     assert {len(row) for row in table.rows} == {1, 4}
 

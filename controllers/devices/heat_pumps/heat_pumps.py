@@ -45,7 +45,8 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         Quantity("heat_pump_water_mw", "MW", Role.SERIES, "heat drawn as hot water"),
         Quantity("heat_pump_asked_mw", "MW", Role.OUTPUT, "set point", column="asked_mw"),
         Quantity("heat_pump_house_mw", "MW", _POWER, "power of the machine for the building",
-                 attribute="heat_pump_house_set_mw", variable="heat_pump_house"),
+                 attribute="heat_pump_house_set_mw", column="heating_mw",
+                 variable="heat_pump_house"),
         Quantity("heat_pump_store_mw", "MW", _POWER, "power of the machine for hot water",
                  attribute="heat_pump_store_set_mw", column="hot_water_mw",
                  variable="heat_pump_store"),
@@ -61,7 +62,11 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         Quantity("heat_pump_q_mvar", "MVAr", Role.PLAN | Role.OUTPUT, "reactive power",
                  column="q_mvar"),
         Quantity("heat_pump_room_c", "degC", _STATE, "room temperature at the end",
-                 column="room_c"),
+                 column="room_c", between=("room_min_c", "room_max_c")),
+        Quantity("heat_pump_low_c", "degC", Role.OUTPUT, "lower end of the comfort band",
+                 column="room_min_c"),
+        Quantity("heat_pump_high_c", "degC", Role.OUTPUT, "upper end of the comfort band",
+                 column="room_max_c"),
         Quantity("heat_pump_e_mwh", "MWh", _STATE, "heat in the store at the end of the interval",
                  column="e_mwh"),
         Quantity("heat_pump_stored_mwh", "MWh", Role.OUTPUT,
@@ -71,7 +76,7 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         Quantity("heat_pump_off_k", "K", Role.PLAN | Role.OUTPUT,
                  "distance of the room temperature from its comfort band", column="off_comfort_k",
                  total="distances of room temperatures from their comfort bands",
-                 lacked="rooms outside their comfort band"),
+                 lacked="outside the comfort bands of rooms"),
     )  # fmt: skip
     limits: ClassVar[Mapping[str, tuple[str, str]]] = {
         "heat_pump_machine": ("power of the machine", "MW"),
@@ -91,7 +96,9 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
     reducible: ClassVar[Mapping[str, str]] = {
         name: f"{name}_mw" for name in ("heat_pump_house", "heat_pump_store", "heat_pump_backup")
     }
-    bands: ClassVar[tuple[str, ...]] = ("room_c",)
+    bands: ClassVar[tuple[str, ...]] = ("room_c", "cop")
+    uncontrolled: ClassVar[str] = "hold the set temperatures of rooms, and full stores"
+    parts: ClassVar[tuple[str, ...]] = ("heating_mw", "hot_water_mw", "backup_mw", "boost_mw")
     chained: ClassVar[tuple[str, ...]] = ("heat_pump_content", "heat_pump_filled")
     prosumer: ClassVar[bool] = True
 
@@ -391,6 +398,8 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         return {
             "heat_pump_cop": series["heat_pump_cop"],
             "heat_pump_asked_mw": np.sum(list(asked.values()), axis=0),
+            "heat_pump_low_c": self.set_c - self.below_k,
+            "heat_pump_high_c": self.set_c + self.above_k,
             "heat_pump_stored_mwh": self.stored_mwh(done, series),
             **done,
         }

@@ -67,6 +67,7 @@ class Tasks(PlacedTasks, DeviceKind):
     turn_down: ClassVar[int] = 3
     reducible: ClassVar[Mapping[str, str]] = {"task_p": "task_p_mw"}
     chained: ClassVar[tuple[str, ...]] = ("task_left", "task_begun")
+    uncontrolled: ClassVar[str] = "run as they arrive"
     prosumer: ClassVar[bool] = True
 
     @property

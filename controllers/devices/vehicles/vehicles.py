@@ -40,10 +40,10 @@ class Vehicles(PlacedVehicles, DeviceKind):
                  "share of the interval at the charging point", column="connected"),
         Quantity("vehicle_driven_mwh", "MWh", Role.SERIES, "energy of trips that begin",
                  over=Over.SUM),
-        Quantity("vehicle_needed_mwh", "MWh", Role.SERIES, "energy wanted at a departure",
-                 over=Over.LARGEST),
-        Quantity("vehicle_required_mwh", "MWh", Role.SERIES, "least energy for later trips",
-                 over=Over.LAST),
+        Quantity("vehicle_needed_mwh", "MWh", Role.SERIES | Role.OUTPUT,
+                 "energy wanted at a departure", column="needed_mwh", over=Over.LARGEST),
+        Quantity("vehicle_required_mwh", "MWh", Role.SERIES | Role.OUTPUT,
+                 "least energy for later trips", column="required_mwh", over=Over.LAST),
         Quantity("vehicle_charge_mw", "MW", Role.PLAN, "planned charging power",
                  variable="vehicle_charge"),
         Quantity("vehicle_back_mw", "MW", Role.PLAN, "planned power fed back",
@@ -85,6 +85,8 @@ class Vehicles(PlacedVehicles, DeviceKind):
     turn_down: ClassVar[int] = 1
     reducible: ClassVar[Mapping[str, str]] = {"vehicle_charge": "vehicle_charge_mw"}
     chained: ClassVar[tuple[str, ...]] = ("vehicle_energy",)
+    presence: ClassVar[str] = "connected"
+    uncontrolled: ClassVar[str] = "charge at once up to full"
     prosumer: ClassVar[bool] = True
 
     @property
@@ -291,6 +293,8 @@ class Vehicles(PlacedVehicles, DeviceKind):
         )  # fmt: skip
         return {
             "vehicle_connected": connected,
+            "vehicle_needed_mwh": series["vehicle_needed_mwh"],
+            "vehicle_required_mwh": series["vehicle_required_mwh"],
             "vehicle_asked_mw": asked,
             "vehicle_limit_mw": connected * self.p_max_mw,
             "vehicle_p_mw": power,
