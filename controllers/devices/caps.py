@@ -100,7 +100,7 @@ class PowerCaps(DeviceKind):
 
     @classmethod
     def claims(cls, elements: "NetElements") -> Mapping[str, Bools]:
-        return {"load": np.isfinite(elements.values(elements.net.load, "cap_mw", np.nan))}
+        return {"load": elements.filled("load", "cap_mw", "cap_from_h", "held_back_eur_per_mwh")}
 
     @classmethod
     def place(cls, placing: "Placing") -> tuple[()]:
@@ -119,7 +119,7 @@ class PowerCaps(DeviceKind):
 
     @classmethod
     def read(cls, elements: "NetElements") -> Self:
-        """Read the loads with a column `cap_mw`; without a price their hours count."""
+        """Read the loads with a value in `cap_mw`, and hours or a price."""
         frame, values = elements.of(cls, "load"), elements.values
         cap, price = values(frame, "cap_mw", np.nan), values(frame, "held_back_eur_per_mwh", np.nan)
         first, last = values(frame, "cap_from_h", np.nan), values(frame, "cap_to_h", np.nan)
@@ -128,6 +128,10 @@ class PowerCaps(DeviceKind):
             (cap > 0.0, "cap_mw > 0"),
             (~(price < 0.0), "held_back_eur_per_mwh >= 0"),
             (hours | ~np.isnan(price), "0 <= cap_from_h, cap_to_h < 24, or held_back_eur_per_mwh"),
+            (
+                np.isnan(price) | (np.isnan(first) & np.isnan(last)),
+                "either cap_from_h, cap_to_h or held_back_eur_per_mwh",
+            ),
         ):
             elements.refuse(frame, "load", good, f"is a power cap and needs {accepted}")
         elements.refuse_power(frame, "load", cls.label)

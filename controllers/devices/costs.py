@@ -13,7 +13,7 @@ _COEFFICIENTS = ("cp0_eur", "cp1_eur_per_mw", "cp2_eur_per_mw2")
 _NO_USE = {
     "sgen": "photovoltaics have no cost; curtailment_eur_per_mwh of the scenario is accepted",
     "storage": "storages have no cost here; a column wear_eur_per_mwh is accepted",
-    "load": "loads that are shed at a price have no model here",
+    "load": "loads that are shed at a price are loads of their own (column shed_percent)",
 }
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pandapower.auxiliary import pandapowerNet
 
-from stackelgrid.controllers.devices.costs import ElementCosts
 from stackelgrid.controllers.devices.elements import NetElements
 from stackelgrid.controllers.devices.kind import Arrays, DeviceKind
 from stackelgrid.controllers.devices.quantities import Role
@@ -121,8 +120,14 @@ def read_devices(
     Raises NetworkError for dispatched elements without limits or cost, empty limits, costs that
     are not convex or belong to no dispatched element, or an unknown phase.
     """
-    costs = ElementCosts(net, name, cost_factor)
-    elements = NetElements(net, name, slack_is_unit, costs, claimants())
+    elements = NetElements(net, name, slack_is_unit, cost_factor, claimants())
+    costs = elements.costs
     devices = Devices(tuple(kind.read(elements) for kind in kinds()))
     costs.refuse_unused({"ext_grid"})
     return devices
+
+
+def plain_loads(net: pandapowerNet, name: str) -> list[int]:
+    """Return the indices of the loads of a net that are no devices."""
+    elements = NetElements(net, name, False, 1.0, claimants())
+    return [int(i) for i in elements.unclaimed("load").index]

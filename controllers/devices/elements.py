@@ -1,6 +1,8 @@
 """Reader of the elements of a pandapower net for kinds of devices."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -21,7 +23,7 @@ class NetElements:
     grid: name of the grid, for messages.
     slack_is_unit: whether the ext_grid is a generator (a transmission network) or the boundary to
         the grid above (a feeder).
-    costs: costs of generation by element.
+    cost_factor: factor of the costs of generation.
     kinds: kinds that claim elements; the first one to claim an element has it.
     """
 
@@ -30,10 +32,11 @@ class NetElements:
         net: pandapowerNet,
         grid: str,
         slack_is_unit: bool,
-        costs: ElementCosts,
+        cost_factor: float,
         kinds: Iterable[type[DeviceKind]],
     ) -> None:
-        self.net, self.grid, self.slack_is_unit, self.costs = net, grid, slack_is_unit, costs
+        self.net, self.grid, self.slack_is_unit = net, grid, slack_is_unit
+        self._cost_factor = cost_factor
         self._claims: dict[type[DeviceKind], Mapping[str, Bools]] = {}
         taken: dict[str, Bools] = {}
         for kind in kinds:
@@ -43,6 +46,11 @@ class NetElements:
                 mine[table], taken[table] = mask & ~before, mask | before
             self._claims[kind] = mine
         self._taken = taken
+
+    @cached_property
+    def costs(self) -> ElementCosts:
+        """Costs of generation by element; raises NetworkError for costs that are not accepted."""
+        return ElementCosts(self.net, self.grid, self._cost_factor)
 
     def of(self, kind: type[DeviceKind], table: str) -> pd.DataFrame:
         """Return the elements of a table that are devices of a kind."""
@@ -82,6 +90,16 @@ class NetElements:
         values = frame[column].to_numpy(dtype=float)
         return np.where(np.isnan(values), missing, values)
 
+    def filled(self, table: str, *columns: str) -> Bools:
+        """Return which elements of a table have a number or text in one of some columns."""
+        frame: pd.DataFrame = self.net[table]
+        found = np.zeros(len(frame), dtype=bool)
+        for column in columns:
+            if column in frame:
+                cells = frame[column]
+                found |= (cells.notna() & (cells != "")).to_numpy(dtype=bool)
+        return found
+
     def choices(
         self, frame: pd.DataFrame, table: str, column: str, accepted: Sequence[str]
     ) -> "np.typing.NDArray[np.object_]":
@@ -95,7 +113,7 @@ class NetElements:
             [accepted[0] if pd.isna(v) or not v else v for v in frame[column]], object
         )
         good = np.isin(values, accepted)
-        self.refuse(frame, table, good, f"has another {column}; accepted: {', '.join(accepted)}")
+        self.refuse(frame, table, good, f"needs {column} {' or '.join(accepted)}")
         return values
 
     @classmethod
@@ -126,15 +144,30 @@ class NetElements:
         self.refuse(frame, table, contain, f"needs min_q_mvar <= 0 <= max_q_mvar: {none}")
 
     def refuse_power(self, frame: pd.DataFrame, table: str, label: str) -> None:
-        """Raise NetworkError for elements with a power, of kinds whose power is decided."""
+        """Raise NetworkError for elements with a power or scaling, of kinds that decide it."""
         own = self.values(frame, "p_mw", 0.0), self.values(frame, "q_mvar", 0.0)
         zero = (own[0] == 0.0) & (own[1] == 0.0)
         self.refuse(frame, table, zero, f"needs p_mw = q_mvar = 0: the power of {label} is decided")
+        alone = self.scaling(frame) == 1.0
+        self.refuse(frame, table, alone, f"needs scaling = 1: the power of {label} is decided")
 
     def refuse(self, frame: pd.DataFrame, table: str, good: Bools, text: str) -> None:
-        """Raise NetworkError that names the elements which are not good."""
+        """Raise NetworkError that names the elements which are not good.
+
+        Of the columns that `text` names it adds the values of the first one.
+        """
         if not good.all():
-            raise NetworkError(f"{named(self.grid, table, frame.index[~good])} {text}")
+            first = frame.loc[~good].iloc[0]
+            held = [c for c in re.findall(r"\w+", text) if c in frame and c != "bus"]
+            values = ", ".join(f"{column} = {_shown(first[column])}" for column in held)
+            found = f"; found {values}" if values else ""
+            raise NetworkError(f"{named(self.grid, table, frame.index[~good])} {text}{found}")
+
+
+def _shown(value: object) -> str:
+    """Return the value of a cell as text."""
+    empty = value is None or (isinstance(value, float) and np.isnan(value))
+    return "nothing" if empty else f"{value:g}" if isinstance(value, float) else repr(value)
 
 
 def controllable(frame: pd.DataFrame, table: str) -> Bools:

@@ -92,7 +92,7 @@ class SheddableLoads(DeviceKind):
 
     @classmethod
     def claims(cls, elements: "NetElements") -> Mapping[str, Bools]:
-        return {"load": np.isfinite(elements.values(elements.net.load, "shed_percent", np.nan))}
+        return {"load": elements.filled("load", "shed_percent", "shed_eur_per_mwh")}
 
     @classmethod
     def place(cls, placing: "Placing") -> tuple[()]:
@@ -123,7 +123,7 @@ class SheddableLoads(DeviceKind):
         for good, accepted in (
             ((percent > 0.0) & (percent <= 100.0), "0 < shed_percent <= 100"),
             (price >= 0.0, "shed_eur_per_mwh >= 0"),
-            (together <= 100.0, "at most 100 % at its bus, together with the others there"),
+            (together <= 100.0, "shed_percent of at most 100 together with the others at its bus"),
             (at_load.any(axis=1), "another load at its bus, whose demand it reduces"),
         ):
             elements.refuse(frame, "load", good, f"is a sheddable load and needs {accepted}")

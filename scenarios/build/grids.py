@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pandapower.auxiliary import pandapowerNet
 
+from stackelgrid.controllers.devices.devices import plain_loads
 from stackelgrid.controllers.devices.placement import Placed
 from stackelgrid.controllers.networks.cases import available_cases, load_case
 from stackelgrid.controllers.networks.checks import check_net
@@ -123,14 +124,16 @@ def _connect(
 
 
 def _scale_loads(net: pandapowerNet, section: GridSection, record: NetRecord) -> None:
-    if not len(net.load):
+    at = plain_loads(net, section.name)
+    if not at:
         return
+    loads = net.load.loc[at]
     if section.loads.equal:
         for column in ("p_mw", "q_mvar"):
-            mean = net.load[column].sum() / len(net.load)
-            replace_values(net, record, "load", column, mean, "loads.equal")
-    scaling = net.load["scaling"].fillna(1.0) * section.loads.scale
-    replace_values(net, record, "load", "scaling", scaling, "loads.scale")
+            mean = loads[column].sum() / len(at)
+            replace_values(net, record, "load", column, mean, "loads.equal", at)
+    scaling = loads["scaling"].fillna(1.0) * section.loads.scale
+    replace_values(net, record, "load", "scaling", scaling, "loads.scale", at)
 
 
 def _replace_loads(

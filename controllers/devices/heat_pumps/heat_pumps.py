@@ -156,12 +156,11 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
 
     @classmethod
     def claims(cls, elements: "NetElements") -> Mapping[str, Bools]:
-        power = elements.values(elements.net.load, "heat_pump_mw", np.nan)
-        return {"load": np.isfinite(power)}
+        return {"load": elements.filled("load", "heat_pump_mw", "loss_mw_per_k", "heat_source")}
 
     @classmethod
     def read(cls, elements: "NetElements") -> Self:
-        """Read the loads with a column `heat_pump_mw`, the electric power of the machine."""
+        """Read the loads with a value in `heat_pump_mw`, the electric power of the machine."""
         frame = elements.of(cls, "load")
         found = {
             name: elements.values(frame, name, missing)
@@ -196,6 +195,8 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
             ((found["set_c"] >= 5.0) & (found["set_c"] <= 35.0), "5 <= set_c <= 35"),
             ((found["coldest_c"] >= -50.0) & (found["coldest_c"] <= 15.0),
              "-50 <= coldest_c <= 15"),
+            (found["coldest_c"] < found["set_c"], "coldest_c below set_c"),
+            (found["comfort_eur_per_k_h"] >= 0.0, "comfort_eur_per_k_h >= 0"),
         )  # fmt: skip
         for good, accepted in checks:
             elements.refuse(frame, "load", good, f"is a heat pump and needs {accepted}")

@@ -102,7 +102,7 @@ class Tasks(PlacedTasks, DeviceKind):
 
     @classmethod
     def claims(cls, elements: "NetElements") -> Mapping[str, Bools]:
-        return {"load": np.isfinite(elements.values(elements.net.load, "task_mwh", np.nan))}
+        return {"load": elements.filled("load", "task_mwh", "task_mw")}
 
     @classmethod
     def read(cls, elements: "NetElements") -> Self:
@@ -111,12 +111,17 @@ class Tasks(PlacedTasks, DeviceKind):
         power, energy = values(frame, "task_mw", np.nan), values(frame, "task_mwh", np.nan)
         first, last = values(frame, "task_from_h", 0.0), values(frame, "task_to_h", 0.0)
         length = np.where(first == last, 24.0, (last - first) % 24.0)
+        whole = values(frame, "task_whole", 0.0)
+        price = values(frame, "unserved_eur_per_mwh", UNSERVED_EUR_PER_MWH)
         checks = (
             (power > 0.0, "task_mw > 0"),
             (energy > 0.0, "task_mwh > 0"),
             ((first >= 0.0) & (first < 24.0) & (last >= 0.0) & (last < 24.0),
              "0 <= task_from_h, task_to_h < 24"),
-            (energy <= length * power * (1.0 + 1e-9), "task_mwh that fits in its window"),
+            (energy <= length * power * (1.0 + 1e-9), "task_mwh that fits in the hours "
+             "from task_from_h to task_to_h at task_mw"),
+            ((whole == 0.0) | (whole == 1.0), "task_whole 0 (in parts) or 1 (one run)"),
+            (price >= 0.0, "unserved_eur_per_mwh >= 0"),
         )  # fmt: skip
         for good, accepted in checks:
             elements.refuse(frame, "load", good, f"is a shiftable load and needs {accepted}")
@@ -127,10 +132,10 @@ class Tasks(PlacedTasks, DeviceKind):
             bus=frame.bus.to_numpy(dtype=np.int64),
             p_max_mw=power,
             e_mwh=energy,
-            whole=values(frame, "task_whole", 0.0) > 0.0,
+            whole=whole > 0.0,
             from_h=first,
             to_h=last,
-            unserved_eur_per_mwh=values(frame, "unserved_eur_per_mwh", UNSERVED_EUR_PER_MWH),
+            unserved_eur_per_mwh=price,
             phase=elements.phases(frame, "load"),
         )
 

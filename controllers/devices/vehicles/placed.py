@@ -3,14 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from stackelgrid.controllers.devices.placement import Phase, Placed, Placement
 from stackelgrid.controllers.devices.vehicles.data import VehicleData
-from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.arrays import Bools, Floats
 from stackelgrid.profiles.section import Efficiency, NonNegative, Positive, Section, Share
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from stackelgrid.controllers.devices.placement import Placing, SeriesMaker
     from stackelgrid.profiles.forecast_predictors import Predictor
 
@@ -18,6 +21,14 @@ VEHICLE = "vehicle"
 """Type of a storage of pandapower that is one."""
 UNMET_EUR_PER_MWH = 700.0
 """Price of energy that is missing at a departure: charging on the road."""
+
+
+def are_vehicles(storages: "pd.DataFrame") -> Bools:
+    """Return which storages of a net are vehicles; those that are not controllable are none."""
+    from stackelgrid.controllers.devices.elements import controllable
+
+    types = [isinstance(v, str) and v.casefold() == VEHICLE for v in storages["type"]]
+    return np.array(types, dtype=bool) & controllable(storages, "storage")
 
 
 class VehicleSection(Placement):
@@ -82,7 +93,7 @@ class PlacedVehicles(VehicleData):
     def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
         """Add storages of type vehicle."""
         placed: list[Placed] = []
-        first = int((placing.net.storage["type"] == VEHICLE).sum())
+        first = int(are_vehicles(placing.net.storage).sum())
         for k, own in enumerate(placing.sections("vehicles")):
             key = f"vehicles.{k}"
             buses = placing.buses(own, key)

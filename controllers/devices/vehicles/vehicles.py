@@ -13,6 +13,7 @@ from stackelgrid.controllers.devices.vehicles.placed import (
     UNMET_EUR_PER_MWH,
     VEHICLE,
     PlacedVehicles,
+    are_vehicles,
 )
 from stackelgrid.profiles.arrays import Bools, Floats
 from stackelgrid.profiles.time_axis import Over
@@ -126,7 +127,7 @@ class Vehicles(PlacedVehicles, DeviceKind):
 
     @classmethod
     def claims(cls, elements: "NetElements") -> Mapping[str, Bools]:
-        return {"storage": np.array(elements.net.storage["type"] == VEHICLE, dtype=bool)}
+        return {"storage": are_vehicles(elements.net.storage)}
 
     @classmethod
     def read(cls, elements: "NetElements") -> Self:
@@ -138,6 +139,9 @@ class Vehicles(PlacedVehicles, DeviceKind):
         charge = values(frame, "efficiency_charge", 1.0)
         discharge = values(frame, "efficiency_discharge", 1.0)
         reserve = values(frame, "reserve_mwh", 0.0)
+        unmet = values(frame, "unmet_eur_per_mwh", UNMET_EUR_PER_MWH)
+        wear = values(frame, "wear_eur_per_mwh", 0.0)
+        consumption = values(frame, "kwh_per_km", 0.17)
         checks = (
             (np.isfinite(power) & (power > 0.0), "max_p_mw > 0"),
             (np.isfinite(back) & (back >= 0.0), "min_p_mw <= 0 (feeding back)"),
@@ -148,7 +152,9 @@ class Vehicles(PlacedVehicles, DeviceKind):
             ((reserve >= 0.0) & (reserve <= full), "0 <= reserve_mwh <= max_e_mwh"),
             ((charge > 0.0) & (charge <= 1.0), "0 < efficiency_charge <= 1"),
             ((discharge > 0.0) & (discharge <= 1.0), "0 < efficiency_discharge <= 1"),
-            (values(frame, "kwh_per_km", 0.17) >= 0.0, "kwh_per_km >= 0"),
+            ((consumption >= 0.0) & (consumption <= 5.0), "0 <= kwh_per_km <= 5"),
+            (unmet >= 0.0, "unmet_eur_per_mwh >= 0"),
+            (wear >= 0.0, "wear_eur_per_mwh >= 0"),
             (elements.scaling(frame) == 1.0, "scaling = 1"),
         )
         for good, accepted in checks:
@@ -166,9 +172,9 @@ class Vehicles(PlacedVehicles, DeviceKind):
             efficiency_charge=charge,
             efficiency_discharge=discharge,
             reserve_mwh=reserve,
-            unmet_eur_per_mwh=values(frame, "unmet_eur_per_mwh", UNMET_EUR_PER_MWH),
-            wear_eur_per_mwh=values(frame, "wear_eur_per_mwh", 0.0),
-            kwh_per_km=values(frame, "kwh_per_km", 0.17),
+            unmet_eur_per_mwh=unmet,
+            wear_eur_per_mwh=wear,
+            kwh_per_km=consumption,
             phase=elements.phases(frame, "storage"),
         )
 
