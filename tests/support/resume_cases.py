@@ -44,9 +44,12 @@ _CENTRAL = {
     "every_second": ("streets", ["controller=uncoordinated", "horizon.resolve_every=2"]),
     "day_ahead": ("streets", ["controller=top_down", "horizon.mode=day_ahead",
                               "time.intervals=4"]),
+    "homes": ("homes", []),
+    "winter_streets": ("winter_streets", ["controller=bottom_up"]),
 }  # fmt: skip
 _BY_MESSAGES = {"lossy": ("streets", _QUICK_LINKS), "busy": ("streets", _BUSY),
-                "three_levels_by_messages": ("levels", _BUSY)}  # fmt: skip
+                "three_levels_by_messages": ("levels", _BUSY),
+                "homes_by_messages": ("winter_streets", _QUICK_LINKS)}  # fmt: skip
 CASES = (*_CENTRAL, *_BY_MESSAGES, "three_levels")
 
 

@@ -51,7 +51,7 @@ def assert_same_run(whole, resumed):
     assert not (resumed / "state.bin").exists()
 
 
-KILLED = {"trade": 3, "lossy": 4, "three_levels": 3}
+KILLED = {"trade": 3, "lossy": 4, "three_levels": 3, "homes": 3}
 
 
 def whole_and_begun(case, folder, texts, village_json, intervals):
@@ -78,7 +78,7 @@ def check_resumed(whole, again, at):
     assert len(solved) == len(set(solved)) > 0
 
 
-@pytest.mark.parametrize("case", ["top_down", "every_second", "day_ahead", "busy"])
+@pytest.mark.parametrize("case", ["top_down", "every_second", "day_ahead", "busy", "homes"])
 def test_resumed_after_one_interval(case, tmp_path, texts, village_json):
     whole, begun = whole_and_begun(case, tmp_path, texts, village_json, intervals=2)
     check_resumed(whole, begun[0], 1)
