@@ -11,6 +11,7 @@ from stackelgrid.analysis.exactness.analysis import conditions_table
 from stackelgrid.analysis.exactness.tables import SCHEMAS as SWEEP_SCHEMAS
 from stackelgrid.analysis.study_columns import COMPARE_TABLES, ENSEMBLE_TABLES, SWEEP_TABLES
 from stackelgrid.controllers.devices.registry import SHIPPED
+from stackelgrid.controllers.networks.net_columns_declared import DECLARED as NET_COLUMNS
 from stackelgrid.controllers.schemes.registry import SCHEMES
 from stackelgrid.scenarios.schema.scenario import Scenario
 from stackelgrid.simulators.results.grid_tables import NETWORK
@@ -83,12 +84,24 @@ def test_a_changed_page_is_noticed(tmp_path):
 def test_every_shipped_kind_and_scheme_has_its_place_among_the_components():
     for kind in SHIPPED:
         text = (DOCS / "components" / f"{kind.kind}.md").read_text(encoding="utf-8")
-        for part in (f"quantities: {kind.kind}", *(f"keys: {key}" for key in kind.sections)):
+        keys = (*kind.sections, *(f"deviations.{key}" for key in kind.deviations))
+        for part in (f"quantities: {kind.kind}", *(f"keys: {key}" for key in keys)):
             assert text.count(f"<!-- {part} -->") == 1
     listed = re.findall(
         r"^\| `(\w+)` \|", (DOCS / "components/schemes.md").read_text(encoding="utf-8"), re.M
     )
     assert set(listed) == {*SCHEMES, "controller", "pricing", "coordination"}
+
+
+def test_columns_that_make_an_element_a_device_are_on_the_page_of_its_kind():
+    """Pages of kinds list the columns of a net that are not pandapower's."""
+    own = [c for c in NET_COLUMNS if c.reason.startswith("columns of this project: ")]
+    assert len(own) >= 30
+    pages = [
+        (DOCS / "components" / f"{kind.kind}.md").read_text(encoding="utf-8") for kind in SHIPPED
+    ]
+    missing = [c.column for c in own if not any(f"`{c.column}`" in page for page in pages)]
+    assert missing == []
 
 
 def test_every_table_is_on_a_page():
