@@ -150,7 +150,7 @@ def test_without_a_plan_vehicles_charge_at_once():
 def test_a_charging_point_gives_nothing_below_its_least_power():
     member = replace(vehicles(count=2), p_least_mw=np.full(2, 0.2))
     row = {"vehicle_connected": np.ones(2), "vehicle_driven_mwh": np.zeros(2),
-           "vehicle_needed_mwh": np.zeros(2)}  # fmt: skip
+           "vehicle_needed_mwh": np.zeros(2), "vehicle_required_mwh": np.zeros(2)}  # fmt: skip
     asked = {"vehicle_p_mw": np.array([0.1, 0.25])}
     done = member.deliver(asked, row, {"vehicle_e_mwh": np.full(2, 0.5)}, 1.0)
     np.testing.assert_allclose(done["vehicle_p_mw"], [0.0, 0.25])
