@@ -310,3 +310,50 @@ def test_times_of_stays_are_local(base):
     assert home[hours == 3].mean() > 0.9
     assert home[hours == 12].mean() < 0.4
     assert home.shape == (LENGTH, 10)
+
+
+def test_validate_describes_temperature_and_vehicles(command, write_scenario):
+    def change(data):
+        homes(data)
+        data["forecast"] = {"model": "autoregressive", **WARMER, "level": 2.0}
+        data["deviations"] = {**LATE, "temperature": {"std_k": 1.0, "bias_k": -0.5}, "level": 2.0}
+
+    lines = command("validate", write_scenario(change=change)).stdout.splitlines()
+    told, real = (next(x for x in lines if x.startswith(k)) for k in ("forecast: ", "deviations: "))
+    assert told.endswith("price without error; temperature 6 K at 6 h (phi 0.9)")
+    assert real.endswith(
+        "temperature 2 K at 24 h (phi 0.97), bias -1 K; vehicles late_h 2, skipped 0.2 (times 2)"
+    )
+
+
+def test_a_run_delivers_what_happens_and_plans_what_is_expected(run_of, write_scenario):
+    """Five intervals from 15:00 on, when vehicles come home, some later than planned."""
+    steps = 3
+
+    def change(data):
+        homes(data)
+        data["time"].update(start="2025-01-14T15:00:00", intervals=5)
+        data["horizon"] = {"steps": [{"count": steps, "minutes": 60}]}
+        data["forecast"], data["deviations"] = {"model": "autoregressive"}, LATE
+
+    def planned(data):
+        change(data)
+        del data["deviations"]
+
+    path = write_scenario(change=change)
+    run = run_of(path)
+    profile = build_scenario(load_scenario(str(write_scenario(change=planned))))
+    planned_home = profile.series["mv1"].devices["vehicle_connected"]
+    device = run.tables["device"].query("kind == 'vehicle'")
+    home = device.pivot_table(index="interval", columns="index", values="connected").to_numpy()
+    power = device.pivot_table(index="interval", columns="index", values="p_mw").to_numpy()
+    assert (power <= 0.011 * home + 1e-9).all()
+    plan = run.tables["schedule"].query("element == 'storage' and step == 0")
+    plan = plan[plan["index"].isin(device["index"].unique())]
+    first = plan.pivot_table(index="interval", columns="index", values="p_mw").to_numpy()
+    missed = (planned_home[:5] >= 0.5) & (home < 0.5)
+    known = np.vstack([np.zeros((1, missed.shape[1]), bool), missed[:-1]])
+    assert (missed & known).any()
+    assert np.abs(first[missed & known]).max(initial=0.0) < 1e-9
+    assert first[missed & ~known].max() > 0.0  # it was expected at home
+    assert (home != planned_home[:5]).any()
