@@ -107,7 +107,11 @@ def pv_per_kwp(
 
 
 def pv_systems(
-    site: Site, modules: Sequence[Module], axis: TimeAxis, clear_sky_index: Floats | None
+    site: Site,
+    modules: Sequence[Module],
+    axis: TimeAxis,
+    clear_sky_index: Floats | None,
+    outdoor_c: Floats | None = None,
 ) -> Floats:
     """Return the AC feed-in of several systems at one site in kW per kWp, shape (n, systems).
 
@@ -115,6 +119,7 @@ def pv_systems(
     modules: data of each system.
     axis: time axis of n steps.
     clear_sky_index: index (n, systems) or (n, 1) in [0.05, 1.1]; None: a clear sky.
+    outdoor_c: temperature of the air (n,) in degrees Celsius; None: that of the site.
 
     Each value is taken at the middle of its step; it is never negative and exactly 0 while the sun
     is below the horizon. Raises ProfileError without modules and for an index of another shape or
@@ -137,7 +142,8 @@ def pv_systems(
         dni_extra=sky.dni_extra,
         model="haydavies",
     )["poa_global"]
-    cell_c = pvlib.temperature.faiman(plane, site.ambient_c, site.wind_m_per_s)
+    air_c = site.ambient_c if outdoor_c is None else outdoor_c[:, None]
+    cell_c = pvlib.temperature.faiman(plane, air_c, site.wind_m_per_s)
     dc = pvlib.pvsystem.pvwatts_dc(
         plane, cell_c, 1.0, _row([module.temperature_coefficient for module in modules])
     )
@@ -156,6 +162,7 @@ def pv_fleet(
     rng: np.random.Generator,
     *,
     cloud_rng: np.random.Generator | None = None,
+    outdoor_c: Floats | None = None,
     tilt_sigma_degree: float = 8.0,
     azimuth_sigma_degree: float = 30.0,
 ) -> Floats:
@@ -171,6 +178,7 @@ def pv_fleet(
     rng: every roof draws from its own child, so the first ones stay the same when `count` or the
         axis grows.
     cloud_rng: source of the local clouds instead: the same roofs on another day.
+    outdoor_c: temperature of the air (n,) in degrees Celsius; None: that of the site.
     tilt_sigma_degree, azimuth_sigma_degree: standard deviations of the normal scatter of the
         orientation; tilts are clipped to [0, 90].
 
@@ -196,7 +204,7 @@ def pv_fleet(
         )
     passing = children if cloud_rng is None else cloud_rng.spawn(count)
     index = local_clear_sky_index(axis, regional_index, clouds, passing)
-    return pv_systems(site, modules, axis, index)
+    return pv_systems(site, modules, axis, index, outdoor_c)
 
 
 def south_window(site: Site, axis: TimeAxis, clear_sky_index: Floats) -> Floats:

@@ -121,7 +121,7 @@ class Sunlit:
                 per_kw = pv_fleet(
                     maker.site, maker.axis, part.count, Module(plane.tilt_degree, azimuth),
                     clouds, regional, maker.generator("sky", part.key),
-                    cloud_rng=maker.variation("sky", part.key),
+                    cloud_rng=maker.variation("sky", part.key), outdoor_c=maker.temperature,
                 )  # fmt: skip
             available[:, at] = per_kw * rated[at]
         return available

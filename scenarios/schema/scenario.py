@@ -47,7 +47,7 @@ class SiteSection(Section):
     altitude_m: Annotated[float, Field(ge=-500.0, le=9000.0)] = 0.0
     """Height above the sea."""
     ambient_c: Annotated[float, Field(ge=-60.0, le=60.0)] = 15.0
-    """Temperature of the air, for PV modules."""
+    """Temperature of the air where `weather.temperature` states none."""
 
 
 class TemperatureSection(Section):

@@ -190,3 +190,16 @@ def test_150_systems_over_two_days_take_less_than_a_second():
 def test_bad_input_is_refused_by_name_and_value(build, message):
     with pytest.raises(ProfileError, match=message):
         build()
+
+
+def test_cold_air_raises_the_feed_in_by_the_temperature_coefficient():
+    axis = axis_of()
+    warm, cold = (
+        pv_systems(SITE, [SOUTH], axis, None, np.full(axis.length, celsius))[:, 0]
+        for celsius in (SITE.ambient_c, SITE.ambient_c - 20.0)
+    )
+    np.testing.assert_array_equal(warm, pv_systems(SITE, [SOUTH], axis, None)[:, 0])
+    noon = int(np.argmax(warm))
+    # a cell is as much colder as the air; the inverter's efficiency hardly changes with its load
+    gain = cold[noon] / warm[noon] - 1.0
+    assert gain == pytest.approx(-20.0 * SOUTH.temperature_coefficient, rel=0.15)
