@@ -129,7 +129,7 @@ def condition(run: Run, kind: str, column: str, level: str) -> go.Figure:
     values, weights = wide(run, rows, column, key, when)
     quantity = _quantity(own, column)
     unit = "" if quantity.unit == "1" else style.UNIT_TEXTS.get(quantity.unit, quantity.unit)
-    title = f"{quantity.meaning} in {unit}" if unit else quantity.meaning
+    title = _short(quantity.meaning) + (f" in {unit}" if unit else "")
     digits = 1 if unit else 2
     figure = band_figure(when, values, weights, own.colour, title, unit, digits, own.label)
     for name in quantity.between:
@@ -143,7 +143,7 @@ def condition(run: Run, kind: str, column: str, level: str) -> go.Figure:
 
 def titled(own: type[DeviceKind], column: str) -> str:
     """Return the label of a kind and the meaning of a column as a title."""
-    meaning = column if column == own.presence else _meaning(own, column)
+    meaning = column if column == own.presence else _short(_meaning(own, column))
     return f"{own.label[0].upper()}{own.label[1:]}: {meaning}"
 
 
@@ -176,6 +176,10 @@ def total(run: Run, kind: str, column: str, when: Clock) -> Floats:
 
 def _quantity(own: type[DeviceKind], column: str) -> Quantity:
     return next(q for q in own.quantities if q.column == column)
+
+
+def _short(meaning: str) -> str:
+    return meaning.removesuffix(" of the interval").removesuffix(" at the end")
 
 
 def _meaning(own: type[DeviceKind], column: str) -> str:

@@ -242,8 +242,8 @@ def flexible_demand(run: Run, when: Clock) -> Section | None:
             note = "Those that are there for a part of an interval count by that part. All copies."
             charts.append(Chart.of(title, flexible.presence, run, kind, note=note))
         if flexible.has_energy(run, kind):
-            title = flexible.titled(own, "e_mwh")
-            charts.append(Chart.of(title, flexible.energy, run, kind, note=_ALL_COPIES))
+            title, note = flexible.titled(own, "e_mwh"), "At the end of each interval, all copies."
+            charts.append(Chart.of(title, flexible.energy, run, kind, note=note))
     return Section("Flexible demand", _uncontrolled(run), tuple(charts)) if charts else None
 
 

@@ -12,15 +12,22 @@ import pandas as pd
 from stackelgrid.analysis.results.files import run_summary
 from stackelgrid.analysis.results.record import BASELINE
 from stackelgrid.analysis.view.growing import GrowingTable
+from stackelgrid.controllers.devices.registry import kinds
+from stackelgrid.simulators.results.device_tables import planned_columns
 
 # columns of the baseline that series show
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "bus": ("interval", "grid", "bus", "vm_pu", "p_mw"),
     "branch": ("interval", "grid", "element", "index", "loading_percent", "i_ka"),
-    "device": ("interval", "grid", "element", "index", "p_mw", "e_mwh", "soc_percent"),
+    "device": (
+        "interval", "grid", "element", "index", "p_mw", "e_mwh", "soc_percent",
+        *(column for kind in kinds() for column in kind.bands),
+    ),
     "interval": ("interval", "grid", "p_import_mw", "lower_p_mw", "min_vm_pu", "max_vm_pu"),
-}
-_STEP = ["interval", "grid", "step", "dt_h", "element", "index", "p_mw", "e_mwh"]
+}  # fmt: skip
+# planned quantities, by device and step
+PLANNED = ("p_mw", "e_mwh", *(column.name for column in planned_columns()))
+_STEP = ["interval", "grid", "step", "dt_h", "element", "index", *PLANNED]
 _PLANS_KEPT = 4  # decisions of which all plans are kept
 
 
@@ -64,8 +71,8 @@ class Plans:
         grid: name of the grid.
         start: start of that interval.
 
-        Columns are element, index, start and end of the step, p_mw and e_mwh. Steps that are over
-        are left out, so that a held plan begins at the interval.
+        Columns are element, index, start and end of the step, and PLANNED. Steps that are over are
+        left out, so that a held plan begins at the interval.
         """
         decided = 0 if self._once else interval - interval % self._every
         made = self._made(decided)

@@ -1,12 +1,17 @@
 """Series of one element over the run: reality, the plan, and the run without control."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from stackelgrid.analysis import style
+from stackelgrid.analysis.results.needs import lacked_quantities
+from stackelgrid.analysis.view.beside import PLANNED
 from stackelgrid.analysis.view.data import LiveRun
-from stackelgrid.analysis.view.source import Ahead, Element, Source, scaled, summed
+from stackelgrid.analysis.view.source import Ahead, Element, Rows, Source, scaled, summed
+from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.registry import kind_named, kinds
 from stackelgrid.profiles.arrays import Floats
 
@@ -180,8 +185,11 @@ def _device(source: Source) -> tuple[str, tuple[Panel, ...]]:
     p, q, asked, p_rest = rows("p_mw"), rows("q_mvar"), rows("asked_mw"), rest("p_mw")
     scale, prefix = _scale(p, q, asked, p_rest)
     kind = kind_named(element.kind)
-    sign = "charging is positive" if kind.filling("e_mwh") else "consumption"
+    sign = "charging is positive" if element.element == "storage" else "consumption"
     sign, planned = "feed-in" if kind.injects else sign, kind.filling("available_mw")
+    most = np.full_like(p, np.nan) if kind.injects else rows("limit_mw")
+    unmet = rows("unmet_mw")
+    lacked = np.where(np.nanmax(unmet, initial=0.0) > _NOTHING_MW, unmet, np.nan)
     name, bus = rows.first("name"), rows.first("bus")
     reactive = q if np.nanmax(np.abs(q), initial=0.0) > _NOTHING_MW else np.full_like(q, np.nan)
     energy, energy_prefix = _scale(rows("e_mwh"))
@@ -190,11 +198,18 @@ def _device(source: Source) -> tuple[str, tuple[Panel, ...]]:
         (
             Panel(sign, f"{prefix}W", (
                 Line("available", rows("available_mw") * scale, style.SKY),
+                Line("at most", most * scale, style.SKY, "dot"),
                 _baseline(p_rest * scale),
                 Line(REALITY, p * scale, kind.colour),
                 Line(PLAN if planned else SET_POINT, asked * scale, style.INK, "dash",
                      summed(own, "p_mw", scale)),
             )),
+            Panel("not met", f"{prefix}W", (Line("not met", lacked * scale, style.VERMILION),)),
+            *_parts(kind, rows, scale, prefix),
+            *(_condition(kind, column, rows, rest, own) for column in kind.bands),
+            Panel(kind.presence, "%", (
+                Line(kind.presence, 100.0 * rows(kind.presence), kind.colour),
+            ), digits=0),
             Panel("state of charge", "%", (
                 _baseline(rest("soc_percent")),
                 Line(REALITY, rows("soc_percent"), kind.colour),
@@ -202,6 +217,7 @@ def _device(source: Source) -> tuple[str, tuple[Panel, ...]]:
             Panel("energy", f"{energy_prefix}Wh", (
                 _baseline(rest("e_mwh") * energy),
                 Line(REALITY, rows("e_mwh") * energy, style.BLUE),
+                Line("needed", rows("required_mwh") * energy, style.VERMILION, "dot"),
                 _plan(np.full(source.run.done, np.nan), summed(own, "e_mwh", energy)),
             )),
             Panel("reactive power", f"{prefix}VAr", (
@@ -209,6 +225,33 @@ def _device(source: Source) -> tuple[str, tuple[Panel, ...]]:
             )),
         ),
     )  # fmt: skip
+
+
+def _parts(kind: type[DeviceKind], rows: Rows, scale: float, prefix: str) -> Iterator[Panel]:
+    """Yield a panel with the parts of a device's power; none for a kind without parts."""
+    named = ((q, rows(q.column)) for q in kind.quantities if q.column in kind.parts)
+    lines = tuple(
+        Line(q.meaning, values * scale, style.CYCLE[n])
+        for n, (q, values) in enumerate(named)
+        if np.nanmax(values, initial=0.0) > _NOTHING_MW
+    )
+    if lines:
+        yield Panel("parts of the power", f"{prefix}W", lines)
+
+
+def _condition(
+    kind: type[DeviceKind], column: str, rows: Rows, rest: Rows, own: pd.DataFrame
+) -> Panel:
+    """Return the panel of a condition of a device with the wanted range and the plan."""
+    quantity = next(q for q in kind.quantities if q.column == column)
+    ahead = summed(own, column) if column in PLANNED else None
+    unit = style.UNIT_TEXTS.get(quantity.unit, quantity.unit)
+    return Panel(quantity.meaning, "" if unit == "1" else unit, (
+        *(Line("wanted range", rows(name), style.VERMILION, "dot") for name in quantity.between),
+        _baseline(rest(column)),
+        Line(REALITY, rows(column), kind.colour),
+        _plan(np.full_like(rows(column), np.nan), ahead),
+    ), digits=2)  # fmt: skip
 
 
 def _agent(source: Source) -> tuple[str, tuple[Panel, ...]]:
@@ -228,6 +271,11 @@ def _agent(source: Source) -> tuple[str, tuple[Panel, ...]]:
     shown = {n: v for n, v in powers.items() if np.nanmax(np.abs(v[0]), initial=0.0) > _NOTHING_MW}
     scale, prefix = _scale(real, planned, at_rest, *(v for v, _ in shown.values()))
     coming = source.of_kinds(element.grid)
+    lacking = {
+        quantity.lacked: (rows(quantity.name), kind.colour)
+        for kind, quantity in lacked_quantities()
+        if quantity.unit == "MW" and np.nanmax(rows(quantity.name), initial=0.0) > _NOTHING_MW
+    }
     return (
         f"Agent of {grid.title}",
         (
@@ -240,6 +288,9 @@ def _agent(source: Source) -> tuple[str, tuple[Panel, ...]]:
                 Line(name, values * scale, color, "dot" if name == "grids below" else "solid",
                      scaled(coming.get(name), scale))
                 for name, (values, color) in shown.items()
+            )),
+            Panel("needs that were not met", f"{prefix}W", tuple(
+                Line(name, values * scale, color) for name, (values, color) in lacking.items()
             )),
             Panel("boundary price", "EUR/MWh", (
                 Line("import", boundary("import_eur_per_mwh"), style.VERMILION),

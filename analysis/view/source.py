@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stackelgrid.analysis.view.beside import PLANNED
 from stackelgrid.analysis.view.data import LiveRun
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.arrays import Floats
@@ -90,7 +91,7 @@ class Source:
         """Return the plan of the coming steps of a grid, described at Plans.ahead."""
         run, at = self.run, self.interval
         if at is None or not 0 <= at < run.done:
-            return pd.DataFrame(columns=["element", "index", "start", "end", "p_mw", "e_mwh"])
+            return pd.DataFrame(columns=["element", "index", "start", "end", *PLANNED])
         return run.plans.ahead(at, grid, run.times[at])
 
     def imports(self, grid: str) -> Ahead | None:

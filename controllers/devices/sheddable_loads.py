@@ -52,7 +52,7 @@ class SheddableLoads(DeviceKind):
     plural: ClassVar[str] = "sheddable_loads"
     label: ClassVar[str] = "sheddable loads"
     sweep: ClassVar[str] = "demand that can be shed"
-    colour: ClassVar[str] = "#882255"
+    colour: ClassVar[str] = "#b03a6e"
     quantities: ClassVar[tuple[Quantity, ...]] = (
         Quantity("shed_asked_mw", "MW", Role.OUTPUT, "set point", column="asked_mw"),
         Quantity("shed_p_mw", "MW", Role.PLAN | Role.SET_POINT | Role.OUTPUT,

@@ -34,7 +34,7 @@ class Vehicles(PlacedVehicles, DeviceKind):
     plural: ClassVar[str] = "vehicles"
     label: ClassVar[str] = "electric vehicles"
     sweep: ClassVar[str] = "vehicle scale"
-    colour: ClassVar[str] = "#332288"
+    colour: ClassVar[str] = "#6a5acd"
     symbol: ClassVar[str] = "square"
     quantities: ClassVar[tuple[Quantity, ...]] = (
         Quantity("vehicle_connected", "1", Role.SERIES | Role.OUTPUT,

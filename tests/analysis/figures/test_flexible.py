@@ -101,7 +101,7 @@ def test_room_temperatures_are_drawn_with_their_comfort_band(run):
     assert found["median"] == [19.5, 20.0]
     assert found["lower end of the comfort band"] == [20.0, 20.0]
     assert found["upper end of the comfort band"] == [22.0, 22.0]
-    assert figure.layout.yaxis.title.text == "room temperature at the end in °C"
+    assert figure.layout.yaxis.title.text == "room temperature in °C"
 
 
 def test_needs_that_were_not_met_are_told_in_the_verdict_the_figures_and_the_table(run):
@@ -130,9 +130,9 @@ def test_sections_are_there_for_the_kinds_that_a_run_has(run):
     assert charts == [
         "Electric vehicles: power, positive when charging",
         "Electric vehicles: connected",
-        "Electric vehicles: energy at the end of the interval",
+        "Electric vehicles: energy",
         "Heat pumps: power, with resistive heater",
-        "Heat pumps: heat in the store at the end of the interval",
+        "Heat pumps: heat in the store",
     ]
     text = flexible_demand(run, when).text[0]
     assert text.startswith("Without control electric vehicles charge at once up to full; heat ")
