@@ -19,7 +19,6 @@ from stackelgrid.controllers.certification.a_priori import (
 )
 from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.certification.conditions import Conditions
-from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.controllers.leaders.feeder_agent import FeederAgent
 from stackelgrid.controllers.leaders.feeder_records import FeederInstance
 from stackelgrid.controllers.leaders.leader_group import LeaderGroup
@@ -110,15 +109,19 @@ class Evaluator:
         """
         agent = self._agent(point)
         feeder = _with_ceiling(agent.feeder, point.vm_max_pu)
-        instance = agent.prepare(point.number, _measured(self.study, point), {})
+        instance = _prepare(self.study, agent, point)
         return _known_before(feeder, instance, agent.conditions(instance))
 
     def _agent(self, point: Point) -> FeederAgent:
         """Build the agent of the feeder, without trade and grids below."""
         if self._kept is None or self._structure != point.structure:
             feeder = _with_ceiling(self.study.feeder, self.study.ceiling_pu)
+            emitted = feeder.emission_kg_per_mwh
+            if len(emitted):  # point k is prepared at interval k, see _prepare
+                emitted = np.zeros(max(self.points) + 1 + self.study.horizon.intervals_covered)
             feeder = replace(
                 feeder,
+                emission_kg_per_mwh=emitted,
                 devices=feeder.devices.scaled(point.scale),
                 boundary=replace(feeder.boundary, multiplicity=1),
                 options=replace(feeder.options, tariff=True, trade=None),
@@ -141,11 +144,18 @@ def _with_ceiling(feeder: Feeder, vm_max_pu: float | None) -> Feeder:
 def _measured(study: Study, point: Point) -> Measurement:
     states: dict[str, Floats] = {}
     for member in study.feeder.devices:
-        factor = point.scale(member.kind)
-        for name in member.names(Role.STATE):
-            values = factor * study.measured.devices[name]
-            states[name] = values if factor else values[:0]
+        states |= member.scaled_states(study.measured.devices, point.scale(member.kind))
     return replace(study.measured, devices=states)
+
+
+def _prepare(study: Study, agent: FeederAgent, point: Point) -> FeederInstance:
+    """Return the instance of a point, with emissions of the study's horizon."""
+    instance = agent.prepare(point.number, _measured(study, point), {})
+    if "emission_price" not in instance.values:
+        return instance
+    emitted = study.horizon.average(study.feeder.emission_kg_per_mwh, 0)
+    price = 1e-3 * study.feeder.options.emission_eur_per_t * emitted
+    return replace(instance, values={**instance.values, "emission_price": price})
 
 
 def _known_before(
@@ -173,7 +183,7 @@ def _solve(
     point: Point,
 ) -> Finding:
     feeder = certifier.feeder
-    instance = agent.prepare(point.number, _measured(study, point), {})
+    instance = _prepare(study, agent, point)
     if point.vm_max_pu is not None:
         squared = np.full(len(agent.compiled.columns["v"]), point.vm_max_pu**2)
         instance = replace(instance, amendment=Amendment(upper={"v": squared}))

@@ -34,6 +34,7 @@ from stackelgrid.profiles.arrays import Floats
 
 # log10 of the smallest fictitious loss shown: below is the rounding of the solver
 _SMALLEST = -10.0
+_LARGEST = 3.0  # and of the largest one
 _NUMBERED = 80  # buses up to which each carries its number
 _OUTCOMES = (
     ("holds_exact", "holds, exact", style.GREEN),
@@ -120,7 +121,8 @@ def fictitious_loss(tables: SweepTables, across: str, up: str) -> go.Figure:
     The limit is that of the verdict exact.
     """
     cells = cells_of(tables.points, across, up)
-    loss = np.log10(np.maximum(cells.fictitious_loss_share, 10.0**_SMALLEST))
+    # infinite where no uncontrolled load is left to compare with
+    loss = np.log10(np.clip(cells.fictitious_loss_share, 10.0**_SMALLEST, 10.0**_LARGEST))
     limit = float(np.log10(EXACT_LOSS_SHARE))
     most = max(float(np.nanmax(loss, initial=limit)), limit + 1.0)
     colors = (_scale_around(limit, _SMALLEST, most), _SMALLEST, most)

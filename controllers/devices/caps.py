@@ -228,7 +228,8 @@ class PowerCaps(DeviceKind):
             plan = at_rest()
             powers = [(other.bus, other.consumption(plan)[0]) for other in others]
             for k in np.flatnonzero(self.by_operator):
-                own = np.concatenate([power[bus == self.bus[k]] for bus, power in powers])
+                there = [power[bus == self.bus[k]] for bus, power in powers]
+                own = np.concatenate([np.zeros((0, limit.shape[1])), *there])
                 wished.append(own)
                 total[k] = own.sum(axis=0)
         above = np.maximum(total - cap, 0.0)

@@ -279,6 +279,15 @@ class DeviceKind(ABC):
         own = {name: factor * series[name] for name in self.names(Role.SERIES)}
         return own if factor else {name: values[:, :0] for name, values in own.items()}
 
+    def scaled_states(self, states: Arrays, factor: float) -> dict[str, Floats]:
+        """Return this kind's states for `scaled(factor)`: energies grow, others do not."""
+        own = {
+            q.name: states[q.name] * (factor if q.unit == "MWh" else 1.0)
+            for q in self.quantities
+            if Role.STATE in q.roles
+        }
+        return own if factor else {name: values[:0] for name, values in own.items()}
+
     def none(self) -> Self:
         """Return the same data without devices."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]

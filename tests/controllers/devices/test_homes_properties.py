@@ -9,6 +9,7 @@ from support.homes import OPTIONS, homes, model_of, put_plan, violation
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.quantities import Role
+from stackelgrid.profiles.forecast import GridForecast
 
 SEEDS = st.integers(0, 2**32 - 1)
 CLOSE = {"rtol": 0.0, "atol": 1e-12}
@@ -182,3 +183,29 @@ def test_a_kind_without_devices_has_no_quantities(kind):
     done = none.deliver({}, row, none.initial, 1.0)
     assert {values.shape for values in done.values()} == {(0,)}
     assert none.scaled(2.0).index == ()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_twice_the_size_is_twice_the_power_at_the_same_temperatures(seed):
+    own = homes(np.random.default_rng(seed), whole=False)
+    for member in own.devices.of("vehicle"), own.devices.of("heat_pump"), own.devices.of("task"):
+        double = member.scaled(2.0)
+        np.testing.assert_allclose(double.rated_mw, 2.0 * member.rated_mw)
+        series = {**own.forecast.devices, **member.scaled_series(own.forecast.devices, 2.0)}
+        seen = GridForecast(np.zeros(6), np.zeros(6), series)
+        states = member.scaled_states(own.states, 2.0)
+        plan = member.held(None, own.forecast, member.within(own.states), own.dt_h)
+        twice = double.held(None, seen, double.within(states), own.dt_h)
+        units = {q.name: q.unit for q in member.quantities}
+        for name, values in plan.items():
+            factor = 2.0 if units[name] in ("MW", "MVAr", "MWh") else 1.0
+            np.testing.assert_allclose(twice[name], factor * values, rtol=1e-9, atol=1e-9)
+        none = member.scaled(0.0)
+        assert none.index == ()
+        assert {v.size for v in member.scaled_states(own.states, 0.0).values()} == {0}
+        found = member.scaled_series(own.forecast.devices, 0.0)
+        assert {values.shape for values in found.values()} == {(6, 0)}
+    shed = own.devices.of("sheddable")
+    load = own.forecast.load_p_mw.T
+    most = np.minimum(2.0 * shed.share, 1.0) / shed.share * shed.available(load).T
+    np.testing.assert_allclose(shed.scaled(2.0).available(load).T, most)
