@@ -35,9 +35,12 @@ _LIMIT = {"color": style.INK, "width": 1.5, "dash": "dot"}
 
 
 def controlled(run: Run) -> list[type[DeviceKind]]:
-    """Return the kinds of consumers with set points that a run has and that draw power."""
-    powers = run.device["p_mw"].abs().groupby(run.device["kind"]).max()
-    drawn = [str(kind) for kind, most in powers.items() if most > _NOTHING]
+    """Return the kinds of consumers with set points that draw power, in it or without control."""
+    drawn: set[str] = set()
+    for one in (run, compared_with(run)):
+        if one is not None:
+            most = one.device["p_mw"].abs().groupby(one.device["kind"]).max()
+            drawn |= {str(kind) for kind, power in most.items() if power > _NOTHING}
     return [kind for kind in CONTROLLED if kind.kind in drawn]
 
 

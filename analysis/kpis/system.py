@@ -199,6 +199,11 @@ def _declared() -> Iterator[_Declared]:
     )
 
 
+def figure_names() -> list[str]:
+    """Return the names of all key figures, in the order of tables."""
+    return [declared.name for declared in _declared()]
+
+
 def key_figures(run: RunRecord) -> list[KeyFigure]:
     """Return the key figures of a run, all grids with all their copies, in the order of tables."""
     found = _Indicators(run)

@@ -14,6 +14,7 @@ from stackelgrid.analysis.kpis.system import (
     LIMITS,
     NEEDS,
     KeyFigure,
+    figure_names,
     key_figures,
 )
 from stackelgrid.analysis.report.page import ReportTable
@@ -45,9 +46,10 @@ def figures_beside(run: Run) -> tuple[Figures, Figures]:
 def key_table(run: Run, own: Figures, without: Figures) -> ReportTable:
     """Build the table of energy, exchange, costs and limits, beside the run without control."""
     rows: list[tuple[str, ...]] = []
+    order = figure_names()
     for heading, title in _titles(run).items():
         figures = [f for f in {**without, **own}.values() if f.heading == heading]
-        figures.sort(key=lambda f: list(own).index(f.name) if f.name in own else len(own))
+        figures.sort(key=lambda f: order.index(f.name))
         if figures:
             rows.append((title,))
         for figure in figures:

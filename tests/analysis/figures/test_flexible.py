@@ -6,6 +6,7 @@ from support.run_rows import judged, run_of
 
 from stackelgrid.analysis.figures import flexible
 from stackelgrid.analysis.kpis.system import NEEDS, key_figures
+from stackelgrid.analysis.report.key_tables import figures_beside, key_table
 from stackelgrid.analysis.report.run_sections import flexible_demand, needs
 from stackelgrid.analysis.report.run_tables import unmet_table
 from stackelgrid.analysis.results.axes import clock
@@ -142,3 +143,18 @@ def test_sections_are_there_for_the_kinds_that_a_run_has(run):
     plain = run_of(GRIDS, interval=[judged(0, "street", copies=2)])
     assert flexible_demand(plain, clock(plain)) is None
     assert needs(plain, clock(plain)) is None
+
+
+def test_figures_of_the_run_without_control_alone_stand_at_their_place(run):
+    """Vehicles that are not charged are shown beside those charged without control."""
+    idle = street(charged=(0.0, 0.0), missing=0.0, off=0.0)
+    idle.device.loc[idle.device["kind"] == "vehicle", "p_mw"] = 0.0
+    idle.baseline = run.baseline
+    idle.baseline.interval["vehicle_p_mw"] = 0.005
+    idle.interval["heat_pump_p_mw"] = 0.003
+    names = [row[0] for row in key_table(idle, *figures_beside(idle)).rows]
+    at = names.index("used by electric vehicles, kWh")
+    assert names[at + 1] == "used by heat pumps, kWh"
+    assert "Electric vehicles: connected" in [
+        c.title for c in flexible_demand(idle, clock(idle)).figures
+    ]
