@@ -63,7 +63,9 @@ def ground_c(daily_c: Floats) -> Floats:
     """Return the temperature of the brine (n,) for the mean outdoor temperature of a day."""
     from hplib.hplib import HeatingSystem
 
-    return np.asarray(HeatingSystem().calc_brine_temp(np.asarray(daily_c, dtype=np.float64)))
+    # the cubic fit turns beyond: colder days would warm the ground
+    days = np.clip(np.asarray(daily_c, dtype=np.float64), -11.0, 30.0)
+    return np.asarray(HeatingSystem().calc_brine_temp(days))
 
 
 @cache

@@ -20,6 +20,7 @@ from stackelgrid.profiles.stamps import parse_stamps
 from stackelgrid.profiles.time_axis import TimeAxis
 
 _COLUMNS = ("vehicle", "departure", "arrival", "energy_kwh")
+_LONGEST_H = 8760.0  # of a delay
 _DAYS_BEYOND = 2  # trips after the axis, so that the last stays know when they end
 
 
@@ -277,7 +278,7 @@ def deviated_trips(
     """
     found = []
     for k, trip in enumerate(trips):
-        skip, delay = rng.uniform() < skipped, late_h * rng.exponential()
+        skip, delay = rng.uniform() < skipped, min(late_h * rng.exponential(), _LONGEST_H)
         if skip:
             continue
         arrival = trip.arrival + pd.Timedelta(minutes=round(60.0 * delay))

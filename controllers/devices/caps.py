@@ -43,7 +43,7 @@ class CapSection(Placement):
     """Price of energy that the operator holds back, instead of `hours`."""
 
     @model_validator(mode="after")
-    def _one_rule(self) -> Self:
+    def _one_decision(self) -> Self:
         if (self.hours is None) == (self.held_back_eur_per_mwh is None):
             raise ValueError(
                 "exactly one of hours and held_back_eur_per_mwh (the operator decides) is accepted"

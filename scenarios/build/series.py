@@ -72,7 +72,7 @@ class SeriesFactory:
     def __init__(
         self, scenario: Scenario, axis: TimeAxis, folder: Path, *, past: bool = False
     ) -> None:
-        self.scenario, self.axis, self.folder, self._past = scenario, axis, folder, past
+        self.scenario, self.axis, self.folder, self.past = scenario, axis, folder, past
         s = scenario.site
         self.site = Site(
             s.latitude, s.longitude, s.altitude_m, scenario.time.timezone, ambient_c=s.ambient_c
@@ -189,7 +189,7 @@ class SeriesFactory:
 
     def variation(self, *consumer: str) -> np.random.Generator | None:
         """Return the generator of the day-to-day variation before the run; None in the run."""
-        return generator(self.scenario.seed, *consumer, "past") if self._past else None
+        return generator(self.scenario.seed, *consumer, "past") if self.past else None
 
 
 class GridSeriesMaker:
@@ -232,11 +232,27 @@ class GridSeriesMaker:
         self, key: str, file: str, names: Sequence[str], capacity_mwh: Floats
     ) -> dict[str, tuple[Trip, ...]]:
         """Return the trips of vehicles from a file; raises ProfileError."""
-        factory, zone = self._factory, self._factory.scenario.time.timezone
+        zone, axis, path = (
+            self._factory.scenario.time.timezone,
+            self.axis,
+            self._factory.folder / file,
+        )
         try:
-            return read_trips(factory.folder / file, names, capacity_mwh, zone)
+            found = read_trips(path, names, capacity_mwh, zone)
+            trips = [trip for own in found.values() for trip in own]
+            before = all(trip.arrival <= axis.start for trip in trips)
+            if (
+                trips
+                and not self._factory.past
+                and (before or all(trip.departure >= axis.end for trip in trips))
+            ):
+                raise ProfileError(
+                    f"{path}: no trip lies between {axis.start.isoformat()} and "
+                    f"{axis.end.isoformat()}; trips of the run are accepted, or a file without any"
+                )
         except ProfileError as error:
             raise ProfileError(f"{self.where(key)}.file: {error}") from error
+        return found
 
     def where(self, key: str) -> str:
         """Return the full key of a section, for messages."""

@@ -87,13 +87,13 @@ class PriceErrorSection(Section):
 class TemperatureErrorSection(Section):
     """Errors of the outdoor temperature in K, the same at all grids."""
 
-    std_k: NonNegative = 0.0
+    std_k: Annotated[float, Field(ge=0.0, le=30.0)] = 0.0
     """Standard deviation at a lead of `lead_h`."""
     lead_h: Positive = 24.0
     """Lead at which it is reached."""
     phi: Share = 0.97
     """Correlation of errors over one hour."""
-    bias_k: Finite = 0.0
+    bias_k: Annotated[float, Field(ge=-30.0, le=30.0)] = 0.0
     """Bias."""
 
     def error_model(self, level: float) -> ErrorModel:

@@ -74,6 +74,7 @@ def test_a_coefficient_of_performance_is_never_below_one():
 def test_the_ground_follows_the_mean_of_a_day_and_not_the_hour():
     # field study of Fraunhofer ISE, as hplib has it: -0.0003 t^3 + 0.0086 t^2 + 0.3047 t + 5.0647
     assert ground_c(np.array([0.0, 10.0])) == pytest.approx([5.0647, 8.6717], abs=1e-9)
+    assert np.diff(ground_c(np.linspace(-40.0, 40.0, 801))).min() >= 0.0  # also beyond the fit
     day = np.full(3, 5.0)
     hours = heat_pump_cop("ground", np.array([0.0, 5.0, 10.0]), day, np.full(3, 35.0))
     assert np.ptp(hours) < 0.01

@@ -389,6 +389,8 @@ def test_trips_end_late_and_are_skipped_as_declared():
     assert delay.min() >= 0.0
     assert {t.departure for t in real} <= {t.departure for t in planned}
     assert deviated_trips(planned, np.random.default_rng(3), 0.5, 1.0) == ()
+    (lost,) = deviated_trips(planned[:1], np.random.default_rng(3), 1e9, 0.0)
+    assert lost.arrival - planned[0].arrival <= pd.Timedelta(days=365)
 
 
 def test_a_late_vehicle_is_back_before_its_next_trip():

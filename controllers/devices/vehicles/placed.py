@@ -73,7 +73,7 @@ class VehicleSection(Placement):
 class VehicleDeviations(Section):
     """Trips that end late or do not happen; `level` of the section multiplies both."""
 
-    late_h: NonNegative = 0.0
+    late_h: Annotated[float, Field(ge=0.0, le=168.0)] = 0.0
     """Mean delay of arrivals, exponentially distributed, never into the next trip."""
     skipped: Share = 0.0
     """Share of trips that do not happen."""

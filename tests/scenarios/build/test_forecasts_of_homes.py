@@ -357,3 +357,17 @@ def test_a_run_delivers_what_happens_and_plans_what_is_expected(run_of, write_sc
     assert np.abs(first[missed & known]).max(initial=0.0) < 1e-9
     assert first[missed & ~known].max() > 0.0  # it was expected at home
     assert (home != planned_home[:5]).any()
+
+
+def test_a_file_of_trips_need_not_hold_the_day_before_of_persistence(command, write_scenario):
+    def change(data):
+        homes(data)
+        data["forecast"] = {"model": "persistence"}
+        data["grids"][0]["vehicles"][0]["file"] = "trips.csv"
+
+    path = write_scenario(change=change)
+    path.with_name("trips.csv").write_text(
+        "vehicle,departure,arrival,energy_kwh\nvehicle 3,2025-01-15T07:00,2025-01-15T17:00,9\n"
+    )
+    outcome = command("validate", path)
+    assert outcome.status == 0, outcome.stderr

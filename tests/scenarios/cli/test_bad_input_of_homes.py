@@ -84,6 +84,9 @@ SECTIONS = [
     ("caps", BUSES, ": exactly one of hours and held_back_eur_per_mwh (the operator decides) is"),
     ("caps", {**BUSES, "hours": ["17:00", "20:00"], "held_back_eur_per_mwh": 3.0},
      ": exactly one of hours and held_back_eur_per_mwh (the operator decides) is accepted"),
+    ("caps", {"buses": [], "hours": ["17:00", "20:00"]}, ": buses is empty"),
+    ("caps", {**BUSES, "count": 2, "hours": ["17:00", "20:00"]},
+     ": exactly one of buses, count and share is accepted"),
     ("caps", {**BUSES, "hours": ["17:00", "20:00"], "p_mw": 0.0}, ".p_mw: 0.0 is not accepted: "),
 ]  # fmt: skip
 
@@ -119,6 +122,8 @@ def test_a_section_of_devices_is_refused_by_key_and_value(said, key, section, ex
         ({"deviations": {"vehicles": {"skipped": 1.2}}}, {},
          "deviations.vehicles.skipped: 1.2 is not accepted: input should be less than or equal "),
         ({"deviations": {"vehicles": {"late_h": -1.0}}}, {}, "deviations.vehicles.late_h: -1.0 is"),
+        ({"deviations": {"vehicles": {"late_h": 1e6}}}, {},
+         "deviations.vehicles.late_h: 1000000.0 is not accepted: input should be less than or "),
         ({"deviations": {"cars": {}}}, {}, "deviations: unknown key 'cars'; accepted: seed, level"),
         ({"deviations": {"temperature": {"std": 1.0}}}, {},
          "deviations.temperature: unknown key 'std'; accepted: std_k, lead_h, phi, bias_k"),
@@ -173,6 +178,9 @@ def test_a_file_of_emissions(said, write, columns, expected):
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [
+        ({"departure": ["2024-06-21T12:00", "2024-06-21T13:00"],
+          "arrival": ["2024-06-21T12:45", "2024-06-21T13:30"]},
+         "no trip lies between 2025-06-21T11:00:00+02:00 and 2025-06-21T13:45:00+02:00; trips of "),
         ({"vehicle": ["vehicle 7", "vehicle 9"]}, "data row 2: vehicle 'vehicle 9' is unknown; "),
         ({"energy_kwh": [10.0, 61.0]}, "energy_kwh is '61.0'; 0 to 60, the usable energy of its"),
         ({"departure": ["2025-06-21T12:00", "2025-06-21T12:30"]},
@@ -218,7 +226,7 @@ def test_more_than_the_demand_of_a_bus_cannot_be_shed(said):
     assert said(sheddable=[section]) == ""
     line = said(sheddable=[section, {**section, "buses": [13]}])
     assert line == (
-        "grid mv1: load 33, 34 is a sheddable load and needs at most 100 % at its bus, together "
-        "with the others there"
+        "grid mv1: load 33, 34 is a sheddable load and needs shed_percent of at most 100 together "
+        "with the others at its bus; found shed_percent = 60"
     )
     assert "another load at its bus" in said(sheddable=[{**section, "buses": [0]}])
