@@ -8,7 +8,8 @@ from scipy.sparse import block_array, block_diag, csc_array, csr_array
 
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.compile.rows import NamePart, RowNames
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Varying, stacked_rows
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, stacked_rows
+from stackelgrid.controllers.solvers.varying import Varying
 from stackelgrid.profiles.arrays import Floats
 
 

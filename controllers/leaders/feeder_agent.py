@@ -9,6 +9,7 @@ from stackelgrid.controllers.certification.certificate import FeederCertifier
 from stackelgrid.controllers.certification.conditions import Conditions
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.fallback import end_cost, held_cost, held_trade, hold_schedule
+from stackelgrid.controllers.leaders.feeder_data import boundary_data, model_data
 from stackelgrid.controllers.leaders.feeder_records import (
     TARIFF,
     FeederInstance,
@@ -36,7 +37,6 @@ from stackelgrid.controllers.solvers import CompiledModel
 from stackelgrid.controllers.solvers.conic import parameter_vector
 from stackelgrid.controllers.solvers.snapping import SnapRule
 from stackelgrid.controllers.system import Feeder
-from stackelgrid.controllers.tolerances import PRICE_SPREAD
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import GridForecast
 from stackelgrid.profiles.time_axis import Horizon
@@ -143,8 +143,9 @@ class FeederAgent:
         load_p, load_q = self._bus_load(forecast, lower)
         states = self.feeder.devices.within(measured.devices)
         head = self._head_voltage(measured, vm_head_pu)
-        values = self._values(forecast, load_p, load_q, states, head)
-        values |= self._boundary_values(interval, measured)
+        values = model_data(
+            self.feeder, self.prosumers, self.horizon, forecast, states, (load_p, load_q), head
+        ) | boundary_data(self.feeder, self.horizon, interval, measured)
         return FeederInstance(interval, measured, values, forecast, load_p, load_q, states, head)
 
     def plan(
@@ -312,49 +313,6 @@ class FeederAgent:
     def _ratio(self, measured: Measurement) -> float:
         taps = self.feeder.boundary.taps
         return self.feeder.network.head_ratio if taps is None else taps.ratio(measured.tap_pos)
-
-    def _values(
-        self,
-        forecast: GridForecast,
-        load_p: Floats,
-        load_q: Floats,
-        states: Mapping[str, Floats],
-        head: Floats,
-    ) -> dict[str, Floats]:
-        base = self.feeder.network.base_mva
-        export = np.minimum(forecast.export_eur_per_mwh, forecast.import_eur_per_mwh - PRICE_SPREAD)
-        values = {
-            "v_head": head**2,
-            "load_p": load_p / base,
-            "load_q": load_q / base,
-            "import_price": forecast.import_eur_per_mwh,
-            "export_price": export,
-        }
-        for member in self.feeder.devices:
-            own_values = member.parameters(forecast, states, self.horizon.dt_h)
-            values |= {name: value / base for name, value in own_values.items()}
-        devices, dt_h = self.feeder.devices, self.horizon.dt_h
-        for member in devices:
-            joint = member.joint_parameters(
-                forecast, devices.capped, lambda: devices.held(None, forecast, states, dt_h)
-            )
-            values |= {name: value / base for name, value in joint.items()}
-        if self.feeder.options.trade is not None:
-            loads = self.feeder.devices.loads
-            own = self.prosumers.own_load(loads.bus, forecast.load_p_mw.T)
-            values["prosumer_load"] = own / base
-        return values
-
-    def _boundary_values(self, interval: int, measured: Measurement) -> dict[str, Floats]:
-        """Return the highest import so far and the price of emissions, where they are paid for."""
-        options, values = self.feeder.options, {}
-        if options.capacity_eur_per_mw:
-            peak = measured.peak_import_mw / self.feeder.network.base_mva
-            values["peak_before"] = np.array([max(peak, 0.0)])
-        if options.emission_eur_per_t:
-            emitted = self.horizon.average(self.feeder.emission_kg_per_mwh, interval)
-            values["emission_price"] = 1e-3 * options.emission_eur_per_t * emitted
-        return values
 
     def conditions(self, instance: FeederInstance) -> Conditions:
         """Return the conditions for the certificate of a schedule."""

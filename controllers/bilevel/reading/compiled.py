@@ -20,7 +20,8 @@ from stackelgrid.controllers.bilevel.problem import (
 from stackelgrid.controllers.bilevel.reading.levels import Levels, read_levels
 from stackelgrid.controllers.bilevel.reading.magnitudes import check_sizes
 from stackelgrid.controllers.errors import ModelError
-from stackelgrid.controllers.solvers.compile.compiler import CompiledModel, compile_model
+from stackelgrid.controllers.solvers.compile.compiled import CompiledModel
+from stackelgrid.controllers.solvers.compile.compiler import compile_model
 from stackelgrid.controllers.solvers.conic import ConicProgram
 from stackelgrid.profiles.arrays import Floats
 

@@ -6,7 +6,6 @@ quadratic representation and turned into second-order cones, or refused by name.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,8 +17,8 @@ from pyomo.repn.util import OrderedVarRecorder
 from scipy.sparse import coo_array, csc_array, csr_array, triu
 
 from stackelgrid.controllers.errors import ModelError
-from stackelgrid.controllers.solvers.bound_rows import BoundRows
 from stackelgrid.controllers.solvers.checks import check_finite
+from stackelgrid.controllers.solvers.compile.compiled import CompiledModel
 from stackelgrid.controllers.solvers.compile.cones import ConeRow, second_order_cone
 from stackelgrid.controllers.solvers.compile.rows import (
     ComponentNames,
@@ -38,46 +37,6 @@ from stackelgrid.profiles.arrays import Floats, Ints
 
 _KINDS = ("zero", "nonneg", "cone")
 Label = Callable[[], str]  # names are made for messages only
-
-
-@dataclass(frozen=True)
-class CompiledModel:
-    """A conic program and where the components of the Pyomo model went.
-
-    `columns[name]` are the columns of a variable component in the order of its index set,
-    `parameters[name]` likewise positions in p, `rows[name]` the row of each linear constraint
-    of a component (a range constraint's upper side; -1 for cones). `maximise` states that the
-    program minimises the negated objective.
-    """
-
-    program: ConicProgram
-    columns: Mapping[str, Ints]
-    parameters: Mapping[str, Ints]
-    rows: Mapping[str, Ints]
-    row_names: Sequence[str]
-    maximise: bool
-
-    def with_steps(self, names: Sequence[str], steps: int) -> "CompiledModel":
-        """The same model with the columns by which a step depends on the one before.
-
-        names: variables (members, steps) that enter the equations of the next step, as far as the
-            model has them.
-        steps: number of steps.
-        """
-        found = [self.columns[n].reshape(-1, steps) for n in names if n in self.columns]
-        if not found:
-            return self
-        of_steps = tuple(np.concatenate([c[:, t] for c in found]) for t in range(steps))
-        return replace(self, program=replace(self.program, steps=of_steps))
-
-    def with_rare(self, bounds: Sequence[str] = (), rows: Sequence[str] = ()) -> "CompiledModel":
-        """The same model, in whose program the bounds of variables and linear rows seldom bind."""
-        found = BoundRows(self.program)
-        of_columns = np.concatenate([np.zeros(0, np.int64), *(self.columns[n] for n in bounds)])
-        inequality = ~found.equal & np.isin(found.columns, of_columns)
-        named = [at for n in rows for at in self.rows[n].tolist()]
-        rare = np.union1d(found.rows[inequality], np.array(named, dtype=np.int64))
-        return replace(self, program=replace(self.program, rare=rare.astype(np.int64)))
 
 
 def compile_model(

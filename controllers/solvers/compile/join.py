@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import block_diag, coo_array, csc_array, csr_array, vstack
 
-from stackelgrid.controllers.solvers.compile.compiler import CompiledModel
+from stackelgrid.controllers.solvers.compile.compiled import CompiledModel
 from stackelgrid.controllers.solvers.compile.rows import ComponentNames, NamePart, RowNames
-from stackelgrid.controllers.solvers.conic import ConicProgram, Varying, stacked_rows
+from stackelgrid.controllers.solvers.conic import ConicProgram, stacked_rows
+from stackelgrid.controllers.solvers.varying import Varying
 from stackelgrid.profiles.arrays import Floats, Ints
 
 

@@ -14,7 +14,7 @@ from pyomo.core.base.component_namer import index_repr
 from scipy.sparse import coo_array, csc_array, csr_array
 
 from stackelgrid.controllers.solvers.compile.cones import ConeRow
-from stackelgrid.controllers.solvers.conic import Varying
+from stackelgrid.controllers.solvers.varying import Varying
 from stackelgrid.profiles.arrays import Floats, Ints
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.sparse import coo_array, csc_array, csr_array, diags_array, eye_array, hstack
 
-from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData, Varying
+from stackelgrid.controllers.solvers.conic import NO_ROWS, ConicProgram, ProgramData
 from stackelgrid.controllers.solvers.quadratics import curved
 from stackelgrid.controllers.solvers.reduce.implied_rows import (
     CONE,
@@ -27,6 +27,7 @@ from stackelgrid.controllers.solvers.reduce.implied_rows import (
     ImpliedRows,
     implied_rows,
 )
+from stackelgrid.controllers.solvers.varying import Varying
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
 
 _PIVOT = 0.5  # least coefficient of a substituted column, relative to the largest of its equation

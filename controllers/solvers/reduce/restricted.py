@@ -4,7 +4,8 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array, hstack, triu
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData, Varying
+from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData
+from stackelgrid.controllers.solvers.varying import Varying
 from stackelgrid.profiles.arrays import Floats, Ints
 
 
