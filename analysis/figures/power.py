@@ -202,7 +202,7 @@ def charge_of(run: Run, kind: str, grids: Sequence[str], *, weighted: bool = Tru
 def charge_by_device(run: Run, kind: str, grid: str) -> go.Figure:
     """State of charge of each device of a kind in a grid at the ends of intervals, %."""
     when, key = clock(run), ["grid", "element", "index"]
-    rows = devices_of(run, kind, [grid])
+    rows = devices_of(run, kind, [grid]).dropna(subset=["soc_percent"])
     charge = rows.pivot_table("soc_percent", "interval", key, sort=False)
     charge = charge.reindex(index=when.intervals)
     figure = new_figure(when, "state of charge in %", height=380)
