@@ -28,9 +28,10 @@ from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.explanation import explanation
 from stackelgrid.controllers.leaders.feeder_agent import FeederAgent
 from stackelgrid.controllers.leaders.feeder_records import FeederInstance, FeederPoint
-from stackelgrid.controllers.schedule import Plan, Schedule
+from stackelgrid.controllers.schedule import Schedule
 from stackelgrid.controllers.solvers.amendment import Amendment
-from stackelgrid.controllers.verdict import EXACT, INFEASIBLE, Certificate, Recovery
+from stackelgrid.controllers.stage.candidate import Candidate
+from stackelgrid.controllers.verdict import Recovery
 from stackelgrid.profiles.arrays import Bools, Floats
 
 LOSS_PRICE, LIMITS, CONVEX_CONCAVE = "loss_price", "tightened_limits", "convex_concave"
@@ -78,60 +79,6 @@ def recover(
     return replace(ladder.result(), bound=decision.bound)
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    """A leader's plan, the point and instance it came from, and the rung that made it."""
-
-    rung: str
-    plan: Plan
-    point: FeederPoint
-    instance: FeederInstance
-    steps: tuple[int, ...]
-
-    @property
-    def certificate(self) -> Certificate:
-        """Certificate of the plan."""
-        assert self.plan.certificate is not None
-        return self.plan.certificate
-
-    @property
-    def verdicts(self) -> list[str]:
-        """Verdicts at the applied steps."""
-        return self.certificate.verdicts(self.steps)
-
-    @property
-    def settled(self) -> bool:
-        """True if every applied step is exact."""
-        return all(v == EXACT for v in self.verdicts)
-
-    @property
-    def infeasible(self) -> bool:
-        """True if AC violates a limit at an applied step."""
-        return INFEASIBLE in self.verdicts
-
-    @property
-    def relaxed(self) -> bool:
-        """True if the relaxation is open at an applied step, phases aside."""
-        return any(self.certificate.verdict[k] != EXACT for k in self.steps)
-
-    @property
-    def rank(self) -> tuple[float, ...]:
-        """Order of plans: AC feasible first, then a solver's before a held one, then exact.
-
-        A difference below the tolerances of a certificate is no improvement.
-        """
-        verdicts, certificate = self.verdicts, self.certificate
-        violation = certificate.largest_violation(self.steps)
-        share = np.nan_to_num(certificate.fictitious_loss_share[list(self.steps)], nan=np.inf)
-        return (
-            float(self.infeasible),
-            float(np.round(violation / tolerances.AC_LIMIT_PU)) if self.infeasible else 0.0,
-            float(bool(self.plan.report.fallback)),
-            float(len(verdicts) - verdicts.count(EXACT)),
-            max(float(np.max(share)), tolerances.EXACT_LOSS_SHARE),
-        )
-
-
 @dataclass
 class _Leader:
     """A leader whose first schedule was not exact, and what has been tried on it.
@@ -140,9 +87,9 @@ class _Leader:
     """
 
     agent: FeederAgent
-    first: _Candidate
-    now: _Candidate
-    best: _Candidate
+    first: Candidate
+    now: Candidate
+    best: Candidate
     kept: Amendment = field(default_factory=Amendment)
     gap_price: Amendment = field(default_factory=Amendment)
     loss_price_eur_per_mwh: float = 0.0
@@ -235,12 +182,12 @@ class _Leader:
             self.kept |= loss_price(self.agent.reduction.network, self.agent.horizon.dt_h, more)
             self.loss_price_eur_per_mwh = price
 
-    def take(self, candidate: _Candidate) -> None:
+    def take(self, candidate: Candidate) -> None:
         """Keep a candidate where it is better than the best one so far."""
         if candidate.rank < self.best.rank:
             self.best = candidate
 
-    def cost(self, candidate: _Candidate) -> float:
+    def cost(self, candidate: Candidate) -> float:
         """Cost of a plan over the horizon in EUR, one copy; nodal payments at the tariff."""
         agent, instance = self.agent, self.first.instance
         x, variant = candidate.point.x, candidate.point.variant
@@ -263,7 +210,7 @@ class _Leader:
             plan = agent.certified(first.instance, schedule, report)
             self.tried[rung] += 1
             point = FeederPoint(None, report, first.point.variant)
-            self.take(_Candidate(rung, plan, point, first.instance, first.steps))
+            self.take(Candidate(rung, plan, point, first.instance, first.steps))
             if not self.best.infeasible:
                 return
 
@@ -330,11 +277,11 @@ class _Ladder:
 
     def candidate(
         self, name: str, rung: str = "", instance: FeederInstance | None = None
-    ) -> _Candidate:
+    ) -> Candidate:
         """The latest plan of a leader."""
         assert self.decision.plans is not None
         plan, point = self.decision.plans[name], self.decision.points[name]
-        return _Candidate(rung, plan, point, instance or self.instances[name], self.steps)
+        return Candidate(rung, plan, point, instance or self.instances[name], self.steps)
 
     def take_best(self) -> None:
         """Decide once more where the best plans of the leaders are not those of one decision."""
@@ -373,7 +320,7 @@ class _Ladder:
         )
 
 
-def _message(name: str, record: Recovery, best: _Candidate) -> str:
+def _message(name: str, record: Recovery, best: Candidate) -> str:
     """Return the log message on one recovery."""
     before, worst = record.before, record.before.worst_step(best.steps)
     tried = ", ".join(f"{rung} x {count}" for rung, count in record.tried) or "nothing"

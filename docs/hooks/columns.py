@@ -37,13 +37,15 @@ from stackelgrid.scenarios.schema.horizon import HorizonSection, HorizonStep
 from stackelgrid.scenarios.schema.prices import Costs, TariffPeriod, TariffSection, TradeSection
 from stackelgrid.scenarios.schema.scenario import (
     CertificateSection,
-    EmissionsSection,
     GridSection,
     Scenario,
-    SiteSection,
     SolverSection,
-    TemperatureSection,
     TolerancesSection,
+)
+from stackelgrid.scenarios.schema.site import (
+    EmissionsSection,
+    SiteSection,
+    TemperatureSection,
     Weather,
 )
 from stackelgrid.scenarios.schema.time import Time
