@@ -28,7 +28,7 @@ def homes(filled_once, texts, village_json):
         shutil.copy(village_json, folder)
         path = folder / "homes.toml"
         path.write_text(texts["homes"], encoding="utf-8")
-        loaded = load_scenario(str(path), ("baseline=true", "time.intervals=2"))
+        loaded = load_scenario(str(path), ("baseline=true", "time.intervals=3"))
         run_scenario(loaded, folder / "out")
 
     return Run(filled_once("homes_beside_baseline", fill) / "out")
