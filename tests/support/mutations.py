@@ -31,9 +31,16 @@ SECTIONS = {
         "load": {"std": 0.1, "phi": 0.9},
         "pv": {"std": 0.2, "bias": -0.1},
         "price": {"std_eur_per_mwh": 5.0},
+        "temperature": {"std_k": 1.0},
         "correlation_sites": 0.5,
     },
-    "deviations": {"level": 0.5, "load": {"std": 0.1}, "pv": {"std": 0.2, "lead_h": 3.0}},
+    "deviations": {
+        "level": 0.5,
+        "load": {"std": 0.1},
+        "pv": {"std": 0.2, "lead_h": 3.0},
+        "temperature": {"std_k": 2.0},
+        "vehicles": {"late_h": 0.5, "skipped": 0.1},
+    },
     "ensemble": {
         "error_levels": [0.0, 1.0],
         "schemes": ["bottom_up"],
@@ -66,7 +73,16 @@ def scenario_bases():
     """Contents to damage: the shipped scenarios, and `quick` with every section there is."""
     bases = [
         shipped(n)
-        for n in ("quick", "day", "messages", "exactness", "forecast_error", "tso_dso", "lv_mv")
+        for n in (
+            "quick",
+            "day",
+            "messages",
+            "exactness",
+            "forecast_error",
+            "tso_dso",
+            "lv_mv",
+            "community",
+        )
     ]
     for name, section in SECTIONS.items():
         if section is not None:

@@ -66,8 +66,16 @@ SMALL = {
             "loads": {"assign": {"household": 0.5, "commercial": 0.5}, "scale": 0.2},
             "trade": {"retail_margin_eur_per_mwh": 20.0, "fee_inside_eur_per_mwh": 5.0},
             "pv": [{"share": 0.5, "p_mw": 0.003}],
+            "vehicles": [{"buses": [3], "p_mw": 0.004, "e_mwh": 0.05, "p_back_mw": 0.002}],
+            "heat_pumps": [{"count": 1, "source": "ground", "store_kwh": 8.0, "water_kwh": 6.0}],
+            "tasks": [{"buses": [3], "p_mw": 0.001, "e_mwh": 0.002, "window": ["22:00", "06:00"]}],
+            "sheddable": [{"share": 1.0, "percent": 50.0, "price_eur_per_mwh": 2000.0}],
+            "caps": [{"buses": [3], "hours": ["17:00", "20:00"]}],
+            "emission_eur_per_t": 80.0,
         },
     ],
+    "weather": {"temperature": {"mean_c": -1.0, "sigma_k": 3.0}},
+    "emissions": {"kg_per_mwh": 350.0},
 }  # fmt: skip
 
 
@@ -87,6 +95,14 @@ def street():
         net, 4, 0.0, max_e_mwh=0.01, min_e_mwh=0.0, soc_percent=50.0, max_p_mw=0.002,
         min_p_mw=-0.002, name="cell",
     )  # fmt: skip
+    pp.create_storage(net, 3, 0.0, max_e_mwh=0.05, type="vehicle", max_p_mw=0.011, name="car")
+    pp.create_load(
+        net, 3, 0.0, heat_pump_mw=0.003, loss_mw_per_k=1.6e-4, capacity_mwh_per_k=0.01,
+        heat_source="air", set_c=20.0,
+    )  # fmt: skip
+    pp.create_load(net, 4, 0.0, task_mw=0.001, task_mwh=0.002, task_from_h=22.0, task_to_h=6.0)
+    pp.create_load(net, 4, 0.0, shed_percent=40.0, shed_eur_per_mwh=900.0)
+    pp.create_load(net, 3, 0.0, cap_mw=0.0042, cap_from_h=17.0, cap_to_h=20.0)
     pp.create_switch(net, 3, 1, et="l", closed=True)
     pp.create_shunt(net, 1, 0.0001)
     return net
