@@ -161,3 +161,25 @@ def test_two_runs_are_the_same_bits_and_know_the_peak_so_far(
     assert differences(homes.directory, again.directory) == []
     highest = again.tables["interval"].p_import_mw.cummax().tolist()
     assert seen == [0.0, *highest[:-1]]
+
+
+def test_without_control_homes_follow_their_own_rules(homes, run_of, homes_path, tables_of):
+    run = run_of(homes_path, "baseline=true")
+    tables = tables_of(run.directory / "baseline")
+    errors = largest_errors(tables, run.built)
+    assert errors.keys() == BALANCES
+    assert max(errors.values()) < CLOSED, errors
+    device = tables["device"]
+    cars = device[device.kind == "vehicle"]
+    full = cars.soc_percent > 100.0 - 1e-9  # at once at full power, until the battery is full
+    np.testing.assert_allclose(cars.p_mw[~full], cars.limit_mw[~full], rtol=1e-12)
+    rooms = device[device.kind == "heat_pump"].room_c
+    assert (rooms >= 20.5 - 1e-9).all()  # thermostats; the sun may heat above
+    tasks = device[device.kind == "task"]
+    assert tasks.groupby("index").p_mw.first().max() == pytest.approx(0.001)
+    for kind in ("sheddable", "cap"):
+        assert (device[device.kind == kind].p_mw == 0.0).all()
+    # the controlled run pays less for the same needs, peak and emissions included
+    assert (
+        homes.summary["cost_eur"]["total_corrected"] < run.summary["baseline"]["cost_eur"]["total"]
+    )
