@@ -164,15 +164,19 @@ class _Leader:
         )
 
     def _power_to_reduce(self, schedule: Schedule) -> str:
-        """Return LOAD_CAP where less consumption mends more applied steps than less feed-in."""
+        """Return LOAD_CAP where less consumption mends more than less feed-in.
+
+        More is a larger number of applied steps, then a smaller violation.
+        """
         if not self.agent.feeder.devices.turned_down_first:
             return FEED_IN_CAP
-        steps, nothing = list(self.now.steps), np.zeros(len(schedule.dt_h))
+        steps, nothing = self.now.steps, np.zeros(len(schedule.dt_h))
 
-        def mended(rung: str) -> int:
-            return int(self._good(self._reduced(rung)(schedule, nothing))[steps].sum())
+        def left(rung: str) -> tuple[int, float]:
+            found = self._certificate(self._reduced(rung)(schedule, nothing))
+            return found.verdicts(steps).count(INFEASIBLE), found.largest_violation(steps)
 
-        return LOAD_CAP if mended(LOAD_CAP) > mended(FEED_IN_CAP) else FEED_IN_CAP
+        return LOAD_CAP if left(LOAD_CAP) < left(FEED_IN_CAP) else FEED_IN_CAP
 
     def _price_losses(self, reward_eur_per_mwh: float) -> None:
         """Keep a loss price above the saving by 1 MWh of fictitious loss."""
@@ -214,11 +218,16 @@ class _Leader:
             if not self.best.infeasible:
                 return
 
-    def _good(self, schedule: Schedule) -> Bools:
-        """Return whether AC is feasible with a schedule, (steps,)."""
+    def _certificate(self, schedule: Schedule) -> Certificate:
+        """Return the certificate of a schedule."""
         plan = self.agent.certified(self.first.instance, schedule, self.first.plan.report)
         assert plan.certificate is not None
-        return np.array([plan.certificate.good((k,)) for k in range(len(schedule.dt_h))])
+        return plan.certificate
+
+    def _good(self, schedule: Schedule) -> Bools:
+        """Return whether AC is feasible with a schedule, (steps,)."""
+        found = self._certificate(schedule)
+        return np.array([found.good((k,)) for k in range(len(schedule.dt_h))])
 
     def _feasible_share(
         self, schedule: Schedule, reduced: Callable[[Schedule, Floats], Schedule]

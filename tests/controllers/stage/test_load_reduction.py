@@ -148,3 +148,14 @@ def test_less_consumption_is_the_same_twice(street, sagging):
     again, _ = decide(street(floor=0.97))
     for name, values in sagging[1].schedule.devices.items():
         np.testing.assert_array_equal(again.schedule.devices[name], values, err_msg=name)
+
+
+def test_where_nothing_mends_a_violation_less_consumption_makes_it_smaller(street):
+    feeder = street(floor=0.9995)  # the uncontrolled load alone is too much
+    plain, _ = decide(feeder, recovery=False)
+    plan, (message,) = decide(feeder)
+    assert plan.certificate.verdicts([0]) == ["infeasible"]
+    assert "still infeasible, least by load_reduction" in message
+    before, after = (p.certificate.largest_violation((0,)) for p in (plain, plan))
+    assert after < 0.2 * before
+    assert plan.set_points.vehicle_p_mw.sum() == pytest.approx(0.0, abs=1e-6)
