@@ -31,7 +31,7 @@ from stackelgrid.controllers.leaders.feeder_records import FeederInstance, Feede
 from stackelgrid.controllers.schedule import Schedule
 from stackelgrid.controllers.solvers.amendment import Amendment
 from stackelgrid.controllers.stage.candidate import Candidate
-from stackelgrid.controllers.verdict import Recovery
+from stackelgrid.controllers.verdict import INFEASIBLE, Certificate, Recovery
 from stackelgrid.profiles.arrays import Bools, Floats
 
 LOSS_PRICE, LIMITS, CONVEX_CONCAVE = "loss_price", "tightened_limits", "convex_concave"
