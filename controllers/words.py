@@ -118,6 +118,13 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def counted_label(number: int, label: str) -> str:
+    """Return "1 battery", "4 batteries", "2 PV" from the label of a kind of device, a plural."""
+    if number == 1 and label.endswith("ies"):
+        label = f"{label.removesuffix('ies')}y"
+    return f"{number} {label.removesuffix('s') if number == 1 else label}"
+
+
 @cache
 def _known() -> dict[str, str]:
     """Return all names with words of their own."""

@@ -132,7 +132,7 @@ def condition(run: Run, kind: str, column: str, level: str) -> go.Figure:
     values, weights = wide(run, rows, column, key, when)
     quantity = _quantity(own, column)
     unit = "" if quantity.unit == "1" else style.UNIT_TEXTS.get(quantity.unit, quantity.unit)
-    title = _short(quantity.meaning) + (f" in {unit}" if unit else "")
+    title = _short(quantity.meaning) + (f" in {unit}" if unit else " (1)")
     digits = 1 if unit else 2
     figure = band_figure(when, values, weights, own.colour, title, unit, digits, own.label)
     for name in quantity.between:

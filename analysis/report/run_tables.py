@@ -27,11 +27,12 @@ def grid_table(run: Run) -> ReportTable:
     buses = run.bus[first].groupby("grid").size()
     devices = run.device[run.device["interval"] == run.device["interval"].min()]
     by_kind = devices.groupby(["grid", "kind"]).size()
+    present = [kind for kind in kinds() if (devices["kind"] == kind.kind).any()]
     solvers = run.interval.groupby("grid")["solver"].unique()
     rows = []
     for name, grid in run.grids.items():
         where = f"bus {grid.bus} of {grid.parent}" if grid.parent else "root"
-        numbers = [str(by_kind.get((name, kind.kind), 0)) for kind in kinds()]
+        numbers = [str(by_kind.get((name, kind.kind), 0)) for kind in present]
         rows.append(
             (
                 name,
@@ -43,7 +44,7 @@ def grid_table(run: Run) -> ReportTable:
                 ", ".join(words(solver) for solver in sorted(solvers.get(name, [])) if solver),
             )
         )
-    columns = ("grid", "level", "connected at", "copies", "buses", *(k.label for k in kinds()))
+    columns = ("grid", "level", "connected at", "copies", "buses", *(k.label for k in present))
     return ReportTable("Grids", (*columns, "solver"), tuple(rows), "Numbers are those of one copy.")
 
 

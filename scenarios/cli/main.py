@@ -59,6 +59,7 @@ def validate(
 ) -> None:
     """Check a scenario without running it: build its grids, devices, profiles and models."""
     with loading():
+        from stackelgrid.controllers.words import counted_label
         from stackelgrid.scenarios.build.explanation import explanation
         from stackelgrid.scenarios.build.forecast_texts import forecast_lines
         from stackelgrid.scenarios.build.net_notices import net_lines
@@ -69,7 +70,7 @@ def validate(
     built = build_scenario(loaded)
     for name, grid in built.grids.items():
         own, copies = grid.section, grid.section.multiplicity
-        counts = "".join(f", {len(d.index)} {d.label}" for d in built.devices[name] if d.index)
+        counts = "".join(f", {counted_label(len(d.index), d.label)}" for d in built.devices[name])
         where = f"bus {own.bus} of {own.parent}" if own.parent else "root"
         many = f", {copies} copies" if copies > 1 else ""
         print(f"{name}: {len(grid.net.bus)} buses{counts}; {where}{many}")

@@ -6,7 +6,7 @@ from stackelgrid.analysis.ensemble.statistics import KEY_FIGURES
 from stackelgrid.analysis.ensemble.variants import OWN, PERFECT, variant_words
 from stackelgrid.analysis.kpis.indicators import UNITS
 from stackelgrid.analysis.study_columns import DIMENSIONS
-from stackelgrid.controllers.words import heading, words
+from stackelgrid.controllers.words import counted_label, heading, words
 
 
 @pytest.mark.parametrize("name", UNITS)
@@ -32,3 +32,17 @@ def test_dimensions_of_sweeps_state_their_unit() -> None:
 def test_variants() -> None:
     texts = [variant_words(v) for v in (OWN, PERFECT, "short_horizon")]
     assert texts == ["own horizon", "perfect foresight", "short horizon"]
+
+
+@pytest.mark.parametrize(
+    ("number", "label", "text"),
+    [
+        (1, "batteries", "1 battery"),
+        (2, "batteries", "2 batteries"),
+        (1, "electric vehicles", "1 electric vehicle"),
+        (1, "PV", "1 PV"),
+        (3, "PV", "3 PV"),
+    ],
+)
+def test_counts_of_devices(number: int, label: str, text: str) -> None:
+    assert counted_label(number, label) == text

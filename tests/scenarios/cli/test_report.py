@@ -162,8 +162,6 @@ def arguments(function, run):
         return (run, "pv")
     if function in (power.state_of_charge, power.one_by_one):
         return (run, "battery", "lv") if function is power.state_of_charge else (run, "unit", "mv")
-    if function is power.band_of:  # any column of the devices
-        return (run, "battery", "e_mwh", "mv")
     if function is power.charge_by_device:
         return (run, "battery", "mv1")
     return (run, "lv1") if function in BY_GRID else (run,)
