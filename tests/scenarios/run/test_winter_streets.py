@@ -71,6 +71,7 @@ def test_agents_agree_by_messages_and_commit(negotiated):
     assert across.p_mw.sum() > 1e-4
 
 
+@pytest.mark.slow
 def test_two_negotiations_are_the_same_bits(negotiated, run_of, linked):
     again = run_of(linked, *BY_MESSAGES, "solver.threads=1")
     assert differences(negotiated.directory, again.directory) == []

@@ -17,7 +17,8 @@ def check(run, kinds):
 
 
 def test_the_first_hours_of_the_community(run_of):
-    check(run_of("community", "time.intervals=2"), {"vehicles", "machines", "rooms", "stores"})
+    short = ("time.intervals=2", "horizon.steps=[{ count = 4, minutes = 60 }]")
+    check(run_of("community", *short), {"vehicles", "machines", "rooms", "stores"})
 
 
 @pytest.mark.slow
