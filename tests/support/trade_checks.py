@@ -28,7 +28,7 @@ def assert_balanced(tables, copies, atol=1e-6):
     trade, device = tables["trade"], tables["device"]
     assert (trade.p_mw > 0.0).all()
     inside = sums(trade[trade.market == "inside"], "grid", "interval")
-    assert inside.abs().max() <= atol
+    assert (inside.abs() <= atol).all()
     across = trade[trade.market == "across"].copy()
     across["p_mw"] *= across.grid.map(copies)
     assert (sums(across, "interval").abs() <= atol).all()

@@ -181,3 +181,35 @@ def test_without_control_homes_follow_their_own_rules(homes, tables_of):
     cost, free = homes.summary["cost_eur"], homes.summary["baseline"]["cost_eur"]
     # the controlled run pays less for the same needs, peak and emissions included
     assert cost["total_corrected"] < free["total_corrected"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("time.intervals=6", "horizon.resolve_every=2"),
+        ("time.intervals=14", "time.start=2025-01-15T20:00:00"),  # a night: all charge and leave
+        (
+            "time.intervals=8",
+            "time.interval_min=15",
+            "horizon.steps=[{count=4,minutes=15},{count=3,minutes=60}]",
+        ),
+        (  # late and skipped trips, another temperature, forecasts that know neither
+            "time.intervals=12",
+            "time.start=2025-01-15T05:00:00",
+            "deviations={vehicles={late_h=1.0,skipped=0.3},temperature={std_k=2.0}}",
+            'forecast={model="autoregressive",load={std=0.2},temperature={std_k=1.0}}',
+        ),
+        (  # at these prices the heaters would burn what the model lets them
+            'tariffs.home.periods=[{from="00:00",import=-50.0,export=-60.0}]',
+        ),
+    ],
+    ids=["every_second", "night", "quarters", "unforeseen", "negative"],
+)
+def test_balances_close_in_every_mode(run_of, homes_path, overrides):
+    run = run_of(homes_path, *overrides)
+    assert run.summary["certificate"]["infeasible"] == 0
+    errors = largest_errors(run.tables, run.built)
+    assert max(errors.values()) < CLOSED, errors
+    if not any(text.startswith("forecast") for text in overrides):
+        assert_balanced(run.tables, {"lv1": 1}, atol=1e-8)
