@@ -43,9 +43,18 @@ class NetElements:
             mine = {}
             for table, mask in kind.claims(self).items():
                 before = taken.get(table, np.zeros(len(net[table]), dtype=bool))
+                if table == "load":  # columns make a load a device of a kind: of one only
+                    self._refuse_second(kind, mask & before)
                 mine[table], taken[table] = mask & ~before, mask | before
             self._claims[kind] = mine
         self._taken = taken
+
+    def _refuse_second(self, kind: type[DeviceKind], twice: Bools) -> None:
+        """Raise NetworkError for loads with the columns of another kind besides."""
+        for other, claims in self._claims.items():
+            both = twice & claims.get("load", np.zeros(len(twice), dtype=bool))
+            text = f"has columns of {other.label} and of {kind.label}; those of one are accepted"
+            self.refuse(self.net.load, "load", ~both, text)
 
     @cached_property
     def costs(self) -> ElementCosts:

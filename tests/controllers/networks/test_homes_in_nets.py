@@ -234,3 +234,13 @@ def test_equal_loads_and_their_scale_leave_devices_alone(homes, write_scenario, 
     np.testing.assert_allclose(devices.loads.p_mw, 0.5 * 0.004)
     assert devices.heat_pumps.p_max_mw.tolist() == [0.003]
     assert devices.sheddable_loads.nominal_mw.tolist() == pytest.approx([0.002])
+
+
+def test_a_load_with_columns_of_two_kinds_is_refused(homes):
+    net = pp.from_json_string(homes)
+    heat_pump = net.load.index[net.load["heat_pump_mw"].notna()][0]
+    net.load.loc[heat_pump, ["cap_mw", "cap_from_h", "cap_to_h"]] = [0.0042, 17.0, 20.0]
+    with pytest.raises(
+        NetworkError, match=rf"load {heat_pump} has columns of heat pumps and of power caps; those"
+    ):
+        read(net)
