@@ -71,6 +71,7 @@ _INDICATORS = {
     "fallbacks": "fallbacks",
     "intervals_beyond_limits": "intervals beyond limits",
     "max_violation": "largest violation",
+    "max_loading": "highest loading",
     "agreements": "negotiations agreed",
     "rounds_mean": "rounds on average",
     "rounds_max": "rounds at most",
@@ -141,6 +142,7 @@ def _known() -> dict[str, str]:
             f"{name}_curtailment": f"{label} curtailment",
             f"{name}_throughput": f"throughput of {label}",
         }
+        known |= {f"{name}_unmet": q.lacked for q in kind.quantities if q.lacked}
         if kind.sweep:
             known[f"{name}_scale"] = kind.sweep
     return known

@@ -25,6 +25,7 @@ from stackelgrid.analysis.comparison import (
 )
 from stackelgrid.analysis.figures.bars import Part, bar_figure
 from stackelgrid.analysis.kpis.indicators import STORES, UNITS
+from stackelgrid.analysis.results.needs import lacked_quantities, unit_of
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.words import words
 
@@ -52,6 +53,15 @@ SCHEMES = (
     ),
     Panel("Peer-to-peer trade", "bought in MWh", {"p2p_inside": "inside", "p2p_across": "across"}),
     Panel("Losses", "losses in MWh", {"losses": ""}),
+    Panel("Highest loading", "loading in %", {"max_loading": ""}),
+    *(
+        Panel(
+            f"{quantity.lacked[0].upper()}{quantity.lacked[1:]}",
+            f"need that was not met in {unit_of(quantity)}",
+            {f"{kind.kind}_unmet": ""},
+        )
+        for kind, quantity in lacked_quantities()
+    ),
 )
 QUALITIES = (
     Panel("Extra cost against {first}", "EUR", {"extra_cost": ""}),

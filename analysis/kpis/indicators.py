@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from stackelgrid.analysis.results.needs import lacked_quantities, unit_of
 from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.arrays import Floats
@@ -50,6 +51,8 @@ UNITS: dict[str, str] = {
     "p2p_inside": "MWh",
     "p2p_across": "MWh",
     "losses": "MWh",
+    **{f"{kind.kind}_unmet": unit_of(quantity) for kind, quantity in lacked_quantities()},
+    "max_loading": "%",
     "generation": "MWh",
     "follower_generation": "MWh",
     "objective": "EUR",

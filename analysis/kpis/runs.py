@@ -17,6 +17,7 @@ from stackelgrid.analysis.kpis.indicators import (
     energy_rows,
     frame_of,
 )
+from stackelgrid.analysis.results.needs import lacked_quantities
 from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.profiles.arrays import Floats
@@ -71,6 +72,8 @@ def run_indicators(run: RunRecord, scheme: str, pricing: str) -> pd.DataFrame:
         *costs,
         *_correction(costs, parents, stored, value),
         *energy_rows(records, dt_h),
+        *_need_rows(run, copies),
+        *_loading_rows(run),
         *_solver_rows(run),
         *_summary_rows(run),
     ]
@@ -185,6 +188,26 @@ def _correction(
             yield Row(grid, "leader_cost_corrected", cost - less)
         elif indicator == "total_cost":
             yield Row(grid, "total_cost_corrected", cost - sum(value.values()))
+
+
+def _need_rows(run: RunRecord, copies: "pd.Series[float]") -> Iterator[Row]:
+    """Yield what consumers did not get by grid and in total, for the kinds that a run has."""
+    present = set(run.device["kind"].unique())
+    for kind, quantity in lacked_quantities():
+        if kind.kind in present and quantity.name in run.interval:
+            summed = run.interval.groupby("grid", sort=False)[quantity.name].sum()
+            amounts = run.dt_h * summed * copies
+            name = f"{kind.kind}_unmet"
+            yield from (Row(str(grid), name, float(v)) for grid, v in amounts.items())
+            yield Row(TOTAL, name, float(amounts.sum()))
+
+
+def _loading_rows(run: RunRecord) -> Iterator[Row]:
+    """Yield the highest loading of rated branches by grid and of all."""
+    if "max_loading_percent" in run.interval:
+        highest = run.interval.groupby("grid", sort=False)["max_loading_percent"].max()
+        yield from (Row(str(grid), "max_loading", float(v)) for grid, v in highest.items())
+        yield Row(TOTAL, "max_loading", float(highest.max()))
 
 
 def _solver_rows(run: RunRecord) -> Iterator[Row]:

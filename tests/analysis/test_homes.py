@@ -8,7 +8,8 @@ import pytest
 
 from stackelgrid.analysis.export import CSV, NETCDF, export
 from stackelgrid.analysis.figures import power
-from stackelgrid.analysis.kpis.indicators import CONTROLLED, STORES
+from stackelgrid.analysis.kpis.indicators import CONTROLLED, STORES, TOTAL
+from stackelgrid.analysis.kpis.runs import run_indicators
 from stackelgrid.analysis.kpis.system import key_figures
 from stackelgrid.analysis.report.run import run_page
 from stackelgrid.analysis.run import Run
@@ -151,3 +152,16 @@ def test_exports_hold_the_columns_with_their_units(homes, tmp_path):
     answer = homes.query("select sum(unmet_mw) as lacked from device where kind = 'vehicle'")
     cars = own.loc[own["kind"] == "vehicle", "unmet_mw"]
     assert float(answer["lacked"].iloc[0]) == pytest.approx(cars.sum())
+
+
+def test_indicators_hold_needs_and_the_highest_loading(homes):
+    frame = run_indicators(homes, "bottom_up", "tariff")
+    found = frame[frame["grid"] == TOTAL].set_index("indicator")
+    rows = homes.interval
+    for name, column in (
+        ("heat_pump_unmet", "heat_pump_off_k"),
+        ("sheddable_unmet", "shed_lost_mw"),
+    ):
+        assert found.loc[name, "value"] == pytest.approx(homes.dt_h * rows[column].sum())
+    assert found.loc["heat_pump_unmet", "unit"] == "K h"
+    assert found.loc["max_loading", "value"] == rows["max_loading_percent"].max()
