@@ -56,7 +56,7 @@ def demand(run: Run, kind: str) -> go.Figure:
         figure.add_trace(area(when, factor * part, name, own.colour, kind, opacity, unit=unit))
     if rest is not None:
         figure.add_trace(steps(when, factor * rest, "without control", unit, line=_WITHOUT))
-    if np.isfinite(most).any():
+    if np.isfinite(most).any() and np.nanmax(power, initial=0.0) > _NOTHING:
         name = _meaning(own, "limit_mw")
         figure.add_trace(steps(when, factor * most, name, unit, line=_LIMIT))
     return figure
@@ -151,13 +151,15 @@ def titled(own: type[DeviceKind], column: str) -> str:
 
 
 def unmet(run: Run) -> go.Figure:
-    """Power that consumers did not get, by need, all copies, MW."""
+    """Power that consumers did not get, by need, all copies."""
     when = clock(run)
-    figure = new_figure(when, "power in MW")
-    for need in power_needs(run):
-        lost = by_grid(run, need.quantity.name, when).sum(axis=1)
+    lost = {n: by_grid(run, n.quantity.name, when).sum(axis=1) for n in power_needs(run)}
+    factor, unit = _scale(*lost.values())
+    figure = new_figure(when, f"power in {unit}")
+    for need, power in lost.items():
         name = need.quantity.lacked
-        figure.add_trace(area(when, lost, name, need.kind.colour, "unmet", 0.7))
+        part = area(when, factor * power, name, need.kind.colour, "unmet", 0.7, unit=unit)
+        figure.add_trace(part)
     return figure
 
 
@@ -191,5 +193,6 @@ def _meaning(own: type[DeviceKind], column: str) -> str:
 
 def _scale(*values: "Floats | pd.Series | None") -> tuple[float, str]:
     """Return factor and unit that make powers in MW, or energies in MWh, readable."""
-    largest = max(float(np.nanmax(np.abs(v), initial=0.0)) for v in values if v is not None)
+    known = (v for v in values if v is not None)
+    largest = max((float(np.nanmax(np.abs(v), initial=0.0)) for v in known), default=0.0)
     return (1.0, "MW") if largest >= 1.0 else (1000.0, "kW")

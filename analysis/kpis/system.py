@@ -148,7 +148,10 @@ def _of_kind(kind: type[DeviceKind]) -> _Declared:
 
 
 def _used(kind: type[DeviceKind]) -> _Declared:
-    return _Declared(ENERGY, f"used by {kind.label}", "MWh", lambda found: found.energy(kind))
+    def value(found: _Indicators) -> float:
+        return max(found.energy(kind), 0.0)  # what is shed is a need that was not met
+
+    return _Declared(ENERGY, f"used by {kind.label}", "MWh", value)
 
 
 def _held(kind: type[DeviceKind]) -> _Declared:

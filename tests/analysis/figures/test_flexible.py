@@ -122,7 +122,7 @@ def test_needs_that_were_not_met_are_told_in_the_verdict_the_figures_and_the_tab
         ("missing at departures of electric vehicles", "street", "car at bus 3", "0.5 kWh",
          "12:15"),
     }  # fmt: skip
-    assert lines(flexible.unmet(run))["missing at departures of electric vehicles"] == [0.0, 0.004]
+    assert lines(flexible.unmet(run))["missing at departures of electric vehicles"] == [0.0, 4.0]
 
 
 def test_sections_are_there_for_the_kinds_that_a_run_has(run):
