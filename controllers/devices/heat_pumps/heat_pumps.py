@@ -38,7 +38,7 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
     symbol: ClassVar[str] = "diamond"
     quantities: ClassVar[tuple[Quantity, ...]] = (
         Quantity("heat_pump_cop", "1", Role.SERIES | Role.OUTPUT,
-                 "coefficient of performance while heating", column="cop"),
+                 "COP while heating", column="cop"),
         Quantity("heat_pump_water_cop", "1", Role.SERIES, "the same while making hot water"),
         Quantity("heat_pump_drive_c", "degC", Role.SERIES,
                  "temperature that the building would take without heating"),
