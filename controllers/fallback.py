@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stackelgrid.controllers.devices.kind import Arrays
 from stackelgrid.controllers.devices.quantities import Role
+from stackelgrid.controllers.devices.terms import Arrays
 from stackelgrid.controllers.models.p2p import Prosumers
 from stackelgrid.controllers.schedule import Schedule, Trade
 from stackelgrid.controllers.system import Feeder

@@ -10,8 +10,8 @@ import numpy as np
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.devices import Devices
-from stackelgrid.controllers.devices.kind import Arrays
 from stackelgrid.controllers.devices.registry import kinds
+from stackelgrid.controllers.devices.terms import Arrays
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.networks.reduction import FlowState, Reduction
 from stackelgrid.controllers.schedule import Schedule

@@ -8,9 +8,10 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection, Snap
+from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.placement import Phase, Placement
 from stackelgrid.controllers.devices.quantities import Quantity, Role
+from stackelgrid.controllers.devices.terms import Arrays, DeviceOptions, Injection, Snap
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
 from stackelgrid.profiles.section import Efficiency, NonNegative, Positive
 

@@ -11,14 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from pydantic import model_validator
 
-from stackelgrid.controllers.devices.kind import (
-    Arrays,
-    Controllable,
-    DeviceKind,
-    DeviceOptions,
-)
+from stackelgrid.controllers.devices.kind import Controllable, DeviceKind
 from stackelgrid.controllers.devices.placement import Placement
 from stackelgrid.controllers.devices.quantities import Quantity, Role
+from stackelgrid.controllers.devices.terms import Arrays, DeviceOptions
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
 from stackelgrid.profiles.section import ClockTime, NonNegative, Positive, clock_hour
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.devices.elements import NetElements
-from stackelgrid.controllers.devices.kind import Arrays, DeviceKind
+from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.controllers.devices.registry import claimants, kinds
+from stackelgrid.controllers.devices.terms import Arrays
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.forecast import GridForecast
 

@@ -8,12 +8,19 @@ element: loads and storages consume, generators inject.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
-from stackelgrid.controllers.devices.quantities import Quantity, Role
-from stackelgrid.profiles.arrays import Floats, Ints
+from stackelgrid.controllers.devices.declaration import Declaration
+from stackelgrid.controllers.devices.quantities import Role
+from stackelgrid.controllers.devices.terms import (
+    Arrays,
+    Curtailed,
+    DeviceOptions,
+    Injection,
+)
+from stackelgrid.profiles.arrays import Floats
 
 # a scenario's schema reads the kinds, before pandapower and Pyomo are needed
 if TYPE_CHECKING:
@@ -21,19 +28,6 @@ if TYPE_CHECKING:
     from stackelgrid.controllers.devices.placement import Placed, Placing, SeriesMaker
     from stackelgrid.profiles.forecast import GridForecast
     from stackelgrid.profiles.forecast_predictors import Predictor
-
-Arrays = Mapping[str, Floats]
-
-
-class Injection(NamedTuple):
-    """Consumption of devices in a model, p.u., by device and step; generation is negative.
-
-    p: active power of a device and step, as an expression of Pyomo.
-    q: reactive power likewise; None without any.
-    """
-
-    p: Callable[[int, int], Any]
-    q: Callable[[int, int], Any] | None = None
 
 
 class Controllable(NamedTuple):
@@ -43,105 +37,8 @@ class Controllable(NamedTuple):
     power: Callable[[int, int], Any]
 
 
-class Curtailed(NamedTuple):
-    """A curtailed plan of one kind, and the power that is left out (steps,) in MW and MVAr."""
-
-    plan: dict[str, Floats]
-    lost_p_mw: Floats
-    lost_q_mvar: Floats
-
-
-class Snap(NamedTuple):
-    """Rule to round a binary: 1 where the first variables reach the second ones.
-
-    binary: name of the binary variable.
-    first, second: names of the variables that are compared.
-    threshold: attribute (devices,) in MW by which the first ones must exceed the second ones.
-    counted: whether the binary is an event, whose sum over the steps is rounded instead.
-    """
-
-    binary: str
-    first: tuple[str, ...]
-    second: tuple[str, ...]
-    threshold: str = ""
-    counted: bool = False
-
-
-class DeviceOptions(Protocol):
-    """Options of a scenario that equations and costs of devices depend on."""
-
-    @property
-    def curtailment_eur_per_mwh(self) -> float:
-        """Price of available energy that is not fed in, EUR/MWh."""
-
-    @property
-    def terminal(self) -> str:
-        """Rule for stored energy at the end of the horizon: `initial` or `value`."""
-
-    @property
-    def terminal_value_eur_per_mwh(self) -> float:
-        """Value of stored energy at the end of the horizon, EUR/MWh."""
-
-
-class DeviceKind(ABC):
+class DeviceKind(Declaration, ABC):
     """Devices of one kind at one grid; subclasses are frozen dataclasses."""
-
-    kind: ClassVar[str]  # value of the column `kind`
-    plural: ClassVar[str]  # attribute of Devices
-    label: ClassVar[str]  # in plots and texts
-    injects: ClassVar[bool] = False  # positive power is generation
-    sweep: ClassVar[str] = ""  # name of the dimension KIND_scale of sweeps, empty for none
-    colour: ClassVar[str] = "#999999"  # in plots
-    symbol: ClassVar[str] = ""  # on maps: diamond, triangle or square; empty for none
-    one_by_one: ClassVar[bool] = False  # plots show the power of each device
-    consumes: ClassVar[bool] = False  # energy it stores is used, not given back
-    capped: ClassVar[bool] = False  # a cap on a customer's power counts its consumption
-    # rank among the kinds whose consumption recovery reduces, 1 first; 0 for those it never does
-    turn_down: ClassVar[int] = 0
-    # variables whose consumption may be reduced, and the quantities of a plan that they give
-    reducible: ClassVar[Mapping[str, str]] = {}
-    # columns of the table `device`: those that plots show, the parts of `p_mw`, and the share of
-    # the interval in which a device can draw power
-    bands: ClassVar[tuple[str, ...]] = ()
-    parts: ClassVar[tuple[str, ...]] = ()
-    presence: ClassVar[str] = ""
-    uncontrolled: ClassVar[str] = ""  # what its consumers do without control, in words
-    quantities: ClassVar[tuple[Quantity, ...]]
-    cost_column: ClassVar[str] = ""  # column of the table `interval` with the cost in EUR
-    cost_label: ClassVar[str] = ""  # of that cost, in plots
-    cost_meaning: ClassVar[str] = ""  # of that column, for the documentation
-    limits: ClassVar[Mapping[str, tuple[str, str]]] = {}  # rows and bounds: words and unit
-    snaps: ClassVar[tuple[Snap, ...]] = ()
-    data: ClassVar[tuple[str, ...]] = ()  # variables of the model that hold data
-    chained: ClassVar[tuple[str, ...]] = ()  # variables that enter the equations of the next step
-    prosumer: ClassVar[bool] = False  # a bus with such a device may trade
-    transmission: ClassVar[bool] = False  # accepted on a transmission network
-    # sections of a grid in a scenario by key: type and default, as fields of a pydantic model
-    sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {}
-    # keys of the section `deviations` of a scenario, likewise
-    deviations: ClassVar[Mapping[str, tuple[Any, Any]]] = {}
-
-    if TYPE_CHECKING:  # fields or properties of the subclasses, (devices,)
-
-        @property
-        def index(self) -> tuple[int, ...]:
-            """Indices in their tables of pandapower."""
-
-        @property
-        def name(self) -> tuple[str, ...]:
-            """Names."""
-
-        @property
-        def bus(self) -> Ints:
-            """Pandapower indices of their buses."""
-
-        @property
-        def table(self) -> tuple[str, ...]:
-            """Table of pandapower that holds each device."""
-
-        @property
-        def phase(self) -> tuple[str, ...]:
-            """Connection of each: a, b, c, abc (balanced three-phase), empty if not stated."""
 
     # -- data
 
@@ -212,21 +109,6 @@ class DeviceKind(ABC):
         """Return by table which elements of a net are devices of this kind."""
         return {}
 
-    @classmethod
-    def names(cls, role: Role) -> tuple[str, ...]:
-        """Return the names of the quantities with a role."""
-        return tuple(q.name for q in cls.quantities if role in q.roles)
-
-    @classmethod
-    def filling(cls, column: str) -> str:
-        """Return the quantity that fills a column of the table `device`; empty for none."""
-        return next((q.name for q in cls.quantities if q.column == column), "")
-
-    @classmethod
-    def stored(cls) -> str:
-        """Return the quantity with the stored energy by which costs are corrected; "" for none."""
-        return next((q.name for q in cls.quantities if q.total and q.unit == "MWh"), "")
-
     def stored_mwh(self, states: Arrays, series: Arrays) -> Floats:
         """Return that energy (devices,) in MWh of electricity.
 
@@ -262,11 +144,6 @@ class DeviceKind(ABC):
     def series_limit(self, series: Arrays) -> Floats | None:
         """Return the largest values (n, columns) of the series; None without a limit."""
         return None
-
-    @staticmethod
-    def spread(values: "np.typing.NDArray[Any]", like: "np.typing.NDArray[Any]") -> Any:
-        """Return values (devices,) with the axes of `like` beyond the first added."""
-        return values.reshape((-1,) + (1,) * (np.ndim(like) - 1))
 
     # -- sweeps
 
@@ -354,18 +231,6 @@ class DeviceKind(ABC):
         """Return the quantities of a plan; `mw(name)` reads a variable (devices, steps) in MW."""
         return {q.name: mw(q.variable) for q in self.quantities if q.variable}
 
-    def describe(self, part: str, at: int, size: Callable[[str], str]) -> str | None:
-        """Return a limit in conflict in words; None for a row that is not of this kind.
-
-        part: name of the variable or constraint.
-        at: position of the device.
-        size: returns the text of the amount in a unit.
-        """
-        if part not in self.limits:
-            return None
-        words, unit = self.limits[part]
-        return f"{self.table[at]} {self.index[at]}: {words} {size(unit)}"
-
     # -- schedule
 
     @classmethod
@@ -391,6 +256,29 @@ class DeviceKind(ABC):
         states: states at its start, within their limits.
         dt_h: length of the steps in h.
         """
+
+    def carried_out(
+        self,
+        step: Callable[[int, Arrays, Arrays, float], dict[str, Floats]],
+        forecast: "GridForecast",
+        states: Arrays,
+        dt_h: Floats,
+    ) -> dict[str, Floats]:
+        """Return the plan that follows from the physics of one step after the other.
+
+        step: returns the outputs of a step from its number, series, states and length in h.
+        forecast: forecast over the horizon.
+        states: states at its start.
+        dt_h: length of the steps in h.
+        """
+        steps = []
+        for t, hours in enumerate(dt_h):
+            series = {name: forecast.devices[name][t] for name in self.names(Role.SERIES)}
+            done = step(t, series, states, hours)
+            states = {name: done[name] for name in self.names(Role.STATE)}
+            steps.append(done)
+        names, empty = self.names(Role.PLAN), np.zeros((len(self.index), 0))
+        return {n: np.stack([s[n] for s in steps], axis=1) if steps else empty for n in names}
 
     @classmethod
     def curtailed(cls, plan: Arrays, share: Floats) -> "Curtailed | None":

@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.devices.kind import (
-    Arrays,
-    Curtailed,
-    DeviceKind,
-    DeviceOptions,
-    Injection,
-)
+from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.controllers.devices.sunlight import PvPlane, PvSection, Sunlit, is_photovoltaic
+from stackelgrid.controllers.devices.terms import Arrays, Curtailed, DeviceOptions, Injection
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
 
 if TYPE_CHECKING:

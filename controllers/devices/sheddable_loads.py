@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection
+from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.placement import Phase, Placement
 from stackelgrid.controllers.devices.quantities import Quantity, Role
+from stackelgrid.controllers.devices.terms import Arrays, DeviceOptions, Injection
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
 from stackelgrid.profiles.section import NonNegative
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from pydantic import model_validator
 
-from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection
+from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.quantities import Quantity, Role
+from stackelgrid.controllers.devices.terms import Arrays, DeviceOptions, Injection
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.profiles.arrays import Bools, Floats, Ints

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stackelgrid.controllers.devices.kind import Arrays
+from stackelgrid.controllers.devices.terms import Arrays
 from stackelgrid.controllers.models.p2p import Prosumers
 from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.system import Feeder

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from stackelgrid.controllers.devices.devices import Devices
-from stackelgrid.controllers.devices.kind import DeviceKind, DeviceOptions
+from stackelgrid.controllers.devices.kind import DeviceKind
+from stackelgrid.controllers.devices.terms import DeviceOptions
 from stackelgrid.controllers.models.p2p import TradeOptions
 from stackelgrid.controllers.networks.limits import GridLimits, Violation
 from stackelgrid.controllers.networks.order import NetOrder

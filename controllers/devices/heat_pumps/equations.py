@@ -6,7 +6,7 @@ import numpy as np
 import pyomo.environ as pyo
 
 from stackelgrid.controllers.devices.heat_pumps.data import FAR_K, HeatPumpData
-from stackelgrid.controllers.devices.kind import Injection
+from stackelgrid.controllers.devices.terms import Injection
 from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.hot_water import largest_draw

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from stackelgrid.controllers.devices.heat_pumps.columns import read_columns
 from stackelgrid.controllers.devices.heat_pumps.data import FAR_K
 from stackelgrid.controllers.devices.heat_pumps.placed import (
     SERIES,
-    SOURCES,
-    SYSTEMS,
     PlacedHeatPumps,
 )
-from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection
+from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.quantities import Quantity, Role
+from stackelgrid.controllers.devices.terms import Arrays, DeviceOptions, Injection
 from stackelgrid.profiles.arrays import Bools, Floats
 from stackelgrid.profiles.hot_water import largest_draw
 
@@ -161,69 +161,7 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
     @classmethod
     def read(cls, elements: "NetElements") -> Self:
         """Read the loads with a value in `heat_pump_mw`, the electric power of the machine."""
-        frame = elements.of(cls, "load")
-        found = {
-            name: elements.values(frame, name, missing)
-            for name, missing in (
-                ("heat_pump_mw", np.nan), ("backup_mw", 0.0), ("power_factor", 1.0),
-                ("loss_mw_per_k", np.nan), ("capacity_mwh_per_k", np.nan), ("set_c", 20.0),
-                ("below_k", 1.0), ("above_k", 1.0), ("comfort_eur_per_k_h", 2.0),
-                ("store_mwh", 0.0), ("store_loss_per_h", 0.0), ("water_mwh", 0.0),
-                ("coldest_c", -14.0), ("gains_mw", 0.0), ("window_m2", 0.0),
-            )
-        }  # fmt: skip
-        source, heating = (
-            elements.choices(frame, "load", column, accepted)
-            for column, accepted in (("heat_source", SOURCES), ("heating", SYSTEMS))
-        )
-        factor, band = found["power_factor"], found["below_k"] + found["above_k"]
-        checks = (
-            (found["heat_pump_mw"] > 0.0, "heat_pump_mw > 0"),
-            (found["backup_mw"] >= 0.0, "backup_mw >= 0"),
-            ((factor > 0.0) & (factor <= 1.0), "0 < power_factor <= 1"),
-            (found["loss_mw_per_k"] > 0.0, "loss_mw_per_k > 0"),
-            (found["capacity_mwh_per_k"] > 0.0, "capacity_mwh_per_k > 0"),
-            ((found["below_k"] >= 0.0) & (found["above_k"] >= 0.0) & (band > 0.0),
-             "a comfort band: below_k, above_k >= 0, one of them > 0"),
-            (found["store_mwh"] >= 0.0, "store_mwh >= 0"),
-            ((found["store_loss_per_h"] >= 0.0) & (found["store_loss_per_h"] < 1.0),
-             "0 <= store_loss_per_h < 1"),
-            (found["water_mwh"] >= 0.0, "water_mwh >= 0"),
-            ((found["water_mwh"] == 0.0) | (found["store_mwh"] > 0.0),
-             "store_mwh > 0 where water_mwh > 0"),
-            ((found["gains_mw"] >= 0.0) & (found["window_m2"] >= 0.0), "gains_mw, window_m2 >= 0"),
-            ((found["set_c"] >= 5.0) & (found["set_c"] <= 35.0), "5 <= set_c <= 35"),
-            ((found["coldest_c"] >= -50.0) & (found["coldest_c"] <= 15.0),
-             "-50 <= coldest_c <= 15"),
-            (found["coldest_c"] < found["set_c"], "coldest_c below set_c"),
-            (found["comfort_eur_per_k_h"] >= 0.0, "comfort_eur_per_k_h >= 0"),
-        )  # fmt: skip
-        for good, accepted in checks:
-            elements.refuse(frame, "load", good, f"is a heat pump and needs {accepted}")
-        elements.refuse_power(frame, "load", cls.label)
-        return cls(
-            index=elements.index(frame),
-            name=elements.names(frame, "heat pump"),
-            bus=frame.bus.to_numpy(dtype=np.int64),
-            p_max_mw=found["heat_pump_mw"],
-            backup_mw=found["backup_mw"],
-            tan_phi=np.tan(np.arccos(factor)),
-            loss_mw_per_k=found["loss_mw_per_k"],
-            capacity_mwh_per_k=found["capacity_mwh_per_k"],
-            set_c=found["set_c"],
-            below_k=found["below_k"],
-            above_k=found["above_k"],
-            comfort_eur_per_k_h=found["comfort_eur_per_k_h"],
-            store_mwh=found["store_mwh"],
-            store_kept=1.0 - found["store_loss_per_h"],
-            water_mwh=found["water_mwh"],
-            ground=source == "ground",
-            floor=heating == "floor",
-            coldest_c=found["coldest_c"],
-            gains_mw=found["gains_mw"],
-            window_m2=found["window_m2"],
-            phase=elements.phases(frame, "load"),
-        )
+        return cls(**read_columns(elements, elements.of(cls, "load"), cls.label))
 
     # -- model
 
@@ -295,18 +233,14 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         self, last: Arrays | None, forecast: "GridForecast", states: Arrays, dt_h: Floats
     ) -> dict[str, Floats]:
         """Continue the last powers within the limits; without a plan thermostats decide."""
-        state, steps = dict(states), []
-        for t, hours in enumerate(dt_h):
-            series = {name: forecast.devices[name][t] for name in SERIES}
-            asked = self.thermostat(series, state, hours)
+
+        def step(t: int, series: Arrays, states: Arrays, hours: float) -> dict[str, Floats]:
+            asked = self.thermostat(series, states, hours)
             if last is not None:
                 asked |= {name: last[name][:, t] for name in asked if name in last}
-            done = self.run(asked, series, state, hours)
-            state = {name: done[name] for name in self.names(Role.STATE)}
-            steps.append(done)
-        names = self.names(Role.PLAN)
-        empty = np.zeros((len(self.index), 0))
-        return {n: np.stack([s[n] for s in steps], axis=1) if steps else empty for n in names}
+            return self.run(asked, series, states, hours)
+
+        return self.carried_out(step, forecast, states, dt_h)
 
     def thermostat(self, series: Arrays, states: Arrays, dt_h: float) -> dict[str, Floats]:
         """Return set points that hold the set temperature and fill the store by the machine."""

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
-from stackelgrid.controllers.devices.kind import Injection
 from stackelgrid.controllers.devices.tasks.data import TaskData
+from stackelgrid.controllers.devices.terms import Injection
 from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Floats
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection, Snap
+from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.controllers.devices.tasks.placed import TASK, UNSERVED_EUR_PER_MWH, PlacedTasks
+from stackelgrid.controllers.devices.terms import Arrays, DeviceOptions, Injection, Snap
 from stackelgrid.profiles.arrays import Bools, Floats
 from stackelgrid.profiles.time_axis import Over
 
@@ -191,16 +192,12 @@ class Tasks(PlacedTasks, DeviceKind):
         self, last: Arrays | None, forecast: "GridForecast", states: Arrays, dt_h: Floats
     ) -> dict[str, Floats]:
         """Continue the last plan within the windows; without one, run tasks as they arrive."""
-        state, steps = dict(states), []
-        for t, hours in enumerate(dt_h):
-            series = {name: forecast.devices[name][t] for name in self.names(Role.SERIES)}
+
+        def step(t: int, series: Arrays, states: Arrays, hours: float) -> dict[str, Floats]:
             power = self.p_max_mw if last is None else last["task_p_mw"][:, t]
-            done = self.run(power, series, state, hours)
-            state = {name: done[name] for name in self.names(Role.STATE)}
-            steps.append(done)
-        names = self.names(Role.PLAN)
-        empty = np.zeros((len(self.index), 0))
-        return {n: np.stack([s[n] for s in steps], axis=1) if steps else empty for n in names}
+            return self.run(power, series, states, hours)
+
+        return self.carried_out(step, forecast, states, dt_h)
 
     def run(
         self, p_set_mw: Floats, series: Arrays, states: Arrays, dt_h: float

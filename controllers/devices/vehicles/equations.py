@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pyomo.environ as pyo
 
-from stackelgrid.controllers.devices.kind import Injection
+from stackelgrid.controllers.devices.terms import Injection
 from stackelgrid.controllers.devices.vehicles.data import VehicleData
 from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Floats

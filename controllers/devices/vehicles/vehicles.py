@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.controllers.devices.kind import Arrays, DeviceKind, DeviceOptions, Injection, Snap
+from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.quantities import Quantity, Role
+from stackelgrid.controllers.devices.terms import Arrays, DeviceOptions, Injection, Snap
 from stackelgrid.controllers.devices.vehicles.placed import (
     UNMET_EUR_PER_MWH,
     VEHICLE,
