@@ -1,4 +1,4 @@
-"""What a kind of device declares: names, quantities, words and appearance."""
+"""Declaration of a kind of device: names, quantities, words and appearance."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
