@@ -54,7 +54,10 @@ def main() -> None:
     runs = {name: run_of(name, arguments) for name in VARIANTS}
     assert runs["tariff"].baseline is not None
     runs = {"without control": runs["tariff"].baseline, **runs}
-    table = pd.DataFrame({name: figures(run) for name, run in runs.items()})
+    at_feeders = runs["tariff"].boundary["grid"].isin(FEEDERS)
+    nodal = float(runs["tariff"].boundary.loc[at_feeders, "nodal_price_eur_per_mwh"].mean())
+    print(f"the system's stored energy is valued at the mean nodal price, {nodal:.1f} EUR/MWh")
+    table = pd.DataFrame({name: figures(run, nodal) for name, run in runs.items()})
     table.to_csv(arguments.out / "winter.csv", float_format="%.6g")
     print(table.round(3).to_string())
     mean_day(runs, arguments.out / "winter_day.png")
@@ -74,8 +77,10 @@ def run_of(name: str, arguments: argparse.Namespace) -> Any:
     return sg.run("winter_week", out=directory, set=changes, report=False)
 
 
-def figures(run: Any) -> dict[str, float]:
-    """Return the figures of one run."""
+def figures(run: Any, eur_per_mwh: float) -> dict[str, float]:
+    """Return the figures of one run; stored energy of the system is valued at a price."""
+    stored = run.summary["stored_energy"]
+    kept = eur_per_mwh * (stored["end_mwh"] - stored["start_mwh"])
     found = {f"{f.name}, {f.unit}": f.value for f in key_figures(run)}
     rows, first = run.interval, run.interval["grid"].isin(STREETS)
     grids = rows[first].groupby("grid", sort=False)
@@ -102,7 +107,7 @@ def figures(run: Any) -> dict[str, float]:
         "leaders without capacity, corrected, EUR":
             found["leaders, corrected by stored energy, EUR"] - capacity,
         "system without capacity, corrected, EUR":
-            found["system, corrected by stored energy, EUR"] - capacity,
+            found["system, EUR"] - kept - capacity,
         "lost in lines and transformers, MWh": found["lost in lines and transformers, MWh"],
         "coldest room, degC": float(rooms.min()) if len(rooms) else np.nan,
         "warmest room, degC": float(rooms.max()) if len(rooms) else np.nan,
