@@ -162,7 +162,8 @@ class Tasks(PlacedTasks, DeviceKind):
         usable[:, 1:] += np.where(single[:-1], 0.0, arrivals[:, :-1])
         waiting = (states["task_rest_h"] <= 0.0) & (states["task_left_mwh"] > 0.0)
         new = waiting[:, None] + np.cumsum(usable, axis=1)
-        must = np.minimum(np.cumsum(forecast.task_latest.T, axis=1), new)
+        due = runs_due(waiting, arrivals, forecast.task_latest.T)
+        must = np.minimum(np.cumsum(due, axis=1), new)
         begin = np.concatenate([[0.0], np.cumsum(dt_h)[:-1]])
         rest = np.clip(states["task_rest_h"][:, None] - begin, 0.0, dt_h) / dt_h
         left = np.where(self.whole, 0.0, states["task_left_mwh"])
@@ -204,7 +205,7 @@ class Tasks(PlacedTasks, DeviceKind):
     ) -> dict[str, Floats]:
         """Return power, what was not served, and states after `dt_h` h.
 
-        p_set_mw: asked power; a whole run begins where it exceeds half of the full power.
+        p_set_mw: asked power; a whole run begins where it exceeds half of what a run draws.
         series: window, arrivals and deadlines.
         states: energy left, time left of runs.
         dt_h: length in h.
@@ -214,7 +215,8 @@ class Tasks(PlacedTasks, DeviceKind):
         most = np.minimum(series["task_open"] * self.p_max_mw, left / dt_h)
         parts = np.clip(p_set_mw, 0.0, most)
         begins = self.whole & (rest <= 0.0) & (left > 0.0)
-        begins &= (p_set_mw > 0.5 * self.p_max_mw) | (series["task_latest"] > 0.0)
+        of_run = np.minimum(self.run_h / dt_h, 1.0) * self.p_max_mw  # in its first step
+        begins &= (p_set_mw > 0.5 * of_run) | (series["task_latest"] > 0.0)
         rest = np.where(begins, self.run_h, rest)
         ran = np.minimum(rest, dt_h)
         power = np.where(self.whole, self.p_max_mw * ran / dt_h, parts)
@@ -244,3 +246,17 @@ class Tasks(PlacedTasks, DeviceKind):
     ) -> dict[str, Floats]:
         asked = points.get("task_p_mw", self.p_max_mw)
         return {"task_asked_mw": asked, **self.run(asked, series, states, dt_h)}
+
+
+def runs_due(waiting: Bools, arrivals: Floats, latest: Floats) -> Floats:
+    """Return the number of whole runs (devices, steps) that must begin by each step.
+
+    waiting: whether a task waits for its run, (devices,).
+    arrivals, latest: tasks that arrive, and whether a run must begin, (devices, steps).
+    """
+    due, left = np.zeros_like(arrivals), waiting.astype(np.float64)
+    for t, (come, last) in enumerate(zip(arrivals.T, latest.T, strict=True)):
+        # a window whose task has run has no deadline; one that waits comes before one that arrives
+        due[:, t] = np.where(last > 0.0, np.where(left > 0.0, left, come), 0.0)
+        left = left + come - due[:, t]
+    return due

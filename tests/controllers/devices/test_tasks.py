@@ -137,6 +137,28 @@ def test_the_world_runs_a_whole_task_to_its_end_and_at_the_latest_by_itself():
     assert (states["task_left_mwh"] == 0.0).all()
 
 
+def test_the_deadline_of_a_task_that_has_run_is_not_one_of_the_next_task(serve):
+    member = tasks(True, energy=0.4)
+    seen = forecast(member, 2, 7)  # the run may begin in the steps 2 to 6
+    seen.devices["task_latest"][1] = 1.0  # of the window before, whose task has run
+    result = serve(member, PRICE, seen, gap=1e-6)
+    assert result.objective == pytest.approx(0.2 * (20.0 + 60.0), rel=1e-4)
+    waits = {"task_left_mwh": np.array([0.4]), "task_rest_h": np.zeros(1)}
+    both = serve(member, PRICE, seen, waits, gap=1e-6)
+    assert both.value("task_begun")[1] == pytest.approx(1.0)
+    first = 0.2 * min(PRICE[0] + PRICE[1], PRICE[1] + PRICE[2])
+    assert both.objective == pytest.approx(first + 0.2 * (20.0 + 60.0), rel=1e-4)
+
+
+def test_a_run_shorter_than_an_interval_begins_when_it_is_planned():
+    member = tasks(True, energy=0.05)  # a quarter of an hour
+    waits = {"task_left_mwh": np.array([0.05]), "task_rest_h": np.zeros(1)}
+    row = {name: values[3] for name, values in forecast(member, 0, 7).devices.items()}
+    for asked, power in ((0.05, 0.05), (0.0, 0.0)):
+        done = member.deliver({"task_p_mw": np.array([asked])}, row, waits, 1.0)
+        assert done["task_p_mw"][0] == pytest.approx(power)
+
+
 def test_windows_of_a_day():
     axis = TimeAxis(pd.Timestamp("2025-01-15 12:00", tz="UTC"), pd.Timedelta(hours=1), 24)
     windows = daily_windows(axis, np.array([22.0]), np.array([6.0]), np.array([2.0]))
