@@ -66,6 +66,13 @@ CURTAILMENT_HALVINGS = 12
 # distance of interior points to a limit; SOLVER_REDUCED is the coarsest of them)
 CURTAILED = 1e-5
 
+# wanted states at the end of a horizon stay within this share of the best that can be reached
+END_MARGIN = 1e-3
+
+# shiftable loads: energy of a task that counts as drawn, relative, and time of a run that counts as
+# over, h
+TASK_DONE = 1e-9
+
 # storage: charging and discharging count as simultaneous above this share of the rated power
 SIMULTANEOUS_SHARE = 1e-4
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from stackelgrid.profiles.arrays import Floats
-from stackelgrid.profiles.time_axis import TimeAxis
+from stackelgrid.profiles.time_axis import TimeAxis, wall_clock_parts
 
 # shares of the daily draw by local hour: a peak in the morning and one in the evening; magnitudes
 # of a household's tapping cycles (EN 16147, cycle M), smoothed over many homes
@@ -15,8 +15,9 @@ _SHARES = np.array(
 
 def draw_of_hot_water(axis: TimeAxis) -> Floats:
     """Return the power (n,) in kW of a draw of 1 kWh a day."""
-    hour = np.asarray((axis.index + axis.step / 2).hour)
-    return np.asarray(_SHARES[hour] / _SHARES.sum())
+    wall, parts = wall_clock_parts(axis, (0, 60))  # full hours
+    shares = _SHARES[np.asarray(wall.hour)].reshape(axis.length, parts)
+    return np.asarray(shares.mean(axis=1) / _SHARES.sum())
 
 
 def largest_draw() -> float:

@@ -284,7 +284,9 @@ class Batteries(DeviceKind):
         reachable = energy + self.efficiency_charge * self.p_max_mw * float(dt_h.sum())
         return {
             "energy_initial": energy,
-            "energy_terminal": np.minimum(self.e_initial_mwh, 0.999 * reachable),
+            "energy_terminal": np.minimum(
+                self.e_initial_mwh, (1.0 - tolerances.END_MARGIN) * reachable
+            ),
         }
 
     def content(self) -> tuple[Floats, ...]:

@@ -8,7 +8,7 @@ from stackelgrid.profiles.hot_water import draw_of_hot_water, largest_draw
 from stackelgrid.profiles.time_axis import TimeAxis
 
 
-@pytest.mark.parametrize("minutes", [15, 30, 60])
+@pytest.mark.parametrize("minutes", [15, 30, 60, 90, 180, 720])
 @pytest.mark.parametrize("start", ["2025-01-13", "2025-01-13T17:00"])
 def test_a_day_draws_one_kilowatt_hour(minutes, start):
     step = pd.Timedelta(minutes=minutes)
@@ -16,13 +16,14 @@ def test_a_day_draws_one_kilowatt_hour(minutes, start):
     found = draw_of_hot_water(axis)
     assert found.sum() * minutes / 60.0 == pytest.approx(1.0, rel=1e-12)
     assert found.min() > 0.0
-    assert found.max() == pytest.approx(largest_draw(), rel=1e-12)
+    assert found.max() <= largest_draw() * (1.0 + 1e-12)
 
 
 def test_hot_water_is_drawn_in_the_morning_and_in_the_evening():
     axis = TimeAxis(pd.Timestamp("2025-01-13", tz="Europe/Berlin"), pd.Timedelta(hours=1), 24)
     found = draw_of_hot_water(axis)
     assert int(np.argmax(found)) == 7
+    assert found.max() == pytest.approx(largest_draw(), rel=1e-12)
     assert int(np.argmax(found[12:])) + 12 == 19
     assert found[:5].sum() < 0.03
 

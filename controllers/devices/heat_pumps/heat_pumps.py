@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.heat_pumps.columns import read_columns
 from stackelgrid.controllers.devices.heat_pumps.data import FAR_K
 from stackelgrid.controllers.devices.heat_pumps.placed import (
@@ -185,7 +186,8 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         for t, hours in enumerate(dt_h):  # with all its power
             reached = self.room(reached, drive[:, t], most[:, t], hours)
             reached = np.minimum(reached, self.set_c)
-        goal = 1.001 * self.capacity_mwh_per_k * np.minimum(reached - self.set_c, 0.0)
+        margin = 1.0 + tolerances.END_MARGIN  # below the set temperature
+        goal = margin * self.capacity_mwh_per_k * np.minimum(reached - self.set_c, 0.0)
         return {
             "heat_pump_cop": cop,
             "heat_pump_water_cop": np.maximum(forecast.heat_pump_water_cop.T, 1.0),

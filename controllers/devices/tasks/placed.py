@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
+from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.placement import Phase, Placed, Placement
 from stackelgrid.controllers.devices.tasks.data import TaskData
 from stackelgrid.profiles.arrays import Floats
@@ -44,7 +45,7 @@ class TaskSection(Placement):
     def _fits(self) -> Self:
         first, last = (clock_hour(t) for t in self.window)
         length = (last - first) % 24.0 or 24.0
-        if self.e_mwh > length * self.p_mw * (1.0 + 1e-9):
+        if self.e_mwh > length * self.p_mw * (1.0 + tolerances.TASK_DONE):
             raise ValueError(
                 f"e_mwh = {self.e_mwh:g} does not fit in the window: at most "
                 f"{length * self.p_mw:g} MWh in {length:g} h at {self.p_mw:g} MW"

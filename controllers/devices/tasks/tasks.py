@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.controllers.devices.tasks.placed import TASK, UNSERVED_EUR_PER_MWH, PlacedTasks
@@ -119,8 +120,8 @@ class Tasks(PlacedTasks, DeviceKind):
             (energy > 0.0, "task_mwh > 0"),
             ((first >= 0.0) & (first < 24.0) & (last >= 0.0) & (last < 24.0),
              "0 <= task_from_h, task_to_h < 24"),
-            (energy <= length * power * (1.0 + 1e-9), "task_mwh that fits in the hours "
-             "from task_from_h to task_to_h at task_mw"),
+            (energy <= length * power * (1.0 + tolerances.TASK_DONE),
+             "task_mwh that fits in the hours from task_from_h to task_to_h at task_mw"),
             ((whole == 0.0) | (whole == 1.0), "task_whole 0 (in parts) or 1 (one run)"),
             (price >= 0.0, "unserved_eur_per_mwh >= 0"),
         )  # fmt: skip
@@ -226,8 +227,8 @@ class Tasks(PlacedTasks, DeviceKind):
         return {
             "task_p_mw": power,
             "task_unserved_mw": missed / dt_h,
-            "task_left_mwh": np.where(left < 1e-12, 0.0, left),
-            "task_rest_h": np.where(rest - ran < 1e-9, 0.0, rest - ran),
+            "task_left_mwh": np.where(left < tolerances.TASK_DONE * self.e_mwh, 0.0, left),
+            "task_rest_h": np.where(rest - ran < tolerances.TASK_DONE, 0.0, rest - ran),
         }
 
     def load_caps(self, plan: Arrays, share: Floats) -> dict[str, Floats]:

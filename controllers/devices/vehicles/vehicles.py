@@ -209,7 +209,9 @@ class Vehicles(PlacedVehicles, DeviceKind):
             "vehicle_needed": needed,
             "vehicle_least": np.maximum(needed - driven, 0.0),
             "vehicle_highest": self.e_max_mwh[:, None] - driven,
-            "vehicle_end": np.minimum(forecast.vehicle_required_mwh[-1], 0.999 * reached),
+            "vehicle_end": np.minimum(
+                forecast.vehicle_required_mwh[-1], (1.0 - tolerances.END_MARGIN) * reached
+            ),
         }
 
     def departures(self, forecast: "GridForecast") -> tuple[Floats, Floats]:
