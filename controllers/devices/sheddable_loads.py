@@ -87,7 +87,11 @@ class SheddableLoads(DeviceKind):
         return self.share * np.abs(self.nominal_mw)
 
     def scaled(self, factor: float) -> Self:
-        return replace(self, share=np.minimum(factor * self.share, 1.0)) if factor else self.none()
+        if not factor:
+            return self.none()
+        share = factor * self.share
+        together = (self.at_load * (share @ self.at_load)).max(axis=1)  # of one load
+        return replace(self, share=share / np.maximum(together, 1.0))
 
     # -- data
 
@@ -119,7 +123,7 @@ class SheddableLoads(DeviceKind):
             at_load @ (loads[c].to_numpy(dtype=float) * elements.scaling(loads))
             for c in ("p_mw", "q_mvar")
         )
-        bus = frame.bus.to_numpy()
+        bus = frame.bus.to_numpy(dtype=np.int64)
         together = (bus[:, None] == bus[None, :]) @ np.nan_to_num(percent)
         for good, accepted in (
             ((percent > 0.0) & (percent <= 100.0), "0 < shed_percent <= 100"),
@@ -132,7 +136,7 @@ class SheddableLoads(DeviceKind):
         return cls(
             index=elements.index(frame),
             name=elements.names(frame, "sheddable"),
-            bus=frame.bus.to_numpy(dtype=np.int64),
+            bus=bus,
             share=percent / 100.0,
             price_eur_per_mwh=price,
             nominal_mw=p,

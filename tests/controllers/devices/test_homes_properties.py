@@ -1,5 +1,7 @@
 """Properties of vehicles, heat pumps, tasks, shedding and caps: model and world agree."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyomo.environ as pyo
 import pytest
@@ -209,3 +211,11 @@ def test_twice_the_size_is_twice_the_power_at_the_same_temperatures(seed):
     load = own.forecast.load_p_mw.T
     most = np.minimum(2.0 * shed.share, 1.0) / shed.share * shed.available(load).T
     np.testing.assert_allclose(shed.scaled(2.0).available(load).T, most)
+
+
+def test_all_shares_of_a_load_that_may_be_shed_scale_to_the_whole_load_at_most():
+    shed = homes(np.random.default_rng(0)).devices.of("sheddable")
+    pair = {"bus": shed.bus[[0, 0]], "share": np.array([0.3, 0.4])}
+    two = replace(shed, **pair, at_load=shed.at_load[[0, 0]], index=(0, 1))
+    np.testing.assert_allclose(two.scaled(1.2).share, [0.36, 0.48])
+    np.testing.assert_allclose(two.scaled(2.0).share, [3.0 / 7.0, 4.0 / 7.0])
