@@ -207,15 +207,16 @@ def test_twice_the_size_is_twice_the_power_at_the_same_temperatures(seed):
         assert {v.size for v in member.scaled_states(own.states, 0.0).values()} == {0}
         found = member.scaled_series(own.forecast.devices, 0.0)
         assert {values.shape for values in found.values()} == {(6, 0)}
-    shed = own.devices.of("sheddable")
-    load = own.forecast.load_p_mw.T
-    most = np.minimum(2.0 * shed.share, 1.0) / shed.share * shed.available(load).T
-    np.testing.assert_allclose(shed.scaled(2.0).available(load).T, most)
 
 
 def test_all_shares_of_a_load_that_may_be_shed_scale_to_the_whole_load_at_most():
-    shed = homes(np.random.default_rng(0)).devices.of("sheddable")
-    pair = {"bus": shed.bus[[0, 0]], "share": np.array([0.3, 0.4])}
-    two = replace(shed, **pair, at_load=shed.at_load[[0, 0]], index=(0, 1))
+    own = homes(np.random.default_rng(0))
+    shed, load = own.devices.of("sheddable"), own.forecast.load_p_mw.T
+    one = replace(shed.none(), share=np.array([0.3]), at_load=shed.at_load[[0]])
+    for factor, share in ((2.0, 0.6), (5.0, 1.0)):
+        most = share * (shed.at_load[[0]] @ load)
+        np.testing.assert_allclose(one.scaled(factor).available(load), most)
+    pair = {"share": np.array([0.3, 0.4]), "index": (0, 1)}
+    two = replace(shed, **pair, at_load=shed.at_load[[0, 0]])
     np.testing.assert_allclose(two.scaled(1.2).share, [0.36, 0.48])
     np.testing.assert_allclose(two.scaled(2.0).share, [3.0 / 7.0, 4.0 / 7.0])
