@@ -65,8 +65,7 @@ class RemoteController:
             name: {
                 "vm_pu": {"grid": m.vm_pu},
                 "tap_pos": {"grid": m.tap_pos},
-                # known to agents that pay for it; others need not expect it
-                **({"p_import_mw": {"grid": m.peak_import_mw}} if m.peak_import_mw else {}),
+                "p_import_mw": {"grid": m.peak_import_mw},  # agents keep the highest one
                 **{state: {"fleet": np.asarray(v)} for state, v in m.devices.items()},
             }
             for name, m in measured.items()
