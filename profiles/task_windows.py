@@ -26,6 +26,11 @@ class Windows:
     latest: Floats
 
 
+def window_length(from_h: Floats, to_h: Floats) -> Floats:
+    """Return the length in h of windows between local hours, a day where both are equal."""
+    return 24.0 - (from_h - to_h) % 24.0
+
+
 def daily_windows(
     axis: TimeAxis, from_h: Floats, to_h: Floats, run_h: Floats, shift_h: Floats | None = None
 ) -> Windows:
@@ -43,8 +48,7 @@ def daily_windows(
     found = [np.zeros((axis.length, count)) for _ in range(4)]
     beyond = pd.Timedelta(days=1 + int(np.ceil(np.abs(shift_h).max(initial=0.0) / 24.0)))
     days = pd.date_range(axis.start.date() - beyond, axis.end.date() + beyond, freq="D")
-    for k in range(count):
-        length = (to_h[k] - from_h[k]) % 24.0 or 24.0
+    for k, length in enumerate(window_length(from_h, to_h)):
         if run_h[k] > length * (1.0 + 1e-9):
             raise ProfileError(
                 f"a run of {run_h[k]:g} h does not fit in a window of {length:g} h that begins at "

@@ -179,7 +179,7 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
     def parameters(
         self, forecast: "GridForecast", states: Arrays, dt_h: Floats
     ) -> dict[str, Floats]:
-        cop = np.maximum(forecast.heat_pump_cop.T, 1.0)
+        cop = forecast.heat_pump_cop.T
         drive = forecast.heat_pump_drive_c.T
         most = cop * self.p_max_mw[:, None] + self.backup_mw[:, None]
         reached = states["heat_pump_room_c"]
@@ -190,7 +190,7 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
         goal = margin * self.capacity_mwh_per_k * np.minimum(reached - self.set_c, 0.0)
         return {
             "heat_pump_cop": cop,
-            "heat_pump_water_cop": np.maximum(forecast.heat_pump_water_cop.T, 1.0),
+            "heat_pump_water_cop": forecast.heat_pump_water_cop.T,
             "heat_pump_start": self.capacity_mwh_per_k * (states["heat_pump_room_c"] - self.set_c),
             "heat_pump_drive": self.capacity_mwh_per_k[:, None] * (drive - self.set_c[:, None]),
             "heat_pump_water_start": states["heat_pump_e_mwh"],

@@ -12,6 +12,7 @@ from stackelgrid.controllers.devices.placement import Phase, Placed, Placement
 from stackelgrid.controllers.devices.tasks.data import TaskData
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.section import ClockTime, NonNegative, Positive, clock_hour
+from stackelgrid.profiles.task_windows import daily_windows, window_length
 
 if TYPE_CHECKING:
     from stackelgrid.controllers.devices.placement import Placing, SeriesMaker
@@ -43,8 +44,7 @@ class TaskSection(Placement):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        first, last = (clock_hour(t) for t in self.window)
-        length = (last - first) % 24.0 or 24.0
+        length = float(window_length(*(np.array(clock_hour(t)) for t in self.window)))
         if self.e_mwh > length * self.p_mw * (1.0 + tolerances.TASK_DONE):
             raise ValueError(
                 f"e_mwh = {self.e_mwh:g} does not fit in the window: at most "
@@ -79,8 +79,6 @@ class PlacedTasks(TaskData):
 
     def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
         """Return windows, arrivals and deadlines."""
-        from stackelgrid.profiles.task_windows import daily_windows
-
         shift_h = np.zeros(len(self.index))
         for part in placed:
             at = slice(part.first, part.first + part.count)

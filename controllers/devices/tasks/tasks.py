@@ -12,6 +12,7 @@ from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.controllers.devices.tasks.placed import TASK, UNSERVED_EUR_PER_MWH, PlacedTasks
 from stackelgrid.controllers.devices.terms import Arrays, DeviceOptions, Injection, Snap
 from stackelgrid.profiles.arrays import Bools, Floats
+from stackelgrid.profiles.task_windows import window_length
 from stackelgrid.profiles.time_axis import Over
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Tasks(PlacedTasks, DeviceKind):
         frame, values = elements.of(cls, "load"), elements.values
         power, energy = values(frame, "task_mw", np.nan), values(frame, "task_mwh", np.nan)
         first, last = values(frame, "task_from_h", 0.0), values(frame, "task_to_h", 0.0)
-        length = np.where(first == last, 24.0, (last - first) % 24.0)
+        length = window_length(first, last)
         whole = values(frame, "task_whole", 0.0)
         price = values(frame, "unserved_eur_per_mwh", UNSERVED_EUR_PER_MWH)
         checks = (
