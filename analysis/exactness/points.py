@@ -116,7 +116,9 @@ class Finding:
         dt = schedule.dt_h
         forecast, plan = self.instance.forecast.devices, schedule.devices
         curtailed = [
-            forecast[k.filling("available_mw")].T - plan[k.filling("p_mw")] for k in CURTAILED
+            forecast[k.filling("available_mw")].T - plan[k.filling("p_mw")]
+            for k in CURTAILED
+            if k.filling("available_mw") in forecast
         ]
         lost = np.maximum(certificate.fictitious_loss_mw, 0.0)
         worst = certificate.worst_step(range(certificate.steps))

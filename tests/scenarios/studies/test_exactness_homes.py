@@ -65,6 +65,11 @@ def test_twice_the_heat_pumps_draw_more_at_the_same_temperatures(points):
     assert points.import_mwh[2.0, 2.0] > points.import_mwh[0.0, 2.0]
 
 
+def test_a_grid_without_pv_curtails_nothing(swept):
+    own = swept({"vehicle_scale": [1.0]}, lambda grid: grid.update(pv=[], batteries=[]))
+    assert (own.verdict.item(), own.curtailed_mwh.item()) == ("exact", 0.0)
+
+
 def test_a_point_without_load_has_a_picture(swept):
     own = swept({"load_scale": [0.0, 1.0], "task_scale": [1.0]})
     assert (own.status == "optimal").all()
