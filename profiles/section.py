@@ -20,7 +20,8 @@ Index = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Tap = Annotated[int, Field(ge=-1000, le=1000)]
 Shares = Annotated[dict[str, Positive], Field(min_length=1)]
 Efficiency = Annotated[float, Field(gt=0.0, le=1.0)]
-ClockTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+CLOCK_TIME = r"^([01]\d|2[0-3]):[0-5]\d$"
+ClockTime = Annotated[str, Field(pattern=CLOCK_TIME)]
 
 
 def clock_hour(time: str) -> float:

@@ -164,8 +164,8 @@ def read_trips(
             raise ProfileError(f"{where} is unknown; accepted: {', '.join(names)[:300]}")
         if not arrivals[row] > departures[row]:
             raise ProfileError(
-                f"{where} arrives at {arrivals[row].isoformat()}, not after its departure at "
-                f"{departures[row].isoformat()}"
+                f"{where} arrives at {_text(arrivals[row], zone)}, not after its departure at "
+                f"{_text(departures[row], zone)}"
             )
         most = 1e3 * float(capacity[vehicle])
         if not 0.0 <= energies[row] <= most:
@@ -175,10 +175,12 @@ def read_trips(
             )
         trip = Trip(departures[row], arrivals[row], 1e-3 * float(energies[row]))
         found[vehicle].append((trip, row + 1))
-    return {name: _in_order(path, name, trips) for name, trips in found.items()}
+    return {name: _in_order(path, name, trips, zone) for name, trips in found.items()}
 
 
-def _in_order(path: Path, name: str, trips: Sequence[tuple[Trip, int]]) -> tuple[Trip, ...]:
+def _in_order(
+    path: Path, name: str, trips: Sequence[tuple[Trip, int]], zone: ZoneInfo
+) -> tuple[Trip, ...]:
     """Return the trips of a vehicle, given with their rows, in order.
 
     Raises ProfileError where two overlap.
@@ -187,11 +189,17 @@ def _in_order(path: Path, name: str, trips: Sequence[tuple[Trip, int]]) -> tuple
     for (before, first), (after, row) in pairwise(ordered):
         if after.departure < before.arrival:
             raise ProfileError(
-                f"{path}: data row {row}: vehicle {name!r} leaves at {after.departure.isoformat()} "
-                f"before it arrives at {before.arrival.isoformat()} from the trip of data row "
-                f"{first}; trips that do not overlap are accepted"
+                f"{path}: data row {row}: vehicle {name!r} leaves at "
+                f"{_text(after.departure, zone)} before it arrives at "
+                f"{_text(before.arrival, zone)} from the trip of data row {first}; trips that do "
+                "not overlap are accepted"
             )
     return tuple(trip for trip, _ in ordered)
+
+
+def _text(stamp: pd.Timestamp, zone: ZoneInfo) -> str:
+    """Return a time for a message, in local time as in most files."""
+    return stamp.tz_convert(zone).isoformat()
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,13 @@ def horizon_of(scenario: Scenario) -> Horizon:
             f"intervals of {t.interval_min} min, found {len(steps)} steps of "
             f"{', '.join(str(m) for m in sorted(set(steps)))} min"
         )
+    if steps[0] != t.interval_min:
+        raise ScenarioError(
+            f"horizon.steps: the first step has {steps[0]} min; one interval of "
+            f"{t.interval_min} min (time.interval_min) is accepted"
+        )
     try:
-        return Horizon(steps, scenario.time.interval_min)
+        return Horizon(steps, t.interval_min)
     except ProfileError as error:
         raise ScenarioError(f"horizon.steps: {error}") from error
 

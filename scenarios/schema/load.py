@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.errors import shown
+from stackelgrid.profiles.section import CLOCK_TIME
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.content import (
     check_content,
@@ -119,6 +120,8 @@ def _first_error(error: ValidationError, name: str, data: Mapping[str, Any]) -> 
         text = "is missing"
     elif first["type"] in _SHAPES:
         text = f"{shown(value)} is not accepted: {_SHAPES[first['type']]} is"
+    elif first["type"] == "string_pattern_mismatch" and first["ctx"]["pattern"] == CLOCK_TIME:
+        text = f"{shown(value)} is not accepted: a clock time HH:MM, such as 17:00, is"
     elif first["type"] == "too_short":
         least = first["ctx"]["min_length"]
         text = f"{shown(value)} is not accepted: a list of at least {least} is"

@@ -1,5 +1,6 @@
 """Section `time` of a scenario: the simulated period."""
 
+from contextlib import suppress
 from datetime import date, datetime
 from typing import Annotated, Self
 
@@ -15,9 +16,15 @@ _MINUTES_A_DAY = 1440
 
 
 def _moment(value: object) -> object:
-    """Refuse numbers, which pydantic would read as seconds since an epoch."""
-    if not isinstance(value, str | date):
-        raise ValueError(f"{shown(value)}: a local date, or date and time, is accepted")
+    """Refuse texts that are no date, and numbers, which would be seconds since an epoch."""
+    known = isinstance(value, date)
+    if isinstance(value, str):
+        with suppress(ValueError):
+            known = bool(datetime.fromisoformat(value))
+    if not known:
+        raise ValueError(
+            f"{shown(value)}: a local date, or date and time such as 2025-06-21T16:00, is accepted"
+        )
     return value
 
 

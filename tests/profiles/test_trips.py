@@ -114,13 +114,13 @@ REFUSED = {
     "unknown vehicle": (cells(vehicle="eve"), "data row 3: vehicle 'eve' is unknown; accepted: "),
     "arrival before departure": (
         cells(arrival="2025-01-13T07:00"),
-        "data row 3: vehicle 'ann' arrives at 2025-01-13T06:00:00+00:00, not after its departure",
+        "data row 3: vehicle 'ann' arrives at 2025-01-13T07:00:00+01:00, not after its departure",
     ),
     "no time away": (cells(arrival="2025-01-13T07:30"), "data row 3: vehicle 'ann' arrives at"),
     "overlap": (
         cells(departure="2025-01-14T16:00", arrival="2025-01-14T18:00"),
-        "data row 3: vehicle 'ann' leaves at 2025-01-14T15:00:00+00:00 before it arrives at "
-        "2025-01-14T16:00:00+00:00 from the trip of data row 2;",
+        "data row 3: vehicle 'ann' leaves at 2025-01-14T16:00:00+01:00 before it arrives at "
+        "2025-01-14T17:00:00+01:00 from the trip of data row 2;",
     ),
     "the same trip twice": (
         cells(departure=GOOD["departure"][1], arrival=GOOD["arrival"][1]),

@@ -196,7 +196,7 @@ REFUSALS = {
     ),
     "first_step_of_an_hour": (
         put("horizon.steps", [{"count": 2, "minutes": 60}]),
-        ["horizon.steps", "60", "first step must be one interval of 15 min"],
+        ["horizon.steps: the first step has 60 min; one interval of 15 min (time.interval_min) is"],
     ),
     "step_of_twenty_minutes": (
         put("horizon.steps", [{"count": 1, "minutes": 15}, {"count": 2, "minutes": 20}]),

@@ -85,6 +85,8 @@ SECTIONS = [
     ("caps", {**BUSES, "hours": ["17:00", "20:00"], "held_back_eur_per_mwh": 3.0},
      ": exactly one of hours and held_back_eur_per_mwh (the operator decides) is accepted"),
     ("caps", {"buses": [], "hours": ["17:00", "20:00"]}, ": buses is empty"),
+    ("caps", {**BUSES, "hours": ["17:00", "24:00"]},
+     ".hours.1: '24:00' is not accepted: a clock time HH:MM, such as 17:00, is"),
     ("caps", {**BUSES, "count": 2, "hours": ["17:00", "20:00"]},
      ": exactly one of buses, count and share is accepted"),
     ("caps", {**BUSES, "hours": ["17:00", "20:00"], "p_mw": 0.0}, ".p_mw: 0.0 is not accepted: "),
@@ -184,9 +186,9 @@ def test_a_file_of_emissions(said, write, columns, expected):
         ({"vehicle": ["vehicle 7", "vehicle 9"]}, "data row 2: vehicle 'vehicle 9' is unknown; "),
         ({"energy_kwh": [10.0, 61.0]}, "energy_kwh is '61.0'; 0 to 60, the usable energy of its"),
         ({"departure": ["2025-06-21T12:00", "2025-06-21T12:30"]},
-         "data row 2: vehicle 'vehicle 7' leaves at 2025-06-21T10:30:00+00:00 before it arrives a"),
+         "data row 2: vehicle 'vehicle 7' leaves at 2025-06-21T12:30:00+02:00 before it arrives a"),
         ({"arrival": ["2025-06-21T12:45", "2025-06-21T12:55"]},
-         "data row 2: vehicle 'vehicle 7' arrives at 2025-06-21T10:55:00+00:00, not after its "),
+         "data row 2: vehicle 'vehicle 7' arrives at 2025-06-21T12:55:00+02:00, not after its "),
     ],
 )  # fmt: skip
 def test_a_file_of_trips(said, tmp_path, rows, expected):
