@@ -43,7 +43,7 @@ class Term(NamedTuple):
     colour: str
 
 
-_NOTHING_MW = 1e-6  # a term that stays below is left out
+_NOTHING_MW = 1e-6  # a term that stays below is left out, a difference below is none
 _SEEN_SHARE = 0.01  # of the largest exchange: a plan that is closer cannot be seen beside it
 _NOTHING_SHARE = 1e-3  # of the largest term of one grid: cannot be seen
 
@@ -111,7 +111,8 @@ def imports(run: Run, level: str) -> go.Figure:
         group: dict[str, Any] = {"legendgroup": grid}
         plan = {"color": line["color"], "dash": "dot", "width": 1.5}
         beside = {**group, "showlegend": False}
-        off = 1000.0 * (real[grid] - planned[grid])
+        off = real[grid] - planned[grid]
+        off = 1000.0 * off.mask(off.abs() < _NOTHING_MW, 0.0)  # tolerances of solvers
         for row, trace in (
             (1, steps(when, real[grid], grid, "MW", line=line, **group)),
             (1, steps(when, planned[grid], f"{grid} planned", "MW", line=plan, **beside)),

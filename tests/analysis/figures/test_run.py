@@ -29,6 +29,18 @@ def test_units_of_one_name_are_drawn_apart():
     }  # fmt: skip
 
 
+def test_tolerances_of_solvers_are_no_difference_between_plan_and_reality():
+    real = {"mv1": 2.0 + 4e-7, "mv2": 2.5, "mv3": 2.0}
+    rows = [judged(0, "tn", level="transmission")]
+    rows += [
+        judged(0, name, level="mv", p_import_mw=mw, p_import_planned_mw=2.0)
+        for name, mw in real.items()
+    ]
+    figure = power.imports(run_of(GRIDS, interval=rows), "mv")
+    off = {trace.name: trace.y[0] for trace in figure.data if trace.yaxis == "y2"}
+    assert off == pytest.approx({"mv1": 0.0, "mv2": 1000.0, "mv3": 0.0}, abs=1e-9)
+
+
 def boundary(prices, nodal=50.0):
     own = {"interval": 0, "parent": "tn", "parent_bus": 1, "export_eur_per_mwh": 10.0}
     return [
