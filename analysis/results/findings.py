@@ -95,11 +95,11 @@ def sentence(found: Findings, when: Clock) -> str:
     if beyond:
         parts += _wrong(found, when)
     if found.fallbacks:
-        parts.append(f"{_of(found.fallbacks, n)} by fallback")
+        parts.append(f"{_found(found.fallbacks, n)} by fallback")
     if found.inexact:
-        parts.append(f"{_of(found.inexact, n)} feasible but not exact")
+        parts.append(f"{_found(found.inexact, n)} feasible but not exact")
     if found.uncertified:
-        parts.append(f"{_of(found.uncertified, n)} without a certificate")
+        parts.append(f"{_found(found.uncertified, n)} without a certificate")
     if not parts:
         parts.append(f"{_all(n)} exact and within limits")
     elif not beyond:
@@ -195,7 +195,7 @@ def _wrong(found: Findings, when: Clock) -> list[str]:
     n, parts = found.done, []
     worst = f" (worst: {found.worst.text(when)})" if found.worst else ""
     if found.beyond_in_reality:
-        parts.append(f"{_of(found.beyond_in_reality, n)} beyond limits in reality{worst}")
+        parts.append(f"{_found(found.beyond_in_reality, n)} beyond limits in reality{worst}")
         worst = ""
     if found.infeasible:
         count = f"in {found.infeasible}" if parts else f"in {_of(found.infeasible, n)}"
@@ -209,6 +209,10 @@ def _wrong(found: Findings, when: Clock) -> list[str]:
 
 def _of(count: int, total: int) -> str:
     return f"{count} of {total} intervals" if total != 1 else "the interval"
+
+
+def _found(count: int, total: int) -> str:
+    return _of(count, total) if total != 1 else "the interval was"
 
 
 def _all(count: int) -> str:

@@ -60,6 +60,12 @@ COST = "; cost 12,345 EUR."
             f"limits{COST}",
         ),
         (
+            {"done": 1, "planned": 1, "fallbacks": 1, "inexact": 1},
+            "warning",
+            "The interval was by fallback, the interval was feasible but not exact, within "
+            f"limits{COST}",
+        ),
+        (
             {"uncertified": 96},
             "warning",
             f"96 of 96 intervals without a certificate, all within limits{COST}",
