@@ -18,12 +18,14 @@ class Windows:
     arrivals: tasks that arrive in a step.
     ends: 1 in the last step of a window, else 0.
     latest: 1 in the last step in which a task that must not pause can start, else 0.
+    after_h: hours of a window that follow a step within it, else 0.
     """
 
     open: Floats
     arrivals: Floats
     ends: Floats
     latest: Floats
+    after_h: Floats
 
 
 def window_length(from_h: Floats, to_h: Floats) -> Floats:
@@ -45,7 +47,7 @@ def daily_windows(
     """
     count, step_h = len(from_h), axis.step_h
     shift_h = np.zeros(count) if shift_h is None else shift_h
-    found = [np.zeros((axis.length, count)) for _ in range(4)]
+    found = [np.zeros((axis.length, count)) for _ in range(5)]
     beyond = pd.Timedelta(days=1 + int(np.ceil(np.abs(shift_h).max(initial=0.0) / 24.0)))
     days = pd.date_range(axis.start.date() - beyond, axis.end.date() + beyond, freq="D")
     for k, length in enumerate(window_length(from_h, to_h)):
@@ -61,10 +63,12 @@ def daily_windows(
             stop = at + max(round((end - start) / axis.step), 1)
             run = int(np.ceil(run_h[k] / step_h - 1e-9))
             latest = max(stop - run, at)  # a night may lack an hour
-            for series, position in zip(found[1:], (at, stop - 1, latest), strict=True):
+            for series, position in zip(found[1:4], (at, stop - 1, latest), strict=True):
                 if 0 <= position < axis.length:
                     series[position, k] = 1.0
-            found[0][max(at, 0) : max(stop, 0), k] = 1.0
+            inside = np.arange(max(at, 0), min(max(stop, 0), axis.length))
+            found[0][inside, k] = 1.0
+            found[4][inside, k] = (stop - 1 - inside) * step_h
     return Windows(*found)
 
 

@@ -29,6 +29,7 @@ def test_a_window_of_a_day():
     assert steps(found.arrivals) == [10, 34]
     assert steps(found.ends) == [15, 39]
     assert steps(found.latest) == [13, 37]  # three steps for a run of 2.5 h
+    np.testing.assert_array_equal(found.after_h[9:17, 0], [0, 5, 4, 3, 2, 1, 0, 0])
 
 
 def test_a_window_over_midnight_belongs_to_the_day_it_begins():
@@ -42,6 +43,7 @@ def test_a_window_over_midnight_belongs_to_the_day_it_begins():
 def test_a_run_that_begins_within_a_window_has_its_end_but_no_task():
     found = windows(axis_of("2025-01-13T02:00", 10), 22, 6, run=2.0)
     assert steps(found.open) == [0, 1, 2, 3]
+    np.testing.assert_array_equal(found.after_h[:5, 0], [3, 2, 1, 0, 0])
     assert steps(found.arrivals) == []
     assert steps(found.ends) == [3]
 

@@ -134,6 +134,7 @@ def homes(rng, steps=6, by_operator=True, count=2, whole=True):
         heat_pump_drive_c=rng.uniform(-15.0, 30.0, shape),
         heat_pump_water_mw=rng.random(shape) * pumps.water_peak_mw, task_open=opened,
         task_arrivals=arrivals, task_ends=ends, task_latest=latest,
+        task_after_h=np.zeros(shape),
         cap_open=rng.random((steps, BUSES)),
     )  # fmt: skip
     states = {

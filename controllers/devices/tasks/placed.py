@@ -21,7 +21,7 @@ TASK = "task"
 """Beginning of the names of loads of pandapower that are shiftable."""
 UNSERVED_EUR_PER_MWH = 2000.0
 """Price of energy that a task does not get by the end of its window."""
-SERIES = ("task_open", "task_arrivals", "task_ends", "task_latest")
+SERIES = ("task_open", "task_arrivals", "task_ends", "task_latest", "task_after_h")
 
 
 class TaskSection(Placement):
@@ -85,5 +85,5 @@ class PlacedTasks(TaskData):
             drawn = maker.generator("tasks", part.key).uniform(-1.0, 1.0, part.count)
             shift_h[at] = part.section.spread_min / 60.0 * drawn
         windows = daily_windows(maker.axis, self.from_h, self.to_h, self.run_h, shift_h)
-        series = (windows.open, windows.arrivals, windows.ends, windows.latest)
+        series = (windows.open, windows.arrivals, windows.ends, windows.latest, windows.after_h)
         return dict(zip(SERIES, series, strict=True))

@@ -37,6 +37,8 @@ class Tasks(PlacedTasks, DeviceKind):
         Quantity("task_arrivals", "1", Role.SERIES, "tasks that arrive", over=Over.SUM),
         Quantity("task_ends", "1", Role.SERIES, "whether a window ends", over=Over.LARGEST),
         Quantity("task_latest", "1", Role.SERIES, "whether a run must begin", over=Over.LARGEST),
+        Quantity("task_after_h", "h", Role.SERIES, "time of a window after the interval",
+                 over=Over.LAST),
         Quantity("task_asked_mw", "MW", Role.OUTPUT, "set point", column="asked_mw"),
         Quantity("task_p_mw", "MW", _POWER, "power", attribute="task_p_set_mw", column="p_mw",
                  variable="task_p", total="power of shiftable loads"),
@@ -169,12 +171,20 @@ class Tasks(PlacedTasks, DeviceKind):
         begin = np.concatenate([[0.0], np.cumsum(dt_h)[:-1]])
         rest = np.clip(states["task_rest_h"][:, None] - begin, 0.0, dt_h) / dt_h
         left = np.where(self.whole, 0.0, states["task_left_mwh"])
+        most = 2.0 * self.e_mwh[:, None]
+        limit, missed = most * (1.0 - ends), most * ends / dt_h
+        # what is left at the end of the horizon can be drawn later, or is missed
+        after = forecast.task_after_h[-1]
+        open_later = after > 0.0
+        later = np.minimum(most[:, 0], after * self.p_max_mw)
+        limit[:, -1] = np.where(open_later, later, limit[:, -1])
+        missed[:, -1] = np.where(open_later, most[:, 0] / dt_h[-1], missed[:, -1])
         return {
             "task_most": forecast.task_open.T * self.p_max_mw[:, None],
             "task_left_start": left,
             "task_come": np.where(self.whole, 0.0, self.e_mwh)[:, None] * arrivals,
-            "task_limit": 2.0 * self.e_mwh[:, None] * (1.0 - ends),
-            "task_missed": 2.0 * self.e_mwh[:, None] * ends / dt_h,
+            "task_limit": limit,
+            "task_missed": missed,
             "task_running": rest * self.p_max_mw[:, None],
             "task_runs_new": new,
             "task_runs_must": must,

@@ -36,13 +36,14 @@ def tasks(*whole, energy=0.5):
 def forecast(member, first, last, steps=8):
     """One task that arrives with step `first`; the window ends with step `last`."""
     shape = (steps, len(member.index))
-    opened, arrivals, ends, latest = (np.zeros(shape) for _ in range(4))
+    opened, arrivals, ends, latest, after = (np.zeros(shape) for _ in range(5))
     opened[first : last + 1], arrivals[first], ends[last] = 1.0, 1.0, 1.0
     run = np.ceil(member.run_h - 1e-9).astype(int)
     latest[last + 1 - run, np.arange(shape[1])] = 1.0
-    names = ("task_open", "task_arrivals", "task_ends", "task_latest")
+    after[first : last + 1] = np.arange(last - first, -1, -1)[:, None]
+    names = ("task_open", "task_arrivals", "task_ends", "task_latest", "task_after_h")
     nothing = np.zeros(steps)
-    columns = dict(zip(names, (opened, arrivals, ends, latest), strict=True))
+    columns = dict(zip(names, (opened, arrivals, ends, latest, after), strict=True))
     return GridForecast(nothing, nothing, columns)
 
 
@@ -83,6 +84,21 @@ def test_energy_that_does_not_fit_in_what_is_left_of_a_window_is_priced(serve):
     assert result.value("task_unserved")[1] == pytest.approx(0.1, abs=1e-6)
     cost = 0.2 * (90.0 + 40.0) + 0.1 * UNSERVED
     assert result.objective == pytest.approx(cost, rel=1e-6)
+
+
+@pytest.mark.parametrize(("hours", "drawn", "lost"), [(4, 0.2, 0.0), (1, 0.6, 0.2), (5, 0.0, 0.0)])
+def test_what_is_left_at_the_end_of_the_horizon_fits_in_the_rest_of_the_window(
+    serve, hours, drawn, lost
+):
+    # three steps at 0.2 MW, and hours of the window after them; hourly prices fall
+    member = tasks(False, energy=1.0)
+    seen = forecast(member, 0, 7, steps=8)
+    columns = {name: values[:3].copy() for name, values in seen.devices.items()}
+    columns["task_after_h"][:, 0] = hours + np.array([2.0, 1.0, 0.0])
+    part = GridForecast(np.zeros(3), np.zeros(3), columns)
+    result = serve(member, np.array([90.0, 60.0, 40.0]), part)
+    assert result.value("task_p").sum() == pytest.approx(drawn, abs=1e-6)
+    assert result.value("task_unserved").sum() == pytest.approx(lost, abs=1e-6)
 
 
 @pytest.mark.parametrize("energy", [0.4, 0.5])

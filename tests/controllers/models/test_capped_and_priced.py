@@ -149,7 +149,7 @@ def two_steps(radial_net, solve_active, price, options, boundary, load=(2.0, 1.0
         pp.create_sgen(net, 1, p_mw=pv, sn_mva=pv, type="PV", controllable=True)
     steps = np.ones((2, 1))
     series = {"task_open": steps, "task_arrivals": [[1.0], [0.0]], "task_ends": [[0.0], [1.0]],
-              "task_latest": 0.0 * steps}  # fmt: skip
+              "task_latest": 0.0 * steps, "task_after_h": 0.0 * steps}  # fmt: skip
     result = solve(
         solve_active, net, price, series, load=load, options=options, boundary=boundary, pv_mw=pv
     )
