@@ -87,6 +87,8 @@ def figures(run: Any, eur_per_mwh: float) -> dict[str, float]:
     peaks = 1e3 * grids["p_import_mw"].max()
     trafo = run.branch.query("element == 'trafo'").groupby("grid")["loading_percent"].max()
     paid = rows[first].groupby("grid")[["boundary_eur", *OWN_EUR]].sum()
+    copies = rows.loc[rows["grid"] == "lv1", "copies"].iloc[0]
+    value = stored["grids"]["lv1"]["value_eur"] / copies
     capacity = float((rows["capacity_eur"] * rows["copies"]).sum())
     feeders = rows[rows["grid"].isin(FEEDERS)].groupby("grid")["p_import_mw"].max()
     devices = run.device
@@ -100,8 +102,8 @@ def figures(run: Any, eur_per_mwh: float) -> dict[str, float]:
         "peak of all feeders at once, MW": found["peak exchange, MW"],
         "lowest voltage, p.u.": found["lowest voltage, p.u."],
         "highest loading, %": found["highest loading, %"],
-        "bill of the street lv1 without capacity, EUR": (
-            paid.loc["lv1"].sum() - paid.loc["lv1", "capacity_eur"]
+        "bill of the street lv1 without capacity, corrected, EUR": (
+            paid.loc["lv1"].sum() - paid.loc["lv1", "capacity_eur"] - value
         ),
         "capacity of the street lv1, EUR": paid.loc["lv1", "capacity_eur"],
         "leaders without capacity, corrected, EUR":
@@ -135,15 +137,15 @@ def mean_day(runs: dict[str, Any], path: Path) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10.0, 4.0), layout="constrained")
     for name, colour in COLOURS.items():
         values = by_hour(runs[name], "p_import_mw")
-        left.step(values.index, values, where="post", color=colour, label=name)
+        left.stairs(values, np.arange(len(values) + 1), baseline=None, color=colour, linewidth=1.6)
         rows = runs[name].interval
         ordered = 1e3 * np.sort(rows[rows["grid"] == "lv1"]["p_import_mw"].to_numpy())[::-1]
         right.plot(np.arange(1, len(ordered) + 1), ordered, color=colour, label=name)
-    left.set(xlabel="hour of the day", ylabel="import of street lv1, kW", xlim=(0, 23), ylim=0)
+    left.set(xlabel="hour of the day", ylabel="import of street lv1, kW", xlim=(0, 24), ylim=0)
     left.set_title("mean day of the week", fontsize=10)
     right.set(xlabel="hours with at least this import", ylabel="kW", xlim=(1, None), ylim=0)
     right.set_title("ordered", fontsize=10)
-    left.legend(frameon=False, loc="upper left")
+    right.legend(frameon=False, loc="upper right")
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
@@ -157,9 +159,10 @@ def moves(runs: dict[str, Any], path: Path) -> None:
     for panel, (kind, label) in zip(axes, KINDS.items(), strict=True):
         for name, colour in COLOURS.items():
             values = by_hour(runs[name], f"{kind}_p_mw")
-            panel.step(values.index, values, where="post", color=colour, label=name)
+            edges = np.arange(len(values) + 1)
+            panel.stairs(values, edges, baseline=None, color=colour, linewidth=1.6, label=name)
         panel.axhline(0.0, color=style.BLACK, linewidth=0.6)
-        panel.set(xlabel="hour of the day", xlim=(0, 23))
+        panel.set(xlabel="hour of the day", xlim=(0, 24))
         panel.set_title(f"{label} of street lv1", fontsize=10)
         panel.grid(alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)
