@@ -78,6 +78,7 @@ benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/communication.py
 	$(BIN)/python benchmarks/ldd_admm.py
 	$(BIN)/python benchmarks/ensemble.py
+	$(BIN)/python benchmarks/winter.py
 
 # the documentation site in build/site, with the executed gallery (minutes, unless nothing has
 # changed since); a broken link or anchor, or a page that the navigation lacks, ends it

@@ -120,7 +120,6 @@ def figures(run: Any, eur_per_mwh: float) -> dict[str, float]:
         "largest gap of a decision": float(rows["gap"].max()),
         "intervals with a second solve": float((rows.groupby("interval")["conic_solves"].max() > 1
                                                 ).sum()),
-        "seconds of solving": float(run.summary["timings"]["solve_s"]),
         "exact intervals": float(run.summary["certificate"]["exact"]),
     }  # fmt: skip
 
