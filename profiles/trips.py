@@ -130,17 +130,23 @@ def _local(day: pd.Timestamp, hour: float, axis: TimeAxis) -> pd.Timestamp:
 
 
 def read_trips(
-    path: Path | str, names: Sequence[str], capacity_mwh: Floats, timezone: str
+    names: Sequence[str],
+    capacity_mwh: Floats,
+    within: TimeAxis | None,
+    path: Path | str,
+    timezone: str,
 ) -> dict[str, tuple[Trip, ...]]:
     """Read the trips of vehicles from a CSV or Parquet file, one row for each trip.
 
-    path: the file; columns vehicle, departure, arrival (ISO stamps) and energy_kwh.
     names: names of the vehicles; each may have any number of trips.
     capacity_mwh: usable energy of each one's battery.
+    within: time axis that some trip has to meet; None for no such check.
+    path: the file; columns vehicle, departure, arrival (ISO stamps) and energy_kwh.
     timezone: zone of stamps without an offset.
 
     Raises ProfileError, naming file and rows: columns that are missing, other vehicles, an arrival
-    before its departure, trips that overlap, an energy that is negative or above the capacity.
+    before its departure, trips that overlap, an energy that is negative or above the capacity, no
+    trip within the axis.
     """
     path = Path(path)
     frame = read_columns(path)
@@ -175,7 +181,19 @@ def read_trips(
             )
         trip = Trip(departures[row], arrivals[row], 1e-3 * float(energies[row]))
         found[vehicle].append((trip, row + 1))
+    if within is not None:
+        _refuse_beside(path, [trip for own in found.values() for trip, _ in own], within)
     return {name: _in_order(path, name, trips, zone) for name, trips in found.items()}
+
+
+def _refuse_beside(path: Path, trips: Sequence[Trip], axis: TimeAxis) -> None:
+    """Raise ProfileError for trips that all lie before or after a time axis."""
+    before = all(trip.arrival <= axis.start for trip in trips)
+    if trips and (before or all(trip.departure >= axis.end for trip in trips)):
+        raise ProfileError(
+            f"{path}: no trip lies between {axis.start.isoformat()} and {axis.end.isoformat()}; "
+            "trips of the run are accepted, or a file without any"
+        )
 
 
 def _in_order(

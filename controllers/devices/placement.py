@@ -1,8 +1,9 @@
 """Sections of a scenario that place devices, and protocols by which kinds place and profile."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
     from stackelgrid.profiles.clouds import CloudModel
     from stackelgrid.profiles.site import Site
     from stackelgrid.profiles.time_axis import TimeAxis
-    from stackelgrid.profiles.trips import Trip
 
 Phase = Literal["a", "b", "c", "abc"]
+T = TypeVar("T")
 
 
 class Placement(Section):
@@ -118,10 +119,8 @@ class SeriesMaker(Protocol):
     def factors(self, key: str, file: str, names: Sequence[str], nominal_mw: Floats) -> Floats:
         """Return factors (n, devices) of the nominal power from a file; raises ProfileError."""
 
-    def trips(
-        self, key: str, file: str, names: Sequence[str], capacity_mwh: Floats
-    ) -> "dict[str, tuple[Trip, ...]]":
-        """Return the trips of vehicles from a file; raises ProfileError."""
+    def from_file(self, key: str, file: str, read: Callable[[Path, str], T]) -> T:
+        """Return `read(path, timezone)` of a file; raises ProfileError with the key."""
 
     def where(self, key: str) -> str:
         """Return the full key of a section, for messages."""

@@ -34,6 +34,7 @@ class Snap(NamedTuple):
     first, second: names of the variables that are compared.
     threshold: attribute (devices,) in MW by which the first ones must exceed the second ones.
     counted: whether the binary is an event, whose sum over the steps is rounded instead.
+    some: attribute (devices,) with the devices that have the binary; "" for all.
     """
 
     binary: str
@@ -41,6 +42,7 @@ class Snap(NamedTuple):
     second: tuple[str, ...]
     threshold: str = ""
     counted: bool = False
+    some: str = ""
 
 
 class DeviceOptions(Protocol):

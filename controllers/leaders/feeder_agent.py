@@ -268,12 +268,15 @@ class FeederAgent:
             for s in member.snaps:
                 if s.binary not in c:  # no device needs the binary
                     continue
-                first, second = (tuple(c[n] for n in names) for names in (s.first, s.second))
+                length = self.horizon.length
+                some = getattr(member, s.some) if s.some else np.ones(len(member.index), bool)
+                at = np.repeat(some, length)
+                first, second = (tuple(c[n][at] for n in names) for names in (s.first, s.second))
                 threshold = None
                 if s.threshold:
                     per_unit = getattr(member, s.threshold) / self.feeder.network.base_mva
-                    threshold = np.repeat(per_unit, self.horizon.length)
-                steps = self.horizon.length if s.counted else 0
+                    threshold = np.repeat(per_unit, length)[at]
+                steps = length if s.counted else 0
                 rules.append(SnapRule(c[s.binary], first, second, threshold, steps))
         if "role" in c:
             rules.append(SnapRule(c["role"], (c["buy"],), (c["sell"],)))

@@ -1,9 +1,9 @@
 """Build the series of every grid of a scenario: devices and tariffs."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,6 @@ from stackelgrid.profiles.site import Site
 from stackelgrid.profiles.sources import read_factors, read_series
 from stackelgrid.profiles.temperature import TemperatureModel
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
-from stackelgrid.profiles.trips import Trip, read_trips
 from stackelgrid.scenarios.build.grids import BuiltGrid
 from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.errors import ScenarioError
@@ -65,6 +64,9 @@ def axis_of(scenario: Scenario, horizon: Horizon) -> TimeAxis:
         ) from error
     length = t.intervals - 1 + horizon.intervals_covered
     return TimeAxis(start, pd.Timedelta(minutes=t.interval_min), length)
+
+
+T = TypeVar("T")
 
 
 class SeriesFactory:
@@ -227,37 +229,16 @@ class GridSeriesMaker:
 
     def factors(self, key: str, file: str, names: Sequence[str], nominal_mw: Floats) -> Floats:
         """Return factors (n, devices) of the nominal power from a file; raises ProfileError."""
-        factory, zone = self._factory, self._factory.scenario.time.timezone
-        try:
-            return read_factors(factory.folder / file, self.axis, names, nominal_mw, zone)
-        except ProfileError as error:
-            raise ProfileError(f"{self.where(key)}.file: {error}") from error
-
-    def trips(
-        self, key: str, file: str, names: Sequence[str], capacity_mwh: Floats
-    ) -> dict[str, tuple[Trip, ...]]:
-        """Return the trips of vehicles from a file; raises ProfileError."""
-        zone, axis, path = (
-            self._factory.scenario.time.timezone,
-            self.axis,
-            self._factory.folder / file,
+        return self.from_file(
+            key, file, lambda path, zone: read_factors(path, self.axis, names, nominal_mw, zone)
         )
+
+    def from_file(self, key: str, file: str, read: Callable[[Path, str], T]) -> T:
+        """Return `read(path, timezone)` of a file; raises ProfileError with the key."""
         try:
-            found = read_trips(path, names, capacity_mwh, zone)
-            trips = [trip for own in found.values() for trip in own]
-            before = all(trip.arrival <= axis.start for trip in trips)
-            if (
-                trips
-                and not self._factory.past
-                and (before or all(trip.departure >= axis.end for trip in trips))
-            ):
-                raise ProfileError(
-                    f"{path}: no trip lies between {axis.start.isoformat()} and "
-                    f"{axis.end.isoformat()}; trips of the run are accepted, or a file without any"
-                )
+            return read(self._factory.folder / file, self._factory.scenario.time.timezone)
         except ProfileError as error:
             raise ProfileError(f"{self.where(key)}.file: {error}") from error
-        return found
 
     def where(self, key: str) -> str:
         """Return the full key of a section, for messages."""

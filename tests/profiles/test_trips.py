@@ -47,7 +47,7 @@ def write(folder, ending="csv", **columns):
 
 
 def read(path):
-    return read_trips(path, NAMES, CAPACITY, BERLIN)
+    return read_trips(NAMES, CAPACITY, None, path, BERLIN)
 
 
 # ---------------------------------------------------------------- files
@@ -77,7 +77,7 @@ def test_a_vehicle_without_trips_and_names_of_digits(tmp_path):
     path = write(tmp_path, vehicle=["7", "7", "7"], energy_kwh=[1, 2, 3],
                  departure=["2025-01-13T01:00", "2025-01-13T03:00", "2025-01-13T05:00"],
                  arrival=["2025-01-13T02:00", "2025-01-13T04:00", "2025-01-13T06:00"])  # fmt: skip
-    found = read_trips(path, ("7", "8"), CAPACITY, BERLIN)
+    found = read_trips(("7", "8"), CAPACITY, None, path, BERLIN)
     assert [trip.energy_mwh for trip in found["7"]] == [0.001, 0.002, 0.003]
     assert found["8"] == ()
 

@@ -204,7 +204,7 @@ def put_plan(m, own, plan):
     goal = np.array([m.heat_pump_goal[i].value for i in m.heat_pumps])
     end = np.array([m.vehicle_end[i].value for i in m.vehicles])
     values |= {
-        "vehicle_on": (plan["vehicle_charge_mw"] > 0.0).astype(float),
+        "vehicle_on": (plan["vehicle_charge_mw"] > 0.0)[own.devices.of("vehicle").switched],
         "vehicle_late": np.maximum(end - plan["vehicle_e_mwh"][:, -1], 0.0),
         "heat_pump_content": content,
         "heat_pump_off": pumps.capacity_mwh_per_k[:, None] * plan["heat_pump_off_k"],

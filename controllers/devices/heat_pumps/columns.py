@@ -4,12 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from stackelgrid.controllers.devices.heat_pumps.placed import SOURCES, SYSTEMS
+from stackelgrid.controllers.devices.heat_pumps.placed import SOURCES, SYSTEMS, HeatPumpSection
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from stackelgrid.controllers.devices.elements import NetElements
+
+# columns with the defaults of the keys of a scenario
+_AS_KEYS = ("set_c", "below_k", "above_k", "comfort_eur_per_k_h", "coldest_c")
 
 
 def read_columns(elements: "NetElements", frame: "pd.DataFrame", label: str) -> dict[str, Any]:
@@ -25,10 +28,10 @@ def read_columns(elements: "NetElements", frame: "pd.DataFrame", label: str) -> 
         name: elements.values(frame, name, missing)
         for name, missing in (
             ("heat_pump_mw", np.nan), ("backup_mw", 0.0), ("power_factor", 1.0),
-            ("loss_mw_per_k", np.nan), ("capacity_mwh_per_k", np.nan), ("set_c", 20.0),
-            ("below_k", 1.0), ("above_k", 1.0), ("comfort_eur_per_k_h", 2.0),
+            ("loss_mw_per_k", np.nan), ("capacity_mwh_per_k", np.nan),
+            *((key, HeatPumpSection.model_fields[key].default) for key in _AS_KEYS),
             ("store_mwh", 0.0), ("store_loss_per_h", 0.0), ("water_mwh", 0.0),
-            ("coldest_c", -14.0), ("gains_mw", 0.0), ("window_m2", 0.0),
+            ("gains_mw", 0.0), ("window_m2", 0.0),
         )
     }  # fmt: skip
     source, heating = (

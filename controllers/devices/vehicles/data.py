@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from stackelgrid.profiles.arrays import Floats, Ints
+from stackelgrid.profiles.arrays import Bools, Floats, Ints
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,8 @@ class VehicleData:
     wear_eur_per_mwh: Floats
     kwh_per_km: Floats
     phase: tuple[str, ...]
+
+    @property
+    def switched(self) -> Bools:
+        """Vehicles whose charging is a binary decision: with a least power, or feeding back."""
+        return (self.p_least_mw > 0.0) | (self.p_back_mw > 0.0)

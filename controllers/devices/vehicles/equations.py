@@ -79,10 +79,11 @@ def add_vehicles(own: VehicleData, m: Any, base_mva: float, dt_h: Floats) -> Inj
     def vehicle_later(m: Any, i: int) -> Any:
         return m.vehicle_energy[i, last] + m.vehicle_late[i] >= m.vehicle_end[i]
 
-    if count and (least.any() or two_way):
-        m.vehicle_on = pyo.Var(m.vehicles, m.steps, domain=pyo.Binary)
+    switched = np.flatnonzero(own.switched).tolist()
+    if switched:
+        m.vehicle_on = pyo.Var(switched, m.steps, domain=pyo.Binary)
 
-        @every_step(m, m.vehicles)
+        @every_step(m, switched)
         def vehicle_charging(m: Any, i: int, t: int) -> Any:
             return m.vehicle_charge[i, t] <= power[i] * m.vehicle_on[i, t]
 

@@ -1,6 +1,7 @@
 """Sections, placement, trips and forecasts of electric vehicles."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
@@ -160,16 +161,18 @@ class PlacedVehicles(VehicleData):
 
     def trips(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> list[tuple[Any, ...]]:
         """Return the planned trips of each vehicle: drawn, or read from the file of a section."""
-        from stackelgrid.profiles.trips import Fleet, draw_trips
+        from stackelgrid.profiles.trips import Fleet, draw_trips, read_trips
 
+        # a past before the run needs no trips of a file
+        within = maker.axis if maker.variation("trips") is None else None
         found: list[tuple[Any, ...]] = [() for _ in self.index]
         first = min((part.first for part in placed), default=len(self.index))
         parts: list[tuple[str, str | None, range]] = [("net", None, range(first))]
         parts += [(p.key, p.section.file, range(p.first, p.first + p.count)) for p in placed]
         for key, file, at in parts:
             if file is not None:
-                names = [self.name[k] for k in at]
-                read = maker.trips(key, file, names, self.e_max_mwh[list(at)])
+                names, most_mwh = [self.name[k] for k in at], self.e_max_mwh[list(at)]
+                read = maker.from_file(key, file, partial(read_trips, names, most_mwh, within))
                 for k, name in zip(at, names, strict=True):
                     found[k] = read[name]
                 continue

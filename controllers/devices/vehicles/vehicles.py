@@ -76,7 +76,9 @@ class Vehicles(PlacedVehicles, DeviceKind):
     cost_label: ClassVar[str] = "vehicles: unmet energy, wear"
     cost_meaning: ClassVar[str] = "energy that vehicles lacked at departures, and their wear"
     snaps: ClassVar[tuple[Snap, ...]] = (
-        Snap("vehicle_on", ("vehicle_charge",), ("vehicle_back",), "half_least_mw"),
+        Snap(
+            "vehicle_on", ("vehicle_charge",), ("vehicle_back",), "half_least_mw", some="switched"
+        ),
     )
     data: ClassVar[tuple[str, ...]] = (
         "vehicle_start", "vehicle_most", "vehicle_most_back", "vehicle_driven", "vehicle_needed",

@@ -91,6 +91,28 @@ def test_a_least_power_leaves_hours_out(charge):
     assert result.objective == pytest.approx(0.3 * (20.0 + 30.0), rel=1e-4)
 
 
+def test_only_vehicles_with_a_least_power_or_feeding_back_have_binaries(optimise):
+    member = replace(
+        vehicles(count=3), p_least_mw=np.array([0.3, 0.0, 0.0]), p_back_mw=np.array([0.0, 0.0, 0.1])
+    )
+    m = pyo.ConcreteModel()
+    m.steps = pyo.RangeSet(0, 7)
+    injection = member.equations(m, 1.0, np.ones(8), OPTIONS)
+    paid = sum(PRICE[t] * injection.p(i, t) for i in range(3) for t in m.steps)
+    m.cost = pyo.Objective(expr=paid + member.cost(m, 1.0, np.ones(8), OPTIONS))
+    one = away_at(7, 0.68)
+    seen = GridForecast(
+        np.zeros(8), np.zeros(8), {n: np.tile(v, (1, 3)) for n, v in one.devices.items()}
+    )
+    data = member.parameters(seen, {"vehicle_e_mwh": np.full(3, 0.2)}, np.ones(8))
+    result = optimise(m, data, 1e-6)
+    assert len(result.value("vehicle_on")) == 2 * 8
+    power = result.value("vehicle_charge").reshape(3, 8)
+    np.testing.assert_allclose(power[0, [3, 6]], 0.3, atol=1e-5)
+    # 0.4 MW in the cheapest hour, 0.2 MW in the next
+    np.testing.assert_allclose(power[1, [3, 6]], [0.4, 0.2], atol=1e-5)
+
+
 def test_energy_that_cannot_be_charged_in_time_is_charged_elsewhere(charge):
     member = vehicles()
     result = charge(member, PRICE, away_at(1, 0.9))

@@ -116,7 +116,7 @@ def test_defaults_of_columns_that_are_missing(homes):
     assert (vehicle.unmet_eur_per_mwh[0], vehicle.kwh_per_km[0]) == (700.0, 0.17)
     assert not pump.ground[0]
     assert not pump.floor[0]
-    assert (pump.set_c[0], pump.below_k[0], pump.above_k[0]) == (20.0, 1.0, 1.0)
+    assert (pump.set_c[0], pump.below_k[0], pump.above_k[0]) == (20.5, 0.5, 1.5)
     assert pump.backup_mw[0] == pump.store_mwh[0] == pump.gains_mw[0] == pump.tan_phi[0] == 0.0
     assert devices.tasks.unserved_eur_per_mwh[0] == 2000.0
     assert devices.sheddable_loads.share[0] == 0.3
