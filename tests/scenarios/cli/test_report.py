@@ -214,8 +214,9 @@ def test_imports_are_those_of_all_copies(opened):
     planned = values["lv1 planned", "lv1", None]
     np.testing.assert_allclose(planned[:-1], 42 * own.p_import_planned_mw, rtol=1e-12)
     deviation = values["lv1", "lv1", None]  # the last trace of that name: the difference in kW
+    # tolerances of solvers up to 1 W of all copies are drawn as none
     np.testing.assert_allclose(
-        deviation[:-1], 42e3 * (own.p_import_mw - own.p_import_planned_mw), atol=1e-9
+        deviation[:-1], 42e3 * (own.p_import_mw - own.p_import_planned_mw), atol=1e-3
     )
 
 
