@@ -218,7 +218,7 @@ def test_a_run_that_is_killed_leaves_no_process(run_command, remote_path, tmp_pa
 
     ended = run_command(path, kill)
     assert ended.status == -signal.SIGKILL
-    assert len(ended.children) == 2
+    assert len(ended.children) >= 2  # a library may start another one for a moment
     ended.check_nothing_left()
 
 
