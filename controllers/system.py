@@ -1,8 +1,7 @@
 """Tree of grids that a controller decides for."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.devices.devices import Devices
@@ -46,7 +45,6 @@ class Feeder:
     forecast: source of forecasts; `forecast.at(interval)` has arrays (steps, devices).
     load_peak_mw: no less than any forecast of a load, (loads,).
     three_phase_view: whether there are certificates phase by phase besides the balanced one.
-    emission_kg_per_mwh: emissions of imported energy in every interval, empty if not known.
     """
 
     name: str
@@ -59,7 +57,6 @@ class Feeder:
     forecast: ForecastSource
     load_peak_mw: Floats
     three_phase_view: bool = False
-    emission_kg_per_mwh: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)

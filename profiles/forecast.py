@@ -21,6 +21,7 @@ from stackelgrid.profiles.time_axis import Horizon, Over, TimeAxis
 PRICE = "price"  # beside the kinds of devices
 SeriesNames = Mapping[str, tuple[str, ...]]  # series of each kind of device
 
+_NOT_KNOWN = np.zeros(0)
 _CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 
@@ -31,22 +32,27 @@ class GridSeries(WithQuantities):
     import_eur_per_mwh, export_eur_per_mwh: prices (n,) in EUR/MWh.
     devices: series (n, devices) of the kinds of devices by name, also as keywords:
         `GridSeries(import, export, NAME=...)`.
+    emission_kg_per_mwh: emissions (n,) of imported energy; empty if they are not known.
     """
 
     import_eur_per_mwh: Floats
     export_eur_per_mwh: Floats
     devices: Mapping[str, Floats]
+    emission_kg_per_mwh: Floats
 
     def __init__(
         self,
         import_eur_per_mwh: Floats,
         export_eur_per_mwh: Floats,
         devices: Mapping[str, Floats] = MappingProxyType({}),
+        *,
+        emission_kg_per_mwh: Floats = _NOT_KNOWN,
         **quantities: Floats,
     ) -> None:
         object.__setattr__(self, "import_eur_per_mwh", import_eur_per_mwh)
         object.__setattr__(self, "export_eur_per_mwh", export_eur_per_mwh)
         object.__setattr__(self, "devices", {**devices, **quantities})
+        object.__setattr__(self, "emission_kg_per_mwh", emission_kg_per_mwh)
 
     def row(self, interval: int) -> dict[str, Floats]:
         """Return the series of devices in one interval."""
@@ -84,7 +90,14 @@ class PerfectForecast:
             average(s.import_eur_per_mwh, interval),
             average(s.export_eur_per_mwh, interval),
             {n: average(v, interval, self.over.get(n, Over.MEAN)) for n, v in s.devices.items()},
+            emission_kg_per_mwh=_emissions(self.horizon, s.emission_kg_per_mwh, interval),
         )
+
+
+def _emissions(horizon: Horizon, emission_kg_per_mwh: Floats, interval: int) -> Floats:
+    """Return emissions over the horizon, which are known ahead; empty if they are not known."""
+    known = len(emission_kg_per_mwh) > 0
+    return horizon.average(emission_kg_per_mwh, interval) if known else _NOT_KNOWN
 
 
 @dataclass(frozen=True)
@@ -152,6 +165,7 @@ class UpdatedForecast:
     horizon: horizon of the forecasts.
     length: number n of intervals.
     over: value over a step of the series that have another one than their mean.
+    emission_kg_per_mwh: emissions (n,) of imported energy, known ahead; empty if they are not.
     """
 
     devices: Mapping[str, Predictor]
@@ -161,6 +175,7 @@ class UpdatedForecast:
     horizon: Horizon
     length: int
     over: Mapping[str, Over] = field(default_factory=dict)
+    emission_kg_per_mwh: Floats = field(default_factory=lambda: _NOT_KNOWN)
 
     def at(self, interval: int) -> GridForecast:
         """Return the forecast over the horizon; raises ProfileError beyond the series' end."""
@@ -180,7 +195,8 @@ class UpdatedForecast:
         average = self.horizon.average
         devices = {n: average(v, 0, self.over.get(n, Over.MEAN)) for n, v in rows.items()}
         price = average(predicted(self.price), 0)
-        return GridForecast(price[:, 0], price[:, 1], devices)
+        emissions = _emissions(self.horizon, self.emission_kg_per_mwh, interval)
+        return GridForecast(price[:, 0], price[:, 1], devices, emission_kg_per_mwh=emissions)
 
 
 def columns_of(series: GridSeries, names: SeriesNames) -> dict[str, Floats]:

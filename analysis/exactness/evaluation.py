@@ -67,7 +67,9 @@ class PointForecasts:
         series: dict[str, Floats] = {}
         for member in self.study.feeder.devices:
             series |= member.scaled_series(base.devices, point.scale(member.kind))
-        return GridForecast(base.import_eur_per_mwh, export, series)
+        return GridForecast(
+            base.import_eur_per_mwh, export, series, emission_kg_per_mwh=base.emission_kg_per_mwh
+        )
 
 
 class Evaluator:
@@ -109,19 +111,15 @@ class Evaluator:
         """
         agent = self._agent(point)
         feeder = _with_ceiling(agent.feeder, point.vm_max_pu)
-        instance = _prepare(self.study, agent, point)
+        instance = agent.prepare(point.number, _measured(self.study, point), {})
         return _known_before(feeder, instance, agent.conditions(instance))
 
     def _agent(self, point: Point) -> FeederAgent:
         """Build the agent of the feeder, without trade and grids below."""
         if self._kept is None or self._structure != point.structure:
             feeder = _with_ceiling(self.study.feeder, self.study.ceiling_pu)
-            emitted = feeder.emission_kg_per_mwh
-            if len(emitted):  # point k is prepared at interval k, see _prepare
-                emitted = np.zeros(max(self.points) + 1 + self.study.horizon.intervals_covered)
             feeder = replace(
                 feeder,
-                emission_kg_per_mwh=emitted,
                 devices=feeder.devices.scaled(point.scale),
                 boundary=replace(feeder.boundary, multiplicity=1),
                 options=replace(feeder.options, tariff=True, trade=None),
@@ -146,16 +144,6 @@ def _measured(study: Study, point: Point) -> Measurement:
     for member in study.feeder.devices:
         states |= member.scaled_states(study.measured.devices, point.scale(member.kind))
     return replace(study.measured, devices=states)
-
-
-def _prepare(study: Study, agent: FeederAgent, point: Point) -> FeederInstance:
-    """Return the instance of a point, with emissions of the study's horizon."""
-    instance = agent.prepare(point.number, _measured(study, point), {})
-    if "emission_price" not in instance.values:
-        return instance
-    emitted = study.horizon.average(study.feeder.emission_kg_per_mwh, 0)
-    price = 1e-3 * study.feeder.options.emission_eur_per_t * emitted
-    return replace(instance, values={**instance.values, "emission_price": price})
 
 
 def _known_before(
@@ -183,7 +171,7 @@ def _solve(
     point: Point,
 ) -> Finding:
     feeder = certifier.feeder
-    instance = _prepare(study, agent, point)
+    instance = agent.prepare(point.number, _measured(study, point), {})
     if point.vm_max_pu is not None:
         squared = np.full(len(agent.compiled.columns["v"]), point.vm_max_pu**2)
         instance = replace(instance, amendment=Amendment(upper={"v": squared}))

@@ -145,7 +145,7 @@ class FeederAgent:
         head = self._head_voltage(measured, vm_head_pu)
         values = model_data(
             self.feeder, self.prosumers, self.horizon, forecast, states, (load_p, load_q), head
-        ) | boundary_data(self.feeder, self.horizon, interval, measured)
+        ) | boundary_data(self.feeder, forecast, measured)
         return FeederInstance(interval, measured, values, forecast, load_p, load_q, states, head)
 
     def plan(

@@ -55,7 +55,7 @@ def model_data(
 
 
 def boundary_data(
-    feeder: Feeder, horizon: Horizon, interval: int, measured: Measurement
+    feeder: Feeder, forecast: GridForecast, measured: Measurement
 ) -> dict[str, Floats]:
     """Return the highest import so far and the price of emissions, where they are paid for."""
     options, values = feeder.options, {}
@@ -63,6 +63,6 @@ def boundary_data(
         peak = measured.peak_import_mw / feeder.network.base_mva
         values["peak_before"] = np.array([max(peak, 0.0)])
     if options.emission_eur_per_t:
-        emitted = horizon.average(feeder.emission_kg_per_mwh, interval)
+        emitted = forecast.emission_kg_per_mwh
         values["emission_price"] = 1e-3 * options.emission_eur_per_t * emitted
     return values

@@ -206,8 +206,7 @@ def _realised(
     own: dict[str, Floats] = {}
     for member in profiles.devices[name]:
         own |= member.realised(maker, placed.get(member.kind, ()), section)
-    if not own:
-        return series
     return GridSeries(
-        series.import_eur_per_mwh, series.export_eur_per_mwh, {**series.devices, **own}
-    )
+        series.import_eur_per_mwh, series.export_eur_per_mwh, {**series.devices, **own},
+        emission_kg_per_mwh=real.emission_kg_per_mwh,
+    )  # fmt: skip

@@ -58,15 +58,11 @@ _LOAD = "load"
 
 @dataclass(frozen=True)
 class World:
-    """Realised series, forecast sources and bounds (loads,) of load forecasts, by grid.
-
-    `emission_kg_per_mwh` are the emissions of imported energy; empty if they are not known.
-    """
+    """Realised series, forecast sources and bounds (loads,) of load forecasts, by grid."""
 
     realised: Mapping[str, GridSeries]
     forecasts: Mapping[str, ForecastSource]
     load_peak_mw: Mapping[str, Floats]
-    emission_kg_per_mwh: Floats
 
 
 def build_world(
@@ -92,13 +88,13 @@ def build_world(
         over = series_over()
         forecasts = {n: PerfectForecast(s, horizon, over) for n, s in reality.series.items()}
         peaks = {n: _peak(s.load_p_mw, None) for n, s in series.items()}
-        return World(reality.series, forecasts, peaks, factory.emissions())
+        return World(reality.series, forecasts, peaks)
     sources = _ForecastFactory(scenario, section, factory, horizon, profiles, reality)
     peaks = {}
     for name in grids:
         source = sources.forecast(name)
         forecasts[name], peaks[name] = source, _peak(series[name].load_p_mw, source.devices[_LOAD])
-    return World(reality.series, forecasts, peaks, factory.emissions())
+    return World(reality.series, forecasts, peaks)
 
 
 def _peak(profile_mw: Floats, forecast: Predictor | None) -> Floats:
@@ -146,8 +142,8 @@ class _ForecastFactory:
         found = {k: self._partly(name, k, expected[k], realised[k]) for k in expected}
         price, length = found.pop(PRICE), self._profiles.axis.length
         names, horizon = series_names(), self._horizon
-        over = series_over()
-        return UpdatedForecast(found, price, names, self._updates, horizon, length, over)
+        over, emissions = series_over(), self._factory.emission_kg_per_mwh
+        return UpdatedForecast(found, price, names, self._updates, horizon, length, over, emissions)
 
     def _partly(self, name: str, k: str, expected: Floats, realised: Floats) -> Predictor:
         """Return the predictor of a quantity; constant powers are known."""

@@ -79,7 +79,7 @@ class SeriesFactory:
     def __init__(
         self, scenario: Scenario, axis: TimeAxis, folder: Path, *, past: bool = False
     ) -> None:
-        self.scenario, self.axis, self.folder, self.past = scenario, axis, folder, past
+        self.scenario, self.axis, self.folder, self._past = scenario, axis, folder, past
         s = scenario.site
         self.site = Site(
             s.latitude, s.longitude, s.altitude_m, scenario.time.timezone, ambient_c=s.ambient_c
@@ -89,9 +89,11 @@ class SeriesFactory:
             axis, self.clouds, self.variation("sky") or generator(scenario.seed, "sky")
         )
         self.temperature = self._temperature()
+        # nothing before the run depends on emissions
+        self.emission_kg_per_mwh = np.zeros(0) if past else self._emissions()
         self._tariffs: dict[str, Tariff] = {}
 
-    def emissions(self) -> Floats:
+    def _emissions(self) -> Floats:
         """Return the emissions of imported energy (n,) in kg/MWh; empty if they are not known."""
         section, axis = self.scenario.emissions, self.axis
         if section is None:
@@ -163,6 +165,7 @@ class SeriesFactory:
             tariff.import_eur_per_mwh if tariff else nothing,
             tariff.export_eur_per_mwh if tariff else nothing,
             found,
+            emission_kg_per_mwh=self.emission_kg_per_mwh,
         )
 
     def of(self, grid: BuiltGrid) -> "GridSeriesMaker":
@@ -196,7 +199,7 @@ class SeriesFactory:
 
     def variation(self, *consumer: str) -> np.random.Generator | None:
         """Return the generator of the day-to-day variation before the run; None in the run."""
-        return generator(self.scenario.seed, *consumer, "past") if self.past else None
+        return generator(self.scenario.seed, *consumer, "past") if self._past else None
 
 
 class GridSeriesMaker:

@@ -182,7 +182,6 @@ def _system(
                 forecast=forecast,
                 load_peak_mw=world.load_peak_mw[name],
                 three_phase_view=scenario.certificate.three_phase and section.level == "lv",
-                emission_kg_per_mwh=world.emission_kg_per_mwh,
             )
         )
     return System(transmission, tuple(feeders), horizon, day_ahead, scenario.horizon.resolve_every)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import mosaik
-import numpy as np
 
 from stackelgrid.controllers.decision import Decision
 from stackelgrid.controllers.networks.limits import net_limits
@@ -216,6 +215,5 @@ def _recorded(built: BuiltScenario, name: str) -> RecordedGrid:
         trade=feeder.options.trade if feeder is not None else None,
         capacity_eur_per_mw=feeder.options.capacity_eur_per_mw if feeder is not None else 0.0,
         emission_eur_per_t=feeder.options.emission_eur_per_t if feeder is not None else 0.0,
-        emission_kg_per_mwh=feeder.emission_kg_per_mwh if feeder is not None else np.zeros(0),
         nodal_pricing=built.scenario.pricing == "lmp",
     )

@@ -1,7 +1,7 @@
 """One grid in one interval as the recorder received it: rows of the tables are filled from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -40,8 +40,6 @@ class RecordedGrid:
     """Static data of a grid for the recorder; `branches` are (table, index) in order.
 
     `network_bus_index` and `order` map the order of the controller's network to the net's.
-    `emission_kg_per_mwh` are the emissions of imported energy in every interval, empty if they are
-    not known; the prices are those of the grid.
     """
 
     name: str
@@ -65,7 +63,6 @@ class RecordedGrid:
     nodal_pricing: bool = False
     capacity_eur_per_mw: float = 0.0
     emission_eur_per_t: float = 0.0
-    emission_kg_per_mwh: Floats = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)
@@ -332,7 +329,7 @@ class GridInterval:
     @property
     def emissions_kg(self) -> float:
         """Emissions of the imported energy; NaN if they are not known."""
-        known = self.grid.emission_kg_per_mwh
+        known = self.grid.series.emission_kg_per_mwh
         if not self.feeder or not len(known):
             return NAN
         imported = self.dt_h * max(float(self.seen["slack_p_mw"]), 0.0)
