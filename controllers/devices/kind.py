@@ -153,17 +153,21 @@ class DeviceKind(Declaration, ABC):
 
     def scaled_series(self, series: Arrays, factor: float) -> dict[str, Floats]:
         """Return this kind's series (n, devices) for `scaled(factor)`."""
-        own = {name: factor * series[name] for name in self.names(Role.SERIES)}
+        own = self._grown(Role.SERIES, series, factor)
         return own if factor else {name: values[:, :0] for name, values in own.items()}
 
     def scaled_states(self, states: Arrays, factor: float) -> dict[str, Floats]:
-        """Return this kind's states for `scaled(factor)`: energies grow, others do not."""
-        own = {
-            q.name: states[q.name] * (factor if q.unit == "MWh" else 1.0)
-            for q in self.quantities
-            if Role.STATE in q.roles
-        }
+        """Return this kind's states for `scaled(factor)`."""
+        own = self._grown(Role.STATE, states, factor)
         return own if factor else {name: values[:0] for name, values in own.items()}
+
+    def _grown(self, role: Role, values: Arrays, factor: float) -> dict[str, Floats]:
+        """Return the quantities of a role: powers and energies grow, others do not."""
+        return {
+            q.name: values[q.name] * (factor if q.unit in ("MW", "MVAr", "MWh") else 1.0)
+            for q in self.quantities
+            if role in q.roles
+        }
 
     def none(self) -> Self:
         """Return the same data without devices."""

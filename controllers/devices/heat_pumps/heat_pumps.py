@@ -10,7 +10,6 @@ from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.heat_pumps.columns import read_columns
 from stackelgrid.controllers.devices.heat_pumps.data import FAR_K
 from stackelgrid.controllers.devices.heat_pumps.placed import (
-    SERIES,
     PlacedHeatPumps,
 )
 from stackelgrid.controllers.devices.kind import DeviceKind
@@ -146,12 +145,6 @@ class HeatPumps(PlacedHeatPumps, DeviceKind):
             "water_mwh", "gains_mw", "window_m2",
         )  # fmt: skip
         return replace(self, **{name: factor * getattr(self, name) for name in sized})
-
-    def scaled_series(self, series: Arrays, factor: float) -> dict[str, Floats]:
-        own = {name: series[name] for name in SERIES}
-        if not factor:
-            return {name: values[:, :0] for name, values in own.items()}
-        return {**own, "heat_pump_water_mw": factor * series["heat_pump_water_mw"]}
 
     # -- data
 

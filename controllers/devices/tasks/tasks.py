@@ -99,10 +99,6 @@ class Tasks(PlacedTasks, DeviceKind):
             return self.none()
         return replace(self, p_max_mw=factor * self.p_max_mw, e_mwh=factor * self.e_mwh)
 
-    def scaled_series(self, series: Arrays, factor: float) -> dict[str, Floats]:
-        own = {name: series[name] for name in self.names(Role.SERIES)}
-        return own if factor else {name: values[:, :0] for name, values in own.items()}
-
     # -- data
 
     @classmethod

@@ -120,12 +120,6 @@ class Vehicles(PlacedVehicles, DeviceKind):
         sized = ("p_max_mw", "p_least_mw", "p_back_mw", "e_max_mwh", "e_initial_mwh", "reserve_mwh")
         return replace(self, **{name: factor * getattr(self, name) for name in sized})
 
-    def scaled_series(self, series: Arrays, factor: float) -> dict[str, Floats]:
-        own = super().scaled_series(series, factor)
-        if factor:
-            own["vehicle_connected"] = series["vehicle_connected"]
-        return own
-
     # -- data
 
     @classmethod
