@@ -171,8 +171,6 @@ def power_needs(run: Run) -> Sequence[Need]:
 def total(run: Run, kind: str, column: str, when: Clock) -> Floats:
     """Return the sum (intervals,) of a column over the devices of a kind, all copies."""
     rows = devices_of(run, kind, list(run.grids))
-    if column not in rows:
-        return np.full(len(when.intervals), np.nan)
     values = rows[column] * rows["grid"].map(copies(run)).astype(float)
     summed = values.groupby(rows["interval"]).sum(min_count=1)
     found: Floats = summed.reindex(when.intervals).to_numpy(np.float64)

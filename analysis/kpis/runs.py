@@ -52,8 +52,7 @@ def run_indicators(run: RunRecord, scheme: str, pricing: str) -> pd.DataFrame:
     own: dict[str, float] = {}
     payment: dict[str, float] = {}
     follower: dict[str, float] = {}
-    # a run of an earlier version knows nothing of later costs
-    costly = [c for c in run.interval if c in OWN_EUR and run.interval[c].notna().any()]
+    costly = [column for column in run.interval if column in OWN_EUR]
     for name, rows in run.interval.groupby("grid", sort=False):
         grid = str(name)
         # numpy sums: an unknown price (NaN) makes the sum NaN
@@ -194,7 +193,7 @@ def _need_rows(run: RunRecord, copies: "pd.Series[float]") -> Iterator[Row]:
     """Yield what consumers did not get by grid and in total, for the kinds that a run has."""
     present = set(run.device["kind"].unique())
     for kind, quantity in lacked_quantities():
-        if kind.kind in present and quantity.name in run.interval:
+        if kind.kind in present:
             summed = run.interval.groupby("grid", sort=False)[quantity.name].sum()
             amounts = run.dt_h * summed * copies
             name = f"{kind.kind}_unmet"

@@ -10,7 +10,7 @@ from stackelgrid.controllers.devices.quantities import Quantity
 from stackelgrid.controllers.devices.registry import kinds
 
 # by unit: amounts up to this are rounding of a solver
-ROUNDING = {"MWh": 1e-6, "K h": 1e-3}
+_ROUNDING = {"MWh": 1e-6, "K h": 1e-3}
 _SMALL_MWH = 0.1  # below, in kWh
 
 
@@ -34,10 +34,10 @@ class Need:
 
 
 def lacked_quantities() -> Iterator[tuple[type[DeviceKind], Quantity]]:
-    """Yield the quantities of what consumers did not get, with their kinds."""
+    """Yield the recorded quantities of what consumers did not get, with their kinds."""
     for kind in kinds():
         for quantity in kind.quantities:
-            if quantity.lacked:
+            if quantity.lacked and quantity.total:
                 yield kind, quantity
 
 
@@ -50,8 +50,6 @@ def unmet_needs(run: RunRecord) -> list[Need]:
 def lacked(run: RunRecord, quantity: Quantity) -> float:
     """Return the sum of a quantity over the run, in MWh or K h, all copies."""
     rows = run.interval
-    if quantity.name not in rows:
-        return 0.0
     return float(run.dt_h * (rows[quantity.name] * rows["grid"].map(copies(run))).sum())
 
 
@@ -62,7 +60,7 @@ def unit_of(quantity: Quantity) -> str:
 
 def rounding(unit: str) -> float:
     """Return the amount of a unit up to which it is rounding."""
-    return ROUNDING.get(unit, 0.0)
+    return _ROUNDING.get(unit, 0.0)
 
 
 def amount_text(amount: float, unit: str) -> str:
