@@ -19,7 +19,7 @@ from stackelgrid.profiles.forecast_predictors import deviated
 from stackelgrid.profiles.forecast_table import QUANTITIES
 from stackelgrid.profiles.time_axis import TimeAxis
 from stackelgrid.scenarios.build.grids import BuiltGrid
-from stackelgrid.scenarios.build.random import generator
+from stackelgrid.scenarios.build.random import generator, seed_of
 from stackelgrid.scenarios.build.series import SeriesFactory
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.forecast import DeviationsSection, ForecastSection
@@ -69,7 +69,7 @@ def error_paths(
     profiles: Profiles,
     section: ForecastSection | DeviationsSection,
     models: Mapping[str, ErrorModel | None],
-    scenario_seed: int,
+    seed: int,
     purpose: str,
 ) -> dict[Label, ErrorPath]:
     """Return the error paths of all grids of all quantities.
@@ -78,7 +78,7 @@ def error_paths(
     `purpose` (the key of the section) has its own random stream. Raises ScenarioError for a
     correlation that does not fit the grids.
     """
-    axis, seed = profiles.axis, scenario_seed if section.seed is None else section.seed
+    axis = profiles.axis
     drawn: dict[tuple[str, str], Floats] = {}
 
     def draw(site: str, quantity: str) -> Floats:
@@ -155,8 +155,8 @@ def reality_of(scenario: Scenario, profiles: Profiles, factory: SeriesFactory) -
     section = scenario.deviations
     if section is None:
         return Reality(profiles.series, {}, factory.temperature)
-    paths = error_paths(profiles, section, section.error_models, scenario.seed, "deviations")
-    seed = scenario.seed if section.seed is None else section.seed
+    seed = seed_of(scenario, section)
+    paths = error_paths(profiles, section, section.error_models, seed, "deviations")
     path = temperature_path(section.temperature_model, profiles.axis, seed, "deviations")
     outdoor = factory.temperature + (0.0 if path is None else path.deviation)
     real = factory.at_temperature(outdoor)

@@ -46,6 +46,7 @@ from stackelgrid.scenarios.build.deviations import (
     temperature_path,
 )
 from stackelgrid.scenarios.build.grids import BuiltGrid
+from stackelgrid.scenarios.build.random import seed_of
 from stackelgrid.scenarios.build.series import SeriesFactory
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.forecast import ForecastSection
@@ -168,7 +169,7 @@ class _ForecastFactory:
         """Return the predictor (n, 1) of the outdoor temperature."""
         section, reality = self._section, self._reality
         outlook, real = self._factory.temperature[:, None], reality.outdoor_c[:, None]
-        seed = self._scenario.seed if section.seed is None else section.seed
+        seed = seed_of(self._scenario, section)
         axis, strayed = self._profiles.axis, reality.temperature
         errors = temperature_path(section.temperature_model, axis, seed, "forecast")
         observed = None
@@ -221,7 +222,7 @@ class _ForecastFactory:
         return ClearSkyShare(past, realised, clear_past, clear, member.rated_mw)
 
     def _error_paths(self) -> dict[Label, ErrorPath]:
-        models, seed = self._section.error_models, self._scenario.seed
+        models, seed = self._section.error_models, seed_of(self._scenario, self._section)
         return error_paths(self._profiles, self._section, models, seed, "forecast")
 
     def _read_table(self) -> ForecastTable:

@@ -21,11 +21,11 @@ from stackelgrid.profiles.prices import (
     time_of_use_tariff,
 )
 from stackelgrid.profiles.site import Site
-from stackelgrid.profiles.sources import read_factors, read_series
+from stackelgrid.profiles.sources import SeriesUnit, read_factors, read_series
 from stackelgrid.profiles.temperature import TemperatureModel
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
 from stackelgrid.scenarios.build.grids import BuiltGrid
-from stackelgrid.scenarios.build.random import generator
+from stackelgrid.scenarios.build.random import generator, seed_of
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.prices import TariffSection
 from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
@@ -100,24 +100,44 @@ class SeriesFactory:
             return np.zeros(0)
         if section.file is None:
             return np.full(axis.length, section.kg_per_mwh)
-        zone = self.scenario.time.timezone
-        try:
-            frame = read_series(self.folder / section.file, axis, "kg_per_mwh", None, zone)
-        except ProfileError as error:
-            raise ScenarioError(f"emissions.file: {error}") from error
+        frame = self._read("emissions", section.file, "kg_per_mwh", None)
         if list(frame.columns) != ["import_kg_per_mwh"]:
             raise ScenarioError(
                 f"emissions.file: {section.file}: has the columns {', '.join(frame.columns)}; "
                 "import_kg_per_mwh or import_g_per_kwh is accepted"
             )
-        values = frame["import_kg_per_mwh"].to_numpy(np.float64)
-        below = np.flatnonzero(values < 0.0)
-        if below.size:
+        values = frame["import_kg_per_mwh"]
+        return self._accepted(
+            "emissions", section.file, values, values >= 0.0, "values >= 0 are accepted"
+        )
+
+    def _read(
+        self, key: str, file: str, unit: SeriesUnit, columns: Sequence[str] | None
+    ) -> pd.DataFrame:
+        """Return the series of the file of a section; raises ScenarioError with its key."""
+        try:
+            zone = self.scenario.time.timezone
+            return read_series(self.folder / file, self.axis, unit, columns, zone)
+        except ProfileError as error:
+            raise ScenarioError(f"{key}.file: {error}") from error
+
+    def _accepted(
+        self, key: str, file: str, values: "pd.Series[float]", good: "pd.Series[bool]", words: str
+    ) -> Floats:
+        """Return the values (n,) of a column; raises ScenarioError for one that is not good.
+
+        key, file: section and its file.
+        values: column of the file.
+        good: whether each value is accepted.
+        words: accepted values, for the message.
+        """
+        if not good.all():
+            at = int(np.argmin(good))
             raise ScenarioError(
-                f"emissions.file: {section.file}: import_kg_per_mwh is {values[below[0]]:g} at "
-                f"{axis.index[below[0]].isoformat()}; values >= 0 are accepted"
+                f"{key}.file: {file}: {values.name} is {values.iloc[at]:g} at "
+                f"{self.axis.index[at].isoformat()}; {words}"
             )
-        return values
+        return np.asarray(values, dtype=np.float64)
 
     def at_temperature(self, outdoor_c: Floats) -> "SeriesFactory":
         """Return the factory with another outdoor temperature (n,)."""
@@ -131,20 +151,9 @@ class SeriesFactory:
         if section is None:
             return np.full(axis.length, self.scenario.site.ambient_c)
         if section.file is not None:
-            zone = self.scenario.time.timezone
-            try:
-                frame = read_series(self.folder / section.file, axis, "c", ["outdoor_c"], zone)
-            except ProfileError as error:
-                raise ScenarioError(f"weather.temperature.file: {error}") from error
-            outdoor = frame["outdoor_c"].to_numpy(np.float64)
-            beyond = np.flatnonzero(np.abs(outdoor) > 60.0)
-            if beyond.size:
-                raise ScenarioError(
-                    f"weather.temperature.file: {section.file}: outdoor_c is "
-                    f"{outdoor[beyond[0]]:g} at {axis.index[beyond[0]].isoformat()}; degrees "
-                    "Celsius from -60 to 60 are accepted"
-                )
-            return outdoor
+            key, words = "weather.temperature", "degrees Celsius from -60 to 60 are accepted"
+            outdoor = self._read(key, section.file, "c", ["outdoor_c"])["outdoor_c"]
+            return self._accepted(key, section.file, outdoor, outdoor.abs() <= 60.0, words)
         assert section.mean_c is not None
         model = TemperatureModel(
             section.mean_c, section.daily_range_k, section.sigma_k, section.correlation_h
@@ -226,8 +235,7 @@ class GridSeriesMaker:
     def deviation(self, *consumer: str) -> np.random.Generator:
         """Return the grid's random generator of deviations, by the seed of that section."""
         scenario = self._factory.scenario
-        own = None if scenario.deviations is None else scenario.deviations.seed
-        seed = scenario.seed if own is None else own
+        seed = seed_of(scenario, scenario.deviations)
         return generator(seed, self._section.name, "deviations", *consumer)
 
     def factors(self, key: str, file: str, names: Sequence[str], nominal_mw: Floats) -> Floats:
