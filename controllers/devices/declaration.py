@@ -7,7 +7,7 @@ import numpy as np
 
 from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.controllers.devices.terms import Snap
-from stackelgrid.profiles.arrays import Ints
+from stackelgrid.profiles.arrays import Floats, Ints
 
 
 class Declaration:
@@ -89,6 +89,13 @@ class Declaration:
     def spread(values: "np.typing.NDArray[Any]", like: "np.typing.NDArray[Any]") -> Any:
         """Return values (devices,) with the axes of `like` beyond the first added."""
         return values.reshape((-1,) + (1,) * (np.ndim(like) - 1))
+
+    @staticmethod
+    def up_to(share: Floats, power_mw: Floats) -> Floats:
+        """Return upper limits in MW at a share (steps,) of a power; infinite for no limit."""
+        free = np.isinf(share)
+        limits: Floats = np.where(free, np.inf, np.where(free, 0.0, share) * power_mw)
+        return limits
 
     def describe(self, part: str, at: int, size: Callable[[str], str]) -> str | None:
         """Return a limit in conflict in words; None for a row that is not of this kind.

@@ -316,12 +316,8 @@ class DeviceKind(Declaration, ABC):
 
     def load_caps(self, plan: Arrays, share: Floats) -> dict[str, Floats]:
         """Return upper limits of variables in MW that keep consumption to a share of a plan's."""
-        free = np.isinf(share)
-        kept = np.where(free, 0.0, share)
-        return {
-            variable: np.where(free, np.inf, kept * plan[name])
-            for variable, name in self.reducible.items()
-        }
+        reducible = self.reducible.items()
+        return {variable: self.up_to(share, plan[name]) for variable, name in reducible}
 
     def hourly_cost(self, values: Arrays, options: DeviceOptions) -> Any:
         """Return the cost in EUR/h of a plan (steps,) or of an interval."""

@@ -261,8 +261,7 @@ class Photovoltaics(Sunlit, DeviceKind):
 
     @classmethod
     def feed_in_caps(cls, plan: Arrays, share: Floats) -> dict[str, Floats]:
-        free = np.isinf(share)
-        return {"pv_p": np.where(free, np.inf, np.where(free, 0.0, share) * plan["pv_p_mw"])}
+        return {"pv_p": cls.up_to(share, plan["pv_p_mw"])}
 
     def hourly_cost(self, values: Arrays, options: DeviceOptions) -> Any:
         """Return curtailment in EUR/h; `pv_available_mw` is the power that was available."""

@@ -9,9 +9,7 @@ import numpy as np
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.devices.heat_pumps.columns import read_columns
 from stackelgrid.controllers.devices.heat_pumps.data import FAR_K
-from stackelgrid.controllers.devices.heat_pumps.placed import (
-    PlacedHeatPumps,
-)
+from stackelgrid.controllers.devices.heat_pumps.placed import PlacedHeatPumps
 from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.controllers.devices.terms import Arrays, DeviceOptions, Injection

@@ -18,11 +18,11 @@ def add_vehicles(own: VehicleData, m: Any, base_mva: float, dt_h: Floats) -> Inj
     So needs and sizes of batteries are bounds of the energy after the trip is booked. The last
     energy suffices for later trips, or the difference is priced.
     """
-    last, count = len(dt_h) - 1, len(own.index)
+    last = len(dt_h) - 1
     power, back = own.p_max_mw / base_mva, own.p_back_mw / base_mva
     least, full = own.p_least_mw / base_mva, own.e_max_mwh / base_mva
     gain, drain = own.efficiency_charge, 1.0 / own.efficiency_discharge
-    m.vehicles = pyo.RangeSet(0, count - 1)
+    m.vehicles = pyo.RangeSet(0, len(own.index) - 1)
     m.vehicle_charge = pyo.Var(m.vehicles, m.steps, bounds=lambda m, i, t: (0.0, power[i]))
     m.vehicle_back = pyo.Var(m.vehicles, m.steps, bounds=lambda m, i, t: (0.0, back[i]))
     m.vehicle_energy = pyo.Var(m.vehicles, m.steps, bounds=lambda m, i, t: (0.0, full[i]))
