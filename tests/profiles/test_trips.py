@@ -338,7 +338,7 @@ def test_trips_of_one_step_want_their_energy_together_up_to_a_full_battery():
 
 
 def meets(energy, first, home, driven, needed, filled):
-    """Whether full power from step `first` on meets all needs of a battery that is never full."""
+    """Return whether full power from step `first` on meets all needs; no battery gets full."""
     for i in range(first, len(home)):
         energy = energy + home[i] * filled
         if energy < needed[i] - 1e-9:

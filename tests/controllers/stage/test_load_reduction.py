@@ -70,7 +70,7 @@ def decide(feeder, recovery=True, horizon=QUARTERS, day_ahead=False):
 
 @pytest.fixture(scope="module")
 def sagging(street):
-    """Plans without and with recovery where phase c sags below 0.97 p.u., and what is told."""
+    """Plans without and with recovery where phase c sags below 0.97 p.u., and the messages."""
     feeder = street(floor=0.97)
     return decide(feeder, recovery=False)[0], *decide(feeder)
 

@@ -177,8 +177,8 @@ def test_a_trip_that_is_skipped_is_expected_until_it_should_have_begun(world):
     stays = [(t + 1, k) for t, k in np.argwhere(leaving)]
     assert len(stays) > 5
     for t, k in stays:
-        told = expected(run, int(t))["vehicle_connected"][0, k]
-        assert told == planned[t, k]
+        forecast = expected(run, int(t))["vehicle_connected"][0, k]
+        assert forecast == planned[t, k]
         if t + 1 < HOURS:
             after = expected(run, int(t) + 1)["vehicle_connected"][:, k]
             back = int(np.argmax(planned[t + 1 : t + 1 + HORIZON, k] >= 0.5))
@@ -207,8 +207,8 @@ def test_the_forecast_of_heat_pumps_is_that_of_the_temperature(
     gains = plain["heat_pump_drive_c"][:, 0] - outdoor_c
     measured = real(run)["heat_pump_drive_c"][:, 0] - gains
     for issue in (0, 1, 30):
-        told = expected(run, issue)
-        predicted = told["heat_pump_drive_c"][:, 0] - gains[issue : issue + HORIZON]
+        forecast = expected(run, issue)
+        predicted = forecast["heat_pump_drive_c"][:, 0] - gains[issue : issue + HORIZON]
         outdoor = np.concatenate([measured[:issue], predicted])
         day = daily_mean(outdoor, 1.0)
         water = np.full(len(outdoor), HOT_WATER_C)
@@ -216,17 +216,17 @@ def test_the_forecast_of_heat_pumps_is_that_of_the_temperature(
             flow = flow_temperature(heating, day, 20.5, -14.0)
             for name, at in (("heat_pump_cop", flow), ("heat_pump_water_cop", water)):
                 exact = heat_pump_cop(source, outdoor, day, at)[issue:]
-                np.testing.assert_allclose(told[name][:, k], exact, atol=1e-9)
+                np.testing.assert_allclose(forecast[name][:, k], exact, atol=1e-9)
         np.testing.assert_array_equal(
-            told["heat_pump_water_mw"], plain["heat_pump_water_mw"][issue : issue + HORIZON]
+            forecast["heat_pump_water_mw"], plain["heat_pump_water_mw"][issue : issue + HORIZON]
         )
 
 
 def test_a_measured_temperature_improves_the_next_forecast(world):
     run = world(forecast={"model": "autoregressive"}, deviations=WARMER)
     plain, what = real(world()), real(run)["heat_pump_drive_c"][:, 0]
-    told = [expected(run, t)["heat_pump_drive_c"][0, 0] for t in range(1, HOURS)]
-    known = np.abs(what[1:HOURS] - told).mean()
+    forecast = [expected(run, t)["heat_pump_drive_c"][0, 0] for t in range(1, HOURS)]
+    known = np.abs(what[1:HOURS] - forecast).mean()
     unknown = np.abs(what - plain["heat_pump_drive_c"][:, 0])[1:HOURS].mean()
     assert known < 0.7 * unknown
     assert expected(run, 0)["heat_pump_drive_c"][0, 0] == plain["heat_pump_drive_c"][0, 0]
@@ -235,9 +235,9 @@ def test_a_measured_temperature_improves_the_next_forecast(world):
 def test_forecasts_without_errors_are_the_profiles_bit_by_bit(world):
     plain = world()
     assert isinstance(plain.forecasts["mv1"], PerfectForecast)
-    told = world(forecast={"model": "autoregressive", "load": {"std": 0.1}})
+    forecast = world(forecast={"model": "autoregressive", "load": {"std": 0.1}})
     for interval in (0, 7, HOURS - 1):
-        assert same(expected(plain, interval), expected(told, interval), (*VEHICLES, *HEAT))
+        assert same(expected(plain, interval), expected(forecast, interval), (*VEHICLES, *HEAT))
 
 
 def test_perfect_foresight_knows_trips_and_temperature(world):
@@ -319,8 +319,10 @@ def test_validate_describes_temperature_and_vehicles(command, write_scenario):
         data["deviations"] = {**LATE, "temperature": {"std_k": 1.0, "bias_k": -0.5}, "level": 2.0}
 
     lines = command("validate", write_scenario(change=change)).stdout.splitlines()
-    told, real = (next(x for x in lines if x.startswith(k)) for k in ("forecast: ", "deviations: "))
-    assert told.endswith("price without error; temperature 6 K at 6 h (phi 0.9)")
+    forecast, real = (
+        next(x for x in lines if x.startswith(k)) for k in ("forecast: ", "deviations: ")
+    )
+    assert forecast.endswith("price without error; temperature 6 K at 6 h (phi 0.9)")
     assert real.endswith(
         "temperature 2 K at 24 h (phi 0.97), bias -1 K; vehicles late_h 2, skipped 0.2 (times 2)"
     )
