@@ -1,6 +1,7 @@
 """Sections, placement, weather and forecasts of heat pumps with buildings."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -135,13 +136,23 @@ class PlacedHeatPumps(HeatPumpData):
         step_h, assumed = maker.axis.step_h, maker.temperature
         _, _, drive, water = np.split(expected, len(SERIES), axis=1)
         warmer = drive - assumed[:, None]  # sun, people and appliances
-
-        def series(first: int, outdoor_c: Floats) -> Floats:
-            part = slice(first, first + len(outdoor_c))
-            drives = outdoor_c[:, None] + warmer[part]
-            return np.hstack([*self.cops(outdoor_c, step_h), drives, water[part]])
-
+        # a bound method, as forecasts are sent to other processes
+        series = partial(self._series_at, step_h, warmer, water)
         return Derived(expected, assumed, outdoor, round(24.0 / step_h), series)
+
+    def _series_at(
+        self, step_h: float, warmer_k: Floats, water_mw: Floats, first: int, outdoor_c: Floats
+    ) -> Floats:
+        """Return the series (m, columns), side by side, at outdoor temperatures (m,).
+
+        step_h: length of an interval in h.
+        warmer_k: drive of the building above the outdoor temperature (n, devices).
+        water_mw: draw of hot water (n, devices).
+        first: interval of the first temperature.
+        """
+        part = slice(first, first + len(outdoor_c))
+        drives = outdoor_c[:, None] + warmer_k[part]
+        return np.hstack([*self.cops(outdoor_c, step_h), drives, water_mw[part]])
 
     def cops(self, outdoor_c: Floats, step_h: float) -> tuple[Floats, Floats]:
         """Return the COPs (n, devices) of heating and hot water at outdoor temperatures (n,)."""

@@ -1,5 +1,6 @@
 """Deviations and forecasts of vehicles and heat pumps: what happens, and what is expected of it."""
 
+import pickle
 import tomllib
 from dataclasses import replace
 
@@ -220,6 +221,16 @@ def test_the_forecast_of_heat_pumps_is_that_of_the_temperature(
         np.testing.assert_array_equal(
             forecast["heat_pump_water_mw"], plain["heat_pump_water_mw"][issue : issue + HORIZON]
         )
+
+
+@pytest.mark.parametrize("model", ["autoregressive", "persistence"])
+def test_forecasts_are_the_same_in_another_process(world, model):
+    """Studies send them there."""
+    run = world(forecast={"model": model, **WARMER}, deviations={**LATE, **WARMER})
+    sent = pickle.loads(pickle.dumps(run.forecasts["mv1"]))
+    for interval in (0, 7, HOURS - 1):
+        here, there = run.forecasts["mv1"].at(interval), sent.at(interval)
+        assert same(here.devices, there.devices, (*VEHICLES, *HEAT, *OTHERS))
 
 
 def test_a_measured_temperature_improves_the_next_forecast(world):
