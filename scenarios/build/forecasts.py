@@ -244,8 +244,8 @@ class _ForecastFactory:
             raise ScenarioError(f"forecast: {error}") from error
         first = axis.start.tz_convert("UTC") - pd.Timedelta(days=1)
         before = TimeAxis(first.tz_convert(axis.start.tzinfo), axis.step, length)
-        factory = SeriesFactory(self._scenario, before, profiles.folder, past=True)
         try:
+            factory = SeriesFactory(self._scenario, before, profiles.folder, past=True)
             series = {n: factory.series(g, profiles.devices[n]) for n, g in profiles.grids.items()}
         except (ScenarioError, ProfileError) as error:
             raise ScenarioError(

@@ -17,6 +17,7 @@ from stackelgrid.scenarios.build import forecasts
 from stackelgrid.scenarios.build.forecasts import build_world
 from stackelgrid.scenarios.build.series import SeriesFactory
 from stackelgrid.scenarios.build.system import build_scenario
+from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.load import load_scenario
 
 HOURS, HORIZON = 60, 12
@@ -384,3 +385,19 @@ def test_a_file_of_trips_need_not_hold_the_day_before_of_persistence(command, wr
     )
     outcome = command("validate", path)
     assert outcome.status == 0, outcome.stderr
+
+
+def test_persistence_needs_the_temperature_of_the_day_before(write_scenario, tmp_path):
+    hours = pd.date_range("2025-01-14", periods=LENGTH + 1, freq="h", tz="Europe/Berlin")
+    table = {"time": [t.isoformat() for t in hours], "outdoor_c": -1.0}
+    pd.DataFrame(table).to_csv(tmp_path / "outdoor.csv", index=False)
+
+    def change(data):
+        homes(data)
+        data["weather"] = {"temperature": {"file": str(tmp_path / "outdoor.csv")}}
+        data["forecast"] = {"model": "persistence"}
+
+    path = write_scenario(change=change)
+    needs = "persistence needs the profiles of the day before the start: weather.temperature.file: "
+    with pytest.raises(ScenarioError, match=needs):
+        build_scenario(load_scenario(str(path)))
