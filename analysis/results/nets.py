@@ -18,7 +18,7 @@ from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.results.record import RunRecord
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.boundary import boundary_trafos
-from stackelgrid.controllers.networks.net_file import read_net
+from stackelgrid.controllers.networks.sources.json_file import read_net
 from stackelgrid.profiles.arrays import Floats
 
 _SET_POINTS = ("load", "sgen", "storage", "gen")

@@ -9,10 +9,11 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.devices.devices import plain_loads
 from stackelgrid.controllers.devices.placement import Placed
-from stackelgrid.controllers.networks.cases import available_cases, load_case
 from stackelgrid.controllers.networks.checks import check_net
 from stackelgrid.controllers.networks.merging import merge_parallel_transformers
 from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
+from stackelgrid.controllers.networks.sources.cases import load_case
+from stackelgrid.controllers.networks.sources.shipped import available_cases
 from stackelgrid.controllers.networks.taps import TapChanger
 from stackelgrid.scenarios.build.boundaries import apply_boundary, boundary_taps, follow_parent
 from stackelgrid.scenarios.build.placement import absence, accepted_range, place_devices

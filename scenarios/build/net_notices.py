@@ -8,8 +8,8 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.devices.elements import controllable
 from stackelgrid.controllers.devices.sunlight import is_photovoltaic
-from stackelgrid.controllers.networks.cases import available_cases
 from stackelgrid.controllers.networks.naming import listed
+from stackelgrid.controllers.networks.sources.shipped import available_cases
 from stackelgrid.scenarios.build.system import BuiltScenario
 
 _LIMITS = ("min_p_mw", "max_p_mw", "min_q_mvar", "max_q_mvar")

@@ -6,9 +6,9 @@ import pytest
 from support.pandapower_nets import shipped_net
 
 from stackelgrid.controllers.devices.devices import read_devices
-from stackelgrid.controllers.networks.cases import load_case as read_case
 from stackelgrid.controllers.networks.merging import merge_series_lines
 from stackelgrid.controllers.networks.radial import radial_network
+from stackelgrid.controllers.networks.sources.cases import load_case as read_case
 
 
 @pytest.mark.parametrize("case", ["case33bw", "case30", "european_lv_206"])

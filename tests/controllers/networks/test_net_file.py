@@ -12,9 +12,9 @@ from pandapower.control import DiscreteTapControl
 from support.pandapower_nets import empty_net
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.cases import load_case
-from stackelgrid.controllers.networks.net_file import read_net
 from stackelgrid.controllers.networks.net_tables import conform_tables
+from stackelgrid.controllers.networks.sources.cases import load_case
+from stackelgrid.controllers.networks.sources.json_file import read_net
 
 
 def street(houses=3):

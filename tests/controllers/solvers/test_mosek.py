@@ -18,8 +18,8 @@ from stackelgrid.controllers.models.distflow import (
     add_injections,
     add_power_balance,
 )
-from stackelgrid.controllers.networks.cases import load_case
 from stackelgrid.controllers.networks.radial import radial_network
+from stackelgrid.controllers.networks.sources.cases import load_case
 from stackelgrid.controllers.solvers import ClarabelSolver, compile_model
 from stackelgrid.controllers.solvers.backends.mosek import (
     MosekConicSolver,
