@@ -47,7 +47,7 @@ def check_net(net: pandapowerNet, name: str) -> None:
 
     Refused are unsupported elements, no or several slack buses, isolated buses, NaN or negative
     impedances, impossible transformers, ratings <= 0 and elements on buses that do not exist.
-    Elements out of service must have been removed before (see `cases.normalise`).
+    Elements out of service must have been removed before (see `conversion.normalise`).
     """
     _check_supported(net, name)
     check_indices(net, name)

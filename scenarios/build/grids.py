@@ -10,7 +10,7 @@ from pandapower.auxiliary import pandapowerNet
 from stackelgrid.controllers.devices.devices import plain_loads
 from stackelgrid.controllers.devices.placement import Placed
 from stackelgrid.controllers.networks.checks import check_net
-from stackelgrid.controllers.networks.merging import merge_parallel_transformers
+from stackelgrid.controllers.networks.conversion.merging import merge_parallel_transformers
 from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
 from stackelgrid.controllers.networks.sources.cases import load_case
 from stackelgrid.controllers.networks.sources.shipped import available_cases

@@ -5,8 +5,8 @@ from pathlib import Path
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.cases import normalise
 from stackelgrid.controllers.networks.checks import check_net
+from stackelgrid.controllers.networks.conversion.normalise import normalise
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.controllers.networks.sources.json_file import read_net
 from stackelgrid.controllers.networks.sources.shipped import available_cases, shipped_case

@@ -11,7 +11,7 @@ from support.pandapower_nets import shipped_net
 from stackelgrid.controllers.certification.transmission import TransmissionCertifier
 from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.cases import normalise
+from stackelgrid.controllers.networks.conversion.normalise import normalise
 from stackelgrid.controllers.networks.meshed import meshed_network
 
 BAR = 1e-8  # p.u., lightsim2grid against pandapower

@@ -9,8 +9,8 @@ from support.pandapower_nets import shipped_net
 
 from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.models.dc_opf import dc_opf_model, nodal_prices
-from stackelgrid.controllers.networks.cases import normalise
 from stackelgrid.controllers.networks.checks import check_net
+from stackelgrid.controllers.networks.conversion.normalise import normalise
 from stackelgrid.controllers.networks.meshed import meshed_network
 
 

@@ -13,7 +13,7 @@ from stackelgrid.controllers.negotiation.consensus import (
     DualAscent,
     StepPenalties,
 )
-from stackelgrid.controllers.networks.cases import normalise
+from stackelgrid.controllers.networks.conversion.normalise import normalise
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.solvers import ClarabelSolver
 from stackelgrid.controllers.solvers.conic import ConicProgram, ProgramData

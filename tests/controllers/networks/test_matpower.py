@@ -6,8 +6,8 @@ import pytest
 from support.matpower_cases import CASES, SEVERAL_SLACKS, matpower_net
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.cases import normalise
 from stackelgrid.controllers.networks.checks import check_net
+from stackelgrid.controllers.networks.conversion.normalise import normalise
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.controllers.networks.radial import radial_network
 

@@ -15,7 +15,7 @@ from stackelgrid.controllers.networks.boundary import (
     follow_upstream_voltage,
     tap_changer,
 )
-from stackelgrid.controllers.networks.cases import normalise
+from stackelgrid.controllers.networks.conversion.normalise import normalise
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow
 
 # p.u.; the bar of the project for lightsim2grid against pandapower

@@ -7,8 +7,8 @@ import pytest
 from support.outside_nets import street, triangle
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.cases import normalise
 from stackelgrid.controllers.networks.checks import check_net
+from stackelgrid.controllers.networks.conversion.normalise import normalise
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.controllers.networks.radial import radial_network

@@ -9,7 +9,7 @@ from support.negotiating_streets import street_net
 
 from stackelgrid.controllers.devices.devices import Devices, read_devices
 from stackelgrid.controllers.negotiation.commit.messages import PowerLimits
-from stackelgrid.controllers.networks.cases import normalise
+from stackelgrid.controllers.networks.conversion.normalise import normalise
 from stackelgrid.controllers.networks.radial import radial_network
 from stackelgrid.controllers.system import Feeder
 from stackelgrid.simulators.messages.enrolment import enrolled_limits

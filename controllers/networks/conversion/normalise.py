@@ -1,19 +1,16 @@
-"""Nets normalised so that power flow and models agree."""
+"""Conversion of a user's net: the sequence of all steps."""
 
 import copy
 
 import numpy as np
-import pandapower as pp
 from pandapower.auxiliary import pandapowerNet
 
-from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import check_indices
-from stackelgrid.controllers.networks.naming import named
+from stackelgrid.controllers.networks.conversion.single_phase import balance_single_phase_loads
+from stackelgrid.controllers.networks.conversion.topology import apply_topology
 from stackelgrid.controllers.networks.net_columns import explained
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.controllers.networks.net_tables import conform_tables
-from stackelgrid.controllers.networks.phases import PHASES
-from stackelgrid.controllers.networks.topology import apply_topology
 
 
 def normalise(net: pandapowerNet, name: str, record: NetRecord | None = None) -> pandapowerNet:
@@ -31,7 +28,7 @@ def normalise(net: pandapowerNet, name: str, record: NetRecord | None = None) ->
     record.columns = tuple(explained(net, transmission=record.transmission))
     apply_topology(net, name, record)
     _drop_orphaned_costs(net)
-    _balance_single_phase_loads(net, name)
+    balance_single_phase_loads(net, name)
     return net
 
 
@@ -43,35 +40,3 @@ def _drop_orphaned_costs(net: pandapowerNet) -> None:
                 element in net[et].index for et, element in zip(cost.et, cost.element, strict=True)
             ]
             net[table] = cost[np.array(alive, dtype=bool)]
-
-
-def _balance_single_phase_loads(net: pandapowerNet, name: str) -> None:
-    single = net.asymmetric_load
-    if not len(single):
-        return
-    p = single[[f"p_{phase}_mw" for phase in PHASES]].to_numpy(dtype=float)
-    q = single[[f"q_{phase}_mvar" for phase in PHASES]].to_numpy(dtype=float)
-    used = (p != 0.0) | (q != 0.0)
-    bad = single.index[used.sum(axis=1) != 1]
-    if len(bad):
-        raise NetworkError(
-            f"{named(name, 'asymmetric_load', bad)} must be connected to exactly one phase"
-        )
-    if len(net.load):
-        raise NetworkError(
-            f"grid {name}: holds both load and asymmetric_load; one of the two is accepted"
-        )
-    names = [n if isinstance(n, str) else None for n in single.name]
-    pp.create_loads(
-        net,
-        single.bus.to_numpy(),
-        p_mw=p.sum(axis=1),
-        q_mvar=q.sum(axis=1),
-        name=names,
-        scaling=single.scaling.to_numpy(),
-        phase=[
-            PHASES[i] if kind == "wye" else ""
-            for i, kind in zip(used.argmax(axis=1), single.type, strict=True)
-        ],
-    )
-    net.asymmetric_load = single.drop(single.index)
