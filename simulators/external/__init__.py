@@ -1,0 +1,1 @@
+"""Users' mosaik simulators in the world: what is connected, and the host that drives them."""
