@@ -1,6 +1,7 @@
 """Base class and types of all sections of a scenario; unknown keys are refused."""
 
-from typing import Annotated, Any, get_args
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,6 +21,29 @@ Index = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Tap = Annotated[int, Field(ge=-1000, le=1000)]
 Shares = Annotated[dict[str, Positive], Field(min_length=1)]
 Efficiency = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+@dataclass(frozen=True)
+class Named:
+    """Mark of a text that names a file, a class or a function; Python accepts the object itself.
+
+    what: the object.
+    endings: ends of names of files; empty if every text is one, or none is.
+    """
+
+    what: Literal["net", "table", "class", "function"]
+    endings: tuple[str, ...] = ()
+
+    def file(self, text: str) -> bool:
+        """Return whether a text is the name of a file."""
+        return self.what in ("net", "table") and text.endswith(self.endings or "")
+
+
+# types of keys that name something; without such a type a key takes no object in Python
+TableFile = Annotated[str, Named("table")]
+NetFile = Annotated[str, Named("net", (".json",))]
+IMPORT_NAME = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+FunctionName = Annotated[str, Named("function"), Field(pattern=IMPORT_NAME)]
 CLOCK_TIME = r"^([01]\d|2[0-3]):[0-5]\d$"
 ClockTime = Annotated[str, Field(pattern=CLOCK_TIME)]
 

@@ -12,7 +12,7 @@ from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.controllers.devices.terms import Arrays
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
 from stackelgrid.profiles.errors import ProfileError
-from stackelgrid.profiles.section import NonNegative, Positive, Section, Shares
+from stackelgrid.profiles.section import NonNegative, Positive, Section, Shares, TableFile
 
 if TYPE_CHECKING:
     from stackelgrid.controllers.devices.elements import NetElements
@@ -47,7 +47,7 @@ class LoadsSection(Section):
     """Standard profiles blended into one shape for all loads, with weights."""
     assign: Shares | None = None
     """Standard profiles of which each load gets one, with shares."""
-    file: str | None = None
+    file: TableFile | None = None
     """Profiles, one column for each load."""
     diversity: Diversity = Diversity()
     """Variation of the customers, see below."""

@@ -9,7 +9,7 @@ from pydantic import Field
 from stackelgrid.controllers.devices.placement import Phase, Placed, Placement
 from stackelgrid.profiles.arrays import Bools, Floats
 from stackelgrid.profiles.errors import ProfileError
-from stackelgrid.profiles.section import Positive, Section, Share
+from stackelgrid.profiles.section import Positive, Section, Share, TableFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ class PvPlane(Section):
     """Tilt of the modules, 0 for horizontal."""
     azimuth_degree: Annotated[float, Field(ge=0.0, le=360.0)] | None = None
     """Direction that the modules face, clockwise from north; default: the equator."""
-    file: str | None = None
+    file: TableFile | None = None
     """Profiles instead of the model of sun and clouds, one column for each system."""
 
 

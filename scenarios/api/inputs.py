@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -23,21 +24,24 @@ from pydantic import BaseModel
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.directory import INPUTS, check_out
 from stackelgrid.scenarios.schema.content import override_of
-from stackelgrid.scenarios.schema.load import LoadedScenario, load_content, load_scenario
+from stackelgrid.scenarios.schema.load import (
+    LoadedScenario,
+    absolute_names,
+    load_content,
+    load_scenario,
+)
+from stackelgrid.scenarios.schema.named import SCENARIO, Place, keys_that_accept
 
-# keys of a scenario that name a pandapower net, and a table
-_NETS = ("case",)
-_TABLES = ("file", "correlation_sites")
 _UNSAFE = re.compile(r"[^\w.-]")
 
 
 class Scenario:
     """A scenario from Python objects: the keys of a scenario file, as a mapping or by keyword.
 
-    Keys that name a file also accept the object: a pandapower net as `case` of a grid, a pandas
-    frame as `file` (profiles, tariffs, forecasts) or `correlation_sites`. File names are relative
-    to the working directory. `extends` names a scenario to build on. Raises ScenarioError as for a
-    scenario file with the same content.
+    Keys that name something also accept the object: a pandapower net as `case` of a grid, a pandas
+    frame or a named series wherever a table is read (`file`, `correlation_sites`), a class as
+    `controller`. File names are relative to the working directory. `extends` names a scenario to
+    build on. Raises ScenarioError as for a scenario file with the same content.
     """
 
     def __init__(self, content: Mapping[str, Any] | None = None, /, **keys: Any) -> None:
@@ -89,7 +93,10 @@ def _load(
 ) -> LoadedScenario:
     if not isinstance(overrides, Mapping):
         overrides = dict(map(override_of, overrides))
-    given = {key: inputs.value(value, (*key.split("."),)) for key, value in overrides.items()}
+    given = {
+        key: inputs.value(value, (*key.split("."),), SCENARIO.at(key))
+        for key, value in overrides.items()
+    }
     if isinstance(source, Scenario):
         source = source.content
     if isinstance(source, Mapping):
@@ -102,48 +109,67 @@ class _Inputs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.objects: dict[str, pandapowerNet | pd.DataFrame] = {}
+        self.objects: dict[str, pandapowerNet | pd.DataFrame | pd.Series] = {}
 
     def plain(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """Return the content of a scenario with absolute file names in place of the objects."""
-        found: dict[str, Any] = _absolute(self.value(content, ()))
+        plain = self.value(content, (), SCENARIO)
+        # the scenario that it extends may be in another folder
+        found: dict[str, Any] = absolute_names(plain, Path.cwd())
         return found
 
-    def value(self, value: Any, key: tuple[str, ...]) -> Any:
-        """Return the plain value of a key; the schema refuses unknown keys later."""
+    def value(self, value: Any, key: tuple[str, ...], place: Place) -> Any:
+        """Return the plain value at a place; the schema refuses unknown keys later."""
         if isinstance(value, pandapowerNet):
-            return self._file(value, key, _NETS, "a pandapower net", ".json")
-        if isinstance(value, pd.DataFrame):
-            return self._file(value, key, _TABLES, "a DataFrame", ".parquet")
+            _check(place, "net", key, "is a pandapower net")
+            return self._file(value, key, ".json")
+        if isinstance(value, pd.DataFrame | pd.Series):
+            _check(place, "table", key, f"is a {type(value).__name__}")
+            if isinstance(value, pd.Series) and not isinstance(value.name, str):
+                raise ScenarioError(
+                    f"scenario: {_text(key)}: is a Series without the name of a column; "
+                    "series.rename('outdoor_c') gives one"
+                )
+            return self._file(value, key, ".parquet")
         if isinstance(value, BaseModel):
             value = value.model_dump(by_alias=True, exclude_unset=True)
+        if isinstance(value, np.ndarray | np.generic):
+            value = value.tolist()
+        if place.accepts("table") and not isinstance(value, str | os.PathLike | float | int):
+            self._refuse_table(value, key, place)
         if isinstance(value, Mapping):
-            return {str(name): self.value(item, (*key, str(name))) for name, item in value.items()}
+            return {
+                str(name): self.value(item, (*key, str(name)), place.key(str(name)))
+                for name, item in value.items()
+            }
         if isinstance(value, list | tuple):
             labels = [v.get("name", i) if _section(v) else i for i, v in enumerate(value)]
             return [
-                self.value(item, (*key, str(label)))
+                self.value(item, (*key, str(label)), place.entry())
                 for label, item in zip(labels, value, strict=True)
             ]
-        if isinstance(value, np.ndarray | np.generic):
-            return value.tolist()
-        if isinstance(value, type) and key == ("controller",):
-            return _class_name(value)
+        if isinstance(value, type | FunctionType):
+            what = "class" if isinstance(value, type) else "function"
+            _check(place, what, key, f"is a {what}")
+            return _importable_name(value, what, key)
         return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+    @staticmethod
+    def _refuse_table(value: Any, key: tuple[str, ...], place: Place) -> None:
+        """Refuse objects that are no table; a list is a matrix where the key accepts one."""
+        if value is None or (isinstance(value, list | tuple) and place.entries):
+            return
+        raise ScenarioError(
+            f"scenario: {_text(key)}: is a {type(value).__name__}; a DataFrame, a Series with the "
+            "name of its column, or the name of a file is accepted"
+        )
 
     def _file(
         self,
-        value: pandapowerNet | pd.DataFrame,
+        value: "pandapowerNet | pd.DataFrame | pd.Series[Any]",
         key: tuple[str, ...],
-        accepted: tuple[str, ...],
-        what: str,
         ending: str,
     ) -> str:
-        if not key or key[-1] not in accepted:
-            raise ScenarioError(
-                f"scenario: {'.'.join(key) or 'scenario'}: is {what}; {what} is accepted as "
-                f"{' or '.join(accepted)}"
-            )
         for name, known in self.objects.items():
             if known is value:
                 return str(self.folder / name)
@@ -169,7 +195,10 @@ class _Inputs:
             raise ScenarioError(f"{self.folder}: cannot be written ({error.strerror})") from error
 
 
-def _write_table(frame: pd.DataFrame, path: Path) -> None:
+def _write_table(table: "pd.DataFrame | pd.Series[Any]", path: Path) -> None:
+    frame = table.to_frame() if isinstance(table, pd.Series) else table
+    if isinstance(frame.index, pd.PeriodIndex):
+        frame = frame.to_timestamp()  # profiles have the beginning of every step
     if isinstance(frame.index, pd.DatetimeIndex):
         frame = frame.rename_axis("time")
     elif frame.index.name is not None:
@@ -181,27 +210,31 @@ def _write_table(frame: pd.DataFrame, path: Path) -> None:
         raise ScenarioError(f"{path.stem}: cannot be written as Parquet ({reason})") from error
 
 
-def _absolute(content: Any) -> Any:
-    """Make file names absolute, as the extended scenario may be in another folder."""
-    if isinstance(content, dict):
-        return {key: _absolute_name(key, _absolute(value)) for key, value in content.items()}
-    return [_absolute(item) for item in content] if isinstance(content, list) else content
-
-
-def _absolute_name(key: str, value: Any) -> Any:
-    net = key in _NETS and isinstance(value, str) and value.endswith(".json")
-    table = key in _TABLES and isinstance(value, str)
-    return str(Path.cwd() / value) if net or table else value
-
-
 def _section(value: Any) -> bool:
     return isinstance(value, Mapping) and not isinstance(value, pandapowerNet)
 
 
-def _class_name(kind: type) -> str:
-    if kind.__module__ == "__main__" or "." in kind.__qualname__:
+def _text(key: tuple[str, ...]) -> str:
+    return ".".join(key) or "scenario"
+
+
+# objects in words
+_WORDS = {"net": "a pandapower net", "table": "a DataFrame", "class": "a class"}
+
+
+def _check(place: Place, what: str, key: tuple[str, ...], found: str) -> None:
+    """Refuse an object where the schema does not accept it."""
+    if not place.accepts(what):
+        keys = " or ".join(keys_that_accept(what))
+        name = _WORDS.get(what, f"a {what}")
+        accepted = f"{name} is accepted as {keys}" if keys else "a value is accepted"
+        raise ScenarioError(f"scenario: {_text(key)}: {found}; {accepted}")
+
+
+def _importable_name(value: Any, what: str, key: tuple[str, ...]) -> str:
+    if value.__module__ == "__main__" or "." in value.__qualname__ or "<" in value.__qualname__:
         raise ScenarioError(
-            f"scenario: controller: class {kind.__qualname__} of {kind.__module__} cannot be "
-            "imported again; a class at the top of a module is accepted"
+            f"scenario: {_text(key)}: {what} {value.__qualname__} of {value.__module__} cannot be "
+            f"imported again; a {what} at the top of a module is accepted"
         )
-    return f"{kind.__module__}:{kind.__qualname__}"
+    return f"{value.__module__}:{value.__qualname__}"

@@ -59,27 +59,10 @@ def validate(
 ) -> None:
     """Check a scenario without running it: build its grids, devices, profiles and models."""
     with loading():
-        from stackelgrid.controllers.words import counted_label
-        from stackelgrid.scenarios.build.explanation import explanation
-        from stackelgrid.scenarios.build.forecast_texts import forecast_lines
-        from stackelgrid.scenarios.build.net_notices import net_lines
-        from stackelgrid.scenarios.build.system import build_scenario
-        from stackelgrid.scenarios.schema.load import load_scenario
+        from stackelgrid.scenarios.api.validate import validate as built
 
-    loaded = load_scenario(scenario, overrides or ())
-    built = build_scenario(loaded)
-    for name, grid in built.grids.items():
-        own, copies = grid.section, grid.section.multiplicity
-        counts = "".join(f", {counted_label(len(d.index), d.label)}" for d in built.devices[name])
-        where = f"bus {own.bus} of {own.parent}" if own.parent else "root"
-        many = f", {copies} copies" if copies > 1 else ""
-        print(f"{name}: {len(grid.net.bus)} buses{counts}; {where}{many}")
-        if explain:
-            for line in explanation(grid):
-                print(line)
-    for line in (*net_lines(built), *forecast_lines(loaded.scenario)):
+    for line in built(scenario, set=overrides or (), explain=explain):
         print(line)
-    print(f"{loaded.source}: valid")
 
 
 def solvers() -> None:

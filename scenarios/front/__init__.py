@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stackelgrid.scenarios.api.exactness import exactness as exactness
     from stackelgrid.scenarios.api.inputs import Scenario as Scenario
     from stackelgrid.scenarios.api.run import run as run
+    from stackelgrid.scenarios.api.validate import validate as validate
 
     __version__: str
 
@@ -31,6 +32,7 @@ __all__ = [
     "ensemble",
     "exactness",
     "run",
+    "validate",
 ]
 
 # module that defines each name
@@ -42,6 +44,7 @@ _HOMES = {
     "ensemble": "stackelgrid.scenarios.api.ensemble",
     "exactness": "stackelgrid.scenarios.api.exactness",
     "run": "stackelgrid.scenarios.api.run",
+    "validate": "stackelgrid.scenarios.api.validate",
 }
 
 

@@ -5,13 +5,13 @@ from typing import Annotated, Self, TypeVar
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from stackelgrid.analysis.ensemble.variants import OWN, PERFECT
-from stackelgrid.profiles.section import Name, NonNegative, Section
+from stackelgrid.profiles.section import Name, Named, NonNegative, Section
 from stackelgrid.profiles.size_limits import ENSEMBLE_RUNS, INTERVALS
 from stackelgrid.scenarios.schema.horizon import HorizonStep, check_steps
 
 T = TypeVar("T")
 Count = Annotated[int, Field(ge=1)]
-Scheme = Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")]
+Scheme = Annotated[str, Named("class"), Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")]
 
 
 def _once(values: tuple[T, ...]) -> tuple[T, ...]:

@@ -17,6 +17,7 @@ from stackelgrid.profiles.section import (
     Positive,
     Section,
     Share,
+    TableFile,
 )
 
 Model = Literal["perfect", "persistence", "autoregressive", "file"]
@@ -45,7 +46,7 @@ def _correlation(value: Any) -> Any:
 
 
 CorrelationSites = Annotated[
-    float | str | tuple[tuple[float, ...], ...], BeforeValidator(_correlation)
+    float | TableFile | tuple[tuple[float, ...], ...], BeforeValidator(_correlation)
 ]
 
 
@@ -139,7 +140,7 @@ class ForecastSection(Section):
     """Local clock times of forecasts instead."""
     correlation_sites: CorrelationSites = 0.0
     """Correlation of the errors of grids: a number, a matrix, or its file."""
-    file: str | None = None
+    file: TableFile | None = None
     """Forecasts of model `file`."""
     member: Annotated[int, Field(ge=0)] | None = None
     """Member of a file with a set of forecasts."""

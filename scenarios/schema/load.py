@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.errors import shown
 from stackelgrid.profiles.section import CLOCK_TIME
 from stackelgrid.scenarios.errors import ScenarioError
@@ -18,6 +17,7 @@ from stackelgrid.scenarios.schema.content import (
     scenario_content,
     shipped_scenarios,
 )
+from stackelgrid.scenarios.schema.named import with_names
 from stackelgrid.scenarios.schema.scenario import Scenario
 
 __all__ = ["LoadedScenario", "load_content", "load_scenario", "scenario_of", "shipped_scenarios"]
@@ -34,22 +34,13 @@ class LoadedScenario:
     def resolved(self) -> dict[str, Any]:
         """Return the content with absolute file names, independent of its folder."""
         content = self.scenario.model_dump(mode="json", by_alias=True, exclude_none=True)
-        folder = self.folder.resolve()
-        sections = [*content["tariffs"].values()]
-        for grid in content["grids"]:
-            for key in (key for kind in kinds() for key in kind.sections):
-                section = grid.get(key, [])
-                sections += section if isinstance(section, list) else [section]
-            if grid["case"].endswith(".json"):
-                grid["case"] = str(folder / grid["case"])
-        forecast, deviations = content.get("forecast", {}), content.get("deviations", {})
-        for section in (*sections, forecast):
-            if "file" in section:
-                section["file"] = str(folder / section["file"])
-        for section in (forecast, deviations):
-            if isinstance(section.get("correlation_sites"), str):
-                section["correlation_sites"] = str(folder / section["correlation_sites"])
-        return content
+        found: dict[str, Any] = absolute_names(content, self.folder.resolve())
+        return found
+
+
+def absolute_names(content: Any, folder: Path) -> Any:
+    """Return plain content in which all names of files are absolute, from a folder on."""
+    return with_names(content, lambda text, mark: str(folder / text) if mark.file(text) else text)
 
 
 def load_scenario(

@@ -4,7 +4,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from stackelgrid.profiles.section import ClockTime, Finite, NonNegative, Positive, Section
+from stackelgrid.profiles.section import (
+    ClockTime,
+    Finite,
+    NonNegative,
+    Positive,
+    Section,
+    TableFile,
+)
 
 
 class Costs(Section):
@@ -50,7 +57,7 @@ class TariffSection(Section):
     """Price of export, with `flat`; at most that of import."""
     periods: tuple[TariffPeriod, ...] = ()
     """Prices by the clock, with `time_of_use`, see below."""
-    file: str | None = None
+    file: TableFile | None = None
     """CSV or Parquet file of prices, with `series`."""
 
     @model_validator(mode="after")

@@ -12,6 +12,8 @@ from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.profiles.section import (
     Index,
     Name,
+    Named,
+    NetFile,
     NonNegative,
     Positive,
     Section,
@@ -88,7 +90,7 @@ class _GridSection(Section):
 
     name: Name
     """Name of the grid, in all tables."""
-    case: str
+    case: NetFile
     """A test case by name, or a pandapower file (`.json`)."""
     level: Literal["transmission", "mv", "lv"]
     """Voltage level."""
@@ -167,7 +169,9 @@ class Scenario(Section):
     """Name of the run."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of every random choice: placement, customers, sky."""
-    controller: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")] = "bottom_up"
+    controller: Annotated[
+        str, Named("class"), Field(pattern=r"^[A-Za-z_][\w.]*(:[A-Za-z_]\w*)?$")
+    ] = "bottom_up"
     """Scheme, or `package.module:Class`."""
     coordination: Literal["central", "ldd_admm"] = "central"
     """Agents of a stage decide in one program, or by messages."""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from stackelgrid.profiles.section import NonNegative, Section
+from stackelgrid.profiles.section import NonNegative, Section, TableFile
 
 
 class SiteSection(Section):
@@ -31,7 +31,7 @@ class TemperatureSection(Section):
     """Standard deviation of slow weather changes."""
     correlation_h: NonNegative = 48.0
     """Their correlation time."""
-    file: str | None = None
+    file: TableFile | None = None
     """File with a column `outdoor_c` instead of `mean_c`."""
 
     @model_validator(mode="after")
@@ -46,7 +46,7 @@ class EmissionsSection(Section):
 
     kg_per_mwh: NonNegative | None = None
     """Emissions of imported energy; 1 kg/MWh is 1 g/kWh."""
-    file: str | None = None
+    file: TableFile | None = None
     """File with a column `import_kg_per_mwh` (or `import_g_per_kwh`) instead."""
 
     @model_validator(mode="after")

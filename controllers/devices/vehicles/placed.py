@@ -10,7 +10,14 @@ from pydantic import Field, model_validator
 from stackelgrid.controllers.devices.placement import Phase, Placed, Placement
 from stackelgrid.controllers.devices.vehicles.data import VehicleData
 from stackelgrid.profiles.arrays import Bools, Floats
-from stackelgrid.profiles.section import Efficiency, NonNegative, Positive, Section, Share
+from stackelgrid.profiles.section import (
+    Efficiency,
+    NonNegative,
+    Positive,
+    Section,
+    Share,
+    TableFile,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +64,7 @@ class VehicleSection(Placement):
     """Cost of wear per MWh charged plus fed back, at the charging point."""
     kwh_per_km: Annotated[float, Field(ge=0.0, le=5.0)] = 0.17
     """Consumption on the road at 20 °C and above."""
-    file: str | None = None
+    file: TableFile | None = None
     """Trips instead of drawn ones: `vehicle`, `departure`, `arrival`, `energy_kwh`."""
     phase: Phase | None = None
     """Connection; without it that of the customer at the bus."""
