@@ -13,7 +13,7 @@ from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
 
 @dataclass(frozen=True)
 class Place:
-    """What the schema accepts at a place of a scenario.
+    """Place of a scenario, and what the schema accepts there.
 
     marks: objects that Python accepts there.
     sections: models of a section.
