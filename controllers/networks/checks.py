@@ -16,6 +16,10 @@ from stackelgrid.profiles.errors import shown
 SUPPORTED_TABLES = frozenset(
     {"bus", "line", "trafo", "ext_grid", "gen", "sgen", "load", "storage", "shunt"}
 )
+# tables whose elements become those of supported tables (see `conversion`)
+CONVERTED_TABLES = frozenset(
+    {"asymmetric_load", "asymmetric_sgen", "impedance", "motor", "trafo3w", "ward", "xward"}
+)
 # bus columns of branches and other elements of pandapower
 BRANCH_ENDS = {
     "line": ("from_bus", "to_bus"),
@@ -107,8 +111,11 @@ def _check_supported(net: pandapowerNet, name: str) -> None:
             instead = f" ({row.reason})" if row is not None and row.reason else ""
             raise NetworkError(
                 f"{named(name, table, net[table].index)} not supported; accepted elements: "
-                f"{', '.join(sorted(SUPPORTED_TABLES))}{instead}"
+                f"{', '.join(sorted(SUPPORTED_TABLES | CONVERTED_TABLES))}{instead}"
             )
+    for table in sorted(CONVERTED_TABLES):
+        if table in net and len(net[table]):
+            raise NetworkError(f"{named(name, table, net[table].index)} not converted yet")
     for table, index, text in refused_values(net):
         raise NetworkError(f"{named(name, table, index)} {text}")
     if len(net.load):
@@ -205,7 +212,7 @@ def _check_slack(net: pandapowerNet, name: str) -> None:
         found = "none" if not slacks else "buses " + ", ".join(str(b) for b in slacks)
         raise NetworkError(
             f"grid {name}: exactly one slack bus is accepted, found {found}"
-            + ("; make a net of each part with a slack of its own" if slacks else "")
+            + (f"; {_part(net)} selects the part that it supplies" if len(slacks) > 1 else "")
         )
     if not len(net.ext_grid):
         raise NetworkError(
@@ -213,17 +220,23 @@ def _check_slack(net: pandapowerNet, name: str) -> None:
         )
 
 
+def _part(net: pandapowerNet) -> str:
+    """Return the key of a scenario that selects a part with a slack of its own."""
+    number = net.ext_grid.index[0] if len(net.ext_grid) else "N"
+    return f'part = "ext_grid {number}"'
+
+
 def _check_impedances(net: pandapowerNet, name: str) -> None:
     line = net.line
     if len(line):
         r = (line.r_ohm_per_km * line.length_km).to_numpy(dtype=float)
         x = (line.x_ohm_per_km * line.length_km).to_numpy(dtype=float)
-        bad = line.index[~((r >= 0.0) & (x >= 0.0) & (r + x > 0.0) & np.isfinite(r + x))]
+        bad = line.index[~((r >= 0.0) & (r + np.abs(x) > 0.0) & np.isfinite(r + x))]
         if len(bad):
             i = line.index.get_loc(bad[0])
             raise NetworkError(
-                f"{named(name, 'line', bad)} has r = {r[i]:g}, x = {x[i]:g} ohm; finite values "
-                ">= 0 that are not both 0 are accepted (a closed bus-bus switch has none)"
+                f"{named(name, 'line', bad)} has r = {r[i]:g}, x = {x[i]:g} ohm; r >= 0, and not "
+                "both 0, is accepted (a closed bus-bus switch has none)"
             )
         for column in ("length_km", "g_us_per_km", "parallel"):
             if column in line:

@@ -136,7 +136,7 @@ DECLARED: tuple[Column, ...] = (
     *honoured("gen", "min_p_mw max_p_mw", "limits of the dispatch; a dispatched one needs both"),
     *honoured("gen", "min_q_mvar max_q_mvar", "judged by the certificate of the dispatch"),
     *honoured("gen", "min_vm_pu max_vm_pu", "vm_pu must lie between them"),
-    *honoured("gen", "slack", "True counts as a slack; the one slack must be an ext_grid"),
+    *honoured("gen", "slack", "True: the slack, if the net has no other"),
     *no_effect("gen", "slack_weight", _SLACK_WEIGHT),
     *no_effect("gen", "sn_mva", "a rating that power flow and OPF do not use"),
     *no_effect("gen", "type", _LABEL),
@@ -219,6 +219,35 @@ DECLARED: tuple[Column, ...] = (
     *honoured("asymmetric_load", "name", "a label, and the column of a profile"),
     *honoured("asymmetric_load", "type", "wye; of a delta load no phase is known"),
     *no_effect("asymmetric_load", "sn_mva sn_a_mva sn_b_mva sn_c_mva", "not used by power flow"),
+    *honoured(
+        "asymmetric_sgen",
+        "bus p_a_mw p_b_mw p_c_mw q_a_mvar q_b_mvar q_c_mvar scaling in_service",
+        "sgens of the same power whose phase is kept",
+    ),
+    *honoured("asymmetric_sgen", "name", "a label, and the column of a profile"),
+    *honoured("asymmetric_sgen", "type", "wye; of a delta connection no phase is known"),
+    *no_effect("asymmetric_sgen", "sn_mva sn_a_mva sn_b_mva sn_c_mva", "not used by power flow"),
+    *no_effect("asymmetric_sgen", "current_source", _SHORT_CIRCUIT),
+    *honoured(
+        "motor",
+        "bus pn_mech_mw loading_percent efficiency_percent cos_phi scaling in_service",
+        "a load of the same power",
+    ),
+    *honoured("motor", "name", "a label, and the column of a profile"),
+    *no_effect("motor", "cos_phi_n efficiency_n_percent lrc_pu rx vn_kv", _SHORT_CIRCUIT),
+    *honoured(
+        "ward",
+        "bus ps_mw qs_mvar pz_mw qz_mvar in_service",
+        "an sgen of constant power and a shunt",
+    ),
+    *no_effect("ward", "name", _LABEL),
+    *honoured(
+        "xward",
+        "bus ps_mw qs_mvar pz_mw qz_mvar r_ohm x_ohm vm_pu in_service",
+        "a ward, and a gen without active power behind a line; transmission grids only",
+    ),
+    *no_effect("xward", "name", _LABEL),
+    *no_effect("xward", "slack_weight", _SLACK_WEIGHT),
     # ------------------------------------------------------------------------------ storages
     *honoured("storage", "bus in_service", "where it is connected"),
     *honoured("storage", "name", _LABEL),
@@ -264,10 +293,6 @@ DECLARED: tuple[Column, ...] = (
     ),
     *honoured("pwl_cost", "element et points power_type", "refused for every element in service"),
     # ----------------------------------------------------------------- elements without a model
-    *refused("asymmetric_sgen", "", "single-phase generators: an sgen with phase is accepted"),
-    *refused("motor", "", "a load of the same power is accepted"),
-    *refused("ward", "", "loads and shunts are accepted"),
-    *refused("xward", "", "loads, shunts and generators are accepted"),
     *refused("dcline", "", "two loads, or a load and a generator, are accepted"),
     *refused("svc", "", "a shunt is accepted"),
     *refused("ssc", "", "a gen is accepted"),
@@ -345,11 +370,53 @@ DECLARED: tuple[Column, ...] = (
     *honoured("trafo", "name", _LABEL),
     *no_effect("trafo", "std_type", _LABEL),
     *no_effect("trafo", "oltc power_station_unit pt_percent", _SHORT_CIRCUIT),
-    *refused("trafo3w", "", "three two-winding transformers are accepted"),
-    *refused("impedance", "", "a line of the same impedance is accepted"),
+    *honoured(
+        "trafo3w",
+        "hv_bus mv_bus lv_bus sn_hv_mva sn_mv_mva sn_lv_mva vn_hv_kv vn_mv_kv vn_lv_kv "
+        "vk_hv_percent vk_mv_percent vk_lv_percent vkr_hv_percent vkr_mv_percent vkr_lv_percent "
+        "pfe_kw i0_percent shift_mv_degree shift_lv_degree loss_side in_service",
+        "a star of three transformers",
+    ),
+    *honoured(
+        "trafo3w",
+        "tap_side tap_neutral tap_min tap_max tap_step_percent tap_step_degree tap_pos "
+        "tap_at_star_point tap_changer_type",
+        "tap changer",
+    ),
+    *honoured("trafo3w", "max_loading_percent", "share of the rating that is allowed"),
+    *refused(
+        "trafo3w",
+        "tap_dependency_table tap_phase_shifter",
+        "False or empty is accepted",
+        accepts=_falsy,
+    ),
+    *no_effect("trafo3w", "id_characteristic_table", "only with tap_dependency_table"),
+    *honoured("trafo3w", "name", _LABEL),
+    *no_effect("trafo3w", "std_type", _LABEL),
+    *no_effect(
+        "trafo3w",
+        "vk0_hv_percent vk0_mv_percent vk0_lv_percent vkr0_hv_percent vkr0_mv_percent "
+        "vkr0_lv_percent vk0_x vkr0_x vector_group",
+        _SHORT_CIRCUIT,
+    ),
+    *honoured(
+        "impedance",
+        "from_bus to_bus rft_pu xft_pu rtf_pu xtf_pu gf_pu bf_pu gt_pu bt_pu sn_mva in_service",
+        "a line without rating",
+    ),
+    *honoured("impedance", "name", _LABEL),
+    *no_effect(
+        "impedance",
+        "rft0_pu xft0_pu rtf0_pu xtf0_pu gf0_pu bf0_pu gt0_pu bt0_pu",
+        _SHORT_CIRCUIT,
+    ),
     *refused("tcsc", "", "a line is accepted"),
     # ----------------------------------------------------------------------------- switches
-    *honoured("switch", "bus element et closed z_ohm", "closed ties fuse buses, open ones cut"),
+    *honoured(
+        "switch",
+        "bus element et closed z_ohm",
+        "closed ties fuse buses or are lines of z_ohm, open ones cut",
+    ),
     *no_effect("switch", "name type", _LABEL),
     *no_effect("switch", "in_ka", "the current through a switch is not computed"),
     # -------------------------------------------------------------------------- controllers

@@ -9,7 +9,11 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.networks.net_columns import Explained
 
-Fate = Literal["kept", "joined", "added", "replaced", "ignored", "dropped"]
+Fate = Literal["kept", "converted", "joined", "added", "replaced", "ignored", "dropped"]
+
+
+# fates of elements that are not in the simulated net
+_LOST = ("dropped", "joined", "converted")
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class NetRecord:
     def loss_of(self, table: str, index: int) -> str:
         """Return why an element of the user's net is not in the grid; empty without a note."""
         for note in reversed(self.notes):
-            if note.table == table and index in note.index and note.fate in ("dropped", "joined"):
+            if note.table == table and index in note.index and note.fate in _LOST:
                 return note.text
         return ""
 

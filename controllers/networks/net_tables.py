@@ -34,6 +34,14 @@ _REQUIRED = {
     "shunt": "bus p_mw q_mvar vn_kv step",
     "switch": "bus element et closed",
     "asymmetric_load": "name bus p_a_mw q_a_mvar p_b_mw q_b_mvar p_c_mw q_c_mvar scaling type",
+    "asymmetric_sgen": "name bus p_a_mw q_a_mvar p_b_mw q_b_mvar p_c_mw q_c_mvar scaling type",
+    "trafo3w": "name hv_bus mv_bus lv_bus sn_hv_mva sn_mv_mva sn_lv_mva vn_hv_kv vn_mv_kv "
+    "vn_lv_kv vk_hv_percent vk_mv_percent vk_lv_percent vkr_hv_percent vkr_mv_percent "
+    "vkr_lv_percent pfe_kw i0_percent shift_mv_degree shift_lv_degree tap_at_star_point",
+    "impedance": "name from_bus to_bus rft_pu xft_pu rtf_pu xtf_pu sn_mva",
+    "ward": "bus ps_mw qs_mvar pz_mw qz_mvar",
+    "xward": "bus ps_mw qs_mvar pz_mw qz_mvar r_ohm x_ohm vm_pu",
+    "motor": "name bus pn_mech_mw loading_percent efficiency_percent cos_phi scaling",
     "poly_cost": "element et cp0_eur cp1_eur_per_mw cp2_eur_per_mw2",
     "pwl_cost": "element et points",
 }

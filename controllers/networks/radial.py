@@ -9,6 +9,7 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import check_radial
+from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.per_unit import per_unit_branches
 from stackelgrid.profiles.arrays import Floats, Ints
 
@@ -98,6 +99,14 @@ def radial_network(net: pandapowerNet, name: str) -> RadialNetwork:
     up = np.where(reverse, 1.0, 1.0 / ratio2)
     down = np.where(reverse, ratio2, 1.0)
 
+    negative = branch[data.r[branch] < 0.0]
+    if len(negative):
+        table = data.table[negative[0]]
+        same = [data.index[k] for k in negative if data.table[k] == table]
+        raise NetworkError(
+            f"{named(name, table, same)} has a negative resistance (as the star of a three-winding "
+            "transformer may have); in a feeder r >= 0 is accepted: losses would be gains"
+        )
     buses = np.array(order)
     shunt_g, shunt_b = data.bus_g[buses], data.bus_b[buses]
     child = np.arange(1, n)

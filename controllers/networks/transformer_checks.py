@@ -34,14 +34,14 @@ def _check_plates(net: pandapowerNet, name: str) -> None:
     trafo = net.trafo
     good = (
         (trafo.sn_mva > 0.0)
-        & (trafo.vk_percent > 0.0)
-        & (trafo.vkr_percent >= 0.0)
-        & (trafo.vkr_percent <= trafo.vk_percent)
+        & (trafo.vk_percent != 0.0)
+        & (trafo.vkr_percent.abs() <= trafo.vk_percent.abs())
     ).to_numpy()
     if not good.all():
         raise NetworkError(
-            f"{named(name, 'trafo', trafo.index[~good])} has an impossible impedance; "
-            "sn_mva > 0 and 0 <= vkr_percent <= vk_percent are accepted"
+            f"{named(name, 'trafo', trafo.index[~good])} has an impossible impedance; sn_mva > 0 "
+            "and vk_percent of at least the size of vkr_percent are accepted (negative ones occur "
+            "in the star of a three-winding transformer)"
         )
     for column, low in (
         ("vn_hv_kv", 0.0), ("vn_lv_kv", 0.0), ("parallel", 0.0), ("shift_degree", None),

@@ -13,6 +13,7 @@ _WIDTH = 80
 _MOST_CHANGES = 3
 _GROUPS: tuple[tuple[str, Treatment | None, tuple[Fate, ...]], ...] = (
     ("taken from the net", Treatment.HONOURED, ("kept", "joined")),
+    ("converted to equivalents", None, ("converted",)),
     ("checked: other values are refused", Treatment.REFUSED, ()),
     ("replaced by the scenario", Treatment.REPLACED, ("replaced",)),
     ("added by the scenario", None, ("added",)),

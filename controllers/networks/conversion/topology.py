@@ -1,13 +1,10 @@
 """Application of switches, elements out of service and joined buses to a user's net."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-import networkx as nx
 import numpy as np
 import pandas as pd
 from pandapower.auxiliary import pandapowerNet
-from pandapower.topology import create_nxgraph, unsupplied_buses
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import NetworkError
@@ -17,15 +14,14 @@ from stackelgrid.controllers.networks.checks import (
     SWITCHED,
     UNLIMITED_KA,
 )
+from stackelgrid.controllers.networks.conversion.rows import drop_elements, in_service
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.net_columns import refused_tables
 from stackelgrid.controllers.networks.net_record import NetRecord
-from stackelgrid.profiles.arrays import Bools, Floats
+from stackelgrid.profiles.arrays import Floats
 
 # columns of a shunt admittance, through which a branch open at one end still draws power
 _SHUNTS = {"line": ("c_nf_per_km", "g_us_per_km"), "trafo": ("pfe_kw", "i0_percent")}
-# elements that make a part of a net without supply more than idle equipment
-_INJECTING = ("load", "sgen", "gen", "storage", "asymmetric_load", "asymmetric_sgen", "motor")
 
 
 @dataclass(frozen=True)
@@ -37,66 +33,42 @@ class _OpenEnd:
 
 
 def apply_topology(net: pandapowerNet, name: str, record: NetRecord) -> None:
-    """Reduce a net, in place, to buses and branches in service and supplied, without switches.
+    """Reduce a net, in place, to buses and branches in service, without switches.
 
-    As in pandapower, elements at a bus out of service are out of service; closed bus-bus switches
-    between buses in service join them; a branch that is open at one end stays connected at the
-    other, where its charging or iron losses are drawn. Buses joined by a line of negligible
-    impedance (tolerances.JOINED_IMPEDANCE_PU) become one, too. Parts without supply that have no
-    load, generator or storage are dropped. Values and indices must have been checked
-    (`net_tables.conform_tables`, `checks.check_indices`). Raises NetworkError.
+    As in pandapower, closed bus-bus switches between buses in service join them; a branch that is
+    open at one end stays connected at the other, where its charging or iron losses are drawn. Buses
+    joined by a line of negligible impedance (tolerances.JOINED_IMPEDANCE_PU) become one, too.
+    Elements out of service must have been dropped. Raises NetworkError.
     """
-    _drop_out_of_service(net, record)
     open_ends = _open_ends(net, name, record)
     pairs = _closed_switches(net, name, record)
     net.switch = net.switch.drop(net.switch.index)
     _cut(net, open_ends, record)
     _join(net, name, pairs, record, surprising=False)
     _join(net, name, _tiny_lines(net, name), record, surprising=True)
-    _merge_slacks(net, record)
-    _drop_unsupplied(net, record)
 
 
-def _drop(
-    net: pandapowerNet,
-    table: str,
-    index: Iterable[object],
-    reason: str,
-    record: NetRecord,
-    *,
-    surprising: bool = False,
-) -> None:
-    rows = pd.Index(list(index))
-    record.note("dropped", table, rows, reason, surprising=surprising)
-    net[table] = net[table].drop(rows)
-    for costs in ("poly_cost", "pwl_cost"):
-        cost = net[costs]
-        net[costs] = cost[~((cost.et == table) & cost.element.isin(rows))]
-
-
-def _in_service(net: pandapowerNet, table: str) -> Bools:
-    return np.asarray(net[table]["in_service"], dtype=np.bool_)
-
-
-def _drop_out_of_service(net: pandapowerNet, record: NetRecord) -> None:
-    """Drop elements out of service or at buses out of service; lines at one such bus stay."""
-    alive = set(net.bus.index[_in_service(net, "bus")])
+def drop_out_of_service(net: pandapowerNet, record: NetRecord) -> None:
+    """Drop elements, in place, out of service or at such buses; lines at one of them stay."""
+    alive = set(net.bus.index[in_service(net, "bus")])
     for table in sorted({*BUS_COLUMNS, *refused_tables()} - {"switch"}):
         if table not in net or not len(net[table]):
             continue
         if "in_service" in net[table]:
-            gone = net[table].index[~_in_service(net, table)]
-            _drop(net, table, gone, "out of service", record)
+            gone = net[table].index[~in_service(net, table)]
+            drop_elements(net, table, gone, "out of service", record)
         ends = net[table][list(BUS_COLUMNS.get(table, ()))]
         dead = ~ends.isin(alive)
         gone = ends.index[dead.all(axis=1) if table == "line" else dead.any(axis=1)]
-        _drop(net, table, gone, "its bus is out of service", record, surprising=table != "line")
+        drop_elements(
+            net, table, gone, "its bus is out of service", record, surprising=table != "line"
+        )
 
 
 def _open_ends(net: pandapowerNet, name: str, record: NetRecord) -> list[_OpenEnd]:
     """Ends of branches that an open switch or a bus out of service leaves open."""
     ends: dict[tuple[str, int, str], str] = {}
-    alive = set(net.bus.index[_in_service(net, "bus")])
+    alive = set(net.bus.index[in_service(net, "bus")])
     for column in BRANCH_ENDS["line"]:
         for i in net.line.index[~net.line[column].isin(alive)]:
             ends["line", int(i), column] = "its bus is out of service"
@@ -105,9 +77,6 @@ def _open_ends(net: pandapowerNet, name: str, record: NetRecord) -> list[_OpenEn
         table = SWITCHED[str(row.et)]
         if row.element not in net[table].index:
             continue  # out of service
-        if table == "trafo3w":
-            _drop(net, table, [row.element], f"switch {row.Index} is open", record)
-            continue
         at = [c for c in BRANCH_ENDS[table] if net[table].at[row.element, c] == row.bus]
         if not at:
             raise NetworkError(
@@ -122,17 +91,12 @@ def _closed_switches(
     net: pandapowerNet, name: str, record: NetRecord
 ) -> list[tuple[int, int, str]]:
     """Pairs of buses in service that a closed switch joins."""
-    alive = set(net.bus.index[_in_service(net, "bus")])
+    alive = set(net.bus.index[in_service(net, "bus")])
     closed = net.switch[net.switch.closed.to_numpy(dtype=np.bool_)]
     closed = closed[(closed.et == "b").to_numpy()]
     live = closed.bus.isin(alive) & closed.element.isin(alive)
     record.note("ignored", "switch", closed.index[~live], "closed at a bus out of service")
     closed = closed[live]
-    impedant = closed.index[closed.z_ohm.fillna(0.0) != 0.0]
-    if len(impedant):
-        raise NetworkError(
-            f"{named(name, 'switch', impedant)} closed with z_ohm != 0; model it as a line"
-        )
     for row in closed.itertuples():
         one, other = (float(net.bus.vn_kv.at[bus]) for bus in (row.bus, row.element))
         if one != other:
@@ -154,13 +118,13 @@ def _cut(net: pandapowerNet, ends: list[_OpenEnd], record: NetRecord) -> None:
         draws = [c for c in _SHUNTS[table] if c in row.index and row[c] != 0.0 and row[c] == row[c]]
         reason = " and ".join(end.reason for end in open_at)
         if len(open_at) == 2 or not draws:
-            _drop(net, table, [index], reason, record)
+            drop_elements(net, table, [index], reason, record)
             continue
         end = open_at[0]
         column, other = end.column, next(c for c in BRANCH_ENDS[table] if c != end.column)
         if table == "trafo" and row[other] in slacks:
             lost = f"{reason}; its {row.pfe_kw:g} kW of iron losses belong to the grid above"
-            _drop(net, table, [index], lost, record, surprising=True)
+            drop_elements(net, table, [index], lost, record, surprising=True)
             continue
         bus = net.bus.loc[[row[column]]].copy()
         bus.index = [int(net.bus.index.max()) + 1]
@@ -173,7 +137,7 @@ def _cut(net: pandapowerNet, ends: list[_OpenEnd], record: NetRecord) -> None:
         kept = f"open at {column} ({reason}): draws power from its other end"
         record.note("kept", table, [index], f"{kept}, bus {bus.index[0]} added")
     dead = net.bus.index[~net.bus.in_service.to_numpy(dtype=bool)]
-    _drop(net, "bus", dead, "out of service", record)
+    drop_elements(net, "bus", dead, "out of service", record)
 
 
 def _tiny_lines(net: pandapowerNet, name: str) -> list[tuple[int, int, str]]:
@@ -244,7 +208,7 @@ def _join(
             f"{named(name, 'line', charged)} has charging and begins and ends at one bus, as "
             "closed switches join its ends; open a switch or take the line out of service"
         )
-    _drop(net, "line", inner, "between buses that are one", record)
+    drop_elements(net, "line", inner, "between buses that are one", record)
 
 
 def _charging_pu(net: pandapowerNet) -> Floats:
@@ -254,35 +218,3 @@ def _charging_pu(net: pandapowerNet) -> Floats:
     farad = line.c_nf_per_km * 1e-9 * line.length_km * line.parallel
     siemens = 2.0 * np.pi * float(net.f_hz) * farad
     return np.asarray(siemens * base, dtype=np.float64)
-
-
-def _merge_slacks(net: pandapowerNet, record: NetRecord) -> None:
-    """Drop further slacks at the bus of the first with the same voltage and no other data."""
-    if len(net.ext_grid) < 2:
-        return
-    same = ["bus", "vm_pu", "va_degree"]
-    limits = [c for c in ("min_p_mw", "max_p_mw", "min_q_mvar", "max_q_mvar") if c in net.ext_grid]
-    plain = net.ext_grid[limits].isna().all(axis=1)
-    for costs in ("poly_cost", "pwl_cost"):
-        costly = net[costs].element[net[costs].et == "ext_grid"]
-        plain &= ~net.ext_grid.index.isin(costly)
-    twice = net.ext_grid.duplicated(same) & plain
-    _drop(net, "ext_grid", net.ext_grid.index[twice], "a second slack of the same voltage", record)
-
-
-def _drop_unsupplied(net: pandapowerNet, record: NetRecord) -> None:
-    """Drop parts without supply and without devices; `check_net` refuses the others."""
-    if not len(net.ext_grid):
-        return
-    dead = unsupplied_buses(net)
-    if not dead:
-        return
-    used = {int(b) for table in _INJECTING if table in net for b in net[table].bus}
-    graph = create_nxgraph(net)
-    idle = set().union(*(c for c in nx.connected_components(graph) if c <= dead and not c & used))
-    reason = "without supply and without load"
-    for table, columns in BUS_COLUMNS.items():
-        if table in net and table != "switch" and len(net[table]):
-            at = net[table][list(columns)].isin(idle).any(axis=1)
-            _drop(net, table, net[table].index[at], reason, record)
-    _drop(net, "bus", sorted(idle), reason, record)
