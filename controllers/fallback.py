@@ -123,9 +123,10 @@ def _prosumer_net(
     net = prosumer_load_mw.copy()
     at = {bus: i for i, bus in enumerate(prosumers.bus)}
     for member in feeder.devices:
-        if member.prosumer:
+        if member.trading.any():
             power, _ = member.consumption(schedule.devices)
-            np.add.at(net, [at[int(b)] for b in member.bus], power)
+            own = member.trading
+            np.add.at(net, [at[int(b)] for b in member.bus[own]], power[own])
     return net
 
 

@@ -80,10 +80,12 @@ BOUNDARY = (
 # quantities of the devices, by role; every array is over the devices of its kind
 SET_POINTS = tuple(q for q in quantities() if Role.SET_POINT in q.roles)
 STATES = tuple(q for q in quantities() if Role.STATE in q.roles)
+GIVEN = tuple(q for q in quantities() if Role.GIVEN in q.roles)
 OUTPUTS = tuple(q for q in quantities() if Role.OUTPUT in q.roles)
 
 FLEET = (
     *(Attribute(q.attribute, q.unit, Flow.INPUT, "device") for q in SET_POINTS),
+    *(Attribute(q.name, q.unit, Flow.INPUT, "device") for q in GIVEN),
     Attribute("bus_p_mw", "MW", Flow.OUTPUT, "bus"),
     Attribute("bus_q_mvar", "MVAr", Flow.OUTPUT, "bus"),
     Attribute("gen_p_mw", "MW", Flow.OUTPUT, "gen"),
@@ -102,6 +104,8 @@ AGENT = (
     Attribute("recorded", "1", Flow.INPUT),
     # set points for the interval that begins
     *(Attribute(q.attribute, q.unit, Flow.OUTPUT, "device") for q in SET_POINTS),
+    # nodal prices of the interval, for users' simulators at the grids below
+    Attribute("node_price_eur_per_mwh", "EUR/MWh", Flow.OUTPUT, "bus"),
     # for the record: the whole plan, and the states that it started from
     Attribute("plan", "", Flow.OUTPUT),
     Attribute("states_used", "", Flow.OUTPUT),

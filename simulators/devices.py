@@ -13,7 +13,13 @@ from stackelgrid.controllers.networks.power_flow import bus_power
 from stackelgrid.profiles.arrays import Floats, Ints
 from stackelgrid.profiles.forecast import GridSeries
 from stackelgrid.profiles.stateful import Carrying
-from stackelgrid.simulators.attributes import FLEET, SET_POINTS, only_value, time_based_model_meta
+from stackelgrid.simulators.attributes import (
+    FLEET,
+    GIVEN,
+    SET_POINTS,
+    only_value,
+    time_based_model_meta,
+)
 
 META: Meta = {
     "api_version": "3.0",
@@ -27,7 +33,8 @@ class Fleet(Carrying):
     """All devices of one grid in the physical world, and their physics.
 
     `bus_index` orders the arrays over buses; `gens` are the positions, among all devices, of the
-    voltage-controlling generators of the net in its order (without the slack).
+    voltage-controlling generators of the net in its order (without the slack). `given` are the
+    values of other simulators for the interval.
     """
 
     name: str
@@ -37,6 +44,7 @@ class Fleet(Carrying):
     series: GridSeries
     states: dict[str, Floats] = field(init=False)
     set_points: dict[str, Floats] = field(init=False, default_factory=dict)
+    given: dict[str, Floats] = field(init=False, default_factory=dict)
 
     carried: ClassVar[tuple[str, ...]] = ("states", "set_points")
 
@@ -50,7 +58,7 @@ class Fleet(Carrying):
 
     def step(self, interval: int, dt_h: float) -> dict[str, Any]:
         """Apply set points for one interval; devices without any run as they are delivered."""
-        n, series = len(self.bus_index), self.series.row(interval)
+        n, series = len(self.bus_index), {**self.series.row(interval), **self.given}
         bus_p, bus_q = np.zeros((2, n))
         outputs: dict[str, Floats] = {}
         for member, at in self._members:
@@ -113,3 +121,7 @@ class DeviceSimulator(mosaik_api_v3.Simulator):
             values = only_value(attributes.get(quantity.attribute, {}))
             if values is not None:
                 fleet.set_points[quantity.name] = np.asarray(values, dtype=float)
+        for quantity in GIVEN:
+            values = only_value(attributes.get(quantity.name, {}))
+            if values is not None:
+                fleet.given[quantity.name] = np.asarray(values, dtype=float)

@@ -123,6 +123,11 @@ class DeviceKind(Declaration, ABC):
         return np.zeros(len(self.index))
 
     @property
+    def trading(self) -> "np.typing.NDArray[np.bool_]":
+        """Return whether each device makes its bus one that may trade."""
+        return np.full(len(self.index), self.prosumer)
+
+    @property
     def rated_mva(self) -> Floats:
         """Largest apparent power of each device, MVA."""
         return self.rated_mw
@@ -367,7 +372,7 @@ class DeviceKind(Declaration, ABC):
         """Return the outputs of one interval, with the states at its end.
 
         points: set points, empty before the first ones arrive.
-        series: values of the series in this interval.
+        series: values of the series in this interval, and what another simulator gives.
         states: states at the start of the interval.
         dt_h: length of the interval in h.
         """

@@ -64,7 +64,10 @@ class Placing(Protocol):
     grid: str
 
     def sections(self, key: str) -> Any:
-        """Return the grid's section or sections under a key of the scenario."""
+        """Return the grid's section or sections under a key of the scenario.
+
+        `entities`: those of users' simulators at the grid, each with its full key.
+        """
 
     def buses(self, rule: Placement, key: str) -> list[int]:
         """Return the buses of a placement rule; a random choice depends on seed, grid and key."""

@@ -15,6 +15,7 @@ class Role(Flag):
     SET_POINT = auto()  # sent to the devices for one interval
     OPTIONAL = auto()  # may be missing in a plan or in set points
     OUTPUT = auto()  # result of the devices in one interval
+    GIVEN = auto()  # of one interval, from another simulator, to the devices
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Quantity:
     unit: MW, MVAr, MWh, ...
     roles: uses of the quantity.
     meaning: for the documentation.
-    attribute: name of a set point among the attributes of the simulators.
+    attribute: name among the attributes of the simulators: of a set point, or of what is given.
     column: column of the table `device` that an output fills.
     variable: variable of the model that a plan is read from.
     total: meaning of the column of the table `interval` with the sum over the devices; "" for none.

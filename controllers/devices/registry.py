@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 
 from stackelgrid.controllers.devices.batteries import Batteries
 from stackelgrid.controllers.devices.caps import PowerCaps
+from stackelgrid.controllers.devices.externals import Externals
 from stackelgrid.controllers.devices.heat_pumps import HeatPumps
 from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.loads import Loads
@@ -32,9 +33,10 @@ SHIPPED: tuple[type[DeviceKind], ...] = (
     Tasks,
     SheddableLoads,
     PowerCaps,
+    Externals,
 )
 # they claim elements of pandapower that are plain loads and storages for the others
-_SPECIFIC = (Vehicles, HeatPumps, Tasks, SheddableLoads, PowerCaps)
+_SPECIFIC = (Vehicles, HeatPumps, Tasks, SheddableLoads, PowerCaps, Externals)
 
 
 @cache

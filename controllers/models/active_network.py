@@ -81,8 +81,8 @@ def active_network_model(
         injection = member.equations(m, base, dt_h, options)
         if injection is not None:
             add_injections(m, network.positions(member.bus), injection.p, injection.q)
-            if member.prosumer:
-                owned.append((member.bus, injection.p))
+            if member.trading.any():
+                owned.append((np.where(member.trading, member.bus, -1), injection.p))
             if member.capped:
                 controllable.append(Controllable(member, injection.p))
     for member in devices:

@@ -63,14 +63,16 @@ class Prosumers:
 
 def prosumers_of(devices: Devices, load_peak_mw: Floats) -> Prosumers:
     """Prosumers of a grid; `load_peak_mw` (loads,) is the largest power of each load."""
-    own = [member for member in devices.consumers_first if member.prosumer]
-    buses = sorted({int(b) for member in own for b in member.bus})
+    own = [member for member in devices.consumers_first if member.trading.any()]
+    buses = sorted({int(b) for member in own for b in member.bus[member.trading]})
     where = {b: i for i, b in enumerate(buses)}
     buy, sell = np.zeros(len(buses)), np.zeros(len(buses))
     for member in own:
-        for bus, most_bought, most_sold in zip(member.bus, *member.trade_caps(), strict=True):
-            buy[where[int(bus)]] += most_bought
-            sell[where[int(bus)]] += most_sold
+        own_caps = zip(member.bus, member.trading, *member.trade_caps(), strict=True)
+        for bus, trades, most_bought, most_sold in own_caps:
+            if trades:
+                buy[where[int(bus)]] += most_bought
+                sell[where[int(bus)]] += most_sold
     loads = devices.loads
     for bus, power in zip(loads.bus, load_peak_mw, strict=True):
         if int(bus) in where:

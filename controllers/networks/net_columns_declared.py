@@ -202,6 +202,12 @@ DECLARED: tuple[Column, ...] = (
         "cap_mw cap_from_h cap_to_h held_back_eur_per_mwh",
         "columns of this project: a cap on the vehicles and heat pumps at the bus",
     ),
+    *honoured(
+        "load",
+        "external external_initial_mw external_min_mw external_max_mw external_eur_per_mwh "
+        "external_profiled",
+        "columns of this project: an entity of a user's simulator, placed by a scenario",
+    ),
     *no_effect("load", "min_p_mw max_p_mw min_q_mvar max_q_mvar", "only of controllable loads"),
     *honoured(
         "load",

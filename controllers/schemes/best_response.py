@@ -70,7 +70,7 @@ class ActiveNetwork(PricedFeeder):
         devices = self.agent.feeder.devices
         self.size_mw = float(
             self.agent.feeder.load_peak_mw.sum()
-            + sum(member.rated_mw.sum() for member in devices if member.prosumer)
+            + sum(member.rated_mw[member.trading].sum() for member in devices)
         )
         self._programs: dict[tuple[bool, bool], ConicProgram] = {}
         self._solvers: dict[tuple[bool, bool], MixedIntegerBackend] = {}

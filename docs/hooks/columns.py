@@ -17,6 +17,7 @@ from keys import keys_table, quantities_table
 from pydantic import BaseModel
 
 from stackelgrid.analysis.study_columns import COMPARE_TABLES, ENSEMBLE_TABLES, SWEEP_TABLES
+from stackelgrid.controllers.devices.externals.section import ExternalForecast, PowerAttribute
 from stackelgrid.controllers.devices.loads import Diversity
 from stackelgrid.controllers.devices.placement import Placement
 from stackelgrid.controllers.devices.registry import SHIPPED
@@ -41,6 +42,11 @@ from stackelgrid.scenarios.schema.scenario import (
     Scenario,
     SolverSection,
     TolerancesSection,
+)
+from stackelgrid.scenarios.schema.simulators import (
+    EntitiesSection,
+    InputSection,
+    SimulatorSection,
 )
 from stackelgrid.scenarios.schema.site import (
     EmissionsSection,
@@ -95,6 +101,13 @@ SECTIONS: dict[str, dict[str, type[BaseModel]]] = {
         "emissions": EmissionsSection,
     },
     "components/trade.md": {"trade": TradeSection},
+    "components/external.md": {
+        "simulators": SimulatorSection,
+        "simulators.entities": EntitiesSection,
+        "simulators.entities.p": PowerAttribute,
+        "simulators.entities.forecast": ExternalForecast,
+        "simulators.entities.inputs": InputSection,
+    },
 }
 
 # sections of formulation.md that pages of components repeat
@@ -107,6 +120,7 @@ EQUATIONS = {
     "task.md": "Shiftable loads",
     "sheddable.md": "Sheddable loads",
     "cap.md": "Power caps",
+    "external.md": "Users' simulators",
     "trade.md": "Peer-to-peer trade",
     "prices.md": "Boundary and the leaders' objective",
 }

@@ -36,6 +36,7 @@ _ROLES = {
     Role.PLAN: "plan",
     Role.SET_POINT: "set point",
     Role.OUTPUT: "result",
+    Role.GIVEN: "given by the simulator",
 }
 
 
@@ -116,6 +117,8 @@ def _words(annotation: Any, metadata: Any = ()) -> str:
         return _words(annotation.__origin__, (*annotation.__metadata__, *metadata))
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "section"
+    if annotation is Any:
+        return "value"
     if annotation is bool:
         return "`true`, `false`"
     if annotation in _TYPES:
@@ -133,7 +136,7 @@ def _plural(words: str) -> str:
     """Return "whole numbers ≥ 0" for "whole number ≥ 0"."""
     if words.startswith("list of "):
         return words.replace("list", "lists", 1)
-    return re.sub(r"number|section|text", r"\g<0>s", words, count=1)
+    return re.sub(r"number|section|text|value", r"\g<0>s", words, count=1)
 
 
 def _bounds(metadata: Any) -> Iterator[tuple[str, float]]:

@@ -15,6 +15,7 @@ from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
+from stackelgrid.scenarios.schema.simulators import ENTITIES, entities_at, full_key
 
 
 def place_devices(
@@ -41,6 +42,8 @@ class _Placing:
 
     def sections(self, key: str) -> Any:
         """Return the grid's section or sections under a key of the scenario."""
+        if key == ENTITIES:
+            return tuple(entities_at(self._scenario.simulators, self.grid))
         return getattr(self._section, key)
 
     def add(
@@ -75,7 +78,7 @@ class _Placing:
 
     def refuse(self, key: str, text: str) -> None:
         """Raise ScenarioError about a key of the grid's section."""
-        raise ScenarioError(f"grids.{self.grid}.{key}: {text}")
+        raise ScenarioError(f"{full_key(self.grid, key)}: {text}")
 
     def phases(self, stated: str | None, key: str, buses: Sequence[int]) -> list[str]:
         """Return the phases of devices at some buses: the stated one, or the customers'.
@@ -94,7 +97,7 @@ class _Placing:
         for bus, phases in zip(buses, found, strict=True):
             if len(phases) > 1:
                 raise ScenarioError(
-                    f"grids.{self.grid}.{key}: bus {bus} has customers on phases "
+                    f"{full_key(self.grid, key)}: bus {bus} has customers on phases "
                     f"{' and '.join(phases)}; state the `phase` of the devices there: a, b, c or "
                     "abc"
                 )
@@ -111,13 +114,13 @@ class _Placing:
         )
         if not candidates:
             raise ScenarioError(
-                f"grids.{self.grid}.{key}: among = {rule.among!r} and no bus has any; "
+                f"{full_key(self.grid, key)}: among = {rule.among!r} and no bus has any; "
                 "buses are accepted"
             )
         if count > len(candidates) or count == 0:
             raise ScenarioError(
-                f"grids.{self.grid}.{key}: {count} devices asked for among {len(candidates)} buses "
-                f"with {rule.among}; 1 to {len(candidates)} are accepted"
+                f"{full_key(self.grid, key)}: {count} devices asked for among {len(candidates)} "
+                f"buses with {rule.among}; 1 to {len(candidates)} are accepted"
             )
         rng = generator(self._scenario.seed, self.grid, "placement", key)
         return sorted(int(b) for b in rng.choice(candidates, size=count, replace=False))
@@ -127,8 +130,8 @@ class _Placing:
         found = self._record.bus(number)
         if found not in self.net.bus.index:
             raise ScenarioError(
-                f"grids.{self.grid}.{key}: bus {number} {absence(self._record, 'bus', found)} in "
-                f"{self._section.case}; accepted: {accepted_range(self.net.bus.index)}"
+                f"{full_key(self.grid, key)}: bus {number} {absence(self._record, 'bus', found)} "
+                f"in {self._section.case}; accepted: {accepted_range(self.net.bus.index)}"
             )
         return found
 

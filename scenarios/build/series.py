@@ -29,6 +29,7 @@ from stackelgrid.scenarios.build.random import generator, seed_of
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.prices import TariffSection
 from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
+from stackelgrid.scenarios.schema.simulators import full_key
 
 
 def horizon_of(scenario: Scenario) -> Horizon:
@@ -253,4 +254,4 @@ class GridSeriesMaker:
 
     def where(self, key: str) -> str:
         """Return the full key of a section, for messages."""
-        return f"grids.{self._section.name}.{key}"
+        return full_key(self._section.name, key)

@@ -1,6 +1,6 @@
 """Section `remote` of a scenario: simulators in separate processes or on other hosts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -68,11 +68,7 @@ class RemoteSection(Section):
     @classmethod
     def _have_address(cls, commands: dict[str, Command]) -> dict[str, Command]:
         for name, command in commands.items():
-            if not any(_ADDRESS in argument for argument in command):
-                raise ValueError(
-                    f"{name!r} has no address to connect to; an argument with {_ADDRESS} is "
-                    "accepted"
-                )
+            require_address(name, command)
         return commands
 
     @model_validator(mode="after")
@@ -123,6 +119,14 @@ def check_remote(section: RemoteSection, levels: Mapping[str, str]) -> None:
                 f"simulator {simulator.name!r} hosts grids of the levels {' and '.join(found)}; "
                 "one level is accepted"
             )
+
+
+def require_address(name: str, command: Sequence[str]) -> None:
+    """Refuse a command without the address to connect to; raises ValueError."""
+    if not any(_ADDRESS in argument for argument in command):
+        raise ValueError(
+            f"{name!r} has no address to connect to; an argument with {_ADDRESS} is accepted"
+        )
 
 
 def host_and_port(text: str) -> tuple[str, int]:

@@ -36,6 +36,7 @@ from stackelgrid.scenarios.schema.forecast import (
 from stackelgrid.scenarios.schema.horizon import HorizonSection
 from stackelgrid.scenarios.schema.prices import Costs, TariffSection, TradeSection
 from stackelgrid.scenarios.schema.remote import RemoteSection, check_remote
+from stackelgrid.scenarios.schema.simulators import SimulatorSection, check_simulators
 from stackelgrid.scenarios.schema.site import EmissionsSection, SiteSection, Weather
 from stackelgrid.scenarios.schema.time import Time
 
@@ -213,6 +214,8 @@ class Scenario(Section):
     """Links between agents; with `coordination = "ldd_admm"`."""
     remote: RemoteSection | None = None
     """Grids and agents in other processes or on other hosts."""
+    simulators: tuple[SimulatorSection, ...] = ()
+    """Mosaik simulators of the user whose entities are devices."""
 
     @field_validator("grids")
     @classmethod
@@ -259,6 +262,15 @@ class Scenario(Section):
         if section is not None and "grids" in info.data:
             check_remote(section, {grid.name: grid.level for grid in info.data["grids"]})
         return section
+
+    @field_validator("simulators")
+    @classmethod
+    def _connected(
+        cls, sections: tuple[SimulatorSection, ...], info: ValidationInfo
+    ) -> tuple[SimulatorSection, ...]:
+        if "grids" in info.data:
+            check_simulators(sections, {grid.name: grid.level for grid in info.data["grids"]})
+        return sections
 
     @field_validator("forecast")
     @classmethod

@@ -35,8 +35,8 @@ def homes(filled_once, texts, village_json):
     return Run(filled_once("homes_beside_baseline", fill) / "out")
 
 
-def test_it_has_devices_of_every_kind_but_units(homes):
-    assert set(homes.device["kind"]) == {k.kind for k in kinds()} - {"unit"}
+def test_it_has_devices_of_every_kind_but_units_and_simulators(homes):
+    assert set(homes.device["kind"]) == {k.kind for k in kinds()} - {"unit", "external"}
 
 
 @pytest.mark.parametrize("side", ["run", "baseline"])
