@@ -2,7 +2,10 @@
 
 import re
 
-__all__ = ["FILE_NAME", "FILE_NAME_LENGTH", "check_file_name"]
+__all__ = ["FILE_NAME", "FILE_NAME_LENGTH", "NET_ENDINGS", "check_file_name"]
+
+# files of nets: pandapower, MATPOWER, OpenDSS (controllers/networks/sources reads them)
+NET_ENDINGS = (".json", ".m", ".dss")
 
 FILE_NAME = r"^[A-Za-z][A-Za-z0-9_-]*$"
 FILE_NAME_LENGTH = 100

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stackelgrid.profiles.errors import shown
-from stackelgrid.profiles.file_names import FILE_NAME, FILE_NAME_LENGTH
+from stackelgrid.profiles.file_names import FILE_NAME, FILE_NAME_LENGTH, NET_ENDINGS
 from stackelgrid.profiles.size_limits import QUANTITY
 
 # a name that is also used as the name of a file or folder
@@ -41,7 +41,7 @@ class Named:
 
 # types of keys that name something; without such a type a key takes no object in Python
 TableFile = Annotated[str, Named("table")]
-NetFile = Annotated[str, Named("net", (".json",))]
+NetFile = Annotated[str, Named("net", NET_ENDINGS)]
 IMPORT_NAME = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 FunctionName = Annotated[str, Named("function"), Field(pattern=IMPORT_NAME)]
 CLOCK_TIME = r"^([01]\d|2[0-3]):[0-5]\d$"

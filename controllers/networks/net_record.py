@@ -37,11 +37,12 @@ class NetRecord:
     """Notes in the order in which they were made, and the bus that replaces each joined one.
 
     `columns` is the treatment of each column of the net as it was read, on a transmission grid or a
-    feeder.
+    feeder. `notices` are lines about a net that was converted from another format.
     """
 
     transmission: bool = False
     columns: tuple[Explained, ...] = ()
+    notices: list[str] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     bus_of: dict[int, int] = field(default_factory=dict)
 

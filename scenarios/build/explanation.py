@@ -24,8 +24,9 @@ _GROUPS: tuple[tuple[str, Treatment | None, tuple[Fate, ...]], ...] = (
 
 def explanation(grid: BuiltGrid) -> Iterator[str]:
     """Yield lines of at most 80 characters about one grid; groups without entries are left out."""
-    for title, treatment, fates in _GROUPS:
-        entries = [*_columns(grid.record, treatment), *_notes(grid.record, fates)]
+    groups = [(title, [*_columns(grid.record, t), *_notes(grid.record, fates)])
+              for title, t, fates in _GROUPS]  # fmt: skip
+    for title, entries in [("converted", grid.record.notices), *groups]:
         if not entries:
             continue
         yield f"  {title}"

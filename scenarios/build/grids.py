@@ -12,8 +12,7 @@ from stackelgrid.controllers.devices.placement import Placed
 from stackelgrid.controllers.networks.checks import check_net
 from stackelgrid.controllers.networks.conversion.merging import merge_parallel_transformers
 from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
-from stackelgrid.controllers.networks.sources.cases import load_case
-from stackelgrid.controllers.networks.sources.shipped import available_cases
+from stackelgrid.controllers.networks.sources.cases import load_case, located
 from stackelgrid.controllers.networks.taps import TapChanger
 from stackelgrid.scenarios.build.boundaries import apply_boundary, boundary_taps, follow_parent
 from stackelgrid.scenarios.build.placement import absence, accepted_range, place_devices
@@ -79,9 +78,8 @@ def build_grids(
 
 
 def _case(section: GridSection, folder: Path) -> tuple[pandapowerNet, NetRecord]:
-    case, record = section.case, NetRecord(transmission=section.level == "transmission")
-    if case not in available_cases() and not Path(case).is_absolute():
-        case = str(folder / case) if case.endswith(".json") else case
+    record = NetRecord(transmission=section.level == "transmission")
+    case = located(section.case, folder)
     return load_case(case, section.name, record, _BASE_MVA[section.level]), record
 
 

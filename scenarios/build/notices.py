@@ -53,6 +53,7 @@ def _solver(built: BuiltScenario) -> Iterator[str]:
 def _nets(built: BuiltScenario) -> Iterator[str]:
     """Describe unexpected changes to users' nets."""
     for name, grid in built.grids.items():
+        yield from (f"grid {name}: {text}" for text in grid.record.notices)
         for note in grid.record.notes:
             if note.surprising:
                 fate = f"{note.fate}, as " if note.fate == "dropped" else ""

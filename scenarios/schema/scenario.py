@@ -92,7 +92,7 @@ class _GridSection(Section):
     name: Name
     """Name of the grid, in all tables."""
     case: NetFile
-    """A test case by name, or a pandapower file (`.json`)."""
+    """Net: a shipped name, a file, a function of pandapower or a SimBench code, see below."""
     level: Literal["transmission", "mv", "lv"]
     """Voltage level."""
     parent: str | None = None
