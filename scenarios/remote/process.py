@@ -5,26 +5,20 @@ HOST:PORT to connect to. A further argument `grids` or `agents` loads their modu
 protocol is mosaik's API 3; only numbers and text are sent.
 """
 
-import asyncio
 import importlib
-import os
 import socket
 import sys
-import threading
-import time
 from importlib.metadata import version
 from typing import Any
 
 import mosaik_api_v3
-from mosaik_api_v3.connection import Channel
 from mosaik_api_v3.types import CreateResult, InputData, Meta, OutputData, OutputRequest
 
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.remote import host_and_port
 from stackelgrid.simulators.blas_threads import begin_with_one_blas_thread
+from stackelgrid.simulators.remote.serving import serve
 
-# s between two checks whether the process of the run still exists
-_LOOK_S = 0.5
 _SERVERS = {
     "grids": "stackelgrid.scenarios.remote.grid_server",
     "agents": "stackelgrid.scenarios.remote.agent_server",
@@ -75,33 +69,6 @@ class OwnSimulator(mosaik_api_v3.Simulator):
     def get_data(self, outputs: OutputRequest) -> OutputData:
         """Return data of the simulator."""
         return self._simulator.get_data(outputs)
-
-
-def serve(sock: socket.socket, simulator: mosaik_api_v3.Simulator) -> None:
-    """Serve a simulator on a connection until it is closed or the run's process has ended."""
-    threading.Thread(target=_end_with_run, args=(sock,), daemon=True).start()
-
-    async def answer() -> None:
-        reader, writer = await asyncio.open_connection(sock=sock)
-        await mosaik_api_v3.run_simulator(Channel(reader, writer), simulator, api_compliant=True)
-
-    asyncio.run(answer())
-
-
-def _end_with_run(sock: socket.socket) -> None:
-    """End this process when the run's process has ended, also during a step."""
-    watched = socket.socket(fileno=os.dup(sock.fileno()))
-    while True:
-        time.sleep(_LOOK_S)
-        try:
-            if not watched.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
-                break
-        except BlockingIOError:
-            continue
-        except OSError:
-            break
-    time.sleep(_LOOK_S)  # a process that waits for a request ends by itself in this time
-    os._exit(1)
 
 
 def main() -> None:

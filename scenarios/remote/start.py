@@ -5,22 +5,16 @@ A run starts only the project's own simulators and the commands that the scenari
 while the run loads its own. Keep the imports of this module light.
 """
 
-import select
-import shutil
-import socket
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.remote.starting import Command, connect, start_command, start_module
 from stackelgrid.scenarios.schema.load import LoadedScenario
-from stackelgrid.scenarios.schema.remote import RemoteSection, RemoteSimulator, host_and_port
-from stackelgrid.simulators.remote.connection import Connection, RemoteError
-from stackelgrid.simulators.remote.processes import ChildProcess
+from stackelgrid.scenarios.schema.remote import RemoteSection, RemoteSimulator
+from stackelgrid.simulators.remote.connection import Connection
 from stackelgrid.simulators.remote.supervision import Supervisor
 
 if TYPE_CHECKING:
@@ -29,8 +23,6 @@ if TYPE_CHECKING:
     from stackelgrid.simulators.remote.grids import RemoteGrids
 
 AGENT_KIND = {"transmission": "Tso", "mv": "Dso", "lv": "Lmo"}
-_ANY = ("0.0.0.0", "::")
-_POLL_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -121,80 +113,19 @@ def _connection(
     started = supervisor.connections.get(simulator.name)
     if started is not None:
         return started
+    where, deadline_s = f"remote.simulators.{simulator.name}", section.start_deadline_s
     if simulator.connect is not None:
-        connection = _connect(simulator, section.start_deadline_s)
-        supervisor.add(connection)
-    elif simulator.command is not None:
-        connection = _start_command(simulator, section, supervisor)
-    else:
-        connection = _start_own(simulator, supervisor)
-    return connection
+        return connect(simulator.name, simulator.connect, where, deadline_s, supervisor)
+    if simulator.command is not None:
+        command = Command(
+            f"remote.commands.{simulator.command}", section.commands[simulator.command],
+            "remote.bind", section.bind,
+        )  # fmt: skip
+        return start_command(simulator.name, command, deadline_s, supervisor)
+    return _start_own(simulator, supervisor)
 
 
 def _start_own(simulator: RemoteSimulator, supervisor: Supervisor) -> Connection:
-    """Start a process of the project, connected by a pair of sockets without a port."""
-    here, there = socket.socketpair()
     kind = "agents" if simulator.agents else "grids"
     module = "stackelgrid.scenarios.remote.process"
-    command = [sys.executable, "-m", module, "--fd", str(there.fileno()), kind]
-    process = ChildProcess(command, [there.fileno()])
-    there.close()
-    connection = Connection(simulator.name, here, process.why_ended)
-    supervisor.add(connection, process)
-    return connection
-
-
-def _connect(simulator: RemoteSimulator, deadline_s: float) -> Connection:
-    assert simulator.connect is not None
-    try:
-        sock = socket.create_connection(host_and_port(simulator.connect), deadline_s)
-    except OSError as error:
-        raise ScenarioError(
-            f"remote.simulators.{simulator.name}: {simulator.connect} cannot be reached ({error})"
-        ) from error
-    return Connection(simulator.name, sock)
-
-
-def _start_command(
-    simulator: RemoteSimulator, section: RemoteSection, supervisor: Supervisor
-) -> Connection:
-    """Start a command of the scenario and wait for its connection."""
-    assert simulator.command is not None
-    key = f"remote.commands.{simulator.command}"
-    family = socket.AF_INET6 if ":" in section.bind else socket.AF_INET
-    try:
-        listener = socket.create_server((section.bind, 0), family=family)
-    except OSError as error:
-        raise ScenarioError(
-            f"remote.bind: {section.bind} is not an address of this machine ({error})"
-        ) from error
-    with listener:
-        host = socket.getfqdn() if section.bind in _ANY else section.bind
-        values = {
-            "%(addr)s": f"{host}:{listener.getsockname()[1]}",
-            "%(python)s": sys.executable,
-        }
-        command = [_filled(argument, values) for argument in section.commands[simulator.command]]
-        if shutil.which(command[0]) is None:
-            raise ScenarioError(f"{key}: {command[0]} is not a program of this machine")
-        process = ChildProcess(command)
-        supervisor.own(process)
-        until = time.monotonic() + section.start_deadline_s
-        while not select.select([listener], [], [], _POLL_S)[0]:
-            if not process.running():
-                raise RemoteError(f"simulator {simulator.name}: {process.why_ended()}")
-            if time.monotonic() > until:
-                raise RemoteError(
-                    f"simulator {simulator.name}: {key} has not connected within its deadline of "
-                    f"{section.start_deadline_s:g} s"
-                )
-        sock, _ = listener.accept()
-    connection = Connection(simulator.name, sock, process.why_ended)
-    supervisor.add(connection)
-    return connection
-
-
-def _filled(argument: str, values: Mapping[str, str]) -> str:
-    for key, text in values.items():
-        argument = argument.replace(key, text)
-    return argument
+    return start_module(simulator.name, module, [kind], supervisor)

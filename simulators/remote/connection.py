@@ -29,6 +29,10 @@ class RemoteError(StackelgridError):
     """Raised when a remote simulator fails, ends or misses its deadline; the message names it."""
 
 
+class LateError(RemoteError):
+    """Raised when a remote simulator misses its deadline."""
+
+
 class Connection:
     """Requests to one remote simulator, answered in the order in which they were sent.
 
@@ -141,7 +145,7 @@ class Connection:
     def _wait(self, until: float, deadline_s: float, method: str, writing: bool) -> None:
         left = until - time.monotonic()
         if left <= 0.0:
-            raise RemoteError(
+            raise LateError(
                 f"simulator {self.name}: no answer to {method!r} within its deadline of "
                 f"{deadline_s:g} s"
             )

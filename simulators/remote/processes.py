@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 # s in which a process whose connection has closed may end before it is killed
 _GRACE_S = 2.0
@@ -19,13 +20,17 @@ _MOST_WORDS = 300
 class ChildProcess:
     """One command, without a shell; its output is kept for the message of its end.
 
-    `pass_fds` are file descriptors that it inherits.
+    `pass_fds` are file descriptors that it inherits, `folder` is its current folder, by default
+    that of this process.
     """
 
-    def __init__(self, command: Sequence[str], pass_fds: Sequence[int] = ()) -> None:
+    def __init__(
+        self, command: Sequence[str], pass_fds: Sequence[int] = (), folder: Path | None = None
+    ) -> None:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  closed by stop
         launcher = [
             sys.executable,
+            "-P",  # modules of the folder do not replace those of the launcher
             "-m",
             "stackelgrid.simulators.remote.launcher",
             str(os.getpid()),
@@ -36,6 +41,7 @@ class ChildProcess:
             stdout=self._output,
             stderr=self._output,
             pass_fds=pass_fds,
+            cwd=folder,
             start_new_session=True,  # Ctrl-C reaches the run alone, which then ends it
         )
 

@@ -10,8 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from stackelgrid.scenarios.remote.process import OwnSimulator, serve
+from stackelgrid.scenarios.remote.process import OwnSimulator
 from stackelgrid.scenarios.schema.remote import host_and_port
+from stackelgrid.simulators.remote.serving import serve
 
 
 class FaultySimulator(OwnSimulator):
