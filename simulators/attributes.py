@@ -112,6 +112,18 @@ AGENT = (
 )
 
 
+EXTERNAL = (
+    # for the entities of users' simulators; voltage and loading are those of the interval before
+    Attribute("external_p_set_mw", "MW", Flow.INPUT, "device"),
+    Attribute("bus_vm_pu", "p.u.", Flow.INPUT, "bus"),
+    Attribute("branch_loading_percent", "%", Flow.INPUT, "branch"),
+    Attribute("node_price_eur_per_mwh", "EUR/MWh", Flow.INPUT, "bus"),
+    # means of the interval, and the plan that is announced for the next ones
+    Attribute("external_p_mw", "MW", Flow.OUTPUT, "device"),
+    Attribute("external_q_mvar", "MVAr", Flow.OUTPUT, "device"),
+    Attribute("external_plan_mw", "MW", Flow.OUTPUT, "device, step"),
+)
+
 LOG = (Attribute("recorded", "1", Flow.OUTPUT),)
 
 
