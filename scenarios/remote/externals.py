@@ -1,15 +1,47 @@
-"""Users' simulators of a run: create and connect their entities."""
+"""Start users' simulators or connect to them, and create and connect their entities."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.remote.starting import Command, connect, start_command, start_module
+from stackelgrid.scenarios.schema.load import LoadedScenario
+from stackelgrid.scenarios.schema.simulators import SimulatorSection
 from stackelgrid.simulators.external.errors import WiringError
 from stackelgrid.simulators.external.host import ExternalHost
 from stackelgrid.simulators.external.running import Link
 from stackelgrid.simulators.external.wiring import UserSimulator
-from stackelgrid.simulators.remote.connection import LateError, RemoteError
+from stackelgrid.simulators.remote.connection import Connection, LateError, RemoteError
+from stackelgrid.simulators.remote.supervision import Supervisor
+
+_MODULE = "stackelgrid.simulators.external.process"
+
+
+@contextmanager
+def external_simulators(loaded: LoadedScenario) -> Iterator[dict[str, Link]]:
+    """Start or connect the users' simulators and send `init`; yield their links by name.
+
+    They load while the run builds its world. All processes have ended after the block. Raises
+    ScenarioError for a simulator that cannot be started or reached, and RemoteError as soon as one
+    is lost, also between two requests.
+    """
+    sections = loaded.scenario.simulators
+    if not sections:
+        yield {}
+        return
+    folder = loaded.folder.resolve()
+    links: dict[str, Link] = {}
+    with Supervisor() as supervisor:
+        with _as_input():
+            for section in sections:
+                connection = _connection(section, folder, supervisor)
+                links[section.name] = Link.begun(
+                    connection, section.parameters, section.start_deadline_s
+                )
+        supervisor.watch()
+        yield links
 
 
 def external_host(
@@ -50,3 +82,17 @@ def _as_input() -> Iterator[None]:
         raise
     except (WiringError, RemoteError) as error:
         raise ScenarioError(str(error)) from error
+
+
+def _connection(section: SimulatorSection, folder: Path, supervisor: Supervisor) -> Connection:
+    name, where, deadline_s = section.name, f"simulators.{section.name}", section.start_deadline_s
+    if section.connect is not None:
+        return connect(name, section.connect, where, deadline_s, supervisor)
+    if section.command is not None:
+        command = Command(
+            f"{where}.command", section.command, f"{where}.bind", section.bind, folder
+        )
+        return start_command(name, command, deadline_s, supervisor)
+    assert section.python is not None
+    folders = [str(folder), str(Path.cwd())]
+    return start_module(name, _MODULE, [section.python, *folders], supervisor, folder)
