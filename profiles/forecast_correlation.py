@@ -12,7 +12,7 @@ import pandas as pd
 from stackelgrid.profiles._checks import require_number
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
-from stackelgrid.profiles.sources import read_columns
+from stackelgrid.profiles.tables.reading import read_columns
 
 # tolerance for negative eigenvalues: a matrix written with a few digits is rounded
 _ROUNDING = 1e-6

@@ -13,8 +13,8 @@ from stackelgrid.profiles.forecast import Updates
 from stackelgrid.profiles.forecast_correlation import Label
 from stackelgrid.profiles.forecast_predictors import Tabulated
 from stackelgrid.profiles.size_limits import QUANTITY
-from stackelgrid.profiles.sources import read_columns
-from stackelgrid.profiles.stamps import parse_stamps
+from stackelgrid.profiles.tables.reading import read_columns
+from stackelgrid.profiles.tables.stamps import parse_stamps
 from stackelgrid.profiles.time_axis import TimeAxis
 
 QUANTITIES = ("load", "pv", "price")

@@ -15,7 +15,7 @@ from stackelgrid.profiles.time_axis import TimeAxis, wall_clock_parts
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 IMPORT_COLUMN = "import_eur_per_mwh"
 EXPORT_COLUMN = "export_eur_per_mwh"
-PRICE_COLUMNS = (IMPORT_COLUMN, EXPORT_COLUMN)
+PRICE_NAMES = ("import", "export")
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,8 @@ import pandas as pd
 from stackelgrid.profiles._checks import require_number
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError
-from stackelgrid.profiles.sources import read_columns
-from stackelgrid.profiles.stamps import parse_stamps
+from stackelgrid.profiles.tables.reading import read_columns
+from stackelgrid.profiles.tables.stamps import parse_stamps
 from stackelgrid.profiles.time_axis import TimeAxis
 
 _COLUMNS = ("vehicle", "departure", "arrival", "energy_kwh")

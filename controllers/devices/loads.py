@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -138,11 +139,31 @@ class Loads(DeviceKind):
         section: LoadsSection = maker.sections("loads")
         factor = np.ones((maker.axis.length, len(self.index)))
         at = np.flatnonzero(self.profiled)
+        names = [self.name[i] for i in at]
+        if section.file is not None and len(at):
+            return self._from_file(maker, section, at, names)
         if len(at):
-            names = [self.name[i] for i in at]
-            nominal = self.p_mw[at] / section.scale  # a file holds powers before scaling
-            factor[:, at] = _factors(maker, section, names, nominal)
+            factor[:, at] = _factors(maker, section, len(names))
         return {"load_p_mw": factor * self.p_mw, "load_q_mvar": factor * self.q_mvar}
+
+    def _from_file(
+        self, maker: "SeriesMaker", section: LoadsSection, at: Ints, names: Sequence[str]
+    ) -> dict[str, Floats]:
+        """Return the powers of a file; reactive ones in the nominal ratio unless it has them."""
+        from stackelgrid.profiles.sources import read_loads
+
+        assert section.file is not None
+        # a file holds powers before scaling
+        p_mw, q_mvar = self.p_mw[at] / section.scale, self.q_mvar[at] / section.scale
+
+        def read(path: Path, zone: str) -> tuple[Floats, Floats]:
+            return read_loads(path, maker.axis, names, p_mw, q_mvar, zone)
+
+        factor = np.ones((maker.axis.length, len(self.index)))
+        factor[:, at], given = maker.from_file("loads", section.file, read)
+        reactive = factor * self.q_mvar
+        reactive[:, at] = np.where(np.isnan(given), reactive[:, at], section.scale * given)
+        return {"load_p_mw": factor * self.p_mw, "load_q_mvar": reactive}
 
     def consumption(self, values: Arrays) -> tuple[Floats, Floats]:
         return values["load_p_mw"], values["load_q_mvar"]
@@ -163,14 +184,10 @@ class Loads(DeviceKind):
         return {name: sign * power for name, power in super().device_columns(outputs).items()}
 
 
-def _factors(
-    maker: "SeriesMaker", section: LoadsSection, names: Sequence[str], nominal_mw: Floats
-) -> Floats:
-    """Return factors (n, loads) of the nominal power (loads,)."""
+def _factors(maker: "SeriesMaker", section: LoadsSection, loads: int) -> Floats:
+    """Return factors (n, loads) of the nominal power from standard profiles."""
     from stackelgrid.profiles.loads import LoadDiversity, diverse_loads, standard_load
 
-    if section.file is not None:
-        return maker.factors("loads", section.file, names, nominal_mw)
     d = section.diversity
     diversity = LoadDiversity(
         d.level_sigma, d.shift_min_sigma, d.noise_sigma, d.noise_correlation_h
@@ -191,12 +208,12 @@ def _factors(
     if section.mix is not None:
         shares = _shares(section.mix).items()
         base = sum(share * standard(kind) for kind, share in shares)
-        return diverse(np.asarray(base), len(names), "mix")
+        return diverse(np.asarray(base), loads, "mix")
     assert section.assign is not None
     assigned = _shares(section.assign)
     rng = maker.generator("loads", "assign")
-    drawn = rng.choice(len(assigned), size=len(names), p=list(assigned.values()))
-    factors = np.empty((maker.axis.length, len(names)))
+    drawn = rng.choice(len(assigned), size=loads, p=list(assigned.values()))
+    factors = np.empty((maker.axis.length, loads))
     for k, kind in enumerate(assigned):
         members = np.flatnonzero(drawn == k)
         if len(members):

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from pandapower.auxiliary import pandapowerNet
 from pydantic import BaseModel
 
+from stackelgrid.profiles.tables.stamp_forms import stamp_column
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.directory import INPUTS, check_out
 from stackelgrid.scenarios.schema.content import override_of
@@ -200,7 +201,8 @@ def _write_table(table: "pd.DataFrame | pd.Series[Any]", path: Path) -> None:
     if isinstance(frame.index, pd.PeriodIndex):
         frame = frame.to_timestamp()  # profiles have the beginning of every step
     if isinstance(frame.index, pd.DatetimeIndex):
-        frame = frame.rename_axis("time")
+        if stamp_column(str(frame.index.name or "")) is None:
+            frame = frame.rename_axis("time")
     elif frame.index.name is not None:
         frame = frame.reset_index()
     try:

@@ -14,14 +14,15 @@ from stackelgrid.profiles.clouds import CloudModel, regional_clear_sky_index
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast import GridSeries
 from stackelgrid.profiles.prices import (
-    PRICE_COLUMNS,
+    PRICE_NAMES,
     Tariff,
     flat_tariff,
     series_tariff,
     time_of_use_tariff,
 )
 from stackelgrid.profiles.site import Site
-from stackelgrid.profiles.sources import SeriesUnit, read_factors, read_series
+from stackelgrid.profiles.sources import read_factors, read_series
+from stackelgrid.profiles.tables.units import SeriesUnit
 from stackelgrid.profiles.temperature import TemperatureModel
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
 from stackelgrid.scenarios.build.grids import BuiltGrid
@@ -101,12 +102,7 @@ class SeriesFactory:
             return np.zeros(0)
         if section.file is None:
             return np.full(axis.length, section.kg_per_mwh)
-        frame = self._read("emissions", section.file, "kg_per_mwh", None)
-        if list(frame.columns) != ["import_kg_per_mwh"]:
-            raise ScenarioError(
-                f"emissions.file: {section.file}: has the columns {', '.join(frame.columns)}; "
-                "import_kg_per_mwh or import_g_per_kwh is accepted"
-            )
+        frame = self._read("emissions", section.file, "kg_per_mwh", ["import"])
         values = frame["import_kg_per_mwh"]
         return self._accepted(
             "emissions", section.file, values, values >= 0.0, "values >= 0 are accepted"
@@ -153,7 +149,7 @@ class SeriesFactory:
             return np.full(axis.length, self.scenario.site.ambient_c)
         if section.file is not None:
             key, words = "weather.temperature", "degrees Celsius from -60 to 60 are accepted"
-            outdoor = self._read(key, section.file, "c", ["outdoor_c"])["outdoor_c"]
+            outdoor = self._read(key, section.file, "c", ["outdoor"])["outdoor_c"]
             return self._accepted(key, section.file, outdoor, outdoor.abs() <= 60.0, words)
         assert section.mean_c is not None
         model = TemperatureModel(
@@ -202,9 +198,7 @@ class SeriesFactory:
             return time_of_use_tariff(self.axis, periods)
         assert section.file is not None
         zone = self.scenario.time.timezone
-        frame = read_series(
-            self.folder / section.file, self.axis, "eur_per_mwh", PRICE_COLUMNS, zone
-        )
+        frame = read_series(self.folder / section.file, self.axis, "eur_per_mwh", PRICE_NAMES, zone)
         return series_tariff(self.axis, frame)
 
     def variation(self, *consumer: str) -> np.random.Generator | None:

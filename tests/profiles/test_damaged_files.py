@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from stackelgrid.profiles import sources
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast_table import read_forecast_table
 from stackelgrid.profiles.sources import read_series
+from stackelgrid.profiles.tables import reading
 from stackelgrid.profiles.time_axis import TimeAxis
 
 START = pd.Timestamp("2025-06-21T00:00", tz="Europe/Berlin")
@@ -104,7 +104,7 @@ def test_forecasts_beyond_all_measure(lead, value, expected, tmp_path):
 def test_large_files_are_refused_before_they_are_read(tmp_path, monkeypatch):
     path = tmp_path / "x.parquet"
     pd.DataFrame({"time": pd.to_datetime(STAMPS), "a_mw": 1.0}).to_parquet(path)
-    monkeypatch.setattr(sources, "FILE_CELLS", 15)
+    monkeypatch.setattr(reading, "FILE_CELLS", 15)
     assert "8 rows x 2 columns = 16 values; at most 15 are accepted" in refused(series, path)
     path = tmp_path / "x.csv"
     with path.open("wb") as file:

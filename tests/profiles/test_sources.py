@@ -108,7 +108,7 @@ def test_prices_and_factors_keep_their_unit(tmp_path):
     assert frame["import_eur_per_mwh"].tolist() == [-5.0, 0.0, 100.0, 7.5]
     with pytest.raises(ProfileError, match="'import_eur_per_mwh' does not convert to mw"):
         read_series(path, AXIS, "mw")
-    with pytest.raises(ProfileError, match="unit is 'kwh'; one of mw, eur_per_mwh, factor"):
+    with pytest.raises(ProfileError, match="unit is 'kwh'; one of mw, mvar, eur_per_mwh, factor"):
         read_series(path, AXIS, "kwh")
 
 
@@ -124,17 +124,13 @@ GOOD = stamps()
             [GOOD[0], GOOD[1], GOOD[3]],
             r"no row between .*22:15.* and .*22:45.* \(data rows 2 and 3\)",
         ),
-        (stamps(4, step="20min"), "rows are 0 days 00:20:00 apart; 0 days 00:15:00"),
-        (stamps(2, "2024-06-19 23:50", step="60min"), "miss the start 2024-06-19T22:00"),
-        (stamps(12, step="10min"), "rows are 0 days 00:10:00 apart"),
         (GOOD[:3], r"covers .*T22:00:00\S+ to .*T22:45:00\S+ .*T23:00:00\S+ is needed"),
         (GOOD[1:], r"covers 2024-06-19T22:15.* 2024-06-19T22:00:00\+00:00 to .* is needed"),
-        (stamps(9, "2024-06-19 23:50"), "miss the start 2024-06-19T22:00"),
         ([*GOOD[:3], "tomorrow"], "mix stamps with and without an offset"),
         ([*GOOD[:3], "2024-06-20T99:99:00+02:00"], "T99:99.* in data row 4 is not a time stamp"),
         (
-            ["20.06.2024 00:00", "20.06.2024 00:15"],
-            "'20.06.2024 00:00' in data row 1 is not a time stamp",
+            ["20.06.2024 00:00", "32.06.2024 00:15"],
+            "'32.06.2024 00:15' in data row 2 is not a time stamp; ISO 8601 such as",
         ),
         ([GOOD[0]], "1 data rows; at least 2"),
         ([], "0 data rows; at least 2"),
@@ -187,7 +183,7 @@ def test_parquet_values_and_stamps_are_checked_as_well(tmp_path):
 def test_bad_files_are_refused(tmp_path):
     with pytest.raises(ProfileError, match=r"absent.csv: no such file"):
         read_series(tmp_path / "absent.csv", AXIS, "mw")
-    with pytest.raises(ProfileError, match=r"ending is '.xlsx'; .csv and .parquet"):
+    with pytest.raises(ProfileError, match=r"ending is '.xlsx'; .csv, .tsv, .txt and .parquet"):
         read_series(tmp_path / "table.xlsx", AXIS, "mw")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(ProfileError, match="no such file"):
@@ -209,12 +205,8 @@ def test_bad_files_are_refused(tmp_path):
 
 
 def test_bad_headers_are_refused(tmp_path):
-    with pytest.raises(ProfileError, match="first column is 'date'; 'time'"):
-        read_series(write(tmp_path, GOOD, "date,load_kw"), AXIS, "mw")
-    semicolons = tmp_path / "semicolons.csv"
-    semicolons.write_text("time;load_kw\n2024;1\n2025;2\n")
-    with pytest.raises(ProfileError, match="first column is 'time;load_kw'"):
-        read_series(semicolons, AXIS, "mw")
+    with pytest.raises(ProfileError, match="first column is 'hour'; 'time', or timestamp"):
+        read_series(write(tmp_path, GOOD, "hour,load_kw"), AXIS, "mw")
     two = [f"{k},{k}" for k in range(4)]
     with pytest.raises(ProfileError, match="column load_kw occurs twice"):
         read_series(write(tmp_path, GOOD, "time,load_kw,load_kw", two), AXIS, "mw")
@@ -264,7 +256,10 @@ def test_devices_take_a_factor_or_a_power_each(tmp_path):
     factors = read_factors(path, AXIS, ["a", "b", "c", "d"], nominal)
     np.testing.assert_allclose(factors[0], 0.4, rtol=1e-14)
     np.testing.assert_allclose(factors[2], [0.0, 0.1, 0.0, 2e-5], rtol=1e-14)
-    message = r"'e_factor' is missing; one of e_factor, e_mw, e_kw, e_w is accepted; a_factor, b_kw"
+    message = (
+        "'e_factor' is missing; one of e_factor, e_mw, e_kw, e_w, e_mwh, e_kwh, e_wh is accepted; "
+        "a_factor, b_kw"
+    )
     with pytest.raises(ProfileError, match=message):
         read_factors(path, AXIS, ["e"], nominal)
     with pytest.raises(ProfileError, match="'b_kw' is a power, but b has a nominal power of 0 MW"):

@@ -1,11 +1,14 @@
 """A user's own grid, loads, sun and prices."""
 
+import tomllib
+
 import numpy as np
 import pandapower as pp
 import pandapower.networks as pn
 import pandas as pd
 import pytest
 
+from stackelgrid.scenarios.api.inputs import placed
 from stackelgrid.scenarios.build.system import build_scenario
 from stackelgrid.scenarios.schema.load import load_scenario
 
@@ -145,3 +148,37 @@ def test_own_files_are_found_from_the_run_directory(write_scenario, run_of, writ
     assert first.tables["device"].query("kind == 'pv'").available_mw.tolist() == [
         0.15, 0.075, 0.15, 0.075,
     ]  # fmt: skip
+
+
+def test_reactive_powers_of_a_file_replace_the_nominal_ratio(write_scenario, write_series):
+    columns = {f"load {i}_factor": 0.5 for i in range(32)}
+    write_series("loads.csv", columns | {"load 3_kvar": -7.0, "load 4_q_factor": 0.25})
+
+    def change(data):
+        data["grids"][0]["loads"] = {"file": "loads.csv", "scale": 2.0}
+
+    series = build_scenario(load_scenario(str(write_scenario(change=change)))).series["mv1"]
+    expected = 2.0 * 0.5 * pn.case33bw().load.q_mvar.to_numpy()
+    expected[3], expected[4] = -2.0 * 0.007, 0.5 * expected[4]
+    np.testing.assert_allclose(series.load_q_mvar[5], expected, rtol=1e-13)
+    np.testing.assert_allclose(series.load_p_mw[5], pn.case33bw().load.p_mw, rtol=1e-13)
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin", "UTC"])
+def test_frames_in_memory_are_read_like_files(texts, tmp_path, monkeypatch, zone):
+    """Hourly prices in ct/kWh, energies of the hour before, and a naive or aware index."""
+    monkeypatch.chdir(tmp_path)
+    hours = pd.date_range("2025-06-21T11:00", periods=4, freq="60min", tz="Europe/Berlin")
+    hours = hours.tz_convert(zone) if zone else hours.tz_localize(None)
+    content = tomllib.loads(texts["feeder"])
+    energies = {f"load {i}_kwh": [10.0, 20.0, 30.0, 40.0] for i in range(32)}
+    ends = (hours + pd.Timedelta(hours=1)).rename("time_end")
+    content["grids"][0]["loads"] = {"file": pd.DataFrame(energies, index=ends)}
+    prices = {"import_ct_per_kwh": [8.0, 6.0, 5.0, 4.0], "export_eur_per_kwh": 0.02}
+    market = pd.DataFrame(prices, index=hours.rename("snapshot of the market"))
+    content["tariffs"]["mv"] = {"kind": "series", "file": market}
+    with placed(content, None, None, tmp_path / "out") as loaded:
+        series = build_scenario(loaded).series["mv1"]
+    np.testing.assert_allclose(series.load_p_mw[:8, 0], [0.01] * 4 + [0.02] * 4, rtol=1e-13)
+    np.testing.assert_allclose(series.import_eur_per_mwh[:8], [80.0] * 4 + [60.0] * 4, rtol=1e-13)
+    np.testing.assert_allclose(series.export_eur_per_mwh, 20.0, rtol=1e-13)

@@ -161,10 +161,12 @@ def test_a_file_of_temperatures(said, write, column, value, expected):
     ("columns", "expected"),
     [
         ({"import_t_per_mwh": 0.4},
-         "column 'import_t_per_mwh' does not convert to kg_per_mwh; a name ending in _kg_per_mwh,"),
+         "column 'import_kg_per_mwh' is missing; one of import_kg_per_mwh, import_g_per_kwh is"),
         ({"grid_kg_per_mwh": 400.0},
-         "has the columns grid_kg_per_mwh; import_kg_per_mwh or import_g_per_kwh is accepted"),
-        ({"import_kg_per_mwh": 400.0, "import_g_per_kwh": 400.0}, "both become"),
+         "column 'import_kg_per_mwh' is missing; one of import_kg_per_mwh, import_g_per_kwh is "
+         "accepted; grid_kg_per_mwh present"),
+        ({"import_kg_per_mwh": 400.0, "import_g_per_kwh": 400.0},
+         "column 'import_kg_per_mwh' occurs in several units"),
         ({"import_kg_per_mwh": -5.0},
          "import_kg_per_mwh is -5 at 2025-06-21T11:00:00+02:00; values >= 0 are accepted"),
     ],

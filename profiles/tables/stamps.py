@@ -1,6 +1,6 @@
 """Time stamps of the user's files: with an offset, or local time of a zone."""
 
-import re
+from bisect import bisect_left
 from datetime import tzinfo
 from pathlib import Path
 
@@ -8,54 +8,44 @@ import numpy as np
 import pandas as pd
 
 from stackelgrid.profiles.errors import ProfileError
-
-_OFFSET = re.compile(r"[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$")
+from stackelgrid.profiles.tables.stamp_forms import ParsedStamps, parse_texts
 
 
 def parse_stamps(
     path: Path, column: "pd.Series[str]", zone: tzinfo | None, *, ordered: bool = False
 ) -> pd.DatetimeIndex:
+    """Return the stamps of a column in UTC, see `read_stamps`."""
+    return read_stamps(path, column, zone, ordered=ordered).stamps
+
+
+def read_stamps(
+    path: Path, column: "pd.Series[str]", zone: tzinfo | None, *, ordered: bool = False
+) -> ParsedStamps:
     """Parse the stamps of a column in UTC.
 
     path: the file, for messages.
     column: the stamps.
     zone: zone of stamps without an offset.
-    ordered: whether the stamps are in order; the order then identifies a local hour that a clock
-        change repeats.
+    ordered: whether the stamps are in order, with equal steps; the order then identifies a local
+        hour that a clock change repeats.
 
     Raises ProfileError, naming file, column and row: no stamps, stamps with and without an
     offset, naive ones without a zone, and those that a clock change skips or makes ambiguous.
     """
-    name = column.name
+    name = str(column.name)
     if isinstance(column.dtype, pd.DatetimeTZDtype):
-        stamps = pd.DatetimeIndex(column).tz_convert("UTC")
+        found = ParsedStamps(pd.DatetimeIndex(column).tz_convert("UTC"), "times with a zone")
     elif pd.api.types.is_datetime64_dtype(column.dtype):
-        stamps = _localise(path, pd.DatetimeIndex(column), zone, name, ordered)
+        found = ParsedStamps(pd.DatetimeIndex(column), "times")
     elif not pd.api.types.is_object_dtype(column.dtype):
         # numbers would be parsed as seconds or nanoseconds since an unstated epoch
         raise ProfileError(f"{path}: column {name!r} holds {column.dtype}; stamps are accepted")
     else:
-        text = column.astype(str)
-        with_offset = text.str.contains(_OFFSET).to_numpy(dtype=bool)
-        if with_offset.any() and not with_offset.all():
-            row = int(np.flatnonzero(with_offset != with_offset[0])[0])
-            raise ProfileError(
-                f"{path}: {name} {text.iloc[row]!r} in data row {row + 1} and "
-                f"{text.iloc[0]!r} in data row 1 mix stamps with and without an offset; "
-                "one kind is accepted"
-            )
-        parsed = pd.DatetimeIndex(pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True))
-        bad = np.flatnonzero(parsed.isna())
-        if bad.size:
-            raise ProfileError(
-                f"{path}: {name} {text.iloc[bad[0]]!r} in data row {bad[0] + 1} is not a time "
-                "stamp; ISO 8601 such as 2024-06-01T00:15:00+02:00 is accepted"
-            )
-        stamps = (
-            parsed
-            if with_offset.all()
-            else _localise(path, parsed.tz_localize(None), zone, name, ordered)
-        )
+        found = parse_texts(path, name, column.astype(str))
+    stamps, form = found.stamps, found.form
+    if stamps.tz is None:
+        stamps = _localise(path, stamps, zone, name, ordered)
+        form = f"{form}, local time of {zone}"
     try:
         stamps = stamps.as_unit("ns")
     except pd.errors.OutOfBoundsDatetime as error:
@@ -65,7 +55,7 @@ def parse_stamps(
     if stamps.hasnans:
         row = int(np.flatnonzero(stamps.isna())[0])
         raise ProfileError(f"{path}: {name} in data row {row + 1} is empty; a stamp is accepted")
-    return stamps
+    return ParsedStamps(stamps, form)
 
 
 def _localise(
@@ -78,10 +68,12 @@ def _localise(
         )
     local = naive.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
     if ordered and local.hasnans:
-        # a repeated hour: summer time comes first; an hour that occurs once stays ambiguous
+        # a repeated hour: summer time comes first
         first, twice = ~naive.duplicated(), naive.duplicated(keep=False)
         in_order = naive.tz_localize(zone, ambiguous=first, nonexistent="NaT")
         local = local.where(local.notna() | ~twice, in_order)
+        if local.hasnans:
+            local = _by_neighbours(naive, local, zone)
     bad = np.flatnonzero(np.asarray(local.isna()) & np.asarray(naive.notna()))
     if bad.size:
         raise ProfileError(
@@ -89,6 +81,36 @@ def _localise(
             f"clock change in {zone}; stamps with an offset are accepted there"
         )
     return local.tz_convert("UTC")
+
+
+def _by_neighbours(
+    naive: pd.DatetimeIndex, local: pd.DatetimeIndex, zone: tzinfo
+) -> pd.DatetimeIndex:
+    """Resolve hours that occur once, at the start or end of a file, by the steps to other rows.
+
+    Stays NaT where the rows before and after contradict each other, which means a missing hour.
+    """
+    known = [int(row) for row in np.flatnonzero(local.notna())]
+    steps = np.diff(naive.asi8)
+    if not known or not len(steps):
+        return local
+    step = pd.Timedelta(int(np.median(steps)), unit=naive.unit)
+    candidates = [
+        naive.tz_localize(zone, ambiguous=np.full(len(naive), summer), nonexistent="NaT")
+        for summer in (True, False)
+    ]
+    resolved = local.to_numpy(dtype=object)
+    for row in map(int, np.flatnonzero(np.asarray(local.isna()))):
+        at = bisect_left(known, row)
+        beside = known[max(at - 1, 0) : at + 1]
+        fitting = [
+            stamps[row]
+            for stamps in candidates
+            if all(stamps[row] - local[k] == (row - k) * step for k in beside)
+        ]
+        if len(fitting) == 1:
+            resolved[row] = fitting[0]
+    return pd.DatetimeIndex(resolved, tz=zone)
 
 
 def require_equal_steps(path: Path, stamps: pd.DatetimeIndex) -> None:

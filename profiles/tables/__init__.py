@@ -1,0 +1,1 @@
+"""The user's tables of time series: reading, time stamps, units and resampling."""
