@@ -295,3 +295,15 @@ def test_the_resolved_scenario_extends_nothing(extend):
     content = loaded.resolved()
     assert "extends" not in content
     assert Scenario.model_validate(content) == loaded.scenario
+
+
+def test_the_resolved_scenario_has_absolute_names_of_all_files(extend, tmp_path):
+    loaded = load_scenario(
+        extend(
+            'extends = "base.toml"\nname = "mine"\nemissions = { file = "e.csv" }\n'
+            'weather = { temperature = { file = "t.csv" } }\n'
+        )
+    )
+    content = loaded.resolved()
+    assert content["weather"]["temperature"]["file"] == str(tmp_path / "t.csv")
+    assert content["emissions"]["file"] == str(tmp_path / "e.csv")
