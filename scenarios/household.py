@@ -43,3 +43,7 @@ class Household(mosaik_api_v3.Simulator):
 
     def restore(self, state):
         self.houses = state
+
+
+if __name__ == "__main__":  # for a scenario with `command` in place of `python`
+    mosaik_api_v3.start_simulation(Household())

@@ -1,10 +1,8 @@
 """Order of users' simulators within one time, and who may start a step of whom."""
 
 from collections.abc import Iterable, Sequence
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 from typing import Protocol
-
-from stackelgrid.simulators.external.errors import WiringError
 
 
 class Connection(Protocol):
@@ -26,22 +24,14 @@ class Connection(Protocol):
 def order_of(names: Sequence[str], connections: Iterable[Connection]) -> dict[str, int]:
     """Return the position of each simulator within one time; those of one position are independent.
 
-    Raises WiringError for a circle of connections without a time shift.
+    Connections without a time shift must not form a circle.
     """
     sources: dict[str, set[str]] = {name: set() for name in names}
     for connection in connections:
         if connection.source and not connection.shift:
             sources[connection.target].add(connection.source)
-    try:
-        order = list(TopologicalSorter(sources).static_order())
-    except CycleError as error:
-        circle = " -> ".join(error.args[1])
-        raise WiringError(
-            f"simulators {circle}: their connections form a circle; one of them with "
-            "time_shifted = true is accepted"
-        ) from None
     position: dict[str, int] = {}
-    for name in order:
+    for name in TopologicalSorter(sources).static_order():
         position[name] = 1 + max((position[source] for source in sources[name]), default=-1)
     return position
 

@@ -30,13 +30,13 @@ class Hosted:
 
 
 @contextmanager
-def hosting(*simulators, intervals=4, deadline_s=5.0):
-    """Host simulators: name, class in tests/support, parameters of init, groups."""
+def hosting(*simulators, intervals=4, deadline_s=5.0, folder=SUPPORT):
+    """Host simulators: name, class (of user_simulators by default), parameters of init, groups."""
     with Supervisor() as supervisor:
         links, described = {}, []
         for name, kind, parameters, *groups in simulators:
             arguments = [kind if ":" in kind else f"user_simulators:{kind}", str(SUPPORT)]
-            link = start_module(name, PROCESS, arguments, supervisor, SUPPORT)
+            link = start_module(name, PROCESS, arguments, supervisor, folder)
             links[name] = Link.begun(link, parameters, 30.0)
             described.append(UserSimulator(name, tuple(groups), deadline_s))
         host = external_host(
