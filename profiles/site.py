@@ -1,6 +1,7 @@
 """Site of a scenario: position and constant weather."""
 
 from dataclasses import dataclass
+from datetime import date
 from zoneinfo import ZoneInfo
 
 from stackelgrid.profiles._checks import require_number
@@ -12,8 +13,9 @@ class Site:
     """Place of a scenario under the sun: degrees north and east, metres above the sea.
 
     `ambient_c` (degrees Celsius) and `wind_m_per_s` are constants, because a co-simulation
-    scenario contains no weather: 10 K of air temperature change the feed-in by about 4 %. Raises
-    ProfileError for values out of range or an unknown time zone.
+    scenario contains no weather: 10 K of air temperature change the feed-in by about 4 %.
+    `holidays` are treated like Sundays. Raises ProfileError for values out of range or an unknown
+    time zone.
     """
 
     latitude: float
@@ -22,6 +24,7 @@ class Site:
     timezone: str
     ambient_c: float = 15.0
     wind_m_per_s: float = 1.0
+    holidays: tuple[date, ...] = ()
 
     def __post_init__(self) -> None:
         """Validate latitude, longitude and altitude."""

@@ -3,8 +3,9 @@
 A trip takes a vehicle away between two times; the energy that it drives is booked when it leaves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -90,6 +91,7 @@ def draw_trips(
     temperature_c: Floats,
     rng: np.random.Generator,
     most_mwh: float,
+    holidays: Collection[date] = (),
 ) -> tuple[Trip, ...]:
     """Draw the trips of one vehicle from the first day of an axis to some days beyond it.
 
@@ -99,13 +101,15 @@ def draw_trips(
     rng: generator of this vehicle; days are drawn in order, so a longer axis continues a shorter
         one.
     most_mwh: usable energy of the battery; longer trips charge elsewhere and count with it.
+    holidays: days with the trips of a weekend.
     """
     trips: list[Trip] = []
     days = pd.date_range(
         axis.start.date(), axis.end.date() + pd.Timedelta(days=_DAYS_BEYOND), freq="D"
     )
     for day in days:
-        own = fleet.weekday if day.dayofweek < 5 else fleet.weekend
+        working = day.dayofweek < 5 and day.date() not in holidays
+        own = fleet.weekday if working else fleet.weekend
         leaves = rng.uniform() < own.share
         hour = own.departure_h + own.departure_sigma_h * rng.standard_normal()
         away = own.away_h + own.away_sigma_h * rng.standard_normal()

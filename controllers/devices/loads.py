@@ -196,7 +196,7 @@ def _factors(maker: "SeriesMaker", section: LoadsSection, loads: int) -> Floats:
 
     def standard(kind: str) -> Floats:
         try:
-            return standard_load(kind, padded)  # type: ignore[arg-type]
+            return standard_load(kind, padded, maker.site.holidays)  # type: ignore[arg-type]
         except ProfileError as error:
             raise ProfileError(f"{maker.where('loads')}: {error}") from error
 

@@ -136,7 +136,7 @@ def _plural(words: str) -> str:
     """Return "whole numbers ≥ 0" for "whole number ≥ 0"."""
     if words.startswith("list of "):
         return words.replace("list", "lists", 1)
-    return re.sub(r"number|section|text|value", r"\g<0>s", words, count=1)
+    return re.sub(r"number|section|text|value|date", r"\g<0>s", words, count=1)
 
 
 def _bounds(metadata: Any) -> Iterator[tuple[str, float]]:

@@ -13,6 +13,7 @@ from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.clouds import CloudModel, regional_clear_sky_index
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.forecast import GridSeries
+from stackelgrid.profiles.holidays import days_off
 from stackelgrid.profiles.prices import (
     PRICE_NAMES,
     Tariff,
@@ -84,7 +85,13 @@ class SeriesFactory:
         self.scenario, self.axis, self.folder, self._past = scenario, axis, folder, past
         s = scenario.site
         self.site = Site(
-            s.latitude, s.longitude, s.altitude_m, scenario.time.timezone, ambient_c=s.ambient_c
+            s.latitude,
+            s.longitude,
+            s.altitude_m,
+            scenario.time.timezone,
+            ambient_c=s.ambient_c,
+            # profiles are looked up somewhat beyond the axis
+            holidays=days_off(s.holidays, axis.start.year - 1, axis.end.year + 1),
         )
         self.clouds = CloudModel(scenario.weather.sky)
         self.regional = regional_clear_sky_index(

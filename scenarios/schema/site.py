@@ -1,14 +1,45 @@
 """Sections `site`, `weather` and `emissions` of a scenario."""
 
+from datetime import date, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from stackelgrid.profiles.errors import ProfileError, shown
+from stackelgrid.profiles.holidays import check_region
 from stackelgrid.profiles.section import NonNegative, Section, TableFile
 
 
+def _holidays(value: object) -> object:
+    """Refuse unknown regions, and entries that are no dates."""
+    if isinstance(value, str):
+        try:
+            check_region(value)
+        except ProfileError as error:
+            raise ValueError(str(error)) from error
+        return value
+    try:
+        return None if value is None else tuple(map(_day, value))  # type: ignore[call-overload]
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{shown(value)}: a region such as 'DE-BY' or a list of dates such as 2025-12-25 is "
+            "accepted"
+        ) from error
+
+
+def _day(value: object) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if isinstance(value, str):
+        return date.fromisoformat(value)
+    raise ValueError(value)
+
+
+Holidays = Annotated[str | tuple[date, ...], BeforeValidator(_holidays)]
+
+
 class SiteSection(Section):
-    """Geographic site for the position of the sun."""
+    """Geographic site for the position of the sun, and its public holidays."""
 
     latitude: Annotated[float, Field(ge=-90.0, le=90.0)]
     """Degrees north."""
@@ -18,6 +49,8 @@ class SiteSection(Section):
     """Height above the sea."""
     ambient_c: Annotated[float, Field(ge=-60.0, le=60.0)] = 15.0
     """Temperature of the air where `weather.temperature` states none."""
+    holidays: Holidays | None = None
+    """Days like Sundays: a region by ISO 3166 (`DE`, `DE-BY`) or dates; default: none."""
 
 
 class TemperatureSection(Section):

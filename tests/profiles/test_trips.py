@@ -1,5 +1,6 @@
 """Trips of vehicles: files, the seeded fleet, stays at home, deviations and what is expected."""
 
+from dataclasses import replace
 from itertools import pairwise, product
 
 import numpy as np
@@ -220,6 +221,15 @@ def test_a_longer_axis_continues_a_shorter_one():
         few, many = drawn(short, seed), drawn(long, seed)
         assert many[: len(few)] == few
         assert len(many) > len(few)
+
+
+def test_holidays_have_the_trips_of_a_weekend():
+    fleet = Fleet(weekday=replace(WEEKDAY, share=1.0), weekend=replace(WEEKEND, share=0.0))
+    rng, holiday = np.random.default_rng(1), (MONDAY + pd.Timedelta(days=1)).date()
+    trips = draw_trips(fleet, axis_of(4), np.full(96, 20.0), rng, 1.0, [holiday])
+    days = [trip.departure.date() for trip in trips]
+    assert days[:2] == [MONDAY.date(), (MONDAY + pd.Timedelta(days=2)).date()]
+    assert holiday not in days
 
 
 @pytest.fixture(scope="module")

@@ -186,5 +186,7 @@ class PlacedVehicles(VehicleData):
             generators = maker.generator("trips", key).spawn(len(at))
             for k, rng in zip(at, generators, strict=True):
                 fleet, most = Fleet(kwh_per_km=float(self.kwh_per_km[k])), float(self.e_max_mwh[k])
-                found[k] = draw_trips(fleet, maker.axis, maker.temperature, rng, most)
+                found[k] = draw_trips(
+                    fleet, maker.axis, maker.temperature, rng, most, maker.site.holidays
+                )
         return found
