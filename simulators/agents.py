@@ -118,6 +118,9 @@ class AgentSimulator(mosaik_api_v3.Simulator):
                 "states_used": self._measured[eid].devices,
             }
             if plan is not None:
+                prices = plan.schedule.price_eur_per_mwh
+                if prices is not None:
+                    values["node_price_eur_per_mwh"] = prices[:, plan.step]
                 points = self._completed(eid, plan)
                 values |= {q.attribute: points.get(q.name, _NOTHING) for q in SET_POINTS}
             data[eid] = {a: values.get(a) for a in attributes}

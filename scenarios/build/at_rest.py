@@ -24,6 +24,9 @@ def why_left_out(scenario: Scenario) -> str:
                 f"{', '.join(simulator.grids)} is simulated by {simulator.name}, which is not "
                 "part of stackelgrid"
             )
+    for user in scenario.simulators:
+        if user.connect is not None:
+            return f"simulator {user.name} runs at {user.connect}, where no second one is started"
     return ""
 
 
@@ -77,4 +80,5 @@ def at_rest(built: BuiltScenario, loaded: LoadedScenario) -> BuiltScenario:
         controller=build_controller(scenario, system, loaded.folder, built.solvers, built.axis),
         simulated={n: simulated_grid(grid, grids, scenario) for n, grid in grids.items()},
         fleets={n: fleet_of(grid, built.devices[n], series[n]) for n, grid in grids.items()},
+        host=None,
     )

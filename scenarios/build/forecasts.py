@@ -59,11 +59,15 @@ _LOAD = "load"
 
 @dataclass(frozen=True)
 class World:
-    """Realised series, forecast sources and bounds (loads,) of load forecasts, by grid."""
+    """Realised series, forecast sources and bounds (loads,) of load forecasts, by grid.
+
+    `outdoor_c` (n,) is the realised outdoor temperature.
+    """
 
     realised: Mapping[str, GridSeries]
     forecasts: Mapping[str, ForecastSource]
     load_peak_mw: Mapping[str, Floats]
+    outdoor_c: Floats
 
 
 def build_world(
@@ -89,13 +93,13 @@ def build_world(
         over = series_over()
         forecasts = {n: PerfectForecast(s, horizon, over) for n, s in reality.series.items()}
         peaks = {n: _peak(s.load_p_mw, None) for n, s in series.items()}
-        return World(reality.series, forecasts, peaks)
+        return World(reality.series, forecasts, peaks, reality.outdoor_c)
     sources = _ForecastFactory(scenario, section, factory, horizon, profiles, reality)
     peaks = {}
     for name in grids:
         source = sources.forecast(name)
         forecasts[name], peaks[name] = source, _peak(series[name].load_p_mw, source.devices[_LOAD])
-    return World(reality.series, forecasts, peaks)
+    return World(reality.series, forecasts, peaks, reality.outdoor_c)
 
 
 def _peak(profile_mw: Floats, forecast: Predictor | None) -> Floats:

@@ -28,12 +28,15 @@ from stackelgrid.scenarios.build.forecasts import World, build_world
 from stackelgrid.scenarios.build.grids import BuiltGrid, build_grids
 from stackelgrid.scenarios.build.physical import simulated_grid
 from stackelgrid.scenarios.build.series import axis_of, horizon_of
+from stackelgrid.scenarios.build.simulators import user_simulators
 from stackelgrid.scenarios.build.sizes import check_built_sizes
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
 from stackelgrid.scenarios.schema.scheme_names import SCHEMES
 from stackelgrid.simulators.devices import Fleet
+from stackelgrid.simulators.external.host import ExternalHost
+from stackelgrid.simulators.external.wiring import UserSimulator
 from stackelgrid.simulators.grid import SimulatedGrid
 from stackelgrid.simulators.messages.negotiation import NegotiationHost
 
@@ -48,7 +51,10 @@ class ChosenSolvers:
 
 @dataclass(frozen=True)
 class BuiltScenario:
-    """Nets, series, controller and simulated world of one scenario."""
+    """Nets, series, controller and simulated world of one scenario.
+
+    `users` are users' simulators, which `host` drives once they have started.
+    """
 
     scenario: Scenario
     axis: TimeAxis
@@ -61,6 +67,8 @@ class BuiltScenario:
     solvers: ChosenSolvers
     simulated: dict[str, SimulatedGrid]
     fleets: dict[str, Fleet]
+    users: tuple[UserSimulator, ...] = ()
+    host: ExternalHost | None = None
 
 
 def build_scenario(
@@ -99,6 +107,7 @@ def _build(loaded: LoadedScenario, building: Callable[[str], None]) -> BuiltScen
         solvers=solvers,
         simulated={n: simulated_grid(g, grids, scenario) for n, g in grids.items()},
         fleets={n: fleet_of(g, devices[n], world.realised[n]) for n, g in grids.items()},
+        users=user_simulators(scenario, grids, devices, world.realised, world.outdoor_c),
     )
 
 

@@ -19,7 +19,9 @@ from stackelgrid.controllers.errors import PowerFlowError
 from stackelgrid.profiles.errors import StackelgridError
 from stackelgrid.scenarios.build.at_rest import at_rest, why_left_out, without_control
 from stackelgrid.scenarios.build.system import BuiltScenario
+from stackelgrid.scenarios.remote.externals import external_simulators
 from stackelgrid.scenarios.run.directory import write_scenario, write_summary
+from stackelgrid.scenarios.run.hosting import hosted
 from stackelgrid.scenarios.run.networks import NETS, NETWORK
 from stackelgrid.scenarios.run.summary import summary
 from stackelgrid.scenarios.run.world import run_world
@@ -83,8 +85,8 @@ def _run(
     """Run the baseline into its folder; return its summary, and why it ended early."""
     started = time.perf_counter()
     resting = without_control(loaded)
-    world = at_rest(built, resting)
     directory, timings = own_folder(out / BASELINE), Timings()
+    world = at_rest(built, resting)
     intervals = world.scenario.time.intervals
 
     def progress(done: int, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -100,7 +102,8 @@ def _run(
     with WholeTables(directory) as writer:
         tables = RunTables(writer, world.axis.index)
         try:
-            run_world(world, tables, timings, progress)
+            with external_simulators(resting) as links:
+                run_world(hosted(world, links), tables, timings, progress)
         except (StackelgridError, SimulationError) as error:
             reason = _reason(error)
     timings.world_s = time.perf_counter() - started - timings.build_s

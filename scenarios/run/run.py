@@ -15,6 +15,7 @@ from stackelgrid.controllers.words import counted
 from stackelgrid.profiles.plain_state import StateError
 from stackelgrid.scenarios.build.notices import notices, programs
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
+from stackelgrid.scenarios.remote.externals import external_simulators
 from stackelgrid.scenarios.remote.start import remote_simulators
 from stackelgrid.scenarios.run.baseline import baseline_section
 from stackelgrid.scenarios.run.directory import (
@@ -27,6 +28,7 @@ from stackelgrid.scenarios.run.directory import (
     write_summary,
     writing,
 )
+from stackelgrid.scenarios.run.hosting import hosted
 from stackelgrid.scenarios.run.networks import write_networks
 from stackelgrid.scenarios.run.progress import (
     DecisionProgress,
@@ -105,8 +107,11 @@ def run_in(
     """
     started = time.perf_counter() - (0.0 if state is None else state.wall_s)
     # remote simulators build their grids while this process builds
-    with remote_simulators(loaded, loaded.resolved(), early) as remotes:
-        built = remotes.placed(build_scenario(loaded, building))
+    with (
+        remote_simulators(loaded, loaded.resolved(), early) as remotes,
+        external_simulators(loaded) as links,
+    ):
+        built = hosted(remotes.placed(build_scenario(loaded, building)), links)
         with writing(out), claim:
             if state is None:
                 with beginning(out):

@@ -26,7 +26,7 @@ from stackelgrid.simulators.results.whole_file import sync, whole_file
 from stackelgrid.simulators.timings import Timings
 
 STATE_FILE = "state.bin"
-FORMAT = 6
+FORMAT = 7
 # libraries that compute a run; another version may change the last digits
 _LIBRARIES = ("numpy", "scipy", "clarabel", "highspy", "lightsim2grid", "pandapower", "mosaik")
 
@@ -52,7 +52,8 @@ class StateHeader:
 class RunState:
     """State of a run between two intervals.
 
-    `recorded` are the last recorded states of devices, by grid.
+    `recorded` are the last recorded states of devices, and measured values, by grid; `users` is
+    the state of users' simulators.
     """
 
     fleets: Mapping[str, Any]
@@ -63,6 +64,7 @@ class RunState:
     timings: Timings
     wall_s: float
     log_bytes: int
+    users: Any = None
 
     def give(self, built: BuiltScenario) -> None:
         """Restore the saved state in a freshly built scenario; raises ScenarioError."""
@@ -73,6 +75,8 @@ class RunState:
             for name, grid in built.simulated.items():
                 grid.restore(self.grids[name])
             built.controller.restore(self.controller)
+            if built.host is not None:
+                built.host.restore(self.users)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise ScenarioError(
@@ -95,6 +99,7 @@ def state_of(
         timings,
         wall_s,
         log_bytes,
+        None if built.host is None else built.host.state(),
     )
 
 
@@ -106,7 +111,7 @@ def why_unsaved(built: BuiltScenario) -> str:
     for part in (built.controller, *built.simulated.values()):
         if isinstance(part, RemoteController | GridElsewhere) and part.unsaved:
             return part.unsaved
-    return ""
+    return built.host.unsaved if built.host is not None else ""
 
 
 def header_of(content: Mapping[str, Any], folder: Path, files: Mapping[str, str]) -> StateHeader:

@@ -14,6 +14,7 @@ from stackelgrid.controllers.networks.order import net_order
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.scenarios.build.system import BuiltScenario
 from stackelgrid.scenarios.remote.start import AGENT_KIND
+from stackelgrid.scenarios.run.users import RESULTS, connect_users, used_by_users
 from stackelgrid.simulators.attributes import AGENT, FLEET, Flow, names
 from stackelgrid.simulators.grid import boundary_eid
 from stackelgrid.simulators.remote.grids import GridElsewhere
@@ -29,6 +30,7 @@ from stackelgrid.simulators.timings import Timings
 
 _SIMULATORS: Any = {
     "Agents": {"python": "stackelgrid.simulators.agents:AgentSimulator"},
+    "Externals": {"python": "stackelgrid.simulators.external.simulator:ExternalSimulator"},
     "Devices": {"python": "stackelgrid.simulators.devices:DeviceSimulator"},
     "Grids": {"python": "stackelgrid.simulators.grid:GridSimulator"},
     "AllGrids": {"python": "stackelgrid.simulators.remote.grids:GridProxy"},
@@ -51,7 +53,8 @@ def run_world(
     rows of `interval` of the last one.
 
     Order within an interval: agents decide on the measurements of the previous interval
-    (time-shifted) after that interval is recorded; devices apply the set points; grids exchange
+    (time-shifted) after that interval is recorded; users' simulators run; devices apply the set
+    points; grids exchange
     powers (upwards) and voltages (downwards, weak) until they converge; the recorder writes. A
     resumed run begins after the recorded intervals; mosaik's clock starts there at zero. Raises
     what a simulator raises.
@@ -82,8 +85,15 @@ def run_world(
                 "Recorder", grids=[_recorded(built, name) for name in built.grids],
                 tables=tables, timings=timings, progress=progress, **clock,
             )  # fmt: skip
-            for name in built.grids:
-                _connect(world, built, name, (agents, devices, recorder), grids, boundaries, clock)
+            connected = {
+                name: _connect(
+                    world, built, name, (agents, devices, recorder), grids, boundaries, clock
+                )
+                for name in built.grids
+            }
+            if built.host is not None:
+                externals = world.start("Externals", host=built.host, **clock)
+                connect_users(world, built, externals, connected, grids, tables.states)
             try:
                 world.run(until=left * interval_s, print_progress=False)
             except BaseException:
@@ -132,8 +142,8 @@ def _connect(
     grids: Mapping[str, Any],
     boundaries: Mapping[str, Any],
     clock: Mapping[str, int],
-) -> None:
-    """Create agent, fleet and log of a grid in `simulators`, and connect them."""
+) -> tuple[Any, Any]:
+    """Create and connect agent, fleet and log of a grid in `simulators`; return agent and fleet."""
     agents, devices, recorder = simulators
     interval_s, section = clock["interval_s"], built.grids[name].section
     kind = getattr(agents, AGENT_KIND[section.level])
@@ -177,6 +187,7 @@ def _connect(
         world.connect(grid, boundary, ("p_mw", "p_mw"), ("q_mvar", "q_mvar"))
         world.connect(boundary, grid, ("vm_pu", "vm_pu"), ("va_degree", "va_degree"), weak=True)
         world.connect(boundary, log, *((a, a) for a in RECORDED_BOUNDARY))
+    return agent, fleet
 
 
 def _recorded(built: BuiltScenario, name: str) -> RecordedGrid:
@@ -216,4 +227,5 @@ def _recorded(built: BuiltScenario, name: str) -> RecordedGrid:
         capacity_eur_per_mw=feeder.options.capacity_eur_per_mw if feeder is not None else 0.0,
         emission_eur_per_t=feeder.options.emission_eur_per_t if feeder is not None else 0.0,
         nodal_pricing=built.scenario.pricing == "lmp",
+        measured=tuple(sorted(used_by_users(built, name) & set(RESULTS))),
     )

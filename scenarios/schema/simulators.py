@@ -226,7 +226,12 @@ def entities_at(
     for simulator in simulators:
         for entities in simulator.entities:
             if entities.grid == grid:
-                yield f"simulators.{simulator.name}.{entities.label}", entities
+                yield entities_key(simulator.name, entities), entities
+
+
+def entities_key(simulator: str, entities: EntitiesSection) -> str:
+    """Return the full key of entities."""
+    return f"simulators.{simulator}.{entities.label}"
 
 
 def full_key(grid: str, key: str) -> str:

@@ -171,7 +171,9 @@ def _plans(schedule: Schedule, members: Iterable[DeviceKind]) -> list[_Part]:
     parts: list[_Part] = []
     for member in members:
         planned = [q for q in member.quantities if q.column and Role.PLAN in q.roles]
-        columns = {q.column: schedule.devices[q.name] for q in planned}
+        columns = {
+            q.column: schedule.devices[q.name] for q in planned if q.name in schedule.devices
+        }
         if columns:
             parts.append((member.table, member.index, columns))
     return parts

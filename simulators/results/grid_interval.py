@@ -40,6 +40,7 @@ class RecordedGrid:
     """Static data of a grid for the recorder; `branches` are (table, index) in order.
 
     `network_bus_index` and `order` map the order of the controller's network to the net's.
+    `measured` are results that users' simulators receive in the next interval.
     """
 
     name: str
@@ -63,6 +64,7 @@ class RecordedGrid:
     nodal_pricing: bool = False
     capacity_eur_per_mw: float = 0.0
     emission_eur_per_t: float = 0.0
+    measured: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

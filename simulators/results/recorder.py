@@ -110,7 +110,8 @@ class Recorder(mosaik_api_v3.Simulator):
             peak = self._peaks.get(name, 0.0)
             grids.append((name, GridInterval(known, seen, interval, dt_h, upper, before, peak)))
             self._peaks[name] = max(peak, float(seen["slack_p_mw"]))
-            self._tables.states[name] = {q.name: seen[q.name] for q in attributes.STATES}
+            kept = (*(q.name for q in attributes.STATES), *known.measured)
+            self._tables.states[name] = {quantity: seen[quantity] for quantity in kept}
         rows = write_interval(self._tables, interval, grids)
         self._tables.intervals_done = interval + 1
         self._timings.record_s += wall.perf_counter() - started

@@ -285,5 +285,12 @@ class Externals(DeviceKind):
             "external_asked_mw": points.get("external_asked_mw", np.full(len(p), np.nan)),
             "external_p_mw": p,
             "external_q_mvar": series.get("external_given_mvar", states["external_q_mvar"]),
-            "external_next_mw": np.where(np.isnan(announced), p[:, None], announced),
+            "external_next_mw": _continued(p, announced),
         }
+
+
+def _continued(p_mw: Floats, announced_mw: Floats) -> Floats:
+    """Return announced powers (devices, intervals); where they end (NaN) the last power holds."""
+    values = np.concatenate([p_mw[:, None], announced_mw], axis=1)
+    known = np.where(np.isnan(values), 0, np.arange(values.shape[1]))
+    return np.take_along_axis(values, np.maximum.accumulate(known, axis=1), axis=1)[:, 1:]
