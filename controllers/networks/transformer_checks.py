@@ -104,6 +104,9 @@ def _tap_faults(net: pandapowerNet, row: pd.Series, tap: str) -> Iterator[str]:
     if not np.isfinite(position) or position == neutral:
         return
     side = text(row, f"{tap}_side")
+    untapped = not (kind or side) and np.isnan([neutral, percent, degree]).all()
+    if untapped and position == 0.0:
+        return  # a transformer without changer, with pandapower's default position
     at = f"{tap}_pos = {position:g}"
     if not kind and not legacy:
         yield (
