@@ -13,6 +13,9 @@ JOINED_IMPEDANCE_PU = 1e-8
 # impedances of a transformer at two tap positions that are equal (relative)
 SAME_IMPEDANCE = 1e-9
 
+# opening of loops: least relative saving for which the open line of a loop is exchanged
+LESS_LOSS = 1e-9
+
 # three-phase power flow: change of a voltage in the last iteration, p.u.; iterations of the
 # current-injection method (linear convergence, cheap), before Newton's method is used
 THREE_PHASE_PU = 1e-10

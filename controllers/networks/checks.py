@@ -87,7 +87,7 @@ def check_radial(net: pandapowerNet, name: str) -> None:
     if loops:
         raise NetworkError(
             f"{named(name, 'bus', loops[0], limit=12)} form a loop; a radial network is required "
-            "(open a line of the loop)"
+            '(open a line of the loop, or state open_loops = "minimum_loss")'
         )
     pairs = pd.concat(
         [

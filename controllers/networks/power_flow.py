@@ -99,6 +99,13 @@ class AcPowerFlow:
             self._grid.change_shift_trafo(trafo, shift + 1.0)
             self._grid.change_shift_trafo(trafo, shift)
 
+    def set_line(self, line: int, *, in_service: bool) -> None:
+        """Connect or disconnect a line, by its position in net.line."""
+        if in_service:
+            self._grid.reactivate_powerline(line)
+        else:
+            self._grid.deactivate_powerline(line)
+
     def ratio(self, trafo: int) -> float:
         """Per-unit turns ratio of one transformer."""
         return float(self._grid.get_trafos()[trafo].ratio)

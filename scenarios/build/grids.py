@@ -10,7 +10,11 @@ from pandapower.auxiliary import pandapowerNet
 from stackelgrid.controllers.devices.devices import plain_loads
 from stackelgrid.controllers.devices.placement import Placed
 from stackelgrid.controllers.networks.checks import check_net
-from stackelgrid.controllers.networks.conversion.merging import merge_parallel_transformers
+from stackelgrid.controllers.networks.conversion.loops import open_loops
+from stackelgrid.controllers.networks.conversion.parallel import (
+    merge_parallel_lines,
+    merge_parallel_transformers,
+)
 from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
 from stackelgrid.controllers.networks.sources.cases import load_case, located
 from stackelgrid.controllers.networks.taps import TapChanger
@@ -61,6 +65,9 @@ def build_grids(
         _apply_limits(net, section, record)
         if section.level != "transmission":
             merge_parallel_transformers(net, section.name, record)
+            merge_parallel_lines(net, record)
+            if section.open_loops is not None:
+                open_loops(net, section.name, record)
         apply_boundary(net, section, record)
         section = _connect(net, section, built, record)
         trafo, taps = boundary_taps(net, section)

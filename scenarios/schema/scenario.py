@@ -113,6 +113,8 @@ class _GridSection(Section):
     """Rating of all lines; default: the net's."""
     ratings: tuple[Rating, ...] = ()
     """Ratings of single lines, see below."""
+    open_loops: Literal["minimum_loss"] | None = None
+    """Rule by which lines of a meshed mv or lv grid are opened, see below; default: refuse it."""
     capacity_eur_per_mw: NonNegative = 0.0
     """Price of the highest import of the run, part of the grid's objective."""
     emission_eur_per_t: NonNegative = 0.0
@@ -137,6 +139,8 @@ class _GridSection(Section):
                 raise ValueError("devices are accepted on mv and lv grids")
             if self.tariff is not None or self.trade is not None:
                 raise ValueError("a transmission grid has no tariff and no trade")
+            if self.open_loops is not None:
+                raise ValueError("open_loops is for mv and lv grids; a transmission grid is meshed")
             if self.capacity_eur_per_mw or self.emission_eur_per_t:
                 raise ValueError("a transmission grid imports nothing that has a price")
         elif self.tariff is None:

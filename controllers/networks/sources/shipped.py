@@ -12,8 +12,8 @@ from collections.abc import Callable
 import pandapower.networks as pn
 from pandapower.auxiliary import pandapowerNet
 
-from stackelgrid.controllers.networks.conversion.merging import merge_series_lines
 from stackelgrid.controllers.networks.conversion.normalise import normalise
+from stackelgrid.controllers.networks.conversion.series import merge_series_lines
 
 # the day time snapshot whose loads pandapower ships with the feeder
 _EUROPEAN_SNAPSHOT = "on_peak_566"

@@ -6,7 +6,7 @@ import pytest
 from support.pandapower_nets import shipped_net
 
 from stackelgrid.controllers.devices.devices import read_devices
-from stackelgrid.controllers.networks.conversion.merging import merge_series_lines
+from stackelgrid.controllers.networks.conversion.series import merge_series_lines
 from stackelgrid.controllers.networks.radial import radial_network
 from stackelgrid.controllers.networks.sources.cases import load_case as read_case
 

@@ -13,8 +13,8 @@ from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.boundary import TransformerData, attach_transformer
 from stackelgrid.controllers.networks.boundary import tap_changer as read_tap_changer
 from stackelgrid.controllers.networks.checks import check_net, check_radial
-from stackelgrid.controllers.networks.conversion.merging import merge_series_lines
 from stackelgrid.controllers.networks.conversion.normalise import normalise
+from stackelgrid.controllers.networks.conversion.series import merge_series_lines
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.controllers.networks.radial import radial_network
 from stackelgrid.controllers.networks.sources.cases import load_case as read_case

@@ -9,8 +9,8 @@ import pytest
 from stackelgrid.controllers.devices.devices import read_devices
 from stackelgrid.controllers.devices.phases import check_phases
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.conversion.merging import merge_series_lines
 from stackelgrid.controllers.networks.conversion.normalise import normalise
+from stackelgrid.controllers.networks.conversion.series import merge_series_lines
 from stackelgrid.controllers.networks.phases import phase_shares
 
 

@@ -373,9 +373,8 @@ def controlled(**controller):
         (
             lambda: two_transformers(tap_pos=1),
             r"grid street: trafo 0, 1 are parallel between buses 0 and 1 and differ in tap_pos "
-            r"\(-1.0, 1.0\); equal ones are merged: take all but one out of service",
+            r"\(-1.0, 1.0\); those of one ratio, shift and tap changer are merged: take all",
         ),
-        (lambda: two_transformers(vk_percent=5.0), r"differ in vk_percent \(4.0, 5.0\)"),
         (
             controlled,
             r"grid street: controller 0 \(DiscreteTapControl\) moves the tap of trafo 0; a "

@@ -1,4 +1,4 @@
-"""Merges that do not change a power flow: lines in series, equal transformers in parallel."""
+"""Merge of lines in series, which does not change a power flow."""
 
 import copy
 import json
@@ -10,8 +10,6 @@ from pandapower.toolbox import drop_buses, drop_lines
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.naming import named
-from stackelgrid.controllers.networks.net_columns import Treatment, declared
-from stackelgrid.controllers.networks.net_record import NetRecord
 
 # data that the segments of one line share, if the net states them
 _LINE_CODE = (
@@ -75,38 +73,6 @@ def merge_series_lines(net: pandapowerNet) -> pandapowerNet:
     drop_lines(net, removed_lines)
     drop_buses(net, removed_buses)
     return net
-
-
-def merge_parallel_transformers(net: pandapowerNet, name: str, record: NetRecord) -> None:
-    """Merge equal transformers between the same buses into one with larger `parallel`, in place.
-
-    Transformers at coupled busbars are equal if every column that affects a calculation is, tap
-    positions included; the first one stays and has the impedance, losses and rating of all. Raises
-    NetworkError if they differ.
-    """
-    columns = [
-        column
-        for column in net.trafo.columns
-        if column not in ("name", "parallel")
-        and (row := declared("trafo", column, transmission=False)) is not None
-        and row.treatment is Treatment.HONOURED
-    ]
-    for (high, low), group in net.trafo.groupby(["hv_bus", "lv_bus"], sort=False):
-        if len(group) < 2:
-            continue
-        for column in columns:
-            values = group[column]
-            if len(set(values.dropna())) + int(values.isna().any()) > 1:
-                shown = ", ".join(str(value) for value in values)
-                raise NetworkError(
-                    f"{named(name, 'trafo', group.index)} are parallel between buses {high} and "
-                    f"{low} and differ in {column} ({shown}); equal ones are merged: take all but "
-                    "one out of service, open the bus coupler, or state one equivalent transformer"
-                )
-        keep, others = group.index[0], group.index[1:]
-        net.trafo.loc[keep, "parallel"] = group.parallel.sum()
-        net.trafo = net.trafo.drop(index=others)
-        record.note("joined", "trafo", others, f"equal to trafo {keep} in parallel with it")
 
 
 class _Paths:
