@@ -21,6 +21,7 @@ pytest_plugins = [
     "fixtures.runs",
     "fixtures.studies",
     "fixtures.systems",
+    "fixtures.watched_runs",
 ]
 
 settings.register_profile("same", derandomize=True, deadline=None, database=None)

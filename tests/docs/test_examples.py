@@ -94,10 +94,18 @@ def follow(path, command, capsys, *, shell=False, change=lambda text: text):
 
 
 @pytest.mark.parametrize(
-    ("page", "blocks"), [("grid", 5), ("profiles", 3), ("controller", 3), ("bilevel", 1)]
+    ("page", "blocks"),
+    [("grid", 5), ("profiles", 3), ("controller", 3), ("bilevel", 1), ("simulators", 6)],
 )
 def test_how_tos_do_what_they_say(page, blocks, command, capsys):
     assert follow(DOCS / "howto" / f"{page}.md", command, capsys) >= blocks
+
+
+def test_the_simulator_of_the_how_to_is_the_one_that_is_shipped():
+    (shown,) = [
+        b.body for b in blocks_of(DOCS / "howto/simulators.md") if b.title == "household.py"
+    ]
+    assert shown == (ROOT / "scenarios/household.py").read_text(encoding="utf-8")
 
 
 def test_tutorial_does_what_it_says(command, capsys):

@@ -4,116 +4,18 @@ Their controller plans nothing. They run in the process of the test; one that is
 the real command.
 """
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from dataclasses import dataclass
 
 import pytest
-from support.children import children_of, running, wait_for
 from support.faulty_simulator import FaultySimulator
 from support.machine import in_time
 from support.remote_cases import FAULTY, answering, own
+from support.watched import SLACK_S, check_interrupted, check_message
 
 DEADLINE_S = 2.0
-# s beyond a deadline within which a run must have ended, on a busy machine
-SLACK_S = 8.0
-
-
-class Watched:
-    """Children of a process while a block runs; `act` is called with them until it returns True."""
-
-    def __init__(self, pid, act):
-        self._pid, self._act = pid, act
-        self._before = set(children_of(pid))
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-        self.children, self.acted_at = set(), None
-
-    def _look(self):
-        while not self._over.wait(0.05):
-            self.children |= set(children_of(self._pid)) - self._before
-            if self.acted_at is None and self._act(self.children):
-                self.acted_at = time.monotonic()
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error):
-        self.ended_at = time.monotonic()
-        self._over.set()
-        self._thread.join()
-
-
-def check_message(status, console, words):
-    assert status == 1, console
-    (line,) = [line for line in console.splitlines() if line.startswith("stackelgrid: ")]
-    assert line == f"stackelgrid: {words}"
-    assert "Traceback" not in console
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a run ended: status, what it printed, s since the act, the processes it had started."""
-
-    status: int
-    console: str
-    took: float
-    children: set
-
-    def check(self, words):
-        """It failed with one line that names the simulator, and no process is left."""
-        check_message(self.status, self.console, words)
-        self.check_nothing_left()
-
-    def check_nothing_left(self):
-        assert self.children
-        wait_for(lambda: not any(running(pid) for pid in self.children), 3.0)
-
-
-@pytest.fixture
-def run_here(command, tmp_path):
-    """Run a scenario in this process; `act` is called meanwhile, in a thread."""
-
-    def call(path, act):
-        with Watched(os.getpid(), act) as seen:
-            outcome = command("run", path, "--out", tmp_path / "out")
-        took = seen.ended_at - seen.acted_at
-        return Ended(outcome.status, outcome.stderr, took, seen.children)
-
-    return call
-
-
-@pytest.fixture
-def run_command(tmp_path):
-    """Run a scenario by the real command; `act` is called meanwhile with its process."""
-
-    def call(path, act):
-        program = [sys.executable, "-m", "stackelgrid", "run", "--no-report"]
-        process = subprocess.Popen(
-            [*program, path, "--out", tmp_path / "out"], stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, cwd=path.parent,
-        )  # fmt: skip
-        try:
-            with Watched(process.pid, lambda children: act(process, children)) as seen:
-                _, console = process.communicate(timeout=150)
-        finally:
-            process.kill()
-            process.communicate()
-        return Ended(process.returncode, console, seen.ended_at - seen.acted_at, seen.children)
-
-    return call
-
-
-def check_interrupted(out, intervals_done):
-    summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-    assert summary["status"] == "interrupted"
-    assert summary["intervals_done"] == intervals_done
 
 
 @pytest.mark.parametrize(
