@@ -175,6 +175,7 @@ class NetElements:
 
 def _shown(value: object) -> str:
     """Return the value of a cell as text."""
+    value = value.item() if isinstance(value, np.generic) else value
     empty = value is None or (isinstance(value, float) and np.isnan(value))
     return "nothing" if empty else f"{value:g}" if isinstance(value, float) else repr(value)
 

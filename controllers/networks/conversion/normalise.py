@@ -18,6 +18,7 @@ from stackelgrid.controllers.networks.conversion.impedances import (
 from stackelgrid.controllers.networks.conversion.islands import drop_islands
 from stackelgrid.controllers.networks.conversion.single_phase import balance_single_phases
 from stackelgrid.controllers.networks.conversion.slack import merge_slacks, slack_generator
+from stackelgrid.controllers.networks.conversion.storages import fix_bare_storages
 from stackelgrid.controllers.networks.conversion.three_windings import star_transformers
 from stackelgrid.controllers.networks.conversion.topology import (
     apply_topology,
@@ -36,6 +37,7 @@ _CONVERSIONS = (
     convert_motors,
     balance_single_phases,
     slack_generator,
+    fix_bare_storages,
 )
 
 

@@ -1,6 +1,7 @@
 """Elements of users' nets against their equivalents; oracle: pandapower.runpp of the user's net."""
 
 import pandapower as pp
+import pandapower.networks as pn
 import pytest
 from support.outside_nets import street, triangle
 from support.pandapower_nets import empty_net
@@ -198,3 +199,15 @@ def test_a_generator_that_is_the_slack_is_an_external_grid():
     assert plain.ext_grid[["bus", "vm_pu", "max_p_mw"]].to_numpy().tolist() == [[0, 1.01, 400.0]]
     assert plain.poly_cost[["et", "element"]].to_numpy().tolist() == [["gen", 0], ["ext_grid", 0]]
     assert record.loss_of("gen", slack) == "ext_grid 0: it is the slack"
+
+
+def test_storages_without_energy_keep_their_power_unless_they_are_to_be_dispatched():
+    # CIGRE MV with all DER has two batteries with power limits and no energy
+    net = pn.create_cigre_network_mv(with_der="all")
+    assert net.storage.max_e_mwh.isna().all()
+    record = NetRecord(transmission=True)
+    plain = assert_same_flow(net, record)
+    assert list(plain.storage.controllable) == [False, False]
+    assert [(n.table, n.index) for n in record.notes if n.surprising] == [("storage", (0, 1))]
+    net.storage["controllable"] = True  # stated: to be refused by the kind of device
+    assert list(normalise(net, "g").storage.controllable) == [True, True]
