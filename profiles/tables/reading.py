@@ -14,7 +14,7 @@ from stackelgrid.profiles.tables.dialect import Dialect, find_separator, with_de
 
 TEXTS = (".csv", ".tsv", ".txt")
 PARQUET = ".parquet"
-_ENDINGS = f"{', '.join(TEXTS)} and {PARQUET}"
+_ENDINGS = f"{', '.join(TEXTS)} or {PARQUET}"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def read_table(path: Path) -> Table:
     """
     ending = path.suffix.lower()
     if ending not in (*TEXTS, PARQUET):
-        raise ProfileError(f"{path}: ending is {ending!r}; {_ENDINGS} are accepted")
+        raise ProfileError(f"{path}: ending is {ending!r}; {_ENDINGS} is accepted")
     dialect = Dialect()
     try:
         if not path.is_file():

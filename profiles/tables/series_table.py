@@ -14,11 +14,12 @@ from stackelgrid.profiles.arrays import Floats
 from stackelgrid.profiles.errors import ProfileError, shown
 from stackelgrid.profiles.size_limits import QUANTITY
 from stackelgrid.profiles.tables.dialect import Dialect
-from stackelgrid.profiles.tables.reading import read_table
+from stackelgrid.profiles.tables.reading import Table, read_table
 from stackelgrid.profiles.tables.resampling import rows_of_steps
 from stackelgrid.profiles.tables.stamp_forms import (
     LEFT_EDGES,
     RIGHT_EDGES,
+    ParsedStamps,
     StampColumn,
     stamp_column,
 )
@@ -42,18 +43,21 @@ class SeriesTable:
 
     path: the file, for messages.
     frame: columns of values as they were read.
-    labels: stamps as the file has them, in UTC.
+    parsed: stamps as the file has them, in UTC.
     stamped: statements of the name of the column of stamps.
-    form: form of the stamps, in words.
     dialect: separator and decimal sign.
     """
 
     path: Path
     frame: pd.DataFrame = field(repr=False)
-    labels: pd.DatetimeIndex = field(repr=False)
+    parsed: ParsedStamps = field(repr=False)
     stamped: StampColumn
-    form: str
     dialect: Dialect
+
+    @property
+    def labels(self) -> pd.DatetimeIndex:
+        """Stamps as the file has them, in UTC."""
+        return self.parsed.stamps
 
     @cached_property
     def stamps(self) -> pd.DatetimeIndex:
@@ -163,8 +167,11 @@ def read_series_table(path: Path | str, timezone: str | None = None) -> SeriesTa
     Raises ProfileError as `read_table` and `read_stamps` do, and for a first column that holds no
     stamps and fewer than two rows.
     """
-    path = Path(path)
-    table = read_table(path)
+    return series_table_of(Path(path), read_table(Path(path)), timezone)
+
+
+def series_table_of(path: Path, table: Table, timezone: str | None) -> SeriesTable:
+    """Return the time series of a table that was read, see `read_series_table`."""
     frame = _with_stamps_first(path, table.frame)
     first = str(frame.columns[0]) if len(frame.columns) else None
     stamped = None if first is None else stamp_column(first)
@@ -178,10 +185,10 @@ def read_series_table(path: Path | str, timezone: str | None = None) -> SeriesTa
         raise ProfileError(
             f"{path}: {len(frame)} data rows; at least 2, which define the step, are accepted"
         )
-    zone: tzinfo | None = ZoneInfo("UTC") if stamped.utc else _zone(path, timezone)
+    zone: tzinfo | None = ZoneInfo("UTC") if stamped.utc else zone_of(path, timezone)
     column = frame.iloc[:, 0].rename(first or "time")
     parsed = read_stamps(path, column, zone, ordered=True)
-    return SeriesTable(path, frame.iloc[:, 1:], parsed.stamps, stamped, parsed.form, table.dialect)
+    return SeriesTable(path, frame.iloc[:, 1:], parsed, stamped, table.dialect)
 
 
 def _with_stamps_first(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
@@ -197,7 +204,8 @@ def _with_stamps_first(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
     return frame.rename_axis(name).reset_index()
 
 
-def _zone(path: Path, timezone: str | None) -> ZoneInfo | None:
+def zone_of(path: Path, timezone: str | None) -> ZoneInfo | None:
+    """Return a zone by name; raises ProfileError, naming the file that needs it."""
     if timezone is None:
         return None
     try:

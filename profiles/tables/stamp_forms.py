@@ -54,10 +54,11 @@ def stamp_column(name: str) -> StampColumn | None:
 
 @dataclass(frozen=True)
 class ParsedStamps:
-    """Stamps as a file has them: in UTC where they have an offset, else local and naive."""
+    """Stamps of a file, their form, and whether they are local time: without an offset."""
 
     stamps: pd.DatetimeIndex
     form: str
+    local: bool
 
 
 def parse_texts(path: Path, name: str, text: "pd.Series[str]") -> ParsedStamps:
@@ -80,8 +81,8 @@ def parse_texts(path: Path, name: str, text: "pd.Series[str]") -> ParsedStamps:
     stamps = pd.DatetimeIndex(pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True))
     _refuse_bad(path, name, text, np.asarray(stamps.isna()))
     if with_offset.all():
-        return ParsedStamps(stamps, f"{ISO} with offset")
-    return ParsedStamps(stamps.tz_localize(None), ISO)
+        return ParsedStamps(stamps, f"{ISO} with offset", local=False)
+    return ParsedStamps(stamps.tz_localize(None), ISO, local=True)
 
 
 def _by_numbers(path: Path, name: str, text: "pd.Series[str]", form: str) -> ParsedStamps:
@@ -101,7 +102,7 @@ def _by_numbers(path: Path, name: str, text: "pd.Series[str]", form: str) -> Par
     _refuse_bad(path, name, text, wrong | found.isna().to_numpy())
     seconds = 3600 * hour + 60 * numbers["minute"] + numbers["second"]
     stamps = pd.DatetimeIndex(found) + pd.to_timedelta(seconds, unit="s")
-    return ParsedStamps(pd.DatetimeIndex(stamps), form)
+    return ParsedStamps(pd.DatetimeIndex(stamps), f"{form} HH:MM", local=True)
 
 
 def _order(

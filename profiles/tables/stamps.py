@@ -1,6 +1,7 @@
 """Time stamps of the user's files: with an offset, or local time of a zone."""
 
 from bisect import bisect_left
+from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
 
@@ -34,18 +35,19 @@ def read_stamps(
     """
     name = str(column.name)
     if isinstance(column.dtype, pd.DatetimeTZDtype):
-        found = ParsedStamps(pd.DatetimeIndex(column).tz_convert("UTC"), "times with a zone")
+        found = ParsedStamps(
+            pd.DatetimeIndex(column).tz_convert("UTC"), "times with a zone", local=False
+        )
     elif pd.api.types.is_datetime64_dtype(column.dtype):
-        found = ParsedStamps(pd.DatetimeIndex(column), "times")
+        found = ParsedStamps(pd.DatetimeIndex(column), "times", local=True)
     elif not pd.api.types.is_object_dtype(column.dtype):
         # numbers would be parsed as seconds or nanoseconds since an unstated epoch
         raise ProfileError(f"{path}: column {name!r} holds {column.dtype}; stamps are accepted")
     else:
         found = parse_texts(path, name, column.astype(str))
-    stamps, form = found.stamps, found.form
-    if stamps.tz is None:
+    stamps = found.stamps
+    if found.local:
         stamps = _localise(path, stamps, zone, name, ordered)
-        form = f"{form}, local time of {zone}"
     try:
         stamps = stamps.as_unit("ns")
     except pd.errors.OutOfBoundsDatetime as error:
@@ -55,7 +57,7 @@ def read_stamps(
     if stamps.hasnans:
         row = int(np.flatnonzero(stamps.isna())[0])
         raise ProfileError(f"{path}: {name} in data row {row + 1} is empty; a stamp is accepted")
-    return ParsedStamps(stamps, form)
+    return replace(found, stamps=stamps)
 
 
 def _localise(

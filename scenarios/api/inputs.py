@@ -191,12 +191,13 @@ class _Inputs:
                 if isinstance(value, pandapowerNet):
                     path.write_text(pp.to_json(value), encoding="utf-8")
                 else:
-                    _write_table(value, path)
+                    write_table(value, path)
         except OSError as error:
             raise ScenarioError(f"{self.folder}: cannot be written ({error.strerror})") from error
 
 
-def _write_table(table: "pd.DataFrame | pd.Series[Any]", path: Path) -> None:
+def write_table(table: "pd.DataFrame | pd.Series[Any]", path: Path) -> None:
+    """Write a table with its index of stamps as Parquet; raises ScenarioError."""
     frame = table.to_frame() if isinstance(table, pd.Series) else table
     if isinstance(frame.index, pd.PeriodIndex):
         frame = frame.to_timestamp()  # profiles have the beginning of every step

@@ -15,6 +15,7 @@ from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.profiles.errors import ProfileError, StackelgridError
 from stackelgrid.scenarios.cli.computing import compare, ensemble, exactness, run
 from stackelgrid.scenarios.cli.options import ScenarioArgument, SetOption
+from stackelgrid.scenarios.cli.profiles import profiles
 from stackelgrid.scenarios.cli.results import export, report, view
 from stackelgrid.scenarios.cli.serve import serve
 from stackelgrid.scenarios.errors import ScenarioError
@@ -87,7 +88,10 @@ def _interruptible(verb: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
-for _verb in (run, compare, exactness, ensemble, report, export, view, serve, validate, solvers):
+_VERBS = (
+    run, compare, exactness, ensemble, report, export, view, serve, validate, profiles, solvers,
+)  # fmt: skip
+for _verb in _VERBS:
     app.command()(_interruptible(_verb))
 
 

@@ -69,7 +69,7 @@ class Terminal(Output):
                 self.say(text)
             elif not self.quiet:  # stdout is reserved for JSON
                 stream = sys.stderr if self.as_json else sys.stdout
-                _print_table(text, stream)
+                print_table(text, stream)
 
     def results(self, found: Any) -> None:
         """Print the directory of the results; with `--json` the summary with its `directory`."""
@@ -83,7 +83,7 @@ class Terminal(Output):
         print(found.directory)
 
 
-def _print_table(table: Table, stream: TextIO) -> None:
+def print_table(table: Table, stream: TextIO) -> None:
     """Print a table within the terminal's width; wider if numbers would be cut off otherwise."""
     console = Console(file=stream, width=None if stream.isatty() else _WIDTH_OF_A_PIPE)
     wide = console.options.update(max_width=10 * console.width)

@@ -1,11 +1,10 @@
 """Tables and lines that the command line prints on the results of each verb."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import singledispatch
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
-from rich import box
 from rich.table import Table
 
 from stackelgrid.analysis.comparison import TITLES
@@ -25,6 +24,7 @@ from stackelgrid.analysis.results.findings import findings, sentence
 from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.studies import ComparisonStudy, EnsembleStudy, SweepStudy
 from stackelgrid.controllers.words import counted, words
+from stackelgrid.scenarios.cli.tables import result_table
 
 _LEAST_STORED_MWH = 5e-4  # a smaller difference is not visible in the line
 _TIMED = {
@@ -129,7 +129,7 @@ def _comparison(study: ComparisonStudy) -> Iterator[Table | str]:
         columns = SCHEMES[basis] if of_schemes else QUALITIES
         texts = headlines(found, basis, columns)
         what = f"{TITLES[basis].lower()}, {words(found.pricing)} at the boundary"
-        yield _table(f"{name}: {what}", texts.heads, texts.rows, (0,), "\n".join(texts.notes))
+        yield result_table(f"{name}: {what}", texts.heads, texts.rows, (0,), "\n".join(texts.notes))
         yield comparison.finding(found, basis) if of_schemes else qualities.finding(found)
 
 
@@ -158,7 +158,7 @@ def _conditions(study: SweepStudy, name: str) -> Table:
         alone = ("", "") if condition == PREDICTED else counts[4:]
         rows.append((f"{basis}s", CONDITION_NAMES[str(condition)], *counts[:4], *alone))
     title = f"{name}: a priori conditions against the certificate"
-    return _table(title, headings, rows, (0, 1))
+    return result_table(title, headings, rows, (0, 1))
 
 
 def _stops(stops: pd.DataFrame, name: str) -> Table:
@@ -173,7 +173,7 @@ def _stops(stops: pd.DataFrame, name: str) -> Table:
         cells = ["-" if pd.isna(row[c]) else f"{row[c]:g}" for c in (*others, *numbers)]
         rows.append((*cells, row["failing_conditions"] or "-"))
     headings = (*map(words, (*others, *numbers)), failing)
-    return _table(title, headings, rows, (len(headings) - 1,))
+    return result_table(title, headings, rows, (len(headings) - 1,))
 
 
 def _sweep_lines(s: Mapping[str, Any]) -> Iterator[str]:
@@ -201,35 +201,9 @@ def _ensemble(study: EnsembleStudy) -> Iterator[Table | str]:
         for scheme in tables.schemes:
             title = f"{s['scenario']}, {words(scheme)}: mean of {of}, 95 % confidence"
             texts = headline_overview(tables, scheme)
-            yield _table(title, texts.columns, texts.itertuples(index=False), (1,))
+            yield result_table(title, texts.columns, texts.itertuples(index=False), (1,))
         yield ensemble.finding(tables)
     yield (
         f"{s['runs_done']} of {counted(s['runs_planned'], 'run')} in {duration(s['wall_s'])} "
         f"on {counted(s['workers'], 'worker')}"
     )
-
-
-def _table(
-    title: str,
-    headings: Iterable[str],
-    rows: Iterable[Iterable[object]],
-    texts: Collection[int],
-    note: str = "",
-) -> Table:
-    """Return a table of the console, a note below it; `texts` are the columns of text.
-
-    Texts may be wrapped between words; nothing is cut off.
-    """
-    table = Table(
-        title=title, title_justify="left", caption=note or None, caption_justify="left",
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
-    )  # fmt: skip
-    cells = [[str(cell) for cell in row] for row in rows]
-    for k, heading in enumerate(headings):
-        kept = [word for row in cells for word in (row[k].split() if k in texts else [row[k]])]
-        widest = max(map(len, kept), default=0)
-        justify: Literal["left", "right"] = "left" if k in texts else "right"
-        table.add_column(heading, justify=justify, min_width=widest, overflow="fold")
-    for row in cells:
-        table.add_row(*row)
-    return table

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from stackelgrid.scenarios.api.ensemble import ensemble as ensemble
     from stackelgrid.scenarios.api.exactness import exactness as exactness
     from stackelgrid.scenarios.api.inputs import Scenario as Scenario
+    from stackelgrid.scenarios.api.profiles import describe_profiles as describe_profiles
     from stackelgrid.scenarios.api.run import run as run
     from stackelgrid.scenarios.api.validate import validate as validate
 
@@ -29,6 +30,7 @@ __all__ = [
     "StackelgridError",
     "__version__",
     "compare",
+    "describe_profiles",
     "ensemble",
     "exactness",
     "run",
@@ -41,6 +43,7 @@ _HOMES = {
     "Scenario": "stackelgrid.scenarios.api.inputs",
     "StackelgridError": "stackelgrid.profiles.errors",
     "compare": "stackelgrid.scenarios.api.compare",
+    "describe_profiles": "stackelgrid.scenarios.api.profiles",
     "ensemble": "stackelgrid.scenarios.api.ensemble",
     "exactness": "stackelgrid.scenarios.api.exactness",
     "run": "stackelgrid.scenarios.api.run",

@@ -183,7 +183,7 @@ def test_parquet_values_and_stamps_are_checked_as_well(tmp_path):
 def test_bad_files_are_refused(tmp_path):
     with pytest.raises(ProfileError, match=r"absent.csv: no such file"):
         read_series(tmp_path / "absent.csv", AXIS, "mw")
-    with pytest.raises(ProfileError, match=r"ending is '.xlsx'; .csv, .tsv, .txt and .parquet"):
+    with pytest.raises(ProfileError, match=r"ending is '.xlsx'; .csv, .tsv, .txt or .parquet"):
         read_series(tmp_path / "table.xlsx", AXIS, "mw")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(ProfileError, match="no such file"):

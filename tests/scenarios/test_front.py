@@ -18,7 +18,7 @@ HEAVY = (
 )  # fmt: skip
 VERBS = (
     "run", "compare", "exactness", "ensemble", "report", "export", "view", "serve", "validate",
-    "solvers",
+    "profiles", "solvers",
 )  # fmt: skip
 HELP = """
 import contextlib, io, json, sys
