@@ -21,6 +21,7 @@ from stackelgrid.profiles.tables.stamps import parse_stamps
 from stackelgrid.profiles.time_axis import TimeAxis
 
 _COLUMNS = ("vehicle", "departure", "arrival", "energy_kwh")
+_PER_MWH = {"energy_kwh": 1e3, "energy_mwh": 1.0, "energy_wh": 1e6}
 _LONGEST_H = 8760.0  # of a delay
 _DAYS_BEYOND = 2  # trips after the axis, so that the last stays know when they end
 
@@ -145,7 +146,7 @@ def read_trips(
     names: names of the vehicles; each may have any number of trips.
     capacity_mwh: usable energy of each one's battery.
     within: time axis that some trip has to meet; None for no such check.
-    path: the file; columns vehicle, departure, arrival (ISO stamps) and energy_kwh.
+    path: the file; columns vehicle, departure, arrival (stamps) and energy_kwh, _mwh or _wh.
     timezone: zone of stamps without an offset.
 
     Raises ProfileError, naming file and rows: columns that are missing, other vehicles, an arrival
@@ -154,17 +155,24 @@ def read_trips(
     """
     path = Path(path)
     frame = read_columns(path)
-    for column in _COLUMNS:
+    energies_of = [str(c) for c in frame.columns if str(c).lower() in _PER_MWH]
+    if len(energies_of) > 1:
+        raise ProfileError(
+            f"{path}: has the columns {' and '.join(energies_of)}; one of them is accepted"
+        )
+    energy = energies_of[0] if energies_of else _COLUMNS[-1]
+    for column in (*_COLUMNS[:-1], energy):
         if column not in frame:
             present = ", ".join(str(name) for name in frame.columns)[:300]
             raise ProfileError(
                 f"{path}: column {column!r} is missing; {', '.join(_COLUMNS)} are accepted; "
                 f"{present} present"
             )
+    per_mwh = _PER_MWH[energy.lower()]
     zone = ZoneInfo(timezone)
     departures = parse_stamps(path, frame["departure"], zone)
     arrivals = parse_stamps(path, frame["arrival"], zone)
-    energies = pd.to_numeric(frame["energy_kwh"], errors="coerce").to_numpy(float)
+    energies = pd.to_numeric(frame[energy], errors="coerce").to_numpy(float)
     vehicles = frame["vehicle"].astype(str).to_numpy()
     capacity = dict(zip(names, capacity_mwh, strict=True))
     found: dict[str, list[tuple[Trip, int]]] = {name: [] for name in names}
@@ -177,13 +185,14 @@ def read_trips(
                 f"{where} arrives at {_text(arrivals[row], zone)}, not after its departure at "
                 f"{_text(departures[row], zone)}"
             )
-        most = 1e3 * float(capacity[vehicle])
+        most = per_mwh * float(capacity[vehicle])
         if not 0.0 <= energies[row] <= most:
             raise ProfileError(
-                f"{where}: energy_kwh is {str(frame['energy_kwh'].iloc[row])!r}; 0 to {most:g}, "
+                f"{where}: {energy} is {str(frame[energy].iloc[row])!r}; 0 to {most:g}, "
                 "the usable energy of its battery, is accepted"
             )
-        trip = Trip(departures[row], arrivals[row], 1e-3 * float(energies[row]))
+        energy_mwh = float(energies[row]) * (1.0 / per_mwh)
+        trip = Trip(departures[row], arrivals[row], energy_mwh)
         found[vehicle].append((trip, row + 1))
     if within is not None:
         _refuse_beside(path, [trip for own in found.values() for trip, _ in own], within)
