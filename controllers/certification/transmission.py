@@ -126,9 +126,12 @@ class TransmissionCertifier:
                 worst.append(collapse[t])
                 continue
             k, n, u = branch[t], bus[t], unit[t]
-            texts = (
+            loaded = k >= 0 and (
                 f"{self.network.branch_table[k]} {self.network.branch_index[k]} at "
-                f"{100.0 * loading[k, t]:.1f} % of its limit (DC {100.0 * dc_loading[k, t]:.1f} %)",
+                f"{100.0 * loading[k, t]:.1f} % of its limit (DC {100.0 * dc_loading[k, t]:.1f} %)"
+            )
+            texts = (
+                str(loaded),
                 f"bus {self.network.bus_index[n]} at {vm[n, t]:.4f} p.u.",
                 f"{self._names[0]} at {slack[t]:.2f} MW",
                 f"{self._names[u]} at {unit_q[u, t]:.2f} MVAr",
@@ -239,6 +242,9 @@ def _columns(values: Sequence[Floats | None], rows: int) -> Floats:
 
 def _largest(excess: Floats) -> tuple[Ints, Floats]:
     """Position of the largest excess in every column (-1 for none) and its positive part."""
+    if not len(excess):  # a grid of one bus has no branches
+        nothing = np.zeros(excess.shape[1])
+        return np.full(excess.shape[1], -1, dtype=np.int64), nothing
     at = np.argmax(excess, axis=0).astype(np.int64)
     largest = excess[at, np.arange(excess.shape[1])]
     return np.where(np.isfinite(largest), at, -1), np.maximum(largest, 0.0)

@@ -76,6 +76,9 @@ class AcPowerFlow:
         )
         data = per_unit_branches(net)
         self._grid = _bus_level_grid(net, data)
+        # consumption g and generation b of shunts at the slack bus, MVA at 1 p.u.
+        at = data.bus_index.index(int(net.ext_grid.bus.iloc[0]))
+        self._shunt_mva = complex(data.bus_g[at], data.bus_b[at]) * data.base_mva
         self._shift_degree = data.shift_degree[self.lines :].copy()
         # lightsim2grid takes the tolerance in MW
         self._tolerance = _mismatch_pu(data) * float(net.sn_mva) * _POWER_SCALE
@@ -127,10 +130,30 @@ class AcPowerFlow:
         start: complex voltage of an earlier solution; without it, or if Newton's method fails
             from it, a DC power flow (a flat start diverges at a 150 degree shift).
         """
+        if len(self.bus_index) == 1 and not self.gens:
+            return self._alone(float(p_mw[0]), float(q_mvar[0]), slack_vm_pu)
         voltage = self._newton(p_mw, q_mvar, slack_vm_pu, gen_p_mw, start)
         if voltage is None:
             raise PowerFlowError(self._explain(p_mw, q_mvar, slack_vm_pu, gen_p_mw))
         return self._state(voltage)
+
+    def _alone(self, p_mw: float, q_mvar: float, slack_vm_pu: float) -> AcState:
+        """Return the state of a slack bus without branches, which Newton's method cannot solve."""
+        nothing = np.zeros(0)
+        return AcState(
+            vm_pu=np.array([slack_vm_pu]),
+            va_degree=np.zeros(1),
+            p_from_mw=nothing,
+            q_from_mvar=nothing,
+            p_to_mw=nothing,
+            q_to_mvar=nothing,
+            i_ka=nothing,
+            loading_percent=nothing,
+            slack_p_mw=p_mw + self._shunt_mva.real * slack_vm_pu**2,
+            slack_q_mvar=q_mvar - self._shunt_mva.imag * slack_vm_pu**2,
+            gen_q_mvar=nothing,
+            voltage=np.array([slack_vm_pu], dtype=np.complex128),
+        )
 
     def _newton(
         self,

@@ -47,7 +47,8 @@ class Scenario:
 
     def __init__(self, content: Mapping[str, Any] | None = None, /, **keys: Any) -> None:
         self.content: dict[str, Any] = {**(content or {}), **keys}
-        checked = load_content(_Inputs(Path(INPUTS)).plain(self.content), {})
+        inputs = _Inputs(Path(INPUTS))
+        checked = load_content(inputs.plain(self.content), {}, nets=inputs.nets)
         self.name = checked.scenario.name
 
     def __repr__(self) -> str:
@@ -101,8 +102,9 @@ def _load(
     if isinstance(source, Scenario):
         source = source.content
     if isinstance(source, Mapping):
-        return load_content(inputs.plain(source), given, seed)
-    return load_scenario(os.fspath(source), given, seed)
+        content = inputs.plain(source)
+        return load_content(content, given, seed, inputs.nets)
+    return load_scenario(os.fspath(source), given, seed, inputs.nets)
 
 
 class _Inputs:
@@ -111,6 +113,13 @@ class _Inputs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.objects: dict[str, pandapowerNet | pd.DataFrame | pd.Series] = {}
+
+    @property
+    def nets(self) -> dict[str, pandapowerNet]:
+        """Nets by the absolute name of their file."""
+        place = self.folder.absolute()
+        nets = {n: v for n, v in self.objects.items() if isinstance(v, pandapowerNet)}
+        return {str(place / name): net for name, net in nets.items()}
 
     def plain(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """Return the content of a scenario with absolute file names in place of the objects."""

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pandapower.auxiliary import pandapowerNet
 
@@ -22,7 +23,7 @@ from stackelgrid.scenarios.build.boundaries import apply_boundary, boundary_taps
 from stackelgrid.scenarios.build.placement import absence, accepted_range, place_devices
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.load import LoadedScenario
-from stackelgrid.scenarios.schema.scenario import GridSection
+from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
 
 # MVA: base of the optimisation and of the power flow, chosen so that flows are of order one
 _BASE_MVA = {"transmission": 100.0, "mv": 1.0, "lv": 0.1}
@@ -52,14 +53,15 @@ def build_grids(
 ) -> dict[str, BuiltGrid]:
     """Build the nets of all grids, parents first; raises ScenarioError or NetworkError."""
     scenario = loaded.scenario
-    cases: dict[tuple[str, float], tuple[pandapowerNet, NetRecord]] = {}
+    cases: dict[Any, tuple[pandapowerNet, NetRecord]] = {}
     built: dict[str, BuiltGrid] = {}
     nominal: dict[str, dict[str, float]] = {}  # loads of each net, without placed devices
     for n, section in enumerate(scenario.top_down, start=1):
         building(f"grids: {section.name}, {n} of {len(scenario.grids)}")
-        key = (section.case, _BASE_MVA[section.level])
+        without = _cut_off(section, scenario)
+        key = (section.case, section.level, section.part, without)
         if key not in cases:
-            cases[key] = _case(section, loaded.folder)
+            cases[key] = _case(section, without, loaded.folder)
         net, record = copy.deepcopy(cases[key])
         net.name = section.name
         _apply_limits(net, section, record)
@@ -84,10 +86,35 @@ def build_grids(
     return built
 
 
-def _case(section: GridSection, folder: Path) -> tuple[pandapowerNet, NetRecord]:
+def _case(
+    section: GridSection, without: Sequence[int], folder: Path
+) -> tuple[pandapowerNet, NetRecord]:
     record = NetRecord(transmission=section.level == "transmission")
-    case = located(section.case, folder)
-    return load_case(case, section.name, record, _BASE_MVA[section.level]), record
+    case, base_mva = located(section.case, folder), _BASE_MVA[section.level]
+    net = load_case(case, section.name, record, base_mva, section.part, without)
+    return net, record
+
+
+def _cut_off(section: GridSection, scenario: Scenario) -> tuple[int, ...]:
+    """Return the transformers of a grid's net at which grids below it begin."""
+    found: dict[int, str] = {}
+    for lower in scenario.grids:
+        if lower.parent != section.name or not _is_cut_from(lower, section):
+            continue
+        assert lower.part is not None
+        trafo = int(lower.part.split()[1])
+        if trafo in found:
+            raise ScenarioError(
+                f"grids.{lower.name}.part: {lower.part} is the part of {found[trafo]}, too; one "
+                "grid is accepted"
+            )
+        found[trafo] = lower.name
+    return tuple(found)
+
+
+def _is_cut_from(lower: GridSection, upper: GridSection) -> bool:
+    """Return whether a grid is a part of the net of the grid above."""
+    return lower.case == upper.case and (lower.part or "").startswith("trafo")
 
 
 def _apply_limits(net: pandapowerNet, section: GridSection, record: NetRecord) -> None:
@@ -125,8 +152,17 @@ def _connect(
             f"grids.{section.name}.bus: {section.bus} {absence(parent.record, 'bus', bus)} in "
             f"{section.parent}; accepted: {accepted_range(parent.net.bus.index)}"
         )
+    if _is_cut_from(section, parent.section) and bus != parent.record.bus(_upper_bus(net)):
+        raise ScenarioError(
+            f"grids.{section.name}.bus: {section.bus} is not at {section.part}; {_upper_bus(net)} "
+            "is accepted"
+        )
     follow_parent(net, parent.net, bus, record)
     return section.model_copy(update={"bus": bus})
+
+
+def _upper_bus(net: pandapowerNet) -> int:
+    return int(net.ext_grid.bus.iloc[0])
 
 
 def _scale_loads(net: pandapowerNet, section: GridSection, record: NetRecord) -> None:
@@ -153,6 +189,8 @@ def _replace_loads(
         section = lower.section
         if section.parent is None or not section.replaces_load:
             continue
+        if _is_cut_from(section, built[section.parent].section):
+            continue  # its loads were never in the net above
         upper = built[section.parent].net
         at_bus = upper.load.index[upper.load.bus == section.bus]
         copies = section.multiplicity

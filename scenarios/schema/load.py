@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pandapower.auxiliary import pandapowerNet
 from pydantic import ValidationError
 
+from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.networks.sources.cases import located, read_case, source_of
+from stackelgrid.controllers.networks.sources.parts import Parts
 from stackelgrid.profiles.errors import shown
 from stackelgrid.profiles.section import CLOCK_TIME
 from stackelgrid.scenarios.errors import ScenarioError
@@ -17,10 +22,14 @@ from stackelgrid.scenarios.schema.content import (
     scenario_content,
     shipped_scenarios,
 )
+from stackelgrid.scenarios.schema.levels import with_lower_grids
 from stackelgrid.scenarios.schema.named import with_names
 from stackelgrid.scenarios.schema.scenario import Scenario
 
 __all__ = ["LoadedScenario", "load_content", "load_scenario", "scenario_of", "shipped_scenarios"]
+
+
+Nets = Mapping[str, pandapowerNet]
 
 
 @dataclass(frozen=True)
@@ -47,30 +56,54 @@ def load_scenario(
     source: str,
     overrides: Sequence[str] | Mapping[str, Any] = (),
     seed: int | None = None,
+    nets: Nets | None = None,
 ) -> LoadedScenario:
     """Read a scenario by path or shipped name; `overrides` are `a.b=value` texts, or values by key.
 
+    source, overrides, seed: the scenario.
+    nets: nets in memory by the absolute name of their file, which may not exist yet.
+
     Raises ScenarioError with one line that names file and key.
     """
-    return _validated(scenario_content(source, overrides), seed)
+    return _validated(scenario_content(source, overrides), seed, nets)
 
 
 def load_content(
-    content: Mapping[str, Any], overrides: Mapping[str, Any], seed: int | None = None
+    content: Mapping[str, Any],
+    overrides: Mapping[str, Any],
+    seed: int | None = None,
+    nets: Nets | None = None,
 ) -> LoadedScenario:
     """Validate the content of a scenario without a file; `overrides` are values by `a.b`.
+
+    content, overrides, seed: the scenario.
+    nets: nets in memory by the absolute name of their file, which may not exist yet.
 
     Relative paths start at the folder of the file that it `extends`, otherwise at the working
     directory. Raises ScenarioError as `load_scenario` does.
     """
-    return _validated(plain_content(content, overrides), seed)
+    return _validated(plain_content(content, overrides), seed, nets)
 
 
-def _validated(found: tuple[dict[str, Any], str, Path], seed: int | None) -> LoadedScenario:
+def _validated(
+    found: tuple[dict[str, Any], str, Path], seed: int | None, nets: Nets | None = None
+) -> LoadedScenario:
     data, name, folder = found
     if seed is not None:
         data["seed"] = seed
-    return LoadedScenario(scenario_of(data, name), name, folder)
+    check_content(data, name)
+    merged = merge_templates(data, name)
+    try:
+        merged = with_lower_grids(merged, partial(_parts, folder, nets or {}))
+    except (NetworkError, ScenarioError) as error:
+        raise type(error)(f"{name}: {error}") from error
+    return LoadedScenario(scenario_of(merged, name), name, folder)
+
+
+def _parts(folder: Path, nets: Nets, case: str, grid: str) -> Parts:
+    """Return the parts of the net of a case, in memory or by a name relative to a folder."""
+    place = located(case, folder)
+    return (source_of(nets[place], grid) if place in nets else read_case(place, grid)).parts
 
 
 def scenario_of(data: Mapping[str, Any], name: str) -> Scenario:

@@ -8,6 +8,7 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from stackelgrid.profiles.section import Named
+from stackelgrid.scenarios.schema.levels import LOWER
 from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
 
 
@@ -30,6 +31,8 @@ class Place:
         """Return the place of a key; an empty one for an unknown key."""
         if self.sections == (Scenario,) and name == "templates":  # merged into the grids
             return Place(values=(GridSection,))
+        if self.sections == (GridSection,) and name == LOWER:  # sections of the grids below
+            return self
         fields = (
             field
             for section in self.sections

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, create_model, field_validator, model
 
 from stackelgrid.controllers.devices.loads import LoadsSection
 from stackelgrid.controllers.devices.registry import kinds
+from stackelgrid.controllers.networks.sources.parts import PART, Level
 from stackelgrid.profiles.section import (
     Index,
     Name,
@@ -93,7 +94,9 @@ class _GridSection(Section):
     """Name of the grid, in all tables."""
     case: NetFile
     """Net: a shipped name, a file, a function of pandapower or a SimBench code, see below."""
-    level: Literal["transmission", "mv", "lv"]
+    part: Annotated[str, Field(pattern=PART)] | None = None
+    """Part of the net: `"ext_grid N"` or `"trafo N"` supplies it; default: the whole, see below."""
+    level: Level
     """Voltage level."""
     parent: str | None = None
     """Name of the grid above."""

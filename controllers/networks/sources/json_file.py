@@ -36,8 +36,8 @@ _BUILTINS = {"tuple": tuple, "set": set, "frozenset": frozenset}
 _DATA_ONLY = ("networkx", "shapely", "geopandas")
 _ACCEPTED = "pandapower, pandas, numpy, networkx, shapely and geopandas"
 _DTYPES = frozenset({"float64", "int64", "bool"})
-# results, and the profiles of a year that simbench stores with a net
-_LEFT_OUT = ("res_", "_", "profiles")
+# results
+_LEFT_OUT = ("res_", "_")
 
 
 def read_net(path: Path, name: str) -> pandapowerNet:

@@ -275,3 +275,15 @@ def test_loss_is_the_difference_of_slack_and_load(load_case):
     p, q = rng.uniform(-3e-4, 6e-4, (2, len(net.bus)))
     state = AcPowerFlow(net, "lv1").solve(p, q, 1.0)
     assert state.loss_mw == pytest.approx(state.slack_p_mw - p.sum(), abs=1e-11)
+
+
+def test_a_grid_of_one_bus_is_its_slack():
+    net = empty_net(sn_mva=100.0)
+    bus = pp.create_bus(net, 110.0)
+    pp.create_ext_grid(net, bus, vm_pu=1.05)
+    pp.create_load(net, bus, 20.0, 5.0)
+    pp.create_shunt(net, bus, q_mvar=-3.0, p_mw=0.5)
+    state = AcPowerFlow(normalise(net, "g"), "g").solve(np.array([20.0]), np.array([5.0]), 1.05)
+    pp.runpp(net, numba=False)
+    assert state.slack_p_mw == pytest.approx(net.res_ext_grid.p_mw[0], abs=1e-12)
+    assert state.slack_q_mvar == pytest.approx(net.res_ext_grid.q_mvar[0], abs=1e-12)

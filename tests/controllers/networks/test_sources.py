@@ -12,7 +12,7 @@ from support.paths import REFERENCE_CASES
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.net_record import NetRecord
-from stackelgrid.controllers.networks.sources import simbench_code
+from stackelgrid.controllers.networks.sources import pandapower_function, simbench_code
 from stackelgrid.controllers.networks.sources.cases import (
     is_file,
     load_case,
@@ -55,7 +55,7 @@ def text_of(**changes):
 def read_text(tmp_path, text):
     path = tmp_path / "tiny.m"
     path.write_text(text, encoding="utf-8")
-    return read_case(str(path), "mine", NetRecord())
+    return read_case(str(path), "mine").net
 
 
 def test_a_case_of_matpower_in_any_layout(tmp_path):
@@ -119,20 +119,20 @@ def test_a_file_that_opendss_does_not_read_is_refused(tmp_path):
     path = tmp_path / "wrong.dss"
     path.write_text("New Circuit.x\nNew Lyne.one bus1=a\n")
     with pytest.raises(NetworkError, match=r"wrong\.dss: OpenDSS") as caught:
-        read_case(str(path), "mine", NetRecord())
+        read_case(str(path), "mine")
     assert "\n" not in str(caught.value)
     with pytest.raises(NetworkError, match="does not exist"):
-        read_case(str(tmp_path / "none.dss"), "mine", NetRecord())
+        read_case(str(tmp_path / "none.dss"), "mine")
 
 
 def test_functions_of_pandapower_take_literals():
     case = "pandapower.networks:create_cigre_network_mv(with_der='pv_wind')"
-    net = read_case(case, "mine", NetRecord())
+    net = read_case(case, "mine").net
     assert nets_equal(net, pn.create_cigre_network_mv(with_der="pv_wind"))
     random.seed(5)
     before = random.getstate()
     case = "pandapower.networks:kb_extrem_vorstadtnetz_1"
-    first, second = (read_case(case, "mine", NetRecord()) for _ in range(2))
+    first, second = (pandapower_function.read_function(case, "mine", NetRecord()) for _ in range(2))
     assert nets_equal(first, second)
     assert random.getstate() == before
 
@@ -154,7 +154,7 @@ def test_functions_of_pandapower_take_literals():
 )
 def test_other_expressions_are_refused(text, message):
     with pytest.raises(NetworkError, match=message) as caught:
-        read_case(f"pandapower.networks:{text}", "mine", NetRecord())
+        read_case(f"pandapower.networks:{text}", "mine")
     assert "\n" not in str(caught.value)
 
 
@@ -168,25 +168,26 @@ def test_names_of_files_are_relative_to_the_scenario():
         assert not is_file(case)
         assert located(case, folder) == case
     with pytest.raises(NetworkError, match=r"case 'mine.xlsx' unknown; accepted: case30, "):
-        read_case("mine.xlsx", "mine", NetRecord())
+        read_case("mine.xlsx", "mine")
 
 
-def test_a_missing_package_is_named(monkeypatch):
+def test_a_missing_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "simbench", None)
     with pytest.raises(NetworkError, match="needs the package simbench; pip install 'simbench"):
-        read_case("simbench:1-LV-rural1--0-sw", "mine", NetRecord())
+        read_case("simbench:1-LV-rural1--0-sw", "mine")
     monkeypatch.setitem(__import__("sys").modules, "opendssdirect", None)
+    (tmp_path / "own.dss").touch()
     with pytest.raises(NetworkError, match=r"needs the package OpenDSSDirect.py; pip install"):
-        read_case(str(FILES / "feeder.dss"), "mine", NetRecord())
+        read_case(str(tmp_path / "own.dss"), "mine")
 
 
 @pytest.mark.slow
 def test_a_code_of_simbench_is_its_net(solve_ac):
     simbench = pytest.importorskip("simbench")
-    record = NetRecord()
-    net = read_case("simbench:1-LV-rural1--2-sw", "mine", record)
+    source = read_case("simbench:1-LV-rural1--2-sw", "mine")
+    net = source.net
     theirs = simbench.get_simbench_net("1-LV-rural1--2-sw")
-    assert len(net.profiles["load"]) == 35136
+    assert len(source.profiles["load"]) == 35136
     # tap 1 of 2.5 %, which the package's net has without the type of its changer
     theirs.trafo["tap_changer_type"] = "Ratio"
     pp.runpp(theirs, numba=False)
@@ -194,10 +195,10 @@ def test_a_code_of_simbench_is_its_net(solve_ac):
     solved = dict(zip(own.bus.index, solve_ac(own).vm_pu, strict=True))
     for bus, vm_pu in solved.items():
         assert vm_pu == pytest.approx(theirs.res_bus.vm_pu[bus], abs=1e-8)
-    assert "trafo 0: tap_changer_type is Ratio" in record.notices[0]
+    assert "trafo 0: tap_changer_type is Ratio" in source.notices[0]
     # storages charge and discharge up to their rating
     np.testing.assert_array_equal(net.storage.max_p_mw, net.storage.sn_mva)
     np.testing.assert_array_equal(net.storage.efficiency_charge, 0.95)
     with pytest.raises(NetworkError, match="no such code of SimBench; for example 1-LV-rural1--"):
-        read_case("simbench:1-LV-rural1--9-sw", "mine", NetRecord())
+        read_case("simbench:1-LV-rural1--9-sw", "mine")
     assert simbench_code.PREFIX == "simbench:"
