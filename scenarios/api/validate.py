@@ -12,6 +12,8 @@ from stackelgrid.scenarios.build.explanation import explanation
 from stackelgrid.scenarios.build.forecast_texts import forecast_lines
 from stackelgrid.scenarios.build.net_notices import net_lines
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
+from stackelgrid.scenarios.remote.externals import external_simulators
+from stackelgrid.scenarios.run.hosting import hosted
 
 if TYPE_CHECKING:
     from stackelgrid.scenarios.api.inputs import Source
@@ -31,11 +33,16 @@ def validate(
     seed: replaces the scenario's seed.
     explain: whether to list what was taken from each net, replaced, added, ignored and dropped.
 
+    Users' simulators are started and create their entities, unless one of them waits at an address.
     Raises a StackelgridError for a scenario that cannot be built.
     """
     check_source(scenario, set, seed)
     with TemporaryDirectory() as folder, placed(scenario, set, seed, Path(folder)) as loaded:
-        return (*_lines(build_scenario(loaded), explain), f"{loaded.source}: valid")
+        built = build_scenario(loaded)
+        if all(simulator.connect is None for simulator in loaded.scenario.simulators):
+            with external_simulators(loaded) as started:
+                hosted(built, started)
+        return (*_lines(built, explain), f"{loaded.source}: valid")
 
 
 def _lines(built: BuiltScenario, explain: bool) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -19,33 +20,36 @@ from stackelgrid.simulators.remote.supervision import Supervisor
 _MODULE = "stackelgrid.simulators.external.process"
 
 
-@contextmanager
-def external_simulators(loaded: LoadedScenario) -> Iterator[dict[str, Link]]:
-    """Start or connect the users' simulators and send `init`; yield their links by name.
+@dataclass(frozen=True)
+class StartedSimulators:
+    """Users' simulators to which `init` has been sent, by name, and their supervisor."""
 
-    They load while the run builds its world. All processes have ended after the block. Raises
-    ScenarioError for a simulator that cannot be started or reached, and RemoteError as soon as one
-    is lost, also between two requests.
+    links: Mapping[str, Link]
+    supervisor: Supervisor
+
+
+@contextmanager
+def external_simulators(loaded: LoadedScenario) -> Iterator[StartedSimulators]:
+    """Start or connect the users' simulators and send `init`; they load while the world is built.
+
+    All processes have ended after the block. Raises ScenarioError for a simulator that cannot be
+    started or reached, and, once they have a host, RemoteError as soon as one is lost, also between
+    two requests.
     """
-    sections = loaded.scenario.simulators
-    if not sections:
-        yield {}
-        return
     folder = loaded.folder.resolve()
     links: dict[str, Link] = {}
     with Supervisor() as supervisor:
         with _as_input():
-            for section in sections:
+            for section in loaded.scenario.simulators:
                 connection = _connection(section, folder, supervisor)
                 links[section.name] = Link.begun(
                     connection, section.parameters, section.start_deadline_s
                 )
-        supervisor.watch()
-        yield links
+        yield StartedSimulators(links, supervisor)
 
 
 def external_host(
-    links: Mapping[str, Link],
+    started: StartedSimulators,
     simulators: Sequence[UserSimulator],
     *,
     interval_s: int,
@@ -55,7 +59,7 @@ def external_host(
 ) -> ExternalHost:
     """Create and connect all entities; return the host that drives them.
 
-    links: of `external_simulators`.
+    started: of `external_simulators`.
     simulators: what they create, and how it is connected.
     interval_s, intervals: length of an interval in s, number of intervals of the run.
     horizon_steps: number of intervals of a plan.
@@ -65,11 +69,12 @@ def external_host(
     that is late.
     """
     host = ExternalHost(
-        links, simulators, interval_s=interval_s, intervals=intervals,
+        started.links, simulators, interval_s=interval_s, intervals=intervals,
         horizon_steps=horizon_steps, start=start,
     )  # fmt: skip
     with _as_input():
         host.started()
+    started.supervisor.watch()
     return host
 
 

@@ -102,8 +102,8 @@ def _run(
     with WholeTables(directory) as writer:
         tables = RunTables(writer, world.axis.index)
         try:
-            with external_simulators(resting) as links:
-                run_world(hosted(world, links), tables, timings, progress)
+            with external_simulators(resting) as users:
+                run_world(hosted(world, users), tables, timings, progress)
         except (StackelgridError, SimulationError) as error:
             reason = _reason(error)
     timings.world_s = time.perf_counter() - started - timings.build_s

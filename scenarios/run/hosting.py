@@ -1,18 +1,16 @@
 """Users' simulators of a built scenario."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from stackelgrid.scenarios.build.system import BuiltScenario
-from stackelgrid.scenarios.remote.externals import external_host
-from stackelgrid.simulators.external.running import Link
+from stackelgrid.scenarios.remote.externals import StartedSimulators, external_host
 
 
-def hosted(built: BuiltScenario, links: Mapping[str, Link]) -> BuiltScenario:
+def hosted(built: BuiltScenario, started: StartedSimulators) -> BuiltScenario:
     """Return a scenario whose users' simulators have created their entities.
 
     built: the scenario.
-    links: connections to its users' simulators.
+    started: its users' simulators.
 
     Raises ScenarioError for a simulator that does not fit the scenario, and RemoteError for one
     that is late.
@@ -21,7 +19,7 @@ def hosted(built: BuiltScenario, links: Mapping[str, Link]) -> BuiltScenario:
         return built
     time = built.scenario.time
     host = external_host(
-        links,
+        started,
         built.users,
         interval_s=60 * time.interval_min,
         intervals=time.intervals,

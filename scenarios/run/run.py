@@ -109,9 +109,9 @@ def run_in(
     # remote simulators build their grids while this process builds
     with (
         remote_simulators(loaded, loaded.resolved(), early) as remotes,
-        external_simulators(loaded) as links,
+        external_simulators(loaded) as users,
     ):
-        built = hosted(remotes.placed(build_scenario(loaded, building)), links)
+        built = hosted(remotes.placed(build_scenario(loaded, building)), users)
         with writing(out), claim:
             if state is None:
                 with beginning(out):

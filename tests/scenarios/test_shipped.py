@@ -1,4 +1,4 @@
-"""The shipped scenarios of the two papers: valid, and solved with proof."""
+"""Shipped scenarios: valid, and those of the two papers solved with proof."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,12 @@ COMMUNITIES = {"lv1": 7, "lv2": 7, "lv3": 3, "lv4": 3, "lv5": 3, "lv6": 2}
 
 
 @pytest.mark.parametrize(
-    ("name", "grids"), [("tso_dso", ["tn", *FEEDERS]), ("lv_mv", ["mv1", *COMMUNITIES])]
+    ("name", "grids"),
+    [
+        ("tso_dso", ["tn", *FEEDERS]),
+        ("lv_mv", ["mv1", *COMMUNITIES]),
+        ("households", ["street"]),
+    ],
 )
 def test_shipped_scenarios_validate(command, name, grids):
     outcome = command("validate", name)

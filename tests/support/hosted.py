@@ -5,7 +5,7 @@ from datetime import datetime
 
 from support.paths import SUPPORT
 
-from stackelgrid.scenarios.remote.externals import external_host
+from stackelgrid.scenarios.remote.externals import StartedSimulators, external_host
 from stackelgrid.scenarios.remote.starting import start_module
 from stackelgrid.simulators.external.running import Link
 from stackelgrid.simulators.external.wiring import EntityGroup, Reading, UserSimulator
@@ -40,8 +40,8 @@ def hosting(*simulators, intervals=4, deadline_s=5.0, folder=SUPPORT):
             links[name] = Link.begun(link, parameters, 30.0)
             described.append(UserSimulator(name, tuple(groups), deadline_s))
         host = external_host(
-            links, described, interval_s=900, intervals=intervals, horizon_steps=3,
-            start=datetime(2026, 6, 20, 12),
+            StartedSimulators(links, supervisor), described, interval_s=900, intervals=intervals,
+            horizon_steps=3, start=datetime(2026, 6, 20, 12),
         )  # fmt: skip
         yield Hosted(host, links)
 
