@@ -63,6 +63,19 @@ def test_trips_of_a_file_in_order_of_time(tmp_path, ending):
     assert second == Trip(at("2025-01-14T07:30"), at("2025-01-14T17:00"), 0.0075)
 
 
+@pytest.mark.parametrize(("column", "factor"), [("energy_wh", 1e3), ("energy_MWh", 1e-3)])
+def test_energies_of_trips_in_other_units(tmp_path, column, factor):
+    path = write(tmp_path)
+    frame = pd.read_csv(path).rename(columns={"energy_kwh": column})
+    frame.assign(**{column: frame[column] * factor}).to_csv(path, sep=";", decimal=",", index=False)
+    found = read(path)
+    assert found["bob"][0].energy_mwh == pytest.approx(0.02)
+    assert found["ann"][1].energy_mwh == pytest.approx(0.0075)
+    frame.assign(energy_kwh=1.0).to_csv(path, index=False)
+    with pytest.raises(ProfileError, match=f"has the columns {column} and energy_kwh; one of"):
+        read(path)
+
+
 def test_times_of_parquet_with_and_without_a_zone(tmp_path):
     texts = [read(write(tmp_path))]
     for zone in (None, BERLIN, "UTC"):
@@ -169,7 +182,7 @@ def test_what_is_refused_of_a_file(tmp_path, name, ending):
     assert "\n" not in text
 
 
-@pytest.mark.parametrize("wrong", ["energy_mwh", "energy_wh", "energy", "kwh"])
+@pytest.mark.parametrize("wrong", ["energy_mw", "energy_j", "energy", "kwh"])
 def test_energies_in_another_unit_are_refused_with_the_accepted_column(tmp_path, wrong):
     path = tmp_path / "trips.csv"
     pd.DataFrame(GOOD).rename(columns={"energy_kwh": wrong}).to_csv(path, index=False)
