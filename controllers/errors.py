@@ -3,8 +3,10 @@
 from stackelgrid.profiles.errors import StackelgridError
 
 __all__ = [
+    "ImportReferenceError",
     "ModelError",
     "NetworkError",
+    "ObjectiveTermError",
     "PowerFlowError",
     "SchemeError",
     "SolverError",
@@ -29,6 +31,14 @@ class PowerFlowError(StackelgridError):
 
 class ModelError(StackelgridError):
     """Raised when an optimisation model cannot be compiled; the message names the component."""
+
+
+class ImportReferenceError(StackelgridError):
+    """Raised when `package.module:name` of a user cannot be imported."""
+
+
+class ObjectiveTermError(StackelgridError):
+    """Raised when a user's term of an objective is not usable; names grid and function."""
 
 
 class SolverError(StackelgridError):

@@ -6,6 +6,7 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
+from stackelgrid.controllers.models.objective_term import ObjectiveTerm
 from stackelgrid.controllers.networks.boundary import BoundaryKind
 from stackelgrid.controllers.networks.meshed import MeshedNetwork
 from stackelgrid.controllers.networks.radial import RadialNetwork
@@ -61,13 +62,14 @@ class Feeder:
 
 @dataclass(frozen=True)
 class Transmission:
-    """A meshed grid with generators."""
+    """A meshed grid with generators; `objective` is a user's term of its operator."""
 
     name: str
     net: pandapowerNet
     network: MeshedNetwork
     devices: Devices
     forecast: ForecastSource
+    objective: ObjectiveTerm | None = None
 
 
 @dataclass(frozen=True)

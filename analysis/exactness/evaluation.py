@@ -118,11 +118,14 @@ class Evaluator:
         """Build the agent of the feeder, without trade and grids below."""
         if self._kept is None or self._structure != point.structure:
             feeder = _with_ceiling(self.study.feeder, self.study.ceiling_pu)
+            term = feeder.options.objective  # all points are at the start of the scenario
             feeder = replace(
                 feeder,
                 devices=feeder.devices.scaled(point.scale),
                 boundary=replace(feeder.boundary, multiplicity=1),
-                options=replace(feeder.options, tariff=True, trade=None),
+                options=replace(
+                    feeder.options, tariff=True, trade=None, objective=term and term.at(0)
+                ),
                 forecast=PointForecasts(self.study, self.points),
                 three_phase_view=False,
             )

@@ -15,8 +15,9 @@ from stackelgrid.controllers.models.mv_dispatch import (
     mv_dispatch_data,
     mv_dispatch_model,
 )
+from stackelgrid.controllers.models.objective_term import compile_with_term
 from stackelgrid.controllers.schedule import BoundaryProfile, Measurement, Plan, Schedule
-from stackelgrid.controllers.solvers import ClarabelSolver, Solution, compile_model
+from stackelgrid.controllers.solvers import ClarabelSolver, Solution
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, parameter_vector
 from stackelgrid.controllers.solvers.convex_maximum import Exclusive
 from stackelgrid.controllers.system import Feeder
@@ -45,7 +46,10 @@ class MvOperator(UpstreamAgent):
         model = mv_dispatch_model(
             network, devices, horizon.dt_h, feeder.options.curtailment_eur_per_mwh
         )
-        compiled = compile_model(model, mv_dispatch_data(model))
+        compiled = compile_with_term(
+            model, mv_dispatch_data(model), feeder.options.objective, "follower", network,
+            devices, horizon.dt_h,
+        )  # fmt: skip
         compiled = compiled.with_rare(("v",), ("line_limit",))
         super().__init__(feeder, horizon, lower_buses, compiled, solver)
         # devices without a place in this dispatch: their operator decides them in the stage after
@@ -89,6 +93,7 @@ class MvOperator(UpstreamAgent):
             "import_price": bought,
             "export_price": np.minimum(forecast.export_eur_per_mwh, bought - PRICE_SPREAD),
         }
+        values_by_name |= self.term_values(interval, measured)
         return parameter_vector(self.compiled.parameters, values_by_name)
 
     def check_mixtures(
@@ -130,7 +135,7 @@ class MvOperator(UpstreamAgent):
         measured: Measurement | None = None,
     ) -> Plan:
         """Units, PV and import over the horizon, and prices (buses of the net, steps)."""
-        base, steps, report = self._base, self.horizon.length, self.report(solution)
+        base, steps, report = self._base, self.horizon.length, self.report(solution, p)
         devices = self.grid.devices
         states = devices.within(devices.initial if measured is None else measured.devices)
         if report.fallback:

@@ -12,13 +12,14 @@ from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.fallback import shifted
 from stackelgrid.controllers.followers.upstream import UpstreamAgent
 from stackelgrid.controllers.models.dc_opf import dc_opf_data, dc_opf_model, nodal_prices
+from stackelgrid.controllers.models.objective_term import compile_with_term
 from stackelgrid.controllers.schedule import (
     BoundaryProfile,
     Measurement,
     Plan,
     Schedule,
 )
-from stackelgrid.controllers.solvers import ClarabelSolver, Solution, compile_model
+from stackelgrid.controllers.solvers import ClarabelSolver, Solution
 from stackelgrid.controllers.solvers.conic import ConicProgram, ConicSolver, parameter_vector
 from stackelgrid.controllers.system import Transmission
 from stackelgrid.profiles.arrays import Floats
@@ -50,9 +51,11 @@ class TsoAgent(UpstreamAgent):
         if ramp_mw_per_h is not None and unit_p_before_mw is None:
             raise SolverError(f"grid {grid.name}: ramps need the output before the first decision")
         model = dc_opf_model(network, grid.devices.units, horizon.dt_h, ramp_mw_per_h)
-        super().__init__(
-            grid, horizon, lower_buses, compile_model(model, dc_opf_data(model)), solver
-        )
+        compiled = compile_with_term(
+            model, dc_opf_data(model), grid.objective, "follower", network, grid.devices,
+            horizon.dt_h,
+        )  # fmt: skip
+        super().__init__(grid, horizon, lower_buses, compiled, solver)
         self._certifier = TransmissionCertifier(grid.net, network, grid.devices, grid.name)
         self.certificate_s = 0.0
         self._before_mw = unit_p_before_mw
@@ -66,6 +69,7 @@ class TsoAgent(UpstreamAgent):
     ) -> Floats:
         """Own loads of the forecast; a DC model takes no measurement."""
         values = {"load_p": self.own_load(interval)[0] / self._base}
+        values |= self.term_values(interval, measured)
         if "unit_p_before" in self.compiled.parameters:
             values["unit_p_before"] = self._output_before(interval) / self._base
         return parameter_vector(self.compiled.parameters, values)
@@ -78,7 +82,7 @@ class TsoAgent(UpstreamAgent):
         measured: Measurement | None = None,
     ) -> Plan:
         """Units and nodal prices over the horizon."""
-        base, steps, report = self._base, self.horizon.length, self.report(solution)
+        base, steps, report = self._base, self.horizon.length, self.report(solution, p)
         if report.fallback:
             load = base * p[self.compiled.parameters["load_p"]].reshape(-1, steps)
             unit_p, price = self._held(interval, load), self.held_prices(interval)

@@ -11,6 +11,7 @@ from stackelgrid.controllers.certification.mixtures import MixtureVerdict
 from stackelgrid.controllers.errors import SolverError
 from stackelgrid.controllers.fallback import shifted
 from stackelgrid.controllers.models.conflicts import RowWords, conflict_words
+from stackelgrid.controllers.models.objective_term import ObjectiveTerm, term_eur
 from stackelgrid.controllers.schedule import (
     BoundaryProfile,
     Measurement,
@@ -80,14 +81,31 @@ class UpstreamAgent(Carrying, ABC):
         np.add.at(q, self._load_at, forecast.load_q_mvar.T)
         return p, q
 
+    @property
+    def term(self) -> ObjectiveTerm | None:
+        """The user's term of the objective."""
+        grid = self.grid
+        return grid.objective if isinstance(grid, Transmission) else grid.options.objective
+
+    def term_values(self, interval: int, measured: Measurement | None) -> dict[str, Floats]:
+        """Values of the parameters of the user's term."""
+        if self.term is None:
+            return {}
+        forecast = self.grid.forecast.at(interval)
+        known = self.term.values(interval, self.horizon, forecast, measured)
+        return {name: v for name, v in known.items() if name in self.compiled.parameters}
+
     def power(self, solution: Solution, component: str) -> Floats:
         """A component of a solution (elements, steps) in MW or MVAr."""
         values = solution.x[self.compiled.columns[component]]
         return self._base * values.reshape(-1, self.horizon.length)
 
-    def report(self, solution: Solution) -> SolveReport:
-        """Report of a solve; it names a fallback where there is no solution."""
-        return solve_report(self._solver.name, solution)
+    def report(self, solution: Solution, p: Floats) -> SolveReport:
+        """Report of a solve at parameters p; it names a fallback where there is no solution."""
+        report = solve_report(self._solver.name, solution)
+        if solution.status != "optimal":
+            return report
+        return replace(report, objective_term_eur=term_eur(self.compiled, solution.x, p))
 
     @abstractmethod
     def parameters(

@@ -24,6 +24,7 @@ from stackelgrid.controllers.leaders.feeder_schedule import (
     reduced_flows,
 )
 from stackelgrid.controllers.models.active_network import ActiveNetworkLibrary
+from stackelgrid.controllers.models.objective_term import term_eur
 from stackelgrid.controllers.models.p2p import prosumers_of
 from stackelgrid.controllers.networks.reduction import FlowState, reduce_network
 from stackelgrid.controllers.schedule import (
@@ -94,11 +95,15 @@ class FeederAgent:
         known = self.model(variant).parameters
         return {name: value for name, value in instance.values.items() if name in known}
 
+    def _vector(self, instance: "FeederInstance", variant: Variant) -> Floats:
+        parameters = self.model(variant).parameters
+        return parameter_vector(parameters, self.parameters(instance, variant))
+
     def own_cost(self, instance: "FeederInstance", x: Floats, variant: Variant) -> float:
         """Cost in EUR of one copy without the payment at the boundary."""
         compiled = self.model(variant)
-        p = parameter_vector(compiled.parameters, self.parameters(instance, variant))
-        cost = compiled.program.objective(x, compiled.program.data(p))
+        data = compiled.program.data(self._vector(instance, variant))
+        cost = compiled.program.objective(x, data)
         if not variant.tariff:
             return cost
         bought, sold = (x[compiled.columns[name]] for name in ("bought", "sold"))
@@ -146,6 +151,9 @@ class FeederAgent:
         values = model_data(
             self.feeder, self.prosumers, self.horizon, forecast, states, (load_p, load_q), head
         ) | boundary_data(self.feeder, forecast, measured)
+        term = self.feeder.options.objective
+        if term is not None:
+            values |= term.values(interval, self.horizon, forecast, measured)
         return FeederInstance(interval, measured, values, forecast, load_p, load_q, states, head)
 
     def plan(
@@ -172,7 +180,15 @@ class FeederAgent:
                     across_price,
                 )
                 schedule = replace(schedule, trade=trade)
-        return self.certified(instance, schedule, point.report)
+        report = replace(point.report, objective_term_eur=self.term_eur(instance, point))
+        return self.certified(instance, schedule, report)
+
+    def term_eur(self, instance: "FeederInstance", point: FeederPoint) -> float:
+        """User's term of the objective at a point in EUR, one copy; NaN without term or point."""
+        if point.x is None:
+            return float("nan")
+        p = self._vector(instance, point.variant)
+        return term_eur(self.model(point.variant), point.x, p)
 
     def schedule(self, instance: FeederInstance, point: FeederPoint) -> Schedule:
         """Schedule of a point of this feeder's model, without contracts."""

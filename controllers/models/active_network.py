@@ -24,9 +24,10 @@ from stackelgrid.controllers.models.distflow import (
     add_injections,
     add_power_balance,
 )
+from stackelgrid.controllers.models.objective_term import ObjectiveTerm, compile_with_term
 from stackelgrid.controllers.models.p2p import Prosumers, TradeOptions, add_trade, trade_cost
 from stackelgrid.controllers.networks.radial import RadialNetwork
-from stackelgrid.controllers.solvers import CompiledModel, compile_model
+from stackelgrid.controllers.solvers import CompiledModel
 from stackelgrid.profiles.arrays import Floats, Ints
 
 TerminalRule = Literal["initial", "value"]
@@ -37,7 +38,7 @@ class ActiveNetworkOptions:
     """Prices that are constants of the model, EUR/MWh, and the rule for the last energy.
 
     `capacity_eur_per_mw` is paid for the highest import of a run, `emission_eur_per_t` for the
-    emissions of imported energy.
+    emissions of imported energy. `objective` is a user's term.
 
     Without `tariff` the exchange at the boundary has no cost in the model: the caller adds its
     price (a nodal price, or no price where costs are minimised together).
@@ -51,6 +52,7 @@ class ActiveNetworkOptions:
     trade: TradeOptions | None = None
     capacity_eur_per_mw: float = 0.0
     emission_eur_per_t: float = 0.0
+    objective: ObjectiveTerm | None = None
 
 
 def active_network_model(
@@ -170,7 +172,10 @@ class ActiveNetworkLibrary:
         if key not in self.models:
             with PauseGC():  # a model consists of many objects that refer to each other
                 m = active_network_model(network, devices, load_bus, prosumers, dt_h, options)
-                compiled = compile_model(m, active_network_data(m), data_coefficients=True)
+                compiled = compile_with_term(
+                    m, active_network_data(m), options.objective, "leader", network, devices,
+                    dt_h, data_coefficients=True,
+                )  # fmt: skip
             chained = [name for member in devices for name in member.chained]
             compiled = compiled.with_steps(chained, len(dt_h))
             self.models[key] = compiled.with_rare(bounds=("current2", "v"))

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from stackelgrid.controllers.decision import SchemeDecision
 from stackelgrid.controllers.errors import SchemeError
 from stackelgrid.controllers.followers.upstream import UpstreamAgent
@@ -36,8 +38,12 @@ class FeasibilityOnly:
             return found
         p = stage.follower.with_exchange(parameters, stage.exchange(found.points))
         least, most = stage.follower.solve(p), stage.follower.largest_cost(p)
+        largest = most.value
         messages: tuple[str, ...] = ()
-        if most.status != "optimal":
+        if np.isinf(most.bound):  # a variable of the user's term that has no upper limit
+            largest = float("nan")
+            messages = (f"largest cost of {stage.follower.grid_name}: has no limit",)
+        elif most.status != "optimal":
             messages = (
                 f"largest cost of {stage.follower.grid_name}: between {most.value:.2f} and "
                 f"{most.bound:.2f} EUR ({most.status})",
@@ -45,7 +51,7 @@ class FeasibilityOnly:
         return replace(
             found,
             follower_x=_netted(stage.follower, found.follower_x),
-            follower_range_eur=(least.objective, most.value),
+            follower_range_eur=(least.objective, largest),
             messages=messages,
         )
 

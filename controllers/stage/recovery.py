@@ -192,12 +192,17 @@ class _Leader:
             self.best = candidate
 
     def cost(self, candidate: Candidate) -> float:
-        """Cost of a plan over the horizon in EUR, one copy; nodal payments at the tariff."""
+        """Cost of a plan over the horizon in EUR, one copy; nodal payments at the tariff.
+
+        Without the user's term, which a held schedule cannot have.
+        """
         agent, instance = self.agent, self.first.instance
         x, variant = candidate.point.x, candidate.point.variant
         if x is None:
             return agent.held_cost(instance, candidate.plan.schedule)
-        return agent.own_cost(instance, x, variant) + agent.tariff_payment(instance, x, variant)
+        term = np.nan_to_num(agent.term_eur(instance, candidate.point))
+        own = agent.own_cost(instance, x, variant) - float(term)
+        return own + agent.tariff_payment(instance, x, variant)
 
     def apply_directly(self) -> None:
         """Give up planning: reduce feed-in or consumption of the best or the last good plan."""

@@ -1,9 +1,6 @@
 """Build the simulated grids and fleets, and the controller's system, from a scenario."""
 
-import importlib
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,8 +8,16 @@ import numpy as np
 
 from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.devices.devices import Devices, read_devices
-from stackelgrid.controllers.errors import NetworkError, SchemeError, SolverError
+from stackelgrid.controllers.errors import (
+    ImportReferenceError,
+    NetworkError,
+    ObjectiveTermError,
+    SchemeError,
+    SolverError,
+)
+from stackelgrid.controllers.imports import imported
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
+from stackelgrid.controllers.models.objective_term import ObjectiveTerm
 from stackelgrid.controllers.models.p2p import TradeOptions
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.networks.naming import named
@@ -80,7 +85,7 @@ def build_scenario(
     """
     try:
         return _build(loaded, building)
-    except (ScenarioError, ProfileError, NetworkError) as error:
+    except (ScenarioError, ProfileError, NetworkError, ObjectiveTermError) as error:
         raise type(error)(f"{loaded.source}: {error}") from error
 
 
@@ -94,7 +99,12 @@ def _build(loaded: LoadedScenario, building: Callable[[str], None]) -> BuiltScen
     check_built_sizes(scenario, horizon.length, horizon.intervals_covered, grids, devices)
     building("profiles and forecasts")
     world = build_world(scenario, axis, horizon, grids, devices, loaded.folder)
-    system = _system(scenario, horizon, grids, devices, world)
+    terms = {
+        section.name: ObjectiveTerm(section.name, section.objective, loaded.folder.resolve(), axis)
+        for section in scenario.grids
+        if section.objective is not None
+    }
+    system = _system(scenario, horizon, grids, devices, world, terms)
     return BuiltScenario(
         scenario=scenario,
         axis=axis,
@@ -149,6 +159,7 @@ def _system(
     grids: dict[str, BuiltGrid],
     devices: dict[str, Devices],
     world: World,
+    terms: Mapping[str, ObjectiveTerm],
 ) -> System:
     costs = scenario.costs
     options = ActiveNetworkOptions(
@@ -164,7 +175,9 @@ def _system(
         forecast = world.forecasts[name]
         if section.level == "transmission":
             network = meshed_network(grid.net, name)
-            transmission = Transmission(name, grid.net, network, devices[name], forecast)
+            transmission = Transmission(
+                name, grid.net, network, devices[name], forecast, terms.get(name)
+            )
             continue
         boundary = Boundary(
             kind=section.boundary.kind,
@@ -187,6 +200,7 @@ def _system(
                     trade=_trade(section),
                     capacity_eur_per_mw=section.capacity_eur_per_mw,
                     emission_eur_per_t=section.emission_eur_per_t,
+                    objective=terms.get(name),
                 ),
                 forecast=forecast,
                 load_peak_mw=world.load_peak_mw[name],
@@ -263,27 +277,15 @@ def build_controller(
             "'package.module:Class'"
         )
     try:
-        with _importable(folder):
-            module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ScenarioError(f"controller: {module_name!r} cannot be imported ({error})") from error
-    kind = getattr(module, class_name, None)
-    if kind is None or not callable(getattr(kind, "decide", None)):
+        kind = imported(name, folder)
+    except ImportReferenceError as error:
+        raise ScenarioError(f"controller: {error}") from error
+    if not callable(getattr(kind, "decide", None)):
         raise ScenarioError(
             f"controller: {module_name!r} has no class {class_name!r} with a method decide"
         )
     controller: Controller = kind(system, settings)
     return controller
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Make modules in the folder of the scenario file importable; installed ones come first."""
-    sys.path.append(str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
 
 
 def fleet_of(grid: BuiltGrid, devices: Devices, series: GridSeries) -> Fleet:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from stackelgrid.analysis.results.errors import ResultsError
-from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.errors import NetworkError, ObjectiveTermError
 from stackelgrid.profiles.errors import ProfileError, StackelgridError
 from stackelgrid.scenarios.cli.computing import compare, ensemble, exactness, run
 from stackelgrid.scenarios.cli.options import ScenarioArgument, SetOption
@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Rolling-horizon transmission-distribution co-simulation.",
 )
-BAD_INPUT = (ScenarioError, ProfileError, NetworkError, ResultsError)
+BAD_INPUT = (ScenarioError, ProfileError, NetworkError, ObjectiveTermError, ResultsError)
 
 
 def _version(wanted: bool) -> None:

@@ -11,6 +11,7 @@ from stackelgrid.controllers.devices.loads import LoadsSection
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.controllers.networks.sources.parts import PART, Level
 from stackelgrid.profiles.section import (
+    FunctionName,
     Index,
     Name,
     Named,
@@ -122,6 +123,8 @@ class _GridSection(Section):
     """Price of the highest import of the run, part of the grid's objective."""
     emission_eur_per_t: NonNegative = 0.0
     """Price of the emissions of imported energy, part of the grid's objective."""
+    objective: FunctionName | None = None
+    """Term of your own in the objective of the grid's operator, `package.module:function`."""
     tariff: str | None = None
     """Name of a tariff; required for mv and lv."""
     loads: LoadsSection

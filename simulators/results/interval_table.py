@@ -164,6 +164,9 @@ INTERVAL: Table[GridInterval] = table(
                "relative to its terms, checked independently", lambda s: s.report.violation),
         number("objective_eur", "EUR", "cost of the plan over the whole horizon",
                lambda s: s.report.objective_eur),
+        number("objective_term_eur", "EUR", "part of objective_eur by the grid's `objective`, a "
+               "user's term; empty without one", lambda s: s.report.objective_term_eur,
+               missing=NAN),
         number("gap_eur", "EUR", "the gap in EUR", lambda s: s.report.gap_eur),
         number("flexible_gap", "1", "the gap relative to the cost without the uncontrolled load",
                lambda s: s.report.flexible_gap),

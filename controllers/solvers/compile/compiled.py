@@ -1,7 +1,7 @@
 """A compiled model: its program and the places of its components."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,7 +17,8 @@ class CompiledModel:
     `columns[name]` are the columns of a variable component in the order of its index set,
     `parameters[name]` likewise positions in p, `rows[name]` the row of each linear constraint
     of a component (a range constraint's upper side; -1 for cones). `maximise` states that the
-    program minimises the negated objective.
+    program minimises the negated objective. `expressions` hold named expressions of the model as
+    programs without rows, whose objective is the expression.
     """
 
     program: ConicProgram
@@ -26,6 +27,7 @@ class CompiledModel:
     rows: Mapping[str, Ints]
     row_names: Sequence[str]
     maximise: bool
+    expressions: Mapping[str, ConicProgram] = field(default_factory=dict)
 
     def with_steps(self, names: Sequence[str], steps: int) -> "CompiledModel":
         """The same model with the columns by which a step depends on the one before.

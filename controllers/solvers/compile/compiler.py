@@ -14,12 +14,13 @@ import pyomo.environ as pyo
 from pyomo.common.gc_manager import PauseGC
 from pyomo.repn.quadratic import QuadraticRepnVisitor
 from pyomo.repn.util import OrderedVarRecorder
-from scipy.sparse import coo_array, csc_array, csr_array, triu
+from scipy.sparse import csc_array, csr_array
 
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.solvers.checks import check_finite
 from stackelgrid.controllers.solvers.compile.compiled import CompiledModel
 from stackelgrid.controllers.solvers.compile.cones import ConeRow, second_order_cone
+from stackelgrid.controllers.solvers.compile.cost import cost_form
 from stackelgrid.controllers.solvers.compile.rows import (
     ComponentNames,
     Entries,
@@ -45,6 +46,7 @@ def compile_model(
     *,
     check_convex: bool = True,
     data_coefficients: bool = False,
+    expressions: Sequence[str] = (),
 ) -> CompiledModel:
     """Compile a Pyomo ConcreteModel.
 
@@ -53,6 +55,7 @@ def compile_model(
     check_convex: whether a quadratic objective must be convex.
     data_coefficients: whether data may be coefficients of continuous variables in linear
         constraints; the reductions of a program count on the values at hand only for scaling.
+    expressions: named expressions of the model, linear or quadratic, that are compiled, too.
 
     Accepts a linear or convex quadratic objective and linear, second-order-cone or convex
     quadratic constraints with constant coefficients. Raises ModelError, naming the component, for
@@ -60,7 +63,7 @@ def compile_model(
     variables in constraints, non-finite data).
     """
     with PauseGC():
-        return _Compiler(model, parameters, check_convex, data_coefficients).compile()
+        return _Compiler(model, parameters, check_convex, data_coefficients).compile(expressions)
 
 
 class _Compiler:
@@ -99,7 +102,7 @@ class _Compiler:
             self.vars.append(variable)
         return np.arange(first, len(self.vars), dtype=np.int64)
 
-    def compile(self) -> CompiledModel:
+    def compile(self, expressions: Sequence[str]) -> CompiledModel:
         placed: dict[str, list[tuple[str, Ints]]] = {}
         for component in self.model.component_objects(
             pyo.Constraint, active=True, descend_into=True
@@ -145,6 +148,22 @@ class _Compiler:
             },
             row_names=row_names,
             maximise=maximise,
+            expressions={name: self._expression(name) for name in expressions},
+        )
+
+    def _expression(self, name: str) -> ConicProgram:
+        """Return a program without rows whose objective is a named expression."""
+        component = self.model.component(name)
+        form, count = self._form(component.expr, lambda: name, 1.0), len(self.vars) - self.n
+        return ConicProgram(
+            matrix=csc_array((0, self.n)),
+            b_parameters=csr_array((0, count)),
+            b0=np.zeros(0),
+            zero=0,
+            nonneg=0,
+            cones=(),
+            integer=np.zeros(0, dtype=np.int64),
+            **form,
         )
 
     def _walk(self, expression: Any, label: Label) -> Any:
@@ -305,42 +324,20 @@ class _Compiler:
             )
         objective = found[0]
         maximise = objective.sense == pyo.maximize
-        sign = -1.0 if maximise else 1.0
 
         def label() -> str:
             return str(objective.name)
 
-        repn = self._walk(objective.expr, label)
-        n, count = self.n, len(self.vars) - self.n
-        q0, offset_linear = np.zeros(n), np.zeros(count)
-        for variable, c in repn.linear.items():
-            column = self._column(variable, label)
-            target, at = (q0, column) if column < n else (offset_linear, column - n)
-            target[at] += sign * c
-        hessian: list[tuple[int, int, float]] = []
-        prices: list[tuple[int, int, float]] = []
-        offsets: list[tuple[int, int, float]] = []
-        for (a, b), c in (repn.quadratic or {}).items():
-            i, j = sorted((self._column(a, label), self._column(b, label)))
-            if j < n:
-                hessian.append((i, j, sign * c * (2.0 if i == j else 1.0)))
-            elif i < n:
-                prices.append((i, j - n, sign * c))
-            else:
-                offsets.append((i - n, j - n, sign * c))
-        quadratic = csc_array(_coo(hessian, (n, n)))
-        if self.check_convex and not convex(quadratic):
+        form = self._form(objective.expr, label, -1.0 if maximise else 1.0)
+        if self.check_convex and not convex(form["quadratic"]):
             raise ModelError(f"{label()}: the quadratic objective is not convex")
-        return {
-            "quadratic": csc_array(triu(quadratic)),
-            "q0": q0,
-            "q_parameters": csr_array(_coo(prices, (n, count))),
-            "offset0": float(sign * repn.constant),
-            "offset_linear": offset_linear,
-            "offset_quadratic": csr_array(_coo(offsets, (count, count))),
-        }, maximise
+        return form, maximise
 
+    def _form(self, expression: Any, label: Label, sign: float) -> dict[str, Any]:
+        """Return a linear or quadratic expression times a sign, as part of a program."""
+        repn = self._walk(expression, label)
 
-def _coo(entries: list[tuple[int, int, float]], shape: tuple[int, int]) -> coo_array:
-    data = np.array(entries, dtype=float).reshape(len(entries), 3).T
-    return coo_array((data[2], (data[0].astype(int), data[1].astype(int))), shape=shape)
+        def column(variable: int) -> int:
+            return self._column(variable, label)
+
+        return cost_form(repn, column, self.n, len(self.vars) - self.n, sign)
