@@ -231,15 +231,19 @@ def _text(key: tuple[str, ...]) -> str:
 
 
 # objects in words
-_WORDS = {"net": "a pandapower net", "table": "a DataFrame", "class": "a class"}
+_WORDS = {
+    "net": "a pandapower net",
+    "table": "a DataFrame",
+    "class": "a class",
+    "function": "a function",
+}
 
 
 def _check(place: Place, what: str, key: tuple[str, ...], found: str) -> None:
     """Refuse an object where the schema does not accept it."""
     if not place.accepts(what):
         keys = " or ".join(keys_that_accept(what))
-        name = _WORDS.get(what, f"a {what}")
-        accepted = f"{name} is accepted as {keys}" if keys else "a value is accepted"
+        accepted = f"{_WORDS[what]} is accepted as {keys}"
         raise ScenarioError(f"scenario: {_text(key)}: {found}; {accepted}")
 
 

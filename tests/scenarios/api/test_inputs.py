@@ -105,12 +105,12 @@ def test_keys_that_accept_objects():
         ),
         (
             {"grids.lv1.case": pn.case9},
-            "scenario: grids.lv1.case: is a function; a value is accepted",
+            "scenario: grids.lv1.case: is a function; a function is accepted as objective",
         ),
         ({"seed": FRAME}, "scenario: seed: is a DataFrame; a DataFrame is accepted as file or "),
         (
             {"controller": pn.case9},
-            "scenario: controller: is a function; a value is accepted",
+            "scenario: controller: is a function; a function is accepted as objective",
         ),
         (
             {"name": sg.Scenario},

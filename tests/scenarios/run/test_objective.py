@@ -93,6 +93,27 @@ def test_an_own_price_of_the_exchange_is_a_dearer_tariff(texts, run):
     assert (share < 21.5 / 96.5).all()
 
 
+def test_a_run_stopped_with_a_term_goes_on_to_the_same_bits(texts, run, tmp_path, monkeypatch):
+    content = tomllib.loads(texts["feeder"])
+    term = {"grids.mv1.objective": objectives.dearer_import}
+    whole = run(content, **term)
+
+    def stop(self, progress):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("stackelgrid.scenarios.api.run_panel.Listener.interval_ended", stop)
+        with pytest.raises(KeyboardInterrupt):
+            sg.run(content, set=term, out=tmp_path / "cut", quiet=True, report=False)
+    assert sg.Run(tmp_path / "cut").summary["status"] == "interrupted"
+    again = sg.run(resume=tmp_path / "cut", quiet=True, report=False)
+    for table in ("interval", "bus", "device"):
+        one, other = getattr(whole, table), getattr(again, table)
+        same = [c for c in one.columns if not c.endswith("_s")]
+        pd.testing.assert_frame_equal(one[same], other[same], check_exact=True)
+    assert len(again.interval) == 2
+
+
 @pytest.fixture
 def below_transmission(texts):
     """A feeder with PV and a battery below case30, nodal prices, one interval."""
