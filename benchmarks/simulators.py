@@ -6,7 +6,7 @@ The street of `quick` has 100 households besides its other customers: entities o
 simulator household.py in a process of its own, or loads whose profile has the same powers. The
 forecasts are the same, too, so the decisions and the powers in the tables agree. Both worlds run in
 turns, after one run that loads the libraries. The table has the wall time of the whole run, of its
-start, and of its intervals.
+start, and of its intervals, and the processor time of all processes.
 """
 
 import argparse
@@ -43,12 +43,14 @@ def main() -> None:
         rows += compared(step_s, arguments)
     table = pd.DataFrame(rows)
     table.to_csv(arguments.out / "simulators.csv", index=False)
-    means = table.groupby(["step_s", "world"])[["wall_s", "start_s", "intervals_s"]].mean()
+    means = table.groupby(["step_s", "world"])[["wall_s", "start_s", "intervals_s", "cpu_s"]].mean()
     print(means.round(2).to_string())
     for step_s in arguments.step_s:
         ratio = means.loc[(step_s, "entities")] / means.loc[(step_s, "profiles")]
-        print(f"steps of {step_s} s: {ratio.wall_s:.3f} of the wall time, {ratio.intervals_s:.3f} "
-              f"in the intervals; load {os.getloadavg()[0]:.1f}")  # fmt: skip
+        print(
+            f"steps of {step_s} s: {ratio.wall_s:.3f} of the wall time, {ratio.intervals_s:.3f} in "
+            f"the intervals, {ratio.cpu_s:.3f} of the processor time; load {os.getloadavg()[0]:.1f}"
+        )
 
 
 def compared(step_s: int, arguments: argparse.Namespace) -> list[dict[str, object]]:
@@ -62,15 +64,15 @@ def compared(step_s: int, arguments: argparse.Namespace) -> list[dict[str, objec
         imports = []
         for world, path in paths.items():
             out = folder / f"{world}-{number}-{time.time_ns()}"
-            began = time.perf_counter()
+            began, used = time.perf_counter(), sum(os.times()[:4])
             run = sg.run(path, out=out, report=False)
-            wall_s = time.perf_counter() - began
+            wall_s, cpu_s = time.perf_counter() - began, sum(os.times()[:4]) - used
             build_s = run.summary["timings"]["build_s"]
             intervals_s = run.summary["wall_s"] - build_s
             imports.append(run.interval["p_import_mw"].to_numpy())
             rows.append({
                 "step_s": step_s, "world": world, "round": number, "wall_s": wall_s,
-                "start_s": wall_s - intervals_s, "intervals_s": intervals_s,
+                "start_s": wall_s - intervals_s, "intervals_s": intervals_s, "cpu_s": cpu_s,
             })  # fmt: skip
         np.testing.assert_allclose(imports[0], imports[1], atol=1e-5)
     return rows

@@ -51,7 +51,9 @@ class FeederCertifier:
         else:
             gap = np.full((network.branches, p.shape[1]), np.nan)
             fictitious, planned = gap, np.full(p.shape, np.nan)
-        share = _share(fictitious, np.abs(at.bus_p_mw).sum(axis=0))
+        load = self._load_mw(schedule, at)
+        # without any load relative to what the devices exchange
+        share = _share(fictitious, np.where(load > 0.0, load, np.abs(p).sum(axis=0)))
         ac = self._power_flows(p, q, at)
         error = np.max(np.abs(planned - ac.vm_pu)[1:], axis=0, initial=0.0)
         verdict, violation, worst = [], np.empty(len(share)), []
@@ -103,6 +105,14 @@ class FeederCertifier:
                 np.add.at(q, at_bus, own_q)
         return p, q
 
+    def _load_mw(self, schedule: Schedule, at: Conditions) -> Floats:
+        """Load (steps,); a grid below that exports counts as well."""
+        load = np.abs(at.bus_p_mw).sum(axis=0)
+        for member in self.feeder.devices:
+            if member.is_load and len(member.index):
+                load = load + np.abs(member.consumption(schedule.devices)[0]).sum(axis=0)
+        return np.asarray(load)
+
     def _power_flows(self, bus_p: Floats, bus_q: Floats, at: Conditions) -> "_AcSteps":
         flow, steps = self._power_flow, bus_p.shape[1]
         if at.ratio is not None and self.feeder.boundary.trafo is not None:
@@ -153,7 +163,7 @@ def relaxation(network: RadialNetwork, flows: FlowState) -> tuple[Floats, Floats
 
 
 def _share(fictitious_mw: Floats, load_mw: Floats) -> Floats:
-    """Fictitious loss (steps,) relative to the load; a grid below that exports loads it too."""
+    """Fictitious loss (steps,) relative to the load."""
     loss = np.sum(np.maximum(fictitious_mw, 0.0), axis=0)
     loss = np.where(np.isnan(fictitious_mw).any(axis=0), np.nan, loss)
     with np.errstate(divide="ignore", invalid="ignore"):

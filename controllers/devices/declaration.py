@@ -22,6 +22,7 @@ class Declaration:
     symbol: ClassVar[str] = ""  # on maps: diamond, triangle or square; empty for none
     one_by_one: ClassVar[bool] = False  # plots show the power of each device
     consumes: ClassVar[bool] = False  # energy it stores is used, not given back
+    is_load: ClassVar[bool] = False  # its power counts as load of the grid in relative losses
     capped: ClassVar[bool] = False  # a cap on a customer's power counts its consumption
     # rank among the kinds whose consumption recovery reduces, 1 first; 0 for those it never does
     turn_down: ClassVar[int] = 0

@@ -68,6 +68,7 @@ class Externals(DeviceKind):
     cost_label: ClassVar[str] = "users' simulators"
     cost_meaning: ClassVar[str] = "price of energy below the most that users' simulators may draw"
     data: ClassVar[tuple[str, ...]] = ("external_expected", "external_reactive")
+    is_load: ClassVar[bool] = True
     turn_down: ClassVar[int] = 4
     sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {}  # they are entities of [[simulators]]
 

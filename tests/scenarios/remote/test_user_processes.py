@@ -7,6 +7,7 @@ import sys
 import threading
 
 import numpy as np
+import pandapower as pp
 import pytest
 from support.machine import in_time
 from support.paths import SUPPORT
@@ -87,6 +88,27 @@ def test_the_power_is_that_of_the_power_flow(homes_path, run_of):
     bus, other = (r.tables["bus"].pivot(index="interval", columns="bus") for r in (run, without))
     more = (bus["p_mw"] - other["p_mw"]).sum(axis=1).to_numpy()
     assert more == pytest.approx(external_mw(run).sum(axis=1), abs=1e-9)
+
+
+def test_losses_of_a_street_of_entities_alone_are_relative_to_their_power(homes_path, run_of):
+    """In the first interval nothing is known of them, and they are relative to PV and battery."""
+    path = homes_path(
+        python="stackelgrid.scenarios.household:Household",
+        entities={"grid": "lv1", "model": "House", "buses": [3, 5, 7]},
+    )
+    net = pp.from_json(str(path.parent / "village.json"))
+    net.load = net.load.iloc[:0]
+    pp.to_json(net, str(path.parent / "village.json"))
+    run = run_of(
+        path, "controller=bottom_up", "grids.lv1.pv=[{buses=[6],p_mw=0.004}]",
+        "grids.lv1.batteries=[{buses=[4],p_mw=0.004,e_mwh=0.008}]",
+    )  # fmt: skip
+    own = run.tables["interval"]
+    assert (own["load_p_mw"] == 0.0).all()
+    assert own["verdict"].tolist() == ["exact", "exact"]
+    assert own["fictitious_loss_share"].iloc[1] == pytest.approx(
+        own["fictitious_loss_mw"].iloc[1] / own["external_p_mw"].iloc[0], rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(
