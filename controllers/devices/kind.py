@@ -152,6 +152,10 @@ class DeviceKind(Declaration, ABC):
 
     # -- sweeps
 
+    def needs_world(self) -> str:
+        """Return why the power is not known without a simulated world; empty where it is."""
+        return ""
+
     def scaled(self, factor: float) -> Self:
         """Return devices of `factor` times the size, for sweeps; none for a factor of 0."""
         return self if factor else self.none()

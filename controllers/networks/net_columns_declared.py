@@ -204,8 +204,8 @@ DECLARED: tuple[Column, ...] = (
     ),
     *honoured(
         "load",
-        "external external_initial_mw external_min_mw external_max_mw external_eur_per_mwh "
-        "external_profiled",
+        "external external_initial_mw external_min_mw external_max_mw external_rated_mw "
+        "external_eur_per_mwh external_profiled",
         "columns of this project: an entity of a user's simulator, placed by a scenario",
     ),
     *no_effect("load", "min_p_mw max_p_mw min_q_mvar max_q_mvar", "only of controllable loads"),

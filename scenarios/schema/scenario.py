@@ -38,7 +38,11 @@ from stackelgrid.scenarios.schema.forecast import (
 from stackelgrid.scenarios.schema.horizon import HorizonSection
 from stackelgrid.scenarios.schema.prices import Costs, TariffSection, TradeSection
 from stackelgrid.scenarios.schema.remote import RemoteSection, check_remote
-from stackelgrid.scenarios.schema.simulators import SimulatorSection, check_simulators
+from stackelgrid.scenarios.schema.simulators import (
+    SimulatorSection,
+    check_rated,
+    check_simulators,
+)
 from stackelgrid.scenarios.schema.site import EmissionsSection, SiteSection, Weather
 from stackelgrid.scenarios.schema.time import Time
 
@@ -280,6 +284,8 @@ class Scenario(Section):
     ) -> tuple[SimulatorSection, ...]:
         if "grids" in info.data:
             check_simulators(sections, {grid.name: grid.level for grid in info.data["grids"]})
+        if info.data.get("coordination", "central") != "central":
+            check_rated(sections)
         return sections
 
     @field_validator("forecast")

@@ -264,6 +264,17 @@ def check_simulators(simulators: Sequence[SimulatorSection], levels: Mapping[str
     _check_circles(simulators)
 
 
+def check_rated(simulators: Sequence[SimulatorSection]) -> None:
+    """Refuse devices without a largest power; raises ValueError."""
+    for simulator in simulators:
+        for e in simulator.entities:
+            if e.grid is not None and not e.planned and e.p_rated_mw is None:
+                raise ValueError(
+                    f"{simulator.name}.{e.label}: needs p_rated_mw, because agents that negotiate "
+                    "by messages are enrolled with their largest power"
+                )
+
+
 def _check_grid(grid: str | None, where: str, levels: Mapping[str, str]) -> None:
     if grid is not None and grid not in levels:
         raise ValueError(f"{where}: grid {grid!r} unknown; known: {', '.join(levels)}")

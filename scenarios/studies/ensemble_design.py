@@ -147,6 +147,12 @@ def runs_of(loaded: LoadedScenario, ensemble: Ensemble) -> tuple[MemberRun, ...]
     Raises ScenarioError for a cell whose scenario is not valid, and where members or error levels
     are the same.
     """
+    for user in loaded.scenario.simulators:
+        if user.connect is not None:
+            raise ScenarioError(
+                f"{loaded.source}: simulators.{user.name}.connect: every run of an ensemble starts "
+                "simulators of its own; python or command is accepted"
+            )
     content = loaded.resolved()
     content.pop("ensemble", None)
     content.pop("remote", None)  # a worker is a process of its own already

@@ -134,6 +134,9 @@ def study_of(built: BuiltScenario, sweep: Sweep, points: tuple[Point, ...]) -> S
     Raises NetworkError for a feeder that the a priori conditions do not cover.
     """
     feeder = next(f for f in built.system.feeders if f.name == sweep.grid)
+    for member in feeder.devices:
+        if reason := member.needs_world():
+            raise ScenarioError(f"exactness.grid: {sweep.grid}: {reason}")
     solver = built.scenario.solver
     forecast = feeder.forecast.at(0)
     priced = _priced(built, sweep)

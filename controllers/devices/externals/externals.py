@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Externals(DeviceKind):
     """Entities of users' simulators at the buses of a grid; consumption is positive.
 
-    Without limits (NaN) their power is not decided. `profiled` marks those with a forecast file.
+    Without limits (NaN) their power is not decided. `p_rated_mw` is the largest in either
+    direction, 0 if it is not known; `profiled` marks those with a forecast file.
     """
 
     index: tuple[int, ...]
@@ -32,6 +33,7 @@ class Externals(DeviceKind):
     p_initial_mw: Floats
     p_min_mw: Floats
     p_max_mw: Floats
+    p_rated_mw: Floats
     price_eur_per_mwh: Floats
     profiled: Bools
     phase: tuple[str, ...]
@@ -88,7 +90,7 @@ class Externals(DeviceKind):
     @property
     def rated_mw(self) -> Floats:
         limits = np.maximum(np.abs(self.p_min_mw), np.abs(self.p_max_mw))
-        return np.nan_to_num(limits)
+        return np.fmax(limits, self.p_rated_mw)
 
     @property
     def initial(self) -> dict[str, Floats]:
@@ -98,10 +100,20 @@ class Externals(DeviceKind):
             "external_next_mw": self.p_initial_mw[:, None],
         }
 
+    def needs_world(self) -> str:
+        unknown = np.flatnonzero(~(self.planned_here | self.profiled))
+        if not len(unknown):
+            return ""
+        where = f"load {self.index[unknown[0]]} ({self.name[unknown[0]]})"
+        return (
+            f"{where}: its power is known while its simulator runs; a forecast of a file, or "
+            "p_min_mw and p_max_mw, is accepted"
+        )
+
     def scaled(self, factor: float) -> Self:
         if not factor:
             return self.none()
-        sized = ("p_initial_mw", "p_min_mw", "p_max_mw")
+        sized = ("p_initial_mw", "p_min_mw", "p_max_mw", "p_rated_mw")
         return replace(self, **{name: factor * getattr(self, name) for name in sized})
 
     # -- data
@@ -113,6 +125,9 @@ class Externals(DeviceKind):
     @classmethod
     def place(cls, placing: "Placing") -> tuple[Placed, ...]:
         """Add loads without power of their own that hold name and limits in columns."""
+        if "external" in placing.net.load:
+            placing.refuse("case", "has loads with a column external, which [[simulators]] adds; "
+                           "a net without them is accepted")  # fmt: skip
         placed, first = [], 0
         for key, own in placing.sections("entities"):
             buses = placing.buses(own, key)
@@ -122,7 +137,7 @@ class Externals(DeviceKind):
                 q_mvar=0.0, external=key, external_initial_mw=own.p_initial_mw,
                 external_min_mw=nothing if own.p_min_mw is None else own.p_min_mw,
                 external_max_mw=nothing if own.p_max_mw is None else own.p_max_mw,
-                external_eur_per_mwh=own.price_eur_per_mwh,
+                external_rated_mw=own.p_rated_mw or 0.0, external_eur_per_mwh=own.price_eur_per_mwh,
                 external_profiled=own.forecast.file is not None,
                 phase=placing.phases(own.phase, key, buses),
             )  # fmt: skip
@@ -142,6 +157,7 @@ class Externals(DeviceKind):
             p_initial_mw=values(frame, "external_initial_mw", 0.0),
             p_min_mw=values(frame, "external_min_mw", np.nan),
             p_max_mw=values(frame, "external_max_mw", np.nan),
+            p_rated_mw=values(frame, "external_rated_mw", 0.0),
             price_eur_per_mwh=values(frame, "external_eur_per_mwh", 0.0),
             profiled=values(frame, "external_profiled", 0.0) > 0.0,
             phase=elements.phases(frame, "load"),
@@ -260,12 +276,8 @@ class Externals(DeviceKind):
 
     def largest_injection(self, forecast: "GridForecast") -> tuple[Floats, Floats]:
         """Return the limits, or the profile; raises NetworkError for a device without either."""
-        unknown = np.flatnonzero(~(self.planned_here | self.profiled))
-        if len(unknown):
-            raise NetworkError(
-                f"load {self.index[unknown[0]]} ({self.name[unknown[0]]}) has no forecast file and "
-                "no p_min_mw; the exactness condition needs one of them"
-            )
+        if reason := self.needs_world():
+            raise NetworkError(reason)
         profile = -forecast.external_profile_mw.T
         limit = np.where(self.planned_here, -self.p_min_mw, 0.0)[:, None]
         most = np.where(self.planned_here[:, None], limit, profile)

@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from stackelgrid.controllers.devices.placement import Phase, Placement
 from stackelgrid.profiles.errors import shown
-from stackelgrid.profiles.section import Finite, NonNegative, Section
+from stackelgrid.profiles.section import Finite, NonNegative, Positive, Section, TableFile
 
 _UNITS = {"mw": 1.0, "kw": 1e-3, "w": 1e-6, "mvar": 1.0, "kvar": 1e-3, "var": 1e-6}
 _UNIT_AT_END = re.compile(r"(?:_|\[)\s*([mk]?(?:w|var))\s*\]?$", re.IGNORECASE)
@@ -65,7 +65,7 @@ class ExternalForecast(Section):
     The short form is `"persistence"`.
     """
 
-    file: str | None = None
+    file: TableFile | None = None
     """Profile: a column for each device, or one for all, in MW or kW and in the sign of `p`."""
     attribute: str | None = None
     """Attribute with a list of the powers of the next intervals, in the unit and sign of `p`."""
@@ -98,6 +98,8 @@ class ExternalSection(Placement):
     """Least power of a set point, positive when consuming; with `p_max_mw` the agent plans."""
     p_max_mw: Finite | None = None
     """Largest power of a set point."""
+    p_rated_mw: Positive | None = None
+    """Largest power of each; required where agents negotiate by messages, unless it is planned."""
     price_eur_per_mwh: NonNegative = 0.0
     """Price of energy below `p_max_mw`: of demand that is not served, or of generation."""
     phase: Phase | None = None
