@@ -216,3 +216,61 @@ def test_groups_of_other_numbers_are_refused(village, tmp_path):
     loaded = village(houses(inputs={"T": "weather.Station.P"}), change=add)
     with pytest.raises(ScenarioError, match=r"3 entities of weather\.Station for 2; equal numbers"):
         run_scenario(loaded, tmp_path / "run")
+
+
+def at(grids, **keys):
+    """Two households at each grid."""
+    return [
+        {"grid": g, "model": "House", "name": f"at_{g}", "count": 2,
+         "p": {"attribute": "P", "unit": "kW"}, **keys}
+        for g in grids
+    ]  # fmt: skip
+
+
+PLANNED = {
+    "p_min_mw": 0.0, "p_max_mw": 0.003, "price_eur_per_mwh": 250.0,
+    "inputs": {"told": "set_point", "price": "price"},
+}  # fmt: skip
+STREETS = ("lv1", "lv2", "lv3")
+WAYS = {
+    "day_ahead": ("streets", STREETS, {"controller": "top_down"}, {"mode": "day_ahead"}, {}),
+    "every_second": ("streets", STREETS, {"controller": "uncoordinated"}, {"resolve_every": 2}, {}),
+    "nodal_prices": ("streets", STREETS, {"pricing": "lmp"}, {}, {}),
+    "trade": ("streets", STREETS, {"controller": "bottom_up"}, {}, PLANNED),
+    "by_messages": ("streets", STREETS, {"coordination": "ldd_admm"}, {}, {"p_rated_mw": 0.03}),
+    "planned_by_messages": ("streets", STREETS, {"coordination": "ldd_admm"}, {}, PLANNED),
+    "integrated": ("streets", STREETS, {"controller": "integrated"}, {}, PLANNED),
+    "elsewhere": ("villages", ("lv1", "lv2"), {"remote": {"simulators": [
+        {"name": "streets", "grids": ["lv1", "lv2"]}, {"name": "operators", "agents": True}]}},
+        {}, {"inputs": {"vm": "voltage"}}),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_of_deciding_takes_their_power(village, tmp_path, way):
+    name, grids, keys, horizon, own = WAYS[way]
+
+    def change(data):
+        data |= keys
+        data["horizon"] |= horizon
+
+    count = 4 if way == "day_ahead" else 3
+    loaded = village(*at(grids, **own), name=name, change=change, intervals=count)
+    run_scenario(loaded, tmp_path / "run")
+    run = Run(tmp_path / "run")
+    rows = run.interval[run.interval["grid"].isin(grids)]
+    assert not rows["fallback"].any()
+    assert (rows["verdict"] == "exact").all()
+    assert rows["balance_error_mw"].abs().max() < 1e-8
+    powers = run.device[run.device["kind"] == "external"]
+    assert len(powers) == 2 * len(grids) * count
+    if "told" in own.get("inputs", {}):
+        assert powers["asked_mw"].to_numpy() == pytest.approx(powers["p_mw"].to_numpy())
+        assert powers["p_mw"].between(-1e-9, 0.003 + 1e-9).all()
+    else:  # the mean of 1 and 2 kW times the number of the quarter of an hour
+        quarters = loaded.scenario.time.interval_min // 15
+        numbers = np.arange(1, count * quarters + 1).reshape(count, quarters)
+        by_hand = np.outer(numbers.mean(axis=1), [1.0, 2.0] * len(grids))
+        found = powers.sort_values(["interval", "grid", "index"])["p_mw"].to_numpy()
+        assert found.reshape(count, -1) == pytest.approx(1e-3 * by_hand, abs=1e-12)
