@@ -128,6 +128,10 @@ class Sunlit:
 
 
 def is_photovoltaic(sgen: "pd.DataFrame") -> Bools:
-    """Return whether the type of each static generator is photovoltaics: PV, Solar, PV roof, ..."""
+    """Return whether the type of each static generator is photovoltaics: PV, Solar, PV roof, ...
+
+    A generator with scaling 0 is switched off: a constant power of 0.
+    """
     words = (re.split(r"[^a-z]+", str(kind).casefold()) for kind in sgen["type"])
-    return np.array([not _SOLAR.isdisjoint(w) for w in words], dtype=bool)
+    solar = np.array([not _SOLAR.isdisjoint(w) for w in words], dtype=bool)
+    return solar & (sgen["scaling"] != 0.0).to_numpy(dtype=bool)

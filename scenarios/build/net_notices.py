@@ -31,6 +31,7 @@ def net_lines(built: BuiltScenario) -> list[str]:
 def _constant(net: pandapowerNet) -> Iterator[str]:
     """Describe the static generators of constant power, by type."""
     fixed = net.sgen[~is_photovoltaic(net.sgen) & ~controllable(net.sgen, "sgen")]
+    fixed = fixed[fixed.scaling.fillna(1.0) != 0.0]  # switched off
     for kind, group in fixed.groupby(fixed["type"].fillna("").astype(str)):
         of_type = f" of type {kind}" if kind else " without type"
         total = float((group.p_mw * group.scaling.fillna(1.0)).sum())

@@ -65,6 +65,13 @@ def test_photovoltaics_in_any_spelling(kind, solar):
     assert devices.loads.table.count("sgen") == (not solar)
 
 
+def test_photovoltaics_of_scaling_0_are_switched_off():
+    # mv_oberrhein(scenario="load") switches its generators off in this way
+    devices = feeder(with_sgen(type="PV", scaling=0.0))
+    assert len(devices.photovoltaics.index) == 0
+    assert (devices.loads.table[-1], devices.loads.p_mw[-1]) == ("sgen", 0.0)
+
+
 def test_pv_that_is_not_controllable_feeds_in_what_there_is_at_its_own_power_factor():
     pv = feeder(with_sgen(p_mw=0.01, q_mvar=-0.002, scaling=2.0, type="PV")).photovoltaics
     assert pv.p_rated_mw[0] == 0.02
