@@ -4,6 +4,7 @@ import csv
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +26,7 @@ _EITHER = {
     ",": rf"{_SIGN}[1-9]\d{{0,2}},\d{{3}}\s*$",
     ".": rf"{_SIGN}[1-9]\d{{0,2}}\.\d{{3}}\s*$",
 }
-# numbers with several signs between thousands, by the decimal sign that they leave
+# numbers with several signs between thousands, by their decimal sign
 _THOUSANDS = {
     ",": rf"{_SIGN}\d{{1,3}}(?:\.\d{{3}}){{2,}}\s*$",
     ".": rf"{_SIGN}\d{{1,3}}(?:,\d{{3}}){{2,}}\s*$",
@@ -76,7 +77,7 @@ def with_decimal_points(path: Path, table: pa.Table, separator: str) -> tuple[pa
     The sign between thousands is left out. Raises ProfileError where cells contradict each other or
     can be read either way.
     """
-    commas = any(pc.any(pc.match_substring(c, ",")).as_py() for c in table.columns)
+    commas = any(_has(column, ",") for column in table.columns)
     if separator == "," and not commas:
         return table, "."
     decimal = _decimal_sign(path, table, separator)
@@ -90,14 +91,14 @@ def _decimal_sign(path: Path, table: pa.Table, separator: str) -> str:
     either: dict[str, tuple[str, str]] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         for sign in _DECIMAL:
+            if sign in certain or not _has(column, sign):
+                continue
             both = pc.match_substring_regex(column, _EITHER[sign])
-            decided = pc.or_(
-                pc.and_not(pc.match_substring_regex(column, _DECIMAL[sign]), both),
-                pc.match_substring_regex(column, _THOUSANDS[sign]),
-            )
-            for kind, mask in ((certain, decided), (either, both)):
-                if sign not in kind and pc.any(mask).as_py():
-                    kind[sign] = name, column.filter(mask)[0].as_py()
+            decimal = pc.and_not(pc.match_substring_regex(column, _DECIMAL[sign]), both)
+            thousands = pc.match_substring_regex(column, _THOUSANDS[_OTHER[sign]])
+            _add_first(certain, sign, name, column, decimal)
+            _add_first(certain, _OTHER[sign], name, column, thousands)
+            _add_first(either, sign, name, column, both)
     if len(certain) > 1:
         (one, comma), (other, point) = certain[","], certain["."]
         raise ProfileError(
@@ -118,12 +119,24 @@ def _decimal_sign(path: Path, table: pa.Table, separator: str) -> str:
     return next(iter(either), ".")
 
 
+def _add_first(
+    found: dict[str, tuple[str, str]], sign: str, name: str, column: pa.ChunkedArray, mask: Any
+) -> None:
+    """Add name and value of the first cell of a mask, unless the sign has one."""
+    if sign not in found and pc.any(mask).as_py():
+        found[sign] = name, column.filter(mask)[0].as_py()
+
+
+def _has(column: pa.ChunkedArray, sign: str) -> bool:
+    return bool(pc.any(pc.match_substring(column, sign)).as_py())
+
+
 def _converted(column: pa.ChunkedArray, decimal: str) -> pa.ChunkedArray:
     """Return texts with a decimal point, and nothing between thousands, in all numbers."""
-    other = _OTHER[decimal]
-    number = pc.or_(
-        pc.match_substring_regex(column, _DECIMAL[decimal]),
-        pc.match_substring_regex(column, rf"{_SIGN}\d{{1,3}}(?:\{other}\d{{3}})+\s*$"),
-    )
-    plain = pc.replace_substring(column, other, "")
+    other, plain = _OTHER[decimal], column
+    number = pc.match_substring_regex(column, _DECIMAL[decimal])
+    if _has(column, other):
+        grouped = rf"{_SIGN}\d{{1,3}}(?:\{other}\d{{3}})+\s*$"
+        number = pc.or_(number, pc.match_substring_regex(column, grouped))
+        plain = pc.replace_substring(column, other, "")
     return pc.if_else(number, pc.replace_substring(plain, decimal, "."), column)

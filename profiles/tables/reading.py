@@ -62,6 +62,7 @@ def read_table(path: Path) -> Table:
     if not names:
         raise ProfileError(f"{path}: has no columns; a table is accepted")
     frame: pd.DataFrame = arrow.to_pandas()
+    frame.columns = pd.Index([str(name) for name in frame.columns])
     return Table(frame, dialect)
 
 

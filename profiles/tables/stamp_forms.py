@@ -3,11 +3,14 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from stackelgrid.profiles.arrays import Ints
+from stackelgrid.profiles.arrays import Bools, Ints
 from stackelgrid.profiles.errors import ProfileError, shown
 
 ACCEPTED = "ISO 8601 such as 2024-06-01T00:15:00+02:00, or a form such as 01.06.2024 00:15"
@@ -70,7 +73,9 @@ def parse_texts(path: Path, name: str, text: "pd.Series[str]") -> ParsedStamps:
     form = next((f for f, date in _DATES.items() if re.match(date, first)), ISO)
     if form != ISO:
         return _by_numbers(path, name, text, form)
-    with_offset = text.str.contains(_OFFSET).to_numpy(dtype=bool)
+    with_offset: Bools = np.asarray(
+        pc.match_substring_regex(pa.array(text, pa.string()), _OFFSET), dtype=bool
+    )
     if with_offset.any() and not with_offset.all():
         row = int(np.flatnonzero(with_offset != with_offset[0])[0])
         raise ProfileError(
@@ -86,10 +91,12 @@ def parse_texts(path: Path, name: str, text: "pd.Series[str]") -> ParsedStamps:
 
 
 def _by_numbers(path: Path, name: str, text: "pd.Series[str]", form: str) -> ParsedStamps:
-    parts = text.str.strip().str.extract(_DATES[form] + _CLOCK)
-    _refuse_bad(path, name, text, parts["year"].isna().to_numpy())
-    half = parts.pop("half").fillna("").str.lower().to_numpy()
-    numbers = {k: parts[k].fillna("0").to_numpy().astype(np.int64) for k in parts}
+    texts = pc.utf8_trim_whitespace(pa.array(text, pa.string()))
+    matched = pc.extract_regex(texts, _DATES[form] + _CLOCK)
+    _refuse_bad(path, name, text, np.asarray(matched.is_null(), dtype=bool))
+    parts = {field.name: matched.field(field.name) for field in matched.type}
+    half = np.asarray(pc.utf8_lower(parts.pop("half")), dtype=object)
+    numbers = {k: _whole_numbers(part) for k, part in parts.items()}
     hour, day, month = numbers["hour"], numbers["first"], numbers["other"]
     noon = half != ""
     wrong = np.where(noon, (hour < 1) | (hour > 12), hour > 23)
@@ -103,6 +110,12 @@ def _by_numbers(path: Path, name: str, text: "pd.Series[str]", form: str) -> Par
     seconds = 3600 * hour + 60 * numbers["minute"] + numbers["second"]
     stamps = pd.DatetimeIndex(found) + pd.to_timedelta(seconds, unit="s")
     return ParsedStamps(pd.DatetimeIndex(stamps), f"{form} HH:MM", local=True)
+
+
+def _whole_numbers(texts: Any) -> Ints:
+    """Return digits as numbers; 0 for a part that a text leaves out."""
+    digits = pc.if_else(pc.equal(texts, ""), "0", texts)
+    return np.asarray(pc.cast(digits, pa.int64()), dtype=np.int64)
 
 
 def _order(
@@ -125,9 +138,7 @@ def _order(
     return f"dd{mark}mm{mark}yyyy", first, other
 
 
-def _refuse_bad(
-    path: Path, name: str, text: "pd.Series[str]", bad: "np.ndarray[tuple[int], np.dtype[np.bool_]]"
-) -> None:
+def _refuse_bad(path: Path, name: str, text: "pd.Series[str]", bad: Bools) -> None:
     if bad.any():
         row = int(np.argmax(bad))
         raise ProfileError(

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,10 @@ def read_stamps(
     offset, naive ones without a zone, and those that a clock change skips or makes ambiguous.
     """
     name = str(column.name)
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.dtype.categories.dtype)
+    if isinstance(column.dtype, pd.StringDtype):
+        column = column.astype(object)
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         found = ParsedStamps(
             pd.DatetimeIndex(column).tz_convert("UTC"), "times with a zone", local=False
@@ -68,14 +73,15 @@ def _localise(
             f"{path}: {name} {naive[0]} has no time zone; stamps with an offset or a timezone= "
             "for them are accepted"
         )
-    local = naive.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
+    where = zone.key if isinstance(zone, ZoneInfo) else zone  # by name pandas is faster
+    local = naive.tz_localize(where, ambiguous="NaT", nonexistent="NaT")
     if ordered and local.hasnans:
         # a repeated hour: summer time comes first
         first, twice = ~naive.duplicated(), naive.duplicated(keep=False)
-        in_order = naive.tz_localize(zone, ambiguous=first, nonexistent="NaT")
+        in_order = naive.tz_localize(where, ambiguous=first, nonexistent="NaT")
         local = local.where(local.notna() | ~twice, in_order)
         if local.hasnans:
-            local = _by_neighbours(naive, local, zone)
+            local = _by_neighbours(naive, local, where)
     bad = np.flatnonzero(np.asarray(local.isna()) & np.asarray(naive.notna()))
     if bad.size:
         raise ProfileError(
@@ -86,7 +92,7 @@ def _localise(
 
 
 def _by_neighbours(
-    naive: pd.DatetimeIndex, local: pd.DatetimeIndex, zone: tzinfo
+    naive: pd.DatetimeIndex, local: pd.DatetimeIndex, zone: tzinfo | str
 ) -> pd.DatetimeIndex:
     """Resolve hours that occur once, at the start or end of a file, by the steps to other rows.
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from stackelgrid.profiles.errors import StackelgridError
+from stackelgrid.profiles.errors import ProfileError, StackelgridError
 from stackelgrid.profiles.tables.description import TableDescription, describe_table
 
 if TYPE_CHECKING:
     from stackelgrid.scenarios.api.inputs import Source
     from stackelgrid.scenarios.schema.load import LoadedScenario
+
+_FRAME = "frame in memory"
 
 
 def describe_profiles(
@@ -44,7 +46,10 @@ def describe_profiles(
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "frame.parquet"
             write_table(file, path)
-            return replace(describe_table(path, timezone), file="frame in memory")
+            try:
+                return replace(describe_table(path, timezone), file=_FRAME)
+            except ProfileError as error:
+                raise ProfileError(str(error).replace(str(path), _FRAME)) from error
     found = describe_table(Path(file), timezone)
     return found if loaded is None else _used(found, loaded, Path(file))
 

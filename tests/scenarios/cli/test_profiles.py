@@ -164,3 +164,14 @@ def test_frames_in_memory_are_described(autumn):
     named = sg.describe_profiles(frame.rename_axis("time_end"), timezone=BERLIN)
     assert (named.edges, named.notes) == ("right", ())
     assert named.end == "2025-06-22T00:00:00+02:00"
+
+
+@pytest.mark.parametrize("kind", ["string", "category", object])
+def test_frames_with_stamps_of_other_types(kind):
+    texts = pd.date_range("2025-10-26", periods=25, freq="60min", tz=BERLIN)
+    stamps = pd.Series(texts.strftime("%d.%m.%Y %H:%M")).astype(kind)
+    found = sg.describe_profiles(pd.DataFrame({"Datum": stamps, 7: 1}), timezone=BERLIN)
+    assert (found.step_min, found.problems) == (60.0, ())
+    assert [(c.column, c.mean) for c in found.columns] == [("7", 1.0)]
+    with pytest.raises(sg.StackelgridError, match="^frame in memory: the first column is 'a_kw'"):
+        sg.describe_profiles(pd.DataFrame({"a_kw": [1.0, 2.0]}))
