@@ -173,5 +173,5 @@ def test_frames_with_stamps_of_other_types(kind):
     found = sg.describe_profiles(pd.DataFrame({"Datum": stamps, 7: 1}), timezone=BERLIN)
     assert (found.step_min, found.problems) == (60.0, ())
     assert [(c.column, c.mean) for c in found.columns] == [("7", 1.0)]
-    with pytest.raises(sg.StackelgridError, match="^frame in memory: the first column is 'a_kw'"):
+    with pytest.raises(sg.StackelgridError, match=r"^frame in memory: the first column"):
         sg.describe_profiles(pd.DataFrame({"a_kw": [1.0, 2.0]}))
