@@ -33,13 +33,13 @@ def validate(
     seed: replaces the scenario's seed.
     explain: whether to list what was taken from each net, replaced, added, ignored and dropped.
 
-    Users' simulators are started and create their entities, unless one of them waits at an address.
-    Raises a StackelgridError for a scenario that cannot be built.
+    Users' simulators that are all Python classes are started and create their entities, too; no
+    program is started. Raises a StackelgridError for a scenario that cannot be built.
     """
     check_source(scenario, set, seed)
     with TemporaryDirectory() as folder, placed(scenario, set, seed, Path(folder)) as loaded:
         built = build_scenario(loaded)
-        if all(simulator.connect is None for simulator in loaded.scenario.simulators):
+        if all(simulator.python is not None for simulator in loaded.scenario.simulators):
             with external_simulators(loaded) as started:
                 hosted(built, started)
         return (*_lines(built, explain), f"{loaded.source}: valid")

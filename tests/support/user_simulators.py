@@ -73,6 +73,24 @@ class Later(Table):
         return {**super().get_data(outputs), "time": self.time + self.step_s // 2}
 
 
+class Block(Table):
+    """A block of flats, whose children are flats and a lift."""
+
+    def __init__(self):
+        super().__init__()
+        flat = {"public": False, "params": [], "attrs": ["P"]}
+        block = {"public": True, "params": ["flats"], "attrs": []}
+        self.meta["models"] = {"Block": block, "Flat": flat, "Lift": flat}
+
+    def init(self, sid, time_resolution=1.0):
+        self.step_s = 900
+        return self.meta
+
+    def create(self, num, model, flats=2):
+        lift, *others = super().create(1 + flats, "Flat", values=[0.5])
+        return [{"eid": "block", "type": model, "children": [{**lift, "type": "Lift"}, *others]}]
+
+
 class Failing(Table):
     """Fails at a time in a way that its parameter names."""
 

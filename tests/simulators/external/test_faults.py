@@ -107,6 +107,10 @@ def test_a_slow_step_ends_at_its_deadline():
             failing("", devices(inputs={"T": ((FromEntity("oven", "devices", 0, "P"),),)})),
             r"attribute 'T' of model Device is unknown; accepted: P, Q, in, plan",
         ),
+        (
+            ("oven", "Block", {}, devices(model="Block", child="Flat", count=3)),
+            r"Block has 2 children of the model Flat; 3 are accepted",
+        ),
         (failing("", type="sometimes"), r"type 'sometimes'; time-based, event-based, hybrid are"),
         (
             failing("", type="time-based", trigger=["in"]),

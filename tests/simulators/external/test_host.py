@@ -130,6 +130,14 @@ def test_a_time_shifted_value_is_that_of_the_step_before():
         assert [i["d0"]["in"]["left.d0"] for _, i, _ in hosted.seen("right")] == [1.0, 2.0]
 
 
+def test_entities_may_be_the_children_of_one():
+    flats = devices(
+        "flats", "Block", count=3, child="Flat", parameters={"flats": 3}, positions=(2, 1, 0)
+    )
+    with hosting(("block", "Block", {}, flats)) as hosted:
+        assert hosted.powers(0).p_mw.tolist() == [0.5, 0.5, 0.5]
+
+
 def test_a_saved_state_goes_on_to_the_same_bits():
     values = [0.1, 0.7, 0.3, 0.9, 0.2]
     described = ("t", "Table", {"step_s": 700}, devices(parameters={"values": values}))
