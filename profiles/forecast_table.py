@@ -15,6 +15,7 @@ from stackelgrid.profiles.forecast_predictors import Tabulated
 from stackelgrid.profiles.size_limits import QUANTITY
 from stackelgrid.profiles.tables.reading import read_columns
 from stackelgrid.profiles.tables.stamps import parse_stamps
+from stackelgrid.profiles.tables.units import declared_unit
 from stackelgrid.profiles.time_axis import TimeAxis
 
 QUANTITIES = ("load", "pv", "price")
@@ -155,8 +156,9 @@ def read_forecast_table(
     Columns: `issue_time` and `valid_time` (ISO stamps; without an offset local time of `axis`;
     `valid_time` is the left edge of an interval of `axis`) or `lead_min` instead of it, `grid`,
     `quantity` (load, pv or price) and either `factor`, of the profile, or `value`: the grid's total
-    in MW, or its import price in EUR/MWh. A forecast is available from the first interval that
-    starts at or after its issue time.
+    in MW, or its import price in EUR/MWh; of one kind of quantity also in the unit of a suffix, as
+    `value_kw`. Where all valid times of a quantity are several intervals apart, values are held. A
+    forecast is available from the first interval that starts at or after its issue time.
 
     Raises ProfileError naming the file and the fault.
     """
@@ -182,7 +184,7 @@ def read_forecast_table(
             f"{path}: {valid[off_grid[0]].isoformat()} starts no interval; times every {axis.step} "
             f"from {start.isoformat()} are accepted"
         )
-    kind = "factor" if "factor" in frame else "value"
+    kind, scale = _value_column(path, frame)
     rows = pd.DataFrame(
         {
             "issue": -((start - issue) // axis.step),  # start of the next interval
@@ -191,7 +193,7 @@ def read_forecast_table(
             "valid_time": valid,
             "grid": frame["grid"].astype(str).to_numpy(),
             "quantity": frame["quantity"].astype(str).to_numpy(),
-            "value": _numbers(path, frame, kind),
+            "value": scale * _numbers(path, frame, kind),
         }
     )
     # the last of several forecasts issued within one interval counts
@@ -201,6 +203,7 @@ def read_forecast_table(
         Label(str(grid), str(quantity)): (part.min(), part.max())
         for (grid, quantity), part in rows.groupby(["grid", "quantity"])["valid_time"]
     }
+    rows = _held(rows, axis.length)
     rows = rows[(rows["valid"] >= 0) & (rows["valid"] < axis.length)]
     repeated = rows.duplicated(["issue", "valid", "grid", "quantity"])
     if repeated.any():
@@ -227,11 +230,43 @@ def _require_columns(path: Path, frame: pd.DataFrame) -> None:
             raise ProfileError(
                 f"{path}: column {column!r} is missing; {', '.join(columns)[:300]} present"
             )
-    for pair in (("valid_time", "lead_min"), ("factor", "value")):
-        if sum(name in columns for name in pair) != 1:
-            raise ProfileError(f"{path}: exactly one of the columns {' and '.join(pair)} is needed")
+    if sum(name in columns for name in ("valid_time", "lead_min")) != 1:
+        raise ProfileError(f"{path}: exactly one of the columns valid_time and lead_min is needed")
     if frame.empty:
         raise ProfileError(f"{path}: has no rows; at least one forecast is needed")
+
+
+def _value_column(path: Path, frame: pd.DataFrame) -> tuple[str, float]:
+    """Return the column of factors or values, and the factor to MW or EUR/MWh."""
+    split = {str(c): declared_unit(str(c)) for c in frame.columns}
+    found = [c for c, s in split.items() if c in ("factor", "value") or (s and s[0] == "value")]
+    if len(found) != 1:
+        raise ProfileError(f"{path}: exactly one of the columns factor and value is needed")
+    unit = split[found[0]]
+    if unit is None:
+        return found[0], 1.0
+    series, factor = unit[1].series, unit[1].factor
+    fitting = {"mw": ("load", "pv"), "eur_per_mwh": ("price",)}.get(series, ())
+    other = sorted(set(frame["quantity"].astype(str)) - set(fitting))
+    if other or unit[1].energy:
+        raise ProfileError(
+            f"{path}: column {found[0]!r} does not hold {other[0] if other else 'powers'}; value "
+            "(in MW and EUR/MWh), or a file with powers or prices alone, is accepted"
+        )
+    return found[0], factor
+
+
+def _held(rows: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Repeat values in all intervals of their step, the least distance of a quantity's times."""
+    label = ["grid", "quantity"]
+    ordered = rows.sort_values([*label, "issue", "valid"])
+    apart = ordered.groupby([*label, "issue"])["valid"].diff()
+    least = apart.where(apart > 0).groupby([ordered[k] for k in label]).transform("min")
+    count = least.fillna(1).clip(1, most).astype(np.int64).reindex(rows.index)
+    if (count == 1).all():
+        return rows
+    held = rows.loc[rows.index.repeat(count)]
+    return held.assign(valid=held["valid"] + held.groupby(level=0).cumcount())
 
 
 def _one_member(path: Path, frame: pd.DataFrame, member: int | None) -> pd.DataFrame:

@@ -258,3 +258,47 @@ def test_naive_stamps_are_local_time_of_the_run(read):
     expected, found = read(rows()), read(naive)
     np.testing.assert_array_equal(found.issued, expected.issued)
     np.testing.assert_array_equal(found.values[LOAD], expected.values[LOAD])
+
+
+def hourly(column="value", **columns):
+    """Issued before the start: hourly totals of the load in MW."""
+    times = [(START + k * STEP).isoformat() for k in range(-1, 3)]
+    issued = (START - STEP).isoformat()
+    table = {"issue_time": issued, "valid_time": times, "grid": "mv1", "quantity": "load"}
+    return pd.DataFrame(table | {column: [1.0, 2.0, 4.0, 8.0]} | columns)
+
+
+@pytest.mark.parametrize(("column", "scale"), [("value", 1.0), ("value_kW", 1e-3)])
+def test_hourly_forecasts_are_held_in_quarters(tmp_path, column, scale):
+    path = tmp_path / "forecast.csv"
+    hourly(column).to_csv(path, index=False, sep=";", decimal=",")
+    quarters = TimeAxis(START + STEP / 2, STEP / 4, 10)
+    values = read_forecast_table(path, quarters, ("mv1",), None).values[LOAD]
+    np.testing.assert_allclose(values, scale * np.array([[2.0] * 2 + [4.0] * 4 + [8.0] * 4]))
+
+
+def test_a_missing_hour_is_not_held(read):
+    """The second forecast of the file has every hour, so hours are its step."""
+    table = read(rows().drop(index=[1, 3]))
+    assert np.isnan(table.values[LOAD][0]).tolist() == [False, True, False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (hourly("value_ct_per_kwh"), "column 'value_ct_per_kwh' does not hold load; value"),
+        (hourly("value_kw", quantity="price"), "column 'value_kw' does not hold price"),
+        (hourly("value_kwh"), "column 'value_kwh' does not hold powers"),
+        (hourly("value_kw", value=1.0), "exactly one of the columns factor and value is needed"),
+        (hourly("value_q_factor"), "column 'value_q_factor' does not hold load"),
+    ],
+)
+def test_units_of_values_that_do_not_fit(read, frame, message):
+    with pytest.raises(ProfileError, match=message):
+        read(frame)
+
+
+def test_prices_in_cents(read):
+    frame = hourly("value_ct_per_kwh", quantity="price")
+    values = read(frame).values[Label("mv1", "price")]
+    np.testing.assert_allclose(values[0, :3], [20.0, 40.0, 80.0])
