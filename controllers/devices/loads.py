@@ -1,6 +1,6 @@
 """Uncontrolled consumers, and all elements that no other kind of device claims."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -11,6 +11,7 @@ from pydantic import model_validator
 from stackelgrid.controllers.devices.kind import DeviceKind
 from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.controllers.devices.terms import Arrays
+from stackelgrid.controllers.networks.naming import listed
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.section import NonNegative, Positive, Section, Shares, TableFile
@@ -40,8 +41,9 @@ class LoadsSection(Section):
     """Profiles of the uncontrolled loads.
 
     `mix` blends standard profiles into one shape for all loads, `assign` gives each load one of
-    them by share, `file` holds a column for each load (docs/howto/profiles.md). `equal` shares the
-    grid's total nominal power equally; `scale` multiplies it.
+    them by share, `file` holds a column for each load (docs/howto/profiles.md). Without any of them
+    the loads have the profiles that came with the net. `equal` shares the grid's total nominal
+    power equally; `scale` multiplies it.
     """
 
     mix: Shares | None = None
@@ -59,9 +61,21 @@ class LoadsSection(Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if sum(v is not None for v in (self.mix, self.assign, self.file)) != 1:
-            raise ValueError("exactly one of mix, assign and file is accepted")
+        if self.sources > 1:
+            raise ValueError("one of mix, assign and file is accepted")
         return self
+
+    @property
+    def sources(self) -> int:
+        """Number of stated sources of profiles."""
+        return sum(v is not None for v in (self.mix, self.assign, self.file))
+
+
+class NetSgenSection(Section):
+    """Profiles of the static generators of a net that are neither PV nor dispatched."""
+
+    file: TableFile
+    """Profiles, one column for each of them (wind, hydro, CHP, ...)."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +83,9 @@ class Loads(DeviceKind):
     """Uncontrolled consumers; p_mw, q_mvar are nominal values that a profile multiplies.
 
     Static generators that are neither photovoltaic nor dispatchable (a negative power) and storages
-    that are not controllable are listed here; `profiled` is False for them: their power is
-    constant. Their demand enters a model with the exchange of the grids below, so the kind has no
-    equations of its own.
+    that are not controllable are listed here; `profiled` is False for them: their power is known,
+    constant unless a profile of the net or of a file multiplies it. Their demand enters a model
+    with the exchange of the grids below, so the kind has no equations of its own.
     """
 
     table: tuple[str, ...]
@@ -90,12 +104,15 @@ class Loads(DeviceKind):
     colour: ClassVar[str] = "#000000"
     quantities: ClassVar[tuple[Quantity, ...]] = (
         Quantity("load_p_mw", "MW", _ROLES, "active power, positive when consuming",
-                 column="p_mw", total="own uncontrolled loads less generators of constant power"),
+                 column="p_mw", total="own uncontrolled loads less fixed generators"),
         Quantity("load_q_mvar", "MVAr", _ROLES, "reactive power, positive when consuming",
                  column="q_mvar", total="the same, reactive"),
     )  # fmt: skip
     transmission: ClassVar[bool] = True
-    sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {"loads": (LoadsSection, ...)}
+    sections: ClassVar[Mapping[str, tuple[Any, Any]]] = {
+        "loads": (LoadsSection, LoadsSection()),
+        "net_sgen": (NetSgenSection | None, None),
+    }
 
     @property
     def uncertain(self) -> Bools:
@@ -137,33 +154,65 @@ class Loads(DeviceKind):
     def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
         """Return the nominal powers times a profile; constant powers have none."""
         section: LoadsSection = maker.sections("loads")
-        factor = np.ones((maker.axis.length, len(self.index)))
+        shape = (maker.axis.length, len(self.index))
+        active, reactive = np.ones(shape), np.ones(shape)
+        given = np.full(shape, np.nan)  # reactive power of a file, MVAr
         at = np.flatnonzero(self.profiled)
-        names = [self.name[i] for i in at]
         if section.file is not None and len(at):
-            return self._from_file(maker, section, at, names)
-        if len(at):
-            factor[:, at] = _factors(maker, section, len(names))
-        return {"load_p_mw": factor * self.p_mw, "load_q_mvar": factor * self.q_mvar}
+            active[:, at], given[:, at] = self._from_file(maker, section, at)
+            reactive[:, at] = active[:, at]
+        elif section.sources and len(at):
+            reactive[:, at] = active[:, at] = _factors(maker, section, len(at))
+        elif len(at):
+            active[:, at], reactive[:, at] = self._of_net(maker, at)
+        for table in ("sgen", "storage"):
+            rest = np.flatnonzero(np.array(self.table, dtype=object) == table)
+            if len(rest):
+                active[:, rest], reactive[:, rest] = self._of_rest(maker, table, rest)
+        q_mvar = np.where(np.isnan(given), reactive * self.q_mvar, given)
+        return {"load_p_mw": active * self.p_mw, "load_q_mvar": q_mvar}
 
     def _from_file(
-        self, maker: "SeriesMaker", section: LoadsSection, at: Ints, names: Sequence[str]
-    ) -> dict[str, Floats]:
-        """Return the powers of a file; reactive ones in the nominal ratio unless it has them."""
+        self, maker: "SeriesMaker", section: LoadsSection, at: Ints
+    ) -> tuple[Floats, Floats]:
+        """Return factors of a file, and reactive powers (NaN: in the nominal ratio)."""
         from stackelgrid.profiles.sources import read_loads
 
         assert section.file is not None
+        names = [self.name[i] for i in at]
         # a file holds powers before scaling
         p_mw, q_mvar = self.p_mw[at] / section.scale, self.q_mvar[at] / section.scale
 
         def read(path: Path, zone: str) -> tuple[Floats, Floats]:
             return read_loads(path, maker.axis, names, p_mw, q_mvar, zone)
 
-        factor = np.ones((maker.axis.length, len(self.index)))
-        factor[:, at], given = maker.from_file("loads", section.file, read)
-        reactive = factor * self.q_mvar
-        reactive[:, at] = np.where(np.isnan(given), reactive[:, at], section.scale * given)
-        return {"load_p_mw": factor * self.p_mw, "load_q_mvar": reactive}
+        factor, given = maker.from_file("loads", section.file, read)
+        return factor, section.scale * given
+
+    def _of_net(self, maker: "SeriesMaker", at: Ints) -> tuple[Floats, Floats]:
+        """Return the factors of loads that came with the net; raises ProfileError for others."""
+        index = [self.index[i] for i in at]
+        active, reactive = maker.of_net("load", index)
+        without = [i for i, bare in zip(index, np.isnan(active[0]), strict=True) if bare]
+        if without:
+            raise ProfileError(
+                f"{maker.where('loads')}: load {listed(without)} has no profile in the net; mix, "
+                "assign or file is needed"
+            )
+        return active, reactive
+
+    def _of_rest(self, maker: "SeriesMaker", table: str, at: Ints) -> tuple[Floats, Floats]:
+        """Return the factors of generators or storages, 1 for those without a profile."""
+        section: NetSgenSection | None = maker.sections("net_sgen")
+        if table == "sgen" and section is not None:
+            names, nominal = [self.name[i] for i in at], -self.p_mw[at]
+            factors = maker.factors("net_sgen", section.file, names, nominal)
+            return factors, factors
+        active, reactive = maker.of_net(table, [self.index[i] for i in at])
+        return (
+            np.where(np.isnan(active), 1.0, active),
+            np.where(np.isnan(reactive), 1.0, reactive),
+        )
 
     def consumption(self, values: Arrays) -> tuple[Floats, Floats]:
         return values["load_p_mw"], values["load_q_mvar"]

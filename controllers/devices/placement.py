@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, TypeV
 import numpy as np
 from pydantic import Field, model_validator
 
-from stackelgrid.profiles.arrays import Floats
+from stackelgrid.profiles.arrays import Bools, Floats
 from stackelgrid.profiles.section import Index, Section
 
 if TYPE_CHECKING:
@@ -94,6 +94,9 @@ class Placing(Protocol):
     def cost(self, table: str, index: int, c1_eur_per_mwh: float, c2_eur_per_mw2h: float) -> None:
         """Add a convex cost of an element (poly_cost)."""
 
+    def profiled(self, table: str) -> Bools:
+        """Return which elements of a table have a profile that came with the net."""
+
     def refuse(self, key: str, text: str) -> None:
         """Raise ScenarioError about a key of the grid's section."""
 
@@ -121,6 +124,12 @@ class SeriesMaker(Protocol):
 
     def factors(self, key: str, file: str, names: Sequence[str], nominal_mw: Floats) -> Floats:
         """Return factors (n, devices) of the nominal power from a file; raises ProfileError."""
+
+    def of_net(self, table: str, index: Sequence[int]) -> tuple[Floats, Floats]:
+        """Return factors (n, elements) of active and reactive power that came with the net.
+
+        NaN for elements without such a profile; raises ProfileError.
+        """
 
     def from_file(self, key: str, file: str, read: Callable[[Path, str], T]) -> T:
         """Return `read(path, timezone)` of a file; raises ProfileError with the key."""

@@ -35,6 +35,10 @@ class PvPlane(Section):
     """Profiles instead of the model of sun and clouds, one column for each system."""
 
 
+class NetPlane(PvPlane):
+    """Systems of a net with profiles; those without one are in the sun."""
+
+
 class PvSection(PvPlane, Placement):
     """PV systems of one size; without `phase` each is connected like the customer at its bus."""
 
@@ -51,6 +55,7 @@ class PvSection(PvPlane, Placement):
 class Sunlit:
     """Placement and series of a kind of device with a rated power in the sun."""
 
+    index: tuple[int, ...]
     name: tuple[str, ...]
     p_rated_mw: Floats
 
@@ -58,7 +63,9 @@ class Sunlit:
     def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
         """Add static generators of type PV; `net_pv` is the orientation of those in the net."""
         own, stated = int(is_photovoltaic(placing.net.sgen).sum()), placing.sections("net_pv")
-        placed = [Placed("net_pv", stated or PvPlane(), 0, own)] if own else []
+        solar = is_photovoltaic(placing.net.sgen)
+        default = NetPlane() if (solar & placing.profiled("sgen")).any() else PvPlane()
+        placed = [Placed("net_pv", stated or default, 0, own)] if own else []
         if stated is not None and not own:
             placing.refuse(
                 "net_pv", "the net brings no PV system (an sgen of type PV); pv places new ones"
@@ -84,11 +91,11 @@ class Sunlit:
 
     @classmethod
     def has_clear_sky(cls, placed: "tuple[Placed, ...]") -> bool:
-        return all(p.section.file is None for p in placed)
+        return all(p.section.file is None and not _from_net(p) for p in placed)
 
     def clear_sky(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> Floats:
         for part in placed:
-            if part.section.file is not None:
+            if part.section.file is not None or _from_net(part):
                 raise ProfileError(
                     f"{maker.where(part.key)}: a file has no clear sky; "
                     'persistence = "day_before" is accepted for forecasts of this grid'
@@ -123,8 +130,15 @@ class Sunlit:
                     clouds, regional, maker.generator("sky", part.key),
                     cloud_rng=maker.variation("sky", part.key), outdoor_c=maker.temperature,
                 )  # fmt: skip
+            if _from_net(part):
+                given, _ = maker.of_net("sgen", self.index[at])
+                per_kw = np.where(np.isnan(given), per_kw, given)
             available[:, at] = per_kw * rated[at]
         return available
+
+
+def _from_net(part: Placed) -> bool:
+    return isinstance(part.section, NetPlane)
 
 
 def is_photovoltaic(sgen: "pd.DataFrame") -> Bools:

@@ -17,8 +17,9 @@ from stackelgrid.controllers.networks.conversion.parallel import (
     merge_parallel_transformers,
 )
 from stackelgrid.controllers.networks.net_record import NetRecord, replace_values
-from stackelgrid.controllers.networks.sources.cases import load_case, located
+from stackelgrid.controllers.networks.sources.cases import load_case, located, read_case
 from stackelgrid.controllers.networks.taps import TapChanger
+from stackelgrid.profiles.simbench_source import NetProfiles
 from stackelgrid.scenarios.build.boundaries import apply_boundary, boundary_taps, follow_parent
 from stackelgrid.scenarios.build.placement import absence, accepted_range, place_devices
 from stackelgrid.scenarios.errors import ScenarioError
@@ -38,6 +39,7 @@ class BuiltGrid:
     The section's `bus` is a bus of the parent's net after switches have merged buses. `record`
     holds the changes to the user's net. `trafo` is the position of the boundary transformer in
     `net.trafo`; `trafo` and `taps` are None for an ideal boundary.
+    `profiles` came with the net.
     """
 
     section: GridSection
@@ -46,6 +48,7 @@ class BuiltGrid:
     record: NetRecord
     trafo: int | None
     taps: TapChanger | None
+    profiles: NetProfiles | None = None
 
 
 def build_grids(
@@ -78,8 +81,9 @@ def build_grids(
             column: float((net.load[column] * net.load.scaling).sum())
             for column in ("p_mw", "q_mvar")
         }
-        placed = place_devices(net, section, scenario, record)
-        built[section.name] = BuiltGrid(section, net, placed, record, trafo, taps)
+        profiles = read_case(located(section.case, loaded.folder), section.name).profiles
+        placed = place_devices(net, section, scenario, record, profiles)
+        built[section.name] = BuiltGrid(section, net, placed, record, trafo, taps, profiles)
     _replace_loads(built, nominal)
     for grid in built.values():
         check_net(grid.net, grid.section.name)

@@ -10,6 +10,8 @@ from stackelgrid.controllers.devices.elements import controllable
 from stackelgrid.controllers.devices.sunlight import is_photovoltaic
 from stackelgrid.controllers.networks.naming import listed
 from stackelgrid.controllers.networks.sources.shipped import available_cases
+from stackelgrid.scenarios.build.grids import BuiltGrid
+from stackelgrid.scenarios.build.placement import has_profile
 from stackelgrid.scenarios.build.system import BuiltScenario
 
 _LIMITS = ("min_p_mw", "max_p_mw", "min_q_mvar", "max_q_mvar")
@@ -20,7 +22,7 @@ def net_lines(built: BuiltScenario) -> list[str]:
     lines: list[str] = []
     for name, grid in built.grids.items():
         if grid.section.case not in available_cases():
-            own = [*_constant(grid.net), *_solar(grid.net), *_costs(grid.net)]
+            own = [*_profiles(grid), *_constant(grid), *_solar(grid.net), *_costs(grid.net)]
             own += _controllers(grid.net)
             if grid.section.level != "transmission":
                 own += _slack(grid.net)
@@ -28,9 +30,30 @@ def net_lines(built: BuiltScenario) -> list[str]:
     return lines
 
 
-def _constant(net: pandapowerNet) -> Iterator[str]:
+def _profiles(grid: BuiltGrid) -> Iterator[str]:
+    """Count the elements that have the profiles of the net."""
+    stated = {
+        "load": grid.section.loads.sources > 0,
+        "sgen": grid.section.net_sgen is not None,
+        "storage": False,
+    }
+    used = []
+    for table, elsewhere in stated.items():
+        if not elsewhere:
+            at = has_profile(grid.net, table, grid.profiles)
+            fixed = at & ~controllable(grid.net[table], table)
+            used += [f"{int(fixed.sum())} {table}"] if fixed.any() else []
+    if used:
+        yield f"{', '.join(used)} elements have the profiles that came with the net"
+
+
+def _constant(grid: BuiltGrid) -> Iterator[str]:
     """Describe the static generators of constant power, by type."""
-    fixed = net.sgen[~is_photovoltaic(net.sgen) & ~controllable(net.sgen, "sgen")]
+    net = grid.net
+    if grid.section.net_sgen is not None:
+        return
+    known = has_profile(net, "sgen", grid.profiles)
+    fixed = net.sgen[~is_photovoltaic(net.sgen) & ~controllable(net.sgen, "sgen") & ~known]
     fixed = fixed[fixed.scaling.fillna(1.0) != 0.0]  # switched off
     for kind, group in fixed.groupby(fixed["type"].fillna("").astype(str)):
         of_type = f" of type {kind}" if kind else " without type"

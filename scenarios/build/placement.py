@@ -12,6 +12,8 @@ from stackelgrid.controllers.devices.elements import controllable
 from stackelgrid.controllers.devices.placement import Placed, Placement
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.controllers.networks.net_record import NetRecord
+from stackelgrid.profiles.arrays import Bools
+from stackelgrid.profiles.simbench_source import NetProfiles
 from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
@@ -19,15 +21,24 @@ from stackelgrid.scenarios.schema.simulators import ENTITIES, entities_at, full_
 
 
 def place_devices(
-    net: pandapowerNet, section: GridSection, scenario: Scenario, record: NetRecord
+    net: pandapowerNet,
+    section: GridSection,
+    scenario: Scenario,
+    record: NetRecord,
+    profiles: NetProfiles | None = None,
 ) -> dict[str, tuple[Placed, ...]]:
     """Add the devices of a grid's section to its net; return them by kind and section.
+
+    net: net that is changed.
+    section, scenario: section of the grid, and all of the scenario.
+    record: receives the additions.
+    profiles: those that came with the net.
 
     Raises ScenarioError for buses that are not accepted.
     """
     # placed storages are controllable; the net's own keep their value
     net.storage["controllable"] = controllable(net.storage, "storage")
-    placing = _Placing(net, section, scenario, record)
+    placing = _Placing(net, section, scenario, record, profiles)
     return {kind.kind: kind.place(placing) for kind in kinds()}
 
 
@@ -35,10 +46,16 @@ class _Placing:
     """A net to which kinds of devices add elements; see `Placing`."""
 
     def __init__(
-        self, net: pandapowerNet, section: GridSection, scenario: Scenario, record: NetRecord
+        self,
+        net: pandapowerNet,
+        section: GridSection,
+        scenario: Scenario,
+        record: NetRecord,
+        profiles: NetProfiles | None,
     ) -> None:
         self.net, self.grid = net, section.name
         self._section, self._scenario, self._record = section, scenario, record
+        self._profiles = profiles
 
     def sections(self, key: str) -> Any:
         """Return the grid's section or sections under a key of the scenario."""
@@ -75,6 +92,10 @@ class _Placing:
         pp.create_poly_cost(
             self.net, index, table, cp1_eur_per_mw=c1_eur_per_mwh, cp2_eur_per_mw2=c2_eur_per_mw2h
         )
+
+    def profiled(self, table: str) -> Bools:
+        """Return which elements of a table have a profile that came with the net."""
+        return has_profile(self.net, table, self._profiles)
 
     def refuse(self, key: str, text: str) -> None:
         """Raise ScenarioError about a key of the grid's section."""
@@ -134,6 +155,21 @@ class _Placing:
                 f"in {self._section.case}; accepted: {accepted_range(self.net.bus.index)}"
             )
         return found
+
+
+def profile_names(net: pandapowerNet, table: str) -> "pd.Series[str]":
+    """Return the profile of each element of a table by its column `profile`; empty for none."""
+    frame = net[table]
+    if "profile" not in frame:
+        return pd.Series("", index=frame.index, dtype=object)
+    names = [name if isinstance(name, str) else "" for name in frame["profile"]]
+    return pd.Series(names, index=frame.index, dtype=object)
+
+
+def has_profile(net: pandapowerNet, table: str, profiles: NetProfiles | None) -> Bools:
+    """Return which elements of a table have a profile that came with the net."""
+    names = profile_names(net, table)
+    return np.asarray(names != "", dtype=np.bool_) & (profiles is not None)
 
 
 def absence(record: NetRecord, table: str, index: int) -> str:

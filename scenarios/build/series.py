@@ -27,10 +27,11 @@ from stackelgrid.profiles.tables.units import SeriesUnit
 from stackelgrid.profiles.temperature import TemperatureModel
 from stackelgrid.profiles.time_axis import Horizon, TimeAxis
 from stackelgrid.scenarios.build.grids import BuiltGrid
+from stackelgrid.scenarios.build.placement import profile_names
 from stackelgrid.scenarios.build.random import generator, seed_of
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.prices import TariffSection
-from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
+from stackelgrid.scenarios.schema.scenario import Scenario
 from stackelgrid.scenarios.schema.simulators import full_key
 
 
@@ -183,7 +184,7 @@ class SeriesFactory:
 
     def of(self, grid: BuiltGrid) -> "GridSeriesMaker":
         """Return the data from which kinds of devices make the series of one grid."""
-        return GridSeriesMaker(self, grid.section)
+        return GridSeriesMaker(self, grid)
 
     def tariff(self, name: str) -> Tariff:
         """Return a tariff by name; each is computed once."""
@@ -216,8 +217,8 @@ class SeriesFactory:
 class GridSeriesMaker:
     """Data of a scenario from which kinds of devices make the series of a grid: `SeriesMaker`."""
 
-    def __init__(self, factory: SeriesFactory, section: GridSection) -> None:
-        self._factory, self._section = factory, section
+    def __init__(self, factory: SeriesFactory, grid: BuiltGrid) -> None:
+        self._factory, self._grid, self._section = factory, grid, grid.section
         self.axis, self.site = factory.axis, factory.site
         self.clouds, self.regional = factory.clouds, factory.regional
         self.temperature = factory.temperature
@@ -245,6 +246,21 @@ class GridSeriesMaker:
         return self.from_file(
             key, file, lambda path, zone: read_factors(path, self.axis, names, nominal_mw, zone)
         )
+
+    def of_net(self, table: str, index: Sequence[int]) -> tuple[Floats, Floats]:
+        """Return factors (n, elements) of active and reactive power that came with the net.
+
+        NaN for elements without such a profile; raises ProfileError, naming the grid.
+        """
+        if self._grid.profiles is None:
+            nothing = np.full((self.axis.length, len(index)), np.nan)
+            return nothing, nothing
+        names = profile_names(self._grid.net, table).loc[list(index)].tolist()
+        zone = self._factory.scenario.time.timezone
+        try:
+            return self._grid.profiles.factors(table, names, self.axis, zone)
+        except ProfileError as error:
+            raise ProfileError(f"grids.{self._section.name}: {error}") from error
 
     def from_file(self, key: str, file: str, read: Callable[[Path, str], T]) -> T:
         """Return `read(path, timezone)` of a file; raises ProfileError with the key."""

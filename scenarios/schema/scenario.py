@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
-from stackelgrid.controllers.devices.loads import LoadsSection
+from stackelgrid.controllers.devices.loads import LoadsSection, NetSgenSection
 from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.controllers.networks.sources.parts import PART, Level
 from stackelgrid.profiles.section import (
@@ -83,9 +83,13 @@ class CertificateSection(Section):
     """Recover schedules that are not exact or not feasible."""
 
 
-# sections of the kinds of devices, by key; loads are a field of every grid
+# sections of the kinds of devices, by key, beside those of every grid
+_OF_EVERY_GRID = ("loads", "net_sgen")
 _DEVICE_SECTIONS = {
-    key: field for kind in kinds() for key, field in kind.sections.items() if key != "loads"
+    key: field
+    for kind in kinds()
+    for key, field in kind.sections.items()
+    if key not in _OF_EVERY_GRID
 }
 
 
@@ -131,8 +135,10 @@ class _GridSection(Section):
     """Term of your own in the objective of the grid's operator, `package.module:function`."""
     tariff: str | None = None
     """Name of a tariff; required for mv and lv."""
-    loads: LoadsSection
-    """Profiles of the loads."""
+    loads: LoadsSection = LoadsSection()
+    """Profiles of the loads; default: those that came with the net."""
+    net_sgen: NetSgenSection | None = None
+    """Profiles of the net's static generators that are not PV; default: the net's, or none."""
     replaces_load: bool = True
     """Subtract the nominal load from that of the parent's bus."""
     trade: TradeSection | None = None

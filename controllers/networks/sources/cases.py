@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import pandas as pd
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
@@ -26,6 +25,7 @@ from stackelgrid.controllers.networks.sources.parts import Parts
 from stackelgrid.controllers.networks.sources.shipped import available_cases, shipped_case
 from stackelgrid.profiles.errors import shown
 from stackelgrid.profiles.file_names import NET_ENDINGS
+from stackelgrid.profiles.simbench_source import NetProfiles
 
 _READERS: tuple[Callable[[Path, str, NetRecord], pandapowerNet], ...] = (
     lambda path, name, record: read_net(path, name),
@@ -61,7 +61,7 @@ class Source:
     """
 
     net: pandapowerNet
-    profiles: Mapping[str, pd.DataFrame]
+    profiles: NetProfiles | None
     notices: tuple[str, ...]
 
     @cached_property
@@ -96,7 +96,8 @@ def source_of(net: pandapowerNet, name: str, notices: tuple[str, ...] = ()) -> S
     profiles = net.pop("profiles", None)
     conform_tables(net, name)
     check_indices(net, name)
-    return Source(net, profiles if isinstance(profiles, Mapping) else {}, notices)
+    found = NetProfiles(profiles) if isinstance(profiles, Mapping) and profiles else None
+    return Source(net, found, notices)
 
 
 _MOST_KEPT = 4

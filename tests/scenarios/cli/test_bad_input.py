@@ -82,7 +82,10 @@ REFUSALS = {
         ["tariffs.mv: unknown key 'import_'", "accepted: kind, import, export"],
     ),
     "missing_section": (put("site", None), ["site: is missing"]),
-    "missing_key": (put("grids.0.loads", None), ["grids.mv1.loads: is missing"]),
+    "missing_key": (
+        put("grids.0.loads", None),
+        ["grids.mv1.loads: load 0, 1, 2, 3, 4, 5 and 26 more has no profile in the net; mix"],
+    ),
     "wrong_type": (put("time.intervals", "many"), ["time.intervals: 'many'", "valid integer"]),
     "fraction_of_an_interval": (put("time.intervals", 2.5), ["time.intervals: 2.5", "integer"]),
     "no_intervals": (put("time.intervals", 0), ["time.intervals: 0", "greater than or equal to 1"]),
@@ -136,7 +139,7 @@ REFUSALS = {
     ),
     "tariff_file_missing": (
         tariff(kind="series", file="prices.csv"),
-        ["tariffs.mv", "prices.csv: no such file", ".csv or .parquet is accepted"],
+        ["tariffs.mv", "prices.csv: no such file", ".txt or .parquet is accepted"],
     ),
     "too_many_copies": (
         add(multiplicity=30),
@@ -237,11 +240,11 @@ REFUSALS = {
     "empty_mix": (put("grids.0.loads.mix", {}), ["grids.mv1.loads.mix: {}", "at least 1"]),
     "two_sources_of_loads": (
         put("grids.0.loads.file", "loads.csv"),
-        ["grids.mv1.loads: exactly one of mix, assign and file is accepted"],
+        ["grids.mv1.loads: one of mix, assign and file is accepted"],
     ),
     "load_file_missing": (
         put("grids.0.loads", {"file": "loads.csv"}),
-        ["grids.mv1.loads.file", "loads.csv: no such file", ".csv or .parquet is accepted"],
+        ["grids.mv1.loads.file", "loads.csv: no such file", ".txt or .parquet is accepted"],
     ),
     "pv_file_missing": (
         put("grids.0.pv.0.file", "sun.csv"),
