@@ -43,6 +43,7 @@ class Named:
 TableFile = Annotated[str, Named("table")]
 NetFile = Annotated[str, Named("net", NET_ENDINGS)]
 IMPORT_NAME = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+ClassName = Annotated[str, Named("class"), Field(pattern=IMPORT_NAME)]
 FunctionName = Annotated[str, Named("function"), Field(pattern=IMPORT_NAME)]
 CLOCK_TIME = r"^([01]\d|2[0-3]):[0-5]\d$"
 ClockTime = Annotated[str, Field(pattern=CLOCK_TIME)]

@@ -7,7 +7,13 @@ from datetime import datetime
 from pathlib import Path
 
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.remote.starting import Command, connect, start_command, start_module
+from stackelgrid.scenarios.remote.starting import (
+    Command,
+    connect,
+    start_command,
+    start_module,
+    user_folders,
+)
 from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.scenarios.schema.simulators import SimulatorSection
 from stackelgrid.simulators.external.errors import WiringError
@@ -99,5 +105,5 @@ def _connection(section: SimulatorSection, folder: Path, supervisor: Supervisor)
         )
         return start_command(name, command, deadline_s, supervisor)
     assert section.python is not None
-    folders = [str(folder), str(Path.cwd())]
+    folders = [str(folder), str(Path.cwd()), *user_folders()]
     return start_module(name, _MODULE, [section.python, *folders], supervisor, folder)

@@ -77,7 +77,8 @@ def main() -> None:
     arguments = sys.argv[1:]
     if arguments[:1] == ["--fd"] and len(arguments) > 1 and arguments[1].isdecimal():
         sock = socket.socket(fileno=int(arguments[1]))
-        coming = arguments[2:]
+        coming, folders = arguments[2:3], arguments[3:]
+        sys.path.extend(folders)  # modules of the user that the run can import
     else:
         try:
             sock = socket.create_connection(host_and_port(arguments[0] if arguments else ""))

@@ -11,7 +11,13 @@ from dataclasses import dataclass, fields, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from stackelgrid.scenarios.remote.starting import Command, connect, start_command, start_module
+from stackelgrid.scenarios.remote.starting import (
+    Command,
+    connect,
+    start_command,
+    start_module,
+    user_folders,
+)
 from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.scenarios.schema.remote import RemoteSection, RemoteSimulator
 from stackelgrid.simulators.remote.connection import Connection
@@ -128,4 +134,4 @@ def _connection(
 def _start_own(simulator: RemoteSimulator, supervisor: Supervisor) -> Connection:
     kind = "agents" if simulator.agents else "grids"
     module = "stackelgrid.scenarios.remote.process"
-    return start_module(simulator.name, module, [kind], supervisor)
+    return start_module(simulator.name, module, [kind, *user_folders()], supervisor)

@@ -41,6 +41,12 @@ class Command:
     folder: Path | None = None
 
 
+def user_folders() -> list[str]:
+    """Return the folders of this process whose modules are neither Python's nor installed."""
+    own = (sys.prefix, sys.base_prefix)
+    return [path for path in sys.path if path and not path.startswith(own)]
+
+
 def start_module(
     name: str,
     module: str,

@@ -10,12 +10,11 @@ from pydantic import Field, field_validator, model_validator
 
 from stackelgrid.controllers.devices.externals import ExternalSection, PowerAttribute
 from stackelgrid.profiles.errors import shown
-from stackelgrid.profiles.section import Index, Name, Positive, Section
+from stackelgrid.profiles.section import ClassName, Index, Name, Positive, Section
 from stackelgrid.scenarios.schema.remote import Command, host_and_port, require_address
 
 SIGNALS = ("voltage", "loading", "price", "temperature", "set_point")
 ENTITIES = "entities"  # key by which a kind of device finds the entities at its grid
-_CLASS = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 _REFERENCE = re.compile(r"(?P<simulator>[^.]+)\.(?P<entities>[^.]+)\.(?P<attribute>.+)", re.DOTALL)
 
 
@@ -159,7 +158,7 @@ class SimulatorSection(Section):
 
     name: Name
     """Name of the simulator."""
-    python: Annotated[str, Field(pattern=_CLASS)] | None = None
+    python: ClassName | None = None
     """Class `package.module:Class`, run in a process of its own."""
     command: Command | None = None
     """Program and arguments, without a shell; `%(addr)s` stands for the address to connect to."""

@@ -162,7 +162,8 @@ INTERVAL: Table[GridInterval] = table(
                "where grids decide together", lambda s: s.report.gap),
         number("solver_violation", "1", "largest violation of a row by the returned point, "
                "relative to its terms, checked independently", lambda s: s.report.violation),
-        number("objective_eur", "EUR", "cost of the plan over the whole horizon",
+        number("objective_eur", "EUR", "cost of the plan over the whole horizon, with the user's "
+               "term",
                lambda s: s.report.objective_eur),
         number("objective_term_eur", "EUR", "part of objective_eur by the grid's `objective`, a "
                "user's term; empty without one", lambda s: s.report.objective_term_eur,

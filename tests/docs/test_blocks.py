@@ -24,6 +24,7 @@ EXECUTED = {
     "tests/docs/test_examples.py": (
         *("tutorial.md", "library.md", "forecast.md", "scenario.md", "remote.md"),
         *("howto/grid.md", "howto/profiles.md", "howto/controller.md", "howto/bilevel.md"),
+        "howto/objective.md",
         *("howto/solvers.md", "howto/simulators.md", "faq.md"),
         *(f"components/{page.name}" for page in DOCS.glob("components/*.md")),
     ),

@@ -95,7 +95,14 @@ def follow(path, command, capsys, *, shell=False, change=lambda text: text):
 
 @pytest.mark.parametrize(
     ("page", "blocks"),
-    [("grid", 5), ("profiles", 3), ("controller", 3), ("bilevel", 1), ("simulators", 6)],
+    [
+        ("grid", 5),
+        ("profiles", 3),
+        ("controller", 3),
+        ("bilevel", 1),
+        ("objective", 3),
+        ("simulators", 6),
+    ],
 )
 def test_how_tos_do_what_they_say(page, blocks, command, capsys):
     assert follow(DOCS / "howto" / f"{page}.md", command, capsys) >= blocks

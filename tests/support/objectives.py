@@ -57,6 +57,13 @@ def carbon(m, grid):
     )
 
 
+def highest_output(m, grid):
+    """500 EUR per MW of the highest output of a unit in the horizon."""
+    m.highest = pyo.Var(bounds=(0.0, None))
+    m.above = pyo.Constraint(m.units, m.steps, rule=lambda m, u, t: m.highest >= m.unit_p[u, t])
+    return 500.0 * grid.base_mva * m.highest
+
+
 def curved_import(m, grid):
     """Square of the exchange of a follower; nothing in its role as leader."""
     if grid.role == "leader":

@@ -9,8 +9,8 @@ import pytest
 
 import stackelgrid as sg
 from stackelgrid.scenarios.api.inputs import check_source
-from stackelgrid.scenarios.schema.load import load_scenario
-from stackelgrid.scenarios.schema.named import keys_that_accept
+from stackelgrid.scenarios.schema.load import absolute_names, load_scenario
+from stackelgrid.scenarios.schema.named import SCENARIO, keys_that_accept
 
 FRAME = pd.DataFrame({"time": pd.to_datetime(["2025-01-15"]), "a_mw": [1.0]})
 NET = pn.create_kerber_landnetz_freileitung_1()
@@ -82,7 +82,35 @@ def test_every_key_that_names_a_table_takes_a_frame(key, content):
 def test_keys_that_accept_objects():
     assert keys_that_accept("net") == ("case",)
     assert keys_that_accept("table") == ("file", "correlation_sites")
-    assert keys_that_accept("class") == ("controller", "schemes")
+    assert keys_that_accept("class") == ("controller", "schemes", "python")
+    assert keys_that_accept("function") == ("objective",)
+
+
+def test_no_key_that_names_a_file_lacks_its_type():
+    """Also those of kinds of devices, of users' simulators and of grids below a cut net."""
+    left, seen, found = [(SCENARIO, "")], set(), set()
+    while left:
+        place, path = left.pop()
+        for section in place.sections:
+            if section in seen:
+                continue
+            seen.add(section)
+            for name in section.model_fields:
+                key = f"{path}.{name}".lstrip(".")
+                own = place.key(section.model_fields[name].alias or name)
+                left += [(own, key), (own.entry(), key), (own.key("any"), key)]
+                if name in ("file", "case", "correlation_sites"):
+                    found.add(key)
+                    assert own.accepts("net" if name == "case" else "table"), key
+    assert {"grids.case", "simulators.entities.forecast.file", "emissions.file"} <= found
+    assert SCENARIO.at("grids.mv1.lower.loads.file").accepts("table")
+    assert SCENARIO.at("templates.street.lower.pv.0.file").accepts("table")
+
+
+def test_files_of_grids_below_a_cut_are_absolute(tmp_path):
+    grid = {"case": "net.json", "lower": {"loads": {"file": "loads.csv"}}}
+    found = absolute_names({"grids": [grid]}, tmp_path)["grids"][0]
+    assert found["lower"]["loads"]["file"] == str(tmp_path / "loads.csv")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +142,7 @@ def test_keys_that_accept_objects():
         ),
         (
             {"name": sg.Scenario},
-            "scenario: name: is a class; a class is accepted as controller or schemes",
+            "scenario: name: is a class; a class is accepted as controller or schemes or python",
         ),
     ],
 )

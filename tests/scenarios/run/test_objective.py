@@ -178,3 +178,36 @@ def test_a_curved_cost_of_a_follower_is_in_its_prices(texts, village_json, tmp_p
             (75.0 + 10.0 * p) * x, rel=1e-6
         )
         assert value[scheme, "mv1", "gap"] < 1e-3
+
+
+@pytest.mark.slow
+def test_terms_of_agents_in_another_process_give_the_same_bits(texts, run):
+    content = tomllib.loads(texts["feeder"])
+    content["grids"][0]["objective"] = "support.objectives:dearer_import"
+    own = run(content)
+    other = run(content, remote={"simulators": [{"name": "minds", "agents": True}]})
+    for table in ("interval", "bus", "device"):
+        one, two = getattr(own, table), getattr(other, table)
+        same = [c for c in one.columns if not c.endswith("_s")]
+        pd.testing.assert_frame_equal(one[same], two[same], check_exact=True)
+
+
+@pytest.mark.slow
+def test_schemes_of_a_market_with_terms_of_both_levels(below_transmission, tmp_path):
+    """No scheme is cheaper than both levels together; a peak of units counts in the follower."""
+    content = dict(below_transmission)
+    content["grids"][1]["objective"] = "support.objectives:flat_import"
+    content["grids"][0]["objective"] = "support.objectives:highest_output"
+    schemes = ["bottom_up", "feasibility_only", "top_down", "integrated", "ldd_admm"]
+    study = sg.compare(
+        content, schemes=schemes, pricing="tariff", out=tmp_path / "study",
+        report=False, quiet=True,
+    )  # fmt: skip
+    table = pd.read_parquet(study.directory / "compare.parquet")
+    value = table.set_index(["scheme", "grid", "indicator"]).value
+    least = value["integrated", "total", "total_cost"]
+    assert value["integrated", "tn", "gap"] < 1e-3
+    for scheme in schemes:
+        assert value[scheme, "total", "total_cost"] >= least * (1.0 - 1e-3)
+    assert np.isnan(value["feasibility_only", "tn", "follower_max"])
+    assert value["feasibility_only", "tn", "follower_min"] > 0.0
