@@ -17,6 +17,7 @@ from stackelgrid.profiles.tables.dialect import Dialect
 from stackelgrid.profiles.tables.reading import Table, read_table
 from stackelgrid.profiles.tables.resampling import rows_of_steps
 from stackelgrid.profiles.tables.stamp_forms import (
+    CLOCK,
     LEFT_EDGES,
     RIGHT_EDGES,
     ParsedStamps,
@@ -172,7 +173,7 @@ def read_series_table(path: Path | str, timezone: str | None = None) -> SeriesTa
 
 def series_table_of(path: Path, table: Table, timezone: str | None) -> SeriesTable:
     """Return the time series of a table that was read, see `read_series_table`."""
-    frame = _with_stamps_first(path, table.frame)
+    frame = _with_joined_stamps(_with_stamps_first(path, table.frame))
     first = str(frame.columns[0]) if len(frame.columns) else None
     stamped = None if first is None else stamp_column(first)
     if stamped is None:
@@ -202,6 +203,18 @@ def _with_stamps_first(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
             f"{path}: has stamps in its index and in column {name!r}; one of them is accepted"
         )
     return frame.rename_axis(name).reset_index()
+
+
+def _with_joined_stamps(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with stamps in place of a column of dates and one of clock times."""
+    if len(frame.columns) < 3 or not len(frame):
+        return frame
+    (date, clock), names = (frame.iloc[:, k] for k in (0, 1)), frame.columns[:2]
+    named = all(stamp_column(str(name)) for name in names)
+    if not named or ":" in str(date.iloc[0]) or not CLOCK.match(str(clock.iloc[0])):
+        return frame
+    joined = date.astype(str).str.strip() + " " + clock.astype(str).str.strip()
+    return pd.concat([joined.rename(names[1]), frame.iloc[:, 2:]], axis=1)
 
 
 def zone_of(path: Path, timezone: str | None) -> ZoneInfo | None:

@@ -17,10 +17,11 @@ ACCEPTED = "ISO 8601 such as 2024-06-01T00:15:00+02:00, or a form such as 01.06.
 ISO = "ISO 8601"
 LEFT_EDGES = (
     "time", "timestamp", "datetime", "date", "start", "snapshot",
-    "zeit", "zeitstempel", "zeitpunkt", "datum", "datum_von", "von",
+    "zeit", "zeitstempel", "zeitpunkt", "datum", "datum_von", "von", "uhrzeit",
 )  # fmt: skip
 RIGHT_EDGES = ("time_end", "timestamp_end", "datetime_end", "end", "ende", "datum_bis", "bis")
 
+CLOCK = re.compile(r"^\s*\d{1,2}:\d{2}(?::\d{2})?\s*$")
 _OFFSET = r"[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 _CLOCK = (
     r"(?:[T ]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}))?"

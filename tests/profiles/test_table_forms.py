@@ -185,6 +185,21 @@ def test_the_name_of_the_column_of_stamps_states_edges_and_zone(tmp_path, header
     assert read_series(path, AXIS, "mw", None, zone)["a_mw"].tolist() == [0.0, 1.0, 2.0, 3.0]
 
 
+@pytest.mark.parametrize(
+    ("header", "first", "date"),
+    [
+        ("Datum;Uhrzeit", "2025-06-21 00:00", "%d.%m.%Y"),
+        ("Datum;von", "2025-06-21 00:00", "%d.%m.%Y"),
+        ("date;time_end", "2025-06-21 00:15", "%Y-%m-%d"),
+    ],
+)
+def test_dates_and_clock_times_in_two_columns(tmp_path, header, first, date):
+    index = pd.date_range(first, periods=4, freq="15min")
+    rows = [f"{t.strftime(date)};{t:%H:%M};{k}" for k, t in enumerate(index)]
+    path = write(tmp_path, f"{header};a_mw", *rows)
+    assert read_series(path, AXIS, "mw", None, BERLIN)["a_mw"].tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
 NIGHTS = {"2025-03-30": 23, "2025-10-26": 25}
 
 
