@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,19 @@ _LARGEST = 2**63 - 1
 
 def shipped_scenarios() -> tuple[str, ...]:
     """Return the names of the shipped scenarios."""
-    folder = files("stackelgrid.scenarios")
-    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
+    return tuple(sorted(_files(_PACKAGE)))
+
+
+def shipped_bases() -> tuple[str, ...]:
+    """Return the names of the shipped files without grids, which a scenario extends."""
+    return tuple(sorted(_files(_PACKAGE / "bases")))
+
+
+_PACKAGE = files("stackelgrid.scenarios")
+
+
+def _files(folder: Traversable) -> dict[str, Traversable]:
+    return {f.name[:-5]: f for f in folder.iterdir() if f.name.endswith(".toml")}
 
 
 def scenario_content(
@@ -122,9 +134,9 @@ def _read(source: str) -> tuple[str, str, Path]:
             "not a UTF-8 text file" if isinstance(error, UnicodeDecodeError) else str(error)
         )
         raise ScenarioError(f"{_bare(str(path))}: cannot be read ({reason})") from error
-    if source in shipped_scenarios():
-        shipped = files("stackelgrid.scenarios") / f"{source}.toml"
-        return shipped.read_text(encoding="utf-8"), source, Path.cwd()
+    shipped = _files(_PACKAGE) | _files(_PACKAGE / "bases")
+    if source in shipped:
+        return shipped[source].read_text(encoding="utf-8"), source, Path.cwd()
     raise ScenarioError(
         f"{_bare(str(path))}: no such scenario; a path ending in .toml or one of "
         f"{', '.join(shipped_scenarios())} is accepted"
@@ -220,6 +232,21 @@ def merge_templates(data: Mapping[str, Any], name: str) -> dict[str, Any]:
         return merged  # refused with the rest of the schema
     merged["grids"] = [_with_template(grid, templates, name) for grid in grids]
     return merged
+
+
+def with_only_tariff(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return content in which mv and lv grids without a tariff have the only one that there is."""
+    tariffs, grids = content.get("tariffs"), content.get("grids")
+    if not (isinstance(tariffs, dict) and len(tariffs) == 1 and isinstance(grids, list | tuple)):
+        return dict(content)
+    (only,) = tariffs
+    found = [
+        {**grid, "tariff": only}
+        if isinstance(grid, dict) and grid.get("level") in ("mv", "lv") and "tariff" not in grid
+        else grid
+        for grid in grids
+    ]
+    return {**content, "grids": found}
 
 
 def _with_template(grid: Any, templates: Mapping[str, Any], name: str) -> Any:

@@ -21,6 +21,7 @@ from stackelgrid.scenarios.schema.content import (
     plain_content,
     scenario_content,
     shipped_scenarios,
+    with_only_tariff,
 )
 from stackelgrid.scenarios.schema.levels import with_lower_grids
 from stackelgrid.scenarios.schema.named import with_names
@@ -97,7 +98,7 @@ def _validated(
         merged = with_lower_grids(merged, partial(_parts, folder, nets or {}))
     except (NetworkError, ScenarioError) as error:
         raise type(error)(f"{name}: {error}") from error
-    return LoadedScenario(scenario_of(merged, name), name, folder)
+    return LoadedScenario(scenario_of(with_only_tariff(merged), name), name, folder)
 
 
 def _parts(folder: Path, nets: Nets, case: str, grid: str) -> Parts:

@@ -134,7 +134,7 @@ class _GridSection(Section):
     objective: FunctionName | None = None
     """Term of your own in the objective of the grid's operator, `package.module:function`."""
     tariff: str | None = None
-    """Name of a tariff; required for mv and lv."""
+    """Name of a tariff of an mv or lv grid; default: the only one of the scenario."""
     loads: LoadsSection = LoadsSection()
     """Profiles of the loads; default: those that came with the net."""
     net_sgen: NetSgenSection | None = None

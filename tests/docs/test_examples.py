@@ -96,7 +96,7 @@ def follow(path, command, capsys, *, shell=False, change=lambda text: text):
 @pytest.mark.parametrize(
     ("page", "blocks"),
     [
-        ("grid", 5),
+        ("grid", 7),
         ("profiles", 3),
         ("controller", 3),
         ("bilevel", 1),
