@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,29 @@ def read_factors(
     device without a column or with several, for a power where the nominal power is 0 or a hundredth
     of it, and for negative values.
     """
-    return _factors(read_series_table(path, timezone), axis, names, nominal_mw)
+    table = read_series_table(path, timezone)
+    columns = _device_columns(table, names)
+    for k, column in enumerate(columns):
+        if column.unit.series == "mw" and nominal_mw[k] == 0.0:
+            raise ProfileError(
+                f"{table.path}: column {column.header!r} is a power, but {column.name} has a "
+                f"nominal power of 0 MW; {column.name}_factor is accepted"
+            )
+    return _factors(table, axis, columns, nominal_mw)
+
+
+@dataclass(frozen=True)
+class LoadPowers:
+    """Powers of loads from a file, each (n, loads).
+
+    factors: of the nominal active power.
+    p_mw, q_mvar: active powers of loads without a nominal one, and reactive powers where the file
+        has them; else NaN.
+    """
+
+    factors: Floats
+    p_mw: Floats
+    q_mvar: Floats
 
 
 def read_loads(
@@ -91,52 +114,60 @@ def read_loads(
     nominal_mw: Floats,
     nominal_mvar: Floats,
     timezone: str | None = None,
-) -> tuple[Floats, Floats]:
-    """Read the powers of loads: factors of the active power, and reactive powers in MVAr.
+) -> LoadPowers:
+    """Read the powers of loads.
 
     path, axis, names, nominal_mw, timezone: as for `read_factors`.
     nominal_mvar: nominal reactive powers (names,).
 
-    Both have shape (n, names). A column of reactive power is `<name>_kvar`, `<name>_kvarh` and so
-    on, or `<name>_q_factor` of the nominal one; loads without such a column have NaN. Raises
-    ProfileError as `read_factors` does.
+    A column of reactive power is `<name>_kvar`, `<name>_kvarh` and so on, or `<name>_q_factor` of
+    the nominal one. Raises ProfileError as `read_factors` does; a load without a nominal power may
+    have a column of power.
     """
     table = read_series_table(path, timezone)
-    factors = _factors(table, axis, names, nominal_mw)
-    q_mvar = np.full(factors.shape, np.nan)
+    columns = _device_columns(table, names)
+    values = _factors(table, axis, columns, nominal_mw)
+    powers = np.array([column.unit.series == "mw" for column in columns], dtype=bool)
+    free: Bools = powers & (nominal_mw == 0.0)
+    reactive = np.full(values.shape, np.nan)
     for k, name in enumerate(names):
-        if not table.candidates(name, "mvar", "q_factor"):
-            continue
-        column = table.column(name, "mvar", "q_factor")
-        values = table.on_axis([column.header], axis)[column.header]
-        share = column.unit.series == "q_factor"
-        q_mvar[:, k] = table.scale(column) * values * (nominal_mvar[k] if share else 1.0)
-        nominal = float(np.hypot(nominal_mw[k], nominal_mvar[k]))
-        high = np.abs(q_mvar[:, k]) > _MOST_OF_NOMINAL * nominal
-        if not share and high.any():
-            row = int(np.argmax(high))
-            raise ProfileError(
-                f"{table.path}: {column.header} is {values[row]:g} at {axis.index[row]}, "
-                f"{abs(q_mvar[row, k]) / nominal:.3g} times the nominal power of {nominal:g} MVA; "
-                f"at most {_MOST_OF_NOMINAL:g} times is accepted: check the unit ({name}_kvar for "
-                "kVAr)"
-            )
-    return factors, q_mvar
+        if table.candidates(name, "mvar", "q_factor"):
+            reactive[:, k] = _reactive(table, axis, name, nominal_mw[k], nominal_mvar[k])
+    return LoadPowers(np.where(free, 0.0, values), np.where(free, values, np.nan), reactive)
+
+
+def _reactive(
+    table: SeriesTable, axis: TimeAxis, name: str, nominal_mw: float, nominal_mvar: float
+) -> Floats:
+    """Return the reactive power (n,) of a load in MVAr."""
+    column = table.column(name, "mvar", "q_factor")
+    values = table.on_axis([column.header], axis)[column.header]
+    if column.unit.series == "q_factor":
+        return values * nominal_mvar
+    q_mvar: Floats = table.scale(column) * values
+    nominal = float(np.hypot(nominal_mw, nominal_mvar))
+    high = np.abs(q_mvar) > _MOST_OF_NOMINAL * nominal
+    if nominal > 0.0 and high.any():
+        row = int(np.argmax(high))
+        raise ProfileError(
+            f"{table.path}: {column.header} is {values[row]:g} at {axis.index[row]}, "
+            f"{abs(q_mvar[row]) / nominal:.3g} times the nominal power of {nominal:g} MVA; at most "
+            f"{_MOST_OF_NOMINAL:g} times is accepted: check the unit ({name}_kvar for kVAr)"
+        )
+    return q_mvar
+
+
+def _device_columns(table: SeriesTable, names: Sequence[str]) -> list[Column]:
+    return [table.column(name, "factor", "mw") for name in names]
 
 
 def _factors(
-    table: SeriesTable, axis: TimeAxis, names: Sequence[str], nominal_mw: Floats
+    table: SeriesTable, axis: TimeAxis, columns: Sequence[Column], nominal_mw: Floats
 ) -> Floats:
-    """Return factors (n, names) of nominal powers (names,) from the columns of devices."""
+    """Return factors (n, columns) of nominal powers; powers in MW where these are 0."""
     path = table.path
-    columns = [table.column(name, "factor", "mw") for name in names]
     powers: Bools = np.array([c.unit.series == "mw" for c in columns], dtype=bool)
-    for k, column in enumerate(columns):
-        if powers[k] and nominal_mw[k] == 0.0:
-            raise ProfileError(
-                f"{path}: column {column.header!r} is a power, but {column.name} has a nominal "
-                f"power of 0 MW; {column.name}_factor is accepted"
-            )
+    powers &= nominal_mw != 0.0
     series = table.on_axis((column.header for column in columns), axis)
     values = np.column_stack([series[column.header] for column in columns])
     if (values < 0.0).any():
@@ -154,6 +185,6 @@ def _factors(
         raise ProfileError(
             f"{path}: {columns[k].header} is {values[row, k]:g} at {axis.index[row]}, "
             f"{factors[row, k]:.3g} times the nominal power of {nominal_mw[k]:g} MW; at most "
-            f"{_MOST_OF_NOMINAL:g} times is accepted: check the unit ({names[k]}_kw for kW)"
+            f"{_MOST_OF_NOMINAL:g} times is accepted: check the unit ({columns[k].name}_kw for kW)"
         )
     return factors

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stackelgrid.controllers.devices.elements import NetElements
     from stackelgrid.controllers.devices.placement import Placed, SeriesMaker
     from stackelgrid.profiles.forecast import GridForecast
+    from stackelgrid.profiles.sources import LoadPowers
 
 _ROLES = Role.SERIES | Role.OUTPUT
 
@@ -156,11 +157,14 @@ class Loads(DeviceKind):
         section: LoadsSection = maker.sections("loads")
         shape = (maker.axis.length, len(self.index))
         active, reactive = np.ones(shape), np.ones(shape)
-        given = np.full(shape, np.nan)  # reactive power of a file, MVAr
+        # powers of a file in MW and MVAr in place of factors
+        given_mw, given_mvar = np.full(shape, np.nan), np.full(shape, np.nan)
         at = np.flatnonzero(self.profiled)
         if section.file is not None and len(at):
-            active[:, at], given[:, at] = self._from_file(maker, section, at)
-            reactive[:, at] = active[:, at]
+            powers = self._from_file(maker, section, at)
+            reactive[:, at] = active[:, at] = powers.factors
+            given_mw[:, at] = section.scale * powers.p_mw
+            given_mvar[:, at] = section.scale * powers.q_mvar
         elif section.sources and len(at):
             reactive[:, at] = active[:, at] = _factors(maker, section, len(at))
         elif len(at):
@@ -169,25 +173,23 @@ class Loads(DeviceKind):
             rest = np.flatnonzero(np.array(self.table, dtype=object) == table)
             if len(rest):
                 active[:, rest], reactive[:, rest] = self._of_rest(maker, table, rest)
-        q_mvar = np.where(np.isnan(given), reactive * self.q_mvar, given)
-        return {"load_p_mw": active * self.p_mw, "load_q_mvar": q_mvar}
+        return {
+            "load_p_mw": np.where(np.isnan(given_mw), active * self.p_mw, given_mw),
+            "load_q_mvar": np.where(np.isnan(given_mvar), reactive * self.q_mvar, given_mvar),
+        }
 
-    def _from_file(
-        self, maker: "SeriesMaker", section: LoadsSection, at: Ints
-    ) -> tuple[Floats, Floats]:
-        """Return factors of a file, and reactive powers (NaN: in the nominal ratio)."""
+    def _from_file(self, maker: "SeriesMaker", section: LoadsSection, at: Ints) -> "LoadPowers":
+        """Return the powers of a file, before they are scaled."""
         from stackelgrid.profiles.sources import read_loads
 
         assert section.file is not None
         names = [self.name[i] for i in at]
-        # a file holds powers before scaling
         p_mw, q_mvar = self.p_mw[at] / section.scale, self.q_mvar[at] / section.scale
 
-        def read(path: Path, zone: str) -> tuple[Floats, Floats]:
+        def read(path: Path, zone: str) -> "LoadPowers":
             return read_loads(path, maker.axis, names, p_mw, q_mvar, zone)
 
-        factor, given = maker.from_file("loads", section.file, read)
-        return factor, section.scale * given
+        return maker.from_file("loads", section.file, read)
 
     def _of_net(self, maker: "SeriesMaker", at: Ints) -> tuple[Floats, Floats]:
         """Return the factors of loads that came with the net; raises ProfileError for others."""

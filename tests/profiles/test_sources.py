@@ -261,14 +261,14 @@ def test_devices_take_a_factor_or_a_power_each(tmp_path):
         "a_factor, b_kw"
     )
     with pytest.raises(ProfileError, match=message):
-        read_factors(path, AXIS, ["e"], nominal)
+        read_factors(path, AXIS, ["e"], nominal[:1])
     with pytest.raises(ProfileError, match="'b_kw' is a power, but b has a nominal power of 0 MW"):
         read_factors(path, AXIS, ["b"], np.zeros(1))
     negative = write(tmp_path, stamps(), "time,a_kw", ["1", "-2", "1", "1"], "negative.csv")
     with pytest.raises(
         ProfileError, match=r"a_kw is -2 at 2024-06-20 00:15:00\+02:00; values >= 0"
     ):
-        read_factors(negative, AXIS, ["a"], nominal)
+        read_factors(negative, AXIS, ["a"], nominal[:1])
     both = write(tmp_path, stamps(), "time,a_factor,a_kw", ["1,1"] * 4)
     with pytest.raises(ProfileError, match="'a_factor' occurs in several units"):
-        read_factors(both, AXIS, ["a"], nominal)
+        read_factors(both, AXIS, ["a"], nominal[:1])

@@ -283,9 +283,15 @@ def test_reactive_powers_beside_active_ones(tmp_path):
     header = "time,a_kw,a_kvar,b_factor,b_q_factor,c_kwh"
     path = write(tmp_path, *quarters(*["20,-5,0.5,0.25,2"] * 4, header=header))
     p, q = np.array([0.04, 0.1, 0.016]), np.array([0.01, 0.02, 0.004])
-    factors, q_mvar = read_loads(path, AXIS, ["a", "b", "c"], p, q, BERLIN)
-    np.testing.assert_allclose(factors[0], [0.5, 0.5, 0.5], rtol=1e-14)
-    np.testing.assert_allclose(q_mvar[3], [-0.005, 0.005, np.nan], rtol=1e-14)
+    found = read_loads(path, AXIS, ["a", "b", "c"], p, q, BERLIN)
+    np.testing.assert_allclose(found.factors[0], [0.5, 0.5, 0.5], rtol=1e-14)
+    np.testing.assert_allclose(found.q_mvar[3], [-0.005, 0.005, np.nan], rtol=1e-14)
+    assert np.isnan(found.p_mw).all()
+    nothing = np.zeros(3)  # loads of 0 MW in the net take the powers of the file
+    found = read_loads(path, AXIS, ["a", "b", "c"], nothing, nothing, BERLIN)
+    np.testing.assert_allclose(found.factors[0], [0.0, 0.5, 0.0], rtol=1e-14)
+    np.testing.assert_allclose(found.p_mw[0], [0.02, np.nan, 0.008], rtol=1e-14)
+    np.testing.assert_allclose(found.q_mvar[0], [-0.005, 0.0, np.nan], rtol=1e-14)
     path = write(tmp_path, *quarters(*["20,5"] * 4, header="time,a_kw,a_mvar"))
     with pytest.raises(ProfileError, match=r"a_mvar is 5 at .* check the unit \(a_kvar for kVAr\)"):
         read_loads(path, AXIS, ["a"], p[:1], q[:1], BERLIN)

@@ -164,6 +164,23 @@ def test_reactive_powers_of_a_file_replace_the_nominal_ratio(write_scenario, wri
     np.testing.assert_allclose(series.load_p_mw[5], pn.case33bw().load.p_mw, rtol=1e-13)
 
 
+def test_loads_without_a_nominal_power_have_that_of_the_file(
+    write_scenario, write_series, tmp_path
+):
+    net = pn.case33bw()
+    net.load.loc[5, ["p_mw", "q_mvar"]] = 0.0
+    pp.to_json(net, str(tmp_path / "net.json"))
+    columns = {f"load {i}_kw": 30.0 for i in range(32)}
+    write_series("loads.csv", columns | {"load 5_kvar": 6.0})
+
+    def change(data):
+        data["grids"][0] |= {"case": "net.json", "loads": {"file": "loads.csv", "scale": 2.0}}
+
+    series = build_scenario(load_scenario(str(write_scenario(change=change)))).series["mv1"]
+    np.testing.assert_allclose(series.load_p_mw, 0.06, rtol=1e-13)
+    np.testing.assert_allclose(series.load_q_mvar[:, 5], 0.012, rtol=1e-13)
+
+
 @pytest.mark.parametrize("zone", [None, "Europe/Berlin", "UTC"])
 def test_frames_in_memory_are_read_like_files(texts, tmp_path, monkeypatch, zone):
     """Hourly prices in ct/kWh, energies of the hour before, and a naive or aware index."""
