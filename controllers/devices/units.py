@@ -1,4 +1,4 @@
-"""Dispatchable generation with convex quadratic cost; shared by feeders and the DC-OPF."""
+"""Dispatchable generation with convex cost; shared by feeders and the DC-OPF."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.controllers.devices.terms import Arrays, DeviceOptions, Injection
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.naming import named
+from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
 from stackelgrid.profiles.section import Finite, Index, NonNegative, Positive, Section
 
@@ -46,11 +47,12 @@ class UnitSection(Section):
 
 @dataclass(frozen=True)
 class Units(DeviceKind):
-    """Dispatchable generation: cost c2 p^2 + c1 p + c0 in EUR/h with p in MW.
+    """Dispatchable generation: cost in EUR/h c2 p^2 + c1 p + c0 (p in MW), or a maximum of lines.
 
     `table` is ext_grid, gen or sgen. A unit without a limit has an infinite one; a generator that
     is not controllable has equal limits. `fixed_eur_per_h` is the cost of static generators that
-    are not controllable.
+    are not controllable. `pieces` of each unit are slopes in EUR/MWh and intercepts in EUR/h, whose
+    maximum is added to its polynomial; empty where it has none (no entry: for all units).
     """
 
     table: tuple[str, ...]
@@ -63,6 +65,7 @@ class Units(DeviceKind):
     c1: Floats
     c0: Floats
     fixed_eur_per_h: float = 0.0
+    pieces: tuple[tuple[tuple[float, float], ...], ...] = ()
 
     kind: ClassVar[str] = "unit"
     plural: ClassVar[str] = "units"
@@ -118,14 +121,13 @@ class Units(DeviceKind):
     @classmethod
     def read(cls, elements: "NetElements") -> Self:
         """Read the slack, voltage-controlling generators and dispatched static generators."""
-        low, high, coefficients = [], [], []
+        low, high, costs = [], [], []
         frames = [(table, elements.of(cls, table)) for table in ("ext_grid", "gen", "sgen")]
         for table, frame in frames:
             every = np.full(len(frame), True)
             free = elements.controllable("gen", frame) if table == "gen" else every
             for k, i in enumerate(frame.index):
-                cost = elements.costs.take(table, int(i), required=bool(free[k]))
-                coefficients.append(cost)
+                costs.append(elements.costs.take(table, int(i), required=bool(free[k])))
                 if free[k]:
                     least, most = _limits(elements, frame, k, table, needed=table != "ext_grid")
                 else:
@@ -134,6 +136,7 @@ class Units(DeviceKind):
                 low.append(least)
                 high.append(most)
         elements.refuse_reactive(frames[-1][1], "sgen", cls.label)
+        coefficients = [(cost.c0, cost.c1, cost.c2) for cost in costs]
         c0, c1, c2 = np.array(coefficients, dtype=float).reshape(len(low), 3).T
         return cls(
             table=tuple(table for table, frame in frames for _ in range(len(frame))),
@@ -146,7 +149,13 @@ class Units(DeviceKind):
             c1=c1,
             c0=c0,
             fixed_eur_per_h=elements.costs.fixed_eur_per_h,
+            pieces=tuple(cost.pieces for cost in costs) if any(c.pieces for c in costs) else (),
         )
+
+    @property
+    def piecewise(self) -> tuple[int, ...]:
+        """Positions of the units with a piecewise linear cost."""
+        return tuple(u for u, lines in enumerate(self.pieces) if lines)
 
     def equations(
         self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions | None = None
@@ -163,13 +172,25 @@ class Units(DeviceKind):
 
         m.units = pyo.RangeSet(0, len(self.index) - 1)
         m.unit_p = pyo.Var(m.units, m.steps, bounds=limits)
+        if self.piecewise:
+            m.unit_cost = pyo.Var(self.piecewise, m.steps)  # EUR/h over the base
+
+            @every_step(m, [(u, k) for u in self.piecewise for k in range(len(self.pieces[u]))])
+            def cost_line(m: Any, u: int, k: int, t: int) -> Any:
+                slope, intercept = self.pieces[u][k]
+                return m.unit_cost[u, t] - slope * m.unit_p[u, t] >= intercept / base_mva
+
         return Injection(lambda u, t: -m.unit_p[u, t])
 
     def cost(
         self, m: Any, base_mva: float, dt_h: Floats, options: DeviceOptions | None = None
     ) -> Any:
-        """Return generation cost: dt (c2 p^2 + c1 p + c0), p in MW, and that of fixed power."""
+        """Return generation cost: dt (c2 p^2 + c1 p + c0), p in MW, lines, and fixed power."""
         fixed = float(self.fixed_eur_per_h * dt_h.sum())
+        if self.piecewise:
+            fixed += sum(
+                dt_h[t] * base_mva * m.unit_cost[u, t] for u in self.piecewise for t in m.steps
+            )
         return fixed + sum(
             dt_h[t]
             * (
@@ -183,7 +204,9 @@ class Units(DeviceKind):
 
     def content(self) -> tuple[Floats, ...]:
         fixed = np.array([self.fixed_eur_per_h])
-        return (self.p_min_mw, self.p_max_mw, self.c2, self.c1, self.c0, fixed)
+        lines = [(u, *line) for u in self.piecewise for line in self.pieces[u]]
+        pieces = (np.array(lines),) if lines else ()
+        return (self.p_min_mw, self.p_max_mw, self.c2, self.c1, self.c0, fixed, *pieces)
 
     def describe(self, part: str, at: int, size: Callable[[str], str]) -> str | None:
         if part == "unit_p":
@@ -213,7 +236,11 @@ class Units(DeviceKind):
         """Return the cost of generation in EUR/h."""
         p = values["unit_p_mw"]
         c2, c1, c0 = (self.spread(c, p) for c in (self.c2, self.c1, self.c0))
-        return (c2 * p**2 + c1 * p + c0).sum(axis=0) + self.fixed_eur_per_h
+        lines = sum(
+            np.max([slope * p[u] + start for slope, start in self.pieces[u]], axis=0)
+            for u in self.piecewise
+        )
+        return (c2 * p**2 + c1 * p + c0).sum(axis=0) + self.fixed_eur_per_h + lines
 
     def largest_injection(self, forecast: "GridForecast") -> tuple[Floats, None]:
         """Return the upper limits; raises NetworkError for a unit without one."""

@@ -297,7 +297,7 @@ DECLARED: tuple[Column, ...] = (
     *no_effect(
         "poly_cost", "redispatch_up_eur_per_mw redispatch_down_eur_per_mw", "redispatch only"
     ),
-    *honoured("pwl_cost", "element et points power_type", "refused for every element in service"),
+    *honoured("pwl_cost", "element et points power_type", "convex costs of active power"),
     # ----------------------------------------------------------------- elements without a model
     *refused("dcline", "", "two loads, or a load and a generator, are accepted"),
     *refused("svc", "", "a shunt is accepted"),

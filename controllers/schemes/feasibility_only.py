@@ -26,6 +26,14 @@ class FeasibilityOnly:
                 f"feasibility_only with {stage.pricing} pricing: a follower that is not optimal "
                 "has no prices; tariff is accepted"
             )
+        if stage.follower is not None:
+            units = stage.follower.grid.devices.units
+            priced = [f"{units.table[u]} {units.index[u]}" for u in units.piecewise]
+            if priced:
+                raise SchemeError(
+                    f"feasibility_only: {', '.join(priced)} of {stage.follower.grid_name} has a "
+                    "pwl_cost, whose largest value is not computed; poly_cost is accepted"
+                )
         self.stage = stage
 
     def decide(self, instance: StageInstance) -> SchemeDecision:

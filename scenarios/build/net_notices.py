@@ -14,6 +14,7 @@ from stackelgrid.scenarios.build.grids import BuiltGrid
 from stackelgrid.scenarios.build.placement import has_profile
 from stackelgrid.scenarios.build.system import BuiltScenario
 
+_COSTS = ("poly_cost", "pwl_cost")
 _LIMITS = ("min_p_mw", "max_p_mw", "min_q_mvar", "max_q_mvar")
 
 
@@ -75,13 +76,14 @@ def _solar(net: pandapowerNet) -> Iterator[str]:
 def _costs(net: pandapowerNet) -> Iterator[str]:
     for table in ("gen", "sgen"):
         fixed = set(net[table].index[~controllable(net[table], table)])
-        priced = net.poly_cost.element[net.poly_cost.et == table]
-        found = sorted(int(i) for i in priced if i in fixed)
-        if found:
-            yield (
-                f"{table} {listed(found)} is not controllable: fixed at its p_mw, and its "
-                "poly_cost is counted at that power"
-            )
+        for costs in _COSTS:
+            priced = net[costs].element[net[costs].et == table]
+            found = sorted(int(i) for i in priced if i in fixed)
+            if found:
+                yield (
+                    f"{table} {listed(found)} is not controllable: fixed at its p_mw, and its "
+                    f"{costs} is counted at that power"
+                )
 
 
 def _controllers(net: pandapowerNet) -> Iterator[str]:
@@ -95,8 +97,7 @@ def _controllers(net: pandapowerNet) -> Iterator[str]:
 def _slack(net: pandapowerNet) -> Iterator[str]:
     """Describe limits and costs of a feeder's external grid, which the scenario replaces."""
     stated = [c for c in _LIMITS if c in net.ext_grid and _finite(net.ext_grid[c])]
-    if (net.poly_cost.et == "ext_grid").any():
-        stated.append("poly_cost")
+    stated += [costs for costs in _COSTS if (net[costs].et == "ext_grid").any()]
     if stated:
         yield (
             f"ext_grid {listed(net.ext_grid.index)}: {', '.join(stated)} not used: the tariff "

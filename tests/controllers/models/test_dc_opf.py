@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pandapower as pp
 import pytest
+from support.outside_nets import triangle
 from support.pandapower_nets import shipped_net
 
 from stackelgrid.controllers.devices.devices import read_devices
@@ -125,3 +126,43 @@ def test_ratings_bind(load_case, solve_dc):
     assert share.max() == pytest.approx(1.0, abs=1e-5)
     # MATPOWER case30: branch 10 of 32 MVA, here at 70 %
     assert network.rating[9] * network.base_mva == pytest.approx(0.7 * 32.0, rel=1e-3)
+
+
+PIECES = [[0.0, 60.0, 10.0], [60.0, 150.0, 24.0], [150.0, 500.0, 28.0]]
+
+
+@pytest.mark.parametrize("load", [45.0, 120.0, 200.0, 300.0])
+def test_piecewise_linear_costs_are_pandapowers(solve_dc, load):
+    """Cost, dispatch and nodal prices of pandapower's rundcopp, with a congested line too."""
+    net = triangle()
+    net.poly_cost = net.poly_cost.drop(net.poly_cost.index)
+    pp.create_pwl_cost(net, 0, "ext_grid", PIECES)
+    pp.create_pwl_cost(net, 0, "gen", [[0.0, 30.0, 20.0], [30.0, 300.0, 40.0]])
+    net.load.loc[0, "p_mw"] = load
+    net.bus["min_vm_pu"], net.bus["max_vm_pu"] = 0.9, 1.1
+    net.line["max_loading_percent"] = net.trafo["max_loading_percent"] = 100.0
+    plain = normalise(net, "tn")
+    check_net(plain, "tn")
+    optimum, dispatch, prices, _ = solve_dc(plain)
+    pp.rundcopp(net)
+    assert optimum.objective == pytest.approx(net.res_cost, rel=1e-6)
+    expected = [net.res_ext_grid.p_mw.at[0], net.res_gen.p_mw.at[0]]
+    np.testing.assert_allclose(dispatch[:, 0], expected, atol=1e-3)
+    np.testing.assert_allclose(prices[:, 0], net.res_bus.lam_p, atol=1e-3)
+    units = read_devices(plain, "tn", slack_is_unit=True).units
+    cost = units.hourly_cost({"unit_p_mw": dispatch})
+    np.testing.assert_allclose(cost, optimum.objective, rtol=1e-6)
+
+
+def test_a_piecewise_linear_cost_beside_a_quadratic_one(solve_dc):
+    """By hand: the price is 24 between 60 and 150 MW; 2 c2 p + c1 = 24 at p = 100 MW."""
+    net = triangle()
+    net.line["max_i_ka"] = np.nan
+    net.trafo["sn_mva"] = 1e4
+    net.poly_cost = net.poly_cost.drop(net.poly_cost.index)
+    pp.create_pwl_cost(net, 0, "ext_grid", PIECES)
+    pp.create_poly_cost(net, 0, "gen", 4.0, cp2_eur_per_mw2=0.1)
+    net.load["p_mw"] = [150.0, 50.0]
+    _, dispatch, prices, _ = solve_dc(normalise(net, "tn"))
+    np.testing.assert_allclose(dispatch[:, 0], [100.0, 100.0], atol=1e-4)
+    np.testing.assert_allclose(prices, 24.0, atol=1e-5)

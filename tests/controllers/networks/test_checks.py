@@ -223,9 +223,15 @@ def with_generator(net, costs):
         pp.create_poly_cost(net, 0, "gen", cp1_eur_per_mw=1.0, check=False)
 
 
-def with_piecewise_cost(net):
-    with_unit(net)
-    pp.create_pwl_cost(net, 0, "sgen", [[0, 1, 1.0]], check=False)
+def with_piecewise_cost(points, poly=False, **values):
+    def change(net):
+        with_unit(net)
+        if not poly:
+            net.poly_cost = net.poly_cost.drop(net.poly_cost.index)
+        pp.create_pwl_cost(net, 0, "sgen", [[0, 1, 1.0]], check=False, **values)
+        net.pwl_cost["points"] = [points]
+
+    return change
 
 
 @pytest.mark.parametrize(
@@ -256,7 +262,20 @@ def with_piecewise_cost(net):
         (lambda n: with_unit(n, min_p_mw=2.0), "grid g: sgen 0 has the empty range [2, 1] MW"),
         (lambda n: with_generator(n, costs=0), "grid g: gen 0 has no poly_cost"),
         (lambda n: with_generator(n, costs=2), "grid g: gen 0 has several poly_costs"),
-        (with_piecewise_cost, "grid g: pwl_cost 0 not supported; poly_cost is accepted"),
+        (with_piecewise_cost([[0, 1, 2.0]], poly=True), "grid g: sgen 0 has several costs"),
+        (
+            with_piecewise_cost([[0, 0.5, 3.0], [0.5, 1, 2.0]]),
+            "sgen 0 has a pwl_cost whose slope falls from 3 to 2 EUR/MWh at 0.5 MW; a convex cost",
+        ),
+        (
+            with_piecewise_cost([[0, 0.4, 1.0], [0.5, 1, 2.0]]),
+            "pwl_cost 0 has points = [[0, 0.4, 1.0], [0.5, 1, 2.0]]; points [[from MW, to MW, ",
+        ),
+        (with_piecewise_cost("free"), "grid g: pwl_cost 0 has points = 'free'; points [["),
+        (
+            with_piecewise_cost([[0, 1, 2.0]], power_type="q"),
+            "grid g: pwl_cost 0 has power_type = 'q'; 'p' is accepted",
+        ),
     ],
 )
 def test_read_devices_names_what_it_refuses(net, mutate, message):
