@@ -59,6 +59,10 @@ class FeederCertifier:
         verdict, violation, worst = [], np.empty(len(share)), []
         for k in range(len(share)):
             found = self.limits.violation(ac.vm_pu[:, k], ac.loading[:, k])
+            slack = float(ac.slack_p_mw[k]), float(ac.slack_q_mvar[k])
+            exchange = self.feeder.options.exchange.violation(*slack, network.base_mva)
+            if exchange.amount > found.amount:
+                found = exchange
             violation[k] = found.amount
             worst.append(ac.collapse.get(k, found.where))
             if not violation[k] <= tolerances.AC_LIMIT_PU:

@@ -104,7 +104,7 @@ def _polynomial(row: Any, where: str, element: str) -> Cost:
         raise NetworkError(
             f"{element} has cp2_eur_per_mw2 = {values[2]:g}; a convex cost (>= 0) is accepted"
         )
-    return Cost(*values)
+    return Cost(values[0], values[1], values[2])
 
 
 def _piecewise(row: Any, where: str, element: str) -> Cost:

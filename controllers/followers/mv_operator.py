@@ -43,14 +43,16 @@ class MvOperator(UpstreamAgent):
         solver: Callable[[ConicProgram], ConicSolver] = ClarabelSolver,
     ) -> None:
         network, devices = feeder.network, feeder.devices
+        options = feeder.options
         model = mv_dispatch_model(
-            network, devices, horizon.dt_h, feeder.options.curtailment_eur_per_mwh
-        )
-        compiled = compile_with_term(
-            model, mv_dispatch_data(model), feeder.options.objective, "follower", network,
-            devices, horizon.dt_h,
+            network, devices, horizon.dt_h, options.curtailment_eur_per_mwh,
+            exchange=options.exchange,
         )  # fmt: skip
-        compiled = compiled.with_rare(("v",), ("line_limit",))
+        compiled = compile_with_term(
+            model, mv_dispatch_data(model), options.objective, "follower", network, devices,
+            horizon.dt_h,
+        )  # fmt: skip
+        compiled = compiled.with_rare(("v",), ("line_limit", *options.exchange.stated))
         super().__init__(feeder, horizon, lower_buses, compiled, solver)
         # devices without a place in this dispatch: their operator decides them in the stage after
         self._resting = [d for d in devices if d.names(Role.PLAN) and d.kind not in DISPATCHED]

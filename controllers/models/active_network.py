@@ -13,6 +13,7 @@ from stackelgrid.controllers.devices.registry import kinds
 from stackelgrid.controllers.models.boundary import (
     BOUNDARY_DATA,
     add_emitting_import,
+    add_exchange_limits,
     add_peak,
     add_tariff_boundary,
     emission_cost,
@@ -26,6 +27,7 @@ from stackelgrid.controllers.models.distflow import (
 )
 from stackelgrid.controllers.models.objective_term import ObjectiveTerm, compile_with_term
 from stackelgrid.controllers.models.p2p import Prosumers, TradeOptions, add_trade, trade_cost
+from stackelgrid.controllers.networks.limits import NO_LIMITS, ExchangeLimits
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.solvers import CompiledModel
 from stackelgrid.profiles.arrays import Floats, Ints
@@ -35,10 +37,11 @@ TerminalRule = Literal["initial", "value"]
 
 @dataclass(frozen=True)
 class ActiveNetworkOptions:
-    """Prices that are constants of the model, EUR/MWh, and the rule for the last energy.
+    """Constants of the model: prices in EUR/MWh, the rule for the last energy, limits.
 
     `capacity_eur_per_mw` is paid for the highest import of a run, `emission_eur_per_t` for the
-    emissions of imported energy. `objective` is a user's term.
+    emissions of imported energy; `exchange` limits the exchange at the boundary. `objective` is a
+    user's term.
 
     Without `tariff` the exchange at the boundary has no cost in the model: the caller adds its
     price (a nodal price, or no price where costs are minimised together).
@@ -53,6 +56,7 @@ class ActiveNetworkOptions:
     capacity_eur_per_mw: float = 0.0
     emission_eur_per_t: float = 0.0
     objective: ObjectiveTerm | None = None
+    exchange: ExchangeLimits = NO_LIMITS
 
 
 def active_network_model(
@@ -90,6 +94,7 @@ def active_network_model(
     for member in devices:
         member.restrict(m, base, dt_h, controllable)
     add_power_balance(m, network)
+    add_exchange_limits(m, options.exchange, base)
     trade = options.trade
     if trade is not None:
         add_trade(m, prosumers, owned, base, trade)
@@ -178,7 +183,8 @@ class ActiveNetworkLibrary:
                 )  # fmt: skip
             chained = [name for member in devices for name in member.chained]
             compiled = compiled.with_steps(chained, len(dt_h))
-            self.models[key] = compiled.with_rare(bounds=("current2", "v"))
+            limits = tuple(options.exchange.stated)
+            self.models[key] = compiled.with_rare(("current2", "v"), limits)
         return self.models[key]
 
     def __len__(self) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pyomo.environ as pyo
 
-from stackelgrid.controllers.solvers.step_constraint import every_step
+from stackelgrid.controllers.networks.limits import ExchangeLimits
+from stackelgrid.controllers.solvers.step_constraint import StepConstraint, every_step
 from stackelgrid.profiles.arrays import Floats
 
 
@@ -25,6 +26,18 @@ def add_tariff_boundary(m: Any, traded_across: bool) -> None:
     def exchange(m: Any, t: int) -> Any:
         billed = m.p_import[t] - m.across_net[t] if traded_across else m.p_import[t]
         return billed - m.bought[t] + m.sold[t] == 0.0
+
+
+def add_exchange_limits(m: Any, limits: ExchangeLimits, base_mva: float) -> None:
+    """Keep the exchange within the limits of the source; rows have the names of the limits."""
+    for name, value in limits.stated.items():
+        exchange = m.p_import if name.endswith("p_mw") else m.q_import
+        sign = 1.0 if name.startswith("max") else -1.0
+
+        def limit(m: Any, t: int, x: Any = exchange, sign: float = sign, at: float = value) -> Any:
+            return sign * x[t] <= sign * at / base_mva
+
+        m.add_component(name, StepConstraint(m.steps, rule=limit))
 
 
 BOUNDARY_DATA = ("peak_before", "emission_price")

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from stackelgrid.controllers.devices.devices import Devices
+from stackelgrid.controllers.networks.limits import NO_LIMITS
 from stackelgrid.controllers.networks.meshed import MeshedNetwork
 from stackelgrid.controllers.networks.radial import RadialNetwork
 
 _ROW = re.compile(r"^(?:(?P<grid>[^\[]+)\.)?(?P<part>\w+)\[(?P<index>[\d, ]+)\]$")
+_EXCHANGE = frozenset(vars(NO_LIMITS))
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class RowWords:
             limit = float(network.i_max[index[0]])
             over = amount / limit if part == "line_limit" else np.sqrt(1.0 + amount / limit**2) - 1
             return f"{branch}: rating exceeded by {100.0 * over:.3g} %"
+        if part in _EXCHANGE:
+            unit = "MW" if part.endswith("p_mw") else "MVAr"
+            missed = f"missed by {base * amount:.4g} {unit} in step {index[0]}"
+            return f"ext_grid: {part} {missed}"
         if part == "v":
             low, high = network.vm_min[index[0]], network.vm_max[index[0]]
             return (

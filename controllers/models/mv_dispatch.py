@@ -10,7 +10,12 @@ import numpy as np
 import pyomo.environ as pyo
 
 from stackelgrid.controllers.devices.devices import Devices
-from stackelgrid.controllers.models.boundary import add_tariff_boundary, tariff_payment
+from stackelgrid.controllers.models.boundary import (
+    add_exchange_limits,
+    add_tariff_boundary,
+    tariff_payment,
+)
+from stackelgrid.controllers.networks.limits import NO_LIMITS, ExchangeLimits
 from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Floats
@@ -25,6 +30,7 @@ def mv_dispatch_model(
     dt_h: Floats,
     curtailment_eur_per_mwh: float = 0.0,
     sides: int = SIDES,
+    exchange: ExchangeLimits = NO_LIMITS,
 ) -> Any:
     """Build the Pyomo model: min cost of units, curtailment and exchange at the MV tariff, EUR.
 
@@ -33,6 +39,7 @@ def mv_dispatch_model(
     dt_h: lengths of the steps in h.
     curtailment_eur_per_mwh: price of curtailed PV.
     sides: sides of the polygon for the rating of a branch.
+    exchange: limits of the exchange with the grid above.
 
     Convex and continuous. PV runs at unity power factor up to the available power (systems that are
     not controllable at the available power and their own factor), batteries idle (their operator
@@ -49,6 +56,7 @@ def mv_dispatch_model(
     _add_lindistflow(m, network, devices)
     _add_line_limits(m, network, sides)
     add_tariff_boundary(m, traded_across=False)
+    add_exchange_limits(m, exchange, base)
     m.pv_available = pyo.Var(m.systems, m.steps)  # data
 
     fixed = set(devices.photovoltaics.fixed)

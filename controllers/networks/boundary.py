@@ -116,7 +116,7 @@ def boundary_trafo(net: pandapowerNet, name: str) -> int:
         raise NetworkError(
             f"grid {name}: a boundary with taps needs exactly one branch at the slack bus, a "
             f"transformer with its hv_bus there; found {len(trafos)} such transformers and "
-            f"{others} other branches"
+            f"{others} other branches (kind ideal accepts any, their taps as in the net)"
         )
     return trafos[0]
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from pandapower.auxiliary import pandapowerNet
 
+from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.networks.cells import number
+from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.per_unit import (
     line_rating_ka,
     loading_limit_percent,
@@ -53,6 +56,53 @@ class GridLimits:
         if over[bus] > 0.0:
             return Violation(float(over[bus]), self.bus_name[bus])
         return Violation(0.0, "")
+
+
+@dataclass(frozen=True)
+class ExchangeLimits:
+    """Limits of the exchange of a grid with its source in MW and MVAr, import positive.
+
+    Infinite for none; from `min_p_mw`, `max_p_mw`, `min_q_mvar`, `max_q_mvar` of the ext_grid.
+    """
+
+    min_p_mw: float = -np.inf
+    max_p_mw: float = np.inf
+    min_q_mvar: float = -np.inf
+    max_q_mvar: float = np.inf
+
+    @property
+    def stated(self) -> dict[str, float]:
+        """Finite limits by name."""
+        return {name: value for name, value in vars(self).items() if np.isfinite(value)}
+
+    def violation(self, p_mw: float, q_mvar: float, base_mva: float) -> Violation:
+        """Return the largest violation by an exchange, p.u.; 0 for an exchange of NaN."""
+        p_over = max(p_mw - self.max_p_mw, self.min_p_mw - p_mw)
+        q_over = max(q_mvar - self.max_q_mvar, self.min_q_mvar - q_mvar)
+        over = {f"ext_grid at {p_mw:.4g} MW": p_over, f"ext_grid at {q_mvar:.4g} MVAr": q_over}
+        where = max(over, key=lambda name: over[name])
+        amount = over[where] / base_mva
+        return Violation(amount, where) if amount > 0.0 else Violation(0.0, "")
+
+
+NO_LIMITS = ExchangeLimits()
+
+
+def exchange_limits(net: pandapowerNet, name: str) -> ExchangeLimits:
+    """Read the limits of the source of a feeder; raises NetworkError for an empty range."""
+    source = net.ext_grid.iloc[0]
+    values = {}
+    for limit, missing in vars(NO_LIMITS).items():
+        value = number(source, limit)
+        values[limit] = missing if np.isnan(value) else value
+    for quantity in ("p_mw", "q_mvar"):
+        low, high = values[f"min_{quantity}"], values[f"max_{quantity}"]
+        if low > high:
+            raise NetworkError(
+                f"{named(name, 'ext_grid', net.ext_grid.index)} has the empty range [{low:g}, "
+                f"{high:g}]; min_{quantity} <= max_{quantity} is accepted"
+            )
+    return ExchangeLimits(**values)
 
 
 def radial_limits(network: RadialNetwork, net: pandapowerNet) -> GridLimits:

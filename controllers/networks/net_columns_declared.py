@@ -108,10 +108,10 @@ DECLARED: tuple[Column, ...] = (
         "judged by the certificate of the dispatch",
         TRANSMISSION,
     ),
-    *replaced(
+    *honoured(
         "ext_grid",
         "min_p_mw max_p_mw min_q_mvar max_q_mvar",
-        "the exchange with the grid above is decided; its limits are those of branches",
+        "limits of the exchange of a grid without parent; below a parent its branches limit it",
         FEEDER,
     ),
     *no_effect("ext_grid", "slack_weight", _SLACK_WEIGHT),
@@ -258,7 +258,9 @@ DECLARED: tuple[Column, ...] = (
     *honoured("storage", "bus in_service", "where it is connected"),
     *honoured("storage", "name", _LABEL),
     *honoured(
-        "storage", "controllable", "False: fixed at its p and q; True or not stated: a battery"
+        "storage",
+        "controllable",
+        "False: fixed at its p and q; True, or not stated with a max_e_mwh: a battery",
     ),
     *honoured("storage", "p_mw q_mvar", "power where fixed; a battery's p_mw is decided, q is 0"),
     *honoured("storage", "scaling", "multiplies p_mw and q_mvar; a battery takes 1"),

@@ -26,7 +26,7 @@ def net_lines(built: BuiltScenario) -> list[str]:
             own = [*_profiles(grid), *_constant(grid), *_solar(grid.net), *_costs(grid.net)]
             own += _controllers(grid.net)
             if grid.section.level != "transmission":
-                own += _slack(grid.net)
+                own += _slack(grid)
             lines += [f"grids.{name}: {line}" for line in own]
     return lines
 
@@ -94,15 +94,20 @@ def _controllers(net: pandapowerNet) -> Iterator[str]:
             yield f"controller {i} ({kinds[0]}) is not run, as in runpp without run_control"
 
 
-def _slack(net: pandapowerNet) -> Iterator[str]:
-    """Describe limits and costs of a feeder's external grid, which the scenario replaces."""
-    stated = [c for c in _LIMITS if c in net.ext_grid and _finite(net.ext_grid[c])]
-    stated += [costs for costs in _COSTS if (net[costs].et == "ext_grid").any()]
-    if stated:
+def _slack(grid: BuiltGrid) -> Iterator[str]:
+    """Describe limits and costs of a feeder's external grid: limits hold without a grid above."""
+    source = grid.net.ext_grid
+    costs = [table for table in _COSTS if (grid.net[table].et == "ext_grid").any()]
+    limits = [c for c in _LIMITS if c in source and _finite(source[c])]
+    unused = costs if grid.section.parent is None else [*limits, *costs]
+    if unused:
         yield (
-            f"ext_grid {listed(net.ext_grid.index)}: {', '.join(stated)} not used: the tariff "
+            f"ext_grid {listed(source.index)}: {', '.join(unused)} not used: the tariff "
             "or the grid above has the price, and ratings limit the exchange"
         )
+    if limits and grid.section.parent is None:
+        held = ", ".join(f"{c} = {float(source[c].iloc[0]):g}" for c in limits)
+        yield f"ext_grid {listed(source.index)}: {held} limit the exchange with the source"
 
 
 def _finite(values: pd.Series) -> bool:

@@ -19,9 +19,11 @@ from stackelgrid.controllers.imports import imported
 from stackelgrid.controllers.models.active_network import ActiveNetworkOptions
 from stackelgrid.controllers.models.objective_term import ObjectiveTerm
 from stackelgrid.controllers.models.p2p import TradeOptions
+from stackelgrid.controllers.networks.limits import NO_LIMITS, ExchangeLimits, exchange_limits
 from stackelgrid.controllers.networks.meshed import meshed_network
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.radial import radial_network
+from stackelgrid.controllers.networks.sources.shipped import available_cases
 from stackelgrid.controllers.protocol import Controller, ControllerSettings
 from stackelgrid.controllers.solvers.registry import Choice, choose
 from stackelgrid.controllers.system import Boundary, Feeder, System, Transmission
@@ -201,6 +203,7 @@ def _system(
                     capacity_eur_per_mw=section.capacity_eur_per_mw,
                     emission_eur_per_t=section.emission_eur_per_t,
                     objective=terms.get(name),
+                    exchange=import_limits(grid),
                 ),
                 forecast=forecast,
                 load_peak_mw=world.load_peak_mw[name],
@@ -208,6 +211,17 @@ def _system(
             )
         )
     return System(transmission, tuple(feeders), horizon, day_ahead, scenario.horizon.resolve_every)
+
+
+def import_limits(grid: BuiltGrid) -> ExchangeLimits:
+    """Limits of the source of a user's feeder without parent; none elsewhere.
+
+    The source of a shipped case has the limits of MATPOWER's generator, which are not the feeder's.
+    """
+    section = grid.section
+    if section.parent is not None or section.case in available_cases():
+        return NO_LIMITS
+    return exchange_limits(grid.net, section.name)
 
 
 def _trade(section: GridSection) -> TradeOptions | None:

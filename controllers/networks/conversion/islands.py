@@ -49,7 +49,8 @@ def _described(net: pandapowerNet, islands: list[set[int]]) -> str:
         for tables in (_CONSUMING, _GENERATING)
     )
     parts = "one part" if len(islands) == 1 else f"{len(islands)} parts"
+    number = "1 bus" if len(buses) == 1 else f"{len(buses)} buses"
     return (
-        f"{_DEAD}: {len(buses)} buses in {parts} that no closed switch or branch connects to the "
+        f"{_DEAD}: {number} in {parts} that no closed switch or branch connects to the "
         f"slack, with {demand:.4g} MW of load and {supply:.4g} MW of generation"
     )

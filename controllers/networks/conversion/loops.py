@@ -35,8 +35,9 @@ def open_loops(net: pandapowerNet, name: str, record: NetRecord) -> None:
         tree.open(tree.weakest())
     after = tree.exchange()
     opened = [int(net.line.index[k]) for k in sorted(tree.opened)]
+    them = "it" if len(opened) == 1 else "them"
     text = (
-        f'open_loops = "minimum_loss" opens them: losses of {1e3 * before:.6g} kW in the meshed '
+        f'open_loops = "minimum_loss" opens {them}: losses of {1e3 * before:.6g} kW in the meshed '
         f"grid, {1e3 * after:.6g} kW in the radial one, at the powers of the net"
     )
     record.note("dropped", "line", opened, text, surprising=True)

@@ -96,7 +96,6 @@ def test_values_that_have_no_model_are_refused_by_name(net, change, message):
 def test_explanation_of_a_net_lists_what_holds_a_value(net):
     net.load["meter"] = "A17"
     net["notes"] = pd.DataFrame({"text": ["built by hand"]})
-    net.ext_grid["max_p_mw"] = 3.0
     rows = {(r.table, r.column): r for r in explained(net, transmission=False)}
     assert rows["load", "p_mw"].treatment is Treatment.HONOURED
     assert rows["load", "p_mw"].elements == 1
@@ -104,6 +103,6 @@ def test_explanation_of_a_net_lists_what_holds_a_value(net):
     assert rows["load", "meter"].treatment is Treatment.NO_EFFECT
     assert "not a column of pandapower" in rows["load", "meter"].reason
     assert "not a table of pandapower" in rows["notes", ""].reason
-    assert rows["ext_grid", "max_p_mw"].treatment is Treatment.REPLACED
+    assert rows["ext_grid", "vm_pu"].treatment is Treatment.REPLACED
     upper = {(r.table, r.column): r for r in explained(net, transmission=True)}
-    assert upper["ext_grid", "max_p_mw"].treatment is Treatment.HONOURED
+    assert upper["ext_grid", "vm_pu"].treatment is Treatment.HONOURED
