@@ -362,7 +362,7 @@ def test_elements_out_of_service_disappear(net):
 def test_an_unknown_case_lists_the_accepted_ones():
     with refused(
         "grid g: case 'case31' unknown; accepted: case30, case33bw, european_lv_206, "
-        "european_lv_906 or the path of a pandapower .json file"
+        "european_lv_906, the path of a pandapower .json, MATPOWER .m or OpenDSS .dss file"
     ):
         read_case("case31", "g")
 
