@@ -21,6 +21,7 @@ pytest_plugins = [
     "fixtures.runs",
     "fixtures.studies",
     "fixtures.systems",
+    "fixtures.user_simulators",
     "fixtures.watched_runs",
 ]
 

@@ -1,42 +1,16 @@
 """Runs with users' simulators: their power, forecasts, set points, measurements and records."""
 
 import ast
-import shutil
 
 import numpy as np
 import pandapower as pp
 import pytest
-from support.paths import SUPPORT
+from support.households import houses
 
 from stackelgrid.analysis import Run
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.resume import resumable, resume_run
 from stackelgrid.scenarios.run.run import run_scenario
-from stackelgrid.scenarios.schema.load import load_scenario
-
-
-@pytest.fixture
-def village(write_scenario, tmp_path):
-    """Write the village with a simulator of households; returns the loaded scenario."""
-    shutil.copy(SUPPORT / "obedient.py", tmp_path)
-
-    def load(*entities, name="village", kind="Household", intervals=3, change=None, **keys):
-        def add(data):
-            own = {"name": "homes", "python": f"obedient:{kind}", "entities": list(entities)}
-            data["simulators"] = [{**own, **keys}]
-            data["time"]["intervals"] = intervals
-            if change is not None:
-                change(data)
-
-        return load_scenario(str(write_scenario(name, add)))
-
-    return load
-
-
-def houses(**keys):
-    """Two households at the end of the street, in kW."""
-    power = {"attribute": "P", "unit": "kW"}
-    return {"grid": "lv1", "model": "House", "buses": [6, 7], "p": power, **keys}
 
 
 def externals(run, column="p_mw"):
@@ -45,13 +19,13 @@ def externals(run, column="p_mw"):
     return own.pivot(index="interval", columns="index", values=column).to_numpy()
 
 
-def test_power_is_in_the_power_flow_the_records_and_the_forecast(village, tmp_path):
+def test_power_is_in_the_power_flow_the_records_and_the_forecast(with_households, tmp_path):
     log = tmp_path / "log.txt"
     inputs = {
         "vm": "voltage", "load": {"from": "loading", "line": 5}, "price": "price",
         "T": "temperature",
     }  # fmt: skip
-    loaded = village(
+    loaded = with_households(
         houses(q={"attribute": "Q", "unit": "kVAr"}, inputs=inputs, p_initial_mw=0.001),
         parameters={"log": str(log)},
     )  # fmt: skip
@@ -96,7 +70,7 @@ def test_power_is_in_the_power_flow_the_records_and_the_forecast(village, tmp_pa
     assert Run(tmp_path / "run").summary["baseline"]["status"] == "off"
 
 
-def test_planned_power_is_sent_as_set_points_in_the_unit_of_the_entity(village, tmp_path):
+def test_planned_power_is_sent_as_set_points_in_the_unit_of_the_entity(with_households, tmp_path):
     def dear(data):
         data["tariffs"]["lv"] = {
             "kind": "time_of_use",
@@ -109,7 +83,7 @@ def test_planned_power_is_sent_as_set_points_in_the_unit_of_the_entity(village, 
 
     limits = {"p_min_mw": 0.0005, "p_max_mw": 0.002, "price_eur_per_mwh": 150.0}
     generation = {"attribute": "P", "unit": "kW", "sign": "generation"}
-    loaded = village(
+    loaded = with_households(
         houses(**limits, inputs={"told": "set_point"}),
         houses(name="Plant", p=generation, buses=[5], inputs={"told": "set_point"},
                p_min_mw=-0.001, p_max_mw=0.0, price_eur_per_mwh=200.0),
@@ -134,13 +108,13 @@ def test_planned_power_is_sent_as_set_points_in_the_unit_of_the_entity(village, 
     assert np.isnan(externals(rest, "asked_mw")).all()
 
 
-def test_forecasts_are_a_file_or_announced(village, tmp_path):
+def test_forecasts_are_a_file_or_announced(with_households, tmp_path):
     (tmp_path / "homes.csv").write_text(
         "time,House_kw\n" + "".join(
             f"2025-06-21T{11 + q // 4}:{15 * (q % 4):02d}:00+02:00,{q + 1}\n" for q in range(16)
         )
     )  # fmt: skip
-    loaded = village(
+    loaded = with_households(
         houses(buses=[6], forecast={"file": "homes.csv"}),
         houses(name="Told", buses=[7], forecast={"attribute": "ahead"}),
         intervals=2,
@@ -157,34 +131,39 @@ def test_forecasts_are_a_file_or_announced(village, tmp_path):
     assert planned.to_numpy() == pytest.approx(by_hand, abs=1e-9)
 
 
-def test_a_stateful_simulator_resumes_to_the_same_bits_and_others_begin_again(village, tmp_path):
-    inputs = {"vm": "voltage"}
-
-    def interrupted(out, loaded, said):
-        def stop(progress):
-            if progress.intervals_done == 2:
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            run_scenario(loaded, out, progress=stop, say=said.append)
-
-    loaded = village(houses(inputs=inputs), kind="Resumable", parameters={"step_s": 450})
+def interrupted(out, loaded):
+    """Interrupt a run after two intervals; returns what it said."""
     said = []
+
+    def stop(progress):
+        if progress.intervals_done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_scenario(loaded, out, progress=stop, say=said.append)
+    return said
+
+
+def test_stateful_simulators_resume_to_the_same_bits(with_households, tmp_path):
+    own = houses(inputs={"vm": "voltage"})
+    loaded = with_households(own, kind="Resumable", parameters={"step_s": 450})
     run_scenario(loaded, tmp_path / "whole")
-    interrupted(tmp_path / "cut", loaded, said)
+    interrupted(tmp_path / "cut", loaded)
+    said = []
     resume_run(resumable(tmp_path / "cut"), say=said.append)
     assert "goes on with interval 2" in said
     whole, cut = Run(tmp_path / "whole"), Run(tmp_path / "cut")
     for table in ("device", "bus", "schedule"):
         assert getattr(whole, table).equals(getattr(cut, table))
 
-    said.clear()
-    plain = village(houses(), intervals=3)
-    interrupted(tmp_path / "plain", plain, said)
+
+@pytest.mark.slow
+def test_a_run_with_other_simulators_begins_again_and_says_so(with_households, tmp_path):
+    said = interrupted(tmp_path / "run", with_households(houses(), intervals=3))
     assert any("an interrupted run begins again" in line and "homes" in line for line in said)
-    resume_run(resumable(tmp_path / "plain"), say=said.append)
+    resume_run(resumable(tmp_path / "run"), say=said.append)
     assert any("the run begins again" in line for line in said)
-    assert externals(Run(tmp_path / "plain")).shape == (3, 2)
+    assert externals(Run(tmp_path / "run")).shape == (3, 2)
 
 
 @pytest.mark.parametrize(
@@ -196,24 +175,26 @@ def test_a_stateful_simulator_resumes_to_the_same_bits_and_others_begin_again(vi
         ({"forecast": {"file": "none.csv"}}, "simulators.homes.House.forecast.file: "),
     ],
 )  # fmt: skip
-def test_elements_and_files_that_do_not_exist_are_one_line(village, tmp_path, keys, message):
+def test_elements_and_files_that_do_not_exist_are_one_line(
+    with_households, tmp_path, keys, message
+):
     from stackelgrid.profiles.errors import StackelgridError
 
     with pytest.raises(StackelgridError) as refused:
-        run_scenario(village(houses(**keys)), tmp_path / "run")
+        run_scenario(with_households(houses(**keys)), tmp_path / "run")
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "run").exists()
 
 
-def test_groups_of_other_numbers_are_refused(village, tmp_path):
+def test_groups_of_other_numbers_are_refused(with_households, tmp_path):
     stations = {"model": "House", "name": "Station", "count": 3}
 
     def add(data):
         homes = data["simulators"][0]
         data["simulators"].append({**homes, "name": "weather", "entities": [stations]})
 
-    loaded = village(houses(inputs={"T": "weather.Station.P"}), change=add)
+    loaded = with_households(houses(inputs={"T": "weather.Station.P"}), change=add)
     with pytest.raises(ScenarioError, match=r"3 entities of weather\.Station for 2; equal numbers"):
         run_scenario(loaded, tmp_path / "run")
 
@@ -248,7 +229,7 @@ WAYS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
-def test_every_way_of_deciding_takes_their_power(village, tmp_path, way):
+def test_every_way_of_deciding_takes_their_power(with_households, tmp_path, way):
     name, grids, keys, horizon, own = WAYS[way]
 
     def change(data):
@@ -256,7 +237,7 @@ def test_every_way_of_deciding_takes_their_power(village, tmp_path, way):
         data["horizon"] |= horizon
 
     count = 4 if way == "day_ahead" else 3
-    loaded = village(*at(grids, **own), name=name, change=change, intervals=count)
+    loaded = with_households(*at(grids, **own), name=name, change=change, intervals=count)
     run_scenario(loaded, tmp_path / "run")
     run = Run(tmp_path / "run")
     rows = run.interval[run.interval["grid"].isin(grids)]
