@@ -15,6 +15,9 @@ class History:
 
     def add(self, time: int, value: Any) -> None:
         """Add a value; one for the same time is replaced."""
+        if not self.entries or self.entries[-1][0] < time:
+            self.entries.append((time, value))
+            return
         later = [entry for entry in self.entries if entry[0] > time]
         earlier = [entry for entry in self.entries if entry[0] < time]
         self.entries = [*earlier, (time, value), *later]

@@ -5,11 +5,13 @@ inherited connection; modules are found in the folders, too. The protocol is mos
 """
 
 import importlib
+import json
 import socket
 import sys
 from typing import Any
 
 import mosaik_api_v3
+from mosaik_api_v3 import connection
 
 from stackelgrid.simulators.blas_threads import begin_with_one_blas_thread
 from stackelgrid.simulators.remote.serving import serve
@@ -20,6 +22,8 @@ def main() -> None:
     begin_with_one_blas_thread()
     number, name, *folders = sys.argv[2:]
     sys.path[:0] = folders
+    # like mosaik in one process, accept the numbers and arrays of NumPy
+    connection._encoder = json.JSONEncoder(default=_plain)
     simulator = _simulator(name)
     compliant = mosaik_api_v3.check_api_compliance(simulator)
     serve(socket.socket(fileno=int(number)), simulator, api_compliant=compliant)
@@ -33,6 +37,12 @@ def _simulator(name: str) -> Any:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         print(f"{name} cannot be loaded ({reason})", file=sys.stderr)
         sys.exit(2)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot be sent; numbers, text and lists are accepted")
 
 
 if __name__ == "__main__":

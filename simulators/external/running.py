@@ -13,6 +13,7 @@ from stackelgrid.simulators.external.wiring import EntityGroup, UserSimulator
 from stackelgrid.simulators.remote.connection import Connection, RemoteError
 
 _STATE_METHODS = frozenset({"state", "restore"})
+_LARGEST = 1e300  # integers of JSON may be too large for a float
 _SHORT = 40  # characters of a wrong value in a message
 
 
@@ -117,14 +118,16 @@ class RunningSimulator:
                     f"{group.model} has {len(found)} children of the model {group.child}; "
                     f"{group.count} are accepted"
                 )
-        ids = [entity.get("eid") if isinstance(entity, Mapping) else None for entity in found]
-        bad = next((eid for eid in ids if not isinstance(eid, str)), None)
-        if len([eid for eid in ids if isinstance(eid, str)]) < len(ids):
-            raise self._misfit(
-                f"create returned an entity of {group.model} with the eid {bad!r:.{_SHORT}}; "
-                "text is accepted"
-            )
-        return tuple(str(eid) for eid in ids)
+        ids: list[str] = []
+        for entity in found:
+            eid = entity.get("eid") if isinstance(entity, Mapping) else None
+            if not isinstance(eid, str):
+                raise self._misfit(
+                    f"create returned an entity of {group.model} with the eid {eid!r:.{_SHORT}}; "
+                    "text is accepted"
+                )
+            ids.append(eid)
+        return tuple(ids)
 
     def _misfit(self, text: str) -> WiringError:
         return WiringError(f"simulator {self.name}: {text}")
@@ -184,8 +187,10 @@ class RunningSimulator:
 
     def number(self, eid: str, attribute: str, value: object, time: int) -> float:
         """Return a finite number; raises RemoteError for anything else."""
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            return float(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            number = float(value) if abs(value) < _LARGEST else math.inf
+            if math.isfinite(number):
+                return number
         raise self.error(f"{attribute} of {eid} is {value!r:.{_SHORT}}", time, "a finite number")
 
     def error(self, text: str, time: int, accepted: str) -> RemoteError:

@@ -5,6 +5,7 @@ import signal
 import time as wall
 
 import mosaik_api_v3
+import numpy as np
 
 MODEL = {"public": True, "params": ["values"], "attrs": ["P", "Q", "in", "plan"]}
 
@@ -89,6 +90,16 @@ class Block(Table):
     def create(self, num, model, flats=2):
         lift, *others = super().create(1 + flats, "Flat", values=[0.5])
         return [{"eid": "block", "type": model, "children": [{**lift, "type": "Lift"}, *others]}]
+
+
+class OfNumPy(Table):
+    """Returns numbers and arrays of NumPy."""
+
+    def step(self, time, inputs, max_advance):
+        return np.int64(super().step(time, inputs, max_advance))
+
+    def value(self, entry):
+        return np.float32(entry) if np.ndim(entry) == 0 else np.array(entry)
 
 
 class Failing(Table):

@@ -44,6 +44,14 @@ def test_units_signs_reactive_power_and_plans():
     assert plan == pytest.approx(np.array([[-0.005, 0.004, -0.003]] * 2))
 
 
+def test_numbers_and_arrays_of_numpy_are_accepted():
+    power = devices("power", parameters={"values": [0.5, 0.25]})
+    plan = devices("plan", p=None, plan=Reading("plan"), parameters={"values": [[1.5, 2.5]]})
+    with hosting(("solar", "OfNumPy", {}, power, plan)) as hosted:
+        assert [hosted.powers(k).p_mw[0] for k in range(2)] == [0.5, 0.25]
+        assert hosted.powers(2).plan_mw[0, :2].tolist() == [1.5, 2.5]
+
+
 def test_inputs_carry_sources_and_world_quantities_of_the_interval():
     house = devices(
         count=2,
