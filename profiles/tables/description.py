@@ -171,7 +171,7 @@ def _column(
         row = int(np.argmax(values < 0.0))
         problems.append(
             f"column {shown(header)} is {values[row]:g} in data row {row + 1}; values >= 0 are "
-            f"accepted{' of loads and PV' if unit.series != 'kg_per_mwh' else ''}"
+            f"accepted{' of loads, PV and sgen' if unit.series != 'kg_per_mwh' else ''}"
         )
     return _described(header, name, unit.symbol, values, energy, _use(name, unit))
 
@@ -180,7 +180,7 @@ def _use(name: str, unit: Unit) -> str:
     """Return the keys of a scenario that may read a column."""
     match unit.series:
         case "mw" | "factor":
-            return f"load or PV {name!r}"
+            return f"load, PV or sgen {name!r}"
         case "mvar" | "q_factor":
             return f"reactive power of load {name!r}"
         case "eur_per_mwh":

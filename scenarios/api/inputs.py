@@ -208,6 +208,7 @@ class _Inputs:
 def write_table(table: "pd.DataFrame | pd.Series[Any]", path: Path) -> None:
     """Write a table with its index of stamps as Parquet; raises ScenarioError."""
     frame = table.to_frame() if isinstance(table, pd.Series) else table
+    frame = frame.set_axis([str(name) for name in frame.columns], axis="columns")
     if isinstance(frame.index, pd.PeriodIndex):
         frame = frame.to_timestamp()  # profiles have the beginning of every step
     if isinstance(frame.index, pd.DatetimeIndex):

@@ -46,7 +46,7 @@ def test_json_holds_what_the_file_says(command, autumn):
     # 0.5 to 24.5 kW: mean 12.5 kW, in 25 hours 312.5 kWh; 0 to 24 kWh: 300 kWh
     assert columns["a_kW"] == {
         "name": "a", "unit": "kW", "min": 0.5, "mean": 12.5, "max": 24.5,
-        "energy_mwh": pytest.approx(0.3125), "use": "load or PV 'a'",
+        "energy_mwh": pytest.approx(0.3125), "use": "load, PV or sgen 'a'",
     }  # fmt: skip
     assert columns["b_kwh"]["energy_mwh"] == pytest.approx(0.3)
     assert columns["import_ct_per_kwh"]["use"] == "tariff: import"
