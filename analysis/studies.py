@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import duckdb
 import pandas as pd
@@ -23,6 +23,12 @@ from stackelgrid.analysis.exactness.tables import SCHEMAS
 from stackelgrid.analysis.exactness.tables import read_table as read_sweep_table
 from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.results.files import check_held, check_members, read_summary
+from stackelgrid.analysis.results.summaries import (
+    ComparisonSummary,
+    EnsembleSummary,
+    SolverSection,
+    SweepSummary,
+)
 from stackelgrid.analysis.study_columns import (
     COMPARE,
     COMPARE_EXCHANGE,
@@ -43,8 +49,8 @@ class ComparisonStudy:
     """A comparison of schemes (`kind` schemes) or of qualities of communication (qualities)."""
 
     directory: Path
-    summary: dict[str, Any]
-    kind: str
+    summary: ComparisonSummary
+    kind: Literal["schemes", "qualities"]
     comparison: Comparison
 
 
@@ -53,7 +59,7 @@ class SweepStudy:
     """An exactness sweep; `tree` is its feeder as a table, None while unfinished."""
 
     directory: Path
-    summary: dict[str, Any]
+    summary: SweepSummary
     tables: SweepTables
     tree: pd.DataFrame | None
 
@@ -63,8 +69,8 @@ class EnsembleStudy:
     """An ensemble; `tables` is None if no run has ended, `solver` is the solver of a run."""
 
     directory: Path
-    summary: dict[str, Any]
-    solver: dict[str, Any]
+    summary: EnsembleSummary
+    solver: SolverSection | None
     tables: EnsembleTables | None
 
 
@@ -72,7 +78,8 @@ def read_comparison(directory: str | Path) -> ComparisonStudy:
     """Read the results of `stackelgrid compare`; raises ResultsError."""
     directory = Path(directory)
     summary = read_summary(directory)
-    kind = next((k for k in ("schemes", "qualities") if isinstance(summary.get(k), dict)), None)
+    kinds: tuple[Literal["schemes", "qualities"], ...] = ("schemes", "qualities")
+    kind = next((k for k in kinds if isinstance(summary.get(k), dict)), None)
     if kind is None:
         raise ResultsError(f"{directory}: holds no comparison (stackelgrid compare)")
     _need(directory, summary, {"pricing": str})
@@ -86,7 +93,7 @@ def read_comparison(directory: str | Path) -> ComparisonStudy:
         table = table.rename(columns={"quality": "scheme"}).assign(basis=CLOSED_LOOP)
         exchange = pd.DataFrame(columns=list(COMPARE_EXCHANGE.names))
     comparison = Comparison.of_tables(str(summary["pricing"]), table, exchange)
-    return ComparisonStudy(directory, summary, kind, comparison)
+    return ComparisonStudy(directory, cast(ComparisonSummary, summary), kind, comparison)
 
 
 def read_sweep(directory: str | Path) -> SweepStudy:
@@ -113,7 +120,7 @@ def read_sweep(directory: str | Path) -> SweepStudy:
     tree = None
     if path.exists():
         tree = _table(path, TREE_COLUMNS.names)
-    return SweepStudy(directory, summary, SweepTables(**frames), tree)
+    return SweepStudy(directory, cast(SweepSummary, summary), SweepTables(**frames), tree)
 
 
 def read_ensemble(directory: str | Path) -> EnsembleStudy:
@@ -132,18 +139,20 @@ def read_ensemble(directory: str | Path) -> EnsembleStudy:
     if manifest.exists:
         check_members(manifest)
     if not summary["runs_done"]:
-        return EnsembleStudy(directory, summary, {}, None)
+        return EnsembleStudy(directory, cast(EnsembleSummary, summary), None, None)
     ended = summary["status"] in ("done", "failed")
     tables = _kept(directory) if ended else _analysed(directory)
-    return EnsembleStudy(directory, summary, _solver(directory / DATASET), tables)
+    solver = _solver(directory / DATASET)
+    return EnsembleStudy(directory, cast(EnsembleSummary, summary), solver, tables)
 
 
-def _solver(dataset: Path) -> dict[str, Any]:
-    """Return the solver of an ensemble's first run; empty without runs."""
+def _solver(dataset: Path) -> SolverSection | None:
+    """Return the solver of an ensemble's first run; None without runs."""
     first = next(iter(sorted(dataset.glob("*/*/*/*/summary.json"))), None)
     if first is None:
-        return {}
-    return dict(read_summary(first.parent).get("solver", {}))
+        return None
+    found: SolverSection | None = read_summary(first.parent).get("solver")
+    return found
 
 
 def _kept(directory: Path) -> EnsembleTables:

@@ -1,5 +1,8 @@
 """Figures of how a run came about: convergence of interfaces, and where the time went."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import plotly.graph_objects as go
 
 from stackelgrid.analysis import style
@@ -46,7 +49,7 @@ def interface_mismatch(run: Run) -> go.Figure:
 
 def time_spent(run: Run) -> go.Figure:
     """Wall-clock time of a run by activity, seconds."""
-    timings = run.summary["timings"]
+    timings: Mapping[str, Any] = run.summary["timings"]
     parts = {text: float(timings[key]) for key, text in _PARTS.items() if key in timings}
     total = max(sum(parts.values()), 1e-9)
     names = list(parts)[::-1]

@@ -1,6 +1,7 @@
 """Realised indicators of a finished run."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -218,8 +219,9 @@ def _solver_rows(run: RunRecord) -> Iterator[Row]:
 
 def _summary_rows(run: RunRecord) -> Iterator[Row]:
     """Yield indicators of limits and negotiations from the summary, where the run has them."""
-    realised = run.summary.get("certificate", {}).get("realised", {})
-    section = run.summary.get("negotiation") or {}
+    summary: Mapping[str, Any] = run.summary
+    realised = summary.get("certificate", {}).get("realised", {})
+    section = summary.get("negotiation") or {}
     for source, names in ((realised, _OF_REALISED), (section, _OF_NEGOTIATION)):
         for key, indicator in names.items():
             if source.get(key) is not None:

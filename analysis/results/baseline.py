@@ -19,4 +19,5 @@ def why_not_compared(run: RunRecord) -> str:
     """Return why a run is not compared with one without control; empty if it is, or not known."""
     if compared_with(run) is not None:
         return ""
-    return str((run.summary.get("baseline") or {}).get("reason", ""))
+    section = run.summary.get("baseline")
+    return "" if section is None else section.get("reason", "")

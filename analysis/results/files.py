@@ -5,10 +5,11 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from stackelgrid.analysis.results.errors import ResultsError
 from stackelgrid.analysis.results.shapes import check_scenario_shape, check_summary_shape
+from stackelgrid.analysis.results.summaries import RunSummary
 from stackelgrid.simulators.results.manifest import FILE, Manifest, ManifestError
 
 
@@ -115,7 +116,7 @@ class GridInfo:
     multiplicity: int
 
 
-def run_summary(directory: Path) -> dict[str, Any]:
+def run_summary(directory: Path) -> RunSummary:
     """Return summary.json of a run, its keys and types checked; raises ResultsError."""
     content = read_summary(directory)
     study = study_kind(content)
@@ -134,7 +135,7 @@ def run_summary(directory: Path) -> dict[str, Any]:
             f"{directory}: summary.json: {error}; the summary of a run (stackelgrid run) is "
             "accepted"
         ) from error
-    return content
+    return cast(RunSummary, content)
 
 
 def read_summary(directory: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 import pandas as pd
@@ -130,8 +130,9 @@ class RunRecord:
         missing or were changed. docs/results.md describes it.
         """
         directory = self.directory / BASELINE
-        recorded = (self.summary.get("baseline") or {}).get("status")
-        if recorded in ("done", "failed") or (directory / "summary.json").is_file():
+        section = self.summary.get("baseline")
+        recorded = section is not None and section["status"] in ("done", "failed")
+        if recorded or (directory / "summary.json").is_file():
             return type(self)(directory)
         return None
 
@@ -173,10 +174,12 @@ class RunRecord:
             self._frames[name] = frame
         return self._frames[name]
 
-    def __getattr__(self, name: str) -> pd.DataFrame:
-        if name in TABLES:
-            return self.table(name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    if not TYPE_CHECKING:  # the tables are declared above
+
+        def __getattr__(self, name: str) -> pd.DataFrame:
+            if name in TABLES:
+                return self.table(name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *TABLES]

@@ -3,6 +3,7 @@
 import base64
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ class LiveRun:
         }
         self.baseline = Baseline(directory, names)
         self.plans = Plans(directory, names, self.run.scenario.get("horizon", {}), self.step)
-        self._summary: dict[str, Any] = {}
+        self._summary: Mapping[str, Any] = {}
         self._manifest = self.run.manifest  # what it has compared is not compared again
         self._log = LogTail(directory / "log.jsonl")
         self._stamp = -1

@@ -60,12 +60,13 @@ def _run(run: Run) -> Iterator[str]:
             f"{phases['max_unbalance_pu']:.3f} p.u. from the balanced voltage"
         )
     yield from negotiation_lines(s["negotiation"])
-    parts = sorted(((s["timings"][f"{key}_s"], name) for name, key in _TIMED.items()), reverse=True)
+    timings: Mapping[str, Any] = s["timings"]
+    parts = sorted(((timings[f"{key}_s"], name) for name, key in _TIMED.items()), reverse=True)
     spent = ", ".join(f"{name} {value:.1f}" for value, name in parts[:_MOST_PARTS])
     yield f"time {s['wall_s']:.1f} s, most for: {spent}"
 
 
-def _counts(counts: Mapping[str, int], names: Sequence[str]) -> str:
+def _counts(counts: Mapping[str, Any], names: Sequence[str]) -> str:
     """List counts by name, without those that are zero."""
     return ", ".join(f"{counts[name]} {name}" for name in names if counts[name])
 

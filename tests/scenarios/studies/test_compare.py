@@ -7,9 +7,11 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from support.typed_summary import mismatches
 
 from stackelgrid.analysis.comparison import CLOSED_LOOP, PLAN
 from stackelgrid.analysis.kpis.indicators import TOTAL
+from stackelgrid.analysis.results.summaries import ComparisonSummary
 from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.decision import Outcome
 from stackelgrid.scenarios.build.system import build_scenario
@@ -105,6 +107,7 @@ def test_plans_and_runs_of_quick(tmp_path, tariff_runs):
     # a scheme that failed says why, and the other is there
     summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert summary == json.loads(json.dumps(result.summary))
+    assert mismatches(summary, ComparisonSummary) == []
     assert summary["status"] == "failed"
     assert summary["schemes"]["top_down"][PLAN] == {
         "status": "failed: RuntimeError: no luck",

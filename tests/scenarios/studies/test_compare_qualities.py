@@ -5,7 +5,10 @@ import json
 import pandas as pd
 import pytest
 from support.scenario_texts import write_extending
+from support.typed_summary import mismatches
 
+from stackelgrid.analysis import Run
+from stackelgrid.analysis.results.summaries import ComparisonSummary, RunSummary
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.load import load_scenario
 from stackelgrid.scenarios.schema.scheme_names import quality_names
@@ -51,6 +54,9 @@ def test_files_and_progress(result):
     summary = json.loads((compared.directory / "summary.json").read_text(encoding="utf-8"))
     assert summary == json.loads(json.dumps(compared.summary))
     assert summary["status"] == "done"
+    assert mismatches(summary, ComparisonSummary) == []
+    for quality in ("perfect", "deaf"):  # negotiations by messages
+        assert mismatches(Run(compared.directory / quality).summary, RunSummary) == []
     assert list(summary["qualities"]) == ["perfect", "deaf"]
     text = (compared.directory / "qualities.md").read_text(encoding="utf-8")
     assert "| indicator | perfect | deaf |" in text

@@ -24,7 +24,9 @@ from support.ensemble_cases import (
     thread_cluster,
 )
 from support.machine import in_time
+from support.typed_summary import mismatches
 
+from stackelgrid.analysis.results.summaries import EnsembleSummary
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.directory import locked
 from stackelgrid.scenarios.studies import cluster as cluster_module
@@ -86,6 +88,7 @@ def test_every_cell_holds_a_run_and_its_content_says_which(finished):
     result, seen = finished
     assert result.summary["status"] == "done"
     assert (result.summary["runs_done"], result.summary["runs_failed"]) == (12, 0)
+    assert mismatches(result.summary, EnsembleSummary) == []
     assert [p.done for p in seen] == list(range(13))
     assert [p.running for p in seen[-3:]] == ["2 running", "1 running", ""]
     for level in (0.0, 1.0):

@@ -23,11 +23,13 @@ import pyarrow.parquet as pq
 import pytest
 import tomli_w
 from support.children import children_of, wait_for
+from support.typed_summary import mismatches
 
 from stackelgrid.analysis.exactness import tables as exactness_tables
 from stackelgrid.analysis.exactness.tables import SCHEMAS
 from stackelgrid.analysis.report.exactness import page_of
 from stackelgrid.analysis.results.errors import ResultsError
+from stackelgrid.analysis.results.summaries import SweepSummary
 from stackelgrid.analysis.studies import read_sweep
 from stackelgrid.controllers.tolerances import EXACT_LOSS_SHARE
 from stackelgrid.scenarios.cli.texts import texts_of
@@ -108,6 +110,7 @@ def test_directory_holds_tables_and_pictures(swept):
         assert pq.read_schema(swept / f"{name}.parquet").equals(schema)
     summary = json.loads((swept / "summary.json").read_text(encoding="utf-8"))
     assert (summary["status"], summary["grid"], summary["design"]) == ("done", "mv1", "grid")
+    assert mismatches(summary, SweepSummary) == []
     assert summary["points_planned"] == summary["points_done"] == 8
     found = [summary[k] for k in ("exact", "feasible", "infeasible", "unsolved")]
     assert sum(found) == 8
