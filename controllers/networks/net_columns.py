@@ -12,13 +12,8 @@ from typing import Any
 import pandas as pd
 from pandapower.auxiliary import pandapowerNet
 
-from stackelgrid.controllers.networks.net_columns_declared import (
-    DECLARED,
-    FEEDER,
-    TRANSMISSION,
-    Column,
-    Treatment,
-)
+from stackelgrid.controllers.networks.net_column import FEEDER, TRANSMISSION, Column, Treatment
+from stackelgrid.controllers.networks.net_columns_declared import DECLARED
 
 __all__ = [
     "DECLARED",

@@ -1,81 +1,25 @@
 """Declarations of the columns of all tables of pandapower (net_columns.py)."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
-from functools import partial
 from typing import Any
 
-# scopes of a declaration; empty: any grid
-TRANSMISSION, FEEDER = "transmission", "feeder"
+from stackelgrid.controllers.networks.net_column import (
+    FEEDER,
+    LABEL,
+    SHORT_CIRCUIT,
+    TRANSMISSION,
+    Column,
+    falsy,
+    honoured,
+    no_effect,
+    refused,
+    replaced,
+)
+from stackelgrid.controllers.networks.net_columns_branches import BRANCHES
 
-
-class Treatment(StrEnum):
-    """Treatment of a column."""
-
-    HONOURED = "honoured"
-    REPLACED = "replaced by the scenario"
-    REFUSED = "refused"
-    NO_EFFECT = "without effect"
-
-
-@dataclass(frozen=True)
-class Column:
-    """Declaration of one column, or of a whole table (empty `column`).
-
-    `accepts` decides whether a value that is not empty is accepted; without it every value is,
-    or another check decides. `scope` limits the declaration to transmission grids or feeders.
-    """
-
-    table: str
-    column: str
-    treatment: Treatment
-    reason: str
-    accepts: Callable[[Any], bool] | None = None
-    scope: str = ""
-
-
-def _declare(
-    treatment: Treatment,
-    table: str,
-    columns: str,
-    reason: str,
-    scope: str = "",
-    accepts: Callable[[Any], bool] | None = None,
-) -> tuple[Column, ...]:
-    """Declare columns of a table.
-
-    treatment: what happens to their values.
-    table: table of pandapower.
-    columns: their names, separated by spaces; empty for the whole table.
-    reason: use of the columns or accepted values, for messages and `validate --explain`.
-    scope: transmission grids or feeders only; empty: any grid.
-    accepts: returns whether a value that is not empty is accepted.
-    """
-    return tuple(
-        Column(table, column, treatment, reason, accepts, scope)
-        for column in columns.split() or [""]
-    )
-
-
-honoured = partial(_declare, Treatment.HONOURED)  # used as pandapower does
-replaced = partial(_declare, Treatment.REPLACED)
-refused = partial(_declare, Treatment.REFUSED)  # a table without model, or restricted values
-no_effect = partial(_declare, Treatment.NO_EFFECT)
-
-_SHORT_CIRCUIT = "short-circuit calculations only"
-_LABEL = "a label"
 _SERVICE = "elements out of service are dropped before anything else"
 _CONVERTER = "converters and DC grids have no model here"
 _SLACK_WEIGHT = "there is one slack, which balances alone"
 _CURVE = "reactive capability curves are not modelled; False or empty is accepted"
-
-_ZERO_SEQUENCE = "zero sequence, for certificates of phases"
-_TEMPERATURE = "only where a power flow considers line temperatures"
-
-
-def _falsy(value: Any) -> bool:
-    return not value
 
 
 def _zero(value: Any) -> bool:
@@ -88,10 +32,10 @@ DECLARED: tuple[Column, ...] = (
     *honoured("bus", "in_service", _SERVICE),
     *honoured("bus", "min_vm_pu max_vm_pu", "voltage band, unless vm_min_pu, vm_max_pu are set"),
     *honoured("bus", "name geo", "labels and coordinates of tables and pictures"),
-    *no_effect("bus", "type zone", _LABEL),
+    *no_effect("bus", "type zone", LABEL),
     # ------------------------------------------------------------------------------- slack
     *honoured("ext_grid", "bus in_service", "the slack bus; exactly one is accepted"),
-    *honoured("ext_grid", "name", _LABEL),
+    *honoured("ext_grid", "name", LABEL),
     *honoured("ext_grid", "vm_pu", "voltage of the slack, unless vm_pu is set", TRANSMISSION),
     *replaced("ext_grid", "vm_pu", "voltage of the grid above; without one vm_pu, or this", FEEDER),
     *honoured("ext_grid", "va_degree", "angle of the slack of a grid without parent", TRANSMISSION),
@@ -125,7 +69,7 @@ DECLARED: tuple[Column, ...] = (
     ),
     # ------------------------------------------------------------ voltage-holding generators
     *honoured("gen", "bus vm_pu in_service", "holds its voltage; transmission grids only"),
-    *honoured("gen", "name", _LABEL),
+    *honoured("gen", "name", LABEL),
     *honoured(
         "gen", "controllable", "False: power fixed at p_mw times scaling, its cost is counted"
     ),
@@ -139,11 +83,11 @@ DECLARED: tuple[Column, ...] = (
     *honoured("gen", "slack", "True: the slack, if the net has no other"),
     *no_effect("gen", "slack_weight", _SLACK_WEIGHT),
     *no_effect("gen", "sn_mva", "a rating that power flow and OPF do not use"),
-    *no_effect("gen", "type", _LABEL),
-    *refused("gen", "reactive_capability_curve", _CURVE, accepts=_falsy),
+    *no_effect("gen", "type", LABEL),
+    *refused("gen", "reactive_capability_curve", _CURVE, accepts=falsy),
     *no_effect("gen", "id_q_capability_characteristic curve_style", "only with a capability curve"),
     *no_effect(
-        "gen", "vn_kv xdss_pu rdss_ohm cos_phi power_station_trafo pg_percent", _SHORT_CIRCUIT
+        "gen", "vn_kv xdss_pu rdss_ohm cos_phi power_station_trafo pg_percent", SHORT_CIRCUIT
     ),
     # --------------------------------------------------------------------- static generators
     *honoured("sgen", "bus in_service", "where it injects"),
@@ -165,11 +109,11 @@ DECLARED: tuple[Column, ...] = (
     *honoured("sgen", "min_p_mw max_p_mw", "limits of a dispatched unit, which needs both"),
     *honoured("sgen", "min_q_mvar max_q_mvar", "must contain what the unit does (0 of a unit)"),
     *honoured("sgen", "phase min_power_factor", "columns of this project: connection, inverter"),
-    *refused("sgen", "reactive_capability_curve", _CURVE, accepts=_falsy),
+    *refused("sgen", "reactive_capability_curve", _CURVE, accepts=falsy),
     *no_effect(
         "sgen", "id_q_capability_characteristic curve_style", "only with a capability curve"
     ),
-    *no_effect("sgen", "current_source k rx generator_type lrc_pu max_ik_ka kappa", _SHORT_CIRCUIT),
+    *no_effect("sgen", "current_source k rx generator_type lrc_pu max_ik_ka kappa", SHORT_CIRCUIT),
     # ------------------------------------------------------------------------------- loads
     *honoured("load", "bus p_mw q_mvar scaling in_service", "nominal power, times its profile"),
     *honoured("load", "name", "a label, and the column of a profile"),
@@ -178,7 +122,7 @@ DECLARED: tuple[Column, ...] = (
         "load",
         "controllable",
         "False, or a load of its own with shed_percent and shed_eur_per_mwh, is accepted",
-        accepts=_falsy,
+        accepts=falsy,
     ),
     *honoured(
         "load",
@@ -216,7 +160,7 @@ DECLARED: tuple[Column, ...] = (
     ),
     *no_effect("load", "sn_mva", "a rating that power flow and OPF do not use"),
     *honoured("load", "type", "wye; delta is refused where phases are certified"),
-    *no_effect("load", "zone", _LABEL),
+    *no_effect("load", "zone", LABEL),
     *honoured(
         "asymmetric_load",
         "bus p_a_mw p_b_mw p_c_mw q_a_mvar q_b_mvar q_c_mvar scaling in_service",
@@ -233,30 +177,30 @@ DECLARED: tuple[Column, ...] = (
     *honoured("asymmetric_sgen", "name", "a label, and the column of a profile"),
     *honoured("asymmetric_sgen", "type", "wye; of a delta connection no phase is known"),
     *no_effect("asymmetric_sgen", "sn_mva sn_a_mva sn_b_mva sn_c_mva", "not used by power flow"),
-    *no_effect("asymmetric_sgen", "current_source", _SHORT_CIRCUIT),
+    *no_effect("asymmetric_sgen", "current_source", SHORT_CIRCUIT),
     *honoured(
         "motor",
         "bus pn_mech_mw loading_percent efficiency_percent cos_phi scaling in_service",
         "a load of the same power",
     ),
     *honoured("motor", "name", "a label, and the column of a profile"),
-    *no_effect("motor", "cos_phi_n efficiency_n_percent lrc_pu rx vn_kv", _SHORT_CIRCUIT),
+    *no_effect("motor", "cos_phi_n efficiency_n_percent lrc_pu rx vn_kv", SHORT_CIRCUIT),
     *honoured(
         "ward",
         "bus ps_mw qs_mvar pz_mw qz_mvar in_service",
         "an sgen of constant power and a shunt",
     ),
-    *no_effect("ward", "name", _LABEL),
+    *no_effect("ward", "name", LABEL),
     *honoured(
         "xward",
         "bus ps_mw qs_mvar pz_mw qz_mvar r_ohm x_ohm vm_pu in_service",
         "a ward, and a gen without active power behind a line; transmission grids only",
     ),
-    *no_effect("xward", "name", _LABEL),
+    *no_effect("xward", "name", LABEL),
     *no_effect("xward", "slack_weight", _SLACK_WEIGHT),
     # ------------------------------------------------------------------------------ storages
     *honoured("storage", "bus in_service", "where it is connected"),
-    *honoured("storage", "name", _LABEL),
+    *honoured("storage", "name", LABEL),
     *honoured(
         "storage",
         "controllable",
@@ -286,7 +230,7 @@ DECLARED: tuple[Column, ...] = (
     *honoured("shunt", "bus p_mw q_mvar vn_kv step in_service", "admittance at its bus"),
     *honoured("shunt", "step_dependency_table id_characteristic_table", "as pandapower does"),
     *no_effect("shunt", "max_step", "steps are not switched"),
-    *no_effect("shunt", "name", _LABEL),
+    *no_effect("shunt", "name", LABEL),
     # -------------------------------------------------------------------------------- costs
     *honoured("poly_cost", "element et", "dispatched units, and fixed ones whose cost is counted"),
     *honoured("poly_cost", "cp0_eur cp1_eur_per_mw cp2_eur_per_mw2", "times generation_factor"),
@@ -321,112 +265,6 @@ DECLARED: tuple[Column, ...] = (
     *no_effect("q_capability_characteristic", "", "used through the elements that name one"),
     *no_effect("bus_geodata", "", "coordinates of an older pandapower"),
     *no_effect("line_geodata", "", "coordinates of an older pandapower"),
-    # ------------------------------------------------------------------------------- lines
-    *honoured(
-        "line",
-        "from_bus to_bus length_km r_ohm_per_km x_ohm_per_km c_nf_per_km g_us_per_km parallel "
-        "in_service",
-        "impedance and charging",
-    ),
-    *honoured("line", "max_i_ka df", "rating, unless line_max_i_ka or ratings are set"),
-    *honoured("line", "max_loading_percent", "share of the rating that is allowed; 100 if empty"),
-    *honoured("line", "r0_ohm_per_km x0_ohm_per_km c0_nf_per_km g0_us_per_km", _ZERO_SEQUENCE),
-    *honoured("line", "name geo", "labels and coordinates of tables and pictures"),
-    *no_effect("line", "std_type type", _LABEL),
-    *no_effect("line", "endtemp_degree", _SHORT_CIRCUIT),
-    *no_effect(
-        "line",
-        "alpha temperature_degree_celsius tdpf wind_speed_m_per_s wind_angle_degree "
-        "conductor_outer_diameter_m air_temperature_degree_celsius "
-        "reference_temperature_degree_celsius solar_radiation_w_per_sq_m solar_absorptivity "
-        "emissivity r_theta_kelvin_per_mw mc_joule_per_m_k",
-        _TEMPERATURE,
-    ),
-    # ------------------------------------------------------------------------- transformers
-    *honoured(
-        "trafo",
-        "hv_bus lv_bus sn_mva vn_hv_kv vn_lv_kv vk_percent vkr_percent pfe_kw i0_percent "
-        "shift_degree parallel in_service",
-        "impedance, iron losses and ratio",
-    ),
-    *honoured(
-        "trafo", "leakage_resistance_ratio_hv leakage_reactance_ratio_hv", "0.5 with iron losses"
-    ),
-    *honoured(
-        "trafo",
-        "tap_side tap_neutral tap_min tap_max tap_step_percent tap_step_degree tap_pos "
-        "tap_changer_type",
-        "tap changer",
-    ),
-    *honoured(
-        "trafo",
-        "tap2_side tap2_neutral tap2_min tap2_max tap2_step_percent tap2_step_degree tap2_pos "
-        "tap2_changer_type",
-        "second tap changer",
-    ),
-    *honoured(
-        "trafo",
-        "tap_dependency_table id_characteristic_table tap_phase_shifter tap2_phase_shifter",
-        "kind of the tap changer",
-    ),
-    *honoured("trafo", "df max_loading_percent", "rating; share of it that is allowed"),
-    *honoured(
-        "trafo",
-        "vector_group vk0_percent vkr0_percent mag0_percent mag0_rx si0_hv_partial xn_ohm",
-        _ZERO_SEQUENCE,
-    ),
-    *honoured("trafo", "name", _LABEL),
-    *no_effect("trafo", "std_type", _LABEL),
-    *no_effect("trafo", "oltc power_station_unit pt_percent", _SHORT_CIRCUIT),
-    *honoured(
-        "trafo3w",
-        "hv_bus mv_bus lv_bus sn_hv_mva sn_mv_mva sn_lv_mva vn_hv_kv vn_mv_kv vn_lv_kv "
-        "vk_hv_percent vk_mv_percent vk_lv_percent vkr_hv_percent vkr_mv_percent vkr_lv_percent "
-        "pfe_kw i0_percent shift_mv_degree shift_lv_degree loss_side in_service",
-        "a star of three transformers",
-    ),
-    *honoured(
-        "trafo3w",
-        "tap_side tap_neutral tap_min tap_max tap_step_percent tap_step_degree tap_pos "
-        "tap_at_star_point tap_changer_type",
-        "tap changer",
-    ),
-    *honoured("trafo3w", "max_loading_percent", "share of the rating that is allowed"),
-    *refused(
-        "trafo3w",
-        "tap_dependency_table tap_phase_shifter",
-        "False or empty is accepted",
-        accepts=_falsy,
-    ),
-    *no_effect("trafo3w", "id_characteristic_table", "only with tap_dependency_table"),
-    *honoured("trafo3w", "name", _LABEL),
-    *no_effect("trafo3w", "std_type", _LABEL),
-    *no_effect(
-        "trafo3w",
-        "vk0_hv_percent vk0_mv_percent vk0_lv_percent vkr0_hv_percent vkr0_mv_percent "
-        "vkr0_lv_percent vk0_x vkr0_x vector_group",
-        _SHORT_CIRCUIT,
-    ),
-    *honoured(
-        "impedance",
-        "from_bus to_bus rft_pu xft_pu rtf_pu xtf_pu gf_pu bf_pu gt_pu bt_pu sn_mva in_service",
-        "a line without rating",
-    ),
-    *honoured("impedance", "name", _LABEL),
-    *no_effect(
-        "impedance",
-        "rft0_pu xft0_pu rtf0_pu xtf0_pu gf0_pu bf0_pu gt0_pu bt0_pu",
-        _SHORT_CIRCUIT,
-    ),
-    *refused("tcsc", "", "a line is accepted"),
-    # ----------------------------------------------------------------------------- switches
-    *honoured(
-        "switch",
-        "bus element et closed z_ohm",
-        "closed ties fuse buses or are lines of z_ohm, open ones cut",
-    ),
-    *no_effect("switch", "name type", _LABEL),
-    *no_effect("switch", "in_ka", "the current through a switch is not computed"),
     # -------------------------------------------------------------------------- controllers
     *no_effect(
         "controller",
@@ -436,4 +274,5 @@ DECLARED: tuple[Column, ...] = (
     ),
     *no_effect("trafo_characteristic_table", "", "used through the transformers that name one"),
     *no_effect("shunt_characteristic_table", "", "used through the shunts that name one"),
+    *BRANCHES,
 )

@@ -14,11 +14,11 @@ from stackelgrid.controllers.networks.checks import (
     SWITCHED,
     UNLIMITED_KA,
 )
+from stackelgrid.controllers.networks.conversion.impedances import add_shunts
 from stackelgrid.controllers.networks.conversion.rows import drop_elements, in_service
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.net_columns import refused_tables
 from stackelgrid.controllers.networks.net_record import NetRecord
-from stackelgrid.profiles.arrays import Floats
 
 # columns of a shunt admittance, through which a branch open at one end still draws power
 _SHUNTS = {"line": ("c_nf_per_km", "g_us_per_km"), "trafo": ("pfe_kw", "i0_percent")}
@@ -202,19 +202,22 @@ def _join(
     net.bus = net.bus.drop(list(bus_of))
     loops = (net.line.from_bus == net.line.to_bus).to_numpy()
     inner = net.line.index[loops]
-    charged = net.line.index[loops & (_charging_pu(net) >= tolerances.JOINED_IMPEDANCE_PU)]
-    if len(charged):
-        raise NetworkError(
-            f"{named(name, 'line', charged)} has charging and begins and ends at one bus, as "
-            "closed switches join its ends; open a switch or take the line out of service"
-        )
+    _keep_charging(net, inner, record)
     drop_elements(net, "line", inner, "between buses that are one", record)
 
 
-def _charging_pu(net: pandapowerNet) -> Floats:
-    """Charging of the net's lines."""
-    line = net.line
-    base = net.bus.vn_kv.reindex(line.from_bus).to_numpy(dtype=float) ** 2 / float(net.sn_mva)
-    farad = line.c_nf_per_km * 1e-9 * line.length_km * line.parallel
-    siemens = 2.0 * np.pi * float(net.f_hz) * farad
-    return np.asarray(siemens * base, dtype=np.float64)
+def _keep_charging(net: pandapowerNet, inner: pd.Index, record: NetRecord) -> None:
+    """Add a shunt for the charging of each line whose ends are one bus, unless it is negligible."""
+    line = net.line.loc[inner]
+    size = line.length_km * line.parallel
+    siemens = {
+        "p_mw": 1e-6 * line.g_us_per_km * size,
+        "q_mvar": -2e-9 * np.pi * float(net.f_hz) * line.c_nf_per_km * size,
+    }
+    kv = net.bus.vn_kv.reindex(line.from_bus).to_numpy(dtype=float)
+    p, q = (values.to_numpy(dtype=float) * kv**2 for values in siemens.values())
+    charged = np.hypot(p, q) >= tolerances.JOINED_IMPEDANCE_PU * float(net.sn_mva)
+    if charged.any():
+        add_shunts(net, line.from_bus.to_numpy()[charged], p[charged], q[charged])
+        text = "its ends are one bus: its charging is a shunt there"
+        record.note("converted", "line", inner[charged], text)

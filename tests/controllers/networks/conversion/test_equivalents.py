@@ -130,6 +130,18 @@ def test_a_closed_switch_with_an_impedance_is_a_line():
     assert len(radial_network(plain, "g").parent) == 8
 
 
+def test_a_cable_beside_a_closed_bus_coupler_keeps_its_charging():
+    net = street()
+    twin = pp.create_bus(net, 0.4)
+    pp.create_load(net, twin, 0.003, 0.001)
+    pp.create_line_from_parameters(net, 4, twin, 0.1, 0.25, 0.08, 4e5, 0.2, g_us_per_km=900.0)
+    pp.create_switch(net, 4, twin, et="b", closed=True)
+    record = NetRecord()
+    plain = assert_same_flow(net, record)
+    assert len(plain.shunt) == 1
+    radial_network(plain, "g")
+
+
 def test_wards_are_constant_power_and_shunts():
     net = street()
     pp.create_ward(net, 5, ps_mw=0.002, qs_mvar=0.001, pz_mw=0.003, qz_mvar=-0.002)
