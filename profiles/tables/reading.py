@@ -14,6 +14,7 @@ from stackelgrid.profiles.tables.dialect import Dialect, find_separator, with_de
 
 TEXTS = (".csv", ".tsv", ".txt")
 PARQUET = ".parquet"
+ENDINGS = (*TEXTS, PARQUET)
 _ENDINGS = f"{', '.join(TEXTS)} or {PARQUET}"
 
 
@@ -38,7 +39,7 @@ def read_table(path: Path) -> Table:
     and one with a column twice, and where separator or decimal sign are ambiguous.
     """
     ending = path.suffix.lower()
-    if ending not in (*TEXTS, PARQUET):
+    if ending not in ENDINGS:
         raise ProfileError(f"{path}: ending is {ending!r}; {_ENDINGS} is accepted")
     dialect = Dialect()
     try:

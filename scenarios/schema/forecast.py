@@ -19,6 +19,7 @@ from stackelgrid.profiles.section import (
     Share,
     TableFile,
 )
+from stackelgrid.profiles.tables.reading import ENDINGS
 
 Model = Literal["perfect", "persistence", "autoregressive", "file"]
 Persistence = Literal["day_before", "last", "clear_sky"]
@@ -27,9 +28,10 @@ Persistence = Literal["day_before", "last", "clear_sky"]
 def _correlation(value: Any) -> Any:
     """Refuse values other than a number, a correlation matrix or the name of a file."""
     if isinstance(value, str):
-        if Path(value).suffix.lower() not in (".csv", ".parquet"):
+        if Path(value).suffix.lower() not in ENDINGS:
             raise ValueError(
-                f"{value!r} is not the file of a matrix; one ending in .csv or .parquet is accepted"
+                f"{value!r} is not the file of a matrix; one ending in {', '.join(ENDINGS)} is "
+                "accepted"
             )
     elif isinstance(value, list | tuple):
         try:
