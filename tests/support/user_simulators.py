@@ -3,6 +3,7 @@
 import os
 import signal
 import time as wall
+from typing import ClassVar
 
 import mosaik_api_v3
 import numpy as np
@@ -13,8 +14,11 @@ MODEL = {"public": True, "params": ["values"], "attrs": ["P", "Q", "in", "plan"]
 class Table(mosaik_api_v3.Simulator):
     """Entities give entry k of their values in step k, whose times are multiples of `step_s`.
 
-    `inputs` of all steps are what the extra method `seen` returns.
+    The extra method `seen` returns time, inputs and `max_advance` of all steps; `by_sid` has them
+    in the process of the simulator.
     """
+
+    by_sid: ClassVar = {}
 
     def __init__(self):
         meta = {"type": "time-based", "models": {"Device": dict(MODEL)}}
@@ -23,6 +27,7 @@ class Table(mosaik_api_v3.Simulator):
 
     def init(self, sid, time_resolution=1.0, step_s=900, type="time-based", **attributes):
         self.step_s, self.meta["type"] = step_s, type
+        self.by_sid[sid] = self.steps
         self.meta["models"]["Device"].update(attributes)
         return self.meta
 
