@@ -8,7 +8,7 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.devices.elements import controllable
 from stackelgrid.controllers.devices.sunlight import is_photovoltaic
-from stackelgrid.controllers.networks.naming import listed
+from stackelgrid.controllers.networks.naming import listed, named
 from stackelgrid.controllers.networks.sources.shipped import available_cases
 from stackelgrid.scenarios.build.grids import BuiltGrid
 from stackelgrid.scenarios.build.placement import has_profile
@@ -20,7 +20,7 @@ _LIMITS = ("min_p_mw", "max_p_mw", "min_q_mvar", "max_q_mvar")
 
 def net_lines(built: BuiltScenario) -> list[str]:
     """Return a line for each element of users' nets that is treated in an unexpected way."""
-    lines: list[str] = []
+    lines = list(_changes(built))
     for name, grid in built.grids.items():
         if grid.section.case not in available_cases():
             own = [*_profiles(grid), *_constant(grid), *_solar(grid.net), *_costs(grid.net)]
@@ -46,6 +46,16 @@ def _profiles(grid: BuiltGrid) -> Iterator[str]:
             used += [f"{int(fixed.sum())} {table}"] if fixed.any() else []
     if used:
         yield f"{', '.join(used)} elements have the profiles that came with the net"
+
+
+def _changes(built: BuiltScenario) -> Iterator[str]:
+    """Describe unexpected changes to users' nets."""
+    for name, grid in built.grids.items():
+        yield from (f"grid {name}: {text}" for text in grid.record.notices)
+        for note in grid.record.notes:
+            if note.surprising:
+                fate = f"{note.fate}, as " if note.fate == "dropped" else ""
+                yield f"{named(name, note.table, note.index)} {fate}{note.text}"
 
 
 def _constant(grid: BuiltGrid) -> Iterator[str]:

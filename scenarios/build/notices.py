@@ -6,7 +6,6 @@ import numpy as np
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.cascade.cascade import Cascade
-from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.solvers.health import ProgramHealth, program_health
 from stackelgrid.controllers.words import counted, words
 from stackelgrid.scenarios.build.forecast_texts import forecast_lines
@@ -25,7 +24,6 @@ def notices(built: BuiltScenario, health: Programs | None = None) -> list[str]:
     return [
         *_solver(built),
         *_messages(built),
-        *_nets(built),
         *net_lines(built),
         *forecast_lines(built.scenario),
         *_trade(built),
@@ -48,16 +46,6 @@ def _solver(built: BuiltScenario) -> Iterator[str]:
     chosen = built.solvers.mixed_integer
     if chosen.fallback_reason is not None:  # the whole reason is in summary.json
         yield f"solver: {words(chosen.name)}; MOSEK cannot be used here (see stackelgrid solvers)"
-
-
-def _nets(built: BuiltScenario) -> Iterator[str]:
-    """Describe unexpected changes to users' nets."""
-    for name, grid in built.grids.items():
-        yield from (f"grid {name}: {text}" for text in grid.record.notices)
-        for note in grid.record.notes:
-            if note.surprising:
-                fate = f"{note.fate}, as " if note.fate == "dropped" else ""
-                yield f"{named(name, note.table, note.index)} {fate}{note.text}"
 
 
 def _messages(built: BuiltScenario) -> Iterator[str]:
