@@ -122,9 +122,10 @@ class EntitiesSection(ExternalSection):
                     "with its active power"
                 )
             return self
-        placed = [key for key in ("buses", "share", "p", "q") if getattr(self, key) is not None]
-        if placed or self.planned:
-            raise ValueError(f"{(placed or ['p_min_mw'])[0]} needs a grid")
+        for key in (*ExternalSection.model_fields, "p", "q"):
+            stated = getattr(self, key) != type(self).model_fields[key].default
+            if stated and key != "count":  # entities without a grid have a number, too
+                raise ValueError(f"{key} needs a grid")
         return self
 
     @model_validator(mode="after")
@@ -251,12 +252,12 @@ def check_simulators(simulators: Sequence[SimulatorSection], levels: Mapping[str
     for (simulator, label), entities in groups.items():
         where = f"{simulator}.{label}"
         _check_grid(entities.grid, where, levels)
-        if entities.grid is not None and levels[entities.grid] == "transmission":
-            raise ValueError(f"{where}: grid {entities.grid!r} is a transmission grid; mv and lv "
-                             "grids are accepted")  # fmt: skip
+        _check_feeder(entities.grid, where, levels)
         for attribute, source in entities.inputs.items():
             at = f"{where}: inputs.{attribute}"
             _check_grid(source.grid, at, levels)
+            if source.from_ == "price":
+                _check_feeder(source.grid or entities.grid, at, levels)
             if source.reference is not None and source.reference[:2] not in groups:
                 known = ", ".join(f"{a}.{b}" for a, b in groups)
                 raise ValueError(f"{at}: {source.from_!r} unknown; entities are: {known}")
@@ -272,6 +273,11 @@ def check_rated(simulators: Sequence[SimulatorSection]) -> None:
                     f"{simulator.name}.{e.label}: needs p_rated_mw, because agents that negotiate "
                     "by messages are enrolled with their largest power"
                 )
+
+
+def _check_feeder(grid: str | None, where: str, levels: Mapping[str, str]) -> None:
+    if grid is not None and levels[grid] == "transmission":
+        raise ValueError(f"{where}: grid {grid!r} is a transmission grid; mv and lv are accepted")
 
 
 def _check_grid(grid: str | None, where: str, levels: Mapping[str, str]) -> None:

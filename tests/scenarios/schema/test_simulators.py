@@ -80,6 +80,7 @@ REFUSED = [
     ({"entities.0.inputs.vm": "weather.Mast.T"}, "'weather.Mast.T' unknown; entities are"),
     ({"entities.0.inputs.vm": "homes.House.P"}, "the values of homes depend on each other"),
     ({"entities.0.name": "a b"}, "name: 'a b'"),
+    ({"entities.0.grid": None, "entities.0.inputs": {}}, "needs a grid"),
     ({"name": "weather"}, "simulator 'weather' given twice"),
 ]  # fmt: skip
 
@@ -124,3 +125,43 @@ def test_a_circle_needs_a_value_of_the_step_before():
     shifted = {"from": "homes.House.P", "time_shifted": True, "initial": 0.0}
     weather["entities"][0]["inputs"] = {"heat": shifted}
     assert load_content(content, {}).scenario.simulators[1].entities[0].inputs["heat"].initial == 0
+
+
+@pytest.mark.parametrize("key", ["forecast", "phase", "p_rated_mw", "p_initial_mw", "share", "p"])
+def test_keys_of_devices_need_a_grid(key):
+    value = {"forecast": {"attribute": "x"}, "phase": "a", "p": "P"}.get(key, 0.5)
+    with pytest.raises(ScenarioError, match=f"{key} needs a grid"):
+        loaded(HOMES, WEATHER, **{f"simulators.weather.entities.0.{key}": value})
+
+
+def test_a_resolved_scenario_is_the_same_again():
+    scenario = loaded(HOMES, WEATHER)
+    again = load_content(scenario.resolved(), {})
+    assert again.scenario == scenario.scenario
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"grid": "tn", "count": 1, "p": "P"}, "grid 'tn' is a transmission grid; mv and lv"),
+        ({"inputs": {"price": {"from": "price", "grid": "tn"}}}, "'tn' is a transmission grid"),
+    ],
+)
+def test_transmission_grids_have_no_such_devices_and_no_tariff(section, message):
+    weather = tomllib.loads(WEATHER)
+    weather["entities"][0] |= section
+    content = {"extends": "day", "name": "own", "simulators": [weather]}
+    with pytest.raises(ScenarioError) as refused:
+        load_content(content, {})
+    assert message in str(refused.value)
+
+
+def test_agents_that_negotiate_need_the_largest_power():
+    content = {"extends": "messages", "name": "own"}
+    grid = load_content(content, {}).scenario.grids[-1].name
+    homes = tomllib.loads(HOMES)
+    homes["entities"][0] |= {"grid": grid, "inputs": {}}
+    with pytest.raises(ScenarioError, match=r"homes\.House: needs p_rated_mw"):
+        load_content({**content, "simulators": [homes]}, {})
+    homes["entities"][0]["p_rated_mw"] = 0.01
+    load_content({**content, "simulators": [homes]}, {})
