@@ -157,7 +157,8 @@ def test_examples_of_reference_pages_are_scenarios(page, base, tmp_path):
 COUNTS = {"pv": ("lv1", "photovoltaics", 19), "battery": ("lv1", "batteries", 10),
           "unit": ("mv1", "units", 1), "vehicle": ("lv1", "vehicles", 18),
           "heat_pump": ("lv1", "heat_pumps", 24), "task": ("lv1", "tasks", 17),
-          "sheddable": ("lv1", "sheddable_loads", 55), "cap": ("lv1", "caps", 55)}  # fmt: skip
+          "sheddable": ("lv1", "sheddable_loads", 55), "cap": ("lv1", "caps", 55),
+          "external": ("lv1", "externals", 23)}  # fmt: skip
 
 
 @pytest.mark.parametrize(
