@@ -137,6 +137,8 @@ class EntitiesSection(ExternalSection):
                     f"{key}: unit of {shown(power.attribute)} is {power.shown_unit}; {accepted} "
                     "are accepted"
                 )
+        if self.planned and not any(s.from_ == "set_point" for s in self.inputs.values()):
+            raise ValueError("p_min_mw and p_max_mw need an input set_point, which the agent sends")
         for attribute, source in self.inputs.items():
             where = f"inputs.{attribute}"
             if source.from_ == "set_point" and not self.planned:

@@ -33,7 +33,12 @@ def test_a_sweep_needs_power_that_is_known_without_a_simulator(with_households, 
 
 
 def test_a_sweep_scales_forecasts_and_limits(with_households, tmp_path):
-    limits = {"p_min_mw": 0.001, "p_max_mw": 0.002, "price_eur_per_mwh": 9.0}
+    limits = {
+        "p_min_mw": 0.001,
+        "p_max_mw": 0.002,
+        "price_eur_per_mwh": 9.0,
+        "inputs": {"told": "set_point"},
+    }
     loaded = with_households(houses(**limits), change=sweep({"external_scale": [0.0, 1.0, 3.0]}))
     sweep_exactness(loaded, sweep_of(loaded), tmp_path / "out")
     points = pd.read_parquet(tmp_path / "out" / "points.parquet").set_index("external_scale")
