@@ -9,6 +9,7 @@ import threading
 import numpy as np
 import pandapower as pp
 import pytest
+from support.children import children_of
 from support.machine import in_time
 from support.paths import SUPPORT
 from support.remote_cases import answering
@@ -80,6 +81,7 @@ def test_a_class_a_program_and_a_waiting_simulator_give_the_same_power(homes_pat
     assert external_mw(run_of(homes_path(command=program))).tolist() == by_class.tolist()
     with answering(Household) as address:
         assert external_mw(run_of(homes_path(connect=address))).tolist() == by_class.tolist()
+    assert children_of(os.getpid(), "household") == []
 
 
 def test_losses_of_a_street_of_entities_alone_are_relative_to_their_power(homes_path, run_of):
