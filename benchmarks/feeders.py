@@ -16,10 +16,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from stackelgrid.scenarios.build.measured import first_measured
 from stackelgrid.scenarios.build.system import build_scenario
 from stackelgrid.scenarios.schema.content import scenario_content
 from stackelgrid.scenarios.schema.load import load_content
-from stackelgrid.scenarios.studies.compare import first_measured
 
 # transmission buses below which feeders are connected, in turns
 BUSES = (1, 2, 3, 6, 7, 9, 11, 13, 14, 15, 16, 17, 18, 19, 20, 22, 23, 25, 28, 29)

@@ -32,9 +32,9 @@ from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions
 from stackelgrid.controllers.solvers.registry import Choice, available_backends
 from stackelgrid.controllers.solvers.registry import mixed_integer_solver as backend
 from stackelgrid.profiles.arrays import Floats, Ints
+from stackelgrid.scenarios.build.measured import first_measured
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario
 from stackelgrid.scenarios.schema.load import load_scenario
-from stackelgrid.scenarios.studies.compare import first_measured
 from stackelgrid.simulators.blas_threads import one_blas_thread
 
 FEEDERS = ("mv1", "mv2", "mv3", "mv4", "mv5")

@@ -21,9 +21,9 @@ from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.decision import Pricing
 from stackelgrid.controllers.leaders.feeder_records import TARIFF, UNPRICED
 from stackelgrid.controllers.system import Feeder, System
+from stackelgrid.scenarios.build.measured import first_measured
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario, controller_settings
 from stackelgrid.scenarios.schema.load import load_scenario
-from stackelgrid.scenarios.studies.compare import first_measured
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

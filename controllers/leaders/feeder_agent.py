@@ -185,7 +185,7 @@ class FeederAgent:
 
     def term_eur(self, instance: "FeederInstance", point: FeederPoint) -> float:
         """User's term of the objective at a point in EUR, one copy; NaN without term or point."""
-        if point.x is None:
+        if point.x is None or self.feeder.options.objective is None:
             return float("nan")
         p = self._vector(instance, point.variant)
         return term_eur(self.model(point.variant), point.x, p)

@@ -33,6 +33,7 @@ from stackelgrid.profiles.time_axis import Horizon, TimeAxis
 from stackelgrid.scenarios.build.communication import communication_seed, communication_settings
 from stackelgrid.scenarios.build.forecasts import World, build_world
 from stackelgrid.scenarios.build.grids import BuiltGrid, build_grids
+from stackelgrid.scenarios.build.measured import check_terms
 from stackelgrid.scenarios.build.physical import simulated_grid
 from stackelgrid.scenarios.build.series import axis_of, horizon_of
 from stackelgrid.scenarios.build.simulators import user_simulators
@@ -107,7 +108,7 @@ def _build(loaded: LoadedScenario, building: Callable[[str], None]) -> BuiltScen
         if section.objective is not None
     }
     system = _system(scenario, horizon, grids, devices, world, terms)
-    return BuiltScenario(
+    built = BuiltScenario(
         scenario=scenario,
         axis=axis,
         horizon=horizon,
@@ -121,6 +122,8 @@ def _build(loaded: LoadedScenario, building: Callable[[str], None]) -> BuiltScen
         fleets={n: fleet_of(g, devices[n], world.realised[n]) for n, g in grids.items()},
         users=user_simulators(scenario, grids, devices, world.realised, world.outdoor_c),
     )
+    check_terms(built, terms)
+    return built
 
 
 def _choose(scenario: Scenario) -> ChosenSolvers:

@@ -13,7 +13,7 @@ from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.sources.cases import located, read_case, source_of
 from stackelgrid.controllers.networks.sources.parts import Parts
 from stackelgrid.profiles.errors import shown
-from stackelgrid.profiles.section import CLOCK_TIME
+from stackelgrid.profiles.section import CLOCK_TIME, IMPORT_NAME
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.content import (
     check_content,
@@ -121,6 +121,10 @@ def scenario_of(data: Mapping[str, Any], name: str) -> Scenario:
 
 
 # replacements for pydantic's messages that name Python types
+_PATTERNS = {
+    CLOCK_TIME: "a clock time HH:MM, such as 17:00,",
+    IMPORT_NAME: "package.module:name",
+}
 _SHAPES = {"tuple_type": "a list", "dict_type": "a section", "model_type": "a section"}
 
 
@@ -145,8 +149,8 @@ def _first_error(error: ValidationError, name: str, data: Mapping[str, Any]) -> 
         text = "is missing"
     elif first["type"] in _SHAPES:
         text = f"{shown(value)} is not accepted: {_SHAPES[first['type']]} is"
-    elif first["type"] == "string_pattern_mismatch" and first["ctx"]["pattern"] == CLOCK_TIME:
-        text = f"{shown(value)} is not accepted: a clock time HH:MM, such as 17:00, is"
+    elif first["type"] == "string_pattern_mismatch" and first["ctx"]["pattern"] in _PATTERNS:
+        text = f"{shown(value)} is not accepted: {_PATTERNS[first['ctx']['pattern']]} is"
     elif first["type"] == "too_short":
         least = first["ctx"]["min_length"]
         text = f"{shown(value)} is not accepted: a list of at least {least} is"

@@ -23,8 +23,8 @@ from stackelgrid.analysis.pictures.studies import write_comparison
 from stackelgrid.analysis.run import Run
 from stackelgrid.controllers.cascade.cascade import decide_plan
 from stackelgrid.controllers.decision import Pricing
-from stackelgrid.controllers.schedule import Measurement
 from stackelgrid.controllers.words import words
+from stackelgrid.scenarios.build.measured import first_measured
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario, controller_settings
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.directory import check_out, finite
@@ -268,15 +268,3 @@ def steps_of(loaded: LoadedScenario, options: CompareOptions) -> int:
     """Return the number of steps of a comparison: one for each plan and interval of a run."""
     run = loaded.scenario.time.intervals if options.closed_loop else 0
     return len(options.schemes) * (1 + run)
-
-
-def first_measured(built: BuiltScenario) -> dict[str, Measurement]:
-    """Return the measurements that agents receive at interval 0, as in a run."""
-    return {
-        name: Measurement(
-            vm_pu=built.simulated[name].vm_pu,
-            tap_pos=built.simulated[name].tap_pos,
-            devices=built.fleets[name].states,
-        )
-        for name in built.grids
-    }

@@ -12,6 +12,7 @@ from stackelgrid.analysis.exactness.evaluation import Evaluator, Study
 from stackelgrid.analysis.exactness.points import Point
 from stackelgrid.controllers.solvers.mixed_integer.incumbent import MixedOptions
 from stackelgrid.profiles.arrays import Floats
+from stackelgrid.scenarios.build.measured import first_measured
 from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.build.system import BuiltScenario
 from stackelgrid.scenarios.errors import ScenarioError
@@ -23,7 +24,6 @@ from stackelgrid.scenarios.schema.exactness import (
 )
 from stackelgrid.scenarios.schema.load import LoadedScenario
 from stackelgrid.scenarios.studies.begun import Begun
-from stackelgrid.scenarios.studies.compare import first_measured
 from stackelgrid.scenarios.studies.study import size_of
 
 

@@ -188,6 +188,10 @@ NET, FRAME = pn.case33bw(), frame_of({"a_factor": 1.0})
             {"controller": type("Mine", (), {"__module__": "__main__"})},
             "scenario: controller: class Mine of __main__ cannot be imported again; ",
         ),
+        (
+            {"grids.mv1.objective": "f"},
+            "scenario: grids.mv1.objective: 'f' is not accepted: package.",
+        ),
         ({"colour": "red"}, "scenario: scenario: unknown key 'colour'; accepted: name, "),
         # found while building, after the files were written
         (

@@ -11,9 +11,9 @@ from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.errors import ModelError
 from stackelgrid.controllers.stage.stage import Stage, StageInstance
 from stackelgrid.controllers.system import System
+from stackelgrid.scenarios.build.measured import first_measured
 from stackelgrid.scenarios.build.system import build_scenario, controller_settings
 from stackelgrid.scenarios.schema.load import load_scenario
-from stackelgrid.scenarios.studies.compare import first_measured
 
 FOUR_HOURS = (
     "horizon.steps=[{count=4,minutes=60}]",

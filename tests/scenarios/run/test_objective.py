@@ -211,3 +211,28 @@ def test_schemes_of_a_market_with_terms_of_both_levels(below_transmission, tmp_p
         assert value[scheme, "total", "total_cost"] >= least * (1.0 - 1e-3)
     assert np.isnan(value["feasibility_only", "tn", "follower_max"])
     assert value["feasibility_only", "tn", "follower_min"] > 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("breaks", "parameter tax: raised AttributeError: GridForecast has no no_such_series; "),
+        (
+            "concave",
+            "the term in p_import[0] * p_import[0] is not convex; a convex one is accepted",
+        ),
+        ("missing", "module 'support.objectives' has no 'missing'"),
+    ],
+)
+def test_bad_terms_are_one_line_with_status_2(name, expected, write_scenario, command, tmp_path):
+    def change(data):
+        data["grids"][0]["objective"] = f"support.objectives:{name}"
+
+    path = write_scenario("village", change)
+    for verb in (["validate", path], ["run", path, "--out", tmp_path / "out"]):
+        outcome = command(*verb)
+        line = f"stackelgrid: {path}: grids.lv1.objective: support.objectives:{name}: {expected}"
+        assert outcome.status == 2
+        assert outcome.stderr.startswith(line)
+        assert outcome.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()

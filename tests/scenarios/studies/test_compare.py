@@ -14,6 +14,7 @@ from stackelgrid.analysis.kpis.indicators import TOTAL
 from stackelgrid.analysis.results.summaries import ComparisonSummary
 from stackelgrid.controllers.cascade.cascade import Cascade
 from stackelgrid.controllers.decision import Outcome
+from stackelgrid.scenarios.build.measured import first_measured
 from stackelgrid.scenarios.build.system import build_scenario
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.summary import stored_energy_prices
@@ -23,7 +24,6 @@ from stackelgrid.scenarios.studies import compare, study
 from stackelgrid.scenarios.studies.compare import (
     CompareOptions,
     compare_schemes,
-    first_measured,
     steps_of,
 )
 
