@@ -50,8 +50,9 @@ def connect_users(
         if not used and not present:
             continue
         entity = externals.Externals(grid=name)
-        if SET_POINT in used:
-            world.connect(agent, entity, (SET_POINT, SET_POINT))
+        # also where no device has set points: it keeps the simulators from running ahead, so that
+        # their state belongs to the recorded interval
+        world.connect(agent, entity, (SET_POINT, SET_POINT))
         if NODE_PRICE in used:
             above, _ = connected[built.grids[name].section.parent or ""]
             world.connect(above, entity, (NODE_PRICE, NODE_PRICE))

@@ -144,8 +144,9 @@ def interrupted(out, loaded):
     return said
 
 
-def test_stateful_simulators_resume_to_the_same_bits(with_households, tmp_path):
-    own = houses(inputs={"vm": "voltage"})
+@pytest.mark.parametrize("inputs", [{}, pytest.param({"vm": "voltage"}, marks=pytest.mark.slow)])
+def test_stateful_simulators_resume_to_the_same_bits(with_households, tmp_path, inputs):
+    own = houses(inputs=inputs)
     loaded = with_households(own, kind="Resumable", parameters={"step_s": 450})
     run_scenario(loaded, tmp_path / "whole")
     interrupted(tmp_path / "cut", loaded)
