@@ -16,6 +16,7 @@ from stackelgrid.controllers.networks.net_column import (
 )
 from stackelgrid.controllers.networks.net_columns_branches import BRANCHES
 
+_NET_PROFILE = "name of a profile in net.profiles, unless a section states another source"
 _SERVICE = "elements out of service are dropped before anything else"
 _CONVERTER = "converters and DC grids have no model here"
 _SLACK_WEIGHT = "there is one slack, which balances alone"
@@ -95,8 +96,8 @@ DECLARED: tuple[Column, ...] = (
     *honoured(
         "sgen",
         "type",
-        "PV or solar: photovoltaics with the scenario's sun; wye; any other type has no profile "
-        "and is constant",
+        "PV or solar: photovoltaics with the scenario's sun; wye; any other type has the "
+        "profile of the net or of net_sgen, or is constant",
     ),
     *honoured(
         "sgen",
@@ -117,6 +118,7 @@ DECLARED: tuple[Column, ...] = (
     # ------------------------------------------------------------------------------- loads
     *honoured("load", "bus p_mw q_mvar scaling in_service", "nominal power, times its profile"),
     *honoured("load", "name", "a label, and the column of a profile"),
+    *(c for t in ("load", "sgen", "storage") for c in honoured(t, "profile", _NET_PROFILE)),
     *honoured("load", "phase", "column of this project: the phase of the connection"),
     *refused(
         "load",

@@ -8,7 +8,6 @@ import copy
 import importlib
 import importlib.util
 import json
-import math
 import sys
 import warnings
 from collections.abc import Callable
@@ -277,12 +276,17 @@ def _restore(frame: pd.DataFrame, dtypes: Any) -> None:
             "int64": ("integer",),
             "bool": ("boolean",),
         }[dtype]
-        if found in kinds and all(abs(v) < 2**63 for v in values if _counts(v)):
+        if found in kinds and _fits(values):
             frame[column] = values.astype(np.dtype(dtype))
 
 
-def _counts(value: Any) -> bool:
-    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+def _fits(values: pd.Series) -> bool:
+    """Return whether all finite numbers of a column have 64 bits."""
+    try:
+        size = np.abs(values.to_numpy(dtype=np.float64, na_value=np.nan))
+    except OverflowError:  # a whole number beyond the largest float
+        return False
+    return bool((~np.isfinite(size) | (size < 2.0**63)).all())
 
 
 def _class_name(value: dict[str, Any]) -> str:
