@@ -79,7 +79,7 @@ def test_a_run_says_first_what_a_user_may_not_expect(scenario):
 
 def test_without_explain_a_grid_is_one_line(command, scenario):
     lines = command("validate", scenario()).stdout.splitlines()
-    assert len(lines) == 2
+    assert len(lines) == 3  # the grid, its dropped load, the verdict
 
 
 def test_a_key_that_names_a_joined_bus_means_the_bus_that_stands_for_it(scenario):
