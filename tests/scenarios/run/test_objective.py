@@ -126,7 +126,9 @@ def below_transmission(texts):
     return content
 
 
-@pytest.mark.parametrize("scheme", ["bottom_up", "integrated"])
+@pytest.mark.parametrize(
+    "scheme", ["bottom_up", pytest.param("integrated", marks=pytest.mark.slow)]
+)
 def test_a_price_of_carbon_is_a_change_of_the_units_costs(scheme, below_transmission, run):
     """Dispatch, nodal prices, payments, costs of both levels and bound of the bilevel program."""
     content = below_transmission | {"controller": scheme}
