@@ -1,6 +1,7 @@
 """Followers: what the grids below pay, prices, range of the cost, plans and refusals."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandapower as pp
@@ -114,6 +115,34 @@ def test_the_payment_needs_no_product_of_price_and_exchange(follower):
     for name in ("ramp_up", "line_limit"):
         if name in agent.compiled.rows:
             assert solution.dual[agent.compiled.rows[name]].max() > 1e-3
+
+
+def test_piecewise_linear_costs_are_paid_and_priced_alike(load_case):
+    """Payment by the duals of the cost's lines, and prices as derivatives of the cost."""
+    net = congest(load_case("case30"))
+    for cost in net.poly_cost.itertuples():
+        c1, c2 = cost.cp1_eur_per_mw, cost.cp2_eur_per_mw2
+        ends = np.linspace(0.0, 80.0, 5)
+        points = [[a, b, c1 + c2 * (a + b)] for a, b in pairwise(ends)]
+        pp.create_pwl_cost(net, cost.element, cost.et, points, check=False)
+    net.poly_cost = net.poly_cost.drop(net.poly_cost.index)
+    agent = make_tso(net, {"mv1": 20, "mv2": 29}, load=0.93)
+    x = {"mv1": np.array([3.0, -4.0, 5.0]), "mv2": np.array([1.0, 0.5, -2.0])}
+    p_zero = agent.parameters(0)
+    solution = agent.solve(agent.with_exchange(p_zero, x))
+    assert solution.status == "optimal"
+    assert solution.dual[agent.compiled.rows["cost_line"]].max() > 0.1
+    prices = agent.prices(solution)
+    billed = sum(float(np.sum(HORIZON.dt_h * prices[n] * x[n])) for n in x)
+    assert agent.payment(solution.x, solution.dual, p_zero) == pytest.approx(billed, rel=1e-5)
+    for name in x:
+        cost = []
+        for sign in (1.0, -1.0):
+            moved = {n: v.copy() for n, v in x.items()}
+            moved[name][1] += sign * 1e-2
+            cost.append(agent.solve(agent.with_exchange(p_zero, moved)).objective)
+        slope = (cost[0] - cost[1]) / (2e-2 * HORIZON.dt_h[1])
+        assert prices[name][1] == pytest.approx(slope, rel=1e-4)
 
 
 def test_prices_are_derivatives_of_the_cost(follower):

@@ -14,6 +14,7 @@ from stackelgrid.controllers.bilevel import (
 )
 from stackelgrid.controllers.bilevel.hull import FollowerCost, HullOptions, HullSearch
 from stackelgrid.controllers.cascade.cascade import Cascade
+from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.controllers.errors import NetworkError, SchemeError
 from stackelgrid.controllers.protocol import ControllerSettings
 from stackelgrid.controllers.schedule import Measurement
@@ -185,6 +186,18 @@ def test_a_scheme_without_prices_is_refused_by_name(system):
         Cascade(system, settings)
     with pytest.raises(SchemeError, match="'backwards' unknown; accepted: bottom_up"):
         Cascade(system, ControllerSettings(scheme="backwards"))
+
+
+def test_the_largest_of_a_piecewise_linear_cost_is_refused_by_name(system):
+    tn = system.transmission
+    units = tn.devices.units
+    lines = ((10.0, 0.0), (20.0, -50.0))
+    priced = replace(units, pieces=(lines, *(() for _ in units.index[1:])))
+    members = tuple(priced if m is units else m for m in tn.devices.members)
+    changed = replace(system, transmission=replace(tn, devices=Devices(members)))
+    message = "feasibility_only: ext_grid 0 of tn has a pwl_cost, whose largest value is not"
+    with pytest.raises(SchemeError, match=message):
+        Cascade(changed, ControllerSettings(scheme="feasibility_only"))
 
 
 def test_a_wrong_tree_is_refused_by_name(system):
