@@ -43,8 +43,16 @@ class Candidate:
 
     @property
     def relaxed(self) -> bool:
-        """True if the relaxation is open at an applied step, phases aside."""
-        return any(self.certificate.verdict[k] != EXACT for k in self.steps)
+        """True if the relaxation is open at an applied step, phases aside.
+
+        A plan with closed cones may violate a limit that its model only approximates: the rating of
+        a transformer applies to the current at its terminals, magnetisation included.
+        """
+        steps, certificate = list(self.steps), self.certificate
+        closed = (certificate.fictitious_loss_share[steps] <= tolerances.EXACT_LOSS_SHARE) & (
+            certificate.voltage_error_pu[steps] <= tolerances.EXACT_VOLTAGE_PU
+        )
+        return not bool(np.all(closed))  # NaN: a schedule without flows
 
     @property
     def rank(self) -> tuple[float, ...]:

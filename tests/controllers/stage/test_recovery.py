@@ -28,7 +28,7 @@ def street(radial_net, with_devices, build_feeder):
 
     def build(
         name="lv1", export=-PAID_TO_EXPORT, load=1.0, pv_mw=0.02, band=(0.9, 1.1), horizon=QUARTERS,
-        options=None, parent=None, change=None, **arguments,
+        options=None, parent=None, change=None, price=60.0, **arguments,
     ):  # fmt: skip
         net = radial_net([0, 1, 2], [0, 4, 4, 4], [0, 1, 1, 1])
         net.bus[["min_vm_pu", "max_vm_pu"]] = band
@@ -40,7 +40,7 @@ def street(radial_net, with_devices, build_feeder):
         if change is not None:
             change(net)
         return build_feeder(
-            net, name, horizon, load=load, pv=SUN, import_price=60.0, export_price=export,
+            net, name, horizon, load=load, pv=SUN, import_price=price, export_price=export,
             options=options or ActiveNetworkOptions(curtailment_eur_per_mwh=CURTAILMENT),
             **arguments,
         )  # fmt: skip
@@ -340,3 +340,27 @@ def test_trade_across_clears_after_one_of_the_traders_was_mended(pair):
     np.testing.assert_allclose(net, 0.0, atol=1e-7)
     assert mended.outcomes[-1].bound == plain.outcomes[-1].bound
     assert mended.outcomes[-1].objective >= plain.outcomes[-1].bound
+
+
+def test_the_current_of_charging_beyond_a_rating_is_mended_by_tightened_limits(
+    street, with_devices
+):
+    """The model rates the current of the series impedance, AC that at the terminals."""
+
+    def cable(net):
+        net.line["c_nf_per_km"] = 10000.0 / net.line.length_km
+        net.line.loc[0, "max_i_ka"] = 0.04
+        with_devices(net, batteries=[(3, 0.05, 0.1, 10.0)])
+
+    dear = np.array([20.0, 60.0, 60.0])
+    system = alone(street(pv_mw=0.0, price=dear, export=10.0, change=cable))
+    plain = decide(system, recovery=False).plans["lv1"]
+    assert plain.verdict.verdict == "infeasible"
+    assert plain.verdict.fictitious_loss_share < 1e-6  # closed
+    plan = decide(system).plans["lv1"]
+    assert plan.verdict.verdict == "exact"
+    assert plan.recovery.tried == (("tightened_limits", 1),)
+    # the same power at the terminals' current, in proportion
+    share = 1.0 / (1.0 + plain.verdict.violation_pu)
+    ratio = plan.schedule.p_import_mw[0] / plain.schedule.p_import_mw[0]
+    assert ratio == pytest.approx(share, abs=2e-3)
