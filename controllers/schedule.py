@@ -170,7 +170,7 @@ class SolveReport:
     solve_s: wall-clock seconds.
     fallback: reason why the schedule is not the solver's; "" if it is.
     flexible_gap: gap relative to the cost without the uncontrolled load.
-    objective_term_eur: user's term of the objective at the plan, NaN without one.
+    objective_term_eur: user's term of the objective at the plan; None without one.
     """
 
     solver: str
@@ -185,7 +185,7 @@ class SolveReport:
     flexible_gap: float = 0.0
     nodes: int = 0
     conic_solves: int = 1
-    objective_term_eur: float = float("nan")
+    objective_term_eur: float | None = None
 
 
 def solve_report(solver: str, solution: Solution) -> SolveReport:

@@ -183,10 +183,10 @@ class FeederAgent:
         report = replace(point.report, objective_term_eur=self.term_eur(instance, point))
         return self.certified(instance, schedule, report)
 
-    def term_eur(self, instance: "FeederInstance", point: FeederPoint) -> float:
-        """User's term of the objective at a point in EUR, one copy; NaN without term or point."""
+    def term_eur(self, instance: "FeederInstance", point: FeederPoint) -> float | None:
+        """User's term of the objective at a point in EUR, one copy; None without term or point."""
         if point.x is None or self.feeder.options.objective is None:
-            return float("nan")
+            return None
         p = self._vector(instance, point.variant)
         return term_eur(self.model(point.variant), point.x, p)
 

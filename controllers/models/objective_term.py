@@ -289,7 +289,7 @@ def compile_with_term(
         raise term.error(str(error)) from error
 
 
-def term_eur(compiled: CompiledModel, x: Floats, p: Floats) -> float:
-    """Return the user's term at a point x and parameters p in EUR; NaN without a term."""
+def term_eur(compiled: CompiledModel, x: Floats, p: Floats) -> float | None:
+    """Return the user's term at a point x and parameters p in EUR; None without a term."""
     term = compiled.expressions.get(EXPRESSION)
-    return float("nan") if term is None else term.objective(x, term.data(p))
+    return None if term is None else term.objective(x, term.data(p))

@@ -200,8 +200,8 @@ class _Leader:
         x, variant = candidate.point.x, candidate.point.variant
         if x is None:
             return agent.held_cost(instance, candidate.plan.schedule)
-        term = np.nan_to_num(agent.term_eur(instance, candidate.point))
-        own = agent.own_cost(instance, x, variant) - float(term)
+        term = agent.term_eur(instance, candidate.point)
+        own = agent.own_cost(instance, x, variant) - (term or 0.0)
         return own + agent.tariff_payment(instance, x, variant)
 
     def apply_directly(self) -> None:

@@ -47,6 +47,12 @@ class JudgedStep(Protocol):
         ...
 
 
+def _term(interval: GridInterval) -> float:
+    """Return the user's term of the objective; NaN without one."""
+    found = interval.report.objective_term_eur
+    return NAN if found is None else found
+
+
 @dataclass(frozen=True)
 class StepOfPlan:
     """A step of a plan's certificate."""
@@ -166,7 +172,7 @@ INTERVAL: Table[GridInterval] = table(
                "term",
                lambda s: s.report.objective_eur),
         number("objective_term_eur", "EUR", "part of objective_eur by the grid's `objective`, a "
-               "user's term; empty without one", lambda s: s.report.objective_term_eur,
+               "user's term; empty without one", _term,
                missing=NAN),
         number("gap_eur", "EUR", "the gap in EUR", lambda s: s.report.gap_eur),
         number("flexible_gap", "1", "the gap relative to the cost without the uncontrolled load",
