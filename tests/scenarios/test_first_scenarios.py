@@ -83,3 +83,27 @@ def test_a_grid_of_simbench_with_its_profiles(tmp_path):
     pp.runpp(theirs, numba=False)
     for row in run.bus[run.bus.interval == 12].itertuples():
         assert row.vm_pu == pytest.approx(theirs.res_bus.vm_pu[row.bus], abs=1e-8)
+
+
+@pytest.mark.slow
+def test_the_levels_of_simbench_together_are_its_net(tmp_path):
+    simbench = pytest.importorskip("simbench")
+    code = "1-MVLV-rural-1.108-0-sw"
+    grid = {"name": "mv", "case": f"simbench:{code}", "level": "mv", "lower": {}}
+    scenario = {"name": "pair", "extends": "sample_day", "grids": [grid]}
+    settings = {"time.start": "2016-06-21T12:00", "time.intervals": 1, "baseline": False,
+                "horizon.steps": [{"count": 1, "minutes": 60}]}  # fmt: skip
+    run = sg.run(scenario, out=tmp_path / "out", set=settings, report=False, quiet=True)
+    net = simbench.get_simbench_net(code)
+    powers = simbench.get_absolute_values(net, profiles_instead_of_study_cases=True)
+    first = int(np.argmax(net.profiles["load"].time == "21.06.2016 12:00"))
+    for (table, column), values in powers.items():
+        net[table][column] = values.iloc[first : first + 4].mean()
+    pp.runpp(net, numba=False, tolerance_mva=1e-9)
+    compared = 0
+    for name, rows in run.bus.groupby("grid"):
+        own = run.net(name).bus.name.astype(str)
+        rows = rows[~own.loc[rows.bus].str.startswith("open end").to_numpy()]
+        np.testing.assert_allclose(rows.vm_pu, net.res_bus.vm_pu[rows.bus], rtol=0, atol=1e-6)
+        compared += len(rows)
+    assert compared >= len(net.bus) - 2  # two busbars are coupled by switches
