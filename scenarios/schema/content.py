@@ -250,6 +250,8 @@ def with_only_tariff(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_template(grid: Any, templates: Mapping[str, Any], name: str) -> Any:
+    if isinstance(grid, dict) and isinstance(grid.get("lower"), dict):  # keys of the grids below
+        grid = {**grid, "lower": _with_template(grid["lower"], templates, name)}
     if not isinstance(grid, dict) or "template" not in grid:
         return grid
     own = {k: v for k, v in grid.items() if k != "template"}

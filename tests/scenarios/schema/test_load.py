@@ -5,6 +5,7 @@ import pytest
 
 from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.schema.content import merge_templates
 from stackelgrid.scenarios.schema.load import load_scenario, shipped_scenarios
 from stackelgrid.scenarios.schema.scenario import Scenario
 
@@ -307,3 +308,18 @@ def test_the_resolved_scenario_has_absolute_names_of_all_files(extend, tmp_path)
     content = loaded.resolved()
     assert content["weather"]["temperature"]["file"] == str(tmp_path / "t.csv")
     assert content["emissions"]["file"] == str(tmp_path / "e.csv")
+
+
+def test_a_template_also_fills_the_keys_of_the_grids_below():
+    content = {
+        "templates": {
+            "street": {"tariff": "lv", "loads": {"scale": 0.5}},
+            "feeder": {"level": "mv"},
+        },
+        "grids": [
+            {"name": "mv", "template": "feeder", "lower": {"template": "street", "vm_min_pu": 0.9}}
+        ],
+    }
+    (merged,) = merge_templates(content, "own.toml")["grids"]
+    below = {"tariff": "lv", "loads": {"scale": 0.5}, "vm_min_pu": 0.9}
+    assert merged == {"name": "mv", "level": "mv", "lower": below}
