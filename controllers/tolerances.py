@@ -13,6 +13,9 @@ JOINED_IMPEDANCE_PU = 1e-8
 # impedances of a transformer at two tap positions that are equal (relative)
 SAME_IMPEDANCE = 1e-9
 
+# branches in parallel: share of a current in that of all their shunts below which there is none
+NO_CURRENT = 1e-12
+
 # opening of loops: least relative saving for which the open line of a loop is exchanged
 LESS_LOSS = 1e-9
 

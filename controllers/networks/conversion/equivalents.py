@@ -5,7 +5,7 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.conversion.impedances import add_shunts
-from stackelgrid.controllers.networks.conversion.rows import append_rows, remove_rows
+from stackelgrid.controllers.networks.conversion.rows import append_rows, labels, remove_rows
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.net_record import NetRecord
 
@@ -45,8 +45,7 @@ def convert_extended_wards(net: pandapowerNet, name: str, record: NetRecord) -> 
             "x_ohm_per_km": table.x_ohm.to_numpy(dtype=float),
         },
     )
-    controllable = "controllable" not in net.gen
-    if controllable:
+    if "controllable" not in net.gen:
         net.gen["controllable"] = True
     gens = append_rows(
         net,
@@ -109,10 +108,7 @@ def convert_motors(net: pandapowerNet, name: str, record: NetRecord) -> None:
         net,
         "load",
         {
-            "name": [
-                n if isinstance(n, str) and n else f"motor {i}"
-                for i, n in zip(motor.index, motor.name, strict=True)
-            ],
+            "name": labels(motor, "motor"),
             "bus": motor.bus.tolist(),
             "p_mw": p,
             "q_mvar": p * np.sqrt(1.0 / values["cos_phi"] ** 2 - 1.0),

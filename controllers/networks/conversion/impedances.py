@@ -1,11 +1,15 @@
 """Impedances and closed switches with an impedance as lines."""
 
 import numpy as np
-import pandas as pd
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.conversion.rows import append_rows, in_service, remove_rows
+from stackelgrid.controllers.networks.conversion.rows import (
+    append_rows,
+    in_service,
+    labels,
+    remove_rows,
+)
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.profiles.arrays import Floats
@@ -49,7 +53,7 @@ def impedances_as_lines(net: pandapowerNet, name: str, record: NetRecord) -> Non
         net,
         "line",
         {
-            "name": _names(table, "impedance"),
+            "name": labels(table, "impedance"),
             "from_bus": table.from_bus.tolist(),
             "to_bus": table.to_bus.tolist(),
             "length_km": np.ones(len(table)),
@@ -92,7 +96,7 @@ def switches_as_lines(net: pandapowerNet, name: str, record: NetRecord) -> None:
         net,
         "line",
         {
-            "name": _names(found, "switch"),
+            "name": labels(found, "switch"),
             "from_bus": found.bus.tolist(),
             "to_bus": found.element.tolist(),
             "length_km": np.ones(len(found)),
@@ -118,10 +122,3 @@ def add_shunts(
             "shunt",
             {"bus": at.tolist(), "p_mw": p_mw[used], "q_mvar": q_mvar[used], "vn_kv": kv},
         )
-
-
-def _names(table: pd.DataFrame, kind: str) -> list[str]:
-    return [
-        n if isinstance(n, str) and n else f"{kind} {i}"
-        for i, n in zip(table.index, table.name, strict=True)
-    ]

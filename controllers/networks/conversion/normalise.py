@@ -2,7 +2,6 @@
 
 import copy
 
-import numpy as np
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.networks.checks import check_indices
@@ -16,6 +15,7 @@ from stackelgrid.controllers.networks.conversion.impedances import (
     switches_as_lines,
 )
 from stackelgrid.controllers.networks.conversion.islands import drop_islands
+from stackelgrid.controllers.networks.conversion.rows import drop_orphaned_costs
 from stackelgrid.controllers.networks.conversion.single_phase import balance_single_phases
 from stackelgrid.controllers.networks.conversion.slack import merge_slacks, slack_generator
 from stackelgrid.controllers.networks.conversion.storages import fix_bare_storages
@@ -61,15 +61,5 @@ def normalise(net: pandapowerNet, name: str, record: NetRecord | None = None) ->
     apply_topology(net, name, record)
     merge_slacks(net, record)
     drop_islands(net, record)
-    _drop_orphaned_costs(net)
+    drop_orphaned_costs(net)
     return net
-
-
-def _drop_orphaned_costs(net: pandapowerNet) -> None:
-    for table in ("poly_cost", "pwl_cost"):
-        cost = net[table]
-        if len(cost):
-            alive = [
-                element in net[et].index for et, element in zip(cost.et, cost.element, strict=True)
-            ]
-            net[table] = cost[np.array(alive, dtype=bool)]

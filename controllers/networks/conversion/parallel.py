@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pandapower.auxiliary import pandapowerNet
 
+from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.net_columns import Treatment, declared
@@ -178,7 +179,7 @@ def _protecting(rating: Floats, share: _Complex, shunt: _Complex, voltage: float
     voltage: at which the current of the shunts is counted.
     """
     beside = np.abs(shunt - share * shunt.sum()) * voltage
-    beside[beside < 1e-12 * voltage * np.abs(shunt).sum()] = 0.0
+    beside[beside < tolerances.NO_CURRENT * voltage * np.abs(shunt).sum()] = 0.0
     return float(np.min((rating - beside) / np.abs(share)))
 
 
@@ -188,14 +189,13 @@ def _common(loading: Floats) -> float:
 
 
 def _groups(net: pandapowerNet, table: str, ends: Sequence[str]) -> Iterator[pd.DataFrame]:
-    """Yield the branches of each pair of buses with several, in either direction."""
+    """Yield the branches of each pair of buses with several; lines in either direction."""
     frame = net[table]
-    pairs = np.sort(frame[list(ends)].to_numpy(dtype=np.int64), axis=1)
-    if table == "trafo":
-        pairs = frame[list(ends)].to_numpy(dtype=np.int64)
-    several = pd.DataFrame(pairs, index=frame.index).duplicated(keep=False)
-    keys = pd.DataFrame(pairs, index=frame.index)[several]
-    for _, group in keys.groupby([0, 1], sort=False):
+    pairs = frame[list(ends)].to_numpy(dtype=np.int64)
+    if table == "line":
+        pairs = np.sort(pairs, axis=1)
+    keys = pd.DataFrame(pairs, index=frame.index)
+    for _, group in keys[keys.duplicated(keep=False)].groupby([0, 1], sort=False):
         yield frame.loc[group.index]
 
 

@@ -90,6 +90,24 @@ def remove_rows(net: pandapowerNet, table: str, index: Iterable[object]) -> None
         net[costs] = cost[~((cost.et == table) & cost.element.isin(rows))]
 
 
+def drop_orphaned_costs(net: pandapowerNet) -> None:
+    """Drop costs of elements that a net does not have, in place."""
+    for costs in ("poly_cost", "pwl_cost"):
+        cost = net[costs]
+        known = [
+            element in net[et].index for et, element in zip(cost.et, cost.element, strict=True)
+        ]
+        net[costs] = cost[np.array(known, dtype=bool)]
+
+
+def labels(frame: pd.DataFrame, kind: str) -> list[str]:
+    """Return the names of elements; those without a name are called by kind and index."""
+    return [
+        name if isinstance(name, str) and name else f"{kind} {i}"
+        for i, name in zip(frame.index, frame.name, strict=True)
+    ]
+
+
 def in_service(net: pandapowerNet, table: str) -> "np.typing.NDArray[np.bool_]":
     """Return which elements of a table are in service."""
     return np.asarray(net[table]["in_service"], dtype=np.bool_)

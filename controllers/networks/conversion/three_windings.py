@@ -13,6 +13,7 @@ from stackelgrid.controllers.networks.conversion.rows import (
     append_rows,
     drop_elements,
     in_service,
+    labels,
     remove_rows,
 )
 from stackelgrid.controllers.networks.naming import named
@@ -59,7 +60,7 @@ def star_transformers(net: pandapowerNet, name: str, record: NetRecord) -> None:
         kind if has and isinstance(kind, str) else None
         for kind, has in zip(legs["tap_changer_type"], tapped, strict=True)
     ]
-    legs["name"] = [f"{_label(t3, i)} {side}" for side in _SIDES for i in t3.index]
+    legs["name"] = [f"{label} {side}" for side in _SIDES for label in labels(t3, "trafo3w")]
     new = append_rows(net, "trafo", legs)
     count = len(t3)
     leg_of = {
@@ -75,11 +76,6 @@ def star_transformers(net: pandapowerNet, name: str, record: NetRecord) -> None:
         text = f"trafo {mine} (hv, mv, lv) from bus {centres[k]}, the centre of its star"
         record.note("converted", "trafo3w", [i], text)
     remove_rows(net, "trafo3w", t3.index)
-
-
-def _label(t3: pd.DataFrame, index: int) -> str:
-    name = t3.name.at[index]
-    return name if isinstance(name, str) and name else f"trafo3w {index}"
 
 
 def _drop_idle(net: pandapowerNet, record: NetRecord) -> None:

@@ -27,8 +27,8 @@ from pandapower.io_utils import JSONSerializableClass
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.net_tables import check_kinds, conform_tables
+from stackelgrid.controllers.networks.sources.texts import read_text
 from stackelgrid.profiles.errors import shown
-from stackelgrid.profiles.size_limits import NET_BYTES
 
 _BUILTINS = {"tuple": tuple, "set": set, "frozenset": frozenset}
 # drawings and graphs, whose data is kept as it is
@@ -61,21 +61,8 @@ def read_net(path: Path, name: str) -> pandapowerNet:
 
 
 def _document(path: Path, name: str) -> Any:
-    where = f"grid {name}: file {path}"
-    try:
-        if not path.is_file():
-            what = "is not a file" if path.exists() else "does not exist"
-            raise NetworkError(f"{where} {what}")
-        size = path.stat().st_size
-        if size > NET_BYTES:
-            raise NetworkError(
-                f"{where} has {size:,} bytes; at most {NET_BYTES:,} are accepted (save the net "
-                "without results and profiles)"
-            )
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError, ValueError) as error:  # ValueError: NUL in a name
-        reason = getattr(error, "strerror", None) or "not a UTF-8 text file"
-        raise NetworkError(f"{where} cannot be read ({reason})") from error
+    advice = " (save the net without results and profiles)"
+    text = read_text(path, f"grid {name}: file {path}", advice=advice)
     return _parsed(text, f"grid {name}: {path}")
 
 

@@ -19,9 +19,9 @@ from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.naming import listed
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.controllers.networks.sources.matpower_code import read_case_text
+from stackelgrid.controllers.networks.sources.texts import read_text
 from stackelgrid.profiles.arrays import Bools, Floats
 from stackelgrid.profiles.errors import shown
-from stackelgrid.profiles.size_limits import NET_BYTES
 
 _REFERENCE = 3
 _ASSUMED_KV = 1.0
@@ -44,7 +44,7 @@ def read_matpower(path: Path, name: str, record: NetRecord) -> pandapowerNet:
     pandapower would not have (`dcline`).
     """
     where = f"grid {name}: file {path}"
-    found = _checked(read_case_text(_text(path, where), where), where)
+    found = _checked(read_case_text(read_text(path, where, errors="replace"), where), where)
     bus = found["bus"]
     if (bus[:, BASE_KV] == 0.0).all():  # allowed by MATPOWER, whose values are all in p.u.
         bus[:, BASE_KV] = _ASSUMED_KV
@@ -62,20 +62,6 @@ def read_matpower(path: Path, name: str, record: NetRecord) -> pandapowerNet:
             f"{listed(np.flatnonzero(limited) + 1)} of mpc.branch) are not used"
         )
     return net
-
-
-def _text(path: Path, where: str) -> str:
-    try:
-        if not path.is_file():
-            what = "is not a file" if path.exists() else "does not exist"
-            raise NetworkError(f"{where} {what}")
-        size = path.stat().st_size
-        if size > NET_BYTES:
-            raise NetworkError(f"{where} has {size:,} bytes; at most {NET_BYTES:,} are accepted")
-        return path.read_text(encoding="utf-8-sig", errors="replace")
-    except (OSError, ValueError) as error:  # ValueError: NUL in a name
-        reason = getattr(error, "strerror", None) or error
-        raise NetworkError(f"{where} cannot be read ({reason})") from error
 
 
 def _checked(found: dict[str, Any], where: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.net_record import NetRecord
+from stackelgrid.controllers.networks.sources.texts import require_file
 from stackelgrid.profiles.extras import install_command
 
 # classes of OpenDSS that pandapower's converter does not read
@@ -32,9 +33,7 @@ def read_opendss(path: Path, name: str, record: NetRecord) -> pandapowerNet:
     OpenDSS does not read or solve, and if OpenDSSDirect.py is not installed.
     """
     where = f"grid {name}: file {path}"
-    if not path.is_file():
-        what = "is not a file" if path.exists() else "does not exist"
-        raise NetworkError(f"{where} {what}")
+    require_file(path, where)
     try:
         import opendssdirect as dss
     except ImportError as error:

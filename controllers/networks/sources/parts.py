@@ -19,6 +19,7 @@ from pandapower.topology import create_nxgraph
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.checks import BRANCH_ENDS, BUS_COLUMNS
+from stackelgrid.controllers.networks.conversion.rows import drop_orphaned_costs
 from stackelgrid.controllers.networks.naming import listed
 from stackelgrid.controllers.networks.net_record import NetRecord
 
@@ -253,12 +254,7 @@ def _idle_switches(net: pandapowerNet, inner: set[int], upper: set[int]) -> list
 
 def _drop_orphans(net: pandapowerNet) -> None:
     """Drop costs and controllers of elements that are gone, in place."""
-    for table in ("poly_cost", "pwl_cost"):
-        cost = net[table]
-        alive = [
-            element in net[et].index for et, element in zip(cost.et, cost.element, strict=True)
-        ]
-        net[table] = cost[pd.Series(alive, index=cost.index, dtype=bool)]
+    drop_orphaned_costs(net)
     idle = [i for i, row in net.controller.iterrows() if not _controls(row.object, net)]
     net.controller = net.controller.drop(idle)
 
