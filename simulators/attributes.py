@@ -118,10 +118,8 @@ EXTERNAL = (
     Attribute("bus_vm_pu", "p.u.", Flow.INPUT, "bus"),
     Attribute("branch_loading_percent", "%", Flow.INPUT, "branch"),
     Attribute("node_price_eur_per_mwh", "EUR/MWh", Flow.INPUT, "bus"),
-    # means of the interval, and the plan that is announced for the next ones
-    Attribute("external_p_mw", "MW", Flow.OUTPUT, "device"),
-    Attribute("external_q_mvar", "MVAr", Flow.OUTPUT, "device"),
-    Attribute("external_plan_mw", "MW", Flow.OUTPUT, "device, step"),
+    # means of the interval, and by device and interval the plan that is announced
+    *(Attribute(q.attribute, q.unit, Flow.OUTPUT, "device") for q in GIVEN),
 )
 
 LOG = (Attribute("recorded", "1", Flow.OUTPUT),)

@@ -58,10 +58,14 @@ def declared_unit(column: str) -> tuple[str, Unit] | None:
     for unit in _LONGEST_FIRST:
         name, mark, suffix = column[: -len(unit.suffix) - 1], *_end(column, len(unit.suffix))
         if mark == "_" and name and suffix.lower() == unit.suffix:
-            milli = suffix[0] == "m" and suffix != suffix.lower()
             of_another = name.lower().endswith("_per")  # such as _usd_per_mwh
-            return None if milli or of_another else (name, unit)
+            return None if is_milli(suffix) or of_another else (name, unit)
     return None
+
+
+def is_milli(unit: str) -> bool:
+    """Return whether a unit is a thousandth, such as mW, and not one in small letters."""
+    return unit[0] == "m" and unit != unit.lower()
 
 
 def _end(column: str, length: int) -> tuple[str, str]:

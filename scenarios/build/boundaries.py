@@ -18,7 +18,7 @@ from stackelgrid.controllers.networks.taps import TapChanger, replace_tap_contro
 from stackelgrid.controllers.networks.transformer_checks import check_transformers
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.boundary import BoundarySection
-from stackelgrid.scenarios.schema.scenario import GridSection
+from stackelgrid.scenarios.schema.grid import GridSection
 
 # p.u.: rounding of a tap step
 _ROUNDING = 1e-9

@@ -23,8 +23,9 @@ from stackelgrid.profiles.simbench_source import NetProfiles
 from stackelgrid.scenarios.build.boundaries import apply_boundary, boundary_taps, follow_parent
 from stackelgrid.scenarios.build.placement import absence, accepted_range, place_devices
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.schema.grid import GridSection
 from stackelgrid.scenarios.schema.load import LoadedScenario
-from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
+from stackelgrid.scenarios.schema.scenario import Scenario
 
 # MVA: base of the optimisation and of the power flow, chosen so that flows are of order one
 _BASE_MVA = {"transmission": 100.0, "mv": 1.0, "lv": 0.1}

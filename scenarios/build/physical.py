@@ -8,7 +8,8 @@ from pandapower.auxiliary import pandapowerNet
 from stackelgrid.controllers.networks.power_flow import AcPowerFlow
 from stackelgrid.controllers.networks.taps import tap_position
 from stackelgrid.scenarios.build.grids import BuiltGrid
-from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
+from stackelgrid.scenarios.schema.grid import GridSection
+from stackelgrid.scenarios.schema.scenario import Scenario
 from stackelgrid.simulators.grid import LowerGrid, SimulatedGrid
 from stackelgrid.simulators.tap_changer import TapControl, TapRegulator
 

@@ -16,7 +16,8 @@ from stackelgrid.profiles.arrays import Bools
 from stackelgrid.profiles.simbench_source import NetProfiles
 from stackelgrid.scenarios.build.random import generator
 from stackelgrid.scenarios.errors import ScenarioError
-from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
+from stackelgrid.scenarios.schema.grid import GridSection
+from stackelgrid.scenarios.schema.scenario import Scenario
 from stackelgrid.scenarios.schema.simulators import ENTITIES, entities_at, full_key
 
 

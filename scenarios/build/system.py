@@ -39,8 +39,9 @@ from stackelgrid.scenarios.build.series import axis_of, horizon_of
 from stackelgrid.scenarios.build.simulators import user_simulators
 from stackelgrid.scenarios.build.sizes import check_built_sizes
 from stackelgrid.scenarios.errors import ScenarioError
+from stackelgrid.scenarios.schema.grid import GridSection
 from stackelgrid.scenarios.schema.load import LoadedScenario
-from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
+from stackelgrid.scenarios.schema.scenario import Scenario
 from stackelgrid.scenarios.schema.scheme_names import SCHEMES
 from stackelgrid.simulators.devices import Fleet
 from stackelgrid.simulators.external.host import ExternalHost

@@ -8,8 +8,9 @@ from typing import Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from stackelgrid.profiles.section import Named
+from stackelgrid.scenarios.schema.grid import GridSection
 from stackelgrid.scenarios.schema.levels import LOWER
-from stackelgrid.scenarios.schema.scenario import GridSection, Scenario
+from stackelgrid.scenarios.schema.scenario import Scenario
 
 
 @dataclass(frozen=True)

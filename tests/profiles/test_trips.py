@@ -9,6 +9,7 @@ import pytest
 
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.time_axis import TimeAxis
+from stackelgrid.profiles.trip_table import read_trips
 from stackelgrid.profiles.trips import (
     WEEKDAY,
     WEEKEND,
@@ -18,7 +19,6 @@ from stackelgrid.profiles.trips import (
     Trip,
     deviated_trips,
     draw_trips,
-    read_trips,
     stays_of,
 )
 
@@ -73,6 +73,9 @@ def test_energies_of_trips_in_other_units(tmp_path, column, factor):
     assert found["ann"][1].energy_mwh == pytest.approx(0.0075)
     frame.assign(energy_kwh=1.0).to_csv(path, index=False)
     with pytest.raises(ProfileError, match=f"has the columns {column} and energy_kwh; one of"):
+        read(path)
+    frame.rename(columns={column: "energy_mWh"}).to_csv(path, index=False)  # not megawatt-hours
+    with pytest.raises(ProfileError, match="column 'energy_kwh' is missing"):
         read(path)
 
 

@@ -8,8 +8,9 @@ from pydantic import model_validator
 from stackelgrid.controllers.devices.placement import Phase, Placement
 from stackelgrid.profiles.errors import shown
 from stackelgrid.profiles.section import Finite, NonNegative, Positive, Section, TableFile
+from stackelgrid.profiles.tables.units import UNITS, is_milli
 
-_UNITS = {"mw": 1.0, "kw": 1e-3, "w": 1e-6, "mvar": 1.0, "kvar": 1e-3, "var": 1e-6}
+_UNITS = {u.suffix: u.factor for u in UNITS if u.series in ("mw", "mvar") and not u.energy}
 _UNIT_AT_END = re.compile(r"(?:_|\[)\s*([mk]?(?:w|var))\s*\]?$", re.IGNORECASE)
 
 
@@ -34,7 +35,13 @@ class PowerAttribute(Section):
     @model_validator(mode="after")
     def _one_unit(self) -> Self:
         named = _UNIT_AT_END.search(self.attribute)
-        if self.unit and named and named[1].lower() != self.unit.lower():
+        milli = named is not None and is_milli(named[1])
+        if named and milli and self.unit is None:
+            raise ValueError(
+                f"attribute {shown(self.attribute)} is named after {named[1]}, a thousandth of "
+                f"{named[1][1:]}; a unit beside it is accepted, such as kW"
+            )
+        if self.unit and named and not milli and named[1].lower() != self.unit.lower():
             raise ValueError(
                 f"attribute {shown(self.attribute)} is named after {named[1]}, and unit is "
                 f"{self.unit}; one of them is accepted"

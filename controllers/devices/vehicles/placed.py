@@ -168,7 +168,8 @@ class PlacedVehicles(VehicleData):
 
     def trips(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> list[tuple[Any, ...]]:
         """Return the planned trips of each vehicle: drawn, or read from the file of a section."""
-        from stackelgrid.profiles.trips import Fleet, draw_trips, read_trips
+        from stackelgrid.profiles.trip_table import read_trips
+        from stackelgrid.profiles.trips import Fleet, draw_trips
 
         # a past before the run needs no trips of a file
         within = maker.axis if maker.variation("trips") is None else None

@@ -70,6 +70,7 @@ REFUSED = [
     ({"entities.0.p": None}, "needs p: the attribute with its active power"),
     ({"entities.0.p": "Q[kVar]"}, "p: unit of 'Q[kVar]' is kVar; MW, kW, W are accepted"),
     ({"entities.0.p": {"attribute": "P[kW]", "unit": "MW"}}, "named after kW, and unit is MW"),
+    ({"entities.0.p": "P[mW]"}, "'P[mW]' is named after mW, a thousandth of W; a unit beside it"),
     ({"entities.0.p_min_mw": 0.0, "entities.0.p_max_mw": 0.1}, "need an input set_point"),
     ({"entities.0.p_min_mw": 0.0}, "p_min_mw and p_max_mw come together"),
     ({"entities.0.price_eur_per_mwh": 9.0}, "price_eur_per_mwh needs p_min_mw and p_max_mw"),
