@@ -18,7 +18,7 @@ from stackelgrid.scenarios.run.users import RESULTS, connect_users, used_by_user
 from stackelgrid.simulators.attributes import AGENT, FLEET, Flow, names
 from stackelgrid.simulators.grid import boundary_eid
 from stackelgrid.simulators.remote.grids import GridElsewhere
-from stackelgrid.simulators.results.grid_interval import RecordedGrid
+from stackelgrid.simulators.results.recorded_grid import RecordedGrid
 from stackelgrid.simulators.results.recorder import (
     RECORDED_AGENT,
     RECORDED_BOUNDARY,

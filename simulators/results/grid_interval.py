@@ -7,12 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stackelgrid.controllers.devices.devices import Devices
 from stackelgrid.controllers.devices.kind import DeviceKind
-from stackelgrid.controllers.devices.terms import DeviceOptions
-from stackelgrid.controllers.models.p2p import TradeOptions
-from stackelgrid.controllers.networks.limits import GridLimits, Violation
-from stackelgrid.controllers.networks.order import NetOrder
+from stackelgrid.controllers.networks.limits import Violation
 from stackelgrid.controllers.schedule import Plan, SolveReport
 from stackelgrid.controllers.verdict import (
     Certificate,
@@ -22,8 +18,8 @@ from stackelgrid.controllers.verdict import (
     Verdict,
 )
 from stackelgrid.profiles.arrays import Floats
-from stackelgrid.profiles.forecast import GridSeries
 from stackelgrid.simulators.attributes import OUTPUTS, STATES
+from stackelgrid.simulators.results.recorded_grid import RecordedGrid
 
 NAN = float("nan")
 # tables of pandapower whose elements take part in the power flow on their own
@@ -33,38 +29,6 @@ _NO_REPORT = SolveReport(
     gap_eur=NAN, flexible_gap=NAN, conic_solves=0,
 )  # fmt: skip
 _NO_VERDICT = Verdict("", NAN, NAN, NAN, NAN, NAN, NAN, NAN, "")
-
-
-@dataclass(frozen=True)
-class RecordedGrid:
-    """Static data of a grid for the recorder; `branches` are (table, index) in order.
-
-    `network_bus_index` and `order` map the order of the controller's network to the net's.
-    `measured` are results that users' simulators receive in the next interval.
-    """
-
-    name: str
-    level: str
-    copies: int
-    parent: str
-    parent_bus: int
-    parent_bus_position: int
-    multiplicity: int
-    boundary_kind: str
-    base_mva: float
-    bus_index: tuple[int, ...]
-    branches: tuple[tuple[str, int], ...]
-    network_bus_index: tuple[int, ...]
-    order: NetOrder
-    limits: GridLimits
-    devices: Devices
-    series: GridSeries
-    options: DeviceOptions
-    trade: TradeOptions | None
-    nodal_pricing: bool = False
-    capacity_eur_per_mw: float = 0.0
-    emission_eur_per_t: float = 0.0
-    measured: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,10 @@ from stackelgrid.simulators.results.device_tables import (
     planned_rows,
     trade_rows,
 )
-from stackelgrid.simulators.results.grid_interval import GridInterval, RecordedGrid
+from stackelgrid.simulators.results.grid_interval import GridInterval
 from stackelgrid.simulators.results.grid_tables import BOUNDARY, BRANCH, BUS
 from stackelgrid.simulators.results.interval_table import CERTIFICATE, INTERVAL, PHASE, steps_of
+from stackelgrid.simulators.results.recorded_grid import RecordedGrid
 from stackelgrid.simulators.results.tables import RunTables
 from stackelgrid.simulators.timings import Timings
 
