@@ -7,7 +7,7 @@ PACKAGES := profiles controllers simulators scenarios analysis
 SOURCES := pyproject.toml $(shell find $(PACKAGES) -name '*.py' -o -name '*.toml' -o -name py.typed \
 	-o -name '*.js' -o -name '*.css')
 
-.PHONY: run quick test checks test-slow soak lint types imports wheel pytest browser-test benchmark docs gallery clean schema
+.PHONY: run quick test checks test-slow soak lint types imports wheel pytest browser-test benchmark zoo docs gallery clean schema
 
 # one day of co-simulation (minutes); results and their report stay in a new numbered folder
 run: $(VENV)/.installed
@@ -79,6 +79,16 @@ benchmark: $(VENV)/.dev
 	$(BIN)/python benchmarks/ldd_admm.py
 	$(BIN)/python benchmarks/ensemble.py
 	$(BIN)/python benchmarks/winter.py
+
+# a short run and a sweep of exactness on the grids of benchmarks/zoo, compared with pandapower: ten
+# to twenty minutes; writes docs/zoo.csv and the tables of docs/zoo.md
+zoo: $(VENV)/.zoo
+	$(BIN)/python benchmarks/zoo.py
+
+$(VENV)/.zoo: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[zoo]'
+	rm -rf build/bdist.* build/lib
+	@touch $@
 
 # the documentation site in build/site, with the executed gallery (minutes, unless nothing has
 # changed since); a broken link or anchor, or a page that the navigation lacks, ends it

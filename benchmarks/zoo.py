@@ -1,6 +1,6 @@
 """A zoo of grids by others: a short co-simulation and a sweep of exactness on each.
 
-    python benchmarks/zoo.py --out docs [--runs DIRECTORY] [--only TEXT ...] [--workers 2]
+    python benchmarks/zoo.py --out docs [--runs DIRECTORY] [--only TEXT ...] [--keep]
 
 benchmarks/zoo/zoo.toml lists the grids; the scenario of each adds a few lines to base.toml. AC
 power flow of every interval is compared with pandapower.runpp of the net as its authors wrote it,
@@ -41,8 +41,8 @@ VERDICTS = ("exact", "feasible", "infeasible")
 class Entry:
     """A grid of the list: `case`, `template` and further keys of its section in a scenario.
 
-    `reason` explains a verdict that is not exact, or different losses; `refused` is part of the
-    message of a grid that cannot be simulated, and `because` says why.
+    `reason` explains a verdict that is not exact, which is an error without it; `remark` is printed
+    only; `refused` is part of the message of a grid that cannot be simulated, and `because` why.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Entry:
     template: str
     keys: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
+    remark: str = ""
     refused: str = ""
     because: str = ""
 
@@ -100,18 +101,20 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/zoo"))
     parser.add_argument("--only", nargs="+", help="grids whose names contain one of these texts")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--keep", action="store_true", help="read the results that are in RUNS")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # a grid, in a process of its own
     arguments = parser.parse_args()
     entries = zoo()
     if arguments.one:
         (entry,) = (e for e in entries if e.name == arguments.one)
-        print(json.dumps(asdict(measure(entry, arguments.runs / entry.folder))))
+        row = measure(entry, arguments.runs / entry.folder)
+        result(arguments.runs, entry).write_text(json.dumps(asdict(row)), "utf-8")
         return
     if arguments.only:
         entries = [e for e in entries if any(text in e.name for text in arguments.only)]
     began = time.perf_counter()
     with ThreadPoolExecutor(arguments.workers) as pool:
-        rows = list(pool.map(lambda entry: apart(entry, arguments.runs), entries))
+        rows = list(pool.map(lambda entry: apart(entry, arguments), entries))
     print(f"{len(rows)} grids in {time.perf_counter() - began:.0f} s")
     if not arguments.only:
         write(rows, entries, arguments.out)
@@ -124,24 +127,27 @@ def zoo() -> list[Entry]:
     return [Entry(**grid) for grid in tomllib.loads(LIST.read_text("utf-8"))["grids"]]
 
 
-def apart(entry: Entry, runs: Path) -> Row:
+def result(runs: Path, entry: Entry) -> Path:
+    """Return the file with the results of a grid."""
+    return runs / entry.folder / "row.json"
+
+
+def apart(entry: Entry, arguments: argparse.Namespace) -> Row:
     """Measure a grid in a process of its own, and print its results."""
-    command = [sys.executable, __file__, "--one", entry.name, "--runs", str(runs)]
+    file = result(arguments.runs, entry)
+    command = [sys.executable, __file__, "--one", entry.name, "--runs", str(arguments.runs)]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     row = Row(entry.name, entry.case)
     try:
-        done = subprocess.run(
-            command,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-            check=False,
-        )
-        if done.returncode:
-            row.message = f"ended with status {done.returncode}: {done.stderr[-300:].strip()}"
-        else:
-            row = Row(**json.loads(done.stdout.splitlines()[-1]))
+        if not (arguments.keep and file.exists()):
+            done = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=DEADLINE_S,
+                check=False,
+            )  # fmt: skip
+            if done.returncode:
+                row.message = f"ended with status {done.returncode}: {done.stderr[-300:].strip()}"
+        if not row.message:
+            row = Row(**json.loads(file.read_text("utf-8")))
     except subprocess.TimeoutExpired:
         row.message = f"not done after {DEADLINE_S:.0f} s"
     fault = missed(row, entry)
@@ -172,12 +178,10 @@ def missed(row: Row, entry: Entry) -> str:
     difference, loss, theirs = (float("nan") if value is None else value for value in results)
     if not difference <= (COUPLED_PU if "+" in row.levels else SINGLE_PU):
         return f"voltages differ from pandapower's by {difference:.1e} p.u."
-    if entry.reason:
-        return ""
     if not abs(loss - theirs) <= LOSS_MW:
         return f"losses are {loss:.6f} MW instead of {theirs:.6f}"
     exact = row.exact == row.intervals and row.points_exact == row.points
-    return "" if exact else f"not exact, and no reason is listed: {_line(row)}"
+    return "" if exact or entry.reason else f"not exact, and no reason is listed: {_line(row)}"
 
 
 def measure(entry: Entry, folder: Path, changes: Mapping[str, Any] | None = None) -> Row:
@@ -271,7 +275,7 @@ def _tables(pairs: list[tuple[Row, Entry]]) -> Iterator[str]:
                 _counts(row, "", "intervals"), _counts(row, "points_", "points"),
                 f"{row.voltage_difference_pu:.0e}", f"{1e3 * (row.loss_mw or 0.0):.3f}",
                 f"{1e3 * (row.loss_pandapower_mw or 0.0):.3f}",
-                f"{(row.run_s or 0.0) + (row.sweep_s or 0.0):.0f}", entry.reason,
+                f"{(row.run_s or 0.0) + (row.sweep_s or 0.0):.0f}", entry.reason or entry.remark,
             )  # fmt: skip
             yield "| " + " | ".join(str(cell) for cell in cells) + " |"
     yield ""
