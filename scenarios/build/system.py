@@ -218,7 +218,7 @@ def _system(
 
 
 def import_limits(grid: BuiltGrid) -> ExchangeLimits:
-    """Limits of the source of a user's feeder without parent; none elsewhere.
+    """Return limits of the source of a user's feeder without parent; none elsewhere.
 
     The source of a shipped case has the limits of MATPOWER's generator, which are not the feeder's.
     """

@@ -54,7 +54,9 @@ def _cut(
     lower, case, level, name = (grid.get(key) for key in (LOWER, "case", "level", "name"))
     where = f"grids.{shown(str(name))[1:-1]}.{LOWER}"
     if not isinstance(lower, Mapping):
-        raise ScenarioError(f"{where}: {shown(lower)}; a section with keys of the grids below")
+        raise ScenarioError(
+            f"{where}: {shown(lower)}; a section with keys of the grids below is accepted"
+        )
     taken = next((key for key in _STATED if key in lower), None)
     if taken is not None:
         raise ScenarioError(f"{where}.{taken}: is stated by the cut; leave it out")

@@ -12,6 +12,7 @@ from pandapower.auxiliary import pandapowerNet
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.controllers.networks.sources.texts import require_file
+from stackelgrid.controllers.words import counted
 from stackelgrid.profiles.extras import install_command
 
 # classes of OpenDSS that pandapower's converter does not read
@@ -89,11 +90,12 @@ def _losses(dss: Any, report: Mapping[str, Any]) -> Iterator[str]:
     few, two = report["single_phase_lines"], report["two_phase_lines"]
     if few or two:
         yield (
-            f"{few} lines of one phase and {two} of two became balanced lines of three phases; "
+            f"{counted(few, 'line')} of one phase and {two} of two became balanced with three phases; "
             "voltages and losses there are not those of OpenDSS"
         )
     if report["n_split_phase_transformers"]:
-        yield f"{report['n_split_phase_transformers']} split-phase transformers became balanced"
+        number = int(report["n_split_phase_transformers"])
+        yield f"{counted(number, 'split-phase transformer')} became balanced"
     single, dependent, shaped = 0, 0, 0
     more = dss.Loads.First()
     while more:
@@ -102,11 +104,14 @@ def _losses(dss: Any, report: Mapping[str, Any]) -> Iterator[str]:
         shaped += bool(dss.Loads.Daily() or dss.Loads.Yearly())
         more = dss.Loads.Next()
     if single:
-        yield f"{single} loads of one or two phases became balanced"
+        yield f"{counted(single, 'load')} of one or two phases became balanced"
     if dependent:
-        yield f"{dependent} loads that depend on the voltage became constant powers"
+        yield f"{counted(dependent, 'voltage-dependent load')} became constant in power"
     if shaped:
-        yield f"load shapes of {shaped} loads are not read: state profiles in the section loads"
+        yield (
+            f"load shapes of {counted(shaped, 'load')} are not read: state profiles in the "
+            "section loads"
+        )
     yield "the impedance of the source and no-load losses of transformers are left out"
     left, known = [], set(dss.Basic.Classes())
     for kind in (kind for kind in _NOT_CONVERTED if kind in known):
@@ -117,4 +122,4 @@ def _losses(dss: Any, report: Mapping[str, Any]) -> Iterator[str]:
     warnings = [" ".join(str(text).split()) for text in report["warnings"]]
     yield from warnings[:_MOST_WARNINGS]
     if len(warnings) > _MOST_WARNINGS:
-        yield f"{len(warnings) - _MOST_WARNINGS} more remarks of the converter"
+        yield f"{counted(len(warnings) - _MOST_WARNINGS, 'more remark')} of the converter"

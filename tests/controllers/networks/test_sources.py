@@ -110,7 +110,7 @@ def test_a_feeder_of_opendss_has_its_voltages(solve_ac):
     # the open line draws its charging: 2 pi 60 Hz 300 nF/km 5 km 10 kV^2
     assert (net.line.name == "spare").any()
     text = " ".join(record.notices)
-    for part in ("1 loads of one or two phases", "1 loads that depend", "1 Generator"):
+    for part in ("1 load of one or two phases", "1 voltage-dependent load", "1 Generator"):
         assert part in text
 
 
