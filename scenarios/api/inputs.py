@@ -68,7 +68,10 @@ def check_source(source: Source, overrides: Overrides | None, seed: int | None) 
 def placed(
     source: Source, overrides: Overrides | None, seed: int | None, out: Path
 ) -> Iterator[LoadedScenario]:
-    """Write nets and tables in memory to files in the new directory `out`; yield the scenario.
+    """Write nets and tables in memory to files in a new directory; yield the scenario.
+
+    source, overrides, seed: the scenario, keys to override, and a seed that replaces its own.
+    out: the directory.
 
     The files are removed if no run begins in the directory. Raises ScenarioError.
     """

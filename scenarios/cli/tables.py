@@ -14,9 +14,11 @@ def result_table(
     texts: Collection[int],
     note: str = "",
 ) -> Table:
-    """Return a table of the console, a note below it; `texts` are the columns of text.
+    """Return a table of the console, in which nothing is cut off.
 
-    Texts may be wrapped between words; nothing is cut off.
+    title, headings, rows: its texts.
+    texts: positions of the columns of text, which are wrapped between words.
+    note: text below it.
     """
     table = Table(
         title=title, title_justify="left", caption=note or None, caption_justify="left",

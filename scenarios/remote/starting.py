@@ -94,7 +94,13 @@ def connect(
 def start_command(
     name: str, command: Command, deadline_s: float, supervisor: Supervisor
 ) -> Connection:
-    """Start a command and wait for its connection; raises ScenarioError and RemoteError."""
+    """Start a command and wait for its connection; raises ScenarioError and RemoteError.
+
+    name: name of the simulator.
+    command: the command.
+    deadline_s: s to wait.
+    supervisor: supervises process and connection.
+    """
     family = socket.AF_INET6 if ":" in command.bind else socket.AF_INET
     try:
         listener = socket.create_server((command.bind, 0), family=family)

@@ -112,7 +112,12 @@ def switches_as_lines(net: pandapowerNet, name: str, record: NetRecord) -> None:
 def add_shunts(
     net: pandapowerNet, buses: "np.typing.ArrayLike", p_mw: Floats, q_mvar: Floats
 ) -> None:
-    """Add shunts of given power at nominal voltage (consumption positive); none of zero power."""
+    """Add shunts to a net, in place; none of zero power.
+
+    net: the net.
+    buses: bus of each.
+    p_mw, q_mvar: power of each at nominal voltage, consumption positive.
+    """
     used = (p_mw != 0.0) | (q_mvar != 0.0)
     at = np.asarray(buses)[used]
     if len(at):

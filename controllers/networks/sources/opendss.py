@@ -90,8 +90,8 @@ def _losses(dss: Any, report: Mapping[str, Any]) -> Iterator[str]:
     few, two = report["single_phase_lines"], report["two_phase_lines"]
     if few or two:
         yield (
-            f"{counted(few, 'line')} of one phase and {two} of two became balanced with three phases; "
-            "voltages and losses there are not those of OpenDSS"
+            f"{counted(few, 'line')} of one phase and {two} of two became balanced with three "
+            "phases; voltages and losses there are not those of OpenDSS"
         )
     if report["n_split_phase_transformers"]:
         number = int(report["n_split_phase_transformers"])
