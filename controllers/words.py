@@ -114,11 +114,6 @@ def heading(key: str, unit: str) -> str:
     return name if unit in ("", "1") else f"{name}, {unit}"
 
 
-def counted(number: int, noun: str) -> str:
-    """Return "1 interval", "4 intervals"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def counted_label(number: int, label: str) -> str:
     """Return "1 battery", "4 batteries", "2 PV" from the label of a kind of device, a plural."""
     if number == 1 and label.endswith("ies"):

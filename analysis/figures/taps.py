@@ -7,7 +7,7 @@ from stackelgrid.analysis import style
 from stackelgrid.analysis.figures.frame import color_bar, new_figure
 from stackelgrid.analysis.results.axes import by_grid, clock
 from stackelgrid.analysis.run import Run
-from stackelgrid.controllers.words import counted
+from stackelgrid.controllers.networks.naming import counted
 
 _CHANGER = "oltc"
 _ROW, _FRAME = 30, 130  # px of a grid, and of everything around them

@@ -8,7 +8,7 @@ from datetime import date
 from math import isnan
 from threading import Event, Lock, Thread
 
-from stackelgrid.controllers.words import counted
+from stackelgrid.controllers.networks.naming import counted
 from stackelgrid.scenarios.api.pace import Clock, Pace, duration_text
 from stackelgrid.scenarios.run.progress import (
     Listener,

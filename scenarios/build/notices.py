@@ -6,8 +6,9 @@ import numpy as np
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.cascade.cascade import Cascade
+from stackelgrid.controllers.networks.naming import counted
 from stackelgrid.controllers.solvers.health import ProgramHealth, program_health
-from stackelgrid.controllers.words import counted, words
+from stackelgrid.controllers.words import words
 from stackelgrid.scenarios.build.forecast_texts import forecast_lines
 from stackelgrid.scenarios.build.net_notices import net_lines
 from stackelgrid.scenarios.build.system import BuiltScenario

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from stackelgrid.controllers.words import counted
+from stackelgrid.controllers.networks.naming import counted
 from stackelgrid.profiles.tables.description import TableDescription
 from stackelgrid.scenarios.cli.tables import result_table
 

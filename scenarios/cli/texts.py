@@ -23,7 +23,8 @@ from stackelgrid.analysis.results.axes import clock
 from stackelgrid.analysis.results.findings import findings, sentence
 from stackelgrid.analysis.run import Run
 from stackelgrid.analysis.studies import ComparisonStudy, EnsembleStudy, SweepStudy
-from stackelgrid.controllers.words import counted, words
+from stackelgrid.controllers.networks.naming import counted
+from stackelgrid.controllers.words import words
 from stackelgrid.scenarios.cli.tables import result_table
 
 _LEAST_STORED_MWH = 5e-4  # a smaller difference is not visible in the line

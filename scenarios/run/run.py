@@ -11,7 +11,7 @@ from typing import Any
 
 from stackelgrid.controllers.decision import Decision
 from stackelgrid.controllers.explanation import explanation, kept_schedule, severity
-from stackelgrid.controllers.words import counted
+from stackelgrid.controllers.networks.naming import counted
 from stackelgrid.profiles.plain_state import StateError
 from stackelgrid.scenarios.build.notices import notices, programs
 from stackelgrid.scenarios.build.system import BuiltScenario, build_scenario

@@ -10,9 +10,9 @@ import pandapower as pp
 from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.controllers.networks.naming import counted
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.controllers.networks.sources.texts import require_file
-from stackelgrid.controllers.words import counted
 from stackelgrid.profiles.extras import install_command
 
 # classes of OpenDSS that pandapower's converter does not read
