@@ -52,8 +52,8 @@ class TermData:
     def mean(self, series: "pd.Series[float]") -> Floats:
         """Return the means (steps,) of a series with a time index over the steps of the horizon.
 
-        Values count until the next one, finer ones are averaged. Raises ValueError for a series
-        that does not cover the horizon.
+        Values count until the next one. Raises ValueError for a series that does not cover the
+        horizon.
         """
         return self._mean(series)
 
@@ -240,7 +240,7 @@ class ObjectiveTerm:
 
 
 def _on_axis(series: "pd.Series[float]", axis: TimeAxis) -> Floats:
-    """Return the values of a series in the steps of an axis."""
+    """Return the means over time of a series in the steps of an axis."""
     series = series.sort_index()
     index = series.index
     if not (isinstance(index, pd.DatetimeIndex) and index.tz is not None and len(index) > 1):
@@ -250,8 +250,16 @@ def _on_axis(series: "pd.Series[float]", axis: TimeAxis) -> Floats:
         raise ValueError(
             f"the series covers {index[0]} to {last}; {axis.start} to {axis.end} is needed"
         )
-    means = series.resample(axis.step, origin=axis.start).mean().ffill()
-    return np.asarray(means.reindex(axis.index, method="ffill"), dtype=float)
+    since, at = _seconds(index, last), _seconds(axis.index, axis.end)
+    total = np.concatenate([[0.0], np.cumsum(series.to_numpy(dtype=float) * np.diff(since))])
+    means: Floats = np.diff(np.interp(at, since, total)) / np.diff(at)
+    return means
+
+
+def _seconds(times: pd.DatetimeIndex, end: pd.Timestamp) -> Floats:
+    """Return times and an end in s."""
+    values = np.append(times.as_unit("ns").asi8, end.as_unit("ns").value)
+    return np.asarray(values / 1e9, dtype=np.float64)
 
 
 def compile_with_term(

@@ -7,6 +7,7 @@ from typing import Any
 import mosaik
 import numpy as np
 
+from stackelgrid.controllers.devices.quantities import Role
 from stackelgrid.profiles.arrays import Floats
 from stackelgrid.scenarios.build.simulators import MEASURED, NODE_PRICE, SET_POINT
 from stackelgrid.scenarios.build.system import BuiltScenario
@@ -32,11 +33,11 @@ def connect_users(
     grids: Mapping[str, Any],
     recorded: Mapping[str, Mapping[str, Floats]],
 ) -> None:
-    """Create the external devices of each grid with any, and connect them.
+    """Create the devices of users' simulators at each grid with any, and connect them.
 
     world: the world.
     built: the scenario.
-    externals: the simulator of external devices.
+    externals: the simulator of these devices.
     connected: agent and fleet of each grid.
     grids: the grids.
     recorded: values recorded last by grid, empty before the first interval.
@@ -46,7 +47,8 @@ def connect_users(
     """
     interval_s = 60 * built.scenario.time.interval_min
     for name, (agent, fleet) in connected.items():
-        used, present = used_by_users(built, name), bool(built.devices[name].externals.index)
+        used = used_by_users(built, name)
+        present = any(member.names(Role.GIVEN) for member in built.devices[name])
         if not used and not present:
             continue
         entity = externals.Externals(grid=name)

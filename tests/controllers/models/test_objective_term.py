@@ -128,8 +128,9 @@ def test_parameters_hold_the_times_and_the_forecast_of_an_interval(compiled):
 
 @pytest.mark.parametrize(
     ("minutes", "expected"),
-    # hours 10, 11, ... until the next; quarters 0, 1, 2 ...; five minutes 0, 1, ..., 8
-    [(60, [11.0, 12.0]), (15, [7.0, 8.5]), (5, [22.0, 26.5])],
+    # hours 10, 11, ... until the next; quarters 0, 1, 2 ...; ten minutes, of which one began at
+    # 11:40: (5 * 10 + 10 * 11) / 15; five minutes 0, 1, ..., 8
+    [(60, [11.0, 12.0]), (15, [7.0, 8.5]), (10, [32.0 / 3.0, 13.0]), (5, [22.0, 26.5])],
 )
 def test_mean_of_a_series_over_the_steps(minutes, expected, compiled, monkeypatch):
     """At 11:45 the steps are 11:45 to 12:00 and 12:00 to 12:30."""
@@ -140,7 +141,9 @@ def test_mean_of_a_series_over_the_steps(minutes, expected, compiled, monkeypatc
     monkeypatch.setitem(objectives.SERIES, "price", series)
     term = term_of("indexed")
     compiled(term)
-    assert term.values(7, HORIZON, forecast_of(), None)["term.spot"].tolist() == expected
+    assert term.values(7, HORIZON, forecast_of(), None)["term.spot"].tolist() == pytest.approx(
+        expected, rel=1e-13
+    )
     monkeypatch.setitem(objectives.SERIES, "price", series.iloc[:2])
     with pytest.raises(ObjectiveTermError, match=r"series covers 2025-06-21 10:00:00.* is needed"):
         term.values(7, HORIZON, forecast_of(), None)
