@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 from pydantic import model_validator
 
 from stackelgrid.controllers.devices.kind import DeviceKind
@@ -97,6 +98,8 @@ class Loads(DeviceKind):
     q_mvar: Floats
     profiled: Bools
     phase: tuple[str, ...]
+    ward: Bools
+    """Static generators that stand for wards: no file of `net_sgen` has a column for them."""
 
     kind: ClassVar[str] = "load"
     plural: ClassVar[str] = "loads"
@@ -146,6 +149,7 @@ class Loads(DeviceKind):
                 dtype=bool,
             ),
             phase=tuple(p for table, frame, _ in parts for p in elements.phases(frame, table)),
+            ward=np.concatenate([_is_ward(frame) for _, frame, _ in parts]),
         )
 
     @classmethod
@@ -207,8 +211,10 @@ class Loads(DeviceKind):
         """Return the factors of generators or storages, 1 for those without a profile."""
         section: NetSgenSection | None = maker.sections("net_sgen")
         if table == "sgen" and section is not None:
-            names, nominal = [self.name[i] for i in at], -self.p_mw[at]
-            factors = maker.factors("net_sgen", section.file, names, nominal)
+            factors = np.ones((maker.axis.length, len(at)))
+            free = ~self.ward[at]
+            names, nominal = [self.name[i] for i in at[free]], -self.p_mw[at[free]]
+            factors[:, free] = maker.factors("net_sgen", section.file, names, nominal)
             return factors, factors
         active, reactive = maker.of_net(table, [self.index[i] for i in at])
         return (
@@ -233,6 +239,11 @@ class Loads(DeviceKind):
     def device_columns(self, outputs: Arrays) -> dict[str, Any]:
         sign = np.where(np.array(self.table, dtype=object) == "sgen", -1.0, 1.0)
         return {name: sign * power for name, power in super().device_columns(outputs).items()}
+
+
+def _is_ward(frame: pd.DataFrame) -> Bools:
+    """Return which rows of a table are wards that became static generators."""
+    return np.asarray(frame["type"].isin(("ward", "xward")), dtype=bool)
 
 
 def _factors(maker: "SeriesMaker", section: LoadsSection, loads: int) -> Floats:

@@ -135,7 +135,7 @@ def loads_nowhere():
 
     none = np.zeros(0)
     ints, flags = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool)
-    return Loads((), (), (), ints, none, none, flags, ())
+    return Loads((), (), (), ints, none, none, flags, (), flags)
 
 
 def test_sizes_of_a_sweep_scale_powers():

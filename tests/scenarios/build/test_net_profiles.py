@@ -110,6 +110,7 @@ def test_sections_replace_the_profiles_of_the_net(tmp_path):
     net = profiled_street()
     time = LOCAL.tz_convert("UTC")
     names = ["Wind 3", "CHP 4"]
+    pp.create_ward(net, 5, ps_mw=0.002, qs_mvar=0.001, pz_mw=0.0, qz_mvar=0.0)
     assert net.sgen.name.tolist()[1:] == names
     table = pd.DataFrame({f"{name}_factor": 0.25 for name in names}, index=time.rename("time"))
     table.to_parquet(tmp_path / "sgen.parquet")
@@ -119,6 +120,8 @@ def test_sections_replace_the_profiles_of_the_net(tmp_path):
     )  # fmt: skip
     series = scenario.series["g"]
     np.testing.assert_allclose(series.load_p_mw[:, 6:8], [[-0.001, -0.0005]] * 8)
+    np.testing.assert_allclose(series.load_p_mw[:, 8], 0.002)  # a ward: constant, without a column
+    np.testing.assert_allclose(series.load_q_mvar[:, 8], 0.001)
     assert not np.allclose(series.load_p_mw[:, 0], WAVE[ROWS] * net.load.p_mw.iloc[0])
     assert series.pv_available_mw[:6].max() == 0.0  # night
     assert not [line for line in net_lines(scenario) if "no profile" in line]
