@@ -234,7 +234,7 @@ class ObjectiveTerm:
             yield
         except ObjectiveTermError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = " ".join(f"{where}raised {type(error).__name__}: {error}".split())
             raise self.error(text[:300]) from error
 

@@ -38,9 +38,9 @@ DECLARED: tuple[Column, ...] = (
     *honoured("ext_grid", "bus in_service", "the slack bus; exactly one is accepted"),
     *honoured("ext_grid", "name", LABEL),
     *honoured("ext_grid", "vm_pu", "voltage of the slack, unless vm_pu is set", TRANSMISSION),
-    *replaced("ext_grid", "vm_pu", "voltage of the grid above; without one vm_pu, or this", FEEDER),
+    *replaced("ext_grid", "vm_pu", "without a grid above this, unless vm_pu is set", FEEDER),
     *honoured("ext_grid", "va_degree", "angle of the slack of a grid without parent", TRANSMISSION),
-    *replaced("ext_grid", "va_degree", "angle of the grid above; without one this", FEEDER),
+    *replaced("ext_grid", "va_degree", "without a grid above this", FEEDER),
     *honoured(
         "ext_grid",
         "min_p_mw max_p_mw",

@@ -111,10 +111,10 @@ def _slack(grid: BuiltGrid) -> Iterator[str]:
     limits = [c for c in _LIMITS if c in source and _finite(source[c])]
     unused = costs if grid.section.parent is None else [*limits, *costs]
     if unused:
-        yield (
-            f"ext_grid {listed(source.index)}: {', '.join(unused)} not used: the tariff "
-            "or the grid above has the price, and ratings limit the exchange"
-        )
+        why = "the tariff or the grid above has the price"
+        if set(unused) & set(limits):
+            why += ", and ratings limit the exchange"
+        yield f"ext_grid {listed(source.index)}: {', '.join(unused)} not used: {why}"
     if limits and grid.section.parent is None:
         held = ", ".join(f"{c} = {float(source[c].iloc[0]):g}" for c in limits)
         yield f"ext_grid {listed(source.index)}: {held} limit the exchange with the source"

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.sources.cases import located, read_case, source_of
-from stackelgrid.controllers.networks.sources.parts import Parts
+from stackelgrid.controllers.networks.sources.parts import PART, Parts
 from stackelgrid.profiles.errors import shown
+from stackelgrid.profiles.file_names import FILE_NAME
 from stackelgrid.profiles.section import CLOCK_TIME, IMPORT_NAME
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.schema.content import (
@@ -124,6 +125,8 @@ def scenario_of(data: Mapping[str, Any], name: str) -> Scenario:
 _PATTERNS = {
     CLOCK_TIME: "a clock time HH:MM, such as 17:00,",
     IMPORT_NAME: "package.module:name",
+    FILE_NAME: "a letter, then letters, digits, _ and - (text)",
+    PART: '"ext_grid 1" or "trafo 7" (with the index in the net)',
 }
 _SHAPES = {"tuple_type": "a list", "dict_type": "a section", "model_type": "a section"}
 

@@ -187,11 +187,13 @@ class RunningSimulator:
 
     def number(self, eid: str, attribute: str, value: object, time: int) -> float:
         """Return a finite number; raises RemoteError for anything else."""
+        accepted = "a finite number"
         if isinstance(value, int | float) and not isinstance(value, bool):
-            number = float(value) if abs(value) < _LARGEST else math.inf
-            if math.isfinite(number):
-                return number
-        raise self.error(f"{attribute} of {eid} is {value!r:.{_SHORT}}", time, "a finite number")
+            if abs(value) < _LARGEST:  # neither NaN nor infinite
+                return float(value)
+            if isinstance(value, int) or math.isfinite(value):
+                accepted = f"a number below {_LARGEST:g} in size"
+        raise self.error(f"{attribute} of {eid} is {value!r:.{_SHORT}}", time, accepted)
 
     def error(self, text: str, time: int, accepted: str) -> RemoteError:
         """Return the error for an answer to the step at a time."""
@@ -213,7 +215,10 @@ class RunningSimulator:
 
     def state(self) -> Any:
         """Return the state of the simulator, as JSON carries it."""
-        return self._connection.call(self._deadline_s, "state")
+        try:
+            return self._connection.call(self._deadline_s, "state")
+        except RemoteError as error:
+            raise RemoteError(f"{error} (in its method state)") from error
 
     def restore(self, state: Any) -> None:
         """Send a saved state back to the simulator."""

@@ -138,7 +138,8 @@ class Failing(Table):
 
     def get_data(self, outputs):
         data = super().get_data(outputs)
-        wrong = {"nan": float("nan"), "infinite": float("inf"), "text": "much", "no": None}
+        wrong = {"nan": float("nan"), "infinite": float("inf"), "much": 1e300}
+        wrong |= {"text": "much", "no": None}
         if self.time >= self.at_s:
             if self.fault in wrong:
                 data["d0"]["P"] = wrong[self.fault]

@@ -59,6 +59,7 @@ def compiled(radial_net):
         ("infinite", "has a coefficient that is not finite"),
         ("raises", "raised AttributeError: 'ConcreteModel' object has no attribute 'no_such_var"),
         ("divides", "raised ZeroDivisionError: division by zero"),
+        ("leaves", "raised SystemExit: no tariff"),
         ("foreign", "uses x, which is not part of the model "),
         ("whole", "adds on[0], an integer; continuous variables are accepted"),
         ("second_objective", "adds the objective mine; a function that returns its term is "),

@@ -1,5 +1,6 @@
 """Nets by the forms of `case`: files of other tools, functions of pandapower, SimBench codes."""
 
+import logging
 import random
 from pathlib import Path
 
@@ -129,6 +130,17 @@ def test_functions_of_pandapower_take_literals():
     case = "pandapower.networks:create_cigre_network_mv(with_der='pv_wind')"
     net = read_case(case, "mine").net
     assert nets_equal(net, pn.create_cigre_network_mv(with_der="pv_wind"))
+
+
+def test_warnings_of_a_function_are_not_printed(monkeypatch, caplog):
+    def loud():
+        logging.getLogger("pandapower.auxiliary").warning("numba cannot be imported")
+        return pp.create_empty_network(add_stdtypes=False)
+
+    loud.__module__ = pn.__name__
+    monkeypatch.setattr(pn, "loud", loud, raising=False)
+    pandapower_function.read_function("pandapower.networks:loud", "m", NetRecord())
+    assert not caplog.records
 
 
 def test_random_choices_of_a_function_are_the_same_in_every_run(monkeypatch):

@@ -62,6 +62,11 @@ def test_texts(text, expected, tmp_path):
         ("templates=2020-01-01", "templates: datetime.date(2020, 1, 1); sections are accepted"),
         ("templates={a=1}", "templates.a: 1; a section is accepted"),
         ("grids=1", "grids: 1 is not accepted: a list is"),
+        (
+            'grids.lv1.part="line 1"',
+            'grids.lv1.part: \'line 1\' is not accepted: "ext_grid 1" or "tr',
+        ),
+        ('grids.lv1.name="1"', "name: '1' is not accepted: a letter, then letters, digits, _ and"),
         ("grids=[1]", "grids.0: 1 is not accepted: a section is"),
         ("grids=2020-01-01", "grids: datetime.date(2020, 1, 1) is not accepted: a list is"),
         ("tariffs=[]", "tariffs: [] is not accepted: a section is"),

@@ -38,6 +38,7 @@ def one_step_too_many(described, deadline_s=5.0):
         ("infinite", f"P of d0 is inf at {SECOND}; a finite number is accepted"),
         ("text", f"P of d0 is 'much' at {SECOND}; a finite number is accepted"),
         ("no", f"P of d0 is None at {SECOND}; a finite number is accepted"),
+        ("much", f"P of d0 is 1e+300 at {SECOND}; a number below 1e+300 in size is accepted"),
         ("missing", f"P of d0 is missing at {SECOND}; a value is accepted"),
         (
             "back",
