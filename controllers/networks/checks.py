@@ -10,40 +10,20 @@ from pandapower.topology import create_nxgraph, unsupplied_buses
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.naming import named
 from stackelgrid.controllers.networks.net_columns import declared, refused_tables, refused_values
+from stackelgrid.controllers.networks.net_elements import (
+    BRANCH_ENDS,
+    BUS_COLUMNS,
+    CONVERTED_TABLES,
+    SUPPORTED_TABLES,
+    SWITCHED,
+)
 from stackelgrid.controllers.networks.transformer_checks import check_transformers
 from stackelgrid.profiles.errors import shown
 
-SUPPORTED_TABLES = frozenset(
-    {"bus", "line", "trafo", "ext_grid", "gen", "sgen", "load", "storage", "shunt"}
-)
-# tables whose elements become those of supported tables (see `conversion`)
-CONVERTED_TABLES = frozenset(
-    {"asymmetric_load", "asymmetric_sgen", "impedance", "motor", "trafo3w", "ward", "xward"}
-)
-# bus columns of branches and other elements of pandapower
-BRANCH_ENDS = {
-    "line": ("from_bus", "to_bus"),
-    "trafo": ("hv_bus", "lv_bus"),
-    "trafo3w": ("hv_bus", "mv_bus", "lv_bus"),
-}
-_TWO_ENDED = ("impedance", "dcline", "tcsc")
-_AT_BUS = (
-    "ext_grid", "gen", "sgen", "load", "storage", "shunt", "asymmetric_load", "asymmetric_sgen",
-    "motor", "ssc", "svc", "switch", "ward", "xward",
-)  # fmt: skip
-BUS_COLUMNS = (
-    BRANCH_ENDS
-    | dict.fromkeys(_TWO_ENDED, ("from_bus", "to_bus"))
-    | dict.fromkeys(_AT_BUS, ("bus",))
-)
-# tables that a kind of switch, `et`, connects to a bus
-SWITCHED = {"b": "bus", "l": "line", "t": "trafo", "t3": "trafo3w"}
 # tables whose elements pandapower gives a cost
 _WITH_COST = ("ext_grid", "gen", "sgen", "load", "storage", "dcline")
 # pandapower allocates arrays up to the largest index of a bus
 _LARGEST_INDEX = 10_000_000
-# pandapower's stand-in for "no rating" in converted MATPOWER cases (case33bw: 99999 kA)
-UNLIMITED_KA = 9999.0
 
 
 def check_net(net: pandapowerNet, name: str) -> None:

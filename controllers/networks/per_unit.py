@@ -22,7 +22,7 @@ from pandapower.pypower.idx_brch import (
 from pandapower.pypower.idx_bus import BS, GS
 
 from stackelgrid.controllers.networks.cells import column_of
-from stackelgrid.controllers.networks.checks import UNLIMITED_KA
+from stackelgrid.controllers.networks.net_elements import UNLIMITED_KA
 from stackelgrid.profiles.arrays import Floats, Ints
 
 

@@ -14,8 +14,8 @@ from pandapower.auxiliary import pandapowerNet
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.cells import flag, number, text
-from stackelgrid.controllers.networks.checks import SUPPORTED_TABLES
 from stackelgrid.controllers.networks.naming import named
+from stackelgrid.controllers.networks.net_elements import SUPPORTED_TABLES
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.controllers.networks.per_unit import per_unit_branches
 from stackelgrid.controllers.networks.transformer_checks import characteristic_steps

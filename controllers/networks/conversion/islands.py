@@ -5,8 +5,8 @@ import numpy as np
 from pandapower.auxiliary import pandapowerNet
 from pandapower.topology import create_nxgraph, unsupplied_buses
 
-from stackelgrid.controllers.networks.checks import BUS_COLUMNS
 from stackelgrid.controllers.networks.conversion.rows import drop_elements
+from stackelgrid.controllers.networks.net_elements import BUS_COLUMNS
 from stackelgrid.controllers.networks.net_record import NetRecord
 
 # elements that make a part without supply more than idle equipment

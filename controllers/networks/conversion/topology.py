@@ -8,16 +8,16 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.checks import (
+from stackelgrid.controllers.networks.conversion.impedances import add_shunts
+from stackelgrid.controllers.networks.conversion.rows import drop_elements, in_service
+from stackelgrid.controllers.networks.naming import named
+from stackelgrid.controllers.networks.net_columns import refused_tables
+from stackelgrid.controllers.networks.net_elements import (
     BRANCH_ENDS,
     BUS_COLUMNS,
     SWITCHED,
     UNLIMITED_KA,
 )
-from stackelgrid.controllers.networks.conversion.impedances import add_shunts
-from stackelgrid.controllers.networks.conversion.rows import drop_elements, in_service
-from stackelgrid.controllers.networks.naming import named
-from stackelgrid.controllers.networks.net_columns import refused_tables
 from stackelgrid.controllers.networks.net_record import NetRecord
 
 # columns of a shunt admittance, through which a branch open at one end still draws power

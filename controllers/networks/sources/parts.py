@@ -18,9 +18,9 @@ from pandapower.auxiliary import pandapowerNet
 from pandapower.topology import create_nxgraph
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.checks import BRANCH_ENDS, BUS_COLUMNS
 from stackelgrid.controllers.networks.conversion.rows import drop_orphaned_costs
 from stackelgrid.controllers.networks.naming import listed
+from stackelgrid.controllers.networks.net_elements import BRANCH_ENDS, BUS_COLUMNS, SWITCHED
 from stackelgrid.controllers.networks.net_record import NetRecord
 
 Level = Literal["transmission", "mv", "lv"]
@@ -218,7 +218,8 @@ class Parts:
         """Return the buses outside at which an open switch ends a branch of the part."""
         switch = self._net.switch
         found = set()
-        for kind, table in (("l", "line"), ("t", "trafo")):
+        for kind in ("l", "t"):
+            table = SWITCHED[kind]
             for row in switch[(switch.et == kind) & ~switch.closed.astype(bool)].itertuples():
                 ends = {int(self._net[table].at[row.element, c]) for c in BRANCH_ENDS[table]}
                 if row.bus not in inner and ends - {row.bus} <= inner:
@@ -245,8 +246,7 @@ def _idle_switches(net: pandapowerNet, inner: set[int], upper: set[int]) -> list
             ends = {row.bus, row.element}
             stays = ends <= inner or ends <= upper
         else:
-            table = {"l": "line", "t": "trafo", "t3": "trafo3w"}[str(row.et)]
-            stays = row.element in net[table].index
+            stays = row.element in net[SWITCHED[str(row.et)]].index
         if not stays:
             idle.append(row.Index)
     return idle
