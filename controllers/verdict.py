@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stackelgrid.controllers import tolerances
-from stackelgrid.profiles.arrays import Floats, Ints
+from stackelgrid.profiles.arrays import Bools, Floats, Ints
 
 EXACT, FEASIBLE, INFEASIBLE = "exact", "feasible", "infeasible"
 
@@ -16,6 +16,12 @@ EXACT, FEASIBLE, INFEASIBLE = "exact", "feasible", "infeasible"
 def exactness_asked(level: str) -> bool:
     """Return whether plans of a level's grids can be exact; transmission has a DC dispatch."""
     return level != "transmission"
+
+
+def closed(fictitious_loss_share: Floats, voltage_error_pu: Floats) -> Bools:
+    """Return whether the relaxation is closed in each step (steps,); False for NaN."""
+    few_losses = fictitious_loss_share <= tolerances.EXACT_LOSS_SHARE
+    return np.asarray(few_losses & (voltage_error_pu <= tolerances.EXACT_VOLTAGE_PU))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from stackelgrid.controllers.networks.radial import RadialNetwork
 from stackelgrid.controllers.networks.reduction import FlowState
 from stackelgrid.controllers.schedule import Schedule
 from stackelgrid.controllers.system import Feeder
-from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE, Certificate
+from stackelgrid.controllers.verdict import EXACT, FEASIBLE, INFEASIBLE, Certificate, closed
 from stackelgrid.profiles.arrays import Floats
 
 
@@ -56,6 +56,7 @@ class FeederCertifier:
         share = _share(fictitious, np.where(load > 0.0, load, np.abs(p).sum(axis=0)))
         ac = self._power_flows(p, q, at)
         error = np.max(np.abs(planned - ac.vm_pu)[1:], axis=0, initial=0.0)
+        exact = closed(share, error)
         verdict, violation, worst = [], np.empty(len(share)), []
         for k in range(len(share)):
             found = self.limits.violation(ac.vm_pu[:, k], ac.loading[:, k])
@@ -67,12 +68,8 @@ class FeederCertifier:
             worst.append(ac.collapse.get(k, found.where))
             if not violation[k] <= tolerances.AC_LIMIT_PU:
                 verdict.append(INFEASIBLE)
-            elif (
-                share[k] <= tolerances.EXACT_LOSS_SHARE and error[k] <= tolerances.EXACT_VOLTAGE_PU
-            ):
-                verdict.append(EXACT)
             else:
-                verdict.append(FEASIBLE)
+                verdict.append(EXACT if exact[k] else FEASIBLE)
         consumed = p.sum(axis=0)
         phases = None
         if self._phases is not None:

@@ -7,7 +7,7 @@ import numpy as np
 from stackelgrid.controllers import tolerances
 from stackelgrid.controllers.leaders.feeder_records import FeederInstance, FeederPoint
 from stackelgrid.controllers.schedule import Plan
-from stackelgrid.controllers.verdict import EXACT, INFEASIBLE, Certificate
+from stackelgrid.controllers.verdict import EXACT, INFEASIBLE, Certificate, closed
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,8 @@ class Candidate:
         a transformer applies to the current at its terminals, magnetisation included.
         """
         steps, certificate = list(self.steps), self.certificate
-        closed = (certificate.fictitious_loss_share[steps] <= tolerances.EXACT_LOSS_SHARE) & (
-            certificate.voltage_error_pu[steps] <= tolerances.EXACT_VOLTAGE_PU
-        )
-        return not bool(np.all(closed))  # NaN: a schedule without flows
+        share, error = certificate.fictitious_loss_share, certificate.voltage_error_pu
+        return not closed(share[steps], error[steps]).all()  # NaN: a schedule without flows
 
     @property
     def rank(self) -> tuple[float, ...]:
