@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 from pandapower.auxiliary import pandapowerNet
 from pydantic import BaseModel
 
+from stackelgrid.controllers.errors import NetworkError
+from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.tables.stamp_forms import stamp_column
 from stackelgrid.scenarios.errors import ScenarioError
 from stackelgrid.scenarios.run.directory import INPUTS, check_out
@@ -85,6 +87,11 @@ def placed(
     try:
         inputs.write()
         yield loaded
+    except (ScenarioError, ProfileError, NetworkError) as error:
+        text = inputs.in_memory(str(error))
+        if text == str(error):
+            raise
+        raise type(error)(text) from error
     finally:
         if not (out / "scenario.toml").exists():
             shutil.rmtree(inputs.folder, ignore_errors=True)
@@ -123,6 +130,13 @@ class _Inputs:
         place = self.folder.absolute()
         nets = {n: v for n, v in self.objects.items() if isinstance(v, pandapowerNet)}
         return {str(place / name): net for name, net in nets.items()}
+
+    def in_memory(self, text: str) -> str:
+        """Return a message with objects in place of their files, which are removed."""
+        for name, value in self.objects.items():
+            what = "net" if isinstance(value, pandapowerNet) else "frame"
+            text = text.replace(str(self.folder / name), f"{what} in memory")
+        return text
 
     def plain(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """Return the content of a scenario with absolute file names in place of the objects."""

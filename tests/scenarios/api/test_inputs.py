@@ -222,3 +222,13 @@ def test_names_of_files_of_every_key_are_absolute_in_the_run(content, tmp_path, 
     assert resolved["emissions"]["file"] == str(tmp_path / "emissions.csv")
     assert resolved["grids"][0]["vehicles"][0]["file"] == str(tmp_path / "trips.csv")
     assert resolved["grids"][0]["case"] == str(tmp_path / "village.json")
+
+
+def test_messages_name_objects_in_memory_and_not_their_files():
+    times = pd.date_range("2016-06-21", periods=3, freq="h", tz="Europe/Berlin", name="time")
+    loads = pd.DataFrame({f"load {i}_kw": 1.0 for i in NET.load.index}, index=times)
+    grid = {"name": "lv", "case": NET, "level": "lv", "loads": {"file": loads}}
+    with pytest.raises(sg.StackelgridError) as refused:
+        sg.validate({"name": "short", "extends": "sample_day", "grids": [grid]})
+    words = "scenario: grids.lv.loads.file: frame in memory: covers 2016-06-20T22:00:00+00:00 to "
+    assert str(refused.value).startswith(words)
