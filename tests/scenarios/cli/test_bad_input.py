@@ -119,7 +119,10 @@ REFUSALS = {
         ["grid 'lv1': a mv grid cannot be fed by a lv grid"],
     ),
     "two_grids_of_one_name": (add(name="mv1"), ["grid name 'mv1' used twice"]),
-    "name_with_a_space": (put("grids.0.name", "my grid"), ["'my grid'", "a letter, then letters, digits, _ and -"]),
+    "name_with_a_space": (
+        put("grids.0.name", "my grid"),
+        ["'my grid'", "a letter, then letters, digits, _ and -"],
+    ),
     "unknown_tariff": (put("grids.0.tariff", "hv"), ["tariff 'hv' unknown", "known: mv"]),
     "export_above_import": (
         tariff(kind="flat", **{"import": 60.0, "export": 80.0}),
