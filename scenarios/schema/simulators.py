@@ -185,6 +185,10 @@ class SimulatorSection(Section):
 
     @model_validator(mode="after")
     def _one_start(self) -> Self:
+        if self.name == "stackelgrid":
+            raise ValueError(
+                "the name stackelgrid is that of the world in inputs; another is accepted"
+            )
         if sum(v is not None for v in (self.python, self.command, self.connect)) != 1:
             raise ValueError("exactly one of python, command and connect is accepted")
         if self.connect is not None:

@@ -60,6 +60,7 @@ def test_the_unit_is_stated_or_in_the_name(attribute, unit, factor):
 
 
 REFUSED = [
+    ({"name": "stackelgrid"}, "the name stackelgrid is that of the world"),
     ({"python": None}, "homes: exactly one of python, command and connect"),
     ({"connect": "localhost:1"}, "homes: exactly one of python, command and connect"),
     ({"python": "household"}, "homes.python: 'household'"),
