@@ -1,15 +1,6 @@
 function mpc = case33bw
-%CASE33BW  Power flow data for 33 bus distribution system from Baran & Wu
-%   Please see CASEFORMAT for details on the case file format.
-%
-%   Data from ...
-%       M. E. Baran and F. F. Wu, "Network reconfiguration in distribution
-%       systems for loss reduction and load balancing," in IEEE Transactions
-%       on Power Delivery, vol. 4, no. 2, pp. 1401-1407, Apr 1989.
-%       doi: 10.1109/61.25627
-%       URL: https://doi.org/10.1109/61.25627
-
-%% MATPOWER Case Format : Version 2
+% 33 buses of Baran and Wu, IEEE Transactions on Power Delivery 4 (1989) 1401-1407,
+% doi 10.1109/61.25627, as a MATPOWER case: ohm, kW and kVAr, converted at the end.
 mpc.version = '2';
 
 %%-----  Power Flow Data  -----%%

@@ -1,35 +1,6 @@
 function mpc = case69
-%CASE69  Power flow data for 69 bus distribution system
-%   Please see CASEFORMAT for details on the case file format.
-%
-%   Data from ...
-%       M. E. Baran and F. F. Wu, "Optimal capacitor placement on radial
-%       distribution systems," in IEEE Transactions on Power Delivery,
-%       vol. 4, no. 1, pp. 725-734, Jan. 1989, doi: 10.1109/61.19265.
-%       https://doi.org/10.1109/61.19265
-%
-%   Derived "from a portion of the PG&E distribution system".
-%
-%   Also in ...
-%       D. Das, Optimal placement of capacitors in radial distribution
-%       system using a Fuzzy-GA method, International Journal of Electrical
-%       Power & Energy Systems, Volume 30, Issues 6–7, July–September 2008,
-%       Pages 361-367
-%       https://doi.org/10.1016/j.ijepes.2007.08.004
-%
-%   Modifications:
-%     v2 - 2020-09-30 (RDZ)
-%         - Cite original source (Baran & Wu)
-%         - Specify branch parameters in Ohms, loads in kW.
-%         - Added code for explicit conversion of loads from kW to MW and
-%           branch parameters from Ohms to p.u.
-%         - Set BASE_KV to 12.66 kV (instead of 12.7)
-%         - Slack bus Vmin = Vmax = 1.0
-%         - Gen Qmin, Qmax, Pmax magnitudes set to 10 (instead of 999)
-%         - Branch flow limits disabled, i.e. set to 0 (instead of 999)
-%         - Add gen cost.
-
-%% MATPOWER Case Format : Version 2
+% 69 buses of Baran and Wu, IEEE Transactions on Power Delivery 4 (1989) 725-734,
+% doi 10.1109/61.19265, as a MATPOWER case: ohm, kW and kVAr, converted at the end.
 mpc.version = '2';
 
 %%-----  Power Flow Data  -----%%
