@@ -117,7 +117,7 @@ def _slack(grid: BuiltGrid) -> Iterator[str]:
         yield f"ext_grid {listed(source.index)}: {', '.join(unused)} not used: {why}"
     if limits and grid.section.parent is None:
         held = ", ".join(f"{c} = {float(source[c].iloc[0]):g}" for c in limits)
-        yield f"ext_grid {listed(source.index)}: {held} limit the exchange with the source"
+        yield f"ext_grid {listed(source.index)}: the exchange is limited by {held}"
 
 
 def _finite(values: pd.Series) -> bool:

@@ -110,8 +110,8 @@ class OfNumPy(Table):
 class Failing(Table):
     """Fails at a time in a way that its parameter names."""
 
-    def init(self, sid, time_resolution=1.0, fault="", at_s=900, **parameters):
-        self.fault, self.at_s = fault, at_s
+    def init(self, sid, time_resolution=1.0, fault="", at_s=900, pause_s=0.0, **parameters):
+        self.fault, self.at_s, self.pause_s = fault, at_s, pause_s
         if fault == "init":
             raise ValueError("no licence for this building")
         return super().init(sid, time_resolution, **parameters)
@@ -123,6 +123,7 @@ class Failing(Table):
         following = super().step(time, inputs, max_advance)
         if time < self.at_s:
             return following
+        wall.sleep(self.pause_s)
         if self.fault == "exception":
             raise ValueError("the oven is on fire")
         if self.fault == "kill":

@@ -18,6 +18,7 @@ from support.watched import SLACK_S, check_interrupted, check_message
 from stackelgrid.scenarios.household import Household
 
 DEADLINE_S = 2.0
+PAUSE_S = 0.3  # before the fault, so that the first interval is seen
 HOMES = {"grid": "lv1", "model": "House", "count": 3, "parameters": {"base_kw": 0.4}}
 
 
@@ -47,8 +48,8 @@ def oven_path(homes_path):
         shutil.copy(SUPPORT / "user_simulators.py", homes_path().parent)
         entities = {"grid": "lv1", "model": "Device", "count": 1, "p": "P"}
         return homes_path(
-            python="user_simulators:Failing", parameters={"fault": fault}, entities=entities,
-            step_deadline_s=DEADLINE_S, **keys,
+            python="user_simulators:Failing", entities=entities, step_deadline_s=DEADLINE_S,
+            parameters={"fault": fault, "pause_s": PAUSE_S}, **keys,
         )  # fmt: skip
 
     return write

@@ -187,9 +187,10 @@ def test_what_has_no_profile_or_is_replaced_is_said_in_a_line(tmp_path):
     assert any(
         "sgen 2 is not controllable: fixed at its p_mw, and its poly_cost" in x for x in lines
     )
-    assert any("ext_grid 0: max_p_mw, poly_cost not used" in x for x in lines)
+    assert any("ext_grid 0: poly_cost not used" in x for x in lines)
+    assert any("ext_grid 0: the exchange is limited by max_p_mw = 0.1" in x for x in lines)
     assert any("controller 0 (ConstControl) is not run" in x for x in lines)
-    assert len(lines) == 6
+    assert len(lines) == 7
 
 
 def test_orientation_of_the_nets_own_pv(tmp_path):
