@@ -13,7 +13,12 @@ import pandas as pd
 from stackelgrid.profiles.arrays import Bools, Floats
 from stackelgrid.profiles.errors import ProfileError
 from stackelgrid.profiles.tables.series_table import Column, SeriesTable, read_series_table
-from stackelgrid.profiles.tables.units import SERIES_UNITS, SeriesUnit
+from stackelgrid.profiles.tables.units import (
+    SERIES_UNITS,
+    SeriesUnit,
+    declared_unit,
+    suffixes_of,
+)
 from stackelgrid.profiles.time_axis import TimeAxis
 
 # a power above this multiple of the nominal one is taken for one in another unit, such as kW in a
@@ -158,6 +163,16 @@ def _reactive(
 
 
 def _device_columns(table: SeriesTable, names: Sequence[str]) -> list[Column]:
+    """Return the columns of devices; raises ProfileError for one of a device without a unit."""
+    known = set(names)
+    for header in table.headers:
+        name = header.rpartition("_")[0]
+        if name in known and declared_unit(header) is None:
+            accepted = ", ".join(f"_{s}" for s in suffixes_of("mw", "factor", "mvar", "q_factor"))
+            raise ProfileError(
+                f"{table.path}: column {header!r} of {name} ends in no known unit; {accepted} are "
+                "accepted"
+            )
     return [table.column(name, "factor", "mw") for name in names]
 
 

@@ -298,6 +298,9 @@ def test_reactive_powers_beside_active_ones(tmp_path):
     path = write(tmp_path, *quarters(*["20,5,5"] * 4, header="time,a_kw,a_kvar,a_var"))
     with pytest.raises(ProfileError, match="'a_mvar' occurs in several units"):
         read_loads(path, AXIS, ["a"], p[:1], q[:1], BERLIN)
+    path = write(tmp_path, *quarters(*["20,5,5"] * 4, header="time,a_kw,a_kvah,other_kvah"))
+    with pytest.raises(ProfileError, match=r"column 'a_kvah' of a ends in no known unit; _mw, "):
+        read_loads(path, AXIS, ["a"], p[:1], q[:1], BERLIN)
 
 
 def test_energies_of_devices_are_checked_as_powers(tmp_path):
