@@ -38,15 +38,17 @@ class StartedSimulators:
 def external_simulators(loaded: LoadedScenario) -> Iterator[StartedSimulators]:
     """Start or connect the users' simulators and send `init`; they load while the world is built.
 
-    All processes have ended after the block. Raises ScenarioError for a simulator that cannot be
-    started or reached, and, once they have a host, RemoteError as soon as one is lost, also between
-    two requests.
+    All processes have ended after the block; each has its `step_deadline_s` at least for that, and
+    `supervisor.failures` has those that did not end well. Raises ScenarioError for a simulator that
+    cannot be started or reached, and, once they have a host, RemoteError as soon as one is lost,
+    also between two requests.
     """
     folder = loaded.folder.resolve()
     links: dict[str, Link] = {}
-    with Supervisor() as supervisor:
+    sections = loaded.scenario.simulators
+    with Supervisor(max((s.step_deadline_s for s in sections), default=0.0)) as supervisor:
         with _as_input():
-            for section in loaded.scenario.simulators:
+            for section in sections:
                 connection = _connection(section, folder, supervisor)
                 links[section.name] = Link.begun(
                     connection, section.parameters, section.start_deadline_s

@@ -120,7 +120,7 @@ def start_command(
         if shutil.which(arguments[0]) is None:
             raise ScenarioError(f"{command.key}: {arguments[0]} is not a program of this machine")
         process = ChildProcess(arguments, folder=command.folder)
-        supervisor.own(process)
+        supervisor.own(name, process)
         until = time.monotonic() + deadline_s
         while not select.select([listener], [], [], _POLL_S)[0]:
             if not process.running():

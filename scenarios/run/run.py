@@ -121,7 +121,10 @@ def run_in(
                     ManifestWriter(out).begin(names)
             run = _Run(loaded, built, out, progress, say, started, state)
             run.begin(state)
-            return run.finish(partial(baseline_section, loaded, built, out, building))
+            result = run.finish(partial(baseline_section, loaded, built, out, building))
+    for line in users.supervisor.failures:
+        run.notice(f"{line}; its own results may be incomplete")
+    return result
 
 
 class _Run:
@@ -171,11 +174,12 @@ class _Run:
         if self._unsaved:
             lines = [*lines, f"{self._unsaved}: an interrupted run begins again"]
         for line in lines:
-            self._notice(line)
+            self.notice(line)
         for label, program in health:
             log.event("program", grids=label, **asdict(program))
 
-    def _notice(self, line: str) -> None:
+    def notice(self, line: str) -> None:
+        """Print a line, and log it."""
         self.log.event("notice", text=line)
         self._say(line)
 
@@ -191,7 +195,7 @@ class _Run:
             baseline_started = time.perf_counter()
             self._baseline = baseline()
             if self._baseline["status"] == "failed":
-                self._notice(self._baseline["reason"])
+                self.notice(self._baseline["reason"])
             world_started = time.perf_counter()
             self.timings.build_s += world_started - baseline_started
             try:
@@ -269,7 +273,7 @@ class _Run:
             then = "begins again" if before is None else f"goes on with interval {before.interval}"
             name = self.loaded.scenario.controller
             self._unsaved = f"controller {name}: its state cannot be saved ({error})"
-            self._notice(f"{self._unsaved}: an interrupted run {then}")
+            self.notice(f"{self._unsaved}: an interrupted run {then}")
         self.timings.state_s += time.perf_counter() - started
 
     def _summary(self, status: str) -> dict[str, Any]:

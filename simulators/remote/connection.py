@@ -94,12 +94,14 @@ class Connection:
         why = self._why_ended() or "closed its connection"
         return RemoteError(f"simulator {self.name}: {why}")
 
-    def close(self, polite: bool) -> None:
-        """Close the connection; if `polite`, request a stop before."""
-        if polite:
-            stop = json.dumps([_REQUEST, self._number, ["stop", [], {}]]).encode()
-            with suppress(OSError):  # it may be closed already
-                self._socket.send(len(stop).to_bytes(4, "big") + stop)
+    def request_stop(self) -> None:
+        """Request the other side to finalize and end."""
+        stop = json.dumps([_REQUEST, self._number, ["stop", [], {}]]).encode()
+        with suppress(OSError):  # it may be closed already
+            self._socket.send(len(stop).to_bytes(4, "big") + stop)
+
+    def close(self) -> None:
+        """Close the connection."""
         self._socket.close()
 
     # ------------------------------------------------------------------ bytes

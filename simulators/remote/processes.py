@@ -70,11 +70,21 @@ class ChildProcess:
         """Return whether the process still runs."""
         return self.status is None
 
-    def stop(self, grace_s: float = _GRACE_S) -> None:
-        """Give the process time to end by itself, then kill it and all its children."""
-        until = time.monotonic() + grace_s
+    def failure(self, within_s: float) -> str:
+        """Wait for the end; return how the process did not end well in that time, "" if it did."""
+        self._wait(within_s)
+        if self.running():
+            return f"its process has not ended within {within_s:g} s"
+        return self.why_ended() if self.status else ""
+
+    def _wait(self, most_s: float) -> None:
+        until = time.monotonic() + most_s
         while self.running() and time.monotonic() < until:
             time.sleep(_POLL_S)
+
+    def stop(self, grace_s: float = _GRACE_S) -> None:
+        """Give the process time to end by itself, then kill it and all its children."""
+        self._wait(grace_s)
         with suppress(ProcessLookupError, PermissionError):  # its session is empty
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -24,12 +24,16 @@ class Supervisor:
 
     A simulator that is lost while no request is open interrupts the main thread, so that the run
     ends at once and not at the next request; runs in other threads notice it at the next request.
-    At the end all connections are closed, and processes that do not end by themselves are killed.
+    At the end all simulators are requested to stop, and have `finalize_s` before their connections
+    are closed; `failures` then has a line for each that did not end well in this time. Processes
+    that still do not end by themselves are killed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, finalize_s: float = 0.0) -> None:
         self.connections: dict[str, Connection] = {}
-        self._processes: list[ChildProcess] = []
+        self.failures: list[str] = []
+        self._finalize_s = finalize_s
+        self._processes: list[tuple[str, ChildProcess]] = []
         self._lost: RemoteError | None = None
         self._ending = threading.Event()
         self._deciding = threading.Lock()
@@ -40,11 +44,11 @@ class Supervisor:
         """Supervise one simulator; `process` is its child process if the run has started it."""
         self.connections[connection.name] = connection
         if process is not None:
-            self.own(process)
+            self.own(connection.name, process)
 
-    def own(self, process: ChildProcess) -> None:
-        """End a process with the run."""
-        self._processes.append(process)
+    def own(self, name: str, process: ChildProcess) -> None:
+        """End the process of a simulator with the run."""
+        self._processes.append((name, process))
 
     def watch(self) -> None:
         """Start the thread that checks the simulators."""
@@ -83,9 +87,16 @@ class Supervisor:
             self._watcher.join()
             signal.signal(_SIGNAL, self._handler_before)
             self._watcher = None
+        if polite:
+            for connection in self.connections.values():
+                connection.request_stop()
+            if self._finalize_s:
+                for name, process in self._processes:
+                    if failure := process.failure(self._finalize_s):
+                        self.failures.append(f"simulator {name}: {failure}")
         for connection in self.connections.values():
-            connection.close(polite)
-        for process in self._processes:
+            connection.close()
+        for _, process in self._processes:
             if polite:
                 process.stop()
             else:

@@ -137,6 +137,13 @@ class Failing(Table):
             self.fault, following
         )
 
+    def finalize(self):
+        if self.fault == "write":
+            wall.sleep(1.5)
+            open("written.txt", "a").close()
+        if self.fault == "disk":
+            raise OSError("the disk is full")
+
     def get_data(self, outputs):
         data = super().get_data(outputs)
         wrong = {"nan": float("nan"), "infinite": float("inf"), "much": 1e300}

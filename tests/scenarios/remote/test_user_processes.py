@@ -158,6 +158,22 @@ def test_control_c_leaves_no_user_process(run_here, homes_path, tmp_path):
     ended.check_nothing_left()
 
 
+def test_a_simulator_has_its_deadline_to_finalize(command, oven_path, tmp_path):
+    path = oven_path("write")
+    outcome = command("run", path, "--set", "baseline=false", "--out", tmp_path / "out")
+    assert outcome.status == 0, outcome.stderr
+    assert "simulator homes" not in outcome.stderr
+    assert (path.parent / "written.txt").exists()
+
+
+def test_a_simulator_that_fails_to_finalize_is_reported(command, oven_path, tmp_path):
+    path = oven_path("disk")
+    outcome = command("run", path, "--set", "baseline=false", "--out", tmp_path / "out")
+    assert outcome.status == 0, outcome.stderr
+    words = "simulator homes: its process ended with exit status 1: OSError: the disk is full"
+    assert f"{words}; its own results may be incomplete" in outcome.stderr
+
+
 @pytest.mark.slow
 def test_a_run_that_is_killed_leaves_no_user_process(run_command, oven_path, tmp_path):
     def kill(process, children):
