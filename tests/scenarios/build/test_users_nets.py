@@ -70,8 +70,7 @@ def test_limits_of_the_source_are_those_of_the_exchange(built):
     feeder = scenario.system.feeders[0]
     assert feeder.options.exchange.stated == {"min_p_mw": -0.01, "max_p_mw": 0.05}
     assert net_lines(scenario) == [
-        "grids.street: ext_grid 0: min_p_mw = -0.01, max_p_mw = 0.05 limit the exchange with the "
-        "source"
+        "grids.street: ext_grid 0: the exchange is limited by min_p_mw = -0.01, max_p_mw = 0.05"
     ]
     devices = read_devices(feeder.net, "street", slack_is_unit=False)
     words = RowWords("street", feeder.network, devices)
