@@ -383,7 +383,8 @@ def stamps(count, start="2025-06-21T11:00"):
     [
         # two intervals and a horizon of 2.5 hours behind the first need 11 quarter hours
         (10, "{}_factor", ["covers", "is needed"]),
-        (11, "{}_share", ["column 'load 0_factor' is missing", "load 0_share"]),
+        (11, "{}_share", ["column 'load 0_share' of load 0 ends in no known unit", "_kw"]),
+        (11, "x {}_factor", ["column 'load 0_factor' is missing", "x load 0_factor"]),
     ],
 )
 def test_load_files(rows, column, expected, write_scenario, command, tmp_path):
