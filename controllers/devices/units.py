@@ -12,7 +12,6 @@ from stackelgrid.controllers.devices.quantities import Quantity, Role
 from stackelgrid.controllers.devices.terms import Arrays, DeviceOptions, Injection
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.naming import named
-from stackelgrid.controllers.solvers.step_constraint import every_step
 from stackelgrid.profiles.arrays import Bools, Floats, Ints
 from stackelgrid.profiles.section import Finite, Index, NonNegative, Positive, Section
 
@@ -162,6 +161,8 @@ class Units(DeviceKind):
     ) -> Injection:
         """Add the output of every unit within its limits; p.u., without a missing limit."""
         import pyomo.environ as pyo
+
+        from stackelgrid.controllers.solvers.step_constraint import every_step
 
         def limits(m: Any, u: int, t: int) -> tuple[float | None, float | None]:
             low, high = self.p_min_mw[u], self.p_max_mw[u]

@@ -6,7 +6,7 @@ from pydantic import Field, create_model, model_validator
 
 from stackelgrid.controllers.devices.loads import LoadsSection, NetSgenSection
 from stackelgrid.controllers.devices.registry import kinds
-from stackelgrid.controllers.networks.sources.parts import PART, Level
+from stackelgrid.controllers.networks.levels import PART, Level
 from stackelgrid.profiles.section import (
     FunctionName,
     Index,

@@ -7,11 +7,15 @@ scenario of a run lists them.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stackelgrid.controllers.networks.sources.parts import LowerPart, Parts, lower_limit_kv
+from stackelgrid.controllers.networks.levels import lower_limit_kv
 from stackelgrid.profiles.errors import shown
 from stackelgrid.scenarios.errors import ScenarioError
+
+# the parts of a net need pandapower, which few scenarios need before they are built
+if TYPE_CHECKING:
+    from stackelgrid.controllers.networks.sources.parts import LowerPart, Parts
 
 LOWER = "lower"
 # keys that the cut states
@@ -20,7 +24,7 @@ _LEVELS = ("transmission", "mv")
 
 
 def with_lower_grids(
-    content: Mapping[str, Any], read: Callable[[str, str], Parts]
+    content: Mapping[str, Any], read: "Callable[[str, str], Parts]"
 ) -> dict[str, Any]:
     """Return content with a grid section for each part below a grid with the section `lower`.
 
@@ -47,7 +51,7 @@ def with_lower_grids(
 
 
 def _cut(
-    grid: dict[str, Any], own: Mapping[str, Any], read: Callable[[str, str], Parts], *, top: bool
+    grid: dict[str, Any], own: Mapping[str, Any], read: "Callable[[str, str], Parts]", *, top: bool
 ) -> list[dict[str, Any]]:
     """Return a grid without its section `lower`, and the grids below it."""
     upper = {key: value for key, value in grid.items() if key != LOWER}
@@ -88,7 +92,7 @@ def _cut(
 
 
 def _section(
-    upper: Mapping[str, Any], lower: Mapping[str, Any], below: LowerPart
+    upper: Mapping[str, Any], lower: Mapping[str, Any], below: "LowerPart"
 ) -> dict[str, Any]:
     """Return the section of a grid below, with the upper one's tariff if `lower` states none."""
     stated = {

@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pandapower.auxiliary import pandapowerNet
 from pydantic import ValidationError
 
 from stackelgrid.controllers.errors import NetworkError
-from stackelgrid.controllers.networks.sources.cases import located, read_case, source_of
-from stackelgrid.controllers.networks.sources.parts import PART, Parts
+from stackelgrid.controllers.networks.levels import PART
 from stackelgrid.profiles.errors import shown
 from stackelgrid.profiles.file_names import FILE_NAME
 from stackelgrid.profiles.section import CLOCK_TIME, IMPORT_NAME
@@ -31,7 +29,13 @@ from stackelgrid.scenarios.schema.scenario import Scenario
 __all__ = ["LoadedScenario", "load_content", "load_scenario", "scenario_of", "shipped_scenarios"]
 
 
-Nets = Mapping[str, pandapowerNet]
+# nets are read only for scenarios that cut one into its levels
+if TYPE_CHECKING:
+    from pandapower.auxiliary import pandapowerNet
+
+    from stackelgrid.controllers.networks.sources.parts import Parts
+
+Nets = Mapping[str, "pandapowerNet"]
 
 
 @dataclass(frozen=True)
@@ -102,8 +106,10 @@ def _validated(
     return LoadedScenario(scenario_of(with_only_tariff(merged), name), name, folder)
 
 
-def _parts(folder: Path, nets: Nets, case: str, grid: str) -> Parts:
+def _parts(folder: Path, nets: Nets, case: str, grid: str) -> "Parts":
     """Return the parts of the net of a case, in memory or by a name relative to a folder."""
+    from stackelgrid.controllers.networks.sources.cases import located, read_case, source_of
+
     place = located(case, folder)
     return (source_of(nets[place], grid) if place in nets else read_case(place, grid)).parts
 

@@ -59,6 +59,15 @@ def test_root_package_loads_nothing_before_it_is_used():
     assert _python("-c", program).stdout == "[]\n"
 
 
+def test_a_scenario_is_validated_before_networks_and_models_are_loaded():
+    """Bad input ends at once, and processes of the project start while the run loads the rest."""
+    program = (
+        "import sys; from stackelgrid.scenarios.schema.load import load_scenario as load; "
+        "load('day'); print([m for m in ('mosaik', 'pandapower', 'pyomo') if m in sys.modules])"
+    )
+    assert _python("-c", program).stdout == "[]\n"
+
+
 def test_names_of_the_root_package():
     from stackelgrid.analysis import Run
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any
 
 import networkx as nx
 import pandapower as pp
@@ -19,24 +19,10 @@ from pandapower.topology import create_nxgraph
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.conversion.rows import drop_orphaned_costs
+from stackelgrid.controllers.networks.levels import Level, level_of, lower_limit_kv
 from stackelgrid.controllers.networks.naming import listed
 from stackelgrid.controllers.networks.net_elements import BRANCH_ENDS, BUS_COLUMNS, SWITCHED
 from stackelgrid.controllers.networks.net_record import NetRecord
-
-Level = Literal["transmission", "mv", "lv"]
-# kV: highest nominal voltage of a level; above is transmission
-_HIGHEST_KV: dict[Level, float] = {"lv": 1.0, "mv": 60.0}
-PART = r"^(ext_grid|trafo) (0|[1-9]\d{0,8})$"
-
-
-def level_of(vn_kv: float) -> Level:
-    """Return the level of a nominal voltage: up to 1 kV, up to 60 kV, or above."""
-    return next((level for level, kv in _HIGHEST_KV.items() if vn_kv <= kv), "transmission")
-
-
-def lower_limit_kv(level: Level) -> float:
-    """Return the highest nominal voltage of the grids below one of a level."""
-    return _HIGHEST_KV["mv" if level == "transmission" else "lv"]
 
 
 @dataclass(frozen=True)
