@@ -57,7 +57,7 @@ def build_grids(
 ) -> dict[str, BuiltGrid]:
     """Build the nets of all grids, parents first; raises ScenarioError or NetworkError."""
     scenario = loaded.scenario
-    cases: dict[Any, tuple[pandapowerNet, NetRecord]] = {}
+    cases: dict[Any, tuple[pandapowerNet, NetRecord, NetProfiles | None]] = {}
     built: dict[str, BuiltGrid] = {}
     nominal: dict[str, dict[str, float]] = {}  # loads of each net, without placed devices
     for n, section in enumerate(scenario.top_down, start=1):
@@ -66,7 +66,8 @@ def build_grids(
         key = (section.case, section.level, section.part, without)
         if key not in cases:
             cases[key] = _case(section, without, loaded.folder)
-        net, record = copy.deepcopy(cases[key])
+        as_read, changes, profiles = cases[key]
+        net, record = copy.deepcopy((as_read, changes))
         net.name = section.name
         _apply_limits(net, section, record)
         if section.level != "transmission":
@@ -82,7 +83,6 @@ def build_grids(
             column: float((net.load[column] * net.load.scaling).sum())
             for column in ("p_mw", "q_mvar")
         }
-        profiles = read_case(located(section.case, loaded.folder), section.name).profiles
         placed = place_devices(net, section, scenario, record, profiles)
         built[section.name] = BuiltGrid(section, net, placed, record, trafo, taps, profiles)
     _replace_loads(built, nominal)
@@ -93,11 +93,12 @@ def build_grids(
 
 def _case(
     section: GridSection, without: Sequence[int], folder: Path
-) -> tuple[pandapowerNet, NetRecord]:
+) -> tuple[pandapowerNet, NetRecord, NetProfiles | None]:
+    """Return the net of a grid's case, its changes, and the profiles that came with it."""
     record = NetRecord(transmission=section.level == "transmission")
     case, base_mva = located(section.case, folder), _BASE_MVA[section.level]
     net = load_case(case, section.name, record, base_mva, section.part, without)
-    return net, record
+    return net, record, read_case(case, section.name).profiles
 
 
 def _cut_off(section: GridSection, scenario: Scenario) -> tuple[int, ...]:
