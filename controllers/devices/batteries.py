@@ -147,8 +147,8 @@ class Batteries(DeviceKind):
     @classmethod
     def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
         """Add controllable storages."""
-        for k, battery in enumerate(placing.sections("batteries")):
-            buses = placing.buses(battery, f"batteries.{k}")
+        for group, buses in placing.groups("batteries"):
+            battery = group.section
             placing.add(
                 "storage", "battery", buses, "batteries", "battery",
                 p_mw=0.0, max_e_mwh=battery.e_mwh, min_e_mwh=battery.e_min_mwh,
@@ -156,7 +156,7 @@ class Batteries(DeviceKind):
                 controllable=True, efficiency_charge=battery.efficiency_charge,
                 efficiency_discharge=battery.efficiency_discharge,
                 wear_eur_per_mwh=battery.wear_eur_per_mwh,
-                phase=placing.phases(battery.phase, f"batteries.{k}", buses),
+                phase=placing.phases(battery.phase, group.key, buses),
             )  # fmt: skip
         return ()
 

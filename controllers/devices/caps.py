@@ -101,9 +101,8 @@ class PowerCaps(DeviceKind):
     @classmethod
     def place(cls, placing: "Placing") -> tuple[()]:
         """Add loads without power that hold the caps in columns of their own."""
-        for k, own in enumerate(placing.sections("caps")):
-            key = f"caps.{k}"
-            buses = placing.buses(own, key)
+        for group, buses in placing.groups("caps"):
+            own = group.section
             price = own.held_back_eur_per_mwh
             first, last = map(clock_hour, own.hours) if own.hours else (np.nan, np.nan)
             placing.add(

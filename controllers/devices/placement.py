@@ -1,6 +1,6 @@
 """Sections of a scenario that place devices, and protocols by which kinds place and profile."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, TypeVar
@@ -64,9 +64,13 @@ class Placing(Protocol):
     grid: str
 
     def sections(self, key: str) -> Any:
-        """Return the grid's section or sections under a key of the scenario.
+        """Return the grid's section or sections under a key of the scenario."""
 
-        `entities`: those of users' simulators at the grid, each with its full key.
+    def groups(self, key: str, first: int = 0) -> "Iterator[tuple[Placed, list[int]]]":
+        """Yield the devices of each section under a key, and their buses.
+
+        key: key of the grid's section; `entities` for those of users' simulators at the grid.
+        first: number of devices of the kind in the net, which come before.
         """
 
     def buses(self, rule: Placement, key: str) -> list[int]:

@@ -102,13 +102,12 @@ class SheddableLoads(DeviceKind):
     @classmethod
     def place(cls, placing: "Placing") -> tuple[()]:
         """Add loads without power that hold percentage and price in columns of their own."""
-        for k, own in enumerate(placing.sections("sheddable")):
-            key = f"sheddable.{k}"
-            buses = placing.buses(own, key)
+        for group, buses in placing.groups("sheddable"):
+            own = group.section
             placing.add(
                 "load", "sheddable", buses, "sheddable", "sheddable load", p_mw=0.0, q_mvar=0.0,
                 shed_percent=own.percent, shed_eur_per_mwh=own.price_eur_per_mwh,
-                phase=placing.phases(own.phase, key, buses),
+                phase=placing.phases(own.phase, group.key, buses),
             )  # fmt: skip
         return ()
 

@@ -70,14 +70,14 @@ class Sunlit:
             placing.refuse(
                 "net_pv", "the net brings no PV system (an sgen of type PV); pv places new ones"
             )
-        for k, pv in enumerate(placing.sections("pv")):
-            buses = placing.buses(pv, f"pv.{k}")
+        for group, buses in placing.groups("pv", own):
+            pv = group.section
             placing.add(
                 "sgen", "pv", buses, "pv", "PV system", p_mw=pv.p_mw, sn_mva=pv.sn_mva or pv.p_mw,
                 type="PV", controllable=True, min_power_factor=pv.min_power_factor,
-                phase=placing.phases(pv.phase, f"pv.{k}", buses),
+                phase=placing.phases(pv.phase, group.key, buses),
             )  # fmt: skip
-            placed.append(Placed(f"pv.{k}", pv, sum(p.count for p in placed), len(buses)))
+            placed.append(group)
         return tuple(placed)
 
     @classmethod

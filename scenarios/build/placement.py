@@ -1,6 +1,6 @@
 """Place devices in a pandapower net by the rules of a scenario."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,9 +60,18 @@ class _Placing:
 
     def sections(self, key: str) -> Any:
         """Return the grid's section or sections under a key of the scenario."""
-        if key == ENTITIES:
-            return tuple(entities_at(self._scenario.simulators, self.grid))
         return getattr(self._section, key)
+
+    def groups(self, key: str, first: int = 0) -> Iterator[tuple[Placed, list[int]]]:
+        """Yield the devices of each section under a key, and their buses."""
+        if key == ENTITIES:
+            sections = entities_at(self._scenario.simulators, self.grid)
+        else:
+            sections = ((f"{key}.{k}", own) for k, own in enumerate(self.sections(key)))
+        for full, own in sections:
+            buses = self.buses(own, full)
+            yield Placed(full, own, first, len(buses)), buses
+            first += len(buses)
 
     def add(
         self, table: str, name: str, buses: Sequence[int], key: str, what: str, **values: Any

@@ -128,10 +128,9 @@ class Externals(DeviceKind):
         if "external" in placing.net.load:
             placing.refuse("case", "has loads with a column external, which [[simulators]] adds; "
                            "a net without them is accepted")  # fmt: skip
-        placed, first = [], 0
-        for key, own in placing.sections("entities"):
-            buses = placing.buses(own, key)
-            nothing = float("nan")
+        placed, nothing = [], float("nan")
+        for group, buses in placing.groups("entities"):
+            own, key = group.section, group.key
             placing.add(
                 "load", own.label, buses, key, "entity of a user's simulator", p_mw=0.0,
                 q_mvar=0.0, external=key, external_initial_mw=own.p_initial_mw,
@@ -141,8 +140,7 @@ class Externals(DeviceKind):
                 external_profiled=own.forecast.file is not None,
                 phase=placing.phases(own.phase, key, buses),
             )  # fmt: skip
-            placed.append(Placed(key, own, first, len(buses)))
-            first += len(buses)
+            placed.append(group)
         return tuple(placed)
 
     @classmethod

@@ -87,9 +87,8 @@ class PlacedHeatPumps(HeatPumpData):
     @classmethod
     def place(cls, placing: "Placing") -> "tuple[Placed, ...]":
         """Add loads with the data of heat pump and building in columns of their own."""
-        for k, own in enumerate(placing.sections("heat_pumps")):
-            key = f"heat_pumps.{k}"
-            buses = placing.buses(own, key)
+        for group, buses in placing.groups("heat_pumps"):
+            own = group.section
             placing.add(
                 "load", "heat pump", buses, "heat_pumps", "heat pump", p_mw=0.0, q_mvar=0.0,
                 heat_pump_mw=own.p_mw, backup_mw=own.backup_mw, power_factor=own.power_factor,
@@ -100,7 +99,7 @@ class PlacedHeatPumps(HeatPumpData):
                 store_loss_per_h=own.store_loss_per_h, water_mwh=1e-3 * own.water_kwh,
                 heat_source=own.source, heating=own.heating, coldest_c=own.coldest_c,
                 gains_mw=1e-3 * own.gains_kw, window_m2=own.window_m2,
-                phase=placing.phases(own.phase, key, buses),
+                phase=placing.phases(own.phase, group.key, buses),
             )  # fmt: skip
         return ()
 

@@ -63,18 +63,16 @@ class PlacedTasks(TaskData):
         """Add loads with the energy of their tasks in a column of its own."""
         placed: list[Placed] = []
         first = int(placing.net.load.get("task_mwh", pd.Series(dtype=float)).notna().sum())
-        for k, own in enumerate(placing.sections("tasks")):
-            key = f"tasks.{k}"
-            buses = placing.buses(own, key)
+        for group, buses in placing.groups("tasks", first):
+            own = group.section
             placing.add(
                 "load", TASK, buses, "tasks", "shiftable load", p_mw=0.0, q_mvar=0.0,
                 task_mw=own.p_mw, task_mwh=own.e_mwh, task_whole=float(not own.interruptible),
                 task_from_h=clock_hour(own.window[0]), task_to_h=clock_hour(own.window[1]),
                 unserved_eur_per_mwh=own.unserved_eur_per_mwh,
-                phase=placing.phases(own.phase, key, buses),
+                phase=placing.phases(own.phase, group.key, buses),
             )  # fmt: skip
-            placed.append(Placed(key, own, first, len(buses)))
-            first += len(buses)
+            placed.append(group)
         return tuple(placed)
 
     def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:

@@ -102,9 +102,8 @@ class PlacedVehicles(VehicleData):
         """Add storages of type vehicle."""
         placed: list[Placed] = []
         first = int(are_vehicles(placing.net.storage).sum())
-        for k, own in enumerate(placing.sections("vehicles")):
-            key = f"vehicles.{k}"
-            buses = placing.buses(own, key)
+        for group, buses in placing.groups("vehicles", first):
+            own = group.section
             placing.add(
                 "storage", VEHICLE, buses, "vehicles", "vehicle", p_mw=0.0, type=VEHICLE,
                 max_e_mwh=own.e_mwh, min_e_mwh=0.0, soc_percent=own.soc_percent,
@@ -113,10 +112,9 @@ class PlacedVehicles(VehicleData):
                 efficiency_discharge=own.efficiency_discharge,
                 reserve_mwh=own.reserve_percent / 100.0 * own.e_mwh,
                 unmet_eur_per_mwh=own.unmet_eur_per_mwh, wear_eur_per_mwh=own.wear_eur_per_mwh,
-                kwh_per_km=own.kwh_per_km, phase=placing.phases(own.phase, key, buses),
+                kwh_per_km=own.kwh_per_km, phase=placing.phases(own.phase, group.key, buses),
             )  # fmt: skip
-            placed.append(Placed(key, own, first, len(buses)))
-            first += len(buses)
+            placed.append(group)
         return tuple(placed)
 
     def series(self, maker: "SeriesMaker", placed: "tuple[Placed, ...]") -> dict[str, Floats]:
