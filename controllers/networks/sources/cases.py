@@ -27,12 +27,11 @@ from stackelgrid.profiles.errors import shown
 from stackelgrid.profiles.file_names import NET_ENDINGS
 from stackelgrid.profiles.simbench_source import NetProfiles
 
-_READERS: tuple[Callable[[Path, str, NetRecord], pandapowerNet], ...] = (
-    lambda path, name, record: read_net(path, name),
-    read_matpower,
-    read_opendss,
-)
-_FILES = dict(zip(NET_ENDINGS, _READERS, strict=True))
+_FILES: dict[str, Callable[[Path, str, NetRecord], pandapowerNet]] = {
+    ".json": lambda path, name, record: read_net(path, name),
+    ".m": read_matpower,
+    ".dss": read_opendss,
+}
 _TEXTS: dict[str, Callable[[str, str, NetRecord], pandapowerNet]] = {
     pandapower_function.PREFIX: pandapower_function.read_function,
     simbench_code.PREFIX: simbench_code.read_simbench,
@@ -119,8 +118,9 @@ def _read(case: str, name: str, record: NetRecord) -> pandapowerNet:
     for prefix, read in _TEXTS.items():
         if case.startswith(prefix):
             return read(case, name, record)
-    if is_file(case):
-        return _FILES[Path(case).suffix](Path(case), name, record)
+    for ending, read_file in _FILES.items():
+        if case.endswith(ending):
+            return read_file(Path(case), name, record)
     raise NetworkError(
         f"grid {name}: case {shown(case)} unknown; accepted: {', '.join(available_cases())}, "
         f"{_ACCEPTED}"

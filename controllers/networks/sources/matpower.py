@@ -4,8 +4,6 @@
 pandapower's converter builds the net. Index i of pandapower is MATPOWER's bus number i + 1.
 """
 
-import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.naming import listed
 from stackelgrid.controllers.networks.net_record import NetRecord
 from stackelgrid.controllers.networks.sources.matpower_code import read_case_text
+from stackelgrid.controllers.networks.sources.quiet import quiet
 from stackelgrid.controllers.networks.sources.texts import read_text
 from stackelgrid.profiles.arrays import Bools, Floats
 from stackelgrid.profiles.errors import shown
@@ -115,18 +114,12 @@ def _renumber(found: dict[str, Any], where: str) -> None:
 def _converted(found: dict[str, Any], where: str) -> pandapowerNet:
     from pandapower.converter.pypower import from_ppc
 
-    log = logging.getLogger("pandapower.converter.pypower")
-    level = log.level
-    log.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             return from_ppc(found)
     except Exception as error:  # of the converter, for data of any kind
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise NetworkError(f"{where}: cannot be converted ({reason})") from error
-    finally:
-        log.setLevel(level)
 
 
 def _free_slack_band(net: pandapowerNet, found: dict[str, Any], record: NetRecord) -> None:

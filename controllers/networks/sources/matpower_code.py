@@ -47,7 +47,7 @@ def read_case_text(text: str, where: str) -> dict[str, Any]:
     """Return the fields of a case by name: tables (arrays), numbers and texts, units converted.
 
     `where` begins the messages. Raises NetworkError for a statement that is not an assignment of
-    arithmetic, and for a table that is none.
+    arithmetic or of a table of numbers.
     """
     with np.errstate(all="ignore"):  # values that are not finite are refused by the caller
         return _read(text, where)

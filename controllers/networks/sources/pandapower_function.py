@@ -1,9 +1,7 @@
 """Nets by a call of pandapower's own library: `pandapower.networks:FUNCTION(arguments)`."""
 
 import ast
-import logging
 import random
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +12,7 @@ from pandapower.auxiliary import pandapowerNet
 
 from stackelgrid.controllers.errors import NetworkError
 from stackelgrid.controllers.networks.net_record import NetRecord
+from stackelgrid.controllers.networks.sources.quiet import quiet
 from stackelgrid.profiles.errors import shown
 
 PREFIX = "pandapower.networks:"
@@ -35,7 +34,7 @@ def read_function(case: str, name: str, record: NetRecord) -> pandapowerNet:
             f"{PREFIX}create_cigre_network_mv(with_der='pv_wind') is an example"
         )
     try:
-        with _seeded(), _without_warnings():
+        with _seeded(), quiet():
             net = found(*args, **keywords)
     except Exception as error:  # whatever the function raises for its arguments
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -64,20 +63,6 @@ def _call(text: str, where: str) -> tuple[str, list[Any], dict[str, Any]]:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise NetworkError(accepted) from error
     return tree.func.id, args, keywords
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Silence pandapower, which warns about its own data and about numba where it is missing."""
-    log = logging.getLogger("pandapower")
-    level = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.setLevel(level)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import logging
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -101,13 +102,13 @@ def test_a_feeder_of_opendss_has_its_voltages(solve_ac):
     net = load_case(str(FILES / "feeder.dss"), "mine", record)
     assert Path.cwd() == here
     assert net.f_hz == 60.0
-    told = net["opendss_import"]["vm_pu_opendss"]
+    solved = net["opendss_import"]["vm_pu_opendss"]
     found = dict(zip(net.bus.name, solve_ac(net).vm_pu, strict=True))
     # the load of one phase depends on the voltage in OpenDSS: 3 of 93 kW, unbalanced
     for bus in ("head", "middle", "end"):
-        assert found[bus] == pytest.approx(told[bus], abs=2e-5)
+        assert found[bus] == pytest.approx(solved[bus], abs=2e-5)
     for bus in ("low", "house"):
-        assert found[bus] == pytest.approx(told[bus], abs=2e-3)
+        assert found[bus] == pytest.approx(solved[bus], abs=2e-3)
     # the open line draws its charging: 2 pi 60 Hz 300 nF/km 5 km 10 kV^2
     assert (net.line.name == "spare").any()
     text = " ".join(record.notices)
@@ -192,13 +193,16 @@ def test_names_of_files_are_relative_to_the_scenario():
         assert located(case, folder) == case
     with pytest.raises(NetworkError, match=r"case 'mine.xlsx' unknown; accepted: case30, "):
         read_case("mine.xlsx", "mine")
+    for case in (".json", ".m", ".dss"):  # names that are an ending alone
+        with pytest.raises(NetworkError, match=rf"file {case} "):
+            read_case(case, "mine")
 
 
 def test_a_missing_package_is_named(monkeypatch, tmp_path):
-    monkeypatch.setitem(__import__("sys").modules, "simbench", None)
+    monkeypatch.setitem(sys.modules, "simbench", None)
     with pytest.raises(NetworkError, match="needs the package simbench; pip install 'simbench"):
         read_case("simbench:1-LV-rural1--0-sw", "mine")
-    monkeypatch.setitem(__import__("sys").modules, "opendssdirect", None)
+    monkeypatch.setitem(sys.modules, "opendssdirect", None)
     (tmp_path / "own.dss").touch()
     with pytest.raises(NetworkError, match=r"needs the package OpenDSSDirect.py; pip install"):
         read_case(str(tmp_path / "own.dss"), "mine")
