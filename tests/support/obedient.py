@@ -1,8 +1,8 @@
-"""A household as a user writes it: it draws what it is told, else a power that grows."""
+"""A household as a user writes it: it draws its set point, else a power that grows."""
 
 import mosaik_api_v3
 
-ATTRS = ["P", "Q", "ahead", "told", "vm", "load", "price", "T", "seen"]
+ATTRS = ["P", "Q", "ahead", "asked", "vm", "load", "price", "T", "seen"]
 
 
 class Household(mosaik_api_v3.Simulator):
@@ -36,11 +36,11 @@ class Household(mosaik_api_v3.Simulator):
         return {eid: {a: self.value(eid, a) for a in attrs} for eid, attrs in outputs.items()}
 
     def value(self, eid, attribute):
-        told = self.inputs.get(eid, {}).get("told", {})
+        asked = self.inputs.get(eid, {}).get("asked", {})
         free = self.base[eid] * (1 + self.k)
         if attribute == "ahead":
             return [free + self.base[eid], free + 2 * self.base[eid]]
-        power = next(iter(told.values()), free)
+        power = next(iter(asked.values()), free)
         return power if attribute == "P" else -0.5 * power
 
 

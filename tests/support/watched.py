@@ -1,6 +1,8 @@
 """Runs that lose a simulator, watched with their processes."""
 
 import json
+import os
+import signal
 import threading
 import time
 from dataclasses import dataclass
@@ -35,6 +37,27 @@ class Watched:
         self.ended_at = time.monotonic()
         self._over.set()
         self._thread.join()
+
+
+def while_deciding(folder, work):
+    """Return an act that calls `work` with the children once the controller of the test decides."""
+
+    def act(children):
+        if not (folder / "deciding").exists():
+            return False
+        work(children)
+        return True
+
+    return act
+
+
+def kill_only(children):
+    (simulator,) = children
+    os.kill(simulator, signal.SIGKILL)
+
+
+def interrupt_main_thread(children):
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
 
 def check_message(status, console, words):

@@ -6,14 +6,20 @@ the real command.
 
 import os
 import signal
-import threading
 import time
 
 import pytest
 from support.faulty_simulator import FaultySimulator
 from support.machine import in_time
 from support.remote_cases import FAULTY, answering, own
-from support.watched import SLACK_S, check_interrupted, check_message
+from support.watched import (
+    SLACK_S,
+    check_interrupted,
+    check_message,
+    interrupt_main_thread,
+    kill_only,
+    while_deciding,
+)
 
 DEADLINE_S = 2.0
 
@@ -71,14 +77,8 @@ def test_a_simulator_that_is_killed_while_stepping_ends_the_run_and_its_other_pr
 
 
 def test_a_simulator_killed_while_idle_ends_the_run_at_once(run_here, remote_path, tmp_path):
-    def kill(children):
-        if not (tmp_path / "deciding").exists():
-            return False
-        (simulator,) = children
-        os.kill(simulator, signal.SIGKILL)
-        return True
-
-    ended = run_here(remote_path(own("west", "lv1"), controller="Slow"), kill)
+    path = remote_path(own("west", "lv1"), controller="Slow")
+    ended = run_here(path, while_deciding(tmp_path, kill_only))
     assert in_time(ended.took, DEADLINE_S + SLACK_S)  # the controller would have taken 40 s
     ended.check("simulator west: its process was ended by SIGKILL")
     check_interrupted(tmp_path / "out", 1)
@@ -125,14 +125,8 @@ def test_a_run_that_is_killed_leaves_no_process(run_command, remote_path, tmp_pa
 
 
 def test_control_c_leaves_no_process(run_here, remote_path, tmp_path):
-    def interrupt(children):
-        if not (tmp_path / "deciding").exists():
-            return False
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-        return True
-
     path = remote_path(own("west", "lv1"), {"name": "minds", "agents": True}, controller="Slow")
-    ended = run_here(path, interrupt)
+    ended = run_here(path, while_deciding(tmp_path, interrupt_main_thread))
     assert ended.status == 130, ended.console
     assert "stackelgrid: interrupted" in ended.console
     said = "controller Slow has no methods state and restore: an interrupted run begins again"

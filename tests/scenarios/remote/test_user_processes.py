@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import sys
-import threading
 
 import numpy as np
 import pandapower as pp
@@ -13,7 +12,14 @@ from support.children import children_of
 from support.machine import in_time
 from support.paths import SUPPORT
 from support.remote_cases import answering
-from support.watched import SLACK_S, check_interrupted, check_message
+from support.watched import (
+    SLACK_S,
+    check_interrupted,
+    check_message,
+    interrupt_main_thread,
+    kill_only,
+    while_deciding,
+)
 
 from stackelgrid.scenarios.household import Household
 
@@ -130,29 +136,16 @@ def test_a_run_with_a_simulator_that_fails_ends(run_here, oven_path, tmp_path, f
 def test_a_simulator_killed_while_the_controller_decides_ends_the_run(
     run_here, homes_path, tmp_path
 ):
-    def kill(children):
-        if not (tmp_path / "deciding").exists():
-            return False
-        (simulator,) = children
-        os.kill(simulator, signal.SIGKILL)
-        return True
-
     path = homes_path("Slow", python="stackelgrid.scenarios.household:Household")
-    ended = run_here(path, kill)
+    ended = run_here(path, while_deciding(tmp_path, kill_only))
     assert in_time(ended.took, DEADLINE_S + SLACK_S)  # the controller would have taken 40 s
     ended.check("simulator homes: its process was ended by SIGKILL")
     check_interrupted(tmp_path / "out", 1)
 
 
 def test_control_c_leaves_no_user_process(run_here, homes_path, tmp_path):
-    def interrupt(children):
-        if not (tmp_path / "deciding").exists():
-            return False
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-        return True
-
     path = homes_path("Slow", python="stackelgrid.scenarios.household:Household")
-    ended = run_here(path, interrupt)
+    ended = run_here(path, while_deciding(tmp_path, interrupt_main_thread))
     assert ended.status == 130, ended.console
     assert in_time(ended.took, SLACK_S)
     ended.check_nothing_left()

@@ -84,8 +84,8 @@ def test_planned_power_is_sent_as_set_points_in_the_unit_of_the_entity(with_hous
     limits = {"p_min_mw": 0.0005, "p_max_mw": 0.002, "price_eur_per_mwh": 150.0}
     generation = {"attribute": "P", "unit": "kW", "sign": "generation"}
     loaded = with_households(
-        houses(**limits, inputs={"told": "set_point"}),
-        houses(name="Plant", p=generation, buses=[5], inputs={"told": "set_point"},
+        houses(**limits, inputs={"asked": "set_point"}),
+        houses(name="Plant", p=generation, buses=[5], inputs={"asked": "set_point"},
                p_min_mw=-0.001, p_max_mw=0.0, price_eur_per_mwh=200.0),
         houses(name="Free", buses=[4]),
         change=dear, intervals=2,
@@ -116,7 +116,7 @@ def test_forecasts_are_a_file_or_announced(with_households, tmp_path):
     )  # fmt: skip
     loaded = with_households(
         houses(buses=[6], forecast={"file": "homes.csv"}),
-        houses(name="Told", buses=[7], forecast={"attribute": "ahead"}),
+        houses(name="Announced", buses=[7], forecast={"attribute": "ahead"}),
         intervals=2,
     )
     run_scenario(loaded, tmp_path / "run")
@@ -126,8 +126,8 @@ def test_forecasts_are_a_file_or_announced(with_households, tmp_path):
     # two quarters, two hours; the file grows by 1 kW a quarter
     steps = [[1, 2, 4.5, 8.5], [2, 3, 5.5, 9.5]]
     # announced after the first interval: 2 and 3 kW, then the last of them
-    told = [[0, 0, 0, 0], [2, 3, 3, 3]]
-    by_hand = 1e-3 * np.array([*steps, *told])
+    announced = [[0, 0, 0, 0], [2, 3, 3, 3]]
+    by_hand = 1e-3 * np.array([*steps, *announced])
     assert planned.to_numpy() == pytest.approx(by_hand, abs=1e-9)
 
 
@@ -211,7 +211,7 @@ def at(grids, **keys):
 
 PLANNED = {
     "p_min_mw": 0.0, "p_max_mw": 0.003, "price_eur_per_mwh": 250.0,
-    "inputs": {"told": "set_point", "price": "price"},
+    "inputs": {"asked": "set_point", "price": "price"},
 }  # fmt: skip
 STREETS = ("lv1", "lv2", "lv3")
 WAYS = {
@@ -247,7 +247,7 @@ def test_every_way_of_deciding_takes_their_power(with_households, tmp_path, way)
     assert rows["balance_error_mw"].abs().max() < 1e-8
     powers = run.device[run.device["kind"] == "external"]
     assert len(powers) == 2 * len(grids) * count
-    if "told" in own.get("inputs", {}):
+    if "asked" in own.get("inputs", {}):
         assert powers["asked_mw"].to_numpy() == pytest.approx(powers["p_mw"].to_numpy())
         assert powers["p_mw"].between(-1e-9, 0.003 + 1e-9).all()
     else:  # the mean of 1 and 2 kW times the number of the quarter of an hour

@@ -37,7 +37,7 @@ def test_a_sweep_scales_forecasts_and_limits(with_households, tmp_path):
         "p_min_mw": 0.001,
         "p_max_mw": 0.002,
         "price_eur_per_mwh": 9.0,
-        "inputs": {"told": "set_point"},
+        "inputs": {"asked": "set_point"},
     }
     loaded = with_households(houses(**limits), change=sweep({"external_scale": [0.0, 1.0, 3.0]}))
     sweep_exactness(loaded, sweep_of(loaded), tmp_path / "out")
